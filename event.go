@@ -1,0 +1,145 @@
+package sallyport
+
+import "time"
+
+// Event is one entry of a stream. Gateways write the access stream; the controller and people write the control stream.
+// It never holds a value, a literal of a statement or a key: customers stand in it by id, values by keyed digest.
+//
+// The record assigns Seq and chains the entries; who appends leaves Seq zero. Encoded as CBOR with integer keys, so that
+// a key once given keeps its meaning for ever (docs/record.md).
+type Event struct {
+	Seq  uint64    `cbor:"1,keyasint"`
+	Time time.Time `cbor:"2,keyasint"`
+	Kind EventKind `cbor:"3,keyasint"`
+
+	Who       Who        `cbor:"4,keyasint"`
+	Statement *Statement `cbor:"5,keyasint,omitempty"`
+	Reveal    *Revealed  `cbor:"6,keyasint,omitempty"`
+	Facts     []Fact     `cbor:"7,keyasint,omitempty"`
+	Limit     *Limit     `cbor:"8,keyasint,omitempty"`
+	Counters  *Counters  `cbor:"9,keyasint,omitempty"`
+	Order     *Order     `cbor:"10,keyasint,omitempty"`
+	Note      string     `cbor:"11,keyasint,omitempty"` // a sentence for people; never a value
+	Touch     *Touched   `cbor:"12,keyasint,omitempty"`
+}
+
+// EventKind says which part of an Event is filled.
+type EventKind string
+
+// The kinds of the access stream.
+const (
+	SessionStart   EventKind = "session_start"
+	SessionEnd     EventKind = "session_end" // Counters, Note
+	StatementKind  EventKind = "statement"   // Statement: it touches something protected; recorded before it is forwarded
+	RevealKind     EventKind = "reveal"      // Reveal: one outgoing batch; recorded before the batch leaves
+	TouchKind      EventKind = "touch"       // Touch: customers reached and probes made by one statement
+	FactKind       EventKind = "fact"        // Facts: committed writes to tickets or contacts
+	BudgetReached  EventKind = "budget"      // Limit: a budget was reached, the result was cut
+	RefusedKind    EventKind = "refused"     // Statement.Refused, Note
+	CountersKind   EventKind = "counters"    // Counters of traffic that touches nothing protected
+	ObservedKind   EventKind = "observed"    // what serve --observe would have done
+	GatewayStarted EventKind = "gateway_started"
+	GatewayStopped EventKind = "gateway_stopped"
+)
+
+// The kinds of the control stream; each carries an Order.
+const (
+	Locked     EventKind = "lock"
+	Suspended  EventKind = "suspend"
+	Proposed   EventKind = "propose" // Order.Action says what; nothing has changed yet
+	Approved   EventKind = "approve" // the proposal takes effect
+	Declined   EventKind = "decline"
+	Configured EventKind = "configured" // a configuration took effect; Note holds its SHA-256
+	Protected  EventKind = "protected"  // protection of a database began
+	LogInOK    EventKind = "login"      // somebody logged in for commands
+	LogInBad   EventKind = "login_failed"
+	Queried    EventKind = "queried" // somebody read the record; Note says what he asked
+)
+
+// Who is the actor of an event.
+type Who struct {
+	Staff       Staff  `cbor:"1,keyasint"`
+	Login       string `cbor:"2,keyasint,omitempty"` // the database role
+	Session     string `cbor:"3,keyasint,omitempty"`
+	Application string `cbor:"4,keyasint,omitempty"`
+	Address     string `cbor:"5,keyasint,omitempty"`
+	Database    string `cbor:"6,keyasint,omitempty"`
+	Team        string `cbor:"7,keyasint,omitempty"`
+}
+
+// Statement describes one statement without its literals.
+type Statement struct {
+	ID          uint64    `cbor:"1,keyasint"` // unique within the session; Reveal and Touch entries refer to it
+	Fingerprint string    `cbor:"2,keyasint,omitempty"`
+	Verb        string    `cbor:"3,keyasint,omitempty"` // SELECT, INSERT, COPY …
+	Columns     []Column  `cbor:"4,keyasint,omitempty"` // protected columns read, written or compared
+	Purposes    []Purpose `cbor:"5,keyasint,omitempty"`
+	Covers      []Subject `cbor:"6,keyasint,omitempty"` // customers that the purposes covered; at most the first 100
+	Refused     string    `cbor:"7,keyasint,omitempty"` // code of the refusal
+	Writes      bool      `cbor:"8,keyasint,omitempty"`
+}
+
+// Revealed lists the values of one outgoing batch that left in plain.
+type Revealed struct {
+	Statement uint64          `cbor:"1,keyasint"`
+	Columns   []Column        `cbor:"2,keyasint"` // the columns that Values refer to
+	Values    []RevealedValue `cbor:"3,keyasint"`
+	Purposes  []Purpose       `cbor:"4,keyasint,omitempty"`
+	Grant     string          `cbor:"5,keyasint,omitempty"` // id of the grant where values left under one
+}
+
+// RevealedValue is one value: whose, which column, and its keyed digest. Repeats within a batch stand once.
+type RevealedValue struct {
+	_       struct{} `cbor:",toarray"`
+	Subject Subject  // empty where only the value is known
+	Column  uint16   // index into Revealed.Columns
+	Digest  Digest
+}
+
+// Touched lists what one statement reached without revealing, and what it probed.
+type Touched struct {
+	Statement uint64    `cbor:"1,keyasint"`
+	Reached   []Subject `cbor:"2,keyasint,omitempty"` // customers whose rows were returned outside the purpose
+	Values    []Digest  `cbor:"3,keyasint,omitempty"` // rows reached whose customer is not known, by digest of their token
+	Probes    []Digest  `cbor:"4,keyasint,omitempty"` // distinct values tokenised outside the purpose
+}
+
+// Fact is what the gateway saw committed about a ticket or a contact, and who wrote it.
+type Fact struct {
+	Table    string    `cbor:"1,keyasint"` // "ticket" or "contact"
+	ID       string    `cbor:"2,keyasint"`
+	Customer Subject   `cbor:"3,keyasint"`
+	Assignee string    `cbor:"4,keyasint,omitempty"` // log-in; for a contact the staff that took it
+	Open     bool      `cbor:"5,keyasint,omitempty"`
+	Wrote    []string  `cbor:"6,keyasint,omitempty"` // which of customer, assignee, state the statement wrote
+	Ticket   string    `cbor:"7,keyasint,omitempty"`
+	Incoming bool      `cbor:"8,keyasint,omitempty"`
+	At       time.Time `cbor:"9,keyasint,omitzero"`
+}
+
+// Limit names a budget that was reached.
+type Limit struct {
+	Measure string `cbor:"1,keyasint"` // revealed, reached, probed
+	Window  string `cbor:"2,keyasint"` // hour, day, 30 days
+	Budget  int    `cbor:"3,keyasint"`
+	Count   int    `cbor:"4,keyasint"`
+}
+
+// Counters are sums over unprotected traffic.
+type Counters struct {
+	Statements uint64 `cbor:"1,keyasint,omitempty"`
+	Rows       uint64 `cbor:"2,keyasint,omitempty"`
+	BytesIn    uint64 `cbor:"3,keyasint,omitempty"`
+	BytesOut   uint64 `cbor:"4,keyasint,omitempty"`
+}
+
+// Order is an entry of the control stream: who wants what about whom.
+type Order struct {
+	ID      string `cbor:"1,keyasint,omitempty"` // of a proposal
+	Action  string `cbor:"2,keyasint,omitempty"` // lock, suspend, unlock, accept_mark
+	By      Staff  `cbor:"3,keyasint,omitempty"` // empty: Sallyport itself
+	About   Staff  `cbor:"4,keyasint,omitempty"`
+	Reason  string `cbor:"5,keyasint,omitempty"`
+	Limit   *Limit `cbor:"6,keyasint,omitempty"`
+	Details string `cbor:"7,keyasint,omitempty"`
+}
