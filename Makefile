@@ -1,0 +1,59 @@
+# make demo    everything on this machine: a private PostgreSQL, the gateway, a theft, and what became of it
+# make test    all tests, against a real PostgreSQL (started and removed by the tests)
+# make check   format, vet, lint, and the tests under the race detector
+# make bench   benchmarks with allocations
+# make fuzz    every fuzz target for FUZZTIME (10s)
+# make build   bin/sallyport
+
+GOLANGCI := 2.15.0
+GOFUMPT  := 0.12.0
+TOOLS    := $(CURDIR)/bin/tools
+FUZZTIME ?= 10s
+DEMO     ?=
+
+.PHONY: build demo test check format bench fuzz clean
+
+build:
+	go build -o bin/sallyport ./cmd/sallyport
+
+demo: build
+	scripts/postgres.sh
+	bin/sallyport demo $(DEMO)
+
+test:
+	scripts/postgres.sh
+	go test ./...
+
+check: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/gofumpt-$(GOFUMPT)
+	scripts/postgres.sh
+	@files=$$($(TOOLS)/gofumpt-$(GOFUMPT) -l .); if [ -n "$$files" ]; then echo "make format would change:"; echo "$$files"; exit 1; fi
+	go vet ./...
+	$(TOOLS)/golangci-lint-$(GOLANGCI) run ./...
+	go test -race ./...
+
+format: $(TOOLS)/gofumpt-$(GOFUMPT)
+	$(TOOLS)/gofumpt-$(GOFUMPT) -l -w .
+
+bench:
+	scripts/postgres.sh
+	go test -run '^$$' -bench . -benchmem ./...
+
+# go test fuzzes one target of one package at a time.
+fuzz:
+	@set -e; for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+clean:
+	rm -rf bin
+
+# The checkers are built from the module proxy once, each beside its version.
+$(TOOLS)/golangci-lint-$(GOLANGCI):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI)
+	mv $(TOOLS)/golangci-lint $@
+
+$(TOOLS)/gofumpt-$(GOFUMPT):
+	GOBIN=$(TOOLS) go install mvdan.cc/gofumpt@v$(GOFUMPT)
+	mv $(TOOLS)/gofumpt $@

@@ -1,0 +1,302 @@
+package sallyport_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A folder is one row of the table of packages: what it may import of ours, and whether it is pure.
+type folder struct {
+	pure bool     // no I/O, no clock, no randomness: they are arguments
+	may  []string // our packages that its code may import, besides the root and, unless it is pure, internal/…
+	test []string // what its tests may import besides that
+}
+
+// table is DESIGN.md's table of packages. A new folder or a new arrow is an edit here, with the reason in the commit.
+// A package that stands here and has no folder yet is fine.
+var table = map[string]folder{
+	".":                  {pure: true},
+	"wire/pg":            {pure: true},
+	"query":              {pure: true},
+	"policy":             {pure: true},
+	"token":              {pure: true},
+	"exposure":           {pure: true},
+	"control":            {pure: true, may: []string{"exposure"}},
+	"sim":                {pure: true},
+	"catalog":            {may: []string{"query"}},
+	"purpose":            {may: []string{"catalog"}},
+	"keys":               {may: []string{"token"}},
+	"record":             {},
+	"protect":            {may: []string{"catalog", "token", "record"}},
+	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "keys", "exposure", "control", "record"}},
+	"api":                {may: []string{"control", "record"}},
+	"internal/durable":   {},
+	"internal/throwaway": {},
+	"internal/refdb":     {may: []string{"sim"}},
+	"cmd/sallyport": {may: []string{
+		"api", "catalog", "control", "exposure", "gateway", "keys", "policy", "protect", "purpose", "query", "record", "sim", "token", "wire/pg",
+	}},
+}
+
+// impure are the imports that no pure package may have: a path stands for all below it.
+var impure = []string{
+	"os", "net", "syscall", "plugin", "io/fs", "io/ioutil", "path/filepath", "log", "database/sql", "crypto/rand", "testing",
+	"golang.org/x/sys", "golang.org/x/term",
+}
+
+// harmless are imports below an impure path that only compute.
+var harmless = []string{"net/netip", "net/url"}
+
+// pureModules are the third-party packages that pure packages may import: they compute, and read neither files nor clocks.
+var pureModules = []string{
+	"github.com/jackc/pgx/v5/pgproto3",
+	"github.com/pganalyze/pg_query_go/v6",
+	"github.com/nyaruka/phonenumbers",
+	"github.com/RoaringBitmap/roaring/v2",
+	"golang.org/x/crypto",
+	"golang.org/x/text",
+	"google.golang.org/protobuf",
+}
+
+// forbidden are the names of otherwise harmless packages that read a clock, a file or the process's randomness.
+var forbidden = map[string][]string{
+	"time": {"Now", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Since", "Until", "Local", "LoadLocation"},
+	"fmt":  {"Print", "Printf", "Println", "Scan", "Scanf", "Scanln"},
+}
+
+// seeded are the names of math/rand and math/rand/v2 that take their randomness as an argument; every other one is global.
+var seeded = []string{"New", "NewPCG", "NewChaCha8", "NewSource", "NewZipf", "Rand", "Source", "Source64", "PCG", "ChaCha8", "Zipf"}
+
+// TestLayout holds every import of the project to the table.
+func TestLayout(t *testing.T) {
+	for _, file := range goFiles(t, ".") {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, problem := range checkFile(filepath.ToSlash(file), source) {
+			t.Error(problem)
+		}
+	}
+}
+
+// TestLayoutTable holds the table itself to sense: arrows lead to packages of the table, and there is no way round in a circle.
+func TestLayoutTable(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		for _, to := range slices.Concat(table[name].may, table[name].test) {
+			if _, ok := table[to]; !ok {
+				t.Errorf("%s may import %s, which the table does not know", name, to)
+			}
+			if table[name].pure && !table[to].pure && slices.Contains(table[name].may, to) {
+				t.Errorf("%s is pure and may import %s, which is not", name, to)
+			}
+		}
+		if reaches(name, name, map[string]bool{}) {
+			t.Errorf("%s may import itself in a circle", name)
+		}
+	}
+}
+
+// TestLayoutRules shows each rule failing once: a check that cannot fail is none.
+func TestLayoutRules(t *testing.T) {
+	for _, c := range []struct{ file, source, want string }{
+		{"token/a.go", "package token\nimport \"os\"", "imports os"},
+		{"token/a.go", "package token\nimport \"net/http\"", "imports net/http"},
+		{"token/a.go", "package token\nimport \"crypto/rand\"", "imports crypto/rand"},
+		{"token/a.go", "package token\nimport \"log/slog\"", "imports log/slog"},
+		{"token/a.go", "package token\nimport \"github.com/jackc/pgx/v5\"", "imports github.com/jackc/pgx/v5"},
+		{"token/a.go", "package token\nimport . \"time\"", "dot import"},
+		{"token/a.go", "package token\nimport \"time\"\nvar _ = time.Now", "uses time.Now"},
+		{"token/a.go", "package token\nimport clock \"time\"\nfunc f() { clock.Sleep(1) }", "uses time.Sleep"},
+		{"sim/a.go", "package sim\nimport \"math/rand/v2\"\nvar _ = rand.IntN(3)", "uses math/rand/v2.IntN"},
+		{"sim/a.go", "package sim\nimport \"math/rand/v2\"\nvar _ = rand.New(rand.NewPCG(1, 2))", ""},
+		{"token/a.go", "package token\nimport \"net/netip\"\nvar _ netip.Addr", ""},
+		{"token/a_test.go", "package token\nimport (\"os\"; \"testing\")", ""},
+		{"token/a.go", "package token\nimport \"sallyport/record\"", "imports sallyport/record"},
+		{"token/a.go", "package token\nimport \"sallyport/internal/durable\"", "imports sallyport/internal/durable"},
+		{"record/a.go", "package record\nimport (\"sallyport/internal/durable\"; \"sallyport\")", ""},
+		{"record/a_test.go", "package record\nimport \"sallyport/gateway\"", "imports sallyport/gateway"},
+		{"misc/a.go", "package misc", "edit the table"},
+	} {
+		got := strings.Join(checkFile(c.file, []byte(c.source)), "\n")
+		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s %q: got %q, want a sentence with %q", c.file, c.source, got, c.want)
+		}
+	}
+}
+
+// goFiles lists the Go files of this module below root, the way the go command sees them.
+func goFiles(t *testing.T, root string) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && name != root {
+			base := entry.Name()
+			_, nested := os.Stat(filepath.Join(name, "go.mod"))
+			if base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || nested == nil {
+				return filepath.SkipDir
+			}
+		}
+		if !entry.IsDir() && strings.HasSuffix(name, ".go") {
+			files = append(files, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// checkFile returns what is wrong with one file, as sentences with a position.
+func checkFile(name string, source []byte) []string {
+	dir := path.Dir(name)
+	row, ok := table[dir]
+	if !ok {
+		return []string{fmt.Sprintf("%s: the folder %s is not in the table of packages: edit the table in layout_test.go and say why in the commit", name, dir)}
+	}
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, name, source, parser.SkipObjectResolution)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	c := &checker{set: set, dir: dir, row: row, test: strings.HasSuffix(name, "_test.go")}
+	c.imports(file)
+	if row.pure && !c.test {
+		c.selectors(file)
+	}
+	return c.problems
+}
+
+// checker gathers the problems of one file.
+type checker struct {
+	set      *token.FileSet
+	dir      string
+	row      folder
+	test     bool
+	problems []string
+}
+
+func (c *checker) report(at token.Pos, format string, args ...any) {
+	c.problems = append(c.problems, fmt.Sprintf("%s: %s", c.set.Position(at), fmt.Sprintf(format, args...)))
+}
+
+// imports checks the arrows between our packages and, for pure code, what it imports of others.
+func (c *checker) imports(file *ast.File) {
+	for _, spec := range file.Imports {
+		target, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			c.report(spec.Pos(), "an import path that cannot be read")
+			continue
+		}
+		switch ours, isOurs := ourPackage(target); {
+		case isOurs && !c.mayImport(ours):
+			c.report(spec.Pos(), "%s imports %s, and the table of packages in layout_test.go has no such arrow", c.dir, target)
+		case !isOurs && c.row.pure && !c.test && !isPure(target):
+			c.report(spec.Pos(), "%s is pure and imports %s: make what it needs an argument", c.dir, target)
+		case c.row.pure && !c.test && spec.Name != nil && spec.Name.Name == ".":
+			c.report(spec.Pos(), "%s is pure: a dot import of %s hides what it uses", c.dir, target)
+		}
+	}
+}
+
+// ourPackage returns the folder of one of our packages.
+func ourPackage(target string) (string, bool) {
+	if target == "sallyport" {
+		return ".", true
+	}
+	return strings.CutPrefix(target, "sallyport/")
+}
+
+func (c *checker) mayImport(ours string) bool {
+	switch {
+	case ours == "." || ours == c.dir: // an external test imports its own package
+		return true
+	case strings.HasPrefix(ours, "internal/") && (!c.row.pure || c.test):
+		return true
+	case c.test && slices.Contains(c.row.test, ours):
+		return true
+	}
+	return slices.Contains(c.row.may, ours)
+}
+
+func isPure(target string) bool {
+	if slices.ContainsFunc(harmless, within(target)) {
+		return true
+	}
+	if slices.ContainsFunc(impure, within(target)) {
+		return false
+	}
+	first, _, _ := strings.Cut(target, "/")
+	return !strings.Contains(first, ".") || slices.ContainsFunc(pureModules, within(target))
+}
+
+// within tells whether target is a path or lies below it.
+func within(target string) func(string) bool {
+	return func(parent string) bool { return target == parent || strings.HasPrefix(target, parent+"/") }
+}
+
+// selectors finds uses of clocks, global randomness and standard streams.
+func (c *checker) selectors(file *ast.File) {
+	names := map[string]string{} // how this file calls a package → its path
+	for _, spec := range file.Imports {
+		target, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			continue
+		}
+		name := path.Base(target)
+		if target == "math/rand/v2" {
+			name = "rand"
+		}
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		names[name] = target
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		selector, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		ident, ok := selector.X.(*ast.Ident)
+		if !ok {
+			return true
+		}
+		target, name := names[ident.Name], selector.Sel.Name
+		random := target == "math/rand" || target == "math/rand/v2"
+		if slices.Contains(forbidden[target], name) || random && !slices.Contains(seeded, name) {
+			c.report(selector.Pos(), "%s is pure and uses %s.%s: make it an argument", c.dir, target, name)
+		}
+		return true
+	})
+}
+
+// reaches tells whether the arrows of the table lead from one package to another.
+func reaches(from, to string, seen map[string]bool) bool {
+	for _, next := range table[from].may {
+		if next == to {
+			return true
+		}
+		if !seen[next] {
+			seen[next] = true
+			if reaches(next, to, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
