@@ -1,0 +1,142 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sallyport/api"
+)
+
+// Config is sallyport.yaml. What stands here is the reference: the comment of a field says what it means, its tag how it is
+// written, and examples/sallyport.yaml shows all of them. Paths are relative to the folder of the file.
+type Config struct {
+	// Version of this format: 1.
+	Version int `yaml:"version"`
+
+	// Upstream is the PostgreSQL that Sallyport stands in front of.
+	Upstream Upstream `yaml:"upstream"`
+
+	// Listen is HOST:PORT for clients. Other than loopback addresses need TLS while columns are protected.
+	Listen string `yaml:"listen"`
+
+	// TLS towards clients; empty: none.
+	TLS TLS `yaml:"tls"`
+
+	// Protect says which columns hold personal data and how a row finds its customer. Empty: nothing is protected.
+	Protect catalogConfig `yaml:"protect"`
+
+	// Purposes says where tickets and contacts stand, which reasons are checked against.
+	Purposes purposeConfig `yaml:"purposes"`
+
+	// Services are programs with access, by id.
+	Services map[string]Service `yaml:"services"`
+
+	// People are the staff with access, by id.
+	People map[string]Person `yaml:"people"`
+
+	// Budgets bound how many distinct customers somebody may see.
+	Budgets Budgets `yaml:"budgets"`
+
+	// Grants are time-boxed permissions that two people approved.
+	Grants []Grant `yaml:"grants"`
+
+	file string // where it was read from
+	hash string // SHA-256 of the file, for the record
+}
+
+// Upstream is the server behind.
+type Upstream struct {
+	Address  string `yaml:"address"`  // HOST:PORT
+	Database string `yaml:"database"` // the protected database; every other database of the server is relayed
+	Reader   Reader `yaml:"reader"`   // Sallyport's own log-in, which reads tickets and contacts to check reasons
+}
+
+// Reader is the role that reads for Sallyport itself.
+type Reader struct {
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password_file"` // one line; mode 0600
+}
+
+// TLS names a certificate chain and its key, both PEM.
+type TLS struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+// Service is a program's account.
+type Service struct {
+	Logins []string `yaml:"logins"` // database roles that it logs in with
+}
+
+// Person is a member of staff.
+type Person struct {
+	Name     string           `yaml:"name"`
+	Team     string           `yaml:"team"`
+	Role     string           `yaml:"role"`     // agent, lead, engineer, dba, security
+	Logins   []string         `yaml:"logins"`   // database roles that are his
+	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them
+}
+
+// Budgets of everybody, and of teams where they differ. A number that is 0 or absent is the default.
+type Budgets struct {
+	Default exposureBudgets            `yaml:"default"`
+	Teams   map[string]exposureBudgets `yaml:"teams"`
+}
+
+// Grant lets one person or service see columns of many customers without a ticket, until a day.
+type Grant struct {
+	ID         string    `yaml:"id"`
+	For        string    `yaml:"for"`         // id of a person or a service
+	Columns    []string  `yaml:"columns"`     // schema.table.column, protected ones
+	Customers  int       `yaml:"customers"`   // at most so many distinct customers
+	Until      time.Time `yaml:"until"`       // from then on it is inactive
+	ApprovedBy []string  `yaml:"approved_by"` // two people, neither of them the one it is for
+}
+
+// maxConfig bounds the file; a directory of 10,000 people takes about 2 MiB.
+const maxConfig = 16 << 20
+
+// LoadConfig reads and checks a configuration. What is wrong with it comes back as a *ConfigError with every problem.
+func LoadConfig(path string) (*Config, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	if info.Size() > maxConfig {
+		return nil, fmt.Errorf("read configuration %s: it has %d bytes, at most %d are read", path, info.Size(), maxConfig)
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return ParseConfig(path, text)
+}
+
+// ParseConfig checks the text of a configuration; path is what errors name and what relative paths start from.
+func ParseConfig(path string, text []byte) (*Config, error) {
+	sum := sha256.Sum256(text)
+	c := &Config{file: path, hash: hex.EncodeToString(sum[:])}
+	r := readYAML(text, c)
+	if len(r.problems) == 0 {
+		c.check(r)
+	}
+	if len(r.problems) > 0 {
+		return nil, &ConfigError{File: path, Problems: r.sorted()}
+	}
+	return c, nil
+}
+
+// Protects tells whether any column is protected.
+func (c *Config) Protects() bool { return len(c.Protect.Columns) > 0 }
+
+// path is a file that the configuration names.
+func (c *Config) path(name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(c.file), name)
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// roles are what a person of the directory may be.
+var roles = [...]string{"agent", "lead", "engineer", "dba", "security"}
+
+// check holds a configuration of the right shape to sense.
+func (c *Config) check(r *configReader) {
+	if c.Version != 1 {
+		r.problemAt("version", "version %d; expected version: 1", c.Version)
+	}
+	c.checkAddresses(r)
+	c.checkDirectory(r)
+	c.checkBudgets(r)
+	c.checkGrants(r)
+}
+
+func (c *Config) checkAddresses(r *configReader) {
+	if c.Upstream.Address != "" {
+		checkAddress(r, "upstream.address", c.Upstream.Address)
+	}
+	if c.Listen != "" {
+		checkAddress(r, "listen", c.Listen)
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		r.problemAt("tls", "only one of certificate and key; expected both or none")
+	}
+	if !c.Protects() {
+		return
+	}
+	for path, value := range map[string]string{
+		"upstream.address": c.Upstream.Address, "upstream.database": c.Upstream.Database, "upstream.reader.user": c.Upstream.Reader.User,
+	} {
+		if value == "" {
+			r.problemAt(path, "nothing stands here, yet columns are protected; expected %s", path)
+		}
+	}
+	if c.Listen != "" && c.TLS.Certificate == "" && !loopback(c.Listen) {
+		r.problemAt("listen", "%s is no loopback address; expected a tls certificate and key while columns are protected", c.Listen)
+	}
+}
+
+func checkAddress(r *configReader, path, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		r.problemAt(path, "no address that can be used; expected HOST:PORT, such as 127.0.0.1:5432")
+	}
+}
+
+// loopback tells whether an address can be reached from this machine only.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// checkDirectory sees to it that each id and each log-in means one person or one service.
+func (c *Config) checkDirectory(r *configReader) {
+	owner := map[string]string{} // log-in → path of who has it
+	claim := func(path string, logins []string) {
+		if len(logins) == 0 {
+			r.problemAt(path, "no log-in; expected logins: [ROLE]")
+		}
+		for i, login := range logins {
+			at := fmt.Sprintf("%s.logins[%d]", path, i)
+			if first, taken := owner[login]; taken {
+				r.problemAt(at, "log-in %q belongs to %s already; expected one owner for each log-in", login, first)
+			}
+			owner[login] = path
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.People)) {
+		person, path := c.People[id], "people."+id
+		claim(path, person.Logins)
+		if !slices.Contains(roles[:], person.Role) {
+			r.problemAt(path+".role", "unknown role %q; expected %s", person.Role, oneOf(person.Role, roles[:]))
+		}
+		if person.Password != "" {
+			if err := person.Password.Check(); err != nil {
+				r.problemAt(path+".password", "%s", err)
+			}
+		}
+		checkID(r, path, id)
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
+		path := "services." + id
+		claim(path, c.Services[id].Logins)
+		if _, also := c.People[id]; also {
+			r.problemAt(path, "%q is a person too; expected an id of its own", id)
+		}
+		checkID(r, path, id)
+	}
+}
+
+// checkID keeps ids apart from those that Sallyport makes itself (login:NAME), and printable.
+func checkID(r *configReader, path, id string) {
+	if id == "" || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c == ':' || c == ',' || c == 0x7f }) {
+		r.problemAt(path, "no id that can be used; expected letters, digits and the like, without spaces, colons and commas")
+	}
+}
+
+func (c *Config) checkBudgets(r *configReader) {
+	c.checkBudget(r, "budgets.default", c.Budgets.Default)
+	teams := map[string]bool{}
+	for _, person := range c.People {
+		teams[person.Team] = true
+	}
+	delete(teams, "")
+	for _, team := range slices.Sorted(maps.Keys(c.Budgets.Teams)) {
+		path := "budgets.teams." + team
+		if !teams[team] {
+			r.problem(r.keys[path], "nobody is in team %q; expected %s", team, oneOf(team, slices.Sorted(maps.Keys(teams))))
+		}
+		c.checkBudget(r, path, c.Budgets.Teams[team])
+	}
+}
+
+func (c *Config) checkBudget(r *configReader, path string, b exposureBudgets) {
+	for measure, budget := range map[string]exposureBudget{"revealed": b.Revealed, "reached": b.Reached, "probed": b.Probed} {
+		for window, n := range map[string]int{"hour": budget.Hour, "day": budget.Day, "month": budget.Month} {
+			if n < 0 {
+				r.problemAt(path+"."+measure+"."+window, "a budget below 0; expected 1 or more, or 0 for the default")
+			}
+		}
+	}
+}
+
+func (c *Config) checkGrants(r *configReader) {
+	seen := map[string]bool{}
+	for i, g := range c.Grants {
+		path := fmt.Sprintf("grants[%d]", i)
+		at := func(key string) string { return path + "." + key }
+		if g.ID == "" || seen[g.ID] {
+			r.problemAt(at("id"), "%q; expected an id that no other grant has", g.ID)
+		}
+		seen[g.ID] = true
+		if g.Customers <= 0 {
+			r.problemAt(at("customers"), "%d customers; expected the most that may be seen under this grant", g.Customers)
+		}
+		if g.Until.IsZero() {
+			r.problemAt(at("until"), "no end; expected until: a time, such as 2026-12-31T00:00:00Z")
+		}
+		if len(g.Columns) == 0 {
+			r.problemAt(at("columns"), "no columns; expected a list of protected columns")
+		}
+		for j, column := range g.Columns {
+			if _, ok := c.Protect.Columns[column]; !ok {
+				r.problemAt(fmt.Sprintf("%s[%d]", at("columns"), j), "%q is not protected; expected %s",
+					column, oneOf(column, slices.Sorted(maps.Keys(c.Protect.Columns))))
+			}
+		}
+		c.checkParties(r, at, g)
+	}
+}
+
+// checkParties holds a grant to two people for power: known ones, different ones, and not its beneficiary.
+func (c *Config) checkParties(r *configReader, at func(string) string, g Grant) {
+	people := slices.Sorted(maps.Keys(c.People))
+	known := slices.Concat(people, slices.Sorted(maps.Keys(c.Services)))
+	if !slices.Contains(known, g.For) {
+		r.problemAt(at("for"), "nobody is called %q; expected %s", g.For, oneOf(g.For, known))
+	}
+	approvers := map[string]bool{}
+	for j, by := range g.ApprovedBy {
+		entry := fmt.Sprintf("%s[%d]", at("approved_by"), j)
+		switch {
+		case !slices.Contains(people, by):
+			r.problemAt(entry, "nobody is called %q; expected %s", by, oneOf(by, people))
+		case by == g.For:
+			r.problemAt(entry, "%s approves a grant for himself; expected somebody else", by)
+		case approvers[by]:
+			r.problemAt(entry, "%s approves twice; expected two different people", by)
+		}
+		approvers[by] = true
+	}
+	if len(g.ApprovedBy) < 2 {
+		r.problemAt(at("approved_by"), "fewer than two approvers; expected two different people, neither of them %q", g.For)
+	}
+}

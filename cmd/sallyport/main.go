@@ -1,0 +1,59 @@
+// Command sallyport stands in front of a PostgreSQL that holds customer data: serve runs the gateway, the other commands
+// talk to a running serve, prepare a database for it, or show everything on this machine (demo).
+//
+// main does nothing but map errors to exit codes: 0 ok, 1 found something, 2 wrong usage, 3 failed. Whatever a command
+// does with a running serve it does as a logged-in person of the configuration, never as the operating system's user.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	m := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
+	err := m.Run(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, errFound) {
+		fmt.Fprintln(os.Stderr, "sallyport:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+// The exit codes of every command.
+const (
+	exitOK     = 0
+	exitFound  = 1
+	exitUsage  = 2
+	exitFailed = 3
+)
+
+// errFound says that a command looked for something and found it; it has been printed.
+var errFound = errors.New("found something")
+
+// usageError says that the command line or the configuration is wrong: nothing was done.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+func exitCode(err error) int {
+	var usage *usageError
+	var config *ConfigError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errFound):
+		return exitFound
+	case errors.As(err, &usage), errors.As(err, &config):
+		return exitUsage
+	}
+	return exitFailed
+}

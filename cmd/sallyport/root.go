@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// Main is the program, with everything that it takes from its surroundings; tests run the same one.
+type Main struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+}
+
+// Run executes one command line, without the program's name.
+func (m *Main) Run(ctx context.Context, args []string) error {
+	root := m.command()
+	root.SetArgs(args)
+	root.SetIn(m.Stdin)
+	root.SetOut(m.Stdout)
+	root.SetErr(m.Stderr)
+	return root.ExecuteContext(ctx)
+}
+
+func (m *Main) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sallyport",
+		Short: "Customer data are readable for a checked reason only, by people trusted right now, and on the record",
+		Long: `Sallyport stands in front of a PostgreSQL that holds customer data. Personal data at rest are tokens; a value is
+revealed only for a reason that checks out, after a durable record entry, and within a budget of customers.`,
+		Example:       "  sallyport serve --config sallyport.yaml --data /var/lib/sallyport",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			names := make([]string, 0, len(cmd.Commands()))
+			for _, c := range cmd.Commands() {
+				names = append(names, c.Name())
+			}
+			return usagef("no command %q; expected %s (see 'sallyport --help')", args[0], oneOf(args[0], names))
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w (see '%s --help')", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		m.checkCommand(), m.passwdCommand(), m.versionCommand(),
+	)
+	return root
+}
+
+// exactly asks for so many arguments and names them when they are wrong.
+func exactly(n int, names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		return usagef("%d arguments; expected '%s %s' (see '%s --help')", len(args), cmd.CommandPath(), names, cmd.CommandPath())
+	}
+}
+
+// printJSON writes one value as one line.
+func printJSON(w io.Writer, v any) error {
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}
