@@ -1,0 +1,104 @@
+package policy
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sallyport"
+)
+
+func TestDecide(t *testing.T) {
+	email := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
+	name := sallyport.Column{Schema: "support", Table: "customers", Name: "full_name"}
+	grant := &Grant{ID: "g1", For: "svc_billing", Columns: []string{"support.customers.email"}}
+	for _, c := range []struct {
+		what    string
+		request Request
+		want    sallyport.Verdict
+		because string
+	}{
+		{"the zero request", Request{}, sallyport.Token, "no purpose was given"},
+		{"a ticket that covers", Request{Purpose: Ticket, Column: email, Scheme: sallyport.Email, Covered: true}, sallyport.Reveal, "an open ticket of one's own covers this customer"},
+		{"a ticket that does not", Request{Purpose: Ticket, Column: email, Scheme: sallyport.Email}, sallyport.Token, "the purpose does not cover this customer"},
+		{"a name in the work list", Request{Purpose: Work, Column: name, Scheme: sallyport.Name, Covered: true}, sallyport.Reveal, "the work list shows names and ticket numbers"},
+		{"an e-mail in the work list", Request{Purpose: Work, Column: email, Scheme: sallyport.Email, Covered: true}, sallyport.Token, "the work list shows names and ticket numbers only"},
+		{"an unknown scheme in the work list", Request{Purpose: Work, Scheme: "riddle", Covered: true}, sallyport.Token, "the work list shows names and ticket numbers only"},
+		{"an unknown kind", Request{Purpose: "wish", Column: email, Scheme: sallyport.Email, Covered: true}, sallyport.Token, "this kind of purpose reveals nothing"},
+		{"a grant without a purpose", Request{Column: email, Scheme: sallyport.Email, Grant: grant}, sallyport.Reveal, "grant g1 allows support.customers.email"},
+		{"a grant for another column", Request{Column: name, Scheme: sallyport.Name, Grant: grant}, sallyport.Token, "no purpose was given"},
+		{"a ticket goes before a grant", Request{Purpose: Ticket, Column: email, Scheme: sallyport.Email, Covered: true, Grant: grant}, sallyport.Reveal, "an open ticket of one's own covers this customer"},
+		{"a grant beside the work list", Request{Purpose: Work, Column: email, Scheme: sallyport.Email, Covered: true, Grant: grant}, sallyport.Reveal, "grant g1 allows support.customers.email"},
+	} {
+		verdict, because := Decide(c.request)
+		if verdict != c.want || because != c.because {
+			t.Errorf("%s: got %v, %q, want %v, %q", c.what, verdict, because, c.want, c.because)
+		}
+	}
+	if sallyport.Verdict(0) != sallyport.Deny {
+		t.Error("the zero verdict does not deny")
+	}
+}
+
+func TestActiveGrants(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	good := Grant{
+		ID: "g1", For: "svc_billing", Columns: []string{"support.customers.email"}, Customers: 10, Until: now.Add(time.Hour),
+		ApprovedBy: []sallyport.Staff{"s050", "s051"},
+	}
+	for _, c := range []struct {
+		what   string
+		change func(*Grant)
+		active bool
+		at     string // the key that CheckGrants names
+	}{
+		{"as it should be", func(*Grant) {}, true, ""},
+		{"for somebody else", func(g *Grant) { g.For = "s001" }, false, ""},
+		{"its last nanosecond", func(g *Grant) { g.Until = now.Add(1) }, true, ""},
+		{"over this very moment", func(g *Grant) { g.Until = now }, false, ""},
+		{"without an end", func(g *Grant) { g.Until = time.Time{} }, false, "grants[0].until"},
+		{"one approver", func(g *Grant) { g.ApprovedBy = g.ApprovedBy[:1] }, false, "grants[0].approved_by"},
+		{"one approver twice", func(g *Grant) { g.ApprovedBy = []sallyport.Staff{"s050", "s050"} }, false, "grants[0].approved_by"},
+		{"its own beneficiary", func(g *Grant) { g.ApprovedBy = []sallyport.Staff{"s050", "svc_billing"} }, false, "grants[0].approved_by"},
+		{"its own beneficiary beside two", func(g *Grant) { g.ApprovedBy = append(g.ApprovedBy[:2:2], "svc_billing") }, false, "grants[0].approved_by"},
+		{"an approver without a name", func(g *Grant) { g.ApprovedBy = []sallyport.Staff{"s050", ""} }, false, "grants[0].approved_by"},
+		{"no customers", func(g *Grant) { g.Customers = 0 }, false, "grants[0].customers"},
+		{"no columns", func(g *Grant) { g.Columns = nil }, false, "grants[0].columns"},
+		{"a column without a table", func(g *Grant) { g.Columns = []string{"email"} }, false, "grants[0].columns"},
+		{"no id", func(g *Grant) { g.ID = "" }, false, "grants[0].id"},
+	} {
+		g := good
+		c.change(&g)
+		if got := len(ActiveGrants([]Grant{g}, now, "svc_billing")) == 1; got != c.active {
+			t.Errorf("%s: active is %v", c.what, got)
+		}
+		var at string
+		if problems := CheckGrants([]Grant{g}); len(problems) > 0 {
+			at = problems[0].Path
+		}
+		if at != c.at {
+			t.Errorf("%s: the problem is at %q, want %q", c.what, at, c.at)
+		}
+	}
+	twice := CheckGrants([]Grant{good, good})
+	if diff := cmp.Diff([]Problem{{"grants[1].id", "two grants have this id"}}, twice); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestChoose(t *testing.T) {
+	until := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	email := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
+	short := Grant{ID: "a", Columns: []string{email.String()}, Until: until}
+	long := Grant{ID: "c", Columns: []string{email.String()}, Until: until.Add(time.Hour)}
+	twin := Grant{ID: "b", Columns: []string{email.String()}, Until: until.Add(time.Hour)}
+	for _, order := range [][]Grant{{short, long, twin}, {twin, long, short}, {long, short, twin}} {
+		if got := Choose(order, email); got == nil || got.ID != "b" {
+			t.Errorf("chose %v of %v", got, order)
+		}
+	}
+	if got := Choose([]Grant{long}, sallyport.Column{}); got != nil {
+		t.Errorf("chose %v for a column that nobody granted", got)
+	}
+}
