@@ -1,0 +1,114 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Disk is one folder of files. It exists so that tests can make it full, broken or forgetful.
+type Disk interface {
+	List() ([]string, error)
+	Open(name string) (File, error)   // for reading and writing
+	Create(name string) (File, error) // empties an existing file
+	Rename(from, to string) error     // replaces to
+	Remove(name string) error
+	Sync() error // makes creations, renames and removals durable
+}
+
+// File is one open file. Sync makes its data and its size durable.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	Truncate(size int64) error
+	Size() (int64, error)
+	Sync() error
+	Close() error
+}
+
+const lockName = "lock"
+
+// folder is the real Disk, with a lock that ends with the process.
+type folder struct {
+	dir  string
+	lock *os.File
+}
+
+func openFolder(dir string) (*folder, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create folder: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("create lock file: %w", err)
+	}
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrInUse
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the folder: %w", err), lock.Close())
+	}
+	return &folder{dir: dir, lock: lock}, nil
+}
+
+// Close gives the lock free.
+func (d *folder) Close() error { return d.lock.Close() }
+
+func (d *folder) List() ([]string, error) {
+	entries, err := os.ReadDir(d.dir)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, nil
+}
+
+func (d *folder) Open(name string) (File, error) {
+	f, err := os.OpenFile(filepath.Join(d.dir, name), os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return diskFile{f}, nil
+}
+
+func (d *folder) Create(name string) (File, error) {
+	f, err := os.OpenFile(filepath.Join(d.dir, name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return diskFile{f}, nil
+}
+
+func (d *folder) Rename(from, to string) error {
+	return os.Rename(filepath.Join(d.dir, from), filepath.Join(d.dir, to))
+}
+
+func (d *folder) Remove(name string) error { return os.Remove(filepath.Join(d.dir, name)) }
+
+func (d *folder) Sync() error {
+	f, err := os.Open(d.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+type diskFile struct{ *os.File }
+
+func (f diskFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (f diskFile) Sync() error { return syncData(f.File) }

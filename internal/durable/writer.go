@@ -1,0 +1,275 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+)
+
+// keptBuffer is how large a write buffer may stay between batches.
+const keptBuffer = 4 << 20
+
+// writer is the state of the one goroutine that writes.
+type writer struct {
+	file       File
+	first      uint64 // sequence of the segment's first entry
+	prevFirst  uint64 // of the segment's header
+	prevEnd    int64  // likewise
+	off, size  int64  // end of what is durable, size of the file
+	distrusted bool   // a sync or an undo failed here: nothing more may be written to this file
+	sealed     bool   // the last frame is a seal
+	head       []byte // start of the last durable payload, for Link
+	buf        []byte
+	batch      []*entry // the queue's other slice
+}
+
+// write takes what is queued, again and again: a lone entry at once, and everything that came during a sync together.
+func (l *Log) write() {
+	defer close(l.done)
+	for {
+		batch, closing := l.take()
+		l.commit(batch)
+		if closing {
+			l.seal()
+			return
+		}
+	}
+}
+
+func (l *Log) take() (batch []*entry, closing bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inFlight = 0
+	for !l.urgent && !l.closing {
+		l.work.Wait()
+	}
+	batch = l.queue
+	l.queue, l.w.batch = l.w.batch[:0], batch
+	l.inFlight, l.retained, l.urgent = len(batch), 0, false
+	return batch, l.closing
+}
+
+func (l *Log) commit(batch []*entry) {
+	for len(batch) > 0 {
+		n, err := l.commitSome(batch)
+		if err != nil {
+			l.fail(batch, err)
+			return
+		}
+		clear(batch[:n]) // the entries belong to their appenders again
+		batch = batch[n:]
+	}
+}
+
+// commitSome writes and syncs as many entries as fit into the segment, and publishes them.
+func (l *Log) commitSome(batch []*entry) (int, error) {
+	w := &l.w
+	if need := sizeOf(len(batch[0].payload)); w.distrusted || w.off+int64(need) > w.size {
+		if err := l.roll(need); err != nil {
+			return 0, err
+		}
+	}
+	n, head := l.encode(batch)
+	if err := l.store(w.buf); err != nil {
+		return 0, err
+	}
+	w.off += int64(len(w.buf))
+	w.head = append(w.head[:0], head...)
+	w.sealed = false
+	if cap(w.buf) > keptBuffer {
+		w.buf = nil
+	}
+	l.publish(batch[:n])
+	return n, nil
+}
+
+// encode frames as many entries as fit into the segment and returns their number and the start of the last payload.
+func (l *Log) encode(batch []*entry) (n int, head []byte) {
+	w := &l.w
+	batchSeq := l.Last() + 1
+	w.buf, head = w.buf[:0], w.head
+	for _, e := range batch {
+		if w.off+int64(len(w.buf)+sizeOf(len(e.payload))) > w.size {
+			break
+		}
+		seq, start := batchSeq+uint64(n), len(w.buf)
+		w.buf = appendFrame(w.buf, seq, batchSeq, e.payload)
+		payload := w.buf[start+frameBytes : start+frameBytes+len(e.payload)]
+		if l.o.Link != nil {
+			l.o.Link(seq, head, payload)
+		}
+		sealFrame(w.buf[start:], l.seed)
+		head = payload[:min(len(payload), maxHead)]
+		n++
+	}
+	return n, head
+}
+
+// store brings b to stable storage at the end of the segment, or leaves the segment as it was.
+func (l *Log) store(b []byte) error {
+	w := &l.w
+	if _, err := w.file.WriteAt(b, w.off); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", segmentName(w.first), err), l.undo(len(b)))
+	}
+	if err := w.file.Sync(); err != nil {
+		// The kernel may have dropped the pages and marked them clean: a second sync that succeeds would prove nothing.
+		l.abandon()
+		return fmt.Errorf("sync %s: %w", segmentName(w.first), err)
+	}
+	return nil
+}
+
+// undo takes back a partly written batch, so that no later start finds entries whose append was refused.
+func (l *Log) undo(n int) error {
+	w := &l.w
+	_, err := w.file.WriteAt(make([]byte, n), w.off)
+	if err == nil {
+		err = w.file.Sync()
+	}
+	if err != nil {
+		l.abandon()
+		return fmt.Errorf("undo the write to %s: %w", segmentName(w.first), err)
+	}
+	return nil
+}
+
+// abandon keeps the segment for what was durable in it before; the next entry starts a new one.
+func (l *Log) abandon() {
+	l.w.distrusted = true
+	_ = l.w.file.Truncate(l.w.off) // best effort: the new segment's header says where this one ends
+}
+
+// publish shows durable entries to readers first and then to those who wait for them.
+func (l *Log) publish(batch []*entry) {
+	l.mu.Lock()
+	first := l.last + 1
+	l.last += uint64(len(batch))
+	l.inFlight -= len(batch)
+	l.batches++
+	l.segments[len(l.segments)-1].end = l.w.off
+	l.notify()
+	l.mu.Unlock()
+	for i, e := range batch {
+		if e.waited {
+			e.seq = first + uint64(i)
+			e.done <- nil
+		}
+	}
+}
+
+// fail refuses the entries that somebody waits for and keeps the others for the next attempt.
+func (l *Log) fail(batch []*entry, err error) {
+	l.mu.Lock()
+	var kept []*entry
+	for _, e := range batch {
+		if !e.waited {
+			kept = append(kept, e)
+			l.retained += len(e.payload)
+		}
+	}
+	if l.closing && len(kept) > 0 {
+		l.closeErr = fmt.Errorf("close log %s: %d enqueued entries are lost: %w", l.dir, len(kept), err)
+	}
+	l.inFlight = 0
+	l.queue = append(kept, l.queue...)
+	l.mu.Unlock()
+	for _, e := range batch {
+		if e.waited {
+			e.seq = 0
+			e.done <- err
+		}
+	}
+	clear(batch)
+}
+
+// seal says at an orderly end that everything before it was durable, so that the next start takes nothing for torn. It is a
+// convenience: where it cannot be written nothing is lost.
+func (l *Log) seal() {
+	w := &l.w
+	if w.sealed || w.distrusted || w.off+frameBytes > w.size || w.off == headerBytes {
+		return
+	}
+	next := l.Last() + 1
+	b := appendFrame(nil, next, next, nil)
+	sealFrame(b, l.seed)
+	if l.store(b) == nil {
+		w.off += int64(len(b))
+		l.mu.Lock()
+		l.segments[len(l.segments)-1].end = w.off
+		l.mu.Unlock()
+	}
+}
+
+// roll starts a new segment with room for at least need bytes.
+func (l *Log) roll(need int) error {
+	w := &l.w
+	// From here on the old segment is finished, whatever happens: the new one's header states its end.
+	w.distrusted = true
+	h := header{id: l.id, first: l.Last() + 1, prevFirst: w.first, prevEnd: w.off}
+	replaces := w.file != nil && w.first == h.first // the old one holds no entry; the new one takes its name
+	if replaces {
+		h.prevFirst, h.prevEnd = w.prevFirst, w.prevEnd
+	}
+	size := max(l.o.SegmentBytes, int64(headerBytes+need))
+	file, err := l.create(h, size)
+	if err != nil {
+		return fmt.Errorf("start segment %s: %w", segmentName(h.first), err)
+	}
+	if w.file != nil {
+		if !replaces {
+			_ = w.file.Truncate(w.off) // gives back unused space; the next Open does it otherwise
+		}
+		_ = w.file.Close() // what it holds has been synced, or was refused
+	}
+	w.file, w.first, w.prevFirst, w.prevEnd = file, h.first, h.prevFirst, h.prevEnd
+	w.off, w.size = headerBytes, size
+	w.distrusted, w.sealed = false, false
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if replaces {
+		l.segments = l.segments[:len(l.segments)-1]
+	} else if n := len(l.segments); n > 0 {
+		l.segments[n-1].endKnown = true
+	}
+	l.segments = append(l.segments, segment{first: h.first, end: headerBytes, endKnown: true})
+	return nil
+}
+
+// create makes a whole segment under another name first, so that a segment that can be seen is complete.
+func (l *Log) create(h header, size int64) (File, error) {
+	file, err := l.disk.Create(spareName)
+	if err != nil {
+		return nil, err
+	}
+	name := spareName
+	err = fillZero(file, size)
+	if err == nil {
+		_, err = file.WriteAt(h.append(nil), 0)
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if err == nil {
+		if err = l.disk.Rename(spareName, segmentName(h.first)); err == nil {
+			name = segmentName(h.first)
+			err = l.disk.Sync()
+		}
+	}
+	if err != nil {
+		_ = file.Close()
+		_ = l.disk.Remove(name) // it holds nothing; if it stays, the next attempt or Open replaces it
+		return nil, err
+	}
+	return file, nil
+}
+
+// fillZero writes every block, because a sync of a block written for the first time costs twice as much.
+func fillZero(f File, size int64) error {
+	zeros := make([]byte, 1<<20)
+	for off := int64(0); off < size; off += int64(len(zeros)) {
+		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-off)], off); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package record
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sallyport"
+)
+
+func BenchmarkAppend(b *testing.B) {
+	e := &sallyport.Event{
+		Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Kind: sallyport.StatementKind,
+		Who: sallyport.Who{Staff: "s001", Login: "s001", Session: "0123456789abcdef", Application: "psql"},
+		Statement: &sallyport.Statement{ID: 1, Fingerprint: "0123456789abcdef", Verb: "SELECT",
+			Columns: []sallyport.Column{{Schema: "support", Table: "customers", Name: "email"}}},
+	}
+	for _, workers := range []int{1, 8, 64} {
+		b.Run(fmt.Sprint(workers), func(b *testing.B) { benchAppend(b, e, workers) })
+	}
+}
+
+func BenchmarkAppendReveal10000(b *testing.B) { benchAppend(b, bigReveal(10_000), 1) }
+
+func benchAppend(b *testing.B, e *sallyport.Event, workers int) {
+	s := mustOpen(b, b.TempDir(), Options{})
+	b.ReportAllocs()
+	b.ResetTimer()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if _, err := s.Append(e); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(s.log.Batches())/float64(b.N), "syncs/op")
+}
+
+func BenchmarkRead(b *testing.B) {
+	s := mustOpen(b, b.TempDir(), Options{})
+	e := fullEvent()
+	for range 10_000 {
+		if _, err := s.Enqueue(e); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if _, err := s.Append(e); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		n := 0
+		if err := s.Read(1, func(*sallyport.Event) error { n++; return nil }); err != nil || n != 10_001 {
+			b.Fatal(n, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10_001, "ns/event")
+}

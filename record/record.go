@@ -1,0 +1,288 @@
+// Package record is a durable stream of events: each entry has a sequence, a salt, a commitment and a link of a hash chain, so
+// that an altered, removed or reordered entry shows, and so that one entry can later be erased without breaking the chain.
+//
+// It refuses to acknowledge an event before it is on stable storage, to show one before it is durable, and to pass over a
+// broken chain in silence. It does not judge events and keeps no state of what they mean: that is for those who fold them.
+//
+// Invariant: what Read delivers is exactly what was appended, in that order, as far as the chain reaches; where anything
+// is missing or altered, Read delivers the rest and ends with an error that names it. The format stands in docs/record.md.
+package record
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/internal/durable"
+)
+
+// ErrUnwritable says that an event could not be made durable: the disk is full, gone or broken. The next Append tries again.
+var ErrUnwritable = errors.New("the record cannot be written")
+
+// ErrClosed is returned after Close.
+var ErrClosed = durable.ErrClosed
+
+// ErrInUse says that another process holds the record.
+var ErrInUse = durable.ErrInUse
+
+// Options of Open. The zero value is safe.
+type Options struct {
+	SegmentBytes int64            // 0 means 16 MiB
+	Now          func() time.Time // the time of events that carry none; nil means time.Now
+}
+
+// Stream is an open record. It is safe for use by many goroutines.
+type Stream struct {
+	dir   string
+	id    [16]byte
+	log   *durable.Log
+	codec codec
+	now   func() time.Time
+	bufs  sync.Pool // of *bytes.Buffer
+}
+
+// Open opens the record in dir, creating it where there is none, and repairs a torn tail. A second process is refused.
+func Open(dir string, o Options) (*Stream, error) {
+	return open(dir, o, nil)
+}
+
+func open(dir string, o Options, disk durable.Disk) (*Stream, error) {
+	s := &Stream{dir: dir, now: o.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.bufs.New = func() any { return new(bytes.Buffer) }
+	var err error
+	if s.codec, err = newCodec(); err != nil {
+		return nil, fmt.Errorf("open record %s: %w", dir, err)
+	}
+	link := func(seq uint64, prev, payload []byte) {
+		if prev == nil {
+			start := chainStart(s.id) // known by now: nothing is written before Open has returned
+			prev = start[:]
+		}
+		linkEntry(seq, prev, payload)
+	}
+	s.log, err = durable.Open(dir, durable.Options{SegmentBytes: o.SegmentBytes, Link: link, Disk: disk})
+	if err != nil {
+		return nil, fmt.Errorf("open record: %w", err)
+	}
+	s.id = s.log.ID()
+	return s, nil
+}
+
+// ID is the random id that the record got when it was made, 32 hexadecimal digits.
+func (s *Stream) ID() string { return hex.EncodeToString(s.id[:]) }
+
+// Last is the highest durable sequence; 0 while the record is empty.
+func (s *Stream) Last() uint64 { return s.log.Last() }
+
+// Repaired says in one line what Open cut off the end because a crash had left it unfinished; empty where nothing was.
+func (s *Stream) Repaired() string {
+	if d, ok := s.log.Repaired(); ok {
+		return d.String()
+	}
+	return ""
+}
+
+// Append returns the event's sequence once it is on stable storage. A lone event does not wait; what arrives during a sync shares
+// the next one. The event is not changed, and may be reused afterwards; its Seq is ignored, and a zero Time is now.
+// errors.Is(err, ErrUnwritable) where the disk refused.
+func (s *Stream) Append(e *sallyport.Event) (uint64, error) {
+	return s.put(e, s.log.Append)
+}
+
+// Enqueue hands over an event that becomes durable with the next sync, within a moment, in order with the caller's other
+// events. It is for counters: what is enqueued right before a crash is lost.
+func (s *Stream) Enqueue(e *sallyport.Event) (uint64, error) {
+	return s.put(e, s.log.Enqueue)
+}
+
+func (s *Stream) put(e *sallyport.Event, write func([]byte) (uint64, error)) (uint64, error) {
+	buf, ok := s.bufs.Get().(*bytes.Buffer)
+	if !ok {
+		buf = new(bytes.Buffer)
+	}
+	defer s.recycle(buf)
+	if err := s.encode(buf, e); err != nil {
+		return 0, fmt.Errorf("encode event %s: %w", e.Kind, err)
+	}
+	seq, err := write(buf.Bytes())
+	if errors.Is(err, ErrClosed) {
+		return 0, fmt.Errorf("append to record %s: %w", s.dir, err)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrUnwritable, err)
+	}
+	return seq, nil
+}
+
+// keptBuffer is how large an encoding buffer may stay between events.
+const keptBuffer = 4 << 20
+
+func (s *Stream) recycle(buf *bytes.Buffer) {
+	if buf.Cap() <= keptBuffer {
+		buf.Reset()
+		s.bufs.Put(buf)
+	}
+}
+
+// encode makes the stored form, with the commitment where the link will stand.
+func (s *Stream) encode(buf *bytes.Buffer, e *sallyport.Event) error {
+	at := e.Time
+	if at.IsZero() {
+		at = s.now()
+	}
+	var front [bodyAt]byte
+	front[formAt] = formWhole
+	if _, err := rand.Read(front[saltAt:bodyAt]); err != nil {
+		return fmt.Errorf("choose a salt: %w", err)
+	}
+	buf.Write(front[:])
+	if err := s.codec.append(buf, e, at); err != nil {
+		return err
+	}
+	commitment := sha256.Sum256(buf.Bytes()[saltAt:])
+	copy(buf.Bytes(), commitment[:])
+	return nil
+}
+
+// Read delivers all durable events from seq on, in order, and checks the chain between them. An error of fn ends it and is returned
+// as it is. Where entries are lost or altered, the others are still delivered, and the error in the end names all of it.
+// An erased entry is not delivered; its place in the chain is checked. Each event delivered is fn's own.
+func (s *Stream) Read(from uint64, fn func(*sallyport.Event) error) error {
+	r := s.reader(from)
+	defer r.close()
+	if err := r.rest(fn); err != nil {
+		return err
+	}
+	return r.report()
+}
+
+// Follow reads like Read and then goes on with events as they become durable, until ctx is done, the record is closed, fn
+// returns an error, or damage is found; damage ends it at once.
+func (s *Stream) Follow(ctx context.Context, from uint64, fn func(*sallyport.Event) error) error {
+	r := s.reader(from)
+	defer r.close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := r.rest(func(e *sallyport.Event) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return fn(e)
+		})
+		if err != nil {
+			return err
+		}
+		if err := r.report(); err != nil {
+			return err
+		}
+		if err := s.log.Wait(ctx, r.seen+1); err != nil {
+			return err
+		}
+	}
+}
+
+// Close makes what is enqueued durable and gives the folder free.
+func (s *Stream) Close() error {
+	if err := s.log.Close(); err != nil {
+		return fmt.Errorf("close record: %w", err)
+	}
+	return nil
+}
+
+// reader checks the chain over the entries of a log.
+type reader struct {
+	s    *Stream
+	log  *durable.Reader
+	from uint64
+	seen uint64   // the last sequence read
+	link [32]byte // its link
+	bad  []error  // breaks of the chain
+}
+
+func (s *Stream) reader(from uint64) *reader {
+	from = max(from, 1)
+	r := &reader{s: s, from: from, seen: from - 1}
+	if from > 1 {
+		r.seen = from - 2 // the entry before it is read for its link
+	}
+	if r.seen == 0 {
+		r.link = chainStart(s.id)
+	}
+	r.log = s.log.Reader(r.seen + 1)
+	return r
+}
+
+func (r *reader) close() { _ = r.log.Close() } // only read
+
+// rest delivers everything up to the durable end.
+func (r *reader) rest(fn func(*sallyport.Event) error) error {
+	for {
+		seq, payload, err := r.log.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read record: %w", err)
+		}
+		e, err := r.check(seq, payload)
+		if err != nil {
+			r.bad = append(r.bad, fmt.Errorf("entry %d: %w", seq, err))
+			continue
+		}
+		if e == nil || seq < r.from {
+			continue
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+}
+
+// check verifies one entry against the one before it and decodes it; nil is an erased one.
+func (r *reader) check(seq uint64, payload []byte) (*sallyport.Event, error) {
+	ent, err := parseEntry(payload)
+	if err != nil {
+		return nil, err
+	}
+	// After a gap, and at the first entry read, there is nothing to check against; the gap itself is reported.
+	checkable := r.seen+1 == seq && r.link != [32]byte{}
+	want := chainLink(r.link[:], seq, ent.commitment)
+	r.seen, r.link = seq, ent.link
+	if checkable && want != ent.link {
+		return nil, errors.New("altered: it does not fit the chain")
+	}
+	if ent.body == nil || seq < r.from {
+		return nil, nil
+	}
+	e, err := r.s.codec.decode(ent.body)
+	if err != nil {
+		return nil, err
+	}
+	e.Seq = seq
+	return e, nil
+}
+
+// report is all damage found so far.
+func (r *reader) report() error {
+	errs := r.bad
+	if err := r.log.Damage(); err != nil {
+		errs = append([]error{err}, errs...)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("read record %s: %w", r.s.dir, errors.Join(errs...))
+}

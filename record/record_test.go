@@ -1,0 +1,276 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"sallyport"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(crashEnv) != "" {
+		appendUntilKilled(os.Getenv(crashEnv))
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func mustOpen(t testing.TB, dir string, o Options) *Stream {
+	t.Helper()
+	s, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func readAll(t testing.TB, s *Stream, from uint64) []*sallyport.Event {
+	t.Helper()
+	var list []*sallyport.Event
+	err := s.Read(from, func(e *sallyport.Event) error {
+		list = append(list, e)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// fullEvent fills every field, so that a round trip shows each.
+func fullEvent() *sallyport.Event {
+	at := time.Date(2026, 3, 1, 12, 30, 15, 123456789, time.UTC)
+	column := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
+	return &sallyport.Event{
+		Time: at, Kind: sallyport.RevealKind,
+		Who: sallyport.Who{Staff: "s001", Login: "s001", Session: "a1", Application: "psql", Address: "127.0.0.1:1", Database: "support",
+			Team: "eu"},
+		Statement: &sallyport.Statement{ID: 7, Fingerprint: "f", Verb: "SELECT", Columns: []sallyport.Column{column},
+			Purposes: []sallyport.Purpose{{Kind: "ticket", Ref: "ZQ-1"}}, Covers: []sallyport.Subject{"17"}, Refused: "x", Writes: true},
+		Reveal: &sallyport.Revealed{Statement: 7, Columns: []sallyport.Column{column},
+			Values:   []sallyport.RevealedValue{{Subject: "17", Column: 0, Digest: sallyport.Digest{1, 2, 3}}, {Column: 300}},
+			Purposes: []sallyport.Purpose{{Kind: "work", Ref: "mine"}}, Grant: "g1"},
+		Facts: []sallyport.Fact{{Table: "ticket", ID: "4", Customer: "17", Assignee: "s001", Open: true, Wrote: []string{"state"},
+			Ticket: "4", Incoming: true, At: at}},
+		Limit:    &sallyport.Limit{Measure: "revealed", Window: "day", Budget: 200, Count: 200},
+		Counters: &sallyport.Counters{Statements: 1, Rows: 2, BytesIn: 3, BytesOut: 4},
+		Order: &sallyport.Order{ID: "p1", Action: "unlock", By: "s002", About: "s001", Reason: "r",
+			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1}, Details: "d"},
+		Note: "a sentence",
+		Touch: &sallyport.Touched{Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},
+			Probes: []sallyport.Digest{{5}, {6}}},
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	s := mustOpen(t, dir, Options{Now: func() time.Time { return now }})
+	full := fullEvent()
+	small := &sallyport.Event{Kind: sallyport.SessionStart, Who: sallyport.Who{Staff: "s002"}}
+	for i, e := range []*sallyport.Event{full, small} {
+		seq, err := s.Append(e)
+		if err != nil || seq != uint64(i+1) {
+			t.Fatalf("append: %d, %v", seq, err)
+		}
+	}
+	if small.Seq != 0 || !small.Time.IsZero() {
+		t.Error("append changed the caller's event")
+	}
+	if _, err := s.Enqueue(small); err != nil {
+		t.Fatal(err)
+	}
+	id := s.ID()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(small); !errors.Is(err, ErrClosed) {
+		t.Errorf("append after close: %v", err)
+	}
+
+	s = mustOpen(t, dir, Options{})
+	if s.ID() != id || len(id) != 32 || s.Last() != 3 || s.Repaired() != "" {
+		t.Errorf("reopened: id %s, was %s; last %d; repaired %q", s.ID(), id, s.Last(), s.Repaired())
+	}
+	got := readAll(t, s, 1)
+	want := []*sallyport.Event{full, small, small}
+	for i, e := range want {
+		w := *e
+		w.Seq = uint64(i + 1)
+		if w.Time.IsZero() {
+			w.Time = now
+		}
+		if diff := cmp.Diff(&w, got[i]); diff != "" {
+			t.Errorf("entry %d: %s", i+1, diff)
+		}
+	}
+	if rest := readAll(t, s, 3); len(rest) != 1 || rest[0].Seq != 3 {
+		t.Errorf("read from 3: %v", rest)
+	}
+	if rest := readAll(t, s, 9); len(rest) != 0 {
+		t.Errorf("read from beyond the end: %v", rest)
+	}
+}
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	mustOpen(t, dir, Options{})
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrInUse) {
+		t.Errorf("second open: %v", err)
+	}
+}
+
+func TestFollow(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), Options{SegmentBytes: 4096})
+	note := func(i int) *sallyport.Event {
+		return &sallyport.Event{Kind: sallyport.FactKind, Note: fmt.Sprint("n", i)}
+	}
+	const n = 300
+	for i := range n / 3 {
+		if _, err := s.Append(note(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	result := make([]error, 3)
+	for k := range result {
+		wg.Go(func() {
+			next := uint64(1 + 40*k)
+			result[k] = s.Follow(ctx, next, func(e *sallyport.Event) error {
+				if e.Seq != next || e.Note != fmt.Sprint("n", e.Seq-1) {
+					return fmt.Errorf("got %d %q, want %d", e.Seq, e.Note, next)
+				}
+				if e.Seq > s.Last() {
+					return fmt.Errorf("saw %d before it was durable", e.Seq)
+				}
+				next++
+				if e.Seq == n {
+					return errors.ErrUnsupported // a known end
+				}
+				return nil
+			})
+		})
+	}
+	for i := n / 3; i < n; i++ {
+		put := s.Append
+		if i%5 == 0 {
+			put = s.Enqueue
+		}
+		if seq, err := put(note(i)); err != nil || seq != uint64(i+1) {
+			t.Fatalf("put %d: seq %d, %v", i, seq, err)
+		}
+	}
+	wg.Wait()
+	cancel()
+	for k, err := range result {
+		if err != errors.ErrUnsupported {
+			t.Errorf("follower %d: %v", k, err)
+		}
+	}
+	if err := s.Follow(ctx, 1, func(*sallyport.Event) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("follow with a done context: %v", err)
+	}
+}
+
+func TestFollowEndsWithClose(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), Options{})
+	started, end := make(chan bool, 1), make(chan error)
+	go func() {
+		end <- s.Follow(context.Background(), 1, func(*sallyport.Event) error { started <- true; return nil })
+	}()
+	if _, err := s.Append(&sallyport.Event{Kind: sallyport.FactKind}); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-end; !errors.Is(err, ErrClosed) {
+		t.Errorf("follow ended with %v", err)
+	}
+}
+
+// TestTamper flips each byte of a finished segment in turn.
+func TestTamper(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Options{SegmentBytes: 4096})
+	for i := 0; s.Last() == 0 || len(segments(t, dir)) < 3; i++ {
+		if _, err := s.Append(&sallyport.Event{Kind: sallyport.FactKind, Note: strings.Repeat("x", i%7)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole := readCount(t, dir)
+	if whole.err != nil {
+		t.Fatal(whole.err)
+	}
+	name := segments(t, dir)[0]
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := 1
+	if testing.Short() {
+		step = 17
+	}
+	for i := 0; i < len(data); i += step {
+		data[i] ^= 0x10
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := readCount(t, dir)
+		if got.err == nil || !strings.Contains(got.err.Error(), filepath.Base(name)) {
+			t.Fatalf("byte %d flipped: %v", i, got.err)
+		}
+		if got.n < whole.n-1 {
+			t.Fatalf("byte %d flipped: %d of %d entries are readable: %v", i, got.n, whole.n, got.err)
+		}
+		data[i] ^= 0x10
+	}
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again := readCount(t, dir); again != whole {
+		t.Errorf("restored: %v", again)
+	}
+}
+
+type counted struct {
+	n   int
+	err error
+}
+
+func readCount(t *testing.T, dir string) counted {
+	t.Helper()
+	s, err := Open(dir, Options{SegmentBytes: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var c counted
+	c.err = s.Read(1, func(*sallyport.Event) error { c.n++; return nil })
+	return c
+}
+
+func segments(t *testing.T, dir string) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
