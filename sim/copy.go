@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -152,20 +153,28 @@ func (r *row) text(s string) {
 		r.null()
 		return
 	}
-	for i := range len(s) {
-		switch s[i] {
-		case '\\':
-			r.dst = append(r.dst, `\\`...)
-		case '\t':
-			r.dst = append(r.dst, `\t`...)
-		case '\n':
-			r.dst = append(r.dst, `\n`...)
-		case '\r':
-			r.dst = append(r.dst, `\r`...)
-		default:
-			r.dst = append(r.dst, s[i])
+	for {
+		i := strings.IndexAny(s, "\\\t\n\r")
+		if i < 0 {
+			r.dst = append(r.dst, s...)
+			return
 		}
+		r.dst = append(append(r.dst, s[:i]...), '\\', escapes(s[i]))
+		s = s[i+1:]
 	}
+}
+
+// escapes is the letter that stands for a byte after a backslash.
+func escapes(b byte) byte {
+	switch b {
+	case '\t':
+		return 't'
+	case '\n':
+		return 'n'
+	case '\r':
+		return 'r'
+	}
+	return b
 }
 
 func (r *row) number(n int64) {
@@ -183,7 +192,7 @@ func (r *row) day(t time.Time) {
 		r.null()
 		return
 	}
-	r.dst = t.AppendFormat(r.dst, time.DateOnly)
+	r.date(t)
 }
 
 func (r *row) instant(t time.Time) {
@@ -192,7 +201,25 @@ func (r *row) instant(t time.Time) {
 		r.null()
 		return
 	}
-	r.dst = t.UTC().AppendFormat(r.dst, "2006-01-02 15:04:05+00")
+	t = t.UTC()
+	r.date(t)
+	hour, minute, second := t.Clock()
+	r.digits(' ', hour)
+	r.digits(':', minute)
+	r.digits(':', second)
+	r.dst = append(r.dst, "+00"...)
+}
+
+// date appends an ISO date of a year with four digits. AppendFormat takes three times as long, and rows have up to three.
+func (r *row) date(t time.Time) {
+	y, m, d := t.Date()
+	r.dst = strconv.AppendInt(r.dst, int64(y), 10)
+	r.digits('-', int(m))
+	r.digits('-', d)
+}
+
+func (r *row) digits(before byte, n int) {
+	r.dst = append(r.dst, before, byte('0'+n/10), byte('0'+n%10))
 }
 
 func (r *row) end() []byte { return append(r.dst, '\n') }

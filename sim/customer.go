@@ -118,12 +118,36 @@ func quote(sentence string, c *Customer, ticketNo string) string {
 	if !strings.Contains(sentence, "{") {
 		return sentence
 	}
-	phone, born := c.Phone, "as you have it"
-	if phone == "" {
-		phone = "my usual number"
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(sentence, "{")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		what, after, _ := strings.Cut(rest, "}")
+		b.WriteString(c.said(what, ticketNo))
+		sentence = after
 	}
-	if !c.BirthDate.IsZero() {
-		born = c.BirthDate.Format(time.DateOnly)
+}
+
+// said is a datum as the customer would write it.
+func (c *Customer) said(what, ticketNo string) string {
+	switch what {
+	case "name":
+		return c.FullName
+	case "email":
+		return c.Email
+	case "phone":
+		if c.Phone == "" {
+			return "my usual number"
+		}
+		return c.Phone
+	case "born":
+		if c.BirthDate.IsZero() {
+			return "as you have it"
+		}
+		return c.BirthDate.Format(time.DateOnly)
 	}
-	return strings.NewReplacer("{name}", c.FullName, "{email}", c.Email, "{phone}", phone, "{born}", born, "{no}", ticketNo).Replace(sentence)
+	return ticketNo
 }
