@@ -1,0 +1,72 @@
+package exposure
+
+// Measure is what is counted.
+type Measure string
+
+// The measures: distinct customers shown in plain, distinct customers whose rows were returned without a purpose, and distinct
+// values that somebody had tokenised outside his purpose.
+const (
+	Revealed Measure = "revealed"
+	Reached  Measure = "reached"
+	Probed   Measure = "probed"
+)
+
+// Budget is how many distinct keys one person may have in each sliding window. Zero stands for the default, a negative number
+// for none at all.
+type Budget struct {
+	Hour  int `yaml:"hour"`
+	Day   int `yaml:"day"`
+	Month int `yaml:"month"` // 30 days
+}
+
+// Over fills what b leaves open from base.
+func (b Budget) Over(base Budget) Budget {
+	if b.Hour == 0 {
+		b.Hour = base.Hour
+	}
+	if b.Day == 0 {
+		b.Day = base.Day
+	}
+	if b.Month == 0 {
+		b.Month = base.Month
+	}
+	return b
+}
+
+// Budgets are one person's budgets by measure.
+type Budgets struct {
+	Revealed Budget `yaml:"revealed"`
+	Reached  Budget `yaml:"reached"`
+	Probed   Budget `yaml:"probed"`
+}
+
+// Default is what holds where nothing is configured.
+func Default() Budgets {
+	return Budgets{
+		Revealed: Budget{Hour: 200, Day: 200, Month: 2_000},
+		Reached:  Budget{Hour: 5_000, Day: 5_000, Month: 50_000},
+		Probed:   Budget{Hour: 50, Day: 50, Month: 500},
+	}
+}
+
+// Over fills what b leaves open from base.
+func (b Budgets) Over(base Budgets) Budgets {
+	return Budgets{
+		Revealed: b.Revealed.Over(base.Revealed),
+		Reached:  b.Reached.Over(base.Reached),
+		Probed:   b.Probed.Over(base.Probed),
+	}
+}
+
+// Of is the budget for one measure. An unknown measure has none.
+func (b Budgets) Of(m Measure) Budget {
+	switch m {
+	case Revealed:
+		return b.Revealed
+	case Reached:
+		return b.Reached
+	case Probed:
+		return b.Probed
+	}
+	return Budget{Hour: -1, Day: -1, Month: -1}
+}

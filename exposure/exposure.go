@@ -1,0 +1,102 @@
+// Package exposure counts distinct keys (customers, or values) per person in sliding windows of an hour, a day and 30 days, and
+// holds each count to its budget.
+//
+// It refuses to estimate, to forget a key before its window is over, and to count over a budget: who asks for a key too many
+// gets the Limit and nothing is counted. It reads no clock; who calls says what time it is.
+//
+// Invariant: after any sequence of calls, no window holds more distinct keys than the budget of the Reserve that counted the
+// last of them, save for what Restore has put there.
+package exposure
+
+import (
+	"sync"
+	"time"
+
+	"sallyport"
+)
+
+// Key is what is counted: a digest of a customer's id or of a value.
+type Key [16]byte
+
+// Book holds all counts. It is safe for use by many goroutines.
+type Book struct {
+	mu      sync.RWMutex // guards the map; each ledger has its own lock
+	ledgers map[account]*ledger
+}
+
+type account struct {
+	who     sallyport.Staff
+	measure Measure
+}
+
+// NewBook is an empty book.
+func NewBook() *Book { return &Book{ledgers: map[account]*ledger{}} }
+
+// Reserve counts k at now, unless that would exceed the budget in one of the windows: then it counts nothing and returns the
+// shortest window's limit. A key that a window holds already does not count there again, but is held for longer. A time before the
+// latest one of the same person and measure is taken for the latest.
+func (b *Book) Reserve(now time.Time, who sallyport.Staff, m Measure, k Key, in Budget) *sallyport.Limit {
+	most := in.Over(Default().Of(m)).most()
+	l := b.ledger(who, m)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.advance(now.UnixNano())
+	slot, known := l.index[k]
+	for w := range windows {
+		held := known && l.slots[slot].at > at-w.length()
+		if most[w] == 0 || !held && l.count[w] >= most[w] {
+			return &sallyport.Limit{Measure: string(m), Window: w.String(), Budget: most[w], Count: l.count[w]}
+		}
+	}
+	l.touch(k, at)
+	return nil
+}
+
+// Count is how many distinct keys each window holds at now.
+func (b *Book) Count(now time.Time, who sallyport.Staff, m Measure) (hour, day, month int) {
+	b.mu.RLock()
+	l := b.ledgers[account{who, m}]
+	b.mu.RUnlock()
+	if l == nil {
+		return 0, 0, 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.advance(now.UnixNano())
+	return l.count[0], l.count[1], l.count[2]
+}
+
+// Restore counts what the record says was counted at the time at, without a budget. It is for the start, in the record's order,
+// before the first Reserve of the same person; now is when the start happens.
+func (b *Book) Restore(now, at time.Time, who sallyport.Staff, m Measure, k Key) {
+	when := min(at.UnixNano(), now.UnixNano()) // a clock that ran ahead must not stop the windows
+	if when <= now.UnixNano()-month.length() {
+		return
+	}
+	l := b.ledger(who, m)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.touch(k, l.advance(when))
+}
+
+func (b *Book) ledger(who sallyport.Staff, m Measure) *ledger {
+	a := account{who, m}
+	b.mu.RLock()
+	l := b.ledgers[a]
+	b.mu.RUnlock()
+	if l != nil {
+		return l
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l = b.ledgers[a]; l == nil {
+		l = newLedger()
+		b.ledgers[a] = l
+	}
+	return l
+}
+
+// most is the budget as the number of keys allowed by window.
+func (b Budget) most() [windows]int {
+	return [windows]int{max(b.Hour, 0), max(b.Day, 0), max(b.Month, 0)}
+}
