@@ -1,0 +1,307 @@
+// Package control folds the control stream into what holds right now: who is locked or suspended, and what has been proposed
+// and decided.
+//
+// It refuses to let one person's word change anything that takes two: an approval by the proposer, by the person it is about, of
+// a proposal that is unknown, closed or older than a day changes nothing, whoever wrote it into the stream. It does no I/O,
+// reads no clock and does not know who may propose what: that is for those who write the stream.
+//
+// Invariant: the fold of the same events in the same order is the same state, everywhere.
+package control
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"sallyport"
+)
+
+// The actions that change this state. Other proposals are only kept, for those who asked.
+const (
+	Unlock     = "unlock"      // lifts lock and suspension of the person it is about
+	AcceptMark = "accept_mark" // Details says which mark in a database is to be accepted; it is about nobody
+)
+
+// Lifetime is how long a proposal can be approved.
+const Lifetime = 24 * time.Hour
+
+// ErrApproval says that somebody may not approve a proposal, or not any more.
+var ErrApproval = errors.New("cannot be approved")
+
+// ErrProposal says that something cannot be proposed.
+var ErrProposal = errors.New("cannot be proposed")
+
+// Standing is whether one person may work right now. The zero value is a person in good standing.
+type Standing struct {
+	Locked    bool
+	Suspended bool
+	Reason    string          // of the lock, or else of the suspension
+	Since     time.Time       // likewise
+	By        sallyport.Staff // likewise; empty: Sallyport itself
+}
+
+// Status is where a proposal stands.
+type Status string
+
+// The statuses.
+const (
+	Open      Status = "open"
+	Agreed    Status = "approved"
+	Rejected  Status = "declined"
+	OutOfTime Status = "expired"
+)
+
+// Proposal is something that one person wants and another must approve.
+type Proposal struct {
+	ID      string
+	Action  string
+	By      sallyport.Staff
+	About   sallyport.Staff
+	Reason  string
+	Details string
+	At      time.Time
+	Status  Status
+
+	Decider   sallyport.Staff // who approved or declined
+	DecidedAt time.Time
+}
+
+// State is the fold. It is safe for use by many goroutines.
+type State struct {
+	mu        sync.Mutex // guards everything below; never held while a watcher is called
+	people    map[sallyport.Staff]*person
+	proposals map[string]*Proposal
+	order     []string  // ids of proposals as they came
+	agreed    []string  // ids of approved ones as they were approved
+	latest    time.Time // of all events and Advance: what counts as now when somebody asks
+
+	watchers []*watcher
+	changes  []change // not yet told
+	telling  bool     // somebody is calling the watchers
+}
+
+// person holds lock and suspension apart, since each has its reason.
+type person struct{ locked, suspended *hold }
+
+type hold struct {
+	reason string
+	since  time.Time
+	by     sallyport.Staff
+}
+
+// NewState is the state before the first event: everybody is in good standing.
+func NewState() *State {
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}}
+}
+
+// Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
+func (s *State) Apply(e *sallyport.Event) {
+	s.mu.Lock()
+	s.latest = later(s.latest, e.Time)
+	if e.Order != nil {
+		s.fold(e, e.Order)
+	}
+	s.mu.Unlock()
+	s.tell()
+}
+
+func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
+	switch e.Kind {
+	case sallyport.Locked:
+		s.hold(e, o, func(p *person) **hold { return &p.locked })
+	case sallyport.Suspended:
+		s.hold(e, o, func(p *person) **hold { return &p.suspended })
+	case sallyport.Proposed:
+		s.propose(e, o)
+	case sallyport.Approved:
+		s.approve(e, o)
+	case sallyport.Declined:
+		s.decline(e, o)
+	default:
+		// The other kinds tell what happened; they do not change who may do what.
+	}
+}
+
+// hold locks or suspends. What holds already goes on with its first reason.
+func (s *State) hold(e *sallyport.Event, o *sallyport.Order, which func(*person) **hold) {
+	if o.About == "" {
+		return
+	}
+	p := s.people[o.About]
+	if p == nil {
+		p = &person{}
+		s.people[o.About] = p
+	}
+	if h := which(p); *h == nil {
+		*h = &hold{reason: o.Reason, since: e.Time, by: o.By}
+		s.changes = append(s.changes, change{o.About, p.standing()})
+	}
+}
+
+func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
+	if s.mayPropose(o) != nil {
+		return
+	}
+	s.proposals[o.ID] = &Proposal{
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, At: e.Time, Status: Open,
+	}
+	s.order = append(s.order, o.ID)
+}
+
+// approve lets a proposal take effect. What is done stands in the proposal: an approval cannot say something else.
+func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
+	if s.mayApprove(o.ID, o.By, e.Time) != nil {
+		return
+	}
+	p := s.proposals[o.ID]
+	p.Status, p.Decider, p.DecidedAt = Agreed, o.By, e.Time
+	s.agreed = append(s.agreed, p.ID)
+	if p.Action == Unlock && p.About != "" && s.people[p.About] != nil {
+		delete(s.people, p.About)
+		s.changes = append(s.changes, change{p.About, Standing{}})
+	}
+}
+
+// decline closes a proposal. Its proposer may take it back; only the person it is about has no say.
+func (s *State) decline(e *sallyport.Event, o *sallyport.Order) {
+	p := s.proposals[o.ID]
+	if p == nil || p.status(e.Time) != Open || o.By == "" || o.By == p.About {
+		return
+	}
+	p.Status, p.Decider, p.DecidedAt = Rejected, o.By, e.Time
+}
+
+// CheckProposal says whether an order can be proposed: it has an id of its own and a person behind it who is not its subject.
+func (s *State) CheckProposal(o *sallyport.Order) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mayPropose(o)
+}
+
+func (s *State) mayPropose(o *sallyport.Order) error {
+	switch {
+	case o.ID == "" || o.Action == "":
+		return fmt.Errorf("%w: it needs an id and an action", ErrProposal)
+	case s.proposals[o.ID] != nil:
+		return fmt.Errorf("%w: there is a proposal %s already", ErrProposal, o.ID)
+	case o.By == "":
+		return fmt.Errorf("%w: it needs a person who proposes it", ErrProposal)
+	case o.By == o.About:
+		return fmt.Errorf("%w: nobody proposes what is about himself", ErrProposal)
+	case o.Action == Unlock && o.About == "":
+		return fmt.Errorf("%w: it must say who is to be unlocked", ErrProposal)
+	}
+	return nil
+}
+
+// CheckApproval says why by cannot approve the proposal; nil if he can. Now is the latest time that the state has heard of.
+func (s *State) CheckApproval(id string, by sallyport.Staff) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mayApprove(id, by, s.latest)
+}
+
+func (s *State) mayApprove(id string, by sallyport.Staff, now time.Time) error {
+	p := s.proposals[id]
+	if p == nil {
+		return fmt.Errorf("%w: there is no proposal %q", ErrApproval, id)
+	}
+	switch status := p.status(now); {
+	case status != Open:
+		return fmt.Errorf("%w: the proposal %s is %s", ErrApproval, id, status)
+	case by == "":
+		return fmt.Errorf("%w: it takes a person", ErrApproval)
+	case by == p.By:
+		return fmt.Errorf("%w: who proposed it cannot approve it; another person must", ErrApproval)
+	case by == p.About:
+		return fmt.Errorf("%w: nobody approves what is about himself", ErrApproval)
+	}
+	return nil
+}
+
+// status takes the time into account: an open proposal expires a day after it was made.
+func (p *Proposal) status(now time.Time) Status {
+	if p.Status == Open && now.Sub(p.At) >= Lifetime {
+		return OutOfTime
+	}
+	return p.Status
+}
+
+// Advance tells the state what time it is, for those who ask; the fold itself goes by the events' times alone.
+func (s *State) Advance(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latest = later(s.latest, now)
+}
+
+// Standing is that of one person.
+func (s *State) Standing(who sallyport.Staff) Standing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.people[who].standing()
+}
+
+// Out lists everybody who is locked or suspended.
+func (s *State) Out() map[sallyport.Staff]Standing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[sallyport.Staff]Standing, len(s.people))
+	for who, p := range s.people {
+		out[who] = p.standing()
+	}
+	return out
+}
+
+func (p *person) standing() Standing {
+	if p == nil {
+		return Standing{}
+	}
+	h := p.locked
+	if h == nil {
+		h = p.suspended
+	}
+	return Standing{Locked: p.locked != nil, Suspended: p.suspended != nil, Reason: h.reason, Since: h.since, By: h.by}
+}
+
+// Proposals lists all proposals in the order in which they were made.
+func (s *State) Proposals() []Proposal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list(s.order, func(*Proposal) bool { return true })
+}
+
+// Approved lists the approved proposals of one action in the order in which they were approved.
+func (s *State) Approved(action string) []Proposal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list(s.agreed, func(p *Proposal) bool { return p.Action == action })
+}
+
+// AcceptedMark is the Details of the latest approved proposal to accept a mark.
+func (s *State) AcceptedMark() (details string, ok bool) {
+	list := s.Approved(AcceptMark)
+	if len(list) == 0 {
+		return "", false
+	}
+	return list[len(list)-1].Details, true
+}
+
+func (s *State) list(ids []string, want func(*Proposal) bool) []Proposal {
+	var list []Proposal
+	for _, id := range ids {
+		if p := *s.proposals[id]; want(&p) {
+			p.Status = p.status(s.latest)
+			list = append(list, p)
+		}
+	}
+	return slices.Clip(list)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
