@@ -12,7 +12,7 @@ func oneOf(got string, known []string) string {
 	}
 	switch len(known) {
 	case 0:
-		return "nothing here"
+		return "one that is configured"
 	case 1:
 		return fmt.Sprintf("%q", known[0])
 	}
@@ -25,7 +25,7 @@ func oneOf(got string, known []string) string {
 
 // nearest returns the known name that a slip of the keyboard most likely meant, or nothing.
 func nearest(got string, known []string) string {
-	best, bestDistance := "", max(2, len(got)/3)+1
+	best, bestDistance := "", max(1, (len(got)+1)/3)+1
 	for _, name := range known {
 		if d := distance(strings.ToLower(got), strings.ToLower(name)); d < bestDistance && d < len(name) {
 			best, bestDistance = name, d

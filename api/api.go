@@ -1,0 +1,189 @@
+// Package api lets people give orders to a running serve and ask its record, as JSON over HTTP on a socket in the data folder.
+//
+// Everybody logs in with name and password; the operating system's user counts for nothing. It refuses to change or read
+// anything that has not been recorded first, to let somebody decide about himself, and to obey whoever is locked or suspended.
+// Invariant: an order is on stable storage before it takes effect and before it is answered; the one exception is a lock
+// whose record cannot be written: it bites all the same, and the answer says so.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"sallyport"
+	"sallyport/control"
+	"sallyport/record"
+)
+
+// Config is what a Server needs; every field without a word about zero is required.
+type Config struct {
+	People     map[sallyport.Staff]Person
+	Known      func(sallyport.Staff) bool      // whom an order may be about, besides people
+	Access     *record.Stream                  // what gateways wrote
+	Orders     *Orders                         // the one writer of the control stream
+	Identifies func(sallyport.Column) bool     // equal values of this column mean the same customer; nil: none does
+	Now        func() time.Time                // the clock of events
+	Delay      func() time.Time                // the clock of log-in delays; nil: Now
+	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
+}
+
+// Standby is one more line of a status: what, and how it is.
+type Standby struct {
+	What string `json:"what"`
+	How  string `json:"how"`
+}
+
+// Person may log in if he has a password.
+type Person struct {
+	Role     string // agent, lead, engineer, dba, security
+	Password PasswordHash
+}
+
+// Server answers on the control socket.
+type Server struct {
+	c     Config
+	door  *door
+	http  *http.Server
+	state *control.State
+}
+
+// New checks the configuration of a server.
+func New(c Config) (*Server, error) {
+	if c.Access == nil || c.Orders == nil || c.Now == nil {
+		return nil, errors.New("make control api: Access, Orders and Now are required")
+	}
+	if c.Delay == nil {
+		c.Delay = c.Now
+	}
+	s := &Server{c: c, state: c.Orders.state, door: newDoor(c.People, c.Delay)}
+	s.http = &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+	return s, nil
+}
+
+// Serve answers on a listener until ctx ends, then lets answers that are being written finish.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
+	done := make(chan error, 1)
+	go func() { done <- s.http.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve control socket: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	err := s.http.Shutdown(grace)
+	<-done
+	if err != nil {
+		return errors.Join(fmt.Errorf("stop control socket: %w", err), s.http.Close())
+	}
+	return nil
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST /v1/lock", s.as(overseers, s.lock))
+	mux.Handle("POST /v1/unlock", s.as(overseers, s.unlock))
+	mux.Handle("POST /v1/proposals/{id}/approve", s.as(overseers, s.approve))
+	mux.Handle("POST /v1/proposals/{id}/decline", s.as(overseers, s.decline))
+	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
+	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))
+	mux.Handle("GET /v1/status", s.as(everybody, s.status))
+	mux.Handle("/", s.as(everybody, func(*http.Request, sallyport.Staff) (any, error) {
+		return nil, &Problem{http.StatusNotFound, "no_such_endpoint", "There is nothing at this path.", "See docs/control.md for what there is."}
+	}))
+	return mux
+}
+
+// Who may call an endpoint, by role.
+type audience func(role string) bool
+
+func everybody(string) bool { return true }
+
+// overseers may lock, decide about proposals and read the record.
+func overseers(role string) bool { return role == "lead" || role == "security" }
+
+// as wraps an endpoint in the log-in: who calls is known, free, and of the right role.
+func (s *Server) as(who audience, do func(*http.Request, sallyport.Staff) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		answer, err := func() (any, error) {
+			me, err := s.logIn(r)
+			if err != nil {
+				return nil, err
+			}
+			if !who(s.c.People[me].Role) {
+				return nil, &Problem{http.StatusForbidden, "not_your_role", "Your role may not do this.", "Ask a lead or security."}
+			}
+			return do(r, me)
+		}()
+		s.answer(w, answer, err)
+	})
+}
+
+// answer writes what an endpoint returned: a value as JSON, an error as a Problem.
+func (s *Server) answer(w http.ResponseWriter, value any, err error) {
+	if err == nil {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(value) // a client that left cannot be told
+		return
+	}
+	problem := asProblem(err)
+	if problem.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="sallyport"`)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(problem.Status)
+	_ = json.NewEncoder(w).Encode(problem) // a client that left cannot be told
+}
+
+// Problem is how an error is answered: a code for programs, a sentence and a hint for people (RFC 9457's media type).
+type Problem struct {
+	Status   int    `json:"status"`
+	Code     string `json:"code"`
+	Sentence string `json:"sentence"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+// Error is the sentence and the hint.
+func (p *Problem) Error() string {
+	if p.Hint == "" {
+		return p.Sentence
+	}
+	return p.Sentence + " " + p.Hint
+}
+
+func asProblem(err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	// What went wrong inside may name files, never values: it is for whoever may read the record anyway.
+	return &Problem{http.StatusServiceUnavailable, "failed", "This could not be done: " + err.Error() + ".", "Nothing was changed; see the log of serve."}
+}
+
+// body reads a JSON object of the request.
+func body(r *http.Request, into any) error {
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil {
+		_, err = decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+	}
+	return &Problem{http.StatusBadRequest, "bad_request", "The request's body is not the JSON object that is expected here.", "See docs/control.md."}
+}

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"sallyport"
+)
+
+// Client talks to a running serve as one person.
+type Client struct {
+	path     string
+	name     string
+	password string
+	http     *http.Client
+}
+
+// NewClient names the socket and who logs in. Nothing is sent yet. Close it after use.
+func NewClient(path string, name sallyport.Staff, password string) *Client {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		},
+	}
+	return &Client{path: path, name: string(name), password: password, http: &http.Client{Transport: transport, Timeout: 10 * time.Minute}}
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Lock takes somebody's access away, at once.
+func (c *Client) Lock(ctx context.Context, staff sallyport.Staff, reason string) error {
+	return c.call(ctx, http.MethodPost, "/v1/lock", request{staff, reason}, nil)
+}
+
+// Unlock proposes to give it back and returns the proposal's id.
+func (c *Client) Unlock(ctx context.Context, staff sallyport.Staff, reason string) (string, error) {
+	var answer struct {
+		Proposal string `json:"proposal"`
+	}
+	err := c.call(ctx, http.MethodPost, "/v1/unlock", request{staff, reason}, &answer)
+	return answer.Proposal, err
+}
+
+// Approve lets a proposal take effect.
+func (c *Client) Approve(ctx context.Context, id string) (Proposal, error) {
+	return c.decide(ctx, id, "approve")
+}
+
+// Decline ends a proposal without effect.
+func (c *Client) Decline(ctx context.Context, id string) (Proposal, error) {
+	return c.decide(ctx, id, "decline")
+}
+
+func (c *Client) decide(ctx context.Context, id, what string) (Proposal, error) {
+	var p Proposal
+	err := c.call(ctx, http.MethodPost, "/v1/proposals/"+url.PathEscape(id)+"/"+what, nil, &p)
+	return p, err
+}
+
+// Proposals lists all proposals, the open and the decided.
+func (c *Client) Proposals(ctx context.Context) ([]Proposal, error) {
+	var answer struct {
+		Proposals []Proposal `json:"proposals"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/proposals", nil, &answer)
+	return answer.Proposals, err
+}
+
+// WhoSaw lists the statements by which somebody could read values of a customer, in the order of the record.
+func (c *Client) WhoSaw(ctx context.Context, customer sallyport.Subject) ([]Sighting, error) {
+	var answer struct {
+		Sightings []Sighting `json:"sightings"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/who-saw?customer="+url.QueryEscape(string(customer)), nil, &answer)
+	return answer.Sightings, err
+}
+
+// Status tells how serve is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+	return s, err
+}
+
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var send io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		send = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://sallyport"+path, send)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	req.SetBasicAuth(c.name, c.password)
+	response, err := c.http.Do(req)
+	if err != nil {
+		var network *net.OpError
+		if errors.As(err, &network) && network.Op == "dial" {
+			return fmt.Errorf("nobody answers at %s: is 'sallyport serve' running with this data folder? (%w)", c.path, network.Err)
+		}
+		return fmt.Errorf("ask %s: %w", c.path, err)
+	}
+	defer response.Body.Close()
+	decoder := json.NewDecoder(response.Body)
+	if response.StatusCode != http.StatusOK {
+		var p Problem
+		if err := decoder.Decode(&p); err != nil || p.Sentence == "" {
+			return fmt.Errorf("ask %s: answered %s, which is not from Sallyport", c.path, response.Status)
+		}
+		return &p
+	}
+	if out == nil {
+		return nil
+	}
+	if err := decoder.Decode(out); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.path, err)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"sallyport"
+)
+
+// Wrong passwords for one name: the first few cost nothing, then each one doubles the time that the name stays shut.
+const (
+	freeFailures = 5
+	firstDelay   = time.Second
+	longestDelay = 5 * time.Minute
+	maxNames     = 10_000 // names that are remembered; beyond, those that are open again are forgotten
+)
+
+// door checks names and passwords.
+type door struct {
+	people map[sallyport.Staff]Person
+	now    func() time.Time
+	decoy  PasswordHash // checked for names that nobody has, so that they take as long
+
+	work chan struct{} // bounds how many passwords are checked at once: each takes memory
+
+	mu    sync.Mutex // guards tries
+	tries map[string]*tries
+}
+
+// tries counts the wrong passwords for one name.
+type tries struct {
+	failures int
+	shut     time.Time // until when
+}
+
+func newDoor(people map[sallyport.Staff]Person, now func() time.Time) *door {
+	d := &door{people: people, now: now, work: make(chan struct{}, 2), tries: map[string]*tries{}}
+	d.decoy = hash{memory: hashMemory, passes: hashPasses, lanes: hashLanes, salt: make([]byte, saltBytes), sum: make([]byte, hashBytes)}.text()
+	cost := uint64(0)
+	for _, p := range people {
+		// The dearest of the directory: a name that nobody has never answers sooner than one that somebody has.
+		if h, err := p.Password.parse(); err == nil && h.cost() > cost {
+			cost = h.cost()
+			h.sum = make([]byte, len(h.sum))
+			d.decoy = h.text()
+		}
+	}
+	return d
+}
+
+// outcome of a log-in.
+type outcome uint8
+
+const (
+	shut  outcome = iota // too many failures: nothing was checked
+	wrong                // name or password
+	right
+)
+
+// try checks a name and a password. For shut it also returns how long.
+func (d *door) try(name string, password []byte) (outcome, time.Duration) {
+	if wait := d.charge(name); wait > 0 {
+		return shut, wait
+	}
+	d.work <- struct{}{}
+	person, known := d.people[sallyport.Staff(name)]
+	hashed := d.decoy
+	if known && person.Password != "" {
+		hashed = person.Password
+	}
+	ok := hashed.Verify(password) && known && person.Password != ""
+	<-d.work
+	if !ok {
+		return wrong, 0
+	}
+	d.mu.Lock()
+	delete(d.tries, name)
+	d.mu.Unlock()
+	return right, 0
+}
+
+// charge counts a failure before the password is checked, so that many at once are not free; success takes it back.
+func (d *door) charge(name string) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	t := d.tries[name]
+	if t == nil {
+		if len(d.tries) >= maxNames {
+			d.forget(now)
+		}
+		t = &tries{}
+		d.tries[name] = t
+	}
+	if wait := t.shut.Sub(now); wait > 0 {
+		return wait
+	}
+	t.failures++
+	if over := t.failures - freeFailures; over >= 0 {
+		t.shut = now.Add(min(firstDelay<<min(over, 20), longestDelay))
+	}
+	return 0
+}
+
+// forget drops the names that are open, and if all are shut, everything: who tries 10,000 names has not earned a memory.
+func (d *door) forget(now time.Time) {
+	for name, t := range d.tries {
+		if !t.shut.After(now) {
+			delete(d.tries, name)
+		}
+	}
+	if len(d.tries) >= maxNames {
+		clear(d.tries)
+	}
+}
+
+// logIn finds out who calls. Success and failure are recorded, success before anything is done for him.
+func (s *Server) logIn(r *http.Request) (sallyport.Staff, error) {
+	name, password, given := r.BasicAuth()
+	if !given {
+		return "", &Problem{http.StatusUnauthorized, "log_in", "Nobody is logged in.", "Give a name and a password of the configuration's people (--as NAME)."}
+	}
+	result, wait := s.door.try(name, []byte(password))
+	switch result {
+	case shut:
+		seconds := strconv.Itoa(int(wait/time.Second) + 1)
+		return "", &Problem{http.StatusTooManyRequests, "too_many_failures", "Too many wrong passwords for this name.", "Try again in " + seconds + " s."}
+	case wrong:
+		if err := s.failedLogIn(sallyport.Staff(name)); err != nil {
+			return "", err
+		}
+		return "", &Problem{http.StatusUnauthorized, "log_in", "Name or password is wrong.", "Passwords are those of 'people' in the configuration; 'sallyport passwd' makes one."}
+	case right:
+	}
+	me := sallyport.Staff(name)
+	order := &sallyport.Order{Action: "log_in", By: me}
+	if err := s.c.Orders.Give(nil, s.event(sallyport.LogInOK, me, order)); err != nil {
+		return "", err
+	}
+	if standing := s.state.Standing(me); standing.Locked || standing.Suspended {
+		return "", &Problem{http.StatusForbidden, "locked", "You are locked or suspended.", "Somebody else proposes the unlock: sallyport unlock " + name}
+	}
+	return me, nil
+}
+
+// failedLogIn records a failure; a name that nobody has stays out of it, as it may be a password typed into the wrong field.
+func (s *Server) failedLogIn(name sallyport.Staff) error {
+	note := ""
+	if _, known := s.c.People[name]; !known {
+		name, note = "", "a name that nobody has"
+	}
+	e := s.event(sallyport.LogInBad, name, &sallyport.Order{Action: "log_in", About: name})
+	e.Note = note
+	return s.c.Orders.Give(nil, e)
+}
+
+// event begins an entry of the control stream.
+func (s *Server) event(kind sallyport.EventKind, who sallyport.Staff, order *sallyport.Order) *sallyport.Event {
+	return &sallyport.Event{Time: s.c.Now(), Kind: kind, Who: sallyport.Who{Staff: who}, Order: order}
+}

@@ -1,0 +1,183 @@
+package api
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"sallyport"
+	"sallyport/control"
+	"sallyport/record"
+)
+
+// Orders is the one writer of the control stream: what it appends is durable before the state changes, and the state
+// changes in the order of the stream.
+type Orders struct {
+	mu     sync.Mutex // held from the check of an order until the state knows it
+	stream *record.Stream
+	state  *control.State
+}
+
+// NewOrders folds what stands in the stream into state, then writes to both.
+func NewOrders(stream *record.Stream, state *control.State) (*Orders, error) {
+	err := stream.Read(1, func(e *sallyport.Event) error {
+		state.Apply(e)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("fold the control stream: %w", err)
+	}
+	return &Orders{stream: stream, state: state}, nil
+}
+
+// State is the fold of everything given.
+func (o *Orders) State() *control.State { return o.state }
+
+// Give appends an event and lets it take effect, unless check, made at the same moment, objects.
+func (o *Orders) Give(check func() error, e *sallyport.Event) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if check != nil {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if _, err := o.stream.Append(e); err != nil {
+		if e.Kind != sallyport.Locked && e.Kind != sallyport.Suspended {
+			return fmt.Errorf("record the order: %w", err)
+		}
+		// Taking rights away fails closed: until serve is restarted the lock bites, and it must be given again.
+		o.state.Apply(e)
+		return &Problem{
+			http.StatusServiceUnavailable, "not_recorded", "The lock bites, but it could not be recorded: it ends when serve is restarted.",
+			"See to the disk under the data folder, then give it again.",
+		}
+	}
+	o.state.Apply(e)
+	return nil
+}
+
+// request is the body of an order about somebody.
+type request struct {
+	Staff  sallyport.Staff `json:"staff"`
+	Reason string          `json:"reason"`
+}
+
+const maxReason = 500
+
+// order reads the body of an order and checks whom it is about.
+func (s *Server) order(r *http.Request) (request, error) {
+	var q request
+	if err := body(r, &q); err != nil {
+		return q, err
+	}
+	if q.Reason = strings.TrimSpace(q.Reason); q.Reason == "" || len(q.Reason) > maxReason {
+		return q, &Problem{http.StatusBadRequest, "no_reason", "An order needs a reason of at most 500 bytes.", "Add --reason 'what happened'."}
+	}
+	_, person := s.c.People[q.Staff]
+	unknownLogin := strings.HasPrefix(string(q.Staff), string(sallyport.UnknownLogin("")))
+	if !person && !unknownLogin && (s.c.Known == nil || !s.c.Known(q.Staff)) {
+		return q, &Problem{http.StatusNotFound, "no_such_staff", "Nobody in the configuration has this id.", "Ids stand under 'people' and 'services'; a log-in that nobody owns is login:NAME."}
+	}
+	return q, nil
+}
+
+func (s *Server) lock(r *http.Request, me sallyport.Staff) (any, error) {
+	q, err := s.order(r)
+	if err != nil {
+		return nil, err
+	}
+	e := s.event(sallyport.Locked, me, &sallyport.Order{Action: "lock", By: me, About: q.Staff, Reason: q.Reason})
+	if err := s.c.Orders.Give(s.stillFree(me), e); err != nil {
+		return nil, err
+	}
+	return map[string]any{"staff": q.Staff, "locked": true}, nil
+}
+
+func (s *Server) unlock(r *http.Request, me sallyport.Staff) (any, error) {
+	q, err := s.order(r)
+	if err != nil {
+		return nil, err
+	}
+	id := strings.ToLower(rand.Text()[:10])
+	e := s.event(sallyport.Proposed, me, &sallyport.Order{ID: id, Action: control.Unlock, By: me, About: q.Staff, Reason: q.Reason})
+	check := func() error {
+		if err := s.stillFree(me)(); err != nil {
+			return err
+		}
+		if err := s.state.CheckProposal(e.Order); err != nil {
+			return &Problem{http.StatusForbidden, "not_yours_to_propose", sentence(err), "Ask another lead or security."}
+		}
+		if standing := s.state.Standing(q.Staff); !standing.Locked && !standing.Suspended {
+			return &Problem{http.StatusConflict, "not_locked", "This person is neither locked nor suspended.", ""}
+		}
+		return nil
+	}
+	if err := s.c.Orders.Give(check, e); err != nil {
+		return nil, err
+	}
+	return map[string]any{"proposal": id, "staff": q.Staff, "action": control.Unlock}, nil
+}
+
+// stillFree checks, at the moment of an order, that whoever gives it has not been locked since he logged in.
+func (s *Server) stillFree(me sallyport.Staff) func() error {
+	return func() error {
+		if standing := s.state.Standing(me); standing.Locked || standing.Suspended {
+			return &Problem{http.StatusForbidden, "locked", "You are locked or suspended.", ""}
+		}
+		return nil
+	}
+}
+
+func (s *Server) approve(r *http.Request, me sallyport.Staff) (any, error) {
+	return s.decide(r, me, sallyport.Approved)
+}
+
+func (s *Server) decline(r *http.Request, me sallyport.Staff) (any, error) {
+	return s.decide(r, me, sallyport.Declined)
+}
+
+// decide approves or declines a proposal. Its subject has no say; its proposer may take it back, but only another approve it.
+func (s *Server) decide(r *http.Request, me sallyport.Staff, kind sallyport.EventKind) (any, error) {
+	id := r.PathValue("id")
+	order := &sallyport.Order{ID: id, By: me}
+	check := func() error {
+		if err := s.stillFree(me)(); err != nil {
+			return err
+		}
+		p, ok := s.proposal(id)
+		if !ok {
+			return &Problem{http.StatusNotFound, "no_such_proposal", "There is no proposal with this id.", "sallyport proposals lists those that are open."}
+		}
+		order.Action, order.About = p.Action, p.About
+		if kind == sallyport.Declined && p.About != me && p.Status == control.Open {
+			return nil
+		}
+		if err := s.state.CheckApproval(id, me); err != nil {
+			return &Problem{http.StatusForbidden, "not_yours_to_decide", sentence(err), "Ask another lead or security."}
+		}
+		return nil
+	}
+	if err := s.c.Orders.Give(check, s.event(kind, me, order)); err != nil {
+		return nil, err
+	}
+	p, _ := s.proposal(id)
+	return proposalOf(p), nil
+}
+
+// sentence makes an error's text one: control's errors begin in lower case as errors do.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+func (s *Server) proposal(id string) (control.Proposal, bool) {
+	for _, p := range s.state.Proposals() {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return control.Proposal{}, false
+}

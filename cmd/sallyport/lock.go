@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"sallyport"
+	"sallyport/api"
+)
+
+func (m *Main) lockCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "lock STAFF",
+		Short: "Take somebody's access away, at once",
+		Long: `Ends the live sessions of a person, a service or a log-in that nobody owns (login:NAME) within a second and refuses new
+ones, also after a restart, until two people agree to unlock.`,
+		Example: "  sallyport lock s017 --reason 'laptop stolen' --as s050",
+		Args:    exactly(1, "STAFF --reason TEXT --as ID"),
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
+		if reason == "" {
+			return usagef("no reason; expected --reason 'what happened'")
+		}
+		if err := c.Lock(cmd.Context(), sallyport.Staff(args[0]), reason); err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(m.Stdout, map[string]any{"staff": args[0], "locked": true})
+		}
+		_, err := fmt.Fprintf(m.Stdout, "%s is locked. To undo it: sallyport unlock %s --reason … --as ID, approved by somebody else.\n", args[0], args[0])
+		return err
+	})
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"sallyport"
+	"sallyport/api"
+)
+
+func (m *Main) whoSawCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "who-saw CUSTOMER",
+		Short: "Print who could read which field of a customer, when and why",
+		Long: `CUSTOMER is the customer's id. Each line is one statement by which values of the customer left in plain, by the record.
+A column marked * was found by an equal value only: the row that carried it was not the customer's, or nobody knows whose.
+That you asked is itself recorded.`,
+		Example: "  sallyport who-saw 48211 --as s051",
+		Args:    exactly(1, "CUSTOMER --as ID"),
+	}
+	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
+		list, err := c.WhoSaw(cmd.Context(), sallyport.Subject(args[0]))
+		if err != nil {
+			return err
+		}
+		return m.printSightings(args[0], list, f.json)
+	})
+}
+
+func (m *Main) printSightings(customer string, list []api.Sighting, asJSON bool) error {
+	if asJSON {
+		return printJSON(m.Stdout, map[string]any{"customer": customer, "sightings": list})
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintf(m.Stdout, "By the record, nobody saw anything of customer %s.\n", customer)
+		return err
+	}
+	table := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "WHEN\tWHO\tWHY\tHOW\tFIELDS")
+	for _, s := range list {
+		why := strings.Join(s.Purposes, ",")
+		if s.Grant != "" {
+			why = strings.Trim(why+",grant:"+s.Grant, ",")
+		}
+		fields := make([]string, len(s.Columns))
+		for i, column := range s.Columns {
+			fields[i] = column
+			for _, byValue := range s.ByValue {
+				if byValue == column {
+					fields[i] += "*"
+				}
+			}
+		}
+		if len(s.Under) > 0 {
+			under := make([]string, len(s.Under))
+			for i, subject := range s.Under {
+				under[i] = string(subject)
+			}
+			fields = append(fields, "(* in rows of "+strings.Join(under, ", ")+")")
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Time.Format(time.RFC3339), s.Staff, printable(why),
+			printable(strings.TrimSpace(s.Verb+" "+s.Application)), strings.Join(fields, ", "))
+	}
+	return table.Flush()
+}
+
+// printable keeps what a client chose, such as an application's name, from moving the reader's cursor or adding lines.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '·'
+	}, s)
+}
