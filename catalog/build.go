@@ -1,0 +1,346 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+	"sallyport/query"
+)
+
+// builder compares what the database says with what the configuration wants.
+type builder struct {
+	*Snapshot
+	raw      *raw
+	config   Config
+	previous *Snapshot // nil at the first reading
+
+	byName   map[Table]*relation
+	types    map[uint32]rawType
+	risks    map[uint32]string // function → why it may touch protected columns
+	problems Problems
+}
+
+// build makes a snapshot, without its version.
+func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables, previous *Snapshot) (*Snapshot, error) {
+	raw, err := readRaw(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{
+		Snapshot: &Snapshot{relations: map[uint32]*relation{}, tables: map[string]*relation{}, numbers: map[string]attribute{}},
+		raw:      raw, config: config, previous: previous,
+		byName: map[Table]*relation{}, types: map[uint32]rawType{}, risks: map[uint32]string{},
+	}
+	b.index()
+	b.protect()
+	b.keepProtecting()
+	b.inheritProtection()
+	b.findPaths()
+	b.markFacts(facts)
+	b.markGenerated()
+	if len(b.problems) > 0 {
+		return nil, b.problems
+	}
+	b.spreadRisk()
+	if err := b.traceViews(ctx, conn); err != nil {
+		return nil, err
+	}
+	b.findSmugglers()
+	b.nameTables(facts)
+	b.Schema = b.schema()
+	return b.Snapshot, nil
+}
+
+func (b *builder) problem(path, format string, args ...any) {
+	b.problems = append(b.problems, Problem{path, fmt.Sprintf(format, args...)})
+}
+
+func (b *builder) drift(path, format string, args ...any) {
+	b.Drift = append(b.Drift, Problem{path, fmt.Sprintf(format, args...)})
+}
+
+// index makes the relations and who inherits from whom.
+func (b *builder) index() {
+	for _, r := range b.raw.relations {
+		known := &relation{rawRelation: r, links: map[int16]bool{}, opaque: map[int16]bool{}, origins: make([]Origin, 1)}
+		b.relations[r.OID] = known
+		b.byName[known.table()] = known
+	}
+	for _, c := range b.raw.columns {
+		if r := b.relations[c.Relation]; r != nil {
+			r.columns = append(r.columns, c)
+			r.origins = append(r.origins, make([]Origin, int(c.Number)+1-len(r.origins))...)
+		}
+	}
+	for _, i := range b.raw.inherits {
+		child, parent := b.relations[i.Child], b.relations[i.Parent]
+		if child != nil && parent != nil {
+			child.parents = append(child.parents, parent)
+			parent.children = append(parent.children, child)
+		}
+	}
+	for _, u := range b.raw.viewUses {
+		if v := b.relations[u.View]; v != nil {
+			v.uses = append(v.uses, u)
+		}
+	}
+	for _, t := range b.raw.types {
+		b.types[t.OID] = t
+	}
+}
+
+// protect finds each configured column.
+func (b *builder) protect() {
+	for _, name := range slices.Sorted(maps.Keys(b.config.Columns)) {
+		column, _ := ParseColumn(name)
+		settings := b.config.Columns[name]
+		p := &Protected{Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes}
+		if p.Group == "" {
+			p.Group = string(p.Scheme)
+		}
+		b.protected = append(b.protected, p)
+		b.protectNamed("columns."+name, p)
+	}
+}
+
+// protectNamed marks the column that has the configured name now.
+func (b *builder) protectNamed(at string, p *Protected) {
+	r := b.byName[Table{p.Column.Schema, p.Column.Table}]
+	var c *rawColumn
+	if r != nil {
+		c = r.column(p.Column.Name)
+	}
+	if c == nil {
+		b.missing(at, p, r != nil)
+		return
+	}
+	if r.isView() {
+		b.problem(at, "%s is a view: protect the columns of the tables underneath, the view follows", r.table())
+		return
+	}
+	if c.Generated {
+		b.problem(at, "the column is generated: protect what it is generated from")
+		return
+	}
+	base, typeName := b.baseType(c.Type)
+	if !typeFits(p.Scheme, base, typeName) {
+		b.problem(at+".scheme", "the column is of type %s: the scheme %s needs %s", c.TypeName, p.Scheme, fittingTypes(p.Scheme))
+		return
+	}
+	for _, parent := range r.parents {
+		if _, also := b.config.Columns[parent.table().String()+"."+c.Name]; parent.column(c.Name) != nil && !also {
+			b.problem(at, "%s is a part of %s, through which the column can be read too: protect it there, its parts follow", r.table(), parent.table())
+			return
+		}
+	}
+	p.TypeOID = base
+	r.origins[c.Number].Protected = p
+}
+
+func fittingTypes(s sallyport.Scheme) string {
+	if s == sallyport.Date {
+		return "date"
+	}
+	return "text, varchar, char or citext"
+}
+
+// missing judges a column that nobody has under its configured name. At the start that is a mistake of the configuration. Later it
+// is drift: what is still there under another name is kept by keepProtecting, and what is gone needs no protection.
+func (b *builder) missing(at string, p *Protected, table bool) {
+	if b.previous != nil {
+		b.drift(at, "there is no column of this name any more: change the configuration")
+		return
+	}
+	if !table {
+		b.problem(at, "there is no table %s.%s, or its schema is not this one", p.Column.Schema, p.Column.Table)
+		return
+	}
+	b.problem(at, "the table %s.%s has no column %q", p.Column.Schema, p.Column.Table, p.Column.Name)
+}
+
+// keepProtecting carries protection over from the last snapshot by OID and attribute number: renaming a column or its table, or
+// putting another in its place, must not lay the tokens that it holds open.
+func (b *builder) keepProtecting() {
+	if b.previous == nil {
+		return
+	}
+	current := map[sallyport.Column]*Protected{}
+	for _, p := range b.protected {
+		current[p.Column] = p
+	}
+	for _, oid := range slices.Sorted(maps.Keys(b.previous.relations)) {
+		before, now := b.previous.relations[oid], b.relations[oid]
+		if now == nil || before.isView() {
+			continue
+		}
+		for number, origin := range before.origins {
+			c := now.numbered(int16(number)) //nolint:gosec // PostgreSQL allows 1,600 columns
+			if origin.Protected == nil || c == nil || now.origins[number].Protected != nil {
+				continue
+			}
+			p := current[origin.Protected.Column]
+			if p.TypeOID == 0 {
+				p.TypeOID, _ = b.baseType(c.Type)
+			}
+			now.origins[number].Protected = p
+			if len(now.parents) == 0 {
+				b.drift("columns."+p.Column.String(), "%s.%s, which was this column, stays protected under its new name", now.table(), c.Name)
+			}
+		}
+	}
+}
+
+// inheritProtection gives partitions and inheritance children what their parents have, by the columns' names.
+func (b *builder) inheritProtection() {
+	for _, oid := range slices.Sorted(maps.Keys(b.relations)) {
+		if r := b.relations[oid]; len(r.parents) == 0 {
+			b.inherit(r)
+		}
+	}
+}
+
+func (b *builder) inherit(r *relation) {
+	for _, child := range r.children {
+		for _, c := range r.columns {
+			p := r.origins[c.Number].Protected
+			if own := child.column(c.Name); p != nil && own != nil {
+				child.origins[own.Number].Protected = p
+			}
+		}
+		b.inherit(child)
+	}
+}
+
+// baseType goes through domains to the type that results announce. The name is given where types.go of nobody knows the OID.
+func (b *builder) baseType(oid uint32) (base uint32, name string) {
+	for range 32 { // domains over domains; a bound, though PostgreSQL cannot make a circle
+		t, known := b.types[oid]
+		if !known || t.Base == 0 {
+			return oid, t.Name
+		}
+		oid = t.Base
+	}
+	return oid, ""
+}
+
+// length is n of varchar(n) and char(n), also of a domain over them, else 0.
+func (b *builder) length(c rawColumn) int {
+	mod, oid := c.TypMod, c.Type
+	for range 32 {
+		t, known := b.types[oid]
+		if !known || t.Base == 0 {
+			break
+		}
+		oid, mod = t.Base, t.TypMod
+	}
+	if (oid != 1042 && oid != 1043) || mod < 4 {
+		return 0
+	}
+	return int(mod) - 4 // VARHDRSZ
+}
+
+// markFacts flags the tables whose committed writes become facts, and their parts.
+func (b *builder) markFacts(facts FactTables) {
+	for name, mark := range map[string]func(*relation){
+		facts.Ticket:  func(r *relation) { r.ticket = true },
+		facts.Contact: func(r *relation) { r.contact = true },
+	} {
+		if name == "" {
+			continue
+		}
+		if r := b.find(name, "purposes."+name); r != nil {
+			withParts(r, mark)
+		}
+	}
+}
+
+// withParts calls mark for a table and everything that inherits from it.
+func withParts(r *relation, mark func(*relation)) {
+	mark(r)
+	for _, child := range r.children {
+		withParts(child, mark)
+	}
+}
+
+// markGenerated makes columns that are computed from protected ones opaque.
+func (b *builder) markGenerated() {
+	for _, g := range b.raw.generated {
+		r := b.relations[g.Relation]
+		if r == nil || int(g.From) >= len(r.origins) || int(g.Column) >= len(r.origins) || r.origins[g.From].Protected == nil {
+			continue
+		}
+		if c := r.numbered(g.Column); c != nil && c.Generated {
+			r.origins[g.Column].Opaque = true
+		}
+	}
+	for _, r := range b.relations {
+		r.hot = r.hot || r.protects()
+		r.origins[0].Opaque = r.hot
+	}
+}
+
+// nameTables remembers relations by the names that the configuration uses, which outlive a renaming.
+func (b *builder) nameTables(facts FactTables) {
+	for name, r := range b.byName {
+		b.tables[name.String()] = r
+	}
+	for name := range b.config.Paths {
+		b.tables[name] = b.find(name, "")
+	}
+	b.tables[b.config.Customer.Table] = b.find(b.config.Customer.Table, "")
+	for _, name := range []string{facts.Ticket, facts.Contact} {
+		b.tables[name] = b.find(name, "")
+	}
+	maps.DeleteFunc(b.tables, func(_ string, r *relation) bool { return r == nil })
+}
+
+// find looks a table up by its configured name, or finds the one that had it. With a path it says where that is wrong.
+func (b *builder) find(name, path string) *relation {
+	table, ok := parseTable(name)
+	if r := b.byName[table]; ok && r != nil {
+		return r
+	}
+	if b.previous != nil && b.previous.tables[name] != nil {
+		if r := b.relations[b.previous.tables[name].OID]; r != nil {
+			if path != "" {
+				b.drift(path, "%s is called %s now: change the configuration", name, r.table())
+			}
+			return r
+		}
+	}
+	if path != "" {
+		b.problem(path, "there is no table %s", name)
+	}
+	return nil
+}
+
+// schema is the snapshot as query reads it.
+func (b *builder) schema() *query.Schema {
+	var relations []*query.Relation
+	for _, oid := range slices.Sorted(maps.Keys(b.relations)) {
+		r := b.relations[oid]
+		known := &query.Relation{
+			Schema: r.Schema, Name: r.Name, View: r.isView(), Smuggles: r.smuggles, Ticket: r.ticket, Contact: r.contact,
+		}
+		for _, c := range r.columns {
+			known.Columns = append(known.Columns, b.columnInfo(r, c))
+		}
+		relations = append(relations, known)
+	}
+	return query.NewSchema(relations, b.functionRisks())
+}
+
+func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
+	base, _ := b.baseType(c.Type)
+	origin := r.origins[c.Number]
+	info := query.ColumnInfo{Name: c.Name, Opaque: origin.Opaque, Link: r.links[c.Number], TypeOID: base, Length: b.length(c)}
+	if p := origin.Protected; p != nil {
+		info.Protect = &query.Protection{Column: p.Column, Scheme: p.Scheme, Group: p.Group}
+	}
+	return info
+}

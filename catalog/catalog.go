@@ -1,0 +1,134 @@
+// Package catalog knows what is protected in this database: which tables, partitions, views and functions there are, which of
+// their columns hold tokens, and which customer a row belongs to. It hands query the schema and the gateway the meaning of a
+// result's columns.
+//
+// It refuses to read a single row of anybody's data, needs no more than USAGE on the schemas, and guesses nothing: a view's output
+// that cannot be traced back to a column is opaque as soon as the view has to do with a protected one.
+// Its invariant: a column that was protected stays so as long as it exists, whatever it or its table is renamed to; a database
+// error leaves the last good snapshot in place.
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Catalog holds the current Snapshot and replaces it when the database changes. It is safe for use by several goroutines.
+type Catalog struct {
+	config  Config
+	facts   FactTables
+	connect *pgx.ConnConfig
+	current atomic.Pointer[Snapshot]
+
+	mu   sync.Mutex // guards conn; one refresh at a time
+	conn *pgx.Conn  // nil after an error
+}
+
+// FactTables name the tables (schema.table) whose committed writes become facts. Either may be empty.
+type FactTables struct{ Ticket, Contact string }
+
+// Open reads the first snapshot. The connection is of the role upstream.reader; it is kept for Refresh.
+func Open(ctx context.Context, connect *pgx.ConnConfig, config Config, facts FactTables) (*Catalog, error) {
+	c := &Catalog{config: config, facts: facts, connect: connect}
+	if _, err := c.Refresh(ctx); err != nil {
+		return nil, errors.Join(err, c.Close(ctx))
+	}
+	return c, nil
+}
+
+// Snapshot is the current one: an atomic load, so that each statement may ask.
+func (c *Catalog) Snapshot() *Snapshot { return c.current.Load() }
+
+// Refresh reads the catalogue again if it changed since the current snapshot, and swaps it. It sees everything that was committed
+// before the call. On an error the old snapshot stays.
+func (c *Catalog) Refresh(ctx context.Context) (changed bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn, err := c.reader(ctx)
+	if err != nil {
+		return false, err
+	}
+	previous := c.current.Load()
+	version, err := readVersion(ctx, conn)
+	if err != nil {
+		return false, err
+	}
+	if previous != nil && previous.version == version {
+		return false, nil
+	}
+	next, err := load(ctx, conn, c.config, c.facts, version, previous)
+	if err != nil {
+		return false, err
+	}
+	c.current.Store(next)
+	return true, nil
+}
+
+// Close ends the connection. The last snapshot stays readable.
+func (c *Catalog) Close(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn == nil {
+		return nil
+	}
+	err := c.conn.Close(ctx)
+	c.conn = nil
+	if err != nil {
+		return fmt.Errorf("close the catalogue's connection: %w", err)
+	}
+	return nil
+}
+
+// reader is the kept connection, or a new one when that broke. c.mu is held.
+func (c *Catalog) reader(ctx context.Context) (*pgx.Conn, error) {
+	if c.conn != nil && !c.conn.IsClosed() {
+		return c.conn, nil
+	}
+	conn, err := pgx.ConnectConfig(ctx, c.connect)
+	if err != nil {
+		return nil, fmt.Errorf("connect to read the catalogue: %w", err)
+	}
+	c.conn = conn
+	return conn, nil
+}
+
+// Load reads one snapshot over a connection of one's own; the session's search_path is empty afterwards. What does not fit the
+// configuration comes back as Problems.
+func Load(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables) (*Snapshot, error) {
+	version, err := readVersion(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	return load(ctx, conn, config, facts, version, nil)
+}
+
+// maxAttempts bounds how often a catalogue is read that somebody keeps changing.
+const maxAttempts = 5
+
+// load reads until nothing changed between the beginning and the end, so that no snapshot is half old and half new.
+func load(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables, version string, previous *Snapshot) (*Snapshot, error) {
+	if problems := config.Check(); len(problems) > 0 {
+		return nil, Problems(problems)
+	}
+	for range maxAttempts {
+		snapshot, err := build(ctx, conn, config, facts, previous)
+		after, versionErr := readVersion(ctx, conn)
+		if versionErr != nil {
+			return nil, errors.Join(err, versionErr)
+		}
+		if after == version {
+			if err != nil {
+				return nil, err
+			}
+			snapshot.version = version
+			return snapshot, nil
+		}
+		version = after
+	}
+	return nil, errors.New("read the catalogue: it kept changing while it was read; the next refresh tries again")
+}

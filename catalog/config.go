@@ -1,0 +1,175 @@
+package catalog
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sallyport"
+)
+
+// Config says which columns hold personal data and how a row finds its customer.
+type Config struct {
+	Customer    CustomerTable           `yaml:"customer"`
+	Columns     map[string]ColumnConfig `yaml:"columns"`      // schema.table.column → how it is protected
+	Paths       map[string]string       `yaml:"paths"`        // schema.table → "customer_id" or "ticket_id -> support.tickets"
+	EmailDomain string                  `yaml:"email_domain"` // of e-mail tokens: "k1.invalid"
+}
+
+// CustomerTable is the table with one row a customer.
+type CustomerTable struct {
+	Table string `yaml:"table"` // schema.table
+	Key   string `yaml:"key"`   // column that identifies a customer
+}
+
+// ColumnConfig is one protected column.
+type ColumnConfig struct {
+	Class    sallyport.Class   `yaml:"class"`    // identity, contact, content, reference
+	Scheme   sallyport.Scheme  `yaml:"scheme"`   // name, email, phone, date, number, text
+	Group    string            `yaml:"group"`    // columns of one join group share a key; empty: the scheme's name
+	Prefixes map[string]string `yaml:"prefixes"` // of number: plain prefix → prefix of its tokens
+}
+
+// Problem is what is wrong with one key of the configuration, as a sentence. Path leads to the key from the section's root:
+// "columns.support.customers.email.scheme".
+type Problem struct{ Path, Text string }
+
+// Problems is a list of them as an error.
+type Problems []Problem
+
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.Path + ": " + problem.Text
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Check says what is wrong with the configuration by itself, in the order of its keys; Load compares it with the database.
+// An empty one protects nothing and is fine.
+func (c *Config) Check() []Problem {
+	var found []Problem
+	report := func(path, format string, args ...any) {
+		found = append(found, Problem{path, fmt.Sprintf(format, args...)})
+	}
+	if c.Customer == (CustomerTable{}) && len(c.Columns) == 0 && len(c.Paths) == 0 {
+		return nil
+	}
+	if _, ok := parseTable(c.Customer.Table); !ok {
+		report("customer.table", "expected schema.table, for example support.customers")
+	}
+	if c.Customer.Key == "" {
+		report("customer.key", "expected the column that identifies a customer, for example id")
+	}
+	for _, table := range slices.Sorted(maps.Keys(c.Paths)) {
+		if text := c.checkPath(table); text != "" {
+			report("paths."+table, "%s", text)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Columns)) {
+		c.checkColumn(name, report)
+	}
+	return found
+}
+
+func (c *Config) checkColumn(name string, report func(path, format string, args ...any)) {
+	at := "columns." + name
+	column, ok := ParseColumn(name)
+	if !ok {
+		report(at, "expected schema.table.column, for example support.customers.email")
+		return
+	}
+	settings := c.Columns[name]
+	switch settings.Class {
+	case sallyport.Identity, sallyport.Contact, sallyport.Content, sallyport.Reference:
+	default:
+		report(at+".class", "there is no class %q: expected identity, contact, content or reference", settings.Class)
+	}
+	switch settings.Scheme {
+	case sallyport.Number:
+	case sallyport.Email, sallyport.Phone, sallyport.Name, sallyport.Text, sallyport.Date:
+		if len(settings.Prefixes) > 0 {
+			report(at+".prefixes", "only the scheme number has prefixes")
+		}
+	default:
+		report(at+".scheme", "there is no scheme %q: expected name, email, phone, date, number or text", settings.Scheme)
+	}
+	table := column.Schema + "." + column.Table
+	if _, ok := c.Paths[table]; !ok && table != c.Customer.Table {
+		report(at, "nothing says whose its rows are: expected a line for %s under paths", table)
+	}
+	if table == c.Customer.Table && column.Name == c.Customer.Key {
+		report(at, "the customer's key cannot be protected: everything else finds its customer by it")
+	}
+}
+
+// checkPath follows the path of one table to the customer table.
+func (c *Config) checkPath(table string) string {
+	const form = "expected COLUMN, or COLUMN -> schema.table, for example ticket_id -> support.tickets"
+	if _, ok := parseTable(table); !ok {
+		return "expected schema.table in front of the colon, for example support.tickets"
+	}
+	if table == c.Customer.Table {
+		return "this is the customer table: its rows need no path"
+	}
+	seen := map[string]bool{}
+	for at := table; at != c.Customer.Table; {
+		if seen[at] {
+			return "the path goes round in a circle and never reaches the customer table"
+		}
+		seen[at] = true
+		step, ok := parseStep(c.Paths[at])
+		switch {
+		case c.Paths[at] == "":
+			return fmt.Sprintf("it leads to %s, which has no line under paths", at)
+		case !ok:
+			return form
+		case step.target == "":
+			return ""
+		}
+		at = step.target
+	}
+	return ""
+}
+
+// step is one hop on the way from a row to its customer.
+type step struct {
+	column string
+	target string // schema.table whose key the column holds; empty: the column holds the customer's key
+}
+
+func parseStep(text string) (step, bool) {
+	column, target, arrow := strings.Cut(text, "->")
+	s := step{strings.TrimSpace(column), strings.TrimSpace(target)}
+	if s.column == "" || strings.ContainsAny(s.column, " .\t") {
+		return step{}, false
+	}
+	if _, ok := parseTable(s.target); arrow && !ok {
+		return step{}, false
+	}
+	return s, true
+}
+
+// Table names a table or view.
+type Table struct{ Schema, Name string }
+
+// String is schema.table, unquoted, as in the configuration.
+func (t Table) String() string { return t.Schema + "." + t.Name }
+
+func parseTable(s string) (Table, bool) {
+	schema, name, ok := strings.Cut(s, ".")
+	if !ok || schema == "" || name == "" || strings.Contains(name, ".") {
+		return Table{}, false
+	}
+	return Table{schema, name}, true
+}
+
+// ParseColumn reads schema.table.column.
+func ParseColumn(s string) (sallyport.Column, bool) {
+	part := strings.Split(s, ".")
+	if len(part) != 3 || slices.Contains(part, "") {
+		return sallyport.Column{}, false
+	}
+	return sallyport.Column{Schema: part[0], Table: part[1], Name: part[2]}, true
+}

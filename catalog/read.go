@@ -1,0 +1,230 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// raw is what the database says about itself, before it is compared with the configuration. Everything comes from pg_catalog,
+// which every role may read; USAGE on a schema is needed to describe views over its tables, and nothing else.
+type raw struct {
+	relations   []rawRelation
+	columns     []rawColumn
+	types       []rawType
+	inherits    []rawInherits
+	viewUses    []rawUse // view → relations and functions that its definition mentions
+	generated   []rawGenerated
+	functions   []rawFunction
+	triggers    []rawTrigger
+	rules       []rawRule
+	keys        []rawKey
+	definitions map[uint32]string // view → its query
+}
+
+type rawRelation struct {
+	OID          uint32
+	Schema, Name string
+	Kind         string // r table, p partitioned table, v view, m materialised view, f foreign table
+}
+
+type rawColumn struct {
+	Relation  uint32
+	Number    int16
+	Name      string
+	Type      uint32
+	TypMod    int32
+	TypeName  string // as it may be written in SQL under an empty search_path
+	Generated bool
+	Default   bool
+}
+
+type rawType struct {
+	OID    uint32
+	Name   string
+	Base   uint32 // of a domain, else 0
+	TypMod int32  // of a domain
+}
+
+type rawInherits struct{ Child, Parent uint32 }
+
+type rawUse struct {
+	View     uint32
+	Relation uint32 // or 0
+	Function uint32 // or 0
+}
+
+type rawGenerated struct {
+	Relation uint32
+	Column   int16 // the generated one
+	From     int16
+}
+
+type rawFunction struct {
+	OID                    uint32
+	Schema, Name, Language string
+	Source                 string
+	Aggregate              bool
+}
+
+type rawTrigger struct {
+	Relation uint32
+	Name     string
+	Function uint32
+}
+
+type rawRule struct {
+	Relation   uint32
+	Name       string
+	Definition string
+}
+
+// rawKey is a single-column key: a primary key (References 0), or a foreign key and what it refers to.
+type rawKey struct {
+	Relation         uint32
+	Column           int16
+	References       uint32
+	ReferencesColumn int16
+}
+
+// firstNormal is FirstNormalObjectId of PostgreSQL's access/transam.h: what initdb made lies below it.
+const firstNormal = "16384"
+
+// relationsOf selects what the catalogue speaks of. Temporary relations are left out: they belong to one session, come and go
+// with every statement, and the gateway treats an OID that nobody knows as one whose tokens are found by their form.
+const relationsOf = ` pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	AND c.oid >= ` + firstNormal + ` AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+	AND n.nspname NOT LIKE 'pg\_toast%' `
+
+const selectRelations = `SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text FROM` + relationsOf + `ORDER BY c.oid`
+
+const selectColumns = `SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid, a.atttypmod,
+		pg_catalog.format_type(a.atttypid, NULL), a.attgenerated <> '', a.atthasdef
+	FROM` + relationsOf + `JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+	WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum`
+
+// Base types that tokens fit in, and domains, which may lie over them.
+const selectTypes = `SELECT t.oid, t.typname::text, t.typbasetype, t.typtypmod FROM pg_catalog.pg_type t
+	WHERE t.typtype = 'd' OR t.typname = 'citext'`
+
+const selectInherits = `SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits`
+
+// A view's rule depends on each relation, function and operator of its query.
+const selectViewUses = `SELECT DISTINCT r.ev_class,
+		CASE WHEN d.refclassid = 'pg_catalog.pg_class'::regclass THEN d.refobjid ELSE 0 END,
+		CASE d.refclassid WHEN 'pg_catalog.pg_proc'::regclass THEN d.refobjid
+			WHEN 'pg_catalog.pg_operator'::regclass THEN o.oprcode::oid ELSE 0 END
+	FROM pg_catalog.pg_rewrite r
+	JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+	LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::regclass AND o.oid = d.refobjid
+	WHERE r.ev_type = '1' AND r.ev_class >= ` + firstNormal + ` AND d.refobjid <> r.ev_class AND d.refclassid IN
+		('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)`
+
+// Until PostgreSQL 14 the dependency goes from the generated column, later from its expression.
+const selectGenerated = `SELECT a.adrelid, a.adnum, d.refobjsubid::int2
+	FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass
+		AND d.refobjid = a.adrelid AND d.refobjsubid > 0 AND d.refobjsubid <> a.adnum
+		AND (d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = a.oid
+			OR d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = a.adrelid AND d.objsubid = a.adnum)`
+
+// The source of a function in a language that PostgreSQL does not parse, the definition where it does (prosrc is empty then),
+// and an aggregate's support functions by name.
+const selectFunctions = `SELECT p.oid, n.nspname::text, p.proname::text, l.lanname::text,
+		CASE WHEN p.prokind = 'a' THEN pg_catalog.concat_ws(' ', g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggmtransfn, g.aggmfinalfn)
+			WHEN p.prosrc = '' THEN coalesce(pg_catalog.pg_get_functiondef(p.oid), '') ELSE p.prosrc END, p.prokind = 'a'
+	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+	JOIN pg_catalog.pg_language l ON l.oid = p.prolang LEFT JOIN pg_catalog.pg_aggregate g ON g.aggfnoid = p.oid
+	WHERE p.oid >= ` + firstNormal + ` AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+		WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`
+
+// What runs when a row is inserted (4) or updated (16): enabled triggers, and the functions of check constraints.
+const selectTriggers = `SELECT t.tgrelid, 'trigger ' || t.tgname, t.tgfoid FROM pg_catalog.pg_trigger t
+	WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 20) <> 0
+	UNION ALL
+	SELECT k.conrelid, 'check constraint ' || k.conname, d.refobjid FROM pg_catalog.pg_constraint k
+	JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid
+		AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+	WHERE k.contype = 'c' AND k.conrelid <> 0`
+
+const selectRules = `SELECT r.ev_class, 'rule ' || r.rulename, coalesce(pg_catalog.pg_get_ruledef(r.oid), '') FROM pg_catalog.pg_rewrite r
+	WHERE r.ev_type IN ('2', '3') AND r.ev_enabled <> 'D' AND r.ev_class >= ` + firstNormal
+
+const selectKeys = `SELECT k.conrelid, k.conkey[1], k.confrelid, coalesce(k.confkey[1], 0)::int2 FROM pg_catalog.pg_constraint k
+	WHERE k.contype IN ('p', 'f') AND pg_catalog.cardinality(k.conkey) = 1`
+
+const selectDefinitions = `SELECT c.oid, coalesce(pg_catalog.pg_get_viewdef(c.oid), '') FROM` + relationsOf + `WHERE c.relkind IN ('v', 'm')`
+
+// selectVersion changes whenever any row that the queries above read does: each change of a catalogue row leaves a row of another
+// xmin or none. The sums do not depend on the order of rows, and a row that goes changes them too.
+const selectVersion = `WITH mine AS MATERIALIZED (SELECT c.oid, c.xmin FROM` + relationsOf + `), row (id) AS (
+		SELECT 'c' || oid || ':' || xmin FROM mine
+		UNION ALL SELECT 'n' || oid || ':' || xmin FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'pg\_%temp%'
+		UNION ALL SELECT 'a' || a.attrelid || ':' || a.attnum || ':' || a.xmin FROM pg_catalog.pg_attribute a JOIN mine ON mine.oid = a.attrelid
+		UNION ALL SELECT 'd' || a.oid || ':' || a.xmin FROM pg_catalog.pg_attrdef a JOIN mine ON mine.oid = a.adrelid
+		UNION ALL SELECT 'r' || r.oid || ':' || r.xmin FROM pg_catalog.pg_rewrite r JOIN mine ON mine.oid = r.ev_class
+		UNION ALL SELECT 't' || t.oid || ':' || t.xmin FROM pg_catalog.pg_trigger t JOIN mine ON mine.oid = t.tgrelid
+		UNION ALL SELECT 'k' || k.oid || ':' || k.xmin FROM pg_catalog.pg_constraint k JOIN mine ON mine.oid = k.conrelid
+		UNION ALL SELECT 'i' || i.inhrelid || ':' || i.inhparent || ':' || i.xmin FROM pg_catalog.pg_inherits i JOIN mine ON mine.oid = i.inhrelid
+		UNION ALL SELECT 'p' || p.oid || ':' || p.xmin FROM pg_catalog.pg_proc p WHERE p.oid >= ` + firstNormal + `
+		UNION ALL SELECT 'o' || o.oid || ':' || o.xmin FROM pg_catalog.pg_operator o WHERE o.oid >= ` + firstNormal + `
+		UNION ALL SELECT 'y' || t.oid || ':' || t.xmin FROM pg_catalog.pg_type t WHERE t.oid >= ` + firstNormal + ` AND t.typtype = 'd'
+		UNION ALL SELECT 'e' || d.classid || ':' || d.objid || ':' || d.xmin FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
+	)
+	SELECT pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(pg_catalog.hashtextextended(id, 0)), 0)
+		|| '.' || coalesce(pg_catalog.sum(pg_catalog.hashtextextended(id, 1)), 0) FROM row`
+
+// readVersion says in which version the database's description is.
+func readVersion(ctx context.Context, conn *pgx.Conn) (string, error) {
+	// An empty search_path makes every name that PostgreSQL prints a full one, and keeps a schema that somebody put in front of
+	// pg_catalog out of our own queries.
+	if _, err := conn.Exec(ctx, `SET search_path = ''`); err != nil {
+		return "", fmt.Errorf("read the catalogue's version: %w", err)
+	}
+	var version string
+	if err := conn.QueryRow(ctx, selectVersion).Scan(&version); err != nil {
+		return "", fmt.Errorf("read the catalogue's version: %w", err)
+	}
+	return version, nil
+}
+
+// readRaw reads the description. It runs outside a transaction, because PostgreSQL prints views as they are now and not as a
+// transaction's snapshot sees them: the caller compares the version before and after.
+func readRaw(ctx context.Context, conn *pgx.Conn) (*raw, error) {
+	r := &raw{definitions: map[uint32]string{}}
+	var definitions []rawDefinition
+	for _, read := range []func() error{
+		func() (err error) { r.relations, err = selectAll[rawRelation](ctx, conn, selectRelations); return },
+		func() (err error) { r.columns, err = selectAll[rawColumn](ctx, conn, selectColumns); return },
+		func() (err error) { r.types, err = selectAll[rawType](ctx, conn, selectTypes); return },
+		func() (err error) { r.inherits, err = selectAll[rawInherits](ctx, conn, selectInherits); return },
+		func() (err error) { r.viewUses, err = selectAll[rawUse](ctx, conn, selectViewUses); return },
+		func() (err error) { r.generated, err = selectAll[rawGenerated](ctx, conn, selectGenerated); return },
+		func() (err error) { r.functions, err = selectAll[rawFunction](ctx, conn, selectFunctions); return },
+		func() (err error) { r.triggers, err = selectAll[rawTrigger](ctx, conn, selectTriggers); return },
+		func() (err error) { r.rules, err = selectAll[rawRule](ctx, conn, selectRules); return },
+		func() (err error) { r.keys, err = selectAll[rawKey](ctx, conn, selectKeys); return },
+		func() (err error) { definitions, err = selectAll[rawDefinition](ctx, conn, selectDefinitions); return },
+	} {
+		if err := read(); err != nil {
+			return nil, fmt.Errorf("read the catalogue: %w", err)
+		}
+	}
+	for _, d := range definitions {
+		r.definitions[d.View] = d.Query
+	}
+	return r, nil
+}
+
+type rawDefinition struct {
+	View  uint32
+	Query string
+}
+
+func selectAll[T any](ctx context.Context, conn *pgx.Conn, sql string) ([]T, error) {
+	rows, err := conn.Query(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+}

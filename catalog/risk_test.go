@@ -1,0 +1,129 @@
+package catalog
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRiskyFunctions(t *testing.T) {
+	super, reader := database(t, tables, `
+		CREATE TABLE support.audit (id bigint, what text);
+		CREATE VIEW support.mails AS SELECT email FROM support.customers;
+		CREATE FUNCTION support.plain(a int) RETURNS int LANGUAGE sql AS 'SELECT a + 1';
+		CREATE FUNCTION support.logs() RETURNS void LANGUAGE sql AS $$ INSERT INTO support.audit VALUES (1, 'x') $$;
+		CREATE FUNCTION support.looks_up(a text) RETURNS bigint LANGUAGE sql AS $$ SELECT id FROM support.Customers WHERE email = a $$;
+		CREATE FUNCTION support.parsed(a text) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT id FROM support.customers WHERE email = a; END;
+		CREATE FUNCTION support.parsed_plain() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT id FROM support.audit; END;
+		CREATE FUNCTION support.by_view() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM support.mails $$;
+		CREATE FUNCTION support.calls() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN support.by_view(); END $$;
+		CREATE FUNCTION support.calls_more() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN support.CALLS(); END $$;
+		CREATE FUNCTION support.dynamic(a text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE a; END $$;
+		CREATE FUNCTION support.xml(a text) RETURNS xml LANGUAGE sql AS $$ SELECT query_to_xml(a, true, true, '') $$;
+		CREATE FUNCTION support.alias(text, boolean, boolean, text) RETURNS xml LANGUAGE internal AS 'query_to_xml';
+		CREATE FUNCTION support.hidden() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM support.U&"cust\006fmers"); END $$;
+		CREATE FUNCTION support.both(a int) RETURNS int LANGUAGE sql AS 'SELECT a';
+		CREATE FUNCTION support.both(a text) RETURNS bigint LANGUAGE sql AS $$ SELECT support.looks_up(a) $$;
+		CREATE FUNCTION support.step(s bigint, a text) RETURNS bigint LANGUAGE sql AS $$ SELECT support.looks_up(a) $$;
+		CREATE AGGREGATE support.gather(text) (SFUNC = support.step, STYPE = bigint);
+		CREATE AGGREGATE support.total(int) (SFUNC = int4pl, STYPE = int);
+		CREATE PROCEDURE support."Move It"() LANGUAGE plpgsql AS $$ BEGIN UPDATE support.tickets SET subject = 'x'; END $$;
+		CREATE PROCEDURE support.moves() LANGUAGE plpgsql AS $$ BEGIN CALL support."Move It"(); END $$;
+		CREATE VIEW support.through AS SELECT support.looks_up('x') AS answer, 'a' AS letter;
+		CREATE VIEW support.not_through AS SELECT support.plain(1) AS answer;
+		CREATE FUNCTION support.by_through() RETURNS bigint LANGUAGE sql AS $$ SELECT answer FROM support.through $$;
+		CREATE FUNCTION support.equals(a text, b text) RETURNS boolean LANGUAGE sql AS $$ SELECT support.looks_up(a) = support.looks_up(b) $$;
+		CREATE OPERATOR support.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = support.equals);
+		CREATE VIEW support.through_operator AS SELECT ('a' OPERATOR(support.===) 'b')::text AS same;`)
+	s := open(t, reader, config()).Snapshot()
+	got := map[string]string{}
+	for name, risk := range s.Schema.Functions {
+		if risk.Writes != (risk.Why != "") {
+			t.Errorf("%s: writes is %v, why is %q", name, risk.Writes, risk.Why)
+		}
+		got[name] = risk.Why
+	}
+	want := map[string]string{
+		"plain": "", "logs": "", "parsed_plain": "", "total": "",
+		"looks_up":   "support.looks_up mentions support.customers",
+		"parsed":     "support.parsed mentions support.customers",
+		"by_view":    "support.by_view mentions support.mails",
+		"calls":      "support.calls calls support.by_view",
+		"calls_more": "support.calls_more calls support.calls",
+		"dynamic":    "support.dynamic runs SQL that it makes up (execute)",
+		"xml":        "support.xml runs SQL that it makes up (query_to_xml)",
+		"alias":      "support.alias is written in internal, which is not looked into",
+		"hidden":     `support.hidden spells names in a hidden way (U&"…")`,
+		"both":       "support.both calls support.looks_up",
+		"step":       "support.step calls support.looks_up",
+		"gather":     "support.gather calls support.step",
+		"move it":    "support.Move It mentions support.tickets",
+		"moves":      "support.moves calls support.Move It",
+		"by_through": "support.by_through mentions support.through",
+		"equals":     "support.equals calls support.looks_up",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for sql, want := range map[string]string{
+		"SELECT * FROM support.through":          "opaque opaque",
+		"SELECT * FROM support.not_through":      "-",
+		"SELECT * FROM support.through_operator": "opaque",
+	} {
+		if got := describe(t, super, s, sql); got != want {
+			t.Errorf("%s: got %s, want %s", sql, got, want)
+		}
+	}
+}
+
+func TestSmugglers(t *testing.T) {
+	_, reader := database(t, tables, `
+		CREATE TABLE support.leads (name text, mail text);
+		CREATE TABLE support.quiet (name text);
+		CREATE TABLE support.off (name text);
+		CREATE TABLE support.gone (name text);
+		CREATE TABLE support.checked (name text);
+		CREATE TABLE support.ruled (name text);
+		CREATE TABLE support.ruled_harmless (name text);
+		CREATE TABLE support.parted (name text) PARTITION BY LIST (name);
+		CREATE TABLE support.part PARTITION OF support.parted DEFAULT;
+		CREATE VIEW support.plans AS SELECT id, country FROM support.customers;
+		CREATE VIEW support.all_leads AS SELECT * FROM support.leads;
+		CREATE FUNCTION support.promote() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN INSERT INTO support.customers (id, full_name, email, country) VALUES (1, NEW.name, NEW.mail, 'DE'); RETURN NEW; END $$;
+		CREATE FUNCTION support.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.name := lower(NEW.name); RETURN NEW; END $$;
+		CREATE FUNCTION support.keep(a text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN UPDATE support.tickets SET subject = a; RETURN true; END $$;
+		CREATE TRIGGER promote AFTER INSERT ON support.leads FOR EACH ROW EXECUTE FUNCTION support.promote();
+		CREATE TRIGGER stamp BEFORE INSERT ON support.quiet FOR EACH ROW EXECUTE FUNCTION support.stamp();
+		CREATE TRIGGER promote AFTER INSERT ON support.off FOR EACH ROW EXECUTE FUNCTION support.promote();
+		ALTER TABLE support.off DISABLE TRIGGER promote;
+		CREATE TRIGGER promote AFTER DELETE ON support.gone FOR EACH ROW EXECUTE FUNCTION support.promote();
+		CREATE TRIGGER promote AFTER UPDATE ON support.part FOR EACH ROW EXECUTE FUNCTION support.promote();
+		CREATE TRIGGER promote AFTER INSERT ON support.messages FOR EACH ROW EXECUTE FUNCTION support.promote();
+		CREATE TRIGGER promote INSTEAD OF INSERT ON support.plans FOR EACH ROW EXECUTE FUNCTION support.promote();
+		ALTER TABLE support.checked ADD CHECK (support.keep(name));
+		CREATE RULE forward AS ON INSERT TO support.ruled DO ALSO UPDATE support.customers SET notes = NEW.name;
+		CREATE RULE forward AS ON INSERT TO support.ruled_harmless DO ALSO INSERT INTO support.quiet VALUES (NEW.name);`)
+	s := open(t, reader, config()).Snapshot()
+	for name, want := range map[string]string{
+		"leads":          "trigger promote runs support.promote, which mentions support.customers",
+		"all_leads":      "trigger promote runs support.promote",
+		"quiet":          "",
+		"off":            "",
+		"gone":           "",
+		"part":           "trigger promote runs support.promote",
+		"parted":         "trigger promote runs support.promote",
+		"messages":       "", // protected: its triggers see tokens
+		"plans":          "trigger promote runs support.promote",
+		"checked":        "check constraint checked_name_check runs support.keep, which mentions support.tickets",
+		"ruled":          "rule forward mentions support.customers",
+		"ruled_harmless": "",
+		"customers":      "",
+	} {
+		got := find(t, s, name).Smuggles
+		if want == "" && got != "" || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package catalog
+
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+	"sallyport/query"
+)
+
+// Snapshot is one immutable state of the database's description.
+type Snapshot struct {
+	Schema *query.Schema
+
+	// Drift says what changed in the database since the configuration was last right: a protected column that was renamed or is
+	// gone, a view that the reader may not describe. Nothing in it opens anything.
+	Drift []Problem
+
+	version   string
+	relations map[uint32]*relation
+	tables    map[string]*relation // by the name that the configuration uses
+	numbers   map[string]attribute // of keys and links, likewise
+	protected []*Protected
+	sources   []source
+}
+
+// Protected is one protected column of the configuration.
+type Protected struct {
+	Column   sallyport.Column
+	Class    sallyport.Class
+	Scheme   sallyport.Scheme
+	Group    string
+	Prefixes map[string]string
+	TypeOID  uint32 // as results announce it: the base type of a domain
+}
+
+// Origin is what one column of a result means.
+type Origin struct {
+	Protected   *Protected // nil: known, and not protected
+	Opaque      bool       // made from protected columns in a way that cannot be traced: tokens are found by their form
+	CustomerKey bool       // holds the customer's key
+}
+
+// Trace answers what a RowDescription's table and attribute mean; ok is false for what the catalogue does not know, where tokens
+// are found by their form. Attribute 0 is the whole row.
+func (s *Snapshot) Trace(oid uint32, attno uint16) (Origin, bool) {
+	r := s.relations[oid]
+	if r == nil {
+		return Origin{}, false
+	}
+	if int(attno) < len(r.origins) {
+		return r.origins[attno], true
+	}
+	// System columns (ctid, xmin, tableoid) have negative numbers; a positive one that we do not know is newer than we are.
+	return Origin{}, int16(attno) < 0 //nolint:gosec // the wire's Int16, read as unsigned
+}
+
+// Columns are the protected columns, by name.
+func (s *Snapshot) Columns() []*Protected { return s.protected }
+
+// Version is equal for equal states of the database.
+func (s *Snapshot) Version() string { return s.version }
+
+// Relation is what others may know of a table: enough to write SQL about it.
+type Relation struct {
+	OID     uint32
+	SQL     string // quoted and schema-qualified
+	Columns map[string]RelationColumn
+}
+
+// RelationColumn is one column of a Relation.
+type RelationColumn struct {
+	SQL       string     // quoted
+	Type      string     // as SQL writes it, without a length
+	Protected *Protected // nil: not protected
+}
+
+// Table finds a table or view by the name schema.table that the configuration uses.
+func (s *Snapshot) Table(name string) (Relation, bool) {
+	r := s.tables[name]
+	if r == nil {
+		return Relation{}, false
+	}
+	known := Relation{OID: r.OID, SQL: r.sql(), Columns: make(map[string]RelationColumn, len(r.columns))}
+	for _, c := range r.columns {
+		known.Columns[c.Name] = RelationColumn{SQL: quote(c.Name), Type: c.TypeName, Protected: r.origins[c.Number].Protected}
+	}
+	return known, true
+}
+
+// attribute names a column for as long as it exists.
+type attribute struct {
+	relation uint32
+	number   int16
+}
+
+// relation is one table or view with what its columns mean.
+type relation struct {
+	rawRelation
+	columns  []rawColumn
+	origins  []Origin // by attribute number; 0 is the whole row
+	links    map[int16]bool
+	opaque   map[int16]bool // generated from protected columns
+	parents  []*relation
+	children []*relation
+	uses     []rawUse // of a view
+	hot      bool     // has protected columns, or is a view that has to do with one
+	traced   bool
+	smuggles string
+	ticket   bool
+	contact  bool
+}
+
+func (r *relation) table() Table { return Table{r.Schema, r.Name} }
+
+func (r *relation) sql() string { return quote(r.Schema, r.Name) }
+
+func (r *relation) isView() bool { return r.Kind == "v" || r.Kind == "m" }
+
+func (r *relation) column(name string) *rawColumn {
+	for i := range r.columns {
+		if r.columns[i].Name == name {
+			return &r.columns[i]
+		}
+	}
+	return nil
+}
+
+func (r *relation) numbered(n int16) *rawColumn {
+	for i := range r.columns {
+		if r.columns[i].Number == n {
+			return &r.columns[i]
+		}
+	}
+	return nil
+}
+
+// protects tells whether a column of the relation itself is protected.
+func (r *relation) protects() bool {
+	for _, o := range r.origins {
+		if o.Protected != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func quote(name ...string) string { return pgx.Identifier(name).Sanitize() }
+
+// typeFits tells whether a token of the scheme fits into columns of the base type.
+func typeFits(scheme sallyport.Scheme, base uint32, name string) bool {
+	const text, bpchar, varchar, date = 25, 1042, 1043, 1082 // pg_type.dat
+	switch scheme {
+	case sallyport.Date:
+		return base == date
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text:
+		return base == text || base == bpchar || base == varchar || strings.EqualFold(name, "citext")
+	}
+	return false
+}
