@@ -127,11 +127,15 @@ func copyOf(t *testing.T, l *Log, change func(b []byte) []byte) *Log {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, name), change(b), 0o600); err != nil {
+	d := newSimDisk(1)
+	f, err := d.Create(name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return mustOpen(t, dir, Options{SegmentBytes: minSegmentBytes})
+	if _, err := f.WriteAt(change(b), 0); err != nil {
+		t.Fatal(err)
+	}
+	return mustOpen(t, "sim", Options{SegmentBytes: minSegmentBytes, Disk: d})
 }
 
 // TestTornTail stops the writing of the last entry at each byte.
@@ -405,7 +409,7 @@ func TestRefusedEntriesAreGone(t *testing.T) {
 		segments int
 	}{{"one write", 1}, {"sync", 2}, {"undo", 2}} {
 		d := newSimDisk(3)
-		l := mustOpen(t, "sim", Options{Disk: d})
+		l := mustOpen(t, "sim", Options{SegmentBytes: 64 << 10, Disk: d})
 		mustAppend(t, l, "one")
 		d.refuse(tt.refuse)
 		if _, err := l.Append([]byte(strings.Repeat("refused ", 1000))); !errors.Is(err, syscall.ENOSPC) {
