@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"sallyport"
+	"sallyport/exposure"
+	"sallyport/wire/pg"
+)
+
+// batchSize is how much goes to the client under one entry of the record. (FACTS: a sync for each 64 KiB costs a third of
+// the throughput, for each 1 MiB nothing.)
+const batchSize = 1 << 20
+
+// batch is what is on its way to the client. out[:clean] may leave; what stands behind may hold revealed values that are
+// not on record yet.
+type batch struct {
+	out   []byte
+	clean int
+
+	of          *run // whose values these are
+	values      []sallyport.RevealedValue
+	columns     []sallyport.Column
+	distinct    map[sallyport.RevealedValue]struct{}
+	grant       string
+	reached     []sallyport.Subject
+	reachedRows []sallyport.Digest
+	reachedKeys map[exposure.Key]struct{} // of the present run
+
+	// Scratch of the row path.
+	fields  []pg.Field
+	values0 [][]byte
+	row0    seen
+	plain   []byte
+	date    []byte
+	until   time.Time // the server's present read deadline
+}
+
+func (b *batch) free(pool *buffers) {
+	if b.out != nil {
+		pool.put(b.out)
+		b.out = nil
+	}
+}
+
+// waiting says whether something stands in the batch that must be recorded before it leaves.
+func (b *batch) waiting() bool { return len(b.values)+len(b.reached)+len(b.reachedRows) > 0 }
+
+// addValue notes that a value leaves in plain; a repeated one stands once.
+func (s *session) addValue(r *run, v *shown) {
+	s.belong(r)
+	i := slices.Index(s.columns, v.value.Column)
+	if i < 0 {
+		i = len(s.columns)
+		s.columns = append(s.columns, v.value.Column)
+	}
+	entry := sallyport.RevealedValue{Subject: v.value.Subject, Column: uint16(i), Digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
+	if _, again := s.distinct[entry]; again {
+		return
+	}
+	if s.distinct == nil {
+		s.distinct = map[sallyport.RevealedValue]struct{}{}
+	}
+	s.distinct[entry] = struct{}{}
+	s.values = append(s.values, entry)
+	if v.grant != nil {
+		s.grant = v.grant.ID
+	}
+}
+
+// addReached notes a customer whose row was returned outside the purpose.
+func (s *session) addReached(r *run, key exposure.Key, row *seen) {
+	s.belong(r)
+	if s.reachedKeys == nil {
+		s.reachedKeys = map[exposure.Key]struct{}{}
+	}
+	s.reachedKeys[key] = struct{}{}
+	if row.subject != "" {
+		s.reached = append(s.reached, row.subject)
+	} else {
+		s.reachedRows = append(s.reachedRows, row.token)
+	}
+}
+
+// belong starts a run's part of the batch. finish has recorded that of the run before.
+func (s *session) belong(r *run) {
+	if s.of != r {
+		s.of = r
+		clear(s.reachedKeys)
+	}
+}
+
+// record makes the batch's entry durable. Whatever stands in out may leave afterwards; if the record cannot be written,
+// nothing more leaves and the session ends.
+func (s *session) record() error {
+	if !s.waiting() {
+		s.clean = len(s.out)
+		return nil
+	}
+	r := s.of
+	if !r.recorded { // a cursor or a view of which the statement did not tell
+		e := s.statementEvent(r, nil)
+		if r.layout != nil {
+			e.Statement.Columns = r.layout.touched
+		}
+		if _, err := s.gw.Access.Enqueue(e); err != nil {
+			return s.unrecorded()
+		}
+		r.recorded = true
+	}
+	e := &sallyport.Event{Kind: sallyport.RevealKind, Time: s.gw.Clock(), Who: s.who}
+	if len(s.values) == 0 {
+		e.Kind = sallyport.TouchKind
+	} else {
+		e.Reveal = &sallyport.Revealed{Statement: r.id, Columns: s.columns, Values: s.values, Purposes: r.sight.purposes, Grant: s.grant}
+	}
+	if len(s.reached)+len(s.reachedRows) > 0 {
+		e.Touch = &sallyport.Touched{Statement: r.id, Reached: s.reached, Values: s.reachedRows}
+	}
+	if s.gw.Observe != nil {
+		e.Kind = sallyport.ObservedKind
+	}
+	if _, err := s.gw.Access.Append(e); err != nil {
+		return s.unrecorded()
+	}
+	s.values, s.columns, s.reached, s.reachedRows, s.grant = s.values[:0], s.columns[:0], s.reached[:0], s.reachedRows[:0], ""
+	clear(s.distinct)
+	s.clean = len(s.out)
+	return nil
+}
+
+func (s *session) unrecorded() error {
+	s.gw.Log.Error("the record cannot be written", "kind", "reveal")
+	s.end(fatal(codeJournal, "the record cannot be written, so nothing is revealed", "The administrator must look at the disk of Sallyport's data folder. Other tables are not concerned."))
+	return errEnded
+}
+
+// flush records and writes what stands in out.
+func (s *session) flush() error {
+	if err := s.record(); err != nil {
+		return err
+	}
+	if len(s.out) == 0 {
+		return nil
+	}
+	n, err := s.clientConn.Write(s.out)
+	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
+	s.clean = 0
+	if s.server.buffered() > 0 && cap(s.out) <= 2*batchSize {
+		s.out = s.out[:0]
+		return err
+	}
+	s.gw.pool.put(s.out) // an idle session holds no buffer, and nobody that of one long row
+	s.out = nil
+	return err
+}
+
+// finish ends a run's rows: its entry is durable before the end of the result leaves, and the client reads why values
+// stayed tokens.
+func (s *session) finish(ctx context.Context, r *run, tag string) error {
+	if s.waiting() {
+		if err := s.record(); err != nil {
+			return err
+		}
+	}
+	s.of = nil
+	if r.spent {
+		sentence, hint := limitSentence(r.limit)
+		s.notice("WARNING", "the remaining fields are tokens, for "+sentence, hint)
+		return nil
+	}
+	if r.left > 0 && r.revealed == 0 && tag != "" {
+		s.adviseOnResult(ctx, r)
+	}
+	if s.gw.Observe != nil && r.left > 0 {
+		s.observe("would have left " + strconv.Itoa(r.left) + " values as tokens")
+	}
+	return nil
+}
+
+// notice appends a notice for the client.
+func (s *session) notice(severity, sentence, hint string) {
+	s.out = pg.AppendNotice(s.out, pg.NoticeResponse, pg.NewNotice(severity, codeNotice, "sallyport: "+sentence, "", hint))
+}

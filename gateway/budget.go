@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/exposure"
+	"sallyport/purpose"
+)
+
+// identities remembers the first e-mail, phone and name that a person saw under a customer. A second one counts as one
+// more customer: the database is not believed about whose a value is.
+type identities struct {
+	mu    sync.Mutex // guards first
+	first map[identity]sallyport.Digest
+}
+
+type identity struct {
+	staff   sallyport.Staff
+	subject sallyport.Subject
+	column  sallyport.Column
+}
+
+func newIdentities() *identities { return &identities{first: map[identity]sallyport.Digest{}} }
+
+// second says whether the value differs from the first one seen there.
+func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Digest) bool {
+	if v.Subject == "" || v.Scheme != sallyport.Email && v.Scheme != sallyport.Phone && v.Scheme != sallyport.Name {
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	key := identity{who, v.Subject, v.Column}
+	first, known := i.first[key]
+	if !known {
+		i.first[key] = d
+	}
+	return known && first != d
+}
+
+func (i *identities) restore(who sallyport.Staff, subject sallyport.Subject, c sallyport.Column, d sallyport.Digest) (second bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	key := identity{who, subject, c}
+	first, known := i.first[key]
+	if !known {
+		i.first[key] = d
+	}
+	return known && first != d
+}
+
+// Restore folds one past event of the access stream into the budgets, so that a restart forgets nothing. Call it for the
+// last 30 days, in order, before Serve.
+func (g *Gateway) Restore(e *sallyport.Event) {
+	now, who := g.Clock(), e.Who.Staff
+	if r := e.Reveal; r != nil {
+		for _, v := range r.Values {
+			column := sallyport.Column{}
+			if int(v.Column) < len(r.Columns) {
+				column = r.Columns[v.Column]
+			}
+			g.restoreValue(now, e, r, v, column)
+		}
+	}
+	if t := e.Touch; t != nil {
+		for _, subject := range t.Reached {
+			g.Book.Restore(now, e.Time, who, exposure.Reached, subjectKey(subject))
+		}
+		for _, digest := range t.Values {
+			g.Book.Restore(now, e.Time, who, exposure.Reached, exposure.Key(digest))
+		}
+		for _, digest := range t.Probes {
+			g.Book.Restore(now, e.Time, who, exposure.Probed, exposure.Key(digest))
+		}
+	}
+}
+
+func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.Revealed, v sallyport.RevealedValue, c sallyport.Column) {
+	who := e.Who.Staff
+	if r.Grant != "" {
+		who = grantAccount(r.Grant)
+	}
+	g.Book.Restore(now, e.Time, who, exposure.Revealed, valueKey(v.Subject, v.Digest))
+	if g.Protection == nil || r.Grant != "" || v.Subject == "" {
+		return
+	}
+	p := g.protectedColumn(c)
+	if p != nil && (p.Scheme == sallyport.Email || p.Scheme == sallyport.Phone || p.Scheme == sallyport.Name) && g.identities.restore(who, v.Subject, c, v.Digest) {
+		g.Book.Restore(now, e.Time, who, exposure.Revealed, secondKey(v.Subject, c, v.Digest))
+	}
+}
+
+// grantAccount is a grant's own account in the budgets' book.
+func grantAccount(id string) sallyport.Staff { return sallyport.Staff("grant:" + id) }
+
+// valueKey is the customer of a revealed value; where only the value is known, it counts by itself.
+func valueKey(who sallyport.Subject, d sallyport.Digest) exposure.Key {
+	if who == "" {
+		return exposure.Key(d)
+	}
+	return subjectKey(who)
+}
+
+// reserve takes one value's customer out of the budget that pays for it: the grant's own, or the person's.
+func (s *session) reserve(now time.Time, budgets exposure.Budgets, v *shown) *sallyport.Limit {
+	book := s.gw.Book
+	key := valueKey(v.value.Subject, v.digest)
+	if v.grant != nil {
+		n := v.grant.Customers
+		return book.Reserve(now, grantAccount(v.grant.ID), exposure.Revealed, key, exposure.Budget{Hour: n, Day: n, Month: n})
+	}
+	who := s.person.Staff
+	if limit := book.Reserve(now, who, exposure.Revealed, key, budgets.Revealed); limit != nil {
+		return limit
+	}
+	if s.gw.identities.second(who, v.value, v.digest) {
+		return book.Reserve(now, who, exposure.Revealed, secondKey(v.value.Subject, v.value.Column, v.digest), budgets.Revealed)
+	}
+	return nil
+}
+
+// overspent acts on a budget that a row would exceed. A read is cut here; a statement that writes runs to its end with
+// the remaining fields left as tokens, for closing would not undo it (FACTS), and then the session ends.
+func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
+	r.limit = limit
+	if r.stmt != nil && r.stmt.Writes {
+		if !r.spent {
+			r.spent = true
+			s.winding.Store(true)
+			s.exceed(limit)
+		}
+		return false
+	}
+	if err := s.record(); err != nil {
+		return true
+	}
+	sentence, hint := limitSentence(limit)
+	s.end(fatal(codeBudget, sentence, hint))
+	s.exceed(limit)
+	return true
+}
+
+// exceed records that a budget was reached and has the person suspended.
+func (s *session) exceed(limit *sallyport.Limit) {
+	e := &sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: s.who, Limit: limit}
+	if _, err := s.gw.Access.Append(e); err != nil {
+		s.gw.Log.Error("the record cannot be written", "kind", "budget")
+	}
+	if err := s.gw.Protection.Suspend(s.person.Staff, *limit); err != nil {
+		s.gw.Log.Error("suspension cannot be recorded; the session ends all the same", "staff", string(s.person.Staff))
+	}
+}
+
+// unwind ends the session behind a writing statement that used a budget up.
+func (s *session) unwind() error {
+	if err := s.record(); err != nil {
+		return err
+	}
+	s.winding.Store(false)
+	s.end(fatal(codeBudget, "a budget was used up by the statement before; it ran to its end", "You are suspended. Ask a lead for `sallyport unlock`."))
+	return errEnded
+}
+
+// observe prints what would have been done.
+func (s *session) observe(sentence string) {
+	if s.gw.Observe == nil {
+		return
+	}
+	fmt.Fprintf(s.gw.Observe, "%s %s: %s\n", s.gw.Clock().Format(time.RFC3339), s.person.Staff, sentence)
+	s.note(sallyport.Event{Kind: sallyport.ObservedKind, Note: sentence})
+}

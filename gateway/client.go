@@ -1,0 +1,224 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sallyport"
+	"sallyport/query"
+	"sallyport/wire/pg"
+)
+
+// errEnded says that the session is ending for a reason that stands in it.
+var errEnded = errors.New("session ended")
+
+// fromClient reads the client until it leaves.
+func (s *session) fromClient(ctx context.Context) error {
+	if !s.protected {
+		return s.relayClient()
+	}
+	for {
+		kind, m, err := s.client.message()
+		if err != nil {
+			return err
+		}
+		if s.toServer == nil {
+			s.toServer = s.gw.pool.get()
+		}
+		s.counters.in.Add(uint64(len(m)))
+		if err := s.take(ctx, kind, m); err != nil {
+			return err
+		}
+		if kind == pg.Terminate {
+			return s.forward()
+		}
+		if !s.client.whole() || len(s.toServer) >= bufferSize {
+			if err := s.forward(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// relayClient passes bytes on as they come.
+func (s *session) relayClient() error {
+	for {
+		if err := s.client.fill(1); err != nil {
+			return err
+		}
+		b := s.client.buf[s.client.at:]
+		s.counters.in.Add(uint64(len(b)))
+		if _, err := s.serverConn.Write(b); err != nil {
+			return err
+		}
+		s.client.at = len(s.client.buf)
+		s.client.release()
+	}
+}
+
+// forward writes what has been collected for the server.
+func (s *session) forward() error {
+	if len(s.toServer) == 0 {
+		return nil
+	}
+	_, err := s.serverConn.Write(s.toServer)
+	if s.client.buffered() > 0 {
+		s.toServer = s.toServer[:0]
+		return err
+	}
+	s.gw.pool.put(s.toServer) // an idle session holds no buffer
+	s.toServer = nil
+	return err
+}
+
+// take is one message of the client's: what the server gets instead of it stands in toServer afterwards.
+func (s *session) take(ctx context.Context, kind byte, m []byte) error {
+	switch kind {
+	case pg.Query:
+		return s.takeQuery(ctx, m)
+	case pg.Parse:
+		return s.takeParse(ctx, m)
+	case pg.Bind:
+		return s.takeBind(ctx, m)
+	case pg.Describe:
+		return s.takeDescribe(m)
+	case pg.Execute:
+		return s.takeExecute(ctx, m)
+	case pg.Close:
+		return s.takeClose(m)
+	case pg.Sync:
+		s.batchID++
+		s.expectReply(&reply{what: expectSync, changes: s.unsettled()})
+	case pg.CopyDone, pg.CopyFail:
+		s.expectReply(&reply{what: expectCopyEnd})
+	case pg.Flush, pg.CopyData, pg.Terminate:
+	case pg.FunctionCall:
+		s.expectReply(&reply{what: expectQuery, refused: refusal(codeUnsupported,
+			"function calls by the protocol's own message are not passed on", "Call the function in a statement."), plan: &query.Plan{}})
+		s.toServer = pg.AppendQuery(s.toServer, failing)
+		return nil
+	default:
+		return fmt.Errorf("%w: %q from a client", pg.ErrMalformed, kind)
+	}
+	s.toServer = append(s.toServer, m...)
+	return nil
+}
+
+// run is one execution of one statement.
+type run struct {
+	id       uint64
+	stmt     *query.Statement // what is executed; nil: a cursor that SQL made, of which nothing is known
+	outer    *query.Statement // the statement as it stands: EXECUTE, where stmt is the prepared one
+	prepares *prepared        // what becomes known once the server confirms SQL's PREPARE
+	rewriting
+	sight    *sight // nil until it is needed
+	recorded bool   // its statement entry is on disk
+	failed   bool
+
+	layout   *layout // of its result
+	capture  *query.Capture
+	revealed int // values
+	left     int // protected values that left as tokens
+	spent    bool
+	limit    *sallyport.Limit
+	hint     sallyport.Subject // a customer whose row was reached: whose ticket would have helped
+}
+
+// rewriting is a text before and after, to carry the server's positions back to the client's text.
+type rewriting struct {
+	text, sent string
+	edits      []applied
+}
+
+// touches says whether anything protected may be concerned.
+func (r *run) touches() bool { return r.stmt != nil && r.stmt.Touches }
+
+// quiet says that a statement needs nothing before it is forwarded but its place in the queue.
+func quiet(st *query.Statement) bool {
+	return !st.Touches && len(st.Edits) == 0 && st.Refusal == nil && st.Prepare == nil && st.Execute == nil &&
+		st.Capture == nil && st.Comment == nil && len(st.Params) == 0
+}
+
+// changes says whether purpose or transaction may change with a statement.
+func changes(st *query.Statement) bool { return st.Purpose != nil || st.Tx != nil }
+
+// analyze is the plan of a text, or why there is none.
+func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
+	s.mu.Lock()
+	scs, foreign := !s.unread, s.foreign
+	s.mu.Unlock()
+	plan, err := s.gw.Protection.Analyzer().Analyze(sql, scs)
+	if err != nil {
+		var r *query.Refusal
+		if errors.As(err, &r) {
+			return nil, r
+		}
+		return nil, refusal("42601", "the statement cannot be analysed", "")
+	}
+	for i := range plan.Statements {
+		st := &plan.Statements[i]
+		switch {
+		case st.Refusal != nil:
+			return plan, st.Refusal
+		case st.Relinks && !s.person.Service:
+			return plan, refusal(codeRelink, "this statement changes through which customer a row is found", "Only the services of the configuration may do that.")
+		case foreign && st.Touches:
+			return plan, refusal(codeUnsupported, "protected columns are reached with client_encoding UTF8 only", "SET client_encoding = 'UTF8'; and try again.")
+		}
+	}
+	return plan, nil
+}
+
+// prepare does for one statement what must be done before it is forwarded: who, why, tokens, budget of probes.
+// current is the purpose that will hold when the server reaches it.
+func (s *session) prepareRun(ctx context.Context, st *query.Statement, current string) (*run, *query.Refusal, error) {
+	r := &run{id: s.statements.Add(1), stmt: st, capture: st.Capture}
+	if st.Touches || st.Comment != nil {
+		sight, err := s.look(ctx, st, current)
+		if err != nil {
+			return nil, refusal(codeAway, "the purpose cannot be checked now", "Try again in a moment."), nil
+		}
+		r.sight = sight
+	}
+	return r, nil, nil
+}
+
+// recordStatement puts the statement on disk before it is forwarded: a crash must not lose the one that caused it.
+func (s *session) recordStatement(r *run) *query.Refusal {
+	if r.recorded || !r.touches() {
+		return nil
+	}
+	if _, err := s.gw.Access.Append(s.statementEvent(r, nil)); err != nil {
+		s.gw.Log.Error("the record cannot be written", "kind", "statement")
+		return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", "The administrator must look at the disk of Sallyport's data folder. Other tables are not concerned.")
+	}
+	r.recorded = true
+	return nil
+}
+
+func (s *session) statementEvent(r *run, refused *query.Refusal) *sallyport.Event {
+	e := &sallyport.Event{Kind: sallyport.StatementKind, Time: s.gw.Clock(), Who: s.who, Statement: &sallyport.Statement{ID: r.id}}
+	if r.stmt != nil {
+		e.Statement.Fingerprint, e.Statement.Verb, e.Statement.Columns, e.Statement.Writes = r.stmt.Fingerprint, r.stmt.Verb, r.stmt.Columns, r.stmt.Writes
+	}
+	if r.sight != nil {
+		e.Statement.Purposes, e.Statement.Covers = r.sight.purposes, r.sight.subjects(100)
+	}
+	if refused != nil {
+		e.Kind, e.Statement.Refused, e.Note = sallyport.RefusedKind, refused.Code, refused.Sentence
+	}
+	return e
+}
+
+// noteRefusal records that a statement was refused.
+func (s *session) noteRefusal(st *query.Statement, why *query.Refusal) {
+	if st == nil {
+		st = &query.Statement{}
+	}
+	e := s.statementEvent(&run{id: s.statements.Add(1), stmt: st}, why)
+	if why.Code == "42601" {
+		e.Note = "" // a parser's sentence quotes the text
+	}
+	s.note(*e)
+}

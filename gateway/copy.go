@@ -1,0 +1,248 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+
+	"sallyport/query"
+	"sallyport/wire/pg"
+)
+
+// copyOutStarts prepares for rows that come as COPY data.
+func (s *session) copyOutStarts(m []byte) error {
+	if _, err := pg.CopyFormat(m); err != nil {
+		return err
+	}
+	r := s.first()
+	if r == nil || r.what != expectQuery && r.what != expectRows {
+		return errUnexpected(pg.CopyOutResponse)
+	}
+	current := s.present(r)
+	l := &layout{key: -1, copy: &query.Copy{Format: "binary"}}
+	if current.stmt != nil && current.stmt.Copy != nil {
+		l.copy = current.stmt.Copy
+	}
+	s.copying, current.layout = l, l
+	return nil
+}
+
+// copyRow is one row of COPY TO: the server sends each in a message of its own. Text and CSV pass the same doors as other
+// rows; in the binary form tokens are counted and stay.
+func (s *session) copyRow(ctx context.Context, m []byte) error {
+	r := s.first()
+	if s.copying == nil || r == nil {
+		return errUnexpected(pg.CopyData)
+	}
+	current := s.present(r)
+	s.counters.rows.Add(1)
+	data := m[pg.HeaderLen:]
+	if _, _, _, found := s.gw.Protection.Ring.Find(data, 0); !found && current.stmt != nil && !current.stmt.Touches {
+		s.out = append(s.out, m...)
+		return nil
+	}
+	var fields [][]byte
+	var ok bool
+	switch c := s.copying.copy; c.Format {
+	case "text":
+		fields, ok = splitCopyText(data, c.Delimiter)
+	case "csv":
+		fields, ok = splitCopyCSV(data, c.Delimiter, c.Quote, c.Escape)
+	}
+	if !ok {
+		fields = [][]byte{data}
+		s.sealCopy(1)
+	} else {
+		s.openCopy(len(fields))
+	}
+	changed, stop, err := s.rowFields(ctx, current, s.copying, fields)
+	if err != nil || stop {
+		return err
+	}
+	if !changed || !ok {
+		s.out = append(s.out, m...)
+		return nil
+	}
+	start := len(s.out)
+	s.out = pg.Begin(s.out, pg.CopyData)
+	if s.copying.copy.Format == "csv" {
+		s.out = joinCopyCSV(s.out, fields, s.copying.copy)
+	} else {
+		s.out = joinCopyText(s.out, fields, s.copying.copy.Delimiter)
+	}
+	s.out = pg.End(append(s.out, '\n'), start)
+	return nil
+}
+
+// openCopy and sealCopy give the layout as many columns as the row has.
+func (s *session) openCopy(n int) { s.copyColumns(n, column{kind: formed, typ: typeText}) }
+func (s *session) sealCopy(n int) {
+	s.copyColumns(n, column{kind: formed, typ: typeTextArray, binary: true})
+}
+
+func (s *session) copyColumns(n int, c column) {
+	l := s.copying
+	if len(l.columns) == n && l.columns[0] == c {
+		return
+	}
+	l.columns = l.columns[:0]
+	for range n {
+		l.columns = append(l.columns, c)
+	}
+}
+
+// splitCopyText reads one line of COPY's text format (sql-copy, "Text Format"); nil is NULL, written \N.
+func splitCopyText(line []byte, delimiter byte) ([][]byte, bool) {
+	line = bytes.TrimSuffix(line, []byte{'\n'})
+	var fields [][]byte
+	for {
+		end, escaped := len(line), false
+		for i := 0; i < len(line); i++ {
+			if line[i] == '\\' {
+				escaped = true
+				i++
+				continue
+			}
+			if line[i] == delimiter {
+				end = i
+				break
+			}
+		}
+		field := line[:end:end]
+		switch {
+		case string(field) == `\N`:
+			fields = append(fields, nil)
+		case escaped:
+			fields = append(fields, unescapeCopy(field))
+		default:
+			fields = append(fields, field)
+		}
+		if end == len(line) {
+			return fields, true
+		}
+		line = line[end+1:]
+	}
+}
+
+var copyEscapes = []struct{ plain, letter byte }{ //nolint:gochecknoglobals // a constant table
+	{'\b', 'b'}, {'\f', 'f'}, {'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}, {'\v', 'v'}, {'\\', '\\'},
+}
+
+func unescapeCopy(field []byte) []byte {
+	out := make([]byte, 0, len(field))
+	for i := 0; i < len(field); i++ {
+		if field[i] != '\\' || i+1 == len(field) {
+			out = append(out, field[i])
+			continue
+		}
+		i++
+		c := field[i]
+		for _, e := range copyEscapes {
+			if e.letter == c {
+				c = e.plain
+				break
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func joinCopyText(dst []byte, fields [][]byte, delimiter byte) []byte {
+	for i, f := range fields {
+		if i > 0 {
+			dst = append(dst, delimiter)
+		}
+		if f == nil {
+			dst = append(dst, '\\', 'N')
+			continue
+		}
+		dst = appendCopyText(dst, f, delimiter)
+	}
+	return dst
+}
+
+func appendCopyText(dst, field []byte, delimiter byte) []byte {
+next:
+	for _, c := range field {
+		for _, e := range copyEscapes {
+			if c == e.plain {
+				dst = append(dst, '\\', e.letter)
+				continue next
+			}
+		}
+		if c == delimiter {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// splitCopyCSV reads one record of COPY's CSV format. An unquoted empty field is NULL by default and stays as it is.
+func splitCopyCSV(line []byte, delimiter, quote, escape byte) ([][]byte, bool) {
+	line = bytes.TrimSuffix(line, []byte{'\n'})
+	var fields [][]byte
+	for i := 0; ; i++ {
+		if i < len(line) && line[i] == quote {
+			var field []byte
+			i++
+			for ; i < len(line); i++ {
+				if line[i] == escape && i+1 < len(line) && (line[i+1] == quote || line[i+1] == escape) {
+					i++
+				} else if line[i] == quote {
+					break
+				}
+				field = append(field, line[i])
+			}
+			if i >= len(line) {
+				return nil, false
+			}
+			i++
+			if field == nil {
+				field = []byte{}
+			}
+			fields = append(fields, field)
+		} else {
+			start := i
+			for i < len(line) && line[i] != delimiter {
+				i++
+			}
+			if i == start {
+				fields = append(fields, nil)
+			} else {
+				fields = append(fields, line[start:i:i])
+			}
+		}
+		if i >= len(line) {
+			return fields, true
+		}
+		if line[i] != delimiter {
+			return nil, false
+		}
+	}
+}
+
+func joinCopyCSV(dst []byte, fields [][]byte, c *query.Copy) []byte {
+	special := string([]byte{c.Delimiter, c.Quote, c.Escape, '\n', '\r'})
+	for i, f := range fields {
+		switch {
+		case i > 0:
+			dst = append(dst, c.Delimiter)
+		}
+		switch {
+		case f == nil:
+		case len(f) > 0 && !bytes.ContainsAny(f, special):
+			dst = append(dst, f...)
+		default:
+			dst = append(dst, c.Quote)
+			for _, b := range f {
+				if b == c.Quote || b == c.Escape {
+					dst = append(dst, c.Escape)
+				}
+				dst = append(dst, b)
+			}
+			dst = append(dst, c.Quote)
+		}
+	}
+	return dst
+}

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"sallyport"
+	"sallyport/query"
+)
+
+// facts are the writes to tickets and contacts of the present transaction. They count once it is committed, so they
+// follow savepoints and roll-backs as the purpose does.
+type facts struct {
+	pending []sallyport.Fact
+	saves   []savedFacts
+	done    []sallyport.Fact // committed by a COMMIT since the last ReadyForQuery
+	failed  bool
+}
+
+type savedFacts struct {
+	name string
+	n    int
+}
+
+func (f *facts) add(fact sallyport.Fact) { f.pending = append(f.pending, fact) }
+func (f *facts) fail()                   { f.failed = true }
+
+func (f *facts) transaction(t *query.TxChange, tag string) {
+	switch t.Kind {
+	case query.Begin:
+	case query.Commit:
+		f.end(tag != "ROLLBACK")
+	case query.Rollback, query.PrepareTransaction: // what another session may commit is not seen
+		f.end(false)
+	case query.Savepoint:
+		f.saves = append(f.saves, savedFacts{t.Name, len(f.pending)})
+	case query.Release:
+		if i := f.find(t.Name); i >= 0 {
+			f.saves = f.saves[:i]
+		}
+	case query.RollbackTo:
+		if i := f.find(t.Name); i >= 0 {
+			f.pending = f.pending[:f.saves[i].n]
+			f.saves = f.saves[:i+1]
+			f.failed = false
+		}
+	}
+}
+
+// ready returns what is committed. An idle server has committed what did not fail.
+func (f *facts) ready(status byte) []sallyport.Fact {
+	if status == 'I' {
+		f.end(!f.failed)
+	}
+	done := f.done
+	f.done = nil
+	return done
+}
+
+func (f *facts) end(committed bool) {
+	if committed {
+		f.done = append(f.done, f.pending...)
+	}
+	f.pending, f.saves, f.failed = nil, f.saves[:0], false
+}
+
+func (f *facts) find(name string) int {
+	for i := len(f.saves) - 1; i >= 0; i-- {
+		if f.saves[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// fact reads what a write's RETURNING said. Ticket: id, customer, assignee, state; contact: id, customer, staff, ticket,
+// direction, seconds since 1970 (query.Capture).
+func (p *Protection) fact(c *query.Capture, texts []string) sallyport.Fact {
+	if !c.Contact {
+		return sallyport.Fact{
+			Table: "ticket", ID: texts[0], Customer: sallyport.Subject(texts[1]), Assignee: texts[2],
+			Open: slices.Contains(p.OpenStates, texts[3]), Wrote: c.Wrote,
+		}
+	}
+	f := sallyport.Fact{
+		Table: "contact", ID: texts[0], Customer: sallyport.Subject(texts[1]), Assignee: texts[2], Ticket: texts[3],
+		Incoming: slices.Contains(p.Incoming, texts[4]), Wrote: c.Wrote,
+	}
+	if seconds, err := strconv.ParseFloat(texts[5], 64); err == nil {
+		f.At = time.Unix(int64(seconds), 0).UTC()
+	}
+	return f
+}

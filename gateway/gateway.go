@@ -1,0 +1,230 @@
+// Package gateway is the path: one client's connection to one of the server's, and all ordering between them.
+//
+// A statement goes left to right (analyse, resolve the purpose, tokenise, record, forward) and its result right to left
+// (look each value up in what the purpose covers, count, record, let go); session.go tells it as a story. The server keeps
+// every say over transactions, errors and types: a refusal is sent to it as a statement that fails, and only the words
+// that come back are ours.
+//
+// It refuses what it does not understand and never lets a revealed value leave before the entry that names it is on
+// stable storage. Invariants 1 to 5 and 8 of the design are tests here.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/catalog"
+	"sallyport/control"
+	"sallyport/exposure"
+	"sallyport/policy"
+	"sallyport/purpose"
+	"sallyport/query"
+	"sallyport/record"
+	"sallyport/token"
+	"sallyport/wire/pg"
+)
+
+// Config is what a gateway needs. Without Protection it relays and records, and protects nothing.
+type Config struct {
+	Network, Address string      // of the server: "tcp" or "unix"
+	TLS              *tls.Config // to clients; nil: none is offered
+	Protection       *Protection
+	Access           *record.Stream
+	Standing         *control.State
+	Book             *exposure.Book
+	Clock            func() time.Time // stands in every event and moves the budgets' windows
+	Log              *slog.Logger
+	Observe          io.Writer    // not nil: nothing is masked, cut or locked, and what would have been is printed here
+	Ready            func() error // why connections are refused for now; nil or a nil error: they are not
+}
+
+// Protection is what turns the relay into a guard of one database.
+type Protection struct {
+	Database string
+	Catalog  *catalog.Catalog
+	Analyzer func() *query.Analyzer // for the present catalogue
+	Ring     *token.Ring
+	Resolver *purpose.Resolver
+	Facts    *purpose.Facts
+	Person   func(login string) purpose.Person
+	Budgets  func(p purpose.Person) exposure.Budgets
+	Grants   []policy.Grant
+	// OpenStates are the states of a ticket that counts as open; Incoming the directions of a contact that came in.
+	OpenStates, Incoming []string
+	// Suspend is told that a person reached a budget, after the access stream was. It MUST be durable when it returns.
+	Suspend func(who sallyport.Staff, limit sallyport.Limit) error
+}
+
+// Gateway serves connections.
+type Gateway struct {
+	Config
+	pool       buffers
+	codecs     codecs
+	identities *identities
+
+	mu       sync.Mutex // guards sessions and closing
+	sessions map[*session]struct{}
+	closing  bool
+	wg       sync.WaitGroup
+}
+
+// New checks the configuration.
+func New(c Config) (*Gateway, error) {
+	switch {
+	case c.Address == "":
+		return nil, errors.New("start gateway: no address of a server")
+	case c.Access == nil || c.Standing == nil || c.Book == nil || c.Clock == nil:
+		return nil, errors.New("start gateway: record, standing, budgets and clock are required")
+	}
+	if c.Network == "" {
+		c.Network = "tcp"
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, identities: newIdentities()}
+	if p := c.Protection; p != nil {
+		if p.Database == "" || p.Catalog == nil || p.Analyzer == nil || p.Ring == nil || p.Resolver == nil ||
+			p.Facts == nil || p.Person == nil || p.Budgets == nil || p.Suspend == nil {
+			return nil, errors.New("start gateway: an incomplete protection")
+		}
+		g.codecs = codecs{ring: p.Ring, made: map[sallyport.Column]*token.Codec{}}
+	}
+	return g, nil
+}
+
+// CheckListener refuses to guard over an open network without TLS.
+func (g *Gateway) CheckListener(addr net.Addr) error {
+	if g.Protection == nil || g.TLS != nil {
+		return nil
+	}
+	if tcp, ok := addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		return fmt.Errorf("listen on %s: revealed values would cross the network in clear; configure tls.certificate and tls.key, or listen on 127.0.0.1", addr)
+	}
+	return nil
+}
+
+// Serve accepts connections until ctx ends or the listener fails; then it ends the sessions and waits for them.
+func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
+	if err := g.CheckListener(ln.Addr()); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	defer stop()
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			g.close()
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("accept connections: %w", err)
+		}
+		g.wg.Go(func() { g.handle(ctx, conn) })
+	}
+}
+
+// EndSessions ends the live sessions of one person; it does not wait for them. sentence and hint are what the client reads.
+func (g *Gateway) EndSessions(who sallyport.Staff, sentence, hint string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for s := range g.sessions {
+		if s.person.Staff == who {
+			s.end(fatal(codeLocked, sentence, hint))
+			n++
+		}
+	}
+	return n
+}
+
+// Sessions is the number of live sessions.
+func (g *Gateway) Sessions() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.sessions)
+}
+
+func (g *Gateway) close() {
+	g.mu.Lock()
+	g.closing = true
+	for s := range g.sessions {
+		s.end(fatal(codeShutdown, "Sallyport is shutting down", "Connect again in a moment."))
+	}
+	g.mu.Unlock()
+	g.wg.Wait()
+}
+
+// register makes the session known before its standing is checked, so that a lock either finds the session or is found by it.
+func (g *Gateway) register(s *session) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closing {
+		return false
+	}
+	g.sessions[s] = struct{}{}
+	return true
+}
+
+func (g *Gateway) forget(s *session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.sessions, s)
+}
+
+// handle is one connection from its first byte to its last.
+func (g *Gateway) handle(ctx context.Context, conn net.Conn) {
+	defer conn.Close()
+	defer func() {
+		// A fault in one session ends that session: what it was about could be a value, so only its place is told.
+		if fault := recover(); fault != nil {
+			g.Log.Error("session ended by an internal fault", "place", faultPlace())
+		}
+	}()
+	s, err := g.open(ctx, conn)
+	if err != nil {
+		g.Log.Debug("connection ended before log-in", "reason", plainReason(err))
+		return
+	}
+	if s == nil {
+		return // a cancel request, or refused and told so
+	}
+	s.run(ctx)
+}
+
+// dial connects to the server.
+func (g *Gateway) dial(ctx context.Context) (net.Conn, error) {
+	d := net.Dialer{Timeout: 10 * time.Second}
+	conn, err := d.DialContext(ctx, g.Network, g.Address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	return conn, nil
+}
+
+// cancel asks the server to cancel what the connection with that key does.
+func (g *Gateway) cancel(ctx context.Context, pid uint32, key []byte) error {
+	ctx, done := context.WithTimeout(ctx, 5*time.Second)
+	defer done()
+	conn, err := g.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline)
+	}
+	if _, err := conn.Write(pg.AppendCancel(nil, pid, key)); err != nil {
+		return fmt.Errorf("send cancel request: %w", err)
+	}
+	_, _ = conn.Read(make([]byte, 1)) // the server closes once it has passed the request on
+	return nil
+}

@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"bytes"
+	"strings"
+
+	"sallyport"
+	"sallyport/purpose"
+)
+
+// Types that contain other values (pg_type.dat).
+const (
+	typeJSON      = 114
+	typeJSONB     = 3802
+	typeXML       = 142
+	typeText      = 25
+	typeVarchar   = 1043
+	typeBpchar    = 1042
+	typeName      = 19
+	typeUnknown   = 705
+	typeTextArray = 1009
+)
+
+// container says how a plain value must be written where a token stood inside a larger text.
+type container uint8
+
+const (
+	inText container = iota
+	inJSON
+	inComposite // a row or an array: (a,"b c") or {a,"b c"}
+	sealed      // the inside cannot be changed
+)
+
+// containerOf decides by type and format.
+func containerOf(c *column) container {
+	switch c.typ {
+	case typeJSON, typeJSONB:
+		return inJSON
+	case typeText, typeVarchar, typeBpchar, typeName, typeUnknown:
+		return inText
+	case typeXML:
+		return sealed
+	}
+	if c.binary {
+		return sealed
+	}
+	return inComposite
+}
+
+// insideField looks for tokens inside a field that cannot be traced and replaces those that the purpose covers.
+func (s *session) insideField(r *run, row *seen, c *column, i int, field []byte) {
+	ring := s.gw.Protection.Ring
+	at, from := 0, 0
+	start := len(s.plain)
+	replaced := false
+	how := containerOf(c)
+	for {
+		b, e, _, ok := ring.Find(field, from)
+		if !ok {
+			break
+		}
+		from = e
+		value, known := s.readable(r, field[b:e])
+		if !known || how == sealed {
+			s.leaveFormed(row, field[b:e])
+			continue
+		}
+		mark := len(s.plain)
+		s.plain = append(s.plain, field[at:b]...)
+		text := len(s.plain)
+		if !s.showInside(row, value, i, field[b:e]) {
+			s.plain = s.plain[:mark]
+			s.leaveFormed(row, field[b:e])
+			continue
+		}
+		whole, done := embed(s.plain[text:], how, field, b, e)
+		if !done {
+			s.plain = s.plain[:mark]
+			row.shown = row.shown[:len(row.shown)-1]
+			s.leaveFormed(row, field[b:e])
+			continue
+		}
+		s.plain = append(s.plain[:text], whole...)
+		at, replaced = e, true
+	}
+	if !replaced {
+		return
+	}
+	s.plain = append(s.plain, field[at:]...)
+	out := s.plain[start:len(s.plain):len(s.plain)]
+	for k := range row.shown {
+		if row.shown[k].index == i {
+			row.shown[k].plain = out
+		}
+	}
+}
+
+// leaveFormed counts a token that was recognised by form; any of the columns with such tokens may be its home.
+func (s *session) leaveFormed(row *seen, tok []byte) {
+	if row.left == 0 {
+		row.token = s.gw.formDigest(tok)
+	}
+	row.left++
+}
+
+// showInside decrypts a token behind what stands in plain already.
+func (s *session) showInside(row *seen, v purpose.Value, i int, tok []byte) bool {
+	c := column{typ: typeText}
+	mark := len(s.plain)
+	if !s.show(row, v, nil, &c, i, tok) {
+		s.plain = s.plain[:mark]
+		return false
+	}
+	return true
+}
+
+// embed writes a plain value in the place of field[b:e] of its container.
+func embed(plain []byte, how container, field []byte, b, e int) ([]byte, bool) {
+	switch how {
+	case inText:
+		return bytes.Clone(plain), true
+	case inJSON:
+		if b == 0 || field[b-1] != '"' && !insideJSONString(field, b) {
+			return nil, false
+		}
+		return jsonEscape(plain), true
+	case inComposite:
+		return embedComposite(plain, field, b, e)
+	case sealed:
+	}
+	return nil, false
+}
+
+// insideJSONString says whether position b of a JSON text lies within a string.
+func insideJSONString(field []byte, b int) bool {
+	in := false
+	for i := 0; i < b; i++ {
+		switch field[i] {
+		case '\\':
+			if in {
+				i++
+			}
+		case '"':
+			in = !in
+		}
+	}
+	return in
+}
+
+func jsonEscape(plain []byte) []byte {
+	const hex = "0123456789abcdef"
+	out := make([]byte, 0, len(plain)+8)
+	for _, c := range plain {
+		switch {
+		case c == '"' || c == '\\':
+			out = append(out, '\\', c)
+		case c == '\n':
+			out = append(out, '\\', 'n')
+		case c < 0x20:
+			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// embedComposite quotes a value as row and array output does (sections 8.15.6, 8.16.6). Inside one more level of quotes
+// the token stays: how often to escape would be a guess.
+func embedComposite(plain, field []byte, b, e int) ([]byte, bool) {
+	special := len(plain) == 0 || bytes.ContainsAny(plain, "\",\\(){} \t\n\r\v\f") || strings.EqualFold(string(plain), "null")
+	if !special {
+		return bytes.Clone(plain), true
+	}
+	if bytes.ContainsAny(field, `"\`) {
+		return nil, false
+	}
+	edge := func(i int) bool { return i < 0 || i >= len(field) || bytes.IndexByte([]byte("(),{}"), field[i]) >= 0 }
+	if !edge(b-1) || !edge(e) {
+		return nil, false
+	}
+	out := []byte{'"'}
+	for _, c := range plain {
+		if c == '"' || c == '\\' {
+			out = append(out, '\\')
+		}
+		out = append(out, c)
+	}
+	return append(out, '"'), true
+}
+
+// formDigest is the digest of a token whose column is not known: all columns share the key.
+func (g *Gateway) formDigest(tok []byte) (d sallyport.Digest) {
+	columns := g.Protection.Catalog.Snapshot().Columns()
+	if len(columns) == 0 {
+		return d
+	}
+	codec, err := g.codec(columns[0])
+	if err != nil {
+		return d
+	}
+	return codec.TokenDigest(tok)
+}

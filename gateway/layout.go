@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"fmt"
+	"slices"
+
+	"sallyport"
+	"sallyport/catalog"
+	"sallyport/query"
+	"sallyport/token"
+	"sallyport/wire/pg"
+)
+
+// columnKind says how the fields of one result column are treated.
+type columnKind uint8
+
+const (
+	passing columnKind = iota // nothing protected can stand in it
+	guarded                   // traced to a protected column
+	formed                    // not traced: tokens are recognised by form
+	keyed                     // the customer's key
+)
+
+// column is one column of a result.
+type column struct {
+	kind      columnKind
+	protected *catalog.Protected // guarded
+	codec     *token.Codec       // guarded
+	typ       uint32
+	binary    bool
+}
+
+// layout is how the rows of one result are read.
+type layout struct {
+	columns []column
+	inspect bool // any column is not passing
+	key     int  // index of the customer's key, −1 without
+	visible int  // columns that the client sees; what stands behind was added to learn facts
+	copy    *query.Copy
+	touched []sallyport.Column
+}
+
+// Types in whose text form no token can stand (pg_type.dat).
+var plainTypes = map[uint32]bool{ //nolint:gochecknoglobals // a constant table
+	16: true, 17: true, 20: true, 21: true, 23: true, 26: true, 27: true, 28: true, 700: true, 701: true, 790: true,
+	1083: true, 1114: true, 1184: true, 1186: true, 1266: true, 1700: true, 2950: true,
+}
+
+// typeDate is the OID of date.
+const typeDate = 1082
+
+// newLayout decides for each column once, so that nothing is decided per row.
+func (s *session) newLayout(fields []pg.Field, hidden int) (*layout, error) {
+	l := &layout{columns: make([]column, len(fields)), key: -1, visible: len(fields) - hidden}
+	snapshot := s.gw.Protection.Catalog.Snapshot()
+	for i, f := range fields {
+		c := &l.columns[i]
+		c.typ, c.binary = f.Type, f.Format == 1
+		if i >= l.visible {
+			continue
+		}
+		origin, traced := snapshot.Trace(f.Table, f.Attr)
+		switch {
+		case traced && f.Attr != 0 && origin.Protected != nil:
+			codec, err := s.gw.codec(origin.Protected)
+			if err != nil {
+				return nil, fmt.Errorf("make codec: %w", err)
+			}
+			c.kind, c.protected, c.codec = guarded, origin.Protected, codec
+			l.touched = append(l.touched, origin.Protected.Column)
+		case traced && f.Attr != 0 && origin.CustomerKey:
+			c.kind = keyed
+			if l.key < 0 {
+				l.key = i
+			}
+		case traced && f.Attr != 0 && !origin.Opaque, plainTypes[f.Type]:
+		default:
+			c.kind = formed
+		}
+		l.inspect = l.inspect || c.kind != passing
+	}
+	return l, nil
+}
+
+// describeRun takes a simple query's RowDescription.
+func (s *session) describeRun(r *run, m []byte) error {
+	l, out, err := s.readDescription(r.capture, m)
+	if err != nil {
+		return err
+	}
+	r.layout = l
+	s.out = append(s.out, out...)
+	return nil
+}
+
+// describePortal keeps the layout for the portal's rows.
+func (s *session) describePortal(r *reply, kind byte, m []byte) error {
+	if kind == pg.NoData {
+		delete(s.described, r.name)
+	} else {
+		var capture *query.Capture
+		if r.run != nil {
+			capture = r.run.capture
+		}
+		l, out, err := s.readDescription(capture, m)
+		if err != nil {
+			return err
+		}
+		s.described[r.name] = l
+		m = out
+	}
+	if !r.swallow {
+		s.out = append(s.out, m...)
+	}
+	return nil
+}
+
+// describeStatement passes a statement's description on; it may be stale, so rows are read by the portal's. (FACTS)
+func (s *session) describeStatement(r *reply, kind byte, m []byte) error {
+	if kind == pg.RowDescription && r.stmt != nil && r.stmt.stmt != nil && r.stmt.stmt.Capture != nil && s.gw.Observe == nil {
+		_, out, err := s.readDescription(r.stmt.stmt.Capture, m)
+		if err != nil {
+			return err
+		}
+		m = out
+	}
+	s.out = append(s.out, m...)
+	return nil
+}
+
+// readDescription reads the columns and takes away those that the gateway added.
+func (s *session) readDescription(capture *query.Capture, m []byte) (*layout, []byte, error) {
+	fields, err := pg.ParseRowDescription(s.fields[:0], m)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.fields = fields
+	hidden := 0
+	if capture != nil {
+		hidden = capture.Columns
+		if hidden > len(fields) {
+			return nil, nil, errUnexpected(pg.RowDescription)
+		}
+	}
+	l, err := s.newLayout(fields, hidden)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case hidden == 0:
+		return l, m, nil
+	case !capture.HadReturning:
+		return l, pg.Append(nil, pg.NoData), nil
+	}
+	return l, pg.AppendRowDescription(nil, slices.Clone(fields[:l.visible])), nil
+}

@@ -1,0 +1,154 @@
+package gateway
+
+import (
+	"sallyport/query"
+)
+
+// expect is what a reply answers.
+type expect uint8
+
+const (
+	expectParse expect = iota
+	expectBind
+	expectStatement // Describe of a statement
+	expectPortal    // Describe of a portal
+	expectRows      // Execute
+	expectClose
+	expectSync
+	expectQuery   // a simple query: several statements, then ReadyForQuery
+	expectCopyEnd // CopyDone or CopyFail: answers nothing, but Syncs before it went unheard during COPY IN
+)
+
+// reply is one entry of the queue of expected replies.
+type reply struct {
+	what    expect
+	name    string         // of statement or portal
+	swallow bool           // it answers something that the gateway injected
+	changes bool           // purpose or transaction may change with it
+	refused *query.Refusal // the error that comes is ours
+	stmt    *prepared      // expectParse: confirmed with the reply; expectStatement: whose description
+	run     *run           // expectRows, and the present one of expectQuery
+	plan    *query.Plan    // expectQuery: to find the next run
+	next    int            // expectQuery: index of the next statement
+	runs    []*run         // expectQuery: those that were prepared beforehand, by index; nil: nothing to say of that one
+}
+
+// expectReply appends to the queue, unless the server will not answer: during COPY IN it ignores Sync, and after an error
+// in the extended protocol everything up to Sync (55.2.3). A statement whose Parse is skipped was never prepared.
+func (s *session) expectReply(r *reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case r.what == expectSync && s.copyIn:
+		return
+	case r.what == expectSync:
+		s.skipping = false
+	case s.skipping:
+		s.unprepare(r)
+		return
+	case r.what == expectCopyEnd && s.copyIn:
+		s.copyIn = false
+		return
+	}
+	s.queue = append(s.queue, r)
+}
+
+// first is the entry that the next reply answers, or nil. Ends of COPY answer nothing and are passed over.
+func (s *session) first() *reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.queue) > 0 && s.queue[0].what == expectCopyEnd {
+		s.queue = s.queue[1:]
+	}
+	if len(s.queue) == 0 {
+		return nil
+	}
+	return s.queue[0]
+}
+
+// done removes the first entry.
+func (s *session) done() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue[0] = nil
+	s.queue = s.queue[1:]
+	s.wake.Broadcast()
+}
+
+// skip drops what the server skips after an error in the extended protocol: everything up to the next Sync.
+func (s *session) skip() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.copyIn = false
+	n := len(s.queue)
+	for i, r := range s.queue {
+		if r.what == expectSync {
+			n = i
+			break
+		}
+		s.unprepare(r)
+	}
+	s.skipping = n == len(s.queue)
+	s.queue = s.queue[n:]
+	s.wake.Broadcast()
+}
+
+// copyStarts is told that the server reads COPY data: Syncs that were sent before the data's end go unheard.
+func (s *session) copyStarts() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		return
+	}
+	kept := s.queue[:1]
+	s.copyIn = true
+	for i, r := range s.queue[1:] {
+		if r.what == expectCopyEnd {
+			kept = append(kept, s.queue[i+2:]...)
+			s.copyIn = false
+			break
+		}
+		if r.what != expectSync {
+			kept = append(kept, r)
+		}
+	}
+	s.queue = kept
+}
+
+// settle waits until no reply is due that may change the purpose. It asks the server to answer what it has: a client may
+// send SET and what depends on it in one go.
+func (s *session) settle() error {
+	if !s.unsettled() {
+		return nil
+	}
+	s.toServer = append(s.toServer, flushMessage...)
+	if err := s.forward(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.changing() {
+		if s.closed || s.ending != nil {
+			return errEnded
+		}
+		s.wake.Wait()
+	}
+	return nil
+}
+
+func (s *session) unsettled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changing()
+}
+
+func (s *session) changing() bool {
+	for _, r := range s.queue {
+		if r.changes {
+			return true
+		}
+	}
+	return false
+}
+
+var flushMessage = []byte{'H', 0, 0, 0, 4} //nolint:gochecknoglobals // a constant that Go cannot write as one

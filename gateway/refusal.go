@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+
+	"sallyport"
+	"sallyport/query"
+	"sallyport/wire/pg"
+)
+
+// Codes of ours (class SP; docs/statements.md lists them) and of PostgreSQL that the gateway answers with.
+const (
+	codeBudget      = "SP010" // a budget was reached
+	codeLocked      = "SP011" // locked or suspended
+	codeJournal     = "SP012" // the record cannot be written
+	codePurpose     = "SP013" // not a purpose
+	codeTokenWrite  = "SP004" // a token was to be written
+	codeValue       = "SP005" // a value that its column's scheme cannot hold
+	codeRelink      = "SP006" // a column through which rows find their customer
+	codeUnsupported = "0A000"
+	codeNotice      = "01000"
+	codeShutdown    = "57P01"
+	codeAway        = "08001"
+	codeProtocol    = "08P01"
+	codeNoStatement = "26000"
+	codeEncryption  = "28000"
+)
+
+// failing is a statement that no server accepts. It stands in for one that is refused, so that the transaction's state
+// and the skipping until Sync stay the server's; its error is replaced by ours.
+const failing = "sallyport refused the statement that stood here"
+
+// failingName is the prepared statement under which it is sent, so that the client's unnamed one survives.
+const failingName = "sallyport refused"
+
+func refusal(code, sentence, hint string) *query.Refusal {
+	return &query.Refusal{Code: code, Sentence: sentence, Hint: hint, Position: -1}
+}
+
+func fatal(code, sentence, hint string) pg.Notice {
+	return pg.NewNotice("FATAL", code, "sallyport: "+sentence, "", hint)
+}
+
+// errorOf is the ErrorResponse in which a client reads a refusal.
+func errorOf(r *query.Refusal) pg.Notice {
+	n := pg.NewNotice("ERROR", r.Code, "sallyport: "+r.Sentence, "", r.Hint)
+	if r.Position >= 0 {
+		n = append(n, pg.NoticeField{Code: pg.Position, Value: fmt.Append(nil, r.Position+1)})
+	}
+	return n
+}
+
+// limitSentence names the budget that was reached.
+func limitSentence(l *sallyport.Limit) (sentence, hint string) {
+	what := map[string]string{
+		"revealed": "customers whose data were revealed to you",
+		"reached":  "customers reached without a purpose",
+		"probed":   "distinct values searched or written outside your purpose",
+	}[l.Measure]
+	sentence = fmt.Sprintf("the budget %s/%s is used up: %d %s in one %s", l.Measure, l.Window, l.Budget, what, l.Window)
+	if l.Window == "30 days" {
+		sentence = fmt.Sprintf("the budget %s/%s is used up: %d %s in 30 days", l.Measure, l.Window, l.Budget, what)
+	}
+	return sentence, "You are suspended. Ask a lead for `sallyport unlock`: one proposes it, another approves it."
+}
+
+// observed is what --observe prints for a limit.
+func observedLimit(l *sallyport.Limit) string {
+	sentence, _ := limitSentence(l)
+	return "would have cut the result and suspended: " + sentence
+}
+
+// plainReason is an error without anything that a client sent: its kind and, for network errors, the operation.
+func plainReason(err error) string {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed"
+	case errors.Is(err, pg.ErrMalformed):
+		return err.Error() // built from lengths and message names only
+	case errors.As(err, &op):
+		return op.Op + ": " + op.Err.Error()
+	}
+	return fmt.Sprintf("%T", err)
+}
+
+// faultPlace is where a panic came from: function names and lines, never its value.
+func faultPlace() string {
+	pcs := make([]uintptr, 16)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	var out []string
+	for {
+		f, more := frames.Next()
+		if strings.HasPrefix(f.Function, "sallyport") {
+			out = append(out, fmt.Sprintf("%s:%d", f.Function, f.Line))
+		}
+		if !more {
+			return strings.Join(out, " < ")
+		}
+	}
+}

@@ -1,0 +1,323 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"strconv"
+
+	"sallyport"
+	"sallyport/exposure"
+	"sallyport/policy"
+	"sallyport/purpose"
+	"sallyport/query"
+	"sallyport/token"
+	"sallyport/wire/pg"
+)
+
+// row is one row of a result: each value that the purpose covers, and no other, becomes readable.
+func (s *session) row(ctx context.Context, m []byte) error {
+	r := s.first()
+	if r == nil || r.what != expectRows && r.what != expectQuery {
+		return errUnexpected(pg.DataRow)
+	}
+	current := s.present(r)
+	if current.layout == nil && r.what == expectRows {
+		current.layout = s.described[r.name]
+	}
+	l := current.layout
+	if l == nil {
+		return errUnexpected(pg.DataRow)
+	}
+	s.counters.rows.Add(1)
+	if !l.inspect && current.capture == nil {
+		s.out = append(s.out, m...)
+		return nil
+	}
+	fields, err := pg.ParseDataRow(s.values0[:0], m)
+	if err != nil {
+		return err
+	}
+	s.values0 = fields
+	if len(fields) != len(l.columns) {
+		return errUnexpected(pg.DataRow)
+	}
+	if c := current.capture; c != nil {
+		s.learn(c, l, fields)
+		if !c.HadReturning {
+			return nil
+		}
+		fields = fields[:l.visible]
+	}
+	changed, stop, err := s.rowFields(ctx, current, l, fields)
+	if err != nil || stop {
+		return err
+	}
+	if !changed && current.capture == nil {
+		s.out = append(s.out, m...)
+		return nil
+	}
+	s.out = pg.AppendDataRow(s.out, fields)
+	return nil
+}
+
+// seen is what one row holds, before anything is counted.
+type seen struct {
+	subject sallyport.Subject // by the customer's key, else by a covered value
+	shown   []shown
+	left    int              // protected values that stay tokens
+	token   sallyport.Digest // of the first of them
+	field   []found          // scratch
+}
+
+// shown is one value that would leave in plain.
+type shown struct {
+	value  purpose.Value
+	digest sallyport.Digest
+	grant  *policy.Grant
+	index  int // of the field
+	plain  []byte
+}
+
+type found struct{ start, end int }
+
+// rowFields looks at every field, counts what the row shows, and only then changes it. stop says that the result is cut
+// here.
+func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]byte) (changed, stop bool, err error) {
+	if err := s.ensureSight(ctx, r); err != nil {
+		return false, false, err
+	}
+	s.plain = s.plain[:0]
+	row := &s.row0
+	*row = seen{shown: row.shown[:0]}
+	if l.key >= 0 {
+		row.subject = keyText(&l.columns[l.key], fields[l.key])
+	}
+	for i := range fields {
+		c := &l.columns[i]
+		if c.kind == passing || c.kind == keyed || len(fields[i]) == 0 {
+			continue
+		}
+		if c.kind == guarded {
+			s.guardedField(r, row, c, i, fields[i])
+		} else {
+			s.formedField(r, row, c, i, fields[i])
+		}
+	}
+	limit := s.count(r, row)
+	switch {
+	case limit == nil:
+	case s.gw.Observe != nil && r.limit == nil:
+		r.limit = limit
+		s.observe(observedLimit(limit))
+	case s.gw.Observe == nil:
+		if stop := s.overspent(r, limit); stop {
+			return false, true, nil
+		}
+	}
+	if r.spent || s.gw.Observe != nil {
+		r.left += len(row.shown)
+		return false, false, nil
+	}
+	for _, v := range row.shown {
+		fields[v.index] = v.plain
+	}
+	return len(row.shown) > 0, false, nil
+}
+
+// ensureSight resolves the purpose where the statement did not let on that it reaches anything protected.
+func (s *session) ensureSight(ctx context.Context, r *run) error {
+	if r.sight != nil {
+		return nil
+	}
+	s.mu.Lock()
+	current := s.setting.value()
+	s.mu.Unlock()
+	v, err := s.look(ctx, r.stmt, current)
+	if err != nil {
+		s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
+		s.notice("WARNING", "values stay tokens: the purpose cannot be checked now", "Try again in a moment.")
+		v = &sight{}
+	}
+	r.sight = v
+	return nil
+}
+
+// guardedField is a field of a protected column.
+func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte) {
+	stored := field
+	if c.protected.Scheme == sallyport.Date {
+		var ok bool
+		if stored, ok = s.isoDate(c, field); !ok {
+			row.left++
+			return
+		}
+	}
+	if v, ok := s.readable(r, stored); ok {
+		if s.show(row, v, nil, c, i, stored) {
+			return
+		}
+	} else if g := r.sight.grant(c.protected.Column); g != nil {
+		v := purpose.Value{Column: c.protected.Column, Scheme: c.protected.Scheme, Subject: row.subject}
+		if s.show(row, v, g, c, i, stored) {
+			return
+		}
+	}
+	s.leave(row, c.codec, stored)
+}
+
+// readable says whether a stored text may be read: the purpose covers it, or the person wrote it himself.
+func (s *session) readable(r *run, stored []byte) (purpose.Value, bool) {
+	if v, _, ok := r.sight.find(stored); ok {
+		return v, true
+	}
+	if len(s.written) == 0 || !r.sight.good() {
+		return purpose.Value{}, false
+	}
+	return s.readBack(stored)
+}
+
+func (s *session) leave(row *seen, codec *token.Codec, stored []byte) {
+	if row.left == 0 && codec != nil {
+		row.token = codec.TokenDigest(stored)
+	}
+	row.left++
+}
+
+// show decrypts one value into the row's list; false where it is no token after all.
+func (s *session) show(row *seen, v purpose.Value, g *policy.Grant, c *column, i int, stored []byte) bool {
+	codec := c.codec
+	if codec == nil || c.protected == nil || c.protected.Column != v.Column {
+		var err error
+		if codec, err = s.gw.codecOf(v.Column); err != nil {
+			return false
+		}
+	}
+	start := len(s.plain)
+	if s.gw.Observe != nil {
+		s.plain = append(s.plain, stored...)
+	} else {
+		var err error
+		if s.plain, err = codec.Reveal(s.plain, stored); err != nil {
+			s.plain = s.plain[:start]
+			return false
+		}
+	}
+	digest := codec.Digest(s.plain[start:])
+	if v.Scheme == sallyport.Date && (c.typ == typeDate) {
+		s.plain = s.redate(s.plain, start, c)
+	}
+	if row.subject == "" {
+		row.subject = v.Subject
+	}
+	row.shown = append(row.shown, shown{value: v, digest: digest, grant: g, index: i, plain: s.plain[start:len(s.plain):len(s.plain)]})
+	return true
+}
+
+// formedField is a field that cannot be traced: a token may be all of it or stand somewhere inside.
+func (s *session) formedField(r *run, row *seen, c *column, i int, field []byte) {
+	stored := field
+	if c.typ == typeDate {
+		var ok bool
+		if stored, ok = s.isoDate(c, field); !ok {
+			return
+		}
+	}
+	if v, ok := s.readable(r, stored); ok && s.show(row, v, nil, c, i, stored) {
+		return
+	}
+	if c.typ == typeDate {
+		return
+	}
+	s.insideField(r, row, c, i, field)
+}
+
+// keyText is a customer's id as the catalogue writes it.
+func keyText(c *column, field []byte) sallyport.Subject {
+	if !c.binary {
+		return sallyport.Subject(field)
+	}
+	switch len(field) {
+	case 8:
+		return sallyport.Subject(strconv.FormatInt(int64(binary.BigEndian.Uint64(field)), 10)) //nolint:gosec // int8send
+	case 4:
+		return sallyport.Subject(strconv.FormatInt(int64(int32(binary.BigEndian.Uint32(field))), 10)) //nolint:gosec // int4send
+	}
+	return sallyport.Subject(field)
+}
+
+// count reserves what the row shows and reaches; the first budget that is reached is returned, and nothing may be shown.
+func (s *session) count(r *run, row *seen) *sallyport.Limit {
+	now := s.gw.Clock()
+	budgets := s.gw.Protection.Budgets(s.person)
+	for i := range row.shown {
+		v := &row.shown[i]
+		if r.spent {
+			break
+		}
+		if limit := s.reserve(now, budgets, v); limit != nil {
+			return limit
+		}
+	}
+	if limit := s.countReach(r, row); limit != nil {
+		return limit
+	}
+	r.left += row.left
+	for i := range row.shown { // only now: what is cut off is not on record as revealed
+		if r.spent {
+			break
+		}
+		s.addValue(r, &row.shown[i])
+		r.revealed++
+	}
+	return nil
+}
+
+// countReach counts the customer of a row that was returned outside the purpose.
+func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
+	if row.left == 0 && (row.subject == "" || len(row.shown) > 0) || row.subject != "" && r.sight.covered(row.subject) {
+		return nil
+	}
+	var key exposure.Key
+	switch {
+	case row.subject != "":
+		key = subjectKey(row.subject)
+		r.hint = row.subject
+	case row.token != sallyport.Digest{}:
+		key = exposure.Key(row.token)
+	default:
+		return nil
+	}
+	if _, again := s.reachedKeys[key]; again && s.of == r {
+		return nil
+	}
+	limit := s.gw.Book.Reserve(s.gw.Clock(), s.person.Staff, exposure.Reached, key, s.gw.Protection.Budgets(s.person).Reached)
+	if limit == nil {
+		s.addReached(r, key, row)
+	}
+	return limit
+}
+
+// subjectKey is a customer in the budgets' book.
+func subjectKey(who sallyport.Subject) exposure.Key {
+	sum := sha256.Sum256([]byte("customer\x00" + who))
+	return exposure.Key(sum[:16])
+}
+
+// secondKey is one more customer seen under a customer's id.
+func secondKey(who sallyport.Subject, c sallyport.Column, d sallyport.Digest) exposure.Key {
+	sum := sha256.Sum256([]byte("second\x00" + string(who) + "\x00" + c.String() + "\x00" + string(d[:])))
+	return exposure.Key(sum[:16])
+}
+
+// learn takes the columns that the gateway had returned to itself.
+func (s *session) learn(c *query.Capture, l *layout, fields [][]byte) {
+	texts := make([]string, 0, len(fields)-l.visible)
+	for i := l.visible; i < len(fields); i++ {
+		texts = append(texts, string(keyText(&l.columns[i], fields[i])))
+	}
+	fact := s.gw.Protection.fact(c, texts)
+	s.mu.Lock()
+	s.facts.add(fact)
+	s.mu.Unlock()
+}

@@ -1,0 +1,442 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sallyport"
+	"sallyport/wire/pg"
+)
+
+// trickle is how long revealed values wait for company before their record is written: a result that comes slowly must
+// not wait for its end.
+const trickle = 20 * time.Millisecond
+
+// fromServer reads the server until it closes or the session ends.
+func (s *session) fromServer(ctx context.Context) error {
+	if !s.protected {
+		return s.relayServer()
+	}
+	for {
+		if !s.server.whole() {
+			if err := s.pause(); err != nil {
+				return err
+			}
+		}
+		kind, m, err := s.server.message()
+		if s.out == nil {
+			s.out = s.gw.pool.get()
+		}
+		switch {
+		case s.ended() != nil:
+			return errEnded
+		case err != nil && timedOut(err):
+			if err := s.flush(); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return errors.Join(s.flush(), err)
+		}
+		if err := s.answer(ctx, kind, m); err != nil {
+			return err
+		}
+		if len(s.out) >= batchSize {
+			if err := s.flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// pause prepares to wait for the server: what is ready goes to the client, except values that wait for their batch.
+func (s *session) pause() error {
+	if s.waiting() {
+		return s.deadline(time.Now().Add(trickle))
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.deadline(time.Time{})
+}
+
+// deadline sets the server's read deadline unless the session is ending.
+func (s *session) deadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending != nil {
+		return errEnded
+	}
+	if t.Equal(s.until) {
+		return nil
+	}
+	s.until = t
+	return s.serverConn.SetReadDeadline(t)
+}
+
+// relayServer passes bytes on as they come and counts rows and statements on the way. A message longer than the buffer
+// goes through in pieces.
+func (s *session) relayServer() error {
+	if _, err := s.clientConn.Write(s.out); err != nil {
+		return err
+	}
+	s.out = s.out[:0]
+	skip := 0 // of a message whose beginning was passed on already
+	for {
+		if err := s.server.fill(pg.HeaderLen); err != nil {
+			return err
+		}
+		b := s.server.buf[s.server.at:]
+		n := min(skip, len(b))
+		skip -= n
+		for skip == 0 && len(b)-n >= pg.HeaderLen {
+			kind, size, _, err := pg.Header(b[n:])
+			if err != nil {
+				return err
+			}
+			s.countReply(kind, b[n:])
+			skip = max(0, size-(len(b)-n))
+			n += min(size, len(b)-n)
+		}
+		if _, err := s.clientConn.Write(b[:n]); err != nil {
+			return err
+		}
+		s.counters.out.Add(uint64(n))
+		s.server.at += n
+		s.server.release()
+	}
+}
+
+func (s *session) countReply(kind byte, m []byte) {
+	switch kind {
+	case pg.DataRow:
+		s.counters.rows.Add(1)
+	case pg.CommandComplete:
+		s.counters.statements.Add(1)
+	case pg.BackendKeyData:
+		if _, size, _, err := pg.Header(m); err == nil && size <= len(m) {
+			s.keepKey(m[:size])
+		}
+	}
+}
+
+func (s *session) keepKey(m []byte) {
+	if pid, key, err := pg.KeyData(m); err == nil {
+		s.pid, s.cancelKey = pid, append([]byte(nil), key...)
+	}
+}
+
+// answer is one message of the server's. What the client gets of it is appended to out.
+func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
+	switch kind {
+	case pg.DataRow:
+		return s.row(ctx, m)
+	case pg.RowDescription, pg.NoData:
+		return s.answerDescription(kind, m)
+	case pg.CommandComplete, pg.EmptyQuery, pg.PortalSuspended:
+		return s.answerEnd(ctx, kind, m)
+	case pg.ReadyForQuery:
+		return s.answerReady(m)
+	case pg.ErrorResponse:
+		return s.answerError(ctx, m)
+	case pg.NoticeResponse:
+		return s.answerNotice(ctx, m)
+	case pg.ParseComplete, pg.BindComplete, pg.CloseComplete:
+		return s.answerDone(kind, m)
+	case pg.CopyInResponse:
+		s.copyStarts()
+	case pg.CopyOutResponse:
+		if err := s.copyOutStarts(m); err != nil {
+			return err
+		}
+	case pg.CopyData:
+		return s.copyRow(ctx, m)
+	case pg.CopyDone:
+		s.copying = nil
+	case pg.ParameterStatus:
+		if err := s.noteParameter(m); err != nil {
+			return err
+		}
+	case pg.BackendKeyData:
+		s.keepKey(m)
+	case pg.Notification, pg.ParameterDescription, pg.NegotiateVersion:
+	default: // COPY BOTH and function results among them
+		return fmt.Errorf("%w: %q from the server", pg.ErrMalformed, kind)
+	}
+	s.out = append(s.out, m...)
+	return nil
+}
+
+// answerDone is a reply without content.
+func (s *session) answerDone(kind byte, m []byte) error {
+	r := s.first()
+	if r == nil {
+		return errUnexpected(kind)
+	}
+	switch {
+	case kind == pg.ParseComplete && r.what == expectParse:
+		s.mu.Lock()
+		r.stmt.confirmed, r.stmt.before = true, nil
+		s.mu.Unlock()
+	case kind == pg.BindComplete && r.what == expectBind:
+		delete(s.described, r.name)
+	case kind == pg.CloseComplete && r.what == expectClose:
+		s.mu.Lock()
+		if r.stmt != nil && s.prepared[r.name] == r.stmt {
+			delete(s.prepared, r.name)
+		}
+		s.mu.Unlock()
+	default:
+		return errUnexpected(kind)
+	}
+	s.done()
+	s.out = append(s.out, m...)
+	return nil
+}
+
+func errUnexpected(kind byte) error {
+	return fmt.Errorf("%w: %q from the server where something else was due", pg.ErrMalformed, kind)
+}
+
+// answerDescription is a result's columns, or that there is none.
+func (s *session) answerDescription(kind byte, m []byte) error {
+	r := s.first()
+	if r == nil {
+		return errUnexpected(kind)
+	}
+	switch r.what {
+	case expectQuery:
+		if kind != pg.RowDescription {
+			return errUnexpected(kind)
+		}
+		return s.describeRun(s.present(r), m)
+	case expectStatement:
+		s.done()
+		return s.describeStatement(r, kind, m)
+	case expectPortal:
+		s.done()
+		return s.describePortal(r, kind, m)
+	case expectParse, expectBind, expectRows, expectClose, expectSync, expectCopyEnd:
+	}
+	return errUnexpected(kind)
+}
+
+// present is the run of a simple query whose replies come now.
+func (s *session) present(r *reply) *run {
+	if r.run != nil {
+		return r.run
+	}
+	if r.next < len(r.runs) && r.runs[r.next] != nil {
+		r.run = r.runs[r.next]
+		return r.run
+	}
+	r.run = &run{id: s.statements.Add(1)}
+	if r.plan != nil && r.next < len(r.plan.Statements) {
+		r.run.stmt = &r.plan.Statements[r.next]
+		r.run.outer = r.run.stmt
+	}
+	return r.run
+}
+
+// answerEnd is the end of one statement's replies.
+func (s *session) answerEnd(ctx context.Context, kind byte, m []byte) error {
+	r := s.first()
+	if r == nil || r.what != expectRows && (r.what != expectQuery || kind == pg.PortalSuspended) {
+		return errUnexpected(kind)
+	}
+	current := s.present(r)
+	tag := ""
+	if kind == pg.CommandComplete {
+		t, err := pg.CommandTag(m)
+		if err != nil {
+			return err
+		}
+		tag = string(t)
+	}
+	if err := s.finish(ctx, current, tag); err != nil {
+		return err
+	}
+	s.out = append(s.out, m...)
+	if kind == pg.CommandComplete {
+		s.confirm(ctx, current, tag)
+	}
+	if r.what == expectRows {
+		s.done()
+		return nil
+	}
+	r.run = nil
+	r.next++
+	return nil
+}
+
+// confirm applies what a statement changed in the session, now that the server has said so.
+func (s *session) confirm(ctx context.Context, r *run, tag string) {
+	if r.outer == nil {
+		return
+	}
+	word, _, _ := strings.Cut(tag, " ")
+	s.mu.Lock()
+	switch o := r.outer; {
+	case o.Purpose != nil:
+		s.setting.change(o.Purpose)
+		if o.Purpose.All && word == "DISCARD" {
+			s.forgetPrepared()
+		}
+	case o.Tx != nil:
+		s.setting.transaction(o.Tx, word)
+		s.facts.transaction(o.Tx, word)
+	case r.prepares != nil:
+		p := *r.prepares
+		p.confirmed = true
+		s.prepared[p.name] = &p
+	case o.Deallocate != nil && o.Deallocate.All:
+		s.forgetPrepared()
+	case o.Deallocate != nil:
+		delete(s.prepared, o.Deallocate.Name)
+	}
+	s.mu.Unlock()
+	if o := r.outer; o.Purpose != nil && !o.Purpose.Reset && !o.Purpose.All {
+		s.adviseOnPurpose(ctx)
+	}
+	if r.outer.DDL {
+		s.gw.refreshCatalog(ctx)
+	}
+}
+
+// forgetPrepared drops what DEALLOCATE ALL and DISCARD ALL drop. What was parsed later in the pipeline stays.
+func (s *session) forgetPrepared() {
+	for name, p := range s.prepared {
+		if p.confirmed {
+			delete(s.prepared, name)
+		}
+	}
+}
+
+// answerReady ends a batch: the transaction's state is the server's word.
+func (s *session) answerReady(m []byte) error {
+	status, err := pg.TxStatus(m)
+	if err != nil {
+		return err
+	}
+	if r := s.first(); r != nil { // the first one of a session answers nothing
+		if r.what != expectSync && r.what != expectQuery {
+			return errUnexpected(pg.ReadyForQuery)
+		}
+		s.done()
+	}
+	s.mu.Lock()
+	s.setting.ready(status)
+	committed := s.facts.ready(status)
+	s.mu.Unlock()
+	s.tx = status
+	if err := s.publish(committed); err != nil {
+		return err
+	}
+	s.out = append(s.out, m...)
+	if s.winding.Load() {
+		return s.unwind()
+	}
+	return nil
+}
+
+// noteParameter follows the settings that change how statements and values read.
+func (s *session) noteParameter(m []byte) error {
+	name, value, err := pg.ParseParameterStatus(m)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch string(name) {
+	case "standard_conforming_strings":
+		s.unread = string(value) != "on"
+	case "client_encoding":
+		s.foreign = string(value) != "UTF8" && string(value) != "SQL_ASCII"
+	case "DateStyle":
+		s.style = parseDateStyle(string(value))
+	}
+	return nil
+}
+
+// answerError passes an error on: ours where we caused it, else the server's with the same doors for what it quotes.
+func (s *session) answerError(ctx context.Context, m []byte) error {
+	n, err := pg.ParseNotice(m)
+	if err != nil {
+		return err
+	}
+	r := s.first()
+	s.mu.Lock()
+	s.setting.fail()
+	s.facts.fail()
+	s.mu.Unlock()
+	var current *run
+	switch {
+	case r == nil: // between statements: the server is going away
+	case r.refused != nil:
+		n = errorOf(r.refused)
+	default:
+		current = s.runOf(r)
+	}
+	if current != nil {
+		if err := s.finish(ctx, current, ""); err != nil {
+			return err
+		}
+		n = s.doors(ctx, current, n)
+	}
+	s.copying = nil
+	s.out = pg.AppendNotice(s.out, pg.ErrorResponse, n)
+	if r != nil && r.what != expectQuery && r.what != expectSync {
+		s.skip()
+	}
+	return nil
+}
+
+// runOf is the run that an error or a notice speaks of.
+func (s *session) runOf(r *reply) *run {
+	switch {
+	case r.what == expectQuery:
+		return s.present(r)
+	case r.run != nil:
+		return r.run
+	case r.stmt != nil:
+		return &run{stmt: r.stmt.stmt, rewriting: r.stmt.rewriting}
+	}
+	return &run{}
+}
+
+// answerNotice passes a notice on through the same doors.
+func (s *session) answerNotice(ctx context.Context, m []byte) error {
+	n, err := pg.ParseNotice(m)
+	if err != nil {
+		return err
+	}
+	if r := s.first(); r != nil && r.refused == nil {
+		n = s.doors(ctx, s.runOf(r), n)
+	}
+	s.out = pg.AppendNotice(s.out, pg.NoticeResponse, n)
+	return nil
+}
+
+// refreshCatalog reads the catalogue again after a statement that may have changed it.
+func (g *Gateway) refreshCatalog(ctx context.Context) {
+	if _, err := g.Protection.Catalog.Refresh(ctx); err != nil {
+		g.Log.Warn("the catalogue cannot be read again", "reason", plainReason(err))
+	}
+}
+
+// publish makes committed facts durable before anybody builds on them.
+func (s *session) publish(committed []sallyport.Fact) error {
+	if len(committed) == 0 {
+		return nil
+	}
+	e := &sallyport.Event{Kind: sallyport.FactKind, Time: s.gw.Clock(), Who: s.who, Facts: committed}
+	if _, err := s.gw.Access.Append(e); err != nil {
+		s.gw.Log.Error("the record cannot be written", "kind", "fact")
+		return nil // the facts are lost, which narrows a reason and never widens one
+	}
+	s.gw.Protection.Facts.Apply(e)
+	return nil
+}

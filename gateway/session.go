@@ -1,0 +1,185 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sallyport"
+	"sallyport/purpose"
+	"sallyport/wire/pg"
+)
+
+// session is one client's connection and its connection to the server.
+//
+// Two goroutines share it. One reads the client: it analyses, tokenises, records the statement and forwards it, and notes
+// in queue which replies are due (client.go, simple.go, extended.go). The other reads the server: it takes each reply for
+// what is first in queue, reveals, counts, records and writes to the client (server.go, rows.go, batch.go). Only the second
+// one writes to the client, so everything that a client reads stands in one order.
+type session struct {
+	gw        *Gateway
+	id        string
+	who       sallyport.Who
+	person    purpose.Person
+	protected bool // it is in the protected database: statements are analysed
+
+	client, server         *stream
+	clientConn, serverConn net.Conn
+	pid                    uint32 // to cancel what the server does for this session
+	cancelKey              []byte
+
+	mu       sync.Mutex // guards the fields of this group
+	wake     sync.Cond
+	queue    []*reply
+	setting  setting
+	ending   *pg.Notice
+	closed   bool // one of the two goroutines has ended
+	copyIn   bool // the server reads COPY data
+	skipping bool // the server skips everything up to Sync
+	unread   bool // standard_conforming_strings is off
+	foreign  bool // client_encoding is neither UTF8 nor SQL_ASCII
+	style    dateStyle
+	written  map[string]purpose.Value // tokens of values that the person wrote under a purpose
+	prepared map[string]*prepared     // by name; SQL's PREPARE and the protocol's Parse share the names
+
+	// The client's side only.
+	toServer []byte
+	portals  map[string]*portal
+	batchID  uint64 // counts Syncs: what was parsed but not confirmed may be bound within the same batch only
+
+	// The server's side only.
+	batch
+	described map[string]*layout // portals' results
+	copying   *layout
+	facts     facts
+	tx        byte // status of the last ReadyForQuery
+
+	statements atomic.Uint64 // ids of statements
+	counters   counters
+	winding    atomic.Bool // a writing statement runs to its end; then the session ends
+}
+
+// counters are sums for the record, of what touches nothing protected too.
+type counters struct{ statements, rows, in, out atomic.Uint64 }
+
+// run moves bytes until one side ends, and leaves a record of the session.
+func (s *session) run(ctx context.Context) {
+	s.note(sallyport.Event{Kind: sallyport.SessionStart})
+	stop := context.AfterFunc(ctx, func() { s.end(fatal(codeShutdown, "Sallyport is shutting down", "")) })
+	defer stop()
+
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer s.guard()
+		err := s.fromClient(ctx)
+		s.clientDone(err)
+	})
+	func() {
+		defer s.guard()
+		err := s.fromServer(ctx)
+		s.serverDone(ctx, err)
+	}()
+	_ = s.clientConn.Close()
+	_ = s.serverConn.Close()
+	wg.Wait()
+	s.gw.forget(s)
+	s.batch.free(&s.gw.pool)
+	s.client.release()
+	s.server.release()
+	s.note(sallyport.Event{Kind: sallyport.SessionEnd, Counters: &sallyport.Counters{
+		Statements: s.counters.statements.Load(), Rows: s.counters.rows.Load(), BytesIn: s.counters.in.Load(), BytesOut: s.counters.out.Load(),
+	}})
+}
+
+// guard ends the session on a fault in one of its goroutines.
+func (s *session) guard() {
+	if fault := recover(); fault != nil {
+		s.gw.Log.Error("session ended by an internal fault", "place", faultPlace())
+		s.end(fatal("XX000", "an internal fault ended this session", "Others are not concerned. The administrator sees the place in Sallyport's log."))
+		_ = s.clientConn.Close()
+		_ = s.serverConn.Close()
+	}
+}
+
+// note appends an event that need not be durable before anything else happens.
+func (s *session) note(e sallyport.Event) {
+	e.Time, e.Who = s.gw.Clock(), s.who
+	if _, err := s.gw.Access.Enqueue(&e); err != nil {
+		s.gw.Log.Error("the record cannot be written", "kind", string(e.Kind))
+	}
+}
+
+// end makes the session stop soon: the server's side tells the client why and closes. The first reason stands.
+func (s *session) end(why pg.Notice) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending != nil || s.winding.Load() && why.Get(pg.SQLState) == codeLocked {
+		return
+	}
+	s.ending = &why
+	s.interrupt()
+}
+
+// interrupt wakes whoever waits. A client that does not read gets half a second.
+func (s *session) interrupt() {
+	now := time.Now()
+	if s.serverConn != nil {
+		_ = s.serverConn.SetReadDeadline(now)
+	}
+	_ = s.clientConn.SetReadDeadline(now)
+	_ = s.clientConn.SetWriteDeadline(now.Add(500 * time.Millisecond))
+	s.wake.Broadcast()
+}
+
+func (s *session) ended() *pg.Notice {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending
+}
+
+// clientDone ends the client's side. A client that went away does not undo what it asked for: the server reads the end of
+// the stream and decides, as it would without us.
+func (s *session) clientDone(err error) {
+	if errors.Is(err, pg.ErrMalformed) {
+		s.end(fatal(codeProtocol, plainReason(err), "The client speaks something that is not PostgreSQL's protocol."))
+	}
+	s.mu.Lock()
+	s.closed = true
+	s.wake.Broadcast()
+	s.mu.Unlock()
+	type halfCloser interface{ CloseWrite() error }
+	if hc, ok := s.serverConn.(halfCloser); ok {
+		_ = hc.CloseWrite()
+	}
+}
+
+// serverDone tells the client why the session ends and stops what the server still does for it. (FACTS: closing alone
+// does not undo; cancel and then close does.)
+func (s *session) serverDone(ctx context.Context, err error) {
+	if errors.Is(err, pg.ErrMalformed) {
+		s.gw.Log.Error("the server sent something unexpected", "reason", plainReason(err))
+		s.end(fatal(codeProtocol, "the server sent something that Sallyport does not understand", ""))
+	}
+	why := s.ended()
+	if why == nil {
+		return // the server closed; what it said was passed on
+	}
+	_ = s.clientConn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+	s.out = pg.AppendNotice(s.out[:s.clean], pg.ErrorResponse, *why)
+	_, _ = s.clientConn.Write(s.out)
+	if s.busy() {
+		if err := s.gw.cancel(context.WithoutCancel(ctx), s.pid, s.cancelKey); err != nil {
+			s.gw.Log.Warn("cancel the server's statement", "reason", plainReason(err))
+		}
+	}
+}
+
+// busy says whether the server owes replies.
+func (s *session) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) > 0 || !s.protected
+}

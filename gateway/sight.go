@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"strings"
+
+	"sallyport"
+	"sallyport/policy"
+	"sallyport/purpose"
+	"sallyport/query"
+	"sallyport/token"
+)
+
+// sight is what one statement may see: the covers of its purposes and the grants of the person.
+type sight struct {
+	purposes []sallyport.Purpose
+	covers   []*purpose.Cover
+	grants   []policy.Grant
+}
+
+// look resolves the purpose of a statement: a trailing comment's, or the one that is set.
+func (s *session) look(ctx context.Context, st *query.Statement, current string) (*sight, error) {
+	if st != nil && st.Comment != nil {
+		current = *st.Comment
+	}
+	v := &sight{purposes: s.canonical(current)}
+	for _, p := range v.purposes {
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
+		if err != nil {
+			return nil, err
+		}
+		v.covers = append(v.covers, cover)
+	}
+	v.grants = policy.ActiveGrants(s.gw.Protection.Grants, s.gw.Clock(), s.person.Staff)
+	return v, nil
+}
+
+// find is what the purposes say of a stored text.
+func (v *sight) find(stored []byte) (purpose.Value, sallyport.Purpose, bool) {
+	for _, c := range v.covers {
+		if value, ok := c.Values[string(stored)]; ok {
+			verdict, _ := policy.Decide(policy.Request{Purpose: c.Purpose.Kind, Column: value.Column, Scheme: value.Scheme, Covered: true})
+			return value, c.Purpose, verdict == sallyport.Reveal
+		}
+	}
+	return purpose.Value{}, sallyport.Purpose{}, false
+}
+
+// knows says whether a searched text belongs to a covered customer. A name's search text is the front of its token.
+func (v *sight) knows(search []byte, scheme sallyport.Scheme) bool {
+	for _, c := range v.covers {
+		if _, ok := c.Values[string(search)]; ok {
+			return true
+		}
+		if scheme != sallyport.Name {
+			continue
+		}
+		for stored, value := range c.Values {
+			if value.Scheme == sallyport.Name && strings.HasPrefix(stored, string(search)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// covered says whether the purposes cover a customer.
+func (v *sight) covered(who sallyport.Subject) bool {
+	for _, c := range v.covers {
+		for _, subject := range c.Subjects {
+			if subject == who {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// good says whether any purpose covers anybody.
+func (v *sight) good() bool {
+	for _, c := range v.covers {
+		if c.Refused == "" && len(c.Subjects) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// grant is the active grant for a column, or nil.
+func (v *sight) grant(c sallyport.Column) *policy.Grant {
+	for i := range v.grants {
+		if v.grants[i].Allows(c) {
+			return &v.grants[i]
+		}
+	}
+	return nil
+}
+
+// subjects lists the customers covered, at most n.
+func (v *sight) subjects(n int) []sallyport.Subject {
+	var out []sallyport.Subject
+	for _, c := range v.covers {
+		for _, subject := range c.Subjects {
+			if len(out) == n {
+				return out
+			}
+			out = append(out, subject)
+		}
+	}
+	return out
+}
+
+// canonical reads a purpose setting; a ticket's number becomes its token, so that neither record nor server learn it.
+func (s *session) canonical(text string) []sallyport.Purpose {
+	list, err := sallyport.ParsePurposes(text)
+	if err != nil {
+		return []sallyport.Purpose{{Kind: "unreadable", Ref: "?"}}
+	}
+	for i := range list {
+		list[i].Ref = s.gw.canonicalRef(list[i])
+	}
+	return list
+}
+
+// canonicalText is the same as one text, for the server.
+func (s *session) canonicalText(text string) string {
+	var parts []string
+	for _, p := range s.canonical(text) {
+		parts = append(parts, p.String())
+	}
+	return strings.Join(parts, ",")
+}
+
+// canonicalRef keeps ids, tokens and known words and tokenises ticket numbers; anything else is not repeated.
+func (g *Gateway) canonicalRef(p sallyport.Purpose) string {
+	switch {
+	case p.Kind != "ticket":
+		if len(p.Ref) > 64 || strings.ContainsFunc(p.Ref, notWord) {
+			return "?"
+		}
+		return p.Ref
+	case strings.Trim(p.Ref, "0123456789") == "" && len(p.Ref) <= 19:
+		return p.Ref
+	}
+	for _, codec := range g.numbers() {
+		if g.Observe != nil {
+			return p.Ref // plain values stand in the database still
+		}
+		if codec.IsToken([]byte(p.Ref)) {
+			return p.Ref
+		}
+		if tok, err := codec.Search(nil, []byte(p.Ref)); err == nil {
+			return string(tok)
+		}
+	}
+	return "?"
+}
+
+func notWord(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+}
+
+// numbers are the codecs of columns with reference numbers.
+func (g *Gateway) numbers() []*token.Codec {
+	var out []*token.Codec
+	for _, p := range g.Protection.Catalog.Snapshot().Columns() {
+		if p.Scheme == sallyport.Number {
+			if c, err := g.codec(p); err == nil {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+
+	"sallyport"
+	"sallyport/query"
+	"sallyport/wire/pg"
+)
+
+// takeQuery is a simple query: one string, any number of statements.
+func (s *session) takeQuery(ctx context.Context, m []byte) error {
+	text, err := pg.ParseQuery(m)
+	if err != nil {
+		return err
+	}
+	sql := string(text)
+	plan, refused := s.analyze(sql)
+	if refused != nil && !s.observing(refused.Sentence) {
+		s.refuseQuery(planStatement(plan), refused)
+		return nil
+	}
+	if plan == nil { // observing what cannot be analysed
+		plan = &query.Plan{Text: sql}
+	}
+	entry := &reply{what: expectQuery, plan: plan}
+	needsWork := len(plan.Edits) > 0
+	for i := range plan.Statements {
+		st := &plan.Statements[i]
+		s.counters.statements.Add(1)
+		entry.changes = entry.changes || changes(st)
+		needsWork = needsWork || !quiet(st)
+	}
+	if !needsWork || s.gw.Observe != nil {
+		s.expectReply(entry)
+		s.toServer = append(s.toServer, m...)
+		return nil
+	}
+	sent, refused, err := s.prepareQuery(ctx, entry, plan)
+	if err != nil {
+		return err
+	}
+	if refused != nil {
+		s.refuseQuery(planStatement(plan), refused)
+		return nil
+	}
+	s.expectReply(entry)
+	s.toServer = pg.AppendQuery(s.toServer, sent)
+	return nil
+}
+
+// refuseQuery sends a statement that fails in place of the client's.
+func (s *session) refuseQuery(st *query.Statement, why *query.Refusal) {
+	s.noteRefusal(st, why)
+	s.expectReply(&reply{what: expectQuery, refused: why, plan: &query.Plan{}})
+	s.toServer = pg.AppendQuery(s.toServer, failing)
+}
+
+// planStatement is the refused statement of a plan, or nil.
+func planStatement(plan *query.Plan) *query.Statement {
+	if plan == nil {
+		return nil
+	}
+	for i := range plan.Statements {
+		if plan.Statements[i].Refusal != nil {
+			return &plan.Statements[i]
+		}
+	}
+	if len(plan.Statements) == 1 {
+		return &plan.Statements[0]
+	}
+	return nil
+}
+
+// prepareQuery prepares every statement of the string in order. The purpose runs ahead: a SET in the string holds for what
+// follows it, for if the SET fails, nothing of the string follows.
+func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Plan) (string, *query.Refusal, error) {
+	if err := s.settle(); err != nil {
+		return "", nil, err
+	}
+	s.mu.Lock()
+	ahead := s.setting.clone()
+	s.mu.Unlock()
+	edits := slices.Clone(plan.Edits) // of a text that is nothing but comments
+	tokens := map[int]string{}
+	fresh := map[string]*prepared{} // PREPAREd within this string
+	entry.runs = make([]*run, len(plan.Statements))
+	for i := range plan.Statements {
+		st := &plan.Statements[i]
+		r, own, refused, err := s.prepareOne(ctx, st, ahead.value(), fresh)
+		if refused != nil || err != nil {
+			return "", refused, err
+		}
+		entry.runs[i] = r
+		for _, e := range own {
+			if e.Slot != nil {
+				tok, refused := s.literal(r, e.Slot)
+				if refused != nil {
+					return "", refused, nil
+				}
+				tokens[len(edits)] = tok
+			}
+			edits = append(edits, e)
+		}
+		if c := r.capture; c != nil { // behind all other edits of its statement, so the order holds
+			edits = append(edits, query.Edit{Start: c.At, End: c.At, Text: c.Text})
+		}
+		if refused := s.recordStatement(r); refused != nil {
+			return "", refused, nil
+		}
+		switch {
+		case st.Purpose != nil:
+			ahead.change(st.Purpose)
+		case st.Tx != nil:
+			ahead.transaction(st.Tx, "")
+		}
+	}
+	sent, made := rewrite(plan.Text, edits, tokens)
+	for _, r := range entry.runs {
+		r.edits, r.text, r.sent = made, plan.Text, sent
+	}
+	return sent, nil, nil
+}
+
+// prepareOne prepares one statement of a string and gives its edits.
+func (s *session) prepareOne(ctx context.Context, st *query.Statement, current string, fresh map[string]*prepared) (*run, []query.Edit, *query.Refusal, error) {
+	edits := st.Edits
+	body := st
+	if st.Purpose != nil {
+		if _, err := sallyport.ParsePurposes(st.Purpose.Value); err != nil {
+			return nil, nil, refusal(codePurpose, "the purpose cannot be read", "Write for example SET sallyport.purpose = 'ticket:4711';"), nil
+		}
+	}
+	if st.Execute != nil {
+		p := fresh[st.Execute.Name]
+		if p == nil {
+			var err error
+			if p, err = s.lookup(st.Execute.Name); err != nil {
+				return nil, nil, nil, err
+			}
+		}
+		if p == nil {
+			return nil, nil, refusal(codeNoStatement, "there is no prepared statement of that name", "PREPARE it in this session first."), nil
+		}
+		if p.stmt != nil {
+			var refused *query.Refusal
+			if edits, refused = st.ExecuteEdits(p.stmt); refused != nil {
+				return nil, nil, refused, nil
+			}
+			body = withComment(p.stmt, st)
+		}
+	}
+	r, refused, err := s.prepareRun(ctx, body, current)
+	if refused != nil || err != nil {
+		return nil, nil, refused, err
+	}
+	if st.Execute != nil {
+		r.capture = nil // PREPARE's text has no RETURNING of ours: such a write makes no fact
+	}
+	r.outer = st
+	if st.Prepare != nil {
+		p := &prepared{name: st.Prepare.Name, stmt: st.Prepare.Body}
+		r.prepares = p
+		fresh[st.Prepare.Name] = p
+	}
+	return r, edits, nil, nil
+}
+
+// literal tokenises a literal of the text.
+func (s *session) literal(r *run, slot *query.Slot) (string, *query.Refusal) {
+	if slot.Purpose {
+		return s.canonicalText(slot.Value), nil
+	}
+	var out []byte
+	var refused *query.Refusal
+	if slot.Array {
+		out, refused = s.arrayElements(r, slot, []byte(slot.Value), false)
+	} else {
+		out, refused = s.slot(r, slot, []byte(slot.Value))
+	}
+	return string(out), refused
+}
+
+// observing says whether a refusal is only printed, and prints it.
+func (s *session) observing(sentence string) bool {
+	if s.gw.Observe == nil {
+		return false
+	}
+	s.observe("would have been refused: " + sentence)
+	return true
+}
+
+// withComment is a prepared body under the comment of the EXECUTE that runs it.
+func withComment(body, outer *query.Statement) *query.Statement {
+	st := *body
+	st.Comment, st.Edits = outer.Comment, nil
+	return &st
+}

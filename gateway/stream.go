@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"sync"
+	"syscall"
+
+	"sallyport/wire/pg"
+)
+
+// bufferSize is what one read takes at most; a longer message grows its own buffer.
+const bufferSize = 64 << 10
+
+// buffers lends read and write buffers to connections that have bytes at hand, so that an idle session holds none.
+type buffers struct{ pool sync.Pool }
+
+func (p *buffers) get() []byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, bufferSize)
+}
+
+func (p *buffers) put(b []byte) {
+	if cap(b) == bufferSize {
+		b = b[:0]
+		p.pool.Put(&b)
+	}
+}
+
+// stream reads messages from one connection.
+type stream struct {
+	conn net.Conn
+	raw  syscall.RawConn // nil where the connection is not a socket of its own (TLS)
+	pool *buffers
+	buf  []byte // buf[at:] is what was read and not yet taken
+	at   int
+	err  error // sticky: what the last read ended with
+}
+
+func newStream(conn net.Conn, pool *buffers) *stream {
+	s := &stream{conn: conn, pool: pool}
+	if sc, ok := conn.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			s.raw = raw
+		}
+	}
+	return s
+}
+
+// buffered says how many bytes are there without another read.
+func (s *stream) buffered() int { return len(s.buf) - s.at }
+
+// whole says whether a whole message is there without another read. A malformed header counts: message reports it.
+func (s *stream) whole() bool {
+	_, size, ok, err := pg.Header(s.buf[s.at:])
+	return err != nil || ok && s.buffered() >= size
+}
+
+// message returns the next whole message; it is valid until the next call. It waits for bytes as long as it must.
+func (s *stream) message() (kind byte, m []byte, err error) {
+	for {
+		kind, size, ok, err := pg.Header(s.buf[s.at:])
+		if err != nil {
+			return 0, nil, err
+		}
+		if ok && s.buffered() >= size {
+			m := s.buf[s.at : s.at+size : s.at+size]
+			s.at += size
+			return kind, m, nil
+		}
+		if !ok {
+			size = pg.HeaderLen
+		}
+		if err := s.fill(size); err != nil {
+			return 0, nil, err
+		}
+	}
+}
+
+// exactly returns the next n bytes, valid until the next call; for the start-up packets, which have no kind.
+func (s *stream) exactly(n int) ([]byte, error) {
+	for s.buffered() < n {
+		if err := s.fill(n); err != nil {
+			return nil, err
+		}
+	}
+	b := s.buf[s.at : s.at+n : s.at+n]
+	s.at += n
+	return b, nil
+}
+
+// peek returns n bytes without taking them.
+func (s *stream) peek(n int) ([]byte, error) {
+	b, err := s.exactly(n)
+	if err == nil {
+		s.at -= n
+	}
+	return b, err
+}
+
+// fill reads once more, with room for a message of size bytes.
+func (s *stream) fill(size int) error {
+	if s.err != nil {
+		return s.err
+	}
+	s.room(size)
+	n, err := s.read()
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	if err != nil && s.buffered() > 0 && err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && !timedOut(err) {
+		s.err = err
+	}
+	return err
+}
+
+// room makes space for at least size bytes from s.at on. A long message's buffer grows with what has arrived, not with
+// what its header promises: a header costs a client five bytes.
+func (s *stream) room(size int) {
+	if s.buf == nil {
+		return // read borrows one when bytes are ready
+	}
+	if s.at > 0 {
+		n := copy(s.buf, s.buf[s.at:])
+		s.buf, s.at = s.buf[:n], 0
+	}
+	if len(s.buf) < cap(s.buf) || size <= cap(s.buf) {
+		return
+	}
+	grown := make([]byte, len(s.buf), min(2*cap(s.buf), size))
+	copy(grown, s.buf)
+	s.pool.put(s.buf)
+	s.buf = grown
+}
+
+// read waits until bytes are ready and only then borrows a buffer.
+func (s *stream) read() (int, error) {
+	if s.buffered() == 0 {
+		s.release()
+	}
+	if s.raw == nil {
+		if s.buf == nil {
+			s.buf = s.pool.get()
+		}
+		n, err := s.conn.Read(s.buf[len(s.buf):cap(s.buf)])
+		s.buf = s.buf[:len(s.buf)+n]
+		return n, err
+	}
+	var n int
+	var readErr error
+	err := s.raw.Read(func(fd uintptr) bool {
+		if s.buf == nil {
+			s.buf = s.pool.get()
+		}
+		for {
+			n, readErr = syscall.Read(int(fd), s.buf[len(s.buf):cap(s.buf)]) //nolint:gosec // a descriptor
+			if readErr != syscall.EINTR {
+				break
+			}
+		}
+		if readErr == syscall.EAGAIN {
+			s.release()
+			return false
+		}
+		return true
+	})
+	if err == nil {
+		err = readErr
+	}
+	if err != nil {
+		return 0, err
+	}
+	s.buf = s.buf[:len(s.buf)+n]
+	return n, nil
+}
+
+// release gives the buffer back where nothing stands in it.
+func (s *stream) release() {
+	if s.buf != nil && s.buffered() == 0 {
+		s.pool.put(s.buf)
+		s.buf, s.at = nil, 0
+	}
+}
+
+// timedOut says whether a read ended because its deadline passed, after which it may be tried again.
+func timedOut(err error) bool {
+	ne, ok := err.(net.Error) //nolint:errorlint // deadline errors come unwrapped from the connection itself
+	return ok && ne.Timeout()
+}
