@@ -30,8 +30,10 @@ func installHint() string {
 // pg_config tells. The error says in one sentence what to install.
 func FindBin() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
-		if dir, err := filepath.Abs(filepath.Dir(path)); err == nil && hasServer(dir) {
-			return dir, nil
+		if path, err = filepath.EvalSymlinks(path); err == nil { // the other programs lie beside the real one
+			if dir, err := filepath.Abs(filepath.Dir(path)); err == nil && hasServer(dir) {
+				return dir, nil
+			}
 		}
 	}
 	for _, pattern := range []string{

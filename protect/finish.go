@@ -1,0 +1,171 @@
+package protect
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
+	"sallyport/token"
+)
+
+// readerConnections is how many connections the reader may have at once: gateways resolve reasons on a few of them.
+const readerConnections = 40
+
+// makeReader makes the role that resolves reasons. It may read the tables and move the mark forward, and nothing else;
+// what an earlier role of that name was granted is not taken away, so such a role is refused.
+func (r *run) makeReader(ctx context.Context) error {
+	secret, err := verifier(r.Reader.Password, r.Random)
+	if err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, r.main, func(tx pgx.Tx) error {
+		var member bool
+		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = $1)
+			OR EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND (rolsuper OR rolname = current_user))`, r.Reader.User).Scan(&member)
+		if err != nil {
+			return fmt.Errorf("look for the reader %s: %w", r.Reader.User, err)
+		}
+		if member {
+			return fmt.Errorf("make the reader %s: a role of that name has other rights already; choose another name", r.Reader.User)
+		}
+		attributes := fmt.Sprintf("LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT %d", readerConnections)
+		if err := setRole(ctx, tx, r.Reader.User, attributes, secret); err != nil {
+			return err
+		}
+		for _, grant := range r.readerGrants() {
+			if _, err := tx.Exec(ctx, grant); err != nil {
+				return fmt.Errorf("grant the reader %s what it needs: %w", r.Reader.User, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (r *run) readerGrants() []string {
+	tables := append([]Table{}, r.Reader.Tables...)
+	for _, t := range r.tables {
+		tables = append(tables, t.Table)
+	}
+	to := " TO " + pgx.Identifier{r.Reader.User}.Sanitize()
+	grants := []string{
+		"GRANT USAGE ON SCHEMA sallyport" + to,
+		"GRANT SELECT, UPDATE (position, updated_at) ON sallyport.mark" + to,
+	}
+	for _, t := range tables {
+		grants = append(grants,
+			"GRANT USAGE ON SCHEMA "+pgx.Identifier{t.Schema}.Sanitize()+to,
+			"GRANT SELECT ON "+pgx.Identifier{t.Schema, t.Name}.Sanitize()+to)
+	}
+	return grants
+}
+
+// rebuild writes the tables anew, so that no plain value stays in dead rows, in indexes or in the planner's statistics,
+// makes the indexes that search for names, and refreshes materialised views.
+func (r *run) rebuild(ctx context.Context) error {
+	err := r.spread(ctx, len(r.tables), func(ctx context.Context, conn *pgconn.PgConn, i int) error {
+		return r.tables[i].rebuild(ctx, conn)
+	})
+	if err != nil {
+		return err
+	}
+	return r.refreshViews(ctx)
+}
+
+func (t *table) rebuild(ctx context.Context, conn *pgconn.PgConn) error {
+	moved := false
+	for _, c := range t.columns {
+		moved = moved || c.moved.Load() > 0
+	}
+	if moved {
+		if err := exec(ctx, conn, "VACUUM (FULL) "+t.sql()); err != nil {
+			return fmt.Errorf("write %s anew: %w", t, err)
+		}
+	}
+	for _, c := range t.columns {
+		if c.codec.Spec().Scheme != sallyport.Name {
+			continue
+		}
+		index := pgx.Identifier{fmt.Sprintf("sallyport_name_%d_%d", t.oid, c.number)}.Sanitize()
+		create := fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (left(%s, %d))", index, t.sql(), c.sql(), token.NamePrefixLen)
+		if err := exec(ctx, conn, create); err != nil {
+			return fmt.Errorf("make the index that finds names in %s: %w", c, err)
+		}
+	}
+	if err := exec(ctx, conn, "ANALYZE "+t.sql()); err != nil {
+		return fmt.Errorf("analyze %s: %w", t, err)
+	}
+	return nil
+}
+
+// refreshViews makes materialised views forget the plain values that they copied, those that others read first.
+func (r *run) refreshViews(ctx context.Context) error {
+	oids := make([]uint32, len(r.tables))
+	for i, t := range r.tables {
+		oids[i] = t.oid
+	}
+	rows, err := r.main.Query(ctx, `
+WITH RECURSIVE above (oid, depth) AS (
+    SELECT unnest($1::oid[]), 0
+    UNION
+    SELECT w.ev_class, above.depth + 1 FROM above
+        JOIN pg_depend d ON d.refobjid = above.oid AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_rewrite'::regclass
+        JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_class <> above.oid
+)
+SELECT format('%I.%I', n.nspname, c.relname) FROM above JOIN pg_class c ON c.oid = above.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'm' GROUP BY c.oid, n.nspname, c.relname ORDER BY max(above.depth)`, oids)
+	if err != nil {
+		return fmt.Errorf("look for materialised views: %w", err)
+	}
+	views, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look for materialised views: %w", err)
+	}
+	for _, view := range views {
+		if _, err := r.main.Exec(ctx, "REFRESH MATERIALIZED VIEW "+view); err != nil {
+			return fmt.Errorf("refresh materialised view %s: %w", view, withoutValues(err))
+		}
+	}
+	return nil
+}
+
+// verify reads everything again: a value that is no token was written by somebody else meanwhile.
+func (r *run) verify(ctx context.Context) error {
+	if err := r.refuseSessions(ctx); err != nil {
+		return err
+	}
+	plain := make([]int64, len(r.Columns))
+	err := r.walk(ctx, func(ctx context.Context, conn *pgconn.PgConn, p piece) error {
+		tokens, others := make([]int64, len(p.t.columns)), make([]int64, len(p.t.columns))
+		err := p.each(ctx, conn, func(_, values [][]byte) error {
+			for i, c := range p.t.columns {
+				switch {
+				case values[i] == nil:
+				case c.codec.IsToken(values[i]):
+					tokens[i]++
+				default:
+					others[i]++
+				}
+			}
+			return nil
+		})
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for i, c := range p.t.columns {
+			c.tokens.Add(tokens[i])
+			plain[c.index] += others[i]
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, n := range plain {
+		if n > 0 {
+			return fmt.Errorf("verify %s: %d values are plain still, written by somebody else meanwhile; run protect again", r.Columns[i].Column, n)
+		}
+	}
+	return nil
+}

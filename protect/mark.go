@@ -1,0 +1,176 @@
+package protect
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Mark is what protection leaves in the database: by which record it is protected and how far that record had come when
+// somebody last looked. An older copy of the record, or another one, shows by it.
+type Mark struct {
+	RecordID    string
+	Position    uint64
+	ProtectedAt time.Time // zero: rows are being moved in, or the run that did so was interrupted
+	UpdatedAt   time.Time
+}
+
+// markRole is a role whose only use is the salt of its verifier: anybody can see it during a log-in that leads nowhere, so a
+// gateway without credentials can tell that a server is marked (Sense).
+const markRole = "sallyport_mark"
+
+// saltPrefix stands before the record's id in that salt. A role that does not exist gets a mock salt of 16 bytes.
+const saltPrefix = "sallyport:"
+
+// recordIDBytes is the length of a record's id.
+const recordIDBytes = 16
+
+const createMark = `
+CREATE SCHEMA IF NOT EXISTS sallyport;
+CREATE TABLE IF NOT EXISTS sallyport.mark (
+    only_row     boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
+    record_id    text        NOT NULL,
+    position     bigint      NOT NULL,
+    protected_at timestamptz,
+    updated_at   timestamptz NOT NULL DEFAULT now()
+)`
+
+// Reading is the part of a connection or a pool that ReadMark needs.
+type Reading interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Writing is the part of a connection or a pool that Advance and Adopt need.
+type Writing interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// ReadMark reads the mark of the database that conn is connected to. An unmarked database has none.
+func ReadMark(ctx context.Context, conn Reading) (m Mark, found bool, err error) {
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('sallyport.mark') IS NOT NULL").Scan(&found); err != nil {
+		return Mark{}, false, fmt.Errorf("look for the mark of protection: %w", err)
+	}
+	if !found {
+		return Mark{}, false, nil
+	}
+	var position int64
+	var protected *time.Time
+	err = conn.QueryRow(ctx, "SELECT record_id, position, protected_at, updated_at FROM sallyport.mark").
+		Scan(&m.RecordID, &position, &protected, &m.UpdatedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Mark{}, false, nil
+	}
+	if err != nil {
+		return Mark{}, false, fmt.Errorf("read the mark of protection: %w", err)
+	}
+	m.Position = uint64(max(0, position))
+	if protected != nil {
+		m.ProtectedAt = *protected
+	}
+	return m, true, nil
+}
+
+// Advance moves the mark's position forward; it never moves it back. The reader may do this and nothing else to the mark.
+func Advance(ctx context.Context, conn Writing, position uint64) error {
+	if position > math.MaxInt64 {
+		return fmt.Errorf("advance the mark of protection: position %d is out of range", position)
+	}
+	tag, err := conn.Exec(ctx, "UPDATE sallyport.mark SET position = greatest(position, $1), updated_at = now()", int64(position))
+	if err != nil {
+		return fmt.Errorf("advance the mark of protection: %w", err)
+	}
+	if tag.RowsAffected() != 1 {
+		return errors.New("advance the mark of protection: the database has none")
+	}
+	return nil
+}
+
+// Adopt makes a marked database another record's, at that record's position. It needs the owner's connection; that two
+// people agreed is the caller's business.
+func Adopt(ctx context.Context, conn *pgx.Conn, recordID string, position uint64, random io.Reader) error {
+	if position > math.MaxInt64 {
+		return fmt.Errorf("adopt the mark of protection: position %d is out of range", position)
+	}
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, "UPDATE sallyport.mark SET record_id = $1, position = $2, updated_at = now()", recordID, int64(position))
+		if err != nil {
+			return fmt.Errorf("adopt the mark of protection: %w", err)
+		}
+		if tag.RowsAffected() != 1 {
+			return errors.New("adopt the mark of protection: the database has none")
+		}
+		return makeMarkRole(ctx, tx, recordID, random)
+	})
+}
+
+// beginMark marks the database before the first row moves: an interrupted run leaves rows half in tokens, and nobody may
+// take those for plain ones.
+func beginMark(ctx context.Context, conn *pgx.Conn, recordID string, position uint64, random io.Reader) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, createMark); err != nil {
+			return fmt.Errorf("make the mark of protection: %w", err)
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO sallyport.mark (record_id, position) VALUES ($1, $2)
+			ON CONFLICT (only_row) DO UPDATE SET position = greatest(mark.position, excluded.position), protected_at = NULL, updated_at = now()`,
+			recordID, int64(position))
+		if err != nil {
+			return fmt.Errorf("make the mark of protection: %w", err)
+		}
+		return makeMarkRole(ctx, tx, recordID, random)
+	})
+}
+
+// endMark says that all rows are protected. Its commit waits for the disk, and with it for all that was committed before.
+func endMark(ctx context.Context, conn *pgx.Conn) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil {
+			return fmt.Errorf("complete the mark of protection: %w", err)
+		}
+		if _, err := tx.Exec(ctx, "UPDATE sallyport.mark SET protected_at = now(), updated_at = now()"); err != nil {
+			return fmt.Errorf("complete the mark of protection: %w", err)
+		}
+		return nil
+	})
+}
+
+// makeMarkRole makes the role that Sense recognises. No password fits its random keys, and no connection is granted to it:
+// it may log in only so that servers without passwords answer for it differently than for a role that does not exist.
+func makeMarkRole(ctx context.Context, tx pgx.Tx, recordID string, random io.Reader) error {
+	id, err := hex.DecodeString(recordID)
+	if err != nil || len(id) != recordIDBytes {
+		return fmt.Errorf("mark the server: the record's id is not %d bytes in hex", recordIDBytes)
+	}
+	keys := make([]byte, 64)
+	if _, err := io.ReadFull(random, keys); err != nil {
+		return fmt.Errorf("mark the server: %w", err)
+	}
+	secret := formatVerifier(append([]byte(saltPrefix), id...), keys[:32], keys[32:])
+	return setRole(ctx, tx, markRole, "LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 0", secret)
+}
+
+// setRole makes a role or changes the one that is there. The verifier holds no character that needs quoting.
+func setRole(ctx context.Context, tx pgx.Tx, name, attributes, secret string) error {
+	var there bool
+	if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).Scan(&there); err != nil {
+		return fmt.Errorf("look for role %s: %w", name, err)
+	}
+	verb := "CREATE"
+	if there {
+		verb = "ALTER"
+	}
+	if strings.ContainsAny(secret, `'\`) {
+		return fmt.Errorf("make role %s: its verifier is malformed", name)
+	}
+	if _, err := tx.Exec(ctx, fmt.Sprintf("%s ROLE %s %s PASSWORD '%s'", verb, pgx.Identifier{name}.Sanitize(), attributes, secret)); err != nil {
+		return fmt.Errorf("make role %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,278 @@
+package protect
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport/token"
+)
+
+// badValues are rows whose value cannot be tokenised: how many, and the keys of the first.
+type badValues struct {
+	mu    sync.Mutex // guards all below
+	count map[string]int
+	keys  map[string][]string
+}
+
+// mostKeys is how many keys an error lists for one reason.
+const mostKeys = 5
+
+func (b *badValues) add(reason string, key [][]byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.count == nil {
+		b.count, b.keys = map[string]int{}, map[string][]string{}
+	}
+	b.count[reason]++
+	if len(b.keys[reason]) < mostKeys {
+		parts := make([]string, len(key))
+		for i, k := range key {
+			parts[i] = string(k)
+		}
+		b.keys[reason] = append(b.keys[reason], strings.Join(parts, "/"))
+	}
+}
+
+// Reasons why a value stands against protection.
+const (
+	alreadyToken = "have the form of a token, though nothing is protected yet"
+	strangeToken = "have the form of a token that was not made with these keys"
+)
+
+// examine tries every value without changing any.
+func (r *run) examine(ctx context.Context) error {
+	err := r.walk(ctx, func(ctx context.Context, conn *pgconn.PgConn, p piece) error {
+		var made []byte
+		return p.each(ctx, conn, func(key, values [][]byte) error {
+			for i, c := range p.t.columns {
+				if values[i] == nil {
+					continue
+				}
+				var err error
+				if made, err = r.examineValue(made[:0], c, key, values[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	var problems []string
+	for _, t := range r.tables {
+		for _, c := range t.columns {
+			problems = append(problems, c.problems()...)
+		}
+	}
+	if len(problems) > 0 {
+		return &UnfitError{problems}
+	}
+	return nil
+}
+
+// examineValue notes what stands against one value; buf is room for its token.
+func (r *run) examineValue(buf []byte, c *column, key [][]byte, value []byte) ([]byte, error) {
+	made, err := c.codec.Tokenise(buf, value, r.Random)
+	switch {
+	case errors.Is(err, token.ErrAlreadyToken):
+		if !r.marked {
+			c.bad.add(alreadyToken, key)
+		} else if made, err = c.codec.Reveal(buf, value); err != nil {
+			c.bad.add(strangeToken, key)
+		}
+		return made, nil
+	case errors.Is(err, token.ErrDomain):
+		c.bad.add("have no token ("+err.Error()+")", key)
+		return buf, nil
+	case err != nil:
+		return buf, fmt.Errorf("examine %s: %w", c, err)
+	}
+	for length := int64(utf8.RuneCount(made)); ; {
+		longest := c.longest.Load()
+		if length <= longest || c.longest.CompareAndSwap(longest, length) {
+			return made, nil
+		}
+	}
+}
+
+// problems are what examine found about one column.
+func (c *column) problems() (list []string) {
+	if longest := int(c.longest.Load()); c.width > 0 && longest > c.width {
+		list = append(list, fmt.Sprintf("%s: it holds %d characters and needs %d for its longest token; widen it, best to text", c, c.width, longest))
+	}
+	for reason, count := range c.bad.count {
+		keys, more := strings.Join(c.bad.keys[reason], ", "), ""
+		if count > mostKeys {
+			more = " …"
+		}
+		list = append(list, fmt.Sprintf("%s: %d values %s, in the rows %s%s", c, count, reason, keys, more))
+	}
+	return list
+}
+
+// move makes tokens of all plain values.
+func (r *run) move(ctx context.Context) error {
+	return r.walk(ctx, func(ctx context.Context, conn *pgconn.PgConn, p piece) error {
+		if err := r.moveRange(ctx, conn, p); err != nil {
+			return fmt.Errorf("protect rows of %s: %w", p.t, err)
+		}
+		return nil
+	})
+}
+
+// moveRange changes one range in one transaction. Repeatable read turns a change that somebody made between our read and
+// our write into an error: else it would be lost.
+func (r *run) moveRange(ctx context.Context, conn *pgconn.PgConn, p piece) (err error) {
+	if err := exec(ctx, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ"); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && !conn.IsClosed() {
+			err = errors.Join(err, exec(context.WithoutCancel(ctx), conn, "ROLLBACK"))
+		}
+	}()
+	b := newBatch(p.t)
+	err = p.each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, r.Random) })
+	if err != nil {
+		return err
+	}
+	if b.rows > 0 {
+		result := conn.ExecParams(ctx, p.t.updateSQL(), b.params(), b.oids(), b.formats(), nil).Read()
+		if result.Err != nil {
+			return withoutValues(result.Err)
+		}
+		if changed := result.CommandTag.RowsAffected(); changed != int64(b.rows) {
+			return fmt.Errorf("%d of %d rows changed; does the owner see all rows", changed, b.rows)
+		}
+	}
+	if err := exec(ctx, conn, "COMMIT"); err != nil {
+		return err
+	}
+	for i, c := range p.t.columns {
+		c.moved.Add(b.made[i])
+	}
+	return nil
+}
+
+// updateSQL sets all protected columns of the rows whose keys and tokens come as arrays.
+func (t *table) updateSQL() string {
+	var arrays, names, joins, sets []string
+	add := func(kind string) string {
+		name := fmt.Sprintf("a%d", len(arrays)+1)
+		arrays = append(arrays, fmt.Sprintf("$%d::text[]::%s[]", len(arrays)+1, kind))
+		names = append(names, name)
+		return "new." + name
+	}
+	for _, k := range t.key {
+		joins = append(joins, fmt.Sprintf("old.%s = %s", k.name, add(k.kind)))
+	}
+	for _, c := range t.columns {
+		sets = append(sets, fmt.Sprintf("%s = %s", c.sql(), add(c.kind)))
+	}
+	return fmt.Sprintf("UPDATE %s AS old SET %s FROM unnest(%s) AS new (%s) WHERE %s",
+		t.sql(), strings.Join(sets, ", "), strings.Join(arrays, ", "), strings.Join(names, ", "), strings.Join(joins, " AND "))
+}
+
+// batch collects the rows of one range that change, as the arrays of updateSQL.
+type batch struct {
+	t      *table
+	arrays []textArray
+	rows   int
+	made   []int64 // tokens by column
+	spare  []byte
+}
+
+func newBatch(t *table) *batch {
+	return &batch{t: t, arrays: make([]textArray, len(t.key)+len(t.columns)), made: make([]int64, len(t.columns))}
+}
+
+// add takes a row in unless it has nothing plain.
+func (b *batch) add(key, values [][]byte, random io.Reader) error {
+	changes := false
+	for i, c := range b.t.columns {
+		changes = changes || (values[i] != nil && !c.codec.IsToken(values[i]))
+	}
+	if !changes {
+		return nil
+	}
+	for i, part := range key {
+		b.arrays[i].append(part)
+	}
+	for i, c := range b.t.columns {
+		array := &b.arrays[len(key)+i]
+		if values[i] == nil || c.codec.IsToken(values[i]) {
+			array.append(values[i])
+			continue
+		}
+		var err error
+		if b.spare, err = c.codec.Tokenise(b.spare[:0], values[i], random); err != nil {
+			return fmt.Errorf("tokenise %s: %w", c, err) // examine has tried it: somebody wrote since
+		}
+		array.append(b.spare)
+		b.made[i]++
+	}
+	b.rows++
+	return nil
+}
+
+func (b *batch) params() [][]byte {
+	params := make([][]byte, len(b.arrays))
+	for i := range b.arrays {
+		params[i] = b.arrays[i].encode()
+	}
+	return params
+}
+
+// textArrayOID is the type text[].
+const textArrayOID, textOID = 1009, 25
+
+func (b *batch) oids() []uint32 {
+	oids := make([]uint32, len(b.arrays))
+	for i := range oids {
+		oids[i] = textArrayOID
+	}
+	return oids
+}
+
+// formats say that all arrays are binary; one format stands for all.
+func (b *batch) formats() []int16 { return []int16{1} }
+
+// textArray is a one-dimensional array in PostgreSQL's binary format (src/backend/utils/adt/arrayfuncs.c, array_send).
+type textArray struct {
+	buf   []byte
+	count uint32
+	nulls uint32 // 1 if there are any
+}
+
+const arrayHeader = 5 * 4
+
+func (a *textArray) append(element []byte) {
+	if a.buf == nil {
+		a.buf = make([]byte, arrayHeader, 64<<10)
+	}
+	a.count++
+	if element == nil {
+		a.nulls = 1
+		a.buf = binary.BigEndian.AppendUint32(a.buf, ^uint32(0))
+		return
+	}
+	a.buf = binary.BigEndian.AppendUint32(a.buf, uint32(len(element)))
+	a.buf = append(a.buf, element...)
+}
+
+// encode fills the header: dimensions, nulls, element type, length, lower bound.
+func (a *textArray) encode() []byte {
+	for i, field := range []uint32{1, a.nulls, textOID, a.count, 1} {
+		binary.BigEndian.PutUint32(a.buf[4*i:], field)
+	}
+	return a.buf
+}

@@ -1,0 +1,100 @@
+package protect
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// keyRange is a range of primary keys: above after, up to upTo. Nil is open. Keys do not change while rows move in, so
+// that ranges cut once serve all passes.
+type keyRange struct {
+	after, upTo [][]byte // text form of each part of the key
+	rows        int64
+}
+
+// cut divides a table into ranges.
+func (r *run) cut(ctx context.Context, t *table) error {
+	names := make([]string, len(t.key))
+	texts := make([]string, len(t.key))
+	for i, k := range t.key {
+		names[i], texts[i] = k.name, k.name+"::text"
+	}
+	if err := r.main.QueryRow(ctx, "SELECT count(*) FROM "+t.sql()).Scan(&t.rows); err != nil {
+		return fmt.Errorf("count rows of %s: %w", t, err)
+	}
+	rows, err := r.main.Query(ctx, fmt.Sprintf("SELECT %s FROM (SELECT %s, row_number() OVER (ORDER BY %s) AS n FROM %s) AS keys WHERE n %% %d = 0 ORDER BY n",
+		strings.Join(texts, ", "), strings.Join(names, ", "), strings.Join(names, ", "), t.sql(), r.RangeRows),
+		pgx.QueryResultFormats{pgx.TextFormatCode})
+	if err != nil {
+		return fmt.Errorf("divide %s into ranges: %w", t, err)
+	}
+	defer rows.Close()
+	var last [][]byte
+	left := t.rows
+	for rows.Next() {
+		keys := make([][]byte, len(t.key))
+		for i, raw := range rows.RawValues() {
+			keys[i] = append([]byte{}, raw...)
+		}
+		t.ranges = append(t.ranges, keyRange{after: last, upTo: keys, rows: int64(r.RangeRows)})
+		last = keys
+		left -= int64(r.RangeRows)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("divide %s into ranges: %w", t, err)
+	}
+	t.ranges = append(t.ranges, keyRange{after: last, rows: max(0, left)})
+	return nil
+}
+
+// read asks for the key and the protected columns of a range, all as text.
+func (p piece) read(ctx context.Context, conn *pgconn.PgConn) *pgconn.ResultReader {
+	var outputs, names []string
+	for _, k := range p.t.key {
+		outputs = append(outputs, k.name+"::text")
+		names = append(names, k.name)
+	}
+	for _, c := range p.t.columns {
+		outputs = append(outputs, c.sql())
+	}
+	var conditions []string
+	var params [][]byte
+	bound := func(operator string, keys [][]byte) {
+		if keys == nil {
+			return
+		}
+		values := make([]string, len(keys))
+		for i, key := range keys {
+			params = append(params, key)
+			values[i] = fmt.Sprintf("$%d::text::%s", len(params), p.t.key[i].kind)
+		}
+		conditions = append(conditions, fmt.Sprintf("(%s) %s (%s)", strings.Join(names, ", "), operator, strings.Join(values, ", ")))
+	}
+	bound(">", p.after)
+	bound("<=", p.upTo)
+	sql := fmt.Sprintf("SELECT %s FROM %s", strings.Join(outputs, ", "), p.t.sql())
+	if len(conditions) > 0 {
+		sql += " WHERE " + strings.Join(conditions, " AND ")
+	}
+	return conn.ExecParams(ctx, sql, params, nil, nil, nil)
+}
+
+// each hands the key and the values of every row of the range to fn. They are valid until fn returns; nil is null.
+func (p piece) each(ctx context.Context, conn *pgconn.PgConn, fn func(key, values [][]byte) error) error {
+	rows := p.read(ctx, conn)
+	for rows.NextRow() {
+		all := rows.Values()
+		if err := fn(all[:len(p.t.key)], all[len(p.t.key):]); err != nil {
+			_, _ = rows.Close()
+			return err
+		}
+	}
+	if _, err := rows.Close(); err != nil {
+		return fmt.Errorf("read rows of %s: %w", p.t, withoutValues(err))
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package protect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// run is one run of Run.
+type run struct {
+	Options
+	main    *pgx.Conn // asks, locks and marks
+	workers []*pgconn.PgConn
+	marked  bool // an earlier run began here
+	tables  []*table
+
+	mu   sync.Mutex // guards done, and calls of Progress
+	done map[*table]int64
+}
+
+// lockKey keeps two runs on one database apart: "sallyport" as a number.
+const lockKey = 0x73616c6c79
+
+func (r *run) connect(ctx context.Context) error {
+	config, err := pgx.ParseConfig(r.DSN)
+	if err != nil {
+		return errors.New("connect to the database to protect: its address is malformed") // the error might quote the password
+	}
+	config.RuntimeParams["application_name"] = "sallyport protect"
+	config.RuntimeParams["datestyle"] = "ISO"
+	config.RuntimeParams["synchronous_commit"] = "off" // the mark's own commit waits for all
+	config.RuntimeParams["search_path"] = "pg_catalog"
+	if r.main, err = pgx.ConnectConfig(ctx, config); err != nil {
+		return fmt.Errorf("connect to the database to protect: %w", err)
+	}
+	worker := config.Config.Copy()
+	// A range is found by its key and never by reading the whole table once more.
+	for _, off := range []string{"enable_hashjoin", "enable_mergejoin", "enable_seqscan"} {
+		worker.RuntimeParams[off] = "off"
+	}
+	worker.RuntimeParams["maintenance_work_mem"] = "256MB"
+	for range r.Connections {
+		conn, err := pgconn.ConnectConfig(ctx, worker)
+		if err != nil {
+			return fmt.Errorf("connect to the database to protect: %w", err)
+		}
+		r.workers = append(r.workers, conn)
+	}
+	return nil
+}
+
+func (r *run) close(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	for _, conn := range r.workers {
+		conn.Close(ctx)
+	}
+	if r.main != nil {
+		r.main.Close(ctx)
+	}
+}
+
+// excludeOthers takes the lock of all runs and refuses if anybody else is connected: he could write plain values behind us.
+func (r *run) excludeOthers(ctx context.Context) error {
+	var locked bool
+	if err := r.main.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(lockKey)).Scan(&locked); err != nil {
+		return fmt.Errorf("lock the database against other runs: %w", err)
+	}
+	if !locked {
+		return ErrBusy
+	}
+	return r.refuseSessions(ctx)
+}
+
+// ErrBusy says that another run is at work on this database.
+var ErrBusy = errors.New("another protect is at work on this database; wait until it has ended")
+
+// ErrConnected says that others are connected.
+var ErrConnected = errors.New("others are connected to the database; end these sessions first")
+
+func (r *run) refuseSessions(ctx context.Context) error {
+	const query = `
+SELECT format('process %s of %s', pid, coalesce(usename, '?')) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> ALL ($1) AND backend_type IN ('client backend', 'walsender')
+UNION ALL
+SELECT format('prepared transaction of %s', owner) FROM pg_prepared_xacts WHERE database = current_database()`
+	ours := []int32{int32(r.main.PgConn().PID())}
+	for _, conn := range r.workers {
+		ours = append(ours, int32(conn.PID()))
+	}
+	rows, err := r.main.Query(ctx, query, ours)
+	if err != nil {
+		return fmt.Errorf("look for other sessions: %w", err)
+	}
+	others, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look for other sessions: %w", err)
+	}
+	if len(others) > 0 {
+		return fmt.Errorf("%w: %s", ErrConnected, strings.Join(others, ", "))
+	}
+	return nil
+}
+
+// readMark tells a first run from one that goes on, and refuses a database of another record: its tokens have other keys.
+func (r *run) readMark(ctx context.Context) error {
+	m, found, err := ReadMark(ctx, r.main)
+	if err != nil {
+		return err
+	}
+	if found && m.RecordID != r.RecordID {
+		return fmt.Errorf("%w: %s", ErrOtherRecord, m.RecordID)
+	}
+	r.marked = found
+	return nil
+}
+
+// ErrOtherRecord says that the database is protected by another record.
+var ErrOtherRecord = errors.New("the database is marked by another record; use the data folder that belongs to it")
+
+// piece is a range of one table.
+type piece struct {
+	t *table
+	keyRange
+}
+
+// pieces are all ranges, table by table.
+func (r *run) pieces() (list []piece) {
+	for _, t := range r.tables {
+		for _, keys := range t.ranges {
+			list = append(list, piece{t, keys})
+		}
+	}
+	return list
+}
+
+// walk does the work on every range, spread over the workers, and stops at the first error.
+func (r *run) walk(ctx context.Context, work func(ctx context.Context, conn *pgconn.PgConn, p piece) error) error {
+	pieces := r.pieces()
+	return r.spread(ctx, len(pieces), func(ctx context.Context, conn *pgconn.PgConn, i int) error {
+		if err := work(ctx, conn, pieces[i]); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		t := pieces[i].t
+		r.done[t] += pieces[i].rows
+		if r.Progress != nil {
+			r.Progress(t.String(), r.done[t], passes*t.rows)
+		}
+		return nil
+	})
+}
+
+// passes over every row: examine, move, verify.
+const passes = 3
+
+// spread does n pieces of work over the workers.
+func (r *run) spread(ctx context.Context, n int, work func(ctx context.Context, conn *pgconn.PgConn, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for _, conn := range r.workers {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				if err := work(ctx, conn, int(i)); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// exec runs statements without results on a worker.
+func exec(ctx context.Context, conn *pgconn.PgConn, sql string) error {
+	return withoutValues(conn.Exec(ctx, sql).Close())
+}
+
+// withoutValues reduces a server's error to its code and the name of a constraint: its text may quote a row.
+func withoutValues(err error) error {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return err
+	}
+	where := ""
+	if e.ConstraintName != "" {
+		where = " by the constraint " + e.ConstraintName
+	}
+	switch e.Code {
+	case "23505":
+		return fmt.Errorf("two rows have the same value once upper case and spelling are evened out, which is refused%s (SQLSTATE %s)", where, e.Code)
+	case "23514":
+		return fmt.Errorf("a token is refused%s, which expects plain values (SQLSTATE %s)", where, e.Code)
+	case "40001":
+		return fmt.Errorf("somebody else changed a row meanwhile; run protect again with nobody connected (SQLSTATE %s)", e.Code)
+	}
+	return fmt.Errorf("the server refused%s (SQLSTATE %s)", where, e.Code)
+}
