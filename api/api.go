@@ -31,6 +31,7 @@ type Config struct {
 	Now        func() time.Time                // the clock of events
 	Delay      func() time.Time                // the clock of log-in delays; nil: Now
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
+	Mark       func() string                   // the database's mark that does not fit this record, empty: it fits; nil: always
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -96,6 +97,7 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/lock", s.as(overseers, s.lock))
 	mux.Handle("POST /v1/unlock", s.as(overseers, s.unlock))
+	mux.Handle("POST /v1/accept-mark", s.as(overseers, s.acceptMark))
 	mux.Handle("POST /v1/proposals/{id}/approve", s.as(overseers, s.approve))
 	mux.Handle("POST /v1/proposals/{id}/decline", s.as(overseers, s.decline))
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))

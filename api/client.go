@@ -39,15 +39,24 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Lock takes somebody's access away, at once.
 func (c *Client) Lock(ctx context.Context, staff sallyport.Staff, reason string) error {
-	return c.call(ctx, http.MethodPost, "/v1/lock", request{staff, reason}, nil)
+	return c.call(ctx, http.MethodPost, "/v1/lock", request{Staff: staff, Reason: reason}, nil)
 }
 
 // Unlock proposes to give it back and returns the proposal's id.
 func (c *Client) Unlock(ctx context.Context, staff sallyport.Staff, reason string) (string, error) {
+	return c.propose(ctx, "/v1/unlock", request{Staff: staff, Reason: reason})
+}
+
+// AcceptMark proposes to serve with a record that does not fit the database's mark, and returns the proposal's id.
+func (c *Client) AcceptMark(ctx context.Context, reason string) (string, error) {
+	return c.propose(ctx, "/v1/accept-mark", request{Reason: reason})
+}
+
+func (c *Client) propose(ctx context.Context, path string, q request) (string, error) {
 	var answer struct {
 		Proposal string `json:"proposal"`
 	}
-	err := c.call(ctx, http.MethodPost, "/v1/unlock", request{staff, reason}, &answer)
+	err := c.call(ctx, http.MethodPost, path, q, &answer)
 	return answer.Proposal, err
 }
 

@@ -61,13 +61,13 @@ func (o *Orders) Give(check func() error, e *sallyport.Event) error {
 
 // request is the body of an order about somebody.
 type request struct {
-	Staff  sallyport.Staff `json:"staff"`
+	Staff  sallyport.Staff `json:"staff,omitempty"`
 	Reason string          `json:"reason"`
 }
 
 const maxReason = 500
 
-// order reads the body of an order and checks whom it is about.
+// order reads the body of an order.
 func (s *Server) order(r *http.Request) (request, error) {
 	var q request
 	if err := body(r, &q); err != nil {
@@ -76,16 +76,28 @@ func (s *Server) order(r *http.Request) (request, error) {
 	if q.Reason = strings.TrimSpace(q.Reason); q.Reason == "" || len(q.Reason) > maxReason {
 		return q, &Problem{http.StatusBadRequest, "no_reason", "An order needs a reason of at most 500 bytes.", "Add --reason 'what happened'."}
 	}
+	return q, nil
+}
+
+// orderAbout reads the body of an order about somebody, whom there must be.
+func (s *Server) orderAbout(r *http.Request) (request, error) {
+	q, err := s.order(r)
+	if err != nil {
+		return q, err
+	}
 	_, person := s.c.People[q.Staff]
 	unknownLogin := strings.HasPrefix(string(q.Staff), string(sallyport.UnknownLogin("")))
 	if !person && !unknownLogin && (s.c.Known == nil || !s.c.Known(q.Staff)) {
-		return q, &Problem{http.StatusNotFound, "no_such_staff", "Nobody in the configuration has this id.", "Ids stand under 'people' and 'services'; a log-in that nobody owns is login:NAME."}
+		return q, &Problem{
+			http.StatusNotFound, "no_such_staff", "Nobody in the configuration has this id.",
+			"Ids stand under 'people' and 'services'; a log-in that nobody owns is login:NAME.",
+		}
 	}
 	return q, nil
 }
 
 func (s *Server) lock(r *http.Request, me sallyport.Staff) (any, error) {
-	q, err := s.order(r)
+	q, err := s.orderAbout(r)
 	if err != nil {
 		return nil, err
 	}
@@ -97,28 +109,53 @@ func (s *Server) lock(r *http.Request, me sallyport.Staff) (any, error) {
 }
 
 func (s *Server) unlock(r *http.Request, me sallyport.Staff) (any, error) {
-	q, err := s.order(r)
+	q, err := s.orderAbout(r)
 	if err != nil {
 		return nil, err
 	}
-	id := strings.ToLower(rand.Text()[:10])
-	e := s.event(sallyport.Proposed, me, &sallyport.Order{ID: id, Action: control.Unlock, By: me, About: q.Staff, Reason: q.Reason})
-	check := func() error {
-		if err := s.stillFree(me)(); err != nil {
-			return err
-		}
-		if err := s.state.CheckProposal(e.Order); err != nil {
-			return &Problem{http.StatusForbidden, "not_yours_to_propose", sentence(err), "Ask another lead or security."}
-		}
+	return s.propose(me, sallyport.Order{Action: control.Unlock, About: q.Staff, Reason: q.Reason}, func() error {
 		if standing := s.state.Standing(q.Staff); !standing.Locked && !standing.Suspended {
 			return &Problem{http.StatusConflict, "not_locked", "This person is neither locked nor suspended.", ""}
 		}
 		return nil
-	}
-	if err := s.c.Orders.Give(check, e); err != nil {
+	})
+}
+
+// acceptMark proposes to serve with a record that does not fit the database's mark. What is accepted is that very mark.
+func (s *Server) acceptMark(r *http.Request, me sallyport.Staff) (any, error) {
+	q, err := s.order(r)
+	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"proposal": id, "staff": q.Staff, "action": control.Unlock}, nil
+	mark := ""
+	if s.c.Mark != nil {
+		mark = s.c.Mark()
+	}
+	return s.propose(me, sallyport.Order{Action: control.AcceptMark, Reason: q.Reason, Details: mark}, func() error {
+		if mark == "" {
+			return &Problem{http.StatusConflict, "mark_fits", "The record fits the database: there is nothing to accept.", ""}
+		}
+		return nil
+	})
+}
+
+// propose records a proposal, unless check objects.
+func (s *Server) propose(me sallyport.Staff, order sallyport.Order, check func() error) (any, error) {
+	order.ID, order.By = strings.ToLower(rand.Text()[:10]), me
+	e := s.event(sallyport.Proposed, me, &order)
+	err := s.c.Orders.Give(func() error {
+		if err := s.stillFree(me)(); err != nil {
+			return err
+		}
+		if err := s.state.CheckProposal(&order); err != nil {
+			return &Problem{http.StatusForbidden, "not_yours_to_propose", sentence(err), "Ask another lead or security."}
+		}
+		return check()
+	}, e)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"proposal": order.ID}, nil
 }
 
 // stillFree checks, at the moment of an order, that whoever gives it has not been locked since he logged in.
