@@ -203,7 +203,8 @@ func (f *emailForm) canonical(dst, plain []byte) ([]byte, error) {
 		if !utf8.Valid(plain) {
 			return dst[:start], errUTF8
 		}
-		dst = norm.NFC.Append(dst[:start], bytes.ToLower(norm.NFC.Bytes(plain))...)
+		// The clone keeps plain from escaping for the sake of the few that are not ASCII.
+		dst = append(dst[:start], norm.NFC.Bytes(bytes.ToLower(norm.NFC.Bytes(bytes.Clone(plain))))...)
 	}
 	if err := f.check(dst[start:]); err != nil {
 		return dst[:start], err

@@ -1,82 +1,70 @@
 package token
 
 import (
-	"bytes"
+	"slices"
 
 	"sallyport"
 )
 
-// finder recognises tokens by form inside a larger text.
+// finder recognises tokens by form inside a larger text. It is immutable: a new number codec makes a new one.
 type finder struct {
 	domain   string
 	code     string
 	dates    [2]int32 // first day of the tokens, and the first behind them
-	anchored string   // "+89"
+	prefixes []string // reserved prefixes of all number codecs made so far, sorted
+	shortest int      // characters of the shortest token
+	anchor   [256]bool
 }
 
-func newFinder(s Settings) finder {
+// newFinder knows all forms but the numbers'.
+func newFinder(s Settings) *finder {
 	first := dayOf(tokenYear, 1, 1)
-	return finder{domain: s.EmailDomain, code: s.PhoneCode, dates: [2]int32{first, first + tokenDays}, anchored: "+" + s.PhoneCode}
+	f := &finder{domain: s.EmailDomain, code: s.PhoneCode, dates: [2]int32{first, first + tokenDays}, shortest: isoLength}
+	// The rarest character of each form: nearly all texts are passed over with one look-up a byte.
+	for _, c := range []byte("@+-:") {
+		f.anchor[c] = true
+	}
+	return f
 }
 
-const (
-	// findWindow is how much is searched for anchors at a time. A whole text at once would make a loop over many
-	// tokens quadratic, since each call would look to the end of the text for the forms that are not in it.
-	findWindow = 1024
-	// findShort is the length up to which looking at each byte is as fast as searching for anchors.
-	findShort = 32
-	// shortestToken is a number with a prefix of one letter.
-	shortestToken = 1 + minNumber
-	// longestAnchor less one is how far an anchor may reach over the end of a window.
-	longestAnchor = maxNumberPrefix
-)
+// with is a finder that knows more prefixes of numbers.
+func (f *finder) with(prefixes []string) *finder {
+	next := *f
+	next.prefixes = slices.Concat(f.prefixes, prefixes)
+	slices.Sort(next.prefixes)
+	next.prefixes = slices.Compact(next.prefixes)
+	for _, p := range prefixes {
+		next.anchor[p[0]] = true
+		next.shortest = min(next.shortest, len(p)+minNumber)
+	}
+	return &next
+}
 
 // Find returns the first token by form in b that begins at from or later: b[start:end]. The scheme is empty for tk1:
 // tokens (name or text). Prefixes of numbers are those of all codecs made so far; a date is found where it stands by
-// itself. Time is linear in what was passed over, also over many calls, and nothing is allocated.
+// itself. Time is linear in what is passed over, also over many calls, and nothing is allocated.
 //
 // A form is no proof: Reveal decides, and the caller compares with what a purpose covers.
 func (r *Ring) Find(b []byte, from int) (start, end int, scheme sallyport.Scheme, ok bool) {
-	prefixes := *r.prefixes.Load()
+	f := r.find.Load()
 	from = max(from, 0)
-	for at := from; len(b)-at >= shortestToken; {
-		stop := min(at+findWindow, len(b))
-		if stop-at <= findShort || r.find.hasAnchor(b[at:min(stop+longestAnchor-1, len(b))], prefixes) {
-			for i := at; i < stop; i++ {
-				if !isAnchor(b[i]) {
-					continue
-				}
-				if start, end, scheme, ok = r.find.tokenAt(b, from, i, prefixes); ok {
-					return start, end, scheme, true
-				}
-			}
+	if len(b)-from < f.shortest {
+		return 0, 0, "", false
+	}
+	for i, c := range b[from:] {
+		if !f.anchor[c] {
+			continue
 		}
-		at = stop
+		if start, end, scheme, ok = f.tokenAt(b, from, from+i); ok {
+			return start, end, scheme, true
+		}
 	}
 	return 0, 0, "", false
 }
 
-// hasAnchor tells cheaply whether a window may hold a token.
-func (f *finder) hasAnchor(window []byte, prefixes []string) bool {
-	if bytes.IndexByte(window, '@') >= 0 || bytes.IndexByte(window, '-') >= 0 {
-		return true
-	}
-	if bytes.Contains(window, []byte(sealedMark)) || bytes.Contains(window, []byte(f.anchored)) {
-		return true
-	}
-	for _, p := range prefixes {
-		if bytes.Contains(window, []byte(p)) {
-			return true
-		}
-	}
-	return false
-}
-
-// isAnchor keeps the loop over bytes short: t begins tk1:, and letters begin numbers.
-func isAnchor(c byte) bool { return c == '@' || c == '-' || c == '+' || isLetter(c) }
-
-// tokenAt looks for the token whose anchor is b[i]. It begins at i, or before it for an e-mail address and a date.
-func (f *finder) tokenAt(b []byte, from, i int, prefixes []string) (start, end int, scheme sallyport.Scheme, ok bool) {
+// tokenAt looks for the token whose anchor is b[i]. It looks at a bounded number of bytes, but for the run of digits or
+// of base64url behind an anchor, in which no such anchor stands again.
+func (f *finder) tokenAt(b []byte, from, i int) (start, end int, scheme sallyport.Scheme, ok bool) {
 	switch b[i] {
 	case '@':
 		start, end, ok = f.emailAround(b, from, i)
@@ -87,12 +75,14 @@ func (f *finder) tokenAt(b []byte, from, i int, prefixes []string) (start, end i
 	case '+':
 		ok = phoneAt(b[i:], f.code) && (i+phoneTokenLen == len(b) || !isDigit(b[i+phoneTokenLen]))
 		return i, i + phoneTokenLen, sallyport.Phone, ok
-	case 't':
-		if end = sealedEnd(b, i); end > 0 {
-			return i, end, "", true
+	case ':':
+		start = i + 1 - len(sealedMark)
+		if start >= from && b[i-1] == sealedMark[len(sealedMark)-2] {
+			end = sealedEnd(b, start)
 		}
+		return start, end, "", end > 0
 	}
-	for _, p := range prefixes {
+	for _, p := range f.prefixes {
 		if p[0] == b[i] && hasPrefix(b[i:], p) {
 			if end, ok = numberEnd(b, i, len(p)); ok {
 				return i, end, sallyport.Number, true
@@ -124,10 +114,13 @@ func (f *finder) emailAround(b []byte, from, at int) (start, end int, ok bool) {
 	return start, end, true
 }
 
+// firstTokenYear is tokenYear as text: it tells most dates from tokens without reading them.
+const firstTokenYear = "2200"
+
 // dateAround looks for a date token whose first hyphen is b[at].
 func (f *finder) dateAround(b []byte, from, at int) (start, end int, ok bool) {
 	start, end = at-4, at+6
-	if start < from || end > len(b) || b[at+3] != '-' {
+	if start < from || end > len(b) || b[at+3] != '-' || string(b[start:at]) < firstTokenYear {
 		return 0, 0, false
 	}
 	day, ok := ParseDay(b[start:end])

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"unicode"
 	"unicode/utf8"
 
@@ -36,8 +37,8 @@ func foldUnicode(dst, name []byte) ([]byte, error) {
 	if !utf8.Valid(name) {
 		return dst, errUTF8
 	}
-	// NFKC again at the end: folding takes some characters apart.
-	folded := norm.NFKC.Bytes(cases.Fold().Bytes(norm.NFKC.Bytes(name)))
+	// NFKC again at the end: folding takes some characters apart. The clone keeps name from escaping.
+	folded := norm.NFKC.Bytes(cases.Fold().Bytes(norm.NFKC.Bytes(bytes.Clone(name))))
 	start := len(dst)
 	space := false
 	for i := 0; i < len(folded); {

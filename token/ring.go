@@ -34,10 +34,8 @@ type Ring struct {
 	values   *mac        // key of Digest
 	tokens   prefixedMAC // key of TokenDigest
 
-	find finder
-
-	mu       sync.Mutex               // guards changes of prefixes
-	prefixes atomic.Pointer[[]string] // reserved prefixes of all number codecs made so far, sorted
+	mu   sync.Mutex // held while find is exchanged
+	find atomic.Pointer[finder]
 }
 
 // NewRing checks the settings and derives the keys that all columns share.
@@ -57,7 +55,8 @@ func NewRing(root Secret, s Settings) (*Ring, error) {
 	if !slices.Contains(phoneCodes[:], s.PhoneCode) {
 		return nil, fmt.Errorf("make a key ring: phone code must be one of the unassigned country codes %s", strings.Join(phoneCodes[:], ", "))
 	}
-	r := &Ring{root: root, settings: s, find: newFinder(s)}
+	r := &Ring{root: root, settings: s}
+	r.find.Store(newFinder(s))
 	var err error
 	if r.values, err = r.deriveMAC("digest", "", ""); err != nil {
 		return nil, err
@@ -67,7 +66,6 @@ func NewRing(root Secret, s Settings) (*Ring, error) {
 		return nil, err
 	}
 	r.tokens = tokens.after(r.pool.get(), "token")
-	r.prefixes.Store(&[]string{})
 	return r, nil
 }
 
@@ -110,7 +108,7 @@ func (r *Ring) derive(size int, purpose, group string, scheme sallyport.Scheme) 
 		info = append(info, part...)
 	}
 	info = append(info, epoch)
-	key, err := hkdf.Key(sha256.New, r.root.key[:], nil, string(info), size)
+	key, err := hkdf.Key(sha256.New, (*r.root.key)[:], nil, string(info), size)
 	if err != nil {
 		return nil, fmt.Errorf("derive the %s key: %w", purpose, err)
 	}
@@ -147,8 +145,5 @@ func (r *Ring) sum(m *prefixedMAC, value []byte) sallyport.Digest {
 func (r *Ring) reserve(prefixes []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := slices.Concat(*r.prefixes.Load(), prefixes)
-	slices.Sort(all)
-	all = slices.Compact(all)
-	r.prefixes.Store(&all)
+	r.find.Store(r.find.Load().with(prefixes))
 }

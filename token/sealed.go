@@ -30,6 +30,7 @@ const (
 	gcmTag       = 16
 	sealedExtra  = 1 + nonceSize + gcmTag
 	indexSize    = 12       // bytes of blind index, of which 15 characters are used
+	indexRoom    = 24       // mark, letter and all 16 characters
 	maxName      = 1024     // bytes of a name
 	maxText      = 64 << 20 // bytes of a text
 	nameOverhead = NamePrefixLen
@@ -154,7 +155,7 @@ func (f *sealedForm) reveal(dst, tok []byte) ([]byte, error) {
 		return append(dst, plain...), nil
 	}
 	// The index is not under GCM's tag: without this check a token of one name could be found under another's.
-	var room [NamePrefixLen]byte
+	var room [indexRoom]byte
 	index, err := f.appendIndex(s, room[:0], plain)
 	if err != nil || !bytes.Equal(index, tok[:NamePrefixLen]) {
 		return dst, ErrNotToken

@@ -12,11 +12,12 @@ const SecretSize = 32
 // redacted stands wherever a secret would be printed.
 const redacted = "[secret]"
 
-// Secret is the root from which a Ring derives every key. It prints as "[secret]" everywhere. It holds a pointer so that
-// even a struct with a Secret in an unexported field, whose methods fmt cannot call, prints an address and not the bytes.
-// Copies share the bytes: Wipe ends them all.
+// Secret is the root from which a Ring derives every key. It prints as "[secret]" everywhere. Copies share the bytes:
+// Wipe ends them all.
 type Secret struct {
-	key *[SecretSize]byte
+	// Where a Secret stands in an unexported field, fmt cannot call its methods and prints what it holds; through one
+	// pointer it still prints an array, for a verb that does not fit (%s), through two it prints an address.
+	key **[SecretSize]byte
 }
 
 // NewSecret copies 32 random bytes into a secret. All zeros are refused: that is a buffer nobody filled.
@@ -27,13 +28,14 @@ func NewSecret(b []byte) (Secret, error) {
 	if subtle.ConstantTimeCompare(b, make([]byte, SecretSize)) == 1 {
 		return Secret{}, errors.New("make a root secret: it is all zeros")
 	}
-	return Secret{key: (*[SecretSize]byte)(append([]byte(nil), b...))}, nil
+	key := (*[SecretSize]byte)(append([]byte(nil), b...))
+	return Secret{key: &key}, nil
 }
 
 // Wipe overwrites the bytes. A Ring made before keeps its own derived keys.
 func (s Secret) Wipe() {
 	if s.key != nil {
-		clear(s.key[:])
+		clear((*s.key)[:])
 	}
 }
 

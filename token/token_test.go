@@ -1,9 +1,17 @@
 package token
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
 	"testing"
+	"testing/iotest"
+
+	"pgregory.net/rapid"
 
 	"sallyport"
 )
@@ -31,11 +39,11 @@ func testRing(t testing.TB) *Ring {
 	return r
 }
 
-// testSpec is a column of the reference schema for each scheme.
+// testSpec is a column for each scheme.
 func testSpec(s sallyport.Scheme) Spec {
 	spec := Spec{Scheme: s, Column: sallyport.Column{Schema: "support", Table: "customers", Name: string(s)}}
 	if s == sallyport.Number {
-		spec.Prefixes = map[string]string{"CS": "ZQ"}
+		spec.Prefixes = map[string]string{"CS": "ZQ", "TK": "XW"}
 	}
 	return spec
 }
@@ -49,31 +57,585 @@ func testCodec(t testing.TB, s sallyport.Scheme) *Codec {
 	return c
 }
 
-func TestSmoke(t *testing.T) {
-	for s, v := range map[sallyport.Scheme]string{
-		sallyport.Email: "jane.roe@example.com", sallyport.Phone: "+442071838750", sallyport.Number: "CS-4821-7730",
-		sallyport.Name: "Jane Q. Roe", sallyport.Text: "hello", sallyport.Date: "1980-02-29",
+func schemes() []sallyport.Scheme {
+	return []sallyport.Scheme{sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text, sallyport.Date}
+}
+
+// zeros is a source of randomness for fixed examples.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
+// TestExamples fixes one token of each scheme for ever: tokens at rest must stay readable. docs/tokens shows the same.
+func TestExamples(t *testing.T) {
+	for _, c := range []struct {
+		scheme       sallyport.Scheme
+		plain, token string
+	}{
+		{sallyport.Email, "jane.roe@example.com", "meer56357arnmhb8i3o1qi00ung0on4o1gkc47h1fnrkotnms7gc1ahaas@k1.invalid"},
+		{sallyport.Email, "a.very.long.name.that.spills.into.labels@mail.example.com", "rgmc0gpp43moqpe4aspo014v4g5b2b7lqpi94mf4asus4rfumh8ivugs5khg449h@a62lun3gpnj814d0j7863dsg41til2q1t25n7bnfos9bdg0r6d98a.k1.invalid"},
+		{sallyport.Phone, "+442071838750", "+899475261013004"},
+		{sallyport.Number, "CS-4821-7730", "ZQ-2237-1136"},
+		{sallyport.Name, "Jane Q. Roe", "tk1:A37s6rHP08M8E5UaEQAAAAAAAAAAAAAAAGIQtfByJMRTtLi0weLMXPG3aHnFWjQjtrA42Q"},
+		{sallyport.Text, "Called about her invoice.", "tk1:aEQAAAAAAAAAAAAAAABGLCB5aTe2ayflwXGHjkerT8-rQTurFcntYdTuWQo23nB-cqJdFwQRO"},
+		{sallyport.Date, "1980-02-29", "3464-09-04"},
 	} {
-		c := testCodec(t, s)
-		tok, err := c.Tokenise(nil, []byte(v), rand.Reader)
-		if err != nil {
-			t.Fatal(s, err)
+		codec := testCodec(t, c.scheme)
+		tok, err := codec.Tokenise(nil, []byte(c.plain), zeros{})
+		if err != nil || string(tok) != c.token {
+			t.Errorf("%s: token %s, %v, want %s", c.scheme, tok, err, c.token)
 		}
-		t.Logf("%s %s %d", s, tok, len(tok))
-		got, err := c.Reveal(nil, tok)
-		if err != nil || string(got) != v {
-			t.Errorf("%s %q %v", s, got, err)
-		}
-		if !c.IsToken(tok) {
-			t.Error(s, "not a token")
-		}
-		if _, err := c.Tokenise(nil, tok, rand.Reader); !errors.Is(err, ErrAlreadyToken) || !errors.Is(err, ErrDomain) {
-			t.Error(s, err)
-		}
-		x := "see {" + string(tok) + ", and so on"
-		st, en, sch, ok := c.ring.Find([]byte(x), 0)
-		if !ok || x[st:en] != string(tok) {
-			t.Error(s, st, en, sch, ok)
+		if plain, err := codec.Reveal(nil, []byte(c.token)); err != nil || string(plain) != c.plain {
+			t.Errorf("%s: revealed %q, %v", c.scheme, plain, err)
 		}
 	}
+}
+
+// TestCanonical lists what of a value is kept, and what stands for the same value.
+func TestCanonical(t *testing.T) {
+	for _, c := range []struct {
+		scheme      sallyport.Scheme
+		plain, want string
+	}{
+		{sallyport.Email, "jane.roe@example.com", "jane.roe@example.com"},
+		{sallyport.Email, "  Jane.Roe@EXAMPLE.com\t\n", "jane.roe@example.com"},
+		{sallyport.Email, "J\u00dcRGEN@M\u00dcLLER.example", "j\u00fcrgen@m\u00fcller.example"},
+		{sallyport.Email, "ju\u0308rgen@mu\u0308ller.example", "j\u00fcrgen@m\u00fcller.example"},
+		{sallyport.Email, `"Jane Roe"@example.com`, `"jane roe"@example.com`},
+		{sallyport.Email, `"a@b"@example.com`, `"a@b"@example.com`},
+		{sallyport.Email, "a@b", "a@b"},
+		{sallyport.Email, "o'hara+x@example.com", "o'hara+x@example.com"},
+		{sallyport.Email, "x@ok1.invalid", "x@ok1.invalid"},
+		{sallyport.Phone, "+442071838750", "+442071838750"},
+		{sallyport.Phone, "+44 (0)20 7183-8750", "+442071838750"},
+		{sallyport.Phone, "0044 20 7183 8750", "+442071838750"},
+		{sallyport.Phone, " +1 (415) 555.2671 ", "+14155552671"},
+		{sallyport.Phone, "+49/30/1234567", "+49301234567"},
+		{sallyport.Phone, "+123456", "+123456"},
+		{sallyport.Phone, "+9999999999999", "+9999999999999"},
+		{sallyport.Phone, "+883123456789", "+883123456789"},
+		{sallyport.Number, "CS-4821-7730", "CS-4821-7730"},
+		{sallyport.Number, " cs-4821-7730\n", "CS-4821-7730"},
+		{sallyport.Number, "TK000001", "TK000001"},
+		{sallyport.Number, "CS 48/21.77_30", "CS 48/21.77_30"},
+		{sallyport.Number, "CS123456789012345678901234567890", "CS123456789012345678901234567890"},
+		{sallyport.Name, " Jane  Roe ", " Jane  Roe "},
+		{sallyport.Name, "", ""},
+		{sallyport.Text, "\r\n tk1: is how it begins ", "\r\n tk1: is how it begins "},
+		{sallyport.Text, "", ""},
+		{sallyport.Date, "1980-02-29", "1980-02-29"},
+		{sallyport.Date, "1800-01-01", "1800-01-01"},
+		{sallyport.Date, "2199-12-31", "2199-12-31"},
+		{sallyport.Date, " 1980-02-29 +01", "1980-02-29"},
+		{sallyport.Date, "1980-02-29-05:30:00", "1980-02-29"},
+	} {
+		codec := testCodec(t, c.scheme)
+		if got, err := codec.Canonical([]byte("kept "), []byte(c.plain)); err != nil || string(got) != "kept "+c.want {
+			t.Errorf("%s %q: canonical %q, %v, want %q", c.scheme, c.plain, got, err, c.want)
+		}
+		tok, err := codec.Tokenise([]byte("kept "), []byte(c.plain), rand.Reader)
+		if err != nil || !bytes.HasPrefix(tok, []byte("kept ")) {
+			t.Errorf("%s %q: tokenised to %q, %v", c.scheme, c.plain, tok, err)
+			continue
+		}
+		if got, err := codec.Reveal([]byte("kept "), tok[5:]); err != nil || string(got) != "kept "+c.want {
+			t.Errorf("%s %q: revealed %q, %v, want %q", c.scheme, c.plain, got, err, c.want)
+		}
+		if codec.Digest([]byte(c.plain)) != codec.Digest([]byte(c.want)) {
+			t.Errorf("%s %q: its digest is not that of its canonical form", c.scheme, c.plain)
+		}
+	}
+}
+
+// TestOutsideTheDomain lists what is refused, with a word of the sentence that says why.
+func TestOutsideTheDomain(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for _, c := range []struct {
+		scheme      sallyport.Scheme
+		plain, want string
+	}{
+		{sallyport.Email, "", "empty"},
+		{sallyport.Email, " \t ", "empty"},
+		{sallyport.Email, "jane.roe", "name@domain"},
+		{sallyport.Email, "@example.com", "name@domain"},
+		{sallyport.Email, "jane@", "name@domain"},
+		{sallyport.Email, "jane roe@example.com", "space"},
+		{sallyport.Email, "jane@roe@example.com", "second @"},
+		{sallyport.Email, "jane@exam ple.com", "space"},
+		{sallyport.Email, "jane\x00@example.com", "control"},
+		{sallyport.Email, "jane\n@example.com", "control"},
+		{sallyport.Email, "jane\u00a0@example.com", "white space"},
+		{sallyport.Email, "jane\xff@example.com", "UTF-8"},
+		{sallyport.Email, strings.Repeat("x", 130) + "@b.com", "longer than 134"},
+		{sallyport.Email, long + "@example.com", "longer"},
+		{sallyport.Email, "jane@k1.invalid", "domain of tokens"},
+		{sallyport.Email, "jane@roe.K1.invalid", "domain of tokens"},
+		{sallyport.Phone, "", "empty"},
+		{sallyport.Phone, "020 7183 8750", "country code"},
+		{sallyport.Phone, "+", "fewer"},
+		{sallyport.Phone, "+4", "fewer"},
+		{sallyport.Phone, "+12345", "fewer"},
+		{sallyport.Phone, "+012345678", "begins with 0"},
+		{sallyport.Phone, "000442071838750", "begins with 0"},
+		{sallyport.Phone, "+12345678901234", "more than 13"},
+		{sallyport.Phone, "+89123456789", "set aside"},
+		{sallyport.Phone, "+83 123 456 789", "set aside"},
+		{sallyport.Phone, "+442071838750 ext. 4", "other characters"},
+		{sallyport.Phone, "+44207183875\x00", "other characters"},
+		{sallyport.Phone, "+\uff14\uff14 2071838750", "other characters"},
+		{sallyport.Phone, long, "longer"},
+		{sallyport.Number, "", "empty"},
+		{sallyport.Number, "4821-7730", "prefix"},
+		{sallyport.Number, "AB-4821-7730", "prefix"},
+		{sallyport.Number, "CSX-4821-7730", "prefix"},
+		{sallyport.Number, "CS", "6 to 30"},
+		{sallyport.Number, "CS-", "6 to 30"},
+		{sallyport.Number, "CS-12345", "6 to 30"},
+		{sallyport.Number, "CS-4821-7730-", "6 to 30"},
+		{sallyport.Number, "CS--4821-7730", "6 to 30"},
+		{sallyport.Number, "CS-4821-773O", "6 to 30"},
+		{sallyport.Number, "CS-4821\x007730", "6 to 30"},
+		{sallyport.Number, "CS-" + strings.Repeat("1", 31), "6 to 30"},
+		{sallyport.Number, "CS-" + long, "longer"},
+		{sallyport.Name, "Jane\x00", "NUL"},
+		{sallyport.Name, "Jane \xff", "UTF-8"},
+		{sallyport.Name, long, "longer"},
+		{sallyport.Text, "\x00", "NUL"},
+		{sallyport.Text, "caf\xe9", "UTF-8"},
+		{sallyport.Date, "", "YYYY-MM-DD"},
+		{sallyport.Date, "1980-02-30", "YYYY-MM-DD"},
+		{sallyport.Date, "1900-02-29", "YYYY-MM-DD"},
+		{sallyport.Date, "1980-13-01", "YYYY-MM-DD"},
+		{sallyport.Date, "1980-00-01", "YYYY-MM-DD"},
+		{sallyport.Date, "1980-2-1", "YYYY-MM-DD"},
+		{sallyport.Date, "29.02.1980", "YYYY-MM-DD"},
+		{sallyport.Date, "0044-03-15 BC", "YYYY-MM-DD"},
+		{sallyport.Date, "1980-02-29 +1", "YYYY-MM-DD"},
+		{sallyport.Date, "1980-02-29 12:00:00", "YYYY-MM-DD"},
+		{sallyport.Date, "infinity", "YYYY-MM-DD"},
+		{sallyport.Date, "1980-02-2\x00", "YYYY-MM-DD"},
+		{sallyport.Date, "1799-12-31", "1800-01-01"},
+		{sallyport.Date, "0001-01-01", "1800-01-01"},
+		{sallyport.Date, "9999-12-31", "1800-01-01"},
+		{sallyport.Date, long, "longer"},
+	} {
+		codec := testCodec(t, c.scheme)
+		got, err := codec.Tokenise([]byte("kept"), []byte(c.plain), rand.Reader)
+		if !errors.Is(err, ErrDomain) || errors.Is(err, ErrAlreadyToken) || !strings.Contains(err.Error(), c.want) || string(got) != "kept" {
+			t.Errorf("%s %.40q: got %.40q, %v, want a sentence with %q", c.scheme, c.plain, got, err, c.want)
+		}
+		if _, err := codec.Canonical(nil, []byte(c.plain)); !errors.Is(err, ErrDomain) {
+			t.Errorf("%s %.40q: it has a canonical form", c.scheme, c.plain)
+		}
+		if codec.Digest([]byte(c.plain)) == (sallyport.Digest{}) {
+			t.Errorf("%s %.40q: no digest", c.scheme, c.plain)
+		}
+	}
+}
+
+// TestNotToken lists what Reveal refuses: other forms, other keys, other columns, and whatever was altered.
+func TestNotToken(t *testing.T) {
+	email := string(mustTokenise(t, testCodec(t, sallyport.Email), "jane.roe@example.com"))
+	name := string(mustTokenise(t, testCodec(t, sallyport.Name), "Jane Roe"))
+	other := string(mustTokenise(t, testCodec(t, sallyport.Name), "John Doe"))
+	text := string(mustTokenise(t, testCodec(t, sallyport.Text), "hello"))
+	date := string(mustTokenise(t, testCodec(t, sallyport.Date), "1980-02-29"))
+	for _, c := range []struct {
+		scheme sallyport.Scheme
+		tok    string
+	}{
+		{sallyport.Email, ""},
+		{sallyport.Email, "jane.roe@example.com"},
+		{sallyport.Email, strings.ToUpper(email)},
+		{sallyport.Email, email + " "},
+		{sallyport.Email, email[1:]},
+		{sallyport.Email, "0" + email},
+		{sallyport.Email, strings.Replace(email, "@", "@0.", 1)},
+		{sallyport.Email, strings.Replace(email, "@k1.", "@k2.", 1)},
+		{sallyport.Email, flip(email, 5)},
+		{sallyport.Email, "@k1.invalid"},
+		{sallyport.Email, "0123@k1.invalid"},
+		{sallyport.Email, strings.Repeat("0", 1<<20) + "@k1.invalid"},
+		{sallyport.Phone, ""},
+		{sallyport.Phone, "+442071838750"},
+		{sallyport.Phone, "+89123456789012"},
+		{sallyport.Phone, "+8912345678901234"},
+		{sallyport.Phone, "+891234567890 12"},
+		{sallyport.Phone, "+831234567890123"},
+		{sallyport.Number, ""},
+		{sallyport.Number, "CS-4821-7730"},
+		{sallyport.Number, "zq-4821-7730"},
+		{sallyport.Number, "ZQ-48217"},
+		{sallyport.Number, "ZQ-4821-7730-"},
+		{sallyport.Number, "ZQ-4821\x007730"},
+		{sallyport.Name, ""},
+		{sallyport.Name, "Jane Roe"},
+		{sallyport.Name, "tk1:"},
+		{sallyport.Name, "tk1:A"},
+		{sallyport.Name, text},
+		{sallyport.Name, name + "A"},
+		{sallyport.Name, name + "\n"},
+		{sallyport.Name, name[:len(name)-4]},
+		{sallyport.Name, flip(name, 6)},
+		{sallyport.Name, flip(name, 22)},
+		{sallyport.Name, flip(name, 40)},
+		{sallyport.Name, other[:NamePrefixLen] + name[NamePrefixLen:]},
+		{sallyport.Text, name},
+		{sallyport.Text, "tk1:a" + strings.Repeat("A", 1<<20)},
+		{sallyport.Text, text[:20] + "\n" + text[20:]},
+		{sallyport.Text, flip(text, 8)},
+		{sallyport.Date, ""},
+		{sallyport.Date, "1980-02-29"},
+		{sallyport.Date, "9999-12-31"},
+		{sallyport.Date, date + " +01"},
+	} {
+		codec := testCodec(t, c.scheme)
+		if got, err := codec.Reveal([]byte("kept"), []byte(c.tok)); !errors.Is(err, ErrNotToken) || string(got) != "kept" {
+			t.Errorf("%s %.40q: revealed %.40q, %v", c.scheme, c.tok, got, err)
+		}
+	}
+
+	spec := testSpec(sallyport.Name)
+	spec.Column.Name = "maiden_name"
+	elsewhere, err := testRing(t).Codec(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := elsewhere.Reveal(nil, []byte(name)); !errors.Is(err, ErrNotToken) {
+		t.Errorf("a name was revealed under another column: %v", err)
+	}
+	foreign := otherCodec(t, sallyport.Email, "")
+	if _, err := foreign.Reveal(nil, []byte(email)); !errors.Is(err, ErrNotToken) {
+		t.Errorf("an e-mail was revealed under another root: %v", err)
+	}
+}
+
+// flip exchanges one character for another of both alphabets.
+func flip(tok string, i int) string {
+	c := byte('0')
+	if tok[i] == c {
+		c = '1'
+	}
+	return tok[:i] + string(c) + tok[i+1:]
+}
+
+func mustTokenise(t testing.TB, c *Codec, plain string) []byte {
+	t.Helper()
+	tok, err := c.Tokenise(nil, []byte(plain), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// otherCodec has another root and another group.
+func otherCodec(t testing.TB, s sallyport.Scheme, group string) *Codec {
+	t.Helper()
+	root, err := NewSecret(bytes.Repeat([]byte{7}, SecretSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewRing(root, Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := testSpec(s)
+	spec.Group = group
+	c, err := r.Codec(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestWrittenTwice checks that a token is never wrapped in another: an application that read tokens writes them back.
+func TestWrittenTwice(t *testing.T) {
+	for s, plain := range map[sallyport.Scheme]string{
+		sallyport.Email: "jane.roe@example.com", sallyport.Phone: "+442071838750", sallyport.Number: "CS-4821-7730",
+		sallyport.Name: "Jane Roe", sallyport.Text: "hello", sallyport.Date: "1980-02-29",
+	} {
+		c := testCodec(t, s)
+		tok := mustTokenise(t, c, plain)
+		if _, err := c.Tokenise(nil, tok, rand.Reader); !errors.Is(err, ErrAlreadyToken) || !errors.Is(err, ErrDomain) {
+			t.Errorf("%s: %v", s, err)
+		}
+		if _, err := c.Search(nil, tok); c.Searchable() && !errors.Is(err, ErrAlreadyToken) {
+			t.Errorf("%s: %v", s, err)
+		}
+		if strings.ContainsAny(string(tok), "'\"\\{},() \x00") {
+			t.Errorf("%s: %s would need quotes somewhere", s, tok)
+		}
+	}
+}
+
+// TestSearch checks what an equality compares with.
+func TestSearch(t *testing.T) {
+	for _, s := range schemes() {
+		c := testCodec(t, s)
+		if c.Searchable() != (s != sallyport.Text) || c.Deterministic() != (s != sallyport.Text && s != sallyport.Name) {
+			t.Errorf("%s: searchable %t, deterministic %t", s, c.Searchable(), c.Deterministic())
+		}
+	}
+	c := testCodec(t, sallyport.Email)
+	if got, err := c.Search(nil, []byte("JANE.ROE@example.com")); err != nil || !bytes.Equal(got, mustTokenise(t, c, "jane.roe@example.com")) {
+		t.Errorf("e-mail: %s, %v", got, err)
+	}
+	if _, err := testCodec(t, sallyport.Text).Search(nil, []byte("hello")); !errors.Is(err, ErrUnsearchable) {
+		t.Errorf("text: %v", err)
+	}
+	c = testCodec(t, sallyport.Name)
+	if _, err := c.Search(nil, []byte("\xff")); !errors.Is(err, ErrDomain) {
+		t.Errorf("name: %v", err)
+	}
+	index, err := c.Search([]byte("kept "), []byte("J\u00fcrgen Stra\u00dfe"))
+	if err != nil || len(index) != 5+NamePrefixLen || !strings.HasPrefix(string(index), "kept tk1:A") {
+		t.Fatalf("name: %s, %v", index, err)
+	}
+	for same, want := range map[string]bool{
+		"J\u00fcrgen Stra\u00dfe":         true,
+		" J\u00dcRGEN\u00a0 STRASSE\t":    true,
+		"Ju\u0308rgen Strasse":            true,
+		"J\u00fcrgen\u200b Stra\u00adsse": true,
+		"J\u00fcrgenStra\u00dfe":          false,
+		"Jurgen Strasse":                  false,
+		"":                                false,
+	} {
+		tok := mustTokenise(t, c, same)
+		if bytes.Equal(tok[:NamePrefixLen], index[5:]) != want {
+			t.Errorf("name %q: equal is not %t", same, want)
+		}
+		if (c.Digest([]byte(same)) == c.Digest([]byte("J\u00fcrgen Stra\u00dfe"))) != want {
+			t.Errorf("name %q: equal digests are not %t", same, want)
+		}
+	}
+	if a, b := mustTokenise(t, c, "Jane Roe"), mustTokenise(t, c, "Jane Roe"); bytes.Equal(a, b) {
+		t.Error("two tokens of one name are equal")
+	}
+}
+
+// TestRandomness checks that a name is not tokenised without randomness.
+func TestRandomness(t *testing.T) {
+	for _, s := range []sallyport.Scheme{sallyport.Name, sallyport.Text} {
+		for _, random := range []io.Reader{nil, iotest.ErrReader(io.ErrNoProgress), strings.NewReader("short")} {
+			if got, err := testCodec(t, s).Tokenise([]byte("kept"), []byte("Jane"), random); err == nil || errors.Is(err, ErrDomain) || string(got) != "kept" {
+				t.Errorf("%s with %v: got %q, %v", s, random, got, err)
+			}
+		}
+	}
+}
+
+// TestGroups checks that a join group shares tokens and others do not, and that digests and indexes follow.
+func TestGroups(t *testing.T) {
+	r := testRing(t)
+	var tokens, digests []string
+	for _, group := range []string{"", "email", "billing"} {
+		spec := testSpec(sallyport.Email)
+		spec.Group = group
+		spec.Column.Table = "table_" + group
+		c, err := r.Codec(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, string(mustTokenise(t, c, "jane.roe@example.com")))
+		digests = append(digests, fmt.Sprint(c.Digest([]byte("jane.roe@example.com"))))
+	}
+	if tokens[0] != tokens[1] || tokens[0] == tokens[2] {
+		t.Error("the default group is not the scheme, or another group has the same key")
+	}
+	if digests[0] != digests[2] {
+		t.Error("digests differ by group: who-saw could not follow a value")
+	}
+	if testCodec(t, sallyport.Phone).Digest([]byte("x")) == testCodec(t, sallyport.Text).Digest([]byte("x")) {
+		t.Error("digests of two schemes are equal")
+	}
+	c := testCodec(t, sallyport.Phone)
+	if c.TokenDigest([]byte("x")) != testCodec(t, sallyport.Email).TokenDigest([]byte("x")) || c.TokenDigest([]byte("x")) == c.TokenDigest([]byte("y")) {
+		t.Error("token digests do not follow the token alone")
+	}
+}
+
+// TestSettings lists what NewRing and Codec refuse.
+func TestSettings(t *testing.T) {
+	if _, err := NewRing(Secret{}, Settings{}); err == nil {
+		t.Error("no root: accepted")
+	}
+	for _, domain := range []string{
+		"invalid", "k2.invalid", "K1.invalid", "k1.", "k1..invalid", "k1.-x", "k1.x y", "k1.k1.invalid", "k1." + strings.Repeat("x", 64), "tokens.k1.invalid",
+	} {
+		if _, err := NewRing(testRoot(t), Settings{EmailDomain: domain}); err == nil {
+			t.Errorf("e-mail domain %q: accepted", domain)
+		}
+	}
+	if _, err := NewRing(testRoot(t), Settings{EmailDomain: "k1.tokens.example.com", PhoneCode: "83"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := NewRing(testRoot(t), Settings{PhoneCode: "44"}); err == nil {
+		t.Error("phone code 44: accepted")
+	}
+	for why, change := range map[string]func(*Spec){
+		"scheme":                     func(s *Spec) { s.Scheme = "md5" },
+		"no scheme":                  func(s *Spec) { s.Scheme = "" },
+		"prefixes elsewhere":         func(s *Spec) { s.Scheme = sallyport.Phone },
+		"no prefixes":                func(s *Spec) { s.Prefixes = nil },
+		"prefix of other length":     func(s *Spec) { s.Prefixes = map[string]string{"CS": "ZQX"} },
+		"empty prefix":               func(s *Spec) { s.Prefixes = map[string]string{"": ""} },
+		"digits in a prefix":         func(s *Spec) { s.Prefixes = map[string]string{"C5": "ZQ"} },
+		"prefix mapped to itself":    func(s *Spec) { s.Prefixes = map[string]string{"CS": "cs"} },
+		"reserved prefix used twice": func(s *Spec) { s.Prefixes = map[string]string{"CS": "ZQ", "TK": "ZQ"} },
+		"prefix twice but for case":  func(s *Spec) { s.Prefixes = map[string]string{"CS": "ZQ", "cs": "XW"} },
+		"prefix that is reserved":    func(s *Spec) { s.Prefixes = map[string]string{"CS": "ZQ", "ZQ": "XW"} },
+		"long prefix":                func(s *Spec) { s.Prefixes = map[string]string{"ABCDEFGHIJK": "LMNOPQRSTUV"} },
+		"name without a column":      func(s *Spec) { *s = Spec{Scheme: sallyport.Name} },
+	} {
+		spec := testSpec(sallyport.Number)
+		change(&spec)
+		if _, err := testRing(t).Codec(spec); err == nil {
+			t.Errorf("%s: accepted", why)
+		}
+	}
+}
+
+// TestDays walks over all plain days in PostgreSQL's binary form, and over the ends.
+func TestDays(t *testing.T) {
+	c := testCodec(t, sallyport.Date)
+	first, _ := ParseDay([]byte("1800-01-01"))
+	last, _ := ParseDay([]byte("2199-12-31"))
+	low, _ := ParseDay([]byte("2200-01-01"))
+	if y2k, ok := ParseDay([]byte("2000-01-01")); !ok || y2k != 0 || last-first != plainDays-1 || low != last+1 {
+		t.Fatalf("days: %d %d %d %d", y2k, first, last, low)
+	}
+	seen := make(map[int32]bool, plainDays)
+	for day := first; day <= last; day++ {
+		tok, err := c.TokeniseDay(day)
+		if err != nil || tok < low || tok >= low+tokenDays || seen[tok] {
+			t.Fatalf("day %d: token %d, %v", day, tok, err)
+		}
+		seen[tok] = true
+		if back, err := c.RevealDay(tok); err != nil || back != day {
+			t.Fatalf("day %d: revealed %d, %v", day, back, err)
+		}
+		if text := AppendDay(nil, day); len(text) != isoLength {
+			t.Fatalf("day %d is %s", day, text)
+		} else if again, ok := ParseDay(text); !ok || again != day {
+			t.Fatalf("day %d is %s and read as %d", day, text, again)
+		}
+	}
+	const maxDay, minDay = 1<<31 - 1, -1 << 31 // infinity and -infinity
+	for _, day := range []int32{first - 1, minDay, maxDay, low + tokenDays} {
+		if _, err := c.TokeniseDay(day); !errors.Is(err, ErrDomain) || errors.Is(err, ErrAlreadyToken) {
+			t.Errorf("tokenise day %d: %v", day, err)
+		}
+		if _, err := c.RevealDay(day); !errors.Is(err, ErrNotToken) {
+			t.Errorf("reveal day %d: %v", day, err)
+		}
+	}
+	if _, err := c.TokeniseDay(low); !errors.Is(err, ErrAlreadyToken) {
+		t.Errorf("tokenise a token: %v", err)
+	}
+	refused := 0
+	for day := low; day < low+tokenDays; day++ {
+		if _, err := c.RevealDay(day); errors.Is(err, ErrNotToken) {
+			refused++
+		}
+	}
+	if refused != tokenDays-plainDays {
+		t.Errorf("%d of %d days are refused as tokens, want all that no day has", refused, tokenDays)
+	}
+	if _, err := testCodec(t, sallyport.Text).TokeniseDay(0); !errors.Is(err, ErrDomain) {
+		t.Error("a text has days")
+	}
+	if _, err := testCodec(t, sallyport.Text).RevealDay(low); !errors.Is(err, ErrNotToken) {
+		t.Error("a text has days")
+	}
+}
+
+// TestInverse draws values of each scheme: Reveal(Tokenise(x)) is Canonical(x), equal values have equal tokens where
+// the scheme says so, and Find sees the token within a text.
+func TestInverse(t *testing.T) {
+	digits := func(least, most int) *rapid.Generator[string] {
+		return rapid.StringOfN(rapid.RuneFrom([]rune("0123456789")), least, most, -1)
+	}
+	for s, values := range map[sallyport.Scheme]*rapid.Generator[string]{
+		sallyport.Email:  rapid.StringMatching(`[a-zA-Z0-9.+äÖé-]{1,60}@[a-z0-9ü]{1,20}\.[a-zA-Z]{2,10}`),
+		sallyport.Phone:  rapid.StringMatching(`\+[124567]([0-9][ -]?){5,12}`),
+		sallyport.Number: rapid.Map(digits(6, 30), func(d string) string { return "CS-" + d[:3] + "-" + d[3:] }),
+		sallyport.Name:   rapid.StringN(0, 60, 1024),
+		sallyport.Text:   rapid.StringN(0, 400, -1),
+		sallyport.Date:   rapid.Map(rapid.Int32Range(-73048, 73048), func(day int32) string { return string(AppendDay(nil, day)) }),
+	} {
+		t.Run(string(s), func(t *testing.T) {
+			c := testCodec(t, s)
+			rapid.Check(t, func(t *rapid.T) { checkInverse(t, c, values.Draw(t, "value")) })
+		})
+	}
+}
+
+func checkInverse(t *rapid.T, c *Codec, value string) {
+	want, err := c.Canonical(nil, []byte(value))
+	if err != nil {
+		if strings.ContainsRune(value, 0) {
+			return
+		}
+		t.Fatal(err)
+	}
+	tok, err := c.Tokenise(nil, []byte(value), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Reveal(nil, tok)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("revealed %q, %v, want %q", got, err, want)
+	}
+	if !c.IsToken(tok) || c.IsToken(got) {
+		t.Fatalf("%s is no token, or its value is", tok)
+	}
+	if c.Deterministic() {
+		if search, err := c.Search(nil, want); err != nil || !bytes.Equal(search, tok) {
+			t.Fatalf("searched by %s, %v, want %s", search, err, tok)
+		}
+		if again, err := c.Canonical(nil, want); err != nil || !bytes.Equal(again, want) {
+			t.Fatalf("the canonical form of %q is %q, %v", want, again, err)
+		}
+	}
+	if c.Digest([]byte(value)) != c.Digest(want) {
+		t.Fatal("the digest is not that of the canonical form")
+	}
+	text := `{"k": "` + string(tok) + `"}`
+	start, end, scheme, ok := c.ring.Find([]byte(text), 0)
+	if !ok || text[start:end] != string(tok) || scheme != "" && scheme != c.spec.Scheme {
+		t.Fatalf("found %d:%d %s %t in %s", start, end, scheme, ok, text)
+	}
+}
+
+// TestConcurrent uses one ring from many goroutines, for the race detector.
+func TestConcurrent(t *testing.T) {
+	r := testRing(t)
+	var group sync.WaitGroup
+	for _, s := range schemes() {
+		for range 2 {
+			group.Go(func() {
+				c, err := r.Codec(testSpec(s))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				plain := map[sallyport.Scheme]string{sallyport.Email: "a@b", sallyport.Phone: "+123456", sallyport.Number: "CS123456", sallyport.Date: "1980-01-01"}[s]
+				for range 100 {
+					tok, err := c.Tokenise(nil, []byte(plain), rand.Reader)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if got, err := c.Reveal(nil, tok); err != nil || string(got) != plain {
+						t.Errorf("%s: revealed %q, %v", s, got, err)
+					}
+					r.Find(tok, 0)
+				}
+			})
+		}
+	}
+	group.Wait()
 }
