@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -64,4 +65,17 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10_001, "ns/event")
+}
+
+func BenchmarkEncodeReveal10000(b *testing.B) {
+	s := mustOpen(b, b.TempDir(), Options{})
+	e, buf := bigReveal(10_000), new(bytes.Buffer)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf.Reset()
+		if err := s.encode(buf, e); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(int64(buf.Len()))
 }

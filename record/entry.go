@@ -1,16 +1,9 @@
 package record
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"time"
-
-	"github.com/fxamacker/cbor/v2"
-
-	"sallyport"
 )
 
 // A stored entry: link 32, form 1, and then salt 16 and body, or for an erased one the commitment 32.
@@ -67,44 +60,4 @@ func chainLink(prev []byte, seq uint64, commitment [32]byte) [32]byte {
 	binary.BigEndian.PutUint64(b[32:], seq)
 	copy(b[40:], commitment[:])
 	return sha256.Sum256(b[:])
-}
-
-// codec encodes events. Its modes are immutable and safe for many goroutines.
-type codec struct {
-	enc cbor.UserBufferEncMode
-	dec cbor.DecMode
-}
-
-func newCodec() (codec, error) {
-	opts := cbor.CoreDetEncOptions()
-	opts.Time = cbor.TimeRFC3339NanoUTC
-	enc, err := opts.UserBufferEncMode()
-	if err != nil {
-		return codec{}, fmt.Errorf("set up the encoder: %w", err)
-	}
-	dec, err := cbor.DecOptions{
-		// What we wrote ourselves is within these; what is not was altered.
-		MaxArrayElements: 1 << 24,
-		MaxNestedLevels:  16,
-		IndefLength:      cbor.IndefLengthForbidden,
-		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
-	}.DecMode()
-	if err != nil {
-		return codec{}, fmt.Errorf("set up the decoder: %w", err)
-	}
-	return codec{enc: enc, dec: dec}, nil
-}
-
-func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error {
-	stored := *e
-	stored.Seq, stored.Time = 0, at
-	return c.enc.MarshalToBuffer(&stored, buf)
-}
-
-func (c codec) decode(body []byte) (*sallyport.Event, error) {
-	e := new(sallyport.Event)
-	if err := c.dec.Unmarshal(body, e); err != nil {
-		return nil, fmt.Errorf("decode event: %w", err)
-	}
-	return e, nil
 }

@@ -51,15 +51,10 @@ type Stream struct {
 
 // Open opens the record in dir, creating it where there is none, and repairs a torn tail. A second process is refused.
 func Open(dir string, o Options) (*Stream, error) {
-	return open(dir, o, nil)
-}
-
-func open(dir string, o Options, disk durable.Disk) (*Stream, error) {
 	s := &Stream{dir: dir, now: o.Now}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.bufs.New = func() any { return new(bytes.Buffer) }
 	var err error
 	if s.codec, err = newCodec(); err != nil {
 		return nil, fmt.Errorf("open record %s: %w", dir, err)
@@ -71,7 +66,7 @@ func open(dir string, o Options, disk durable.Disk) (*Stream, error) {
 		}
 		linkEntry(seq, prev, payload)
 	}
-	s.log, err = durable.Open(dir, durable.Options{SegmentBytes: o.SegmentBytes, Link: link, Disk: disk})
+	s.log, err = durable.Open(dir, durable.Options{SegmentBytes: o.SegmentBytes, Link: link})
 	if err != nil {
 		return nil, fmt.Errorf("open record: %w", err)
 	}
@@ -107,10 +102,7 @@ func (s *Stream) Enqueue(e *sallyport.Event) (uint64, error) {
 }
 
 func (s *Stream) put(e *sallyport.Event, write func([]byte) (uint64, error)) (uint64, error) {
-	buf, ok := s.bufs.Get().(*bytes.Buffer)
-	if !ok {
-		buf = new(bytes.Buffer)
-	}
+	buf := s.buffer()
 	defer s.recycle(buf)
 	if err := s.encode(buf, e); err != nil {
 		return 0, fmt.Errorf("encode event %s: %w", e.Kind, err)
@@ -127,6 +119,13 @@ func (s *Stream) put(e *sallyport.Event, write func([]byte) (uint64, error)) (ui
 
 // keptBuffer is how large an encoding buffer may stay between events.
 const keptBuffer = 4 << 20
+
+func (s *Stream) buffer() *bytes.Buffer {
+	if buf, ok := s.bufs.Get().(*bytes.Buffer); ok {
+		return buf
+	}
+	return new(bytes.Buffer)
+}
 
 func (s *Stream) recycle(buf *bytes.Buffer) {
 	if buf.Cap() <= keptBuffer {

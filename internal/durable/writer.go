@@ -19,7 +19,15 @@ type writer struct {
 	sealed     bool   // the last frame is a seal
 	head       []byte // start of the last durable payload, for Link
 	buf        []byte
-	batch      []*entry // the queue's other slice
+	batch      []*entry   // the queue's other slice
+	spare      chan spare // one zero-filled file comes out of it; nil while none is being made
+}
+
+// spare is a zero-filled file for the next segment.
+type spare struct {
+	file File
+	size int64
+	err  error
 }
 
 // write takes what is queued, again and again: a lone entry at once, and everything that came during a sync together.
@@ -30,6 +38,7 @@ func (l *Log) write() {
 		l.commit(batch)
 		if closing {
 			l.seal()
+			l.dropSpare()
 			return
 		}
 	}
@@ -79,6 +88,9 @@ func (l *Log) commitSome(batch []*entry) (int, error) {
 		w.buf = nil
 	}
 	l.publish(batch[:n])
+	if w.off > w.size/2 && w.spare == nil {
+		l.prepareSpare()
+	}
 	return n, nil
 }
 
@@ -237,15 +249,12 @@ func (l *Log) roll(need int) error {
 
 // create makes a whole segment under another name first, so that a segment that can be seen is complete.
 func (l *Log) create(h header, size int64) (File, error) {
-	file, err := l.disk.Create(spareName)
+	file, err := l.takeSpare(size)
 	if err != nil {
 		return nil, err
 	}
 	name := spareName
-	err = fillZero(file, size)
-	if err == nil {
-		_, err = file.WriteAt(h.append(nil), 0)
-	}
+	_, err = file.WriteAt(h.append(nil), 0)
 	if err == nil {
 		err = file.Sync()
 	}
@@ -263,13 +272,60 @@ func (l *Log) create(h header, size int64) (File, error) {
 	return file, nil
 }
 
-// fillZero writes every block, because a sync of a block written for the first time costs twice as much.
-func fillZero(f File, size int64) error {
-	zeros := make([]byte, 1<<20)
-	for off := int64(0); off < size; off += int64(len(zeros)) {
-		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-off)], off); err != nil {
-			return err
+// prepareSpare begins to fill the file of the next segment while this one is still written, so that nobody waits for it.
+func (l *Log) prepareSpare() {
+	made := make(chan spare, 1)
+	l.w.spare = made
+	size := l.o.SegmentBytes
+	go func() {
+		file, err := l.fill(size)
+		made <- spare{file, size, err}
+	}()
+}
+
+// takeSpare is a zero-filled file of the size under the spare's name: the one prepared where that has worked out, or a new one.
+func (l *Log) takeSpare(size int64) (File, error) {
+	if l.w.spare != nil {
+		s := <-l.w.spare
+		l.w.spare = nil
+		if s.err == nil && s.size == size {
+			return s.file, nil
+		}
+		if s.err == nil {
+			_ = s.file.Close() // an entry is larger than a segment: Create empties the file
 		}
 	}
-	return nil
+	return l.fill(size)
+}
+
+// dropSpare waits for a spare that nobody will need.
+func (l *Log) dropSpare() {
+	if l.w.spare == nil {
+		return
+	}
+	if s := <-l.w.spare; s.err == nil {
+		_ = s.file.Close()
+		_ = l.disk.Remove(spareName) // else the next Open does
+	}
+}
+
+// fill writes every block, because a sync of a block written for the first time costs twice as much. It syncs as it goes, so that
+// the syncs of entries do not have to wait behind all of it.
+func (l *Log) fill(size int64) (File, error) {
+	f, err := l.disk.Create(spareName)
+	if err != nil {
+		return nil, err
+	}
+	zeros := make([]byte, min(size, 1<<20))
+	for off := int64(0); off < size && err == nil; off += int64(len(zeros)) {
+		if _, err = f.WriteAt(zeros[:min(int64(len(zeros)), size-off)], off); err == nil {
+			err = f.Sync()
+		}
+	}
+	if err != nil {
+		_ = f.Close()
+		_ = l.disk.Remove(spareName) // gives the space back
+		return nil, err
+	}
+	return f, nil
 }

@@ -1,0 +1,187 @@
+package record
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"sallyport"
+)
+
+// codec encodes events as CBOR (RFC 8949) in its core deterministic form. Its modes are immutable and safe for many goroutines.
+type codec struct {
+	enc cbor.UserBufferEncMode
+	dec cbor.DecMode
+}
+
+func newCodec() (codec, error) {
+	opts := cbor.CoreDetEncOptions()
+	opts.Time = cbor.TimeRFC3339NanoUTC
+	enc, err := opts.UserBufferEncMode()
+	if err != nil {
+		return codec{}, fmt.Errorf("set up the encoder: %w", err)
+	}
+	dec, err := cbor.DecOptions{
+		// What we wrote ourselves is within these; what is not was altered.
+		MaxArrayElements: 1 << 24,
+		MaxNestedLevels:  16,
+		IndefLength:      cbor.IndefLengthForbidden,
+		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
+	}.DecMode()
+	if err != nil {
+		return codec{}, fmt.Errorf("set up the decoder: %w", err)
+	}
+	return codec{enc: enc, dec: dec}, nil
+}
+
+// Keys of an Event's map, as in its tags. Key 1, the sequence, is not stored: the entry's frame has it, and the link binds it.
+const (
+	keyTime = iota + 2
+	keyKind
+	keyWho
+	keyStatement
+	keyReveal
+	keyFacts
+	keyLimit
+	keyCounters
+	keyOrder
+	keyNote
+	keyTouch
+)
+
+// append encodes e with the time at. The outermost map is written here field by field, because a Reveal holds so many values that
+// reflection over them would cost more than everything else together.
+func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error {
+	fields := [...]struct {
+		key     byte
+		present bool
+		value   any
+	}{
+		{keyTime, true, at},
+		{keyKind, true, e.Kind},
+		{keyWho, true, &e.Who},
+		{keyStatement, e.Statement != nil, e.Statement},
+		{keyReveal, e.Reveal != nil, e.Reveal},
+		{keyFacts, len(e.Facts) > 0, e.Facts},
+		{keyLimit, e.Limit != nil, e.Limit},
+		{keyCounters, e.Counters != nil, e.Counters},
+		{keyOrder, e.Order != nil, e.Order},
+		{keyNote, e.Note != "", e.Note},
+		{keyTouch, e.Touch != nil, e.Touch},
+	}
+	n := byte(0)
+	for i := range fields {
+		if fields[i].present {
+			n++
+		}
+	}
+	buf.WriteByte(majorMap | n)
+	for i := range fields {
+		if !fields[i].present {
+			continue
+		}
+		buf.WriteByte(fields[i].key)
+		if fields[i].key == keyReveal {
+			if err := c.appendReveal(buf, e.Reveal); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := c.enc.MarshalToBuffer(fields[i].value, buf); err != nil {
+			return fmt.Errorf("encode field %d: %w", fields[i].key, err)
+		}
+	}
+	return nil
+}
+
+// The major types of RFC 8949, section 3.1, in their place, and null.
+const (
+	majorUint  = 0 << 5
+	majorBytes = 2 << 5
+	majorText  = 3 << 5
+	majorArray = 4 << 5
+	majorMap   = 5 << 5
+	null       = 7<<5 | 22
+)
+
+// Keys of a Revealed's map, as in its tags.
+const (
+	keyRevealStatement = iota + 1
+	keyRevealColumns
+	keyRevealValues
+	keyRevealPurposes
+	keyRevealGrant
+)
+
+// appendReveal writes the same bytes as the encoder would.
+func (c codec) appendReveal(buf *bytes.Buffer, r *sallyport.Revealed) error {
+	n := byte(3)
+	if len(r.Purposes) > 0 {
+		n++
+	}
+	if r.Grant != "" {
+		n++
+	}
+	buf.Write([]byte{majorMap | n, keyRevealStatement})
+	appendHead(buf, majorUint, r.Statement)
+	buf.WriteByte(keyRevealColumns)
+	if err := c.enc.MarshalToBuffer(r.Columns, buf); err != nil {
+		return fmt.Errorf("encode columns: %w", err)
+	}
+	buf.WriteByte(keyRevealValues)
+	if r.Values == nil {
+		buf.WriteByte(null)
+	} else {
+		appendHead(buf, majorArray, uint64(len(r.Values)))
+	}
+	for i := range r.Values {
+		v := &r.Values[i]
+		buf.WriteByte(majorArray | 3)
+		appendHead(buf, majorText, uint64(len(v.Subject)))
+		buf.WriteString(string(v.Subject))
+		appendHead(buf, majorUint, uint64(v.Column))
+		buf.WriteByte(majorBytes | byte(len(v.Digest)))
+		buf.Write(v.Digest[:])
+	}
+	if len(r.Purposes) > 0 {
+		buf.WriteByte(keyRevealPurposes)
+		if err := c.enc.MarshalToBuffer(r.Purposes, buf); err != nil {
+			return fmt.Errorf("encode purposes: %w", err)
+		}
+	}
+	if r.Grant != "" {
+		buf.WriteByte(keyRevealGrant)
+		appendHead(buf, majorText, uint64(len(r.Grant)))
+		buf.WriteString(r.Grant)
+	}
+	return nil
+}
+
+// appendHead writes the shortest head, RFC 8949, section 4.2.1.
+func appendHead(buf *bytes.Buffer, major byte, n uint64) {
+	b := buf.AvailableBuffer()
+	switch {
+	case n < 24:
+		b = append(b, major|byte(n))
+	case n <= 0xff:
+		b = append(b, major|24, byte(n))
+	case n <= 0xffff:
+		b = binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
+	case n <= 0xffff_ffff:
+		b = binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, major|27), n)
+	}
+	buf.Write(b)
+}
+
+func (c codec) decode(body []byte) (*sallyport.Event, error) {
+	e := new(sallyport.Event)
+	if err := c.dec.Unmarshal(body, e); err != nil {
+		return nil, fmt.Errorf("decode event: %w", err)
+	}
+	return e, nil
+}
