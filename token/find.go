@@ -139,17 +139,14 @@ func sealedEnd(b []byte, i int) int {
 	if n == 0 {
 		return 0
 	}
-	whole, sealed := len(sealedMark)+n, 0
-	switch b[i+len(sealedMark)] {
-	case nameLetter:
-		sealed = whole - nameOverhead
-	case textLetter:
-		sealed = whole - textOverhead
+	whole := len(sealedMark) + n
+	switch letter := b[i+len(sealedMark)]; {
+	case letter == nameLetter && sealedLength(whole-nameOverhead, maxName):
+		return i + whole
+	case letter == textLetter && sealedLength(whole-textOverhead, maxText):
+		return i + whole
 	}
-	if sealed < (sealedExtra*8+5)/6 || sealed%4 == 1 {
-		return 0
-	}
-	return i + whole
+	return 0
 }
 
 // numberEnd is the end of a number token that begins at b[i] with a reserved prefix.

@@ -97,6 +97,7 @@ func TestFind(t *testing.T) {
 		{"xNAME", "NAME"},
 		{"NAME NAME", "NAME NAME"},
 		{"tk1:A tk1:ab tk1: tk1:Z" + strings.Repeat("x", 80), ""},
+		{"tk1:A" + strings.Repeat("C", 4000), ""}, // longer than any name
 		{strings.Repeat("-", 5000) + "EMAIL", ""},
 		{strings.Repeat(".", 1000) + "EMAIL", ""},
 		{strings.Repeat(" ", 1000) + "EMAIL" + strings.Repeat(" ", 1000) + "PHONE", "EMAIL PHONE"},

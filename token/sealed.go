@@ -164,13 +164,15 @@ func (f *sealedForm) reveal(dst, tok []byte) ([]byte, error) {
 }
 
 func (f *sealedForm) isToken(b []byte) bool {
-	if !hasPrefix(b, f.head) || len(b) > f.front+base64.RawURLEncoding.EncodedLen(sealedExtra+f.most) {
-		return false
-	}
-	n := base64Run(b[len(sealedMark):])
-	sealed := len(b) - f.front
-	return n == len(b)-len(sealedMark) && sealed >= base64.RawURLEncoding.EncodedLen(sealedExtra) && sealed%4 != 1
+	return hasPrefix(b, f.head) && sealedLength(len(b)-f.front, f.most) && base64Run(b[len(sealedMark):]) == len(b)-len(sealedMark)
 }
+
+// sealedLength tells whether so many characters of base64url can hold a sealed value of up to most bytes.
+func sealedLength(chars, most int) bool {
+	return chars >= base64Length(sealedExtra) && chars <= base64Length(sealedExtra+most) && chars%4 != 1
+}
+
+func base64Length(n int) int { return (n*8 + 5) / 6 }
 
 // canonical is the value itself: what was written comes back.
 func (f *sealedForm) canonical(dst, plain []byte) ([]byte, error) {
