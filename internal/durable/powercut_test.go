@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -52,7 +53,7 @@ func (p *powerRun) round(t *testing.T, round int) {
 	}
 	l, err := Open("sim", Options{SegmentBytes: size, Linger: time.Millisecond, Disk: p.disk})
 	if err != nil {
-		if !errors.Is(err, errPower) && !errors.Is(err, errIO) {
+		if !errors.Is(err, errPower) && !errors.Is(err, syscall.EIO) {
 			t.Errorf("open: %v", err)
 		}
 		p.disk = p.disk.cut() // the power went off during the repair
@@ -78,7 +79,7 @@ func (p *powerRun) faults(refuse bool) func(op, name string) error {
 			return errPower
 		}
 		if refuse && op != "read" && op != "list" && op != "open" && rng.IntN(12) == 0 {
-			return errIO
+			return syscall.EIO
 		}
 		return nil
 	}

@@ -33,10 +33,8 @@ type simInode struct {
 	dirty        map[int64]bool // sectors that differ
 }
 
-var (
-	errPower = errors.New("power cut") //nolint:gochecknoglobals // an error value
-	errIO    = syscall.EIO             //nolint:gochecknoglobals // likewise
-)
+// errPower is what a disk answers from the power cut on.
+var errPower = errors.New("power cut")
 
 func newSimDisk(seed uint64) *simDisk {
 	return &simDisk{names: map[string]*simInode{}, stable: map[string]*simInode{}, rng: rand.New(rand.NewPCG(seed, 1))}
