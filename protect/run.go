@@ -36,6 +36,7 @@ func (r *run) connect(ctx context.Context) error {
 	config.RuntimeParams["datestyle"] = "ISO"
 	config.RuntimeParams["synchronous_commit"] = "off" // the mark's own commit waits for all
 	config.RuntimeParams["search_path"] = "pg_catalog"
+	config.RuntimeParams["row_security"] = "off" // an error instead of rows that we do not see
 	if r.main, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return fmt.Errorf("connect to the database to protect: %w", err)
 	}
@@ -44,6 +45,7 @@ func (r *run) connect(ctx context.Context) error {
 	for _, off := range []string{"enable_hashjoin", "enable_mergejoin", "enable_seqscan"} {
 		worker.RuntimeParams[off] = "off"
 	}
+	worker.RuntimeParams["jit"] = "off" // statements of milliseconds
 	worker.RuntimeParams["maintenance_work_mem"] = "256MB"
 	for range r.Connections {
 		conn, err := pgconn.ConnectConfig(ctx, worker)
@@ -196,7 +198,7 @@ func withoutValues(err error) error {
 	}
 	switch e.Code {
 	case "23505":
-		return fmt.Errorf("two rows have the same value once upper case and spelling are evened out, which is refused%s (SQLSTATE %s)", where, e.Code)
+		return fmt.Errorf("two rows have one value once case and spelling are evened out, which is refused%s (SQLSTATE %s)", where, e.Code)
 	case "23514":
 		return fmt.Errorf("a token is refused%s, which expects plain values (SQLSTATE %s)", where, e.Code)
 	case "40001":

@@ -92,7 +92,8 @@ func TestSenseUnmarked(t *testing.T) {
 	defer c.Stop()
 	addr := net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
 	hba := hostFile(t, c)
-	for _, lines := range []string{"host all all 127.0.0.1/32 trust", "host all all 127.0.0.1/32 scram-sha-256", "host all all 127.0.0.1/32 md5"} {
+	for _, method := range []string{"trust", "scram-sha-256", "md5"} {
+		lines := "host all all 127.0.0.1/32 " + method
 		hba(lines)
 		waitFor(t, func() bool {
 			id, marked, err := protect.Sense(t.Context(), "tcp", addr)

@@ -84,7 +84,10 @@ func fold(s string) string {
 
 // plainLetter is the letter without its accent; empty where it is not of the Latin alphabets of names.txt.
 func plainLetter(r rune) string {
-	const accented, plain = "áàâãåąçćčéèêëęğíìîïıłñńóòôõśşšúùûýźżž", "aaaaaaccceeeeegiiiiilnnoooosssuuuyzzz"
+	const (
+		accented = "áàâãåąçćčéèêëęğíìîïıłñńóòôõśşšúùûýźżž"
+		plain    = "aaaaaaccceeeeegiiiiilnnoooosssuuuyzzz"
+	)
 	if i := strings.IndexRune(accented, r); i >= 0 {
 		return plain[len([]rune(accented[:i])):][:1]
 	}

@@ -104,9 +104,11 @@ SELECT conrelid::regclass::text, quote_ident(conname), contype::text,
 FROM pg_constraint
 WHERE connamespace = 'support'::regnamespace AND contype IN ('p', 'u', 'f')
 UNION ALL
-SELECT x.indrelid::regclass::text, quote_ident(c.relname), 'i', pg_get_indexdef(x.indexrelid), format('DROP INDEX %s', x.indexrelid::regclass)
+SELECT x.indrelid::regclass::text, quote_ident(c.relname), 'i', pg_get_indexdef(x.indexrelid),
+       format('DROP INDEX %s', x.indexrelid::regclass)
 FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
-WHERE c.relnamespace = 'support'::regnamespace AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u'))`
+WHERE c.relnamespace = 'support'::regnamespace
+    AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u'))`
 	rows, err := conn.Query(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("read constraints of reference schema: %w", err)

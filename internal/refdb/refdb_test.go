@@ -32,7 +32,8 @@ func TestLoad(t *testing.T) {
 	conn := connect(t, cluster.SuperDSN("postgres"))
 	for _, table := range org.Tables() {
 		var n int64
-		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM "+table.Name).Scan(&n); err != nil || n != table.Rows || seen[table.Name] != n {
+		err := conn.QueryRow(t.Context(), "SELECT count(*) FROM "+table.Name).Scan(&n)
+		if err != nil || n != table.Rows || seen[table.Name] != n {
 			t.Errorf("%s has %d rows, told %d, want %d: %v", table.Name, n, seen[table.Name], table.Rows, err)
 		}
 	}
@@ -40,7 +41,8 @@ func TestLoad(t *testing.T) {
 
 	var name string
 	agent := connect(t, cluster.DSN("s001", passwords["s001"], "postgres"))
-	if err := agent.QueryRow(t.Context(), "SELECT full_name FROM support.customers WHERE id = 7").Scan(&name); err != nil || name != org.Customer(7).FullName {
+	err := agent.QueryRow(t.Context(), "SELECT full_name FROM support.customers WHERE id = 7").Scan(&name)
+	if err != nil || name != org.Customer(7).FullName {
 		t.Errorf("an agent reads %q: %v", name, err)
 	}
 	if _, err := agent.Exec(t.Context(), "DELETE FROM support.customers"); err == nil {
@@ -66,7 +68,8 @@ func checkConstraints(t *testing.T, conn *pgx.Conn) {
 		t.Fatal(err)
 	}
 	const query = `SELECT string_agg(line, E'\n' ORDER BY line) FROM (
-		SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) AS line FROM pg_constraint WHERE connamespace = 'support'::regnamespace
+		SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) AS line
+		FROM pg_constraint WHERE connamespace = 'support'::regnamespace
 		UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'support') AS lines`
 	var want, got string
 	if err := fresh.QueryRow(t.Context(), query).Scan(&want); err != nil {
@@ -91,7 +94,8 @@ func newOrg(tb testing.TB, customers int64) *sim.Org {
 
 func load(tb testing.TB, org *sim.Org, progress func(string, int64, int64)) map[string]string {
 	tb.Helper()
-	passwords, err := refdb.Load(tb.Context(), refdb.Options{DSN: cluster.SuperDSN("postgres"), Org: org, Random: rand.Reader, Progress: progress})
+	o := refdb.Options{DSN: cluster.SuperDSN("postgres"), Org: org, Random: rand.Reader, Progress: progress}
+	passwords, err := refdb.Load(tb.Context(), o)
 	if err != nil {
 		tb.Fatal(err)
 	}

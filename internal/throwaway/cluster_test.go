@@ -51,12 +51,13 @@ func TestStartStop(t *testing.T) {
 		t.Errorf("port %d is not below the ephemeral range, which starts at %d", c.Port, low)
 	}
 	conn := connect(t, c.SuperDSN("postgres"))
-	var encoding, ctype string
-	if err := conn.QueryRow(t.Context(), "SELECT current_setting('server_encoding'), current_setting('lc_messages')").Scan(&encoding, &ctype); err != nil {
+	var encoding string
+	var byByte bool
+	if err := conn.QueryRow(t.Context(), "SELECT current_setting('server_encoding'), 'Z' < 'a'").Scan(&encoding, &byByte); err != nil {
 		t.Fatal(err)
 	}
-	if encoding != "UTF8" {
-		t.Errorf("encoding is %s", encoding)
+	if encoding != "UTF8" || !byByte {
+		t.Errorf("encoding is %s, texts sort by byte: %v", encoding, byByte)
 	}
 	if _, err := pgx.Connect(t.Context(), c.DSN(c.Superuser, "wrong", "postgres")); err == nil {
 		t.Error("a wrong password was accepted")
@@ -90,16 +91,16 @@ func TestTwoAtOnce(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	c, err := Start(t.Context(), Options{Settings: map[string]string{"fsync": "off", "application_name": "it's"}})
+	c, err := Start(t.Context(), Options{Settings: map[string]string{"fsync": "off", "cluster_name": "it's"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Stop()
 	var fsync, name string
-	err = connect(t, c.SuperDSN("postgres")).QueryRow(t.Context(), "SELECT current_setting('fsync'), reset_val FROM pg_settings WHERE name = 'application_name'").
-		Scan(&fsync, &name)
-	if err != nil || fsync != "off" {
-		t.Errorf("fsync %q, application_name %q: %v", fsync, name, err)
+	const query = "SELECT current_setting('fsync'), current_setting('cluster_name')"
+	err = connect(t, c.SuperDSN("postgres")).QueryRow(t.Context(), query).Scan(&fsync, &name)
+	if err != nil || fsync != "off" || name != "it's" {
+		t.Errorf("fsync %q, cluster_name %q: %v", fsync, name, err)
 	}
 }
 
@@ -219,9 +220,33 @@ func TestAsNormalUser(t *testing.T) {
 	}
 }
 
-func TestFindBinSaysWhatToInstall(t *testing.T) {
-	if !strings.Contains(ErrNoPostgreSQL.Error(), "install") {
-		t.Error(ErrNoPostgreSQL)
+// TestFindBin: the folder of a real server wins, also behind a link, and one without the server does not count.
+func TestFindBin(t *testing.T) {
+	folder := func(programs ...string) string {
+		dir, err := filepath.EvalSymlinks(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, program := range programs {
+			if err := os.WriteFile(filepath.Join(dir, program), nil, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	whole, half, links := folder("initdb", "postgres"), folder("initdb"), folder()
+	if err := os.Symlink(filepath.Join(whole, "initdb"), filepath.Join(links, "initdb")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{whole, links} {
+		t.Setenv("PATH", path)
+		if dir, err := FindBin(); err != nil || dir != whole {
+			t.Errorf("with %s in PATH found %s, want %s: %v", path, dir, whole, err)
+		}
+	}
+	t.Setenv("PATH", half)
+	if dir, err := FindBin(); dir == half || (err != nil && !strings.Contains(err.Error(), "install")) {
+		t.Errorf("found %s: %v", dir, err)
 	}
 }
 
