@@ -1,0 +1,277 @@
+// Package purpose finds out what a reason covers: which customers, and which stored values are theirs. It reads tickets and
+// contacts over its own read-only connections in committed state, and believes them only as far as the record says who wrote them.
+//
+// It refuses to take a reason as a string, to ask the client's session, and to let anybody be his own witness: what a person wrote
+// himself proves nothing to him.
+// Its invariant: a write that the gateway did not see may narrow what a reason covers, never widen it; a database error covers
+// nothing.
+package purpose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"sallyport"
+	"sallyport/catalog"
+)
+
+// Person is who asks, as the directory knows him.
+type Person struct {
+	Staff   sallyport.Staff
+	Logins  []string // all of them are the same person
+	Team    string
+	Role    string
+	Service bool
+}
+
+// Cover is what one purpose covers. It is immutable and shared.
+type Cover struct {
+	Purpose  sallyport.Purpose
+	Subjects []sallyport.Subject
+	Values   map[string]Value // the text of a token as stored → what it is
+	Refused  string           // not empty: it reveals nothing, and this sentence says why
+	Help     string           // the exact line that would help, empty where there is none
+	Checked  time.Time
+}
+
+// Value is what one stored token is.
+type Value struct {
+	Column  sallyport.Column
+	Scheme  sallyport.Scheme
+	Subject sallyport.Subject
+}
+
+// Options of a Resolver. The zero value is meant for serving.
+type Options struct {
+	TTL      time.Duration     // how long an answer holds; 0: 1 s
+	Timeout  time.Duration     // of one look into the database; 0: 2 s
+	Conns    int32             // connections at most; 0: 3
+	Services []sallyport.Staff // ids that are programs and not people: what they write counts only where they are configured for it
+	Now      func() time.Time  // nil: time.Now; only the age of answers is measured with it
+}
+
+// Resolver answers what purposes cover. It is safe for use by several goroutines.
+type Resolver struct {
+	pool    *pgxpool.Pool
+	catalog func() *catalog.Snapshot
+	config  Config
+	facts   *Facts
+	rules   rules
+	options Options
+
+	mu      sync.Mutex // guards answers, swept and queries
+	answers map[question]*answer
+	swept   time.Time
+	queries *queries // for the snapshot that it names
+}
+
+// question is what is asked: the same person asks the same only once at a time.
+type question struct {
+	who     sallyport.Staff
+	purpose sallyport.Purpose
+}
+
+// answer is ready when done is closed.
+type answer struct {
+	done    chan struct{}
+	cover   *Cover
+	err     error
+	at      time.Time
+	version uint64 // of the facts that it was judged by
+}
+
+// New makes a resolver over connections of the role upstream.reader, which it opens when they are needed.
+func New(reader *pgx.ConnConfig, snapshot func() *catalog.Snapshot, config Config, facts *Facts, o Options) (*Resolver, error) {
+	if problems := config.Check(o.Services); len(problems) > 0 {
+		return nil, fmt.Errorf("read the purposes' configuration: %w", catalog.Problems(problems))
+	}
+	o = o.withDefaults()
+	pool, err := openPool(reader, o)
+	if err != nil {
+		return nil, err
+	}
+	r := &Resolver{
+		pool: pool, catalog: snapshot, config: config, facts: facts, options: o, answers: map[question]*answer{},
+		rules: newRules(config, facts, o.Services),
+	}
+	if _, err := r.queriesOf(snapshot()); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.TTL <= 0 {
+		o.TTL = time.Second
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 2 * time.Second
+	}
+	if o.Conns <= 0 {
+		o.Conns = 3
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Close ends the connections; it waits for those in use.
+func (r *Resolver) Close() { r.pool.Close() }
+
+// Resolve says what a purpose covers for a person, as of at most TTL ago. An error covers nothing.
+func (r *Resolver) Resolve(ctx context.Context, who Person, p sallyport.Purpose) (*Cover, error) {
+	if sentence := refusedKind(who, p); sentence != "" {
+		return &Cover{Purpose: p, Refused: sentence, Checked: r.options.Now()}, nil
+	}
+	return r.ask(ctx, who, p)
+}
+
+// refusedKind refuses what needs no look into the database.
+func refusedKind(who Person, p sallyport.Purpose) string {
+	_, unknown := strings.CutPrefix(string(who.Staff), string(sallyport.UnknownLogin("")))
+	switch {
+	case unknown || who.Staff == "":
+		return "this log-in belongs to nobody whom the directory knows"
+	case p.Kind == "work" && p.Ref != "mine":
+		return "the work list has one form: work:mine"
+	case p.Kind != "ticket" && p.Kind != "work":
+		return "there is no purpose of this kind: give ticket:NUMBER, ticket:ID or work:mine"
+	}
+	return ""
+}
+
+// own is the kind of purpose by which OwnTicket asks; nobody can write it, because a purpose's kind is trimmed.
+const own = " own"
+
+// OwnTicket finds the newest open ticket of the person's own about a customer that would cover. ok is false where there is none and
+// where the database does not answer.
+func (r *Resolver) OwnTicket(ctx context.Context, who Person, subject sallyport.Subject) (ticketID string, ok bool) {
+	if subject == "" || refusedKind(who, sallyport.Purpose{Kind: "work", Ref: "mine"}) != "" {
+		return "", false
+	}
+	cover, err := r.ask(ctx, who, sallyport.Purpose{Kind: own, Ref: string(subject)})
+	if err != nil || cover.Help == "" {
+		return "", false
+	}
+	return cover.Help, true
+}
+
+// ask answers from what is known already, waits for whoever is asking the same, or looks.
+func (r *Resolver) ask(ctx context.Context, who Person, p sallyport.Purpose) (*Cover, error) {
+	q := question{who.Staff, p}
+	r.mu.Lock()
+	known := r.answers[q]
+	if known == nil || !r.holds(known) {
+		known = &answer{done: make(chan struct{}), at: r.options.Now(), version: r.facts.Version()}
+		r.sweep(known.at)
+		r.answers[q] = known
+		r.mu.Unlock()
+		r.fill(ctx, known, who, p)
+	} else {
+		r.mu.Unlock()
+	}
+	select {
+	case <-known.done:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("resolve purpose: %w", ctx.Err())
+	}
+	if known.err != nil {
+		return nil, known.err
+	}
+	return known.cover, nil
+}
+
+// holds tells whether an answer may be given again. A refusal does not outlive a new fact: who was just given a ticket reads at once.
+// r.mu is held.
+func (r *Resolver) holds(a *answer) bool {
+	select {
+	case <-a.done:
+	default:
+		return true // somebody is looking right now
+	}
+	if a.err != nil || r.options.Now().Sub(a.at) >= r.options.TTL {
+		return false
+	}
+	return a.cover.Refused == "" || a.version == r.facts.Version()
+}
+
+// sweep forgets old answers, so that the values of covers do not pile up. r.mu is held.
+func (r *Resolver) sweep(now time.Time) {
+	if now.Sub(r.swept) < r.options.TTL {
+		return
+	}
+	r.swept = now
+	for q, a := range r.answers {
+		if !r.holds(a) {
+			delete(r.answers, q)
+		}
+	}
+}
+
+// fill looks into the database. Others may be waiting for the answer, so the end of one asker's session does not stop it.
+func (r *Resolver) fill(ctx context.Context, a *answer, who Person, p sallyport.Purpose) {
+	defer close(a.done)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.options.Timeout+time.Second)
+	defer cancel()
+	a.cover, a.err = r.look(ctx, who, p)
+	if a.err != nil {
+		a.err = fmt.Errorf("resolve purpose: %w", a.err)
+		return
+	}
+	a.cover.Purpose, a.cover.Checked = p, a.at
+}
+
+// look resolves one purpose: one batch finds the reason, a second one what it covers or what would help.
+func (r *Resolver) look(ctx context.Context, who Person, p sallyport.Purpose) (*Cover, error) {
+	q, err := r.queriesOf(r.catalog())
+	if err != nil {
+		return nil, err
+	}
+	if q.tickets == "" {
+		return &Cover{Refused: "no tickets are configured, so no reason can be checked"}, nil
+	}
+	conn, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to check a reason: %w", plain(err))
+	}
+	defer conn.Release()
+	s := &search{queries: q, rules: &r.rules, conn: conn.Conn().PgConn(), who: who}
+	switch p.Kind {
+	case "ticket":
+		return s.ticket(ctx, p.Ref)
+	case "work":
+		return s.workList(ctx)
+	case own:
+		return s.ownTicket(ctx, p.Ref)
+	}
+	return nil, errors.New("unknown kind")
+}
+
+// Fact makes the fact of one captured row; wrote are the parts that the statement wrote. The texts of a ticket are id, customer,
+// assignee, state; of a contact id, customer, staff, ticket, direction, at in seconds since 1970.
+func (r *Resolver) Fact(contact bool, texts, wrote []string) (fact sallyport.Fact, ok bool) {
+	switch {
+	case !contact && len(texts) == 4 && texts[0] != "":
+		return sallyport.Fact{
+			Table: TicketTable, ID: texts[0], Customer: sallyport.Subject(texts[1]), Assignee: texts[2],
+			Open: slices.Contains(r.config.Ticket.Open, texts[3]), Wrote: wrote,
+		}, true
+	case contact && len(texts) == 6 && texts[0] != "":
+		at, err := parseSeconds(texts[5])
+		return sallyport.Fact{
+			Table: ContactTable, ID: texts[0], Customer: sallyport.Subject(texts[1]), Assignee: texts[2], Ticket: texts[3],
+			Incoming: slices.Contains(r.config.Contact.Incoming, texts[4]), At: at, Wrote: wrote,
+		}, err == nil
+	}
+	return sallyport.Fact{}, false
+}

@@ -1,0 +1,280 @@
+package purpose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"sallyport"
+	"sallyport/catalog"
+)
+
+// openPool prepares connections that can only read, in committed state, and not for long. It does not connect yet.
+func openPool(reader *pgx.ConnConfig, o Options) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(reader.ConnString())
+	if err != nil {
+		return nil, fmt.Errorf("open the resolver's connections: %w", plain(err))
+	}
+	config.ConnConfig = reader.Copy()
+	for name, value := range map[string]string{
+		"application_name":              "sallyport",
+		"default_transaction_read_only": "on",
+		"default_transaction_isolation": "read committed",
+		"statement_timeout":             strconv.FormatInt(o.Timeout.Milliseconds(), 10),
+		"search_path":                   "",
+		"datestyle":                     "ISO, YMD", // dates of tokens are looked up by their text
+		"timezone":                      "UTC",
+	} {
+		config.ConnConfig.RuntimeParams[name] = value
+	}
+	config.MaxConns, config.MinConns = o.Conns, 0
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		return nil, fmt.Errorf("open the resolver's connections: %w", plain(err))
+	}
+	return pool, nil
+}
+
+// plain leaves of a database error what says nothing about values: a message may quote what was asked for.
+func plain(err error) error {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("the database refused with SQLSTATE %s", refused.Code)
+	}
+	return err
+}
+
+// queries are the texts for one snapshot. Every parameter is text or text[].
+type queries struct {
+	snapshot *catalog.Snapshot
+	number   *catalog.Protected // of the ticket table; nil: the number is not protected
+
+	tickets        string // SELECT … FROM tickets t WHERE; completed by one of the next
+	byID, byNumber string // $1
+	mine           string // $1 log-ins, $2 states
+	mineAbout      string // and $3 a customer
+	contactsByID   string // $1 ids of tickets, $2 directions; empty: there are no contacts
+	contactsByNo   string // $1 a number, $2 directions
+	contactsAbout  string // $1 log-ins, $2 directions, $3 a customer
+	recentContacts string // for the baseline
+	stateColumn    catalog.RelationColumn
+	values, names  []catalog.CustomerQuery
+	config         *Config
+}
+
+// Bounds on what one look reads.
+const (
+	maxOwnTickets = 500 // of a work list, newest first
+	maxContacts   = 1000
+)
+
+// queriesOf returns the queries for a snapshot, made once.
+func (r *Resolver) queriesOf(s *catalog.Snapshot) (*queries, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.queries != nil && r.queries.snapshot == s {
+		return r.queries, nil
+	}
+	q, err := makeQueries(s, &r.config)
+	if err != nil {
+		return nil, err
+	}
+	r.queries = q
+	return q, nil
+}
+
+func makeQueries(s *catalog.Snapshot, c *Config) (*queries, error) {
+	q := &queries{snapshot: s, config: c}
+	if c.Ticket.Table == "" {
+		return q, nil
+	}
+	t, err := newColumns(s, c.Ticket.Table, "t")
+	if err != nil {
+		return nil, err
+	}
+	number := "NULL"
+	if c.Ticket.Number != "" {
+		number = t.name(c.Ticket.Number)
+		q.number = t.relation.Columns[c.Ticket.Number].Protected
+	}
+	id, customer, assignee, state, opened := t.name(c.Ticket.ID), t.name(c.Ticket.Customer), t.name(c.Ticket.Assignee), t.name(c.Ticket.State), t.name(c.Ticket.OpenedAt)
+	q.tickets = fmt.Sprintf("SELECT %s, %s, %s, %s, %s FROM %s t WHERE ", id, customer, assignee, state, number, t.relation.SQL)
+	isID := fmt.Sprintf("%s = $1::pg_catalog.text::%s", id, t.typeOf(c.Ticket.ID))
+	isNumber := number + " = $1::pg_catalog.text"
+	isMine := fmt.Sprintf("%s = ANY ($1::pg_catalog.text[]::%s[])", assignee, t.typeOf(c.Ticket.Assignee))
+	about := fmt.Sprintf("%s = $3::pg_catalog.text::%s", customer, t.typeOf(c.Ticket.Customer))
+	q.stateColumn = t.find(c.Ticket.State)
+	open := fmt.Sprintf(" AND %s = ANY ($2::pg_catalog.text[]::%s[])", state, t.typeOf(c.Ticket.State))
+	newest := fmt.Sprintf(" ORDER BY %s DESC, %s DESC LIMIT %d", opened, id, maxOwnTickets)
+	q.byID, q.byNumber = q.tickets+isID+" LIMIT 2", q.tickets+isNumber+" LIMIT 2"
+	q.mine, q.mineAbout = q.tickets+isMine+open+newest, q.tickets+isMine+open+" AND "+about+newest
+	if number == "NULL" {
+		q.byNumber = ""
+	}
+	q.values, q.names = s.CustomerQueries(), s.CustomerQueries(sallyport.Name)
+	if t.err != nil || c.Contact.Table == "" {
+		return q, t.err
+	}
+	return q, q.addContacts(s, t, id, customer, opened)
+}
+
+// addContacts makes the queries that find contacts in time for some tickets.
+func (q *queries) addContacts(s *catalog.Snapshot, t *columns, id, customer, opened string) error {
+	source := &q.config.Contact
+	c, err := newColumns(s, source.Table, "c")
+	if err != nil {
+		return err
+	}
+	at, direction := c.name(source.At), c.name(source.Direction)
+	outputs := "SELECT " + strings.Join([]string{
+		c.name(source.ID), c.name(source.Customer), c.name(source.Ticket), c.name(source.Staff), direction, micros(at),
+	}, ", ")
+	q.recentContacts = fmt.Sprintf("%s FROM %s c WHERE %s >= (SELECT least(now(), max(%s)) FROM %s c) - interval '%d seconds'",
+		outputs, c.relation.SQL, at, at, c.relation.SQL, int(baselineContacts.Seconds()))
+	find := func(condition string) string {
+		return fmt.Sprintf("%s, %s FROM %s c JOIN %s t ON %s = %s WHERE %s AND %s = ANY ($2::pg_catalog.text[]::%s[])"+
+			" AND %s >= %s - interval '%d seconds' AND %s <= %s + interval '%d seconds' ORDER BY %s DESC LIMIT %d",
+			outputs, id, c.relation.SQL, t.relation.SQL, c.name(source.Customer), customer, condition, direction, c.typeOf(source.Direction),
+			at, opened, int(contactBefore.Seconds()), at, opened, int(contactAfter.Seconds()), at, maxContacts)
+	}
+	q.contactsByID = find(fmt.Sprintf("%s = ANY ($1::pg_catalog.text[]::%s[])", id, t.typeOf(q.config.Ticket.ID)))
+	if q.config.Ticket.Number != "" {
+		q.contactsByNo = find(t.name(q.config.Ticket.Number) + " = $1::pg_catalog.text")
+	}
+	q.contactsAbout = find(fmt.Sprintf("%s = ANY ($1::pg_catalog.text[]::%s[]) AND %s = $3::pg_catalog.text::%s",
+		t.name(q.config.Ticket.Assignee), t.typeOf(q.config.Ticket.Assignee), customer, t.typeOf(q.config.Ticket.Customer)))
+	return c.err
+}
+
+// micros is a time as microseconds since 1970, which do not depend on how a session prints times.
+func micros(column string) string {
+	return "(extract(epoch FROM " + column + ") * 1000000)::bigint"
+}
+
+// columns looks up the configured columns of one table and remembers the first that is not there.
+type columns struct {
+	table    string
+	alias    string
+	relation catalog.Relation
+	err      error
+}
+
+func newColumns(s *catalog.Snapshot, table, alias string) (*columns, error) {
+	relation, ok := s.Table(table)
+	if !ok {
+		return nil, fmt.Errorf("prepare to check reasons: there is no table %s", table)
+	}
+	return &columns{table: table, alias: alias, relation: relation}, nil
+}
+
+func (c *columns) find(name string) catalog.RelationColumn {
+	column, ok := c.relation.Columns[name]
+	if !ok && c.err == nil {
+		c.err = fmt.Errorf("prepare to check reasons: the table %s has no column %q", c.table, name)
+	}
+	return column
+}
+
+func (c *columns) name(name string) string { return c.alias + "." + c.find(name).SQL }
+
+func (c *columns) typeOf(name string) string { return c.find(name).Type }
+
+// batch gathers queries for one round trip; the server runs them in one transaction. Results come as text.
+type batch struct {
+	pgconn.Batch
+	n int
+}
+
+func (b *batch) add(sql string, params ...string) {
+	values := make([][]byte, len(params))
+	for i, p := range params {
+		values[i] = []byte(p)
+	}
+	b.ExecParams(sql, values, nil, nil, nil)
+	b.n++
+}
+
+func (b *batch) run(ctx context.Context, conn *pgconn.PgConn) ([]*pgconn.Result, error) {
+	results, err := conn.ExecBatch(ctx, &b.Batch).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("read reasons: %w", plain(err))
+	}
+	for _, result := range results {
+		if result.Err != nil {
+			return nil, fmt.Errorf("read reasons: %w", plain(result.Err))
+		}
+	}
+	if len(results) != b.n {
+		return nil, errors.New("read reasons: the database did not answer everything")
+	}
+	return results, nil
+}
+
+// textArray writes an array as PostgreSQL reads it.
+func textArray[T ~string](list []T) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, s := range list {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('"')
+		b.WriteString(strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(string(s)))
+		b.WriteByte('"')
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+func readTickets(result *pgconn.Result) []ticketRow {
+	rows := make([]ticketRow, 0, len(result.Rows))
+	for _, f := range result.Rows {
+		rows = append(rows, ticketRow{id: string(f[0]), customer: string(f[1]), assignee: string(f[2]), state: string(f[3]), number: string(f[4])})
+	}
+	return rows
+}
+
+// readContacts leaves out what has no time: it can support nothing.
+func (q *queries) readContacts(result *pgconn.Result) []contactRow {
+	rows := make([]contactRow, 0, len(result.Rows))
+	for _, f := range result.Rows {
+		at, err := strconv.ParseInt(string(f[5]), 10, 64)
+		if err != nil {
+			continue
+		}
+		rows = append(rows, contactRow{
+			id: string(f[0]), customer: string(f[1]), ticket: string(f[2]), staff: string(f[3]),
+			incoming: contains(q.config.Contact.Incoming, f[4]), at: at, about: string(f[6]),
+		})
+	}
+	return rows
+}
+
+func contains(list []string, b []byte) bool {
+	for _, s := range list {
+		if s == string(b) {
+			return true
+		}
+	}
+	return false
+}
+
+// parseSeconds reads seconds since 1970 as PostgreSQL prints them, with up to six decimals; empty is no time.
+func parseSeconds(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	seconds, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.Abs(seconds) > 1e11 { // 1e11 seconds are beyond the year 5000; microseconds stay exact below
+		return time.Time{}, errors.New("read a fact: no time")
+	}
+	return time.UnixMicro(int64(math.Round(seconds * 1e6))).UTC(), nil
+}

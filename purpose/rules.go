@@ -1,0 +1,109 @@
+package purpose
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport"
+)
+
+// A contact supports a ticket that was opened at most so long after it, or so long before it: the telephone system writes its row
+// when the call begins or when it ends.
+const (
+	contactBefore = 24 * time.Hour
+	contactAfter  = time.Hour
+)
+
+// rules say whether a ticket is a reason: the one place where that is decided. docs/purposes.md is its table for people.
+type rules struct {
+	facts    *Facts
+	open     []string
+	routers  []sallyport.Staff
+	writers  []sallyport.Staff
+	services []sallyport.Staff
+}
+
+func newRules(c Config, facts *Facts, services []sallyport.Staff) rules {
+	return rules{facts: facts, open: c.Ticket.Open, routers: c.Ticket.Routers, writers: c.Contact.Writers, services: services}
+}
+
+// ticketRow is a ticket as the database has it now.
+type ticketRow struct {
+	id, customer, assignee, state, number string
+}
+
+// contactRow is a contact as the database has it now. The query sees to its customer, its ticket and its time.
+type contactRow struct {
+	id, customer, ticket, staff string
+	incoming                    bool
+	at                          int64  // microseconds since 1970
+	about                       string // id of the ticket that it was looked up for
+}
+
+// judge says why a ticket is no reason for this person, or nothing if it is one.
+func (r *rules) judge(who Person, t ticketRow, contacts []contactRow) (refused string) {
+	switch {
+	case !slices.Contains(r.open, t.state):
+		return fmt.Sprintf("ticket %s is closed", t.id)
+	case t.assignee == "":
+		return fmt.Sprintf("ticket %s is assigned to nobody", t.id)
+	case !slices.Contains(who.Logins, t.assignee):
+		return fmt.Sprintf("ticket %s is somebody else's", t.id)
+	}
+	attested, ok := r.facts.lookUpTicket(t.id)
+	if !ok {
+		return fmt.Sprintf("ticket %s was made around the gateway, so nothing says who gave it to you", t.id)
+	}
+	var self string
+	for _, part := range []struct {
+		name, selfMade string
+		same           bool
+		by             attestor
+	}{
+		{"customer", fmt.Sprintf("you opened ticket %s yourself", t.id), attested.customer == t.customer && t.customer != "", attested.byCustomer},
+		{"assignee", fmt.Sprintf("you assigned ticket %s to yourself", t.id), attested.assignee == t.assignee, attested.byAssignee},
+		{"state", fmt.Sprintf("you reopened ticket %s yourself", t.id), attested.open, attested.byState},
+	} {
+		switch {
+		case !part.same || part.by.none():
+			return fmt.Sprintf("the %s of ticket %s was changed around the gateway", part.name, t.id)
+		case part.by.staff == who.Staff:
+			if self == "" {
+				self = part.selfMade
+			}
+		case !r.trusted(part.by):
+			return fmt.Sprintf("the %s of ticket %s was written by an account whose word about tickets does not count", part.name, t.id)
+		}
+	}
+	if self == "" || r.supported(who, t, contacts) {
+		return ""
+	}
+	return self + ", and no contact of this customer supports it"
+}
+
+// trusted tells whether somebody's word about tickets counts for others: another person of the directory, a configured service, or
+// what stood there when protection began. Other services and log-ins that belong to nobody do not: who can make a log-in could
+// otherwise be his own witness.
+func (r *rules) trusted(by attestor) bool {
+	switch {
+	case by.baseline:
+		return true
+	case slices.Contains(r.services, by.staff):
+		return slices.Contains(r.routers, by.staff)
+	}
+	return !strings.HasPrefix(string(by.staff), string(sallyport.UnknownLogin("")))
+}
+
+// supported tells whether a contact that the customer began makes a ticket valid that the person gave himself.
+func (r *rules) supported(who Person, t ticketRow, contacts []contactRow) bool {
+	return slices.ContainsFunc(contacts, func(c contactRow) bool {
+		if c.about != t.id || c.customer != t.customer || !c.incoming || c.ticket != "" && c.ticket != t.id ||
+			c.staff != "" && !slices.Contains(who.Logins, c.staff) {
+			return false
+		}
+		by, same := r.facts.lookUpContact(c)
+		return same && (by.baseline || slices.Contains(r.writers, by.staff) && slices.Contains(r.services, by.staff) && by.staff != who.Staff)
+	})
+}
