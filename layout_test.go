@@ -38,7 +38,7 @@ var table = map[string]folder{
 	"purpose":            {may: []string{"catalog"}},
 	"keys":               {may: []string{"token"}},
 	"record":             {},
-	"protect":            {may: []string{"catalog", "token", "record"}},
+	"protect":            {may: []string{"token"}, test: []string{"sim"}},
 	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "keys", "exposure", "control", "record"}},
 	"api":                {may: []string{"control", "record"}},
 	"internal/durable":   {},
