@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"sallyport/api"
+	"sallyport/catalog"
+	"sallyport/exposure"
+	"sallyport/policy"
+	"sallyport/purpose"
 )
 
 // Config is sallyport.yaml. What stands here is the reference: the comment of a field says what it means, its tag how it is
@@ -27,10 +30,10 @@ type Config struct {
 	TLS TLS `yaml:"tls"`
 
 	// Protect says which columns hold personal data and how a row finds its customer. Empty: nothing is protected.
-	Protect catalogConfig `yaml:"protect"`
+	Protect catalog.Config `yaml:"protect"`
 
 	// Purposes says where tickets and contacts stand, which reasons are checked against.
-	Purposes purposeConfig `yaml:"purposes"`
+	Purposes purpose.Config `yaml:"purposes"`
 
 	// Services are programs with access, by id.
 	Services map[string]Service `yaml:"services"`
@@ -41,8 +44,8 @@ type Config struct {
 	// Budgets bound how many distinct customers somebody may see.
 	Budgets Budgets `yaml:"budgets"`
 
-	// Grants are time-boxed permissions that two people approved.
-	Grants []Grant `yaml:"grants"`
+	// Grants are time-boxed permissions that two people approved, neither of them the one whom it is for.
+	Grants []policy.Grant `yaml:"grants"`
 
 	file string // where it was read from
 	hash string // SHA-256 of the file, for the record
@@ -83,18 +86,8 @@ type Person struct {
 
 // Budgets of everybody, and of teams where they differ. A number that is 0 or absent is the default.
 type Budgets struct {
-	Default exposureBudgets            `yaml:"default"`
-	Teams   map[string]exposureBudgets `yaml:"teams"`
-}
-
-// Grant lets one person or service see columns of many customers without a ticket, until a day.
-type Grant struct {
-	ID         string    `yaml:"id"`
-	For        string    `yaml:"for"`         // id of a person or a service
-	Columns    []string  `yaml:"columns"`     // schema.table.column, protected ones
-	Customers  int       `yaml:"customers"`   // at most so many distinct customers
-	Until      time.Time `yaml:"until"`       // from then on it is inactive
-	ApprovedBy []string  `yaml:"approved_by"` // two people, neither of them the one it is for
+	Default exposure.Budgets            `yaml:"default"`
+	Teams   map[string]exposure.Budgets `yaml:"teams"`
 }
 
 // maxConfig bounds the file; a directory of 10,000 people takes about 2 MiB.

@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sallyport"
+	"sallyport/exposure"
+	"sallyport/policy"
 )
 
 // roles are what a person of the directory may be.
@@ -19,6 +23,12 @@ func (c *Config) check(r *configReader) {
 		r.problemAt("version", "version %d; expected version: 1", c.Version)
 	}
 	c.checkAddresses(r)
+	for _, p := range c.Protect.Check() {
+		r.problemAt("protect."+p.Path, "%s", p.Text)
+	}
+	for _, p := range c.Purposes.Check(c.serviceIDs()) {
+		r.problemAt("purposes."+p.Path, "%s", p.Text)
+	}
 	c.checkDirectory(r)
 	c.checkBudgets(r)
 	c.checkGrants(r)
@@ -133,8 +143,8 @@ func (c *Config) checkBudgets(r *configReader) {
 	}
 }
 
-func (c *Config) checkBudget(r *configReader, path string, b exposureBudgets) {
-	for measure, budget := range map[string]exposureBudget{"revealed": b.Revealed, "reached": b.Reached, "probed": b.Probed} {
+func (c *Config) checkBudget(r *configReader, path string, b exposure.Budgets) {
+	for measure, budget := range map[string]exposure.Budget{"revealed": b.Revealed, "reached": b.Reached, "probed": b.Probed} {
 		for window, n := range map[string]int{"hour": budget.Hour, "day": budget.Day, "month": budget.Month} {
 			if n < 0 {
 				r.problemAt(path+"."+measure+"."+window, "a budget below 0; expected 1 or more, or 0 for the default")
@@ -172,18 +182,18 @@ func (c *Config) checkGrants(r *configReader) {
 }
 
 // checkParties holds a grant to two people for power: known ones, different ones, and not its beneficiary.
-func (c *Config) checkParties(r *configReader, at func(string) string, g Grant) {
+func (c *Config) checkParties(r *configReader, at func(string) string, g policy.Grant) {
 	people := slices.Sorted(maps.Keys(c.People))
 	known := slices.Concat(people, slices.Sorted(maps.Keys(c.Services)))
-	if !slices.Contains(known, g.For) {
-		r.problemAt(at("for"), "nobody is called %q; expected %s", g.For, oneOf(g.For, known))
+	if !slices.Contains(known, string(g.For)) {
+		r.problemAt(at("for"), "nobody is called %q; expected %s", g.For, oneOf(string(g.For), known))
 	}
-	approvers := map[string]bool{}
+	approvers := map[sallyport.Staff]bool{}
 	for j, by := range g.ApprovedBy {
 		entry := fmt.Sprintf("%s[%d]", at("approved_by"), j)
 		switch {
-		case !slices.Contains(people, by):
-			r.problemAt(entry, "nobody is called %q; expected %s", by, oneOf(by, people))
+		case !slices.Contains(people, string(by)):
+			r.problemAt(entry, "nobody is called %q; expected %s", by, oneOf(string(by), people))
 		case by == g.For:
 			r.problemAt(entry, "%s approves a grant for himself; expected somebody else", by)
 		case approvers[by]:

@@ -51,7 +51,8 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		return usagef("%w (see '%s --help')", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		m.lockCommand(), m.unlockCommand(), m.proposalsCommand(), m.approveCommand(), m.declineCommand(), m.whoSawCommand(), m.statusCommand(),
+		m.serveCommand(), m.protectCommand(),
+		m.lockCommand(), m.unlockCommand(), m.acceptMarkCommand(), m.proposalsCommand(), m.approveCommand(), m.declineCommand(), m.whoSawCommand(), m.statusCommand(),
 		m.checkCommand(), m.passwdCommand(), m.versionCommand(),
 	)
 	return root

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"sallyport"
@@ -26,10 +24,6 @@ func (m *Main) unlockCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if f.json {
-			return printJSON(m.Stdout, map[string]any{"proposal": id, "staff": args[0]})
-		}
-		_, err = fmt.Fprintf(m.Stdout, "Proposed as %s. Nothing has changed yet: another lead or security runs\n  sallyport approve %s --as ID\n", id, id)
-		return err
+		return m.proposed(id, f)
 	})
 }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"slices"
+
+	"sallyport"
+	"sallyport/exposure"
+	"sallyport/purpose"
+	"sallyport/query"
+)
+
+// directory answers whose a log-in is, and what budgets he has.
+type directory struct {
+	people  map[string]purpose.Person // by log-in
+	budgets Budgets
+}
+
+func (c *Config) directory() *directory {
+	d := &directory{people: map[string]purpose.Person{}, budgets: c.Budgets}
+	for id, p := range c.People {
+		for _, login := range p.Logins {
+			d.people[login] = purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}
+		}
+	}
+	for id, service := range c.Services {
+		for _, login := range service.Logins {
+			d.people[login] = purpose.Person{Staff: sallyport.Staff(id), Logins: service.Logins, Service: true}
+		}
+	}
+	return d
+}
+
+// person is who logs in; a log-in that nobody owns is a person of its own without rights.
+func (d *directory) person(login string) purpose.Person {
+	if p, ok := d.people[login]; ok {
+		return p
+	}
+	return purpose.Person{Staff: sallyport.UnknownLogin(login), Logins: []string{login}}
+}
+
+// of is what somebody may see: his team's budgets, else the configuration's default, else the built-in one.
+func (d *directory) of(p purpose.Person) exposure.Budgets {
+	return d.budgets.Teams[p.Team].Over(d.budgets.Default).Over(exposure.Default())
+}
+
+// identifies tells whether equal values of a column mean the same customer.
+func (c *Config) identifies(column sallyport.Column) bool {
+	switch c.Protect.Columns[column.String()].Scheme {
+	case sallyport.Email, sallyport.Phone, sallyport.Number:
+		return true
+	case sallyport.Name, sallyport.Text, sallyport.Date:
+		return false
+	}
+	return false
+}
+
+// factColumns are what query adds to writes there, so that the gateway learns who made which reason.
+func (c *Config) factColumns() query.FactColumns {
+	t, k := c.Purposes.Ticket, c.Purposes.Contact
+	return query.FactColumns{
+		Ticket:  query.TicketColumns{ID: t.ID, Customer: t.Customer, Assignee: t.Assignee, State: t.State},
+		Contact: query.ContactColumns{ID: k.ID, Customer: k.Customer, Staff: k.Staff, Ticket: k.Ticket, Direction: k.Direction, At: k.At},
+	}
+}
+
+// serviceIDs are the programs with access.
+func (c *Config) serviceIDs() []sallyport.Staff {
+	ids := make([]sallyport.Staff, 0, len(c.Services))
+	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
+		ids = append(ids, sallyport.Staff(id))
+	}
+	return ids
+}
+
+// certificate is what clients see; nil where none is configured.
+func (c *Config) certificate() (*tls.Config, error) {
+	if c.TLS.Certificate == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.path(c.TLS.Certificate), c.path(c.TLS.Key))
+	if err != nil {
+		return nil, fmt.Errorf("load tls.certificate and tls.key: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
+	"sallyport/catalog"
+	"sallyport/gateway"
+	"sallyport/keys"
+	"sallyport/protect"
+	"sallyport/purpose"
+	"sallyport/query"
+	"sallyport/token"
+)
+
+// guard is what turns a Server's relay into the guard of one database, and keeps it true while it serves.
+type guard struct {
+	s        *Server
+	keyring  *keys.Keyring
+	ring     *token.Ring
+	reader   *pgx.ConnConfig
+	conn     *pgx.Conn // of the reader, for the mark
+	catalog  *catalog.Catalog
+	resolver *purpose.Resolver
+	analyzer atomic.Pointer[analyzer]
+}
+
+// analyzer belongs to one snapshot of the catalogue.
+type analyzer struct {
+	snapshot *catalog.Snapshot
+	*query.Analyzer
+}
+
+// How often the guard looks after things while it serves, and how long one look may take.
+const (
+	refreshEvery = 2 * time.Second  // the catalogue, and the mark's position
+	senseEvery   = 30 * time.Second // whether an unprotected server became a marked one
+	lookTimeout  = 10 * time.Second
+	// patience is how long a server may answer in ways that do not show whether it is marked, as one that is starting does.
+	patience = 10 * time.Second
+)
+
+// prepare checks that the database is the one that this record and configuration belong to, and opens everything that
+// protecting takes. Without protected columns it returns none, once it is sure that the server is not marked.
+func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
+	config := g.s.o.Config
+	if !config.Protects() || g.s.o.Observe != nil {
+		if err := g.unmarked(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !config.Protects() {
+		return nil, nil
+	}
+	g.close()
+	for _, step := range []func(context.Context) error{g.openKeys, g.connect, g.checkMark, g.openCatalog} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return g.protection(ctx)
+}
+
+// unmarked refuses a server that holds a protected database: without the configuration plain values would get into it.
+func (g *guard) unmarked(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	_, marked, err := protect.Sense(ctx, g.s.o.Network, g.s.o.Upstream)
+	switch {
+	case marked && g.s.o.Observe != nil:
+		return &hopeless{fmt.Errorf("observe %s: it holds a protected database, and observing is for plain values; run serve without --observe", g.s.o.Upstream)}
+	case marked:
+		return &hopeless{fmt.Errorf("relay %s: it holds a protected database; run serve with --config, the --data folder and the --key-file that it was protected with", g.s.o.Upstream)}
+	case errors.Is(err, protect.ErrCannotTell) && time.Since(g.s.started) > patience:
+		return &hopeless{fmt.Errorf("relay %s: whether it holds a protected database cannot be seen, so nothing is relayed: %w", g.s.o.Upstream, err)}
+	}
+	return err
+}
+
+// openKeys opens the keyring. While observing, the database holds plain values, and keys that are forgotten will do.
+func (g *guard) openKeys(context.Context) error {
+	var root token.Secret
+	if g.s.o.Observe != nil {
+		b := make([]byte, 32)
+		rand.Read(b)
+		var err error
+		if root, err = token.NewSecret(b); err != nil {
+			return &hopeless{err}
+		}
+	} else {
+		var err error
+		if g.keyring, err = keys.Open(g.s.o.Data, g.s.o.KeyFile); err != nil {
+			return &hopeless{err}
+		}
+		root = g.keyring.Root()
+	}
+	ring, err := g.s.o.Config.ring(root)
+	if err != nil {
+		return &hopeless{err}
+	}
+	g.ring = ring
+	return nil
+}
+
+// connect logs in as the reader.
+func (g *guard) connect(ctx context.Context) error {
+	config := g.s.o.Config
+	password := ""
+	if file := config.Upstream.Reader.PasswordFile; file != "" {
+		var err error
+		if password, err = readSecretFile(config.path(file)); err != nil {
+			return &hopeless{err}
+		}
+	}
+	reader, err := readerConfig(g.s.o.Network, g.s.o.Upstream, config.Upstream.Database, config.Upstream.Reader.User, password)
+	if err != nil {
+		return &hopeless{err}
+	}
+	g.reader = reader
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if g.conn, err = pgx.ConnectConfig(ctx, reader); err != nil {
+		err = fmt.Errorf("connect to %s as %s: %w", g.s.o.Upstream, reader.User, err)
+		if answer := (*pgconn.PgError)(nil); errors.As(err, &answer) && !temporary(answer.Code) {
+			return &hopeless{err}
+		}
+		return err
+	}
+	return nil
+}
+
+// temporary tells which answers of a server pass: it is starting or stopping (57P0x), or has too many connections (53300).
+func temporary(code string) bool { return code[:min(4, len(code))] == "57P0" || code == "53300" }
+
+// readerConfig is how Sallyport itself connects.
+func readerConfig(network, address, database, user, password string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig("host=127.0.0.1 sslmode=prefer")
+	if err != nil {
+		return nil, errors.New("prepare the reader's connection: the PG… variables of the environment are malformed")
+	}
+	if err := setAddress(&config.Config, network, address); err != nil {
+		return nil, err
+	}
+	config.Database, config.User, config.Password = database, user, password
+	config.RuntimeParams = map[string]string{"application_name": "sallyport"}
+	config.ConnectTimeout = lookTimeout
+	return config, nil
+}
+
+// openCatalog reads what is protected.
+func (g *guard) openCatalog(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	opened, err := catalog.Open(ctx, g.reader, g.s.o.Config.Protect, g.s.o.Config.Purposes.Tables())
+	var misfits catalog.Problems
+	switch {
+	case errors.As(err, &misfits):
+		return &hopeless{fmt.Errorf("compare %s with the database: %w", g.s.o.Config.file, err)}
+	case err != nil:
+		return err
+	}
+	g.catalog = opened
+	return nil
+}
+
+// protection opens what reasons are checked with, and folds the facts that are on record.
+func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
+	config := g.s.o.Config
+	facts := purpose.NewFacts()
+	err := g.s.access.Read(1, func(e *sallyport.Event) error {
+		facts.Apply(e)
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, &hopeless{fmt.Errorf("fold the facts of the record: %w", err)}
+	}
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs()})
+	if err != nil {
+		return nil, &hopeless{err}
+	}
+	directory := config.directory()
+	return &gateway.Protection{
+		Database: config.Upstream.Database,
+		Catalog:  g.catalog,
+		Analyzer: g.current,
+		Ring:     g.ring,
+		Resolver: g.resolver,
+		Facts:    facts,
+		Person:   directory.person,
+		Budgets:  directory.of,
+		Grants:   config.Grants,
+		Suspend:  g.suspend,
+	}, nil
+}
+
+// current is the analyzer for the present catalogue. Two sessions may make it at once; one of the two is kept.
+func (g *guard) current() *query.Analyzer {
+	snapshot := g.catalog.Snapshot()
+	if a := g.analyzer.Load(); a != nil && a.snapshot == snapshot {
+		return a.Analyzer
+	}
+	a := &analyzer{snapshot, query.New(snapshot.Schema, query.Options{Facts: g.s.o.Config.factColumns()})}
+	g.analyzer.Store(a)
+	return a.Analyzer
+}
+
+// suspend takes a person's access away because a budget was reached.
+func (g *guard) suspend(who sallyport.Staff, limit sallyport.Limit) error {
+	return g.s.orders.Give(nil, &sallyport.Event{
+		Time: g.s.o.Clock(), Kind: sallyport.Suspended, Order: &sallyport.Order{
+			Action: "suspend", About: who, Limit: &limit,
+			Reason: fmt.Sprintf("reached the budget of %d customers %s in a %s", limit.Budget, limit.Measure, limit.Window),
+		},
+	})
+}
+
+// watch keeps the catalogue, the mark and the state of the orders true until ctx ends.
+func (g *guard) watch(ctx context.Context) error {
+	every := refreshEvery
+	if g.catalog == nil {
+		every = senseEvery
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		if err := g.look(ctx); err != nil {
+			var stop *hopeless
+			if errors.As(err, &stop) {
+				return stop.error
+			}
+			g.s.log.Warn("looking after the database did not work; trying again", "why", err.Error())
+		}
+	}
+}
+
+func (g *guard) look(ctx context.Context) error {
+	g.s.state.Advance(g.s.o.Clock())
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if g.catalog == nil {
+		return g.unmarked(ctx)
+	}
+	if _, err := g.catalog.Refresh(ctx); err != nil {
+		return err
+	}
+	return g.advanceMark(ctx)
+}
+
+// close gives back what prepare opened; it may be called at any time and again.
+func (g *guard) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if g.resolver != nil {
+		g.resolver.Close()
+		g.resolver = nil
+	}
+	if g.catalog != nil {
+		_ = g.catalog.Close(ctx) // only read from
+		g.catalog = nil
+	}
+	if g.conn != nil {
+		_ = g.conn.Close(ctx) // whatever was written is committed
+		g.conn = nil
+	}
+	if g.keyring != nil {
+		g.keyring.Close()
+		g.keyring = nil
+	}
+}

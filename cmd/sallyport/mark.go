@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"sallyport/protect"
+)
+
+// checkMark holds the mark in the database to this record: it must be the record by which the database was protected, and at
+// least as far as it was when the mark was last moved. Otherwise budgets, locks and facts would be forgotten by a restart with
+// an empty folder. Two people may accept another or an older record (accept-mark).
+func (g *guard) checkMark(ctx context.Context) error {
+	if g.s.o.Observe != nil {
+		return nil // unmarked has looked
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	mark, found, err := protect.ReadMark(ctx, g.conn)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return &hopeless{fmt.Errorf("protect database %s: its values are still plain; run 'sallyport protect' first", g.s.o.Config.Upstream.Database)}
+	case mark.ProtectedAt.IsZero():
+		return &hopeless{fmt.Errorf("protect database %s: 'sallyport protect' was interrupted there; run it again", g.s.o.Config.Upstream.Database)}
+	}
+	problem := g.misfit(mark)
+	if problem == "" || g.accepted(mark) {
+		g.s.setMark("")
+		return nil
+	}
+	g.s.setMark(markDetails(mark))
+	err = fmt.Errorf("serve with the record in %s: %s", g.s.o.Data, problem)
+	if !g.s.o.AwaitAgreement {
+		return &hopeless{fmt.Errorf("%w; use the data folder that the database was protected with, or let two people accept this one: serve --await-agreement, then accept-mark and approve", err)}
+	}
+	return fmt.Errorf("%w; waiting for two people: one runs 'sallyport accept-mark', another 'sallyport approve'", err)
+}
+
+// misfit says how a mark differs from what this record says.
+func (g *guard) misfit(mark protect.Mark) string {
+	switch {
+	case mark.RecordID != g.s.access.ID():
+		return "the database was protected with another record"
+	case mark.Position > g.s.access.Last():
+		return fmt.Sprintf("it is older than the one that the database was last served with (%d entries, now %d)", mark.Position, g.s.access.Last())
+	}
+	return ""
+}
+
+// markDetails names what two people accept: which record stands in the mark, and how far it was.
+func markDetails(mark protect.Mark) string {
+	return mark.RecordID + "@" + strconv.FormatUint(mark.Position, 10)
+}
+
+// accepted tells whether two people accepted this very mark. Its position may since have moved as far as this record did.
+func (g *guard) accepted(mark protect.Mark) bool {
+	details, ok := g.s.state.AcceptedMark()
+	if !ok {
+		return false
+	}
+	id, text, _ := strings.Cut(details, "@")
+	position, err := strconv.ParseUint(text, 10, 64)
+	return err == nil && id == mark.RecordID && mark.Position <= max(position, g.s.access.Last())
+}
+
+// advanceMark moves the mark on to where the record is.
+func (g *guard) advanceMark(ctx context.Context) error {
+	if g.s.o.Observe != nil {
+		return nil
+	}
+	if g.conn.IsClosed() {
+		if err := g.connect(ctx); err != nil {
+			return err
+		}
+	}
+	return protect.Advance(ctx, g.conn, g.s.access.Last())
+}
+
+func (s *Server) setMark(details string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mark = details
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/catalog"
+	"sallyport/control"
+	"sallyport/keys"
+	"sallyport/protect"
+	"sallyport/purpose"
+	"sallyport/record"
+	"sallyport/token"
+)
+
+// protectOptions are the command line of protect.
+type protectOptions struct {
+	config, data, keyFile, owner string
+	json                         bool
+}
+
+func (m *Main) protectCommand() *cobra.Command {
+	var o protectOptions
+	cmd := &cobra.Command{
+		Use:   "protect",
+		Short: "Turn the values of the protected columns into tokens, and mark the database",
+		Long: `Replaces every value of the configured columns by its token, while nobody else is connected, and makes the reader's role.
+A run that was interrupted goes on where it stopped. Make a backup of the database first, and keep the key file apart from
+it: without keys nobody reads the values again. Clients connect through 'sallyport serve' from then on.`,
+		Example: "  sallyport protect --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt --owner postgres://postgres@127.0.0.1:5432/support",
+		Args:    exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case o.config == "":
+				return usagef("no configuration; expected --config sallyport.yaml")
+			case o.keyFile == "":
+				return usagef("no key file; expected --key-file FILE, where the key that opens the keys is or will be")
+			}
+			config, err := LoadConfig(o.config)
+			if err != nil {
+				return err
+			}
+			if !config.Protects() {
+				return usagef("%s protects no columns; expected some under protect.columns", o.config)
+			}
+			return m.protect(cmd.Context(), config, o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.config, "config", "", "configuration `FILE`")
+	flags.StringVar(&o.data, "data", "sallyport-data", "data `FOLDER` that serve will use")
+	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
+	flags.StringVar(&o.owner, "owner", "", "`DSN` of the tables' owner, who may create roles (password: PGPASSWORD or ~/.pgpass)")
+	flags.BoolVar(&o.json, "json", false, "print JSON")
+	return cmd
+}
+
+func (m *Main) protect(ctx context.Context, config *Config, o protectOptions) error {
+	bars := newBars(m.Stderr)
+	report, err := Protect(ctx, config, ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, Progress: bars.set})
+	bars.end()
+	if err != nil {
+		return err
+	}
+	if o.json {
+		columns := make([]map[string]any, len(report.Columns))
+		for i, c := range report.Columns {
+			columns[i] = map[string]any{"column": c.Column.String(), "tokens": c.Tokens, "moved": c.Moved}
+		}
+		return printJSON(m.Stdout, map[string]any{"columns": columns})
+	}
+	for _, c := range report.Columns {
+		fmt.Fprintf(m.Stdout, "%-40s %d values are tokens, %d of them by this run\n", c.Column, c.Tokens, c.Moved)
+	}
+	fmt.Fprintf(m.Stdout, "Protected. Keep %s: without it nobody reads the values again. Now: sallyport serve --config %s --data %s --key-file %s\n",
+		o.keyFile, config.file, o.data, o.keyFile)
+	return nil
+}
+
+// ProtectOptions are what Protect needs besides the configuration.
+type ProtectOptions struct {
+	Owner    string // DSN of the tables' owner; what it leaves out is the configuration's upstream
+	Data     string
+	KeyFile  string
+	Clock    func() time.Time // nil: time.Now
+	Progress func(table string, done, total int64)
+}
+
+// Protect protects the configured columns with the keys and the record of the data folder, which must not be in use.
+func Protect(ctx context.Context, config *Config, o ProtectOptions) (report protect.Report, err error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if err := keys.Harden(); err != nil {
+		return report, err
+	}
+	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+		return report, fmt.Errorf("open data folder: %w", err)
+	}
+	access, err := openStream(o.Data, "access", o.Clock)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, access.Close()) }()
+	orderStream, err := openStream(o.Data, "control", o.Clock)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, orderStream.Close()) }()
+	began, err := config.hasBegun(orderStream)
+	if err != nil {
+		return report, err
+	}
+	orders, err := api.NewOrders(orderStream, control.NewState())
+	if err != nil {
+		return report, err
+	}
+	keyring, err := keys.Open(o.Data, o.KeyFile)
+	if err != nil {
+		return report, err
+	}
+	defer keyring.Close()
+	columns, err := config.codecs(keyring.Root())
+	if err != nil {
+		return report, err
+	}
+	reader, password, err := config.readerRole()
+	if err != nil {
+		return report, err
+	}
+	report, err = protect.Run(ctx, protect.Options{
+		DSN: config.ownerDSN(o.Owner), Columns: columns, Reader: reader,
+		RecordID: access.ID(), Position: access.Last(), Random: rand.Reader, Progress: o.Progress,
+	})
+	if err != nil || began {
+		return report, err
+	}
+	if err := config.baseline(ctx, access, password, o.Clock); err != nil {
+		return report, err
+	}
+	return report, orders.Give(nil, &sallyport.Event{
+		Time: o.Clock(), Kind: sallyport.Protected, Order: &sallyport.Order{Action: "protect", Details: config.Upstream.Database},
+		Note: "configuration " + config.hash,
+	})
+}
+
+// hasBegun tells whether the database was protected before, by this record: then its tickets and contacts were taken down
+// already, and what stands there now proves nothing.
+func (c *Config) hasBegun(orders *record.Stream) (bool, error) {
+	began := false
+	err := orders.Read(1, func(e *sallyport.Event) error {
+		began = began || e.Kind == sallyport.Protected && e.Order != nil && e.Order.Details == c.Upstream.Database
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("read the control stream: %w", err)
+	}
+	return began, nil
+}
+
+// baseline takes down the tickets and contacts that stand in the database when protection begins.
+func (c *Config) baseline(ctx context.Context, access *record.Stream, password string, clock func() time.Time) error {
+	config, err := readerConfig("tcp", c.Upstream.Address, c.Upstream.Database, c.Upstream.Reader.User, password)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("connect to %s as %s: %w", c.Upstream.Address, config.User, err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
+	snapshot, err := catalog.Load(ctx, conn, c.Protect, c.Purposes.Tables())
+	if err != nil {
+		return err
+	}
+	return purpose.Baseline(ctx, conn, c.Purposes, snapshot, func(facts []sallyport.Fact) error {
+		_, err := access.Append(&sallyport.Event{Time: clock(), Kind: sallyport.FactKind, Facts: facts, Note: purpose.BaselineNote})
+		return err
+	})
+}
+
+// ring makes the key ring of this configuration.
+func (c *Config) ring(root token.Secret) (*token.Ring, error) {
+	return token.NewRing(root, token.Settings{EmailDomain: c.Protect.EmailDomain})
+}
+
+// codecs makes the codec of each protected column.
+func (c *Config) codecs(root token.Secret) ([]protect.Column, error) {
+	ring, err := c.ring(root)
+	if err != nil {
+		return nil, err
+	}
+	var columns []protect.Column
+	for _, name := range slices.Sorted(maps.Keys(c.Protect.Columns)) {
+		column, ok := catalog.ParseColumn(name)
+		if !ok {
+			return nil, fmt.Errorf("read column %q: expected schema.table.column", name)
+		}
+		settings := c.Protect.Columns[name]
+		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes})
+		if err != nil {
+			return nil, err
+		}
+		columns = append(columns, protect.Column{Column: column, Codec: codec})
+	}
+	return columns, nil
+}
+
+// readerRole is the role that protect makes for serve. A password file that is not there yet is made.
+func (c *Config) readerRole() (reader protect.Reader, password string, err error) {
+	reader.User = c.Upstream.Reader.User
+	file := c.path(c.Upstream.Reader.PasswordFile)
+	if file == "" {
+		return reader, "", usagef("no password file of the reader; expected upstream.reader.password_file in %s", c.file)
+	}
+	made, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the configuration names the file
+	switch {
+	case err == nil:
+		_, err = made.WriteString(rand.Text() + "\n")
+		if err := errors.Join(err, made.Sync(), made.Close()); err != nil {
+			return reader, "", fmt.Errorf("make the reader's password: %w", err)
+		}
+	case !errors.Is(err, fs.ErrExist):
+		return reader, "", fmt.Errorf("make the reader's password: %w", err)
+	}
+	password, err = readSecretFile(file)
+	if err != nil {
+		return reader, "", err
+	}
+	reader.Password = protect.NewPassword(password)
+	tables := map[string]bool{c.Protect.Customer.Table: true, c.Purposes.Ticket.Table: true, c.Purposes.Contact.Table: true}
+	for table := range c.Protect.Paths {
+		tables[table] = true
+	}
+	for _, table := range slices.Sorted(maps.Keys(tables)) {
+		if schema, name, ok := strings.Cut(table, "."); ok {
+			reader.Tables = append(reader.Tables, protect.Table{Schema: schema, Name: name})
+		}
+	}
+	return reader, password, nil
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/keys"
+)
+
+// serveOptions are the command line of serve.
+type serveOptions struct {
+	config, upstream, listen, data, keyFile string
+	observe, await, json                    bool
+}
+
+func (m *Main) serveCommand() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Stand in front of the database: the gateway, the record and the control socket",
+		Long: `Serves clients until it is interrupted. With --config it protects the configured columns of a database that 'sallyport
+protect' has prepared; without one it protects nothing, relays every database and role, and records. In front of a database
+that is protected it refuses to start without the configuration, or with another or an older record.`,
+		Example: `  sallyport serve --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt
+  sallyport serve --upstream postgres://127.0.0.1:5432 --listen 127.0.0.1:6432 --data ./data`,
+		Args: exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return m.serve(cmd.Context(), o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.config, "config", "", "configuration `FILE`; without one nothing is protected")
+	flags.StringVar(&o.upstream, "upstream", "", "server to stand in front of, postgres://`HOST:PORT` (default: the configuration's)")
+	flags.StringVar(&o.listen, "listen", "", "`HOST:PORT` for clients (default: the configuration's)")
+	flags.StringVar(&o.data, "data", "sallyport-data", "`FOLDER` of the record and the control socket")
+	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
+	flags.BoolVar(&o.observe, "observe", false, "mask, cut and lock nothing; print what would have been done (before anything is protected)")
+	flags.BoolVar(&o.await, "await-agreement", false, "with a record that does not fit the database: serve nobody until two people accept it")
+	flags.BoolVar(&o.json, "json", false, "print and log JSON")
+	return cmd
+}
+
+func (m *Main) serve(ctx context.Context, o serveOptions) error {
+	options, err := m.serverOptions(o)
+	if err != nil {
+		return err
+	}
+	if err := keys.Harden(); err != nil {
+		return err
+	}
+	s, err := StartServer(ctx, options)
+	if err != nil {
+		return err
+	}
+	if err := m.announce("starting", s, o); err != nil {
+		return err
+	}
+	select {
+	case <-s.Ready():
+		if err := m.announce("ready", s, o); err != nil {
+			return err
+		}
+	case <-s.Done():
+	}
+	return s.Err()
+}
+
+func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
+	options := ServerOptions{Listen: o.listen, Data: o.data, KeyFile: o.keyFile, AwaitAgreement: o.await, Log: m.logger(o.json)}
+	if o.config != "" {
+		config, err := LoadConfig(o.config)
+		if err != nil {
+			return options, err
+		}
+		options.Config = config
+	}
+	if o.upstream != "" {
+		var err error
+		if options.Network, options.Upstream, err = parseUpstream(o.upstream); err != nil {
+			return options, err
+		}
+	}
+	if o.observe {
+		options.Observe = m.Stdout
+	}
+	return options, nil
+}
+
+// logger writes the log to standard error. What it is given never holds a value, a literal or a key.
+func (m *Main) logger(asJSON bool) *slog.Logger {
+	var handler slog.Handler = slog.NewTextHandler(m.Stderr, nil)
+	if asJSON {
+		handler = slog.NewJSONHandler(m.Stderr, nil)
+	}
+	return slog.New(handler)
+}
+
+// announce says on standard output how far serve is, so that a script can wait for a line.
+func (m *Main) announce(state string, s *Server, o serveOptions) error {
+	if o.json {
+		return printJSON(m.Stdout, map[string]string{"state": state, "listen": s.Addr().String(), "control": s.Control()})
+	}
+	guards := "protects nothing, relays and records"
+	if config := s.o.Config; config.Protects() {
+		guards = fmt.Sprintf("guards %d columns of database %s", len(config.Protect.Columns), config.Upstream.Database)
+		if o.observe {
+			guards = fmt.Sprintf("observes %d columns of database %s and protects nothing", len(config.Protect.Columns), config.Upstream.Database)
+		}
+	}
+	return printLine(m.Stdout, "sallyport: %s on %s, in front of %s; %s", state, s.Addr(), s.o.Upstream, guards)
+}
+
+func printLine(w io.Writer, format string, args ...any) error {
+	if _, err := fmt.Fprintf(w, format+"\n", args...); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,423 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/control"
+	"sallyport/exposure"
+	"sallyport/gateway"
+	"sallyport/record"
+)
+
+// ServerOptions are what serve and the demonstration start a Server with.
+type ServerOptions struct {
+	Config *Config // nil: nothing is protected
+
+	Network, Upstream string // of the server behind, "tcp" HOST:PORT or "unix" PATH; empty: the configuration's
+	Listen            string // HOST:PORT; empty: the configuration's
+	Data              string // folder of the record and the control socket
+	KeyFile           string // age identity that opens the keys; needed when columns are protected
+
+	Observe        io.Writer        // not nil: nothing is masked, cut or locked; what would have been is printed here
+	AwaitAgreement bool             // with a record that does not fit the database's mark: wait until two people accept it
+	Clock          func() time.Time // stands in every event and moves the budgets' windows; nil: time.Now
+	Log            *slog.Logger     // nil: none
+}
+
+// Server is a running gateway with its record, its people and its control socket.
+type Server struct {
+	o       ServerOptions
+	log     *slog.Logger
+	access  *record.Stream
+	control *record.Stream
+	orders  *api.Orders
+	state   *control.State
+	book    *exposure.Book
+
+	started  time.Time
+	listener *net.TCPListener
+	socket   net.Listener
+	ready    chan struct{}
+
+	stop context.CancelFunc
+	done chan struct{} // closed when everything has ended
+	err  error         // why it ended; to be read after done
+
+	mu      sync.Mutex       // guards what follows
+	waiting error            // why clients are refused for now
+	mark    string           // the mark that nobody accepted yet, see guard.go
+	gateway *gateway.Gateway // the one that serves; nil until then
+}
+
+// StartServer opens the record, the listener and the control socket, and returns: the database may still be away. Until Ready
+// is closed clients are refused with a sentence that says why. Close ends it; so does ctx.
+func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
+	s := &Server{o: o, log: o.Log, started: time.Now(), state: control.NewState(), book: exposure.NewBook(), ready: make(chan struct{}), done: make(chan struct{})}
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	people, err := s.people()
+	if err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.configured(); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	ctx, s.stop = context.WithCancel(ctx)
+	go s.run(ctx, people)
+	return s, nil
+}
+
+// settle fills in what the options leave to the configuration.
+func (s *Server) settle() error {
+	o := &s.o
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Config == nil {
+		o.Config = &Config{}
+	}
+	if o.Upstream == "" {
+		o.Network, o.Upstream = "tcp", o.Config.Upstream.Address
+	}
+	if o.Listen == "" {
+		o.Listen = o.Config.Listen
+	}
+	switch {
+	case o.Upstream == "":
+		return usagef("no server to stand in front of; expected --upstream postgres://HOST:PORT, or upstream.address in the configuration")
+	case o.Listen == "":
+		return usagef("nowhere to listen; expected --listen HOST:PORT, or listen in the configuration")
+	case o.Data == "":
+		return usagef("no data folder; expected --data FOLDER")
+	case o.Config.Protects() && o.KeyFile == "" && o.Observe == nil:
+		return usagef("no key file; expected --key-file FILE, where the key that opens the keys of the data folder is or will be")
+	}
+	return nil
+}
+
+// open opens the data folder's streams, folds the control stream, and listens.
+func (s *Server) open(ctx context.Context) error {
+	if err := os.MkdirAll(s.o.Data, 0o700); err != nil {
+		return fmt.Errorf("open data folder: %w", err)
+	}
+	var err error
+	if s.access, err = openStream(s.o.Data, "access", s.o.Clock); err != nil {
+		return err
+	}
+	if s.control, err = openStream(s.o.Data, "control", s.o.Clock); err != nil {
+		return err
+	}
+	for _, repaired := range []string{s.access.Repaired(), s.control.Repaired()} {
+		if repaired != "" {
+			s.log.Warn("the record was cut short by a crash and has been repaired", "what", repaired)
+		}
+	}
+	if s.orders, err = api.NewOrders(s.control, s.state); err != nil {
+		return err
+	}
+	if s.socket, err = api.Listen(ctx, filepath.Join(s.o.Data, socketName)); err != nil {
+		return err
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", s.o.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for clients: %w", err)
+	}
+	s.listener = l.(*net.TCPListener)                                                                          //nolint:forcetypeassert // what Listen returns for tcp
+	if s.o.Config.Protects() && s.o.Config.TLS.Certificate == "" && !l.Addr().(*net.TCPAddr).IP.IsLoopback() { //nolint:forcetypeassert // likewise
+		return usagef("values would leave in clear over the network on %s; expected a loopback address, or tls in the configuration", l.Addr())
+	}
+	return nil
+}
+
+func openStream(data, name string, clock func() time.Time) (*record.Stream, error) {
+	stream, err := record.Open(filepath.Join(data, name), record.Options{Now: clock})
+	if errors.Is(err, record.ErrInUse) {
+		return nil, fmt.Errorf("open data folder %s: another sallyport has it open; stop that one, or choose another --data: %w", data, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open data folder %s: %w", data, err)
+	}
+	return stream, nil
+}
+
+// configured puts the configuration on record, unless it is the one that took effect last.
+func (s *Server) configured() error {
+	hash, last := s.o.Config.hash, ""
+	err := s.control.Read(1, func(e *sallyport.Event) error {
+		if e.Kind == sallyport.Configured {
+			last = e.Note
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the control stream: %w", err)
+	}
+	if hash == last {
+		return nil
+	}
+	return s.orders.Give(nil, &sallyport.Event{
+		Time: s.o.Clock(), Kind: sallyport.Configured, Note: hash, Order: &sallyport.Order{Action: "configure"},
+	})
+}
+
+// people makes the api of the control socket.
+func (s *Server) people() (*api.Server, error) {
+	config := s.o.Config
+	people := map[sallyport.Staff]api.Person{}
+	for id, p := range config.People {
+		people[sallyport.Staff(id)] = api.Person{Role: p.Role, Password: p.Password}
+	}
+	return api.New(api.Config{
+		People: people,
+		Known: func(who sallyport.Staff) bool {
+			_, ok := config.Services[string(who)]
+			return ok
+		},
+		Access:     s.access,
+		Orders:     s.orders,
+		Identifies: config.identifies,
+		Now:        s.o.Clock,
+		Delay:      time.Now,
+		Status:     s.status,
+		Mark:       s.unacceptedMark,
+	})
+}
+
+// run serves until ctx ends or something fails that cannot be waited out.
+func (s *Server) run(ctx context.Context, people *api.Server) {
+	defer close(s.done)
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := people.Serve(ctx, s.socket); err != nil {
+			cancel(err)
+		}
+	})
+	wg.Go(func() { cancel(s.serve(ctx)) })
+	<-ctx.Done()
+	wg.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		s.err = cause
+	}
+	s.err = errors.Join(s.err, s.closeFiles())
+}
+
+// serve refuses clients until the database can be served, then serves it.
+func (s *Server) serve(ctx context.Context) error {
+	certificate, err := s.o.Config.certificate()
+	if err != nil {
+		return err
+	}
+	config := gateway.Config{
+		Network: s.o.Network, Address: s.o.Upstream, TLS: certificate,
+		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
+	}
+	g := &guard{s: s}
+	defer g.close()
+	err = s.refuseUntil(ctx, config, func(ctx context.Context) error {
+		config.Protection, err = g.prepare(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.pass(ctx, config, g)
+}
+
+// pass serves clients.
+func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) error {
+	gw, err := gateway.New(config)
+	if err != nil {
+		return err
+	}
+	since := s.o.Clock().Add(-budgetMemory)
+	err = s.access.Read(1, func(e *sallyport.Event) error {
+		if e.Time.After(since) {
+			gw.Restore(e)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("count what was seen before: %w", err)
+	}
+	defer s.state.Watch(func(who sallyport.Staff, st control.Standing) {
+		if st.Locked || st.Suspended {
+			gw.EndSessions(who, "you are locked or suspended", "Ask a lead or security for `sallyport unlock`.")
+		}
+	})()
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { cancel(g.watch(ctx)) })
+	defer wg.Wait()
+	defer cancel(nil)
+
+	s.mu.Lock()
+	s.gateway, s.waiting = gw, nil
+	s.mu.Unlock()
+	close(s.ready)
+	if err := gw.Serve(ctx, s.listener); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// budgetMemory is the longest window of a budget.
+const budgetMemory = 30 * 24 * time.Hour
+
+// refuseUntil tells clients why they must wait, while prepare is tried again and again.
+func (s *Server) refuseUntil(ctx context.Context, config gateway.Config, prepare func(context.Context) error) error {
+	config.Ready = s.whyWaiting
+	s.wait(errors.New("Sallyport is starting")) //nolint:staticcheck // a sentence that clients read
+	waiting, err := gateway.New(config)
+	if err != nil {
+		return err
+	}
+	lent, takeBack := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() { served <- waiting.Serve(lent, lease{s.listener}) }()
+	err = s.retry(ctx, prepare)
+	takeBack()
+	return errors.Join(err, <-served, s.listener.SetDeadline(time.Time{}))
+}
+
+// lease lends a listener to one who closes it.
+type lease struct{ *net.TCPListener }
+
+// Close ends Accept and leaves the listener open.
+func (l lease) Close() error { return l.SetDeadline(time.Unix(1, 0)) }
+
+// The time between attempts to reach the database.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+// retry tries until it works, ctx ends, or the error is one that no waiting mends.
+func (s *Server) retry(ctx context.Context, try func(context.Context) error) error {
+	last := ""
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := try(ctx)
+		var stop *hopeless
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &stop):
+			return stop.error
+		}
+		s.wait(err)
+		if text := err.Error(); text != last {
+			last = text
+			s.log.Warn("not serving yet; trying again until it works", "why", text)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// hopeless is an error that no waiting mends.
+type hopeless struct{ error }
+
+func (s *Server) wait(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = why
+}
+
+func (s *Server) whyWaiting() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting
+}
+
+// Ready is closed when clients are served.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Done is closed when the server has ended by itself or after Close; then Err says why.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err is why the server ended, nil after Close. It waits for the end.
+func (s *Server) Err() error {
+	<-s.done
+	return s.err
+}
+
+// Addr is where clients connect.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Control is the path of the control socket.
+func (s *Server) Control() string { return filepath.Join(s.o.Data, socketName) }
+
+// Close ends the sessions, makes everything durable and waits for it.
+func (s *Server) Close() error {
+	s.stop()
+	return s.Err()
+}
+
+// closeFiles closes what open opened; what is missing was never open.
+func (s *Server) closeFiles() error {
+	var errs []error
+	if s.listener != nil {
+		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.socket != nil {
+		if err := s.socket.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	for _, stream := range []*record.Stream{s.access, s.control} {
+		if stream != nil {
+			errs = append(errs, stream.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// status is what `sallyport status` prints besides the record.
+func (s *Server) status(context.Context) []api.Standby {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gateway == nil {
+		return []api.Standby{{What: "clients", How: fmt.Sprintf("are refused: %v", s.waiting)}}
+	}
+	guards := "nothing is protected"
+	if database := s.o.Config.Upstream.Database; s.o.Config.Protects() {
+		guards = fmt.Sprintf("database %s, %d columns", database, len(s.o.Config.Protect.Columns))
+	}
+	return []api.Standby{
+		{What: "guards", How: guards},
+		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
+	}
+}
+
+func (s *Server) unacceptedMark() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mark
+}
