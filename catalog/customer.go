@@ -23,7 +23,7 @@ func (s *Snapshot) CustomerQueries(schemes ...sallyport.Scheme) []CustomerQuery 
 	var queries []CustomerQuery
 	for i := range s.sources {
 		src := &s.sources[i]
-		outputs, columns := []string{src.key}, []*Protected(nil)
+		outputs, columns := []string{src.key + "::pg_catalog.text"}, []*Protected(nil)
 		for _, c := range src.columns {
 			if len(schemes) == 0 || slices.Contains(schemes, c.protected.Scheme) {
 				outputs, columns = append(outputs, c.sql), append(columns, c.protected)

@@ -35,7 +35,7 @@ type rawColumn struct {
 	Name      string
 	Type      uint32
 	TypMod    int32
-	TypeName  string // as it may be written in SQL under an empty search_path
+	TypeName  string // as SQL writes it under an empty search_path, without a length: bpchar, not character, which means one
 	Generated bool
 	Default   bool
 }
@@ -100,7 +100,7 @@ const relationsOf = ` pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.
 const selectRelations = `SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text FROM` + relationsOf + `ORDER BY c.oid`
 
 const selectColumns = `SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid, a.atttypmod,
-		pg_catalog.format_type(a.atttypid, NULL), a.attgenerated <> '', a.atthasdef
+		pg_catalog.format_type(a.atttypid, -1), a.attgenerated <> '', a.atthasdef
 	FROM` + relationsOf + `JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
 	WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum`
 

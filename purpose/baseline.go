@@ -39,13 +39,11 @@ func Baseline(ctx context.Context, conn *pgx.Conn, config Config, snapshot *cata
 		return fmt.Errorf("read the baseline: %w", plain(err))
 	}
 	out := &baselineWriter{emit: emit}
-	open := q.tickets + fmt.Sprintf("t.%s = ANY ($1::pg_catalog.text[]::%s[])", q.stateColumn.SQL, q.stateColumn.Type)
-	if err := out.stream(ctx, tx, ticketFactOf, open, config.Ticket.Open); err != nil {
+	if err := out.stream(ctx, tx, ticketFactOf, q.open, config.Ticket.Open); err != nil {
 		return err
 	}
 	if q.recentContacts != "" {
-		contact := func(f [][]byte) (sallyport.Fact, bool) { return q.contactFactOf(f) }
-		if err := out.stream(ctx, tx, contact, q.recentContacts); err != nil {
+		if err := out.stream(ctx, tx, q.contactFactOf, q.recentContacts); err != nil {
 			return err
 		}
 	}

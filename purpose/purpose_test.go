@@ -51,6 +51,25 @@ func TestCoverHoldsAllOfTheCustomer(t *testing.T) {
 	checkRefused(t, "quotes", w.resolve(adam, `ticket:' OR true --`), "no such ticket")
 }
 
+// char(n) pads what it holds, and a cast to character without a length would cut it.
+func TestPaddedColumns(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.around("ALTER TABLE support.tickets ALTER assignee TYPE char(12), ALTER state TYPE char(8)",
+		"ALTER TABLE support.contacts ALTER staff TYPE char(12), ALTER direction TYPE char(5)")
+	if _, err := w.catalog.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.insert(1, "s001")
+	w.around("INSERT INTO support.contacts VALUES (1, 1, NULL, 'in', 's001', '" + opened + "')")
+	w.baseline()
+	checkRefused(t, "from the baseline", w.resolve(adam, "ticket:1"), "")
+	checkRefused(t, "the work list", w.resolve(adam, "work:mine"), "")
+	w.set(adam, 1, "assignee = 's002'", wroteAssignee)
+	w.set(adam, 1, "assignee = 's001'", wroteAssignee)
+	w.later()
+	checkRefused(t, "with a contact", w.resolve(adam, "ticket:1"), "")
+}
+
 func TestUncommittedChangesDoNotCount(t *testing.T) {
 	w := newWorld(t, Options{})
 	id := w.open(router, "s002")

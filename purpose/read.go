@@ -57,15 +57,15 @@ type queries struct {
 	snapshot *catalog.Snapshot
 	number   *catalog.Protected // of the ticket table; nil: the number is not protected
 
-	tickets        string // SELECT … FROM tickets t WHERE; completed by one of the next
+	tickets        string // the front of the next four; empty: there are no tickets
 	byID, byNumber string // $1
 	mine           string // $1 log-ins, $2 states
 	mineAbout      string // and $3 a customer
 	contactsByID   string // $1 ids of tickets, $2 directions; empty: there are no contacts
 	contactsByNo   string // $1 a number, $2 directions
 	contactsAbout  string // $1 log-ins, $2 directions, $3 a customer
+	open           string // for the baseline: $1 states
 	recentContacts string // for the baseline
-	stateColumn    catalog.RelationColumn
 	values, names  []catalog.CustomerQuery
 	config         *Config
 }
@@ -103,54 +103,49 @@ func makeQueries(s *catalog.Snapshot, c *Config) (*queries, error) {
 	number := "NULL"
 	if c.Ticket.Number != "" {
 		number = t.name(c.Ticket.Number)
-		q.number = t.relation.Columns[c.Ticket.Number].Protected
+		q.number = t.find(c.Ticket.Number).Protected
 	}
-	id, customer, assignee, state, opened := t.name(c.Ticket.ID), t.name(c.Ticket.Customer), t.name(c.Ticket.Assignee), t.name(c.Ticket.State), t.name(c.Ticket.OpenedAt)
-	q.tickets = fmt.Sprintf("SELECT %s, %s, %s, %s, %s FROM %s t WHERE ", id, customer, assignee, state, number, t.relation.SQL)
-	isID := fmt.Sprintf("%s = $1::pg_catalog.text::%s", id, t.typeOf(c.Ticket.ID))
-	isNumber := number + " = $1::pg_catalog.text"
-	isMine := fmt.Sprintf("%s = ANY ($1::pg_catalog.text[]::%s[])", assignee, t.typeOf(c.Ticket.Assignee))
-	about := fmt.Sprintf("%s = $3::pg_catalog.text::%s", customer, t.typeOf(c.Ticket.Customer))
-	q.stateColumn = t.find(c.Ticket.State)
-	open := fmt.Sprintf(" AND %s = ANY ($2::pg_catalog.text[]::%s[])", state, t.typeOf(c.Ticket.State))
-	newest := fmt.Sprintf(" ORDER BY %s DESC, %s DESC LIMIT %d", opened, id, maxOwnTickets)
-	q.byID, q.byNumber = q.tickets+isID+" LIMIT 2", q.tickets+isNumber+" LIMIT 2"
-	q.mine, q.mineAbout = q.tickets+isMine+open+newest, q.tickets+isMine+open+" AND "+about+newest
-	if number == "NULL" {
-		q.byNumber = ""
+	q.tickets = fmt.Sprintf("SELECT %s, %s, %s, %s, %s FROM %s t WHERE ",
+		t.text(c.Ticket.ID), t.text(c.Ticket.Customer), t.text(c.Ticket.Assignee), t.text(c.Ticket.State), number, t.relation.SQL)
+	if c.Ticket.Number != "" {
+		q.byNumber = q.tickets + number + " = $1::pg_catalog.text LIMIT 2"
 	}
+	q.byID = q.tickets + t.is(c.Ticket.ID, 1) + " LIMIT 2"
+	q.mine = q.tickets + t.isAny(c.Ticket.Assignee, 1) + " AND " + t.isAny(c.Ticket.State, 2)
+	q.open = q.tickets + t.isAny(c.Ticket.State, 1)
+	newest := fmt.Sprintf(" ORDER BY %s DESC, %s DESC LIMIT %d", t.name(c.Ticket.OpenedAt), t.name(c.Ticket.ID), maxOwnTickets)
+	q.mine, q.mineAbout = q.mine+newest, q.mine+" AND "+t.is(c.Ticket.Customer, 3)+newest
 	q.values, q.names = s.CustomerQueries(), s.CustomerQueries(sallyport.Name)
 	if t.err != nil || c.Contact.Table == "" {
 		return q, t.err
 	}
-	return q, q.addContacts(s, t, id, customer, opened)
+	return q, q.addContacts(s, t)
 }
 
 // addContacts makes the queries that find contacts in time for some tickets.
-func (q *queries) addContacts(s *catalog.Snapshot, t *columns, id, customer, opened string) error {
-	source := &q.config.Contact
+func (q *queries) addContacts(s *catalog.Snapshot, t *columns) error {
+	source, ticket := &q.config.Contact, &q.config.Ticket
 	c, err := newColumns(s, source.Table, "c")
 	if err != nil {
 		return err
 	}
-	at, direction := c.name(source.At), c.name(source.Direction)
+	at, opened := c.name(source.At), t.name(ticket.OpenedAt)
 	outputs := "SELECT " + strings.Join([]string{
-		c.name(source.ID), c.name(source.Customer), c.name(source.Ticket), c.name(source.Staff), direction, micros(at),
+		c.text(source.ID), c.text(source.Customer), c.text(source.Ticket), c.text(source.Staff), c.text(source.Direction), micros(at),
 	}, ", ")
 	q.recentContacts = fmt.Sprintf("%s FROM %s c WHERE %s >= (SELECT least(now(), max(%s)) FROM %s c) - interval '%d seconds'",
 		outputs, c.relation.SQL, at, at, c.relation.SQL, int(baselineContacts.Seconds()))
 	find := func(condition string) string {
-		return fmt.Sprintf("%s, %s FROM %s c JOIN %s t ON %s = %s WHERE %s AND %s = ANY ($2::pg_catalog.text[]::%s[])"+
-			" AND %s >= %s - interval '%d seconds' AND %s <= %s + interval '%d seconds' ORDER BY %s DESC LIMIT %d",
-			outputs, id, c.relation.SQL, t.relation.SQL, c.name(source.Customer), customer, condition, direction, c.typeOf(source.Direction),
-			at, opened, int(contactBefore.Seconds()), at, opened, int(contactAfter.Seconds()), at, maxContacts)
+		return fmt.Sprintf("%s, %s FROM %s c JOIN %s t ON %s = %s WHERE %s AND %s AND %s BETWEEN %s - interval '%d seconds' AND %s + interval '%d seconds'"+
+			" ORDER BY %s DESC LIMIT %d",
+			outputs, t.text(ticket.ID), c.relation.SQL, t.relation.SQL, c.name(source.Customer), t.name(ticket.Customer), condition,
+			c.isAny(source.Direction, 2), at, opened, int(contactBefore.Seconds()), opened, int(contactAfter.Seconds()), at, maxContacts)
 	}
-	q.contactsByID = find(fmt.Sprintf("%s = ANY ($1::pg_catalog.text[]::%s[])", id, t.typeOf(q.config.Ticket.ID)))
-	if q.config.Ticket.Number != "" {
-		q.contactsByNo = find(t.name(q.config.Ticket.Number) + " = $1::pg_catalog.text")
+	q.contactsByID = find(t.isAny(ticket.ID, 1))
+	if ticket.Number != "" {
+		q.contactsByNo = find(t.name(ticket.Number) + " = $1::pg_catalog.text")
 	}
-	q.contactsAbout = find(fmt.Sprintf("%s = ANY ($1::pg_catalog.text[]::%s[]) AND %s = $3::pg_catalog.text::%s",
-		t.name(q.config.Ticket.Assignee), t.typeOf(q.config.Ticket.Assignee), customer, t.typeOf(q.config.Ticket.Customer)))
+	q.contactsAbout = find(t.isAny(ticket.Assignee, 1) + " AND " + t.is(ticket.Customer, 3))
 	return c.err
 }
 
@@ -185,7 +180,17 @@ func (c *columns) find(name string) catalog.RelationColumn {
 
 func (c *columns) name(name string) string { return c.alias + "." + c.find(name).SQL }
 
-func (c *columns) typeOf(name string) string { return c.find(name).Type }
+// text is a column as a text without the padding of char(n), as facts have it.
+func (c *columns) text(name string) string { return c.name(name) + "::pg_catalog.text" }
+
+// is and isAny compare a column with a parameter of type text or text[], in the column's own type so that its index serves.
+func (c *columns) is(name string, parameter int) string {
+	return fmt.Sprintf("%s = $%d::pg_catalog.text::%s", c.name(name), parameter, c.find(name).Type)
+}
+
+func (c *columns) isAny(name string, parameter int) string {
+	return fmt.Sprintf("%s = ANY ($%d::pg_catalog.text[]::%s[])", c.name(name), parameter, c.find(name).Type)
+}
 
 // batch gathers queries for one round trip; the server runs them in one transaction. Results come as text.
 type batch struct {

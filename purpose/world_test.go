@@ -166,7 +166,7 @@ func (w *world) set(by Person, ticket int, what string, wrote ...string) {
 // tell is what the gateway says after somebody's committed write of a ticket.
 func (w *world) tell(by Person, ticket int, wrote ...string) {
 	w.t.Helper()
-	w.capture(by, false, "SELECT id, customer_id, assignee, state FROM support.tickets WHERE id = $1", ticket, wrote)
+	w.capture(by, false, "SELECT id::text, customer_id::text, assignee::text, state::text FROM support.tickets WHERE id = $1", ticket, wrote)
 }
 
 // open makes a ticket of customer 1 through the gateway.
@@ -196,7 +196,7 @@ func (w *world) contact(by Person, direction, staff string, ticket, minutes, cus
 
 func (w *world) tellContact(by Person, contact int, wrote ...string) {
 	w.t.Helper()
-	w.capture(by, true, "SELECT id, customer_id, staff, ticket_id, direction, extract(epoch FROM at) FROM support.contacts WHERE id = $1", contact, wrote)
+	w.capture(by, true, "SELECT id::text, customer_id::text, staff::text, ticket_id::text, direction::text, extract(epoch FROM at) FROM support.contacts WHERE id = $1", contact, wrote)
 }
 
 // capture makes facts of a row as the gateway does.
