@@ -1,10 +1,6 @@
 package gateway
 
 import (
-	"slices"
-	"strconv"
-	"time"
-
 	"sallyport"
 	"sallyport/query"
 )
@@ -72,23 +68,4 @@ func (f *facts) find(name string) int {
 		}
 	}
 	return -1
-}
-
-// fact reads what a write's RETURNING said. Ticket: id, customer, assignee, state; contact: id, customer, staff, ticket,
-// direction, seconds since 1970 (query.Capture).
-func (p *Protection) fact(c *query.Capture, texts []string) sallyport.Fact {
-	if !c.Contact {
-		return sallyport.Fact{
-			Table: "ticket", ID: texts[0], Customer: sallyport.Subject(texts[1]), Assignee: texts[2],
-			Open: slices.Contains(p.OpenStates, texts[3]), Wrote: c.Wrote,
-		}
-	}
-	f := sallyport.Fact{
-		Table: "contact", ID: texts[0], Customer: sallyport.Subject(texts[1]), Assignee: texts[2], Ticket: texts[3],
-		Incoming: slices.Contains(p.Incoming, texts[4]), Wrote: c.Wrote,
-	}
-	if seconds, err := strconv.ParseFloat(texts[5], 64); err == nil {
-		f.At = time.Unix(int64(seconds), 0).UTC()
-	}
-	return f
 }

@@ -57,8 +57,6 @@ type Protection struct {
 	Person   func(login string) purpose.Person
 	Budgets  func(p purpose.Person) exposure.Budgets
 	Grants   []policy.Grant
-	// OpenStates are the states of a ticket that counts as open; Incoming the directions of a contact that came in.
-	OpenStates, Incoming []string
 	// Suspend is told that a person reached a budget, after the access stream was. It MUST be durable when it returns.
 	Suspend func(who sallyport.Staff, limit sallyport.Limit) error
 }

@@ -316,7 +316,10 @@ func (s *session) learn(c *query.Capture, l *layout, fields [][]byte) {
 	for i := l.visible; i < len(fields); i++ {
 		texts = append(texts, string(keyText(&l.columns[i], fields[i])))
 	}
-	fact := s.gw.Protection.fact(c, texts)
+	fact, ok := s.gw.Protection.Resolver.Fact(c.Contact, texts, c.Wrote)
+	if !ok {
+		return
+	}
 	s.mu.Lock()
 	s.facts.add(fact)
 	s.mu.Unlock()

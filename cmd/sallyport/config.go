@@ -73,6 +73,7 @@ type TLS struct {
 // Service is a program's account.
 type Service struct {
 	Logins []string `yaml:"logins"` // database roles that it logs in with
+	Team   string   `yaml:"team"`   // whose budgets it has; empty: the default ones
 }
 
 // Person is a member of staff.

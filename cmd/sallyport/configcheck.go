@@ -133,6 +133,9 @@ func (c *Config) checkBudgets(r *configReader) {
 	for _, person := range c.People {
 		teams[person.Team] = true
 	}
+	for _, service := range c.Services {
+		teams[service.Team] = true
+	}
 	delete(teams, "")
 	for _, team := range slices.Sorted(maps.Keys(c.Budgets.Teams)) {
 		path := "budgets.teams." + team

@@ -27,7 +27,7 @@ func (c *Config) directory() *directory {
 	}
 	for id, service := range c.Services {
 		for _, login := range service.Logins {
-			d.people[login] = purpose.Person{Staff: sallyport.Staff(id), Logins: service.Logins, Service: true}
+			d.people[login] = purpose.Person{Staff: sallyport.Staff(id), Logins: service.Logins, Team: service.Team, Service: true}
 		}
 	}
 	return d
@@ -41,9 +41,16 @@ func (d *directory) person(login string) purpose.Person {
 	return purpose.Person{Staff: sallyport.UnknownLogin(login), Logins: []string{login}}
 }
 
-// of is what somebody may see: his team's budgets, else the configuration's default, else the built-in one.
+// of is what somebody may see: his team's budgets, else the configuration's default, else the built-in one. An hour for
+// which nobody configured anything may use up the day.
 func (d *directory) of(p purpose.Person) exposure.Budgets {
-	return d.budgets.Teams[p.Team].Over(d.budgets.Default).Over(exposure.Default())
+	b := d.budgets.Teams[p.Team].Over(d.budgets.Default)
+	for _, m := range []*exposure.Budget{&b.Revealed, &b.Reached, &b.Probed} {
+		if m.Hour == 0 {
+			m.Hour = m.Day
+		}
+	}
+	return b.Over(exposure.Default())
 }
 
 // identifies tells whether equal values of a column mean the same customer.
