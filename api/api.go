@@ -85,10 +85,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	err := s.http.Shutdown(grace)
-	<-done
-	if err != nil {
-		return errors.Join(fmt.Errorf("stop control socket: %w", err), s.http.Close())
+	if err := s.http.Shutdown(grace); err != nil {
+		return errors.Join(fmt.Errorf("stop control socket: %w", err), s.http.Close(), <-done)
+	}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve control socket: %w", err)
 	}
 	return nil
 }
@@ -168,8 +169,7 @@ func (p *Problem) Error() string {
 }
 
 func asProblem(err error) *Problem {
-	var p *Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
 	// What went wrong inside may name files, never values: it is for whoever may read the record anyway.

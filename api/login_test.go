@@ -52,9 +52,13 @@ func TestLogIn(t *testing.T) {
 		password string
 		code     string
 	}{
-		{"s050", password, ""}, {"s050", "wrong", "log_in"}, {"s050", "", "log_in"},
+		{"s050", password, ""},
+		{"s050", "wrong", "log_in"},
+		{"s050", "", "log_in"},
 		{"s002", password, "log_in"}, // has none
-		{"s002", "", "log_in"}, {"nobody", password, "log_in"}, {"", password, "log_in"},
+		{"s002", "", "log_in"},
+		{"nobody", password, "log_in"},
+		{"", password, "log_in"},
 	} {
 		client := NewClient(r.path, c.name, c.password)
 		_, err := client.Status(ctx)
