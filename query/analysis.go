@@ -1,0 +1,138 @@
+package query
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"sallyport"
+)
+
+// analysis is the work on one statement.
+type analysis struct {
+	schema  *Schema
+	options Options
+	sql     string
+	tokens  *tokens
+	st      *Statement
+
+	literals map[int]*source // by offset
+	params   map[int]*source // by number
+	edits    map[int]Edit    // by start
+	visited  map[int]bool    // offsets of literals and parameters that were looked at
+	columns  map[sallyport.Column]struct{}
+}
+
+// statement analyses one statement of a text.
+func (a *Analyzer) statement(sql string, t *tokens, raw *pg.RawStmt, standardStrings bool) Statement {
+	start, end := int(raw.StmtLocation), len(sql)
+	if raw.StmtLen > 0 {
+		end = start + int(raw.StmtLen)
+	}
+	st := Statement{Start: start, End: end}
+	w := &analysis{
+		schema: a.schema, options: a.options, sql: sql, tokens: t, st: &st,
+		literals: map[int]*source{}, params: map[int]*source{}, edits: map[int]Edit{}, visited: map[int]bool{},
+		columns: map[sallyport.Column]struct{}{},
+	}
+	st.Fingerprint = t.fingerprint(sql, start, end)
+	w.dispatch(raw.Stmt)
+	if !standardStrings && t.ambiguous(sql) { // whatever it touches: where its statements end is not known
+		w.refuse(&Refusal{
+			Code: CodeUntraceable, Position: -1, Sentence: "strings with a backslash cannot be read while standard_conforming_strings is off",
+			Hint: "SET standard_conforming_strings = on, or write E'…'.",
+		})
+	}
+	w.finish()
+	return st
+}
+
+// finish settles what is demanded, and refuses what nobody looked at.
+func (a *analysis) finish() {
+	a.settle()
+	a.unseen()
+	a.mend()
+	for _, start := range sortedKeys(a.edits) {
+		a.st.Edits = append(a.st.Edits, a.edits[start])
+	}
+	a.st.Columns = slices.SortedFunc(maps.Keys(a.columns), compareColumns)
+	a.st.Touches = a.st.Touches || len(a.st.Columns) > 0
+	a.closePrepare()
+}
+
+func compareColumns(x, y sallyport.Column) int {
+	return cmp.Or(cmp.Compare(x.Schema, y.Schema), cmp.Compare(x.Table, y.Table), cmp.Compare(x.Name, y.Name))
+}
+
+// unseen is the safety net under the analysis: in a statement that touches protected columns every literal and parameter
+// that the scanner found must have been looked at, so a part of the grammar that was forgotten is refused, not passed.
+func (a *analysis) unseen() {
+	if !a.st.Touches {
+		return
+	}
+	for i := a.tokens.from(a.st.Start); i < len(a.tokens.list) && int(a.tokens.list[i].Start) < a.st.End; i++ {
+		token := a.tokens.list[i]
+		switch token.Token {
+		case pg.Token_SCONST, pg.Token_USCONST, pg.Token_PARAM:
+			if !a.visited[int(token.Start)] && !a.tokens.is(i-1, pg.Token_UESCAPE) {
+				a.refuse(untraceable(int(token.Start)))
+				return
+			}
+		}
+	}
+}
+
+// ambiguous tells whether a text holds a plain string with a backslash, whose end depends on a setting.
+func (t *tokens) ambiguous(sql string) bool {
+	for _, token := range t.list {
+		if token.Token == pg.Token_SCONST && sql[token.Start] == '\'' && strings.Contains(sql[token.Start:token.End], `\`) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse keeps the first reason.
+func (a *analysis) refuse(r *Refusal) {
+	if a.st.Refusal == nil {
+		a.st.Refusal = r
+	}
+}
+
+func forbidden(sentence, hint string, at int) *Refusal {
+	return &Refusal{Code: CodeForbidden, Sentence: sentence, Hint: hint, Position: at}
+}
+
+func untraceable(at int) *Refusal {
+	return &Refusal{
+		Code: CodeUntraceable, Position: at, Sentence: "a part of the statement cannot be traced",
+		Hint: "Write the statement in a simpler form: name columns, and compare them with literals or parameters.",
+	}
+}
+
+// read notes which protected columns a value comes from.
+func (a *analysis) read(v value) value {
+	for _, s := range v.allStored() {
+		a.columns[s.protection.Column] = struct{}{}
+	}
+	return v
+}
+
+// mend drops edits that lie inside others. Nothing is known to make such, and tokens win.
+func (a *analysis) mend() {
+	end := -1
+	for _, start := range sortedKeys(a.edits) {
+		if start < end {
+			delete(a.edits, start)
+			a.refuse(untraceable(start))
+			continue
+		}
+		end = a.edits[start].End
+	}
+}
+
+// sortedKeys keeps what comes out of a map in one order.
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

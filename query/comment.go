@@ -1,0 +1,114 @@
+package query
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// attachComments removes comments that must not reach the server, and reads a purpose from those behind a statement.
+func (p *Plan) attachComments(t *tokens) {
+	for _, c := range t.comments {
+		text := p.Text[c.Start:c.End]
+		owner := p.owner(int(c.Start))
+		ours := strings.Contains(strings.ToLower(text), "sallyport.")
+		edit := Edit{Start: int(c.Start), End: int(c.End), Text: " "}
+		if owner == nil {
+			if ours {
+				p.Edits = append(p.Edits, edit)
+			}
+			continue
+		}
+		if ours || repeats(text, owner.Edits) {
+			owner.Edits = insertEdit(owner.Edits, edit)
+		}
+		trailing := int(c.Start) >= t.endOf(owner.Start, owner.End)
+		if value, ok := commentPurpose(text); ok && trailing && c.Token == pg.Token_C_COMMENT {
+			owner.Comment = &value
+		}
+		if body := owner.Prepare; body != nil {
+			body.Body.Edits = owner.Edits
+		}
+	}
+}
+
+// owner is the statement that a byte belongs to: the last one that begins before it.
+func (p *Plan) owner(at int) *Statement {
+	var owner *Statement
+	for i := range p.Statements {
+		if owner == nil || p.Statements[i].Start <= at {
+			owner = &p.Statements[i]
+		}
+	}
+	return owner
+}
+
+// repeats tells whether a comment holds a value that becomes a token: it would reach the server after all.
+func repeats(comment string, edits []Edit) bool {
+	const shortest = 3 // shorter ones stand in any text
+	for _, e := range edits {
+		if e.Slot != nil && len(e.Slot.Value) >= shortest && strings.Contains(comment, e.Slot.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// insertEdit keeps the order. A comment inside a literal of several tokens goes with it.
+func insertEdit(edits []Edit, e Edit) []Edit {
+	for _, other := range edits {
+		if other.Start <= e.Start && e.End <= other.End {
+			return edits
+		}
+	}
+	edits = append(slices.Clone(edits), e)
+	sortEdits(edits)
+	return edits
+}
+
+func sortEdits(edits []Edit) {
+	slices.SortStableFunc(edits, func(x, y Edit) int { return x.Start - y.Start })
+}
+
+// commentPurpose reads /*key='value',sallyport.purpose='ticket%3A4711'*/ (the form of sqlcommenter.github.io).
+func commentPurpose(comment string) (string, bool) {
+	rest := strings.TrimSuffix(strings.TrimPrefix(comment, "/*"), "*/")
+	for {
+		key, after, ok := strings.Cut(rest, "=")
+		if !ok {
+			return "", false
+		}
+		after = strings.TrimLeft(after, " \t\r\n")
+		if !strings.HasPrefix(after, "'") {
+			return "", false
+		}
+		value, tail, ok := quoted(after[1:])
+		if !ok {
+			return "", false
+		}
+		if name, err := url.PathUnescape(strings.Trim(key, " \t\r\n,")); err == nil && strings.EqualFold(name, purposeSetting) {
+			value, err = url.PathUnescape(value)
+			return value, err == nil
+		}
+		rest = tail
+	}
+}
+
+// quoted reads up to the closing quote; \' is a quote inside.
+func quoted(s string) (value, rest string, ok bool) {
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+			out.WriteByte(s[i])
+		case s[i] == '\'':
+			return out.String(), s[i+1:], true
+		default:
+			out.WriteByte(s[i])
+		}
+	}
+	return "", "", false
+}

@@ -1,0 +1,288 @@
+package query
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"sallyport"
+)
+
+// call evaluates a function.
+func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
+	at := int(n.Location)
+	qualifier, name := lastName(n.Funcname)
+	args := a.all(n.Args, sc)
+	a.over(n, args, sc)
+	all := value{}
+	for _, arg := range args {
+		if arg.row != nil { // either would ask for rows of one shape
+			arg = value{sources: arg.allSources(), stored: arg.allStored(), mixed: arg.protected(), open: !arg.harmless()}
+		}
+		arg.array = false
+		all = either(all, arg)
+	}
+	if refusal := dynamic(qualifier, name, at); refusal != nil {
+		a.refuse(refusal)
+	}
+	a.checkSetting(name, n.Args, at)
+	a.checkFunction(name, at, all)
+	switch {
+	case name == "unnest" && len(args) == 1:
+		return args[0].elements()
+	case (name == "min" || name == "max") && all.protected():
+		return a.extreme(args, at)
+	}
+	a.spend(all)
+	if !all.protected() {
+		return value{open: !(clock(name) && len(args) == 0) && !counts(name), calc: true}
+	}
+	return a.derive(name, args, all, at)
+}
+
+// over evaluates what stands behind a call: ORDER BY, FILTER, OVER, and DISTINCT inside.
+func (a *analysis) over(n *pg.FuncCall, args []value, sc *scope) {
+	for _, by := range n.AggOrder {
+		node := by.GetSortBy().GetNode()
+		a.sorts(a.location(node), a.expression(node, sc))
+	}
+	a.spend(a.expression(n.AggFilter, sc))
+	if n.AggDistinct {
+		for _, arg := range args {
+			a.group(int(n.Location), arg)
+		}
+	}
+	if n.Over != nil {
+		a.window(n.Over, sc)
+	}
+}
+
+func (a *analysis) window(w *pg.WindowDef, sc *scope) {
+	for _, p := range w.PartitionClause {
+		a.group(a.location(p), a.expression(p, sc))
+	}
+	for _, by := range w.OrderClause {
+		node := by.GetSortBy().GetNode()
+		a.sorts(a.location(node), a.expression(node, sc))
+	}
+	a.spend(a.expression(w.StartOffset, sc))
+	a.spend(a.expression(w.EndOffset, sc))
+}
+
+// derive is what a function makes of protected columns. Tokens go in, so garbage comes out, and nothing plain passes: but
+// only where no text of the statement goes in beside them, since the function might compare the two.
+func (a *analysis) derive(name string, args []value, all value, at int) value {
+	if counts(name) {
+		return value{calc: true}
+	}
+	out := value{mixed: true}
+	if wholeRowJSON(name) && len(args) == 1 && args[0].row != nil {
+		out.rowJSON = true
+		return out
+	}
+	alone := true
+	for _, arg := range args {
+		alone = alone && (arg.protected() && !arg.open && len(arg.allSources()) == 0 || arg.harmless())
+	}
+	switch {
+	case alone || formats(name):
+		return out
+	case joins(name):
+		out.open = true
+		return out
+	}
+	a.refuse(&Refusal{
+		Code: CodeUnanswered, Position: at, Sentence: "a function takes a protected column together with text, and would see a token" + about(all.column()),
+		Hint: "Compare with = and the whole value, or process what you read in the application.",
+	})
+	out.open = true
+	return out
+}
+
+// counts are functions whose result says nothing of what their arguments hold.
+func counts(name string) bool {
+	switch name {
+	case "count", "num_nulls", "num_nonnulls", "pg_typeof":
+		return true
+	}
+	return false
+}
+
+// formats are functions whose text arguments say how to write the value, and are not held against it.
+func formats(name string) bool {
+	switch name {
+	case "to_char", "date_trunc", "date_part", "extract", "timezone", "encode", "convert_to", "digest", "left", "right":
+		return true
+	}
+	return false
+}
+
+// joins are functions that put their arguments side by side.
+func joins(name string) bool {
+	switch name {
+	case "concat", "concat_ws", "format", "string_agg", "array_agg", "array_to_string", "lpad", "rpad", "json_build_object", "jsonb_build_object",
+		"json_build_array", "jsonb_build_array", "json_agg", "jsonb_agg", "quote_literal", "quote_nullable", "array_append", "array_cat", "array_prepend":
+		return true
+	}
+	return false
+}
+
+func wholeRowJSON(name string) bool {
+	switch name {
+	case "row_to_json", "to_json", "to_jsonb":
+		return true
+	}
+	return false
+}
+
+// clock are functions that yield the moment.
+func clock(name string) bool {
+	switch name {
+	case "now", "clock_timestamp", "statement_timestamp", "transaction_timestamp":
+		return true
+	}
+	return false
+}
+
+// checkFunction refuses functions of the database that could do what the gateway cannot see.
+func (a *analysis) checkFunction(name string, at int, args value) {
+	risk, ok := a.schema.risk(name)
+	if !ok {
+		return
+	}
+	if !risk.Writes && args.harmless() {
+		return
+	}
+	a.refuse(&Refusal{
+		Code: CodeUntraceable, Position: at, Sentence: "what this function does with its arguments cannot be traced: " + risk.Why,
+		Hint: "Write what the function does as a statement of its own.",
+	})
+}
+
+// dynamic refuses functions that run SQL from a text, or reach files and other servers.
+func dynamic(qualifier, name string, at int) *Refusal {
+	lower := strings.ToLower(name)
+	known := false
+	switch lower {
+	case "lo_import", "lo_export", "cursor_to_xml", "cursor_to_xmlschema", "ts_stat", "ts_rewrite", "xpath_table", "connectby", "run_command_on_workers",
+		"run_command_on_placements", "run_command_on_shards", "pg_execute_server_program", "pg_file_write", "pg_file_rename", "pg_file_unlink", "pg_background_launch":
+		known = true
+	}
+	for _, prefix := range []string{
+		"dblink", "pg_read_file", "pg_read_binary_file", "pg_ls_", "query_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "crosstab", "plpgsql_call",
+		"plpython", "plperl", "pltcl",
+	} {
+		known = known || strings.HasPrefix(lower, prefix)
+	}
+	known = known || strings.EqualFold(qualifier, "cron") || strings.EqualFold(qualifier, "dblink")
+	if !known {
+		return nil
+	}
+	return &Refusal{
+		Code: CodeForbidden, Position: at, Sentence: "functions that run SQL from a text or reach files and other servers are not allowed in a protected database",
+		Hint: "Send the inner statement itself.",
+	}
+}
+
+// checkSetting looks at set_config: what it sets must be readable here, since the meaning of every later text may hang on it.
+func (a *analysis) checkSetting(name string, args []*pg.Node, at int) {
+	if name != "set_config" || len(args) == 0 {
+		return
+	}
+	setting := args[0].GetAConst().GetSval().GetSval()
+	if setting != "" && !strings.EqualFold(setting, standardStringsSetting) {
+		return
+	}
+	a.refuse(&Refusal{
+		Code: CodeForbidden, Position: at, Sentence: "set_config may only set what it names in a literal, and not how strings are written",
+		Hint: "Use SET.",
+	})
+}
+
+const standardStringsSetting = "standard_conforming_strings"
+
+// cast evaluates value::type.
+func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
+	v := a.expression(n.Arg, sc)
+	t := n.TypeName
+	for _, m := range t.GetTypmods() {
+		a.expression(m, sc)
+	}
+	isArray := len(t.GetArrayBounds()) > 0
+	if v.row != nil {
+		a.spend(v)
+		return value{open: true, mixed: v.protected()}
+	}
+	if isArray && !v.array {
+		v = v.elements()
+		v.array = true
+	} else if !isArray && v.array {
+		a.spend(v)
+		return value{open: true, mixed: v.protected()}
+	}
+	switch kindOfType(t) {
+	case textType:
+		return a.toText(v, len(t.GetTypmods()) > 0)
+	case dateType:
+		if v.calc {
+			v.open = true
+		}
+		return keepOnly(v, true)
+	case numberType:
+		if !v.protected() {
+			a.spend(v)
+			return value{calc: true, array: v.array}
+		}
+	case otherType:
+	}
+	a.spend(v)
+	return value{open: true, mixed: v.protected(), array: v.array}
+}
+
+// toText is a cast that leaves text as it is, but for its length.
+func (a *analysis) toText(v value, length bool) value {
+	v = keepOnly(v, false)
+	if v.calc {
+		v.open = true
+	}
+	if length {
+		v.cut = true
+	}
+	return v
+}
+
+// keepOnly leaves stored columns in a value only where the cast keeps their form: dates as dates, texts as texts.
+func keepOnly(v value, dates bool) value {
+	for _, s := range v.stored {
+		if (s.protection.Scheme == sallyport.Date) != dates {
+			v.stored, v.mixed = nil, true
+			return v
+		}
+	}
+	return v
+}
+
+type typeKind uint8
+
+const (
+	otherType typeKind = iota
+	textType
+	dateType
+	numberType // values of it hold no text
+)
+
+func kindOfType(t *pg.TypeName) typeKind {
+	names, _ := fieldNames(t.GetNames())
+	if t.GetPctType() || t.GetSetof() || len(names) > 2 || len(names) == 2 && names[0] != "pg_catalog" {
+		return otherType
+	}
+	switch names[len(names)-1] {
+	case "text", "varchar", "bpchar", "citext":
+		return textType
+	case "date":
+		return dateType
+	case "int2", "int4", "int8", "smallint", "integer", "bigint", "bool", "boolean", "float4", "float8", "oid":
+		return numberType
+	}
+	return otherType
+}

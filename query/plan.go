@@ -1,0 +1,185 @@
+package query
+
+import "sallyport"
+
+// Plan is what was found about one text of SQL. It is immutable and shared by sessions.
+type Plan struct {
+	Text       string
+	Statements []Statement
+	Edits      []Edit // only where Text holds no statement at all: its comments that must not reach the server
+}
+
+// Statement is one statement of a Plan. All offsets count bytes of Plan.Text.
+type Statement struct {
+	Start, End  int    // without the separating semicolon; white space and comments around the statement are inside
+	Verb        string // SELECT, INSERT, CREATE VIEW …; EXPLAIN, PREPARE and DECLARE stand for what they hold
+	Fingerprint string // hash of the shape: equal for statements that differ only in literals and in lengths of literal lists
+
+	Touches bool               // a relation with protected columns is mentioned, or (FETCH) may be
+	Columns []sallyport.Column // protected columns read, written or compared, also through *, whole rows and views; sorted
+	Writes  bool               // the database may be another one afterwards
+	DDL     bool               // the catalogue may be another one afterwards
+	Relinks bool               // an existing row is made another customer's: a Link column is updated
+
+	Refusal *Refusal // MUST NOT be forwarded
+	Edits   []Edit   // sorted, not overlapping; one behind the last semicolon belongs to the last statement
+	Params  []Param  // uses of $n that must be tokenised, by number
+
+	Comment    *string        // the value of a trailing /*sallyport.purpose='…'*/; that comment's removal is one of Edits
+	Purpose    *PurposeChange // SET, RESET or DISCARD of sallyport.purpose
+	Tx         *TxChange
+	Copy       *Copy
+	Prepare    *Prepare
+	Execute    *Execute // also of EXPLAIN EXECUTE and CREATE TABLE AS EXECUTE
+	Deallocate *Deallocate
+	Capture    *Capture
+}
+
+// Edit replaces [Start, End) of the text: by Text, or, where Slot is set, by the quoted token of the Slot.
+type Edit struct {
+	Start, End int
+	Text       string
+	Slot       *Slot
+}
+
+// Use says what a value is wanted for.
+type Use uint8
+
+// The uses. For deterministic schemes both need the same token.
+const (
+	Store Use = iota // it is written
+	Match            // it is compared with what is stored
+)
+
+// String is the use's name in tests and documents.
+func (u Use) String() string {
+	switch u {
+	case Store:
+		return "store"
+	case Match:
+		return "match"
+	}
+	return "unknown use"
+}
+
+// Slot is a value of a statement that must be tokenised.
+type Slot struct {
+	Column  sallyport.Column
+	Scheme  sallyport.Scheme
+	Group   string
+	Use     Use
+	Value   string // the decoded literal; empty for a parameter
+	Array   bool   // an array's text form, '{a,b}', or an array parameter: every element is tokenised
+	Purpose bool   // the value of SET sallyport.purpose: ticket numbers in it become tokens; Column is empty
+}
+
+// Param is one parameter that must be tokenised. A number stands once.
+type Param struct {
+	Number int
+	Slot   Slot
+}
+
+// PurposeChange is what a statement does to the setting sallyport.purpose.
+type PurposeChange struct {
+	Local bool   // SET LOCAL
+	Reset bool   // RESET, SET … TO DEFAULT, RESET ALL, DISCARD ALL: back to the start-up value
+	All   bool   // RESET ALL, DISCARD ALL
+	Value string // as written
+}
+
+// TxKind says what a TxChange does.
+type TxKind uint8
+
+// The kinds of transaction control.
+const (
+	Begin TxKind = iota + 1
+	Commit
+	Rollback
+	Savepoint
+	Release
+	RollbackTo
+	PrepareTransaction // ends the session's transaction
+	CommitPrepared     // outside the session's transaction
+	RollbackPrepared   // outside the session's transaction
+)
+
+// TxChange is a statement of transaction control.
+type TxChange struct {
+	Kind  TxKind
+	Name  string // of the savepoint
+	Chain bool   // AND CHAIN: the next transaction begins at once
+}
+
+// Copy describes COPY.
+type Copy struct {
+	In       bool
+	Relation *Relation // nil where the schema does not know it, and for a query
+	Columns  []string  // as listed; empty: all
+	Query    bool      // COPY (query) TO
+	Program  bool
+	File     bool
+
+	Format                   string // text, csv, binary
+	Header                   bool
+	Delimiter, Quote, Escape byte
+	Null                     string
+}
+
+// Prepare is SQL's PREPARE.
+type Prepare struct {
+	Name string
+	Body *Statement // its offsets count in the same text; its Edits are among those of the whole
+}
+
+// Execute is SQL's EXECUTE.
+type Execute struct {
+	Name string
+	Args []Arg
+}
+
+// Arg is one argument of EXECUTE.
+type Arg struct {
+	Start, End int    // of the literal, without a cast around it
+	Value      string // decoded
+	Literal    bool   // a literal that can be replaced
+	Null       bool
+}
+
+// Deallocate is SQL's DEALLOCATE, and DISCARD ALL.
+type Deallocate struct {
+	Name string
+	All  bool
+}
+
+// Capture is how the gateway learns what an INSERT or UPDATE of tickets or contacts wrote: it inserts Text at byte At of
+// the text and takes the last Columns columns of the result for itself; all of them are of type text.
+// Ticket: id, customer, assignee, state. Contact: id, customer, staff, ticket, direction, at (seconds since 1970).
+type Capture struct {
+	Relation     *Relation
+	Contact      bool
+	At           int
+	Text         string
+	Columns      int
+	HadReturning bool     // else the statement returned no rows to its client, and must not now
+	Wrote        []string // of a ticket: which of customer, assignee, state were written
+}
+
+// Refusal says why a statement is not forwarded. It never quotes the statement.
+type Refusal struct {
+	Code     string // SQLSTATE
+	Sentence string
+	Hint     string // what to do instead
+	Position int    // byte offset in the text, -1 where unknown
+}
+
+// Codes of refusals. Class SP is Sallyport's own.
+const (
+	CodeUntraceable = "SP001" // where a value flows from or to cannot be traced
+	CodeUnanswered  = "SP002" // tokens cannot answer this comparison
+	CodeForbidden   = "SP003" // this kind of statement is not allowed in a protected database
+	CodeTooComplex  = "54001"
+	CodeSyntax      = "42601"
+)
+
+// Error is the sentence with its code.
+func (r *Refusal) Error() string { return r.Sentence + " (SQLSTATE " + r.Code + ")" }

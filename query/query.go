@@ -1,0 +1,127 @@
+// Package query reads SQL: which protected columns a statement touches, which of its literals and parameters must become
+// tokens, what it does to the session, and whether it may pass at all.
+//
+// It refuses to run anything, to do I/O, and to guess: a value that it cannot trace from where it is written to where the
+// database would use it makes the statement refused, with a code, a sentence and a hint that never quote the statement.
+//
+// Invariant: a literal or parameter that is written to or compared with a protected column is a Slot of the Plan, or the
+// statement carries a Refusal.
+package query
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"github.com/pganalyze/pg_query_go/v6/parser"
+)
+
+// Options bound the work of an Analyzer. Zero fields take the defaults.
+type Options struct {
+	MaxLength    int // bytes of one text; default 1 MiB
+	MaxDepth     int // operators, set operations and nesting of one statement; default and most 4,000 (PostgreSQL itself refuses at 5,000)
+	CacheEntries int // plans kept; default 4,096
+	CacheBytes   int // bytes of text kept; default 16 MiB
+	Facts        FactColumns
+}
+
+// FactColumns name the columns that become facts. Empty ones return NULL.
+type FactColumns struct {
+	Ticket  TicketColumns
+	Contact ContactColumns
+}
+
+// TicketColumns are the columns of the ticket table, by meaning.
+type TicketColumns struct{ ID, Customer, Assignee, State string }
+
+// ContactColumns are the columns of the contact table, by meaning.
+type ContactColumns struct{ ID, Customer, Staff, Ticket, Direction, At string }
+
+const (
+	defaultLength       = 1 << 20
+	mostDepth           = 4000
+	defaultCacheEntries = 4096
+	defaultCacheBytes   = 16 << 20
+)
+
+// Analyzer turns texts into Plans against one Schema. It is safe for use by several goroutines.
+type Analyzer struct {
+	schema  *Schema
+	options Options
+	cache   *cache
+}
+
+// New returns an Analyzer. When the catalogue changes, a new one takes its place: plans of another Schema are worthless.
+func New(schema *Schema, options Options) *Analyzer {
+	if options.MaxLength <= 0 {
+		options.MaxLength = defaultLength
+	}
+	if options.MaxDepth <= 0 || options.MaxDepth > mostDepth {
+		options.MaxDepth = mostDepth
+	}
+	if options.CacheEntries <= 0 {
+		options.CacheEntries = defaultCacheEntries
+	}
+	if options.CacheBytes <= 0 {
+		options.CacheBytes = defaultCacheBytes
+	}
+	return &Analyzer{schema: schema, options: options, cache: newCache(options.CacheEntries, options.CacheBytes)}
+}
+
+// Analyze returns the Plan of a text; standardStrings is the session's standard_conforming_strings. An error is always a
+// *Refusal of the whole text: it cannot be parsed, or is too long or too deep to be parsed safely.
+func (a *Analyzer) Analyze(sql string, standardStrings bool) (*Plan, error) {
+	if plan := a.cache.get(sql, standardStrings); plan != nil {
+		return plan, nil
+	}
+	sql = strings.Clone(sql) // the caller's buffer may be reused; the plan is kept
+	plan, refusal := a.analyze(sql, standardStrings)
+	if refusal != nil {
+		return nil, refusal
+	}
+	a.cache.put(sql, standardStrings, plan)
+	return plan, nil
+}
+
+func (a *Analyzer) analyze(sql string, standardStrings bool) (*Plan, *Refusal) {
+	tokens, refusal := scan(sql, a.options.MaxLength, a.options.MaxDepth)
+	if refusal != nil {
+		return nil, refusal
+	}
+	tree, err := pg.Parse(sql)
+	if err != nil {
+		return nil, unparsable(sql, err)
+	}
+	plan := &Plan{Text: sql, Statements: make([]Statement, 0, len(tree.Stmts))}
+	for _, raw := range tree.Stmts {
+		plan.Statements = append(plan.Statements, a.statement(sql, tokens, raw, standardStrings))
+	}
+	plan.attachComments(tokens)
+	return plan, nil
+}
+
+// unparsable never passes the parser's message on: it quotes the text.
+func unparsable(sql string, err error) *Refusal {
+	position := -1
+	var parse *parser.Error
+	if errors.As(err, &parse) && parse.Cursorpos > 0 {
+		position = byteOffset(sql, parse.Cursorpos-1)
+	}
+	return &Refusal{
+		Code:     CodeSyntax,
+		Sentence: "the statement cannot be parsed, so nothing in it can be protected",
+		Hint:     "Check the syntax; it is read by PostgreSQL 17's grammar.",
+		Position: position,
+	}
+}
+
+// byteOffset turns the parser's position, which counts characters, into bytes.
+func byteOffset(s string, characters int) int {
+	at := 0
+	for ; characters > 0 && at < len(s); characters-- {
+		_, size := utf8.DecodeRuneInString(s[at:])
+		at += size
+	}
+	return at
+}

@@ -1,0 +1,138 @@
+package query
+
+import (
+	"strings"
+
+	"sallyport"
+)
+
+// Schema is an immutable snapshot of what the database is. The catalogue builds it; analysis only reads it.
+type Schema struct {
+	Relations []*Relation
+	Functions map[string]FunctionRisk // by unqualified lower-case name; absent or zero: harmless
+
+	byName map[string][]*Relation
+}
+
+// Relation is a table, view, materialised view or partition.
+type Relation struct {
+	Schema, Name string
+	View         bool
+	Columns      []ColumnInfo // in attribute order, without dropped ones
+	Smuggles     string       // not empty: writing here runs a trigger or rule that may write protected columns; a sentence says which
+	Ticket       bool         // its committed writes become facts
+	Contact      bool         // likewise
+}
+
+// ColumnInfo is one column of a relation.
+type ColumnInfo struct {
+	Name    string
+	Protect *Protection
+	Opaque  bool // a view's output computed from protected columns, which cannot be traced
+	Link    bool // rows find their customer through it
+	TypeOID uint32
+	Length  int // varchar(n), else 0
+}
+
+// Protection is how a column is protected. For a view's column it is that of the base table.
+type Protection struct {
+	Column sallyport.Column
+	Scheme sallyport.Scheme
+	Group  string // columns of one scheme and group have equal tokens for equal values
+}
+
+// FunctionRisk says what a function could do behind the gateway's back: write protected columns, compare with them, or run dynamic SQL.
+type FunctionRisk struct {
+	Writes bool
+	Why    string // a sentence; not empty where there is a risk
+}
+
+// NewSchema indexes relations and functions. Both MUST NOT be changed afterwards.
+func NewSchema(relations []*Relation, functions map[string]FunctionRisk) *Schema {
+	s := &Schema{Relations: relations, Functions: functions, byName: make(map[string][]*Relation, len(relations))}
+	for _, r := range relations {
+		s.byName[r.Name] = append(s.byName[r.Name], r)
+	}
+	return s
+}
+
+// Find returns the relations that a name may mean. With an empty schema every relation of that name is returned, whatever
+// the search_path says: protection must not depend on a setting that the gateway cannot follow. A schema that has no such
+// relation is treated the same way where a protected relation has that name: it may have come into being just now.
+func (s *Schema) Find(schema, name string) []*Relation {
+	all := s.byName[name]
+	if schema == "" {
+		return all
+	}
+	for i, r := range all {
+		if r.Schema == schema {
+			return all[i : i+1]
+		}
+	}
+	for _, r := range all {
+		if r.Protected() {
+			return all
+		}
+	}
+	return nil
+}
+
+// Protected tells whether any column is protected or computed from protected ones.
+func (r *Relation) Protected() bool {
+	for i := range r.Columns {
+		if r.Columns[i].Protect != nil || r.Columns[i].Opaque {
+			return true
+		}
+	}
+	return false
+}
+
+// guarded tells whether the relation matters to more than its own rows: it is protected, or leads to what is.
+func (r *Relation) guarded() bool {
+	if r.Smuggles != "" || r.Ticket || r.Contact || r.Protected() {
+		return true
+	}
+	for i := range r.Columns {
+		if r.Columns[i].Link {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsProtected tells whether a schema (a namespace of the database) holds a protected relation.
+func (s *Schema) holdsProtected(schema string) bool {
+	for _, r := range s.Relations {
+		if r.Schema == schema && r.Protected() {
+			return true
+		}
+	}
+	return false
+}
+
+// shadows tells whether a new relation of that name would hide a protected one.
+func (s *Schema) shadows(name string) bool {
+	for _, r := range s.byName[name] {
+		if r.Protected() {
+			return true
+		}
+	}
+	return false
+}
+
+// risk returns what is dangerous about a function, by any part of its name.
+func (s *Schema) risk(name string) (FunctionRisk, bool) {
+	risk, ok := s.Functions[strings.ToLower(name)]
+	return risk, ok && (risk.Writes || risk.Why != "")
+}
+
+// deterministic tells whether equal values of a scheme have equal tokens.
+func deterministic(s sallyport.Scheme) bool {
+	switch s {
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date:
+		return true
+	case sallyport.Name, sallyport.Text:
+		return false
+	}
+	return false
+}

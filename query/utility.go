@@ -1,0 +1,326 @@
+package query
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// dispatch analyses a statement by its kind.
+func (a *analysis) dispatch(node *pg.Node) {
+	a.st.Verb = a.verb(node)
+	switch n := node.GetNode().(type) {
+	case *pg.Node_SelectStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
+		a.query(node, &scope{})
+	case *pg.Node_InsertStmt:
+		a.query(node, &scope{})
+		a.captureInsert(n.InsertStmt)
+	case *pg.Node_UpdateStmt:
+		a.query(node, &scope{})
+		a.captureUpdate(n.UpdateStmt)
+	case *pg.Node_ExplainStmt:
+		a.skipOptions(n.ExplainStmt.Options)
+		a.inner(n.ExplainStmt.Query)
+	case *pg.Node_DeclareCursorStmt:
+		a.inner(n.DeclareCursorStmt.Query)
+	case *pg.Node_CreateTableAsStmt:
+		a.createTableAs(n.CreateTableAsStmt)
+	case *pg.Node_PrepareStmt:
+		a.prepare(n.PrepareStmt)
+	case *pg.Node_ExecuteStmt:
+		a.execute(n.ExecuteStmt)
+	case *pg.Node_DeallocateStmt:
+		a.st.Deallocate = &Deallocate{Name: n.DeallocateStmt.Name, All: n.DeallocateStmt.Isall}
+	case *pg.Node_CopyStmt:
+		a.copy(n.CopyStmt)
+	case *pg.Node_CallStmt:
+		a.st.Writes, a.st.DDL = true, true
+		a.spend(a.call(n.CallStmt.Funccall, &scope{}))
+	case *pg.Node_FetchStmt:
+		a.st.Touches = !n.FetchStmt.Ismove
+	case *pg.Node_VariableSetStmt:
+		a.set(n.VariableSetStmt)
+	case *pg.Node_DiscardStmt:
+		if n.DiscardStmt.Target == pg.DiscardMode_DISCARD_ALL {
+			a.st.Purpose = &PurposeChange{Reset: true, All: true}
+			a.st.Deallocate = &Deallocate{All: true}
+		}
+	case *pg.Node_TransactionStmt:
+		a.transaction(n.TransactionStmt)
+	case *pg.Node_ClosePortalStmt, *pg.Node_VariableShowStmt, *pg.Node_NotifyStmt, *pg.Node_ListenStmt, *pg.Node_UnlistenStmt,
+		*pg.Node_CheckPointStmt, *pg.Node_ConstraintsSetStmt:
+	default:
+		a.define(node)
+	}
+}
+
+// inner analyses the statement inside EXPLAIN or DECLARE.
+func (a *analysis) inner(node *pg.Node) {
+	verb := a.st.Verb
+	switch n := node.GetNode().(type) {
+	case *pg.Node_ExecuteStmt:
+		a.execute(n.ExecuteStmt)
+	case *pg.Node_CreateTableAsStmt:
+		a.createTableAs(n.CreateTableAsStmt)
+	case *pg.Node_DeclareCursorStmt:
+		a.inner(n.DeclareCursorStmt.Query)
+	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
+		a.query(node, &scope{})
+	default:
+		a.refuse(untraceable(a.location(node)))
+	}
+	a.st.Verb = verb
+}
+
+// skipOptions marks the words of an option list as looked at: none of them is data.
+func (a *analysis) skipOptions(list []*pg.Node) {
+	for _, n := range list {
+		i := a.tokens.at(int(n.GetDefElem().GetLocation()))
+		for k := i; i >= 0 && k < i+4 && k < len(a.tokens.list); k++ {
+			a.visited[int(a.tokens.list[k].Start)] = true
+		}
+	}
+}
+
+func (a *analysis) createTableAs(n *pg.CreateTableAsStmt) {
+	a.st.Writes, a.st.DDL = true, true
+	a.skipOptions(n.Into.GetOptions())
+	a.creates(n.Into.GetRel())
+	if run := n.Query.GetExecuteStmt(); run != nil {
+		a.execute(run)
+		return
+	}
+	a.query(n.Query, &scope{})
+}
+
+func (a *analysis) prepare(n *pg.PrepareStmt) {
+	a.query(n.Query, &scope{})
+	a.st.Prepare = &Prepare{Name: n.Name, Body: &Statement{Verb: a.verb(n.Query)}}
+}
+
+// closePrepare gives the body what is known only when everything else is settled.
+func (a *analysis) closePrepare() {
+	if a.st.Prepare == nil {
+		return
+	}
+	body := *a.st
+	body.Verb, body.Prepare = a.st.Prepare.Body.Verb, nil
+	a.st.Prepare = &Prepare{Name: a.st.Prepare.Name, Body: &body}
+	a.st.Params = nil // they belong to EXECUTE
+}
+
+func (a *analysis) execute(n *pg.ExecuteStmt) {
+	a.st.Writes = true
+	run := &Execute{Name: n.Name}
+	for _, p := range n.Params {
+		v := a.expression(p, &scope{})
+		arg := Arg{Null: v.empty()}
+		if len(v.sources) == 1 && !v.open && !v.calc && !v.cut && v.row == nil {
+			s := v.sources[0].source
+			arg.Literal = s.param == 0 && s.usable
+			arg.Start, arg.End, arg.Value = s.start, s.end, s.value
+		}
+		run.Args = append(run.Args, arg)
+	}
+	a.st.Execute = run
+}
+
+// ExecuteEdits returns the edits of an EXECUTE for the body that was prepared, its own included.
+func (s *Statement) ExecuteEdits(body *Statement) ([]Edit, *Refusal) {
+	edits := append([]Edit(nil), s.Edits...)
+	for _, p := range body.Params {
+		if s.Execute == nil || p.Number > len(s.Execute.Args) {
+			continue // the server complains
+		}
+		arg := s.Execute.Args[p.Number-1]
+		if arg.Null {
+			continue
+		}
+		if !arg.Literal {
+			return nil, &Refusal{
+				Code: CodeUntraceable, Position: s.Start,
+				Sentence: "the argument of EXECUTE for " + p.Slot.Column.String() + " cannot be traced to a literal",
+				Hint:     "Give a literal or NULL, or prepare the statement through the protocol.",
+			}
+		}
+		slot := p.Slot
+		slot.Value = arg.Value
+		edits = append(edits, Edit{Start: arg.Start, End: arg.End, Slot: &slot})
+	}
+	sortEdits(edits)
+	return edits, nil
+}
+
+func (a *analysis) transaction(n *pg.TransactionStmt) {
+	change := &TxChange{Name: n.SavepointName, Chain: n.Chain}
+	switch n.Kind {
+	case pg.TransactionStmtKind_TRANS_STMT_BEGIN, pg.TransactionStmtKind_TRANS_STMT_START:
+		change.Kind = Begin
+	case pg.TransactionStmtKind_TRANS_STMT_COMMIT:
+		change.Kind = Commit
+	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK:
+		change.Kind = Rollback
+	case pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT:
+		change.Kind = Savepoint
+	case pg.TransactionStmtKind_TRANS_STMT_RELEASE:
+		change.Kind = Release
+	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
+		change.Kind = RollbackTo
+	case pg.TransactionStmtKind_TRANS_STMT_PREPARE:
+		change.Kind = PrepareTransaction
+	case pg.TransactionStmtKind_TRANS_STMT_COMMIT_PREPARED:
+		change.Kind = CommitPrepared
+	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_PREPARED:
+		change.Kind = RollbackPrepared
+	case pg.TransactionStmtKind_TRANSACTION_STMT_KIND_UNDEFINED:
+	}
+	if change.Kind == 0 {
+		a.refuse(untraceable(-1))
+	}
+	a.st.Tx = change
+}
+
+const purposeSetting = "sallyport.purpose"
+
+// set is SET and RESET.
+func (a *analysis) set(n *pg.VariableSetStmt) {
+	switch n.Kind {
+	case pg.VariableSetKind_VAR_RESET_ALL:
+		a.st.Purpose = &PurposeChange{Reset: true, All: true}
+		return
+	case pg.VariableSetKind_VAR_RESET, pg.VariableSetKind_VAR_SET_DEFAULT:
+		if strings.EqualFold(n.Name, purposeSetting) {
+			a.st.Purpose = &PurposeChange{Reset: true, Local: n.IsLocal}
+		}
+		return
+	case pg.VariableSetKind_VAR_SET_VALUE, pg.VariableSetKind_VAR_SET_CURRENT, pg.VariableSetKind_VAR_SET_MULTI, pg.VariableSetKind_VARIABLE_SET_KIND_UNDEFINED:
+	}
+	switch {
+	case strings.EqualFold(n.Name, purposeSetting):
+		a.setPurpose(n)
+	case strings.EqualFold(n.Name, standardStringsSetting) && !affirmative(n.Args):
+		a.refuse(forbidden("standard_conforming_strings must stay on in a protected database", "Write E'…' where backslashes shall escape.", -1))
+	}
+}
+
+// affirmative tells whether a setting's value is one of the words for on.
+func affirmative(args []*pg.Node) bool {
+	if len(args) != 1 {
+		return false
+	}
+	c := args[0].GetAConst()
+	switch strings.ToLower(c.GetSval().GetSval()) {
+	case "on", "true", "yes":
+		return true
+	}
+	return c.GetIval().GetIval() == 1
+}
+
+func (a *analysis) setPurpose(n *pg.VariableSetStmt) {
+	if len(n.Args) != 1 || n.Kind != pg.VariableSetKind_VAR_SET_VALUE {
+		a.refuse(&Refusal{Code: CodeSyntax, Position: -1, Sentence: "a purpose is one text", Hint: "SET sallyport.purpose = 'ticket:4711';"})
+		return
+	}
+	c := n.Args[0].GetAConst()
+	s := c.GetSval().GetSval()
+	at := int(c.GetLocation())
+	i := a.tokens.at(at)
+	if c.GetSval() == nil || i < 0 {
+		a.refuse(&Refusal{Code: CodeSyntax, Position: -1, Sentence: "a purpose is a text in quotes", Hint: "SET sallyport.purpose = 'ticket:4711';"})
+		return
+	}
+	where, ok := a.tokens.literalSpan(at, false)
+	if !ok {
+		where = span{at, int(a.tokens.list[i].End)} // a bare word
+	}
+	a.st.Purpose = &PurposeChange{Local: n.IsLocal, Value: s}
+	a.edits[where.start] = Edit{Start: where.start, End: where.end, Slot: &Slot{Purpose: true, Value: s}}
+}
+
+func (a *analysis) copy(n *pg.CopyStmt) {
+	c := &Copy{In: n.IsFrom, Program: n.IsProgram, File: n.Filename != "" && !n.IsProgram, Query: n.Query != nil, Format: "text", Delimiter: '\t', Null: `\N`}
+	a.st.Copy = c
+	a.st.Writes = n.IsFrom
+	a.copyOptions(c, n.Options)
+	a.skipOptions(n.Options)
+	for _, column := range n.Attlist {
+		c.Columns = append(c.Columns, column.GetString_().GetSval())
+	}
+	if c.Program || c.File {
+		a.refuse(forbidden("COPY from or to the server's files and programs is not allowed in a protected database", "Use STDIN or STDOUT.", -1))
+	}
+	if n.Query != nil {
+		a.query(n.Query, &scope{})
+		return
+	}
+	if !n.IsFrom {
+		c.Relation = a.copyColumns(a.find(n.Relation), c.Columns)
+		return
+	}
+	sc := &scope{}
+	t := a.writes(n.Relation, sc)
+	c.Relation = a.copyColumns(t.relation, c.Columns)
+	sc.add(t.item)
+	a.spend(a.expression(n.WhereClause, sc))
+	if c.Relation != nil && c.Relation.Protected() {
+		a.refuse(forbidden("COPY into a table with protected columns is not supported yet", "Use INSERT: many rows in one statement, or unnest($1::text[], …).", int(n.Relation.Location)))
+	}
+}
+
+// copyColumns notes the protected columns that COPY reads or writes.
+func (a *analysis) copyColumns(rel *Relation, names []string) *Relation {
+	if rel == nil {
+		return nil
+	}
+	for i := range rel.Columns {
+		if c := &rel.Columns[i]; c.Protect != nil && (len(names) == 0 || has(names, c.Name)) {
+			a.columns[c.Protect.Column] = struct{}{}
+		}
+	}
+	return rel
+}
+
+func (a *analysis) copyOptions(c *Copy, list []*pg.Node) {
+	null, delimiter := false, false
+	for _, n := range list {
+		e := n.GetDefElem()
+		text := e.GetArg().GetString_().GetSval()
+		switch strings.ToLower(e.GetDefname()) {
+		case "format":
+			c.Format = strings.ToLower(text)
+		case "header":
+			c.Header = e.Arg == nil || e.Arg.GetBoolean().GetBoolval() || e.Arg.GetInteger().GetIval() == 1 || strings.EqualFold(text, "true") ||
+				strings.EqualFold(text, "on") || strings.EqualFold(text, "match")
+		case "delimiter":
+			c.Delimiter, delimiter = firstByte(text), true
+		case "quote":
+			c.Quote = firstByte(text)
+		case "escape":
+			c.Escape = firstByte(text)
+		case "null":
+			c.Null, null = text, true
+		}
+	}
+	if c.Format != "csv" {
+		return
+	}
+	if !delimiter {
+		c.Delimiter = ','
+	}
+	if !null {
+		c.Null = ""
+	}
+	if c.Quote == 0 {
+		c.Quote = '"'
+	}
+	if c.Escape == 0 {
+		c.Escape = c.Quote
+	}
+}
+
+func firstByte(s string) byte {
+	if s == "" {
+		return 0
+	}
+	return s[0]
+}

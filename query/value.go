@@ -1,0 +1,227 @@
+package query
+
+import "sallyport"
+
+// value is what an expression may yield, as far as protection is concerned. The parts add up: COALESCE(email, $1) may be the
+// stored token or the parameter. A value without any part is NULL or DEFAULT.
+type value struct {
+	sources []origin // exactly these literals and parameters
+	stored  []stored // exactly what stands in these protected columns
+	mixed   bool     // computed from protected columns
+	open    bool     // anything else: unprotected columns, results of functions, text built from literals
+	calc    bool     // a number, truth value or moment that no text went into as it is
+	cut     bool     // went through a cast that may shorten it
+	array   bool     // an array of what the parts say
+	rowJSON bool     // a whole row as JSON, whose keys are column names
+	row     []field  // a row of these; the parts above then say nothing
+}
+
+// field is one named column of a row, a relation or a result.
+type field struct {
+	name  string
+	value value
+}
+
+// origin is a source as it arrives somewhere.
+type origin struct {
+	source  *source
+	element bool // an element of the array that the source is
+}
+
+// stored is a protected column as it arrives somewhere.
+type stored struct {
+	protection *Protection
+	from       *item  // the FROM item that the reference names
+	column     string // and the column of it
+	ref        span   // where the reference stands in the text; empty behind * and sub-selects
+}
+
+// span is a range of bytes in the text.
+type span struct{ start, end int }
+
+// source is a literal or parameter of the statement, with all that is wanted of it.
+type source struct {
+	span    // of a literal
+	param   int
+	value   string
+	number  bool // written as a number
+	usable  bool // a literal that can be replaced in place
+	demands []demand
+	plain   bool // used where nothing is tokenised
+}
+
+// demand says which token a source must become somewhere.
+type demand struct {
+	protection *Protection
+	use        Use
+	array      bool
+}
+
+// protected tells whether anything of protected columns is in the value.
+func (v *value) protected() bool {
+	if v.mixed || len(v.stored) > 0 {
+		return true
+	}
+	for i := range v.row {
+		if v.row[i].value.protected() {
+			return true
+		}
+	}
+	return false
+}
+
+// harmless tells whether nothing in the value could be text that somebody wrote: NULL, numbers, truth values, moments.
+func (v *value) harmless() bool {
+	if v.open || v.mixed || len(v.stored) > 0 {
+		return false
+	}
+	for _, s := range v.sources {
+		if !s.source.number {
+			return false
+		}
+	}
+	for i := range v.row {
+		if !v.row[i].value.harmless() {
+			return false
+		}
+	}
+	return true
+}
+
+// empty tells whether the value can only be NULL or DEFAULT.
+func (v *value) empty() bool {
+	return len(v.sources) == 0 && len(v.stored) == 0 && !v.mixed && !v.open && !v.calc && v.row == nil
+}
+
+// either is what may be the one or the other.
+func either(a, b value) value {
+	switch {
+	case a.empty() && !a.array:
+		return b
+	case b.empty() && !b.array:
+		return a
+	case a.row != nil && len(a.row) == len(b.row):
+		out := value{row: make([]field, len(a.row))}
+		for i := range a.row {
+			out.row[i] = field{a.row[i].name, either(a.row[i].value, b.row[i].value)}
+		}
+		return out
+	case a.row != nil || b.row != nil:
+		return value{mixed: a.protected() || b.protected(), open: true, sources: join(a.allSources(), b.allSources())}
+	}
+	out := value{
+		sources: join(a.sources, b.sources), stored: join(a.stored, b.stored),
+		mixed: a.mixed || b.mixed, open: a.open || b.open, calc: a.calc || b.calc, cut: a.cut || b.cut,
+		array: a.array || b.array, rowJSON: a.rowJSON && b.rowJSON,
+	}
+	if a.array != b.array { // {…} beside an array of sources: only a bare source can become one
+		out.open = out.open || out.calc || len(out.stored) > 0
+	}
+	return out
+}
+
+// join appends what is not yet there. The left list is not changed.
+func join[T comparable](a, b []T) []T {
+	out := a[:len(a):len(a)]
+outer:
+	for _, x := range b {
+		for _, y := range a {
+			if x == y {
+				continue outer
+			}
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// allSources are the sources of a value and of its fields.
+func (v *value) allSources() []origin {
+	out := v.sources
+	for i := range v.row {
+		out = join(out, v.row[i].value.allSources())
+	}
+	return out
+}
+
+// allStored are the protected columns of a value and of its fields.
+func (v *value) allStored() []stored {
+	out := v.stored
+	for i := range v.row {
+		out = join(out, v.row[i].value.allStored())
+	}
+	return out
+}
+
+// detached is the value as a sub-select's column hands it on: what stood where inside is no longer of use.
+func (v value) detached() value {
+	if len(v.stored) > 0 {
+		list := make([]stored, 0, len(v.stored))
+		for _, s := range v.stored {
+			list = join(list, []stored{{protection: s.protection}})
+		}
+		v.stored = list
+	}
+	if v.row != nil {
+		row := make([]field, len(v.row))
+		for i, f := range v.row {
+			row[i] = field{f.name, f.value.detached()}
+		}
+		v.row = row
+	}
+	return v
+}
+
+// named is the value as a reference to a column of an item yields it.
+func (v value) named(from *item, column string, ref span) value {
+	if len(v.stored) == 0 {
+		return v
+	}
+	list := make([]stored, len(v.stored))
+	for i, s := range v.stored {
+		list[i] = stored{protection: s.protection, from: from, column: column, ref: ref}
+	}
+	v.stored = list
+	return v
+}
+
+// equal tells whether two detached values have the same parts.
+func (v *value) equal(w *value) bool {
+	if v.mixed != w.mixed || v.open != w.open || v.calc != w.calc || v.cut != w.cut || v.array != w.array || v.rowJSON != w.rowJSON ||
+		len(v.sources) != len(w.sources) || len(v.stored) != len(w.stored) || len(v.row) != len(w.row) {
+		return false
+	}
+	for i := range v.row {
+		if !v.row[i].value.equal(&w.row[i].value) {
+			return false
+		}
+	}
+	return len(join(v.sources, w.sources)) == len(v.sources) && len(join(v.stored, w.stored)) == len(v.stored)
+}
+
+// elements is what the elements of an array value may be.
+func (v value) elements() value {
+	if v.array {
+		v.array = false
+		return v
+	}
+	if len(v.sources) > 0 {
+		list := make([]origin, len(v.sources))
+		for i, s := range v.sources {
+			list[i] = origin{s.source, true}
+		}
+		v.sources = list
+	}
+	if len(v.stored) > 0 { // a protected column is text: it has no elements
+		v.stored, v.mixed = nil, true
+	}
+	return v
+}
+
+// columnsOf names the protected columns of a value for a sentence: the first one.
+func (v *value) column() sallyport.Column {
+	if all := v.allStored(); len(all) > 0 {
+		return all[0].protection.Column
+	}
+	return sallyport.Column{}
+}

@@ -1,0 +1,282 @@
+package query
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// target is the relation that a statement writes.
+type target struct {
+	*item
+	excluded *item // the row that ON CONFLICT kept out
+}
+
+// writes makes a relation the target of a statement.
+func (a *analysis) writes(n *pg.RangeVar, sc *scope) target {
+	a.st.Writes = true
+	rel := a.find(n)
+	t := target{item: &item{name: n.GetRelname(), relation: rel}}
+	if n.GetAlias() != nil {
+		t.name = n.Alias.Aliasname
+	}
+	at := int(n.GetLocation())
+	switch {
+	case rel == nil:
+		t.vague, t.rest = true, value{open: true}
+		if catalogue(n) {
+			a.refuse(forbidden("writing the database's own catalogue is not allowed in a protected database", "Use the statement made for it.", at))
+		}
+	default:
+		t.columns = relationFields(rel)
+		if rel.Smuggles != "" {
+			a.refuse(&Refusal{
+				Code: CodeUntraceable, Position: at, Sentence: "what this write sets off cannot be traced: " + rel.Smuggles,
+				Hint: "Have the trigger or rule changed so that it does not write protected columns.",
+			})
+		}
+	}
+	return t
+}
+
+// catalogue tells whether a name is one of the server's own relations.
+func catalogue(n *pg.RangeVar) bool {
+	return n.GetSchemaname() == "pg_catalog" || n.GetSchemaname() == "information_schema" ||
+		n.GetSchemaname() == "" && strings.HasPrefix(n.GetRelname(), "pg_")
+}
+
+// store writes a value into a column.
+func (a *analysis) store(t target, name string, v value, at int) {
+	c := t.info(name)
+	if c == nil || c.Protect == nil && !c.Opaque {
+		a.spend(v)
+		return
+	}
+	if c.Opaque {
+		a.refuse(unwritable(t.relation, name, at))
+		return
+	}
+	a.columns[c.Protect.Column] = struct{}{}
+	for _, s := range v.stored {
+		if s.from != t.item && (s.from != t.excluded || t.excluded == nil) || s.column != name {
+			a.refuse(unwritable(t.relation, name, at))
+			return
+		}
+	}
+	switch {
+	case v.cut:
+		a.refuse(shortened(c.Protect.Column, at))
+	case v.mixed || v.open || v.calc || v.array || v.row != nil:
+		a.refuse(unwritable(t.relation, name, at))
+	default:
+		for _, o := range v.sources {
+			if !o.source.usable {
+				a.refuse(unwritable(t.relation, name, at))
+				return
+			}
+			a.demand(o, demand{protection: c.Protect, use: Store, array: o.element}, at)
+		}
+	}
+}
+
+// info is the column of a target, or nil.
+func (t target) info(name string) *ColumnInfo {
+	if t.relation == nil {
+		return nil
+	}
+	for i := range t.relation.Columns {
+		if t.relation.Columns[i].Name == name {
+			return &t.relation.Columns[i]
+		}
+	}
+	return nil
+}
+
+func (t target) guards(name string) bool {
+	c := t.info(name)
+	return c != nil && (c.Protect != nil || c.Opaque)
+}
+
+func unwritable(rel *Relation, name string, at int) *Refusal {
+	return &Refusal{
+		Code: CodeUntraceable, Position: at,
+		Sentence: "the value for " + rel.Schema + "." + rel.Name + "." + name + " cannot be traced to a literal or a parameter",
+		Hint:     "Write a literal, a parameter, NULL, DEFAULT or the same column; compute the value before sending it.",
+	}
+}
+
+func (a *analysis) insert(n *pg.InsertStmt, sc *scope) result {
+	a.with(n.WithClause, sc)
+	t := a.writes(n.Relation, sc)
+	names := a.insertColumns(t, n.Cols)
+	sel := n.SelectStmt.GetSelectStmt()
+	switch {
+	case sel == nil: // DEFAULT VALUES
+	case plainValues(sel):
+		for _, list := range sel.ValuesLists {
+			a.insertRow(t, names, list.GetList().GetItems(), sc.inner())
+		}
+	default:
+		a.insertQuery(t, names, a.selectStmt(sel, sc.inner()), int(n.Relation.Location))
+	}
+	inner := sc.inner()
+	inner.add(t.item)
+	a.onConflict(&t, n.OnConflictClause, inner)
+	return a.returning(n.ReturningList, inner)
+}
+
+// plainValues tells whether a select is VALUES and nothing else, so that each row can be stored by itself.
+func plainValues(n *pg.SelectStmt) bool {
+	return n.ValuesLists != nil && n.WithClause == nil && n.SortClause == nil && n.LimitCount == nil && n.LimitOffset == nil
+}
+
+// insertColumns are the names of the columns written, in order.
+func (a *analysis) insertColumns(t target, list []*pg.Node) []string {
+	var names []string
+	for _, n := range list {
+		column := n.GetResTarget()
+		names = append(names, column.GetName())
+		if len(column.GetIndirection()) > 0 && t.guards(column.GetName()) {
+			a.refuse(unwritable(t.relation, column.GetName(), int(column.GetLocation())))
+		}
+	}
+	if list == nil && t.relation != nil {
+		for i := range t.relation.Columns {
+			names = append(names, t.relation.Columns[i].Name)
+		}
+	}
+	return names
+}
+
+func (a *analysis) insertRow(t target, names []string, row []*pg.Node, sc *scope) {
+	for i, n := range row {
+		v := a.expression(n, sc)
+		if i < len(names) {
+			a.store(t, names[i], v, a.location(n))
+		} else {
+			a.spend(v)
+		}
+	}
+}
+
+func (a *analysis) insertQuery(t target, names []string, r result, at int) {
+	for i, name := range names {
+		switch {
+		case r.vague && t.guards(name):
+			a.refuse(unwritable(t.relation, name, at))
+		case i < len(r.columns) && !r.vague:
+			a.store(t, name, r.columns[i].value, at)
+		}
+	}
+	if r.vague || len(names) < len(r.columns) {
+		for _, f := range r.columns {
+			a.spend(f.value)
+		}
+	}
+}
+
+func (a *analysis) onConflict(t *target, n *pg.OnConflictClause, sc *scope) {
+	if n == nil {
+		return
+	}
+	for _, e := range n.Infer.GetIndexElems() {
+		v := a.expression(e.GetIndexElem().GetExpr(), sc)
+		a.spend(v)
+	}
+	a.spend(a.expression(n.Infer.GetWhereClause(), sc))
+	t.excluded = &item{name: "excluded", columns: t.columns, relation: t.relation, vague: t.vague, rest: t.rest, shy: true}
+	inner := sc.inner()
+	inner.ctes = sc.ctes
+	inner.add(t.item)
+	inner.add(t.excluded)
+	a.assign(*t, n.TargetList, inner)
+	a.spend(a.expression(n.WhereClause, inner))
+}
+
+// assign is a SET list.
+func (a *analysis) assign(t target, list []*pg.Node, sc *scope) {
+	for _, n := range list {
+		set := n.GetResTarget()
+		name, at := set.GetName(), int(set.GetLocation())
+		if c := t.info(name); c != nil && c.Link {
+			a.st.Relinks = true
+		}
+		if len(set.GetIndirection()) > 0 && t.guards(name) {
+			a.refuse(unwritable(t.relation, name, at))
+		}
+		v := value{}
+		if multi := set.GetVal().GetMultiAssignRef(); multi != nil {
+			v = a.part(multi, sc)
+		} else {
+			v = a.expression(set.GetVal(), sc)
+		}
+		a.store(t, name, v, at)
+	}
+}
+
+// part is one column of SET (a, b) = (x, y) or (SELECT …).
+func (a *analysis) part(n *pg.MultiAssignRef, sc *scope) value {
+	v := value{}
+	switch {
+	case n.Source.GetSubLink() != nil:
+		v = a.query(n.Source.GetSubLink().Subselect, sc.inner()).asValue(true)
+	default:
+		v = a.expression(n.Source, sc)
+	}
+	i := int(n.Colno) - 1
+	if v.row == nil || i < 0 || i >= len(v.row) || len(v.row) != int(n.Ncolumns) {
+		a.spend(v)
+		return value{open: true, mixed: v.protected()}
+	}
+	return v.row[i].value
+}
+
+func (a *analysis) returning(list []*pg.Node, sc *scope) result {
+	return a.targets(list, sc).detached()
+}
+
+func (a *analysis) update(n *pg.UpdateStmt, sc *scope) result {
+	a.with(n.WithClause, sc)
+	t := a.writes(n.Relation, sc)
+	sc.add(t.item)
+	a.from(n.FromClause, sc)
+	a.assign(t, n.TargetList, sc)
+	a.spend(a.expression(n.WhereClause, sc))
+	return a.returning(n.ReturningList, sc)
+}
+
+func (a *analysis) delete(n *pg.DeleteStmt, sc *scope) result {
+	a.with(n.WithClause, sc)
+	t := a.writes(n.Relation, sc)
+	sc.add(t.item)
+	a.from(n.UsingClause, sc)
+	a.spend(a.expression(n.WhereClause, sc))
+	return a.returning(n.ReturningList, sc)
+}
+
+func (a *analysis) merge(n *pg.MergeStmt, sc *scope) result {
+	a.with(n.WithClause, sc)
+	t := a.writes(n.Relation, sc)
+	a.fromItem(n.SourceRelation, sc)
+	source := &scope{outer: sc.outer, ctes: sc.ctes, items: sc.items, star: sc.star, vague: sc.vague}
+	both := &scope{outer: sc.outer, ctes: sc.ctes}
+	both.add(t.item)
+	for _, it := range source.items {
+		both.items = append(both.items, it)
+	}
+	both.star, both.vague = append(both.star, source.star...), both.vague || source.vague
+	a.spend(a.expression(n.JoinCondition, both))
+	for _, node := range n.MergeWhenClauses {
+		when := node.GetMergeWhenClause()
+		a.spend(a.expression(when.Condition, both))
+		switch when.CommandType {
+		case pg.CmdType_CMD_INSERT:
+			a.insertRow(t, a.insertColumns(t, when.TargetList), when.Values, source)
+		case pg.CmdType_CMD_UPDATE:
+			a.assign(t, when.TargetList, both)
+		case pg.CmdType_CMD_DELETE, pg.CmdType_CMD_NOTHING, pg.CmdType_CMD_UNKNOWN, pg.CmdType_CMD_SELECT, pg.CmdType_CMD_UTILITY,
+			pg.CmdType_CMD_MERGE, pg.CmdType_CMD_TYPE_UNDEFINED:
+		}
+	}
+	return a.returning(n.ReturningList, both)
+}
