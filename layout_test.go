@@ -34,6 +34,7 @@ var table = map[string]folder{
 	"exposure":           {pure: true},
 	"control":            {pure: true, may: []string{"exposure"}},
 	"sim":                {pure: true},
+	"trace":              {pure: true},
 	"catalog":            {may: []string{"query"}},
 	"purpose":            {may: []string{"catalog"}},
 	"keys":               {may: []string{"token"}},
@@ -45,7 +46,8 @@ var table = map[string]folder{
 	"internal/throwaway": {},
 	"internal/refdb":     {may: []string{"sim"}},
 	"cmd/sallyport": {may: []string{
-		"api", "catalog", "control", "exposure", "gateway", "keys", "policy", "protect", "purpose", "query", "record", "sim", "token", "wire/pg",
+		"api", "catalog", "control", "exposure", "gateway", "keys", "policy", "protect", "purpose", "query", "record", "sim", "token", "trace",
+		"wire/pg",
 	}},
 }
 
