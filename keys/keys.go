@@ -16,7 +16,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"filippo.io/age"
 
@@ -110,9 +109,9 @@ func refuseInside(dir, keyFile string) error {
 			return fmt.Errorf("open keys: %w", err)
 		}
 	}
-	relative, err := filepath.Rel(realDir, realFile)
-	if err != nil || relative == ".." || strings.HasPrefix(relative, ".."+string(filepath.Separator)) {
-		return nil //nolint:nilerr // no relative path between them: on another volume, so not inside
+	// Without a relative path between them they are on two volumes, and so not one inside the other.
+	if relative, err := filepath.Rel(realDir, realFile); err != nil || !filepath.IsLocal(relative) {
+		return nil
 	}
 	return fmt.Errorf("open keys: key file %s lies inside the data folder %s: whoever copies the folder, or its backup, would have "+
 		"the keys and what they protect: move it elsewhere", keyFile, dir)

@@ -6,10 +6,11 @@ import (
 	"sallyport"
 )
 
-// phoneCodes are two-digit families of country codes that ITU-T E.164.D lists as spare. The ring's is the key epoch.
-var phoneCodes = [...]string{"89", "83"}
-
 const (
+	// Two-digit families of country codes that ITU-T E.164.D lists as spare. The ring's is the key epoch.
+	phoneCode      = "89"
+	otherPhoneCode = "83"
+
 	phoneDigits   = 13
 	minPhone      = 6                // digits of the shortest number with its country code that we accept
 	phoneTokenLen = 3 + phoneDigits  // + code digits
@@ -125,10 +126,8 @@ func checkPhone(n uint64) error {
 	for lead >= 100 {
 		lead /= 10
 	}
-	for _, code := range phoneCodes {
-		if lead == digitsValue([]byte(code)) {
-			return outside("the telephone number has a country code that is set aside for tokens")
-		}
+	if lead == 89 || lead == 83 {
+		return outside("the telephone number has a country code that is set aside for tokens")
 	}
 	if n < 100_000 {
 		return outside("the telephone number has fewer than 6 digits with its country code")

@@ -8,8 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -47,13 +45,13 @@ func NewRing(root Secret, s Settings) (*Ring, error) {
 		s.EmailDomain = "k1.invalid"
 	}
 	if s.PhoneCode == "" {
-		s.PhoneCode = phoneCodes[0]
+		s.PhoneCode = phoneCode
 	}
 	if err := checkEmailDomain(s.EmailDomain); err != nil {
 		return nil, fmt.Errorf("make a key ring: %w", err)
 	}
-	if !slices.Contains(phoneCodes[:], s.PhoneCode) {
-		return nil, fmt.Errorf("make a key ring: phone code must be one of the unassigned country codes %s", strings.Join(phoneCodes[:], ", "))
+	if s.PhoneCode != phoneCode && s.PhoneCode != otherPhoneCode {
+		return nil, fmt.Errorf("make a key ring: the phone code must be one of the unassigned country codes %s and %s", phoneCode, otherPhoneCode)
 	}
 	r := &Ring{root: root, settings: s}
 	r.find.Store(newFinder(s))
