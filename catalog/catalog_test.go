@@ -377,3 +377,17 @@ func drifted(s *Snapshot, path string) bool {
 	}
 	return false
 }
+
+// BenchmarkTrace is on the path of every result's columns.
+func BenchmarkTrace(b *testing.B) {
+	s := &Snapshot{relations: map[uint32]*relation{}}
+	for oid := range uint32(2000) {
+		s.relations[16384+oid*7] = &relation{origins: make([]Origin, 20)}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := s.Trace(16384+7*99, 7); !ok {
+			b.Fatal("unknown")
+		}
+	}
+}

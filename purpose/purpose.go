@@ -245,7 +245,7 @@ func (r *Resolver) look(ctx context.Context, who Person, p sallyport.Purpose) (*
 		return nil, fmt.Errorf("connect to check a reason: %w", plain(err))
 	}
 	defer conn.Release()
-	s := &search{queries: q, rules: &r.rules, conn: conn.Conn().PgConn(), who: who}
+	s := &search{queries: q, rules: &r.rules, conn: conn.Conn(), who: who}
 	switch p.Kind {
 	case "ticket":
 		return s.ticket(ctx, p.Ref)

@@ -194,8 +194,8 @@ func (c *columns) isAny(name string, parameter int) string {
 
 // batch gathers queries for one round trip; the server runs them in one transaction. Results come as text.
 type batch struct {
-	pgconn.Batch
-	n int
+	queries []string
+	params  [][][]byte
 }
 
 func (b *batch) add(sql string, params ...string) {
@@ -203,24 +203,39 @@ func (b *batch) add(sql string, params ...string) {
 	for i, p := range params {
 		values[i] = []byte(p)
 	}
-	b.ExecParams(sql, values, nil, nil, nil)
-	b.n++
+	b.queries, b.params = append(b.queries, sql), append(b.params, values)
 }
 
-func (b *batch) run(ctx context.Context, conn *pgconn.PgConn) ([]*pgconn.Result, error) {
-	results, err := conn.ExecBatch(ctx, &b.Batch).ReadAll()
+// run prepares what this connection has not seen yet: planning costs more than running, and there are few queries.
+func (b *batch) run(ctx context.Context, conn *pgx.Conn) ([]*pgconn.Result, error) {
+	results, err := b.send(ctx, conn)
+	if err == nil && len(results) != len(b.queries) {
+		err = errors.New("the database did not answer everything")
+	}
 	if err != nil {
+		// A table may have changed under a prepared query. The connection goes, and the next one prepares anew.
+		_ = conn.Close(ctx)
 		return nil, fmt.Errorf("read reasons: %w", plain(err))
 	}
+	return results, nil
+}
+
+func (b *batch) send(ctx context.Context, conn *pgx.Conn) ([]*pgconn.Result, error) {
+	var batch pgconn.Batch
+	for i, sql := range b.queries {
+		prepared, err := conn.Prepare(ctx, sql, sql)
+		if err != nil {
+			return nil, err
+		}
+		batch.ExecPrepared(prepared.Name, b.params[i], nil, nil)
+	}
+	results, err := conn.PgConn().ExecBatch(ctx, &batch).ReadAll()
 	for _, result := range results {
-		if result.Err != nil {
-			return nil, fmt.Errorf("read reasons: %w", plain(result.Err))
+		if err == nil {
+			err = result.Err
 		}
 	}
-	if len(results) != b.n {
-		return nil, errors.New("read reasons: the database did not answer everything")
-	}
-	return results, nil
+	return results, err
 }
 
 // textArray writes an array as PostgreSQL reads it.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport"
@@ -16,7 +17,7 @@ import (
 type search struct {
 	*queries
 	rules *rules
-	conn  *pgconn.PgConn
+	conn  *pgx.Conn
 	who   Person
 }
 

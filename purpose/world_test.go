@@ -90,7 +90,7 @@ func protection() catalog.Config {
 
 // world is a database with a resolver over it, and hands that write: through the gateway, where the facts learn of it, or around it.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	super    *pgx.Conn
 	reader   *pgx.ConnConfig
 	catalog  *catalog.Catalog
@@ -103,7 +103,7 @@ type world struct {
 // opened is when the tests' tickets were opened.
 const opened = "2026-03-01 12:00:00+00"
 
-func newWorld(t *testing.T, o Options) *world {
+func newWorld(t testing.TB, o Options) *world {
 	t.Helper()
 	name := fmt.Sprintf("purpose_%d", databases.Add(1))
 	role := name + "_reader"
@@ -136,7 +136,7 @@ func newWorld(t *testing.T, o Options) *world {
 	return w
 }
 
-func connect(t *testing.T, dsn string) *pgx.Conn {
+func connect(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
