@@ -33,7 +33,7 @@ type account struct {
 func NewBook() *Book { return &Book{ledgers: map[account]*ledger{}} }
 
 // Reserve counts k at now, unless that would exceed the budget in one of the windows: then it counts nothing and returns the
-// shortest window's limit. A key that a window holds already does not count there again, but is held for longer. A time before the
+// longest such window's limit. A key that a window holds already does not count there again, but is held for longer. A time before the
 // latest one of the same person and measure is taken for the latest.
 func (b *Book) Reserve(now time.Time, who sallyport.Staff, m Measure, k Key, in Budget) *sallyport.Limit {
 	most := in.Over(Default().Of(m)).most()
@@ -42,7 +42,7 @@ func (b *Book) Reserve(now time.Time, who sallyport.Staff, m Measure, k Key, in 
 	defer l.mu.Unlock()
 	at := l.advance(now.UnixNano())
 	slot, known := l.index[k]
-	for w := range windows {
+	for w := windows - 1; w >= 0; w-- { // the longest that is used up says most
 		held := known && l.slots[slot].at > at-w.length()
 		if most[w] == 0 || !held && l.count[w] >= most[w] {
 			return &sallyport.Limit{Measure: string(m), Window: w.String(), Budget: most[w], Count: l.count[w]}

@@ -54,7 +54,7 @@ func TestReserve(t *testing.T) {
 		{"30 days", Budget{Hour: 9, Day: 9, Month: 2},
 			[]step{{0, 1, nil}, {48 * time.Hour, 2, nil}, {96 * time.Hour, 3, limit("30 days", 2, 2)}, {720*time.Hour - 1, 3, limit("30 days", 2, 2)},
 				{720 * time.Hour, 3, nil}}, [3]int{1, 1, 2}},
-		{"the shortest full window is named", Budget{Hour: 1, Day: 1, Month: 1}, []step{{0, 1, nil}, {0, 2, limit("hour", 1, 1)}}, [3]int{1, 1, 1}},
+		{"the longest full window is named", Budget{Hour: 1, Day: 1, Month: 1}, []step{{0, 1, nil}, {0, 2, limit("30 days", 1, 1)}}, [3]int{1, 1, 1}},
 		{"none at all", Budget{Hour: 9, Day: -1, Month: 9}, []step{{0, 1, limit("day", 0, 0)}}, [3]int{}},
 		{"zero is the default", Budget{Hour: 1}, []step{{0, 1, nil}, {time.Hour, 2, nil}, {time.Hour, 3, limit("hour", 1, 1)}}, [3]int{1, 2, 2}},
 		{"time does not go back", Budget{Hour: 2, Day: 9, Month: 9},

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/binary"
-	"strconv"
 	"strings"
 
 	"sallyport/token"
@@ -116,14 +115,15 @@ func appendISODate(dst []byte, day int32) ([]byte, bool) {
 
 func parseISODate(b []byte) (int32, bool) { return token.ParseDay(b) }
 
-// isoParameter brings a date that a client wrote as text to YYYY-MM-DD where it is plainly one; anything else goes as it
-// is, and the scheme refuses it.
+// isoParameter brings a date that a client wrote as text to YYYY-MM-DD where it plainly is one, without the time of day that
+// some drivers add; anything else goes as it is, and the scheme refuses it.
 func isoParameter(v []byte) []byte {
 	text := strings.TrimSpace(string(v))
 	if len(text) == 8 && strings.Trim(text, "0123456789") == "" {
-		if n, err := strconv.Atoi(text); err == nil && n > 0 {
-			return []byte(text[:4] + "-" + text[4:6] + "-" + text[6:])
-		}
+		return []byte(text[:4] + "-" + text[4:6] + "-" + text[6:])
+	}
+	if len(text) > 10 && (text[10] == ' ' || text[10] == 'T') && strings.Trim(text[11:], "0123456789:.+-Z ") == "" {
+		return []byte(text[:10])
 	}
 	return []byte(text)
 }

@@ -192,8 +192,9 @@ func (s *session) probe(r *run, digest sallyport.Digest) *query.Refusal {
 		s.observe(observedLimit(limit))
 		return nil
 	}
-	s.exceed(limit)
 	sentence, hint := limitSentence(limit)
+	s.end(fatal(codeBudget, sentence, hint)) // the first reason stands: the client reads the budget's name
+	s.exceed(limit)
 	return refusal(codeBudget, sentence, hint)
 }
 

@@ -335,10 +335,10 @@ func (s *session) answerReady(m []byte) error {
 	if err := s.publish(committed); err != nil {
 		return err
 	}
-	s.out = append(s.out, m...)
 	if s.winding.Load() {
-		return s.unwind()
+		return s.unwind() // what was to be written is; the client reads FATAL in place of ReadyForQuery
 	}
+	s.out = append(s.out, m...)
 	return nil
 }
 

@@ -9,10 +9,14 @@ import (
 // captureInsert has an INSERT of tickets or contacts return what became of the row.
 func (a *analysis) captureInsert(n *pg.InsertStmt) {
 	c := a.capture(n.Relation, len(n.ReturningList) > 0)
-	if c == nil || c.Contact {
+	if c == nil {
 		return
 	}
-	c.Wrote = []string{"customer", "assignee", "state"}
+	c.Wrote = []string{"customer", "assignee", "state"} // of a contact: the whole row
+	if c.Contact && n.OnConflictClause.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
+		c.Wrote = nil
+		return
+	}
 	if n.OnConflictClause.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
 		// The row may have been there: only what SET names is surely this statement's.
 		c.Wrote = a.wrote(n.OnConflictClause.TargetList)

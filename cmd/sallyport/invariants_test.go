@@ -45,10 +45,10 @@ func TestInvariant3NoReasonNoReveal(t *testing.T) {
 	}
 	closed := closedTicket(f, who)
 	for _, tt := range []struct{ reason, purpose, notice string }{
-		{"foreign", "ticket:" + foreign.No, "belongs to"},
-		{"foreign by id", fmt.Sprintf("ticket:%d", foreign.ID), "belongs to"},
-		{"unknown", "ticket:CS-0000-0000", "no ticket"},
-		{"not a number", "ticket:everything", "no ticket"},
+		{"foreign", "ticket:" + foreign.No, "somebody else's"},
+		{"foreign by id", fmt.Sprintf("ticket:%d", foreign.ID), "somebody else's"},
+		{"unknown", "ticket:CS-0000-0000", "no such ticket"},
+		{"not a number", "ticket:everything", "no such ticket"},
 		{"closed", fmt.Sprintf("ticket:%d", closed.ID), "closed"},
 		{"another kind", "because:i-want", "kind"},
 	} {
