@@ -156,7 +156,7 @@ const selectKeys = `SELECT k.conrelid, k.conkey[1], k.confrelid, coalesce(k.conf
 const selectDefinitions = `SELECT c.oid, coalesce(pg_catalog.pg_get_viewdef(c.oid), '') FROM` + relationsOf + `WHERE c.relkind IN ('v', 'm')`
 
 // selectVersion changes whenever any row that the queries above read does: each change of a catalogue row leaves a row of another
-// xmin or none. The sums do not depend on the order of rows, and a row that goes changes them too.
+// xmin or none. The sum does not depend on the order of rows, and a row that goes changes it too. Some 40 µs a table.
 const selectVersion = `WITH mine AS MATERIALIZED (SELECT c.oid, c.xmin FROM` + relationsOf + `), row (id) AS (
 		SELECT 'c' || oid || ':' || xmin FROM mine
 		UNION ALL SELECT 'n' || oid || ':' || xmin FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'pg\_%temp%'
@@ -171,8 +171,7 @@ const selectVersion = `WITH mine AS MATERIALIZED (SELECT c.oid, c.xmin FROM` + r
 		UNION ALL SELECT 'y' || t.oid || ':' || t.xmin FROM pg_catalog.pg_type t WHERE t.oid >= ` + firstNormal + ` AND t.typtype = 'd'
 		UNION ALL SELECT 'e' || d.classid || ':' || d.objid || ':' || d.xmin FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
 	)
-	SELECT pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(pg_catalog.hashtextextended(id, 0)), 0)
-		|| '.' || coalesce(pg_catalog.sum(pg_catalog.hashtextextended(id, 1)), 0) FROM row`
+	SELECT pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(pg_catalog.hashtextextended(id, 0)), 0) FROM row`
 
 // readVersion says in which version the database's description is.
 func readVersion(ctx context.Context, conn *pgx.Conn) (string, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"sallyport"
 )
@@ -239,6 +240,21 @@ func TestNoDatabaseNoReveal(t *testing.T) {
 	if _, ok := w.resolver.OwnTicket(t.Context(), bea, "1"); ok {
 		t.Error("a hint out of nothing")
 	}
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	w := newWorld(t, Options{})
+	id := w.open(router, "s001")
+	before := goleak.IgnoreCurrent()
+	r, err := New(w.reader, w.catalog.Snapshot, config(), w.facts, Options{Services: services()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cover, err := r.Resolve(t.Context(), adam, sallyport.Purpose{Kind: "ticket", Ref: fmt.Sprint(id)}); err != nil || cover.Refused != "" {
+		t.Errorf("%+v, %v", cover, err)
+	}
+	r.Close()
+	goleak.VerifyNone(t, before)
 }
 
 func TestReaderCannotWrite(t *testing.T) {

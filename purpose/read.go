@@ -24,6 +24,9 @@ func openPool(reader *pgx.ConnConfig, o Options) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("open the resolver's connections: %w", plain(err))
 	}
 	config.ConnConfig = reader.Copy()
+	if config.ConnConfig.RuntimeParams == nil {
+		config.ConnConfig.RuntimeParams = map[string]string{}
+	}
 	for name, value := range map[string]string{
 		"application_name":              "sallyport",
 		"default_transaction_read_only": "on",
