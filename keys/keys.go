@@ -225,8 +225,7 @@ func unwrap(path, keyFile string, key wrapper) (token.Secret, error) {
 		return token.Secret{}, fmt.Errorf("read %s: %w", path, err)
 	}
 	r, err := age.Decrypt(bytes.NewReader(sealed), key.identity)
-	var foreign *age.NoIdentityMatchError
-	if errors.As(err, &foreign) {
+	if _, foreign := errors.AsType[*age.NoIdentityMatchError](err); foreign {
 		return token.Secret{}, fmt.Errorf("unwrap %s: it was not wrapped for the identity in %s: use the key file that was made with it", path, keyFile)
 	}
 	if err != nil {

@@ -29,8 +29,9 @@ const (
 type emailForm struct {
 	siv    *SIV
 	ad     [16]byte // S2V after the scheme's name
-	domain string   // "k1.invalid"
-	most   int      // longest canonical address whose token is a legal address
+	base32 *base32
+	domain string // "k1.invalid"
+	most   int    // longest canonical address whose token is a legal address
 }
 
 func (r *Ring) newEmail(spec Spec) (*emailForm, error) {
@@ -44,7 +45,7 @@ func (r *Ring) newEmail(spec Spec) (*emailForm, error) {
 		return nil, err
 	}
 	s := r.pool.get()
-	f := &emailForm{siv: siv, ad: siv.associate(s, [][]byte{[]byte(sallyport.Email)}), domain: r.settings.EmailDomain}
+	f := &emailForm{siv: siv, ad: siv.associate(s, [][]byte{[]byte(sallyport.Email)}), base32: r.base32, domain: r.settings.EmailDomain}
 	r.pool.put(s)
 	for f.length(f.most+1) <= maxAddress {
 		f.most++
@@ -137,7 +138,7 @@ func (f *emailForm) isToken(b []byte) bool {
 	if len(b) > maxAddress {
 		return false
 	}
-	end, ok := emailAt(b, f.domain)
+	end, ok := emailAt(f.base32, b, f.domain)
 	return ok && end == len(b)
 }
 
@@ -146,25 +147,31 @@ func (f *emailForm) read(s *scratch, tok []byte) ([]byte, bool) {
 	if !f.isToken(tok) {
 		return nil, false
 	}
-	text := s.room(len(tok))[:0]
-	for _, c := range tok[:len(tok)-len(f.domain)-1] {
-		if c != '@' && c != '.' {
-			text = append(text, c)
+	room := s.room(len(tok))
+	text := tok[:len(tok)-len(f.domain)-1]
+	if len(text) > maxLocal { // gather the labels behind the @
+		n := copy(room, text[:maxLocal])
+		for text = text[maxLocal+1:]; ; text = text[maxLabel+1:] {
+			n += copy(room[n:], text[:min(len(text), maxLabel)])
+			if len(text) <= maxLabel {
+				break
+			}
 		}
+		text = room[:n]
 	}
-	sealed, ok := decodeBase32(text)
+	sealed, ok := f.base32.decode(room, text)
 	return sealed, ok && len(sealed) >= sivOverhead+minEmail
 }
 
 // emailAt tells whether a token with this domain begins at the start of b, and where it ends.
-func emailAt(b []byte, domain string) (end int, ok bool) {
-	local := base32Run(b, maxLocal)
+func emailAt(e *base32, b []byte, domain string) (end int, ok bool) {
+	local := e.run(b, maxLocal)
 	if local > maxLocal || local == len(b) || b[local] != '@' {
 		return 0, false
 	}
 	chars, i, full := local, local+1, local == maxLocal
 	for !hasPrefix(b[i:], domain) {
-		n := base32Run(b[i:], maxLabel)
+		n := e.run(b[i:], maxLabel)
 		// Only a full local part spills, and only a full label is followed by another.
 		if n == 0 || n > maxLabel || !full || i+n == len(b) || b[i+n] != '.' || i+n > maxAddress {
 			return 0, false

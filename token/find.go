@@ -8,6 +8,7 @@ import (
 
 // finder recognises tokens by form inside a larger text. It is immutable: a new number codec makes a new one.
 type finder struct {
+	base32   *base32
 	domain   string
 	code     string
 	dates    [2]int32 // first day of the tokens, and the first behind them
@@ -17,9 +18,9 @@ type finder struct {
 }
 
 // newFinder knows all forms but the numbers'.
-func newFinder(s Settings) *finder {
+func newFinder(e *base32, s Settings) *finder {
 	first := dayOf(tokenYear, 1, 1)
-	f := &finder{domain: s.EmailDomain, code: s.PhoneCode, dates: [2]int32{first, first + tokenDays}, shortest: isoLength}
+	f := &finder{base32: e, domain: s.EmailDomain, code: s.PhoneCode, dates: [2]int32{first, first + tokenDays}, shortest: isoLength}
 	// The rarest character of each form: nearly all texts are passed over with one look-up a byte.
 	for _, c := range []byte("@+-:") {
 		f.anchor[c] = true
@@ -95,14 +96,14 @@ func (f *finder) tokenAt(b []byte, from, i int) (start, end int, scheme sallypor
 // emailAround looks for an e-mail token whose @ is b[at].
 func (f *finder) emailAround(b []byte, from, at int) (start, end int, ok bool) {
 	start = at
-	for start > from && at-start <= maxLocal && base32Value(b[start-1]) < 32 {
+	for start > from && at-start <= maxLocal && f.base32.value[b[start-1]] != notBase32 {
 		start--
 	}
 	start += escaped(b, start)
 	if start > at || start > 0 && isAddress(b[start-1]) && !endsEscape(b, start) {
 		return 0, 0, false
 	}
-	n, ok := emailAt(b[start:], f.domain)
+	n, ok := emailAt(f.base32, b[start:], f.domain)
 	end = start + n
 	if !ok || end-start > maxAddress {
 		return 0, 0, false

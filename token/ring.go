@@ -29,6 +29,7 @@ type Ring struct {
 	root     Secret
 	settings Settings
 	pool     scratchPool
+	base32   *base32
 	values   *mac        // key of Digest
 	tokens   prefixedMAC // key of TokenDigest
 
@@ -53,8 +54,8 @@ func NewRing(root Secret, s Settings) (*Ring, error) {
 	if s.PhoneCode != phoneCode && s.PhoneCode != otherPhoneCode {
 		return nil, fmt.Errorf("make a key ring: the phone code must be one of the unassigned country codes %s and %s", phoneCode, otherPhoneCode)
 	}
-	r := &Ring{root: root, settings: s}
-	r.find.Store(newFinder(s))
+	r := &Ring{root: root, settings: s, base32: newBase32()}
+	r.find.Store(newFinder(r.base32, s))
 	var err error
 	if r.values, err = r.deriveMAC("digest", "", ""); err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func TestSecretRedacts(t *testing.T) {
 			out.Write(b)
 		}
 		for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-			slog.New(h).Info("m", "v", v, slog.Any("w", v), slog.Group("g", "v", v))
+			slog.New(h).Info("m", slog.Any("v", v), slog.Group("g", slog.Any("v", v)))
 		}
 	}
 	fmt.Fprintln(&out, fmt.Errorf("open: %v", s), s.String(), s.GoString())
