@@ -18,8 +18,8 @@ import (
 // ErrDomain says that a value cannot be tokenised by its column's scheme; the sentence around it says why, never what.
 var ErrDomain = errors.New("value cannot be tokenised")
 
-// ErrAlreadyToken is the ErrDomain of a value that has the form of a token of this very scheme: to write it again as it is
-// keeps its meaning, to tokenise it would wrap it twice.
+// ErrAlreadyToken is the ErrDomain of a value that has the form of a token of this very scheme: to tokenise it would wrap
+// it twice. Whether it may stay as it is, is the caller's to decide.
 var ErrAlreadyToken = fmt.Errorf("%w: it has the form of a token already", ErrDomain)
 
 // ErrNotToken says that a text is no token of this scheme, this column and these keys.
