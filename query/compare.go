@@ -1,6 +1,8 @@
 package query
 
 import (
+	"cmp"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"sallyport"
@@ -205,36 +207,31 @@ func (a *analysis) extreme(args []value, at int) value {
 	for _, arg := range args {
 		a.spend(arg)
 	}
-	return value{open: true, mixed: v.protected()}
+	return v.garbled(true)
 }
 
 // compute is an operator that yields a new value.
 func (a *analysis) compute(qualifier, name string, left, right value, at int) value {
 	a.spend(left)
 	a.spend(right)
-	harmless := left.harmless() && right.harmless()
 	if !left.protected() && !right.protected() {
-		if harmless && arithmetic(name) && qualifier == "" {
+		if left.harmless() && right.harmless() && arithmetic(name) && qualifier == "" {
 			return value{calc: true}
 		}
 		return value{open: true}
 	}
-	other := right
-	if !left.protected() {
-		other = left
-	}
-	alone := left.protected() && right.protected() || other.harmless()
+	both := value{mixed: true, of: cmp.Or(left.origin(), right.origin())}
+	clean := left.clean() && right.clean()
 	switch {
 	case name == "||":
-		return value{mixed: true, open: !alone}
+		return both.garbled(!clean)
+	case clean:
+		return both
 	case (name == "->" || name == "->>") && left.rowJSON: // the key is a column's name
-		return value{mixed: true}
-	case alone:
-		return value{mixed: true}
+		return both
 	}
-	both := value{stored: join(left.allStored(), right.allStored())}
 	a.refuse(unanswered(both.column(), at))
-	return value{mixed: true, open: true}
+	return both.garbled(true)
 }
 
 func arithmetic(name string) bool {

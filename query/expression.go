@@ -1,6 +1,8 @@
 package query
 
 import (
+	"cmp"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -131,15 +133,16 @@ func (a *analysis) fieldOf(it *item, name string, ref span) value {
 			v, found = either(v, f.value.named(it, name, ref)), true
 		}
 	}
-	switch {
-	case found:
+	if found {
 		return v
-	case it.vague:
-		return either(it.rest, value{open: true})
-	case systemColumn(name):
+	}
+	if systemColumn(name) {
 		return value{open: true}
 	}
 	a.checkFunction(name, ref.start, value{open: true}) // t.f is f(t)
+	if it.vague {
+		return either(it.rest, value{open: true})
+	}
 	return value{open: true, mixed: it.protected()}
 }
 
@@ -227,9 +230,8 @@ func (a *analysis) rowFields(list []*pg.Node, sc *scope) []field {
 					out = append(out, v.row...)
 					continue
 				}
-				v.mixed = v.mixed || v.protected()
-				v.stored, v.open = nil, true
-				out = append(out, field{value: v})
+				a.spend(v)
+				out = append(out, field{value: v.garbled(true)})
 				continue
 			}
 		}
@@ -282,7 +284,7 @@ func (a *analysis) subscript(v value, n *pg.A_Indices, sc *scope) value {
 		a.refuse(unanswered(v.column(), a.location(n.Lidx)))
 	}
 	a.spend(v)
-	return value{open: true, mixed: v.protected()}
+	return v.garbled(true)
 }
 
 // select1 picks one field of a row.
@@ -298,7 +300,7 @@ func (a *analysis) select1(v value, name string, at int) value {
 	}
 	a.checkFunction(name, at, value{open: true})
 	a.spend(v)
-	return value{open: true, mixed: v.protected()}
+	return v.garbled(true)
 }
 
 func (a *analysis) subLink(n *pg.SubLink, sc *scope) value {
@@ -333,7 +335,7 @@ func (r result) asValue(asRow bool) value {
 	if r.vague {
 		v := value{open: true}
 		for _, f := range r.columns {
-			v.mixed = v.mixed || f.value.protected()
+			v.mixed, v.of = v.mixed || f.value.protected(), cmp.Or(v.of, f.value.origin())
 			v.sources = join(v.sources, f.value.allSources())
 		}
 		return v

@@ -318,7 +318,7 @@ func (a *analysis) tableFunction(it *item, n *pg.Node, sc *scope) {
 	v := a.expression(n, sc)
 	it.columns = append(it.columns, field{column, v})
 	if call == nil || name != "unnest" && name != "generate_series" {
-		it.vague, it.rest = true, value{open: true, mixed: v.protected()}
+		it.vague, it.rest = true, v.garbled(true)
 	}
 }
 
@@ -344,7 +344,7 @@ func (a *analysis) join(n *pg.JoinExpr, sc *scope) {
 		}
 	}
 	if len(names) > 0 || n.IsNatural {
-		side.star = a.merge2(names, left, right, leftVague, rightVague)
+		side.star = a.mergeColumns(names, left, right, leftVague, rightVague)
 	}
 	side.left = nil
 	a.spend(a.expression(n.Quals, side))
@@ -363,12 +363,12 @@ func (a *analysis) join(n *pg.JoinExpr, sc *scope) {
 
 func detachedFields(list []field) []field { return result{columns: list}.detached().columns }
 
-// merge2 compares the columns that a join merges, and lists what * stands for: the merged ones first.
-func (a *analysis) merge2(names []string, left, right []field, leftVague, rightVague bool) []field {
+// mergeColumns compares the columns that a join merges, and lists what * stands for: the merged ones first.
+func (a *analysis) mergeColumns(names []string, left, right []field, leftVague, rightVague bool) []field {
 	var merged []field
 	for _, name := range names {
 		l, r := pick(left, name, leftVague), pick(right, name, rightVague)
-		a.compare(-1, l, r)
+		a.compare(-1, a.read(l), a.read(r))
 		merged = append(merged, field{name, either(l, r)})
 	}
 	for _, f := range append(left, right...) {

@@ -17,7 +17,7 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 	all := value{}
 	for _, arg := range args {
 		if arg.row != nil { // either would ask for rows of one shape
-			arg = value{sources: arg.allSources(), stored: arg.allStored(), mixed: arg.protected(), open: !arg.harmless()}
+			arg = value{sources: arg.allSources(), stored: arg.allStored(), mixed: arg.protected(), of: arg.origin(), open: !arg.clean()}
 		}
 		arg.array = false
 		all = either(all, arg)
@@ -28,6 +28,8 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 	a.checkSetting(name, n.Args, at)
 	a.checkFunction(name, at, all)
 	switch {
+	case len(args) == 1 && args[0].field(name) != nil: // email(c) is c.email
+		return args[0].field(name).value
 	case name == "unnest" && len(args) == 1:
 		return args[0].elements()
 	case (name == "min" || name == "max") && all.protected():
@@ -75,14 +77,14 @@ func (a *analysis) derive(name string, args []value, all value, at int) value {
 	if counts(name) {
 		return value{calc: true}
 	}
-	out := value{mixed: true}
+	out := value{mixed: true, of: all.origin()}
 	if wholeRowJSON(name) && len(args) == 1 && args[0].row != nil {
 		out.rowJSON = true
 		return out
 	}
 	alone := true
 	for _, arg := range args {
-		alone = alone && (arg.protected() && !arg.open && len(arg.allSources()) == 0 || arg.harmless())
+		alone = alone && arg.clean()
 	}
 	switch {
 	case alone || formats(name):
@@ -211,14 +213,14 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 	isArray := len(t.GetArrayBounds()) > 0
 	if v.row != nil {
 		a.spend(v)
-		return value{open: true, mixed: v.protected()}
+		return v.garbled(true)
 	}
 	if isArray && !v.array {
 		v = v.elements()
 		v.array = true
 	} else if !isArray && v.array {
 		a.spend(v)
-		return value{open: true, mixed: v.protected()}
+		return v.garbled(true)
 	}
 	switch kindOfType(t) {
 	case textType:
@@ -236,7 +238,9 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 	case otherType:
 	}
 	a.spend(v)
-	return value{open: true, mixed: v.protected(), array: v.array}
+	out := v.garbled(true)
+	out.array = v.array
+	return out
 }
 
 // toText is a cast that leaves text as it is, but for its length.
@@ -255,7 +259,7 @@ func (a *analysis) toText(v value, length bool) value {
 func keepOnly(v value, dates bool) value {
 	for _, s := range v.stored {
 		if (s.protection.Scheme == sallyport.Date) != dates {
-			v.stored, v.mixed = nil, true
+			v.stored, v.mixed, v.of = nil, true, s.protection
 			return v
 		}
 	}

@@ -1,6 +1,8 @@
 package query
 
 import (
+	"cmp"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -76,7 +78,7 @@ func (it *item) whole() value {
 		v := value{open: true}
 		for _, f := range it.fields() {
 			v.sources = join(v.sources, f.value.allSources())
-			v.mixed = v.mixed || f.value.protected()
+			v.mixed, v.of = v.mixed || f.value.protected(), cmp.Or(v.of, f.value.origin())
 		}
 		v.mixed = v.mixed || it.rest.protected()
 		return v

@@ -12,14 +12,12 @@ func (a *analysis) unknown(n *pg.Node, sc *scope) value {
 	all := value{}
 	a.inside(n.ProtoReflect(), sc, func(v value) {
 		a.spend(v)
-		all = either(all, value{
-			mixed: v.protected(), open: v.open || !v.harmless() && (!v.protected() || len(v.allSources()) > 0), stored: v.allStored(),
-		})
+		all = either(all, v.garbled(!v.clean()))
 	})
 	if all.mixed && all.open {
 		a.refuse(unanswered(all.column(), a.location(n)))
 	}
-	return value{open: true, mixed: all.mixed}
+	return all.garbled(true)
 }
 
 // inside hands over the values of all expressions below a node.

@@ -1,19 +1,24 @@
 package query
 
-import "sallyport"
+import (
+	"cmp"
+
+	"sallyport"
+)
 
 // value is what an expression may yield, as far as protection is concerned. The parts add up: COALESCE(email, $1) may be the
 // stored token or the parameter. A value without any part is NULL or DEFAULT.
 type value struct {
-	sources []origin // exactly these literals and parameters
-	stored  []stored // exactly what stands in these protected columns
-	mixed   bool     // computed from protected columns
-	open    bool     // anything else: unprotected columns, results of functions, text built from literals
-	calc    bool     // a number, truth value or moment that no text went into as it is
-	cut     bool     // went through a cast that may shorten it
-	array   bool     // an array of what the parts say
-	rowJSON bool     // a whole row as JSON, whose keys are column names
-	row     []field  // a row of these; the parts above then say nothing
+	sources []origin    // exactly these literals and parameters
+	stored  []stored    // exactly what stands in these protected columns
+	mixed   bool        // computed from protected columns
+	of      *Protection // one of those, to name it in a sentence; nil where it is not known
+	open    bool        // anything else: unprotected columns, results of functions, text built from literals
+	calc    bool        // a number, truth value or moment that no text went into as it is
+	cut     bool        // went through a cast that may shorten it
+	array   bool        // an array of what the parts say
+	rowJSON bool        // a whole row as JSON, whose keys are column names
+	row     []field     // a row of these; the parts above then say nothing
 }
 
 // field is one named column of a row, a relation or a result.
@@ -70,9 +75,12 @@ func (v *value) protected() bool {
 	return false
 }
 
-// harmless tells whether nothing in the value could be text that somebody wrote: NULL, numbers, truth values, moments.
-func (v *value) harmless() bool {
-	if v.open || v.mixed || len(v.stored) > 0 {
+// harmless tells whether the value can only be NULL, a number, a truth value or a moment.
+func (v *value) harmless() bool { return v.clean() && !v.protected() }
+
+// clean tells whether nothing in the value could be text of the statement or of unprotected columns: it may meet tokens.
+func (v *value) clean() bool {
+	if v.open {
 		return false
 	}
 	for _, s := range v.sources {
@@ -81,7 +89,7 @@ func (v *value) harmless() bool {
 		}
 	}
 	for i := range v.row {
-		if !v.row[i].value.harmless() {
+		if !v.row[i].value.clean() {
 			return false
 		}
 	}
@@ -107,11 +115,11 @@ func either(a, b value) value {
 		}
 		return out
 	case a.row != nil || b.row != nil:
-		return value{mixed: a.protected() || b.protected(), open: true, sources: join(a.allSources(), b.allSources())}
+		return value{mixed: a.protected() || b.protected(), of: cmp.Or(a.origin(), b.origin()), open: true, sources: join(a.allSources(), b.allSources())}
 	}
 	out := value{
 		sources: join(a.sources, b.sources), stored: join(a.stored, b.stored),
-		mixed: a.mixed || b.mixed, open: a.open || b.open, calc: a.calc || b.calc, cut: a.cut || b.cut,
+		mixed: a.mixed || b.mixed, of: cmp.Or(a.of, b.of), open: a.open || b.open, calc: a.calc || b.calc, cut: a.cut || b.cut,
 		array: a.array || b.array, rowJSON: a.rowJSON && b.rowJSON,
 	}
 	if a.array != b.array { // {…} beside an array of sources: only a bare source can become one
@@ -213,15 +221,46 @@ func (v value) elements() value {
 		v.sources = list
 	}
 	if len(v.stored) > 0 { // a protected column is text: it has no elements
-		v.stored, v.mixed = nil, true
+		v.stored, v.mixed, v.of = nil, true, v.stored[0].protection
 	}
 	return v
 }
 
-// columnsOf names the protected columns of a value for a sentence: the first one.
-func (v *value) column() sallyport.Column {
+// field is a named field of a row, or nil.
+func (v *value) field(name string) *field {
+	for i := range v.row {
+		if v.row[i].name == name {
+			return &v.row[i]
+		}
+	}
+	return nil
+}
+
+// origin is one of the protected columns that a value comes from, or nil.
+func (v *value) origin() *Protection {
 	if all := v.allStored(); len(all) > 0 {
-		return all[0].protection.Column
+		return all[0].protection
+	}
+	if v.of != nil {
+		return v.of
+	}
+	for i := range v.row {
+		if p := v.row[i].value.origin(); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// column names that column for a sentence.
+func (v *value) column() sallyport.Column {
+	if p := v.origin(); p != nil {
+		return p.Column
 	}
 	return sallyport.Column{}
+}
+
+// garbled is what a function or operator makes of a value.
+func (v *value) garbled(open bool) value {
+	return value{mixed: v.protected(), of: v.origin(), open: open}
 }

@@ -226,7 +226,7 @@ func (a *analysis) part(n *pg.MultiAssignRef, sc *scope) value {
 	i := int(n.Colno) - 1
 	if v.row == nil || i < 0 || i >= len(v.row) || len(v.row) != int(n.Ncolumns) {
 		a.spend(v)
-		return value{open: true, mixed: v.protected()}
+		return v.garbled(true)
 	}
 	return v.row[i].value
 }
