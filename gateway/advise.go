@@ -37,8 +37,14 @@ func (s *session) adviseOnResult(ctx context.Context, r *run) {
 			}
 		}
 	}
-	if hint == "" && r.hint != "" {
-		if id, ok := s.gw.Protection.Resolver.OwnTicket(ctx, s.person, r.hint); ok {
+	if hint == "" {
+		id, ok := "", false
+		if r.hint != "" {
+			id, ok = s.gw.Protection.Resolver.OwnTicket(ctx, s.person, r.hint)
+		} else if r.leftToken != "" {
+			id, ok = s.gw.Protection.Resolver.OwnTicketHolding(ctx, s.person, r.leftToken)
+		}
+		if ok {
 			hint = fmt.Sprintf("SET sallyport.purpose = 'ticket:%s';", id)
 		}
 	}

@@ -116,13 +116,14 @@ type run struct {
 	recorded bool   // its statement entry is on disk
 	failed   bool
 
-	layout   *layout // of its result
-	capture  *query.Capture
-	revealed int // values
-	left     int // protected values that left as tokens
-	spent    bool
-	limit    *sallyport.Limit
-	hint     sallyport.Subject // a customer whose row was reached: whose ticket would have helped
+	layout    *layout // of its result
+	capture   *query.Capture
+	revealed  int // values
+	left      int // protected values that left as tokens
+	spent     bool
+	limit     *sallyport.Limit
+	hint      sallyport.Subject // a customer whose row was reached: whose ticket would have helped
+	leftToken string            // the first token that was left, where the customer is not known
 }
 
 // rewriting is a text before and after, to carry the server's positions back to the client's text.

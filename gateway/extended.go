@@ -95,6 +95,10 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 			return nil
 		}
 	}
+	if p.stmt != nil && s.gw.Observe != nil && p.stmt.Capture != nil {
+		c := p.stmt.Capture
+		p.sent, p.edits = rewrite(sql, []query.Edit{{Start: c.At, End: c.At, Text: c.Text}}, nil)
+	}
 	s.mu.Lock()
 	p.before = s.prepared[name]
 	s.prepared[name] = p
@@ -181,6 +185,11 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		}
 		m = pg.AppendBind(nil, &msg)
 	}
+	if p.stmt != nil && s.gw.Observe != nil && p.stmt.Capture != nil {
+		bound.run = &run{id: s.statements.Add(1), stmt: p.stmt, outer: p.stmt, rewriting: p.rewriting, capture: p.stmt.Capture}
+		extendResults(&msg, p.stmt.Capture)
+		m = pg.AppendBind(nil, &msg)
+	}
 	name := string(msg.Portal)
 	s.portals[name] = bound
 	s.expectReply(&reply{what: expectBind, name: name})
@@ -205,10 +214,15 @@ func (s *session) bindRun(ctx context.Context, bound *portal, msg *pg.BindMessag
 			return refused, nil
 		}
 	}
-	if c := st.Capture; c != nil && len(msg.Results) > 2 { // one code for each column: ours come in text
+	extendResults(msg, st.Capture)
+	return nil, nil
+}
+
+// extendResults asks for the columns that the gateway added in text, where the client named a format for each column.
+func extendResults(msg *pg.BindMessage, c *query.Capture) {
+	if c != nil && len(msg.Results) > 2 {
 		msg.Results = append(slices.Clone(msg.Results), make([]byte, 2*c.Columns)...)
 	}
-	return nil, nil
 }
 
 // parameter tokenises one use of a parameter in place.

@@ -117,7 +117,7 @@ func (s *session) describePortal(r *reply, kind byte, m []byte) error {
 
 // describeStatement passes a statement's description on; it may be stale, so rows are read by the portal's. (FACTS)
 func (s *session) describeStatement(r *reply, kind byte, m []byte) error {
-	if kind == pg.RowDescription && r.stmt != nil && r.stmt.stmt != nil && r.stmt.stmt.Capture != nil && s.gw.Observe == nil {
+	if kind == pg.RowDescription && r.stmt != nil && r.stmt.stmt != nil && r.stmt.stmt.Capture != nil {
 		_, out, err := s.readDescription(r.stmt.stmt.Capture, m)
 		if err != nil {
 			return err

@@ -126,7 +126,10 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		value = isoParameter(value)
 	}
 	if codec.IsToken(value) {
-		if slot.Use == query.Match {
+		switch {
+		case slot.Use == query.Match && slot.Scheme == sallyport.Name:
+			return value[:token.NamePrefixLen], nil // the column side is its front, too
+		case slot.Use == query.Match:
 			return value, nil
 		}
 		return nil, refusal(codeTokenWrite, "a token cannot be written into "+slot.Column.String(),
@@ -139,7 +142,7 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		out, err = codec.Tokenise(nil, value, rand.Reader)
 	}
 	if err != nil {
-		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" cannot be tokenised: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
+		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
 	}
 	search := out
 	if slot.Use == query.Store && slot.Scheme == sallyport.Name {

@@ -115,7 +115,10 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 			return false, true, nil
 		}
 	}
-	if r.spent || s.gw.Observe != nil {
+	if s.gw.Observe != nil {
+		return false, false, nil
+	}
+	if r.spent {
 		r.left += len(row.shown)
 		return false, false, nil
 	}
@@ -162,6 +165,9 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 		if s.show(row, v, g, c, i, stored) {
 			return
 		}
+	}
+	if r.leftToken == "" {
+		r.leftToken = string(stored)
 	}
 	s.leave(row, c.codec, stored)
 }

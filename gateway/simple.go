@@ -32,7 +32,12 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		entry.changes = entry.changes || changes(st)
 		needsWork = needsWork || !quiet(st)
 	}
-	if !needsWork || s.gw.Observe != nil {
+	if s.gw.Observe != nil && needsWork {
+		s.expectReply(entry)
+		s.toServer = pg.AppendQuery(s.toServer, s.captureOnly(entry, plan))
+		return nil
+	}
+	if !needsWork {
 		s.expectReply(entry)
 		s.toServer = append(s.toServer, m...)
 		return nil
@@ -48,6 +53,22 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 	s.expectReply(entry)
 	s.toServer = pg.AppendQuery(s.toServer, sent)
 	return nil
+}
+
+// captureOnly is what observing changes in a string of statements: it learns who made which reason, and the client sees
+// nothing of it.
+func (s *session) captureOnly(entry *reply, plan *query.Plan) string {
+	var edits []query.Edit
+	entry.runs = make([]*run, len(plan.Statements))
+	for i := range plan.Statements {
+		st := &plan.Statements[i]
+		if c := st.Capture; c != nil {
+			edits = append(edits, query.Edit{Start: c.At, End: c.At, Text: c.Text})
+			entry.runs[i] = &run{id: s.statements.Add(1), stmt: st, outer: st, capture: c}
+		}
+	}
+	sent, _ := rewrite(plan.Text, edits, nil)
+	return sent
 }
 
 // refuseQuery sends a statement that fails in place of the client's.

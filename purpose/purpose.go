@@ -153,6 +153,9 @@ func refusedKind(who Person, p sallyport.Purpose) string {
 // own is the kind of purpose by which OwnTicket asks; nobody can write it, because a purpose's kind is trimmed.
 const own = " own"
 
+// holding likewise: everything that the database holds of the customers of somebody's open tickets, never given out.
+const holding = " holding"
+
 // OwnTicket finds the newest open ticket of the person's own about a customer that would cover. ok is false where there is none and
 // where the database does not answer.
 func (r *Resolver) OwnTicket(ctx context.Context, who Person, subject sallyport.Subject) (ticketID string, ok bool) {
@@ -164,6 +167,18 @@ func (r *Resolver) OwnTicket(ctx context.Context, who Person, subject sallyport.
 		return "", false
 	}
 	return cover.Help, true
+}
+
+// OwnTicketHolding finds the same by a text that the database holds of the customer, where a result does not tell whose it is.
+func (r *Resolver) OwnTicketHolding(ctx context.Context, who Person, stored string) (ticketID string, ok bool) {
+	if refusedKind(who, sallyport.Purpose{Kind: "work", Ref: "mine"}) != "" {
+		return "", false
+	}
+	cover, err := r.ask(ctx, who, sallyport.Purpose{Kind: holding})
+	if err != nil {
+		return "", false
+	}
+	return r.OwnTicket(ctx, who, cover.Values[stored].Subject)
 }
 
 // ask answers from what is known already, waits for whoever is asking the same, or looks.
@@ -253,6 +268,8 @@ func (r *Resolver) look(ctx context.Context, who Person, p sallyport.Purpose) (*
 		return s.workList(ctx)
 	case own:
 		return s.ownTicket(ctx, p.Ref)
+	case holding:
+		return s.holding(ctx)
 	}
 	return nil, errors.New("unknown kind")
 }

@@ -122,6 +122,24 @@ func (s *search) ownTicket(ctx context.Context, customer string) (*Cover, error)
 	return &Cover{Help: id}, nil
 }
 
+// holding reads what the database holds of the customers of one's own open tickets, whether these are reasons or not.
+func (s *search) holding(ctx context.Context) (*Cover, error) {
+	var first batch
+	first.add(s.mine, textArray(s.who.Logins), textArray(s.config.Ticket.Open))
+	results, err := first.run(ctx, s.conn)
+	if err != nil {
+		return nil, err
+	}
+	var subjects []sallyport.Subject
+	for _, t := range readTickets(results[0]) {
+		if t.customer != "" && !slices.Contains(subjects, sallyport.Subject(t.customer)) {
+			subjects = append(subjects, sallyport.Subject(t.customer))
+		}
+	}
+	cover := &Cover{Values: map[string]Value{}}
+	return cover, s.addValues(ctx, cover, s.values, subjects)
+}
+
 // workList resolves work:mine: names of the customers, and the numbers, of one's own open tickets that are reasons themselves.
 func (s *search) workList(ctx context.Context) (*Cover, error) {
 	if len(s.who.Logins) == 0 {

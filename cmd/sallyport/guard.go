@@ -182,6 +182,15 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if err != nil {
 		return nil, &hopeless{fmt.Errorf("fold the facts of the record: %w", err)}
 	}
+	if g.s.o.Observe != nil { // nothing was protected yet, so what stands there now is what the record knows nothing about
+		err = purpose.Baseline(ctx, g.conn, config.Purposes, g.catalog.Snapshot(), func(found []sallyport.Fact) error {
+			facts.Apply(&sallyport.Event{Kind: sallyport.FactKind, Time: g.s.o.Clock(), Note: purpose.BaselineNote, Facts: found})
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read the tickets that are open now: %w", err)
+		}
+	}
 	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs()})
 	if err != nil {
 		return nil, &hopeless{err}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport/internal/refdb"
+	"sallyport/internal/throwaway"
+	"sallyport/sim"
+)
+
+// TestObserve runs in front of plain values: everything stays readable, and what would have been done is printed.
+func TestObserve(t *testing.T) {
+	f := newPlainStage(t)
+	out := &lockedBuffer{}
+	server, err := StartServer(t.Context(), ServerOptions{Config: f.config, Data: t.TempDir(), Observe: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	<-server.Ready()
+	agent := f.org.Agents()[0].ID
+	own := f.org.Ticket(f.org.OpenTickets(agent)[0])
+	config, err := pgx.ParseConfig(fmt.Sprintf("postgres://%s:%s@%s/support?sslmode=disable", agent, f.passwords[agent], server.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { t.Log(n.Message) }
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	customer := f.org.Customer(own.Customer)
+	read := func() (email string) {
+		if err := conn.QueryRow(t.Context(), "SELECT email FROM support.customers WHERE id = $1", own.Customer).Scan(&email); err != nil {
+			t.Fatal(err)
+		}
+		return email
+	}
+	if _, err := conn.Exec(t.Context(), fmt.Sprintf("SET sallyport.purpose = 'ticket:%s'", own.No)); err != nil {
+		t.Fatal(err)
+	}
+	if read() != customer.Email || strings.Contains(out.String(), "tokens") {
+		t.Errorf("a covered read: %s", out)
+	}
+	if _, err := conn.Exec(t.Context(), "RESET sallyport.purpose"); err != nil {
+		t.Fatal(err)
+	}
+	if read() != customer.Email || !strings.Contains(out.String(), "would have left 1 values as tokens") {
+		t.Errorf("an uncovered read: %s", out)
+	}
+	rows, err := conn.Query(t.Context(), "SELECT * FROM support.customers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := int64(0)
+	for rows.Next() {
+		n++
+	}
+	if rows.Err() != nil || n != f.org.Customers {
+		t.Errorf("%d rows: %v", n, rows.Err())
+	}
+	if !strings.Contains(out.String(), "would have cut the result and suspended: the budget reached/day") {
+		t.Errorf("nothing said of the budget: %s", out)
+	}
+	if _, err := conn.Exec(t.Context(), "UPDATE support.customers SET email = lower('SOME@x.example') WHERE id = 1"); err != nil {
+		t.Errorf("a statement that would be refused: %v", err)
+	}
+	if !strings.Contains(out.String(), "would have been refused") {
+		t.Errorf("nothing said of the refusal: %s", out)
+	}
+	for _, value := range []string{customer.Email, customer.FullName, "SOME@x"} {
+		if strings.Contains(out.String(), value) {
+			t.Error("what is printed holds a value")
+		}
+	}
+}
+
+// plainStage is a server of its own with plain values: the shared one is marked.
+type plainStage struct {
+	*stage
+	config *Config
+}
+
+func newPlainStage(t *testing.T) *plainStage {
+	t.Helper()
+	s := &stage{folder: t.TempDir()}
+	var err error
+	if s.cluster, err = throwaway.Start(t.Context(), throwaway.Options{}); errors.Is(err, throwaway.ErrNoPostgreSQL) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.cluster.Stop() })
+	if s.org, err = sim.New(1, 600, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	f := &fort{stage: s, t: t, ctx: t.Context()}
+	f.superExec("postgres", "CREATE DATABASE support")
+	s.passwords, err = refdb.Load(t.Context(), refdb.Options{DSN: s.cluster.SuperDSN("support"), Org: s.org, Random: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.superExec("support", `CREATE ROLE sallyport_reader LOGIN PASSWORD 'reader-secret'; GRANT USAGE ON SCHEMA support TO sallyport_reader;
+		GRANT SELECT ON ALL TABLES IN SCHEMA support TO sallyport_reader`)
+	if err := os.WriteFile(filepath.Join(s.folder, "reader.password"), []byte("reader-secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &plainStage{stage: s}
+	p.config, err = s.config(s.folder, "support", "budgets: {default: {revealed: {day: 3}, reached: {day: 50}, probed: {day: 5}}}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
