@@ -91,7 +91,7 @@ func (x *Exposures) Suspects(reports []Report) []Suspect {
 			continue
 		}
 		s.Expected = float64(n) * float64(s.Customers) / float64(len(anybody))
-		s.Score = -logTail(s.Seen, len(anybody), s.Customers, n) / math.Ln10
+		s.Score = math.Abs(logTail(s.Seen, len(anybody), s.Customers, n)) / math.Ln10 // it is never positive
 		list = append(list, s)
 	}
 	slices.SortFunc(list, func(a, b Suspect) int {

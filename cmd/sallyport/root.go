@@ -51,7 +51,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		return usagef("%w (see '%s --help')", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		m.serveCommand(), m.protectCommand(),
+		m.demoCommand(), m.serveCommand(), m.protectCommand(),
 		m.lockCommand(), m.unlockCommand(), m.acceptMarkCommand(), m.proposalsCommand(), m.approveCommand(), m.declineCommand(), m.whoSawCommand(), m.statusCommand(),
 		m.checkCommand(), m.passwdCommand(), m.versionCommand(),
 	)

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"sallyport"
+	"sallyport/trace"
+)
+
+// Weeks later customers report calls by somebody who knows too much about them.
+const (
+	victimReports     = 6
+	backgroundReports = 3 // scams that have nothing to do with this company
+	untilReports      = 14 * 24 * time.Hour
+)
+
+// reports lets customers of the fifth thief's notes report, and others, and asks the record who it was.
+func (d *demo) reports(context.Context) error {
+	d.title("Customers report calls")
+	notes := d.notes.ToArray()
+	if len(notes) < victimReports {
+		return fmt.Errorf("the fifth thief wrote down %d customers, and the story needs %d", len(notes), victimReports)
+	}
+	dice := rand.New(rand.NewPCG(d.o.seed, 2019)) //nolint:gosec // who is called is no secret
+	dice.Shuffle(len(notes), func(i, j int) { notes[i], notes[j] = notes[j], notes[i] })
+	var customers []int64
+	for _, c := range notes[:victimReports] {
+		customers = append(customers, int64(c))
+	}
+	for range backgroundReports {
+		customers = append(customers, 1+dice.Int64N(d.org.Customers))
+	}
+	dice.Shuffle(len(customers), func(i, j int) { customers[i], customers[j] = customers[j], customers[i] })
+	d.clock.advance(d.clock.Now().Add(untilReports))
+	var list []trace.Report
+	for i, c := range customers {
+		d.clock.advance(d.clock.Now().Add(time.Duration(2+i%5) * time.Hour))
+		list = append(list, trace.Report{Customer: sallyport.Subject(strconv.FormatInt(c, 10)), At: d.clock.Now()})
+	}
+	return d.name(list)
+}
+
+// name asks the record, and nothing else.
+func (d *demo) name(list []trace.Report) error {
+	start := time.Now()
+	seen := trace.NewExposures()
+	err := d.server.access.Read(1, func(e *sallyport.Event) error {
+		seen.Apply(e)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the record: %w", err)
+	}
+	suspects := seen.Suspects(list)
+	took := time.Since(start)
+	if len(suspects) == 0 {
+		return fmt.Errorf("nobody is on record as having seen any customer")
+	}
+	f := &d.figures.Reports
+	*f = demoReports{
+		Reports: len(list), FromThief: victimReports, Background: backgroundReports, Thief: d.figures.Thefts[len(d.figures.Thefts)-1].Thief,
+		Suspect: string(suspects[0].Staff), WallSeconds: took.Seconds(),
+	}
+	for _, s := range suspects[:min(5, len(suspects))] {
+		f.Ranking = append(f.Ranking, demoSuspect{Staff: string(s.Staff), Customers: s.Customers, Seen: s.Seen, Expected: s.Expected, Score: s.Score})
+	}
+	d.say("%d customers say: somebody called me pretending to be you. %d of them are in the fifth thief's notes, %d were called by\n"+
+		"others. The record knows nothing of that; it knows who had seen whom before the reports:", len(list), victimReports, backgroundReports)
+	d.printSuspects()
+	d.say("%.0f ms (wall clock) after the last report: %s.", 1000*f.WallSeconds, f.Suspect)
+	if f.Suspect != f.Thief {
+		return fmt.Errorf("the record points at %s, and it was %s", f.Suspect, f.Thief)
+	}
+	return nil
+}
