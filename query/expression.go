@@ -32,11 +32,7 @@ func (a *analysis) expression(node *pg.Node, sc *scope) value {
 	case *pg.Node_CaseExpr:
 		return a.caseOf(n.CaseExpr, sc)
 	case *pg.Node_CoalesceExpr:
-		v := value{}
-		for _, arg := range n.CoalesceExpr.Args {
-			v = either(v, a.expression(arg, sc))
-		}
-		return v
+		return a.anyOf(n.CoalesceExpr.Args, sc)
 	case *pg.Node_MinMaxExpr:
 		return a.extreme(a.all(n.MinMaxExpr.Args, sc), int(n.MinMaxExpr.Location))
 	case *pg.Node_NullTest:
@@ -67,13 +63,18 @@ func (a *analysis) expression(node *pg.Node, sc *scope) value {
 	case *pg.Node_MergeSupportFunc:
 		return value{open: true}
 	case *pg.Node_List: // a row of IN, or of several values
-		v := value{}
-		for _, e := range n.List.Items {
-			v = either(v, a.expression(e, sc))
-		}
-		return v
+		return a.anyOf(n.List.Items, sc)
 	}
 	return a.unknown(node, sc)
+}
+
+// anyOf is what may be any of a list.
+func (a *analysis) anyOf(list []*pg.Node, sc *scope) value {
+	g := gather{}
+	for _, n := range list {
+		g.add(a.expression(n, sc))
+	}
+	return g.value()
 }
 
 // all evaluates a list of expressions.
@@ -201,7 +202,8 @@ func lastName(list []*pg.Node) (qualifier, name string) {
 }
 
 func (a *analysis) caseOf(n *pg.CaseExpr, sc *scope) value {
-	v := a.expression(n.Defresult, sc)
+	results := gather{}
+	results.add(a.expression(n.Defresult, sc))
 	subject := value{}
 	if n.Arg != nil {
 		subject = a.expression(n.Arg, sc)
@@ -214,9 +216,9 @@ func (a *analysis) caseOf(n *pg.CaseExpr, sc *scope) value {
 		} else {
 			a.spend(condition)
 		}
-		v = either(v, a.expression(when.GetResult(), sc))
+		results.add(a.expression(when.GetResult(), sc))
 	}
-	return v
+	return results.value()
 }
 
 // rowFields are the fields of ROW(…), with stars expanded.
@@ -241,12 +243,13 @@ func (a *analysis) rowFields(list []*pg.Node, sc *scope) []field {
 }
 
 func (a *analysis) array(n *pg.A_ArrayExpr, sc *scope) value {
-	v := value{array: true}
+	g := gather{}
 	for _, e := range n.Elements {
 		x := a.expression(e, sc)
 		x.array = true // of an inner array the elements count
-		v = either(v, x)
+		g.add(x)
 	}
+	v := g.value()
 	v.array = true
 	return v
 }

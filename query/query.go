@@ -11,6 +11,7 @@ package query
 import (
 	"errors"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -20,7 +21,8 @@ import (
 // Options bound the work of an Analyzer. Zero fields take the defaults.
 type Options struct {
 	MaxLength    int // bytes of one text; default 1 MiB
-	MaxDepth     int // operators, set operations and nesting of one statement; default and most 4,000 (PostgreSQL itself refuses at 5,000)
+	MaxDepth     int // operators, set operations and nesting of one statement; default 2,000, at most 4,000 (PostgreSQL itself refuses at 5,000)
+	MaxTokens    int // words of one text; default 250,000: what the parser makes of a million takes a gigabyte
 	CacheEntries int // plans kept; default 4,096
 	CacheBytes   int // bytes of text kept; default 16 MiB
 	Facts        FactColumns
@@ -40,7 +42,10 @@ type ContactColumns struct{ ID, Customer, Staff, Ticket, Direction, At string }
 
 const (
 	defaultLength       = 1 << 20
-	mostDepth           = 4000
+	defaultDepth        = 2000
+	largeText           = 64 << 10
+	mostDepth           = 4000 // with 8 MiB of C stack the parser dies between 16,000 and 30,000, with 2 MiB between 4,000 and 6,000 (measured)
+	defaultTokens       = 250_000
 	defaultCacheEntries = 4096
 	defaultCacheBytes   = 16 << 20
 )
@@ -50,6 +55,7 @@ type Analyzer struct {
 	schema  *Schema
 	options Options
 	cache   *cache
+	large   sync.Mutex // held by the one large text that is analysed at a time
 }
 
 // New returns an Analyzer. When the catalogue changes, a new one takes its place: plans of another Schema are worthless.
@@ -57,9 +63,13 @@ func New(schema *Schema, options Options) *Analyzer {
 	if options.MaxLength <= 0 {
 		options.MaxLength = defaultLength
 	}
-	if options.MaxDepth <= 0 || options.MaxDepth > mostDepth {
-		options.MaxDepth = mostDepth
+	if options.MaxTokens <= 0 {
+		options.MaxTokens = defaultTokens
 	}
+	if options.MaxDepth <= 0 {
+		options.MaxDepth = defaultDepth
+	}
+	options.MaxDepth = min(options.MaxDepth, mostDepth)
 	if options.CacheEntries <= 0 {
 		options.CacheEntries = defaultCacheEntries
 	}
@@ -85,7 +95,11 @@ func (a *Analyzer) Analyze(sql string, standardStrings bool) (*Plan, error) {
 }
 
 func (a *Analyzer) analyze(sql string, standardStrings bool) (*Plan, *Refusal) {
-	tokens, refusal := scan(sql, a.options.MaxLength, a.options.MaxDepth)
+	if len(sql) > largeText { // its tokens and its tree take hundreds of times its own room
+		a.large.Lock()
+		defer a.large.Unlock()
+	}
+	tokens, refusal := scan(sql, a.options)
 	if refusal != nil {
 		return nil, refusal
 	}

@@ -16,8 +16,8 @@ type tokens struct {
 // scan splits a text into tokens and bounds what the parser will have to do. The parser is C code that recurses without a
 // check: a long chain of operators or set operations ends the whole process with SIGSEGV (FACTS), so nothing reaches it
 // before it was measured here.
-func scan(sql string, maxLength, maxDepth int) (*tokens, *Refusal) {
-	if len(sql) > maxLength {
+func scan(sql string, limits Options) (*tokens, *Refusal) {
+	if len(sql) > limits.MaxLength {
 		return nil, &Refusal{
 			Code: CodeTooComplex, Sentence: "the text is too long", Position: -1,
 			Hint: "Send several shorter statements, or pass values as parameters.",
@@ -30,6 +30,12 @@ func scan(sql string, maxLength, maxDepth int) (*tokens, *Refusal) {
 	if err != nil {
 		return nil, unparsable(sql, err)
 	}
+	if len(result.Tokens) > limits.MaxTokens {
+		return nil, &Refusal{
+			Code: CodeTooComplex, Sentence: "the text holds too many words", Position: -1,
+			Hint: "Send several shorter statements, or pass values as array parameters.",
+		}
+	}
 	t := &tokens{list: make([]*pg.ScanToken, 0, len(result.Tokens))}
 	for _, token := range result.Tokens {
 		if token.Token == pg.Token_C_COMMENT || token.Token == pg.Token_SQL_COMMENT {
@@ -38,7 +44,7 @@ func scan(sql string, maxLength, maxDepth int) (*tokens, *Refusal) {
 			t.list = append(t.list, token)
 		}
 	}
-	if at := t.tooDeep(maxDepth); at >= 0 {
+	if at := t.tooDeep(limits.MaxDepth); at >= 0 {
 		return nil, &Refusal{
 			Code: CodeTooComplex, Sentence: "the statement is nested too deeply or chains too many operators", Position: at,
 			Hint: "Write IN (…) or a join instead of long chains, or send several statements.",

@@ -115,16 +115,18 @@ func (a *analysis) combine(left, right result, all bool) result {
 
 // values is a VALUES list: column by column, whatever any row holds.
 func (a *analysis) values(lists []*pg.Node, sc *scope) result {
-	var out result
-	for r, list := range lists {
+	var columns []gather
+	for _, list := range lists {
 		for i, n := range list.GetList().GetItems() {
-			v := a.expression(n, sc)
-			if r == 0 {
-				out.columns = append(out.columns, field{"column" + strconv.Itoa(i+1), v})
-			} else if i < len(out.columns) {
-				out.columns[i].value = either(out.columns[i].value, v)
+			if i == len(columns) {
+				columns = append(columns, gather{})
 			}
+			columns[i].add(a.expression(n, sc))
 		}
+	}
+	var out result
+	for i := range columns {
+		out.columns = append(out.columns, field{"column" + strconv.Itoa(i+1), columns[i].value()})
 	}
 	return out
 }
