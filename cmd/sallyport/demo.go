@@ -85,10 +85,11 @@ func (m *Main) demo(ctx context.Context, o demoOptions) (err error) {
 	}
 	d.demoStage = &demoStage{org: org, clock: clock, held: o.hold, keep: o.keep}
 	defer func() {
-		err = errors.Join(err, d.strike())
-		if ctx.Err() != nil && !o.hold {
-			err = fmt.Errorf("demonstration interrupted; everything that it started and made is gone: %w", context.Cause(ctx))
+		interrupted := ctx.Err() != nil && err != nil
+		if interrupted {
+			err = errors.New("demonstration interrupted; what it started and made is gone")
 		}
+		err = errors.Join(err, d.strike())
 	}()
 	if o.hold {
 		return d.hold(ctx)

@@ -96,11 +96,11 @@ func (d *demo) printHeld(held *heldStage) {
 	try(id(0), `-x -c "SET sallyport.purpose = 'ticket:`+agent.Ticket+`'" -c "SELECT * FROM support.customers WHERE id = `+number(agent.Customer)+`"`)
 	try(id(0), `-c "SET sallyport.purpose = 'work:mine'" -c "SELECT id, ticket_no, full_name FROM support.open_cases WHERE assignee = '`+agent.ID+`'"`)
 	try(id(0), `-x -c "SELECT * FROM support.customers WHERE id = `+number(agent.Customer%d.org.Customers+1)+`"`)
-	d.say("\nSteal. Each of these costs the thief his access; what he has then are tokens:")
+	d.say("\nSteal: the table, a dump, by a ticket of one's own making. What a thief has then are tokens, and the first one loses his access:")
 	try(id(1), `-v FETCH_COUNT=100 -c "SET sallyport.purpose = 'ticket:`+held.Staff[1].Ticket+`'" -c "SELECT * FROM support.customers"`)
 	d.say("  pg_dump '%s' --data-only -t support.customers", d.dsn(id(2), d.gatewayAddress(), ""))
-	try(id(3), `-c "INSERT INTO support.tickets VALUES (77000001, 'CS-7700-0001', 4711, '`+held.Staff[3].ID+`', 'support', 'open', 'Please call back', now())"`+
-		` -c "SET sallyport.purpose = 'ticket:CS-7700-0001'" -c "SELECT * FROM support.customers WHERE id = 4711"`)
+	try(id(3), `-c "INSERT INTO support.tickets VALUES (77000001, 'CS-7700-0001', `+number(agent.Customer)+`, '`+held.Staff[3].ID+`', 'support', 'open', 'Please call back', now())"`+
+		` -c "SET sallyport.purpose = 'ticket:CS-7700-0001'" -c "SELECT * FROM support.customers WHERE id = `+number(agent.Customer)+`"`)
 	d.say("\nAsk who saw whom, take somebody's access away, give it back with two people:")
 	order(held.Officers[0], "who-saw "+number(agent.Customer))
 	order(held.Officers[0], "lock "+agent.ID+" --reason 'laptop stolen'")

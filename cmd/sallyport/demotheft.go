@@ -332,12 +332,19 @@ const (
 	mostSlowDays = 30
 )
 
-// lowAndSlow is way (c): each page is a query of its own, and a new connection each day.
+// lowAndSlow is way (c).
 func (t *thief) lowAndSlow(ctx context.Context) error {
-	next := int64(1)
+	if err := t.turnPages(ctx); err != nil {
+		return t.refused(ctx, err)
+	}
+	return nil
+}
+
+// turnPages reads on until he is stopped or has seen all: each page is a query of its own, and each day a new connection.
+func (t *thief) turnPages(ctx context.Context) error {
 	progress := newBars(t.m.Stderr)
 	defer progress.end()
-	total := min(t.org.Customers, mostSlowDays*hoursADay*pagesAnHour*pageRows)
+	next, total := int64(1), min(t.org.Customers, mostSlowDays*hoursADay*pagesAnHour*pageRows)
 	day := t.clock.Now().Truncate(24 * time.Hour).Add(9 * time.Hour)
 	for range mostSlowDays {
 		conn, err := t.connect(ctx)
@@ -345,20 +352,20 @@ func (t *thief) lowAndSlow(ctx context.Context) error {
 			return err
 		}
 		for page := range hoursADay * pagesAnHour {
+			if next > t.org.Customers {
+				break
+			}
 			t.clock.advance(day.Add(time.Duration(page) * time.Hour / pagesAnHour))
 			sql := fmt.Sprintf("SELECT id, full_name, email, phone FROM support.customers WHERE id >= %d ORDER BY id LIMIT %d", next, pageRows)
-			if _, err = conn.Exec(ctx, sql); err != nil || next > t.org.Customers {
+			if _, err = conn.Exec(ctx, sql); err != nil {
 				break
 			}
 			next += pageRows
 			progress.set("low and slow", min(next-1, total), total)
 		}
 		closeConn(ctx, conn)
-		if err != nil {
-			return t.refused(ctx, err)
-		}
-		if next > t.org.Customers {
-			return nil // he has seen all
+		if err != nil || next > t.org.Customers {
+			return err
 		}
 		day = day.Add(24 * time.Hour)
 	}

@@ -1,0 +1,321 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport/exposure"
+	"sallyport/internal/throwaway"
+	"sallyport/sim"
+)
+
+// ownTemp gives the demonstration a temporary folder of its own, and sees to it that nothing is left in it.
+func ownTemp(t *testing.T) {
+	t.Helper()
+	if _, err := throwaway.FindBin(); errors.Is(err, throwaway.ErrNoPostgreSQL) {
+		t.Skip(err)
+	}
+	// Not t.TempDir: the path of a socket must stay short.
+	dir, err := os.MkdirTemp("", "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user when we are root
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", dir)
+	t.Cleanup(func() {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, e := range entries {
+			t.Errorf("left behind: %s", e.Name())
+		}
+		for _, command := range processesOf(dir) {
+			t.Errorf("still running: %s", command)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// processesOf are the command lines that name a folder, where /proc tells.
+func processesOf(dir string) (list []string) {
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil
+	}
+	for _, file := range files {
+		if line, err := os.ReadFile(file); err == nil && bytes.Contains(line, []byte(dir)) { //nolint:gosec // /proc
+			list = append(list, strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return list
+}
+
+// TestDemo plays the story in small and holds it to what it is to show.
+func TestDemo(t *testing.T) {
+	ownTemp(t)
+	var out, story bytes.Buffer
+	m := &Main{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &story, Getenv: os.Getenv}
+	if err := m.Run(t.Context(), []string{"demo", "--customers", "6000", "--json"}); err != nil {
+		t.Fatalf("%v\n%s", err, &story)
+	}
+	var f demoFigures
+	decoder := json.NewDecoder(&out)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&f); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(io.MultiReader(decoder.Buffered(), &out)); err != nil || len(bytes.TrimSpace(rest)) > 0 {
+		t.Errorf("behind the figures stands %q, %v", rest, err)
+	}
+	if f.Customers != 6000 || f.Direct.Customers != 6000 || f.In2019 != stolen2019 {
+		t.Errorf("customers %d, stolen directly %d, in 2019 %d", f.Customers, f.Direct.Customers, f.In2019)
+	}
+	checkDay(t, &f.Day)
+	checkThefts(t, f.Thefts)
+	checkReports(t, &f)
+}
+
+func checkDay(t *testing.T, f *demoDay) {
+	t.Helper()
+	if f.Unread != 0 || f.CutOff != 0 || f.Suspended != 0 {
+		t.Errorf("honest work was hindered: %+v", f)
+	}
+	if f.Visits < 500 || f.Read < int64(f.Visits) || f.NewTickets == 0 || f.SimulatedHours < 9 {
+		t.Errorf("not much of a day: %+v", f)
+	}
+	if budget := exposure.Default().Revealed.Day; f.MostForOne == 0 || f.MostForOne > budget || f.Revealed < int64(f.MostForOne) || f.Values < f.Revealed {
+		t.Errorf("revealed: %+v", f)
+	}
+}
+
+func checkThefts(t *testing.T, thefts []demoTheft) {
+	t.Helper()
+	if len(thefts) != 5 {
+		t.Fatalf("%d thefts", len(thefts))
+	}
+	budgets := exposure.Default()
+	thieves := map[string]bool{}
+	for i, f := range thefts {
+		thieves[f.Thief] = true
+		if f.Exposed > int64(budgets.Revealed.Day) || f.Exposed != f.RecordExposed || f.Reached != f.RecordReached {
+			t.Errorf("%s: %+v", f.Way, f)
+		}
+		if f.Suspended != (f.Budget != "") || f.Suspended && (f.WallSeconds <= 0 || f.SimulatedSeconds <= 0) {
+			t.Errorf("%s: %+v", f.Way, f)
+		}
+		switch i {
+		case 0, 1:
+			if !f.Suspended || f.Exposed > 1 || f.Reached > int64(budgets.Reached.Day)+1 {
+				t.Errorf("%s was not cut: %+v", f.Way, f)
+			}
+		case 2:
+			if f.Exposed != 0 || f.Reached != 6000 {
+				t.Errorf("%s: %+v", f.Way, f)
+			}
+		case 3:
+			if f.Exposed != 0 || !f.Suspended || f.Reached > int64(budgets.Probed.Day) {
+				t.Errorf("%s: %+v", f.Way, f)
+			}
+		case 4:
+			if f.Suspended || f.Exposed < victimReports {
+				t.Errorf("%s: %+v", f.Way, f)
+			}
+		}
+	}
+	if len(thieves) != len(thefts) {
+		t.Errorf("%d thieves", len(thieves))
+	}
+}
+
+func checkReports(t *testing.T, f *demoFigures) {
+	t.Helper()
+	r := &f.Reports
+	if r.Suspect != r.Thief || r.Thief != f.Thefts[4].Thief || r.Reports != victimReports+backgroundReports {
+		t.Fatalf("%+v", r)
+	}
+	if len(r.Ranking) != 5 || r.Ranking[0].Seen < victimReports || r.Ranking[0].Expected > 1 || r.Ranking[0].Score < 2*r.Ranking[1].Score {
+		t.Errorf("%+v", r.Ranking)
+	}
+}
+
+// cancelAt ends a context when a text is written.
+type cancelAt struct {
+	text   string
+	cancel context.CancelFunc
+	mu     sync.Mutex // guards all
+	all    bytes.Buffer
+}
+
+func (c *cancelAt) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all.Write(p)
+	if bytes.Contains(c.all.Bytes(), []byte(c.text)) {
+		c.cancel()
+	}
+	return len(p), nil
+}
+
+// TestDemoInterrupted interrupts the story in different acts; ownTemp looks for what is left.
+func TestDemoInterrupted(t *testing.T) {
+	for _, text := range []string{"A private PostgreSQL", "Protect what is there", "before and after he says why", "low and slow:"} {
+		t.Run(text, func(t *testing.T) {
+			ownTemp(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			out := &cancelAt{text: text, cancel: cancel}
+			m := &Main{Stdin: strings.NewReader(""), Stdout: out, Stderr: io.Discard, Getenv: os.Getenv}
+			err := m.Run(ctx, []string{"demo", "--customers", "2000"})
+			if err == nil || !strings.Contains(err.Error(), "interrupted") || exitCode(err) != exitFailed {
+				t.Errorf("interrupted, it says %v", err)
+			}
+			if strings.Contains(out.all.String(), "What became of it") {
+				t.Error("it went on to the end")
+			}
+		})
+	}
+}
+
+// TestDemoHold reads the one line, logs in with it, and interrupts.
+func TestDemoHold(t *testing.T) {
+	ownTemp(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	m := &Main{Stdin: strings.NewReader(""), Stdout: w, Stderr: io.Discard, Getenv: os.Getenv}
+	ended := make(chan error, 1)
+	go func() {
+		err := m.Run(ctx, []string{"demo", "--customers", "1000", "--hold", "--json"})
+		w.CloseWithError(io.EOF)
+		ended <- err
+	}()
+	var held heldStage
+	decoder := json.NewDecoder(r)
+	if err := decoder.Decode(&held); err != nil {
+		t.Fatal(errors.Join(err, <-ended))
+	}
+	visit(t, &held)
+	cancel()
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		t.Errorf("there is more than one line: %v", err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("after the interrupt: %v", err)
+	}
+}
+
+// visit tries what the line promises.
+func visit(t *testing.T, held *heldStage) {
+	t.Helper()
+	if len(held.Staff) < 40 || len(held.Services) != 2 || len(held.Officers) != 3 || held.Control == "" || held.Data == "" {
+		t.Fatalf("%d staff, %d services, %d officers", len(held.Staff), len(held.Services), len(held.Officers))
+	}
+	org, err := sim.New(1, 1000, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []heldStaff{held.Staff[0], held.Staff[len(held.Staff)-1]} {
+		conn := dial(t, held.Gateway, s.ID, s.Password)
+		if _, err := conn.Exec(t.Context(), "SET sallyport.purpose = 'ticket:"+s.Ticket+"'"); err != nil {
+			t.Fatal(err)
+		}
+		var email string
+		if err := conn.QueryRow(t.Context(), "SELECT email FROM support.customers WHERE id = $1", s.Customer).Scan(&email); err != nil {
+			t.Fatal(err)
+		}
+		if want := org.Customer(s.Customer).Email; email != want {
+			t.Errorf("%s reads something else than the address of his ticket's customer", s.ID)
+		}
+	}
+	dial(t, held.Gateway, held.Services[0].ID, held.Services[0].Password)
+	var name string
+	if err := dial(t, held.Direct, "", "").QueryRow(t.Context(), "SELECT full_name FROM support.customers WHERE id = 1").Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(name, "tk1:") {
+		t.Error("the database holds names in plain")
+	}
+	out := &bytes.Buffer{}
+	officer := held.Officers[0]
+	m := &Main{Stdout: out, Stderr: io.Discard, Getenv: func(string) string { return officer.Password }}
+	if err := m.Run(t.Context(), []string{"who-saw", number(held.Staff[0].Customer), "--as", officer.ID, "--control", held.Control}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), held.Staff[0].ID) {
+		t.Errorf("who-saw does not name %s: %s", held.Staff[0].ID, out)
+	}
+}
+
+func dial(t *testing.T, dsn, user, password string) *pgx.Conn {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user != "" {
+		u.User = url.UserPassword(user, password)
+	}
+	conn, err := pgx.Connect(t.Context(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeConn(context.Background(), conn) })
+	return conn
+}
+
+// TestDemoClock sets the clock forward and never back.
+func TestDemoClock(t *testing.T) {
+	c := &demoClock{}
+	if d := time.Since(c.Now()); d < 0 || d > time.Minute {
+		t.Errorf("a clock that nobody set is %s off", d)
+	}
+	c.advance(demoMonday)
+	c.advance(demoMonday.Add(-time.Hour))
+	first := c.Now()
+	if d := first.Sub(demoMonday); d < 0 || d > time.Minute {
+		t.Errorf("the clock shows %s", first)
+	}
+	c.advance(demoMonday.Add(time.Hour))
+	if now := c.Now(); now.Before(demoMonday.Add(time.Hour)) {
+		t.Errorf("set forward by an hour, the clock shows %s", now)
+	}
+}
+
+// TestExcerpt keeps the beginning and the complaints of a long text.
+func TestExcerpt(t *testing.T) {
+	e := &excerpt{}
+	errs := &complaints{e}
+	for range 10_000 {
+		_, _ = io.WriteString(e, "1|tk1:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n")
+	}
+	for range 1000 {
+		_, _ = io.WriteString(errs, "NOTICE:  again\n")
+	}
+	_, _ = io.WriteString(errs, "FATAL:  the end "+strings.Repeat("of the story ", 20)+"\n")
+	got := e.lines(2)
+	if len(got) != 7 || got[2] != "…" || got[3] != "NOTICE:  again" || !strings.HasPrefix(got[4], "FATAL:  the end") || e.text.Len() > excerptText {
+		t.Errorf("%q", got)
+	}
+	for _, line := range append(got, fit(strings.Repeat("ä", 300))...) {
+		if n := len([]rune(line)); n > pageWidth {
+			t.Errorf("a line of %d columns", n)
+		}
+	}
+}
