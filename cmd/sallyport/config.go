@@ -103,7 +103,7 @@ func LoadConfig(path string) (*Config, error) {
 	if info.Size() > maxConfig {
 		return nil, fmt.Errorf("read configuration %s: it has %d bytes, at most %d are read", path, info.Size(), maxConfig)
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}

@@ -68,7 +68,7 @@ func (f *controlFlags) password() (string, error) {
 
 // readSecretFile returns the first line of a file that only its owner may read.
 func readSecretFile(path string) (string, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names the file
+	file, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("read password: %w", err)
 	}

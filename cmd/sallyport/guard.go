@@ -268,6 +268,19 @@ func (g *guard) look(ctx context.Context) error {
 	return g.advanceMark(ctx)
 }
 
+// leave moves the mark on to where the record ends, when nothing is served any more. It is late: ctx has ended.
+func (g *guard) leave(ctx context.Context) {
+	if g.catalog == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := g.advanceMark(ctx); err != nil {
+		// The database may have gone first; the mark then says that the record was shorter, which harms nobody.
+		g.s.log.Warn("the mark in the database could not be moved on", "why", err.Error())
+	}
+}
+
 // close gives back what prepare opened; it may be called at any time and again.
 func (g *guard) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)

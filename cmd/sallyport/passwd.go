@@ -52,9 +52,9 @@ func (m *Main) passwdCommand() *cobra.Command {
 
 // readPassword asks on the terminal without echo, or reads the first line of what is piped in.
 func (m *Main) readPassword(prompt string) (string, error) {
-	if f, ok := m.Stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits an int
+	if f, ok := m.Stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprint(m.Stderr, prompt)
-		b, err := term.ReadPassword(int(f.Fd())) //nolint:gosec // a file descriptor fits an int
+		b, err := term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(m.Stderr)
 		if err != nil {
 			return "", fmt.Errorf("read password from the terminal: %w", err)

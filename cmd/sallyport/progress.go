@@ -20,7 +20,7 @@ type bars struct {
 
 func newBars(out io.Writer) *bars {
 	b := &bars{bars: map[string]*mpb.Bar{}}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits an int
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		b.progress = mpb.New(mpb.WithOutput(out), mpb.WithWidth(48))
 	}
 	return b

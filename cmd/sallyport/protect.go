@@ -226,7 +226,7 @@ func (c *Config) readerRole() (reader protect.Reader, password string, err error
 	if file == "" {
 		return reader, "", usagef("no password file of the reader; expected upstream.reader.password_file in %s", c.file)
 	}
-	made, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the configuration names the file
+	made, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	switch {
 	case err == nil:
 		_, err = made.WriteString(rand.Text() + "\n")

@@ -141,8 +141,8 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w", err)
 	}
-	s.listener = l.(*net.TCPListener)                                                                          //nolint:forcetypeassert // what Listen returns for tcp
-	if s.o.Config.Protects() && s.o.Config.TLS.Certificate == "" && !l.Addr().(*net.TCPAddr).IP.IsLoopback() { //nolint:forcetypeassert // likewise
+	s.listener = l.(*net.TCPListener)
+	if s.o.Config.Protects() && s.o.Config.TLS.Certificate == "" && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		return usagef("values would leave in clear over the network on %s; expected a loopback address, or tls in the configuration", l.Addr())
 	}
 	return nil
@@ -240,7 +240,9 @@ func (s *Server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.pass(ctx, config, g)
+	err = s.pass(ctx, config, g)
+	g.leave(ctx)
+	return err
 }
 
 // pass serves clients.
