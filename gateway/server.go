@@ -77,37 +77,45 @@ func (s *session) deadline(t time.Time) error {
 	return s.serverConn.SetReadDeadline(t)
 }
 
-// relayServer passes bytes on as they come and counts rows and statements on the way. A message longer than the buffer
-// goes through in pieces.
+// relayServer passes bytes on as they come and counts rows and statements on the way, beginning with what came behind the
+// log-in. A message longer than the buffer goes through in pieces.
 func (s *session) relayServer() error {
-	if _, err := s.clientConn.Write(s.out); err != nil {
-		return err
-	}
-	s.out = s.out[:0]
+	_, err := s.clientConn.Write(s.out)
+	s.gw.pool.put(s.out) // an idle session holds no buffer
+	s.out = nil
 	skip := 0 // of a message whose beginning was passed on already
-	for {
-		if err := s.server.fill(pg.HeaderLen); err != nil {
+	for ; err == nil; err = s.server.fill(pg.HeaderLen) {
+		if skip, err = s.relayReady(skip); err != nil {
 			return err
 		}
-		b := s.server.buf[s.server.at:]
-		n := min(skip, len(b))
-		skip -= n
-		for skip == 0 && len(b)-n >= pg.HeaderLen {
-			kind, size, _, err := pg.Header(b[n:])
-			if err != nil {
-				return err
-			}
-			s.countReply(kind, b[n:])
-			skip = max(0, size-(len(b)-n))
-			n += min(size, len(b)-n)
-		}
-		if _, err := s.clientConn.Write(b[:n]); err != nil {
-			return err
-		}
-		s.counters.out.Add(uint64(n))
-		s.server.at += n
-		s.server.release()
 	}
+	return err
+}
+
+// relayReady passes on what has been read but for a header of which a part is missing.
+func (s *session) relayReady(skip int) (int, error) {
+	b := s.server.buf[s.server.at:]
+	n := min(skip, len(b))
+	skip -= n
+	for skip == 0 && len(b)-n >= pg.HeaderLen {
+		kind, size, _, err := pg.Header(b[n:])
+		if err != nil {
+			return 0, err
+		}
+		s.countReply(kind, b[n:])
+		skip = max(0, size-(len(b)-n))
+		n += min(size, len(b)-n)
+	}
+	if n == 0 {
+		return skip, nil
+	}
+	if _, err := s.clientConn.Write(b[:n]); err != nil {
+		return 0, err
+	}
+	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
+	s.server.at += n
+	s.server.release()
+	return skip, nil
 }
 
 func (s *session) countReply(kind byte, m []byte) {
