@@ -41,19 +41,20 @@ func (s *session) fromClient(ctx context.Context) error {
 	}
 }
 
-// relayClient passes bytes on as they come.
+// relayClient passes bytes on as they come, beginning with what the client sent before its log-in was over.
 func (s *session) relayClient() error {
 	for {
+		if b := s.client.buf[s.client.at:]; len(b) > 0 {
+			s.counters.in.Add(uint64(len(b)))
+			if _, err := s.serverConn.Write(b); err != nil {
+				return err
+			}
+			s.client.at = len(s.client.buf)
+			s.client.release()
+		}
 		if err := s.client.fill(1); err != nil {
 			return err
 		}
-		b := s.client.buf[s.client.at:]
-		s.counters.in.Add(uint64(len(b)))
-		if _, err := s.serverConn.Write(b); err != nil {
-			return err
-		}
-		s.client.at = len(s.client.buf)
-		s.client.release()
 	}
 }
 
