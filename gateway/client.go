@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"sallyport"
 	"sallyport/query"
@@ -17,6 +18,9 @@ var errEnded = errors.New("session ended")
 func (s *session) fromClient(ctx context.Context) error {
 	if !s.protected {
 		return s.relayClient()
+	}
+	if err := s.started(); err != nil {
+		return err
 	}
 	for {
 		kind, m, err := s.client.message()
@@ -145,8 +149,14 @@ func quiet(st *query.Statement) bool {
 // changes says whether purpose or transaction may change with a statement.
 func changes(st *query.Statement) bool { return st.Purpose != nil || st.Tx != nil }
 
-// analyze is the plan of a text, or why there is none.
+// analyze is the plan of a text, or why there is none. Where a backslash stands in it, its reading depends on settings that
+// what was sent before may change, so that is awaited.
 func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
+	if strings.IndexByte(sql, '\\') >= 0 {
+		if err := s.drain(); err != nil {
+			return nil, refusal(codeShutdown, "the session ends", "")
+		}
+	}
 	s.mu.Lock()
 	scs, foreign := !s.unread, s.foreign
 	s.mu.Unlock()

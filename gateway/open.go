@@ -314,6 +314,9 @@ func (s *session) accepted(m []byte) error {
 		return s.refuseStart(fatal(codeLocked, lockSentence(st.Locked, st.Reason), "Ask a lead for `sallyport unlock`."))
 	}
 	s.out = append(s.gw.pool.get(), m...)
+	if s.protected {
+		s.expectReply(&reply{what: expectSync}) // the first ReadyForQuery
+	}
 	return nil
 }
 

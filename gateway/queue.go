@@ -46,7 +46,7 @@ func (s *session) expectReply(r *reply) {
 	case s.skipping:
 		s.unprepare(r)
 		return
-	case r.what == expectCopyEnd && s.copyIn:
+	case r.what == expectCopyEnd && (s.copyIn || len(s.queue) == 0):
 		s.copyIn = false
 		return
 	}
@@ -72,6 +72,9 @@ func (s *session) done() {
 	defer s.mu.Unlock()
 	s.queue[0] = nil
 	s.queue = s.queue[1:]
+	for len(s.queue) > 0 && s.queue[0].what == expectCopyEnd {
+		s.queue = s.queue[1:]
+	}
 	s.wake.Broadcast()
 }
 
@@ -115,19 +118,37 @@ func (s *session) copyStarts() {
 	s.queue = kept
 }
 
+// drain waits until no reply is due at all.
+func (s *session) drain() error {
+	return s.await(func() bool { return len(s.queue) > 0 }, true)
+}
+
+// started waits for the end of the log-in: only then is it known how the server reads strings.
+func (s *session) started() error {
+	return s.await(func() bool { return len(s.queue) > 0 }, false)
+}
+
 // settle waits until no reply is due that may change the purpose. It asks the server to answer what it has: a client may
 // send SET and what depends on it in one go.
-func (s *session) settle() error {
-	if !s.unsettled() {
+func (s *session) settle() error { return s.await(s.changing, true) }
+
+// await waits while due says so, which is called with mu held. ask has the server send what it has.
+func (s *session) await(due func() bool, ask bool) error {
+	s.mu.Lock()
+	waiting := due()
+	s.mu.Unlock()
+	if !waiting {
 		return nil
 	}
-	s.toServer = append(s.toServer, flushMessage...)
-	if err := s.forward(); err != nil {
-		return err
+	if ask {
+		s.toServer = append(s.toServer, flushMessage...)
+		if err := s.forward(); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.changing() {
+	for due() {
 		if s.closed || s.ending != nil {
 			return errEnded
 		}

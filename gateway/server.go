@@ -329,12 +329,11 @@ func (s *session) answerReady(m []byte) error {
 	if err != nil {
 		return err
 	}
-	if r := s.first(); r != nil { // the first one of a session answers nothing
-		if r.what != expectSync && r.what != expectQuery {
-			return errUnexpected(pg.ReadyForQuery)
-		}
-		s.done()
+	r := s.first()
+	if r == nil || r.what != expectSync && r.what != expectQuery {
+		return errUnexpected(pg.ReadyForQuery)
 	}
+	s.done()
 	s.mu.Lock()
 	s.setting.ready(status)
 	committed := s.facts.ready(status)

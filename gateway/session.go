@@ -84,6 +84,7 @@ func (s *session) run(ctx context.Context) {
 	}()
 	_ = s.clientConn.Close()
 	_ = s.serverConn.Close()
+	s.close()
 	wg.Wait()
 	s.gw.forget(s)
 	s.batch.free(&s.gw.pool)
@@ -146,14 +147,19 @@ func (s *session) clientDone(err error) {
 	if errors.Is(err, pg.ErrMalformed) {
 		s.end(fatal(codeProtocol, plainReason(err), "The client speaks something that is not PostgreSQL's protocol."))
 	}
-	s.mu.Lock()
-	s.closed = true
-	s.wake.Broadcast()
-	s.mu.Unlock()
+	s.close()
 	type halfCloser interface{ CloseWrite() error }
 	if hc, ok := s.serverConn.(halfCloser); ok {
 		_ = hc.CloseWrite()
 	}
+}
+
+// close wakes whoever waits for replies that will not come.
+func (s *session) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.wake.Broadcast()
 }
 
 // serverDone tells the client why the session ends and stops what the server still does for it. (FACTS: closing alone
