@@ -47,6 +47,7 @@ func (d *demo) workingDay(ctx context.Context) error {
 	f.Suspended = len(d.server.state.Out())
 	d.say("%d agents, each a client with his own log-in, %s visits to tickets, %d new tickets, %s statements: %.1f hours of the\n"+
 		"simulated clock in %s (wall clock).", len(d.org.Agents()), grouped(int64(f.Visits)), f.NewTickets, grouped(f.Statements), f.SimulatedHours, wall(start))
+	d.say("%s notices told an agent why something stayed a token, and what would help.", grouped(f.Notices))
 	d.say("Revealed: %s values of %s customers, at most %d customers to one agent (the budget is 200). Of %s cases that they opened,\n"+
 		"%d could not be read. Cut off: %d. Suspended: %d.",
 		grouped(f.Values), grouped(f.Revealed), f.MostForOne, grouped(f.Read+f.Unread), f.Unread, f.CutOff, f.Suspended)
@@ -302,7 +303,7 @@ func (d *desk) step(ctx context.Context, step sim.Step) error {
 	case sim.ReadWorkList:
 		return d.readWorkList(ctx)
 	case sim.FindByEmail:
-		_, err := d.rows(ctx, "SELECT id, country, plan FROM support.customers WHERE email = $1", d.org.Customer(v.Customer).Email)
+		_, err := d.rows(ctx, "SELECT id, full_name, plan FROM support.customers WHERE email = $1", d.org.Customer(v.Customer).Email)
 		return err
 	case sim.ReadCase:
 		return d.readCase(ctx)

@@ -129,6 +129,9 @@ func (d *demo) printThefts() {
 	}
 	_ = table.Flush() // the story has no other way to say that nobody listens
 	d.say("Reached are customers whose rows came, as tokens or not; readable are those of whom anything could be read.")
+	if d.figures.Thefts[0].Exposed > 0 {
+		d.say("In (a) that is the customer of his own ticket, and whoever shares a date of birth with him: equal dates have equal tokens.")
+	}
 }
 
 // printSuspects ranks.

@@ -163,16 +163,13 @@ func (t *thief) measure(ctx context.Context, w way) (*demoTheft, error) {
 	if err := t.server.access.Read(t.from, r.apply); err != nil {
 		return nil, fmt.Errorf("read the record: %w", err)
 	}
-	l := t.loot
-	onRecord := roaring.Or(r.reached, r.revealed)
-	recorded := onRecord.GetCardinality() + uint64(len(r.nameless))
-	if recorded != l.reached.GetCardinality() || !roaring.AndNot(onRecord, l.reached).IsEmpty() || !t.same(l.readable, r.revealed) {
-		return nil, fmt.Errorf("bytes and record disagree: %d customers reached in the bytes and %d on record (%d without a name), %d readable and %d on record",
-			l.reached.GetCardinality(), recorded, len(r.nameless), l.readable.GetCardinality(), r.revealed.GetCardinality())
+	if err := t.compare(r); err != nil {
+		return nil, err
 	}
+	l, onRecord := t.loot, roaring.Or(r.reached, r.revealed)
 	f := &demoTheft{
 		Way: w.name, Thief: string(t.id), Reached: int64(l.reached.GetCardinality()), Exposed: int64(l.readable.GetCardinality()), //nolint:gosec // at most 100,000,000
-		RecordReached: int64(recorded), RecordExposed: int64(r.revealed.GetCardinality()), //nolint:gosec // likewise
+		RecordReached: int64(onRecord.GetCardinality()) + int64(len(r.nameless)), RecordExposed: int64(r.revealed.GetCardinality()), //nolint:gosec // likewise
 		Rows: l.rows, Bytes: l.bytes, Suspended: t.server.state.Standing(t.id).Suspended,
 	}
 	if f.Suspended != (r.limit != nil) || f.Suspended != !l.stopped.IsZero() {
@@ -189,18 +186,37 @@ func (t *thief) measure(ctx context.Context, w way) (*demoTheft, error) {
 	return f, nil
 }
 
-// same tells whether the customers of whom something was readable are those on record. The record names the customer whose
-// value it is by the purpose; another one who has the very same telephone number was readable with it.
-func (t *thief) same(readable, revealed *roaring.Bitmap) bool {
-	if !roaring.AndNot(revealed, readable).IsEmpty() {
-		return false
+// compare holds the bytes that arrived and the record to each other. Equal telephone numbers and equal dates have equal
+// tokens: the record names the customer whom the purpose covers, and whoever shares the value with him was readable too.
+func (t *thief) compare(r *recorded) error {
+	l := t.loot
+	onRecord := roaring.Or(r.reached, r.revealed)
+	unnamed := roaring.AndNot(l.reached, onRecord)
+	switch {
+	case !roaring.AndNot(r.reached, l.reached).IsEmpty(), unnamed.GetCardinality() != uint64(len(r.nameless)):
+	case !t.shared(roaring.AndNot(l.readable, r.revealed), r.revealed), !t.shared(roaring.AndNot(r.revealed, l.readable), l.readable):
+	default:
+		return nil
 	}
-	phones := map[string]bool{}
-	for _, c := range revealed.ToArray() {
-		phones[t.org.Customer(int64(c)).Phone] = true
+	return fmt.Errorf("bytes and record disagree: %d customers reached in the bytes and %d on record (and %d without a name), %d readable and %d on record",
+		l.reached.GetCardinality(), onRecord.GetCardinality(), len(r.nameless), l.readable.GetCardinality(), r.revealed.GetCardinality())
+}
+
+// shared tells whether each of some customers has a telephone number or a date of birth that one of the others has.
+func (t *thief) shared(some, others *roaring.Bitmap) bool {
+	if some.IsEmpty() {
+		return true
 	}
-	for _, c := range roaring.AndNot(readable, revealed).ToArray() {
-		if phone := t.org.Customer(int64(c)).Phone; phone == "" || !phones[phone] {
+	values := map[string]bool{}
+	for _, c := range others.ToArray() {
+		customer := t.org.Customer(int64(c))
+		values[customer.Phone], values[customer.BirthDate.String()] = true, true
+	}
+	delete(values, "")
+	delete(values, time.Time{}.String())
+	for _, c := range some.ToArray() {
+		customer := t.org.Customer(int64(c))
+		if !values[customer.Phone] && !values[customer.BirthDate.String()] {
 			return false
 		}
 	}
