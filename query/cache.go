@@ -21,6 +21,8 @@ type cacheKey struct {
 	standardStrings bool
 }
 
+const longestCached = 32 << 10
+
 type cached struct {
 	key  cacheKey
 	plan *Plan
@@ -42,7 +44,7 @@ func (c *cache) get(text string, standardStrings bool) *Plan {
 }
 
 func (c *cache) put(text string, standardStrings bool, plan *Plan) {
-	if len(text) > c.maxBytes/16 { // one bulk load must not push everything else out
+	if len(text) > longestCached { // a bulk load comes once, and holds values
 		return
 	}
 	c.mu.Lock()
@@ -52,11 +54,20 @@ func (c *cache) put(text string, standardStrings bool, plan *Plan) {
 		return
 	}
 	c.byText[key] = c.recent.PushFront(&cached{key, plan})
-	c.bytes += len(text)
+	c.bytes += weight(plan)
 	for c.bytes > c.maxBytes || len(c.byText) > c.maxEntries {
 		oldest := c.recent.Back()
 		drop := c.recent.Remove(oldest).(*cached)
 		delete(c.byText, drop.key)
-		c.bytes -= len(drop.key.text)
+		c.bytes -= weight(drop.plan)
 	}
+}
+
+// weight is about what a plan holds in memory.
+func weight(p *Plan) int {
+	n := len(p.Text) + 512
+	for i := range p.Statements {
+		n += 512 + 256*(len(p.Statements[i].Edits)+len(p.Statements[i].Params))
+	}
+	return n
 }

@@ -214,13 +214,17 @@ func (a *analysis) extreme(args []value, at int) value {
 func (a *analysis) compute(qualifier, name string, left, right value, at int) value {
 	a.spend(left)
 	a.spend(right)
+	both := either(left, right)
 	if !left.protected() && !right.protected() {
 		if left.harmless() && right.harmless() && arithmetic(name) && qualifier == "" {
-			return value{calc: true}
+			chosen := left.digits || right.digits || len(left.sources)+len(right.sources) > 0
+			return value{calc: true, digits: chosen}
 		}
+		a.checkFunction("operator "+name, at, both)
 		return value{open: true}
 	}
-	both := value{mixed: true, of: cmp.Or(left.origin(), right.origin())}
+	a.checkFunction("operator "+name, at, both)
+	both = value{mixed: true, of: cmp.Or(left.origin(), right.origin())}
 	clean := left.clean() && right.clean()
 	switch {
 	case name == "||":
@@ -267,7 +271,7 @@ func computed(c sallyport.Column, at int) *Refusal {
 func untraced(c sallyport.Column, at int) *Refusal {
 	return &Refusal{
 		Code: CodeUntraceable, Position: at, Sentence: "a protected column is compared with a value that cannot be traced to a literal or a parameter" + about(c),
-		Hint: "Compare with a literal, with a parameter, or with a column that is protected in the same way; compute the value before sending it.",
+		Hint: "Compare with a literal, with a parameter, or with a column that is protected in the same way, and write each table's name in front of its columns.",
 	}
 }
 

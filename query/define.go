@@ -75,6 +75,8 @@ func (a *analysis) neverAllowed(node *pg.Node) string {
 		return "reaching other servers" + tail
 	case *pg.Node_CreateSubscriptionStmt, *pg.Node_AlterSubscriptionStmt, *pg.Node_CreatePublicationStmt, *pg.Node_AlterPublicationStmt:
 		return "replicating" + tail
+	case *pg.Node_AlterDomainStmt, *pg.Node_AlterTypeStmt: // a new CHECK compares what stands in columns of the domain
+		return "changing domains and types" + tail
 	case *pg.Node_AlterSystemStmt:
 		return "ALTER SYSTEM" + tail
 	case *pg.Node_DropOwnedStmt:
@@ -97,8 +99,10 @@ func (a *analysis) maintains(node *pg.Node) bool {
 	return false
 }
 
-// mentions refuses definitions that lean on protected relations or on functions that cannot be traced.
+// mentions refuses definitions that lean on protected relations or on functions that cannot be traced. What analysis relies
+// on in other relations, the columns through which rows find their customer and the columns of facts, may not change either.
 func (a *analysis) mentions(node *pg.Node) {
+	changes := alters(node)
 	visit(node.ProtoReflect(), func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pg.TableLikeClause:
@@ -109,7 +113,7 @@ func (a *analysis) mentions(node *pg.Node) {
 				return false
 			}
 		case *pg.RangeVar:
-			if rel := a.find(m); rel != nil && rel.Protected() {
+			if rel := a.find(m); rel != nil && (rel.Protected() || changes && rel.guarded()) {
 				a.refuse(guardedDefinition(int(m.Location)))
 			}
 		case *pg.FuncCall:
@@ -117,6 +121,15 @@ func (a *analysis) mentions(node *pg.Node) {
 		}
 		return true
 	})
+}
+
+// alters tells whether a definition changes relations that are there.
+func alters(node *pg.Node) bool {
+	switch node.GetNode().(type) {
+	case *pg.Node_AlterTableStmt, *pg.Node_RenameStmt, *pg.Node_AlterObjectSchemaStmt, *pg.Node_CreateStmt:
+		return true
+	}
+	return false
 }
 
 // storedCall is a function inside a definition: it runs later, on arguments that nobody will see.
@@ -181,15 +194,15 @@ func (a *analysis) drop(n *pg.DropStmt) {
 	}
 }
 
-// named tells whether a dotted name may mean a protected relation.
+// named tells whether a dotted name may mean a relation that analysis relies on.
 func (a *analysis) named(names []string) bool {
 	schema := ""
 	if len(names) > 1 {
 		schema = names[len(names)-2]
 	}
 	for _, r := range a.schema.Find(schema, names[len(names)-1]) {
-		if r.Protected() {
-			a.st.Touches = true
+		if r.guarded() {
+			a.st.Touches = a.st.Touches || r.Protected()
 			return true
 		}
 	}
@@ -265,7 +278,7 @@ func (a *analysis) index(n *pg.IndexStmt) {
 // setLater refuses settings that would speak for the gateway in later sessions.
 func (a *analysis) setLater(n *pg.VariableSetStmt) {
 	name := strings.ToLower(n.GetName())
-	if strings.HasPrefix(name, "sallyport.") || name == standardStringsSetting {
+	if strings.HasPrefix(name, "sallyport.") || rereads(name) {
 		a.refuse(forbidden("a role or database may not be given this setting", "SET it in the session that needs it.", -1))
 	}
 }

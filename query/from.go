@@ -194,17 +194,26 @@ func (a *analysis) relation(n *pg.RangeVar, sc *scope) *item {
 	if n.Alias != nil {
 		it.name = n.Alias.Aliasname
 	}
-	if rel == nil {
-		it.vague, it.rest = true, value{open: true}
-		return it
-	}
-	it.columns = relationFields(rel)
+	it.describe()
 	for i, alias := range n.Alias.GetColnames() {
-		if i < len(it.columns) {
-			it.columns[i].name = alias.GetString_().GetSval()
+		name := alias.GetString_().GetSval()
+		if it.vague {
+			it.columns = append(it.columns, field{name, it.rest})
+		} else if i < len(it.columns) {
+			it.columns[i].name = name
 		}
 	}
 	return it
+}
+
+// describe lists the columns of an item's relation. What an unprotected relation is made of is not relied upon, even where
+// the schema says it: anybody may change it, in an open transaction too, and names and stars would then mean other columns.
+func (it *item) describe() {
+	if it.relation == nil || !it.relation.guarded() {
+		it.vague, it.rest = true, value{open: true}
+		return
+	}
+	it.columns = relationFields(it.relation)
 }
 
 func relationFields(rel *Relation) []field {
@@ -217,8 +226,10 @@ func relationFields(rel *Relation) []field {
 			v = value{stored: []stored{{protection: c.Protect}}}
 		case c.Opaque:
 			v = value{mixed: true, open: true}
-		case integerType(c.TypeOID):
+		case c.Link:
 			v = value{calc: true}
+		case integerType(c.TypeOID):
+			v = value{calc: true, digits: true}
 		}
 		out[i] = field{c.Name, v}
 	}
@@ -344,7 +355,7 @@ func (a *analysis) join(n *pg.JoinExpr, sc *scope) {
 		}
 	}
 	if len(names) > 0 || n.IsNatural {
-		side.star = a.mergeColumns(names, left, right, leftVague, rightVague)
+		side.star = a.mergeColumns(names, left, right)
 	}
 	side.left = nil
 	a.spend(a.expression(n.Quals, side))
@@ -364,10 +375,10 @@ func (a *analysis) join(n *pg.JoinExpr, sc *scope) {
 func detachedFields(list []field) []field { return result{columns: list}.detached().columns }
 
 // mergeColumns compares the columns that a join merges, and lists what * stands for: the merged ones first.
-func (a *analysis) mergeColumns(names []string, left, right []field, leftVague, rightVague bool) []field {
+func (a *analysis) mergeColumns(names []string, left, right []field) []field {
 	var merged []field
 	for _, name := range names {
-		l, r := pick(left, name, leftVague), pick(right, name, rightVague)
+		l, r := pick(left, name), pick(right, name)
 		a.compare(-1, a.read(l), a.read(r))
 		merged = append(merged, field{name, either(l, r)})
 	}
@@ -379,16 +390,16 @@ func (a *analysis) mergeColumns(names []string, left, right []field, leftVague, 
 	return merged
 }
 
-func pick(list []field, name string, vague bool) value {
-	v := value{open: vague}
-	found := false
+// pick is the column of one side that USING names.
+func pick(list []field, name string) value {
+	v, found := value{}, false
 	for _, f := range list {
 		if f.name == name {
 			v, found = either(v, f.value), true
 		}
 	}
-	if found {
-		v.open = v.open && !vague
+	if !found {
+		v.open = true
 	}
 	return v
 }

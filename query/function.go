@@ -17,7 +17,7 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 	all := value{}
 	for _, arg := range args {
 		if arg.row != nil { // either would ask for rows of one shape
-			arg = value{sources: arg.allSources(), stored: arg.allStored(), mixed: arg.protected(), of: arg.origin(), open: !arg.clean()}
+			arg = value{sources: arg.allSources(), stored: arg.allStored(), mixed: arg.protected(), of: arg.origin(), open: !arg.clean(), digits: true}
 		}
 		arg.array = false
 		all = either(all, arg)
@@ -25,7 +25,6 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 	if refusal := dynamic(qualifier, name, at); refusal != nil {
 		a.refuse(refusal)
 	}
-	a.checkSetting(name, n.Args, at)
 	a.checkFunction(name, at, all)
 	switch {
 	case len(args) == 1 && args[0].field(name) != nil: // email(c) is c.email
@@ -37,7 +36,7 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 	}
 	a.spend(all)
 	if !all.protected() {
-		return value{open: !(clock(name) && len(args) == 0) && !counts(name), calc: true}
+		return value{open: !(clock(name) && len(args) == 0) && !counts(name), calc: true, digits: !clock(name)}
 	}
 	return a.derive(name, args, all, at)
 }
@@ -89,6 +88,9 @@ func (a *analysis) derive(name string, args []value, all value, at int) value {
 	switch {
 	case alone || formats(name):
 		return out
+	case unary(name) && len(args) == 1 && !args[0].array && args[0].row == nil: // one value is not compared with another
+		out.open = true
+		return out
 	case joins(name):
 		out.open = true
 		return out
@@ -114,6 +116,16 @@ func counts(name string) bool {
 func formats(name string) bool {
 	switch name {
 	case "to_char", "date_trunc", "date_part", "extract", "timezone", "encode", "convert_to", "digest", "left", "right":
+		return true
+	}
+	return false
+}
+
+// unary are functions of one text that look at nothing else.
+func unary(name string) bool {
+	switch name {
+	case "upper", "lower", "initcap", "length", "char_length", "character_length", "octet_length", "bit_length", "btrim", "ltrim", "rtrim",
+		"md5", "sha256", "reverse", "quote_literal", "quote_nullable", "to_json", "to_jsonb":
 		return true
 	}
 	return false
@@ -146,13 +158,15 @@ func clock(name string) bool {
 	return false
 }
 
-// checkFunction refuses functions of the database that could do what the gateway cannot see.
+// checkFunction refuses functions of the database that could do what the gateway cannot see: any value that somebody chose
+// might be written or compared in there, a phone number as a number too. The schema may list types and operators whose
+// functions are dangerous under the type's name and as "operator NAME".
 func (a *analysis) checkFunction(name string, at int, args value) {
 	risk, ok := a.schema.risk(name)
 	if !ok {
 		return
 	}
-	if !risk.Writes && args.harmless() {
+	if !risk.Writes && args.clean() && !args.digits && len(args.sources) == 0 {
 		return
 	}
 	a.refuse(&Refusal{
@@ -186,23 +200,6 @@ func dynamic(qualifier, name string, at int) *Refusal {
 	}
 }
 
-// checkSetting looks at set_config: what it sets must be readable here, since the meaning of every later text may hang on it.
-func (a *analysis) checkSetting(name string, args []*pg.Node, at int) {
-	if name != "set_config" || len(args) == 0 {
-		return
-	}
-	setting := args[0].GetAConst().GetSval().GetSval()
-	if setting != "" && !strings.EqualFold(setting, standardStringsSetting) {
-		return
-	}
-	a.refuse(&Refusal{
-		Code: CodeForbidden, Position: at, Sentence: "set_config may only set what it names in a literal, and not how strings are written",
-		Hint: "Use SET.",
-	})
-}
-
-const standardStringsSetting = "standard_conforming_strings"
-
 // cast evaluates value::type.
 func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 	v := a.expression(n.Arg, sc)
@@ -211,6 +208,9 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 		a.expression(m, sc)
 	}
 	isArray := len(t.GetArrayBounds()) > 0
+	if _, name := lastName(t.GetNames()); kindOfType(t) == otherType {
+		a.checkFunction(name, int(n.Location), v)
+	}
 	if v.row != nil {
 		a.spend(v)
 		return v.garbled(true)
@@ -233,7 +233,7 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 	case numberType:
 		if !v.protected() {
 			a.spend(v)
-			return value{calc: true, array: v.array}
+			return value{calc: true, digits: !v.calc || v.digits, array: v.array}
 		}
 	case otherType:
 	}

@@ -24,7 +24,7 @@ type Options struct {
 	MaxDepth     int // operators, set operations and nesting of one statement; default 2,000, at most 4,000 (PostgreSQL itself refuses at 5,000)
 	MaxTokens    int // words of one text; default 250,000: what the parser makes of a million takes a gigabyte
 	CacheEntries int // plans kept; default 4,096
-	CacheBytes   int // bytes of text kept; default 16 MiB
+	CacheBytes   int // about what they may hold; default 32 MiB
 	Facts        FactColumns
 }
 
@@ -47,7 +47,7 @@ const (
 	mostDepth           = 4000 // with 8 MiB of C stack the parser dies between 16,000 and 30,000, with 2 MiB between 4,000 and 6,000 (measured)
 	defaultTokens       = 250_000
 	defaultCacheEntries = 4096
-	defaultCacheBytes   = 16 << 20
+	defaultCacheBytes   = 32 << 20
 )
 
 // Analyzer turns texts into Plans against one Schema. It is safe for use by several goroutines.

@@ -62,6 +62,8 @@ func refSchema() *Schema {
 	return NewSchema([]*Relation{customers, tickets, messages, contacts, staff, open, labels, leads, inbox}, map[string]FunctionRisk{
 		"find_customer": {Why: "support.find_customer reads support.customers"},
 		"add_customer":  {Writes: true, Why: "support.add_customer writes support.customers"},
+		"risky_type":    {Why: "the CHECK of support.risky_type reads support.customers"},
+		"operator ==>":  {Why: "the operator ==> reads support.customers"},
 		"slug":          {},
 	})
 }

@@ -130,16 +130,15 @@ func (s *scope) column(name string, ref span) (v value, found bool) {
 					here, sure = either(here, f.value.named(it, name, ref)), true
 				}
 			}
-			if it.vague {
-				vague = true
-				v = either(v, it.rest)
-			}
+			vague = vague || it.vague
 		}
-		v = either(v, here)
-		if sure {
-			return v, true
+		if sure { // were it in a vague item too, the server would call it ambiguous
+			return either(v, here), true
 		}
 		if vague {
+			for _, it := range s.items {
+				v = either(v, it.rest)
+			}
 			v.open = true
 		}
 	}

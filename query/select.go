@@ -96,11 +96,16 @@ func (r result) detached() result {
 // combine is UNION, INTERSECT or EXCEPT. All but UNION ALL compare rows with rows.
 func (a *analysis) combine(left, right result, all bool) result {
 	if left.vague || right.vague || len(left.columns) != len(right.columns) {
-		l, r := left.asValue(false), right.asValue(false)
-		if l.protected() || r.protected() {
+		left.vague, right.vague = true, true
+		v := either(left.asValue(false), right.asValue(false))
+		if v.protected() && !all {
 			a.refuse(untraceable(-1))
 		}
-		return result{columns: left.columns, vague: true}
+		out := result{columns: []field{{"", v}}, vague: true} // under the names of the left side, known or not
+		for _, f := range left.columns {
+			out.columns = append(out.columns, field{f.name, v})
+		}
+		return out
 	}
 	out := result{columns: make([]field, len(left.columns))}
 	for i, f := range left.columns {
@@ -236,8 +241,7 @@ func (a *analysis) outputOf(n *pg.Node, out result) (value, bool) {
 		a.constant(c)
 		i := int(c.GetIval().GetIval())
 		if i < 1 || i > len(out.columns) || out.vague {
-			whole := out.asValue(true)
-			return value{mixed: whole.protected()}, true
+			return result{out.columns, true}.asValue(false), true
 		}
 		return out.columns[i-1].value, true
 	}

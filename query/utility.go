@@ -200,7 +200,18 @@ func (a *analysis) set(n *pg.VariableSetStmt) {
 		a.setPurpose(n)
 	case strings.EqualFold(n.Name, standardStringsSetting) && !affirmative(n.Args):
 		a.refuse(forbidden("standard_conforming_strings must stay on in a protected database", "Write E'…' where backslashes shall escape.", -1))
+	case strings.EqualFold(n.Name, "client_encoding") && !readable(n.Args):
+		a.refuse(forbidden("texts in this encoding cannot be read safely", "SET client_encoding = 'UTF8';", -1))
 	}
+}
+
+// standardStringsSetting is how strings are written. That it changed is the server's word (ParameterStatus); what the gateway
+// refuses is what would make it surprising.
+const standardStringsSetting = "standard_conforming_strings"
+
+// rereads tells whether a setting changes how the server reads the bytes of later texts.
+func rereads(setting string) bool {
+	return strings.EqualFold(setting, standardStringsSetting) || strings.EqualFold(setting, "client_encoding")
 }
 
 // affirmative tells whether a setting's value is one of the words for on.
@@ -214,6 +225,26 @@ func affirmative(args []*pg.Node) bool {
 		return true
 	}
 	return c.GetIval().GetIval() == 1
+}
+
+// readable tells whether an encoding leaves ASCII bytes to themselves. In SJIS, BIG5, GBK, UHC, JOHAB and GB18030 a backslash
+// may be the second half of a character, so the server would find other ends of strings than we do.
+func readable(args []*pg.Node) bool {
+	if len(args) != 1 {
+		return false
+	}
+	var name strings.Builder
+	for _, c := range strings.ToLower(args[0].GetAConst().GetSval().GetSval()) {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
+			name.WriteRune(c)
+		}
+	}
+	for _, safe := range []string{"utf8", "unicode", "sqlascii", "latin", "iso8859", "win125", "windows125", "win866", "win874", "koi8", "euc"} {
+		if strings.HasPrefix(name.String(), safe) {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *analysis) setPurpose(n *pg.VariableSetStmt) {

@@ -15,6 +15,7 @@ type value struct {
 	of      *Protection // one of those, to name it in a sentence; nil where it is not known
 	open    bool        // anything else: unprotected columns, results of functions, text built from literals
 	calc    bool        // a number, truth value or moment that no text went into as it is
+	digits  bool        // a number that somebody may have chosen: a phone number, say
 	cut     bool        // went through a cast that may shorten it
 	array   bool        // an array of what the parts say
 	rowJSON bool        // a whole row as JSON, whose keys are column names
@@ -119,7 +120,7 @@ func either(a, b value) value {
 	}
 	out := value{
 		sources: join(a.sources, b.sources), stored: join(a.stored, b.stored),
-		mixed: a.mixed || b.mixed, of: cmp.Or(a.of, b.of), open: a.open || b.open, calc: a.calc || b.calc, cut: a.cut || b.cut,
+		mixed: a.mixed || b.mixed, of: cmp.Or(a.of, b.of), open: a.open || b.open, calc: a.calc || b.calc, digits: a.digits || b.digits, cut: a.cut || b.cut,
 		array: a.array || b.array, rowJSON: a.rowJSON && b.rowJSON,
 	}
 	if a.array != b.array { // {…} beside an array of sources: only a bare source can become one
@@ -195,7 +196,7 @@ func (v value) named(from *item, column string, ref span) value {
 
 // equal tells whether two detached values have the same parts.
 func (v *value) equal(w *value) bool {
-	if v.mixed != w.mixed || v.open != w.open || v.calc != w.calc || v.cut != w.cut || v.array != w.array || v.rowJSON != w.rowJSON ||
+	if v.mixed != w.mixed || v.open != w.open || v.calc != w.calc || v.digits != w.digits || v.cut != w.cut || v.array != w.array || v.rowJSON != w.rowJSON ||
 		len(v.sources) != len(w.sources) || len(v.stored) != len(w.stored) || len(v.row) != len(w.row) {
 		return false
 	}

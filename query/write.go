@@ -21,20 +21,15 @@ func (a *analysis) writes(n *pg.RangeVar, sc *scope) target {
 		t.name = n.Alias.Aliasname
 	}
 	at := int(n.GetLocation())
+	t.describe()
 	switch {
-	case rel == nil:
-		t.vague, t.rest = true, value{open: true}
-		if catalogue(n) {
-			a.refuse(forbidden("writing the database's own catalogue is not allowed in a protected database", "Use the statement made for it.", at))
-		}
-	default:
-		t.columns = relationFields(rel)
-		if rel.Smuggles != "" {
-			a.refuse(&Refusal{
-				Code: CodeUntraceable, Position: at, Sentence: "what this write sets off cannot be traced: " + rel.Smuggles,
-				Hint: "Have the trigger or rule changed so that it does not write protected columns.",
-			})
-		}
+	case rel == nil && catalogue(n):
+		a.refuse(forbidden("writing the database's own catalogue is not allowed in a protected database", "Use the statement made for it.", at))
+	case rel != nil && rel.Smuggles != "":
+		a.refuse(&Refusal{
+			Code: CodeUntraceable, Position: at, Sentence: "what this write sets off cannot be traced: " + rel.Smuggles,
+			Hint: "Have the trigger or rule changed so that it does not write protected columns.",
+		})
 	}
 	return t
 }
