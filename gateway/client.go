@@ -11,6 +11,9 @@ import (
 	"sallyport/wire/pg"
 )
 
+// mostPortals is when portals that are gone are forgotten.
+const mostPortals = 256
+
 // errEnded says that the session is ending for a reason that stands in it.
 var errEnded = errors.New("session ended")
 
@@ -94,6 +97,9 @@ func (s *session) take(ctx context.Context, kind byte, m []byte) error {
 		return s.takeClose(m)
 	case pg.Sync:
 		s.batchID++
+		if len(s.portals) > mostPortals && s.idle.Load() && !s.owed() {
+			clear(s.portals) // they do not outlive their transaction; one that is used all the same is described anew
+		}
 		s.expectReply(&reply{what: expectSync, changes: s.unsettled()})
 	case pg.CopyDone, pg.CopyFail:
 		s.expectReply(&reply{what: expectCopyEnd})

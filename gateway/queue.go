@@ -157,6 +157,13 @@ func (s *session) await(due func() bool, ask bool) error {
 	return nil
 }
 
+// owed says whether any reply is due.
+func (s *session) owed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) > 0
+}
+
 func (s *session) unsettled() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

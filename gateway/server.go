@@ -338,7 +338,10 @@ func (s *session) answerReady(m []byte) error {
 	s.setting.ready(status)
 	committed := s.facts.ready(status)
 	s.mu.Unlock()
-	s.tx = status
+	if status == 'I' {
+		clear(s.described) // portals do not outlive their transaction
+	}
+	s.idle.Store(status == 'I')
 	if err := s.publish(committed); err != nil {
 		return err
 	}

@@ -55,10 +55,10 @@ type session struct {
 	described map[string]*layout // portals' results
 	copying   *layout
 	facts     facts
-	tx        byte // status of the last ReadyForQuery
 
 	statements atomic.Uint64 // ids of statements
 	counters   counters
+	idle       atomic.Bool // the last ReadyForQuery came outside a transaction
 	winding    atomic.Bool // a writing statement runs to its end; then the session ends
 }
 
@@ -185,7 +185,5 @@ func (s *session) serverDone(ctx context.Context, err error) {
 
 // busy says whether the server owes replies.
 func (s *session) busy() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.queue) > 0 || !s.protected
+	return s.owed() || !s.protected
 }
