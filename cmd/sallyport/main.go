@@ -14,15 +14,19 @@ import (
 	"syscall"
 )
 
-func main() {
+func main() { os.Exit(runMain()) }
+
+// runMain is main with the exit status as its result. The first interrupt ends what runs; a second one ends the program.
+func runMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
 	m := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
 	err := m.Run(ctx, os.Args[1:])
-	stop()
 	if err != nil && !errors.Is(err, errFound) {
 		fmt.Fprintln(os.Stderr, "sallyport:", err)
 	}
-	os.Exit(exitCode(err))
+	return exitCode(err)
 }
 
 // The exit codes of every command.

@@ -1,25 +1,25 @@
 package main
 
 import (
-	"context"
+	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"sallyport/api"
 )
 
 // TestMain lets scripts run this very program as the command sallyport.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sallyport": func() {
-		main := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
-		err := main.Run(context.Background(), os.Args[1:])
-		if err != nil && !errors.Is(err, errFound) {
-			fmt.Fprintln(os.Stderr, "sallyport:", err)
-		}
-		os.Exit(exitCode(err))
-	}})
+	testscript.Main(m, map[string]func(){"sallyport": main})
 }
 
 // TestScripts runs the commands the way a person does: each file in testdata is a session, with what it prints.
@@ -28,14 +28,16 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata",
 		UpdateScripts: os.Getenv("UPDATE") != "", // writes what cmp saw into the scripts; read the diff
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
+			"exits":    exits,
+			"waitfor":  waitFor,
+			"proposal": proposal,
 		},
 		Setup: func(env *testscript.Env) error {
 			example, err := os.ReadFile("../../examples/sallyport.yaml")
 			if err != nil {
 				return err
 			}
-			return os.WriteFile(env.WorkDir+"/example.yaml", example, 0o600)
+			return errors.Join(os.WriteFile(env.WorkDir+"/example.yaml", example, 0o600), fillHashes(env.WorkDir+"/people.yaml"))
 		},
 	})
 }
@@ -51,4 +53,38 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if want := args[0]; fmt.Sprint(got) != want {
 		ts.Fatalf("exit status %d, want %s", got, want)
 	}
+}
+
+// fillHashes puts the hash of "correct horse" where a script's configuration says HASH.
+func fillHashes(path string) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	hash, err2 := api.HashPassword([]byte("correct horse"), rand.Reader)
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	return os.WriteFile(path, bytes.ReplaceAll(text, []byte("HASH"), []byte(strconv.Quote(string(hash)))), 0o600)
+}
+
+// waitFor waits until a file is there.
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s has not come", args[0])
+		}
+	}
+}
+
+// proposal keeps the id of the last output's first proposal in $PROPOSAL.
+func proposal(ts *testscript.TestScript, _ bool, _ []string) {
+	lines := strings.Split(ts.ReadFile("stdout"), "\n")
+	if len(lines) < 2 {
+		ts.Fatalf("no proposal in the output")
+	}
+	ts.Setenv("PROPOSAL", strings.Fields(lines[1])[0])
 }

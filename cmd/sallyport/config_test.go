@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"sallyport/api"
+)
+
+// TestExample reads the reference configuration and holds it to being complete: every key of Config stands in it.
+func TestExample(t *testing.T) {
+	config, err := LoadConfig("../../examples/sallyport.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(config.Protect.Columns) != 8 || len(config.People) != 3 || len(config.Grants) != 1 || !config.Protects() {
+		t.Errorf("%+v", config)
+	}
+	if !config.People["s050"].Password.Verify([]byte("correct horse")) || !config.People["s051"].Password.Verify([]byte("battery staple")) {
+		t.Error("the comment names other passwords than the hashes are of")
+	}
+	text, err := os.ReadFile("../../examples/sallyport.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{
+		"version", "upstream", "address", "database", "reader", "user", "password_file", "listen", "tls", "certificate", "key", "protect", "customer",
+		"table", "columns", "class", "scheme", "prefixes", "paths", "email_domain", "purposes", "ticket", "contact", "routers", "writers", "services",
+		"logins", "people", "name", "team", "role", "password", "budgets", "default", "teams", "revealed", "reached", "probed", "hour", "day", "month",
+		"grants", "id", "for", "customers", "until", "approved_by", "group",
+	} {
+		if !strings.Contains(string(text), key+":") {
+			t.Errorf("the key %s does not stand in the example", key)
+		}
+	}
+}
+
+// TestConfigPlaces shows that a problem of a section is reported where its key or value stands.
+func TestConfigPlaces(t *testing.T) {
+	text, err := os.ReadFile("../../examples/sallyport.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ old, wrong, want string }{
+		{"scheme: email, group", "scheme: emial, group", `there is no scheme "emial"`},
+		{"{class: contact, scheme: email,", "{class: secret, scheme: email,", `there is no class "secret"`},
+		{"support.messages: ticket_id -> support.tickets", "support.messages: ticket_id -> support.nowhere", "leads to support.nowhere"},
+		{"    support.tickets: customer_id\n", "", "nothing says whose its rows are"},
+		{"routers: [svc_router]", "routers: [s001]", "only a program's word counts"},
+		{"approved_by: [s050, s051]", "approved_by: [s050, s050]", "approves twice"},
+		{"columns: [support.customers.email]", "columns: [support.customers.emial]", `expected "support.customers.email"`},
+		{"until: 2026-12-31T00:00:00Z", "until: soon", "expected a time"},
+		{"budgets:", "budgest:", `expected "budgets"`},
+		{"listen: 127.0.0.1:6432", "listen: 0.0.0.0:6432", "expected a tls certificate"},
+	} {
+		wrong := strings.Replace(string(text), c.old, c.wrong, 1)
+		_, err := ParseConfig("x.yaml", []byte(wrong))
+		bad, ok := errors.AsType[*ConfigError](err)
+		if !ok || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.wrong, err, c.want)
+			continue
+		}
+		if c.wrong == "" {
+			continue
+		}
+		line := 1 + strings.Count(wrong[:strings.Index(wrong, c.wrong)], "\n")
+		if at := bad.Problems[0].at; at.line != line || at.column < 1 {
+			t.Errorf("%s: reported at %d:%d, stands in line %d", c.wrong, at.line, at.column, line)
+		}
+	}
+}
+
+// FuzzConfig holds the loader to two things: it never fails in another way than by naming places in the file, and what it
+// accepts can be used without checking it again.
+func FuzzConfig(f *testing.F) {
+	example, err := os.ReadFile("../../examples/sallyport.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{
+		string(example), "", "version: 1", "version: [", "a: &a [*a]", "a: !!binary x", "? [1]\n: 2", "version: 1\nversion: 1", "---\n---\n", "people: {s001: }",
+		"grants: [{until: 2026-12-31}]", "{", "\t", "<<: {version: 1}", "version: 0x1", "listen: |\n  a\n", "\xff", "version: 9999999999999999999999",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		config, err := ParseConfig("x.yaml", text)
+		if err != nil {
+			bad, ok := errors.AsType[*ConfigError](err)
+			if !ok || len(bad.Problems) == 0 {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		directory := config.directory()
+		for id, p := range config.People {
+			for _, login := range p.Logins {
+				if got := directory.person(login); string(got.Staff) != id {
+					t.Errorf("log-in %q of %q belongs to %q", login, id, got.Staff)
+				}
+			}
+			if p.Password != "" && errors.Is(p.Password.Check(), api.ErrPasswordHash) {
+				t.Errorf("the password of %q was accepted", id)
+			}
+		}
+		directory.of(directory.person("nobody"))
+		config.factColumns()
+	})
+}
