@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
+
+	"sallyport/catalog"
+	"sallyport/protect"
 )
 
 // finding is one thing that would not work.
@@ -22,8 +25,9 @@ func (m *Main) checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say what would not work, and why",
-		Long: `Reads the configuration, tells everything that is wrong with it by file, line and column, and tries to reach the
-database. Exit status 1 means that something would not work.`,
+		Long: `Reads the configuration and tells everything that is wrong with it by file, line and column; then looks whether the server
+can be reached, is protected, and holds the tables and columns that the configuration names. Exit status 1 means that something
+would not work.`,
 		Example: "  sallyport check --config sallyport.yaml",
 		Args:    exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -67,25 +71,79 @@ const checkTimeout = 5 * time.Second
 // checkAll looks at everything that serve will need.
 func checkAll(ctx context.Context, path string) ([]finding, error) {
 	config, err := LoadConfig(path)
-	if wrong := (*ConfigError)(nil); errors.As(err, &wrong) {
-		findings := make([]finding, len(wrong.Problems))
-		for i, p := range wrong.Problems {
-			findings[i] = finding{fmt.Sprintf("%s:%d:%d", path, max(p.at.line, 1), max(p.at.column, 1)), p.text}
-		}
-		return findings, nil
+	if wrong, ok := errors.AsType[*ConfigError](err); ok {
+		return findingsOf(wrong), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	findings := []finding{}
-	if address := config.Upstream.Address; address != "" {
-		dialer := net.Dialer{Timeout: checkTimeout}
-		conn, err := dialer.DialContext(ctx, "tcp", address)
-		if err != nil {
-			findings = append(findings, finding{"upstream.address", fmt.Sprintf("%s cannot be reached: is PostgreSQL running there? (%v)", address, err)})
-		} else {
-			_ = conn.Close() // nothing was sent
+	c := &check{config: config, findings: []finding{}}
+	if _, err := config.certificate(); err != nil {
+		c.found("tls", "%v", err)
+	}
+	if config.Upstream.Address != "" {
+		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+		defer cancel()
+		c.server(ctx)
+	}
+	return c.findings, nil
+}
+
+func findingsOf(wrong *ConfigError) []finding {
+	findings := make([]finding, len(wrong.Problems))
+	for i, p := range wrong.Problems {
+		findings[i] = finding{fmt.Sprintf("%s:%d:%d", wrong.File, max(p.at.line, 1), max(p.at.column, 1)), p.text}
+	}
+	return findings
+}
+
+// check gathers what would not work.
+type check struct {
+	config   *Config
+	findings []finding
+}
+
+func (c *check) found(where, format string, args ...any) {
+	c.findings = append(c.findings, finding{where, fmt.Sprintf(format, args...)})
+}
+
+// server looks at the server: is it there, is it protected, and does the configuration fit what it holds?
+func (c *check) server(ctx context.Context) {
+	address := c.config.Upstream.Address
+	_, marked, err := protect.Sense(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, protect.ErrCannotTell):
+		c.found("upstream.address", "%v", err)
+	case err != nil:
+		c.found("upstream.address", "%s cannot be reached: is PostgreSQL running there? (%v)", address, err)
+	case marked && !c.config.Protects():
+		c.found("protect", "the server holds a protected database; serve needs the configuration that it was protected with")
+	case !marked && c.config.Protects():
+		c.found("protect", "the values in %s are plain still; run 'sallyport protect'", c.config.Upstream.Database)
+	case marked:
+		if err := c.database(ctx); err != nil {
+			c.found("upstream", "%v", err)
 		}
 	}
-	return findings, nil
+}
+
+// database compares the configuration with the protected database, as the reader.
+func (c *check) database(ctx context.Context) error {
+	reader, err := c.config.reader("tcp", c.config.Upstream.Address)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, reader)
+	if err != nil {
+		return fmt.Errorf("connect as %s: %w", reader.User, err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
+	_, err = catalog.Load(ctx, conn, c.config.Protect, c.config.Purposes.Tables())
+	if misfits, ok := errors.AsType[catalog.Problems](err); ok {
+		if wrong, ok := errors.AsType[*ConfigError](c.config.misfits(misfits)); ok {
+			c.findings = append(c.findings, findingsOf(wrong)...)
+		}
+		return nil
+	}
+	return err
 }

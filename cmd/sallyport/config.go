@@ -47,8 +47,9 @@ type Config struct {
 	// Grants are time-boxed permissions that two people approved, neither of them the one whom it is for.
 	Grants []policy.Grant `yaml:"grants"`
 
-	file string // where it was read from
-	hash string // SHA-256 of the file, for the record
+	file   string        // where it was read from
+	hash   string        // SHA-256 of the file, for the record
+	places *configReader // where each key stands
 }
 
 // Upstream is the server behind.
@@ -121,7 +122,23 @@ func ParseConfig(path string, text []byte) (*Config, error) {
 	if len(r.problems) > 0 {
 		return nil, &ConfigError{File: path, Problems: r.sorted()}
 	}
+	c.places = r
 	return c, nil
+}
+
+// misfits says where in the file stands what the database does not have. It is nil where there are none.
+func (c *Config) misfits(problems catalog.Problems) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	r := &configReader{}
+	if c.places != nil {
+		r.keys, r.values = c.places.keys, c.places.values
+	}
+	for _, p := range problems {
+		r.problemAt("protect."+p.Path, "%s", p.Text)
+	}
+	return &ConfigError{File: c.file, Problems: r.sorted()}
 }
 
 // Protects tells whether any column is protected.

@@ -15,7 +15,7 @@ import (
 )
 
 // roles are what a person of the directory may be.
-var roles = [...]string{"agent", "lead", "engineer", "dba", "security"}
+func roles() []string { return []string{"agent", "lead", "engineer", "dba", "security"} }
 
 // check holds a configuration of the right shape to sense.
 func (c *Config) check(r *configReader) {
@@ -100,8 +100,8 @@ func (c *Config) checkDirectory(r *configReader) {
 	for _, id := range slices.Sorted(maps.Keys(c.People)) {
 		person, path := c.People[id], "people."+id
 		claim(path, person.Logins)
-		if !slices.Contains(roles[:], person.Role) {
-			r.problemAt(path+".role", "unknown role %q; expected %s", person.Role, oneOf(person.Role, roles[:]))
+		if !slices.Contains(roles(), person.Role) {
+			r.problemAt(path+".role", "unknown role %q; expected %s", person.Role, oneOf(person.Role, roles()))
 		}
 		if person.Password != "" {
 			if err := person.Password.Check(); err != nil {

@@ -60,7 +60,7 @@ func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 	if !config.Protects() {
 		return nil, nil
 	}
-	g.close()
+	g.close(ctx)
 	for _, step := range []func(context.Context) error{g.openKeys, g.connect, g.checkMark, g.openCatalog} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -112,15 +112,7 @@ func (g *guard) openKeys(context.Context) error {
 
 // connect logs in as the reader.
 func (g *guard) connect(ctx context.Context) error {
-	config := g.s.o.Config
-	password := ""
-	if file := config.Upstream.Reader.PasswordFile; file != "" {
-		var err error
-		if password, err = readSecretFile(config.path(file)); err != nil {
-			return &hopeless{err}
-		}
-	}
-	reader, err := readerConfig(g.s.o.Network, g.s.o.Upstream, config.Upstream.Database, config.Upstream.Reader.User, password)
+	reader, err := g.s.o.Config.reader(g.s.o.Network, g.s.o.Upstream)
 	if err != nil {
 		return &hopeless{err}
 	}
@@ -139,6 +131,18 @@ func (g *guard) connect(ctx context.Context) error {
 
 // temporary tells which answers of a server pass: it is starting or stopping (57P0x), or has too many connections (53300).
 func temporary(code string) bool { return code[:min(4, len(code))] == "57P0" || code == "53300" }
+
+// reader is how Sallyport itself connects to its server, with the password of the configuration's file.
+func (c *Config) reader(network, address string) (*pgx.ConnConfig, error) {
+	password := ""
+	if file := c.Upstream.Reader.PasswordFile; file != "" {
+		var err error
+		if password, err = readSecretFile(c.path(file)); err != nil {
+			return nil, err
+		}
+	}
+	return readerConfig(network, address, c.Upstream.Database, c.Upstream.Reader.User, password)
+}
 
 // readerConfig is how Sallyport itself connects.
 func readerConfig(network, address, database, user, password string) (*pgx.ConnConfig, error) {
@@ -163,7 +167,7 @@ func (g *guard) openCatalog(ctx context.Context) error {
 	var misfits catalog.Problems
 	switch {
 	case errors.As(err, &misfits):
-		return &hopeless{fmt.Errorf("compare %s with the database: %w", g.s.o.Config.file, err)}
+		return &hopeless{g.s.o.Config.misfits(misfits)}
 	case err != nil:
 		return err
 	}
@@ -191,7 +195,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 			return nil, fmt.Errorf("read the tickets that are open now: %w", err)
 		}
 	}
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs()})
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs()}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -246,8 +250,7 @@ func (g *guard) watch(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		if err := g.look(ctx); err != nil {
-			var stop *hopeless
-			if errors.As(err, &stop) {
+			if stop, ok := errors.AsType[*hopeless](err); ok {
 				return stop.error
 			}
 			g.s.log.Warn("looking after the database did not work; trying again", "why", err.Error())
@@ -282,8 +285,8 @@ func (g *guard) leave(ctx context.Context) {
 }
 
 // close gives back what prepare opened; it may be called at any time and again.
-func (g *guard) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (g *guard) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if g.resolver != nil {
 		g.resolver.Close()

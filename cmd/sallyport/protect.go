@@ -137,7 +137,7 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	if err != nil {
 		return report, err
 	}
-	reader, password, err := config.readerRole()
+	reader, err := config.readerRole()
 	if err != nil {
 		return report, err
 	}
@@ -148,7 +148,7 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	if err != nil || began {
 		return report, err
 	}
-	if err := config.baseline(ctx, access, password, o.Clock); err != nil {
+	if err := config.baseline(ctx, access, o.Clock); err != nil {
 		return report, err
 	}
 	return report, orders.Give(nil, &sallyport.Event{
@@ -172,8 +172,8 @@ func (c *Config) hasBegun(orders *record.Stream) (bool, error) {
 }
 
 // baseline takes down the tickets and contacts that stand in the database when protection begins.
-func (c *Config) baseline(ctx context.Context, access *record.Stream, password string, clock func() time.Time) error {
-	config, err := readerConfig("tcp", c.Upstream.Address, c.Upstream.Database, c.Upstream.Reader.User, password)
+func (c *Config) baseline(ctx context.Context, access *record.Stream, clock func() time.Time) error {
+	config, err := c.reader("tcp", c.Upstream.Address)
 	if err != nil {
 		return err
 	}
@@ -220,25 +220,25 @@ func (c *Config) codecs(root token.Secret) ([]protect.Column, error) {
 }
 
 // readerRole is the role that protect makes for serve. A password file that is not there yet is made.
-func (c *Config) readerRole() (reader protect.Reader, password string, err error) {
+func (c *Config) readerRole() (reader protect.Reader, err error) {
 	reader.User = c.Upstream.Reader.User
 	file := c.path(c.Upstream.Reader.PasswordFile)
 	if file == "" {
-		return reader, "", usagef("no password file of the reader; expected upstream.reader.password_file in %s", c.file)
+		return reader, usagef("no password file of the reader; expected upstream.reader.password_file in %s", c.file)
 	}
 	made, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	switch {
 	case err == nil:
 		_, err = made.WriteString(rand.Text() + "\n")
 		if err := errors.Join(err, made.Sync(), made.Close()); err != nil {
-			return reader, "", fmt.Errorf("make the reader's password: %w", err)
+			return reader, fmt.Errorf("make the reader's password: %w", err)
 		}
 	case !errors.Is(err, fs.ErrExist):
-		return reader, "", fmt.Errorf("make the reader's password: %w", err)
+		return reader, fmt.Errorf("make the reader's password: %w", err)
 	}
-	password, err = readSecretFile(file)
+	password, err := readSecretFile(file)
 	if err != nil {
-		return reader, "", err
+		return reader, err
 	}
 	reader.Password = protect.NewPassword(password)
 	tables := map[string]bool{c.Protect.Customer.Table: true, c.Purposes.Ticket.Table: true, c.Purposes.Contact.Table: true}
@@ -250,5 +250,5 @@ func (c *Config) readerRole() (reader protect.Reader, password string, err error
 			reader.Tables = append(reader.Tables, protect.Table{Schema: schema, Name: name})
 		}
 	}
-	return reader, password, nil
+	return reader, nil
 }

@@ -18,7 +18,7 @@ type Main struct {
 
 // Run executes one command line, without the program's name.
 func (m *Main) Run(ctx context.Context, args []string) error {
-	root := m.command()
+	root := m.command() //nolint:contextcheck // cobra hands each command the context below
 	root.SetArgs(args)
 	root.SetIn(m.Stdin)
 	root.SetOut(m.Stdout)

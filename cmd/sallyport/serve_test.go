@@ -292,3 +292,33 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckDatabase compares configurations with a protected database, and with one whose values are plain.
+func TestCheckDatabase(t *testing.T) {
+	f := newFort(t, "")
+	path := filepath.Join(f.folder, "sallyport.yaml")
+	if findings, err := checkAll(t.Context(), path); err != nil || len(findings) > 0 {
+		t.Errorf("a configuration that fits: %v %v", findings, err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := strings.Replace(string(text), "support.customers.notes:", "support.customers.nonesuch:", 1)
+	if err := os.WriteFile(path, []byte(wrong), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	where := fmt.Sprintf("%s:%d:5", path, 1+strings.Count(wrong[:strings.Index(wrong, "support.customers.nonesuch")], "\n"))
+	if findings, err := checkAll(t.Context(), path); err != nil || len(findings) != 1 || findings[0].Where != where {
+		t.Errorf("a column that is not there: %v %v; want one finding at %s", findings, err, where)
+	}
+
+	other := startCluster(t)
+	plain := strings.Replace(string(text), fmt.Sprintf("127.0.0.1:%d", f.cluster.Port), fmt.Sprintf("127.0.0.1:%d", other.Port), 1)
+	if err := os.WriteFile(path, []byte(plain), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if findings, err := checkAll(t.Context(), path); err != nil || len(findings) != 1 || !strings.Contains(findings[0].What, "plain still") {
+		t.Errorf("a server with plain values: %v %v", findings, err)
+	}
+}

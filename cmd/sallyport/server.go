@@ -232,7 +232,7 @@ func (s *Server) serve(ctx context.Context) error {
 		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
 	}
 	g := &guard{s: s}
-	defer g.close()
+	defer g.close(ctx)
 	err = s.refuseUntil(ctx, config, func(ctx context.Context) error {
 		config.Protection, err = g.prepare(ctx)
 		return err
