@@ -82,6 +82,9 @@ func (s *session) forward() error {
 
 // take is one message of the client's: what the server gets instead of it stands in toServer afterwards.
 func (s *session) take(ctx context.Context, kind byte, m []byte) error {
+	if done, err := s.takeCopy(kind, m); done || err != nil {
+		return err
+	}
 	switch kind {
 	case pg.Query:
 		return s.takeQuery(ctx, m)
@@ -101,9 +104,9 @@ func (s *session) take(ctx context.Context, kind byte, m []byte) error {
 			clear(s.portals) // they do not outlive their transaction; one that is used all the same is described anew
 		}
 		s.expectReply(&reply{what: expectSync, changes: s.unsettled()})
-	case pg.CopyDone, pg.CopyFail:
-		s.expectReply(&reply{what: expectCopyEnd})
-	case pg.Flush, pg.CopyData, pg.Terminate:
+	case pg.CopyData, pg.CopyDone, pg.CopyFail:
+		return nil // the server ignores them outside of COPY, for instance behind a row that it refused
+	case pg.Flush, pg.Terminate:
 	case pg.FunctionCall:
 		s.expectReply(&reply{what: expectQuery, refused: refusal(codeUnsupported,
 			"function calls by the protocol's own message are not passed on", "Call the function in a statement."), plan: &query.Plan{}})
@@ -181,6 +184,8 @@ func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
 			return plan, st.Refusal
 		case st.Relinks && !s.person.Service:
 			return plan, refusal(codeRelink, "this statement changes through which customer a row is found", "Only the services of the configuration may do that.")
+		case foreign && (st.Prepare != nil || st.Execute != nil || st.Deallocate != nil) && !ascii(sql):
+			return plan, refusal(codeUnsupported, "names of prepared statements are ASCII in this client_encoding", "SET client_encoding = 'UTF8'; and try again.")
 		case foreign && st.Touches:
 			return plan, refusal(codeUnsupported, "protected columns are reached with client_encoding UTF8 only", "SET client_encoding = 'UTF8'; and try again.")
 		}
@@ -188,7 +193,16 @@ func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
 	return plan, nil
 }
 
-// prepare does for one statement what must be done before it is forwarded: who, why, tokens, budget of probes.
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// prepareRun does for one statement what must be done before it is forwarded: who, why, tokens, budget of probes.
 // current is the purpose that will hold when the server reaches it.
 func (s *session) prepareRun(ctx context.Context, st *query.Statement, current string) (*run, *query.Refusal, error) {
 	r := &run{id: s.statements.Add(1), stmt: st, capture: st.Capture}

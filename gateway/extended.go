@@ -78,6 +78,9 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		return err
 	}
 	sql, name := string(msg.SQL), string(msg.Name)
+	if s.longName(msg.Name) {
+		return nil
+	}
 	plan, refused := s.analyze(sql)
 	if refused != nil && !s.observing(refused.Sentence) {
 		s.refuseMessage(planStatement(plan), refused)
@@ -164,6 +167,9 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 	msg, err := pg.ParseBind(m)
 	if err != nil {
 		return err
+	}
+	if s.longName(msg.Statement) || s.longName(msg.Portal) {
+		return nil
 	}
 	p, err := s.lookup(string(msg.Statement))
 	if err != nil {
@@ -274,6 +280,9 @@ func (s *session) takeDescribe(m []byte) error {
 	if err != nil {
 		return err
 	}
+	if s.longName(target) {
+		return nil
+	}
 	name := string(target)
 	if what == 'P' {
 		if p := s.portals[name]; p != nil {
@@ -305,6 +314,9 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 	if err != nil {
 		return err
 	}
+	if s.longName(target) {
+		return nil
+	}
 	name := string(target)
 	bound := s.portals[name]
 	if bound == nil { // a cursor that SQL declared, or one that the server does not know either
@@ -324,12 +336,15 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 		s.expectReply(&reply{what: expectPortal, name: name, swallow: true, run: r})
 		s.toServer = pg.AppendTarget(s.toServer, pg.Describe, 'P', name)
 	}
-	entry := &reply{what: expectRows, name: name, run: r, changes: r.outer != nil && changes(r.outer)}
+	entry := &reply{what: expectRows, name: name, run: r, changes: r.outer != nil && changes(r.outer), copies: r.outer != nil && copiesIn(r.outer)}
 	s.expectReply(entry)
 	if r.capture != nil && !r.capture.HadReturning && most != 0 {
 		m = pg.AppendExecute(nil, name, 0) // the client expects no rows, so it gets no suspension either
 	}
 	s.toServer = append(s.toServer, m...)
+	if entry.copies {
+		return s.awaitCopy(entry)
+	}
 	return nil
 }
 
@@ -371,6 +386,9 @@ func (s *session) takeClose(m []byte) error {
 	if err != nil {
 		return err
 	}
+	if s.longName(target) {
+		return nil
+	}
 	name := string(target)
 	closing := &reply{what: expectClose, name: name}
 	if what == 'P' {
@@ -381,4 +399,17 @@ func (s *session) takeClose(m []byte) error {
 	s.expectReply(closing)
 	s.toServer = append(s.toServer, m...)
 	return nil
+}
+
+// longestName is what the server keeps of a name (NAMEDATALEN − 1). Of longer ones it would take two for the same, and we
+// would not.
+const longestName = 63
+
+// longName refuses a name that the server would cut.
+func (s *session) longName(name []byte) bool {
+	if len(name) <= longestName {
+		return false
+	}
+	s.refuseMessage(nil, refusal("42622", "names of statements and portals have at most 63 bytes here", "Choose a shorter name."))
+	return true
 }

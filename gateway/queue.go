@@ -15,8 +15,7 @@ const (
 	expectRows      // Execute
 	expectClose
 	expectSync
-	expectQuery   // a simple query: several statements, then ReadyForQuery
-	expectCopyEnd // CopyDone or CopyFail: answers nothing, but Syncs before it went unheard during COPY IN
+	expectQuery // a simple query: several statements, then ReadyForQuery
 )
 
 // reply is one entry of the queue of expected replies.
@@ -31,35 +30,28 @@ type reply struct {
 	plan    *query.Plan    // expectQuery: to find the next run
 	next    int            // expectQuery: index of the next statement
 	runs    []*run         // expectQuery: those that were prepared beforehand, by index; nil: nothing to say of that one
+	copies  bool           // data of COPY FROM STDIN may be asked for
 }
 
-// expectReply appends to the queue, unless the server will not answer: during COPY IN it ignores Sync, and after an error
-// in the extended protocol everything up to Sync (55.2.3). A statement whose Parse is skipped was never prepared.
+// expectReply appends to the queue, unless the server will not answer: after an error in the extended protocol it skips
+// everything up to Sync (55.2.3). A statement whose Parse is skipped was never prepared.
 func (s *session) expectReply(r *reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case r.what == expectSync && s.copyIn:
-		return
 	case r.what == expectSync:
 		s.skipping = false
 	case s.skipping:
 		s.unprepare(r)
 		return
-	case r.what == expectCopyEnd && (s.copyIn || len(s.queue) == 0):
-		s.copyIn = false
-		return
 	}
 	s.queue = append(s.queue, r)
 }
 
-// first is the entry that the next reply answers, or nil. Ends of COPY answer nothing and are passed over.
+// first is the entry that the next reply answers, or nil.
 func (s *session) first() *reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.queue) > 0 && s.queue[0].what == expectCopyEnd {
-		s.queue = s.queue[1:]
-	}
 	if len(s.queue) == 0 {
 		return nil
 	}
@@ -72,9 +64,6 @@ func (s *session) done() {
 	defer s.mu.Unlock()
 	s.queue[0] = nil
 	s.queue = s.queue[1:]
-	for len(s.queue) > 0 && s.queue[0].what == expectCopyEnd {
-		s.queue = s.queue[1:]
-	}
 	s.wake.Broadcast()
 }
 
@@ -94,28 +83,6 @@ func (s *session) skip() {
 	s.skipping = n == len(s.queue)
 	s.queue = s.queue[n:]
 	s.wake.Broadcast()
-}
-
-// copyStarts is told that the server reads COPY data: Syncs that were sent before the data's end go unheard.
-func (s *session) copyStarts() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.queue) == 0 {
-		return
-	}
-	kept := s.queue[:1]
-	s.copyIn = true
-	for i, r := range s.queue[1:] {
-		if r.what == expectCopyEnd {
-			kept = append(kept, s.queue[i+2:]...)
-			s.copyIn = false
-			break
-		}
-		if r.what != expectSync {
-			kept = append(kept, r)
-		}
-	}
-	s.queue = kept
 }
 
 // drain waits until no reply is due at all.

@@ -155,7 +155,9 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 	case pg.ParseComplete, pg.BindComplete, pg.CloseComplete:
 		return s.answerDone(kind, m)
 	case pg.CopyInResponse:
-		s.copyStarts()
+		if !s.copyStarts() {
+			return errUnexpected(kind)
+		}
 	case pg.CopyOutResponse:
 		if err := s.copyOutStarts(m); err != nil {
 			return err
@@ -227,7 +229,7 @@ func (s *session) answerDescription(kind byte, m []byte) error {
 	case expectPortal:
 		s.done()
 		return s.describePortal(r, kind, m)
-	case expectParse, expectBind, expectRows, expectClose, expectSync, expectCopyEnd:
+	case expectParse, expectBind, expectRows, expectClose, expectSync:
 	}
 	return errUnexpected(kind)
 }
@@ -379,6 +381,7 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 	}
 	r := s.first()
 	s.mu.Lock()
+	s.copyIn = false
 	s.setting.fail()
 	s.facts.fail()
 	s.mu.Unlock()

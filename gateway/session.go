@@ -48,6 +48,7 @@ type session struct {
 	// The client's side only.
 	toServer []byte
 	portals  map[string]*portal
+	copyFrom *reply // the statement whose COPY data the client sends, or nil
 	batchID  uint64 // counts Syncs: what was parsed but not confirmed may be bound within the same batch only
 
 	// The server's side only.

@@ -30,17 +30,14 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		st := &plan.Statements[i]
 		s.counters.statements.Add(1)
 		entry.changes = entry.changes || changes(st)
+		entry.copies = entry.copies || copiesIn(st)
 		needsWork = needsWork || !quiet(st)
 	}
 	if s.gw.Observe != nil && needsWork {
-		s.expectReply(entry)
-		s.toServer = pg.AppendQuery(s.toServer, s.captureOnly(entry, plan))
-		return nil
+		return s.sendQuery(entry, s.captureOnly(entry, plan))
 	}
 	if !needsWork {
-		s.expectReply(entry)
-		s.toServer = append(s.toServer, m...)
-		return nil
+		return s.sendQuery(entry, sql)
 	}
 	sent, refused, err := s.prepareQuery(ctx, entry, plan)
 	if err != nil {
@@ -50,8 +47,16 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		s.refuseQuery(planStatement(plan), refused)
 		return nil
 	}
+	return s.sendQuery(entry, sent)
+}
+
+// sendQuery forwards the string; where it asks for COPY data, what the server makes of that is awaited.
+func (s *session) sendQuery(entry *reply, sent string) error {
 	s.expectReply(entry)
 	s.toServer = pg.AppendQuery(s.toServer, sent)
+	if entry.copies {
+		return s.awaitCopy(entry)
+	}
 	return nil
 }
 
