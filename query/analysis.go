@@ -22,6 +22,7 @@ type analysis struct {
 	literals map[int]*source // by offset
 	params   map[int]*source // by number
 	edits    map[int]Edit    // by start
+	lost     int             // where the first qualifier stands that names nothing; -1: none
 	visited  map[int]bool    // offsets of literals and parameters that were looked at
 	columns  map[sallyport.Column]struct{}
 }
@@ -35,7 +36,7 @@ func (a *Analyzer) statement(sql string, t *tokens, raw *pg.RawStmt, standardStr
 	st := Statement{Start: start, End: end}
 	w := &analysis{
 		schema: a.schema, options: a.options, sql: sql, tokens: t, st: &st,
-		literals: map[int]*source{}, params: map[int]*source{}, edits: map[int]Edit{}, visited: map[int]bool{},
+		literals: map[int]*source{}, params: map[int]*source{}, edits: map[int]Edit{}, visited: map[int]bool{}, lost: -1,
 		columns: map[sallyport.Column]struct{}{},
 	}
 	st.Fingerprint = t.fingerprint(sql, start, end)
@@ -60,6 +61,12 @@ func (a *analysis) finish() {
 	}
 	a.st.Columns = slices.SortedFunc(maps.Keys(a.columns), compareColumns)
 	a.st.Touches = a.st.Touches || len(a.st.Columns) > 0
+	if a.st.Touches && a.lost >= 0 {
+		a.refuse(&Refusal{
+			Code: CodeUntraceable, Position: a.lost, Sentence: "a column is named by a table that does not stand in this place",
+			Hint: "Check the alias in front of the column, and whether its table can be seen from there.",
+		})
+	}
 	a.closePrepare()
 }
 

@@ -101,7 +101,11 @@ func (a *analysis) reference(n *pg.ColumnRef, sc *scope) value {
 		return a.read(wholeScope(sc))
 	}
 	if star {
-		return a.read(a.wholeRow(sc.named(names[len(names)-1]), sc))
+		items := sc.named(names[len(names)-1])
+		if items == nil {
+			a.lose(at)
+		}
+		return a.read(wholeRow(items))
 	}
 	last := names[len(names)-1]
 	ref := a.tokens.nameSpan(at, len(names))
@@ -111,13 +115,14 @@ func (a *analysis) reference(n *pg.ColumnRef, sc *scope) value {
 			return a.read(v)
 		}
 		if items := sc.named(last); items != nil {
-			return a.read(either(v, a.wholeRow(items, sc)))
+			return a.read(either(v, wholeRow(items)))
 		}
 		return a.read(either(v, a.unresolved(last, sc)))
 	}
 	items := sc.named(names[len(names)-2])
 	if items == nil {
-		return a.read(a.unresolved(last, sc))
+		a.lose(at)
+		return value{open: true, mixed: true}
 	}
 	v := value{}
 	for _, it := range items {
@@ -155,10 +160,15 @@ func (a *analysis) unresolved(name string, sc *scope) value {
 	return value{open: true, mixed: sc.touches() && !sc.isVague()}
 }
 
-func (a *analysis) wholeRow(items []*item, sc *scope) value {
-	if items == nil {
-		return value{open: true, mixed: sc.touches()}
+// lose notes a qualifier that names nothing in reach. The server will say so, but until then the text has reached it: where
+// protected columns are about, it must not.
+func (a *analysis) lose(at int) {
+	if a.lost < 0 {
+		a.lost = max(at, 0)
 	}
+}
+
+func wholeRow(items []*item) value {
 	v := value{}
 	for _, it := range items {
 		v = either(v, it.whole())

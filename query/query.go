@@ -55,6 +55,7 @@ type Analyzer struct {
 	schema  *Schema
 	options Options
 	cache   *cache
+	shapes  *templates
 	large   sync.Mutex // held by the one large text that is analysed at a time
 }
 
@@ -76,7 +77,7 @@ func New(schema *Schema, options Options) *Analyzer {
 	if options.CacheBytes <= 0 {
 		options.CacheBytes = defaultCacheBytes
 	}
-	return &Analyzer{schema: schema, options: options, cache: newCache(options.CacheEntries, options.CacheBytes)}
+	return &Analyzer{schema: schema, options: options, cache: newCache(options.CacheEntries, options.CacheBytes), shapes: newTemplates(options.CacheEntries)}
 }
 
 // Analyze returns the Plan of a text; standardStrings is the session's standard_conforming_strings. An error is always a
@@ -85,12 +86,17 @@ func (a *Analyzer) Analyze(sql string, standardStrings bool) (*Plan, error) {
 	if plan := a.cache.get(sql, standardStrings); plan != nil {
 		return plan, nil
 	}
+	if plan := a.shapes.plan(sql); plan != nil {
+		return plan, nil
+	}
 	sql = strings.Clone(sql) // the caller's buffer may be reused; the plan is kept
 	plan, refusal := a.analyze(sql, standardStrings)
 	if refusal != nil {
 		return nil, refusal
 	}
-	a.cache.put(sql, standardStrings, plan)
+	if !a.shapes.keep(plan) {
+		a.cache.put(sql, standardStrings, plan)
+	}
 	return plan, nil
 }
 

@@ -174,12 +174,10 @@ func (a *analysis) expandStar(out *result, names []string, sc *scope) {
 		return
 	}
 	items := sc.named(names[len(names)-1])
-	if len(items) != 1 {
-		out.vague = true
-		if items == nil && sc.touches() {
-			out.columns = append(out.columns, field{value: value{open: true, mixed: true}})
-		}
+	if items == nil {
+		a.lose(-1)
 	}
+	out.vague = out.vague || len(items) != 1
 	for _, it := range items {
 		for _, f := range it.fields() {
 			a.read(f.value)

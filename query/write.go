@@ -117,7 +117,7 @@ func (a *analysis) insert(n *pg.InsertStmt, sc *scope) result {
 	inner := sc.inner()
 	inner.add(t.item)
 	a.onConflict(&t, n.OnConflictClause, inner)
-	return a.returning(n.ReturningList, inner)
+	return a.returning(t, n.ReturningList, inner)
 }
 
 // plainValues tells whether a select is VALUES and nothing else, so that each row can be stored by itself.
@@ -226,7 +226,13 @@ func (a *analysis) part(n *pg.MultiAssignRef, sc *scope) value {
 	return v.row[i].value
 }
 
-func (a *analysis) returning(list []*pg.Node, sc *scope) result {
+// returning evaluates RETURNING. From PostgreSQL 18 on, old and new name the row before and after.
+func (a *analysis) returning(t target, list []*pg.Node, sc *scope) result {
+	for _, name := range []string{"old", "new"} {
+		row := *t.item
+		row.name, row.shy = name, true
+		sc.items = append(sc.items, &row)
+	}
 	return a.targets(list, sc).detached()
 }
 
@@ -237,7 +243,7 @@ func (a *analysis) update(n *pg.UpdateStmt, sc *scope) result {
 	a.from(n.FromClause, sc)
 	a.assign(t, n.TargetList, sc)
 	a.spend(a.expression(n.WhereClause, sc))
-	return a.returning(n.ReturningList, sc)
+	return a.returning(t, n.ReturningList, sc)
 }
 
 func (a *analysis) delete(n *pg.DeleteStmt, sc *scope) result {
@@ -246,7 +252,7 @@ func (a *analysis) delete(n *pg.DeleteStmt, sc *scope) result {
 	sc.add(t.item)
 	a.from(n.UsingClause, sc)
 	a.spend(a.expression(n.WhereClause, sc))
-	return a.returning(n.ReturningList, sc)
+	return a.returning(t, n.ReturningList, sc)
 }
 
 func (a *analysis) merge(n *pg.MergeStmt, sc *scope) result {
@@ -273,5 +279,5 @@ func (a *analysis) merge(n *pg.MergeStmt, sc *scope) result {
 			pg.CmdType_CMD_MERGE, pg.CmdType_CMD_TYPE_UNDEFINED:
 		}
 	}
-	return a.returning(n.ReturningList, both)
+	return a.returning(t, n.ReturningList, both)
 }
