@@ -49,6 +49,9 @@ func containerOf(c *column) container {
 
 // insideField looks for tokens inside a field that cannot be traced and replaces those that the purpose covers.
 func (s *session) insideField(r *run, row *seen, c *column, i int, field []byte) {
+	if c.binary && c.typ != typeXML && containerOf(c) == sealed && s.insideBinary(r, row, i, field) {
+		return
+	}
 	ring := s.gw.Protection.Ring
 	at, from := 0, 0
 	start := len(s.plain)
@@ -165,28 +168,71 @@ func jsonEscape(plain []byte) []byte {
 	return out
 }
 
-// embedComposite quotes a value as row and array output does (sections 8.15.6, 8.16.6). Inside one more level of quotes
-// the token stays: how often to escape would be a guess.
+// embedComposite quotes a value as row and array output does (sections 8.15.6, 8.16.6), also in a row or array that is itself
+// quoted in another, or in a text in it. Within more levels the token stays: how often to escape would be a guess.
 func embedComposite(plain, field []byte, b, e int) ([]byte, bool) {
 	special := len(plain) == 0 || bytes.ContainsAny(plain, "\",\\(){} \t\n\r\v\f") || strings.EqualFold(string(plain), "null")
 	if !special {
 		return bytes.Clone(plain), true
 	}
-	if bytes.ContainsAny(field, `"\`) {
+	opener, ok := openQuote(field, b)
+	edge := func(i int) bool { return i >= 0 && i < len(field) && bytes.IndexByte([]byte("(),{}"), field[i]) >= 0 }
+	alone := edge(b-1) && edge(e)
+	switch {
+	case !ok:
+		return nil, false
+	case opener < 0 && alone:
+		return append(escapeIn(field[0], []byte{'"'}, plain), '"'), true
+	case opener < 0:
+		return nil, false
+	case field[opener+1] != '(' && field[opener+1] != '{': // a text
+		return escapeIn(field[0], nil, plain), true
+	case !alone:
 		return nil, false
 	}
-	edge := func(i int) bool { return i < 0 || i >= len(field) || bytes.IndexByte([]byte("(),{}"), field[i]) >= 0 }
-	if !edge(b-1) || !edge(e) {
-		return nil, false
-	}
-	out := []byte{'"'}
-	for _, c := range plain {
-		if c == '"' || c == '\\' {
-			out = append(out, '\\')
+	return escapeIn(field[0], nil, append(escapeIn(field[opener+1], []byte{'"'}, plain), '"')), true
+}
+
+// openQuote is where the quotes around position b were opened, or -1 outside of quotes. false: b stands in quotes within them.
+func openQuote(field []byte, b int) (opener int, ok bool) {
+	opener, within := -1, false
+	for i := 0; i < b; i++ {
+		switch c := field[i]; {
+		case opener < 0 && c == '"':
+			opener, within = i, false
+		case opener < 0:
+		case c == '\\' && i+1 < b: // \" is a quote of the inner level, and \\" a quote escaped in it
+			i++
+			if field[i] == '\\' && i+1 < b {
+				i++
+				if field[i] == '\\' || field[i] == '"' {
+					i++
+				}
+			} else if field[i] == '"' {
+				within = !within
+			}
+		case c == '"' && i+1 < len(field) && field[i+1] == '"':
+			i++
+			within = !within
+		case c == '"':
+			opener = -1
 		}
-		out = append(out, c)
 	}
-	return append(out, '"'), true
+	return opener, !within && (opener < 0 || opener+1 < b)
+}
+
+// escapeIn appends text as it stands between the quotes of a row, which doubles what is special, or of an array.
+func escapeIn(container byte, dst, text []byte) []byte {
+	for _, c := range text {
+		switch {
+		case c == '\\', c == '"' && container == '{':
+			dst = append(dst, '\\')
+		case c == '"':
+			dst = append(dst, '"')
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 // formDigest is the digest of a token whose column is not known: all columns share the key.
