@@ -142,8 +142,17 @@ func TestEmbed(t *testing.T) {
 		{inJSON, `{"n": "⟦"}`, `a"b` + "\n", `{"n": "a\"b\n"}`, true},
 		{inComposite, `(1,⟦,2)`, `Anna B`, `(1,"Anna B",2)`, true},
 		{inComposite, `(1,⟦,2)`, `Anna`, `(1,Anna,2)`, true},
-		{inComposite, `("(⟦)")`, `Anna B`, ``, false},
+		{inComposite, `(1,⟦,"a b",2)`, `Anna B`, `(1,"Anna B","a b",2)`, true},
+		{inComposite, `("a""b",⟦)`, `Anna B`, `("a""b","Anna B")`, true},
+		{inComposite, `("(⟦)")`, `Anna B`, `("(""Anna B"")")`, true},
+		{inComposite, `{"(1,⟦,2)"}`, `Anna B`, `{"(1,\"Anna B\",2)"}`, true},
+		{inComposite, `{"(1,⟦,\"a b\")"}`, `say "hi"`, `{"(1,\"say \"\"hi\"\"\",\"a b\")"}`, true},
+		{inComposite, `{"(\"x \\\\ \"\" y\",⟦)"}`, `Anna B`, `{"(\"x \\\\ \"\" y\",\"Anna B\")"}`, true},
+		{inComposite, `{"said ⟦, and left"}`, `"A" B`, `{"said \"A\" B, and left"}`, true},
+		{inComposite, `{"(1,\"(⟦)\")"}`, `Anna B`, ``, false},
+		{inComposite, `(⟦)`, `a"\`, `("a""\\")`, true},
 		{inComposite, `{⟦}`, `a\"`, `{"a\\\""}`, true},
+		{inComposite, `{x⟦}`, `Anna B`, ``, false},
 		{sealed, `⟦`, `x`, ``, false},
 	}
 	for _, tt := range tests {
