@@ -218,7 +218,7 @@ func openQuote(field []byte, b int) (opener int, ok bool) {
 			opener = -1
 		}
 	}
-	return opener, !within && (opener < 0 || opener+1 < b)
+	return opener, opener < 0 || !within && opener+1 < b
 }
 
 // escapeIn appends text as it stands between the quotes of a row, which doubles what is special, or of an array.
