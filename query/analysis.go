@@ -25,10 +25,44 @@ type analysis struct {
 	lost     int             // where the first qualifier stands that names nothing; -1: none
 	visited  map[int]bool    // offsets of literals and parameters that were looked at
 	columns  map[sallyport.Column]struct{}
+	work     int // steps done
+}
+
+// maxWork bounds the steps of one statement's analysis: two million take about two seconds. maxOutputs is PostgreSQL's own
+// bound on the columns of a result (MaxTupleAttributeNumber), maxArguments that on a function's arguments (FUNC_MAX_ARGS).
+const (
+	maxWork      = 2_000_000
+	maxOutputs   = 1664
+	maxArguments = 100
+)
+
+// overwork is what step panics with; statement turns it into a refusal. A bound that every function had to hand up would
+// be forgotten in one of them.
+type overwork struct{}
+
+func (a *analysis) step(n int) {
+	if a.work += n; a.work > maxWork {
+		panic(overwork{})
+	}
 }
 
 // statement analyses one statement of a text.
-func (a *Analyzer) statement(sql string, t *tokens, raw *pg.RawStmt, standardStrings bool) Statement {
+func (a *Analyzer) statement(sql string, t *tokens, raw *pg.RawStmt, standardStrings bool) (st Statement) {
+	defer func() {
+		switch fault := recover().(type) {
+		case nil:
+		case overwork:
+			st = Statement{Start: int(raw.StmtLocation), End: int(raw.StmtLocation), Touches: true, Refusal: &Refusal{
+				Code: CodeTooComplex, Sentence: "the statement takes too much work to be analysed", Position: -1, Hint: "Send several smaller statements.",
+			}}
+		default:
+			panic(fault)
+		}
+	}()
+	return a.analyzeStatement(sql, t, raw, standardStrings)
+}
+
+func (a *Analyzer) analyzeStatement(sql string, t *tokens, raw *pg.RawStmt, standardStrings bool) Statement {
 	start, end := int(raw.StmtLocation), len(sql)
 	if raw.StmtLen > 0 {
 		end = start + int(raw.StmtLen)

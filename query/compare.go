@@ -194,10 +194,11 @@ func (a *analysis) sorts(at int, v value) {
 
 // extreme is greatest, least, min and max.
 func (a *analysis) extreme(args []value, at int) value {
-	v := value{}
+	g := gather{}
 	for _, arg := range args {
-		v = either(v, arg)
+		g.add(arg)
 	}
+	v := g.value()
 	if v.protected() {
 		a.refuse(&Refusal{
 			Code: CodeUnanswered, Position: at, Sentence: "tokens have no order" + about(v.column()),

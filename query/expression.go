@@ -11,6 +11,7 @@ func (a *analysis) expression(node *pg.Node, sc *scope) value {
 	if node == nil {
 		return value{}
 	}
+	a.step(1)
 	switch n := node.Node.(type) {
 	case *pg.Node_AConst:
 		return a.constant(n.AConst)

@@ -12,6 +12,10 @@ import (
 func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 	at := int(n.Location)
 	qualifier, name := lastName(n.Funcname)
+	if len(n.Args) > maxArguments {
+		a.refuse(&Refusal{Code: "54023", Position: at, Sentence: "a function takes at most 100 arguments", Hint: "Pass an array."})
+		return value{open: true}
+	}
 	args := a.all(n.Args, sc)
 	a.over(n, args, sc)
 	all := value{}
@@ -162,6 +166,9 @@ func clock(name string) bool {
 // might be written or compared in there, a phone number as a number too. The schema may list types and operators whose
 // functions are dangerous under the type's name and as "operator NAME".
 func (a *analysis) checkFunction(name string, at int, args value) {
+	if refusal := dynamic("", name, at); refusal != nil { // also of t.f, which is f(t)
+		a.refuse(refusal)
+	}
 	risk, ok := a.schema.risk(name)
 	if !ok {
 		return

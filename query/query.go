@@ -26,6 +26,10 @@ type Options struct {
 	CacheEntries int // plans kept; default 4,096
 	CacheBytes   int // about what they may hold; default 32 MiB
 	Facts        FactColumns
+
+	// ParseLong parses texts over 8 KiB where a crash or a hang of the parser does no harm; nil: they are parsed here, behind
+	// the bounds above alone.
+	ParseLong func(sql string) (*pg.ParseResult, error)
 }
 
 // FactColumns name the columns that become facts. Empty ones return NULL.
@@ -44,7 +48,8 @@ const (
 	defaultLength       = 1 << 20
 	defaultDepth        = 2000
 	largeText           = 64 << 10
-	mostDepth           = 4000 // with 8 MiB of C stack the parser dies between 16,000 and 30,000, with 2 MiB between 4,000 and 6,000 (measured)
+	longText            = 8 << 10 // below, no chain of operators is long enough to exhaust a stack
+	mostDepth           = 4000    // with 8 MiB of C stack the parser dies between 16,000 and 30,000, with 2 MiB between 4,000 and 6,000 (measured)
 	defaultTokens       = 250_000
 	defaultCacheEntries = 4096
 	defaultCacheBytes   = 32 << 20
@@ -109,7 +114,14 @@ func (a *Analyzer) analyze(sql string, standardStrings bool) (*Plan, *Refusal) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	tree, err := pg.Parse(sql)
+	parse := pg.Parse
+	if len(sql) > longText && a.options.ParseLong != nil {
+		parse = a.options.ParseLong
+	}
+	tree, err := parse(sql)
+	if err != nil && !syntax(err) {
+		return nil, &Refusal{Code: CodeTooComplex, Sentence: "the text is too complex to be parsed", Position: -1, Hint: "Send several shorter statements."}
+	}
 	if err != nil {
 		return nil, unparsable(sql, err)
 	}
@@ -119,6 +131,12 @@ func (a *Analyzer) analyze(sql string, standardStrings bool) (*Plan, *Refusal) {
 	}
 	plan.attachComments(tokens)
 	return plan, nil
+}
+
+// syntax tells whether the parser came to an end and says that a text is not SQL.
+func syntax(err error) bool {
+	var refused *parser.Error
+	return errors.As(err, &refused)
 }
 
 // unparsable never passes the parser's message on: it quotes the text.

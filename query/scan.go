@@ -44,6 +44,15 @@ func scan(sql string, limits Options) (*tokens, *Refusal) {
 			t.list = append(t.list, token)
 		}
 	}
+	if len(t.comments) > maxComments {
+		return nil, &Refusal{Code: CodeTooComplex, Sentence: "the text holds too many comments", Position: int(t.comments[maxComments].Start), Hint: "Send it without them."}
+	}
+	if at := t.buried(); at >= 0 {
+		return nil, &Refusal{
+			Code: "0A000", Position: at, Sentence: "a statement that changes data stands inside another one",
+			Hint: "PostgreSQL takes it at the top of WITH only.",
+		}
+	}
 	if at := t.tooDeep(limits.MaxDepth); at >= 0 {
 		return nil, &Refusal{
 			Code: CodeTooComplex, Sentence: "the statement is nested too deeply or chains too many operators", Position: at,
@@ -53,10 +62,67 @@ func scan(sql string, limits Options) (*tokens, *Refusal) {
 	return t, nil
 }
 
+// maxComments bounds what the removal of comments costs.
+const maxComments = 2000
+
+// buried finds INSERT, UPDATE, DELETE or MERGE behind the third open parenthesis or deeper, where PostgreSQL takes none. The
+// parser does, and writes the source of SET (a, b) = (SELECT …) out once for each column: nested, a text of 1 KB becomes a
+// tree of gigabytes.
+func (t *tokens) buried() int {
+	depth := 0
+	for i, token := range t.list {
+		switch token.Token {
+		case pg.Token_ASCII_40:
+			depth++
+		case pg.Token_ASCII_41:
+			depth = max(depth-1, 0)
+		case pg.Token_ASCII_59:
+			depth = 0
+		case pg.Token_INSERT, pg.Token_UPDATE, pg.Token_DELETE_P, pg.Token_MERGE, pg.Token_WITH, pg.Token_WITH_LA:
+			changes := token.Token != pg.Token_WITH && token.Token != pg.Token_WITH_LA
+			if depth > 2 && changes && t.is(i-1, pg.Token_ASCII_40) {
+				return int(token.Start)
+			}
+			if depth > 2 && !changes && t.changesBehind(i) {
+				return int(token.Start)
+			}
+		default:
+		}
+	}
+	return -1
+}
+
+// changesBehind tells whether the statement that WITH at i begins is one that changes data: INSERT and its like behind a
+// closing parenthesis.
+func (t *tokens) changesBehind(i int) bool {
+	depth := 0
+	for j := i + 1; j < len(t.list); j++ {
+		switch t.list[j].Token {
+		case pg.Token_ASCII_40:
+			depth++
+		case pg.Token_ASCII_41:
+			if depth--; depth < 0 {
+				return false
+			}
+		case pg.Token_INSERT, pg.Token_UPDATE, pg.Token_DELETE_P, pg.Token_MERGE:
+			if depth == 0 && t.is(j-1, pg.Token_ASCII_41) {
+				return true
+			}
+		case pg.Token_SELECT, pg.Token_VALUES, pg.Token_TABLE:
+			if depth == 0 {
+				return false
+			}
+		default:
+		}
+	}
+	return false
+}
+
 // level is the inside of one pair of parentheses, brackets or CASE … END.
 type level struct {
-	chain int // operators since the last point at which a new expression begins
-	sets  int // set operations and joins: their trees lean to the left across the whole level
+	by    pg.Token // what opened it
+	chain int      // operators since the last point at which a new expression begins
+	sets  int      // set operations and joins: their trees lean to the left across the whole level
 }
 
 // nestingCost is what one pair of parentheses counts: a sub-select in it is several nodes deep in the tree.
@@ -67,14 +133,18 @@ const nestingCost = 8
 func (t *tokens) tooDeep(limit int) int {
 	open := []level{{}}
 	depth := 0
-	for _, token := range t.list {
+	for i, token := range t.list {
 		top := &open[len(open)-1]
-		switch kindOf(token.Token) {
+		kind := kindOf(token.Token)
+		if kind != chains && token.Token >= pg.Token_ABORT_P && (t.is(i-1, pg.Token_ASCII_46) || t.is(i-1, pg.Token_AS)) {
+			kind = neutral // a keyword as a label: a.case, AS end
+		}
+		switch kind {
 		case opens:
-			open = append(open, level{})
+			open = append(open, level{by: token.Token})
 			depth += nestingCost
 		case closes:
-			if len(open) > 1 {
+			if len(open) > 1 && closerOf(top.by) == token.Token {
 				depth -= nestingCost + top.chain + top.sets
 				open = open[:len(open)-1]
 				open[len(open)-1].chain++ // what follows in brackets or parentheses may lean on it
@@ -99,6 +169,18 @@ func (t *tokens) tooDeep(limit int) int {
 		}
 	}
 	return -1
+}
+
+// closerOf is what ends a level.
+func closerOf(opener pg.Token) pg.Token {
+	switch opener {
+	case pg.Token_ASCII_40:
+		return pg.Token_ASCII_41
+	case pg.Token_ASCII_91:
+		return pg.Token_ASCII_93
+	default:
+		return pg.Token_END_P
+	}
 }
 
 type tokenKind uint8

@@ -8,6 +8,7 @@ import (
 
 // query evaluates anything that returns rows, in a scope of its own.
 func (a *analysis) query(node *pg.Node, sc *scope) result {
+	a.step(1)
 	switch n := node.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		return a.selectStmt(n.SelectStmt, sc)
@@ -140,6 +141,9 @@ func (a *analysis) values(lists []*pg.Node, sc *scope) result {
 func (a *analysis) targets(list []*pg.Node, sc *scope) result {
 	var out result
 	for _, n := range list {
+		if len(out.columns) > maxOutputs {
+			panic(overwork{})
+		}
 		target := n.GetResTarget()
 		if ref := target.GetVal().GetColumnRef(); ref != nil {
 			names, star := fieldNames(ref.Fields)
@@ -251,11 +255,13 @@ func (a *analysis) outputOf(n *pg.Node, out result) (value, bool) {
 	if star {
 		return value{}, false
 	}
-	v, found := value{}, false
+	g, found := gather{}, false
+	a.step(len(out.columns))
 	for _, f := range out.columns {
 		if f.name == names[0] {
-			v, found = either(v, f.value), true
+			g.add(f.value)
+			found = true
 		}
 	}
-	return v, found
+	return g.value(), found
 }

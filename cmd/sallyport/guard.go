@@ -14,6 +14,7 @@ import (
 	"sallyport"
 	"sallyport/catalog"
 	"sallyport/gateway"
+	"sallyport/internal/apart"
 	"sallyport/keys"
 	"sallyport/protect"
 	"sallyport/purpose"
@@ -220,7 +221,7 @@ func (g *guard) current() *query.Analyzer {
 	if a := g.analyzer.Load(); a != nil && a.snapshot == snapshot {
 		return a.Analyzer
 	}
-	a := &analyzer{snapshot, query.New(snapshot.Schema, query.Options{Facts: g.s.o.Config.factColumns()})}
+	a := &analyzer{snapshot, query.New(snapshot.Schema, query.Options{Facts: g.s.o.Config.factColumns(), ParseLong: apart.Parse})}
 	g.analyzer.Store(a)
 	return a.Analyzer
 }
