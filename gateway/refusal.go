@@ -48,7 +48,11 @@ func fatal(code, sentence, hint string) pg.Notice {
 
 // errorOf is the ErrorResponse in which a client reads a refusal.
 func errorOf(r *query.Refusal) pg.Notice {
-	n := pg.NewNotice("ERROR", r.Code, "sallyport: "+r.Sentence, "", r.Hint)
+	sentence := "sallyport: " + r.Sentence
+	if r.Code == query.CodeSyntax { // that is PostgreSQL's to say, in its words
+		sentence = r.Sentence
+	}
+	n := pg.NewNotice("ERROR", r.Code, sentence, "", r.Hint)
 	if r.Position >= 0 {
 		n = append(n, pg.NoticeField{Code: pg.Position, Value: fmt.Append(nil, r.Position+1)})
 	}

@@ -114,12 +114,12 @@ func (a *Analyzer) analyze(sql string, standardStrings bool) (*Plan, *Refusal) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	parse := pg.Parse
-	if len(sql) > longText && a.options.ParseLong != nil {
+	parse, apart := pg.Parse, len(sql) > longText && a.options.ParseLong != nil
+	if apart {
 		parse = a.options.ParseLong
 	}
 	tree, err := parse(sql)
-	if err != nil && !syntax(err) {
+	if apart && err != nil && !syntax(err) {
 		return nil, &Refusal{Code: CodeTooComplex, Sentence: "the text is too complex to be parsed", Position: -1, Hint: "Send several shorter statements."}
 	}
 	if err != nil {
@@ -139,19 +139,34 @@ func syntax(err error) bool {
 	return errors.As(err, &refused)
 }
 
-// unparsable never passes the parser's message on: it quotes the text.
+// unparsable passes the parser's message on, which is PostgreSQL's own, unless it quotes what could be a value.
 func unparsable(sql string, err error) *Refusal {
-	position := -1
+	refusal := &Refusal{
+		Code: CodeSyntax, Sentence: "syntax error", Position: -1,
+		Hint: "The statement is read by PostgreSQL 17's grammar; what cannot be read cannot be protected.",
+	}
 	var parse *parser.Error
-	if errors.As(err, &parse) && parse.Cursorpos > 0 {
-		position = byteOffset(sql, parse.Cursorpos-1)
+	if !errors.As(err, &parse) {
+		return refusal
 	}
-	return &Refusal{
-		Code:     CodeSyntax,
-		Sentence: "the statement cannot be parsed, so nothing in it can be protected",
-		Hint:     "Check the syntax; it is read by PostgreSQL 17's grammar.",
-		Position: position,
+	if parse.Cursorpos > 0 {
+		refusal.Position = byteOffset(sql, parse.Cursorpos-1)
 	}
+	if near, ok := strings.CutPrefix(parse.Message, `syntax error at or near "`); ok && harmlessWord(strings.TrimSuffix(near, `"`)) ||
+		parse.Message == "syntax error at end of input" {
+		refusal.Sentence, refusal.Hint = parse.Message, ""
+	}
+	return refusal
+}
+
+// harmlessWord tells whether what the parser quotes is a keyword or a sign; a name might be a value that somebody forgot to
+// quote.
+func harmlessWord(s string) bool {
+	if len(s) == 1 {
+		return strings.ContainsAny(s, "()[],;:.+-*/<>=")
+	}
+	result, err := pg.Scan(s)
+	return err == nil && len(result.Tokens) == 1 && result.Tokens[0].KeywordKind != pg.KeywordKind_NO_KEYWORD
 }
 
 // byteOffset turns the parser's position, which counts characters, into bytes.
