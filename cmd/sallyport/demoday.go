@@ -59,7 +59,12 @@ func (d *demo) workingDay(ctx context.Context) error {
 
 // showHonest shows one visit in the real psql.
 func (d *demo) showHonest(ctx context.Context, plan sim.Plan) error {
-	i := slices.IndexFunc(plan.Visits, func(v sim.Visit) bool { return v.Ticket <= d.org.Tickets })
+	i := slices.IndexFunc(plan.Visits, func(v sim.Visit) bool {
+		return v.Ticket <= d.org.Tickets && d.org.Customer(v.Customer).Phone != ""
+	})
+	if i < 0 {
+		return errors.New("nobody works on a ticket of yesterday's")
+	}
 	v := plan.Visits[i]
 	d.clock.advance(v.At.Add(-15 * time.Minute))
 	read := fmt.Sprintf("SELECT id, full_name, email, phone, birth_date FROM support.customers WHERE id = %d", v.Customer)

@@ -93,7 +93,7 @@ func (f *demoTheft) ending() string {
 	if !f.Suspended {
 		return "nothing stopped him"
 	}
-	return fmt.Sprintf("stopped and suspended at %s, %s (wall clock) and %s (simulated clock) after his first unexplained row",
+	return fmt.Sprintf("stopped and suspended at %s,\n    %s (wall clock) and %s (simulated clock) after his first unexplained row",
 		f.Budget, short(f.WallSeconds), short(f.SimulatedSeconds))
 }
 

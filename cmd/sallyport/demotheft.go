@@ -30,7 +30,7 @@ func (d *demo) stealDirectly(ctx context.Context) error {
 	d.title("The theft, straight at the database")
 	thief := d.org.Agents()[0].ID
 	file := filepath.Join(d.folder, "usb-stick.txt")
-	defer os.Remove(file) // it holds everything
+	defer os.RemoveAll(file) // it holds everything
 	start := time.Now()
 	statement := `\copy (SELECT full_name, email, phone FROM support.customers) TO '` + file + `'`
 	out, err := d.psql(ctx, thief, d.directAddress(), aligned, statement)
@@ -148,7 +148,7 @@ func (d *demo) steal(ctx context.Context, i int, w way, id sallyport.Staff) erro
 		return err
 	}
 	d.figures.Thefts = append(d.figures.Thefts, *figures)
-	d.say("    reached %s, readable %s; %s.", grouped(figures.Reached), grouped(figures.Exposed), figures.ending())
+	d.say("    Reached %s, readable %s; %s.", grouped(figures.Reached), grouped(figures.Exposed), figures.ending())
 	return nil
 }
 
@@ -240,18 +240,8 @@ func (r *recorded) apply(e *sallyport.Event) error {
 	if e.Statement != nil && r.firstAt.IsZero() {
 		r.statementAt[e.Statement.ID] = e.Time // one session at a time
 	}
-	if touch := e.Touch; touch != nil && len(touch.Reached)+len(touch.Values) > 0 {
-		if r.firstAt.IsZero() {
-			r.firstAt = r.statementAt[touch.Statement]
-		}
-		for _, row := range touch.Values {
-			r.nameless[row] = true
-		}
-		for _, c := range touch.Reached {
-			if err := add(r.reached, c); err != nil {
-				return err
-			}
-		}
+	if e.Kind == sallyport.BudgetReached && r.limit == nil {
+		r.limit, r.limitAt = e.Limit, e.Time
 	}
 	if e.Reveal != nil {
 		for _, v := range e.Reveal.Values {
@@ -260,8 +250,23 @@ func (r *recorded) apply(e *sallyport.Event) error {
 			}
 		}
 	}
-	if e.Kind == sallyport.BudgetReached && r.limit == nil {
-		r.limit, r.limitAt = e.Limit, e.Time
+	if e.Touch != nil {
+		return r.touch(e.Touch)
+	}
+	return nil
+}
+
+func (r *recorded) touch(t *sallyport.Touched) error {
+	if len(t.Reached)+len(t.Values) > 0 && r.firstAt.IsZero() {
+		r.firstAt = r.statementAt[t.Statement]
+	}
+	for _, row := range t.Values {
+		r.nameless[row] = true
+	}
+	for _, c := range t.Reached {
+		if err := add(r.reached, c); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -316,7 +321,7 @@ func (t *thief) dump(ctx context.Context) error {
 	}
 	t.quote(append([]string{"$ pg_dump --data-only -t support.customers support"}, withoutHeader(out.lines(30))...))
 	file := filepath.Join(t.folder, "dump.txt")
-	defer os.Remove(file)
+	defer os.RemoveAll(file)
 	statement := `\copy support.customers (id, full_name, email, phone) TO `
 	if out, err = t.psql(ctx, t.id, t.tap.address(), aligned, statement+"'"+file+"'"); err != nil {
 		return err
@@ -333,10 +338,15 @@ func (t *thief) dump(ctx context.Context) error {
 	return nil
 }
 
-// withoutHeader leaves out the settings that pg_dump writes in front of the data.
+// withoutHeader leaves out the settings that pg_dump writes in front of the data, and all rows but two.
 func withoutHeader(lines []string) []string {
+	rows := 0
 	return slices.DeleteFunc(lines, func(line string) bool {
-		return strings.HasPrefix(line, "--") || strings.HasPrefix(line, "SET ") || strings.HasPrefix(line, "SELECT pg_catalog.")
+		if line != "" && line[0] >= '0' && line[0] <= '9' {
+			rows++
+		}
+		return strings.HasPrefix(line, "--") || strings.HasPrefix(line, "SET ") || strings.HasPrefix(line, "SELECT pg_catalog.") ||
+			strings.HasPrefix(line, `\restrict`) || rows > 2 && line[0] >= '0' && line[0] <= '9'
 	})
 }
 
