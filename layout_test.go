@@ -42,6 +42,7 @@ var table = map[string]folder{
 	"protect":            {may: []string{"token"}, test: []string{"sim"}},
 	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "keys", "exposure", "control", "record"}},
 	"api":                {may: []string{"control", "record"}},
+	"internal/apart":     {}, // a fork and a pipe, behind the pure analysis
 	"internal/durable":   {},
 	"internal/throwaway": {},
 	"internal/refdb":     {may: []string{"sim"}},
