@@ -86,8 +86,12 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		s.refuseMessage(planStatement(plan), refused)
 		return nil
 	}
+	if plan != nil && len(plan.Statements) > 1 && s.gw.Observe == nil { // the server would say so, after it had read all of it
+		s.refuseMessage(nil, refusal("42601", "cannot insert multiple commands into a prepared statement", ""))
+		return nil
+	}
 	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, fields: -1}
-	if plan != nil && len(plan.Statements) > 0 { // the server refuses more than one
+	if plan != nil && len(plan.Statements) > 0 {
 		p.stmt = &plan.Statements[0]
 	}
 	if p.stmt != nil && s.gw.Observe == nil && (len(p.stmt.Edits) > 0 || p.stmt.Capture != nil || p.stmt.Execute != nil) {
