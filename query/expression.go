@@ -123,7 +123,7 @@ func (a *analysis) reference(n *pg.ColumnRef, sc *scope) value {
 	items := sc.named(names[len(names)-2])
 	if items == nil {
 		a.lose(at)
-		return value{open: true, mixed: true}
+		return value{open: true}
 	}
 	v := value{}
 	for _, it := range items {

@@ -95,7 +95,7 @@ func (a *analysis) derive(name string, args []value, all value, at int) value {
 	case unary(name) && len(args) == 1 && !args[0].array && args[0].row == nil: // one value is not compared with another
 		out.open = true
 		return out
-	case joins(name):
+	case joins(name) && !keyed(name, args):
 		out.open = true
 		return out
 	}
@@ -141,6 +141,19 @@ func joins(name string) bool {
 	case "concat", "concat_ws", "format", "string_agg", "array_agg", "array_to_string", "lpad", "rpad", "json_build_object", "jsonb_build_object",
 		"json_build_array", "jsonb_build_array", "json_agg", "jsonb_agg", "quote_literal", "quote_nullable", "array_append", "array_cat", "array_prepend":
 		return true
+	}
+	return false
+}
+
+// keyed tells whether an object gets a protected column as a key: jsonb holds its keys against each other.
+func keyed(name string, args []value) bool {
+	if name != "json_build_object" && name != "jsonb_build_object" {
+		return false
+	}
+	for i := 0; i < len(args); i += 2 {
+		if args[i].protected() || args[i].array {
+			return true
+		}
 	}
 	return false
 }
