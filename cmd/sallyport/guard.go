@@ -5,6 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -62,7 +65,7 @@ func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 		return nil, nil
 	}
 	g.close(ctx)
-	for _, step := range []func(context.Context) error{g.openKeys, g.connect, g.checkMark, g.openCatalog} {
+	for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.checkKeys, g.openCatalog} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -86,7 +89,8 @@ func (g *guard) unmarked(ctx context.Context) error {
 	return err
 }
 
-// openKeys opens the keyring. While observing, the database holds plain values, and keys that are forgotten will do.
+// openKeys opens the keyring that protect made. New keys would turn new values into tokens that nobody finds among the old
+// ones, so none are made here. While observing, the database holds plain values, and keys that are forgotten will do.
 func (g *guard) openKeys(context.Context) error {
 	var root token.Secret
 	if g.s.o.Observe != nil {
@@ -97,7 +101,10 @@ func (g *guard) openKeys(context.Context) error {
 			return &hopeless{err}
 		}
 	} else {
-		var err error
+		_, err := os.Stat(filepath.Join(g.s.o.Data, keys.WrappedName))
+		if errors.Is(err, fs.ErrNotExist) {
+			return &hopeless{fmt.Errorf("open keys: %s has none; bring back the %s that 'sallyport protect' made there", g.s.o.Data, keys.WrappedName)}
+		}
 		if g.keyring, err = keys.Open(g.s.o.Data, g.s.o.KeyFile); err != nil {
 			return &hopeless{err}
 		}
@@ -138,7 +145,11 @@ func (c *Config) reader(network, address string) (*pgx.ConnConfig, error) {
 	password := ""
 	if file := c.Upstream.Reader.PasswordFile; file != "" {
 		var err error
-		if password, err = readSecretFile(c.path(file)); err != nil {
+		password, err = readSecretFile(c.path(file))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w ('sallyport protect' makes it; is the database protected yet?)", err)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

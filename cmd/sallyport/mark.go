@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
 	"sallyport/protect"
 )
 
@@ -38,6 +43,50 @@ func (g *guard) checkMark(ctx context.Context) error {
 		return &hopeless{fmt.Errorf("%w; use the data folder that the database was protected with, or let two people accept this one: serve --await-agreement, then accept-mark and approve", err)}
 	}
 	return fmt.Errorf("%w; waiting for two people: one runs 'sallyport accept-mark', another 'sallyport approve'", err)
+}
+
+// What a server answers where the configuration names what is not there.
+const (
+	undefinedTable  = "42P01"
+	undefinedColumn = "42703"
+)
+
+// checkKeys opens one stored token of each column whose scheme tells right keys from wrong ones. With the keys of another
+// database nothing would be readable, and what is written would be lost among what stands there.
+func (g *guard) checkKeys(ctx context.Context) error {
+	if g.s.o.Observe != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	columns, err := g.s.o.Config.codecs(g.ring)
+	if err != nil {
+		return &hopeless{err}
+	}
+	for _, c := range columns {
+		switch g.s.o.Config.Protect.Columns[c.Column.String()].Scheme {
+		case sallyport.Email, sallyport.Name, sallyport.Text:
+		case sallyport.Phone, sallyport.Number, sallyport.Date:
+			continue // every key opens these, to something
+		}
+		name := pgx.Identifier{c.Column.Name}.Sanitize()
+		var stored string
+		err := g.conn.QueryRow(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s IS NOT NULL LIMIT 1",
+			name, pgx.Identifier{c.Column.Schema, c.Column.Table}.Sanitize(), name)).Scan(&stored)
+		if errors.Is(err, pgx.ErrNoRows) {
+			continue
+		}
+		if answer, ok := errors.AsType[*pgconn.PgError](err); ok && (answer.Code == undefinedTable || answer.Code == undefinedColumn) {
+			continue // the catalogue says it better, with the place in the configuration
+		}
+		if err != nil {
+			return fmt.Errorf("look at a token of %s: %w", c.Column, err)
+		}
+		if _, err := c.Codec.Reveal(nil, []byte(stored)); err != nil && c.Codec.IsToken([]byte(stored)) {
+			return &hopeless{fmt.Errorf("open keys: those in %s are not the keys of this database: they do not open a token of %s", g.s.o.Data, c.Column)}
+		}
+	}
+	return nil
 }
 
 // misfit says how a mark differs from what this record says.

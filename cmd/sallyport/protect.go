@@ -133,7 +133,11 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 		return report, err
 	}
 	defer keyring.Close()
-	columns, err := config.codecs(keyring.Root())
+	ring, err := config.ring(keyring.Root())
+	if err != nil {
+		return report, err
+	}
+	columns, err := config.codecs(ring)
 	if err != nil {
 		return report, err
 	}
@@ -198,11 +202,7 @@ func (c *Config) ring(root token.Secret) (*token.Ring, error) {
 }
 
 // codecs makes the codec of each protected column.
-func (c *Config) codecs(root token.Secret) ([]protect.Column, error) {
-	ring, err := c.ring(root)
-	if err != nil {
-		return nil, err
-	}
+func (c *Config) codecs(ring *token.Ring) ([]protect.Column, error) {
 	var columns []protect.Column
 	for _, name := range slices.Sorted(maps.Keys(c.Protect.Columns)) {
 		column, ok := catalog.ParseColumn(name)

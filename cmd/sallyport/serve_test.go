@@ -19,6 +19,7 @@ import (
 	"sallyport/api"
 	"sallyport/catalog"
 	"sallyport/internal/throwaway"
+	"sallyport/keys"
 	"sallyport/record"
 )
 
@@ -263,6 +264,37 @@ func TestServeOlderRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "serve starts again", s.Ready())
+}
+
+// TestServeOtherKeys stands in front of a protected database without its keys, and with another's.
+func TestServeOtherKeys(t *testing.T) {
+	f := newFort(t, "")
+	f.stop()
+	wrapped := filepath.Join(f.options.Data, keys.WrappedName)
+	refused := func(want string) {
+		t.Helper()
+		s, err := StartServer(t.Context(), f.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, "serve gives up", s.Done())
+		if err := s.Err(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("serve ended with %v, want %q", err, want)
+		}
+	}
+	if err := os.Remove(wrapped); err != nil {
+		t.Fatal(err)
+	}
+	refused("bring back the keys.age")
+	if _, err := os.Stat(wrapped); err == nil {
+		t.Error("serve made new keys for a protected database")
+	}
+	other, err := keys.Open(f.options.Data, f.options.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	refused("are not the keys of this database")
 }
 
 func officer(t *testing.T, s *Server, id sallyport.Staff) *api.Client {
