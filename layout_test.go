@@ -32,7 +32,7 @@ var table = map[string]folder{
 	"policy":             {pure: true},
 	"token":              {pure: true},
 	"exposure":           {pure: true},
-	"control":            {pure: true, may: []string{"exposure"}},
+	"control":            {pure: true},
 	"sim":                {pure: true},
 	"trace":              {pure: true},
 	"catalog":            {may: []string{"query"}},
@@ -40,7 +40,7 @@ var table = map[string]folder{
 	"keys":               {may: []string{"token"}},
 	"record":             {},
 	"protect":            {may: []string{"token"}, test: []string{"sim"}},
-	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "keys", "exposure", "control", "record"}},
+	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record"}},
 	"api":                {may: []string{"control", "record"}},
 	"internal/apart":     {}, // a fork and a pipe, behind the pure analysis
 	"internal/durable":   {},
@@ -65,8 +65,6 @@ var harmless = []string{"net/netip", "net/url"}
 var pureModules = []string{
 	"github.com/jackc/pgx/v5/pgproto3",
 	"github.com/pganalyze/pg_query_go/v6",
-	"github.com/nyaruka/phonenumbers",
-	"github.com/RoaringBitmap/roaring/v2",
 	"golang.org/x/crypto",
 	"golang.org/x/text",
 	"google.golang.org/protobuf",
