@@ -47,16 +47,16 @@ func scan(sql string, limits Options) (*tokens, *Refusal) {
 	if len(t.comments) > maxComments {
 		return nil, &Refusal{Code: CodeTooComplex, Sentence: "the text holds too many comments", Position: int(t.comments[maxComments].Start), Hint: "Send it without them."}
 	}
-	if at := t.buried(); at >= 0 {
-		return nil, &Refusal{
-			Code: "0A000", Position: at, Sentence: "a statement that changes data stands inside another one",
-			Hint: "PostgreSQL takes it at the top of WITH only.",
-		}
-	}
 	if at := t.tooDeep(limits.MaxDepth); at >= 0 {
 		return nil, &Refusal{
 			Code: CodeTooComplex, Sentence: "the statement is nested too deeply or chains too many operators", Position: at,
 			Hint: "Write IN (…) or a join instead of long chains, or send several statements.",
+		}
+	}
+	if at := t.buried(); at >= 0 {
+		return nil, &Refusal{
+			Code: "0A000", Position: at, Sentence: "a statement that changes data stands inside another one",
+			Hint: "PostgreSQL takes it at the top of WITH only.",
 		}
 	}
 	return t, nil
@@ -67,7 +67,7 @@ const maxComments = 2000
 
 // buried finds INSERT, UPDATE, DELETE or MERGE behind the third open parenthesis or deeper, where PostgreSQL takes none. The
 // parser does, and writes the source of SET (a, b) = (SELECT …) out once for each column: nested, a text of 1 KB becomes a
-// tree of gigabytes.
+// tree of gigabytes. It looks ahead from each WITH, so the nesting MUST have been bounded before.
 func (t *tokens) buried() int {
 	depth := 0
 	for i, token := range t.list {

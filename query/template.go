@@ -1,6 +1,9 @@
 package query
 
-import "sync"
+import (
+	"sync"
+	"unicode/utf8"
+)
 
 // templates remembers shapes of statements that touch nothing protected, so that programs which write their values into the
 // text (pgbench does) are not parsed anew for each value. What the analysis says of such a statement hangs on no literal; of
@@ -79,7 +82,7 @@ func shapeOf(dst []byte, sql string) (out []byte, end int, ok bool) {
 		switch {
 		case c == '\'':
 			stop := closing(sql, i)
-			if stop < 0 || i > 0 && wordByte(sql[i-1]) {
+			if stop < 0 || !utf8.ValidString(sql[i:stop]) || i > 0 && wordByte(sql[i-1]) {
 				return dst, 0, false
 			}
 			dst = append(dst, "''"...)
