@@ -117,7 +117,7 @@ func (a *analysis) execute(n *pg.ExecuteStmt) {
 		arg := Arg{Null: v.empty()}
 		if len(v.sources) == 1 && !v.open && !v.calc && !v.cut && v.row == nil {
 			s := v.sources[0].source
-			arg.Literal = s.param == 0 && s.usable
+			arg.Literal = s.param == 0 && s.usable && v.array == v.sources[0].element // ARRAY['x'] is not the text '{x}'
 			arg.Start, arg.End, arg.Value = s.start, s.end, s.value
 		}
 		run.Args = append(run.Args, arg)
