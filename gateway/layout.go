@@ -89,7 +89,9 @@ func (s *session) describeRun(r *run, m []byte) error {
 		return err
 	}
 	r.layout = l
-	s.out = append(s.out, out...)
+	if out[0] == pg.RowDescription { // the simple protocol says nothing of a statement without rows
+		s.out = append(s.out, out...)
+	}
 	return nil
 }
 
