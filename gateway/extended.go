@@ -180,7 +180,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		return err
 	}
 	if p == nil {
-		s.refuseMessage(nil, refusal(codeNoStatement, "there is no prepared statement of that name", "Parse it in this session first."))
+		s.refuseMessage(nil, noStatement(string(msg.Statement)))
 		return nil
 	}
 	bound := &portal{prepared: p}
@@ -326,6 +326,7 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 	if bound == nil { // a cursor that SQL declared, or one that the server does not know either
 		bound = &portal{}
 	}
+	s.unsynced = true
 	s.counters.statements.Add(1)
 	r, refused, err := s.executeRun(ctx, bound)
 	if err != nil {

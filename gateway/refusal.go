@@ -32,8 +32,12 @@ const (
 )
 
 // failing is a statement that no server accepts. It stands in for one that is refused, so that the transaction's state
-// and the skipping until Sync stay the server's; its error is replaced by ours.
-const failing = "sallyport refused the statement that stood here"
+// and the skipping until Sync stay the server's. Its error, failingCode, is replaced by ours; any other that comes instead,
+// as in a failed transaction, is the server's.
+const (
+	failing     = `SELECT "sallyport refused the statement that stood here"`
+	failingCode = "42703"
+)
 
 // failingName is the prepared statement under which it is sent, so that the client's unnamed one survives.
 const failingName = "sallyport refused"
@@ -49,7 +53,7 @@ func fatal(code, sentence, hint string) pg.Notice {
 // errorOf is the ErrorResponse in which a client reads a refusal.
 func errorOf(r *query.Refusal) pg.Notice {
 	sentence := "sallyport: " + r.Sentence
-	if r.Code == query.CodeSyntax { // that is PostgreSQL's to say, in its words
+	if r.Code == query.CodeSyntax || r.Code == codeNoStatement { // that is PostgreSQL's to say, in its words
 		sentence = r.Sentence
 	}
 	n := pg.NewNotice("ERROR", r.Code, sentence, "", r.Hint)
@@ -57,6 +61,14 @@ func errorOf(r *query.Refusal) pg.Notice {
 		n = append(n, pg.NoticeField{Code: pg.Position, Value: fmt.Append(nil, r.Position+1)})
 	}
 	return n
+}
+
+// noStatement is what PostgreSQL says of a prepared statement that is not there (prepare.c, postgres.c).
+func noStatement(name string) *query.Refusal {
+	if name == "" {
+		return refusal(codeNoStatement, "unnamed prepared statement does not exist", "")
+	}
+	return refusal(codeNoStatement, fmt.Sprintf("prepared statement \"%s\" does not exist", name), "")
 }
 
 // limitSentence names the budget that was reached.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/query"
 	"sallyport/wire/pg"
 )
 
@@ -367,6 +368,12 @@ func (s *session) noteParameter(m []byte) error {
 		s.unread = string(value) != "on"
 	case "client_encoding":
 		s.foreign = string(value) != "UTF8" && string(value) != "SQL_ASCII"
+		switch string(value) { // encodings of clients only, table 24.3
+		case "BIG5", "GB18030", "GBK", "JOHAB", "SJIS", "SHIFT_JIS_2004", "UHC":
+			s.shifting = true
+		default:
+			s.shifting = false
+		}
 	case "DateStyle":
 		s.style = parseDateStyle(string(value))
 	}
@@ -388,8 +395,9 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 	var current *run
 	switch {
 	case r == nil: // between statements: the server is going away
-	case r.refused != nil:
+	case r.refused != nil && (n.Get(pg.SQLState) == failingCode || r.refused.Code == query.CodeSyntax):
 		n = errorOf(r.refused)
+	case r.refused != nil: // in a failed transaction nothing is looked at, and a server that ends says so
 	default:
 		current = s.runOf(r)
 	}

@@ -167,7 +167,7 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 			}
 		}
 		if p == nil {
-			return nil, nil, refusal(codeNoStatement, "there is no prepared statement of that name", "PREPARE it in this session first."), nil
+			return nil, nil, noStatement(st.Execute.Name), nil
 		}
 		if p.stmt != nil {
 			var refused *query.Refusal
