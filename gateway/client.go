@@ -100,6 +100,7 @@ func (s *session) take(ctx context.Context, kind byte, m []byte) error {
 		return s.takeClose(m)
 	case pg.Sync:
 		s.batchID++
+		s.unsynced = false
 		if len(s.portals) > mostPortals && s.idle.Load() && !s.owed() {
 			clear(s.portals) // they do not outlive their transaction; one that is used all the same is described anew
 		}
@@ -158,17 +159,26 @@ func quiet(st *query.Statement) bool {
 // changes says whether purpose or transaction may change with a statement.
 func changes(st *query.Statement) bool { return st.Purpose != nil || st.Tx != nil }
 
-// analyze is the plan of a text, or why there is none. Where a backslash stands in it, its reading depends on settings that
-// what was sent before may change, so that is awaited.
+// analyze is the plan of a text, or why there is none. Where a backslash stands in it, its reading hangs on settings, and the
+// server tells of those only before ReadyForQuery: so what was sent before is awaited, and behind a statement that was
+// executed since the last Sync such strings cannot be read at all.
 func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
-	if strings.IndexByte(sql, '\\') >= 0 {
+	backslash := strings.IndexByte(sql, '\\') >= 0
+	if backslash {
 		if err := s.drain(); err != nil {
 			return nil, refusal(codeShutdown, "the session ends", "")
 		}
 	}
 	s.mu.Lock()
-	scs, foreign := !s.unread, s.foreign
+	scs, foreign, shifting := !s.unread, s.foreign, s.shifting
 	s.mu.Unlock()
+	if backslash && s.unsynced {
+		scs, shifting = false, true
+	}
+	if backslash && shifting && !ascii(sql) {
+		return nil, refusal(codeUnsupported, "letters beside a backslash cannot be read safely in this client_encoding, or behind a statement that may change it",
+			"SET client_encoding = 'UTF8'; and send the statement by itself.")
+	}
 	plan, err := s.gw.Protection.Analyzer().Analyze(sql, scs)
 	if err != nil {
 		var r *query.Refusal

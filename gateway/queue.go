@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"slices"
+
 	"sallyport/query"
 )
 
@@ -78,6 +80,8 @@ func (s *session) skip() {
 			n = i
 			break
 		}
+	}
+	for _, r := range slices.Backward(s.queue[:n]) { // so that a name means again what it meant before the first of them
 		s.unprepare(r)
 	}
 	s.skipping = n == len(s.queue)

@@ -64,6 +64,7 @@ func (s *session) row(ctx context.Context, m []byte) error {
 // seen is what one row holds, before anything is counted.
 type seen struct {
 	subject sallyport.Subject // by the customer's key, else by a covered value
+	keyed   bool              // by the key
 	shown   []shown
 	left    int              // protected values that stay tokens
 	token   sallyport.Digest // of the first of them
@@ -92,6 +93,7 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	*row = seen{shown: row.shown[:0]}
 	if l.key >= 0 {
 		row.subject = keyText(&l.columns[l.key], fields[l.key])
+		row.keyed = row.subject != ""
 	}
 	for i := range fields {
 		c := &l.columns[i]
@@ -156,7 +158,9 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 			return
 		}
 	}
-	if v, ok := s.readable(r, stored); ok {
+	// Many people are born on one day: a date is a stranger's where the row says so.
+	stranger := c.protected.Scheme == sallyport.Date && row.keyed && !r.sight.covered(row.subject)
+	if v, ok := s.readable(r, stored); ok && !stranger {
 		if s.show(row, v, nil, c, i, stored) {
 			return
 		}

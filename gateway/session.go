@@ -40,6 +40,7 @@ type session struct {
 	copyIn   bool // the server reads COPY data
 	skipping bool // the server skips everything up to Sync
 	unread   bool // standard_conforming_strings is off
+	shifting bool // in client_encoding the second byte of a letter may be a backslash
 	foreign  bool // client_encoding is neither UTF8 nor SQL_ASCII
 	style    dateStyle
 	written  map[string]purpose.Value // tokens of values that the person wrote under a purpose
@@ -49,6 +50,7 @@ type session struct {
 	toServer []byte
 	portals  map[string]*portal
 	copyFrom *reply // the statement whose COPY data the client sends, or nil
+	unsynced bool   // a statement was executed since the last Sync
 	batchID  uint64 // counts Syncs: what was parsed but not confirmed may be bound within the same batch only
 
 	// The server's side only.
