@@ -32,6 +32,29 @@ func (p *Plan) attachComments(t *tokens) {
 			body.Body.Edits = owner.Edits
 		}
 	}
+	for i := range p.Statements {
+		p.Statements[i].behindEdits()
+	}
+}
+
+// behindEdits moves a Capture behind the removal of trailing comments, which takes all in between with it, so that its text
+// comes last in order too. The semicolon that may go with it ends the last statement only.
+func (st *Statement) behindEdits() {
+	if st.Capture == nil {
+		return
+	}
+	end, kept := st.Capture.At, st.Edits[:0:0]
+	for _, e := range st.Edits {
+		if e.Start < st.Capture.At {
+			kept = append(kept, e)
+		} else {
+			end = max(end, e.End)
+		}
+	}
+	if end > st.Capture.At {
+		st.Edits = append(kept, Edit{Start: st.Capture.At, End: end})
+		st.Capture.At = end
+	}
 }
 
 // owner is the statement that a byte belongs to: the last one that begins before it.

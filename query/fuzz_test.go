@@ -50,6 +50,9 @@ func FuzzAnalyze(f *testing.F) {
 				return
 			}
 			edits = append(edits, st.Edits...)
+			if c := st.Capture; c != nil {
+				edits = append(edits, Edit{Start: c.At, End: c.At, Text: c.Text})
+			}
 		}
 		at := 0
 		for _, e := range edits {

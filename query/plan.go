@@ -157,11 +157,11 @@ type Deallocate struct {
 type Capture struct {
 	Relation     *Relation
 	Contact      bool
-	At           int
+	At           int // not before the end of any of the statement's Edits
 	Text         string
 	Columns      int
 	HadReturning bool     // else the statement returned no rows to its client, and must not now
-	Wrote        []string // of a ticket: which of customer, assignee, state were written
+	Wrote        []string // of a ticket: which of customer, assignee, state were surely written; of a contact: all three where its whole row was
 }
 
 // Refusal says why a statement is not forwarded. It never quotes the statement.
