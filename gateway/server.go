@@ -395,9 +395,10 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 	var current *run
 	switch {
 	case r == nil: // between statements: the server is going away
-	case r.refused != nil && (n.Get(pg.SQLState) == failingCode || r.refused.Code == query.CodeSyntax):
-		n = errorOf(r.refused)
-	case r.refused != nil: // in a failed transaction nothing is looked at, and a server that ends says so
+	case r.refused != nil:
+		if replaces(r, n.Get(pg.SQLState)) {
+			n = errorOf(r.refused)
+		}
 	default:
 		current = s.runOf(r)
 	}
@@ -413,6 +414,12 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 		s.skip()
 	}
 	return nil
+}
+
+// replaces says whether what comes with that code is the error that stands in for our refusal. A server that ends says so,
+// and in a failed transaction it looks at nothing but the syntax, and at the name in Bind.
+func replaces(r *reply, code string) bool {
+	return code == failingCode || r.refused.Code == query.CodeSyntax || r.what == expectBind && r.refused.Code == codeNoStatement
 }
 
 // runOf is the run that an error or a notice speaks of.
