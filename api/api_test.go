@@ -288,22 +288,24 @@ func TestApproveAtOnce(t *testing.T) {
 	}
 }
 
-// TestUnrecorded takes the record away: nothing is given any more, except that a lock still bites.
+// TestUnrecorded takes the record away: nothing is given or answered any more, except that a lock still bites.
 func TestUnrecorded(t *testing.T) {
 	r := start(t)
-	broken := openStream(t, r.dir, "broken")
-	if err := broken.Close(); err != nil {
+	ctx := t.Context()
+	want(t, r.as("s050").Lock(ctx, "svc_billing", "x"), "")
+	if err := r.control.Close(); err != nil {
 		t.Fatal(err)
 	}
-	state := control.NewState()
-	orders := &Orders{stream: broken, state: state}
-	want(t, orders.Give(nil, &sallyport.Event{Kind: sallyport.Locked, Order: &sallyport.Order{About: "s001"}}), "not_recorded")
-	if !state.Standing("s001").Locked {
+	want(t, r.as("s050").Lock(ctx, "s001", "x"), "not_recorded")
+	if !r.state.Standing("s001").Locked {
 		t.Error("the lock does not bite")
 	}
-	unlock := &sallyport.Event{Kind: sallyport.Proposed, Order: &sallyport.Order{ID: "p", Action: control.Unlock, By: "s050", About: "s001"}}
-	if err := orders.Give(nil, unlock); err == nil || len(state.Proposals()) != 0 {
-		t.Errorf("an order that is not recorded took effect: %v %v", err, state.Proposals())
+	_, err := r.as("s050").Unlock(ctx, "svc_billing", "x")
+	want(t, err, "failed")
+	_, err = r.as("s050").WhoSaw(ctx, "1")
+	want(t, err, "failed")
+	if len(r.state.Proposals()) != 0 {
+		t.Error("a proposal that is not recorded took effect")
 	}
 }
 

@@ -39,7 +39,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Lock takes somebody's access away, at once.
 func (c *Client) Lock(ctx context.Context, staff sallyport.Staff, reason string) error {
-	return c.call(ctx, http.MethodPost, "/v1/lock", request{Staff: staff, Reason: reason}, nil)
+	return c.call(ctx, http.MethodPost, lockPath, request{Staff: staff, Reason: reason}, nil)
 }
 
 // Unlock proposes to give it back and returns the proposal's id.

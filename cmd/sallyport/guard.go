@@ -16,6 +16,7 @@ import (
 
 	"sallyport"
 	"sallyport/catalog"
+	"sallyport/exposure"
 	"sallyport/gateway"
 	"sallyport/internal/apart"
 	"sallyport/keys"
@@ -242,9 +243,18 @@ func (g *guard) suspend(who sallyport.Staff, limit sallyport.Limit) error {
 	return g.s.orders.Give(nil, &sallyport.Event{
 		Time: g.s.o.Clock(), Kind: sallyport.Suspended, Order: &sallyport.Order{
 			Action: "suspend", About: who, Limit: &limit,
-			Reason: fmt.Sprintf("reached the budget of %d customers %s in a %s", limit.Budget, limit.Measure, limit.Window),
+			Reason: budgetReached(limit),
 		},
 	})
+}
+
+// budgetReached is the reason of a suspension, for people.
+func budgetReached(l sallyport.Limit) string {
+	what := "customers"
+	if l.Measure == string(exposure.Probed) {
+		what = "values"
+	}
+	return fmt.Sprintf("reached the budget of %d %s %s per %s", l.Budget, what, l.Measure, l.Window)
 }
 
 // watch keeps the catalogue, the mark and the state of the orders true until ctx ends.

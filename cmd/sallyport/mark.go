@@ -122,7 +122,11 @@ func (g *guard) advanceMark(ctx context.Context) error {
 		return nil
 	}
 	if g.conn.IsClosed() {
-		if err := g.connect(ctx); err != nil {
+		err := g.connect(ctx)
+		if stop, ok := errors.AsType[*hopeless](err); ok {
+			return stop.error // at the start it would be; who serves already goes on, and tries again
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -262,7 +262,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 		return fmt.Errorf("count what was seen before: %w", err)
 	}
 	defer s.state.Watch(func(who sallyport.Staff, st control.Standing) {
-		if st.Locked || st.Suspended {
+		if (st.Locked || st.Suspended) && s.o.Observe == nil {
 			gw.EndSessions(who, "you are locked or suspended", "Ask a lead or security for `sallyport unlock`.")
 		}
 	})()
@@ -411,6 +411,9 @@ func (s *Server) status(context.Context) []api.Standby {
 	guards := "nothing is protected"
 	if database := s.o.Config.Upstream.Database; s.o.Config.Protects() {
 		guards = fmt.Sprintf("database %s, %d columns", database, len(s.o.Config.Protect.Columns))
+	}
+	if s.o.Observe != nil {
+		guards = "nothing is protected, only observed"
 	}
 	return []api.Standby{
 		{What: "guards", How: guards},
