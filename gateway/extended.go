@@ -87,7 +87,9 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		return nil
 	}
 	if plan != nil && len(plan.Statements) > 1 && s.gw.Observe == nil { // the server would say so, after it had read all of it
-		s.refuseMessage(nil, refusal("42601", "cannot insert multiple commands into a prepared statement", ""))
+		s.noteRefusal(nil, refusal(query.CodeSyntax, "several statements in one Parse", ""))
+		s.expectReply(&reply{what: expectBind})
+		s.toServer = pg.AppendParse(s.toServer, failingName, "SELECT; SELECT", nil) // so it says so of these
 		return nil
 	}
 	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, fields: -1}
