@@ -170,14 +170,14 @@ func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
 		}
 	}
 	s.mu.Lock()
-	scs, foreign, shifting := !s.unread, s.foreign, s.shifting
+	scs, foreign := !s.unread, s.foreign
 	s.mu.Unlock()
 	if backslash && s.unsynced {
-		scs, shifting = false, true
-	}
-	if backslash && shifting && !ascii(sql) {
-		return nil, refusal(codeUnsupported, "letters beside a backslash cannot be read safely in this client_encoding, or behind a statement that may change it",
-			"SET client_encoding = 'UTF8'; and send the statement by itself.")
+		scs = false
+		if !ascii(sql) {
+			return nil, refusal(codeUnsupported, "letters beside a backslash cannot be read safely behind a statement that may change client_encoding",
+				"Send a Sync before it.")
+		}
 	}
 	plan, err := s.gw.Protection.Analyzer().Analyze(sql, scs)
 	if err != nil {

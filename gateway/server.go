@@ -361,6 +361,10 @@ func (s *session) noteParameter(m []byte) error {
 	if err != nil {
 		return err
 	}
+	if string(name) == "client_encoding" && shifts(string(value)) {
+		s.end(fatal(codeUnsupported, "client_encoding "+string(value)+" cannot be read safely", "Connect with client_encoding=UTF8."))
+		return errEnded
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch string(name) {
@@ -368,12 +372,6 @@ func (s *session) noteParameter(m []byte) error {
 		s.unread = string(value) != "on"
 	case "client_encoding":
 		s.foreign = string(value) != "UTF8" && string(value) != "SQL_ASCII"
-		switch string(value) { // encodings of clients only, table 24.3
-		case "BIG5", "GB18030", "GBK", "JOHAB", "SJIS", "SHIFT_JIS_2004", "UHC":
-			s.shifting = true
-		default:
-			s.shifting = false
-		}
 	case "DateStyle":
 		s.style = parseDateStyle(string(value))
 	}
@@ -467,4 +465,14 @@ func (s *session) publish(committed []sallyport.Fact) error {
 	}
 	s.gw.Protection.Facts.Apply(e)
 	return nil
+}
+
+// shifts says whether the second byte of a letter may be a backslash: the encodings that only clients have (table 24.3).
+// The server would find other ends of strings than we do, and a session that began so could come back to it at any time.
+func shifts(encoding string) bool {
+	switch encoding {
+	case "BIG5", "GB18030", "GBK", "JOHAB", "SJIS", "SHIFT_JIS_2004", "UHC":
+		return true
+	}
+	return false
 }

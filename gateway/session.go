@@ -40,7 +40,6 @@ type session struct {
 	copyIn   bool // the server reads COPY data
 	skipping bool // the server skips everything up to Sync
 	unread   bool // standard_conforming_strings is off
-	shifting bool // in client_encoding the second byte of a letter may be a backslash
 	foreign  bool // client_encoding is neither UTF8 nor SQL_ASCII
 	style    dateStyle
 	written  map[string]purpose.Value // tokens of values that the person wrote under a purpose
