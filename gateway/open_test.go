@@ -1,0 +1,95 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/wire/pg"
+)
+
+// distant is a connection whose peer is on another machine.
+type distant struct{ net.Conn }
+
+func (distant) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 5} }
+
+// TestStartupWantsTLS refuses a start-up packet in clear from another machine where there is a certificate.
+func TestStartupWantsTLS(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		tls     bool
+		far     bool
+		request []byte // before the start-up packet
+		want    string
+	}{
+		{"near, in clear", true, false, nil, "accepted"},
+		{"far, in clear", true, true, nil, "this address wants TLS"},
+		{"far, without a certificate", false, true, nil, "accepted"},
+		{"far, refused GSS, in clear", true, true, []byte{0, 0, 0, 8, 4, 210, 22, 48}, "this address wants TLS"},
+		{"asking again and again", true, true, []byte(strings.Repeat("\x00\x00\x00\x08\x04\xd2\x16\x30", 5)), "too many requests"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			defer theirs.Close()
+			g := &Gateway{}
+			if tt.tls {
+				g.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+			}
+			var conn net.Conn = ours
+			if tt.far {
+				conn = distant{ours}
+			}
+			_ = ours.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = theirs.SetDeadline(time.Now().Add(10 * time.Second))
+			go func() {
+				packet := pg.AppendStartup(append([]byte(nil), tt.request...), &pg.Startup{Version: 3 << 16, Params: [][2]string{{"user", "x"}}})
+				_, _ = theirs.Write(packet)
+			}()
+			answer := make(chan string, 1)
+			go func() {
+				said, _ := io.ReadAll(theirs)
+				answer <- string(said)
+			}()
+			_, packet, err := g.startup(t.Context(), conn)
+			_ = ours.Close()
+			got := <-answer
+			switch {
+			case packet != nil && err == nil:
+				got = "accepted"
+			case err != nil:
+				got += err.Error()
+			}
+			if !strings.Contains(got, tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestCheckListener guards over an open network with TLS only.
+func TestCheckListener(t *testing.T) {
+	guarding, relaying, secured := &Gateway{Config: Config{Protection: &Protection{}}}, &Gateway{}, &Gateway{Config: Config{Protection: &Protection{}, TLS: &tls.Config{MinVersion: tls.VersionTLS12}}}
+	near, far, any4, any6 := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, &net.TCPAddr{IP: net.IPv4zero}, &net.TCPAddr{IP: net.IPv6zero}
+	for _, tt := range []struct {
+		g    *Gateway
+		addr net.Addr
+		ok   bool
+	}{
+		{guarding, near, true},
+		{guarding, &net.TCPAddr{IP: net.IPv6loopback}, true},
+		{guarding, far, false},
+		{guarding, any4, false},
+		{guarding, any6, false},
+		{guarding, &net.TCPAddr{}, false},
+		{guarding, &net.UnixAddr{Name: "/tmp/x"}, true},
+		{secured, far, true},
+		{relaying, far, true},
+	} {
+		if err := tt.g.CheckListener(tt.addr); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", tt.addr, err)
+		}
+	}
+}
