@@ -118,6 +118,8 @@ func (a *analysis) mentions(node *pg.Node) {
 			}
 		case *pg.FuncCall:
 			a.storedCall(m)
+		case *pg.TypeName:
+			a.checkType(m, value{open: true})
 		}
 		return true
 	})

@@ -298,6 +298,7 @@ func (a *analysis) function(n *pg.RangeFunction, sc *scope) *item {
 		columns.open = true
 		it.columns = nil
 		for _, d := range definitions {
+			a.checkType(d.GetColumnDef().GetTypeName(), value{open: true})
 			it.columns = append(it.columns, field{d.GetColumnDef().GetColname(), columns})
 		}
 	}

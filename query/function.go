@@ -195,6 +195,13 @@ func (a *analysis) checkFunction(name string, at int, args value) {
 	})
 }
 
+// checkType refuses types whose input checks could do such things.
+func (a *analysis) checkType(t *pg.TypeName, v value) {
+	if _, name := lastName(t.GetNames()); kindOfType(t) == otherType {
+		a.checkFunction(name, int(t.GetLocation()), v)
+	}
+}
+
 // dynamic refuses functions that run SQL from a text, or reach files and other servers.
 func dynamic(qualifier, name string, at int) *Refusal {
 	lower := strings.ToLower(name)
@@ -228,9 +235,7 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 		a.expression(m, sc)
 	}
 	isArray := len(t.GetArrayBounds()) > 0
-	if _, name := lastName(t.GetNames()); kindOfType(t) == otherType {
-		a.checkFunction(name, int(n.Location), v)
-	}
+	a.checkType(t, v)
 	if v.row != nil {
 		a.spend(v)
 		return v.garbled(true)

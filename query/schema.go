@@ -9,7 +9,9 @@ import (
 // Schema is an immutable snapshot of what the database is. The catalogue builds it; analysis only reads it.
 type Schema struct {
 	Relations []*Relation
-	Functions map[string]FunctionRisk // by unqualified lower-case name; absent or zero: harmless
+	// Functions, by unqualified lower-case name; absent or zero: harmless. Types whose checks are dangerous stand here under
+	// their own name, operators as "operator ==>".
+	Functions map[string]FunctionRisk
 
 	byName map[string][]*Relation
 }

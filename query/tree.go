@@ -51,6 +51,7 @@ func (a *analysis) insideOne(m protoreflect.Message, sc *scope, take func(value)
 		take(a.call(n, sc))
 		return
 	case *pg.TypeName:
+		a.checkType(n, value{open: true})
 		return
 	}
 	a.inside(m, sc, take)

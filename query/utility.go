@@ -94,6 +94,9 @@ func (a *analysis) createTableAs(n *pg.CreateTableAsStmt) {
 }
 
 func (a *analysis) prepare(n *pg.PrepareStmt) {
+	for _, t := range n.Argtypes {
+		a.checkType(t.GetTypeName(), value{open: true})
+	}
 	a.query(n.Query, &scope{})
 	a.st.Prepare = &Prepare{Name: n.Name, Body: &Statement{Verb: a.verb(n.Query)}}
 }
