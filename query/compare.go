@@ -54,6 +54,9 @@ func comparison(name string) bool {
 
 // relate compares two values by an operator. Only equality can be answered on tokens.
 func (a *analysis) relate(qualifier, name string, left, right value, at int) {
+	if qualifier != "pg_catalog" {
+		a.checkFunction("operator "+name, at, either(left, right))
+	}
 	equality := (name == "=" || name == "<>") && (qualifier == "" || qualifier == "pg_catalog")
 	if equality {
 		a.compare(at, left, right)
