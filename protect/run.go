@@ -69,12 +69,20 @@ func (r *run) close(ctx context.Context) {
 
 // excludeOthers takes the lock of all runs and refuses if anybody else is connected: he could write plain values behind us.
 func (r *run) excludeOthers(ctx context.Context) error {
-	var locked bool
-	if err := r.main.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(lockKey)).Scan(&locked); err != nil {
+	// The server may take a moment to notice that a run before this one has hung up.
+	const patience = "2s"
+	if _, err := r.main.Exec(ctx, "SET lock_timeout = '"+patience+"'"); err != nil {
 		return fmt.Errorf("lock the database against other runs: %w", err)
 	}
-	if !locked {
+	_, err := r.main.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(lockKey))
+	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && refused.Code == "55P03" { // lock_not_available
 		return ErrBusy
+	}
+	if err != nil {
+		return fmt.Errorf("lock the database against other runs: %w", err)
+	}
+	if _, err := r.main.Exec(ctx, "RESET lock_timeout"); err != nil {
+		return fmt.Errorf("lock the database against other runs: %w", err)
 	}
 	return r.refuseSessions(ctx)
 }
@@ -95,18 +103,24 @@ SELECT format('prepared transaction of %s', owner) FROM pg_prepared_xacts WHERE 
 	for _, conn := range r.workers {
 		ours = append(ours, int32(conn.PID()))
 	}
-	rows, err := r.main.Query(ctx, query, ours)
-	if err != nil {
-		return fmt.Errorf("look for other sessions: %w", err)
+	const looks = 20 // two seconds, for a session that has hung up and that the server has not noticed yet
+	var others []string
+	for range looks {
+		rows, err := r.main.Query(ctx, query, ours)
+		if err != nil {
+			return fmt.Errorf("look for other sessions: %w", err)
+		}
+		if others, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return fmt.Errorf("look for other sessions: %w", err)
+		}
+		if len(others) == 0 {
+			return nil
+		}
+		if _, err := r.main.Exec(ctx, "SELECT pg_sleep(0.1)"); err != nil {
+			return fmt.Errorf("look for other sessions: %w", err)
+		}
 	}
-	others, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("look for other sessions: %w", err)
-	}
-	if len(others) > 0 {
-		return fmt.Errorf("%w: %s", ErrConnected, strings.Join(others, ", "))
-	}
-	return nil
+	return fmt.Errorf("%w: %s", ErrConnected, strings.Join(others, ", "))
 }
 
 // readMark tells a first run from one that goes on, and refuses a database of another record: its tokens have other keys.
