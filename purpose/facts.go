@@ -64,6 +64,7 @@ type ticketFact struct {
 	assignee               uint32 // index of names
 	byCustomer, byAssignee writer
 	byStateAndOpen         uint32 // the writer of the state, doubled, and 1 if the ticket is open
+	changed                int64  // when customer, assignee or openness last changed, in microseconds since 1970; 0: before protection began
 }
 
 // contactFact is what is attested of a contact, as one.
@@ -91,7 +92,7 @@ func (f *Facts) Apply(e *sallyport.Event) {
 	for i := range e.Facts {
 		switch fact := &e.Facts[i]; fact.Table {
 		case TicketTable:
-			f.ticket(fact, by)
+			f.ticket(fact, by, e.Time)
 		case ContactTable:
 			f.contact(fact, by)
 		}
@@ -108,7 +109,7 @@ func (f *Facts) Version() uint64 {
 }
 
 // ticket folds one write of a ticket. f.mu is held.
-func (f *Facts) ticket(fact *sallyport.Fact, by writer) {
+func (f *Facts) ticket(fact *sallyport.Fact, by writer, at time.Time) {
 	id := f.ref(fact.ID)
 	old, known := f.tickets[id]
 	next := ticketFact{customer: f.ref(string(fact.Customer)), assignee: f.names.intern(fact.Assignee)}
@@ -119,6 +120,10 @@ func (f *Facts) ticket(fact *sallyport.Fact, by writer) {
 	next.byAssignee = attest(wroteAssignee, next.assignee == old.assignee, old.byAssignee)
 	open, byState := split(old.byStateAndOpen)
 	next.byStateAndOpen = join(fact.Open, attest(wroteState, fact.Open == open, byState))
+	next.changed = old.changed
+	if by != baseline && (!known || next.customer != old.customer || next.assignee != old.assignee || fact.Open != open) {
+		next.changed = at.UnixMicro()
+	}
 	f.tickets[id] = next
 }
 
@@ -171,6 +176,7 @@ type attestedTicket struct {
 	customer, assignee              string
 	open                            bool
 	byCustomer, byAssignee, byState attestor
+	changed                         int64
 }
 
 // attestor is who attested something. The zero value is nobody.
@@ -194,6 +200,7 @@ func (f *Facts) lookUpTicket(id string) (t attestedTicket, ok bool) {
 	return attestedTicket{
 		customer: f.text(fact.customer), assignee: f.names.text(fact.assignee), open: open,
 		byCustomer: f.attestor(fact.byCustomer), byAssignee: f.attestor(fact.byAssignee), byState: f.attestor(byState),
+		changed: fact.changed,
 	}, true
 }
 

@@ -77,7 +77,7 @@ func (r *rules) judge(who Person, t ticketRow, contacts []contactRow) (refused s
 			return fmt.Sprintf("the %s of ticket %s was written by an account whose word about tickets does not count", part.name, t.id)
 		}
 	}
-	if self == "" || r.supported(who, t, contacts) {
+	if self == "" || r.supported(who, t, attested.changed, contacts) {
 		return ""
 	}
 	return self + ", and no contact of this customer supports it"
@@ -96,9 +96,13 @@ func (r *rules) trusted(by attestor) bool {
 	return !strings.HasPrefix(string(by.staff), string(sallyport.UnknownLogin("")))
 }
 
-// supported tells whether a contact that the customer began makes a ticket valid that the person gave himself.
-func (r *rules) supported(who Person, t ticketRow, contacts []contactRow) bool {
+// supported tells whether a contact that the customer began makes a ticket valid that the person gave himself. When he did so
+// is the record's word: opened_at is a column that he may write, and an old call would otherwise serve for ever.
+func (r *rules) supported(who Person, t ticketRow, changed int64, contacts []contactRow) bool {
 	return slices.ContainsFunc(contacts, func(c contactRow) bool {
+		if changed != 0 && c.at < changed-contactBefore.Microseconds() {
+			return false
+		}
 		if c.about != t.id || c.customer != t.customer || !c.incoming || c.ticket != "" && c.ticket != t.id ||
 			c.staff != "" && !slices.Contains(who.Logins, c.staff) {
 			return false
