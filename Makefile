@@ -2,6 +2,7 @@
 # make test    all tests, against a real PostgreSQL (started and removed by the tests)
 # make check   format, vet, lint, and the tests under the race detector
 # make bench   benchmarks with allocations
+# make siege   every trick that was ever tried against the gateway, against a real PostgreSQL (minutes)
 # make fuzz    every fuzz target for FUZZTIME (10s)
 # make build   bin/sallyport
 
@@ -11,7 +12,7 @@ TOOLS    := $(CURDIR)/bin/tools
 FUZZTIME ?= 10s
 DEMO     ?=
 
-.PHONY: build demo test check format bench fuzz clean
+.PHONY: build demo test check format bench siege fuzz clean
 
 build:
 	go build -o bin/sallyport ./cmd/sallyport
@@ -37,6 +38,10 @@ format: $(TOOLS)/gofumpt-$(GOFUMPT)
 bench:
 	scripts/postgres.sh
 	go test -run '^$$' -bench . -benchmem ./...
+
+siege:
+	scripts/postgres.sh
+	SALLYPORT_SIEGE=1 go test -count=1 -run '^TestBypass' ./cmd/sallyport
 
 # go test fuzzes one target of one package at a time.
 fuzz:
