@@ -306,7 +306,7 @@ func (s *session) confirm(ctx context.Context, r *run, tag string) {
 	case o.Deallocate != nil && o.Deallocate.All:
 		s.forgetPrepared()
 	case o.Deallocate != nil:
-		delete(s.prepared, o.Deallocate.Name)
+		s.drop(o.Deallocate.Name)
 	}
 	s.mu.Unlock()
 	if o := r.outer; o.Purpose != nil && !o.Purpose.Reset && !o.Purpose.All {
@@ -319,11 +319,19 @@ func (s *session) confirm(ctx context.Context, r *run, tag string) {
 
 // forgetPrepared drops what DEALLOCATE ALL and DISCARD ALL drop. What was parsed later in the pipeline stays.
 func (s *session) forgetPrepared() {
-	for name, p := range s.prepared {
-		if p.confirmed {
-			delete(s.prepared, name)
-		}
+	for name := range s.prepared {
+		s.drop(name)
 	}
+}
+
+// drop forgets a statement that the server has forgotten. One that is not confirmed was parsed later under that name; it
+// has nothing to fall back to any more. The caller holds mu.
+func (s *session) drop(name string) {
+	if p := s.prepared[name]; p != nil && !p.confirmed {
+		p.before = nil
+		return
+	}
+	delete(s.prepared, name)
 }
 
 // answerReady ends a batch: the transaction's state is the server's word.
