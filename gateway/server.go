@@ -324,14 +324,18 @@ func (s *session) forgetPrepared() {
 	}
 }
 
-// drop forgets a statement that the server has forgotten. One that is not confirmed was parsed later under that name; it
-// has nothing to fall back to any more. The caller holds mu.
+// drop forgets a statement that the server has forgotten. Those that are not confirmed were parsed later under that name;
+// they have nothing to fall back to any more. The caller holds mu.
 func (s *session) drop(name string) {
-	if p := s.prepared[name]; p != nil && !p.confirmed {
-		p.before = nil
+	p := s.prepared[name]
+	if p == nil || p.confirmed {
+		delete(s.prepared, name)
 		return
 	}
-	delete(s.prepared, name)
+	for p.before != nil && !p.before.confirmed {
+		p = p.before
+	}
+	p.before = nil
 }
 
 // answerReady ends a batch: the transaction's state is the server's word.
