@@ -98,17 +98,17 @@ func schemes() []scheme {
 			p.f.superExec(p.f.database, fmt.Sprintf("UPDATE support.tickets SET assignee = '%s' WHERE id = %d", p.me, p.theirs.ID))
 			return p.whole()
 		}},
-		{name: "an old call and a ticket dated back", open: "G10", make: func(p *plot) int64 {
+		{name: "an old call and a ticket dated back", make: func(p *plot) int64 {
 			p.calls(p.phone, p.id, p.victim, "NULL", "in", quoted(p.me), "now() - interval '20 days'")
 			p.opens(p.c, p.id, p.victim, p.me, "now() - interval '20 days'")
 			return p.id
 		}},
-		{name: "an old mail that nobody took, and a ticket dated back", open: "G10", make: func(p *plot) int64 {
+		{name: "an old mail that nobody took, and a ticket dated back", make: func(p *plot) int64 {
 			p.calls(p.phone, p.id, p.victim, "NULL", "in", "NULL", "now() - interval '9 days'")
 			p.opens(p.c, p.id, p.victim, p.me, "now() - interval '9 days'")
 			return p.id
 		}},
-		{name: "a ticket moved to the time of an old call", open: "G10", make: func(p *plot) int64 {
+		{name: "a ticket moved to the time of an old call", make: func(p *plot) int64 {
 			p.calls(p.phone, p.id, p.victim, "NULL", "in", quoted(p.me), "now() - interval '5 days'")
 			p.opens(p.c, p.id, p.victim, p.me, "now()")
 			p.c.must(fmt.Sprintf("UPDATE support.tickets SET opened_at = now() - interval '5 days' WHERE id = %d", p.id))

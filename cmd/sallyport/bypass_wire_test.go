@@ -60,9 +60,11 @@ func sure(b []byte, err error) []byte {
 	return b
 }
 
-// until reads up to the n-th ReadyForQuery, the end of the session, or three seconds, and returns what came in short.
-func (w *wire) until(n int) (got []string) {
-	_ = w.kept.Conn.SetReadDeadline(time.Now().Add(3 * time.Second))
+// until reads up to the n-th ReadyForQuery, the end of the session, or two seconds, and returns what came in short.
+func (w *wire) until(n int) []string { return w.untilWithin(n, 2*time.Second) }
+
+func (w *wire) untilWithin(n int, patience time.Duration) (got []string) {
+	_ = w.kept.Conn.SetReadDeadline(time.Now().Add(patience))
 	for n > 0 {
 		m, err := w.front.Receive()
 		if err != nil {
