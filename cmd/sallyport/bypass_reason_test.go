@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"sallyport"
 	"sallyport/sim"
 )
@@ -96,6 +98,27 @@ func schemes() []scheme {
 		}},
 		{name: "taken around the gateway, then written whole by the router", open: "G9", make: func(p *plot) int64 {
 			p.f.superExec(p.f.database, fmt.Sprintf("UPDATE support.tickets SET assignee = '%s' WHERE id = %d", p.me, p.theirs.ID))
+			return p.whole()
+		}},
+		{name: "taken among others, of which only the first is fetched, then written whole", open: "G16", make: func(p *plot) int64 {
+			p.opens(p.c, p.id, p.own.Customer, p.me, "now()")
+			p.aside(func(w *wire) {
+				w.ask(w.query("BEGIN"))
+				w.ask(w.parse("", fmt.Sprintf("UPDATE support.tickets t SET assignee = '%s' FROM (VALUES (%d), (%d)) v(id) WHERE t.id = v.id RETURNING t.id", p.me, p.id, p.theirs.ID)), w.bind("", ""),
+					&pgproto3.Execute{MaxRows: 1}, theSync())
+				w.ask(w.query("COMMIT"))
+			})
+			return p.whole()
+		}},
+		{name: "taken while hanging up, then written whole", open: "G16", make: func(p *plot) int64 {
+			p.aside(func(w *wire) {
+				w.send(w.query(fmt.Sprintf("UPDATE support.tickets SET assignee = '%s' WHERE id = %d RETURNING repeat('x', 9000000), pg_sleep(0.3)", p.me, p.theirs.ID)))
+			})
+			within(p.t, 5*time.Second, "the server has written it", func() bool {
+				var assignee string
+				err := p.f.direct().QueryRow(p.t.Context(), "SELECT assignee FROM support.tickets WHERE id = $1", p.theirs.ID).Scan(&assignee)
+				return err == nil && assignee == string(p.me)
+			})
 			return p.whole()
 		}},
 		{name: "an old call and a ticket dated back", make: func(p *plot) int64 {
@@ -217,6 +240,22 @@ func schemes() []scheme {
 			return p.id
 		}},
 	}
+}
+
+// aside is a connection of the agent's that speaks the protocol itself, and hangs up.
+func (p *plot) aside(do func(w *wire)) {
+	p.t.Helper()
+	s := &siege{fort: p.f, who: p.me}
+	conn, kept, err := s.dial(p.t, p.f.dsn(p.me), nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	w, err := newWire(p.t, s, 0, conn, kept)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	do(w)
+	w.close()
 }
 
 // whole has the router's program save the whole row, as many programs do.

@@ -365,19 +365,21 @@ func (s *siege) row(t *testing.T, i int, k *trick) {
 	}
 }
 
-// control shows that the tricks are tried where something can be read at all.
+// control shows that the tricks are tried where something can be read at all. What a trick wrote into the own customer's row
+// a moment ago is covered when the reason is looked at again.
 func (s *siege) control(t *testing.T) {
 	t.Helper()
-	conn, kept, err := s.dial(t, s.dsn(s.who), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	_, err = conn.Exec(t.Context(), fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'; SELECT full_name, country FROM support.customers WHERE id = %d",
-		s.ticket.ID, s.own.ID)).ReadAll()
-	if err != nil || !bytes.Contains(kept.bytes(), []byte(s.own.Country)) || bytes.Contains(kept.bytes(), []byte("tk1:")) {
-		t.Fatalf("the agent cannot read his own customer, so the corpus proves nothing: %v\n%q", err, kept.bytes())
-	}
+	within(t, 5*time.Second, "the agent can read his own customer; else the corpus proves nothing", func() bool {
+		conn, kept, err := s.dial(t, s.dsn(s.who), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context())
+		_, err = conn.Exec(t.Context(), fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'; SELECT full_name, country FROM support.customers WHERE id = %d",
+			s.ticket.ID, s.own.ID)).ReadAll()
+		raw := kept.bytes()
+		return err == nil && bytes.Contains(raw, []byte(s.own.Country)) && !bytes.Contains(raw, []byte("values stay tokens"))
+	})
 }
 
 // nothingStored looks for marks in what reached the server and in what stands in the database now.
@@ -389,8 +391,17 @@ func (s *siege) nothingStored(t *testing.T, from int, names []string, open map[i
 	if err != nil {
 		t.Fatal(err)
 	}
+	gatewayLog := s.log.String()
+	for _, fault := range []string{"internal fault", "something unexpected"} {
+		if i := strings.Index(gatewayLog, fault); i >= 0 {
+			t.Errorf("the gateway lost its way: %s", gatewayLog[max(0, i-100):min(len(gatewayLog), i+400)])
+		}
+	}
+	if leaks := s.leaks([]byte(gatewayLog + everything(t, s.options.Data))); len(leaks) > 0 {
+		t.Errorf("in Sallyport's own log or folder stands %s", leaks)
+	}
 	told := map[string]bool{}
-	for where, text := range map[string]string{"reached the server": s.heard.String()[from:], "stands in the database": string(dump)} {
+	for where, text := range map[string]string{"stands in Sallyport's log": gatewayLog, "stands in its folder": everything(t, s.options.Data), "reached the server": s.heard.String()[from:], "stands in the database": string(dump)} {
 		for _, m := range markForm.FindAllStringSubmatchIndex(text, -1) {
 			row := -1
 			for g := 2; g < len(m); g += 2 {
