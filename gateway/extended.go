@@ -59,16 +59,29 @@ func (s *session) named(name string) (p *prepared, settled bool) {
 	return p, p == nil || p.confirmed || p.batch == s.batchID
 }
 
-// unprepare restores what a name meant before a Parse that failed or was skipped. The caller holds mu.
-func (s *session) unprepare(r *reply) {
-	if r.what != expectParse || r.stmt == nil || s.prepared[r.stmt.name] != r.stmt {
+// unprepare restores what a name meant before a Parse that failed or was skipped, also under what was parsed later and is not
+// answered yet. A failed one has dropped the unnamed statement before it failed. The caller holds mu.
+func (s *session) unprepare(r *reply, failed bool) {
+	if r.what != expectParse || r.stmt == nil {
 		return
 	}
-	if r.stmt.before == nil || r.stmt.name == "" {
-		delete(s.prepared, r.stmt.name)
-		return
+	name, before := r.stmt.name, r.stmt.before
+	if failed && name == "" {
+		before = nil
 	}
-	s.prepared[r.stmt.name] = r.stmt.before
+	top := s.prepared[name]
+	switch {
+	case top != r.stmt:
+		for p := top; p != nil; p = p.before {
+			if p.before == r.stmt {
+				p.before = before
+			}
+		}
+	case before == nil:
+		delete(s.prepared, name)
+	default:
+		s.prepared[name] = before
+	}
 }
 
 // takeParse analyses and rewrites a statement's text once, for all its executions.
