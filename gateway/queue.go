@@ -44,7 +44,7 @@ func (s *session) expectReply(r *reply) {
 	case r.what == expectSync:
 		s.skipping = false
 	case s.skipping:
-		s.unprepare(r)
+		s.unprepare(r, false)
 		return
 	}
 	s.queue = append(s.queue, r)
@@ -81,8 +81,8 @@ func (s *session) skip() {
 			break
 		}
 	}
-	for _, r := range slices.Backward(s.queue[:n]) { // so that a name means again what it meant before the first of them
-		s.unprepare(r)
+	for i, r := range slices.Backward(s.queue[:n]) { // so that a name means again what it meant before the first of them
+		s.unprepare(r, i == 0)
 	}
 	s.skipping = n == len(s.queue)
 	s.queue = s.queue[n:]
