@@ -28,6 +28,7 @@ const (
 	codeAway        = "08001"
 	codeProtocol    = "08P01"
 	codeNoStatement = "26000"
+	codeRanPortal   = "55000"
 	codeEncryption  = "28000"
 )
 
@@ -53,7 +54,8 @@ func fatal(code, sentence, hint string) pg.Notice {
 // errorOf is the ErrorResponse in which a client reads a refusal.
 func errorOf(r *query.Refusal) pg.Notice {
 	sentence := "sallyport: " + r.Sentence
-	if r.Code == query.CodeSyntax || r.Code == codeNoStatement { // that is PostgreSQL's to say, in its words
+	switch r.Code {
+	case query.CodeSyntax, codeNoStatement, codeRanPortal: // that is PostgreSQL's to say, in its words
 		sentence = r.Sentence
 	}
 	n := pg.NewNotice("ERROR", r.Code, sentence, "", r.Hint)
@@ -69,6 +71,11 @@ func noStatement(name string) *query.Refusal {
 		return refusal(codeNoStatement, "unnamed prepared statement does not exist", "")
 	}
 	return refusal(codeNoStatement, fmt.Sprintf("prepared statement \"%s\" does not exist", name), "")
+}
+
+// ranPortal is what PostgreSQL says of a portal without rows that is executed again (portalmem.c).
+func ranPortal(name string) *query.Refusal {
+	return refusal(codeRanPortal, fmt.Sprintf("portal \"%s\" cannot be run", name), "")
 }
 
 // limitSentence names the budget that was reached.
