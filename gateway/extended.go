@@ -342,6 +342,10 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 		bound = &portal{}
 	}
 	s.unsynced = true
+	if r := bound.run; r != nil && bound.executed && r.capture != nil && !r.capture.HadReturning {
+		s.refuseMessage(r.stmt, ranPortal(name)) // the server would go on with the rows that are returned to us
+		return nil
+	}
 	s.counters.statements.Add(1)
 	r, refused, err := s.executeRun(ctx, bound)
 	if err != nil {
