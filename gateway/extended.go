@@ -343,7 +343,10 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 	}
 	s.unsynced = true
 	if r := bound.run; r != nil && bound.executed && r.capture != nil && !r.capture.HadReturning {
-		s.refuseMessage(r.stmt, ranPortal(name)) // the server would go on with the rows that are returned to us
+		// The server would go on with the rows that are returned to us. Whether the portal is still there is its to say.
+		s.expectReply(&reply{what: expectPortal, name: name, swallow: true, run: r})
+		s.toServer = pg.AppendTarget(s.toServer, pg.Describe, 'P', name)
+		s.refuseMessage(r.stmt, ranPortal(name))
 		return nil
 	}
 	s.counters.statements.Add(1)
