@@ -41,7 +41,7 @@ bench:
 
 siege:
 	scripts/postgres.sh
-	SALLYPORT_SIEGE=1 go test -count=1 -run '^TestBypass' ./cmd/sallyport
+	SALLYPORT_SIEGE=1 go test -count=1 -run '^TestBypass|^TestClientRandom' ./cmd/sallyport
 
 # go test fuzzes one target of one package at a time.
 fuzz:

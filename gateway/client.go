@@ -159,6 +159,11 @@ func quiet(st *query.Statement) bool {
 // changes says whether purpose or transaction may change with a statement.
 func changes(st *query.Statement) bool { return st.Purpose != nil || st.Tx != nil }
 
+// renames says whether a name of a prepared statement may mean something else after a statement.
+func renames(st *query.Statement) bool {
+	return st.Prepare != nil || st.Deallocate != nil || st.Purpose != nil && st.Purpose.All
+}
+
 // analyze is the plan of a text, or why there is none. Where a backslash stands in it, its reading hangs on settings, and the
 // server tells of those only before ReadyForQuery: so what was sent before is awaited, and behind a statement that was
 // executed since the last Sync such strings cannot be read at all.

@@ -24,13 +24,17 @@ type prepared struct {
 type portal struct {
 	prepared  *prepared
 	run       *run
-	described bool // a Describe of this portal was sent since Bind
+	batch     uint64 // in which it was bound or last described
+	described bool   // a Describe of this portal was sent since Bind
 	executed  bool
 }
 
 // lookup is the statement of that name, or nil. What was parsed in an earlier batch and is not confirmed yet may have
-// failed, so its reply is awaited.
+// failed, so its reply is awaited; so is that of PREPARE and DEALLOCATE.
 func (s *session) lookup(name string) (*prepared, error) {
+	if err := s.await(s.renaming, true); err != nil {
+		return nil, err
+	}
 	p, settled := s.named(name)
 	if settled {
 		return p, nil
@@ -94,18 +98,16 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 	if s.longName(msg.Name) {
 		return nil
 	}
+	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, fields: -1}
 	plan, refused := s.analyze(sql)
 	if refused != nil && !s.observing(refused.Sentence) {
-		s.refuseMessage(planStatement(plan), refused)
-		return nil
+		return s.refuseParse(p, planStatement(plan), refused)
 	}
 	if plan != nil && len(plan.Statements) > 1 && s.gw.Observe == nil { // the server would say so, after it had read all of it
 		s.noteRefusal(nil, refusal(query.CodeSyntax, "several statements in one Parse", ""))
-		s.expectReply(&reply{what: expectBind})
-		s.toServer = pg.AppendParse(s.toServer, failingName, "SELECT; SELECT", nil) // so it says so of these
-		return nil
+		p.sent = "SELECT; SELECT" // so it says so of these
+		return s.sendParse(p, nil, nil)
 	}
-	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, fields: -1}
 	if plan != nil && len(plan.Statements) > 0 {
 		p.stmt = &plan.Statements[0]
 	}
@@ -113,21 +115,37 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		if refused, err := s.rewriteParse(ctx, p); err != nil {
 			return err
 		} else if refused != nil {
-			s.refuseMessage(p.stmt, refused)
-			return nil
+			return s.refuseParse(p, p.stmt, refused)
 		}
 	}
 	if p.stmt != nil && s.gw.Observe != nil && p.stmt.Capture != nil {
 		c := p.stmt.Capture
 		p.sent, p.edits = rewrite(sql, []query.Edit{{Start: c.At, End: c.At, Text: c.Text}}, nil)
 	}
+	return s.sendParse(p, msg.Types, nil)
+}
+
+// sendParse gives a name its meaning. What PREPARE and DEALLOCATE do to names is done before.
+func (s *session) sendParse(p *prepared, types []byte, refused *query.Refusal) error {
+	if p.name != "" {
+		if err := s.await(s.renaming, true); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
-	p.before = s.prepared[name]
-	s.prepared[name] = p
+	p.before = s.prepared[p.name]
+	s.prepared[p.name] = p
 	s.mu.Unlock()
-	s.expectReply(&reply{what: expectParse, stmt: p})
-	s.toServer = pg.AppendParse(s.toServer, name, p.sent, msg.Types)
+	s.expectReply(&reply{what: expectParse, stmt: p, refused: refused})
+	s.toServer = pg.AppendParse(s.toServer, p.name, p.sent, types)
 	return nil
+}
+
+// refuseParse sends a Parse of that name that fails: a failed one drops the unnamed statement.
+func (s *session) refuseParse(p *prepared, st *query.Statement, why *query.Refusal) error {
+	s.noteRefusal(st, why)
+	p.sent = failing
+	return s.sendParse(p, nil, why)
 }
 
 // rewriteParse tokenises the literals of a text that is parsed now and executed later.
@@ -198,7 +216,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		s.refuseMessage(nil, noStatement(string(msg.Statement)))
 		return nil
 	}
-	bound := &portal{prepared: p}
+	bound := &portal{prepared: p, batch: s.batchID}
 	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || len(p.stmt.Params) > 0 || p.stmt.Capture != nil) {
 		refused, err := s.bindRun(ctx, bound, &msg)
 		if err != nil {
@@ -305,7 +323,7 @@ func (s *session) takeDescribe(m []byte) error {
 	name := string(target)
 	if what == 'P' {
 		if p := s.portals[name]; p != nil {
-			p.described = true
+			p.described, p.batch = true, s.batchID
 		}
 		s.expectReply(&reply{what: expectPortal, name: name, run: s.portalRun(name)})
 	} else {
@@ -337,9 +355,9 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 		return nil
 	}
 	name := string(target)
-	bound := s.portals[name]
-	if bound == nil { // a cursor that SQL declared, or one that the server does not know either
-		bound = &portal{}
+	bound, err := s.boundPortal(name)
+	if err != nil {
+		return err
 	}
 	s.unsynced = true
 	if r := bound.run; r != nil && bound.executed && r.capture != nil && !r.capture.HadReturning {
@@ -363,7 +381,10 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 		s.expectReply(&reply{what: expectPortal, name: name, swallow: true, run: r})
 		s.toServer = pg.AppendTarget(s.toServer, pg.Describe, 'P', name)
 	}
-	entry := &reply{what: expectRows, name: name, run: r, changes: r.outer != nil && changes(r.outer), copies: r.outer != nil && copiesIn(r.outer)}
+	entry := &reply{what: expectRows, name: name, run: r}
+	if st := r.outer; st != nil {
+		entry.changes, entry.renames, entry.copies = changes(st), renames(st), copiesIn(st)
+	}
 	s.expectReply(entry)
 	if r.capture != nil && !r.capture.HadReturning && most != 0 {
 		m = pg.AppendExecute(nil, name, 0) // the client expects no rows, so it gets no suspension either
@@ -373,6 +394,27 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 		return s.awaitCopy(entry)
 	}
 	return nil
+}
+
+// boundPortal is the portal of that name; one of which nothing is known is a cursor that SQL declared, or one that the server
+// does not know either. One of an earlier batch has gone with its transaction, or a cursor may have its name by now.
+func (s *session) boundPortal(name string) (*portal, error) {
+	bound := s.portals[name]
+	if bound == nil {
+		return &portal{}, nil
+	}
+	if bound.batch == s.batchID {
+		return bound, nil
+	}
+	if err := s.drain(); err != nil {
+		return nil, err
+	}
+	if s.idle.Load() {
+		delete(s.portals, name)
+		return &portal{}, nil
+	}
+	bound.batch, bound.described = s.batchID, false
+	return bound, nil
 }
 
 // executeRun is the run of this Execute: Bind's for the first, a fresh one when a suspended portal goes on or a quiet

@@ -26,6 +26,7 @@ type reply struct {
 	name    string         // of statement or portal
 	swallow bool           // it answers something that the gateway injected
 	changes bool           // purpose or transaction may change with it
+	renames bool           // names of prepared statements may change with it
 	refused *query.Refusal // the error that comes is ours
 	stmt    *prepared      // expectParse: confirmed with the reply; expectStatement: whose description
 	run     *run           // expectRows, and the present one of expectQuery
@@ -142,12 +143,11 @@ func (s *session) unsettled() bool {
 }
 
 func (s *session) changing() bool {
-	for _, r := range s.queue {
-		if r.changes {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.queue, func(r *reply) bool { return r.changes })
+}
+
+func (s *session) renaming() bool {
+	return slices.ContainsFunc(s.queue, func(r *reply) bool { return r.renames })
 }
 
 var flushMessage = []byte{'H', 0, 0, 0, 4} //nolint:gochecknoglobals // a constant that Go cannot write as one

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -306,7 +307,7 @@ func (s *session) confirm(ctx context.Context, r *run, tag string) {
 	case o.Deallocate != nil && o.Deallocate.All:
 		s.forgetPrepared()
 	case o.Deallocate != nil:
-		s.drop(o.Deallocate.Name)
+		delete(s.prepared, o.Deallocate.Name)
 	}
 	s.mu.Unlock()
 	if o := r.outer; o.Purpose != nil && !o.Purpose.Reset && !o.Purpose.All {
@@ -317,25 +318,9 @@ func (s *session) confirm(ctx context.Context, r *run, tag string) {
 	}
 }
 
-// forgetPrepared drops what DEALLOCATE ALL and DISCARD ALL drop. What was parsed later in the pipeline stays.
+// forgetPrepared drops what DEALLOCATE ALL and DISCARD ALL drop: every name, but not the unnamed statement. The caller holds mu.
 func (s *session) forgetPrepared() {
-	for name := range s.prepared {
-		s.drop(name)
-	}
-}
-
-// drop forgets a statement that the server has forgotten. Those that are not confirmed were parsed later under that name;
-// they have nothing to fall back to any more. The caller holds mu.
-func (s *session) drop(name string) {
-	p := s.prepared[name]
-	if p == nil || p.confirmed {
-		delete(s.prepared, name)
-		return
-	}
-	for p.before != nil && !p.before.confirmed {
-		p = p.before
-	}
-	p.before = nil
+	maps.DeleteFunc(s.prepared, func(name string, _ *prepared) bool { return name != "" })
 }
 
 // answerReady ends a batch: the transaction's state is the server's word.

@@ -50,7 +50,7 @@ type session struct {
 	portals  map[string]*portal
 	copyFrom *reply // the statement whose COPY data the client sends, or nil
 	unsynced bool   // a statement was executed since the last Sync
-	batchID  uint64 // counts Syncs: what was parsed but not confirmed may be bound within the same batch only
+	batchID  uint64 // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
 
 	// The server's side only.
 	batch

@@ -16,6 +16,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		return err
 	}
 	sql := string(text)
+	s.batchID++
 	plan, refused := s.analyze(sql)
 	if refused != nil && !s.observing(refused.Sentence) {
 		s.refuseQuery(planStatement(plan), refused)
@@ -30,6 +31,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		st := &plan.Statements[i]
 		s.counters.statements.Add(1)
 		entry.changes = entry.changes || changes(st)
+		entry.renames = entry.renames || renames(st)
 		entry.copies = entry.copies || copiesIn(st)
 		needsWork = needsWork || !quiet(st)
 	}
