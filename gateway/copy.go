@@ -10,7 +10,7 @@ import (
 
 // copyOutStarts prepares for rows that come as COPY data.
 func (s *session) copyOutStarts(m []byte) error {
-	if _, err := pg.CopyFormat(m); err != nil {
+	if _, _, err := pg.CopyFormat(m); err != nil {
 		return err
 	}
 	r := s.first()
@@ -75,6 +75,7 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 
 // openCopy and sealCopy give the layout as many columns as the row has.
 func (s *session) openCopy(n int) { s.copyColumns(n, column{kind: formed, typ: typeText}) }
+
 func (s *session) sealCopy(n int) {
 	s.copyColumns(n, column{kind: formed, typ: typeTextArray, binary: true})
 }
@@ -125,26 +126,6 @@ func splitCopyText(line []byte, delimiter byte) ([][]byte, bool) {
 
 var copyEscapes = []struct{ plain, letter byte }{ //nolint:gochecknoglobals // a constant table
 	{'\b', 'b'}, {'\f', 'f'}, {'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}, {'\v', 'v'}, {'\\', '\\'},
-}
-
-func unescapeCopy(field []byte) []byte {
-	out := make([]byte, 0, len(field))
-	for i := 0; i < len(field); i++ {
-		if field[i] != '\\' || i+1 == len(field) {
-			out = append(out, field[i])
-			continue
-		}
-		i++
-		c := field[i]
-		for _, e := range copyEscapes {
-			if e.letter == c {
-				c = e.plain
-				break
-			}
-		}
-		out = append(out, c)
-	}
-	return out
 }
 
 func joinCopyText(dst []byte, fields [][]byte, delimiter byte) []byte {

@@ -177,9 +177,30 @@ func describeStatement(st *Statement) []string {
 			relation = c.Relation.Name
 		}
 		say("copy in=%t %s %v query=%t %s header=%t %q %q %q null=%q", c.In, relation, c.Columns, c.Query, c.Format, c.Header, c.Delimiter, c.Quote, c.Escape, c.Null)
+		if len(c.Fields) > 0 {
+			say("fields %s", describeFields(c.Fields))
+		}
 	}
 	if c := st.Capture; c != nil {
 		say("capture contact=%t at %d of %d:%s; wrote %v", c.Contact, c.At, st.End, c.Text, c.Wrote)
 	}
 	return out
+}
+
+func describeFields(fields []CopyField) string {
+	var out []string
+	for _, f := range fields {
+		text := f.Name
+		if f.Slot != nil {
+			text += "=" + token(f.Slot)
+		}
+		if f.ForceNull {
+			text += "+null"
+		}
+		if f.NotNull {
+			text += "-null"
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, " ")
 }
