@@ -314,6 +314,9 @@ func FuzzLoader(f *testing.F) {
 func checkLoaded(t *testing.T, c *query.Copy, in, out string) {
 	wrote, outErr := serverLines(c, out)
 	lines, inErr := serverLines(c, in)
+	if c.Header && len(wrote) == 0 && len(lines) == 1 {
+		return // a header without an end: there are no rows
+	}
 	if outErr == nil && inErr == nil && len(lines) != len(wrote) {
 		t.Fatalf("%d lines became %d: %q → %q", len(lines), len(wrote), in, out)
 	}

@@ -57,7 +57,7 @@ type session struct {
 	// The server's side only.
 	batch
 	described map[string]*layout // portals' results
-	copying   *layout
+	copying   *copyOut
 	facts     facts
 
 	statements atomic.Uint64 // ids of statements

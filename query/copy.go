@@ -24,10 +24,12 @@ func (a *analysis) copy(n *pg.CopyStmt) {
 	}
 	if n.Query != nil {
 		a.query(n.Query, &scope{})
+		c.Outputs = a.plainOutputs(n.Query.GetSelectStmt())
 		return
 	}
 	if !n.IsFrom {
 		c.Relation = a.copyColumns(a.find(n.Relation), c.Columns)
+		a.copyOut(c, n)
 		return
 	}
 	sc := &scope{}
@@ -82,15 +84,7 @@ func (a *analysis) copyInto(c *Copy, n *pg.CopyStmt) {
 		a.refuse(forbidden(sentence, "Copy in UTF8, with a DELIMITER, QUOTE and ESCAPE of one ASCII character each.", at))
 		return
 	}
-	names := c.Columns
-	if len(names) == 0 {
-		for i := range c.Relation.Columns {
-			if column := &c.Relation.Columns[i]; !column.Generated {
-				names = append(names, column.Name)
-			}
-		}
-		a.listColumns(n, names)
-	}
+	names := a.copyList(c, n)
 	guarded := false
 	fields := make([]CopyField, 0, len(names))
 	for _, name := range names {
@@ -112,6 +106,115 @@ func (a *analysis) copyInto(c *Copy, n *pg.CopyStmt) {
 	c.Fields = fields
 	forceFields(fields, n.Options)
 	a.fixEncoding(n)
+}
+
+// copyOut finds what each field of a row holds.
+func (a *analysis) copyOut(c *Copy, n *pg.CopyStmt) {
+	if c.Relation == nil || !c.Relation.Protected() || c.Relation.View || !a.certain(n.Relation) {
+		return
+	}
+	for _, name := range a.copyList(c, n) {
+		column := ColumnInfo{}
+		if known := (target{item: &item{relation: c.Relation}}).info(name); known != nil {
+			column = *known
+		}
+		c.Outputs = append(c.Outputs, column)
+	}
+}
+
+// plainOutputs are the columns of a SELECT whose list holds nothing but columns of tables named in its FROM and expressions
+// that yield one column each; nil for any other.
+func (a *analysis) plainOutputs(n *pg.SelectStmt) []ColumnInfo {
+	if n == nil || n.Op != pg.SetOperation_SETOP_NONE || n.ValuesLists != nil || n.WithClause != nil {
+		return nil
+	}
+	tables := map[string]*Relation{}
+	for _, from := range n.FromClause {
+		if !a.plainTables(from, tables) {
+			return nil
+		}
+	}
+	var out []ColumnInfo
+	for _, node := range n.TargetList {
+		value := node.GetResTarget().GetVal()
+		ref := value.GetColumnRef()
+		if ref == nil {
+			if value.GetAIndirection() != nil { // (x).* may be many
+				return nil
+			}
+			out = append(out, ColumnInfo{})
+			continue
+		}
+		names, star := fieldNames(ref.Fields)
+		if star {
+			return nil
+		}
+		out = append(out, plainOutput(names, tables))
+	}
+	return out
+}
+
+// plainOutput is the column that a reference names, zero where more than one could be meant.
+func plainOutput(names []string, tables map[string]*Relation) ColumnInfo {
+	found := ColumnInfo{}
+	for name, rel := range tables {
+		if len(names) > 1 && names[len(names)-2] != name {
+			continue
+		}
+		if rel == nil {
+			return ColumnInfo{}
+		}
+		if c := (target{item: &item{relation: rel}}).info(names[len(names)-1]); c != nil {
+			if found.Name != "" {
+				return ColumnInfo{}
+			}
+			found = *c
+		}
+	}
+	return found
+}
+
+// plainTables gathers the tables of a FROM item by the name they go by; false: it is something else, or a name stands twice.
+func (a *analysis) plainTables(node *pg.Node, tables map[string]*Relation) bool {
+	if join := node.GetJoinExpr(); join != nil {
+		return join.Alias == nil && join.JoinUsingAlias == nil && a.plainTables(join.Larg, tables) && a.plainTables(join.Rarg, tables)
+	}
+	table := node.GetRangeVar()
+	if table == nil || len(table.GetAlias().GetColnames()) > 0 {
+		return false
+	}
+	name := table.Relname
+	if table.Alias != nil {
+		name = table.Alias.Aliasname
+	}
+	if _, twice := tables[name]; twice {
+		return false
+	}
+	tables[name] = a.find(table)
+	return a.certain(table)
+}
+
+// certain tells whether a name can only mean the one relation that the catalogue has. (That others get a protected one's name
+// is refused.)
+func (a *analysis) certain(n *pg.RangeVar) bool {
+	list := a.schema.Find(n.Schemaname, n.Relname)
+	return len(list) == 1 && (n.Schemaname == "" || list[0].Schema == n.Schemaname)
+}
+
+// copyList are the names of the columns that COPY reads or writes. A list that the client left out is written into the text:
+// the table may have other columns by the time the server reads it.
+func (a *analysis) copyList(c *Copy, n *pg.CopyStmt) []string {
+	if len(c.Columns) > 0 {
+		return c.Columns
+	}
+	var names []string
+	for i := range c.Relation.Columns {
+		if column := &c.Relation.Columns[i]; !column.Generated {
+			names = append(names, column.Name)
+		}
+	}
+	a.listColumns(n, names)
+	return names
 }
 
 // listColumns writes the column list behind the table's name.

@@ -126,7 +126,8 @@ type Copy struct {
 	Null                     string
 	Default                  *string // what stands for a column's default; nil: nothing
 
-	Fields []CopyField // of COPY FROM STDIN into protected columns: one for each field of a row. Empty: rows pass as they are
+	Outputs []ColumnInfo // of COPY TO STDOUT, as far as the text tells: one for each field of a row, zero where it is an expression. Empty: unknown
+	Fields  []CopyField  // of COPY FROM STDIN into protected columns: one for each field of a row. Empty: rows pass as they are
 }
 
 // CopyField is one field of a row that COPY writes.

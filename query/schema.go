@@ -35,6 +35,7 @@ type ColumnInfo struct {
 	TypeOID uint32
 	Length  int // varchar(n), else 0
 
+	Customer  bool // holds the customer's key
 	Generated bool // the database computes it: nobody writes it
 }
 

@@ -75,7 +75,7 @@ func AppendDataRow(dst []byte, fields [][]byte) []byte {
 	start := len(dst)
 	dst = binary.BigEndian.AppendUint16(Begin(dst, DataRow), uint16(len(fields))) //nolint:gosec // came out of a 16-bit count
 	for _, v := range fields {
-		dst = appendField(dst, v)
+		dst = AppendField(dst, v)
 	}
 	return End(dst, start)
 }
