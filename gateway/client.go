@@ -19,7 +19,12 @@ var errEnded = errors.New("session ended")
 
 // fromClient reads the client until it leaves.
 func (s *session) fromClient(ctx context.Context) error {
-	if !s.protected {
+	switch {
+	case s.ended() != nil:
+		return errEnded
+	case s.guarded:
+		return s.relayGuarded()
+	case !s.protected:
 		return s.relayClient()
 	}
 	if err := s.started(); err != nil {

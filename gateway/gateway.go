@@ -57,6 +57,8 @@ type Protection struct {
 	Person   func(login string) purpose.Person
 	Budgets  func(p purpose.Person) exposure.Budgets
 	Grants   []policy.Grant
+	// Replication names the roles that may replicate. Empty: none.
+	Replication []string
 	// Suspend is told that a person reached a budget, after the access stream was. It MUST be durable when it returns.
 	Suspend func(who sallyport.Staff, limit sallyport.Limit) error
 }

@@ -26,6 +26,9 @@ type session struct {
 	person    purpose.Person
 	protected bool // it is in the protected database: statements are analysed
 
+	replicating bool // by the start-up packet
+	guarded     bool // it replicates the protected database: it is relayed, but SQL that writes is not
+
 	client, server         *stream
 	clientConn, serverConn net.Conn
 	pid                    uint32 // to cancel what the server does for this session
@@ -72,6 +75,7 @@ type counters struct{ statements, rows, in, out atomic.Uint64 }
 // run moves bytes until one side ends, and leaves a record of the session.
 func (s *session) run(ctx context.Context) {
 	s.note(sallyport.Event{Kind: sallyport.SessionStart})
+	_ = s.noteReplication() // what ends the session stands in it
 	stop := context.AfterFunc(ctx, func() { s.end(fatal(codeShutdown, "Sallyport is shutting down", "")) })
 	defer stop()
 
@@ -94,9 +98,13 @@ func (s *session) run(ctx context.Context) {
 	s.batch.free(&s.gw.pool)
 	s.client.release()
 	s.server.release()
-	s.note(sallyport.Event{Kind: sallyport.SessionEnd, Counters: &sallyport.Counters{
+	sums := &sallyport.Counters{
 		Statements: s.counters.statements.Load(), Rows: s.counters.rows.Load(), BytesIn: s.counters.in.Load(), BytesOut: s.counters.out.Load(),
-	}})
+	}
+	if s.replicating {
+		s.note(sallyport.Event{Kind: sallyport.ReplicationEnd, Counters: sums})
+	}
+	s.note(sallyport.Event{Kind: sallyport.SessionEnd, Counters: sums})
 }
 
 // guard ends the session on a fault in one of its goroutines.

@@ -32,6 +32,24 @@ func (c *Config) check(r *configReader) {
 	c.checkDirectory(r)
 	c.checkBudgets(r)
 	c.checkGrants(r)
+	c.checkReplication(r)
+}
+
+// checkReplication holds the roles that replicate to names that a role can have. None of them may be Sallyport's own.
+func (c *Config) checkReplication(r *configReader) {
+	seen := map[string]bool{}
+	for i, role := range c.Replication {
+		path := fmt.Sprintf("replication[%d]", i)
+		switch {
+		case role == "" || len(role) > 63 || strings.ContainsFunc(role, func(c rune) bool { return c < ' ' || c == 0x7f }):
+			r.problemAt(path, "no name of a role; expected a database role that may replicate")
+		case role == c.Upstream.Reader.User:
+			r.problemAt(path, "%q is Sallyport's own log-in; expected a role of its own", role)
+		case seen[role]:
+			r.problemAt(path, "%q stands twice; expected each role once", role)
+		}
+		seen[role] = true
+	}
 }
 
 func (c *Config) checkAddresses(r *configReader) {

@@ -49,7 +49,7 @@ var theStage = sync.OnceValues(func() (*stage, error) { //nolint:gochecknoglobal
 	var err error
 	s.cluster, err = throwaway.Start(ctx, throwaway.Options{Out: &s.heard, Settings: map[string]string{
 		"log_statement": "all", "logging_collector": "off", "log_parameter_max_length": "-1", "log_parameter_max_length_on_error": "-1",
-		"max_prepared_transactions": "5", "max_connections": "150",
+		"max_prepared_transactions": "5", "max_connections": "150", "wal_level": "logical",
 	}})
 	if err != nil {
 		return nil, err
