@@ -69,6 +69,7 @@ func (s *session) relayClient() error {
 	for {
 		if b := s.client.buf[s.client.at:]; len(b) > 0 {
 			s.counters.in.Add(uint64(len(b)))
+			s.idle.Store(false)
 			if _, err := s.serverConn.Write(b); err != nil {
 				return err
 			}

@@ -132,8 +132,8 @@ func (o *copyOut) takeHead(data []byte) int {
 		if len(data) < fixed || string(data[:len(binaryHead)]) != binaryHead {
 			return 0
 		}
-		if extension := binary.BigEndian.Uint32(data[fixed-4:]); uint64(extension) <= uint64(len(data)-fixed) {
-			return fixed + int(extension)
+		if extension := int(binary.BigEndian.Uint32(data[fixed-4:])); extension <= len(data)-fixed {
+			return fixed + extension
 		}
 	case o.copy.Header:
 		return len(data)

@@ -17,12 +17,8 @@ import (
 // replicates says whether the start-up parameter asks for replication. The server takes any beginning of the words of a truth
 // value (parse_bool); what is none of them it refuses.
 func replicates(parameter string) bool {
-	switch p := strings.ToLower(parameter); {
-	case p == "", p == "0", p == "of", p == "off":
-		return false
-	default:
-		return !strings.HasPrefix("false", p) && !strings.HasPrefix("no", p)
-	}
+	p := strings.ToLower(parameter)
+	return p != "" && p != "0" && p != "of" && p != "off" && !strings.HasPrefix("false", p) && !strings.HasPrefix("no", p)
 }
 
 // admitReplication lets only those in whom the configuration names.

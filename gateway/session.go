@@ -66,6 +66,7 @@ type session struct {
 	statements atomic.Uint64 // ids of statements
 	counters   counters
 	idle       atomic.Bool // the last ReadyForQuery came outside a transaction
+	draining   atomic.Bool // the session ends with its transaction
 	winding    atomic.Bool // a writing statement runs to its end; then the session ends
 }
 
@@ -76,7 +77,7 @@ type counters struct{ statements, rows, in, out atomic.Uint64 }
 func (s *session) run(ctx context.Context) {
 	s.note(sallyport.Event{Kind: sallyport.SessionStart})
 	_ = s.noteReplication() // what ends the session stands in it
-	stop := context.AfterFunc(ctx, func() { s.end(fatal(codeShutdown, "Sallyport is shutting down", "")) })
+	stop := context.AfterFunc(ctx, func() { s.end(shutdown()) })
 	defer stop()
 
 	var wg sync.WaitGroup

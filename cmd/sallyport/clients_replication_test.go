@@ -111,10 +111,10 @@ func TestClientReplication(t *testing.T) {
 	within(t, 10*time.Second, "each beginning has an end on record", func() bool {
 		starts, ends = 0, 0
 		for _, e := range f.events() {
-			switch e.Kind {
-			case sallyport.ReplicationStart:
+			if e.Kind == sallyport.ReplicationStart {
 				starts++
-			case sallyport.ReplicationEnd:
+			}
+			if e.Kind == sallyport.ReplicationEnd {
 				ends++
 				bytes = max(bytes, e.Counters.BytesOut)
 			}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -8,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"sallyport"
 	"sallyport/exposure"
@@ -33,6 +36,24 @@ func (c *Config) check(r *configReader) {
 	c.checkBudgets(r)
 	c.checkGrants(r)
 	c.checkReplication(r)
+	if _, err := c.drain(); err != nil {
+		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
+	}
+}
+
+// usualDrain is how long transactions may take to their end where nothing is configured.
+const usualDrain = 30 * time.Second
+
+// drain is how long transactions may take to their end.
+func (c *Config) drain() (time.Duration, error) {
+	if c.Drain == "" {
+		return usualDrain, nil
+	}
+	d, err := time.ParseDuration(c.Drain)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("read drain: %w", cmp.Or(err, errors.New("it is negative")))
+	}
+	return d, nil
 }
 
 // checkReplication holds the roles that replicate to names that a role can have. None of them may be Sallyport's own.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +17,7 @@ import (
 type serveOptions struct {
 	config, upstream, listen, data, keyFile string
 	observe, await, json                    bool
+	drain                                   time.Duration
 }
 
 func (m *Main) serveCommand() *cobra.Command {
@@ -38,6 +41,7 @@ that is protected it refuses to start without the configuration, or with another
 	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
 	flags.BoolVar(&o.observe, "observe", false, "mask, cut and lock nothing; print what would have been done (before anything is protected)")
 	flags.BoolVar(&o.await, "await-agreement", false, "with a record that does not fit the database: serve nobody until two people accept it")
+	flags.DurationVar(&o.drain, "drain", -1, "how long transactions may take to their end when serve is told to stop (default: the configuration's, 30s)")
 	flags.BoolVar(&o.json, "json", false, "print and log JSON")
 	return cmd
 }
@@ -75,6 +79,13 @@ func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
 			return options, err
 		}
 		options.Config = config
+	}
+	options.Drain = o.drain
+	if o.drain < 0 {
+		var err error
+		if options.Drain, err = cmp.Or(options.Config, &Config{}).drain(); err != nil {
+			return options, err
+		}
 	}
 	if o.upstream != "" {
 		var err error
