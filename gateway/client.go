@@ -97,6 +97,20 @@ func (s *session) forward() error {
 	return err
 }
 
+// send puts a message behind what the server gets; a long one is not copied.
+func (s *session) send(m []byte) error {
+	if len(m) < batchSize {
+		s.toServer = append(s.toServer, m...)
+		return nil
+	}
+	if err := s.forward(); err != nil {
+		return err
+	}
+	s.borrow()
+	_, err := s.serverConn.Write(m)
+	return err
+}
+
 // take is one message of the client's: what the server gets instead of it stands in toServer afterwards.
 func (s *session) take(ctx context.Context, kind byte, m []byte) error {
 	if done, err := s.takeCopy(kind, m); done || err != nil {

@@ -28,6 +28,12 @@ func (s *session) fromServer(ctx context.Context) error {
 				return err
 			}
 		}
+		if done, err := s.passLongRow(); done || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		kind, m, err := s.server.message()
 		if s.out == nil {
 			s.out = s.gw.pool.get()

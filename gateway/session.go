@@ -61,6 +61,7 @@ type session struct {
 	batch
 	described map[string]*layout // portals' results
 	copying   *copyOut
+	torn      bool // a long row was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
 
 	statements atomic.Uint64 // ids of statements
@@ -186,9 +187,11 @@ func (s *session) serverDone(ctx context.Context, err error) {
 	if why == nil {
 		return // the server closed; what it said was passed on
 	}
-	_ = s.clientConn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
-	s.out = pg.AppendNotice(s.out[:s.clean], pg.ErrorResponse, *why)
-	_, _ = s.clientConn.Write(s.out)
+	if !s.torn {
+		_ = s.clientConn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+		s.out = pg.AppendNotice(s.out[:s.clean], pg.ErrorResponse, *why)
+		_, _ = s.clientConn.Write(s.out)
+	}
 	if s.busy() {
 		if err := s.gw.cancel(context.WithoutCancel(ctx), s.pid, s.cancelKey); err != nil {
 			s.gw.Log.Warn("cancel the server's statement", "reason", plainReason(err))
