@@ -31,13 +31,10 @@ func (s *session) fromClient(ctx context.Context) error {
 		return err
 	}
 	for {
-		if s.copyFrom != nil {
-			if done, err := s.takeLongCopy(); done || err != nil {
-				if err != nil {
-					return err
-				}
-				continue
-			}
+		if done, err := s.takeLongCopy(); err != nil {
+			return err
+		} else if done {
+			continue
 		}
 		kind, m, err := s.client.message()
 		if err != nil {

@@ -83,6 +83,9 @@ func (s *session) takeCopy(kind byte, m []byte) (done bool, err error) {
 // takeLongCopy takes a CopyData message that is too long to be held, piece by piece: where messages end means nothing to
 // the server. done is false where the next message is another one.
 func (s *session) takeLongCopy() (done bool, err error) {
+	if s.copyFrom == nil {
+		return false, nil
+	}
 	kind, size, err := s.client.head()
 	if err != nil || kind != pg.CopyData || size <= bufferSize {
 		return false, err

@@ -28,10 +28,9 @@ func (s *session) fromServer(ctx context.Context) error {
 				return err
 			}
 		}
-		if done, err := s.passLongRow(); done || err != nil {
-			if err != nil {
-				return err
-			}
+		if done, err := s.passLongRow(); err != nil {
+			return err
+		} else if done {
 			continue
 		}
 		kind, m, err := s.server.message()

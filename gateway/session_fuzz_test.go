@@ -34,7 +34,25 @@ type script struct {
 	wake   sync.Cond
 	pieces []piece
 	handed bool // the piece in front was taken: what comes next waits for a sign of life
+	asking bool // the gateway waits for the client
 	cut    bool // both connections are closed
+}
+
+// patience is how long the server waits for its turn while the gateway does not wait for the client: it waits for the server.
+const patience = 5 * time.Millisecond
+
+// giveUp ends a wait of both sides for each other: the server speaks next, or is gone.
+func (s *script) giveUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asking {
+		return
+	}
+	s.handed = false
+	for len(s.pieces) > 0 && !s.pieces[0].server {
+		s.pieces = s.pieces[1:]
+	}
+	s.wake.Broadcast()
 }
 
 type piece struct {
@@ -48,7 +66,9 @@ func newScript(b []byte) *script {
 	s.wake.L = &s.mu
 	for len(b) >= 3 && len(s.pieces) < 64 {
 		n := min(int(binary.BigEndian.Uint16(b[1:])), len(b)-3)
-		s.pieces = append(s.pieces, piece{b[0]&1 == 1, bytes.Clone(b[3 : 3+n])})
+		if n > 0 {
+			s.pieces = append(s.pieces, piece{b[0]&1 == 1, bytes.Clone(b[3 : 3+n])})
+		}
 		b = b[3+n:]
 	}
 	return s
@@ -65,9 +85,15 @@ type half struct {
 func (h *half) Read(b []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.handed && !h.server { // the client's side is done with what it got
-		h.handed = false
-		h.wake.Broadcast()
+	if !h.server {
+		h.asking = true
+		defer func() { h.asking = false }()
+		if h.handed { // the client's side is done with what it got
+			h.handed = false
+			h.wake.Broadcast()
+		}
+	} else {
+		defer time.AfterFunc(patience, h.giveUp).Stop()
 	}
 	for {
 		switch {
@@ -83,10 +109,7 @@ func (h *half) Read(b []byte) (int, error) {
 				h.handed = !h.server
 				h.wake.Broadcast()
 			}
-			if n > 0 {
-				return n, nil
-			}
-			continue
+			return n, nil
 		}
 		h.wake.Wait()
 	}

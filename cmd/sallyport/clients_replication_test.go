@@ -80,8 +80,10 @@ func TestClientReplication(t *testing.T) {
 		}
 	}
 	_ = conn.Close(t.Context())
-	for _, text := range []string{"UPDATE support.customers SET email = 'qq7r@wal.example' WHERE id = 1", "SELECT 1 FROM support.customers WHERE email = 'qq7r@wal.example'",
-		"IDENTIFY_SYSTEMS; UPDATE support.customers SET email = 'qq7r@wal.example'", "/* */ DO 'BEGIN PERFORM 1; END'"} {
+	for _, text := range []string{
+		"UPDATE support.customers SET email = 'qq7r@wal.example' WHERE id = 1", "SELECT 1 FROM support.customers WHERE email = 'qq7r@wal.example'",
+		"IDENTIFY_SYSTEMS; UPDATE support.customers SET email = 'qq7r@wal.example'", "/* */ DO 'BEGIN PERFORM 1; END'",
+	} {
 		if conn, err = pgconn.Connect(t.Context(), dsn("replica", "&replication=database")); err != nil {
 			t.Fatal(err)
 		}
