@@ -131,6 +131,29 @@ func (c *Cluster) Stop() error {
 	return c.err
 }
 
+// Folder makes a folder within the cluster's, for a program that runs beside the server as its user.
+func (c *Cluster) Folder(name string) (string, error) {
+	run, err := unprivileged()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(c.Dir, name)
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return "", fmt.Errorf("make folder beside private PostgreSQL: %w", err)
+	}
+	return path, run.own(path)
+}
+
+// RunAs makes a command run as the server's user.
+func (c *Cluster) RunAs(cmd *exec.Cmd) error {
+	run, err := unprivileged()
+	if err != nil {
+		return err
+	}
+	cmd.SysProcAttr = run.attributes()
+	return nil
+}
+
 // makeDir makes the folder, locks it as ours and posts the guard.
 func (c *Cluster) makeDir(base string, run account) error {
 	fresh, err := os.MkdirTemp(base, freshPrefix)
