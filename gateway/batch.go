@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"time"
@@ -24,7 +25,7 @@ type batch struct {
 	of          *run // whose values these are
 	values      []sallyport.RevealedValue
 	columns     []sallyport.Column
-	distinct    map[sallyport.RevealedValue]struct{}
+	recent      []int32 // index + 1 of a recent entry of values, by its digest
 	grant       string
 	reached     []sallyport.Subject
 	reachedRows []sallyport.Digest
@@ -49,7 +50,10 @@ func (b *batch) free(pool *buffers) {
 // waiting says whether something stands in the batch that must be recorded before it leaves.
 func (b *batch) waiting() bool { return len(b.values)+len(b.reached)+len(b.reachedRows) > 0 }
 
-// addValue notes that a value leaves in plain; a repeated one stands once.
+// recents is how many values of a batch are remembered, so that one that is repeated soon stands once in the record.
+const recents = 1024
+
+// addValue notes that a value leaves in plain.
 func (s *session) addValue(r *run, v *shown) {
 	s.belong(r)
 	i := slices.Index(s.columns, v.value.Column)
@@ -58,14 +62,15 @@ func (s *session) addValue(r *run, v *shown) {
 		s.columns = append(s.columns, v.value.Column)
 	}
 	entry := sallyport.RevealedValue{Subject: v.value.Subject, Column: uint16(i), Digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
-	if _, again := s.distinct[entry]; again {
+	if s.recent == nil {
+		s.recent = make([]int32, recents)
+	}
+	place := &s.recent[binary.BigEndian.Uint16(v.digest[:])%recents]
+	if n := int(*place); n > 0 && n <= len(s.values) && s.values[n-1] == entry {
 		return
 	}
-	if s.distinct == nil {
-		s.distinct = map[sallyport.RevealedValue]struct{}{}
-	}
-	s.distinct[entry] = struct{}{}
 	s.values = append(s.values, entry)
+	*place = int32(len(s.values)) //nolint:gosec // of a batch
 	if v.grant != nil {
 		s.grant = v.grant.ID
 	}
@@ -127,7 +132,6 @@ func (s *session) record() error {
 		return s.unrecorded()
 	}
 	s.values, s.columns, s.reached, s.reachedRows, s.grant = s.values[:0], s.columns[:0], s.reached[:0], s.reachedRows[:0], ""
-	clear(s.distinct)
 	s.clean = len(s.out)
 	return nil
 }

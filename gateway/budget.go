@@ -51,8 +51,8 @@ func (i *identities) restore(who sallyport.Staff, subject sallyport.Subject, c s
 	return known && first != d
 }
 
-// Restore folds one past event of the access stream into the budgets, so that a restart forgets nothing. Call it for the
-// last 30 days, in order, before Serve.
+// Restore folds one past event of the access stream into the budgets, so that a restart forgets nothing. Call it for all of
+// them, in order, before Serve: windows are 30 days long at most, and grants as long as they are.
 func (g *Gateway) Restore(e *sallyport.Event) {
 	now, who := g.Clock(), e.Who.Staff
 	if r := e.Reveal; r != nil {
@@ -80,10 +80,11 @@ func (g *Gateway) Restore(e *sallyport.Event) {
 func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.Revealed, v sallyport.RevealedValue, c sallyport.Column) {
 	who := e.Who.Staff
 	if r.Grant != "" {
-		who = grantAccount(r.Grant)
+		g.granted.Restore(r.Grant, v.Subject, exposure.Key(v.Digest))
+		return
 	}
 	g.Book.Restore(now, e.Time, who, exposure.Revealed, valueKey(v.Subject, v.Digest))
-	if g.Protection == nil || r.Grant != "" || v.Subject == "" {
+	if g.Protection == nil || v.Subject == "" {
 		return
 	}
 	p := g.protectedColumn(c)
@@ -91,9 +92,6 @@ func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.R
 		g.Book.Restore(now, e.Time, who, exposure.Revealed, secondKey(v.Subject, c, v.Digest))
 	}
 }
-
-// grantAccount is a grant's own account in the budgets' book.
-func grantAccount(id string) sallyport.Staff { return sallyport.Staff("grant:" + id) }
 
 // valueKey is the customer of a revealed value; where only the value is known, it counts by itself.
 func valueKey(who sallyport.Subject, d sallyport.Digest) exposure.Key {
@@ -105,13 +103,11 @@ func valueKey(who sallyport.Subject, d sallyport.Digest) exposure.Key {
 
 // reserve takes one value's customer out of the budget that pays for it: the grant's own, or the person's.
 func (s *session) reserve(now time.Time, budgets exposure.Budgets, v *shown) *sallyport.Limit {
-	book := s.gw.Book
-	key := valueKey(v.value.Subject, v.digest)
 	if v.grant != nil {
-		n := v.grant.Customers
-		return book.Reserve(now, grantAccount(v.grant.ID), exposure.Revealed, key, exposure.Budget{Hour: n, Day: n, Month: n})
+		return s.gw.granted.Reserve(v.grant.ID, v.value.Subject, exposure.Key(v.digest), v.grant.Customers)
 	}
-	who := s.person.Staff
+	book, who := s.gw.Book, s.person.Staff
+	key := valueKey(v.value.Subject, v.digest)
 	if limit := book.Reserve(now, who, exposure.Revealed, key, budgets.Revealed); limit != nil {
 		return limit
 	}

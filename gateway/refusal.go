@@ -86,8 +86,11 @@ func limitSentence(l *sallyport.Limit) (sentence, hint string) {
 		"probed":   "distinct values searched or written outside your purpose",
 	}[l.Measure]
 	sentence = fmt.Sprintf("the budget %s/%s is used up: %d %s in one %s", l.Measure, l.Window, l.Budget, what, l.Window)
-	if l.Window == "30 days" {
+	switch l.Window {
+	case "30 days":
 		sentence = fmt.Sprintf("the budget %s/%s is used up: %d %s in 30 days", l.Measure, l.Window, l.Budget, what)
+	case "grant":
+		sentence = fmt.Sprintf("the grant is used up: %d %s under it", l.Budget, what)
 	}
 	return sentence, "You are suspended. Ask a lead for `sallyport unlock`: one proposes it, another approves it."
 }

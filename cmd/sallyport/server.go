@@ -251,11 +251,8 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	if err != nil {
 		return err
 	}
-	since := s.o.Clock().Add(-budgetMemory)
 	err = s.access.Read(1, func(e *sallyport.Event) error {
-		if e.Time.After(since) {
-			gw.Restore(e)
-		}
+		gw.Restore(e)
 		return nil
 	})
 	if err != nil {
@@ -284,9 +281,6 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	}
 	return nil
 }
-
-// budgetMemory is the longest window of a budget.
-const budgetMemory = 30 * 24 * time.Hour
 
 // refuseUntil tells clients why they must wait, while prepare is tried again and again.
 func (s *Server) refuseUntil(ctx context.Context, config gateway.Config, prepare func(context.Context) error) error {
