@@ -75,6 +75,7 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 
 // openCopy and sealCopy give the layout as many columns as the row has.
 func (s *session) openCopy(n int) { s.copyColumns(n, column{kind: formed, typ: typeText}) }
+
 func (s *session) sealCopy(n int) {
 	s.copyColumns(n, column{kind: formed, typ: typeTextArray, binary: true})
 }
