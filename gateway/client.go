@@ -129,7 +129,6 @@ type run struct {
 	rewriting
 	sight    *sight // nil until it is needed
 	recorded bool   // its statement entry is on disk
-	failed   bool
 
 	layout    *layout // of its result
 	capture   *query.Capture
