@@ -187,7 +187,7 @@ func TestFollow(t *testing.T) {
 	wg.Wait()
 	cancel()
 	for k, err := range result {
-		if err != errors.ErrUnsupported {
+		if !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("follower %d: %v", k, err)
 		}
 	}
