@@ -24,7 +24,7 @@ func (f *facts) fail()                   { f.failed = true }
 
 func (f *facts) transaction(t *query.TxChange, tag string) {
 	switch t.Kind {
-	case query.Begin:
+	case query.Begin, query.CommitPrepared, query.RollbackPrepared: // the last two end a transaction that is not this one
 	case query.Commit:
 		f.end(tag != "ROLLBACK")
 	case query.Rollback, query.PrepareTransaction: // what another session may commit is not seen

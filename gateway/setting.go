@@ -60,7 +60,7 @@ func (s *setting) change(c *query.PurposeChange) {
 // transaction applies confirmed transaction control. tag is the server's word: COMMIT of a failed transaction answers ROLLBACK.
 func (s *setting) transaction(t *query.TxChange, tag string) {
 	switch t.Kind {
-	case query.Begin:
+	case query.Begin, query.CommitPrepared, query.RollbackPrepared: // the last two end a transaction that is not this one
 	case query.Commit, query.PrepareTransaction:
 		if tag == "ROLLBACK" {
 			s.rollback()

@@ -224,8 +224,9 @@ func (s *siege) dsnOf(r role) string {
 		super, _ := pgx.ParseConfig(s.cluster.SuperDSN(s.database))
 		host, port, _ := net.SplitHostPort(s.server.Addr().String())
 		return fmt.Sprintf("postgres://%s:%s@%s:%s/%s?sslmode=disable", super.User, super.Password, host, port, s.database)
+	default:
+		return s.dsn(s.who)
 	}
-	return s.dsn(s.who)
 }
 
 // try runs one trick as one role and returns all bytes that came back.
