@@ -180,8 +180,7 @@ func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
 	}
 	plan, err := s.gw.Protection.Analyzer().Analyze(sql, scs)
 	if err != nil {
-		var r *query.Refusal
-		if errors.As(err, &r) {
+		if r, ok := errors.AsType[*query.Refusal](err); ok {
 			return nil, r
 		}
 		return nil, refusal("42601", "the statement cannot be analysed", "")

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"slices"
+
 	"sallyport"
 	"sallyport/query"
 )
@@ -62,8 +64,8 @@ func (f *facts) end(committed bool) {
 }
 
 func (f *facts) find(name string) int {
-	for i := len(f.saves) - 1; i >= 0; i-- {
-		if f.saves[i].name == name {
+	for i, save := range slices.Backward(f.saves) {
+		if save.name == name {
 			return i
 		}
 	}

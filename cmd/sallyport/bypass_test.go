@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -209,9 +210,7 @@ func (s *siege) dial(t testing.TB, dsn string, params map[string]string) (*pgcon
 		kept.Conn = conn
 		return kept, err
 	}
-	for name, value := range params {
-		config.RuntimeParams[name] = value
-	}
+	maps.Copy(config.RuntimeParams, params)
 	conn, err := pgconn.ConnectConfig(t.Context(), &config.Config)
 	return conn, kept, err
 }
