@@ -189,7 +189,7 @@ func (c *Cluster) launch(ctx context.Context, bin string, run account, o Options
 	defer cancel()
 	var err error
 	for range portAttempts {
-		if c.Port, err = freePort(); err != nil {
+		if c.Port, err = freePort(ctx); err != nil {
 			return err
 		}
 		if err = c.configure(run, o.Settings); err != nil {
