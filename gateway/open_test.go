@@ -38,7 +38,7 @@ func TestStartupWantsTLS(t *testing.T) {
 			if tt.tls {
 				g.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 			}
-			var conn net.Conn = ours
+			conn := net.Conn(ours)
 			if tt.far {
 				conn = distant{ours}
 			}

@@ -75,7 +75,7 @@ func (l *Log) readHeader(first uint64) (header, bool, error) {
 	if err != nil {
 		return header{}, false, fmt.Errorf("open segment: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // nothing was written
 	size, err := f.Size()
 	if err != nil {
 		return header{}, false, fmt.Errorf("open segment %s: %w", name, err)
