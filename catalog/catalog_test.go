@@ -137,7 +137,7 @@ func TestProblems(t *testing.T) {
 
 // firstProblem is the line of an error that begins like want, or all of it.
 func firstProblem(got, want string) string {
-	for _, line := range strings.Split(got, "\n") {
+	for line := range strings.SplitSeq(got, "\n") {
 		if strings.HasPrefix(line, want) {
 			return line
 		}

@@ -68,11 +68,13 @@ func TestLockAndUnlock(t *testing.T) {
 		{"who locked may agree or ask", []*sallyport.Event{lock("thief", "sec"), propose("p", Unlock, "sec", "thief"), approve("p", "lead")}, Standing{}},
 		{
 			"one unlock lifts both",
-			[]*sallyport.Event{lock("thief", "sec"), suspend("thief"), propose("p", Unlock, "lead", "thief"), approve("p", "sec")}, Standing{},
+			[]*sallyport.Event{lock("thief", "sec"), suspend("thief"), propose("p", Unlock, "lead", "thief"), approve("p", "sec")},
+			Standing{},
 		},
 		{
 			"locked again afterwards",
-			[]*sallyport.Event{suspend("thief"), propose("p", Unlock, "lead", "thief"), approve("p", "sec"), lock("thief", "sec")}, locked,
+			[]*sallyport.Event{suspend("thief"), propose("p", Unlock, "lead", "thief"), approve("p", "sec"), lock("thief", "sec")},
+			locked,
 		},
 		{"an order without a subject", []*sallyport.Event{lock("", "sec")}, Standing{}},
 		{"an event without an order", []*sallyport.Event{{Kind: sallyport.Locked}}, Standing{}},

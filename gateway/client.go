@@ -129,7 +129,6 @@ type run struct {
 	rewriting
 	sight    *sight // nil until it is needed
 	recorded bool   // its statement entry is on disk
-	failed   bool
 
 	layout    *layout // of its result
 	capture   *query.Capture
@@ -186,8 +185,7 @@ func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
 	}
 	plan, err := s.gw.Protection.Analyzer().Analyze(sql, scs)
 	if err != nil {
-		var r *query.Refusal
-		if errors.As(err, &r) {
+		if r, ok := errors.AsType[*query.Refusal](err); ok {
 			return nil, r
 		}
 		return nil, refusal("42601", "the statement cannot be analysed", "")

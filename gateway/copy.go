@@ -75,6 +75,7 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 
 // openCopy and sealCopy give the layout as many columns as the row has.
 func (s *session) openCopy(n int) { s.copyColumns(n, column{kind: formed, typ: typeText}) }
+
 func (s *session) sealCopy(n int) {
 	s.copyColumns(n, column{kind: formed, typ: typeTextArray, binary: true})
 }
@@ -182,44 +183,50 @@ next:
 func splitCopyCSV(line []byte, delimiter, quote, escape byte) ([][]byte, bool) {
 	line = bytes.TrimSuffix(line, []byte{'\n'})
 	var fields [][]byte
-	for i := 0; ; i++ {
-		if i < len(line) && line[i] == quote {
-			var field []byte
-			i++
-			for ; i < len(line); i++ {
-				if line[i] == escape && i+1 < len(line) && (line[i+1] == quote || line[i+1] == escape) {
-					i++
-				} else if line[i] == quote {
-					break
-				}
-				field = append(field, line[i])
-			}
-			if i >= len(line) {
+	for at := 0; ; at++ {
+		var field []byte
+		if at < len(line) && line[at] == quote {
+			var ok bool
+			if field, at, ok = quotedCSV(line, at+1, quote, escape); !ok {
 				return nil, false
 			}
-			i++
-			if field == nil {
-				field = []byte{}
-			}
-			fields = append(fields, field)
 		} else {
-			start := i
-			for i < len(line) && line[i] != delimiter {
-				i++
-			}
-			if i == start {
-				fields = append(fields, nil)
-			} else {
-				fields = append(fields, line[start:i:i])
-			}
+			field, at = bareCSV(line, at, delimiter)
 		}
-		if i >= len(line) {
+		fields = append(fields, field)
+		if at == len(line) {
 			return fields, true
 		}
-		if line[i] != delimiter {
+		if line[at] != delimiter {
 			return nil, false
 		}
 	}
+}
+
+// quotedCSV reads a field from behind its opening quote; end is behind the closing one, and without that ok is false.
+func quotedCSV(line []byte, at int, quote, escape byte) (field []byte, end int, ok bool) {
+	field = []byte{} // a quoted empty field is not NULL
+	for ; at < len(line); at++ {
+		if line[at] == escape && at+1 < len(line) && (line[at+1] == quote || line[at+1] == escape) {
+			at++
+		} else if line[at] == quote {
+			return field, at + 1, true
+		}
+		field = append(field, line[at])
+	}
+	return nil, at, false
+}
+
+// bareCSV reads a field without quotes up to its end, nil where it is empty.
+func bareCSV(line []byte, at int, delimiter byte) (field []byte, end int) {
+	end = len(line)
+	if i := bytes.IndexByte(line[at:], delimiter); i >= 0 {
+		end = at + i
+	}
+	if end == at {
+		return nil, end
+	}
+	return line[at:end:end], end
 }
 
 func joinCopyCSV(dst []byte, fields [][]byte, c *query.Copy) []byte {

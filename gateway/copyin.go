@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
 
 	"sallyport/query"
 	"sallyport/wire/pg"
@@ -40,12 +41,7 @@ func (s *session) awaitCopy(r *reply) error {
 
 // queued says whether a reply is due still. The caller holds mu.
 func (s *session) queued(r *reply) bool {
-	for _, q := range s.queue {
-		if q == r {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.queue, r)
 }
 
 // takeCopy is a message while the server reads data; done is false when it does not.

@@ -63,59 +63,80 @@ func (g *Gateway) startup(ctx context.Context, conn net.Conn) (*stream, *pg.Star
 	client := newStream(conn, &g.pool)
 	encrypted := false
 	for range 4 { // GSS, TLS, start-up: nobody needs more
-		head, err := client.peek(8)
-		if err != nil {
-			return nil, nil, err
-		}
-		size, code, err := pg.StartupCode(head)
-		if err != nil {
-			return nil, nil, err
-		}
-		packet, err := client.exactly(size)
+		code, packet, err := startPacket(client)
 		if err != nil {
 			return nil, nil, err
 		}
 		switch code {
 		case pg.CancelRequestCode:
-			if size < 16 {
-				return nil, nil, fmt.Errorf("%w: cancel request", pg.ErrMalformed)
-			}
 			return nil, nil, g.cancelFor(ctx, packet)
 		case pg.GSSRequestCode:
-			if _, err := conn.Write([]byte{'N'}); err != nil {
-				return nil, nil, err
-			}
+			err = decline(client)
 		case pg.SSLRequestCode:
-			if client.buffered() > 0 { // bytes sent in clear before TLS would be taken for the encrypted client's (CVE-2021-23222)
-				return nil, nil, fmt.Errorf("%w: data before TLS", pg.ErrMalformed)
-			}
-			if encrypted || g.TLS == nil {
-				if _, err := conn.Write([]byte{'N'}); err != nil {
-					return nil, nil, err
-				}
-				continue
-			}
-			if _, err := conn.Write([]byte{'S'}); err != nil {
-				return nil, nil, err
-			}
-			client.release()
-			client, encrypted = newStream(tls.Server(conn, g.TLS), &g.pool), true
+			client, encrypted, err = g.answerTLS(client, encrypted)
 		default:
-			start, err := pg.ParseStartup(packet)
-			if err != nil {
-				return nil, nil, err
-			}
-			if g.TLS != nil && !encrypted && !local(conn) {
-				return nil, nil, writeFatal(client.conn, fatal(codeEncryption, "this address wants TLS", "Connect with sslmode=verify-full."))
-			}
-			return client, start, nil
+			start, err := g.readStartup(client, packet, encrypted || local(conn))
+			return client, start, err
+		}
+		if err != nil {
+			return nil, nil, err
 		}
 	}
 	return nil, nil, fmt.Errorf("%w: too many requests before the start-up packet", pg.ErrMalformed)
 }
 
+// startPacket reads one packet of those that have no kind, and its code.
+func startPacket(client *stream) (code uint32, packet []byte, err error) {
+	head, err := client.peek(8)
+	if err != nil {
+		return 0, nil, err
+	}
+	size, code, err := pg.StartupCode(head)
+	if err != nil {
+		return 0, nil, err
+	}
+	packet, err = client.exactly(size)
+	return code, packet, err
+}
+
+// decline says no to a request for encryption; the client goes on without.
+func decline(client *stream) error {
+	_, err := client.conn.Write([]byte{'N'})
+	return err
+}
+
+// answerTLS answers a request for TLS, which holds for what follows on the stream that it returns.
+func (g *Gateway) answerTLS(client *stream, encrypted bool) (*stream, bool, error) {
+	if client.buffered() > 0 { // bytes sent in clear before TLS would be taken for the encrypted client's (CVE-2021-23222)
+		return nil, false, fmt.Errorf("%w: data before TLS", pg.ErrMalformed)
+	}
+	if encrypted || g.TLS == nil {
+		return client, encrypted, decline(client)
+	}
+	if _, err := client.conn.Write([]byte{'S'}); err != nil {
+		return nil, false, err
+	}
+	client.release()
+	return newStream(tls.Server(client.conn, g.TLS), &g.pool), true, nil
+}
+
+// readStartup reads the start-up packet; where TLS is to be had, only a private connection may go on to the password.
+func (g *Gateway) readStartup(client *stream, packet []byte, private bool) (*pg.Startup, error) {
+	start, err := pg.ParseStartup(packet)
+	if err != nil {
+		return nil, err
+	}
+	if g.TLS != nil && !private {
+		return nil, writeFatal(client.conn, fatal(codeEncryption, "this address wants TLS", "Connect with sslmode=verify-full."))
+	}
+	return start, nil
+}
+
 // cancelFor passes a client's cancel request on; the key is the server's own.
 func (g *Gateway) cancelFor(ctx context.Context, packet []byte) error {
+	if len(packet) < 16 {
+		return fmt.Errorf("%w: cancel request", pg.ErrMalformed)
+	}
 	pid := uint32(packet[8])<<24 | uint32(packet[9])<<16 | uint32(packet[10])<<8 | uint32(packet[11])
 	return g.cancel(ctx, pid, packet[12:])
 }
@@ -256,20 +277,8 @@ func (s *session) logIn() error {
 			return fmt.Errorf("log in: %w", err)
 		}
 		if kind == pg.Authentication {
-			code, _, err := pg.AuthCode(m)
-			if err != nil {
+			if done, err := s.authenticate(m); done || err != nil {
 				return err
-			}
-			if code == authOK {
-				return s.accepted(m)
-			}
-			if _, err := s.clientConn.Write(m); err != nil {
-				return err
-			}
-			if code != authSASLFinal {
-				if err := s.relayPassword(); err != nil {
-					return err
-				}
 			}
 			continue
 		}
@@ -291,6 +300,24 @@ const (
 	authOK        = 0
 	authSASLFinal = 12
 )
+
+// authenticate relays one request for authentication and the client's answer; done says that the server is content.
+func (s *session) authenticate(m []byte) (done bool, err error) {
+	code, _, err := pg.AuthCode(m)
+	if err != nil {
+		return false, err
+	}
+	if code == authOK {
+		return true, s.accepted(m)
+	}
+	if _, err := s.clientConn.Write(m); err != nil {
+		return false, err
+	}
+	if code == authSASLFinal {
+		return false, nil
+	}
+	return false, s.relayPassword()
+}
 
 // relayPassword passes on the client's one answer.
 func (s *session) relayPassword() error {

@@ -1,8 +1,12 @@
 package gateway
 
 import (
+	"crypto/ed25519"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"io"
+	"math/big"
 	"net"
 	"strings"
 	"testing"
@@ -38,7 +42,7 @@ func TestStartupWantsTLS(t *testing.T) {
 			if tt.tls {
 				g.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 			}
-			var conn net.Conn = ours
+			conn := net.Conn(ours)
 			if tt.far {
 				conn = distant{ours}
 			}
@@ -67,6 +71,65 @@ func TestStartupWantsTLS(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDeclineInsideTLS asks an encrypted connection for encryption again: the answer must come encrypted too.
+func TestDeclineInsideTLS(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	_ = ours.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = theirs.SetDeadline(time.Now().Add(10 * time.Second))
+	g := &Gateway{Config: Config{TLS: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{ownCertificate(t)}}}}
+	ended := make(chan error, 1)
+	go func() {
+		defer ours.Close()
+		_, packet, err := g.startup(t.Context(), ours)
+		if err == nil && packet.Get("user") != "x" {
+			err = errors.New("no start-up packet")
+		}
+		ended <- err
+	}()
+	ask := func(c net.Conn, code string) string {
+		answer := make([]byte, 1)
+		if _, err := c.Write([]byte("\x00\x00\x00\x08" + code)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, answer); err != nil {
+			t.Fatal(err)
+		}
+		return string(answer)
+	}
+	const sslRequest, gssRequest = "\x04\xd2\x16\x2f", "\x04\xd2\x16\x30"
+	if got := ask(theirs, sslRequest); got != "S" {
+		t.Fatalf("TLS: %s", got)
+	}
+	inside := tls.Client(theirs, &tls.Config{InsecureSkipVerify: true})
+	for _, code := range []string{gssRequest, sslRequest} {
+		if got := ask(inside, code); got != "N" {
+			t.Errorf("%q: %s", code, got)
+		}
+	}
+	if _, err := inside.Write(pg.AppendStartup(nil, &pg.Startup{Version: 3 << 16, Params: [][2]string{{"user", "x"}}})); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// ownCertificate is one that nobody vouches for.
+func ownCertificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(nil, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
 }
 
 // TestCheckListener guards over an open network with TLS only.

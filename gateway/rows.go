@@ -69,7 +69,6 @@ type seen struct {
 	shown   []shown
 	left    int              // protected values that stay tokens
 	token   sallyport.Digest // of the first of them
-	field   []found          // scratch
 }
 
 // shown is one value that would leave in plain.
@@ -80,8 +79,6 @@ type shown struct {
 	index  int // of the field
 	plain  []byte
 }
-
-type found struct{ start, end int }
 
 // rowFields looks at every field, counts what the row shows, and only then changes it. stop says that the result is cut
 // here.

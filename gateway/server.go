@@ -23,27 +23,7 @@ func (s *session) fromServer(ctx context.Context) error {
 		return s.relayServer()
 	}
 	for {
-		if !s.server.whole() {
-			if err := s.pause(); err != nil {
-				return err
-			}
-		}
-		kind, m, err := s.server.message()
-		if s.out == nil {
-			s.out = s.gw.pool.get()
-		}
-		switch {
-		case s.ended() != nil:
-			return errEnded
-		case err != nil && timedOut(err):
-			if err := s.flush(); err != nil {
-				return err
-			}
-			continue
-		case err != nil:
-			return errors.Join(s.flush(), err)
-		}
-		if err := s.answer(ctx, kind, m); err != nil {
+		if err := s.nextAnswer(ctx); err != nil {
 			return err
 		}
 		if len(s.out) >= batchSize {
@@ -51,6 +31,29 @@ func (s *session) fromServer(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+}
+
+// nextAnswer waits for one message of the server's and takes it up.
+func (s *session) nextAnswer(ctx context.Context) error {
+	if !s.server.whole() {
+		if err := s.pause(); err != nil {
+			return err
+		}
+	}
+	kind, m, err := s.server.message()
+	if s.out == nil {
+		s.out = s.gw.pool.get()
+	}
+	switch {
+	case s.ended() != nil:
+		return errEnded
+	case err == nil:
+		return s.answer(ctx, kind, m)
+	case timedOut(err): // what waited for company has waited long enough
+		return s.flush()
+	default:
+		return errors.Join(s.flush(), err)
 	}
 }
 

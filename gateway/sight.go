@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"sallyport"
@@ -75,10 +76,8 @@ func (v *sight) knows(search []byte, scheme sallyport.Scheme) bool {
 // covered says whether the purposes cover a customer.
 func (v *sight) covered(who sallyport.Subject) bool {
 	for _, c := range v.covers {
-		for _, subject := range c.Subjects {
-			if subject == who {
-				return true
-			}
+		if slices.Contains(c.Subjects, who) {
+			return true
 		}
 	}
 	return false

@@ -121,18 +121,8 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 			return "", refused, err
 		}
 		entry.runs[i] = r
-		for _, e := range own {
-			if e.Slot != nil {
-				tok, refused := s.literal(r, e.Slot)
-				if refused != nil {
-					return "", refused, nil
-				}
-				tokens[len(edits)] = tok
-			}
-			edits = append(edits, e)
-		}
-		if c := r.capture; c != nil { // behind all other edits of its statement, so the order holds
-			edits = append(edits, query.Edit{Start: c.At, End: c.At, Text: c.Text})
+		if edits, refused = s.appendEdits(edits, tokens, r, own); refused != nil {
+			return "", refused, nil
 		}
 		if refused := s.recordStatement(r); refused != nil {
 			return "", refused, nil
@@ -193,6 +183,24 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 		fresh[st.Prepare.Name] = p
 	}
 	return r, edits, nil, nil
+}
+
+// appendEdits adds a statement's own edits to those of its string, and the token of each literal under its edit's place.
+func (s *session) appendEdits(edits []query.Edit, tokens map[int]string, r *run, own []query.Edit) ([]query.Edit, *query.Refusal) {
+	for _, e := range own {
+		if e.Slot != nil {
+			token, refused := s.literal(r, e.Slot)
+			if refused != nil {
+				return nil, refused
+			}
+			tokens[len(edits)] = token
+		}
+		edits = append(edits, e)
+	}
+	if c := r.capture; c != nil { // behind all other edits of its statement, so the order holds
+		edits = append(edits, query.Edit{Start: c.At, End: c.At, Text: c.Text})
+	}
+	return edits, nil
 }
 
 // literal tokenises a literal of the text.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -110,7 +111,7 @@ func (s *stream) fill(size int) error {
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
-	if err != nil && s.buffered() > 0 && err == io.EOF {
+	if s.buffered() > 0 && errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil && !timedOut(err) {

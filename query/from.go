@@ -1,6 +1,8 @@
 package query
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -418,12 +420,7 @@ func common(left, right []field) []string {
 }
 
 func has(list []string, name string) bool {
-	for _, x := range list {
-		if x == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, name)
 }
 
 func anyProtected(list []field) bool {

@@ -149,8 +149,10 @@ func schemes() []scheme {
 			return p.closed.ID
 		}},
 		{name: "his ticket, pointed at the victim", make: func(p *plot) int64 {
-			for _, sql := range []string{"UPDATE support.tickets SET customer_id = %d WHERE id = %d", "UPDATE support.tickets SET (queue, customer_id) = ('q', %d) WHERE id = %d", "WITH u AS (UPDATE support.tickets SET customer_id = %d WHERE id = %d RETURNING 1) SELECT 1",
-				"MERGE INTO support.tickets t USING (SELECT %d::bigint AS v) x ON t.id = %d WHEN MATCHED THEN UPDATE SET customer_id = x.v", "UPDATE support.tickets AS t SET customer_id = v.x FROM (SELECT %d AS x) v WHERE t.id = %d", "PREPARE aim AS UPDATE support.tickets SET customer_id = %d WHERE id = %d"} {
+			for _, sql := range []string{
+				"UPDATE support.tickets SET customer_id = %d WHERE id = %d", "UPDATE support.tickets SET (queue, customer_id) = ('q', %d) WHERE id = %d", "WITH u AS (UPDATE support.tickets SET customer_id = %d WHERE id = %d RETURNING 1) SELECT 1",
+				"MERGE INTO support.tickets t USING (SELECT %d::bigint AS v) x ON t.id = %d WHEN MATCHED THEN UPDATE SET customer_id = x.v", "UPDATE support.tickets AS t SET customer_id = v.x FROM (SELECT %d AS x) v WHERE t.id = %d", "PREPARE aim AS UPDATE support.tickets SET customer_id = %d WHERE id = %d",
+			} {
 				_, _ = p.c.rows(fmt.Sprintf(sql, p.victim, p.own.ID))
 			}
 			_, _ = p.c.rows("EXECUTE aim")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -209,9 +210,7 @@ func (s *siege) dial(t testing.TB, dsn string, params map[string]string) (*pgcon
 		kept.Conn = conn
 		return kept, err
 	}
-	for name, value := range params {
-		config.RuntimeParams[name] = value
-	}
+	maps.Copy(config.RuntimeParams, params)
 	conn, err := pgconn.ConnectConfig(t.Context(), &config.Config)
 	return conn, kept, err
 }
@@ -224,8 +223,9 @@ func (s *siege) dsnOf(r role) string {
 		super, _ := pgx.ParseConfig(s.cluster.SuperDSN(s.database))
 		host, port, _ := net.SplitHostPort(s.server.Addr().String())
 		return fmt.Sprintf("postgres://%s:%s@%s:%s/%s?sslmode=disable", super.User, super.Password, host, port, s.database)
+	default:
+		return s.dsn(s.who)
 	}
-	return s.dsn(s.who)
 }
 
 // try runs one trick as one role and returns all bytes that came back.

@@ -121,6 +121,7 @@ func (w *wire) bind(portal, name string, values ...string) *pgproto3.Bind {
 func runPortal(portal string) *pgproto3.Execute { return &pgproto3.Execute{Portal: portal} }
 func theSync() *pgproto3.Sync                   { return &pgproto3.Sync{} }
 func dropping(name string) *pgproto3.Close      { return &pgproto3.Close{ObjectType: 'S', Name: name} }
+
 func tellOf(what byte, name string) *pgproto3.Describe {
 	return &pgproto3.Describe{ObjectType: what, Name: name}
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -385,17 +384,6 @@ func (f *fort) hasTicket(i int) (who sallyport.Staff, ticket sim.Ticket, custome
 	}
 	ticket = f.org.Ticket(own[0])
 	return agent.ID, ticket, f.org.Customer(ticket.Customer)
-}
-
-// psql runs the real psql as somebody through the gateway.
-func (f *fort) psql(who sallyport.Staff, commands ...string) string {
-	f.t.Helper()
-	args := []string{"-X", "-A", "-t", f.dsn(who)}
-	for _, c := range commands {
-		args = append(args, "-c", c)
-	}
-	out, _ := exec.CommandContext(f.ctx, "psql", args...).CombinedOutput() //nolint:gosec // the test's own arguments
-	return string(out)
 }
 
 // events reads the access stream.

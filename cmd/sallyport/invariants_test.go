@@ -172,8 +172,10 @@ func TestInvariant2NothingPlainPasses(t *testing.T) {
 		[]string{"qq7marker1@x.example", "+15550177001", "Qqmarker One", "1931-07-19", "qq7text"}) {
 		t.Errorf("what he wrote reads %q", got)
 	}
-	for i, equal := range []string{"email = 'QQ7marker1@x.example'", "phone = '+1 555-0177001'", "full_name = 'Qqmarker One'", "birth_date = '1931-07-19'",
-		"email IN ('qq7marker1@x.example', 'qq7marker9@x.example')", "email = ANY('{qq7marker1@x.example}')"} {
+	for i, equal := range []string{
+		"email = 'QQ7marker1@x.example'", "phone = '+1 555-0177001'", "full_name = 'Qqmarker One'", "birth_date = '1931-07-19'",
+		"email IN ('qq7marker1@x.example', 'qq7marker9@x.example')", "email = ANY('{qq7marker1@x.example}')",
+	} {
 		if got := simple.must("SELECT id FROM support.customers WHERE " + equal); len(got) != 1 {
 			t.Errorf("equality %d finds %d rows", i, len(got))
 		}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -212,7 +213,7 @@ func (c *Cluster) launch(ctx context.Context, bin string, run account, o Options
 	defer cancel()
 	var err error
 	for range portAttempts {
-		if c.Port, err = freePort(); err != nil {
+		if c.Port, err = freePort(ctx); err != nil {
 			return err
 		}
 		if err = c.configure(run, o.Settings); err != nil {
@@ -230,7 +231,7 @@ func (c *Cluster) launch(ctx context.Context, bin string, run account, o Options
 
 // configure writes the settings; a later line of postgresql.conf wins over an earlier one.
 func (c *Cluster) configure(run account, settings map[string]string) error {
-	all := map[string]string{
+	all := map[string]string{ //nolint:gosec // password_encryption names a method; no password is here
 		"listen_addresses":        c.Host,
 		"port":                    strconv.Itoa(c.Port),
 		"unix_socket_directories": c.SocketDir,
@@ -240,9 +241,7 @@ func (c *Cluster) configure(run account, settings map[string]string) error {
 		"timezone":                "UTC",
 		"log_timezone":            "UTC",
 	}
-	for name, value := range settings {
-		all[name] = value
-	}
+	maps.Copy(all, settings)
 	var conf strings.Builder
 	for name, value := range all {
 		fmt.Fprintf(&conf, "%s = '%s'\n", name, strings.ReplaceAll(value, "'", "''"))
