@@ -67,6 +67,7 @@ type Gateway struct {
 	pool       buffers
 	codecs     codecs
 	identities *identities
+	kin        *kin
 
 	mu       sync.Mutex // guards sessions and closing
 	sessions map[*session]struct{}
@@ -88,7 +89,7 @@ func New(c Config) (*Gateway, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, identities: newIdentities()}
+	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, identities: newIdentities(), kin: newKin()}
 	if p := c.Protection; p != nil {
 		if p.Database == "" || p.Catalog == nil || p.Analyzer == nil || p.Ring == nil || p.Resolver == nil ||
 			p.Facts == nil || p.Person == nil || p.Budgets == nil || p.Suspend == nil {
