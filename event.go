@@ -111,7 +111,7 @@ type Fact struct {
 	Customer Subject   `cbor:"3,keyasint"`
 	Assignee string    `cbor:"4,keyasint,omitempty"` // log-in; for a contact the staff that took it
 	Open     bool      `cbor:"5,keyasint,omitempty"`
-	Wrote    []string  `cbor:"6,keyasint,omitempty"` // which of customer, assignee, state the statement wrote
+	Wrote    []string  `cbor:"6,keyasint,omitempty"` // which of customer, assignee, state the statement made what they are
 	Ticket   string    `cbor:"7,keyasint,omitempty"`
 	Incoming bool      `cbor:"8,keyasint,omitempty"`
 	At       time.Time `cbor:"9,keyasint,omitzero"`

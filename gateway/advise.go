@@ -87,7 +87,7 @@ func (s *session) throughDoors(ctx context.Context, r *run, text []byte) []byte 
 	_, stop, err := s.rowFields(ctx, r, l, fields)
 	r.left = left // what an error quotes needs no advice
 	if err != nil || stop {
-		return text
+		return []byte("sallyport: left out")
 	}
 	return append([]byte(nil), fields[0]...)
 }

@@ -77,16 +77,16 @@ func (s *session) addValue(r *run, v *shown) {
 }
 
 // addReached notes a customer whose row was returned outside the purpose.
-func (s *session) addReached(r *run, key exposure.Key, row *seen) {
+func (s *session) addReached(r *run, key exposure.Key, subject sallyport.Subject, digest sallyport.Digest) {
 	s.belong(r)
 	if s.reachedKeys == nil {
 		s.reachedKeys = map[exposure.Key]struct{}{}
 	}
 	s.reachedKeys[key] = struct{}{}
-	if row.subject != "" {
-		s.reached = append(s.reached, row.subject)
+	if subject != "" {
+		s.reached = append(s.reached, subject)
 	} else {
-		s.reachedRows = append(s.reachedRows, row.token)
+		s.reachedRows = append(s.reachedRows, digest)
 	}
 }
 
@@ -173,7 +173,11 @@ func (s *session) finish(ctx context.Context, r *run, tag string) error {
 	s.of = nil
 	if r.spent {
 		sentence, hint := limitSentence(r.limit)
-		s.notice("WARNING", "the remaining fields are tokens, for "+sentence, hint)
+		remaining := "the remaining fields are tokens, for "
+		if r.dropped {
+			remaining = "the remaining rows are left out, for "
+		}
+		s.notice("WARNING", remaining+sentence, hint)
 		return nil
 	}
 	if r.left > 0 && r.revealed == 0 && tag != "" {

@@ -118,7 +118,7 @@ func (s *session) reserve(now time.Time, budgets exposure.Budgets, v *shown) *sa
 }
 
 // overspent acts on a budget that a row would exceed. A read is cut here; a statement that writes runs to its end with
-// the remaining fields left as tokens, for closing would not undo it (FACTS), and then the session ends.
+// the remaining fields left as tokens or the remaining rows left out, for closing would not undo it (FACTS), and then the session ends.
 func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
 	r.limit = limit
 	if r.stmt != nil && r.stmt.Writes {

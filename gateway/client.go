@@ -135,6 +135,7 @@ type run struct {
 	revealed  int // values
 	left      int // protected values that left as tokens
 	spent     bool
+	dropped   bool // rows of it were kept from the client
 	limit     *sallyport.Limit
 	hint      sallyport.Subject // a customer whose row was reached: whose ticket would have helped
 	leftToken string            // the first token that was left, where the customer is not known

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 
 	"sallyport/query"
 	"sallyport/wire/pg"
@@ -26,8 +27,7 @@ func (s *session) copyOutStarts(m []byte) error {
 	return nil
 }
 
-// copyRow is one row of COPY TO: the server sends each in a message of its own. Text and CSV pass the same doors as other
-// rows; in the binary form tokens are counted and stay.
+// copyRow is one row of COPY TO: the server sends each in a message of its own. It passes the same doors as other rows.
 func (s *session) copyRow(ctx context.Context, m []byte) error {
 	r := s.first()
 	if s.copying == nil || r == nil {
@@ -47,11 +47,16 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 		fields, ok = splitCopyText(data, c.Delimiter)
 	case "csv":
 		fields, ok = splitCopyCSV(data, c.Delimiter, c.Quote, c.Escape)
+	case "binary":
+		fields, ok = splitCopyBinary(data)
 	}
-	if !ok {
+	switch {
+	case !ok:
 		fields = [][]byte{data}
 		s.sealCopy(1)
-	} else {
+	case s.copying.copy.Format == "binary":
+		s.sealCopy(len(fields)) // of what type they are is not said
+	default:
 		s.openCopy(len(fields))
 	}
 	changed, stop, err := s.rowFields(ctx, current, s.copying, fields)
@@ -64,13 +69,58 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 	}
 	start := len(s.out)
 	s.out = pg.Begin(s.out, pg.CopyData)
-	if s.copying.copy.Format == "csv" {
-		s.out = joinCopyCSV(s.out, fields, s.copying.copy)
-	} else {
-		s.out = joinCopyText(s.out, fields, s.copying.copy.Delimiter)
+	switch s.copying.copy.Format {
+	case "binary":
+		s.out = joinCopyBinary(s.out, fields)
+	case "csv":
+		s.out = append(joinCopyCSV(s.out, fields, s.copying.copy), '\n')
+	default:
+		s.out = append(joinCopyText(s.out, fields, s.copying.copy.Delimiter), '\n')
 	}
-	s.out = pg.End(append(s.out, '\n'), start)
+	s.out = pg.End(s.out, start)
 	return nil
+}
+
+// splitCopyBinary reads a row of COPY's binary format (sql-copy, "Binary Format"); nil is NULL. What else there is, the head
+// together with the first row and the end, is not one.
+func splitCopyBinary(b []byte) ([][]byte, bool) {
+	if len(b) < 2 {
+		return nil, false
+	}
+	n, b := int(int16(binary.BigEndian.Uint16(b))), b[2:] //nolint:gosec // −1 is the end
+	if n < 0 || len(b) < 4*n {
+		return nil, false
+	}
+	fields := make([][]byte, 0, n)
+	for range n {
+		if len(b) < 4 {
+			return nil, false
+		}
+		size := int64(int32(binary.BigEndian.Uint32(b))) //nolint:gosec // −1 is NULL
+		b = b[4:]
+		if size < 0 {
+			fields = append(fields, nil)
+			continue
+		}
+		if size > int64(len(b)) {
+			return nil, false
+		}
+		fields = append(fields, b[:size:size])
+		b = b[size:]
+	}
+	return fields, len(b) == 0
+}
+
+func joinCopyBinary(dst []byte, fields [][]byte) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(fields))) //nolint:gosec // at most 1,664
+	for _, f := range fields {
+		if f == nil {
+			dst = binary.BigEndian.AppendUint32(dst, 0xffffffff)
+			continue
+		}
+		dst = append(binary.BigEndian.AppendUint32(dst, uint32(len(f))), f...) //nolint:gosec // below MaxMessage
+	}
+	return dst
 }
 
 // openCopy and sealCopy give the layout as many columns as the row has.
@@ -82,7 +132,7 @@ func (s *session) sealCopy(n int) {
 
 func (s *session) copyColumns(n int, c column) {
 	l := s.copying
-	if len(l.columns) == n && l.columns[0] == c {
+	if len(l.columns) == n && (n == 0 || l.columns[0] == c) {
 		return
 	}
 	l.columns = l.columns[:0]

@@ -68,6 +68,7 @@ type Gateway struct {
 	codecs     codecs
 	identities *identities
 	granted    *exposure.Grants
+	kin        *kin
 
 	mu       sync.Mutex // guards sessions and closing
 	sessions map[*session]struct{}
@@ -89,7 +90,7 @@ func New(c Config) (*Gateway, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, identities: newIdentities(), granted: exposure.NewGrants()}
+	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin()}
 	if p := c.Protection; p != nil {
 		if p.Database == "" || p.Catalog == nil || p.Analyzer == nil || p.Ring == nil || p.Resolver == nil ||
 			p.Facts == nil || p.Person == nil || p.Budgets == nil || p.Suspend == nil {

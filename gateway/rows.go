@@ -67,9 +67,12 @@ type seen struct {
 	subject sallyport.Subject // by the customer's key, else by a covered value
 	keyed   bool              // by the key
 	shown   []shown
-	left    int              // protected values that stay tokens
-	token   sallyport.Digest // of the first of them
+	left    int    // protected values that stay tokens
+	tokens  []left // those of them that are known for tokens
 }
+
+// mostScratch is how many tokens of a row a session keeps room for.
+const mostScratch = 4096
 
 // shown is one value that would leave in plain.
 type shown struct {
@@ -88,7 +91,10 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	}
 	s.plain = s.plain[:0]
 	row := &s.row0
-	*row = seen{shown: row.shown[:0]}
+	*row = seen{shown: row.shown[:0], tokens: row.tokens[:0]}
+	if cap(row.tokens) > mostScratch {
+		row.tokens = nil
+	}
 	if l.key >= 0 {
 		row.subject = keyText(&l.columns[l.key], fields[l.key])
 		row.keyed = row.subject != ""
@@ -113,6 +119,10 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	case s.gw.Observe == nil:
 		if stop := s.overspent(r, limit); stop {
 			return false, true, nil
+		}
+		if limit.Measure == string(exposure.Reached) {
+			r.dropped = true
+			return false, true, nil // the statement writes and runs to its end, but these rows are not for the client
 		}
 	}
 	if s.gw.Observe != nil {
@@ -171,7 +181,7 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 	if r.leftToken == "" {
 		r.leftToken = string(stored)
 	}
-	s.leave(row, c.codec, stored)
+	s.leave(row, c, stored)
 }
 
 // readable says whether a stored text may be read: the purpose covers it, or the person wrote it himself.
@@ -183,13 +193,6 @@ func (s *session) readable(r *run, stored []byte) (purpose.Value, bool) {
 		return purpose.Value{}, false
 	}
 	return s.readBack(stored)
-}
-
-func (s *session) leave(row *seen, codec *token.Codec, stored []byte) {
-	if row.left == 0 && codec != nil {
-		row.token = codec.TokenDigest(stored)
-	}
-	row.left++
 }
 
 // show decrypts one value into the row's list; false where it is no token after all.
@@ -287,31 +290,6 @@ func (s *session) count(r *run, row *seen) *sallyport.Limit {
 		r.revealed++
 	}
 	return nil
-}
-
-// countReach counts the customer of a row that was returned outside the purpose.
-func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
-	if row.left == 0 && (row.subject == "" || len(row.shown) > 0) || row.subject != "" && r.sight.covered(row.subject) {
-		return nil
-	}
-	var key exposure.Key
-	switch {
-	case row.subject != "":
-		key = subjectKey(row.subject)
-		r.hint = row.subject
-	case row.token != sallyport.Digest{}:
-		key = exposure.Key(row.token)
-	default:
-		return nil
-	}
-	if _, again := s.reachedKeys[key]; again && s.of == r {
-		return nil
-	}
-	limit := s.gw.Book.Reserve(s.gw.Clock(), s.person.Staff, exposure.Reached, key, s.gw.Protection.Budgets(s.person).Reached)
-	if limit == nil {
-		s.addReached(r, key, row)
-	}
-	return limit
 }
 
 // keySeeds make the budgets' keys of this process. Nobody outside knows them, so nobody finds two customers with one key.

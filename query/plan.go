@@ -153,7 +153,8 @@ type Deallocate struct {
 
 // Capture is how the gateway learns what an INSERT or UPDATE of tickets or contacts wrote: it inserts Text at byte At of
 // the text and takes the last Columns columns of the result for itself; all of them are of type text.
-// Ticket: id, customer, assignee, state. Contact: id, customer, staff, ticket, direction, at (seconds since 1970).
+// Ticket: id, customer, assignee, state, and behind an UPDATE or ON CONFLICT that writes any of them what stood there before:
+// customer, assignee and state as a JSON array, [] where there was no row, NULL where nothing is known. Contact: id, customer, staff, ticket, direction, at (seconds since 1970).
 type Capture struct {
 	Relation     *Relation
 	Contact      bool
@@ -161,7 +162,7 @@ type Capture struct {
 	Text         string
 	Columns      int
 	HadReturning bool     // else the statement returned no rows to its client, and must not now
-	Wrote        []string // of a ticket: which of customer, assignee, state were surely written; of a contact: all three where its whole row was
+	Wrote        []string // of a ticket: which of customer, assignee, state were surely written, though maybe to what they were; of a contact: all three where its whole row was
 }
 
 // Refusal says why a statement is not forwarded. It never quotes the statement.

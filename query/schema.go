@@ -89,6 +89,15 @@ func (r *Relation) Protected() bool {
 	return false
 }
 
+func (r *Relation) has(column string) bool {
+	for i := range r.Columns {
+		if r.Columns[i].Name == column {
+			return true
+		}
+	}
+	return false
+}
+
 // guarded tells whether the relation matters to more than its own rows: it is protected, or leads to what is.
 func (r *Relation) guarded() bool {
 	if r.Smuggles != "" || r.Ticket || r.Contact || r.Protected() {
