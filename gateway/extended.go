@@ -144,6 +144,7 @@ func (s *session) sendParse(p *prepared, types []byte, refused *query.Refusal) e
 // refuseParse sends a Parse of that name that fails: a failed one drops the unnamed statement.
 func (s *session) refuseParse(p *prepared, st *query.Statement, why *query.Refusal) error {
 	s.noteRefusal(st, why)
+	s.askGrammar(p.text, why)
 	p.sent = failing
 	return s.sendParse(p, nil, why)
 }

@@ -204,11 +204,14 @@ func (s *session) answerDone(kind byte, m []byte) error {
 			delete(s.prepared, r.name)
 		}
 		s.mu.Unlock()
+	case kind == pg.ParseComplete && r.what == expectLook: // the server reads what we do not; the refusal stands behind it
 	default:
 		return errUnexpected(kind)
 	}
 	s.done()
-	s.out = append(s.out, m...)
+	if !r.swallow {
+		s.out = append(s.out, m...)
+	}
 	return nil
 }
 
@@ -234,7 +237,7 @@ func (s *session) answerDescription(kind byte, m []byte) error {
 	case expectPortal:
 		s.done()
 		return s.describePortal(r, kind, m)
-	case expectParse, expectBind, expectRows, expectClose, expectSync:
+	case expectParse, expectBind, expectRows, expectClose, expectSync, expectLook:
 	}
 	return errUnexpected(kind)
 }
@@ -393,6 +396,8 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 	var current *run
 	switch {
 	case r == nil: // between statements: the server is going away
+	case r.what == expectLook && n.Get(pg.SQLState) == query.CodeSyntax:
+		n = inWordsOf(r.text, n)
 	case r.refused != nil:
 		if replaces(r, n.Get(pg.SQLState)) {
 			n = errorOf(r.refused)
@@ -417,7 +422,7 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 // replaces says whether what comes with that code is the error that stands in for our refusal. A server that ends says so,
 // and in a failed transaction it looks at nothing but the syntax, and at the name in Bind.
 func replaces(r *reply, code string) bool {
-	return code == failingCode || r.refused.Code == query.CodeSyntax || r.what == expectBind && r.refused.Code == codeNoStatement
+	return code == failingCode || r.what == expectLook || r.refused.Code == query.CodeSyntax || r.what == expectBind && r.refused.Code == codeNoStatement
 }
 
 // runOf is the run that an error or a notice speaks of.

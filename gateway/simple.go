@@ -19,7 +19,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 	s.batchID++
 	plan, refused := s.analyze(sql)
 	if refused != nil && !s.observing(refused.Sentence) {
-		s.refuseQuery(planStatement(plan), refused)
+		s.refuseQuery(sql, planStatement(plan), refused)
 		return nil
 	}
 	if plan == nil { // observing what cannot be analysed
@@ -46,7 +46,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		return err
 	}
 	if refused != nil {
-		s.refuseQuery(planStatement(plan), refused)
+		s.refuseQuery(sql, planStatement(plan), refused)
 		return nil
 	}
 	return s.sendQuery(entry, sent)
@@ -79,8 +79,15 @@ func (s *session) captureOnly(entry *reply, plan *query.Plan) string {
 }
 
 // refuseQuery sends a statement that fails in place of the client's.
-func (s *session) refuseQuery(st *query.Statement, why *query.Refusal) {
+func (s *session) refuseQuery(sql string, st *query.Statement, why *query.Refusal) {
 	s.noteRefusal(st, why)
+	if s.askGrammar(sql, why) {
+		s.expectReply(&reply{what: expectBind, refused: why})
+		s.expectReply(&reply{what: expectSync})
+		s.toServer = pg.AppendParse(s.toServer, failingName, failing, nil)
+		s.toServer = pg.Append(s.toServer, pg.Sync)
+		return
+	}
 	s.expectReply(&reply{what: expectQuery, refused: why, plan: &query.Plan{}})
 	s.toServer = pg.AppendQuery(s.toServer, failing)
 }
