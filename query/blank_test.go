@@ -11,8 +11,10 @@ import (
 func TestBlank(t *testing.T) {
 	for _, tt := range []struct{ sql, want string }{
 		{`SELEC id FROM customers WHERE email = 'ada@example.org'`, `zzzzz zz FROM zzzzzzzzz WHERE zzzzz = 'zzzzzzzzzzzzzzz'`},
-		{`SELECT "Ada ""E""", 'Jürgen', E'\'x', U&'\00e4' UESCAPE '!', b'01', x'ff', 1.5e3, $1 -- of Ada`,
-			`SELECT "zzzzzzzzz", 'zzzzzz', E'zzz', U&'zzzzz' UESCAPE 'z', b'00', x'00', 1.1e1, $1 --zzzzzzz`},
+		{
+			`SELECT "Ada ""E""", 'Jürgen', E'\'x', U&'\00e4' UESCAPE '!', b'01', x'ff', 1.5e3, $1 -- of Ada`,
+			`SELECT "zzzzzzzzz", 'zzzzzz', E'zzz', U&'zzzzz' UESCAPE 'z', b'00', x'00', 1.1e1, $1 --zzzzzzz`,
+		},
 		{"SELECT $a$ada$a$, $$ada$$ /* ada */", "SELECT $z$yyy$z$, $$yyy$$ /*zzzzz*/"},
 		{"SELECT 'a'\n'b'", "SELECT 'zzzzz'"},
 	} {

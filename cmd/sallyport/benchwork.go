@@ -291,7 +291,7 @@ func (b *bench) syncOnce() (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("measure the disk: %w", err)
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	defer f.Close()
 	page := make([]byte, 4096)
 	for range revealsPerRound {
