@@ -24,11 +24,14 @@ give_up() {
   exit 3
 }
 
-# run prints a command as one could type it, and runs it.
+# run prints a command as one could type it, and runs it. None of its words holds a single quote.
 run() {
-  printf '+'
-  printf ' %q' "$@"
-  echo
+  local word line=+
+  for word; do
+    case $word in *[!A-Za-z0-9_./=-]*) word="'$word'" ;; esac
+    line+=" $word"
+  done
+  echo "$line"
   "$@"
 }
 
