@@ -21,7 +21,7 @@ var ErrNoPostgreSQL = errors.New("PostgreSQL's server programs (initdb, postgres
 
 func installHint() string {
 	if runtime.GOOS == "darwin" {
-		return "run `brew install postgresql`"
+		return "run `brew install postgresql@17`"
 	}
 	return "install the package postgresql (Debian, Ubuntu) or postgresql-server (Fedora)"
 }
