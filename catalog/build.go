@@ -23,6 +23,11 @@ type builder struct {
 	types    map[uint32]rawType
 	risks    map[uint32]string // function → why it may touch protected columns
 	problems Problems
+
+	functions  map[uint32]*rawFunction
+	typeNames  map[uint32]rawTypeName
+	typeRisks  map[uint32]string // type → why making a value of it may
+	classRisks map[uint32]string // operator class → likewise
 }
 
 // build makes a snapshot, without its version.
@@ -35,6 +40,7 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 		Snapshot: &Snapshot{relations: map[uint32]*relation{}, tables: map[string]*relation{}, numbers: map[string]attribute{}},
 		raw:      raw, config: config, previous: previous,
 		byName: map[Table]*relation{}, types: map[uint32]rawType{}, risks: map[uint32]string{},
+		functions: map[uint32]*rawFunction{}, typeNames: map[uint32]rawTypeName{}, typeRisks: map[uint32]string{}, classRisks: map[uint32]string{},
 	}
 	b.index()
 	b.protect()
@@ -91,6 +97,12 @@ func (b *builder) index() {
 	}
 	for _, t := range b.raw.types {
 		b.types[t.OID] = t
+	}
+	for i := range b.raw.functions {
+		b.functions[b.raw.functions[i].OID] = &b.raw.functions[i]
+	}
+	for _, t := range b.raw.typeNames {
+		b.typeNames[t.OID] = t
 	}
 }
 

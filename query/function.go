@@ -197,7 +197,7 @@ func (a *analysis) checkFunction(name string, at int, args value) {
 
 // checkType refuses types whose input checks could do such things.
 func (a *analysis) checkType(t *pg.TypeName, v value) {
-	if _, name := lastName(t.GetNames()); kindOfType(t) == otherType {
+	if _, name := lastName(t.GetNames()); name != "" { // also one that came with the server: a cast to it may have been made
 		a.checkFunction(name, int(t.GetLocation()), v)
 	}
 }

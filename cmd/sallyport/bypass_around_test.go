@@ -14,30 +14,30 @@ func around() []trick {
 	rows := []trick{
 		{name: "a function that writes", around: risky, undo: away, sql: []string{"SELECT public.mean{row}('{text}')", "SELECT mean{row}('{text}')", "SELECT * FROM mean{row}('{text}')", "SELECT ('{text}'::text).mean{row}", "SELECT 1 FROM support.staff WHERE mean{row}('{text}')"}},
 		{
-			name: "an operator over it", open: "G8", around: risky + "CREATE OPERATOR public.<~> (RIGHTARG = text, FUNCTION = public.mean{row}); CREATE FUNCTION public.two{row}(a text, b int) RETURNS boolean LANGUAGE sql AS 'SELECT public.mean{row}(a)'; CREATE OPERATOR public.<~~> (LEFTARG = text, RIGHTARG = int, FUNCTION = public.two{row})",
+			name: "an operator over it", around: risky + "CREATE OPERATOR public.<~> (RIGHTARG = text, FUNCTION = public.mean{row}); CREATE FUNCTION public.two{row}(a text, b int) RETURNS boolean LANGUAGE sql AS 'SELECT public.mean{row}(a)'; CREATE OPERATOR public.<~~> (LEFTARG = text, RIGHTARG = int, FUNCTION = public.two{row})",
 			undo: "DROP OPERATOR public.<~> (NONE, text); DROP OPERATOR public.<~~> (text, int); DROP FUNCTION public.two{row}(text, int); " + away,
 			sql:  []string{"SELECT <~> '{text}'::text", "SELECT '{text}'::text <~~> 1", "SELECT '{text}'::text OPERATOR(public.<~~>) 1", "SELECT 1 WHERE '{text}' <~~> 1", "SELECT '{text}'::text <~~> ANY (ARRAY[1])", "SELECT 1 FROM support.staff ORDER BY '{text}'::text <~~> 1"},
 		},
 		{
-			name: "a cast over it", open: "G8", around: risky + "CREATE TYPE public.kind{row} AS (a boolean); CREATE FUNCTION public.to{row}(t text) RETURNS public.kind{row} LANGUAGE sql AS 'SELECT ROW(public.mean{row}(t))::public.kind{row}'; CREATE CAST (text AS public.kind{row}) WITH FUNCTION public.to{row}(text) AS ASSIGNMENT",
+			name: "a cast over it", around: risky + "CREATE TYPE public.kind{row} AS (a boolean); CREATE FUNCTION public.to{row}(t text) RETURNS public.kind{row} LANGUAGE sql AS 'SELECT ROW(public.mean{row}(t))::public.kind{row}'; CREATE CAST (text AS public.kind{row}) WITH FUNCTION public.to{row}(text) AS ASSIGNMENT",
 			undo: "DROP TYPE public.kind{row} CASCADE; " + away, sql: []string{"SELECT '{text}'::text::public.kind{row}", "SELECT CAST('{text}'::text AS public.kind{row})", "SELECT (k) FROM (SELECT '{text}'::text::kind{row}) s(k)", "CREATE TEMP TABLE k{row} (k public.kind{row}); INSERT INTO k{row} SELECT '{text}'::text; DROP TABLE k{row}"},
 		},
 		{
-			name: "a domain over it", open: "G8", around: risky + "CREATE DOMAIN public.dom{row} AS text CHECK (public.mean{row}(VALUE))", undo: "DROP DOMAIN public.dom{row} CASCADE; " + away,
+			name: "a domain over it", around: risky + "CREATE DOMAIN public.dom{row} AS text CHECK (public.mean{row}(VALUE))", undo: "DROP DOMAIN public.dom{row} CASCADE; " + away,
 			sql: []string{"SELECT '{text}'::public.dom{row}", "SELECT CAST('{text}' AS dom{row})", "SELECT public.dom{row} '{text}'", "SELECT '{\"{text}\"}'::dom{row}[]", "SELECT * FROM json_to_record('{\"a\": \"{text}\"}') AS x(a public.dom{row})", "PREPARE k{row} (public.dom{row}) AS SELECT $1; EXECUTE k{row}('{text}')"},
 		},
 		{name: "a CHECK of an unprotected table", around: risky + "ALTER TABLE support.staff ADD CONSTRAINT mean{row} CHECK (public.mean{row}(name)) NOT VALID", undo: hush, roles: engineer, sql: []string{"INSERT INTO support.staff VALUES ('{row}', '{text}', 't', 'r')", "UPDATE support.staff SET name = '{text}' WHERE id = '{row}'", "COPY support.staff FROM STDIN"}},
 		{name: "a default of an unprotected table", around: risky + "ALTER TABLE support.staff ALTER COLUMN team SET DEFAULT public.mean{row}('x')::text", undo: "ALTER TABLE support.staff ALTER COLUMN team DROP DEFAULT; " + away, roles: engineer, sql: []string{"INSERT INTO support.staff (id, name, role) VALUES ('{row}', 'x', 'r')"}},
 		{
-			name: "a generated column", open: "G8", around: "CREATE FUNCTION public.made{row}(t text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN RETURN EXISTS (SELECT FROM support.customers WHERE email = t); END $f$; CREATE TABLE public.gen{row} (a text, b boolean GENERATED ALWAYS AS (public.made{row}(a)) STORED); GRANT ALL ON public.gen{row} TO PUBLIC",
+			name: "a generated column", around: "CREATE FUNCTION public.made{row}(t text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN RETURN EXISTS (SELECT FROM support.customers WHERE email = t); END $f$; CREATE TABLE public.gen{row} (a text, b boolean GENERATED ALWAYS AS (public.made{row}(a)) STORED); GRANT ALL ON public.gen{row} TO PUBLIC",
 			undo: "DROP TABLE public.gen{row}; DROP FUNCTION public.made{row}(text)", sql: []string{"INSERT INTO public.gen{row} VALUES ('{email}')", "INSERT INTO gen{row} (a) SELECT '{email}'"},
 		},
 		{
-			name: "an index over a function", open: "G8", around: "CREATE FUNCTION public.made{row}(t text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN RETURN EXISTS (SELECT FROM support.customers WHERE email = t); END $f$; CREATE TABLE public.gen{row} (a text); CREATE INDEX ON public.gen{row} (public.made{row}(a)); GRANT ALL ON public.gen{row} TO PUBLIC",
+			name: "an index over a function", around: "CREATE FUNCTION public.made{row}(t text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN RETURN EXISTS (SELECT FROM support.customers WHERE email = t); END $f$; CREATE TABLE public.gen{row} (a text); CREATE INDEX ON public.gen{row} (public.made{row}(a)); GRANT ALL ON public.gen{row} TO PUBLIC",
 			undo: "DROP TABLE public.gen{row}; DROP FUNCTION public.made{row}(text)", sql: []string{"INSERT INTO public.gen{row} VALUES ('{email}')", "COPY gen{row} FROM STDIN"},
 		},
 		{
-			name: "a policy over a function", open: "G8", around: "CREATE FUNCTION public.made{row}(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS $f$ BEGIN RETURN EXISTS (SELECT FROM support.customers WHERE email = t); END $f$; CREATE TABLE public.gen{row} (a text); ALTER TABLE public.gen{row} ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON public.gen{row} WITH CHECK (public.made{row}(a)); GRANT ALL ON public.gen{row} TO PUBLIC",
+			name: "a policy over a function", around: "CREATE FUNCTION public.made{row}(t text) RETURNS boolean LANGUAGE plpgsql STABLE AS $f$ BEGIN RETURN EXISTS (SELECT FROM support.customers WHERE email = t); END $f$; CREATE TABLE public.gen{row} (a text); ALTER TABLE public.gen{row} ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON public.gen{row} WITH CHECK (public.made{row}(a)); GRANT ALL ON public.gen{row} TO PUBLIC",
 			undo: "DROP TABLE public.gen{row}; DROP FUNCTION public.made{row}(text)", sql: []string{"INSERT INTO public.gen{row} VALUES ('{email}')"},
 		},
 		{
@@ -101,7 +101,7 @@ func around() []trick {
 			sql: []string{"SET search_path = hide{row}, pg_catalog", "SELECT lower('{email}')", "SELECT count('{email}'::text)", "SELECT hide{row}.lower('{email}')"},
 		},
 		{name: "an event trigger", around: "CREATE FUNCTION public.ev{row}() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE NOTICE '%', (SELECT email FROM support.customers WHERE id = {victim}); END $f$; CREATE EVENT TRIGGER ev{row} ON ddl_command_start EXECUTE FUNCTION public.ev{row}()", undo: "DROP EVENT TRIGGER ev{row}; DROP FUNCTION public.ev{row}()", sql: []string{"CREATE TEMP TABLE ev{row} (a int)"}},
-		{name: "a foreign key onto a protected column", open: "G8", around: "CREATE TABLE public.gen{row} (e text REFERENCES support.customers (email)); GRANT ALL ON public.gen{row} TO PUBLIC", undo: "DROP TABLE public.gen{row}", sql: []string{"INSERT INTO gen{row} VALUES ('{email}')", "UPDATE gen{row} SET e = '{email}'", "COPY gen{row} FROM STDIN"}},
+		{name: "a foreign key onto a protected column", around: "CREATE TABLE public.gen{row} (e text REFERENCES support.customers (email)); GRANT ALL ON public.gen{row} TO PUBLIC", undo: "DROP TABLE public.gen{row}", sql: []string{"INSERT INTO gen{row} VALUES ('{email}')", "UPDATE gen{row} SET e = '{email}'", "COPY gen{row} FROM STDIN"}},
 		{name: "a default that is an address", around: "ALTER TABLE support.customers ADD COLUMN extra{row} text DEFAULT 'x'", undo: "ALTER TABLE support.customers DROP COLUMN extra{row}", sql: []string{"SELECT * FROM support.customers WHERE email = '{email}'", "SELECT * FROM support.customers WHERE id = {victim}"}},
 		{
 			name: "a column renamed and another in its place", around: "ALTER TABLE support.customers RENAME COLUMN email TO mail; ALTER TABLE support.customers RENAME COLUMN plan TO email", undo: "ALTER TABLE support.customers RENAME COLUMN email TO plan; ALTER TABLE support.customers RENAME COLUMN mail TO email",
