@@ -140,10 +140,13 @@ func (c *check) database(ctx context.Context) error {
 		return fmt.Errorf("connect as %s: %w", reader.User, err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
-	_, err = catalog.Load(ctx, conn, c.config.Protect, c.config.Purposes.Tables())
+	snapshot, err := catalog.Load(ctx, conn, c.config.Protect, c.config.Purposes.Tables())
 	misfits, ok := errors.AsType[catalog.Problems](err)
 	if err != nil && !ok {
 		return err
+	}
+	if !ok {
+		misfits = c.config.purposeMisfits(snapshot)
 	}
 	changed, err := c.mark(ctx, conn)
 	for _, p := range changed {

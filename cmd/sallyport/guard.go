@@ -185,6 +185,9 @@ func (g *guard) openCatalog(ctx context.Context) error {
 		return err
 	}
 	g.catalog = opened
+	if err := g.s.o.Config.misfits(g.s.o.Config.purposeMisfits(opened.Snapshot())); err != nil {
+		return &hopeless{err}
+	}
 	return nil
 }
 

@@ -217,13 +217,18 @@ func (c *Config) ring(root token.Secret) (*token.Ring, error) {
 	return token.NewRing(root, token.Settings{EmailDomain: c.Protect.EmailDomain})
 }
 
-// protects is what this configuration protects and how. The form of tokens needs no key, so any will do.
-func (c *Config) protects() (protect.Set, error) {
+// formRing makes the ring with a key that is none: it shows the form of tokens, for which any key will do.
+func (c *Config) formRing() (*token.Ring, error) {
 	root, err := token.NewSecret(bytes.Repeat([]byte{1}, 32))
 	if err != nil {
 		return nil, err
 	}
-	ring, err := c.ring(root)
+	return c.ring(root)
+}
+
+// protects is what this configuration protects and how.
+func (c *Config) protects() (protect.Set, error) {
+	ring, err := c.formRing()
 	if err != nil {
 		return nil, err
 	}
