@@ -50,6 +50,7 @@ const (
 	Approved   EventKind = "approve" // the proposal takes effect
 	Declined   EventKind = "decline"
 	Configured EventKind = "configured" // a configuration took effect; Note holds its SHA-256
+	Protecting EventKind = "protecting" // protect begins to change a database; Order.Columns says what will be protected
 	Protected  EventKind = "protected"  // protection of a database began
 	LogInOK    EventKind = "login"      // somebody logged in for commands
 	LogInBad   EventKind = "login_failed"
@@ -142,4 +143,6 @@ type Order struct {
 	Reason  string `cbor:"5,keyasint,omitempty"`
 	Limit   *Limit `cbor:"6,keyasint,omitempty"`
 	Details string `cbor:"7,keyasint,omitempty"`
+	// Columns are what protect protects: schema.table.column → the form of its tokens.
+	Columns map[string]string `cbor:"8,keyasint,omitempty"`
 }

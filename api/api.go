@@ -31,6 +31,7 @@ type Config struct {
 	Now        func() time.Time                // the clock of events
 	Delay      func() time.Time                // the clock of log-in delays; nil: Now
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
+	Observing  bool                            // serve bars and masks nothing, see Status
 	Mark       func() string                   // the database's mark that does not fit this record, empty: it fits; nil: always
 }
 

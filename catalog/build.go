@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -169,10 +170,11 @@ func (b *builder) missing(at string, p *Protected, table bool) {
 		return
 	}
 	if !table {
-		b.problem(at, "there is no table %s.%s, or its schema is not this one", p.Column.Schema, p.Column.Table)
+		b.problem(at, "there is no table %s.%s; expected schema.table.column of a table in this database", p.Column.Schema, p.Column.Table)
 		return
 	}
-	b.problem(at, "the table %s.%s has no column %q", p.Column.Schema, p.Column.Table, p.Column.Name)
+	b.problem(at, "the table %s.%s has no column %q; expected one of %s", p.Column.Schema, p.Column.Table, p.Column.Name,
+		b.byName[Table{p.Column.Schema, p.Column.Table}].columnNames())
 }
 
 // keepProtecting carries protection over from the last snapshot by OID and attribute number: renaming a column or its table, or
@@ -258,15 +260,18 @@ func (b *builder) length(c rawColumn) int {
 
 // markFacts flags the tables whose committed writes become facts, and their parts.
 func (b *builder) markFacts(facts FactTables) {
-	for name, mark := range map[string]func(*relation){
-		facts.Ticket:  func(r *relation) { r.ticket = true },
-		facts.Contact: func(r *relation) { r.contact = true },
+	for _, source := range []struct {
+		name, path string
+		mark       func(*relation)
+	}{
+		{facts.Ticket, "purposes.ticket.table", func(r *relation) { r.ticket = true }},
+		{facts.Contact, "purposes.contact.table", func(r *relation) { r.contact = true }},
 	} {
-		if name == "" {
+		if source.name == "" {
 			continue
 		}
-		if r := b.find(name, "purposes."+name); r != nil {
-			withParts(r, mark)
+		if r := b.find(source.name, source.path); r != nil {
+			withParts(r, source.mark)
 		}
 	}
 }
@@ -326,9 +331,18 @@ func (b *builder) find(name, path string) *relation {
 		}
 	}
 	if path != "" {
-		b.problem(path, "there is no table %s", name)
+		b.problem(path, "there is no table %s; expected schema.table of a table in this database", name)
 	}
 	return nil
+}
+
+// columnNames lists the columns, for people.
+func (r *relation) columnNames() string {
+	names := make([]string, len(r.columns))
+	for i, c := range r.columns {
+		names[i] = c.Name
+	}
+	return strings.Join(names, ", ")
 }
 
 // schema is the snapshot as query reads it.

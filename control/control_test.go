@@ -300,3 +300,35 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d people were told of, %d are out", len(told), len(s.Out()))
 	}
 }
+
+// TestProtects folds what protect began with, by database, and what an accepted mark is worth after it.
+func TestProtects(t *testing.T) {
+	protecting := func(database string, columns map[string]string) *sallyport.Event {
+		return &sallyport.Event{Kind: sallyport.Protecting, Order: &sallyport.Order{Action: "protect", Details: database, Columns: columns}}
+	}
+	s := fold(protecting("a", map[string]string{"x": "text"}), protecting("b", map[string]string{"y": "email"}),
+		protecting("a", map[string]string{"x": "text", "z": "phone"}))
+	for _, c := range []struct {
+		database string
+		want     map[string]string
+		known    bool
+	}{
+		{"a", map[string]string{"x": "text", "z": "phone"}, true},
+		{"b", map[string]string{"y": "email"}, true},
+		{"renamed", map[string]string{"x": "text", "y": "email", "z": "phone"}, false},
+	} {
+		got, known := s.Protects(c.database)
+		if diff := cmp.Diff(c.want, got); diff != "" || known != c.known {
+			t.Errorf("%s: known %v, %s", c.database, known, diff)
+		}
+	}
+	s.Apply(propose("m", AcceptMark, "lead", ""))
+	s.Apply(approve("m", "sec"))
+	if !s.AcceptedColumns() {
+		t.Error("an accepted mark does not count")
+	}
+	s.Apply(protecting("a", map[string]string{"x": "text"}))
+	if s.AcceptedColumns() {
+		t.Error("a mark that was accepted before protect ran last counts")
+	}
+}

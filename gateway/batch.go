@@ -180,11 +180,12 @@ func (s *session) finish(ctx context.Context, r *run, tag string) error {
 		s.notice("WARNING", remaining+sentence, hint)
 		return nil
 	}
-	if r.left > 0 && r.revealed == 0 && tag != "" {
-		s.adviseOnResult(ctx, r)
-	}
-	if s.gw.Observe != nil && r.left > 0 {
+	switch {
+	case r.left == 0:
+	case s.gw.Observe != nil: // the client has plain values before it: a notice about tokens would be untrue
 		s.observe("would have left " + strconv.Itoa(r.left) + " values as tokens")
+	case r.revealed == 0 && tag != "":
+		s.adviseOnResult(ctx, r)
 	}
 	return nil
 }

@@ -132,16 +132,22 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-// EndSessions ends the live sessions of one person; it does not wait for them. sentence and hint are what the client reads.
+// EndSessions ends the live sessions of one person; it does not wait for them. sentence and hint are what the client reads. While
+// observing it only prints what would have been done.
 func (g *Gateway) EndSessions(who sallyport.Staff, sentence, hint string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := 0
 	for s := range g.sessions {
-		if s.person.Staff == who {
+		if s.person.Staff == who && g.Observe != nil {
+			n++
+		} else if s.person.Staff == who {
 			s.end(fatal(codeLocked, sentence, hint))
 			n++
 		}
+	}
+	if g.Observe != nil {
+		fmt.Fprintf(g.Observe, "%s %s: would have ended %d sessions: %s\n", g.Clock().Format(time.RFC3339), who, n, sentence)
 	}
 	return n
 }

@@ -337,7 +337,11 @@ func (s *session) accepted(m []byte) error {
 	if !s.gw.register(s) {
 		return s.refuseStart(fatal(codeShutdown, "Sallyport is shutting down", ""))
 	}
-	if st := s.gw.Standing.Standing(s.person.Staff); (st.Locked || st.Suspended) && s.gw.Observe == nil {
+	st := s.gw.Standing.Standing(s.person.Staff)
+	switch out := st.Locked || st.Suspended; {
+	case out && s.gw.Observe != nil:
+		s.observe("would have refused the log-in: " + lockSentence(st.Locked, st.Reason))
+	case out:
 		return s.refuseStart(fatal(codeLocked, lockSentence(st.Locked, st.Reason), "Ask a lead for `sallyport unlock`."))
 	}
 	s.out = append(s.gw.pool.get(), m...)

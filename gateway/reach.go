@@ -104,7 +104,7 @@ func (s *session) reach(r *run, key exposure.Key, subject sallyport.Subject, dig
 		return nil
 	}
 	limit := s.gw.Book.Reserve(s.gw.Clock(), s.person.Staff, exposure.Reached, key, s.gw.Protection.Budgets(s.person).Reached)
-	if limit == nil {
+	if limit == nil || s.gw.Observe != nil {
 		s.addReached(r, key, subject, digest)
 	}
 	return limit

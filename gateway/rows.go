@@ -265,21 +265,28 @@ func keyText(c *column, field []byte) sallyport.Subject {
 	return sallyport.Subject(field)
 }
 
-// count reserves what the row shows and reaches; the first budget that is reached is returned, and nothing may be shown.
+// count reserves what the row shows and reaches; the first budget that is reached is returned, and nothing may be shown. While
+// observing the row is shown all the same, so it is on record all the same.
 func (s *session) count(r *run, row *seen) *sallyport.Limit {
 	now := s.gw.Clock()
+	var over *sallyport.Limit
 	budgets := s.gw.Protection.Budgets(s.person)
 	for i := range row.shown {
 		v := &row.shown[i]
 		if r.spent {
 			break
 		}
-		if limit := s.reserve(now, budgets, v); limit != nil {
-			return limit
+		if over = s.reserve(now, budgets, v); over != nil {
+			break
 		}
 	}
-	if limit := s.countReach(r, row); limit != nil {
-		return limit
+	if over == nil || s.gw.Observe != nil {
+		if limit := s.countReach(r, row); over == nil {
+			over = limit
+		}
+	}
+	if over != nil && s.gw.Observe == nil {
+		return over
 	}
 	r.left += row.left
 	for i := range row.shown { // only now: what is cut off is not on record as revealed
@@ -289,7 +296,7 @@ func (s *session) count(r *run, row *seen) *sallyport.Limit {
 		s.addValue(r, &row.shown[i])
 		r.revealed++
 	}
-	return nil
+	return over
 }
 
 // keySeeds make the budgets' keys of this process. Nobody outside knows them, so nobody finds two customers with one key.

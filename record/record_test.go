@@ -75,7 +75,7 @@ func fullEvent() *sallyport.Event {
 		Counters: &sallyport.Counters{Statements: 1, Rows: 2, BytesIn: 3, BytesOut: 4},
 		Order: &sallyport.Order{
 			ID: "p1", Action: "unlock", By: "s002", About: "s001", Reason: "r",
-			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1}, Details: "d",
+			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1}, Details: "d", Columns: map[string]string{"support.customers.email": "email"},
 		},
 		Note: "a sentence",
 		Touch: &sallyport.Touched{

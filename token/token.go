@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"sallyport"
 )
@@ -228,6 +230,24 @@ func (c *Codec) RevealDay(day int32) (int32, error) {
 
 // Spec is what the codec was made from, with its defaults filled in.
 func (c *Codec) Spec() Spec { return c.spec }
+
+// Form says in one line everything that decides how the tokens of this column look and which key makes them, but no key:
+// codecs of one root secret and one form make the same tokens.
+func (c *Codec) Form() string {
+	form := fmt.Sprintf("%s of group %s", c.spec.Scheme, c.spec.Group)
+	switch c.spec.Scheme {
+	case sallyport.Email:
+		form += " under " + c.ring.settings.EmailDomain
+	case sallyport.Phone:
+		form += " under +" + c.ring.settings.PhoneCode
+	case sallyport.Number:
+		for _, plain := range slices.Sorted(maps.Keys(c.spec.Prefixes)) {
+			form += fmt.Sprintf(", %s as %s", plain, c.spec.Prefixes[plain])
+		}
+	case sallyport.Name, sallyport.Text, sallyport.Date:
+	}
+	return form
+}
 
 // outside is an ErrDomain with a sentence that helps; why must never hold the value.
 func outside(why string) error { return fmt.Errorf("%w: %s", ErrDomain, why) }

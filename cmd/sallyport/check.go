@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -138,12 +140,58 @@ func (c *check) database(ctx context.Context) error {
 		return fmt.Errorf("connect as %s: %w", reader.User, err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
-	_, err = catalog.Load(ctx, conn, c.config.Protect, c.config.Purposes.Tables())
-	if misfits, ok := errors.AsType[catalog.Problems](err); ok {
-		if wrong, ok := errors.AsType[*ConfigError](c.config.misfits(misfits)); ok {
-			c.findings = append(c.findings, findingsOf(wrong)...)
-		}
-		return nil
+	snapshot, err := catalog.Load(ctx, conn, c.config.Protect, c.config.Purposes.Tables())
+	misfits, ok := errors.AsType[catalog.Problems](err)
+	if err != nil && !ok {
+		return err
 	}
+	if !ok {
+		misfits = c.config.purposeMisfits(snapshot)
+	}
+	changed, err := c.mark(ctx, conn)
+	for _, p := range changed {
+		if !slices.ContainsFunc(misfits, func(m catalog.Problem) bool { return strings.HasPrefix(m.Path+".", p.Path+".") }) {
+			misfits = append(misfits, p)
+		}
+	}
+	c.misfits(misfits)
 	return err
+}
+
+// misfits notes problems by their places in the file.
+func (c *check) misfits(problems catalog.Problems) {
+	if wrong, ok := errors.AsType[*ConfigError](c.config.misfits(problems)); ok {
+		c.findings = append(c.findings, findingsOf(wrong)...)
+	}
+}
+
+// mark holds the configuration to what the database was protected with.
+func (c *check) mark(ctx context.Context, conn *pgx.Conn) (problems catalog.Problems, err error) {
+	mark, found, err := protect.ReadMark(ctx, conn)
+	database := c.config.Upstream.Database
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		c.found("protect", "the values in %s are plain still; run 'sallyport protect'", database)
+		return nil, nil
+	case mark.ProtectedAt.IsZero():
+		c.found("protect", "'sallyport protect' was interrupted in %s; run it again", database)
+		return nil, nil
+	case mark.Columns == nil:
+		c.found("protect", "the mark in %s does not say which columns are protected, as an earlier version left it; run 'sallyport protect' once more", database)
+		return nil, nil
+	}
+	wanted, err := c.config.protects()
+	if err != nil {
+		return nil, err
+	}
+	for _, change := range mark.Columns.Changes(wanted) {
+		problems = append(problems, catalog.Problem{
+			Path: "columns." + change.Column,
+			Text: fmt.Sprintf("%s is %s, %s; expected what it was protected with, or 'sallyport protect' for a new column",
+				change.Column, formOf("protected", change.From), formOf("configured", change.To)),
+		})
+	}
+	return problems, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"sallyport/api"
 	"sallyport/catalog"
@@ -126,7 +127,8 @@ func ParseConfig(path string, text []byte) (*Config, error) {
 	return c, nil
 }
 
-// misfits says where in the file stands what the database does not have. It is nil where there are none.
+// misfits says where in the file stands what the database does not have. It is nil where there are none. Paths begin with
+// purposes, or are below protect.
 func (c *Config) misfits(problems catalog.Problems) error {
 	if len(problems) == 0 {
 		return nil
@@ -136,9 +138,22 @@ func (c *Config) misfits(problems catalog.Problems) error {
 		r.keys, r.values = c.places.keys, c.places.values
 	}
 	for _, p := range problems {
-		r.problemAt("protect."+p.Path, "%s", p.Text)
+		path := p.Path
+		if !strings.HasPrefix(path, "purposes.") {
+			path = "protect." + path
+		}
+		r.problemAt(path, "%s", p.Text)
 	}
 	return &ConfigError{File: c.file, Problems: r.sorted()}
+}
+
+// purposeMisfits are the columns of reasons that the database does not have.
+func (c *Config) purposeMisfits(s *catalog.Snapshot) catalog.Problems {
+	found := c.Purposes.CheckDatabase(s)
+	for i := range found {
+		found[i].Path = "purposes." + found[i].Path
+	}
+	return found
 }
 
 // Protects tells whether any column is protected.

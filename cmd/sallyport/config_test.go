@@ -54,11 +54,17 @@ func TestConfigPlaces(t *testing.T) {
 		{"until: 2026-12-31T00:00:00Z", "until: soon", "expected a time"},
 		{"budgets:", "budgest:", `expected "budgets"`},
 		{"listen: 127.0.0.1:6432", "listen: 0.0.0.0:6432", "expected a tls certificate"},
+		{"{CS: ZQ}", "{CS: ZQQ}", "both must be of the same length"},
+		{"{CS: ZQ}", "{CS: CS}", `prefix "CS" is used twice`},
+		{"email_domain: k1.invalid", "email_domain: k9.invalid", "must begin with the key epoch"},
+		{"email_domain: k1.invalid", `email_domain: "@@"`, "expected a domain such as k1.invalid"},
+		{`password: "$argon2id`, `password: "$argon2i`, "no argon2id hash: make one with 'sallyport passwd'; expected"},
+		{"listen: 127.0.0.1:6432", "listen: a: b", "not allowed in this context; expected"},
 	} {
 		wrong := strings.Replace(string(text), c.old, c.wrong, 1)
 		_, err := ParseConfig("x.yaml", []byte(wrong))
 		bad, ok := errors.AsType[*ConfigError](err)
-		if !ok || !strings.Contains(err.Error(), c.want) {
+		if !ok || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "expected") && c.wrong != "" {
 			t.Errorf("%s: got %v, want %q", c.wrong, err, c.want)
 			continue
 		}
@@ -107,5 +113,8 @@ func FuzzConfig(f *testing.F) {
 		}
 		directory.of(directory.person("nobody"))
 		config.factColumns()
+		if _, err := config.protects(); err != nil {
+			t.Errorf("tokens of an accepted configuration cannot be made: %v", err)
+		}
 	})
 }

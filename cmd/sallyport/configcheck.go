@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -10,8 +11,10 @@ import (
 	"strings"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/exposure"
 	"sallyport/policy"
+	"sallyport/token"
 )
 
 // roles are what a person of the directory may be.
@@ -23,15 +26,46 @@ func (c *Config) check(r *configReader) {
 		r.problemAt("version", "version %d; expected version: 1", c.Version)
 	}
 	c.checkAddresses(r)
-	for _, p := range c.Protect.Check() {
+	wrong := c.Protect.Check()
+	for _, p := range wrong {
 		r.problemAt("protect."+p.Path, "%s", p.Text)
 	}
+	c.checkTokens(r, wrong)
 	for _, p := range c.Purposes.Check(c.serviceIDs()) {
 		r.problemAt("purposes."+p.Path, "%s", p.Text)
 	}
 	c.checkDirectory(r)
 	c.checkBudgets(r)
 	c.checkGrants(r)
+}
+
+// checkTokens tries to make every codec that protecting takes, save for columns that are wrong in another way already.
+func (c *Config) checkTokens(r *configReader, wrong []catalog.Problem) {
+	ring, err := c.formRing()
+	if err != nil {
+		r.problemAt("protect.email_domain", "%s; expected a domain such as k1.invalid", innermost(err))
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Protect.Columns)) {
+		at := "columns." + name
+		if slices.ContainsFunc(wrong, func(p catalog.Problem) bool { return strings.HasPrefix(p.Path+".", at+".") }) {
+			continue
+		}
+		settings := c.Protect.Columns[name]
+		column, _ := catalog.ParseColumn(name)
+		_, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes})
+		if err != nil {
+			r.problemAt("protect."+at+".prefixes", "%s; expected prefixes: {CS: ZQ}, each with one of tokens of the same length that nothing else uses", innermost(err))
+		}
+	}
+}
+
+// innermost is the reason at the bottom of an error, without what was tried.
+func innermost(err error) error {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err
 }
 
 func (c *Config) checkAddresses(r *configReader) {
@@ -105,7 +139,7 @@ func (c *Config) checkDirectory(r *configReader) {
 		}
 		if person.Password != "" {
 			if err := person.Password.Check(); err != nil {
-				r.problemAt(path+".password", "%s", err)
+				r.problemAt(path+".password", "%s; expected the line that it prints", err)
 			}
 		}
 		checkID(r, path, id)

@@ -122,6 +122,9 @@ func (g *guard) openKeys(context.Context) error {
 // connect logs in as the reader.
 func (g *guard) connect(ctx context.Context) error {
 	reader, err := g.s.o.Config.reader(g.s.o.Network, g.s.o.Upstream)
+	if errors.Is(err, fs.ErrNotExist) && g.s.o.Observe != nil {
+		return &hopeless{fmt.Errorf("observe %s: there is no reader yet; give --owner DSN of the tables' owner once, and serve makes it: %w", g.s.o.Upstream, err)}
+	}
 	if err != nil {
 		return &hopeless{err}
 	}
@@ -185,6 +188,9 @@ func (g *guard) openCatalog(ctx context.Context) error {
 		return err
 	}
 	g.catalog = opened
+	if err := g.s.o.Config.misfits(g.s.o.Config.purposeMisfits(opened.Snapshot())); err != nil {
+		return &hopeless{err}
+	}
 	return nil
 }
 

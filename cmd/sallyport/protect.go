@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -124,7 +125,8 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	if err != nil {
 		return report, err
 	}
-	orders, err := api.NewOrders(orderStream, control.NewState())
+	state := control.NewState()
+	orders, err := api.NewOrders(orderStream, state)
 	if err != nil {
 		return report, err
 	}
@@ -145,9 +147,12 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	if err != nil {
 		return report, err
 	}
+	recorded, known := state.Protects(config.Upstream.Database)
 	report, err = protect.Run(ctx, protect.Options{
 		DSN: config.ownerDSN(o.Owner), Columns: columns, Reader: reader,
 		RecordID: access.ID(), Position: access.Last(), Random: rand.Reader, Progress: o.Progress,
+		Recorded: recorded, Renamed: !known,
+		Begin: func(set protect.Set) error { return config.protecting(orders, set, o.Clock()) },
 	})
 	if err != nil || began {
 		return report, err
@@ -158,6 +163,17 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	return report, orders.Give(nil, &sallyport.Event{
 		Time: o.Clock(), Kind: sallyport.Protected, Order: &sallyport.Order{Action: "protect", Details: config.Upstream.Database},
 		Note: "configuration " + config.hash,
+	})
+}
+
+// protecting puts on record what is about to be protected, unless that is what stands there.
+func (c *Config) protecting(orders *api.Orders, set protect.Set, now time.Time) error {
+	if recorded, known := orders.State().Protects(c.Upstream.Database); known && maps.Equal(recorded, set) {
+		return nil
+	}
+	return orders.Give(nil, &sallyport.Event{
+		Time: now, Kind: sallyport.Protecting, Note: "configuration " + c.hash,
+		Order: &sallyport.Order{Action: "protect", Details: c.Upstream.Database, Columns: set},
 	})
 }
 
@@ -199,6 +215,28 @@ func (c *Config) baseline(ctx context.Context, access *record.Stream, clock func
 // ring makes the key ring of this configuration.
 func (c *Config) ring(root token.Secret) (*token.Ring, error) {
 	return token.NewRing(root, token.Settings{EmailDomain: c.Protect.EmailDomain})
+}
+
+// formRing makes the ring with a key that is none: it shows the form of tokens, for which any key will do.
+func (c *Config) formRing() (*token.Ring, error) {
+	root, err := token.NewSecret(bytes.Repeat([]byte{1}, 32))
+	if err != nil {
+		return nil, err
+	}
+	return c.ring(root)
+}
+
+// protects is what this configuration protects and how.
+func (c *Config) protects() (protect.Set, error) {
+	ring, err := c.formRing()
+	if err != nil {
+		return nil, err
+	}
+	columns, err := c.codecs(ring)
+	if err != nil {
+		return nil, err
+	}
+	return protect.SetOf(columns), nil
 }
 
 // codecs makes the codec of each protected column.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,12 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/keys"
+	"sallyport/protect"
 )
 
 // serveOptions are the command line of serve.
 type serveOptions struct {
-	config, upstream, listen, data, keyFile string
-	observe, await, json                    bool
+	config, upstream, listen, data, keyFile, owner string
+	observe, await, json                           bool
 }
 
 func (m *Main) serveCommand() *cobra.Command {
@@ -24,9 +26,11 @@ func (m *Main) serveCommand() *cobra.Command {
 		Short: "Stand in front of the database: the gateway, the record and the control socket",
 		Long: `Serves clients until it is interrupted. With --config it protects the configured columns of a database that 'sallyport
 protect' has prepared; without one it protects nothing, relays every database and role, and records. In front of a database
-that is protected it refuses to start without the configuration, or with another or an older record.`,
+that is protected it refuses to start without the configuration, with one that protects other columns, or with another or an
+older record. With --observe, in front of plain values, it masks, cuts and locks nothing and prints what it would have done.`,
 		Example: `  sallyport serve --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt
-  sallyport serve --upstream postgres://127.0.0.1:5432 --listen 127.0.0.1:6432 --data ./data`,
+  sallyport serve --upstream postgres://127.0.0.1:5432 --listen 127.0.0.1:6432 --data ./data
+  sallyport serve --observe --owner postgres://postgres@127.0.0.1:5432/support --config sallyport.yaml --data ./observed`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return m.serve(cmd.Context(), o) },
 	}
@@ -37,6 +41,7 @@ that is protected it refuses to start without the configuration, or with another
 	flags.StringVar(&o.data, "data", "sallyport-data", "`FOLDER` of the record and the control socket")
 	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
 	flags.BoolVar(&o.observe, "observe", false, "mask, cut and lock nothing; print what would have been done (before anything is protected)")
+	flags.StringVar(&o.owner, "owner", "", "with --observe: `DSN` of the tables' owner, who makes the reader's role first; needed once")
 	flags.BoolVar(&o.await, "await-agreement", false, "with a record that does not fit the database: serve nobody until two people accept it")
 	flags.BoolVar(&o.json, "json", false, "print and log JSON")
 	return cmd
@@ -49,6 +54,11 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 	}
 	if err := keys.Harden(); err != nil {
 		return err
+	}
+	if o.owner != "" {
+		if err := prepareReader(ctx, options, o.owner); err != nil {
+			return err
+		}
 	}
 	s, err := StartServer(ctx, options)
 	if err != nil {
@@ -82,10 +92,33 @@ func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
 			return options, err
 		}
 	}
-	if o.observe {
+	switch {
+	case o.observe && (options.Config == nil || !options.Config.Protects()):
+		return options, usagef("nothing to observe; expected --config FILE with the columns that are to be protected")
+	case o.owner != "" && !o.observe:
+		return options, usagef("an --owner, whom only observing needs; expected --observe, or 'sallyport protect --owner DSN'")
+	case o.observe:
 		options.Observe = m.Stdout
 	}
 	return options, nil
+}
+
+// prepareReader makes the reader's role in front of plain values, which protect does otherwise.
+func prepareReader(ctx context.Context, o ServerOptions, owner string) error {
+	network, address := o.Network, o.Upstream
+	if address == "" {
+		network, address = "tcp", o.Config.Upstream.Address
+	}
+	if _, marked, err := protect.Sense(ctx, network, address); err != nil {
+		return err
+	} else if marked {
+		return fmt.Errorf("observe %s: it holds a protected database, and observing is for plain values; run serve without --observe", address)
+	}
+	reader, err := o.Config.readerRole()
+	if err != nil {
+		return err
+	}
+	return protect.PrepareReader(ctx, o.Config.ownerDSN(owner), reader, rand.Reader)
 }
 
 // logger writes the log to standard error. What it is given never holds a value, a literal or a key.

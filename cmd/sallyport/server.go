@@ -199,6 +199,7 @@ func (s *Server) people() (*api.Server, error) {
 		Delay:      time.Now,
 		Status:     s.status,
 		Mark:       s.unacceptedMark,
+		Observing:  s.o.Observe != nil,
 	})
 }
 
@@ -259,7 +260,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 		return fmt.Errorf("count what was seen before: %w", err)
 	}
 	defer s.state.Watch(func(who sallyport.Staff, st control.Standing) {
-		if (st.Locked || st.Suspended) && s.o.Observe == nil {
+		if st.Locked || st.Suspended {
 			gw.EndSessions(who, "you are locked or suspended", "Ask a lead or security for `sallyport unlock`.")
 		}
 	})()

@@ -18,17 +18,24 @@ func (m *Main) whoSawCommand() *cobra.Command {
 		Use:   "who-saw CUSTOMER",
 		Short: "Print who could read which field of a customer, when and why",
 		Long: `CUSTOMER is the customer's id. Each line is one statement by which values of the customer left in plain, by the record.
-A column marked * was found by an equal value only: the row that carried it was not the customer's, or nobody knows whose.
+(observed): while serve only observed; the statement's fields, which everybody could read then. A column marked * was found by an equal value only: the row that carried it was not the customer's, or nobody knows whose.
 That you asked is itself recorded.`,
 		Example: "  sallyport who-saw 48211 --as s051",
 		Args:    exactly(1, "CUSTOMER --as ID"),
 	}
 	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
+		status, err := c.Status(cmd.Context())
+		if err != nil {
+			return err
+		}
 		list, err := c.WhoSaw(cmd.Context(), sallyport.Subject(args[0]))
 		if err != nil {
 			return err
 		}
-		return m.printSightings(args[0], list, f.json)
+		if err := m.printSightings(args[0], list, f.json); err != nil || f.json || !status.Observing {
+			return err
+		}
+		return printLine(m.Stdout, "serve only observes: everybody reads plain values. A row that was read without its customer's key is not listed.")
 	})
 }
 
@@ -62,6 +69,9 @@ func (m *Main) printSightings(customer string, list []api.Sighting, asJSON bool)
 				under[i] = string(subject)
 			}
 			fields = append(fields, "(* in rows of "+strings.Join(under, ", ")+")")
+		}
+		if s.Observed {
+			fields = append(fields, "(observed)")
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Time.Format(time.RFC3339), s.Staff, printable(why),
 			printable(strings.TrimSpace(s.Verb+" "+s.Application)), strings.Join(fields, ", "))
