@@ -364,7 +364,7 @@ func (b *builder) schema() *query.Schema {
 func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 	base, _ := b.baseType(c.Type)
 	origin := r.origins[c.Number]
-	info := query.ColumnInfo{Name: c.Name, Opaque: origin.Opaque, Link: r.links[c.Number], TypeOID: base, Length: b.length(c)}
+	info := query.ColumnInfo{Name: c.Name, Opaque: origin.Opaque, Link: r.links[c.Number], TypeOID: base, Length: b.length(c), Customer: origin.CustomerKey, Generated: c.Generated}
 	if p := origin.Protected; p != nil {
 		info.Protect = &query.Protection{Column: p.Column, Scheme: p.Scheme, Group: p.Group}
 	}

@@ -26,13 +26,19 @@ func (s *session) fromClient(ctx context.Context) error {
 		return err
 	}
 	for {
+		if s.copyFrom != nil {
+			if done, err := s.takeLongCopy(); done || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
 		kind, m, err := s.client.message()
 		if err != nil {
 			return err
 		}
-		if s.toServer == nil {
-			s.toServer = s.gw.pool.get()
-		}
+		s.borrow()
 		s.counters.in.Add(uint64(len(m)))
 		if err := s.take(ctx, kind, m); err != nil {
 			return err
@@ -40,11 +46,16 @@ func (s *session) fromClient(ctx context.Context) error {
 		if kind == pg.Terminate {
 			return s.forward()
 		}
-		if !s.client.whole() || len(s.toServer) >= bufferSize {
-			if err := s.forward(); err != nil {
-				return err
-			}
+		if err := s.forwardReady(); err != nil {
+			return err
 		}
+	}
+}
+
+// borrow makes sure that there is a buffer for what the server gets.
+func (s *session) borrow() {
+	if s.toServer == nil {
+		s.toServer = s.gw.pool.get()
 	}
 }
 

@@ -5,13 +5,23 @@ import (
 	"context"
 	"encoding/binary"
 
+	"sallyport"
 	"sallyport/query"
 	"sallyport/wire/pg"
 )
 
+// copyOut is a COPY TO STDOUT whose rows come: the server sends each in a message of its own, behind the header.
+type copyOut struct {
+	layout
+	copy  *query.Copy
+	begun bool
+	whole layout // of a row that cannot be read: tokens in it are counted and stay
+}
+
 // copyOutStarts prepares for rows that come as COPY data.
 func (s *session) copyOutStarts(m []byte) error {
-	if _, err := pg.CopyFormat(m); err != nil {
+	format, columns, err := pg.CopyFormat(m)
+	if err != nil {
 		return err
 	}
 	r := s.first()
@@ -19,18 +29,65 @@ func (s *session) copyOutStarts(m []byte) error {
 		return errUnexpected(pg.CopyOutResponse)
 	}
 	current := s.present(r)
-	l := &layout{key: -1, copy: &query.Copy{Format: "binary"}}
-	if current.stmt != nil && current.stmt.Copy != nil {
-		l.copy = current.stmt.Copy
+	c := &query.Copy{Format: "unknown"}
+	if current.stmt != nil && current.stmt.Copy != nil && (current.stmt.Copy.Format == "binary") == (format == 1) {
+		c = current.stmt.Copy
 	}
-	s.copying, current.layout = l, l
+	sealedColumn := column{kind: formed, typ: typeTextArray, binary: true}
+	o := &copyOut{copy: c, whole: layout{columns: []column{sealedColumn}, key: -1, visible: 1, inspect: true}}
+	o.layout = layout{columns: make([]column, columns), key: -1, visible: columns, inspect: true}
+	for i := range o.columns {
+		output := query.ColumnInfo{}
+		if len(c.Outputs) == columns {
+			output = c.Outputs[i]
+		}
+		if o.columns[i], err = s.copyColumn(output, format == 1); err != nil {
+			return err
+		}
+		if o.columns[i].kind == keyed && o.key < 0 {
+			o.key = i
+		}
+	}
+	s.copying, current.layout = o, &o.layout
 	return nil
 }
 
-// copyRow is one row of COPY TO: the server sends each in a message of its own. It passes the same doors as other rows.
+// copyColumn is how one field of the rows is treated: by its column where the statement names one, else by form. In binary
+// nothing tells a text from what else it could be, so only what is a token from end to end is changed there, and what is one
+// within an array or a row.
+func (s *session) copyColumn(o query.ColumnInfo, binaryForm bool) (column, error) {
+	c := column{kind: formed, typ: typeText, binary: binaryForm}
+	switch {
+	case binaryForm && o.TypeOID != 0:
+		c.typ = o.TypeOID
+	case binaryForm:
+		c.typ = typeTextArray
+	}
+	switch {
+	case o.Customer:
+		c.kind = keyed
+	case o.Protect != nil:
+		p := s.gw.protectedColumn(o.Protect.Column)
+		if p == nil {
+			break
+		}
+		codec, err := s.gw.codec(p)
+		if err != nil {
+			return c, err
+		}
+		c.kind, c.protected, c.codec = guarded, p, codec
+		if p.Scheme == sallyport.Date {
+			c.typ = typeDate
+		}
+	}
+	return c, nil
+}
+
+// copyRow is one row of COPY TO: it passes the same doors as other rows.
 func (s *session) copyRow(ctx context.Context, m []byte) error {
 	r := s.first()
-	if s.copying == nil || r == nil {
+	o := s.copying
+	if o == nil || r == nil {
 		return errUnexpected(pg.CopyData)
 	}
 	current := s.present(r)
@@ -40,26 +97,17 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 		s.out = append(s.out, m...)
 		return nil
 	}
-	var fields [][]byte
-	var ok bool
-	switch c := s.copying.copy; c.Format {
-	case "text":
-		fields, ok = splitCopyText(data, c.Delimiter)
-	case "csv":
-		fields, ok = splitCopyCSV(data, c.Delimiter, c.Quote, c.Escape)
-	case "binary":
-		fields, ok = splitCopyBinary(data)
+	head := o.takeHead(data)
+	row, fields, ok := o.split(data[head:])
+	l := &o.layout
+	if !ok {
+		l, fields = &o.whole, [][]byte{data}
 	}
-	switch {
-	case !ok:
-		fields = [][]byte{data}
-		s.sealCopy(1)
-	case s.copying.copy.Format == "binary":
-		s.sealCopy(len(fields)) // of what type they are is not said
-	default:
-		s.openCopy(len(fields))
+	if len(fields) == 0 { // a header, or the end
+		s.out = append(s.out, m...)
+		return nil
 	}
-	changed, stop, err := s.rowFields(ctx, current, s.copying, fields)
+	changed, stop, err := s.rowFields(ctx, current, l, fields)
 	if err != nil || stop {
 		return err
 	}
@@ -68,83 +116,105 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 		return nil
 	}
 	start := len(s.out)
-	s.out = pg.Begin(s.out, pg.CopyData)
-	switch s.copying.copy.Format {
-	case "binary":
-		s.out = joinCopyBinary(s.out, fields)
-	case "csv":
-		s.out = append(joinCopyCSV(s.out, fields, s.copying.copy), '\n')
-	default:
-		s.out = append(joinCopyText(s.out, fields, s.copying.copy.Delimiter), '\n')
-	}
-	s.out = pg.End(s.out, start)
+	s.out = append(pg.Begin(s.out, pg.CopyData), data[:head]...)
+	s.out = pg.End(o.join(s.out, row, fields, s.row0.shown), start)
 	return nil
 }
 
-// splitCopyBinary reads a row of COPY's binary format (sql-copy, "Binary Format"); nil is NULL. What else there is, the head
-// together with the first row and the end, is not one.
-func splitCopyBinary(b []byte) ([][]byte, bool) {
-	if len(b) < 2 {
+// takeHead is how many bytes in front of the first row are the header's.
+func (o *copyOut) takeHead(data []byte) int {
+	first := !o.begun
+	o.begun = true
+	switch {
+	case !first:
+	case o.copy.Format == "binary":
+		const fixed = len(binaryHead) + 8
+		if len(data) < fixed || string(data[:len(binaryHead)]) != binaryHead {
+			return 0
+		}
+		if extension := binary.BigEndian.Uint32(data[fixed-4:]); uint64(extension) <= uint64(len(data)-fixed) {
+			return fixed + int(extension)
+		}
+	case o.copy.Header:
+		return len(data)
+	}
+	return 0
+}
+
+// split parts a row into its fields: as they stand in it (text and CSV), and what they mean.
+func (o *copyOut) split(data []byte) (row, fields [][]byte, ok bool) {
+	if len(data) == 0 {
+		return nil, nil, true
+	}
+	switch c := o.copy; c.Format {
+	case "text":
+		row, fields = splitCopyText(data, c.Delimiter)
+		ok = true
+	case "csv":
+		row, fields, ok = splitCopyCSV(data, c.Delimiter, c.Quote, c.Escape)
+	case "binary":
+		fields, ok = splitCopyBinary(data)
+		if ok && fields == nil {
+			return nil, nil, true // the trailer
+		}
+	}
+	return row, fields, ok && len(fields) == len(o.columns)
+}
+
+// join writes a row of which some fields were changed; all others stay as the server wrote them.
+func (o *copyOut) join(dst []byte, row, fields [][]byte, changed []shown) []byte {
+	if o.copy.Format == "binary" {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(len(fields))) //nolint:gosec // came out of a 16-bit count
+		for _, f := range fields {
+			dst = pg.AppendField(dst, f)
+		}
+		return dst
+	}
+	for _, v := range changed {
+		if o.copy.Format == "csv" {
+			row[v.index] = appendCopyCSV(nil, fields[v.index], o.copy, len(row[v.index]) > 0 && row[v.index][0] == o.copy.Quote)
+		} else {
+			row[v.index] = appendCopyText(nil, fields[v.index], o.copy.Delimiter)
+		}
+	}
+	for i, f := range row {
+		if i > 0 {
+			dst = append(dst, o.copy.Delimiter)
+		}
+		dst = append(dst, f...)
+	}
+	return append(dst, '\n')
+}
+
+// splitCopyBinary reads one row of COPY's binary format; no fields are the trailer.
+func splitCopyBinary(data []byte) (fields [][]byte, ok bool) {
+	if len(data) < 2 {
 		return nil, false
 	}
-	n, b := int(int16(binary.BigEndian.Uint16(b))), b[2:] //nolint:gosec // −1 is the end
-	if n < 0 || len(b) < 4*n {
-		return nil, false
-	}
-	fields := make([][]byte, 0, n)
+	n := int16(binary.BigEndian.Uint16(data)) //nolint:gosec // signed on the wire
+	data = data[2:]
 	for range n {
-		if len(b) < 4 {
+		if len(data) < 4 {
 			return nil, false
 		}
-		size := int64(int32(binary.BigEndian.Uint32(b))) //nolint:gosec // −1 is NULL
-		b = b[4:]
-		if size < 0 {
+		size := int32(binary.BigEndian.Uint32(data)) //nolint:gosec // −1 is NULL
+		data = data[4:]
+		switch {
+		case size == -1:
 			fields = append(fields, nil)
 			continue
-		}
-		if size > int64(len(b)) {
+		case size < 0 || int(size) > len(data):
 			return nil, false
 		}
-		fields = append(fields, b[:size:size])
-		b = b[size:]
+		fields = append(fields, data[:size:size])
+		data = data[size:]
 	}
-	return fields, len(b) == 0
-}
-
-func joinCopyBinary(dst []byte, fields [][]byte) []byte {
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(fields))) //nolint:gosec // at most 1,664
-	for _, f := range fields {
-		if f == nil {
-			dst = binary.BigEndian.AppendUint32(dst, 0xffffffff)
-			continue
-		}
-		dst = append(binary.BigEndian.AppendUint32(dst, uint32(len(f))), f...) //nolint:gosec // below MaxMessage
-	}
-	return dst
-}
-
-// openCopy and sealCopy give the layout as many columns as the row has.
-func (s *session) openCopy(n int) { s.copyColumns(n, column{kind: formed, typ: typeText}) }
-
-func (s *session) sealCopy(n int) {
-	s.copyColumns(n, column{kind: formed, typ: typeTextArray, binary: true})
-}
-
-func (s *session) copyColumns(n int, c column) {
-	l := s.copying
-	if len(l.columns) == n && (n == 0 || l.columns[0] == c) {
-		return
-	}
-	l.columns = l.columns[:0]
-	for range n {
-		l.columns = append(l.columns, c)
-	}
+	return fields, len(data) == 0
 }
 
 // splitCopyText reads one line of COPY's text format (sql-copy, "Text Format"); nil is NULL, written \N.
-func splitCopyText(line []byte, delimiter byte) ([][]byte, bool) {
+func splitCopyText(line []byte, delimiter byte) (row, fields [][]byte) {
 	line = bytes.TrimSuffix(line, []byte{'\n'})
-	var fields [][]byte
 	for {
 		end, escaped := len(line), false
 		for i := 0; i < len(line); i++ {
@@ -159,6 +229,7 @@ func splitCopyText(line []byte, delimiter byte) ([][]byte, bool) {
 			}
 		}
 		field := line[:end:end]
+		row = append(row, field)
 		switch {
 		case string(field) == `\N`:
 			fields = append(fields, nil)
@@ -168,7 +239,7 @@ func splitCopyText(line []byte, delimiter byte) ([][]byte, bool) {
 			fields = append(fields, field)
 		}
 		if end == len(line) {
-			return fields, true
+			return row, fields
 		}
 		line = line[end+1:]
 	}
@@ -176,40 +247,6 @@ func splitCopyText(line []byte, delimiter byte) ([][]byte, bool) {
 
 var copyEscapes = []struct{ plain, letter byte }{ //nolint:gochecknoglobals // a constant table
 	{'\b', 'b'}, {'\f', 'f'}, {'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}, {'\v', 'v'}, {'\\', '\\'},
-}
-
-func unescapeCopy(field []byte) []byte {
-	out := make([]byte, 0, len(field))
-	for i := 0; i < len(field); i++ {
-		if field[i] != '\\' || i+1 == len(field) {
-			out = append(out, field[i])
-			continue
-		}
-		i++
-		c := field[i]
-		for _, e := range copyEscapes {
-			if e.letter == c {
-				c = e.plain
-				break
-			}
-		}
-		out = append(out, c)
-	}
-	return out
-}
-
-func joinCopyText(dst []byte, fields [][]byte, delimiter byte) []byte {
-	for i, f := range fields {
-		if i > 0 {
-			dst = append(dst, delimiter)
-		}
-		if f == nil {
-			dst = append(dst, '\\', 'N')
-			continue
-		}
-		dst = appendCopyText(dst, f, delimiter)
-	}
-	return dst
 }
 
 func appendCopyText(dst, field []byte, delimiter byte) []byte {
@@ -230,36 +267,41 @@ next:
 }
 
 // splitCopyCSV reads one record of COPY's CSV format. An unquoted empty field is NULL by default and stays as it is.
-func splitCopyCSV(line []byte, delimiter, quote, escape byte) ([][]byte, bool) {
+func splitCopyCSV(line []byte, delimiter, quote, escape byte) (row, fields [][]byte, ok bool) {
 	line = bytes.TrimSuffix(line, []byte{'\n'})
-	var fields [][]byte
 	for at := 0; ; at++ {
+		start := at
 		var field []byte
 		if at < len(line) && line[at] == quote {
-			var ok bool
-			if field, at, ok = quotedCSV(line, at+1, quote, escape); !ok {
-				return nil, false
+			if field, at, ok = quotedCopyCSV(line, at+1, quote, escape); !ok {
+				return nil, nil, false
 			}
 		} else {
-			field, at = bareCSV(line, at, delimiter)
+			for at < len(line) && line[at] != delimiter {
+				at++
+			}
+			if at > start {
+				field = line[start:at:at]
+			}
 		}
-		fields = append(fields, field)
-		if at == len(line) {
-			return fields, true
-		}
-		if line[at] != delimiter {
-			return nil, false
+		row, fields = append(row, line[start:at:at]), append(fields, field)
+		switch {
+		case at >= len(line):
+			return row, fields, true
+		case line[at] != delimiter:
+			return nil, nil, false
 		}
 	}
 }
 
-// quotedCSV reads a field from behind its opening quote; end is behind the closing one, and without that ok is false.
-func quotedCSV(line []byte, at int, quote, escape byte) (field []byte, end int, ok bool) {
-	field = []byte{} // a quoted empty field is not NULL
+// quotedCopyCSV reads a field from behind its opening quote on; end is behind the closing one.
+func quotedCopyCSV(line []byte, at int, quote, escape byte) (field []byte, end int, ok bool) {
+	field = []byte{}
 	for ; at < len(line); at++ {
-		if line[at] == escape && at+1 < len(line) && (line[at+1] == quote || line[at+1] == escape) {
+		switch {
+		case line[at] == escape && at+1 < len(line) && (line[at+1] == quote || line[at+1] == escape):
 			at++
-		} else if line[at] == quote {
+		case line[at] == quote:
 			return field, at + 1, true
 		}
 		field = append(field, line[at])
@@ -267,39 +309,18 @@ func quotedCSV(line []byte, at int, quote, escape byte) (field []byte, end int, 
 	return nil, at, false
 }
 
-// bareCSV reads a field without quotes up to its end, nil where it is empty.
-func bareCSV(line []byte, at int, delimiter byte) (field []byte, end int) {
-	end = len(line)
-	if i := bytes.IndexByte(line[at:], delimiter); i >= 0 {
-		end = at + i
+// appendCopyCSV writes a field as the server would: in quotes where it must be, or where forced.
+func appendCopyCSV(dst, field []byte, c *query.Copy, forced bool) []byte {
+	special := string([]byte{c.Delimiter, c.Quote, '\n', '\r'})
+	if !forced && string(field) != c.Null && string(field) != `\.` && !bytes.ContainsAny(field, special) {
+		return append(dst, field...)
 	}
-	if end == at {
-		return nil, end
-	}
-	return line[at:end:end], end
-}
-
-func joinCopyCSV(dst []byte, fields [][]byte, c *query.Copy) []byte {
-	special := string([]byte{c.Delimiter, c.Quote, c.Escape, '\n', '\r'})
-	for i, f := range fields {
-		switch {
-		case i > 0:
-			dst = append(dst, c.Delimiter)
+	dst = append(dst, c.Quote)
+	for _, b := range field {
+		if b == c.Quote || b == c.Escape {
+			dst = append(dst, c.Escape)
 		}
-		switch {
-		case f == nil:
-		case len(f) > 0 && !bytes.ContainsAny(f, special):
-			dst = append(dst, f...)
-		default:
-			dst = append(dst, c.Quote)
-			for _, b := range f {
-				if b == c.Quote || b == c.Escape {
-					dst = append(dst, c.Escape)
-				}
-				dst = append(dst, b)
-			}
-			dst = append(dst, c.Quote)
-		}
+		dst = append(dst, b)
 	}
-	return dst
+	return append(dst, c.Quote)
 }

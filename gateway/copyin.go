@@ -10,7 +10,7 @@ import (
 
 // Whether the server reads COPY data decides what it answers: while it does, Sync and Flush go unheard (55.2.6). So
 // after a statement that asks for data nothing more of the client's is looked at until the server has asked for them or
-// has refused, and then only data pass until their end.
+// has refused, and then only data pass until their end. Those for protected columns go through a loader.
 
 // copiesIn says whether a statement asks the client for data.
 func copiesIn(st *query.Statement) bool {
@@ -27,7 +27,10 @@ func (s *session) awaitCopy(r *reply) error {
 	for {
 		switch {
 		case s.copyIn:
-			s.copyFrom = r
+			s.copyFrom, s.loading = r, nil
+			if c := s.copyRun; c != nil && c.stmt != nil && c.stmt.Copy != nil && len(c.stmt.Copy.Fields) > 0 && s.gw.Observe == nil {
+				s.loading = s.newLoading(c)
+			}
 			return nil
 		case !s.queued(r):
 			s.copyFrom = nil
@@ -44,49 +47,114 @@ func (s *session) queued(r *reply) bool {
 	return slices.Contains(s.queue, r)
 }
 
-// takeCopy is a message while the server reads data; done is false when it does not.
-func (s *session) takeCopy(kind byte, m []byte) (done bool, err error) {
-	if s.copyFrom == nil {
-		return false, nil
-	}
+// reading says whether the server still reads data. It may have refused a row meanwhile; then what follows is ignored.
+func (s *session) reading(last bool) bool {
 	s.mu.Lock()
 	reading := s.copyIn
-	if kind == pg.CopyDone || kind == pg.CopyFail {
+	if last {
 		s.copyIn = false
 	}
 	s.mu.Unlock()
-	if !reading { // it refused a row meanwhile
-		s.copyFrom = nil
+	if !reading {
+		s.copyFrom, s.loading = nil, nil
+	}
+	return reading
+}
+
+// takeCopy is a message while the server reads data; done is false when it does not.
+func (s *session) takeCopy(kind byte, m []byte) (done bool, err error) {
+	if s.copyFrom == nil || !s.reading(kind == pg.CopyDone || kind == pg.CopyFail) {
 		return false, nil
 	}
 	switch kind {
 	case pg.CopyData:
-		s.toServer = append(s.toServer, m...)
+		s.copyData(m[pg.HeaderLen:])
 		return true, nil
 	case pg.Sync, pg.Flush:
 		return true, nil
 	case pg.CopyDone, pg.CopyFail:
-		from := s.copyFrom
-		s.copyFrom = nil
-		s.toServer = append(s.toServer, m...)
-		if from.what == expectQuery { // there may be another COPY in the same string
-			return true, s.awaitCopy(from)
-		}
-		return true, nil
+		return true, s.endCopy(kind, m)
 	case pg.Terminate:
 		return false, nil
 	}
 	return true, fmt.Errorf("%w: %q while the server reads COPY data", pg.ErrMalformed, kind)
 }
 
-// copyStarts is told that the server asks for data; false where no statement did.
-func (s *session) copyStarts() bool {
+// takeLongCopy takes a CopyData message that is too long to be held, piece by piece: where messages end means nothing to
+// the server. done is false where the next message is another one.
+func (s *session) takeLongCopy() (done bool, err error) {
+	kind, size, err := s.client.head()
+	if err != nil || kind != pg.CopyData || size <= bufferSize {
+		return false, err
+	}
+	if _, err := s.client.exactly(pg.HeaderLen); err != nil {
+		return true, err
+	}
+	s.counters.in.Add(uint64(size)) //nolint:gosec // a length
+	for left := size - pg.HeaderLen; left > 0; {
+		piece, err := s.client.some(left)
+		if err != nil {
+			return true, err
+		}
+		left -= len(piece)
+		if s.copyFrom == nil || !s.reading(false) {
+			continue
+		}
+		s.borrow()
+		s.copyData(piece)
+		if err := s.forwardReady(); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// copyData passes a piece of the data on.
+func (s *session) copyData(b []byte) {
+	if s.loading != nil {
+		s.load(b)
+		return
+	}
+	start := len(s.toServer)
+	s.toServer = pg.End(append(pg.Begin(s.toServer, pg.CopyData), b...), start)
+}
+
+// endCopy ends the data, well or not.
+func (s *session) endCopy(kind byte, m []byte) error {
+	from := s.copyFrom
+	if s.loading != nil && kind == pg.CopyDone {
+		if !s.endLoad() {
+			return nil
+		}
+	}
+	s.copyFrom, s.loading = nil, nil
+	s.toServer = append(s.toServer, m...)
+	if from.what == expectQuery { // there may be another COPY in the same string
+		return s.awaitCopy(from)
+	}
+	return nil
+}
+
+// copyStarts is told that the server asks for data.
+func (s *session) copyStarts(m []byte) error {
+	format, columns, err := pg.CopyFormat(m)
+	if err != nil {
+		return err
+	}
+	r := s.first()
+	if r == nil || !r.copies {
+		return errUnexpected(pg.CopyInResponse)
+	}
+	current := s.present(r)
+	if current.stmt != nil && current.stmt.Copy != nil && s.gw.Observe == nil {
+		c := current.stmt.Copy
+		if len(c.Fields) > 0 && (len(c.Fields) != columns || (c.Format == "binary") != (format == 1)) {
+			return errUnexpected(pg.CopyInResponse) // the server has read another statement than we have
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.queue) == 0 || !s.queue[0].copies {
-		return false
-	}
-	s.copyIn = true
+	s.copyIn, s.copyRun = true, current
 	s.wake.Broadcast()
-	return true
+	return nil
 }

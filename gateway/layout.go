@@ -36,7 +36,6 @@ type layout struct {
 	inspect bool // any column is not passing
 	key     int  // index of the customer's key, −1 without
 	visible int  // columns that the client sees; what stands behind was added to learn facts
-	copy    *query.Copy
 	touched []sallyport.Column
 }
 

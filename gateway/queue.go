@@ -36,6 +36,7 @@ type reply struct {
 	next    int            // expectQuery: index of the next statement
 	runs    []*run         // expectQuery: those that were prepared beforehand, by index; nil: nothing to say of that one
 	copies  bool           // data of COPY FROM STDIN may be asked for
+	broken  *query.Refusal // why the gateway failed the COPY; session.mu guards it
 }
 
 // expectReply appends to the queue, unless the server will not answer: after an error in the extended protocol it skips

@@ -24,6 +24,8 @@ const (
 	codeRelink      = "SP006" // a column through which rows find their customer
 	codeUnsupported = "0A000"
 	codeNotice      = "01000"
+	codeBadCopy     = "22P04"
+	codeCanceled    = "57014"
 	codeShutdown    = "57P01"
 	codeAway        = "08001"
 	codeProtocol    = "08P01"
@@ -55,7 +57,7 @@ func fatal(code, sentence, hint string) pg.Notice {
 func errorOf(r *query.Refusal) pg.Notice {
 	sentence := "sallyport: " + r.Sentence
 	switch r.Code {
-	case query.CodeSyntax, codeNoStatement, codeRanPortal: // that is PostgreSQL's to say, in its words
+	case query.CodeSyntax, codeNoStatement, codeRanPortal, codeBadCopy: // that is PostgreSQL's to say, in its words
 		sentence = r.Sentence
 	}
 	n := pg.NewNotice("ERROR", r.Code, sentence, "", r.Hint)

@@ -185,9 +185,19 @@ func (s *session) readBack(stored []byte) (purpose.Value, bool) {
 // probe counts one distinct value. Over the budget the person is suspended, and the statement is not sent.
 func (s *session) probe(r *run, digest sallyport.Digest) *query.Refusal {
 	p := s.gw.Protection
-	e := sallyport.Event{Kind: sallyport.TouchKind, Touch: &sallyport.Touched{Statement: r.id, Probes: []sallyport.Digest{digest}}}
+	l := s.loading
+	if l != nil {
+		if _, again := l.known[digest]; again {
+			return nil
+		}
+	}
 	limit := s.gw.Book.Reserve(s.gw.Clock(), s.person.Staff, exposure.Probed, exposure.Key(digest), p.Budgets(s.person).Probed)
-	s.note(e)
+	if l != nil { // recorded with its batch
+		l.known[digest] = struct{}{}
+		l.probes = append(l.probes, digest)
+	} else {
+		s.note(sallyport.Event{Kind: sallyport.TouchKind, Touch: &sallyport.Touched{Statement: r.id, Probes: []sallyport.Digest{digest}}})
+	}
 	if limit == nil {
 		return nil
 	}

@@ -160,8 +160,8 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 	case pg.ParseComplete, pg.BindComplete, pg.CloseComplete:
 		return s.answerDone(kind, m)
 	case pg.CopyInResponse:
-		if !s.copyStarts() {
-			return errUnexpected(kind)
+		if err := s.copyStarts(m); err != nil {
+			return err
 		}
 	case pg.CopyOutResponse:
 		if err := s.copyOutStarts(m); err != nil {
@@ -388,8 +388,12 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 		return err
 	}
 	r := s.first()
+	var broken *query.Refusal
 	s.mu.Lock()
 	s.copyIn = false
+	if r != nil {
+		broken = r.broken
+	}
 	s.setting.fail()
 	s.facts.fail()
 	s.mu.Unlock()
@@ -398,6 +402,8 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 	case r == nil: // between statements: the server is going away
 	case r.what == expectLook && n.Get(pg.SQLState) == query.CodeSyntax:
 		n = inWordsOf(r.text, n)
+	case broken != nil && n.Get(pg.SQLState) == codeCanceled: // what it makes of CopyFail
+		n = errorOf(broken)
 	case r.refused != nil:
 		if replaces(r, n.Get(pg.SQLState)) {
 			n = errorOf(r.refused)

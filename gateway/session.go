@@ -38,6 +38,7 @@ type session struct {
 	ending   *pg.Notice
 	closed   bool // one of the two goroutines has ended
 	copyIn   bool // the server reads COPY data
+	copyRun  *run // of the statement that asked for them
 	skipping bool // the server skips everything up to Sync
 	unread   bool // standard_conforming_strings is off
 	foreign  bool // client_encoding is neither UTF8 nor SQL_ASCII
@@ -48,14 +49,15 @@ type session struct {
 	// The client's side only.
 	toServer []byte
 	portals  map[string]*portal
-	copyFrom *reply // the statement whose COPY data the client sends, or nil
-	unsynced bool   // a statement was executed since the last Sync
-	batchID  uint64 // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
+	copyFrom *reply   // the statement whose COPY data the client sends, or nil
+	loading  *loading // where the data are for protected columns
+	unsynced bool     // a statement was executed since the last Sync
+	batchID  uint64   // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
 
 	// The server's side only.
 	batch
 	described map[string]*layout // portals' results
-	copying   *layout
+	copying   *copyOut
 	facts     facts
 
 	statements atomic.Uint64 // ids of statements

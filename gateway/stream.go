@@ -80,6 +80,29 @@ func (s *stream) message() (kind byte, m []byte, err error) {
 	}
 }
 
+// head returns kind and size of the next message without taking anything.
+func (s *stream) head() (kind byte, size int, err error) {
+	for {
+		kind, size, ok, err := pg.Header(s.buf[s.at:])
+		if ok || err != nil {
+			return kind, size, err
+		}
+		if err := s.fill(pg.HeaderLen); err != nil {
+			return 0, 0, err
+		}
+	}
+}
+
+// some returns at least one and at most n of the next bytes, valid until the next call.
+func (s *stream) some(n int) ([]byte, error) {
+	if s.buffered() == 0 {
+		if err := s.fill(1); err != nil {
+			return nil, err
+		}
+	}
+	return s.exactly(min(n, s.buffered()))
+}
+
 // exactly returns the next n bytes, valid until the next call; for the start-up packets, which have no kind.
 func (s *stream) exactly(n int) ([]byte, error) {
 	for s.buffered() < n {

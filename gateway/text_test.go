@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,8 +65,15 @@ func TestCopyText(t *testing.T) {
 			}
 			fields = append(fields, append([]byte{}, rapid.SliceOf(rapid.ByteRange(1, 255)).Draw(t, "field")...))
 		}
-		got, ok := splitCopyText(append(joinCopyText(nil, fields, '\t'), '\n'), '\t')
-		if !ok || !cmp.Equal(got, fields) {
+		row := make([][]byte, len(fields))
+		for i, f := range fields {
+			row[i] = []byte(`\N`)
+			if f != nil {
+				row[i] = appendCopyText(nil, f, '\t')
+			}
+		}
+		_, got := splitCopyText(append(bytes.Join(row, []byte{'\t'}), '\n'), '\t')
+		if !cmp.Equal(got, fields) {
 			t.Fatalf("%q became %q", fields, got)
 		}
 	})
@@ -83,7 +91,13 @@ func TestCopyCSV(t *testing.T) {
 			}
 			fields = append(fields, append([]byte{}, rapid.SliceOf(rapid.ByteRange(1, 255)).Draw(t, "field")...))
 		}
-		got, ok := splitCopyCSV(append(joinCopyCSV(nil, fields, c), '\n'), c.Delimiter, c.Quote, c.Escape)
+		row := make([][]byte, len(fields))
+		for i, f := range fields {
+			if f != nil {
+				row[i] = appendCopyCSV(nil, f, c, len(f) == 0)
+			}
+		}
+		_, got, ok := splitCopyCSV(append(bytes.Join(row, []byte{','}), '\n'), c.Delimiter, c.Quote, c.Escape)
 		if !ok || !cmp.Equal(got, fields) {
 			t.Fatalf("%q became %q", fields, got)
 		}
@@ -177,10 +191,11 @@ func FuzzCopy(f *testing.F) {
 	f.Add([]byte("a\tb\\tc\t\\N\n"))
 	f.Add([]byte("a,\"b \"\"c\"\n"))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		fields, _ := splitCopyText(line, '\t')
-		if again, _ := splitCopyText(append(joinCopyText(nil, fields, '\t'), '\n'), '\t'); !cmp.Equal(fields, again) {
+		row, fields := splitCopyText(line, '\t')
+		if _, again := splitCopyText(append(bytes.Join(row, []byte{'\t'}), '\n'), '\t'); !cmp.Equal(fields, again) {
 			t.Errorf("%q: %q, then %q", line, fields, again)
 		}
+		splitCopyBinary(line)
 		splitCopyCSV(line, ',', '"', '"')
 		parseArray(string(line))
 		cutOption(string(line))

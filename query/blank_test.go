@@ -13,7 +13,7 @@ func TestBlank(t *testing.T) {
 		{`SELEC id FROM customers WHERE email = 'ada@example.org'`, `zzzzz zz FROM zzzzzzzzz WHERE zzzzz = 'zzzzzzzzzzzzzzz'`},
 		{
 			`SELECT "Ada ""E""", 'Jürgen', E'\'x', U&'\00e4' UESCAPE '!', b'01', x'ff', 1.5e3, $1 -- of Ada`,
-			`SELECT "zzzzzzzzz", 'zzzzzz', E'zzz', U&'zzzzz' UESCAPE 'z', b'00', x'00', 1.1e1, $1 --zzzzzzz`,
+			`SELECT "zzzzzzzzz", 'zzzzzz', E'zzz', U&'zzzzz' UESCAPE 'z', b'00', x'00', 9.9e9, $1 --zzzzzzz`,
 		},
 		{"SELECT $a$ada$a$, $$ada$$ /* ada */", "SELECT $z$yyy$z$, $$yyy$$ /*zzzzz*/"},
 		{"SELECT 'a'\n'b'", "SELECT 'zzzzz'"},

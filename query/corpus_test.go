@@ -182,9 +182,50 @@ func describeStatement(st *Statement) []string {
 			relation = c.Relation.Name
 		}
 		say("copy in=%t %s %v query=%t %s header=%t %q %q %q null=%q", c.In, relation, c.Columns, c.Query, c.Format, c.Header, c.Delimiter, c.Quote, c.Escape, c.Null)
+		if len(c.Outputs) > 0 {
+			say("outputs%s", describeOutputs(c.Outputs))
+		}
+		if len(c.Fields) > 0 {
+			say("fields %s", describeFields(c.Fields))
+		}
 	}
 	if c := st.Capture; c != nil {
 		say("capture contact=%t at %d of %d:%s; wrote %v", c.Contact, c.At, st.End, c.Text, c.Wrote)
 	}
 	return out
+}
+
+func describeOutputs(outputs []ColumnInfo) string {
+	text := ""
+	for _, o := range outputs {
+		switch {
+		case o.Protect != nil:
+			text += " " + o.Name + "=" + string(o.Protect.Scheme)
+		case o.Customer:
+			text += " " + o.Name + "=customer"
+		case o.Name == "":
+			text += " ?"
+		default:
+			text += " " + o.Name
+		}
+	}
+	return text
+}
+
+func describeFields(fields []CopyField) string {
+	var out []string
+	for _, f := range fields {
+		text := f.Name
+		if f.Slot != nil {
+			text += "=" + token(f.Slot)
+		}
+		if f.ForceNull {
+			text += "+null"
+		}
+		if f.NotNull {
+			text += "-null"
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, " ")
 }

@@ -121,8 +121,20 @@ type Copy struct {
 
 	Format                   string // text, csv, binary
 	Header                   bool
+	Match                    bool // of the header's names: the server holds them to the columns'
 	Delimiter, Quote, Escape byte
 	Null                     string
+	Default                  *string // what stands for a column's default; nil: nothing
+
+	Outputs []ColumnInfo // of COPY TO STDOUT, as far as the text tells: one for each field of a row, zero where it is an expression. Empty: unknown
+	Fields  []CopyField  // of COPY FROM STDIN into protected columns: one for each field of a row. Empty: rows pass as they are
+}
+
+// CopyField is one field of a row that COPY writes.
+type CopyField struct {
+	Name               string
+	Slot               *Slot // nil: it passes
+	ForceNull, NotNull bool  // FORCE_NULL and FORCE_NOT_NULL name it
 }
 
 // Prepare is SQL's PREPARE.

@@ -34,6 +34,9 @@ type ColumnInfo struct {
 	Link    bool // rows find their customer through it
 	TypeOID uint32
 	Length  int // varchar(n), else 0
+
+	Customer  bool // holds the customer's key
+	Generated bool // the database computes it: nobody writes it
 }
 
 // Protection is how a column is protected. For a view's column it is that of the base table.

@@ -46,6 +46,7 @@ func refSchema() *Schema {
 		one(number("id"), guard("tickets", "ticket_no", sallyport.Number), link("customer_id")), plain("assignee", "queue", "state"),
 		one(guard("tickets", "subject", sallyport.Text)), plain("opened_at", "closed_at"))
 	tickets.Ticket = true
+	customers.Columns[0].Customer, tickets.Columns[2].Customer = true, true
 	messages := table("messages", one(number("id"), link("ticket_id")), plain("author"), one(guard("messages", "body", sallyport.Text)), plain("sent_at"))
 	contacts := table("contacts", one(number("id"), link("customer_id"), number("ticket_id")), plain("channel", "direction", "staff", "at"))
 	contacts.Contact = true

@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"sallyport"
 )
 
 // TestClientLargeRows sends and reads values of 10 MB, beside a revealed one and in tables that are not protected.
@@ -129,6 +133,7 @@ func TestClientCopyRevealed(t *testing.T) {
 	for format, want := range map[string]string{
 		"(FORMAT text)":                fmt.Sprintf("%s\t%s\t%d\t\\N\n", customer.FullName, customer.Email, customer.ID),
 		"(FORMAT csv)":                 fmt.Sprintf("%s,%s,%d,\n", customer.FullName, customer.Email, customer.ID),
+		"(FORMAT csv, FORCE_QUOTE *)":  fmt.Sprintf("%q,%q,\"%d\",\n", customer.FullName, customer.Email, customer.ID),
 		"(FORMAT csv, DELIMITER ' ')":  fmt.Sprintf("%q %s %d \n", customer.FullName, customer.Email, customer.ID),
 		"(FORMAT text, DELIMITER '|')": fmt.Sprintf("%s|%s|%d|\\N\n", customer.FullName, customer.Email, customer.ID),
 	} {
@@ -139,6 +144,73 @@ func TestClientCopyRevealed(t *testing.T) {
 		if out.String() != want {
 			t.Errorf("%s:\n%q\nwant\n%q", format, out.String(), want)
 		}
+	}
+}
+
+// TestClientCopyBinary copies a table in binary: what a purpose covers is revealed, dates too, and all else is what PostgreSQL
+// sends. Whoever else's rows go out are counted by customer.
+func TestClientCopyBinary(t *testing.T) {
+	f := newFort(t, "")
+	who, ticket, customer := f.hasTicket(0)
+	c := f.connect(who)
+	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
+	out := func(c *client, sql string) []byte {
+		t.Helper()
+		var b bytes.Buffer
+		if _, err := c.PgConn().CopyTo(t.Context(), &b, sql); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	day := int32(customer.BirthDate.Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Hours() / 24)
+	born := string(binary.BigEndian.AppendUint32(nil, uint32(day))) //nolint:gosec // signed on the wire
+	field := func(s string) string {
+		return string(binary.BigEndian.AppendUint32(nil, uint32(len(s)))) + s //nolint:gosec // of a test
+	}
+	id := field(string(binary.BigEndian.AppendUint64(nil, uint64(customer.ID)))) //nolint:gosec // of a test
+	want := "PGCOPY\n\377\r\n\000" + strings.Repeat("\000", 8) + "\000\005" + id + field(customer.FullName) + field(customer.Email) + field(born) + "\377\377\377\377" + "\377\377"
+	for _, tables := range []string{"support.customers", "support.customers AS c"} {
+		query := fmt.Sprintf("COPY (SELECT id, full_name, email, birth_date, NULL::text FROM %s WHERE id = %d) TO STDOUT (FORMAT binary)", tables, customer.ID)
+		if got := string(out(c, query)); got != want {
+			t.Errorf("%s:\n%q\nwant\n%q", query, got, want)
+		}
+	}
+	if got := string(out(c, fmt.Sprintf("COPY (SELECT ARRAY[email, 'x'], row(full_name, 1) FROM support.customers WHERE id = %d) TO STDOUT (FORMAT binary)", customer.ID))); !strings.Contains(got, field(customer.Email)) ||
+		!strings.Contains(got, field(customer.FullName)) {
+		t.Errorf("in an array and a row: %q", got)
+	}
+	whole := out(c, "COPY support.customers TO STDOUT (FORMAT binary)")
+	if !bytes.Contains(whole, []byte(field(customer.Email))) || !bytes.Contains(whole, []byte(field(born))) {
+		t.Error("the whole table holds nothing readable")
+	}
+	var direct bytes.Buffer
+	if _, err := f.direct().PgConn().CopyTo(t.Context(), &direct, "COPY support.tickets TO STDOUT (FORMAT binary)"); err != nil {
+		t.Fatal(err)
+	}
+	other, _, _ := f.hasTicket(1)
+	stranger := f.connect(other)
+	if got := out(stranger, "COPY support.tickets TO STDOUT (FORMAT binary)"); !bytes.Equal(got, direct.Bytes()) {
+		t.Errorf("without a purpose: %d bytes, directly %d", len(got), direct.Len())
+	}
+	third, _, _ := f.hasTicket(2)
+	stranger = f.connect(third)
+	for _, format := range []string{"text", "csv, HEADER", "binary"} {
+		out(stranger, "COPY (SELECT id, email, phone FROM support.customers WHERE id <= 7) TO STDOUT (FORMAT "+format+")")
+	}
+	out(stranger, "COPY support.customers (phone, id, email) TO STDOUT (FORMAT csv, HEADER)")
+	reached := map[sallyport.Subject]bool{}
+	for _, e := range f.events() {
+		if e.Who.Staff == third && e.Touch != nil {
+			if len(e.Touch.Values) > 0 {
+				t.Errorf("%d rows were counted by token", len(e.Touch.Values))
+			}
+			for _, subject := range e.Touch.Reached {
+				reached[subject] = true
+			}
+		}
+	}
+	if len(reached) != fortCustomers {
+		t.Errorf("%d customers were reached", len(reached))
 	}
 }
 

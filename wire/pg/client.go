@@ -157,14 +157,14 @@ func AppendBind(dst []byte, b *BindMessage) []byte {
 	dst = append(dst, b.Formats...)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(b.Params))) //nolint:gosec // came out of a 16-bit count
 	for _, p := range b.Params {
-		dst = appendField(dst, p)
+		dst = AppendField(dst, p)
 	}
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(b.Results)/2)) //nolint:gosec // came out of a 16-bit count
 	return End(append(dst, b.Results...), start)
 }
 
-// appendField appends length and value; nil is NULL.
-func appendField(dst, v []byte) []byte {
+// AppendField appends length and value; nil is NULL.
+func AppendField(dst, v []byte) []byte {
 	if v == nil {
 		return binary.BigEndian.AppendUint32(dst, 0xffffffff)
 	}

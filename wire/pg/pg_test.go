@@ -98,7 +98,7 @@ func FuzzServer(f *testing.F) {
 		_, _ = TxStatus(m)
 		_, _, _ = AuthCode(m)
 		_, _, _ = KeyData(m)
-		_, _ = CopyFormat(m)
+		_, _, _ = CopyFormat(m)
 	})
 }
 

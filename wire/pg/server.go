@@ -75,7 +75,7 @@ func AppendDataRow(dst []byte, fields [][]byte) []byte {
 	start := len(dst)
 	dst = binary.BigEndian.AppendUint16(Begin(dst, DataRow), uint16(len(fields))) //nolint:gosec // came out of a 16-bit count
 	for _, v := range fields {
-		dst = appendField(dst, v)
+		dst = AppendField(dst, v)
 	}
 	return End(dst, start)
 }
@@ -135,12 +135,13 @@ func AppendCancel(dst []byte, pid uint32, key []byte) []byte {
 	return append(dst, key...)
 }
 
-// CopyFormat reads the overall format of a CopyInResponse, CopyOutResponse or CopyBothResponse: 0 text, 1 binary.
-func CopyFormat(m []byte) (byte, error) {
+// CopyFormat reads the overall format of a CopyInResponse, CopyOutResponse or CopyBothResponse, 0 text, 1 binary, and how
+// many columns a row has.
+func CopyFormat(m []byte) (format byte, columns int, err error) {
 	c := body(m)
-	f := c.byte()
-	c.take(2 * c.int16())
-	return f, c.end("CopyResponse")
+	format, columns = c.byte(), c.int16()
+	c.take(2 * columns)
+	return format, columns, c.end("CopyResponse")
 }
 
 // Notice is an error or a notice: the fields by their letter (55.8) in the order in which they came.

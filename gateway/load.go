@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"fmt"
+
+	"sallyport"
+	"sallyport/query"
+	"sallyport/wire/pg"
+)
+
+// loading is a COPY into protected columns under way: its loader, and the probes that are not on record yet. What they were
+// made of leaves only behind their record.
+type loading struct {
+	*loader
+	run    *run
+	probes []sallyport.Digest
+	known  map[sallyport.Digest]struct{} // of probes
+}
+
+// newLoading makes the loader of a statement.
+func (s *session) newLoading(r *run) *loading {
+	l := &loading{run: r, known: map[sallyport.Digest]struct{}{}}
+	c := r.stmt.Copy
+	l.loader = newLoader(c, func(f *query.CopyField, value []byte) ([]byte, *query.Refusal) {
+		if f.Slot.Scheme == sallyport.Date && c.Format == "binary" {
+			return s.binaryDate(r, f.Slot, value)
+		}
+		return s.slot(r, f.Slot, value)
+	})
+	return l
+}
+
+// load passes a piece of the data through the loader.
+func (s *session) load(b []byte) {
+	start := len(s.toServer)
+	s.loading.out = pg.Begin(s.toServer, pg.CopyData)
+	refused := s.loading.take(b)
+	s.takeLoaded(start)
+	if refused != nil {
+		s.failCopy(refused)
+	}
+}
+
+// takeLoaded makes a message of what the loader wrote.
+func (s *session) takeLoaded(start int) {
+	s.toServer = s.loading.out
+	s.loading.out = nil
+	if len(s.toServer) == start+pg.HeaderLen {
+		s.toServer = s.toServer[:start]
+		return
+	}
+	s.toServer = pg.End(s.toServer, start)
+}
+
+// endLoad ends the data; false: they are refused. Everything is on record before the server may store it.
+func (s *session) endLoad() bool {
+	start := len(s.toServer)
+	s.loading.out = pg.Begin(s.toServer, pg.CopyData)
+	refused := s.loading.finish()
+	s.takeLoaded(start)
+	if refused == nil {
+		refused = s.recordProbes()
+	}
+	if refused != nil {
+		s.failCopy(refused)
+		return false
+	}
+	return true
+}
+
+// failCopy ends a COPY of which nothing may be stored. The server is told so, and says what becomes of the transaction.
+func (s *session) failCopy(why *query.Refusal) {
+	if row := s.loading.row; row > 0 && why.Code != codeBudget && why.Code != codeBadCopy {
+		located := *why
+		located.Sentence += fmt.Sprintf(" (row %d)", row)
+		why = &located
+	}
+	s.noteRefusal(s.loading.run.stmt, why)
+	_ = s.recordProbes()
+	from := s.copyFrom
+	s.copyFrom, s.loading = nil, nil
+	s.mu.Lock()
+	s.copyIn = false
+	from.broken = why
+	s.mu.Unlock()
+	s.toServer = pg.Append(s.toServer, pg.CopyFail, "refused\x00")
+}
+
+// recordProbes makes the probes of what is about to leave durable.
+func (s *session) recordProbes() *query.Refusal {
+	l := s.loading
+	if len(l.probes) == 0 {
+		return nil
+	}
+	e := &sallyport.Event{
+		Kind: sallyport.TouchKind, Time: s.gw.Clock(), Who: s.who,
+		Touch: &sallyport.Touched{Statement: l.run.id, Probes: l.probes},
+	}
+	if _, err := s.gw.Access.Append(e); err != nil {
+		s.gw.Log.Error("the record cannot be written", "kind", "touch")
+		return refusal(codeJournal, "the record cannot be written, so nothing is stored", "The administrator must look at the disk of Sallyport's data folder. Other tables are not concerned.")
+	}
+	l.probes = l.probes[:0]
+	clear(l.known)
+	return nil
+}
+
+// forwardReady forwards what has been collected where it is much, or the client has nothing more at hand. Of a COPY into
+// protected columns a whole batch is collected: each has an entry of its own in the record.
+func (s *session) forwardReady() error {
+	if s.loading != nil {
+		if len(s.toServer) < batchSize {
+			return nil
+		}
+		if refused := s.recordProbes(); refused != nil {
+			s.toServer = s.toServer[:0]
+			s.failCopy(refused)
+		}
+		return s.forward()
+	}
+	if s.client.whole() && len(s.toServer) < bufferSize {
+		return nil
+	}
+	return s.forward()
+}
