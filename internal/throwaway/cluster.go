@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,6 +30,9 @@ import (
 
 // startTimeout bounds how long a server may take until it accepts connections.
 const startTimeout = 60 * time.Second
+
+// quitTimeout bounds how long a server may take to end at once.
+const quitTimeout = 10 * time.Second
 
 // portAttempts is how many ports are tried when somebody takes the chosen one between our look and the server's bind.
 const portAttempts = 8
@@ -120,8 +124,10 @@ func (c *Cluster) SuperDSN(database string) string { return c.DSN(c.Superuser, c
 // Stop ends the server at once and removes the folder. It may be called more than once.
 func (c *Cluster) Stop() error {
 	c.stop.Do(func() {
-		c.err = c.guard.release()
-		if c.server != nil {
+		if c.err = c.guard.release(); c.err != nil { // somebody killed the guard, so nobody has stopped the server
+			c.err = c.quit()
+		}
+		if c.server != nil && c.err == nil {
 			<-c.exited
 		}
 		if err := os.RemoveAll(c.Dir); err != nil && c.err == nil {
@@ -153,6 +159,24 @@ func (c *Cluster) RunAs(cmd *exec.Cmd) error {
 	}
 	cmd.SysProcAttr = run.attributes()
 	return nil
+}
+
+// quit stops the server without the guard. The server is our child, so its number cannot have become another process's.
+func (c *Cluster) quit() error {
+	if c.server == nil {
+		return nil
+	}
+	for _, sig := range []os.Signal{syscall.SIGQUIT, os.Kill} {
+		if err := c.server.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("stop private PostgreSQL: %w", err)
+		}
+		select {
+		case <-c.exited:
+			return nil
+		case <-time.After(quitTimeout):
+		}
+	}
+	return fmt.Errorf("stop private PostgreSQL: process %d does not end", c.server.Process.Pid)
 }
 
 // makeDir makes the folder, locks it as ours and posts the guard.
