@@ -16,7 +16,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		return err
 	}
 	sql := string(text)
-	plan, refused := s.analyze(sql)
+	plan, refused := s.analyze(ctx, sql)
 	if refused != nil && !s.observing(refused.Sentence) {
 		s.refuseQuery(planStatement(plan), refused)
 		return nil
@@ -108,6 +108,7 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 	s.mu.Lock()
 	ahead := s.setting.clone()
 	s.mu.Unlock()
+	by := s.by
 	edits := slices.Clone(plan.Edits) // of a text that is nothing but comments
 	tokens := map[int]string{}
 	fresh := map[string]*prepared{} // PREPAREd within this string
@@ -119,6 +120,9 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 			return "", refused, err
 		}
 		entry.runs[i] = r
+		if r.prepares != nil {
+			r.prepares.basis = basis{source: plan.Text, index: i, body: true, analyzer: by}
+		}
 		for _, e := range own {
 			if e.Slot != nil {
 				tok, refused := s.literal(r, e.Slot)
@@ -170,7 +174,10 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 			return nil, nil, noStatement(st.Execute.Name), nil
 		}
 		if p.stmt != nil {
-			var refused *query.Refusal
+			refused, err := s.renew(ctx, p)
+			if refused != nil || err != nil {
+				return nil, nil, refused, err
+			}
 			if edits, refused = st.ExecuteEdits(p.stmt); refused != nil {
 				return nil, nil, refused, nil
 			}
