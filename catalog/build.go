@@ -358,7 +358,12 @@ func (b *builder) schema() *query.Schema {
 		}
 		relations = append(relations, known)
 	}
-	return query.NewSchema(relations, b.functionRisks())
+	schema := query.NewSchema(relations, b.functionRisks())
+	schema.BuiltIn = make(map[string]struct{}, len(b.raw.builtIn))
+	for _, n := range b.raw.builtIn {
+		schema.BuiltIn[n.Name] = struct{}{}
+	}
+	return schema
 }
 
 func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {

@@ -117,6 +117,11 @@ const selectPolicies = `SELECT p.polrelid, 'policy ' || p.polname,
 const selectForeign = `SELECT k.conrelid, c.col, k.confrelid, c.ref, 'foreign key ' || k.conname FROM pg_catalog.pg_constraint k,
 	LATERAL unnest(k.conkey, k.confkey) c (col, ref) WHERE k.contype = 'f' ORDER BY k.oid, c.col`
 
+type rawName struct{ Name string }
+
+const selectBuiltIn = `SELECT pg_catalog.lower(proname) FROM pg_catalog.pg_proc WHERE oid < ` + firstNormal + ` UNION SELECT pg_catalog.lower(typname) FROM pg_catalog.pg_type WHERE oid < ` + firstNormal + `
+	UNION SELECT 'operator ' || oprname FROM pg_catalog.pg_operator WHERE oid < ` + firstNormal + ` AND oprnamespace = 'pg_catalog'::regnamespace`
+
 // spreadTypes finds the types whose values run risky functions, and the functions that take such values. It says whether there are
 // new ones.
 func (b *builder) spreadTypes() (changed bool) {

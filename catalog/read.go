@@ -24,6 +24,7 @@ type raw struct {
 	typeNames   []rawTypeName
 	policies    []rawPolicy
 	foreign     []rawForeign
+	builtIn     []rawName
 	rules       []rawRule
 	keys        []rawKey
 	definitions map[uint32]string // view → its query
@@ -149,38 +150,6 @@ const selectKeys = `SELECT k.conrelid, k.conkey[1], k.confrelid, coalesce(k.conf
 
 const selectDefinitions = `SELECT c.oid, coalesce(pg_catalog.pg_get_viewdef(c.oid), '') FROM` + relationsOf + `WHERE c.relkind IN ('v', 'm')`
 
-// selectVersion changes whenever any row that the queries above read does: each change of a catalogue row leaves a row of another
-// xmin or none. The sum does not depend on the order of rows, and a row that goes changes it too. Some 40 µs a table.
-const selectVersion = `WITH mine AS MATERIALIZED (SELECT c.oid, c.xmin FROM` + relationsOf + `), row (id) AS (
-		SELECT 'c' || oid || ':' || xmin FROM mine
-		UNION ALL SELECT 'n' || oid || ':' || xmin FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'pg\_%temp%'
-		UNION ALL SELECT 'a' || a.attrelid || ':' || a.attnum || ':' || a.xmin FROM pg_catalog.pg_attribute a JOIN mine ON mine.oid = a.attrelid
-		UNION ALL SELECT 'd' || a.oid || ':' || a.xmin FROM pg_catalog.pg_attrdef a JOIN mine ON mine.oid = a.adrelid
-		UNION ALL SELECT 'r' || r.oid || ':' || r.xmin FROM pg_catalog.pg_rewrite r JOIN mine ON mine.oid = r.ev_class
-		UNION ALL SELECT 't' || t.oid || ':' || t.xmin FROM pg_catalog.pg_trigger t JOIN mine ON mine.oid = t.tgrelid
-		UNION ALL SELECT 'k' || k.oid || ':' || k.xmin FROM pg_catalog.pg_constraint k JOIN mine ON mine.oid = k.conrelid
-		UNION ALL SELECT 'i' || i.inhrelid || ':' || i.inhparent || ':' || i.xmin FROM pg_catalog.pg_inherits i JOIN mine ON mine.oid = i.inhrelid
-		UNION ALL SELECT 'p' || p.oid || ':' || p.xmin FROM pg_catalog.pg_proc p WHERE p.oid >= ` + firstNormal + `
-		UNION ALL SELECT 'o' || o.oid || ':' || o.xmin FROM pg_catalog.pg_operator o WHERE o.oid >= ` + firstNormal + `
-		UNION ALL SELECT 'y' || t.oid || ':' || t.xmin FROM pg_catalog.pg_type t WHERE t.oid >= ` + firstNormal + ` AND t.typtype = 'd'
-		UNION ALL SELECT 'e' || d.classid || ':' || d.objid || ':' || d.xmin FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
-	)
-	SELECT pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(pg_catalog.hashtextextended(id, 0)), 0) FROM row`
-
-// readVersion says in which version the database's description is.
-func readVersion(ctx context.Context, conn *pgx.Conn) (string, error) {
-	// An empty search_path makes every name that PostgreSQL prints a full one, and keeps a schema that somebody put in front of
-	// pg_catalog out of our own queries.
-	if _, err := conn.Exec(ctx, `SET search_path = ''`); err != nil {
-		return "", fmt.Errorf("read the catalogue's version: %w", err)
-	}
-	var version string
-	if err := conn.QueryRow(ctx, selectVersion).Scan(&version); err != nil {
-		return "", fmt.Errorf("read the catalogue's version: %w", err)
-	}
-	return version, nil
-}
-
 // readRaw reads the description. It runs outside a transaction, because PostgreSQL prints views as they are now and not as a
 // transaction's snapshot sees them: the caller compares the version before and after.
 func readRaw(ctx context.Context, conn *pgx.Conn) (*raw, error) {
@@ -200,6 +169,7 @@ func readRaw(ctx context.Context, conn *pgx.Conn) (*raw, error) {
 		func() (err error) { r.parts, err = selectAll[rawPart](ctx, conn, selectParts); return },
 		func() (err error) { r.typeNames, err = selectAll[rawTypeName](ctx, conn, selectTypeNames); return },
 		func() (err error) { r.policies, err = selectAll[rawPolicy](ctx, conn, selectPolicies); return },
+		func() (err error) { r.builtIn, err = selectAll[rawName](ctx, conn, selectBuiltIn); return },
 		func() (err error) { r.foreign, err = selectAll[rawForeign](ctx, conn, selectForeign); return },
 		func() (err error) { r.rules, err = selectAll[rawRule](ctx, conn, selectRules); return },
 		func() (err error) { r.keys, err = selectAll[rawKey](ctx, conn, selectKeys); return },

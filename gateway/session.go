@@ -10,6 +10,7 @@ import (
 
 	"sallyport"
 	"sallyport/purpose"
+	"sallyport/query"
 	"sallyport/wire/pg"
 )
 
@@ -49,10 +50,11 @@ type session struct {
 	// The client's side only.
 	toServer []byte
 	portals  map[string]*portal
-	copyFrom *reply   // the statement whose COPY data the client sends, or nil
-	loading  *loading // where the data are for protected columns
-	unsynced bool     // a statement was executed since the last Sync
-	batchID  uint64   // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
+	copyFrom *reply          // the statement whose COPY data the client sends, or nil
+	loading  *loading        // where the data are for protected columns
+	unsynced bool            // a statement was executed since the last Sync
+	batchID  uint64          // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
+	by       *query.Analyzer // that the last text was analysed by
 
 	// The server's side only.
 	batch

@@ -17,7 +17,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 	}
 	sql := string(text)
 	s.batchID++
-	plan, refused := s.analyze(sql)
+	plan, refused := s.analyze(ctx, sql)
 	if refused != nil && !s.observing(refused.Sentence) {
 		s.refuseQuery(sql, planStatement(plan), refused)
 		return nil
@@ -117,6 +117,7 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 	s.mu.Lock()
 	ahead := s.setting.clone()
 	s.mu.Unlock()
+	by := s.by
 	edits := slices.Clone(plan.Edits) // of a text that is nothing but comments
 	tokens := map[int]string{}
 	fresh := map[string]*prepared{} // PREPAREd within this string
@@ -128,6 +129,9 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 			return "", refused, err
 		}
 		entry.runs[i] = r
+		if r.prepares != nil {
+			r.prepares.basis = basis{source: plan.Text, index: i, body: true, analyzer: by}
+		}
 		if edits, refused = s.appendEdits(edits, tokens, r, own); refused != nil {
 			return "", refused, nil
 		}
@@ -169,7 +173,10 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 			return nil, nil, noStatement(st.Execute.Name), nil
 		}
 		if p.stmt != nil {
-			var refused *query.Refusal
+			refused, err := s.renew(ctx, p)
+			if refused != nil || err != nil {
+				return nil, nil, refused, err
+			}
 			if edits, refused = st.ExecuteEdits(p.stmt); refused != nil {
 				return nil, nil, refused, nil
 			}

@@ -55,6 +55,7 @@ func comparison(name string) bool {
 // relate compares two values by an operator. Only equality can be answered on tokens.
 func (a *analysis) relate(qualifier, name string, left, right value, at int) {
 	a.checkFunction("operator "+name, at, either(left, right))
+	a.lean(qualifier, "operator "+name)
 	equality := (name == "=" || name == "<>") && (qualifier == "" || qualifier == "pg_catalog")
 	if equality {
 		a.compare(at, left, right)
@@ -218,6 +219,7 @@ func (a *analysis) compute(qualifier, name string, left, right value, at int) va
 	a.spend(right)
 	both := either(left, right)
 	a.checkFunction("operator "+name, at, both)
+	a.lean(qualifier, "operator "+name)
 	if !left.protected() && !right.protected() {
 		if left.harmless() && right.harmless() && arithmetic(name) && qualifier == "" {
 			chosen := left.digits || right.digits || len(left.sources)+len(right.sources) > 0

@@ -251,8 +251,10 @@ func integerType(oid uint32) bool {
 func (a *analysis) find(n *pg.RangeVar) *Relation {
 	var one, guarded *Relation
 	list := a.schema.Find(n.Schemaname, n.Relname)
+	a.st.Leans = a.st.Leans || len(list) == 0 && n.Schemaname != "pg_catalog"
 	for _, r := range list {
 		one = r
+		a.st.Leans = a.st.Leans || r.View
 		if !r.guarded() {
 			continue
 		}

@@ -19,6 +19,7 @@ type Statement struct {
 	Columns []sallyport.Column // protected columns read, written or compared, also through *, whole rows and views; sorted
 	Writes  bool               // the database may be another one afterwards
 	DDL     bool               // the catalogue may be another one afterwards
+	Leans   bool               // what it is taken for hangs on objects of the database that may just have changed: protected ones, views, new ones, functions of its own
 	Relinks bool               // an existing row is made another customer's: a Link column is updated
 
 	Refusal *Refusal // MUST NOT be forwarded

@@ -108,11 +108,24 @@ func around() []trick {
 			sql: []string{"SELECT * FROM support.customers WHERE mail = '{email}'", "SELECT mail, email FROM support.customers WHERE id = {victim}", "UPDATE support.customers SET mail = '{email}' WHERE id = -1"},
 		},
 	}
+	const swap, back = "ALTER TABLE support.customers RENAME COLUMN email TO mail{row}; ALTER TABLE support.customers RENAME COLUMN plan TO email; ALTER TABLE support.customers RENAME COLUMN mail{row} TO plan",
+		"ALTER TABLE support.customers RENAME COLUMN plan TO mail{row}; ALTER TABLE support.customers RENAME COLUMN email TO plan; ALTER TABLE support.customers RENAME COLUMN mail{row} TO email"
+	rows = append(rows, trick{name: "statements prepared before columns changed places", around: "SELECT 1", undo: "SELECT 1", wire: func(w *wire) {
+		const find = "SELECT id FROM support.customers WHERE plan = $1"
+		w.ask(w.parse("before", find), theSync())
+		w.ask(w.query("PREPARE sql AS " + find))
+		w.s.superExec(w.s.database, w.s.fill(w.row, swap))
+		defer w.s.superExec(w.s.database, w.s.fill(w.row, back))
+		w.ask(w.bind("", "before", "{email}"), runPortal(""), theSync())
+		w.ask(w.query("EXECUTE sql ('{email}')"))
+		w.ask(w.parse("", find), w.bind("", "", "{email}"), runPortal(""), theSync())
+	}})
 	const stale = "nobody has looked at the catalogue since: "
 	for i, n := 0, len(rows); i < n; i++ {
 		switch k := rows[i]; k.name {
-		case "an updatable view", "a function that writes", "a trigger on an unprotected table", "a column renamed and another in its place", "a rule on an unprotected table", "a table that inherits":
-			k.name, k.stale, k.open = stale+k.name, true, "G7"
+		case "an updatable view", "a function that writes", "an operator over it", "a cast over it", "a domain over it", "a generated column", "an index over a function", "a policy over a function",
+			"a foreign key onto a protected column", "a trigger on an unprotected table", "a column renamed and another in its place", "a rule on an unprotected table", "a table that inherits":
+			k.name, k.stale = stale+k.name, true
 			rows = append(rows, k)
 		}
 	}

@@ -46,8 +46,9 @@ type analyzer struct {
 
 // How often the guard looks after things while it serves, and how long one look may take.
 const (
-	refreshEvery = 2 * time.Second  // the catalogue, and the mark's position
-	senseEvery   = 30 * time.Second // whether an unprotected server became a marked one
+	refreshEvery = 2 * time.Second        // the mark's position
+	freshEvery   = 250 * time.Millisecond // the catalogue; what touches anything protected asks by itself
+	senseEvery   = 30 * time.Second       // whether an unprotected server became a marked one
 	lookTimeout  = 10 * time.Second
 	// patience is how long a server may answer in ways that do not show whether it is marked, as one that is starting does.
 	patience = 10 * time.Second
@@ -269,15 +270,19 @@ func (g *guard) watch(ctx context.Context) error {
 	if g.catalog == nil {
 		every = senseEvery
 	}
-	ticker := time.NewTicker(every)
+	ticker, catalogue := time.NewTicker(every), time.NewTicker(freshEvery)
 	defer ticker.Stop()
+	defer catalogue.Stop()
 	for {
+		look := g.look
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
+		case <-catalogue.C:
+			look = g.fresh
 		}
-		if err := g.look(ctx); err != nil {
+		if err := look(ctx); err != nil {
 			if stop, ok := errors.AsType[*hopeless](err); ok {
 				return stop.error
 			}
@@ -293,10 +298,18 @@ func (g *guard) look(ctx context.Context) error {
 	if g.catalog == nil {
 		return g.unmarked(ctx)
 	}
-	if _, err := g.catalog.Refresh(ctx); err != nil {
-		return err
-	}
 	return g.advanceMark(ctx)
+}
+
+// fresh keeps the catalogue true for statements that do not ask.
+func (g *guard) fresh(ctx context.Context) error {
+	if g.catalog == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	_, err := g.catalog.Fresh(ctx)
+	return err
 }
 
 // leave moves the mark on to where the record ends, when nothing is served any more. It is late: ctx has ended.
