@@ -191,8 +191,10 @@ func (l *Log) cutTail(sc *scanner, name string, next uint64) error {
 	if err != nil {
 		return fmt.Errorf("cut the torn end of segment %s: %w", name, err)
 	}
-	l.repair = &Damage{File: name, Offset: sc.pos, Bytes: zero - sc.pos, First: next, Last: next - 1,
-		Detail: "unfinished entries cut"}
+	l.repair = &Damage{
+		File: name, Offset: sc.pos, Bytes: zero - sc.pos, First: next, Last: next - 1,
+		Detail: "unfinished entries cut",
+	}
 	return nil
 }
 
