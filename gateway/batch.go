@@ -137,8 +137,7 @@ func (s *session) record() error {
 }
 
 func (s *session) unrecorded() error {
-	s.gw.Log.Error("the record cannot be written", "kind", "reveal")
-	s.end(fatal(codeJournal, "the record cannot be written, so nothing is revealed", "The administrator must look at the disk of Sallyport's data folder. Other tables are not concerned."))
+	s.end(fatal(codeJournal, "the record cannot be written, so nothing is revealed", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder. Other tables are not concerned."))
 	return errEnded
 }
 

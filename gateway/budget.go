@@ -141,9 +141,7 @@ func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
 // exceed records that a budget was reached and has the person suspended.
 func (s *session) exceed(limit *sallyport.Limit) {
 	e := &sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: s.who, Limit: limit}
-	if _, err := s.gw.Access.Append(e); err != nil {
-		s.gw.Log.Error("the record cannot be written", "kind", "budget")
-	}
+	_, _ = s.gw.Access.Append(e) // the suspension is an entry of its own, in the other stream
 	if err := s.gw.Protection.Suspend(s.person.Staff, *limit); err != nil {
 		s.gw.Log.Error("suspension cannot be recorded; the session ends all the same", "staff", string(s.person.Staff))
 	}

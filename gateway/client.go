@@ -283,8 +283,7 @@ func (s *session) recordStatement(r *run) *query.Refusal {
 		return nil
 	}
 	if _, err := s.gw.Access.Append(s.statementEvent(r, nil)); err != nil {
-		s.gw.Log.Error("the record cannot be written", "kind", "statement")
-		return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", "The administrator must look at the disk of Sallyport's data folder. Other tables are not concerned.")
+		return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder. Other tables are not concerned.")
 	}
 	r.recorded = true
 	return nil

@@ -59,8 +59,13 @@ func (g *Gateway) open(ctx context.Context, conn net.Conn) (*session, error) {
 }
 
 // startup reads the packets before the log-in: TLS, GSS, cancel, and at last the start-up packet itself.
-func (g *Gateway) startup(ctx context.Context, conn net.Conn) (*stream, *pg.Startup, error) {
+func (g *Gateway) startup(ctx context.Context, conn net.Conn) (_ *stream, _ *pg.Startup, err error) {
 	client := newStream(conn, &g.pool)
+	defer func() {
+		if errors.Is(err, pg.ErrMalformed) {
+			err = writeFatal(client.conn, pg.NewNotice("FATAL", codeProtocol, startFault(err), "", ""))
+		}
+	}()
 	encrypted := false
 	for range 4 { // GSS, TLS, start-up: nobody needs more
 		code, packet, err := startPacket(client)
@@ -75,6 +80,10 @@ func (g *Gateway) startup(ctx context.Context, conn net.Conn) (*stream, *pg.Star
 		case pg.SSLRequestCode:
 			client, encrypted, err = g.answerTLS(client, encrypted)
 		default:
+			if code>>16 != 3 {
+				return nil, nil, writeFatal(client.conn, pg.NewNotice("FATAL", codeUnsupported,
+					fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", code>>16, code&0xffff), "", ""))
+			}
 			start, err := g.readStartup(client, packet, encrypted || local(conn))
 			return client, start, err
 		}
@@ -108,13 +117,13 @@ func decline(client *stream) error {
 // answerTLS answers a request for TLS, which holds for what follows on the stream that it returns.
 func (g *Gateway) answerTLS(client *stream, encrypted bool) (*stream, bool, error) {
 	if client.buffered() > 0 { // bytes sent in clear before TLS would be taken for the encrypted client's (CVE-2021-23222)
-		return nil, false, fmt.Errorf("%w: data before TLS", pg.ErrMalformed)
+		return client, false, fmt.Errorf("%w: data before TLS", pg.ErrMalformed)
 	}
 	if encrypted || g.TLS == nil {
 		return client, encrypted, decline(client)
 	}
 	if _, err := client.conn.Write([]byte{'S'}); err != nil {
-		return nil, false, err
+		return client, false, err
 	}
 	client.release()
 	return newStream(tls.Server(client.conn, g.TLS), &g.pool), true, nil
@@ -130,6 +139,21 @@ func (g *Gateway) readStartup(client *stream, packet []byte, private bool) (*pg.
 		return nil, writeFatal(client.conn, fatal(codeEncryption, "this address wants TLS", "Connect with sslmode=verify-full."))
 	}
 	return start, nil
+}
+
+// startFault is PostgreSQL's sentence for bytes that are no start-up packet (ProcessStartupPacket, backend_startup.c), where it has one.
+func startFault(err error) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "too many requests"):
+		return "too many requests before the startup packet"
+	case strings.Contains(text, "start-up packet of"):
+		return "invalid length of startup packet"
+	case strings.Contains(text, "start-up packet"):
+		return "invalid startup packet layout: expected terminator as last byte"
+	case strings.Contains(text, "before TLS"):
+		return "received unencrypted data after SSL request"
+	}
+	return "invalid startup packet"
 }
 
 // cancelFor passes a client's cancel request on; the key is the server's own.
@@ -163,7 +187,9 @@ func (g *Gateway) admit(s *session, packet *pg.Startup) error {
 	s.who.Staff, s.who.Team = s.person.Staff, s.person.Team
 	if g.Ready != nil {
 		if err := g.Ready(); err != nil {
-			return s.refuseStart(fatal("57P03", err.Error(), "The administrator must look at `sallyport serve`."))
+			g.Log.Debug("client refused for now", "why", err.Error())
+			// Why is for the log: whoever reads this has not logged in, and it may name roles, addresses and folders.
+			return s.refuseStart(fatal("57P03", "the database cannot be served yet", "Try again in a moment; the administrator sees the reason in Sallyport's log."))
 		}
 	}
 	if s.protected {
@@ -322,11 +348,13 @@ func (s *session) authenticate(m []byte) (done bool, err error) {
 // relayPassword passes on the client's one answer.
 func (s *session) relayPassword() error {
 	kind, m, err := s.client.message()
-	if err != nil {
+	switch { // PostgreSQL's sentences (recv_password_packet, auth.c; SocketBackend, postgres.c)
+	case errors.Is(err, pg.ErrMalformed):
+		return s.refuseStart(pg.NewNotice("FATAL", codeProtocol, "invalid message length", "", ""))
+	case err != nil:
 		return fmt.Errorf("log in: %w", err)
-	}
-	if kind != pg.Password {
-		return fmt.Errorf("%w: %q in answer to a log-in request", pg.ErrMalformed, kind)
+	case kind != pg.Password:
+		return s.refuseStart(pg.NewNotice("FATAL", codeProtocol, fmt.Sprintf("expected password response, got message type %d", kind), "", ""))
 	}
 	_, err = s.serverConn.Write(m)
 	return err

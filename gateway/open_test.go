@@ -132,6 +132,36 @@ func ownCertificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
 }
 
+// TestStartupSaysWhatIsWrong answers bytes that are no start-up packet with an error of the protocol, in PostgreSQL's words.
+func TestStartupSaysWhatIsWrong(t *testing.T) {
+	for _, tt := range []struct{ name, sent, code, want string }{
+		{"HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "08P01", "invalid length of startup packet"},
+		{"a huge length", "\x7f\xff\xff\xff\x00\x03\x00\x00", "08P01", "invalid length of startup packet"},
+		{"a length below 8", "\x00\x00\x00\x04\x00\x03\x00\x00", "08P01", "invalid length of startup packet"},
+		{"protocol 2.0", "\x00\x00\x00\x0c\x00\x02\x00\x00user", "0A000", "unsupported frontend protocol 2.0: server supports 3.0 to 3.0"},
+		{"no terminator", "\x00\x00\x00\x0d\x00\x03\x00\x00user\x00", "08P01", "expected terminator as last byte"},
+		{"bytes before TLS", "\x00\x00\x00\x08\x04\xd2\x16\x2fmore", "08P01", "received unencrypted data after SSL request"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			defer theirs.Close()
+			_ = ours.SetDeadline(time.Now().Add(10 * time.Second))
+			go func() { _, _ = theirs.Write([]byte(tt.sent)) }()
+			answer := make(chan string, 1)
+			go func() {
+				said, _ := io.ReadAll(theirs)
+				answer <- string(said)
+			}()
+			_, packet, err := (&Gateway{}).startup(t.Context(), ours)
+			_ = ours.Close()
+			got := <-answer
+			if packet != nil || err == nil || !strings.HasPrefix(got, "E") || !strings.Contains(got, "C"+tt.code+"\x00") || !strings.Contains(got, tt.want) {
+				t.Errorf("answered %q, %v; want %s %q", got, err, tt.code, tt.want)
+			}
+		})
+	}
+}
+
 // TestCheckListener guards over an open network with TLS only.
 func TestCheckListener(t *testing.T) {
 	guarding, relaying, secured := &Gateway{Config: Config{Protection: &Protection{}}}, &Gateway{}, &Gateway{Config: Config{Protection: &Protection{}, TLS: &tls.Config{MinVersion: tls.VersionTLS12}}}

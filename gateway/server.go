@@ -471,7 +471,6 @@ func (s *session) publish(committed []sallyport.Fact) error {
 	}
 	e := &sallyport.Event{Kind: sallyport.FactKind, Time: s.gw.Clock(), Who: s.who, Facts: committed}
 	if _, err := s.gw.Access.Append(e); err != nil {
-		s.gw.Log.Error("the record cannot be written", "kind", "fact")
 		return nil // the facts are lost, which narrows a reason and never widens one
 	}
 	s.gw.Protection.Facts.Apply(e)

@@ -114,9 +114,7 @@ func (s *session) guard() {
 // note appends an event that need not be durable before anything else happens.
 func (s *session) note(e sallyport.Event) {
 	e.Time, e.Who = s.gw.Clock(), s.who
-	if _, err := s.gw.Access.Enqueue(&e); err != nil {
-		s.gw.Log.Error("the record cannot be written", "kind", string(e.Kind))
-	}
+	_, _ = s.gw.Access.Enqueue(&e) // the stream counts what it refuses, and tells of it (record.Options.Trouble)
 }
 
 // end makes the session stop soon: the server's side tells the client why and closes. The first reason stands.

@@ -127,12 +127,19 @@ func TestTicketRules(t *testing.T) {
 			w.ids++
 			w.insert(w.ids, "s001")
 			return w.ids
-		}, "was made around the gateway"},
+		}, "nobody is on record as the author of ticket"},
+		{"closed when the record began, then reopened by himself", func() int {
+			w.ids++
+			w.insert(w.ids, "s001")
+			w.around(fmt.Sprintf("UPDATE support.tickets SET state = 'closed' WHERE id = %d", w.ids))
+			w.set(adam, w.ids, "state = 'open'", wroteState)
+			return w.ids
+		}, "you reopened ticket"},
 		{"assigned around the gateway", func() int {
 			id := w.open(router, "s002")
 			w.around(fmt.Sprintf("UPDATE support.tickets SET assignee = 's001' WHERE id = %d", id))
 			return id
-		}, "the assignee of ticket"},
+		}, "nobody is on record for the assignee of ticket"},
 		{"re-pointed around the gateway", func() int {
 			id := w.open(router, "s001")
 			w.around(fmt.Sprintf("UPDATE support.tickets SET customer_id = 3 WHERE id = %d", id))

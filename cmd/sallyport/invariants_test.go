@@ -137,7 +137,7 @@ func TestInvariant3SelfMadeReason(t *testing.T) {
 	}
 	within(t, 3*time.Second, "the re-pointed ticket stops covering", func() bool {
 		c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", own.ID))
-		return c.heard("around the gateway")
+		return c.heard("nobody is on record for the customer of ticket")
 	})
 	hidden(c, "re-pointed around the gateway", own.ID)
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -111,12 +112,12 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return report, fmt.Errorf("open data folder: %w", err)
 	}
-	access, err := openStream(o.Data, "access", o.Clock)
+	access, err := openStream(o.Data, "access", o.Clock, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, access.Close()) }()
-	orderStream, err := openStream(o.Data, "control", o.Clock)
+	orderStream, err := openStream(o.Data, "control", o.Clock, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return report, err
 	}

@@ -92,6 +92,10 @@ func TestServeDatabaseAway(t *testing.T) {
 	if !errors.As(err, &answer) || answer.Severity != "FATAL" || answer.Code != "57P03" {
 		t.Fatalf("while the database is away: %v", err)
 	}
+	// Whoever reads this has not logged in: no address, role or folder, and no reason.
+	if answer.Message != "sallyport: the database cannot be served yet" || strings.Contains(answer.Message+answer.Detail+answer.Hint, address) {
+		t.Errorf("while the database is away: %q %q %q", answer.Message, answer.Detail, answer.Hint)
+	}
 
 	bridge(t, address, fmt.Sprintf("127.0.0.1:%d", cluster.Port))
 	await(t, "serve finds the database", s.Ready())

@@ -119,10 +119,10 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("open data folder: %w", err)
 	}
 	var err error
-	if s.access, err = openStream(s.o.Data, "access", s.o.Clock); err != nil {
+	if s.access, err = openStream(s.o.Data, "access", s.o.Clock, s.log); err != nil {
 		return err
 	}
-	if s.control, err = openStream(s.o.Data, "control", s.o.Clock); err != nil {
+	if s.control, err = openStream(s.o.Data, "control", s.o.Clock, s.log); err != nil {
 		return err
 	}
 	for _, repaired := range []string{s.access.Repaired(), s.control.Repaired()} {
@@ -148,8 +148,16 @@ func (s *Server) open(ctx context.Context) error {
 	return nil
 }
 
-func openStream(data, name string, clock func() time.Time) (*record.Stream, error) {
-	stream, err := record.Open(filepath.Join(data, name), record.Options{Now: clock})
+func openStream(data, name string, clock func() time.Time, log *slog.Logger) (*record.Stream, error) {
+	folder := filepath.Join(data, name)
+	stream, err := record.Open(folder, record.Options{Now: clock, Trouble: func(cause error, refused uint64) {
+		if cause != nil {
+			log.Error("the record cannot be written: what is protected is refused until it can", "folder", folder, "cause", cause.Error(),
+				"next", "make room under the data folder: its next segment needs 16 MiB; serve tries again by itself")
+			return
+		}
+		log.Warn("the record is written again", "folder", folder, "entries_lost", refused)
+	}})
 	if errors.Is(err, record.ErrInUse) {
 		return nil, fmt.Errorf("open data folder %s: another sallyport has it open; stop that one, or choose another --data: %w", data, err)
 	}
