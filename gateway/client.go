@@ -122,10 +122,7 @@ func (s *session) take(ctx context.Context, kind byte, m []byte) error {
 		return nil // the server ignores them outside of COPY, for instance behind a row that it refused
 	case pg.Flush, pg.Terminate:
 	case pg.FunctionCall:
-		s.expectReply(&reply{what: expectQuery, refused: refusal(codeUnsupported,
-			"function calls by the protocol's own message are not passed on", "Call the function in a statement."), plan: &query.Plan{}})
-		s.toServer = pg.AppendQuery(s.toServer, failing)
-		return nil
+		return s.takeCall(m)
 	default:
 		return fmt.Errorf("%w: %q from a client", pg.ErrMalformed, kind)
 	}

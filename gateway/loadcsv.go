@@ -196,7 +196,7 @@ func (l *loader) endCSVRow() *query.Refusal {
 // marksEnd says whether the row is \. alone, which up to PostgreSQL 17 ends the data. Where the field passes, the server
 // itself sees it.
 func (l *loader) marksEnd() bool {
-	return l.at == 0 && !l.header && !l.quoted && l.holds() && string(l.kept) == `\.`
+	return l.at == 0 && !l.quoted && l.holds() && string(l.kept) == `\.`
 }
 
 // endCSV ends the data; the last line may lack its end.

@@ -85,8 +85,9 @@ func (l *loader) holds() bool {
 
 // keep adds to a field that is held.
 func (l *loader) keep(b ...byte) *query.Refusal {
-	if l.header && !l.copy.Match {
-		return nil // the server does not look at it, so it does not get it
+	if l.header && !l.copy.Match { // the server looks whether it is the end marker, and no further; so it does not get it
+		l.kept = append(l.kept, b[:min(len(b), 3-min(3, len(l.kept)))]...)
+		return nil
 	}
 	most := longestValue
 	if f := l.field(); f != nil && f.Slot != nil && f.Slot.Scheme == sallyport.Text {

@@ -129,10 +129,12 @@ func (l *loader) endTextField() *query.Refusal {
 	if !l.holds() {
 		return nil
 	}
-	if l.header {
-		if l.copy.Match && !l.matches(unescapeCopy(l.kept)) {
-			return l.mismatch()
-		}
+	switch {
+	case l.header && !l.copy.Match:
+		return nil
+	case l.header && !l.matches(unescapeCopy(l.kept)):
+		return l.mismatch()
+	case l.header:
 		l.out = append(l.out, l.kept...)
 		return nil
 	}

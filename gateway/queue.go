@@ -19,6 +19,7 @@ const (
 	expectSync
 	expectQuery // a simple query: several statements, then ReadyForQuery
 	expectLook  // what the server thinks of the grammar of a text that could not be parsed here
+	expectCall  // a function call: its result, then ReadyForQuery
 )
 
 // reply is one entry of the queue of expected replies.
@@ -37,6 +38,11 @@ type reply struct {
 	runs    []*run         // expectQuery: those that were prepared beforehand, by index; nil: nothing to say of that one
 	copies  bool           // data of COPY FROM STDIN may be asked for
 	broken  *query.Refusal // why the gateway failed the COPY; session.mu guards it
+}
+
+// endsReady says whether ReadyForQuery ends what the reply answers, also behind an error.
+func (r *reply) endsReady() bool {
+	return r.what == expectSync || r.what == expectQuery || r.what == expectCall
 }
 
 // expectReply appends to the queue, unless the server will not answer: after an error in the extended protocol it skips

@@ -177,8 +177,10 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 		}
 	case pg.BackendKeyData:
 		s.keepKey(m)
+	case pg.FunctionCallResult:
+		return s.answerCall(m)
 	case pg.Notification, pg.ParameterDescription, pg.NegotiateVersion:
-	default: // COPY BOTH and function results among them
+	default: // COPY BOTH among them
 		return fmt.Errorf("%w: %q from the server", pg.ErrMalformed, kind)
 	}
 	s.out = append(s.out, m...)
@@ -237,7 +239,7 @@ func (s *session) answerDescription(kind byte, m []byte) error {
 	case expectPortal:
 		s.done()
 		return s.describePortal(r, kind, m)
-	case expectParse, expectBind, expectRows, expectClose, expectSync, expectLook:
+	case expectParse, expectBind, expectRows, expectClose, expectSync, expectLook, expectCall:
 	}
 	return errUnexpected(kind)
 }
@@ -336,7 +338,7 @@ func (s *session) answerReady(m []byte) error {
 		return err
 	}
 	r := s.first()
-	if r == nil || r.what != expectSync && r.what != expectQuery {
+	if r == nil || !r.endsReady() {
 		return errUnexpected(pg.ReadyForQuery)
 	}
 	s.done()
@@ -419,7 +421,7 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 	}
 	s.copying = nil
 	s.out = pg.AppendNotice(s.out, pg.ErrorResponse, n)
-	if r != nil && r.what != expectQuery && r.what != expectSync {
+	if r != nil && !r.endsReady() {
 		s.skip()
 	}
 	return nil

@@ -190,6 +190,24 @@ func AppendTarget(dst []byte, kind, what byte, name string) []byte {
 	return Append(dst, kind, string(what), name, "\x00")
 }
 
+// ParseFunctionCall reads which function a FunctionCall message calls, by its OID; what it is called with is only held to
+// its lengths.
+func ParseFunctionCall(m []byte) (function uint32, err error) {
+	c := body(m)
+	function = c.int32()
+	c.take(2 * c.int16())
+	for range c.int16() {
+		if size := c.int32(); size != 0xffffffff {
+			c.take(int(min(size, MaxMessage+1)))
+		}
+		if !c.ok {
+			break
+		}
+	}
+	c.int16()
+	return function, c.end("FunctionCall")
+}
+
 // ParseExecute reads an Execute message.
 func ParseExecute(m []byte) (portal []byte, maxRows uint32, err error) {
 	c := body(m)

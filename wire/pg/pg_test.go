@@ -108,6 +108,7 @@ func FuzzClient(f *testing.F) {
 	f.Add(AppendBind(nil, &BindMessage{Params: [][]byte{nil, {}}}))
 	f.Add(AppendParse(nil, "s", "SELECT", nil))
 	f.Add(AppendExecute(nil, "", 0))
+	f.Add([]byte("F\x00\x00\x00\x16\x00\x00\x03\xb8\x00\x01\x00\x01\x00\x01\x00\x00\x00\x00\x00\x01"))
 	f.Fuzz(func(t *testing.T, m []byte) {
 		if len(m) >= 8 {
 			if size, _, err := StartupCode(m); err == nil && size <= len(m) {
@@ -128,5 +129,6 @@ func FuzzClient(f *testing.F) {
 		_, _ = ParseQuery(m)
 		_, _, _ = ParseTarget(m)
 		_, _, _ = ParseExecute(m)
+		_, _ = ParseFunctionCall(m)
 	})
 }
