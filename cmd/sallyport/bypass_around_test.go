@@ -44,9 +44,9 @@ func around() []trick {
 			sql: []string{"CALL proc{row}('{text}')", "CALL public.proc{row}(t => '{text}')"}},
 		{name: "a role's settings", around: "ALTER ROLE {me} SET standard_conforming_strings = off; ALTER ROLE {me} SET sallyport.purpose = 'ticket:{vticket}'", undo: "ALTER ROLE {me} RESET ALL", roles: agent,
 			sql: []string{"SELECT * FROM support.customers WHERE id = {victim}", otherReading, "RESET sallyport.purpose; SELECT * FROM support.customers WHERE id = {victim}"}},
-		{name: "a role's encoding", around: "ALTER ROLE {me} SET client_encoding = 'SJIS'", undo: "ALTER ROLE {me} RESET ALL", roles: agent, params: map[string]string{"client_encoding": "UTF8"}, how: extended, open: "G6",
+		{name: "a role's encoding", around: "ALTER ROLE {me} SET client_encoding = 'SJIS'", undo: "ALTER ROLE {me} RESET ALL", roles: agent, params: map[string]string{"client_encoding": "UTF8"}, how: extended,
 			wire: func(w *wire) {
-				w.ask(w.parse("", "RESET client_encoding"), w.bind("", ""), runPortal(""), w.parse("", twoLetters[0]), w.bind("", ""), runPortal(""), theSync())
+				w.refused("0A000", w.parse("", "RESET client_encoding"), w.bind("", ""), runPortal(""), w.parse("", twoLetters[0]), w.bind("", ""), runPortal(""), theSync())
 			}},
 		{name: "a table that inherits", around: "CREATE TABLE public.gen{row} () INHERITS (support.customers); GRANT ALL ON public.gen{row} TO PUBLIC", undo: "DROP TABLE public.gen{row}",
 			sql: []string{"INSERT INTO gen{row} (id, full_name, email, country, plan, created_at) VALUES (1, '{name}', '{email}', 'DE', 'p', now())", "SELECT * FROM gen{row} WHERE email = '{email}'", "UPDATE gen{row} SET notes = '{text}'"}},
