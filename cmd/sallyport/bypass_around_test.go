@@ -73,9 +73,9 @@ func around() []trick {
 			sql: []string{"SELECT * FROM support.customers WHERE id = {victim}", otherReading, "RESET sallyport.purpose; SELECT * FROM support.customers WHERE id = {victim}"},
 		},
 		{
-			name: "a role's encoding", around: "ALTER ROLE {me} SET client_encoding = 'SJIS'", undo: "ALTER ROLE {me} RESET ALL", roles: agent, params: map[string]string{"client_encoding": "UTF8"}, how: extended, open: "G6",
+			name: "a role's encoding", around: "ALTER ROLE {me} SET client_encoding = 'SJIS'", undo: "ALTER ROLE {me} RESET ALL", roles: agent, params: map[string]string{"client_encoding": "UTF8"}, how: extended,
 			wire: func(w *wire) {
-				w.ask(w.parse("", "RESET client_encoding"), w.bind("", ""), runPortal(""), w.parse("", twoLetters[0]), w.bind("", ""), runPortal(""), theSync())
+				w.refused("0A000", w.parse("", "RESET client_encoding"), w.bind("", ""), runPortal(""), w.parse("", twoLetters[0]), w.bind("", ""), runPortal(""), theSync())
 			},
 		},
 		{

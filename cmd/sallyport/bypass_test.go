@@ -61,6 +61,7 @@ type trick struct {
 	args   []string // parameters of the last one, which is then sent extended only
 	wire   func(w *wire)
 	params map[string]string // of its start-up packet
+	door   string            // the code with which it is not let in
 	open   string            // the finding that it shows, while it is not mended: it is told, and does not fail
 }
 
@@ -232,6 +233,12 @@ func (s *siege) dsnOf(r role) string {
 func (s *siege) try(t *testing.T, row int, k *trick, r role, how protocol) []byte {
 	t.Helper()
 	conn, kept, err := s.dial(t, s.dsnOf(r), k.params)
+	if k.door != "" {
+		if err == nil || !strings.Contains(err.Error(), k.door) {
+			t.Errorf("not kept out with %s: %v", k.door, err)
+		}
+		return kept.bytes()
+	}
 	if err != nil && k.params != nil {
 		return kept.bytes() // refused at the door
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +101,24 @@ func (w *wire) ask(list ...pgproto3.FrontendMessage) []string {
 	got := w.until(1)
 	w.t.Logf("%v", got)
 	return got
+}
+
+// refused asks, and wants to read that code: to pass unseen is not enough where the whole text hangs on how it is read.
+func (w *wire) refused(code string, list ...pgproto3.FrontendMessage) {
+	w.t.Helper()
+	got := w.ask(list...)
+	if !slices.ContainsFunc(got, func(m string) bool { return strings.HasPrefix(m, "error "+code+" ") }) {
+		w.t.Errorf("not refused with %s: %v", code, got)
+	}
+}
+
+// ended wants the session to be over.
+func (w *wire) ended() {
+	w.t.Helper()
+	w.send(w.query("SELECT 1"))
+	if got := w.until(1); len(got) == 0 || !strings.HasPrefix(got[len(got)-1], "end") {
+		w.t.Errorf("the session goes on: %v", got)
+	}
 }
 
 // The messages, with the row's marks filled in.
