@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"sallyport"
 	"sallyport/query"
@@ -157,7 +158,7 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 	body := st
 	if st.Purpose != nil {
 		if _, err := sallyport.ParsePurposes(st.Purpose.Value); err != nil {
-			return nil, nil, refusal(codePurpose, "the purpose cannot be read", "Write for example SET sallyport.purpose = 'ticket:4711';"), nil
+			return nil, nil, refusal(codePurpose, "the purpose cannot be read: "+unreadable(err), "Write for example SET sallyport.purpose = 'ticket:4711';"), nil
 		}
 	}
 	if st.Execute != nil {
@@ -193,6 +194,11 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 		fresh[st.Prepare.Name] = p
 	}
 	return r, edits, nil, nil
+}
+
+// unreadable is why a text is no list of purposes; it never repeats the text.
+func unreadable(err error) string {
+	return strings.TrimPrefix(err.Error(), sallyport.ErrPurpose.Error()+": ")
 }
 
 // literal tokenises a literal of the text.
