@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport"
@@ -53,7 +54,33 @@ func (s *Server) whoSaw(r *http.Request, me sallyport.Staff) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.nameTickets(r.Context(), list)
 	return map[string]any{"customer": customer, "sightings": list}, nil
+}
+
+// nameTickets replaces tickets' numbers, which stand in the record as tokens, by the tickets' ids, which people can use.
+func (s *Server) nameTickets(ctx context.Context, list []*Sighting) {
+	if s.c.TicketID == nil {
+		return
+	}
+	named := map[string]string{}
+	for _, sighting := range list {
+		for i, p := range sighting.Purposes {
+			number, isTicket := strings.CutPrefix(p, "ticket:")
+			if !isTicket || strings.Trim(number, "0123456789") == "" {
+				continue
+			}
+			name, known := named[p]
+			if !known {
+				name = p // a ticket that is gone keeps its token
+				if id, ok := s.c.TicketID(ctx, number); ok {
+					name = "ticket:" + id
+				}
+				named[p] = name
+			}
+			sighting.Purposes[i] = name
+		}
+	}
 }
 
 // sightings reads the access stream four times up to where it ends now: for the values that were revealed under this

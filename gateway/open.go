@@ -220,7 +220,7 @@ func (s *session) takePurpose(packet *pg.Startup) error {
 	}
 	packet.Params = kept
 	if _, err := sallyport.ParsePurposes(value); err != nil {
-		return s.refuseStart(fatal(codePurpose, "the start-up purpose cannot be read", "Write for example options='-c sallyport.purpose=ticket:4711'."))
+		return s.refuseStart(fatal(codePurpose, "the start-up purpose cannot be read: "+unreadable(err), "Write for example options='-c sallyport.purpose=ticket:4711'."))
 	}
 	s.setting = newSetting(value)
 	if value != "" {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"sallyport"
 	"sallyport/query"
@@ -158,7 +159,7 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 	body := st
 	if st.Purpose != nil {
 		if _, err := sallyport.ParsePurposes(st.Purpose.Value); err != nil {
-			return nil, nil, refusal(codePurpose, "the purpose cannot be read", "Write for example SET sallyport.purpose = 'ticket:4711';"), nil
+			return nil, nil, refusal(codePurpose, "the purpose cannot be read: "+unreadable(err), "Write for example SET sallyport.purpose = 'ticket:4711';"), nil
 		}
 	}
 	if st.Execute != nil {
@@ -215,6 +216,11 @@ func (s *session) appendEdits(edits []query.Edit, tokens map[int]string, r *run,
 		edits = append(edits, query.Edit{Start: c.At, End: c.At, Text: c.Text})
 	}
 	return edits, nil
+}
+
+// unreadable is why a text is no list of purposes; it never repeats the text.
+func unreadable(err error) string {
+	return strings.TrimPrefix(err.Error(), sallyport.ErrPurpose.Error()+": ")
 }
 
 // literal tokenises a literal of the text.

@@ -182,6 +182,32 @@ func (r *Resolver) OwnTicketHolding(ctx context.Context, who Person, stored stri
 	return r.OwnTicket(ctx, who, cover.Values[stored].Subject)
 }
 
+// TicketID finds the id of a ticket by its number as the database holds it, for people who read the record.
+func (r *Resolver) TicketID(ctx context.Context, number string) (id string, ok bool) {
+	q, err := r.queriesOf(r.catalog())
+	if err != nil || q.byNumber == "" {
+		return "", false
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout+time.Second)
+	defer cancel()
+	conn, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return "", false
+	}
+	defer conn.Release()
+	var b batch
+	b.add(q.byNumber, number)
+	results, err := b.run(ctx, conn.Conn())
+	if err != nil {
+		return "", false
+	}
+	tickets := readTickets(results[0])
+	if len(tickets) != 1 {
+		return "", false
+	}
+	return tickets[0].id, true
+}
+
 // ask answers from what is known already, waits for whoever is asking the same, or looks.
 func (r *Resolver) ask(ctx context.Context, who Person, p sallyport.Purpose) (*Cover, error) {
 	q := question{who.Staff, p}

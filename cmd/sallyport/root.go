@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -39,16 +40,23 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 			if len(args) == 0 {
 				return nil
 			}
-			names := make([]string, 0, len(cmd.Commands()))
-			for _, c := range cmd.Commands() {
-				names = append(names, c.Name())
-			}
-			return usagef("no command %q; expected %s (see 'sallyport --help')", args[0], oneOf(args[0], names))
+			return noCommand(cmd, args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w (see '%s --help')", err, cmd.CommandPath())
+	})
+	root.SetHelpCommand(&cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return noCommand(root, strings.Join(args, " "))
+			}
+			return about.Help()
+		},
 	})
 	root.AddCommand(
 		m.demoCommand(), m.serveCommand(), m.protectCommand(),
@@ -56,6 +64,15 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.checkCommand(), m.passwdCommand(), m.benchCommand(), m.versionCommand(),
 	)
 	return root
+}
+
+// noCommand names what was most likely meant.
+func noCommand(root *cobra.Command, name string) error {
+	names := make([]string, 0, len(root.Commands()))
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	return usagef("no command %q; expected %s (see 'sallyport --help')", name, oneOf(name, names))
 }
 
 // exactly asks for so many arguments and names them when they are wrong.

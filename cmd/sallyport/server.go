@@ -17,6 +17,7 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
+	"sallyport/purpose"
 	"sallyport/record"
 )
 
@@ -54,10 +55,11 @@ type Server struct {
 	done chan struct{} // closed when everything has ended
 	err  error         // why it ended; to be read after done
 
-	mu      sync.Mutex       // guards what follows
-	waiting error            // why clients are refused for now
-	mark    string           // the mark that nobody accepted yet, see guard.go
-	gateway *gateway.Gateway // the one that serves; nil until then
+	mu      sync.Mutex        // guards what follows
+	waiting error             // why clients are refused for now
+	mark    string            // the mark that nobody accepted yet, see guard.go
+	gateway *gateway.Gateway  // the one that serves; nil until then
+	reasons *purpose.Resolver // likewise, where something is protected
 }
 
 // StartServer opens the record, the listener and the control socket, and returns: the database may still be away. Until Ready
@@ -208,6 +210,7 @@ func (s *Server) people() (*api.Server, error) {
 		Status:     s.status,
 		Mark:       s.unacceptedMark,
 		Observing:  s.o.Observe != nil,
+		TicketID:   s.ticketID,
 	})
 }
 
@@ -279,7 +282,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	defer cancel(nil)
 
 	s.mu.Lock()
-	s.gateway, s.waiting = gw, nil
+	s.gateway, s.reasons, s.waiting = gw, g.resolver, nil
 	s.mu.Unlock()
 	close(s.ready)
 	if err := gw.Serve(ctx, s.listener); err != nil {
@@ -422,6 +425,17 @@ func (s *Server) status(context.Context) []api.Standby {
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
 	}
+}
+
+// ticketID finds a ticket for who-saw, once the database is served.
+func (s *Server) ticketID(ctx context.Context, number string) (id string, ok bool) {
+	s.mu.Lock()
+	reasons := s.reasons
+	s.mu.Unlock()
+	if reasons == nil {
+		return "", false
+	}
+	return reasons.TicketID(ctx, number)
 }
 
 func (s *Server) unacceptedMark() string {
