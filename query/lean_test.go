@@ -21,9 +21,9 @@ func TestLeans(t *testing.T) {
 		"SELECT other.lower('x')": true,
 		"SELECT 'x' === 'y'":      true,
 		"SELECT 1 FROM plain WHERE a OPERATOR(o.=) 1": true,
-		"SELECT 'x'::kind":                            true,
-		"CREATE TABLE t (a int)":                      true,
-		"WITH w AS (SELECT own(1)) SELECT 1 FROM w":   true,
+		"SELECT 'x'::kind":                          true,
+		"CREATE TABLE t (a int)":                    true,
+		"WITH w AS (SELECT own(1)) SELECT 1 FROM w": true,
 	} {
 		plan, err := New(schema, Options{}).Analyze(sql, true)
 		if err != nil {
