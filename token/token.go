@@ -13,6 +13,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"sallyport"
 )
@@ -234,19 +235,20 @@ func (c *Codec) Spec() Spec { return c.spec }
 // Form says in one line everything that decides how the tokens of this column look and which key makes them, but no key:
 // codecs of one root secret and one form make the same tokens.
 func (c *Codec) Form() string {
-	form := fmt.Sprintf("%s of group %s", c.spec.Scheme, c.spec.Group)
+	var form strings.Builder
+	fmt.Fprintf(&form, "%s of group %s", c.spec.Scheme, c.spec.Group)
 	switch c.spec.Scheme {
 	case sallyport.Email:
-		form += " under " + c.ring.settings.EmailDomain
+		form.WriteString(" under " + c.ring.settings.EmailDomain)
 	case sallyport.Phone:
-		form += " under +" + c.ring.settings.PhoneCode
+		form.WriteString(" under +" + c.ring.settings.PhoneCode)
 	case sallyport.Number:
 		for _, plain := range slices.Sorted(maps.Keys(c.spec.Prefixes)) {
-			form += fmt.Sprintf(", %s as %s", plain, c.spec.Prefixes[plain])
+			fmt.Fprintf(&form, ", %s as %s", plain, c.spec.Prefixes[plain])
 		}
 	case sallyport.Name, sallyport.Text, sallyport.Date:
 	}
-	return form
+	return form.String()
 }
 
 // outside is an ErrDomain with a sentence that helps; why must never hold the value.
