@@ -84,16 +84,11 @@ func (s *Server) nameTickets(ctx context.Context, list []*Sighting) {
 }
 
 // sightings reads the access stream four times up to where it ends now: for the values that were revealed under this
-// customer, for every reveal of one of them, for rows of the
-// customer that were read while serve only observed, and for the statements that these belong to. Memory follows what is found.
+// customer, for every reveal of one of them, for rows of the customer that were read while serve only observed, and for the
+// statements that these belong to. Memory follows what is found.
 func (s *Server) sightings(ctx context.Context, customer sallyport.Subject) ([]*Sighting, error) {
 	last := s.c.Access.Last()
-	values := map[sallyport.Digest]bool{}
-	err := s.reveals(ctx, last, func(_ *sallyport.Event, v sallyport.RevealedValue, _ sallyport.Column) {
-		if v.Subject == customer && v.Digest != (sallyport.Digest{}) {
-			values[v.Digest] = true
-		}
-	})
+	values, err := s.valuesOf(ctx, last, customer)
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +129,17 @@ func (s *Server) sightings(ctx context.Context, customer sallyport.Subject) ([]*
 			sighting.describe(e.Statement)
 		}
 	})
+}
+
+// valuesOf is the digests of what was revealed under a customer.
+func (s *Server) valuesOf(ctx context.Context, last uint64, customer sallyport.Subject) (map[sallyport.Digest]bool, error) {
+	values := map[sallyport.Digest]bool{}
+	err := s.reveals(ctx, last, func(_ *sallyport.Event, v sallyport.RevealedValue, _ sallyport.Column) {
+		if v.Subject == customer && v.Digest != (sallyport.Digest{}) {
+			values[v.Digest] = true
+		}
+	})
+	return values, err
 }
 
 // describe adds what the statement's own entry says.

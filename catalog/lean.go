@@ -145,19 +145,29 @@ func (b *builder) spreadTypes() (changed bool) {
 			}
 		}
 		for _, p := range b.raw.parts {
-			why := b.typeRisks[p.Part]
-			switch {
-			case why == "":
-			case p.Taker == 0 && b.typeRisks[p.Whole] == "":
-				mark(p.Whole, "is made of "+b.typeName(p.Part)+", which "+why)
-				again = true
-			case p.Taker != 0 && b.risks[p.Taker] == "" && b.functions[p.Taker] != nil:
-				b.risks[p.Taker] = "takes values of " + b.typeName(p.Part) + ", which " + why
+			if b.spreadPart(p) {
 				again, changed = true, true
 			}
 		}
 	}
 	return changed
+}
+
+// spreadPart passes a type's risk on to what is made of it, or to a function that takes its values. It says whether that is new.
+func (b *builder) spreadPart(p rawPart) bool {
+	why := b.typeRisks[p.Part]
+	switch {
+	case why == "":
+		return false
+	case p.Taker == 0 && p.Whole != 0 && b.typeRisks[p.Whole] == "":
+		b.typeRisks[p.Whole] = "is made of " + b.typeName(p.Part) + ", which " + why
+		return true
+	case p.Taker != 0 && b.risks[p.Taker] == "" && b.functions[p.Taker] != nil:
+		b.risks[p.Taker] = "takes values of " + b.typeName(p.Part) + ", which " + why
+		return true
+	default:
+		return false
+	}
 }
 
 // leaning says why something that leans on a function or a type is risky, or nothing.

@@ -47,6 +47,13 @@ func (b *batch) free(pool *buffers) {
 	}
 }
 
+// letGo forgets the last row and the last description. They point into the buffer that they were read into, and an idle
+// session would keep all of it from being freed.
+func (b *batch) letGo() {
+	clear(b.values0[:cap(b.values0)])
+	clear(b.fields[:cap(b.fields)])
+}
+
 // waiting says whether something stands in the batch that must be recorded before it leaves.
 func (b *batch) waiting() bool { return len(b.values)+len(b.reached)+len(b.reachedRows) > 0 }
 

@@ -29,10 +29,11 @@ func (s *session) fromClient(ctx context.Context) error {
 	}
 	for {
 		if s.copyFrom != nil {
-			if done, err := s.takeLongCopy(); done || err != nil {
-				if err != nil {
-					return err
-				}
+			done, err := s.takeLongCopy()
+			if err != nil {
+				return err
+			}
+			if done {
 				continue
 			}
 		}

@@ -132,7 +132,7 @@ func (o *copyOut) takeHead(data []byte) int {
 		if len(data) < fixed || string(data[:len(binaryHead)]) != binaryHead {
 			return 0
 		}
-		if extension := binary.BigEndian.Uint32(data[fixed-4:]); uint64(extension) <= uint64(len(data)-fixed) {
+		if extension := int64(binary.BigEndian.Uint32(data[fixed-4:])); extension <= int64(len(data)-fixed) {
 			return fixed + int(extension)
 		}
 	case o.copy.Header:

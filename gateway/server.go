@@ -65,6 +65,7 @@ func (s *session) pause() error {
 	if err := s.flush(); err != nil {
 		return err
 	}
+	s.letGo()
 	return s.deadline(time.Time{})
 }
 

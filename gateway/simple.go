@@ -163,21 +163,11 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 		}
 	}
 	if st.Execute != nil {
-		p := fresh[st.Execute.Name]
-		if p == nil {
-			var err error
-			if p, err = s.lookup(st.Execute.Name); err != nil {
-				return nil, nil, nil, err
-			}
-		}
-		if p == nil {
-			return nil, nil, noStatement(st.Execute.Name), nil
+		p, refused, err := s.executed(ctx, st.Execute.Name, fresh)
+		if refused != nil || err != nil {
+			return nil, nil, refused, err
 		}
 		if p.stmt != nil {
-			refused, err := s.renew(ctx, p)
-			if refused != nil || err != nil {
-				return nil, nil, refused, err
-			}
 			if edits, refused = st.ExecuteEdits(p.stmt); refused != nil {
 				return nil, nil, refused, nil
 			}
@@ -198,6 +188,25 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 		fresh[st.Prepare.Name] = p
 	}
 	return r, edits, nil, nil
+}
+
+// executed is the prepared statement that an EXECUTE names, by the catalogue of now.
+func (s *session) executed(ctx context.Context, name string, fresh map[string]*prepared) (*prepared, *query.Refusal, error) {
+	p := fresh[name]
+	if p == nil {
+		var err error
+		if p, err = s.lookup(name); err != nil {
+			return nil, nil, err
+		}
+	}
+	if p == nil {
+		return nil, noStatement(name), nil
+	}
+	if p.stmt == nil {
+		return p, nil, nil
+	}
+	refused, err := s.renew(ctx, p)
+	return p, refused, err
 }
 
 // appendEdits adds a statement's own edits to those of its string, and the token of each literal under its edit's place.

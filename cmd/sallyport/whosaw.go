@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -54,29 +55,31 @@ func (m *Main) printSightings(customer string, list []api.Sighting, asJSON bool)
 		if s.Grant != "" {
 			why = strings.Trim(why+",grant:"+s.Grant, ",")
 		}
-		fields := make([]string, len(s.Columns))
-		for i, column := range s.Columns {
-			fields[i] = column
-			for _, byValue := range s.ByValue {
-				if byValue == column {
-					fields[i] += "*"
-				}
-			}
-		}
-		if len(s.Under) > 0 {
-			under := make([]string, len(s.Under))
-			for i, subject := range s.Under {
-				under[i] = string(subject)
-			}
-			fields = append(fields, "(* in rows of "+strings.Join(under, ", ")+")")
-		}
-		if s.Observed {
-			fields = append(fields, "(observed)")
-		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Time.Format(time.RFC3339), s.Staff, printable(why),
-			printable(strings.TrimSpace(s.Verb+" "+s.Application)), strings.Join(fields, ", "))
+			printable(strings.TrimSpace(s.Verb+" "+s.Application)), strings.Join(sightedFields(&s), ", "))
 	}
 	return table.Flush()
+}
+
+// sightedFields names the fields that were seen; a star marks one that was found by its value, in rows of somebody else.
+func sightedFields(s *api.Sighting) []string {
+	fields := slices.Clone(s.Columns)
+	for i, column := range fields {
+		if slices.Contains(s.ByValue, column) {
+			fields[i] += "*"
+		}
+	}
+	if len(s.Under) > 0 {
+		under := make([]string, len(s.Under))
+		for i, subject := range s.Under {
+			under[i] = string(subject)
+		}
+		fields = append(fields, "(* in rows of "+strings.Join(under, ", ")+")")
+	}
+	if s.Observed {
+		fields = append(fields, "(observed)")
+	}
+	return fields
 }
 
 // printable keeps what a client chose, such as an application's name, from moving the reader's cursor or adding lines.
