@@ -19,7 +19,7 @@ func (m *Main) whoSawCommand() *cobra.Command {
 		Short: "Print who could read which field of a customer, when and why",
 		Long: `CUSTOMER is the customer's id. Each line is one statement by which values of the customer left in plain, by the record.
 A column marked * was found by an equal value only: the row that carried it was not the customer's, or nobody knows whose.
-That you asked is itself recorded.`,
+A ticket named by its number stands there with the number's token, as in the database. That you asked is itself recorded.`,
 		Example: "  sallyport who-saw 48211 --as s051",
 		Args:    exactly(1, "CUSTOMER --as ID"),
 	}
