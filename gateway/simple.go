@@ -159,7 +159,7 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 	body := st
 	if st.Purpose != nil {
 		if _, err := sallyport.ParsePurposes(st.Purpose.Value); err != nil {
-			return nil, nil, refusal(codePurpose, "the purpose cannot be read: "+unreadable(err), "Write for example SET sallyport.purpose = 'ticket:4711';"), nil
+			return nil, nil, refusal(codePurpose, "the purpose cannot be read: "+unreadable(err), "Write for example SET sallyport.purpose = 'ticket:4711'; or several: 'ticket:4711,ticket:4712'."), nil
 		}
 	}
 	if st.Execute != nil {

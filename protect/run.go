@@ -40,7 +40,11 @@ func (r *run) connect(ctx context.Context) error {
 	config.RuntimeParams["synchronous_commit"] = "off" // the mark's own commit waits for all
 	config.RuntimeParams["search_path"] = "pg_catalog"
 	config.RuntimeParams["row_security"] = "off" // an error instead of rows that we do not see
-	if r.main, err = pgx.ConnectConfig(ctx, config); err != nil {
+	r.main, err = pgx.ConnectConfig(ctx, config)
+	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && refused.Code == "28P01" { // invalid_password
+		return fmt.Errorf("connect to the database to protect: %w; the password is read from PGPASSWORD or ~/.pgpass", err)
+	}
+	if err != nil {
 		return fmt.Errorf("connect to the database to protect: %w", err)
 	}
 	worker := config.Config.Copy()

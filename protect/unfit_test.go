@@ -116,6 +116,15 @@ func TestConnectedIsRefused(t *testing.T) {
 	}
 }
 
+func TestWrongPasswordSaysWhereItIsRead(t *testing.T) {
+	o := options(t, "postgres")
+	o.DSN = cluster.DSN(cluster.Superuser, "wrong", "postgres")
+	_, err := protect.Run(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "PGPASSWORD") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestOddTables: composite keys, names that need quoting, materialised views, nulls, no rows.
 func TestOddTables(t *testing.T) {
 	database := emptyDatabase(t)

@@ -121,7 +121,8 @@ func (c *check) server(ctx context.Context) {
 	case marked && !c.config.Protects():
 		c.found("protect", "the server holds a protected database; serve needs the configuration that it was protected with")
 	case !marked && c.config.Protects():
-		c.found("protect", "the values in %s are plain still; run 'sallyport protect'", c.config.Upstream.Database)
+		c.found("protect", "the values in %s are plain still; run 'sallyport protect', which compares tables and columns before it changes anything",
+			c.config.Upstream.Database)
 	case marked:
 		if err := c.database(ctx); err != nil {
 			c.found("upstream", "%v", err)

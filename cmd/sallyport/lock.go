@@ -19,7 +19,7 @@ ones, also after a restart, until two people agree to unlock.`,
 		Example: "  sallyport lock s017 --reason 'laptop stolen' --as s050",
 		Args:    exactly(1, "STAFF --reason TEXT --as ID"),
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
 	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
 		if reason == "" {
 			return usagef("no reason; expected --reason 'what happened'")

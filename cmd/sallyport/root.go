@@ -81,6 +81,9 @@ func exactly(n int, names string) cobra.PositionalArgs {
 		if len(args) == n {
 			return nil
 		}
+		if n == 0 {
+			return usagef("no argument %q; '%s' takes none (see '%s --help')", args[0], cmd.CommandPath(), cmd.CommandPath())
+		}
 		return usagef("%d arguments; expected '%s %s' (see '%s --help')", len(args), cmd.CommandPath(), names, cmd.CommandPath())
 	}
 }
