@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -32,8 +36,8 @@ that is protected it refuses to start without the configuration, or with another
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", "", "configuration `FILE`; without one nothing is protected")
-	flags.StringVar(&o.upstream, "upstream", "", "server to stand in front of, postgres://`HOST:PORT` (default: the configuration's)")
-	flags.StringVar(&o.listen, "listen", "", "`HOST:PORT` for clients (default: the configuration's)")
+	flags.StringVar(&o.upstream, "upstream", "", "server to stand in front of, postgres://`HOST:PORT`?sslmode=…&sslrootcert=… or unix:PATH (default: the configuration's)")
+	flags.StringVar(&o.listen, "listen", "", "`HOST:PORT` or unix:PATH for clients (default: the configuration's)")
 	flags.StringVar(&o.data, "data", "sallyport-data", "`FOLDER` of the record and the control socket")
 	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
 	flags.BoolVar(&o.observe, "observe", false, "mask, cut and lock nothing; print what would have been done (before anything is protected)")
@@ -57,6 +61,7 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 	if err := m.announce("starting", s, o); err != nil {
 		return err
 	}
+	defer onHangup(s.Renew)()
 	select {
 	case <-s.Ready():
 		if err := m.announce("ready", s, o); err != nil {
@@ -68,7 +73,7 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 }
 
 func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
-	options := ServerOptions{Listen: o.listen, Data: o.data, KeyFile: o.keyFile, AwaitAgreement: o.await, Log: m.logger(o.json)}
+	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, AwaitAgreement: o.await, Log: m.logger(o.json)}
 	if o.config != "" {
 		config, err := LoadConfig(o.config)
 		if err != nil {
@@ -76,16 +81,32 @@ func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
 		}
 		options.Config = config
 	}
-	if o.upstream != "" {
-		var err error
-		if options.Network, options.Upstream, err = parseUpstream(o.upstream); err != nil {
-			return options, err
-		}
-	}
 	if o.observe {
 		options.Observe = m.Stdout
 	}
 	return options, nil
+}
+
+// onHangup calls renew on each SIGHUP until its result is called.
+func onHangup(renew func()) (stop func()) {
+	heard, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(heard, syscall.SIGHUP)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-heard:
+				renew()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(heard)
+		close(done)
+		wg.Wait()
+	}
 }
 
 // logger writes the log to standard error. What it is given never holds a value, a literal or a key.
@@ -109,7 +130,7 @@ func (m *Main) announce(state string, s *Server, o serveOptions) error {
 			guards = fmt.Sprintf("observes %d columns of database %s and protects nothing", len(config.Protect.Columns), config.Upstream.Database)
 		}
 	}
-	return printLine(m.Stdout, "sallyport: %s on %s, in front of %s; %s", state, s.Addr(), s.o.Upstream, guards)
+	return printLine(m.Stdout, "sallyport: %s on %s, in front of %s; %s", state, s.Addr(), s.server.Address, guards)
 }
 
 func printLine(w io.Writer, format string, args ...any) error {
