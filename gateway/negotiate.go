@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 
+	"sallyport/internal/socket"
 	"sallyport/wire/pg"
 )
 
@@ -130,7 +131,7 @@ const alpn = "postgresql"
 
 // secure shakes hands over conn and puts the encrypted connection in its place.
 func (g *Gateway) secure(ctx context.Context, f *front, conn net.Conn, config *tls.Config) error {
-	encrypted := tls.Server(conn, config)
+	encrypted := tls.Server(&socket.Pausing{Conn: conn}, config)
 	if err := encrypted.HandshakeContext(ctx); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // certificates are what the gateway shows and trusts, kept up with the files: certificates are renewed every few weeks, and
-// nobody is to be thrown out for it. A file that makes no sense changes nothing; it is logged and tried again.
+// nobody is to be thrown out for it. A file that makes no sense changes nothing, and is logged.
 type certificates struct {
 	config *Config
 	server *upstream.Server

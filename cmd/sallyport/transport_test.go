@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -505,4 +506,50 @@ func serve32(conn net.Conn, key []byte, heard chan<- []byte) {
 	back.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
 	_ = back.Flush()
 	_, _ = io.Copy(io.Discard, conn)
+}
+
+// TestTransportIdle keeps sessions with TLS on both sides that do nothing after a long result: none holds a buffer.
+func TestTransportIdle(t *testing.T) {
+	h := gatehouseOf(t)
+	own := h.ca.mustIssue(t, "localhost")
+	g := h.open(t, &own, verifyFull, readsVerifiers, fromPostgres)
+	open := func() {
+		_, port, _ := net.SplitHostPort(g.Addr().String())
+		conn, err := pgconn.Connect(t.Context(), "host=localhost port="+port+" user=ada password=ada-pw dbname=postgres sslmode=require")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), "SELECT repeat('x', 1000) FROM generate_series(1, 100)").ReadAll(); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := conn.Hijack() // the client's own buffers do not count
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Frontend = nil
+		t.Cleanup(func() { _ = raw.Conn.Close() })
+	}
+	open()
+	const sessions = 30
+	before := heap()
+	for range sessions {
+		open()
+	}
+	// The client's own end of TLS counts too.
+	if each := (int(heap()) - int(before)) / sessions; each > 80<<10 { //nolint:gosec // sizes of a test
+		t.Errorf("an idle session with TLS on both sides holds %d bytes", each)
+	} else {
+		t.Logf("%d bytes a session", each)
+	}
+}
+
+// TestHangup hears SIGHUP.
+func TestHangup(t *testing.T) {
+	heard := make(chan struct{}, 10)
+	stop := onHangup(func() { heard <- struct{}{} })
+	defer stop()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "SIGHUP was heard", heard)
 }

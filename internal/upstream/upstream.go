@@ -14,6 +14,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"sallyport/internal/socket"
 )
 
 // Mode says when TLS is used towards the server and what of its certificate is checked.
@@ -150,7 +152,7 @@ func (s *Server) encrypt(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	case answer[0] != 'S':
 		return nil, errors.New("ask the database for TLS: it answers with something that is no PostgreSQL's, or has too many connections")
 	}
-	encrypted := tls.Client(conn, s.tls.Load())
+	encrypted := tls.Client(&socket.Pausing{Conn: conn}, s.tls.Load())
 	if err := encrypted.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errHandshake, err)
 	}
