@@ -31,7 +31,12 @@ func (s *session) logIn(ctx context.Context, packet *pg.Startup) error {
 			done, err = s.authenticate(ctx, packet, m)
 		case pg.ErrorResponse:
 			err = s.refusedStart(ctx, packet, m)
-		case pg.NoticeResponse, pg.NegotiateVersion:
+		case pg.NegotiateVersion:
+			if !s.negotiated { // a server that is reached again says it again, and no client takes it twice
+				s.negotiated = true
+				_, err = s.clientConn.Write(m)
+			}
+		case pg.NoticeResponse:
 			_, err = s.clientConn.Write(m)
 		default:
 			err = fmt.Errorf("%w: %q during the log-in", pg.ErrMalformed, kind)

@@ -30,6 +30,7 @@ type session struct {
 	client, server         *stream
 	clientConn, serverConn net.Conn
 	way                    way    // how the server was reached
+	negotiated             bool   // the server has said which version of the protocol it speaks
 	asked                  bool   // the server has asked for a password or the like
 	pid                    uint32 // to cancel what the server does for this session
 	cancelKey              []byte

@@ -546,6 +546,25 @@ func TestAuthSuperuserReads(t *testing.T) {
 	}
 }
 
+// TestAuthCheck has `check` say that the function is missing where log-ins would fail without it.
+func TestAuthCheck(t *testing.T) {
+	h := gatehouseOf(t)
+	own := h.ca.mustIssue(t, "localhost")
+	for where, missing := range map[string]bool{fromPostgres: false, fromBare: true} {
+		g := h.open(t, &own, verifyFull, readsVerifiers, where)
+		c := &check{config: g.o.Config}
+		c.logIns(t.Context(), g.server)
+		if (len(c.findings) == 1) != missing || missing && !strings.Contains(c.findings[0].What, "in database bare") {
+			t.Errorf("%s: %v", where, c.findings)
+		}
+	}
+	g := h.open(t, &own, readsVerifiers, fromBare) // as the client came: then without TLS to the server
+	c := &check{config: g.o.Config}
+	if c.logIns(t.Context(), g.server); len(c.findings) != 0 {
+		t.Errorf("%v", c.findings)
+	}
+}
+
 // TestAuthMiddle puts somebody between gateway and server who decrypts and encrypts anew. Under require nobody checks his
 // certificate, but a verified log-in is bound to it.
 func TestAuthMiddle(t *testing.T) {

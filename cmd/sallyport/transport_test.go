@@ -201,6 +201,28 @@ func TestTransportReload(t *testing.T) {
 	if _, err := session.Exec(t.Context(), "SELECT 1"); err != nil {
 		t.Errorf("a session from before: %v", err)
 	}
+
+	// Who is believed on the way to the server changes with its file too, for clients and for the reader.
+	other, err := newAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g = h.open(t, &first, verifyFull, readsVerifiers, fromPostgres)
+	trust := func(authorities string) {
+		if err := os.WriteFile(filepath.Join(g.folder, "ca.crt"), []byte(authorities), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust(other.PEM)
+	within(t, 10*time.Second, "the server is not believed any more", func() bool {
+		_, err := g.dial("ada", "sslmode=require")
+		return err != nil && strings.Contains(err.Error(), "cannot be reached")
+	})
+	trust(h.ca.PEM)
+	within(t, 10*time.Second, "the server is believed again", func() bool {
+		_, err := g.dial("ada", "sslmode=require channel_binding=require")
+		return err == nil
+	})
 }
 
 // TestTransportClientCertificates asks clients for theirs.
@@ -474,6 +496,23 @@ func TestTransportVersion32Here(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancelled(t, conn, func() error { return conn.PgConn().CancelRequest(t.Context()) })
+
+	// A server that is reached a second time says its version a second time; the client hears it once.
+	own := g.h.ca.mustIssue(t, "localhost")
+	raw := tlsTo(t, g.h.open(t, &own).Addr().String())
+	asked := startupOf("ada")
+	asked[7] = 2
+	if _, err := raw.Write(asked); err != nil {
+		t.Fatal(err)
+	}
+	front := pgproto3.NewFrontend(raw, raw)
+	m := receive(t, front)
+	if _, ok := m.(*pgproto3.NegotiateProtocolVersion); ok {
+		m = receive(t, front)
+	}
+	if _, ok := m.(*pgproto3.AuthenticationSASL); !ok {
+		t.Errorf("the server's version is followed by %T", m)
+	}
 }
 
 // serve32 is as much of a PostgreSQL 18 as one log-in and a cancel request need.
