@@ -14,16 +14,16 @@ import (
 // more customer: the database is not believed about whose a value is.
 type identities struct {
 	mu    sync.Mutex // guards first
-	first map[identity]sallyport.Digest
+	first map[sighting]sallyport.Digest
 }
 
-type identity struct {
+type sighting struct {
 	staff   sallyport.Staff
 	subject sallyport.Subject
 	column  sallyport.Column
 }
 
-func newIdentities() *identities { return &identities{first: map[identity]sallyport.Digest{}} }
+func newIdentities() *identities { return &identities{first: map[sighting]sallyport.Digest{}} }
 
 // second says whether the value differs from the first one seen there.
 func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Digest) bool {
@@ -32,7 +32,7 @@ func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Di
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	key := identity{who, v.Subject, v.Column}
+	key := sighting{who, v.Subject, v.Column}
 	first, known := i.first[key]
 	if !known {
 		i.first[key] = d
@@ -43,7 +43,7 @@ func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Di
 func (i *identities) restore(who sallyport.Staff, subject sallyport.Subject, c sallyport.Column, d sallyport.Digest) (second bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	key := identity{who, subject, c}
+	key := sighting{who, subject, c}
 	first, known := i.first[key]
 	if !known {
 		i.first[key] = d

@@ -75,12 +75,12 @@ func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 			break
 		}
 		r.hint = row.subject
-		if limit := s.reach(r, owner, row.subject, sallyport.Digest{}); limit != nil {
+		if limit := s.reachOne(r, owner, row.subject, sallyport.Digest{}); limit != nil {
 			return limit
 		}
 	case len(tokens) > 0:
 		owner = exposure.Key(tokens[0].digest)
-		if limit := s.reach(r, owner, "", tokens[0].digest); limit != nil || len(tokens) == 1 {
+		if limit := s.reachOne(r, owner, "", tokens[0].digest); limit != nil || len(tokens) == 1 {
 			return limit
 		}
 	default:
@@ -91,15 +91,15 @@ func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 		if exposure.Key(t.digest) == owner && i > 0 || s.gw.kin.belongs(s.person.Staff, owner, t) {
 			continue
 		}
-		if limit := s.reach(r, exposure.Key(t.digest), "", t.digest); limit != nil {
+		if limit := s.reachOne(r, exposure.Key(t.digest), "", t.digest); limit != nil {
 			return limit
 		}
 	}
 	return nil
 }
 
-// reach counts one customer, known by his id or by a token.
-func (s *session) reach(r *run, key exposure.Key, subject sallyport.Subject, digest sallyport.Digest) *sallyport.Limit {
+// reachOne counts one customer, known by his id or by a token.
+func (s *session) reachOne(r *run, key exposure.Key, subject sallyport.Subject, digest sallyport.Digest) *sallyport.Limit {
 	if _, again := s.reachedKeys[key]; again && s.of == r {
 		return nil
 	}

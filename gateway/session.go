@@ -27,8 +27,12 @@ type session struct {
 	person    purpose.Person
 	protected bool // it is in the protected database: statements are analysed
 
+	front                  *front
 	client, server         *stream
 	clientConn, serverConn net.Conn
+	way                    way    // how the server was reached
+	negotiated             bool   // the server has said which version of the protocol it speaks
+	asked                  bool   // the server has asked for a password or the like
 	pid                    uint32 // to cancel what the server does for this session
 	cancelKey              []byte
 
@@ -181,7 +185,7 @@ func (s *session) serverDone(ctx context.Context, err error) {
 	s.out = pg.AppendNotice(s.out[:s.clean], pg.ErrorResponse, *why)
 	_, _ = s.clientConn.Write(s.out)
 	if s.busy() {
-		if err := s.gw.cancel(context.WithoutCancel(ctx), s.pid, s.cancelKey); err != nil {
+		if err := s.gw.cancel(context.WithoutCancel(ctx), s.pid, s.cancelKey, s.serverTLS() != nil); err != nil {
 			s.gw.Log.Warn("cancel the server's statement", "reason", plainReason(err))
 		}
 	}

@@ -6,14 +6,15 @@
 # relay: nothing is protected. guard: the suite's own database also holds the reference schema,
 # protected, so every statement of the suite is analysed. Without the first word both are run.
 # The suites' scripts are ../shared/checks/postgresql (CHECKS=…); they start a PostgreSQL of their own and install what they
-# need by apt as root. WORK is their scratch directory, PORT where Sallyport listens.
+# need by apt as root. WORK is their scratch directory, PORT where Sallyport listens, DIRECT_PORT where that PostgreSQL does.
 set -eu
 
 cd "$(dirname "$0")/.."
 CHECKS=${CHECKS:-../shared/checks/postgresql}
 export WORK=${WORK:-/var/tmp/conformance}
 PORT=${PORT:-26460}
-SERVER=127.0.0.1:26432
+export DIRECT_PORT=${DIRECT_PORT:-26432}
+SERVER=127.0.0.1:$DIRECT_PORT
 TEMPLATE=sallyport_suite
 export PGPASSWORD=hold-pw
 

@@ -29,7 +29,7 @@ func TestExample(t *testing.T) {
 		"version", "upstream", "address", "database", "reader", "user", "password_file", "listen", "tls", "certificate", "key", "protect", "customer",
 		"table", "columns", "class", "scheme", "prefixes", "paths", "email_domain", "purposes", "ticket", "contact", "routers", "writers", "services",
 		"logins", "people", "name", "team", "role", "password", "budgets", "default", "teams", "revealed", "reached", "probed", "hour", "day", "month",
-		"grants", "id", "for", "customers", "until", "approved_by", "group",
+		"mode", "ca", "server_name", "verifiers", "listen_mode", "client_ca", "grants", "id", "for", "customers", "until", "approved_by", "group",
 	} {
 		if !strings.Contains(string(text), key+":") {
 			t.Errorf("the key %s does not stand in the example", key)
@@ -60,6 +60,10 @@ func TestConfigPlaces(t *testing.T) {
 		{"email_domain: k1.invalid", `email_domain: "@@"`, "expected a domain such as k1.invalid"},
 		{`password: "$argon2id`, `password: "$argon2i`, "no argon2id hash: make one with 'sallyport passwd'; expected"},
 		{"listen: 127.0.0.1:6432", "listen: a: b", "not allowed in this context; expected"},
+		{"mode: mirror", "mode: allow", `there is no mode "allow"; expected one of disable, mirror`},
+		{"mode: mirror", "mode: verify-ca", "each signs for everybody"},
+		{`listen_mode: "0777"`, `listen_mode: "rw"`, "three octal digits"},
+		{`client_ca: ""`, `client_ca: "a.pem"`, "expected a tls certificate and key"},
 	} {
 		wrong := strings.Replace(string(text), c.old, c.wrong, 1)
 		_, err := ParseConfig("x.yaml", []byte(wrong))

@@ -13,6 +13,7 @@ import (
 	"sallyport"
 	"sallyport/catalog"
 	"sallyport/exposure"
+	"sallyport/internal/upstream"
 	"sallyport/policy"
 	"sallyport/token"
 )
@@ -75,9 +76,16 @@ func (c *Config) checkAddresses(r *configReader) {
 	if c.Listen != "" {
 		checkAddress(r, "listen", c.Listen)
 	}
+	if _, err := c.socketMode(); err != nil {
+		r.problemAt("listen_mode", "%v", err)
+	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		r.problemAt("tls", "only one of certificate and key; expected both or none")
 	}
+	if c.TLS.ClientCA != "" && c.TLS.Certificate == "" {
+		r.problemAt("tls.client_ca", "clients show certificates under TLS only; expected a tls certificate and key")
+	}
+	c.checkUpstreamTLS(r)
 	if !c.Protects() {
 		return
 	}
@@ -93,7 +101,36 @@ func (c *Config) checkAddresses(r *configReader) {
 	}
 }
 
+// checkUpstreamTLS holds the way to the server to what it is for.
+func (c *Config) checkUpstreamTLS(r *configReader) {
+	t := c.Upstream.TLS
+	if !knownMode(t.Mode) {
+		r.problemAt("upstream.tls.mode", "there is no mode %q; expected %s", t.Mode, modeNames())
+		return
+	}
+	if (t.Certificate == "") != (t.Key == "") {
+		r.problemAt("upstream.tls", "only one of certificate and key; expected both or none")
+	}
+	if t.Mode == string(upstream.VerifyCA) && t.CA == "" {
+		r.problemAt("upstream.tls.mode", "verify-ca with the system's authorities proves nothing: each signs for everybody; expected upstream.tls.ca, or verify-full")
+	}
+	at, err := parsePlace(c.Upstream.Address)
+	if err != nil || !c.Protects() || at.network != "tcp" || loopback(at.address) {
+		return
+	}
+	if !c.upstreamMode(at, t).Checked() {
+		r.problemAt("upstream.tls.mode", "%s is no loopback address; expected verify-full or verify-ca while columns are protected: "+
+			"somebody between could answer in the database's place", c.Upstream.Address)
+	}
+}
+
 func checkAddress(r *configReader, path, address string) {
+	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
+		if !strings.HasPrefix(socket, "/") {
+			r.problemAt(path, "a socket that is no absolute path; expected unix:/FOLDER/.s.PGSQL.5432")
+		}
+		return
+	}
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
@@ -105,6 +142,9 @@ func checkAddress(r *configReader, path, address string) {
 
 // loopback tells whether an address can be reached from this machine only.
 func loopback(address string) bool {
+	if strings.HasPrefix(address, "unix:") {
+		return true
+	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return false

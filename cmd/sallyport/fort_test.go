@@ -45,8 +45,17 @@ const (
 var theStage = sync.OnceValues(func() (*stage, error) { //nolint:gochecknoglobals // one cluster for the package's tests
 	ctx := context.Background()
 	s := &stage{}
-	var err error
-	s.cluster, err = throwaway.Start(ctx, throwaway.Options{Out: &s.heard, Settings: map[string]string{
+	authority, err := newAuthority()
+	if err != nil {
+		return nil, err
+	}
+	shown, err := authority.issue("localhost")
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{"server.crt": shown.certificate, "server.key": shown.key}
+	s.cluster, err = throwaway.Start(ctx, throwaway.Options{Out: &s.heard, Files: files, Settings: map[string]string{
+		"ssl":           "on",
 		"log_statement": "all", "logging_collector": "off", "log_parameter_max_length": "-1", "log_parameter_max_length_on_error": "-1",
 		"max_prepared_transactions": "5", "max_connections": "150",
 	}})

@@ -194,7 +194,11 @@ func (c *Config) hasBegun(orders *record.Stream) (bool, error) {
 
 // baseline takes down the tickets and contacts that stand in the database when protection begins.
 func (c *Config) baseline(ctx context.Context, access *record.Stream, clock func() time.Time) error {
-	config, err := c.reader("tcp", c.Upstream.Address)
+	server, err := c.server(place{})
+	if err != nil {
+		return err
+	}
+	config, err := c.reader(server)
 	if err != nil {
 		return err
 	}

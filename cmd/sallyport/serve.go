@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -36,8 +41,8 @@ older record. With --observe, in front of plain values, it masks, cuts and locks
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", "", "configuration `FILE`; without one nothing is protected")
-	flags.StringVar(&o.upstream, "upstream", "", "server to stand in front of, postgres://`HOST:PORT` (default: the configuration's)")
-	flags.StringVar(&o.listen, "listen", "", "`HOST:PORT` for clients (default: the configuration's)")
+	flags.StringVar(&o.upstream, "upstream", "", "server to stand in front of, postgres://`HOST:PORT`?sslmode=…&sslrootcert=… or unix:PATH (default: the configuration's)")
+	flags.StringVar(&o.listen, "listen", "", "`HOST:PORT` or unix:PATH for clients (default: the configuration's)")
 	flags.StringVar(&o.data, "data", "sallyport-data", "`FOLDER` of the record and the control socket")
 	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
 	flags.BoolVar(&o.observe, "observe", false, "mask, cut and lock nothing; print what would have been done (before anything is protected)")
@@ -67,6 +72,7 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 	if err := m.announce("starting", s, o); err != nil {
 		return err
 	}
+	defer onHangup(s.Renew)()
 	select {
 	case <-s.Ready():
 		if err := m.announce("ready", s, o); err != nil {
@@ -78,19 +84,13 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 }
 
 func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
-	options := ServerOptions{Listen: o.listen, Data: o.data, KeyFile: o.keyFile, AwaitAgreement: o.await, Log: m.logger(o.json)}
+	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, AwaitAgreement: o.await, Log: m.logger(o.json)}
 	if o.config != "" {
 		config, err := LoadConfig(o.config)
 		if err != nil {
 			return options, err
 		}
 		options.Config = config
-	}
-	if o.upstream != "" {
-		var err error
-		if options.Network, options.Upstream, err = parseUpstream(o.upstream); err != nil {
-			return options, err
-		}
 	}
 	switch {
 	case o.observe && (options.Config == nil || !options.Config.Protects()):
@@ -105,20 +105,42 @@ func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
 
 // prepareReader makes the reader's role in front of plain values, which protect does otherwise.
 func prepareReader(ctx context.Context, o ServerOptions, owner string) error {
-	network, address := o.Network, o.Upstream
-	if address == "" {
-		network, address = "tcp", o.Config.Upstream.Address
+	server, err := upstreamOf(o.Config, o.Upstream)
+	if err != nil {
+		return err
 	}
-	if _, marked, err := protect.Sense(ctx, network, address); err != nil {
+	if _, marked, err := protect.Sense(ctx, server); err != nil {
 		return err
 	} else if marked {
-		return fmt.Errorf("observe %s: it holds a protected database, and observing is for plain values; run serve without --observe", address)
+		return errors.New("observe: the server holds a protected database, and observing is for plain values; run serve without --observe")
 	}
 	reader, err := o.Config.readerRole()
 	if err != nil {
 		return err
 	}
 	return protect.PrepareReader(ctx, o.Config.ownerDSN(owner), reader, rand.Reader)
+}
+
+// onHangup calls renew on each SIGHUP until its result is called.
+func onHangup(renew func()) (stop func()) {
+	heard, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(heard, syscall.SIGHUP)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-heard:
+				renew()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(heard)
+		close(done)
+		wg.Wait()
+	}
 }
 
 // logger writes the log to standard error. What it is given never holds a value, a literal or a key.
@@ -142,7 +164,7 @@ func (m *Main) announce(state string, s *Server, o serveOptions) error {
 			guards = fmt.Sprintf("observes %d columns of database %s and protects nothing", len(config.Protect.Columns), config.Upstream.Database)
 		}
 	}
-	return printLine(m.Stdout, "sallyport: %s on %s, in front of %s; %s", state, s.Addr(), s.o.Upstream, guards)
+	return printLine(m.Stdout, "sallyport: %s on %s, in front of %s; %s", state, s.Addr(), s.server.Address, guards)
 }
 
 func printLine(w io.Writer, format string, args ...any) error {

@@ -26,7 +26,7 @@ import (
 // plainServer starts serve without a configuration in front of an address, and returns how to connect as the superuser.
 func plainServer(t *testing.T, upstream string) (*Server, *pgx.ConnConfig) {
 	t.Helper()
-	s, err := StartServer(t.Context(), ServerOptions{Network: "tcp", Upstream: upstream, Listen: "127.0.0.1:0", Data: shortDir(t)})
+	s, err := StartServer(t.Context(), ServerOptions{Upstream: upstream, Listen: "127.0.0.1:0", Data: shortDir(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func kindsOf(t *testing.T, data string) map[sallyport.EventKind]int {
 // TestServeInUse starts a second serve on the same data folder.
 func TestServeInUse(t *testing.T) {
 	s, _ := plainServer(t, "127.0.0.1:1")
-	_, err := StartServer(t.Context(), ServerOptions{Network: "tcp", Upstream: "127.0.0.1:1", Listen: "127.0.0.1:0", Data: s.o.Data})
+	_, err := StartServer(t.Context(), ServerOptions{Upstream: "127.0.0.1:1", Listen: "127.0.0.1:0", Data: s.o.Data})
 	if err == nil || !strings.Contains(err.Error(), "another sallyport has it open") {
 		t.Errorf("a second serve on the same folder: %v", err)
 	}
@@ -180,7 +180,7 @@ func TestServeRefusesMarked(t *testing.T) {
 		options ServerOptions
 		want    string
 	}{
-		{"without a configuration", ServerOptions{Network: "tcp", Upstream: upstream, Listen: "127.0.0.1:0", Data: shortDir(t)}, "holds a protected database"},
+		{"without a configuration", ServerOptions{Upstream: upstream, Listen: "127.0.0.1:0", Data: shortDir(t)}, "holds a protected database"},
 		{"observing", unlike(func(o *ServerOptions) { o.Observe = io.Discard }), "observing is for plain values"},
 		{"with another record", unlike(func(o *ServerOptions) {
 			o.Data, o.KeyFile = other, filepath.Join(t.TempDir(), "key.txt")

@@ -17,6 +17,7 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
+	"sallyport/internal/upstream"
 	"sallyport/purpose"
 	"sallyport/record"
 )
@@ -25,10 +26,10 @@ import (
 type ServerOptions struct {
 	Config *Config // nil: nothing is protected
 
-	Network, Upstream string // of the server behind, "tcp" HOST:PORT or "unix" PATH; empty: the configuration's
-	Listen            string // HOST:PORT; empty: the configuration's
-	Data              string // folder of the record and the control socket
-	KeyFile           string // age identity that opens the keys; needed when columns are protected
+	Upstream string // the server behind, as --upstream takes it; empty: the configuration's
+	Listen   string // HOST:PORT or unix:PATH; empty: the configuration's
+	Data     string // folder of the record and the control socket
+	KeyFile  string // age identity that opens the keys; needed when columns are protected
 
 	Observe        io.Writer        // not nil: nothing is masked, cut or locked; what would have been is printed here
 	AwaitAgreement bool             // with a record that does not fit the database's mark: wait until two people accept it
@@ -46,8 +47,13 @@ type Server struct {
 	state   *control.State
 	book    *exposure.Book
 
+	server       *upstream.Server
+	verifiers    *verifiers // nil: nobody to read them as
+	certificates *certificates
+	renew        chan struct{} // SIGHUP
+
 	started  time.Time
-	listener *net.TCPListener
+	listener listener
 	socket   net.Listener
 	ready    chan struct{}
 
@@ -65,7 +71,7 @@ type Server struct {
 // StartServer opens the record, the listener and the control socket, and returns: the database may still be away. Until Ready
 // is closed clients are refused with a sentence that says why. Close ends it; so does ctx.
 func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
-	s := &Server{o: o, log: o.Log, started: time.Now(), state: control.NewState(), book: exposure.NewBook(), ready: make(chan struct{}), done: make(chan struct{})}
+	s := &Server{o: o, log: o.Log, started: time.Now(), state: control.NewState(), book: exposure.NewBook(), ready: make(chan struct{}), done: make(chan struct{}), renew: make(chan struct{}, 1)}
 	if err := s.settle(); err != nil {
 		return nil, err
 	}
@@ -96,14 +102,11 @@ func (s *Server) settle() error {
 	if o.Config == nil {
 		o.Config = &Config{}
 	}
-	if o.Upstream == "" {
-		o.Network, o.Upstream = "tcp", o.Config.Upstream.Address
-	}
 	if o.Listen == "" {
 		o.Listen = o.Config.Listen
 	}
 	switch {
-	case o.Upstream == "":
+	case o.Upstream == "" && o.Config.Upstream.Address == "":
 		return usagef("no server to stand in front of; expected --upstream postgres://HOST:PORT, or upstream.address in the configuration")
 	case o.Listen == "":
 		return usagef("nowhere to listen; expected --listen HOST:PORT, or listen in the configuration")
@@ -112,7 +115,13 @@ func (s *Server) settle() error {
 	case o.Config.Protects() && o.KeyFile == "" && o.Observe == nil:
 		return usagef("no key file; expected --key-file FILE, where the key that opens the keys of the data folder is or will be")
 	}
-	return nil
+	var err error
+	if s.server, err = upstreamOf(o.Config, o.Upstream); err != nil {
+		return err
+	}
+	s.verifiers = o.Config.verifiers(s.server)
+	s.certificates, err = loadCertificates(o.Config, s.server)
+	return err
 }
 
 // open opens the data folder's streams, folds the control stream, and listens.
@@ -138,14 +147,12 @@ func (s *Server) open(ctx context.Context) error {
 	if s.socket, err = api.Listen(ctx, filepath.Join(s.o.Data, socketName)); err != nil {
 		return err
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", s.o.Listen)
-	if err != nil {
-		return fmt.Errorf("listen for clients: %w", err)
+	if s.listener, err = s.o.Config.listen(ctx, s.o.Listen); err != nil {
+		return err
 	}
-	s.listener = l.(*net.TCPListener)
-	if s.o.Config.Protects() && s.o.Config.TLS.Certificate == "" && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		return usagef("values would leave in clear over the network on %s; expected a loopback address, or tls in the configuration", l.Addr())
+	tcp, ok := s.listener.Addr().(*net.TCPAddr)
+	if ok && s.o.Config.Protects() && s.o.Config.TLS.Certificate == "" && !tcp.IP.IsLoopback() {
+		return usagef("values would leave in clear over the network on %s; expected a loopback address, or tls in the configuration", tcp)
 	}
 	return nil
 }
@@ -225,6 +232,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 		}
 	})
 	wg.Go(func() { cancel(s.serve(ctx)) })
+	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
 	<-ctx.Done()
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -235,17 +243,17 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 
 // serve refuses clients until the database can be served, then serves it.
 func (s *Server) serve(ctx context.Context) error {
-	certificate, err := s.o.Config.certificate()
-	if err != nil {
-		return err
-	}
 	config := gateway.Config{
-		Network: s.o.Network, Address: s.o.Upstream, TLS: certificate,
+		Server: s.server, TLS: s.certificates.current,
 		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
+	}
+	if s.verifiers != nil {
+		config.Verifiers = s.verifiers
+		defer s.verifiers.close(context.WithoutCancel(ctx))
 	}
 	g := &guard{s: s}
 	defer g.close(ctx)
-	err = s.refuseUntil(ctx, config, func(ctx context.Context) error {
+	err := s.refuseUntil(ctx, config, func(ctx context.Context) (err error) {
 		config.Protection, err = g.prepare(ctx)
 		return err
 	})
@@ -311,7 +319,7 @@ func (s *Server) refuseUntil(ctx context.Context, config gateway.Config, prepare
 }
 
 // lease lends a listener to one who closes it.
-type lease struct{ *net.TCPListener }
+type lease struct{ listener }
 
 // Close ends Accept and leaves the listener open.
 func (l lease) Close() error { return l.SetDeadline(time.Unix(1, 0)) }
@@ -372,6 +380,23 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 func (s *Server) Err() error {
 	<-s.done
 	return s.err
+}
+
+// Renew reads the certificates again, as a change of their files does by itself.
+func (s *Server) Renew() {
+	select {
+	case s.renew <- struct{}{}:
+	default: // it is about to
+	}
+}
+
+// reloaded logs what became of reading the certificates again.
+func (s *Server) reloaded(err error) {
+	if err != nil {
+		s.log.Error("certificates were not read again; the former ones stay in use", "why", err.Error())
+		return
+	}
+	s.log.Info("certificates were read again")
 }
 
 // Addr is where clients connect.

@@ -40,6 +40,7 @@ const portAttempts = 8
 // Options change what Start makes. The zero value is a durable cluster that prints nothing.
 type Options struct {
 	Settings map[string]string // lines of postgresql.conf, over the defaults
+	Files    map[string]string // put into the data folder, over what initdb made there: pg_hba.conf, certificates
 	Out      io.Writer         // receives the server's log; nil keeps it in the folder only
 }
 
@@ -78,6 +79,9 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	if err := c.create(ctx, bin, run); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	if err := c.WriteFiles(o.Files); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	if err := c.launch(ctx, bin, run, o); err != nil {
@@ -227,6 +231,25 @@ func (c *Cluster) create(ctx context.Context, bin string, run account) error {
 	}
 	if err := os.Remove(pwfile); err != nil {
 		return fmt.Errorf("remove password file: %w", err)
+	}
+	return nil
+}
+
+// WriteFiles puts files into the data folder, for the server's user alone: it takes no key that others may read. A running
+// server reads them when it is told to (pg_reload_conf).
+func (c *Cluster) WriteFiles(files map[string]string) error {
+	run, err := unprivileged()
+	if err != nil {
+		return err
+	}
+	for name, content := range files {
+		path := filepath.Join(c.dataDir(), name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			return fmt.Errorf("write %s of private PostgreSQL: %w", name, err)
+		}
+		if err := run.own(path); err != nil {
+			return err
+		}
 	}
 	return nil
 }
