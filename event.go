@@ -28,16 +28,20 @@ type EventKind string
 
 // The kinds of the access stream.
 const (
-	SessionStart   EventKind = "session_start"
-	SessionEnd     EventKind = "session_end" // Counters, Note
-	StatementKind  EventKind = "statement"   // Statement: it touches something protected; recorded before it is forwarded
-	RevealKind     EventKind = "reveal"      // Reveal: one outgoing batch; recorded before the batch leaves
-	TouchKind      EventKind = "touch"       // Touch: customers reached and probes made by one statement
-	FactKind       EventKind = "fact"        // Facts: committed writes to tickets or contacts
-	BudgetReached  EventKind = "budget"      // Limit: a budget was reached, the result was cut
-	RefusedKind    EventKind = "refused"     // Statement.Refused, Note
-	CountersKind   EventKind = "counters"    // Counters of traffic that touches nothing protected
-	ObservedKind   EventKind = "observed"    // what serve --observe would have done
+	SessionStart  EventKind = "session_start"
+	SessionEnd    EventKind = "session_end" // Counters, Note
+	StatementKind EventKind = "statement"   // Statement: it touches something protected; recorded before it is forwarded
+	RevealKind    EventKind = "reveal"      // Reveal: one outgoing batch; recorded before the batch leaves
+	TouchKind     EventKind = "touch"       // Touch: customers reached and probes made by one statement
+	FactKind      EventKind = "fact"        // Facts: committed writes to tickets or contacts
+	BudgetReached EventKind = "budget"      // Limit: a budget was reached, the result was cut
+	RefusedKind   EventKind = "refused"     // Statement.Refused, Note
+	CountersKind  EventKind = "counters"    // Counters of traffic that touches nothing protected
+	ObservedKind  EventKind = "observed"    // what serve --observe would have done
+	// Replication by a role that the configuration names: passed on byte for byte.
+	ReplicationStart EventKind = "replication_start"
+	ReplicationEnd   EventKind = "replication_end" // Counters: bytes of the whole session
+
 	GatewayStarted EventKind = "gateway_started"
 	GatewayStopped EventKind = "gateway_stopped"
 )

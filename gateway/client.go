@@ -21,7 +21,12 @@ var errEnded = errors.New("session ended")
 
 // fromClient reads the client until it leaves.
 func (s *session) fromClient(ctx context.Context) error {
-	if !s.protected {
+	switch {
+	case s.ended() != nil:
+		return errEnded
+	case s.guarded:
+		return s.relayGuarded()
+	case !s.protected:
 		return s.relayClient()
 	}
 	if err := s.started(); err != nil {
@@ -67,6 +72,7 @@ func (s *session) relayClient() error {
 	for {
 		if b := s.client.buf[s.client.at:]; len(b) > 0 {
 			s.counters.in.Add(uint64(len(b)))
+			s.idle.Store(false)
 			if _, err := s.serverConn.Write(b); err != nil {
 				return err
 			}
@@ -91,6 +97,20 @@ func (s *session) forward() error {
 	}
 	s.gw.pool.put(s.toServer) // an idle session holds no buffer
 	s.toServer = nil
+	return err
+}
+
+// send puts a message behind what the server gets; a long one is not copied.
+func (s *session) send(m []byte) error {
+	if len(m) < batchSize {
+		s.toServer = append(s.toServer, m...)
+		return nil
+	}
+	if err := s.forward(); err != nil {
+		return err
+	}
+	s.borrow()
+	_, err := s.serverConn.Write(m)
 	return err
 }
 

@@ -253,8 +253,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 	name := string(msg.Portal)
 	s.portals[name] = bound
 	s.expectReply(&reply{what: expectBind, name: name})
-	s.toServer = append(s.toServer, m...)
-	return nil
+	return s.send(m)
 }
 
 func (s *session) bindRun(ctx context.Context, bound *portal, msg *pg.BindMessage) (*query.Refusal, error) {

@@ -47,6 +47,9 @@ type Config struct {
 	Log        *slog.Logger
 	Observe    io.Writer    // not nil: nothing is masked, cut or locked, and what would have been is printed here
 	Ready      func() error // why connections are refused for now; nil or a nil error: they are not
+
+	// Drain is how long transactions under way may take to their end once Serve is told to stop. 0: they are cut.
+	Drain time.Duration
 }
 
 // Protection is what turns the relay into a guard of one database.
@@ -60,6 +63,8 @@ type Protection struct {
 	Person   func(login string) purpose.Person
 	Budgets  func(p purpose.Person) exposure.Budgets
 	Grants   []policy.Grant
+	// Replication names the roles that may replicate. Empty: none.
+	Replication []string
 	// Suspend is told that a person reached a budget, after the access stream was. It MUST be durable when it returns.
 	Suspend func(who sallyport.Staff, limit sallyport.Limit) error
 }
@@ -113,23 +118,30 @@ func (g *Gateway) CheckListener(addr net.Addr) error {
 	return nil
 }
 
-// Serve accepts connections until ctx ends or the listener fails; then it ends the sessions and waits for them.
+// Serve accepts connections until ctx ends or the listener fails; then it ends the sessions and waits for them. Where ctx
+// ends without a cause of its own, sessions in a transaction have Drain's time.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	if err := g.CheckListener(ln.Addr()); err != nil {
 		return err
 	}
+	lifetime, end := context.WithCancel(context.WithoutCancel(ctx)) // of sessions: longer than that of the listener
+	defer end()
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
+			if errors.Is(context.Cause(ctx), context.Canceled) {
+				g.drain()
+			}
+			end()
 			g.close()
 			if ctx.Err() != nil {
 				return nil
 			}
 			return fmt.Errorf("accept connections: %w", err)
 		}
-		g.wg.Go(func() { g.handle(ctx, conn) })
+		g.wg.Go(func() { g.handle(lifetime, conn) })
 	}
 }
 
@@ -160,11 +172,41 @@ func (g *Gateway) Sessions() int {
 	return len(g.sessions)
 }
 
+// drain ends the sessions that do nothing and waits for the others: each ends with its transaction.
+func (g *Gateway) drain() {
+	if g.Drain <= 0 {
+		return
+	}
+	g.mu.Lock()
+	g.closing = true
+	for s := range g.sessions {
+		s.draining.Store(true)
+		if s.idle.Load() && !s.owed() {
+			s.end(shutdown())
+		}
+	}
+	g.mu.Unlock()
+	over := make(chan struct{})
+	go func() { // close waits for the same, and cuts what still runs
+		g.wg.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-time.After(g.Drain):
+	}
+}
+
+// shutdown is what a client reads whose session ends because Sallyport does.
+func shutdown() pg.Notice {
+	return fatal(codeShutdown, "Sallyport is shutting down", "Connect again in a moment.")
+}
+
 func (g *Gateway) close() {
 	g.mu.Lock()
 	g.closing = true
 	for s := range g.sessions {
-		s.end(fatal(codeShutdown, "Sallyport is shutting down", "Connect again in a moment."))
+		s.end(shutdown())
 	}
 	g.mu.Unlock()
 	g.wg.Wait()

@@ -63,11 +63,11 @@ func (g *Gateway) admit(s *session, packet *pg.Startup) error {
 	if p != nil {
 		s.person = p.Person(login)
 		s.protected = database == p.Database
-		if packet.Get("replication") != "" && packet.Get("replication") != "false" && packet.Get("replication") != "off" {
-			return s.refuseStart(fatal(codeUnsupported, "replication is not passed on while data are protected", ""))
-		}
 	}
 	s.who.Staff, s.who.Team = s.person.Staff, s.person.Team
+	if err := s.admitReplication(packet); err != nil {
+		return err
+	}
 	if g.Ready != nil {
 		if err := g.Ready(); err != nil {
 			g.Log.Debug("client refused for now", "why", err.Error())

@@ -41,6 +41,9 @@ func (s *session) nextAnswer(ctx context.Context) error {
 			return err
 		}
 	}
+	if done, err := s.passLongRow(); done || err != nil {
+		return err
+	}
 	kind, m, err := s.server.message()
 	if s.out == nil {
 		s.out = s.gw.pool.get()
@@ -90,7 +93,7 @@ func (s *session) relayServer() error {
 	s.gw.pool.put(s.out) // an idle session holds no buffer
 	s.out = nil
 	skip := 0 // of a message whose beginning was passed on already
-	for ; err == nil; err = s.server.fill(pg.HeaderLen) {
+	for ; err == nil; err = s.server.fill(pg.HeaderLen + 1) {
 		if skip, err = s.relayReady(skip); err != nil {
 			return err
 		}
@@ -108,6 +111,12 @@ func (s *session) relayReady(skip int) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		if kind == pg.ReadyForQuery {
+			if len(b)-n < size {
+				break // its status is still to come
+			}
+			s.idle.Store(b[n+pg.HeaderLen] == 'I')
+		}
 		s.countReply(kind, b[n:])
 		skip = max(0, size-(len(b)-n))
 		n += min(size, len(b)-n)
@@ -121,6 +130,10 @@ func (s *session) relayReady(skip int) (int, error) {
 	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
 	s.server.at += n
 	s.server.release()
+	if s.draining.Load() && s.idle.Load() && skip == 0 {
+		s.end(shutdown())
+		return 0, errEnded
+	}
 	return skip, nil
 }
 
@@ -358,7 +371,19 @@ func (s *session) answerReady(m []byte) error {
 		return s.unwind() // what was to be written is; the client reads FATAL in place of ReadyForQuery
 	}
 	s.out = append(s.out, m...)
+	if status == 'I' && s.draining.Load() && !s.owed() {
+		return s.endDrained()
+	}
 	return nil
+}
+
+// endDrained ends a session whose transaction was waited for.
+func (s *session) endDrained() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	s.end(shutdown())
+	return errEnded
 }
 
 // noteParameter follows the settings that change how statements and values read.

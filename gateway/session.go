@@ -27,6 +27,9 @@ type session struct {
 	person    purpose.Person
 	protected bool // it is in the protected database: statements are analysed
 
+	replicating bool // by the start-up packet
+	guarded     bool // it replicates the protected database: it is relayed, but SQL that writes is not
+
 	front                  *front
 	client, server         *stream
 	clientConn, serverConn net.Conn
@@ -64,11 +67,13 @@ type session struct {
 	batch
 	described map[string]*layout // portals' results
 	copying   *copyOut
+	torn      bool // a long row was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
 
 	statements atomic.Uint64 // ids of statements
 	counters   counters
 	idle       atomic.Bool // the last ReadyForQuery came outside a transaction
+	draining   atomic.Bool // the session ends with its transaction
 	winding    atomic.Bool // a writing statement runs to its end; then the session ends
 }
 
@@ -78,7 +83,8 @@ type counters struct{ statements, rows, in, out atomic.Uint64 }
 // run moves bytes until one side ends, and leaves a record of the session.
 func (s *session) run(ctx context.Context) {
 	s.note(sallyport.Event{Kind: sallyport.SessionStart})
-	stop := context.AfterFunc(ctx, func() { s.end(fatal(codeShutdown, "Sallyport is shutting down", "")) })
+	_ = s.noteReplication() // what ends the session stands in it
+	stop := context.AfterFunc(ctx, func() { s.end(shutdown()) })
 	defer stop()
 
 	var wg sync.WaitGroup
@@ -100,9 +106,13 @@ func (s *session) run(ctx context.Context) {
 	s.batch.free(&s.gw.pool)
 	s.client.release()
 	s.server.release()
-	s.note(sallyport.Event{Kind: sallyport.SessionEnd, Counters: &sallyport.Counters{
+	sums := &sallyport.Counters{
 		Statements: s.counters.statements.Load(), Rows: s.counters.rows.Load(), BytesIn: s.counters.in.Load(), BytesOut: s.counters.out.Load(),
-	}})
+	}
+	if s.replicating {
+		s.note(sallyport.Event{Kind: sallyport.ReplicationEnd, Counters: sums})
+	}
+	s.note(sallyport.Event{Kind: sallyport.SessionEnd, Counters: sums})
 }
 
 // guard ends the session on a fault in one of its goroutines.
@@ -181,9 +191,11 @@ func (s *session) serverDone(ctx context.Context, err error) {
 	if why == nil {
 		return // the server closed; what it said was passed on
 	}
-	_ = s.clientConn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
-	s.out = pg.AppendNotice(s.out[:s.clean], pg.ErrorResponse, *why)
-	_, _ = s.clientConn.Write(s.out)
+	if !s.torn {
+		_ = s.clientConn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+		s.out = pg.AppendNotice(s.out[:s.clean], pg.ErrorResponse, *why)
+		_, _ = s.clientConn.Write(s.out)
+	}
 	if s.busy() {
 		if err := s.gw.cancel(context.WithoutCancel(ctx), s.pid, s.cancelKey, s.serverTLS() != nil); err != nil {
 			s.gw.Log.Warn("cancel the server's statement", "reason", plainReason(err))

@@ -51,6 +51,14 @@ type Config struct {
 	// Grants are time-boxed permissions that two people approved, neither of them the one whom it is for.
 	Grants []policy.Grant `yaml:"grants"`
 
+	// Drain is how long transactions under way may take to their end when serve is told to stop, such as 30s or 2m; sessions
+	// that do nothing end at once. Empty: 30s.
+	Drain string `yaml:"drain"`
+
+	// Replication lists database roles that may replicate through the gateway (pg_basebackup, pg_receivewal, subscribers). They
+	// get whole tables, as tokens. Empty: nobody while columns are protected.
+	Replication []string `yaml:"replication"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	places *configReader // where each key stands

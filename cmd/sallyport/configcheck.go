@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"sallyport"
 	"sallyport/catalog"
@@ -38,6 +40,42 @@ func (c *Config) check(r *configReader) {
 	c.checkDirectory(r)
 	c.checkBudgets(r)
 	c.checkGrants(r)
+	c.checkReplication(r)
+	if _, err := c.drain(); err != nil {
+		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
+	}
+}
+
+// usualDrain is how long transactions may take to their end where nothing is configured.
+const usualDrain = 30 * time.Second
+
+// drain is how long transactions may take to their end.
+func (c *Config) drain() (time.Duration, error) {
+	if c.Drain == "" {
+		return usualDrain, nil
+	}
+	d, err := time.ParseDuration(c.Drain)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("read drain: %w", cmp.Or(err, errors.New("it is negative")))
+	}
+	return d, nil
+}
+
+// checkReplication holds the roles that replicate to names that a role can have. None of them may be Sallyport's own.
+func (c *Config) checkReplication(r *configReader) {
+	seen := map[string]bool{}
+	for i, role := range c.Replication {
+		path := fmt.Sprintf("replication[%d]", i)
+		switch {
+		case role == "" || len(role) > 63 || strings.ContainsFunc(role, func(c rune) bool { return c < ' ' || c == 0x7f }):
+			r.problemAt(path, "no name of a role; expected a database role that may replicate")
+		case role == c.Upstream.Reader.User:
+			r.problemAt(path, "%q is Sallyport's own log-in; expected a role of its own", role)
+		case seen[role]:
+			r.problemAt(path, "%q stands twice; expected each role once", role)
+		}
+		seen[role] = true
+	}
 }
 
 // checkTokens tries to make every codec that protecting takes, save for columns that are wrong in another way already.

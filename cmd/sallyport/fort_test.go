@@ -57,7 +57,7 @@ var theStage = sync.OnceValues(func() (*stage, error) { //nolint:gochecknoglobal
 	s.cluster, err = throwaway.Start(ctx, throwaway.Options{Out: &s.heard, Files: files, Settings: map[string]string{
 		"ssl":           "on",
 		"log_statement": "all", "logging_collector": "off", "log_parameter_max_length": "-1", "log_parameter_max_length_on_error": "-1",
-		"max_prepared_transactions": "5", "max_connections": "150",
+		"max_prepared_transactions": "5", "max_connections": "150", "wal_level": "logical",
 	}})
 	if err != nil {
 		return nil, err

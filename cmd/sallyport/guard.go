@@ -232,6 +232,8 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Budgets:  directory.of,
 		Grants:   config.Grants,
 		Suspend:  g.suspend,
+
+		Replication: config.Replication,
 	}, nil
 }
 

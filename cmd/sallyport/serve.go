@@ -1,9 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,7 @@ import (
 type serveOptions struct {
 	config, upstream, listen, data, keyFile, owner string
 	observe, await, json                           bool
+	drain                                          time.Duration
 }
 
 func (m *Main) serveCommand() *cobra.Command {
@@ -48,6 +51,7 @@ older record. With --observe, in front of plain values, it masks, cuts and locks
 	flags.BoolVar(&o.observe, "observe", false, "mask, cut and lock nothing; print what would have been done (before anything is protected)")
 	flags.StringVar(&o.owner, "owner", "", "with --observe: `DSN` of the tables' owner, who makes the reader's role first; needed once")
 	flags.BoolVar(&o.await, "await-agreement", false, "with a record that does not fit the database: serve nobody until two people accept it")
+	flags.DurationVar(&o.drain, "drain", -1, "how long transactions may take to their end when serve is told to stop (default: the configuration's, 30s)")
 	flags.BoolVar(&o.json, "json", false, "print and log JSON")
 	return cmd
 }
@@ -91,6 +95,13 @@ func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
 			return options, err
 		}
 		options.Config = config
+	}
+	options.Drain = o.drain
+	if o.drain < 0 {
+		var err error
+		if options.Drain, err = cmp.Or(options.Config, &Config{}).drain(); err != nil {
+			return options, err
+		}
 	}
 	switch {
 	case o.observe && (options.Config == nil || !options.Config.Protects()):

@@ -33,6 +33,7 @@ type ServerOptions struct {
 
 	Observe        io.Writer        // not nil: nothing is masked, cut or locked; what would have been is printed here
 	AwaitAgreement bool             // with a record that does not fit the database's mark: wait until two people accept it
+	Drain          time.Duration    // for transactions under way when ctx ends; 0: they are cut
 	Clock          func() time.Time // stands in every event and moves the budgets' windows; nil: time.Now
 	Log            *slog.Logger     // nil: none
 }
@@ -225,13 +226,17 @@ func (s *Server) people() (*api.Server, error) {
 func (s *Server) run(ctx context.Context, people *api.Server) {
 	defer close(s.done)
 	ctx, cancel := context.WithCancelCause(ctx)
+	longer, end := context.WithCancel(context.WithoutCancel(ctx)) // orders are heard as long as anybody has a session
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := people.Serve(ctx, s.socket); err != nil {
+		if err := people.Serve(longer, s.socket); err != nil {
 			cancel(err)
 		}
 	})
-	wg.Go(func() { cancel(s.serve(ctx)) })
+	wg.Go(func() {
+		defer end()
+		cancel(s.serve(ctx))
+	})
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
 	<-ctx.Done()
 	wg.Wait()
@@ -246,6 +251,7 @@ func (s *Server) serve(ctx context.Context) error {
 	config := gateway.Config{
 		Server: s.server, TLS: s.certificates.current,
 		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
+		Drain: s.o.Drain,
 	}
 	if s.verifiers != nil {
 		config.Verifiers = s.verifiers
@@ -285,9 +291,15 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	})()
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { cancel(g.watch(ctx)) })
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx)) // the catalogue is looked after while sessions drain
+	wg.Go(func() {
+		if err := g.watch(watching); err != nil {
+			cancel(err)
+		}
+	})
 	defer wg.Wait()
 	defer cancel(nil)
+	defer stopWatching()
 
 	s.mu.Lock()
 	s.gateway, s.reasons, s.waiting = gw, g.resolver, nil
@@ -304,7 +316,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 
 // refuseUntil tells clients why they must wait, while prepare is tried again and again.
 func (s *Server) refuseUntil(ctx context.Context, config gateway.Config, prepare func(context.Context) error) error {
-	config.Ready = s.whyWaiting
+	config.Ready, config.Drain = s.whyWaiting, 0
 	s.wait(errors.New("Sallyport is starting")) //nolint:staticcheck // a sentence that clients read
 	waiting, err := gateway.New(config)
 	if err != nil {

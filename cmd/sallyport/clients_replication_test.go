@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
+)
+
+// TestClientReplication replicates with PostgreSQL's own programs as the role that the configuration names, and as others.
+func TestClientReplication(t *testing.T) {
+	f := newFort(t, "replication: [replica]\n")
+	f.superExec("postgres", "DROP ROLE IF EXISTS replica; CREATE ROLE replica LOGIN REPLICATION PASSWORD 'replica'; DROP ROLE IF EXISTS stray; CREATE ROLE stray LOGIN REPLICATION PASSWORD 'stray'")
+	f.superExec(f.database, "GRANT ALL ON SCHEMA support TO replica; GRANT ALL ON ALL TABLES IN SCHEMA support TO replica")
+	dsn := func(role, more string) string { return f.dsnOf(sallyport.Staff(role), role, f.database) + more }
+	bin := func(name string) string {
+		path := filepath.Join("/usr/lib/postgresql/15/bin", name)
+		if _, err := os.Stat(path); err != nil {
+			t.Skipf("%s is not installed", name)
+		}
+		return path
+	}
+
+	folder := t.TempDir()
+	if said, err := program(t, nil, bin("pg_receivewal"), "-d", dsn("stray", ""), "-D", folder, "--no-loop"); err == nil || !strings.Contains(said, "not passed on for this role") {
+		t.Errorf("somebody else: %v %s", err, said)
+	}
+	direct := f.direct()
+	var lsn string
+	if err := direct.QueryRow(t.Context(), "SELECT pg_create_physical_replication_slot('physical', true); ").Scan(new(any)); err != nil {
+		t.Fatal(err)
+	}
+	defer f.superExec("postgres", "SELECT pg_drop_replication_slot('physical')")
+	if err := direct.QueryRow(t.Context(), "SELECT (pg_current_wal_lsn() + 0)::text").Scan(&lsn); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := program(t, nil, bin("pg_receivewal"), "-d", dsn("replica", ""), "-D", folder, "-S", "physical", "--endpos", lsn, "--no-loop"); err != nil {
+		t.Errorf("pg_receivewal: %v %s", err, said)
+	}
+	if list, _ := os.ReadDir(folder); len(list) == 0 {
+		t.Error("pg_receivewal wrote nothing")
+	}
+
+	// Logical: a change arrives, as a token.
+	if said, err := program(t, nil, bin("pg_recvlogical"), "-d", dsn("replica", ""), "-S", "logical", "--create-slot", "-P", "test_decoding"); err != nil {
+		t.Fatalf("pg_recvlogical: %v %s", err, said)
+	}
+	f.superExec(f.database, "UPDATE support.customers SET plan = 'changed' WHERE id = 1")
+	if err := direct.QueryRow(t.Context(), "SELECT pg_current_wal_lsn()::text").Scan(&lsn); err != nil {
+		t.Fatal(err)
+	}
+	f.superExec(f.database, "SELECT pg_logical_emit_message(false, 'x', 'the end')")
+	out := filepath.Join(folder, "changes")
+	if said, err := program(t, nil, bin("pg_recvlogical"), "-d", dsn("replica", ""), "-S", "logical", "--start", "-f", out, "--endpos", lsn, "--no-loop"); err != nil {
+		t.Errorf("pg_recvlogical: %v %s", err, said)
+	}
+	changes, _ := os.ReadFile(out)
+	if !strings.Contains(string(changes), "plan[") || strings.Contains(string(changes), f.org.Customer(1).Email) {
+		t.Errorf("the changes: %q", changes)
+	}
+	if said, err := program(t, nil, bin("pg_recvlogical"), "-d", dsn("replica", ""), "-S", "logical", "--drop-slot"); err != nil {
+		t.Errorf("pg_recvlogical: %v %s", err, said)
+	}
+
+	// SQL on such a connection reads; what would write a value ends it, and the value does not reach the server.
+	conn, err := pgconn.Connect(t.Context(), dsn("replica", "&replication=database"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"IDENTIFY_SYSTEM", "SHOW wal_level", "SELECT pg_catalog.set_config('search_path', '', false)", "COPY support.customers (id, email) TO STDOUT"} {
+		if _, err := conn.Exec(t.Context(), text).ReadAll(); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	_ = conn.Close(t.Context())
+	for _, text := range []string{
+		"UPDATE support.customers SET email = 'qq7r@wal.example' WHERE id = 1", "SELECT 1 FROM support.customers WHERE email = 'qq7r@wal.example'",
+		"IDENTIFY_SYSTEMS; UPDATE support.customers SET email = 'qq7r@wal.example'", "/* */ DO 'BEGIN PERFORM 1; END'",
+	} {
+		if conn, err = pgconn.Connect(t.Context(), dsn("replica", "&replication=database")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), text).ReadAll(); err == nil || !strings.Contains(err.Error(), "that only read") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	config, err := pgconn.ParseConfig(dsn("replica", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, network, addr)
+		return &meddler{Conn: conn, change: func(p []string) []string { return append(p, "replication", "database", "replication", "true") }}, err
+	}
+	if conn, err = pgconn.ConnectConfig(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "UPDATE support.customers SET email = 'qq7r@wal.example' WHERE id = 1").ReadAll(); err == nil || !strings.Contains(err.Error(), "that only read") {
+		t.Errorf("with the parameter twice: %v", err)
+	}
+	if strings.Contains(f.heard.String(), "qq7r@wal.example") {
+		t.Error("the server heard of a value")
+	}
+	starts, ends, bytes := 0, 0, uint64(0)
+	within(t, 10*time.Second, "each beginning has an end on record", func() bool {
+		starts, ends = 0, 0
+		for _, e := range f.events() {
+			if e.Kind == sallyport.ReplicationStart {
+				starts++
+			}
+			if e.Kind == sallyport.ReplicationEnd {
+				ends++
+				bytes = max(bytes, e.Counters.BytesOut)
+			}
+		}
+		return starts > 0 && starts == ends
+	})
+	if bytes < 10000 {
+		t.Errorf("%d bytes at most", bytes)
+	}
+}
