@@ -15,10 +15,13 @@ DEMO     ?=
 .PHONY: build demo test check format bench siege fuzz clean
 
 build:
+	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
 	go build -o bin/sallyport ./cmd/sallyport
 
-demo: build
+# Whoever has no PostgreSQL hears of it before the first build, not after it.
+demo:
 	scripts/postgres.sh
+	@$(MAKE) --no-print-directory build
 	bin/sallyport demo $(DEMO)
 
 test:

@@ -54,6 +54,7 @@ const (
 	Approved   EventKind = "approve" // the proposal takes effect
 	Declined   EventKind = "decline"
 	Configured EventKind = "configured" // a configuration took effect; Note holds its SHA-256
+	Protecting EventKind = "protecting" // protect begins to change a database; Order.Columns says what will be protected
 	Protected  EventKind = "protected"  // protection of a database began
 	LogInOK    EventKind = "login"      // somebody logged in for commands
 	LogInBad   EventKind = "login_failed"
@@ -115,7 +116,7 @@ type Fact struct {
 	Customer Subject   `cbor:"3,keyasint"`
 	Assignee string    `cbor:"4,keyasint,omitempty"` // log-in; for a contact the staff that took it
 	Open     bool      `cbor:"5,keyasint,omitempty"`
-	Wrote    []string  `cbor:"6,keyasint,omitempty"` // which of customer, assignee, state the statement wrote
+	Wrote    []string  `cbor:"6,keyasint,omitempty"` // which of customer, assignee, state the statement made what they are
 	Ticket   string    `cbor:"7,keyasint,omitempty"`
 	Incoming bool      `cbor:"8,keyasint,omitempty"`
 	At       time.Time `cbor:"9,keyasint,omitzero"`
@@ -146,4 +147,6 @@ type Order struct {
 	Reason  string `cbor:"5,keyasint,omitempty"`
 	Limit   *Limit `cbor:"6,keyasint,omitempty"`
 	Details string `cbor:"7,keyasint,omitempty"`
+	// Columns are what protect protects: schema.table.column → the form of its tokens.
+	Columns map[string]string `cbor:"8,keyasint,omitempty"`
 }

@@ -35,19 +35,22 @@ var table = map[string]folder{
 	"control":            {pure: true},
 	"sim":                {pure: true},
 	"trace":              {pure: true},
+	"identity":           {pure: true},
 	"catalog":            {may: []string{"query"}},
 	"purpose":            {may: []string{"catalog"}},
 	"keys":               {may: []string{"token"}},
 	"record":             {},
 	"protect":            {may: []string{"token"}, test: []string{"sim"}},
-	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record"}},
+	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity"}},
 	"api":                {may: []string{"control", "record"}},
 	"internal/apart":     {}, // a fork and a pipe, behind the pure analysis
 	"internal/durable":   {},
 	"internal/throwaway": {},
+	"internal/socket":    {},
+	"internal/upstream":  {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":     {may: []string{"sim"}},
 	"cmd/sallyport": {may: []string{
-		"api", "catalog", "control", "exposure", "gateway", "keys", "policy", "protect", "purpose", "query", "record", "sim", "token", "trace",
+		"api", "catalog", "control", "exposure", "gateway", "identity", "keys", "policy", "protect", "purpose", "query", "record", "sim", "token", "trace",
 		"wire/pg",
 	}},
 }
@@ -63,6 +66,7 @@ var harmless = []string{"net/netip", "net/url"}
 
 // pureModules are the third-party packages that pure packages may import: they compute, and read neither files nor clocks.
 var pureModules = []string{
+	"github.com/RoaringBitmap/roaring/v2",
 	"github.com/jackc/pgx/v5/pgproto3",
 	"github.com/pganalyze/pg_query_go/v6",
 	"golang.org/x/crypto",

@@ -31,7 +31,10 @@ type Config struct {
 	Now        func() time.Time                // the clock of events
 	Delay      func() time.Time                // the clock of log-in delays; nil: Now
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
-	Mark       func() string                   // the database's mark that does not fit this record, empty: it fits; nil: always
+	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
+	TicketID  func(ctx context.Context, number string) (id string, ok bool)
+	Observing bool          // serve bars and masks nothing, see Status
+	Mark      func() string // the database's mark that does not fit this record, empty: it fits; nil: always
 }
 
 // Standby is one more line of a status: what, and how it is.

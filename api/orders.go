@@ -105,7 +105,11 @@ func (s *Server) lock(r *http.Request, me sallyport.Staff) (any, error) {
 	if err := s.c.Orders.Give(s.stillFree(me), e); err != nil {
 		return nil, err
 	}
-	return map[string]any{"staff": q.Staff, "locked": true}, nil
+	answer := map[string]any{"staff": q.Staff, "locked": true}
+	if s.c.Observing {
+		answer["observing"] = true
+	}
+	return answer, nil
 }
 
 func (s *Server) unlock(r *http.Request, me sallyport.Staff) (any, error) {

@@ -48,7 +48,7 @@ func TestListen(t *testing.T) {
 	if _, err := Listen(t.Context(), path); err == nil || !strings.Contains(err.Error(), "no socket") {
 		t.Errorf("a file in its place: %v", err)
 	}
-	if _, err := Listen(t.Context(), filepath.Join(dir, strings.Repeat("x", 200))); err == nil || !strings.Contains(err.Error(), "shorter data folder") {
+	if _, err := Listen(t.Context(), filepath.Join(dir, strings.Repeat("x", 200))); err == nil || !strings.Contains(err.Error(), "shorter folder") {
 		t.Errorf("a long path: %v", err)
 	}
 }

@@ -41,6 +41,8 @@ type Status struct {
 	Locked []sallyport.Staff `json:"locked"`
 	Record Position          `json:"record"`
 	More   []Standby         `json:"more,omitempty"`
+	// Observing: everybody reads plain values and nobody is barred. Locks are recorded, and bite once serve guards.
+	Observing bool `json:"observing,omitempty"`
 }
 
 // Position is how far a stream reaches.
@@ -50,7 +52,7 @@ type Position struct {
 }
 
 func (s *Server) status(r *http.Request, me sallyport.Staff) (any, error) {
-	status := Status{You: me, Locked: []sallyport.Staff{}, Record: Position{s.c.Access.ID(), s.c.Access.Last()}}
+	status := Status{You: me, Locked: []sallyport.Staff{}, Record: Position{s.c.Access.ID(), s.c.Access.Last()}, Observing: s.c.Observing}
 	for who := range s.c.People {
 		if standing := s.state.Standing(who); standing.Locked || standing.Suspended {
 			status.Locked = append(status.Locked, who)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport"
@@ -28,6 +29,8 @@ type Sighting struct {
 	// (Under), or nobody knows whose.
 	ByValue []string            `json:"by_value,omitempty"`
 	Under   []sallyport.Subject `json:"under,omitempty"`
+	// Observed: while serve only observed. Columns are then those that the statement asked for, whatever its purpose.
+	Observed bool `json:"observed,omitempty"`
 }
 
 // place names one statement in the record.
@@ -51,19 +54,41 @@ func (s *Server) whoSaw(r *http.Request, me sallyport.Staff) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.nameTickets(r.Context(), list)
 	return map[string]any{"customer": customer, "sightings": list}, nil
 }
 
-// sightings reads the access stream three times up to where it ends now: for the values that were revealed under this
-// customer, for every reveal of one of them, and for the statements that these belong to. Memory follows what is found.
+// nameTickets replaces tickets' numbers, which stand in the record as tokens, by the tickets' ids, which people can use.
+func (s *Server) nameTickets(ctx context.Context, list []*Sighting) {
+	if s.c.TicketID == nil {
+		return
+	}
+	named := map[string]string{}
+	for _, sighting := range list {
+		for i, p := range sighting.Purposes {
+			number, isTicket := strings.CutPrefix(p, "ticket:")
+			if !isTicket || strings.Trim(number, "0123456789") == "" {
+				continue
+			}
+			name, known := named[p]
+			if !known {
+				name = p // a ticket that is gone keeps its token
+				if id, ok := s.c.TicketID(ctx, number); ok {
+					name = "ticket:" + id
+				}
+				named[p] = name
+			}
+			sighting.Purposes[i] = name
+		}
+	}
+}
+
+// sightings reads the access stream four times up to where it ends now: for the values that were revealed under this
+// customer, for every reveal of one of them, for rows of the customer that were read while serve only observed, and for the
+// statements that these belong to. Memory follows what is found.
 func (s *Server) sightings(ctx context.Context, customer sallyport.Subject) ([]*Sighting, error) {
 	last := s.c.Access.Last()
-	values := map[sallyport.Digest]bool{}
-	err := s.reveals(ctx, last, func(_ *sallyport.Event, v sallyport.RevealedValue, _ sallyport.Column) {
-		if v.Subject == customer && v.Digest != (sallyport.Digest{}) {
-			values[v.Digest] = true
-		}
-	})
+	values, err := s.valuesOf(ctx, last, customer)
 	if err != nil {
 		return nil, err
 	}
@@ -84,14 +109,50 @@ func (s *Server) sightings(ctx context.Context, customer sallyport.Subject) ([]*
 	if err != nil {
 		return nil, err
 	}
+	err = s.read(ctx, last, func(e *sallyport.Event) {
+		if e.Kind != sallyport.ObservedKind || e.Touch == nil || !slices.Contains(e.Touch.Reached, customer) {
+			return
+		}
+		if at := (place{e.Who.Session, e.Touch.Statement}); found[at] == nil {
+			found[at] = sightingOf(e)
+			list = append(list, found[at])
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
 	return list, s.read(ctx, last, func(e *sallyport.Event) {
 		if e.Kind != sallyport.StatementKind || e.Statement == nil {
 			return
 		}
 		if sighting := found[place{e.Who.Session, e.Statement.ID}]; sighting != nil {
-			sighting.Verb = e.Statement.Verb
+			sighting.describe(e.Statement)
 		}
 	})
+}
+
+// valuesOf is the digests of what was revealed under a customer.
+func (s *Server) valuesOf(ctx context.Context, last uint64, customer sallyport.Subject) (map[sallyport.Digest]bool, error) {
+	values := map[sallyport.Digest]bool{}
+	err := s.reveals(ctx, last, func(_ *sallyport.Event, v sallyport.RevealedValue, _ sallyport.Column) {
+		if v.Subject == customer && v.Digest != (sallyport.Digest{}) {
+			values[v.Digest] = true
+		}
+	})
+	return values, err
+}
+
+// describe adds what the statement's own entry says.
+func (s *Sighting) describe(statement *sallyport.Statement) {
+	s.Verb = statement.Verb
+	if !s.Observed {
+		return
+	}
+	for _, column := range statement.Columns {
+		if name := column.String(); !slices.Contains(s.Columns, name) {
+			s.Columns = append(s.Columns, name)
+		}
+	}
 }
 
 // tells says whether a value equal to one of the customer's means the customer. Where nobody knows whose row carried it, it
@@ -103,7 +164,7 @@ func (s *Server) tells(v sallyport.RevealedValue, column sallyport.Column) bool 
 // reveals walks every value that left in plain.
 func (s *Server) reveals(ctx context.Context, last uint64, fn func(*sallyport.Event, sallyport.RevealedValue, sallyport.Column)) error {
 	return s.read(ctx, last, func(e *sallyport.Event) {
-		if e.Kind != sallyport.RevealKind || e.Reveal == nil {
+		if e.Kind != sallyport.RevealKind && e.Kind != sallyport.ObservedKind || e.Reveal == nil {
 			return
 		}
 		for _, v := range e.Reveal.Values {
@@ -140,8 +201,13 @@ var errRead = errors.New("read so far")
 func sightingOf(e *sallyport.Event) *Sighting {
 	s := &Sighting{
 		Time: e.Time, Staff: e.Who.Staff, Login: e.Who.Login, Application: e.Who.Application, Address: e.Who.Address,
-		Session: e.Who.Session, Statement: e.Reveal.Statement, Grant: e.Reveal.Grant, Columns: []string{},
+		Session: e.Who.Session, Columns: []string{}, Observed: e.Kind == sallyport.ObservedKind,
 	}
+	if e.Reveal == nil {
+		s.Statement = e.Touch.Statement
+		return s
+	}
+	s.Statement, s.Grant = e.Reveal.Statement, e.Reveal.Grant
 	for _, p := range e.Reveal.Purposes {
 		s.Purposes = append(s.Purposes, p.String())
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,6 +24,11 @@ type builder struct {
 	types    map[uint32]rawType
 	risks    map[uint32]string // function → why it may touch protected columns
 	problems Problems
+
+	functions  map[uint32]*rawFunction
+	typeNames  map[uint32]rawTypeName
+	typeRisks  map[uint32]string // type → why making a value of it may
+	classRisks map[uint32]string // operator class → likewise
 }
 
 // build makes a snapshot, without its version.
@@ -35,6 +41,7 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 		Snapshot: &Snapshot{relations: map[uint32]*relation{}, tables: map[string]*relation{}, numbers: map[string]attribute{}},
 		raw:      raw, config: config, previous: previous,
 		byName: map[Table]*relation{}, types: map[uint32]rawType{}, risks: map[uint32]string{},
+		functions: map[uint32]*rawFunction{}, typeNames: map[uint32]rawTypeName{}, typeRisks: map[uint32]string{}, classRisks: map[uint32]string{},
 	}
 	b.index()
 	b.protect()
@@ -91,6 +98,12 @@ func (b *builder) index() {
 	}
 	for _, t := range b.raw.types {
 		b.types[t.OID] = t
+	}
+	for i := range b.raw.functions {
+		b.functions[b.raw.functions[i].OID] = &b.raw.functions[i]
+	}
+	for _, t := range b.raw.typeNames {
+		b.typeNames[t.OID] = t
 	}
 }
 
@@ -157,10 +170,11 @@ func (b *builder) missing(at string, p *Protected, table bool) {
 		return
 	}
 	if !table {
-		b.problem(at, "there is no table %s.%s, or its schema is not this one", p.Column.Schema, p.Column.Table)
+		b.problem(at, "there is no table %s.%s; expected schema.table.column of a table in this database", p.Column.Schema, p.Column.Table)
 		return
 	}
-	b.problem(at, "the table %s.%s has no column %q", p.Column.Schema, p.Column.Table, p.Column.Name)
+	b.problem(at, "the table %s.%s has no column %q; expected one of %s", p.Column.Schema, p.Column.Table, p.Column.Name,
+		b.byName[Table{p.Column.Schema, p.Column.Table}].columnNames())
 }
 
 // keepProtecting carries protection over from the last snapshot by OID and attribute number: renaming a column or its table, or
@@ -246,15 +260,18 @@ func (b *builder) length(c rawColumn) int {
 
 // markFacts flags the tables whose committed writes become facts, and their parts.
 func (b *builder) markFacts(facts FactTables) {
-	for name, mark := range map[string]func(*relation){
-		facts.Ticket:  func(r *relation) { r.ticket = true },
-		facts.Contact: func(r *relation) { r.contact = true },
+	for _, source := range []struct {
+		name, path string
+		mark       func(*relation)
+	}{
+		{facts.Ticket, "purposes.ticket.table", func(r *relation) { r.ticket = true }},
+		{facts.Contact, "purposes.contact.table", func(r *relation) { r.contact = true }},
 	} {
-		if name == "" {
+		if source.name == "" {
 			continue
 		}
-		if r := b.find(name, "purposes."+name); r != nil {
-			withParts(r, mark)
+		if r := b.find(source.name, source.path); r != nil {
+			withParts(r, source.mark)
 		}
 	}
 }
@@ -314,9 +331,18 @@ func (b *builder) find(name, path string) *relation {
 		}
 	}
 	if path != "" {
-		b.problem(path, "there is no table %s", name)
+		b.problem(path, "there is no table %s; expected schema.table of a table in this database", name)
 	}
 	return nil
+}
+
+// columnNames lists the columns, for people.
+func (r *relation) columnNames() string {
+	names := make([]string, len(r.columns))
+	for i, c := range r.columns {
+		names[i] = c.Name
+	}
+	return strings.Join(names, ", ")
 }
 
 // schema is the snapshot as query reads it.
@@ -332,7 +358,12 @@ func (b *builder) schema() *query.Schema {
 		}
 		relations = append(relations, known)
 	}
-	return query.NewSchema(relations, b.functionRisks())
+	schema := query.NewSchema(relations, b.functionRisks())
+	schema.BuiltIn = make(map[string]struct{}, len(b.raw.builtIn))
+	for _, n := range b.raw.builtIn {
+		schema.BuiltIn[n.Name] = struct{}{}
+	}
+	return schema
 }
 
 func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {

@@ -25,8 +25,11 @@ type Catalog struct {
 	connect *pgx.ConnConfig
 	current atomic.Pointer[Snapshot]
 
-	mu   sync.Mutex // guards conn; one refresh at a time
-	conn *pgx.Conn  // nil after an error
+	begun    atomic.Uint64 // questions of Fresh
+	mu       sync.Mutex    // guards the rest; one refresh at a time
+	conn     *pgx.Conn     // nil after an error
+	moment   string        // of which the current snapshot is true; empty: not known
+	answered uint64        // the last question of Fresh that was answered
 }
 
 // FactTables name the tables (schema.table) whose committed writes become facts. Either may be empty.
@@ -53,20 +56,7 @@ func (c *Catalog) Refresh(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	previous := c.current.Load()
-	version, err := readVersion(ctx, conn)
-	if err != nil {
-		return false, err
-	}
-	if previous != nil && previous.version == version {
-		return false, nil
-	}
-	next, err := load(ctx, conn, c.config, c.facts, version, previous)
-	if err != nil {
-		return false, err
-	}
-	c.current.Store(next)
-	return true, nil
+	return c.refresh(ctx, conn)
 }
 
 // Close ends the connection. The last snapshot stays readable.
@@ -93,42 +83,43 @@ func (c *Catalog) reader(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to read the catalogue: %w", err)
 	}
-	c.conn = conn
+	c.conn, c.moment = conn, "" // it may be another server
 	return conn, nil
 }
 
 // Load reads one snapshot over a connection of one's own; the session's search_path is empty afterwards. What does not fit the
 // configuration comes back as Problems.
 func Load(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables) (*Snapshot, error) {
-	version, err := readVersion(ctx, conn)
+	v, err := readVersion(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	return load(ctx, conn, config, facts, version, nil)
+	snapshot, _, err := load(ctx, conn, config, facts, v, nil)
+	return snapshot, err
 }
 
 // maxAttempts bounds how often a catalogue is read that somebody keeps changing.
 const maxAttempts = 5
 
 // load reads until nothing changed between the beginning and the end, so that no snapshot is half old and half new.
-func load(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables, version string, previous *Snapshot) (*Snapshot, error) {
+func load(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables, v version, previous *Snapshot) (*Snapshot, version, error) {
 	if problems := config.Check(); len(problems) > 0 {
-		return nil, Problems(problems)
+		return nil, v, Problems(problems)
 	}
 	for range maxAttempts {
 		snapshot, err := build(ctx, conn, config, facts, previous)
 		after, versionErr := readVersion(ctx, conn)
 		if versionErr != nil {
-			return nil, errors.Join(err, versionErr)
+			return nil, v, errors.Join(err, versionErr)
 		}
-		if after == version {
+		if after.sum == v.sum {
 			if err != nil {
-				return nil, err
+				return nil, v, err
 			}
-			snapshot.version = version
-			return snapshot, nil
+			snapshot.version = v.sum
+			return snapshot, after, nil
 		}
-		version = after
+		v = after
 	}
-	return nil, errors.New("read the catalogue: it kept changing while it was read; the next refresh tries again")
+	return nil, v, errors.New("read the catalogue: it kept changing while it was read; the next refresh tries again")
 }

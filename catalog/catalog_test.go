@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -137,7 +138,7 @@ func TestProblems(t *testing.T) {
 
 // firstProblem is the line of an error that begins like want, or all of it.
 func firstProblem(got, want string) string {
-	for _, line := range strings.Split(got, "\n") {
+	for line := range strings.SplitSeq(got, "\n") {
 		if strings.HasPrefix(line, want) {
 			return line
 		}
@@ -349,7 +350,7 @@ func TestCustomerQueries(t *testing.T) {
 	}
 }
 
-func find(t *testing.T, s *Snapshot, name string) *query.Relation {
+func find(t testing.TB, s *Snapshot, name string) *query.Relation {
 	t.Helper()
 	found := s.Schema.Find("support", name)
 	if len(found) != 1 {
@@ -389,5 +390,29 @@ func BenchmarkTrace(b *testing.B) {
 		if _, ok := s.Trace(16384+7*99, 7); !ok {
 			b.Fatal("unknown")
 		}
+	}
+}
+
+// BenchmarkFresh is what a statement that touches something protected waits for, while nobody writes and while somebody does.
+func BenchmarkFresh(b *testing.B) {
+	super, reader := database(b, tables, `DO $$ BEGIN FOR i IN 1..200 LOOP EXECUTE format('CREATE TABLE support.t%s (id bigint PRIMARY KEY, a text, b text, c text, d int, e date, f int, g int, h int, i int)', i); END LOOP; END $$`)
+	c := open(b, reader, config())
+	for _, busy := range []bool{false, true} {
+		b.Run(fmt.Sprintf("busy=%t", busy), func(b *testing.B) {
+			for b.Loop() {
+				if busy {
+					b.StopTimer()
+					if _, err := super.Exec(b.Context(), "INSERT INTO support.t1 (id) VALUES (nextval('support.s'))"); err != nil {
+						if _, err := super.Exec(b.Context(), "CREATE SEQUENCE support.s"); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.StartTimer()
+				}
+				if _, err := c.Fresh(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -90,7 +90,7 @@ func (c *Config) checkColumn(name string, report func(path, format string, args 
 	case sallyport.Number:
 	case sallyport.Email, sallyport.Phone, sallyport.Name, sallyport.Text, sallyport.Date:
 		if len(settings.Prefixes) > 0 {
-			report(at+".prefixes", "only the scheme number has prefixes")
+			report(at+".prefixes", "only the scheme number has prefixes; expected none here")
 		}
 	default:
 		report(at+".scheme", "there is no scheme %q: expected name, email, phone, date, number or text", settings.Scheme)
@@ -100,7 +100,7 @@ func (c *Config) checkColumn(name string, report func(path, format string, args 
 		report(at, "nothing says whose its rows are: expected a line for %s under paths", table)
 	}
 	if table == c.Customer.Table && column.Name == c.Customer.Key {
-		report(at, "the customer's key cannot be protected: everything else finds its customer by it")
+		report(at, "the customer's key cannot be protected: everything else finds its customer by it; expected another column")
 	}
 }
 
@@ -111,18 +111,18 @@ func (c *Config) checkPath(table string) string {
 		return "expected schema.table in front of the colon, for example support.tickets"
 	}
 	if table == c.Customer.Table {
-		return "this is the customer table: its rows need no path"
+		return "this is the customer table: its rows need no path; expected no line for it"
 	}
 	seen := map[string]bool{}
 	for at := table; at != c.Customer.Table; {
 		if seen[at] {
-			return "the path goes round in a circle and never reaches the customer table"
+			return "the path goes round in a circle and never reaches the customer table; expected a way that ends there"
 		}
 		seen[at] = true
 		step, ok := parseStep(c.Paths[at])
 		switch {
 		case c.Paths[at] == "":
-			return fmt.Sprintf("it leads to %s, which has no line under paths", at)
+			return fmt.Sprintf("it leads to %s, which has no line under paths; expected one for it", at)
 		case !ok:
 			return form
 		case step.target == "":

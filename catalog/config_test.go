@@ -36,8 +36,10 @@ func TestCheck(t *testing.T) {
 		{"an arrow to nowhere", func(c *Config) { c.Paths["support.messages"] = "ticket_id ->" }, []string{"paths.support.messages"}},
 		{"two columns", func(c *Config) { c.Paths["support.messages"] = "ticket_id, id" }, []string{"paths.support.messages"}},
 		{"a path to a table without one", func(c *Config) { c.Paths["support.messages"] = "x -> support.threads" }, []string{"paths.support.messages"}},
-		{"a circle", func(c *Config) { c.Paths["support.tickets"] = "last_message -> support.messages" },
-			[]string{"paths.support.messages", "paths.support.tickets"}},
+		{
+			"a circle", func(c *Config) { c.Paths["support.tickets"] = "last_message -> support.messages" },
+			[]string{"paths.support.messages", "paths.support.tickets"},
+		},
 		{"a path of the customer table", func(c *Config) { c.Paths["support.customers"] = "id" }, []string{"paths.support.customers"}},
 		{"a path to the customer table by name", func(c *Config) { c.Paths["support.tickets"] = "customer_id -> support.customers" }, nil},
 		{"no customer table", func(c *Config) { c.Customer = CustomerTable{Key: "id"} }, []string{"customer.table", "paths.support.contacts", "paths.support.messages", "paths.support.tickets"}},

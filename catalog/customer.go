@@ -162,6 +162,6 @@ func (b *builder) findColumn(r *relation, table, name, path string) *rawColumn {
 			}
 		}
 	}
-	b.problem(path, "the table %s has no column %q", table, name)
+	b.problem(path, "the table %s has no column %q; expected one of %s", table, name, r.columnNames())
 	return nil
 }

@@ -58,7 +58,7 @@ func config() Config {
 func facts() FactTables { return FactTables{Ticket: "support.tickets", Contact: "support.contacts"} }
 
 // database makes a database with some DDL. The reader may use the schema support and read nothing in it.
-func database(t *testing.T, ddl ...string) (super *pgx.Conn, reader *pgx.ConnConfig) {
+func database(t testing.TB, ddl ...string) (super *pgx.Conn, reader *pgx.ConnConfig) {
 	t.Helper()
 	name := fmt.Sprintf("catalog_%d", databases.Add(1))
 	role := name + "_reader"
@@ -74,7 +74,7 @@ func database(t *testing.T, ddl ...string) (super *pgx.Conn, reader *pgx.ConnCon
 	return super, reader
 }
 
-func connect(t *testing.T, dsn string) *pgx.Conn {
+func connect(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
@@ -84,7 +84,7 @@ func connect(t *testing.T, dsn string) *pgx.Conn {
 	return conn
 }
 
-func run(t *testing.T, conn *pgx.Conn, statements ...string) {
+func run(t testing.TB, conn *pgx.Conn, statements ...string) {
 	t.Helper()
 	for _, sql := range statements {
 		if _, err := conn.PgConn().Exec(t.Context(), sql).ReadAll(); err != nil {
@@ -93,7 +93,7 @@ func run(t *testing.T, conn *pgx.Conn, statements ...string) {
 	}
 }
 
-func open(t *testing.T, reader *pgx.ConnConfig, c Config) *Catalog {
+func open(t testing.TB, reader *pgx.ConnConfig, c Config) *Catalog {
 	t.Helper()
 	catalog, err := Open(t.Context(), reader, c, facts())
 	if err != nil {
@@ -120,7 +120,7 @@ func refresh(t *testing.T, c *Catalog) *Snapshot {
 }
 
 // describe says what each column of a query's result means, as the gateway finds out: the server describes, the snapshot traces.
-func describe(t *testing.T, conn *pgx.Conn, s *Snapshot, sql string) string {
+func describe(t testing.TB, conn *pgx.Conn, s *Snapshot, sql string) string {
 	t.Helper()
 	d, err := conn.PgConn().Prepare(t.Context(), "", sql, nil)
 	if err != nil {

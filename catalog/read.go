@@ -17,7 +17,14 @@ type raw struct {
 	viewUses    []rawUse // view → relations and functions that its definition mentions
 	generated   []rawGenerated
 	functions   []rawFunction
-	triggers    []rawTrigger
+	leans       []rawLean
+	operators   []rawOperator
+	typeUses    []rawTypeUse
+	parts       []rawPart
+	typeNames   []rawTypeName
+	policies    []rawPolicy
+	foreign     []rawForeign
+	builtIn     []rawName
 	rules       []rawRule
 	keys        []rawKey
 	definitions map[uint32]string // view → its query
@@ -66,12 +73,6 @@ type rawFunction struct {
 	Schema, Name, Language string
 	Source                 string
 	Aggregate              bool
-}
-
-type rawTrigger struct {
-	Relation uint32
-	Name     string
-	Function uint32
 }
 
 type rawRule struct {
@@ -128,6 +129,7 @@ const selectGenerated = `SELECT a.adrelid, a.adnum, d.refobjsubid::int2
 		AND (d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = a.oid
 			OR d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = a.adrelid AND d.objsubid = a.adnum)`
 
+// Of the functions that came with the server those are read that a superuser may have replaced.
 // The source of a function in a language that PostgreSQL does not parse, the definition where it does (prosrc is empty then),
 // and an aggregate's support functions by name.
 const selectFunctions = `SELECT p.oid, n.nspname::text, p.proname::text, l.lanname::text,
@@ -135,17 +137,10 @@ const selectFunctions = `SELECT p.oid, n.nspname::text, p.proname::text, l.lanna
 			WHEN p.prosrc = '' THEN coalesce(pg_catalog.pg_get_functiondef(p.oid), '') ELSE p.prosrc END, p.prokind = 'a'
 	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 	JOIN pg_catalog.pg_language l ON l.oid = p.prolang LEFT JOIN pg_catalog.pg_aggregate g ON g.aggfnoid = p.oid
-	WHERE p.oid >= ` + firstNormal + ` AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+	WHERE (p.oid >= ` + firstNormal + ` OR l.lanname NOT IN ('c', 'internal') AND (p.prosrc <> '' OR EXISTS (SELECT FROM pg_catalog.pg_depend d
+			WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.refobjid >= ` + firstNormal + `)))
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
 		WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`
-
-// What runs when a row is inserted (4) or updated (16): enabled triggers, and the functions of check constraints.
-const selectTriggers = `SELECT t.tgrelid, 'trigger ' || t.tgname, t.tgfoid FROM pg_catalog.pg_trigger t
-	WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 20) <> 0
-	UNION ALL
-	SELECT k.conrelid, 'check constraint ' || k.conname, d.refobjid FROM pg_catalog.pg_constraint k
-	JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid
-		AND d.refclassid = 'pg_catalog.pg_proc'::regclass
-	WHERE k.contype = 'c' AND k.conrelid <> 0`
 
 const selectRules = `SELECT r.ev_class, 'rule ' || r.rulename, coalesce(pg_catalog.pg_get_ruledef(r.oid), '') FROM pg_catalog.pg_rewrite r
 	WHERE r.ev_type IN ('2', '3') AND r.ev_enabled <> 'D' AND r.ev_class >= ` + firstNormal
@@ -154,38 +149,6 @@ const selectKeys = `SELECT k.conrelid, k.conkey[1], k.confrelid, coalesce(k.conf
 	WHERE k.contype IN ('p', 'f') AND pg_catalog.cardinality(k.conkey) = 1`
 
 const selectDefinitions = `SELECT c.oid, coalesce(pg_catalog.pg_get_viewdef(c.oid), '') FROM` + relationsOf + `WHERE c.relkind IN ('v', 'm')`
-
-// selectVersion changes whenever any row that the queries above read does: each change of a catalogue row leaves a row of another
-// xmin or none. The sum does not depend on the order of rows, and a row that goes changes it too. Some 40 µs a table.
-const selectVersion = `WITH mine AS MATERIALIZED (SELECT c.oid, c.xmin FROM` + relationsOf + `), row (id) AS (
-		SELECT 'c' || oid || ':' || xmin FROM mine
-		UNION ALL SELECT 'n' || oid || ':' || xmin FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'pg\_%temp%'
-		UNION ALL SELECT 'a' || a.attrelid || ':' || a.attnum || ':' || a.xmin FROM pg_catalog.pg_attribute a JOIN mine ON mine.oid = a.attrelid
-		UNION ALL SELECT 'd' || a.oid || ':' || a.xmin FROM pg_catalog.pg_attrdef a JOIN mine ON mine.oid = a.adrelid
-		UNION ALL SELECT 'r' || r.oid || ':' || r.xmin FROM pg_catalog.pg_rewrite r JOIN mine ON mine.oid = r.ev_class
-		UNION ALL SELECT 't' || t.oid || ':' || t.xmin FROM pg_catalog.pg_trigger t JOIN mine ON mine.oid = t.tgrelid
-		UNION ALL SELECT 'k' || k.oid || ':' || k.xmin FROM pg_catalog.pg_constraint k JOIN mine ON mine.oid = k.conrelid
-		UNION ALL SELECT 'i' || i.inhrelid || ':' || i.inhparent || ':' || i.xmin FROM pg_catalog.pg_inherits i JOIN mine ON mine.oid = i.inhrelid
-		UNION ALL SELECT 'p' || p.oid || ':' || p.xmin FROM pg_catalog.pg_proc p WHERE p.oid >= ` + firstNormal + `
-		UNION ALL SELECT 'o' || o.oid || ':' || o.xmin FROM pg_catalog.pg_operator o WHERE o.oid >= ` + firstNormal + `
-		UNION ALL SELECT 'y' || t.oid || ':' || t.xmin FROM pg_catalog.pg_type t WHERE t.oid >= ` + firstNormal + ` AND t.typtype = 'd'
-		UNION ALL SELECT 'e' || d.classid || ':' || d.objid || ':' || d.xmin FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
-	)
-	SELECT pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(pg_catalog.hashtextextended(id, 0)), 0) FROM row`
-
-// readVersion says in which version the database's description is.
-func readVersion(ctx context.Context, conn *pgx.Conn) (string, error) {
-	// An empty search_path makes every name that PostgreSQL prints a full one, and keeps a schema that somebody put in front of
-	// pg_catalog out of our own queries.
-	if _, err := conn.Exec(ctx, `SET search_path = ''`); err != nil {
-		return "", fmt.Errorf("read the catalogue's version: %w", err)
-	}
-	var version string
-	if err := conn.QueryRow(ctx, selectVersion).Scan(&version); err != nil {
-		return "", fmt.Errorf("read the catalogue's version: %w", err)
-	}
-	return version, nil
-}
 
 // readRaw reads the description. It runs outside a transaction, because PostgreSQL prints views as they are now and not as a
 // transaction's snapshot sees them: the caller compares the version before and after.
@@ -200,7 +163,14 @@ func readRaw(ctx context.Context, conn *pgx.Conn) (*raw, error) {
 		func() (err error) { r.viewUses, err = selectAll[rawUse](ctx, conn, selectViewUses); return },
 		func() (err error) { r.generated, err = selectAll[rawGenerated](ctx, conn, selectGenerated); return },
 		func() (err error) { r.functions, err = selectAll[rawFunction](ctx, conn, selectFunctions); return },
-		func() (err error) { r.triggers, err = selectAll[rawTrigger](ctx, conn, selectTriggers); return },
+		func() (err error) { r.leans, err = selectAll[rawLean](ctx, conn, selectLeans); return },
+		func() (err error) { r.operators, err = selectAll[rawOperator](ctx, conn, selectOperators); return },
+		func() (err error) { r.typeUses, err = selectAll[rawTypeUse](ctx, conn, selectTypeUses); return },
+		func() (err error) { r.parts, err = selectAll[rawPart](ctx, conn, selectParts); return },
+		func() (err error) { r.typeNames, err = selectAll[rawTypeName](ctx, conn, selectTypeNames); return },
+		func() (err error) { r.policies, err = selectAll[rawPolicy](ctx, conn, selectPolicies); return },
+		func() (err error) { r.builtIn, err = selectAll[rawName](ctx, conn, selectBuiltIn); return },
+		func() (err error) { r.foreign, err = selectAll[rawForeign](ctx, conn, selectForeign); return },
 		func() (err error) { r.rules, err = selectAll[rawRule](ctx, conn, selectRules); return },
 		func() (err error) { r.keys, err = selectAll[rawKey](ctx, conn, selectKeys); return },
 		func() (err error) { definitions, err = selectAll[rawDefinition](ctx, conn, selectDefinitions); return },

@@ -21,6 +21,7 @@ func (b *builder) spreadRisk() {
 	}
 	for changed := true; changed; {
 		changed = b.heatViews()
+		changed = b.spreadTypes() || changed
 		names := b.hotNames()
 		for _, f := range b.raw.functions {
 			if b.risks[f.OID] != "" {
@@ -64,6 +65,16 @@ func (b *builder) hotNames() map[string]string {
 	for _, f := range b.raw.functions {
 		if b.risks[f.OID] != "" {
 			names[strings.ToLower(f.Name)] = "calls " + f.Schema + "." + f.Name
+		}
+	}
+	for _, t := range b.raw.typeNames {
+		if b.typeRisks[t.OID] != "" {
+			names[strings.ToLower(t.Name)] = "mentions " + b.typeName(t.OID)
+		}
+	}
+	for _, o := range b.raw.operators {
+		if b.risks[o.Function] != "" {
+			names[o.Name] = "mentions the operator " + o.Schema + "." + o.Name
 		}
 	}
 	return names
@@ -112,9 +123,7 @@ func identifierRune(c rune) bool {
 func mentioned(names map[string]string, source string, words map[string]bool) string {
 	var found []string
 	for name, why := range names {
-		plain := !strings.ContainsFunc(name, func(c rune) bool { return !identifierRune(c) })
-		if plain && words[name] ||
-			!plain && strings.Contains(strings.ToLower(source), strings.ReplaceAll(name, `"`, `""`)) {
+		if mentions(name, source, words) {
 			found = append(found, why)
 		}
 	}
@@ -124,6 +133,15 @@ func mentioned(names map[string]string, source string, words map[string]bool) st
 	return slices.Min(found) // the same sentence for the same database
 }
 
+func mentions(name, source string, words map[string]bool) bool {
+	if strings.ContainsFunc(name, func(c rune) bool { return !identifierRune(c) }) {
+		return strings.Contains(strings.ToLower(source), strings.ReplaceAll(name, `"`, `""`))
+	}
+	return words[name]
+}
+
+const firstOwn = 16384 // firstNormal
+
 // functionRisks are the functions of the database by unqualified lower-case name. Of several with one name the risky one counts.
 func (b *builder) functionRisks() map[string]query.FunctionRisk {
 	risks := map[string]query.FunctionRisk{}
@@ -131,26 +149,18 @@ func (b *builder) functionRisks() map[string]query.FunctionRisk {
 		name := strings.ToLower(f.Name)
 		if why := b.risks[f.OID]; why != "" {
 			risks[name] = query.FunctionRisk{Writes: true, Why: f.Schema + "." + f.Name + " " + why}
-		} else if _, known := risks[name]; !known {
+		} else if _, known := risks[name]; !known && f.OID >= firstOwn {
 			risks[name] = query.FunctionRisk{}
 		}
 	}
+	b.addRisks(risks)
 	return risks
 }
 
 // findSmugglers marks the relations where a plain value that is written may end up in a protected column: what runs on a write is
 // risky. A protected table is not marked, since what its triggers see are tokens already; views are, whatever their outputs.
 func (b *builder) findSmugglers() {
-	functions := map[uint32]rawFunction{}
-	for _, f := range b.raw.functions {
-		functions[f.OID] = f
-	}
-	for _, t := range b.raw.triggers {
-		if why := b.risks[t.Function]; why != "" {
-			f := functions[t.Function]
-			b.smuggle(b.relations[t.Relation], t.Name+" runs "+f.Schema+"."+f.Name+", which "+why)
-		}
-	}
+	b.findLeaning()
 	names := b.hotNames()
 	definition := regexp.MustCompile(`(?s)^.*?\sDO\s`) // what stands before names the rule's own relation
 	for _, rule := range b.raw.rules {
@@ -164,7 +174,7 @@ func (b *builder) findSmugglers() {
 
 // smuggle marks one relation, and everything that it is a part of: a row written to the parent runs the part's triggers.
 func (b *builder) smuggle(r *relation, why string) {
-	if r == nil || r.smuggles != "" || !r.isView() && r.protects() {
+	if r == nil || why == "" || r.smuggles != "" || !r.isView() && r.protects() {
 		return
 	}
 	r.smuggles = why

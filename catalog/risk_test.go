@@ -62,6 +62,8 @@ func TestRiskyFunctions(t *testing.T) {
 		"moves":      "support.moves calls support.Move It",
 		"by_through": "support.by_through mentions support.through",
 		"equals":     "support.equals calls support.looks_up",
+
+		"operator ===": "the operator support.=== runs support.equals, which calls support.looks_up",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -122,6 +124,73 @@ func TestSmugglers(t *testing.T) {
 		"customers":      "",
 	} {
 		got := find(t, s, name).Smuggles
+		if want == "" && got != "" || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestLeaning finds risky functions where nobody calls them.
+func TestLeaning(t *testing.T) {
+	_, reader := database(t, tables, `
+		CREATE FUNCTION support.keep(a text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN UPDATE support.tickets SET subject = a; RETURN true; END $$;
+		CREATE FUNCTION support.plain(a text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT a <> $$x$$';
+		CREATE FUNCTION support.order3(a text, b text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1 WHERE support.keep(a)';
+		CREATE TABLE support.generated (a text, b boolean GENERATED ALWAYS AS (support.keep(a)) STORED);
+		CREATE TABLE support.harmless (a text, b boolean GENERATED ALWAYS AS (support.plain(a)) STORED, c text DEFAULT 'customers', CHECK (support.plain(a)));
+		CREATE TABLE support.indexed (a text);
+		CREATE INDEX by_keep ON support.indexed (support.keep(a));
+		CREATE TABLE support.partly (a text);
+		CREATE INDEX partly_by ON support.partly (a) WHERE support.keep(a);
+		CREATE OPERATOR CLASS support.odd FOR TYPE text USING btree AS FUNCTION 1 support.order3(text, text);
+		CREATE TABLE support.classed (a text);
+		CREATE INDEX by_class ON support.classed (a support.odd);
+		CREATE TABLE support.split (a text) PARTITION BY LIST (support.keep(a));
+		CREATE TABLE support.counted (a text);
+		CREATE STATISTICS support.counts ON (support.keep(a)) FROM support.counted;
+		CREATE TABLE support.guarded (a text);
+		CREATE POLICY p ON support.guarded WITH CHECK (support.keep(a));
+		CREATE TABLE support.compared (a text);
+		CREATE POLICY p ON support.compared USING (EXISTS (SELECT FROM support.customers c WHERE c.email = a));
+		CREATE TABLE support.whole (a text);
+		CREATE POLICY p ON support.whole USING (EXISTS (SELECT FROM support.customers c WHERE c::text = a));
+		CREATE TABLE support.mine (id bigint, a text);
+		CREATE POLICY p ON support.mine USING (EXISTS (SELECT FROM support.customers c WHERE c.id = mine.id));
+		CREATE DOMAIN support.checked AS text CHECK (support.keep(VALUE));
+		CREATE DOMAIN support.over AS support.checked;
+		CREATE TYPE support.pair AS (a int, b support.over[]);
+		CREATE TABLE support.holds (a support.pair);
+		CREATE FUNCTION support.takes(a support.over) RETURNS int LANGUAGE sql AS 'SELECT 1';
+		CREATE FUNCTION support.declares(a text) RETURNS int LANGUAGE plpgsql AS $$ DECLARE b support.Over := a; BEGIN RETURN 1; END $$;
+		CREATE OPERATOR support.<~> (RIGHTARG = text, FUNCTION = support.keep);
+		CREATE FUNCTION support.operates(a text) RETURNS boolean LANGUAGE sql AS 'SELECT OPERATOR(support.<~>) a';
+		CREATE TYPE support.kind AS (a boolean);
+		CREATE FUNCTION support.to_kind(a text) RETURNS support.kind LANGUAGE sql AS 'SELECT ROW(support.keep(a))::support.kind';
+		CREATE CAST (text AS support.kind) WITH FUNCTION support.to_kind(text) AS ASSIGNMENT;
+		CREATE TABLE support.kinds (a support.kind);
+		CREATE UNIQUE INDEX ON support.customers (email);
+		CREATE TABLE support.refers (a text REFERENCES support.customers (email));
+		CREATE TABLE support.numbers (a text PRIMARY KEY);
+		ALTER TABLE support.tickets ADD FOREIGN KEY (ticket_no) REFERENCES support.numbers ON UPDATE CASCADE;`)
+	s := open(t, reader, config()).Snapshot()
+	for name, want := range map[string]string{
+		"generated": "column b runs support.keep", "harmless": "", "indexed": "index by_keep runs", "partly": "index partly_by runs", "classed": "index by_class runs support.order3",
+		"split": "its partition key runs", "counted": "statistics counts runs", "guarded": "policy p runs support.keep", "compared": "policy p compares", "whole": "policy p compares",
+		"mine": "", "holds": "column a is of the type support.pair", "kinds": "column a is of the type support.kind", "refers": "foreign key refers_a_fkey compares",
+		"numbers": "foreign key tickets_ticket_no_fkey compares", "customers": "", "tickets": "",
+	} {
+		got := find(t, s, name).Smuggles
+		if want == "" && got != "" || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"checked": "the type support.checked check constraint checked_check runs support.keep", "over": "the type support.over is made of the type support.checked",
+		"pair": "the type support.pair is made of", "holds": "the type support.holds is made of", "takes": "support.takes takes values of the type support.over",
+		"declares": "support.declares mentions the type support.over", "operator <~>": "the operator support.<~> runs support.keep",
+		"operates": "support.operates mentions the operator support.<~>", "kind": "the type support.kind runs support.to_kind", "plain": "", "mine": "",
+	} {
+		got := s.Schema.Functions[name].Why
 		if want == "" && got != "" || !strings.HasPrefix(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}

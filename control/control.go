@@ -1,5 +1,5 @@
-// Package control folds the control stream into what holds right now: who is locked or suspended, and what has been proposed
-// and decided.
+// Package control folds the control stream into what holds right now: who is locked or suspended, what has been proposed and
+// decided, and what is protected.
 //
 // It refuses to let one person's word change anything that takes two: an approval by the proposer, by the person it is about, of
 // a proposal that is unknown, closed or older than a day changes nothing, whoever wrote it into the stream. It does no I/O,
@@ -77,6 +77,9 @@ type State struct {
 	agreed    []string  // ids of approved ones as they were approved
 	latest    time.Time // of all events and Advance: what counts as now when somebody asks
 
+	protects   map[string]map[string]string // database → what is protected there, see Protects
+	superseded int                          // how many of agreed came before protect ran last
+
 	watchers []*watcher
 	changes  []change // not yet told
 	telling  bool     // somebody is calling the watchers
@@ -93,7 +96,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -119,6 +122,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		s.approve(e, o)
 	case sallyport.Declined:
 		s.decline(e, o)
+	case sallyport.Protecting:
+		s.protecting(o)
 	default:
 		// The other kinds tell what happened; they do not change who may do what.
 	}

@@ -68,11 +68,13 @@ func TestLockAndUnlock(t *testing.T) {
 		{"who locked may agree or ask", []*sallyport.Event{lock("thief", "sec"), propose("p", Unlock, "sec", "thief"), approve("p", "lead")}, Standing{}},
 		{
 			"one unlock lifts both",
-			[]*sallyport.Event{lock("thief", "sec"), suspend("thief"), propose("p", Unlock, "lead", "thief"), approve("p", "sec")}, Standing{},
+			[]*sallyport.Event{lock("thief", "sec"), suspend("thief"), propose("p", Unlock, "lead", "thief"), approve("p", "sec")},
+			Standing{},
 		},
 		{
 			"locked again afterwards",
-			[]*sallyport.Event{suspend("thief"), propose("p", Unlock, "lead", "thief"), approve("p", "sec"), lock("thief", "sec")}, locked,
+			[]*sallyport.Event{suspend("thief"), propose("p", Unlock, "lead", "thief"), approve("p", "sec"), lock("thief", "sec")},
+			locked,
 		},
 		{"an order without a subject", []*sallyport.Event{lock("", "sec")}, Standing{}},
 		{"an event without an order", []*sallyport.Event{{Kind: sallyport.Locked}}, Standing{}},
@@ -296,5 +298,37 @@ func TestManyAtOnce(t *testing.T) {
 	wg.Wait()
 	if len(told) != 800 || len(s.Out()) != 800 {
 		t.Errorf("%d people were told of, %d are out", len(told), len(s.Out()))
+	}
+}
+
+// TestProtects folds what protect began with, by database, and what an accepted mark is worth after it.
+func TestProtects(t *testing.T) {
+	protecting := func(database string, columns map[string]string) *sallyport.Event {
+		return &sallyport.Event{Kind: sallyport.Protecting, Order: &sallyport.Order{Action: "protect", Details: database, Columns: columns}}
+	}
+	s := fold(protecting("a", map[string]string{"x": "text"}), protecting("b", map[string]string{"y": "email"}),
+		protecting("a", map[string]string{"x": "text", "z": "phone"}))
+	for _, c := range []struct {
+		database string
+		want     map[string]string
+		known    bool
+	}{
+		{"a", map[string]string{"x": "text", "z": "phone"}, true},
+		{"b", map[string]string{"y": "email"}, true},
+		{"renamed", map[string]string{"x": "text", "y": "email", "z": "phone"}, false},
+	} {
+		got, known := s.Protects(c.database)
+		if diff := cmp.Diff(c.want, got); diff != "" || known != c.known {
+			t.Errorf("%s: known %v, %s", c.database, known, diff)
+		}
+	}
+	s.Apply(propose("m", AcceptMark, "lead", ""))
+	s.Apply(approve("m", "sec"))
+	if !s.AcceptedColumns() {
+		t.Error("an accepted mark does not count")
+	}
+	s.Apply(protecting("a", map[string]string{"x": "text"}))
+	if s.AcceptedColumns() {
+		t.Error("a mark that was accepted before protect ran last counts")
 	}
 }

@@ -38,27 +38,70 @@ func TestReserve(t *testing.T) {
 		count [3]int // at the last step's time
 	}{
 		{"a key counts once", wide, []step{{0, 1, nil}, {time.Minute, 1, nil}, {time.Minute, 2, nil}}, [3]int{2, 2, 2}},
-		{"the hour is full, and a known key still passes", Budget{Hour: 2, Day: 9, Month: 9},
-			[]step{{0, 1, nil}, {1, 2, nil}, {2, 3, limit("hour", 2, 2)}, {3, 1, nil}}, [3]int{2, 2, 2}},
-		{"the hour slides", Budget{Hour: 2, Day: 9, Month: 9},
-			[]step{{0, 1, nil}, {1, 2, nil}, {time.Hour - 1, 3, limit("hour", 2, 2)}, {time.Hour, 3, nil}, {time.Hour, 4, limit("hour", 2, 2)},
-				{time.Hour + 1, 4, nil}}, [3]int{2, 4, 4}},
-		{"seen again is held for longer", Budget{Hour: 1, Day: 9, Month: 9},
-			[]step{{0, 1, nil}, {50 * time.Minute, 1, nil}, {100 * time.Minute, 2, limit("hour", 1, 1)}, {110 * time.Minute, 2, nil}}, [3]int{1, 2, 2}},
-		{"a refusal does not hold", Budget{Hour: 1, Day: 9, Month: 9},
-			[]step{{0, 1, nil}, {30 * time.Minute, 2, limit("hour", 1, 1)}, {time.Hour, 3, nil}}, [3]int{1, 2, 2}},
-		{"the day", Budget{Hour: 9, Day: 2, Month: 9},
-			[]step{{0, 1, nil}, {2 * time.Hour, 2, nil}, {4 * time.Hour, 3, limit("day", 2, 2)}, {24 * time.Hour, 3, nil}}, [3]int{1, 2, 3}},
-		{"known to the day, new to the hour", Budget{Hour: 1, Day: 9, Month: 9},
-			[]step{{0, 1, nil}, {2 * time.Hour, 2, nil}, {2*time.Hour + 1, 1, limit("hour", 1, 1)}}, [3]int{1, 2, 2}},
-		{"30 days", Budget{Hour: 9, Day: 9, Month: 2},
-			[]step{{0, 1, nil}, {48 * time.Hour, 2, nil}, {96 * time.Hour, 3, limit("30 days", 2, 2)}, {720*time.Hour - 1, 3, limit("30 days", 2, 2)},
-				{720 * time.Hour, 3, nil}}, [3]int{1, 1, 2}},
+		{
+			"the hour is full, and a known key still passes",
+			Budget{Hour: 2, Day: 9, Month: 9},
+			[]step{{0, 1, nil}, {1, 2, nil}, {2, 3, limit("hour", 2, 2)}, {3, 1, nil}},
+			[3]int{2, 2, 2},
+		},
+		{
+			"the hour slides",
+			Budget{Hour: 2, Day: 9, Month: 9},
+			[]step{
+				{0, 1, nil},
+				{1, 2, nil},
+				{time.Hour - 1, 3, limit("hour", 2, 2)},
+				{time.Hour, 3, nil},
+				{time.Hour, 4, limit("hour", 2, 2)},
+				{time.Hour + 1, 4, nil},
+			},
+			[3]int{2, 4, 4},
+		},
+		{
+			"seen again is held for longer",
+			Budget{Hour: 1, Day: 9, Month: 9},
+			[]step{{0, 1, nil}, {50 * time.Minute, 1, nil}, {100 * time.Minute, 2, limit("hour", 1, 1)}, {110 * time.Minute, 2, nil}},
+			[3]int{1, 2, 2},
+		},
+		{
+			"a refusal does not hold",
+			Budget{Hour: 1, Day: 9, Month: 9},
+			[]step{{0, 1, nil}, {30 * time.Minute, 2, limit("hour", 1, 1)}, {time.Hour, 3, nil}},
+			[3]int{1, 2, 2},
+		},
+		{
+			"the day",
+			Budget{Hour: 9, Day: 2, Month: 9},
+			[]step{{0, 1, nil}, {2 * time.Hour, 2, nil}, {4 * time.Hour, 3, limit("day", 2, 2)}, {24 * time.Hour, 3, nil}},
+			[3]int{1, 2, 3},
+		},
+		{
+			"known to the day, new to the hour",
+			Budget{Hour: 1, Day: 9, Month: 9},
+			[]step{{0, 1, nil}, {2 * time.Hour, 2, nil}, {2*time.Hour + 1, 1, limit("hour", 1, 1)}},
+			[3]int{1, 2, 2},
+		},
+		{
+			"30 days",
+			Budget{Hour: 9, Day: 9, Month: 2},
+			[]step{
+				{0, 1, nil},
+				{48 * time.Hour, 2, nil},
+				{96 * time.Hour, 3, limit("30 days", 2, 2)},
+				{720*time.Hour - 1, 3, limit("30 days", 2, 2)},
+				{720 * time.Hour, 3, nil},
+			},
+			[3]int{1, 1, 2},
+		},
 		{"the longest full window is named", Budget{Hour: 1, Day: 1, Month: 1}, []step{{0, 1, nil}, {0, 2, limit("30 days", 1, 1)}}, [3]int{1, 1, 1}},
 		{"none at all", Budget{Hour: 9, Day: -1, Month: 9}, []step{{0, 1, limit("day", 0, 0)}}, [3]int{}},
 		{"zero is the default", Budget{Hour: 1}, []step{{0, 1, nil}, {time.Hour, 2, nil}, {time.Hour, 3, limit("hour", 1, 1)}}, [3]int{1, 2, 2}},
-		{"time does not go back", Budget{Hour: 2, Day: 9, Month: 9},
-			[]step{{time.Hour, 1, nil}, {0, 2, nil}, {2*time.Hour - 1, 3, limit("hour", 2, 2)}, {2 * time.Hour, 3, nil}}, [3]int{1, 3, 3}},
+		{
+			"time does not go back",
+			Budget{Hour: 2, Day: 9, Month: 9},
+			[]step{{time.Hour, 1, nil}, {0, 2, nil}, {2*time.Hour - 1, 3, limit("hour", 2, 2)}, {2 * time.Hour, 3, nil}},
+			[3]int{1, 3, 3},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -171,8 +214,10 @@ func TestAgainstNaiveModel(t *testing.T) {
 			Day:   rapid.IntRange(1, 12).Draw(t, "day"),
 			Month: rapid.IntRange(1, 20).Draw(t, "month"),
 		}
-		steps := []time.Duration{0, 1, time.Minute, 20 * time.Minute, time.Hour - 1, time.Hour, 7 * time.Hour, 24 * time.Hour, 200 * time.Hour,
-			720 * time.Hour, -time.Minute, -2 * time.Hour}
+		steps := []time.Duration{
+			0, 1, time.Minute, 20 * time.Minute, time.Hour - 1, time.Hour, 7 * time.Hour, 24 * time.Hour, 200 * time.Hour,
+			720 * time.Hour, -time.Minute, -2 * time.Hour,
+		}
 		now := start()
 		for range rapid.IntRange(1, 150).Draw(t, "steps") {
 			now = now.Add(rapid.SampledFrom(steps).Draw(t, "step"))

@@ -16,6 +16,9 @@ func (s *session) adviseOnPurpose(ctx context.Context) {
 	for _, p := range s.canonical(current) {
 		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
 		switch {
+		case s.gw.Observe != nil && (err != nil || cover.Refused != ""):
+			s.observe("set a purpose that would have revealed nothing")
+		case s.gw.Observe != nil:
 		case err != nil:
 			s.notice("NOTICE", "the purpose cannot be checked now", "Values stay tokens until it can.")
 		case cover.Refused != "":
@@ -87,7 +90,7 @@ func (s *session) throughDoors(ctx context.Context, r *run, text []byte) []byte 
 	_, stop, err := s.rowFields(ctx, r, l, fields)
 	r.left = left // what an error quotes needs no advice
 	if err != nil || stop {
-		return text
+		return []byte("sallyport: left out")
 	}
 	return append([]byte(nil), fields[0]...)
 }

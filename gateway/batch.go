@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"time"
@@ -24,7 +25,7 @@ type batch struct {
 	of          *run // whose values these are
 	values      []sallyport.RevealedValue
 	columns     []sallyport.Column
-	distinct    map[sallyport.RevealedValue]struct{}
+	recent      []int32 // index + 1 of a recent entry of values, by its digest
 	grant       string
 	reached     []sallyport.Subject
 	reachedRows []sallyport.Digest
@@ -46,10 +47,20 @@ func (b *batch) free(pool *buffers) {
 	}
 }
 
+// letGo forgets the last row and the last description. They point into the buffer that they were read into, and an idle
+// session would keep all of it from being freed.
+func (b *batch) letGo() {
+	clear(b.values0[:cap(b.values0)])
+	clear(b.fields[:cap(b.fields)])
+}
+
 // waiting says whether something stands in the batch that must be recorded before it leaves.
 func (b *batch) waiting() bool { return len(b.values)+len(b.reached)+len(b.reachedRows) > 0 }
 
-// addValue notes that a value leaves in plain; a repeated one stands once.
+// recents is how many values of a batch are remembered, so that one that is repeated soon stands once in the record.
+const recents = 1024
+
+// addValue notes that a value leaves in plain.
 func (s *session) addValue(r *run, v *shown) {
 	s.belong(r)
 	i := slices.Index(s.columns, v.value.Column)
@@ -58,30 +69,31 @@ func (s *session) addValue(r *run, v *shown) {
 		s.columns = append(s.columns, v.value.Column)
 	}
 	entry := sallyport.RevealedValue{Subject: v.value.Subject, Column: uint16(i), Digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
-	if _, again := s.distinct[entry]; again {
+	if s.recent == nil {
+		s.recent = make([]int32, recents)
+	}
+	place := &s.recent[binary.BigEndian.Uint16(v.digest[:])%recents]
+	if n := int(*place); n > 0 && n <= len(s.values) && s.values[n-1] == entry {
 		return
 	}
-	if s.distinct == nil {
-		s.distinct = map[sallyport.RevealedValue]struct{}{}
-	}
-	s.distinct[entry] = struct{}{}
 	s.values = append(s.values, entry)
+	*place = int32(len(s.values)) //nolint:gosec // of a batch
 	if v.grant != nil {
 		s.grant = v.grant.ID
 	}
 }
 
 // addReached notes a customer whose row was returned outside the purpose.
-func (s *session) addReached(r *run, key exposure.Key, row *seen) {
+func (s *session) addReached(r *run, key exposure.Key, subject sallyport.Subject, digest sallyport.Digest) {
 	s.belong(r)
 	if s.reachedKeys == nil {
 		s.reachedKeys = map[exposure.Key]struct{}{}
 	}
 	s.reachedKeys[key] = struct{}{}
-	if row.subject != "" {
-		s.reached = append(s.reached, row.subject)
+	if subject != "" {
+		s.reached = append(s.reached, subject)
 	} else {
-		s.reachedRows = append(s.reachedRows, row.token)
+		s.reachedRows = append(s.reachedRows, digest)
 	}
 }
 
@@ -127,14 +139,12 @@ func (s *session) record() error {
 		return s.unrecorded()
 	}
 	s.values, s.columns, s.reached, s.reachedRows, s.grant = s.values[:0], s.columns[:0], s.reached[:0], s.reachedRows[:0], ""
-	clear(s.distinct)
 	s.clean = len(s.out)
 	return nil
 }
 
 func (s *session) unrecorded() error {
-	s.gw.Log.Error("the record cannot be written", "kind", "reveal")
-	s.end(fatal(codeJournal, "the record cannot be written, so nothing is revealed", "The administrator must look at the disk of Sallyport's data folder. Other tables are not concerned."))
+	s.end(fatal(codeJournal, "the record cannot be written, so nothing is revealed", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder. Other tables are not concerned."))
 	return errEnded
 }
 
@@ -169,14 +179,19 @@ func (s *session) finish(ctx context.Context, r *run, tag string) error {
 	s.of = nil
 	if r.spent {
 		sentence, hint := limitSentence(r.limit)
-		s.notice("WARNING", "the remaining fields are tokens, for "+sentence, hint)
+		remaining := "the remaining fields are tokens, for "
+		if r.dropped {
+			remaining = "the remaining rows are left out, for "
+		}
+		s.notice("WARNING", remaining+sentence, hint)
 		return nil
 	}
-	if r.left > 0 && r.revealed == 0 && tag != "" {
-		s.adviseOnResult(ctx, r)
-	}
-	if s.gw.Observe != nil && r.left > 0 {
+	switch {
+	case r.left == 0:
+	case s.gw.Observe != nil: // the client has plain values before it: a notice about tokens would be untrue
 		s.observe("would have left " + strconv.Itoa(r.left) + " values as tokens")
+	case r.revealed == 0 && tag != "":
+		s.adviseOnResult(ctx, r)
 	}
 	return nil
 }

@@ -31,25 +31,12 @@ func eachField(b []byte, take func(head []byte, oid uint32, value []byte)) bool 
 	if len(b) < 12 {
 		return false
 	}
-	n, second := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
-	at, array, oid := 0, second <= 1, uint32(0)
+	n, at, oid, ok := binary.BigEndian.Uint32(b), 4, uint32(0), true
+	array := binary.BigEndian.Uint32(b[4:]) <= 1
 	if array {
-		dimensions := n
-		oid = binary.BigEndian.Uint32(b[8:])
-		at = 12 + 8*int(dimensions)
-		if dimensions == 0 || dimensions > 6 || at > len(b) { // MAXDIM
+		if n, at, oid, ok = arrayHead(b); !ok {
 			return false
 		}
-		n = 1
-		for d := range int(dimensions) {
-			size := binary.BigEndian.Uint32(b[12+8*d:])
-			if size > uint32(len(b)) || n*size > uint32(len(b)) { //nolint:gosec // a message is shorter than 1 GiB; each element has 4 bytes
-				return false
-			}
-			n *= size
-		}
-	} else {
-		at = 4
 	}
 	from := 0
 	for range n {
@@ -60,24 +47,48 @@ func eachField(b []byte, take func(head []byte, oid uint32, value []byte)) bool 
 			oid = binary.BigEndian.Uint32(b[at:])
 			at += 4
 		}
-		if len(b)-at < 4 {
+		value, end, ok := sizedValue(b, at)
+		if !ok {
 			return false
 		}
-		size := int32(binary.BigEndian.Uint32(b[at:])) //nolint:gosec // −1 is NULL
-		at += 4
-		if size < 0 {
-			take(b[from:at], oid, nil)
-			from = at
-			continue
-		}
-		if int(size) > len(b)-at {
-			return false
-		}
-		take(b[from:at], oid, b[at:at+int(size):at+int(size)])
-		at += int(size)
-		from = at
+		take(b[from:at+4], oid, value)
+		at, from = end, end
 	}
 	return at == len(b)
+}
+
+// arrayHead reads what stands before an array's elements: how many they are, where the first begins, and their type.
+func arrayHead(b []byte) (n uint32, at int, oid uint32, ok bool) {
+	dimensions := binary.BigEndian.Uint32(b)
+	if dimensions == 0 || dimensions > 6 || 12+8*int(dimensions) > len(b) { // MAXDIM
+		return 0, 0, 0, false
+	}
+	n = 1
+	for d := range int(dimensions) {
+		size := binary.BigEndian.Uint32(b[12+8*d:])
+		if size > uint32(len(b)) || n*size > uint32(len(b)) { //nolint:gosec // a message is shorter than 1 GiB; each element has 4 bytes
+			return 0, 0, 0, false
+		}
+		n *= size
+	}
+	return n, 12 + 8*int(dimensions), binary.BigEndian.Uint32(b[8:]), true
+}
+
+// sizedValue reads the length at a position and the value behind it, nil for NULL; end is where that ends.
+func sizedValue(b []byte, at int) (value []byte, end int, ok bool) {
+	if len(b)-at < 4 {
+		return nil, 0, false
+	}
+	size := int32(binary.BigEndian.Uint32(b[at:])) //nolint:gosec // −1 is NULL
+	at += 4
+	if size < 0 {
+		return nil, at, true
+	}
+	if int(size) > len(b)-at {
+		return nil, 0, false
+	}
+	end = at + int(size)
+	return b[at:end:end], end, true
 }
 
 // containerFields appends the row or array with what may be read in it, each value behind its new length.

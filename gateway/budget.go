@@ -14,16 +14,16 @@ import (
 // more customer: the database is not believed about whose a value is.
 type identities struct {
 	mu    sync.Mutex // guards first
-	first map[identity]sallyport.Digest
+	first map[sighting]sallyport.Digest
 }
 
-type identity struct {
+type sighting struct {
 	staff   sallyport.Staff
 	subject sallyport.Subject
 	column  sallyport.Column
 }
 
-func newIdentities() *identities { return &identities{first: map[identity]sallyport.Digest{}} }
+func newIdentities() *identities { return &identities{first: map[sighting]sallyport.Digest{}} }
 
 // second says whether the value differs from the first one seen there.
 func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Digest) bool {
@@ -32,7 +32,7 @@ func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Di
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	key := identity{who, v.Subject, v.Column}
+	key := sighting{who, v.Subject, v.Column}
 	first, known := i.first[key]
 	if !known {
 		i.first[key] = d
@@ -43,7 +43,7 @@ func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Di
 func (i *identities) restore(who sallyport.Staff, subject sallyport.Subject, c sallyport.Column, d sallyport.Digest) (second bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	key := identity{who, subject, c}
+	key := sighting{who, subject, c}
 	first, known := i.first[key]
 	if !known {
 		i.first[key] = d
@@ -51,8 +51,8 @@ func (i *identities) restore(who sallyport.Staff, subject sallyport.Subject, c s
 	return known && first != d
 }
 
-// Restore folds one past event of the access stream into the budgets, so that a restart forgets nothing. Call it for the
-// last 30 days, in order, before Serve.
+// Restore folds one past event of the access stream into the budgets, so that a restart forgets nothing. Call it for all of
+// them, in order, before Serve: windows are 30 days long at most, and grants as long as they are.
 func (g *Gateway) Restore(e *sallyport.Event) {
 	now, who := g.Clock(), e.Who.Staff
 	if r := e.Reveal; r != nil {
@@ -80,10 +80,11 @@ func (g *Gateway) Restore(e *sallyport.Event) {
 func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.Revealed, v sallyport.RevealedValue, c sallyport.Column) {
 	who := e.Who.Staff
 	if r.Grant != "" {
-		who = grantAccount(r.Grant)
+		g.granted.Restore(r.Grant, v.Subject, exposure.Key(v.Digest))
+		return
 	}
 	g.Book.Restore(now, e.Time, who, exposure.Revealed, valueKey(v.Subject, v.Digest))
-	if g.Protection == nil || r.Grant != "" || v.Subject == "" {
+	if g.Protection == nil || v.Subject == "" {
 		return
 	}
 	p := g.protectedColumn(c)
@@ -91,9 +92,6 @@ func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.R
 		g.Book.Restore(now, e.Time, who, exposure.Revealed, secondKey(v.Subject, c, v.Digest))
 	}
 }
-
-// grantAccount is a grant's own account in the budgets' book.
-func grantAccount(id string) sallyport.Staff { return sallyport.Staff("grant:" + id) }
 
 // valueKey is the customer of a revealed value; where only the value is known, it counts by itself.
 func valueKey(who sallyport.Subject, d sallyport.Digest) exposure.Key {
@@ -105,13 +103,11 @@ func valueKey(who sallyport.Subject, d sallyport.Digest) exposure.Key {
 
 // reserve takes one value's customer out of the budget that pays for it: the grant's own, or the person's.
 func (s *session) reserve(now time.Time, budgets exposure.Budgets, v *shown) *sallyport.Limit {
-	book := s.gw.Book
-	key := valueKey(v.value.Subject, v.digest)
 	if v.grant != nil {
-		n := v.grant.Customers
-		return book.Reserve(now, grantAccount(v.grant.ID), exposure.Revealed, key, exposure.Budget{Hour: n, Day: n, Month: n})
+		return s.gw.granted.Reserve(v.grant.ID, v.value.Subject, exposure.Key(v.digest), v.grant.Customers)
 	}
-	who := s.person.Staff
+	book, who := s.gw.Book, s.person.Staff
+	key := valueKey(v.value.Subject, v.digest)
 	if limit := book.Reserve(now, who, exposure.Revealed, key, budgets.Revealed); limit != nil {
 		return limit
 	}
@@ -122,7 +118,7 @@ func (s *session) reserve(now time.Time, budgets exposure.Budgets, v *shown) *sa
 }
 
 // overspent acts on a budget that a row would exceed. A read is cut here; a statement that writes runs to its end with
-// the remaining fields left as tokens, for closing would not undo it (FACTS), and then the session ends.
+// the remaining fields left as tokens or the remaining rows left out, for closing would not undo it (FACTS), and then the session ends.
 func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
 	r.limit = limit
 	if r.stmt != nil && r.stmt.Writes {
@@ -145,9 +141,7 @@ func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
 // exceed records that a budget was reached and has the person suspended.
 func (s *session) exceed(limit *sallyport.Limit) {
 	e := &sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: s.who, Limit: limit}
-	if _, err := s.gw.Access.Append(e); err != nil {
-		s.gw.Log.Error("the record cannot be written", "kind", "budget")
-	}
+	_, _ = s.gw.Access.Append(e) // the suspension is an entry of its own, in the other stream
 	if err := s.gw.Protection.Suspend(s.person.Staff, *limit); err != nil {
 		s.gw.Log.Error("suspension cannot be recorded; the session ends all the same", "staff", string(s.person.Staff))
 	}

@@ -24,7 +24,7 @@ func (s *session) takeCall(m []byte) error {
 		s.toServer = append(s.toServer, m...)
 		return nil
 	}
-	s.refuseQuery(nil, refusal(codeUnsupported, "this function is not called by the protocol's own message", "Call the function in a statement."))
+	s.refuseQuery("", nil, refusal(codeUnsupported, "this function is not called by the protocol's own message", "Call the function in a statement."))
 	return nil
 }
 

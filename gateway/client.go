@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"sallyport"
 	"sallyport/query"
@@ -31,10 +33,14 @@ func (s *session) fromClient(ctx context.Context) error {
 		return err
 	}
 	for {
-		if done, err := s.takeLongCopy(); err != nil {
-			return err
-		} else if done {
-			continue
+		if s.copyFrom != nil {
+			done, err := s.takeLongCopy()
+			if err != nil {
+				return err
+			}
+			if done {
+				continue
+			}
 		}
 		kind, m, err := s.client.message()
 		if err != nil {
@@ -154,13 +160,13 @@ type run struct {
 	rewriting
 	sight    *sight // nil until it is needed
 	recorded bool   // its statement entry is on disk
-	failed   bool
 
 	layout    *layout // of its result
 	capture   *query.Capture
 	revealed  int // values
 	left      int // protected values that left as tokens
 	spent     bool
+	dropped   bool // rows of it were kept from the client
 	limit     *sallyport.Limit
 	hint      sallyport.Subject // a customer whose row was reached: whose ticket would have helped
 	leftToken string            // the first token that was left, where the customer is not known
@@ -192,7 +198,7 @@ func renames(st *query.Statement) bool {
 // analyze is the plan of a text, or why there is none. Where a backslash stands in it, its reading hangs on settings, and the
 // server tells of those only before ReadyForQuery: so what was sent before is awaited, and behind a statement that was
 // executed since the last Sync such strings cannot be read at all.
-func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
+func (s *session) analyze(ctx context.Context, sql string) (*query.Plan, *query.Refusal) {
 	backslash := strings.IndexByte(sql, '\\') >= 0
 	if backslash {
 		if err := s.drain(); err != nil {
@@ -209,10 +215,9 @@ func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
 				"Send a Sync before it.")
 		}
 	}
-	plan, err := s.gw.Protection.Analyzer().Analyze(sql, scs)
+	plan, err := s.plan(ctx, sql, scs)
 	if err != nil {
-		var r *query.Refusal
-		if errors.As(err, &r) {
+		if r, ok := errors.AsType[*query.Refusal](err); ok {
 			return nil, r
 		}
 		return nil, refusal("42601", "the statement cannot be analysed", "")
@@ -231,6 +236,40 @@ func (s *session) analyze(sql string) (*query.Plan, *query.Refusal) {
 		}
 	}
 	return plan, nil
+}
+
+// plan analyses a text by a catalogue that holds whatever was committed before it came, where that may matter.
+func (s *session) plan(ctx context.Context, sql string, scs bool) (*query.Plan, error) {
+	analyzer := s.gw.Protection.Analyzer()
+	s.by = analyzer // or a later one: then what is prepared of it is looked at once more
+	plan, err := analyzer.Analyze(sql, scs)
+	if err != nil || !slices.ContainsFunc(plan.Statements, func(st query.Statement) bool { return leans(&st) }) {
+		return plan, err
+	}
+	if refused := s.fresh(ctx); refused != nil {
+		return nil, refused
+	}
+	if current := s.gw.Protection.Analyzer(); current != analyzer {
+		return current.Analyze(sql, scs)
+	}
+	return plan, nil
+}
+
+func leans(st *query.Statement) bool {
+	return st.Leans || st.Prepare != nil && st.Prepare.Body != nil && st.Prepare.Body.Leans
+}
+
+// freshTimeout bounds how long a statement waits for the catalogue: it may be its own transaction that keeps it from being read.
+const freshTimeout = 3 * time.Second
+
+func (s *session) fresh(ctx context.Context) *query.Refusal {
+	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
+	defer cancel()
+	if _, err := s.gw.Protection.Catalog.Fresh(ctx); err != nil {
+		s.gw.Log.Warn("the catalogue cannot be read", "reason", plainReason(err))
+		return refusal(codeAway, "what is protected cannot be looked up now", "Try again in a moment; the administrator sees the reason in Sallyport's log.")
+	}
+	return nil
 }
 
 func ascii(s string) bool {
@@ -262,8 +301,7 @@ func (s *session) recordStatement(r *run) *query.Refusal {
 		return nil
 	}
 	if _, err := s.gw.Access.Append(s.statementEvent(r, nil)); err != nil {
-		s.gw.Log.Error("the record cannot be written", "kind", "statement")
-		return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", "The administrator must look at the disk of Sallyport's data folder. Other tables are not concerned.")
+		return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder. Other tables are not concerned.")
 	}
 	r.recorded = true
 	return nil

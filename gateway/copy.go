@@ -132,8 +132,8 @@ func (o *copyOut) takeHead(data []byte) int {
 		if len(data) < fixed || string(data[:len(binaryHead)]) != binaryHead {
 			return 0
 		}
-		if extension := int(binary.BigEndian.Uint32(data[fixed-4:])); extension <= len(data)-fixed {
-			return fixed + extension
+		if extension := int64(binary.BigEndian.Uint32(data[fixed-4:])); extension <= int64(len(data)-fixed) {
+			return fixed + int(extension)
 		}
 	case o.copy.Header:
 		return len(data)

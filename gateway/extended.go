@@ -14,10 +14,19 @@ type prepared struct {
 	name      string
 	stmt      *query.Statement // nil: an empty one
 	rewriting                  // of its text
+	basis     basis            // what it was analysed by
 	batch     uint64           // the batch in which Parse was sent
 	confirmed bool
 	before    *prepared // what the name meant until this is confirmed
 	fields    int       // columns that the client knows of, −1 until described; only where a RETURNING was added
+}
+
+// basis is what a statement was analysed from: the index-th of a text, or what that one PREPAREs.
+type basis struct {
+	source   string
+	index    int
+	body     bool
+	analyzer *query.Analyzer
 }
 
 // portal is a bound statement.
@@ -99,7 +108,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		return nil
 	}
 	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, fields: -1}
-	plan, refused := s.analyze(sql)
+	plan, refused := s.analyze(ctx, sql)
 	if refused != nil && !s.observing(refused.Sentence) {
 		return s.refuseParse(p, planStatement(plan), refused)
 	}
@@ -108,6 +117,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		p.sent = "SELECT; SELECT" // so it says so of these
 		return s.sendParse(p, nil, nil)
 	}
+	p.basis = basis{source: sql, analyzer: s.by}
 	if plan != nil && len(plan.Statements) > 0 {
 		p.stmt = &plan.Statements[0]
 	}
@@ -144,6 +154,7 @@ func (s *session) sendParse(p *prepared, types []byte, refused *query.Refusal) e
 // refuseParse sends a Parse of that name that fails: a failed one drops the unnamed statement.
 func (s *session) refuseParse(p *prepared, st *query.Statement, why *query.Refusal) error {
 	s.noteRefusal(st, why)
+	s.askGrammar(p.text, why)
 	p.sent = failing
 	return s.sendParse(p, nil, why)
 }
@@ -217,6 +228,12 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		return nil
 	}
 	bound := &portal{prepared: p, batch: s.batchID}
+	if refused, err := s.renew(ctx, p); err != nil {
+		return err
+	} else if refused != nil {
+		s.refuseMessage(p.stmt, refused)
+		return nil
+	}
 	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || len(p.stmt.Params) > 0 || p.stmt.Capture != nil) {
 		refused, err := s.bindRun(ctx, bound, &msg)
 		if err != nil {
@@ -428,7 +445,8 @@ func (s *session) executeRun(ctx context.Context, bound *portal) (*run, *query.R
 		}
 		r.stmt, r.outer, r.rewriting = p.stmt, p.stmt, p.rewriting
 		if p.stmt.Prepare != nil {
-			r.prepares = &prepared{name: p.stmt.Prepare.Name, stmt: p.stmt.Prepare.Body}
+			r.prepares = &prepared{name: p.stmt.Prepare.Name, stmt: p.stmt.Prepare.Body, basis: p.basis}
+			r.prepares.basis.body = true
 		}
 		return r, nil, nil
 	}

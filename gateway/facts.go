@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"slices"
+
 	"sallyport"
 	"sallyport/query"
 )
@@ -24,7 +26,7 @@ func (f *facts) fail()                   { f.failed = true }
 
 func (f *facts) transaction(t *query.TxChange, tag string) {
 	switch t.Kind {
-	case query.Begin:
+	case query.Begin, query.CommitPrepared, query.RollbackPrepared: // the last two end a transaction that is not this one
 	case query.Commit:
 		f.end(tag != "ROLLBACK")
 	case query.Rollback, query.PrepareTransaction: // what another session may commit is not seen
@@ -62,8 +64,8 @@ func (f *facts) end(committed bool) {
 }
 
 func (f *facts) find(name string) int {
-	for i := len(f.saves) - 1; i >= 0; i-- {
-		if f.saves[i].name == name {
+	for i, save := range slices.Backward(f.saves) {
+		if save.name == name {
 			return i
 		}
 	}

@@ -18,12 +18,14 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport"
 	"sallyport/catalog"
 	"sallyport/control"
 	"sallyport/exposure"
+	"sallyport/internal/upstream"
 	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/query"
@@ -34,16 +36,17 @@ import (
 
 // Config is what a gateway needs. Without Protection it relays and records, and protects nothing.
 type Config struct {
-	Network, Address string      // of the server: "tcp" or "unix"
-	TLS              *tls.Config // to clients; nil: none is offered
-	Protection       *Protection
-	Access           *record.Stream
-	Standing         *control.State
-	Book             *exposure.Book
-	Clock            func() time.Time // stands in every event and moves the budgets' windows
-	Log              *slog.Logger
-	Observe          io.Writer    // not nil: nothing is masked, cut or locked, and what would have been is printed here
-	Ready            func() error // why connections are refused for now; nil or a nil error: they are not
+	Server     *upstream.Server
+	TLS        func() *tls.Config // to clients who connect now; nil, or a nil configuration: none is offered
+	Verifiers  Verifiers          // nil: with TLS on both sides nobody's log-in can be verified here
+	Protection *Protection
+	Access     *record.Stream
+	Standing   *control.State
+	Book       *exposure.Book
+	Clock      func() time.Time // stands in every event and moves the budgets' windows
+	Log        *slog.Logger
+	Observe    io.Writer    // not nil: nothing is masked, cut or locked, and what would have been is printed here
+	Ready      func() error // why connections are refused for now; nil or a nil error: they are not
 
 	// Drain is how long transactions under way may take to their end once Serve is told to stop. 0: they are cut.
 	Drain time.Duration
@@ -72,6 +75,9 @@ type Gateway struct {
 	pool       buffers
 	codecs     codecs
 	identities *identities
+	granted    *exposure.Grants
+	kin        *kin
+	warned     atomic.Bool // that TLS is left out on the way to the server
 
 	mu       sync.Mutex // guards sessions and closing
 	sessions map[*session]struct{}
@@ -82,18 +88,15 @@ type Gateway struct {
 // New checks the configuration.
 func New(c Config) (*Gateway, error) {
 	switch {
-	case c.Address == "":
-		return nil, errors.New("start gateway: no address of a server")
+	case c.Server == nil:
+		return nil, errors.New("start gateway: no server")
 	case c.Access == nil || c.Standing == nil || c.Book == nil || c.Clock == nil:
 		return nil, errors.New("start gateway: record, standing, budgets and clock are required")
-	}
-	if c.Network == "" {
-		c.Network = "tcp"
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, identities: newIdentities()}
+	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin()}
 	if p := c.Protection; p != nil {
 		if p.Database == "" || p.Catalog == nil || p.Analyzer == nil || p.Ring == nil || p.Resolver == nil ||
 			p.Facts == nil || p.Person == nil || p.Budgets == nil || p.Suspend == nil {
@@ -106,7 +109,7 @@ func New(c Config) (*Gateway, error) {
 
 // CheckListener refuses to guard over an open network without TLS.
 func (g *Gateway) CheckListener(addr net.Addr) error {
-	if g.Protection == nil || g.TLS != nil {
+	if g.Protection == nil || g.TLS != nil && g.TLS() != nil {
 		return nil
 	}
 	if tcp, ok := addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
@@ -142,16 +145,22 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-// EndSessions ends the live sessions of one person; it does not wait for them. sentence and hint are what the client reads.
+// EndSessions ends the live sessions of one person; it does not wait for them. sentence and hint are what the client reads. While
+// observing it only prints what would have been done.
 func (g *Gateway) EndSessions(who sallyport.Staff, sentence, hint string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := 0
 	for s := range g.sessions {
-		if s.person.Staff == who {
+		if s.person.Staff == who && g.Observe != nil {
+			n++
+		} else if s.person.Staff == who {
 			s.end(fatal(codeLocked, sentence, hint))
 			n++
 		}
+	}
+	if g.Observe != nil {
+		fmt.Fprintf(g.Observe, "%s %s: would have ended %d sessions: %s\n", g.Clock().Format(time.RFC3339), who, n, sentence)
 	}
 	return n
 }
@@ -240,21 +249,11 @@ func (g *Gateway) handle(ctx context.Context, conn net.Conn) {
 	s.run(ctx)
 }
 
-// dial connects to the server.
-func (g *Gateway) dial(ctx context.Context) (net.Conn, error) {
-	d := net.Dialer{Timeout: 10 * time.Second}
-	conn, err := d.DialContext(ctx, g.Network, g.Address)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the database: %w", err)
-	}
-	return conn, nil
-}
-
-// cancel asks the server to cancel what the connection with that key does.
-func (g *Gateway) cancel(ctx context.Context, pid uint32, key []byte) error {
+// cancel asks the server to cancel what the connection with that key does, the way that a client with or without TLS would.
+func (g *Gateway) cancel(ctx context.Context, pid uint32, key []byte, secured bool) error {
 	ctx, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
-	conn, err := g.dial(ctx)
+	conn, err := g.Server.Dial(ctx, secured)
 	if err != nil {
 		return err
 	}

@@ -52,20 +52,24 @@ func (s *session) insideField(r *run, row *seen, c *column, i int, field []byte)
 	if c.binary && c.typ != typeXML && containerOf(c) == sealed && s.insideBinary(r, row, i, field) {
 		return
 	}
+	how := containerOf(c)
+	if c.binary && how == sealed {
+		s.leaveSealed(row, field)
+		return
+	}
 	ring := s.gw.Protection.Ring
 	at, from := 0, 0
 	start := len(s.plain)
 	replaced := false
-	how := containerOf(c)
 	for {
-		b, e, _, ok := ring.Find(field, from)
+		b, e, scheme, ok := ring.Find(field, from)
 		if !ok {
 			break
 		}
 		from = e
 		value, known := s.readable(r, field[b:e])
 		if !known || how == sealed {
-			s.leaveFormed(row, field[b:e])
+			s.leaveFormed(row, scheme, field[b:e])
 			continue
 		}
 		mark := len(s.plain)
@@ -73,14 +77,14 @@ func (s *session) insideField(r *run, row *seen, c *column, i int, field []byte)
 		text := len(s.plain)
 		if !s.showInside(row, value, i, field[b:e]) {
 			s.plain = s.plain[:mark]
-			s.leaveFormed(row, field[b:e])
+			s.leaveFormed(row, scheme, field[b:e])
 			continue
 		}
 		whole, done := embed(s.plain[text:], how, field, b, e)
 		if !done {
 			s.plain = s.plain[:mark]
 			row.shown = row.shown[:len(row.shown)-1]
-			s.leaveFormed(row, field[b:e])
+			s.leaveFormed(row, scheme, field[b:e])
 			continue
 		}
 		s.plain = append(s.plain[:text], whole...)
@@ -96,14 +100,6 @@ func (s *session) insideField(r *run, row *seen, c *column, i int, field []byte)
 			row.shown[k].plain = out
 		}
 	}
-}
-
-// leaveFormed counts a token that was recognised by form; any of the columns with such tokens may be its home.
-func (s *session) leaveFormed(row *seen, tok []byte) {
-	if row.left == 0 {
-		row.token = s.gw.formDigest(tok)
-	}
-	row.left++
 }
 
 // showInside decrypts a token behind what stands in plain already.

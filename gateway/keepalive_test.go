@@ -4,6 +4,8 @@ import (
 	"net"
 	"syscall"
 	"testing"
+
+	"sallyport/internal/upstream"
 )
 
 // TestKeepalive holds both legs to TCP keepalive: a peer that is gone without a word is noticed, also while nobody speaks.
@@ -14,8 +16,11 @@ func TestKeepalive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	g := &Gateway{Config: Config{Network: "tcp", Address: ln.Addr().String()}}
-	server, err := g.dial(t.Context())
+	behind, err := upstream.New("tcp", ln.Addr().String(), upstream.TLS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := behind.Dial(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func (s *session) describePortal(r *reply, kind byte, m []byte) error {
 	return nil
 }
 
-// describeStatement passes a statement's description on; it may be stale, so rows are read by the portal's. (FACTS)
+// describeStatement passes a statement's description on; it may be stale (FACTS), so rows are read by the portal's.
 func (s *session) describeStatement(r *reply, kind byte, m []byte) error {
 	if kind == pg.RowDescription && r.stmt != nil && r.stmt.stmt != nil && r.stmt.stmt.Capture != nil {
 		_, out, err := s.readDescription(r.stmt.stmt.Capture, m)

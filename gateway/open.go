@@ -3,10 +3,8 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -25,99 +23,29 @@ var errRefused = errors.New("connection refused")
 // open takes a connection through start-up and log-in. A nil session without error is a cancel request that was passed on.
 func (g *Gateway) open(ctx context.Context, conn net.Conn) (*session, error) {
 	_ = conn.SetDeadline(time.Now().Add(startTimeout))
-	client, packet, err := g.startup(ctx, conn)
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })() // nobody waits for who does not log in
+	f, packet, err := g.startup(ctx, conn)
 	if err != nil || packet == nil {
 		return nil, err
 	}
 	s := &session{
-		gw: g, id: newID(), client: client, clientConn: client.conn,
+		gw: g, id: newID(), front: f, client: f.stream, clientConn: f.conn,
 		prepared: map[string]*prepared{}, portals: map[string]*portal{}, described: map[string]*layout{}, written: map[string]purpose.Value{},
 	}
 	s.wake.L = &s.mu
 	if err := g.admit(s, packet); err != nil {
 		return nil, err
 	}
-	server, err := g.dial(ctx)
-	if err != nil {
-		g.Log.Warn("database unreachable", "reason", plainReason(err))
-		return nil, s.refuseStart(fatal(codeAway, "the database cannot be reached", "Try again in a moment; the administrator sees the reason in Sallyport's log."))
-	}
-	s.serverConn, s.server = server, newStream(server, &g.pool)
-	_ = server.SetDeadline(time.Now().Add(startTimeout))
-	if _, err := server.Write(pg.AppendStartup(nil, packet)); err != nil {
-		_ = server.Close()
-		return nil, fmt.Errorf("send start-up packet: %w", err)
-	}
-	if err := s.logIn(); err != nil {
+	if err := s.logIn(ctx, packet); err != nil {
 		g.forget(s)
-		_ = server.Close()
+		if s.serverConn != nil {
+			_ = s.serverConn.Close()
+		}
 		return nil, err
 	}
 	_ = conn.SetDeadline(time.Time{})
-	_ = server.SetDeadline(time.Time{})
+	_ = s.serverConn.SetDeadline(time.Time{})
 	return s, nil
-}
-
-// startup reads the packets before the log-in: TLS, GSS, cancel, and at last the start-up packet itself.
-func (g *Gateway) startup(ctx context.Context, conn net.Conn) (*stream, *pg.Startup, error) {
-	client := newStream(conn, &g.pool)
-	encrypted := false
-	for range 4 { // GSS, TLS, start-up: nobody needs more
-		head, err := client.peek(8)
-		if err != nil {
-			return nil, nil, err
-		}
-		size, code, err := pg.StartupCode(head)
-		if err != nil {
-			return nil, nil, err
-		}
-		packet, err := client.exactly(size)
-		if err != nil {
-			return nil, nil, err
-		}
-		switch code {
-		case pg.CancelRequestCode:
-			if size < 16 {
-				return nil, nil, fmt.Errorf("%w: cancel request", pg.ErrMalformed)
-			}
-			return nil, nil, g.cancelFor(ctx, packet)
-		case pg.GSSRequestCode:
-			if _, err := conn.Write([]byte{'N'}); err != nil {
-				return nil, nil, err
-			}
-		case pg.SSLRequestCode:
-			if client.buffered() > 0 { // bytes sent in clear before TLS would be taken for the encrypted client's (CVE-2021-23222)
-				return nil, nil, fmt.Errorf("%w: data before TLS", pg.ErrMalformed)
-			}
-			if encrypted || g.TLS == nil {
-				if _, err := conn.Write([]byte{'N'}); err != nil {
-					return nil, nil, err
-				}
-				continue
-			}
-			if _, err := conn.Write([]byte{'S'}); err != nil {
-				return nil, nil, err
-			}
-			client.release()
-			client, encrypted = newStream(tls.Server(conn, g.TLS), &g.pool), true
-		default:
-			start, err := pg.ParseStartup(packet)
-			if err != nil {
-				return nil, nil, err
-			}
-			if g.TLS != nil && !encrypted && !local(conn) {
-				return nil, nil, writeFatal(client.conn, fatal(codeEncryption, "this address wants TLS", "Connect with sslmode=verify-full."))
-			}
-			return client, start, nil
-		}
-	}
-	return nil, nil, fmt.Errorf("%w: too many requests before the start-up packet", pg.ErrMalformed)
-}
-
-// cancelFor passes a client's cancel request on; the key is the server's own.
-func (g *Gateway) cancelFor(ctx context.Context, packet []byte) error {
-	pid := uint32(packet[8])<<24 | uint32(packet[9])<<16 | uint32(packet[10])<<8 | uint32(packet[11])
-	return g.cancel(ctx, pid, packet[12:])
 }
 
 // admit reads who wants what from the start-up packet and strips Sallyport's own settings off it.
@@ -128,7 +56,7 @@ func (g *Gateway) admit(s *session, packet *pg.Startup) error {
 	}
 	s.who = sallyport.Who{
 		Login: login, Session: s.id, Application: packet.Get("application_name"),
-		Address: s.clientConn.RemoteAddr().String(), Database: database,
+		Address: addressOf(s.clientConn), Database: database,
 	}
 	s.person = purpose.Person{Staff: sallyport.UnknownLogin(login), Logins: []string{login}}
 	p := g.Protection
@@ -142,13 +70,23 @@ func (g *Gateway) admit(s *session, packet *pg.Startup) error {
 	}
 	if g.Ready != nil {
 		if err := g.Ready(); err != nil {
-			return s.refuseStart(fatal("57P03", err.Error(), "The administrator must look at `sallyport serve`."))
+			g.Log.Debug("client refused for now", "why", err.Error())
+			// Why is for the log: whoever reads this has not logged in, and it may name roles, addresses and folders.
+			return s.refuseStart(fatal("57P03", "the database cannot be served yet", "Try again in a moment; the administrator sees the reason in Sallyport's log."))
 		}
 	}
 	if s.protected {
 		return s.takePurpose(packet)
 	}
 	return nil
+}
+
+// addressOf is where a client comes from, in PostgreSQL's words for a Unix socket.
+func addressOf(conn net.Conn) string {
+	if _, unix := conn.RemoteAddr().(*net.UnixAddr); unix {
+		return "[local]"
+	}
+	return conn.RemoteAddr().String()
 }
 
 // takePurpose takes the start-up purpose out of the packet, from a parameter of that name and from options: the server
@@ -173,7 +111,7 @@ func (s *session) takePurpose(packet *pg.Startup) error {
 	}
 	packet.Params = kept
 	if _, err := sallyport.ParsePurposes(value); err != nil {
-		return s.refuseStart(fatal(codePurpose, "the start-up purpose cannot be read", "Write for example options='-c sallyport.purpose=ticket:4711'."))
+		return s.refuseStart(fatal(codePurpose, "the start-up purpose cannot be read: "+unreadable(err), "Write for example options='-c sallyport.purpose=ticket:4711'."))
 	}
 	s.setting = newSetting(value)
 	if value != "" {
@@ -247,98 +185,12 @@ func splitOptions(s string) []string {
 	return words
 }
 
-// logIn relays the log-in exchange byte for byte; what the server accepts is who the person is. Only then, and before
-// the client learns that the password was right, his standing is looked at.
-func (s *session) logIn() error {
-	for {
-		kind, m, err := s.server.message()
-		if err != nil {
-			return fmt.Errorf("log in: %w", err)
-		}
-		if kind == pg.Authentication {
-			code, _, err := pg.AuthCode(m)
-			if err != nil {
-				return err
-			}
-			if code == authOK {
-				return s.accepted(m)
-			}
-			if _, err := s.clientConn.Write(m); err != nil {
-				return err
-			}
-			if code != authSASLFinal {
-				if err := s.relayPassword(); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		if _, err := s.clientConn.Write(m); err != nil {
-			return err
-		}
-		switch kind {
-		case pg.ErrorResponse:
-			return errRefused
-		case pg.NoticeResponse, pg.NegotiateVersion:
-		default:
-			return fmt.Errorf("%w: %q during the log-in", pg.ErrMalformed, kind)
-		}
-	}
-}
-
-// Authentication codes that need no answer (55.7).
-const (
-	authOK        = 0
-	authSASLFinal = 12
-)
-
-// relayPassword passes on the client's one answer.
-func (s *session) relayPassword() error {
-	kind, m, err := s.client.message()
-	if err != nil {
-		return fmt.Errorf("log in: %w", err)
-	}
-	if kind != pg.Password {
-		return fmt.Errorf("%w: %q in answer to a log-in request", pg.ErrMalformed, kind)
-	}
-	_, err = s.serverConn.Write(m)
-	return err
-}
-
-// accepted registers the session, checks the person's standing and lets the client in.
-func (s *session) accepted(m []byte) error {
-	if !s.gw.register(s) {
-		return s.refuseStart(fatal(codeShutdown, "Sallyport is shutting down", ""))
-	}
-	if st := s.gw.Standing.Standing(s.person.Staff); (st.Locked || st.Suspended) && s.gw.Observe == nil {
-		return s.refuseStart(fatal(codeLocked, lockSentence(st.Locked, st.Reason), "Ask a lead for `sallyport unlock`."))
-	}
-	s.out = append(s.gw.pool.get(), m...)
-	if s.protected {
-		s.expectReply(&reply{what: expectSync}) // the first ReadyForQuery
-	}
-	return nil
-}
-
-func lockSentence(locked bool, reason string) string {
-	if locked {
-		return "you are locked: " + reason
-	}
-	return "you are suspended: " + reason
-}
-
 // refuseStart tells the client why it is not let in.
 func (s *session) refuseStart(n pg.Notice) error { return writeFatal(s.clientConn, n) }
 
 func writeFatal(conn net.Conn, n pg.Notice) error {
 	_, _ = conn.Write(pg.AppendNotice(nil, pg.ErrorResponse, n))
 	return errRefused
-}
-
-// local says whether the peer is on this machine.
-func local(conn net.Conn) bool {
-	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
-	return !ok || tcp.IP.IsLoopback()
 }
 
 func newID() string {

@@ -18,6 +18,7 @@ const (
 	expectClose
 	expectSync
 	expectQuery // a simple query: several statements, then ReadyForQuery
+	expectLook  // what the server thinks of the grammar of a text that could not be parsed here
 	expectCall  // a function call: its result, then ReadyForQuery
 )
 
@@ -29,6 +30,7 @@ type reply struct {
 	changes bool           // purpose or transaction may change with it
 	renames bool           // names of prepared statements may change with it
 	refused *query.Refusal // the error that comes is ours
+	text    string         // expectLook: the text as the client wrote it
 	stmt    *prepared      // expectParse: confirmed with the reply; expectStatement: whose description
 	run     *run           // expectRows, and the present one of expectQuery
 	plan    *query.Plan    // expectQuery: to find the next run

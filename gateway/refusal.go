@@ -88,8 +88,11 @@ func limitSentence(l *sallyport.Limit) (sentence, hint string) {
 		"probed":   "distinct values searched or written outside your purpose",
 	}[l.Measure]
 	sentence = fmt.Sprintf("the budget %s/%s is used up: %d %s in one %s", l.Measure, l.Window, l.Budget, what, l.Window)
-	if l.Window == "30 days" {
+	switch l.Window {
+	case "30 days":
 		sentence = fmt.Sprintf("the budget %s/%s is used up: %d %s in 30 days", l.Measure, l.Window, l.Budget, what)
+	case "grant":
+		sentence = fmt.Sprintf("the grant is used up: %d %s under it", l.Budget, what)
 	}
 	return sentence, "You are suspended. Ask a lead for `sallyport unlock`: one proposes it, another approves it."
 }
@@ -113,6 +116,9 @@ func plainReason(err error) string {
 	}
 	return fmt.Sprintf("%T", err)
 }
+
+// reachReason is plainReason for the ways to the server: no client has said anything on them, so the whole sentence may be told.
+func reachReason(err error) string { return err.Error() }
 
 // faultPlace is where a panic came from: function names and lines, never its value.
 func faultPlace() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash/maphash"
 	"strconv"
 
 	"sallyport"
@@ -66,10 +67,12 @@ type seen struct {
 	subject sallyport.Subject // by the customer's key, else by a covered value
 	keyed   bool              // by the key
 	shown   []shown
-	left    int              // protected values that stay tokens
-	token   sallyport.Digest // of the first of them
-	field   []found          // scratch
+	left    int    // protected values that stay tokens
+	tokens  []left // those of them that are known for tokens
 }
+
+// mostScratch is how many tokens of a row a session keeps room for.
+const mostScratch = 4096
 
 // shown is one value that would leave in plain.
 type shown struct {
@@ -80,8 +83,6 @@ type shown struct {
 	plain  []byte
 }
 
-type found struct{ start, end int }
-
 // rowFields looks at every field, counts what the row shows, and only then changes it. stop says that the result is cut
 // here.
 func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]byte) (changed, stop bool, err error) {
@@ -90,7 +91,10 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	}
 	s.plain = s.plain[:0]
 	row := &s.row0
-	*row = seen{shown: row.shown[:0]}
+	*row = seen{shown: row.shown[:0], tokens: row.tokens[:0]}
+	if cap(row.tokens) > mostScratch {
+		row.tokens = nil
+	}
 	if l.key >= 0 {
 		row.subject = keyText(&l.columns[l.key], fields[l.key])
 		row.keyed = row.subject != ""
@@ -115,6 +119,10 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	case s.gw.Observe == nil:
 		if stop := s.overspent(r, limit); stop {
 			return false, true, nil
+		}
+		if limit.Measure == string(exposure.Reached) {
+			r.dropped = true
+			return false, true, nil // the statement writes and runs to its end, but these rows are not for the client
 		}
 	}
 	if s.gw.Observe != nil {
@@ -164,7 +172,7 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 		if s.show(row, v, nil, c, i, stored) {
 			return
 		}
-	} else if g := r.sight.grant(c.protected.Column); g != nil {
+	} else if g := r.sight.grant(c.protected); g != nil {
 		v := purpose.Value{Column: c.protected.Column, Scheme: c.protected.Scheme, Subject: row.subject}
 		if s.show(row, v, g, c, i, stored) {
 			return
@@ -173,7 +181,7 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 	if r.leftToken == "" {
 		r.leftToken = string(stored)
 	}
-	s.leave(row, c.codec, stored)
+	s.leave(row, c, stored)
 }
 
 // readable says whether a stored text may be read: the purpose covers it, or the person wrote it himself.
@@ -185,13 +193,6 @@ func (s *session) readable(r *run, stored []byte) (purpose.Value, bool) {
 		return purpose.Value{}, false
 	}
 	return s.readBack(stored)
-}
-
-func (s *session) leave(row *seen, codec *token.Codec, stored []byte) {
-	if row.left == 0 && codec != nil {
-		row.token = codec.TokenDigest(stored)
-	}
-	row.left++
 }
 
 // show decrypts one value into the row's list; false where it is no token after all.
@@ -213,7 +214,7 @@ func (s *session) show(row *seen, v purpose.Value, g *policy.Grant, c *column, i
 			return false
 		}
 	}
-	digest := codec.Digest(s.plain[start:])
+	digest := s.digest(codec, s.plain[start:])
 	if v.Scheme == sallyport.Date && (c.typ == typeDate) {
 		s.plain = s.redate(s.plain, start, c)
 	}
@@ -222,6 +223,14 @@ func (s *session) show(row *seen, v purpose.Value, g *policy.Grant, c *column, i
 	}
 	row.shown = append(row.shown, shown{value: v, digest: digest, grant: g, index: i, plain: s.plain[start:len(s.plain):len(s.plain)]})
 	return true
+}
+
+// digest is the keyed digest of a value that was revealed, or, observing, of one that stands there in plain.
+func (s *session) digest(codec *token.Codec, plain []byte) sallyport.Digest {
+	if s.gw.Observe != nil {
+		return codec.Digest(plain)
+	}
+	return codec.DigestRevealed(plain)
 }
 
 // formedField is a field that cannot be traced: a token may be all of it or stand somewhere inside.
@@ -256,21 +265,28 @@ func keyText(c *column, field []byte) sallyport.Subject {
 	return sallyport.Subject(field)
 }
 
-// count reserves what the row shows and reaches; the first budget that is reached is returned, and nothing may be shown.
+// count reserves what the row shows and reaches; the first budget that is reached is returned, and nothing may be shown. While
+// observing the row is shown all the same, so it is on record all the same.
 func (s *session) count(r *run, row *seen) *sallyport.Limit {
 	now := s.gw.Clock()
+	var over *sallyport.Limit
 	budgets := s.gw.Protection.Budgets(s.person)
 	for i := range row.shown {
 		v := &row.shown[i]
 		if r.spent {
 			break
 		}
-		if limit := s.reserve(now, budgets, v); limit != nil {
-			return limit
+		if over = s.reserve(now, budgets, v); over != nil {
+			break
 		}
 	}
-	if limit := s.countReach(r, row); limit != nil {
-		return limit
+	if over == nil || s.gw.Observe != nil {
+		if limit := s.countReach(r, row); over == nil {
+			over = limit
+		}
+	}
+	if over != nil && s.gw.Observe == nil {
+		return over
 	}
 	r.left += row.left
 	for i := range row.shown { // only now: what is cut off is not on record as revealed
@@ -280,38 +296,17 @@ func (s *session) count(r *run, row *seen) *sallyport.Limit {
 		s.addValue(r, &row.shown[i])
 		r.revealed++
 	}
-	return nil
+	return over
 }
 
-// countReach counts the customer of a row that was returned outside the purpose.
-func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
-	if row.left == 0 && (row.subject == "" || len(row.shown) > 0) || row.subject != "" && r.sight.covered(row.subject) {
-		return nil
-	}
-	var key exposure.Key
-	switch {
-	case row.subject != "":
-		key = subjectKey(row.subject)
-		r.hint = row.subject
-	case row.token != sallyport.Digest{}:
-		key = exposure.Key(row.token)
-	default:
-		return nil
-	}
-	if _, again := s.reachedKeys[key]; again && s.of == r {
-		return nil
-	}
-	limit := s.gw.Book.Reserve(s.gw.Clock(), s.person.Staff, exposure.Reached, key, s.gw.Protection.Budgets(s.person).Reached)
-	if limit == nil {
-		s.addReached(r, key, row)
-	}
-	return limit
-}
+// keySeeds make the budgets' keys of this process. Nobody outside knows them, so nobody finds two customers with one key.
+var keySeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()} //nolint:gochecknoglobals // like a hash table's
 
-// subjectKey is a customer in the budgets' book.
-func subjectKey(who sallyport.Subject) exposure.Key {
-	sum := sha256.Sum256([]byte("customer\x00" + who))
-	return exposure.Key(sum[:16])
+// subjectKey is a customer in the budgets' book, which does not outlive the process.
+func subjectKey(who sallyport.Subject) (k exposure.Key) {
+	binary.BigEndian.PutUint64(k[:8], maphash.String(keySeeds[0], string(who)))
+	binary.BigEndian.PutUint64(k[8:], maphash.String(keySeeds[1], string(who)))
+	return k
 }
 
 // secondKey is one more customer seen under a customer's id.

@@ -23,32 +23,7 @@ func (s *session) fromServer(ctx context.Context) error {
 		return s.relayServer()
 	}
 	for {
-		if !s.server.whole() {
-			if err := s.pause(); err != nil {
-				return err
-			}
-		}
-		if done, err := s.passLongRow(); err != nil {
-			return err
-		} else if done {
-			continue
-		}
-		kind, m, err := s.server.message()
-		if s.out == nil {
-			s.out = s.gw.pool.get()
-		}
-		switch {
-		case s.ended() != nil:
-			return errEnded
-		case err != nil && timedOut(err):
-			if err := s.flush(); err != nil {
-				return err
-			}
-			continue
-		case err != nil:
-			return errors.Join(s.flush(), err)
-		}
-		if err := s.answer(ctx, kind, m); err != nil {
+		if err := s.nextAnswer(ctx); err != nil {
 			return err
 		}
 		if len(s.out) >= batchSize {
@@ -56,6 +31,32 @@ func (s *session) fromServer(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+}
+
+// nextAnswer waits for one message of the server's and takes it up.
+func (s *session) nextAnswer(ctx context.Context) error {
+	if !s.server.whole() {
+		if err := s.pause(); err != nil {
+			return err
+		}
+	}
+	if done, err := s.passLongRow(); done || err != nil {
+		return err
+	}
+	kind, m, err := s.server.message()
+	if s.out == nil {
+		s.out = s.gw.pool.get()
+	}
+	switch {
+	case s.ended() != nil:
+		return errEnded
+	case err == nil:
+		return s.answer(ctx, kind, m)
+	case timedOut(err): // what waited for company has waited long enough
+		return s.flush()
+	default:
+		return errors.Join(s.flush(), err)
 	}
 }
 
@@ -67,6 +68,7 @@ func (s *session) pause() error {
 	if err := s.flush(); err != nil {
 		return err
 	}
+	s.letGo()
 	return s.deadline(time.Time{})
 }
 
@@ -218,11 +220,14 @@ func (s *session) answerDone(kind byte, m []byte) error {
 			delete(s.prepared, r.name)
 		}
 		s.mu.Unlock()
+	case kind == pg.ParseComplete && r.what == expectLook: // the server reads what we do not; the refusal stands behind it
 	default:
 		return errUnexpected(kind)
 	}
 	s.done()
-	s.out = append(s.out, m...)
+	if !r.swallow {
+		s.out = append(s.out, m...)
+	}
 	return nil
 }
 
@@ -248,7 +253,7 @@ func (s *session) answerDescription(kind byte, m []byte) error {
 	case expectPortal:
 		s.done()
 		return s.describePortal(r, kind, m)
-	case expectParse, expectBind, expectRows, expectClose, expectSync, expectCall:
+	case expectParse, expectBind, expectRows, expectClose, expectSync, expectLook, expectCall:
 	}
 	return errUnexpected(kind)
 }
@@ -423,6 +428,8 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 	var current *run
 	switch {
 	case r == nil: // between statements: the server is going away
+	case r.what == expectLook && n.Get(pg.SQLState) == query.CodeSyntax:
+		n = inWordsOf(r.text, n)
 	case broken != nil && n.Get(pg.SQLState) == codeCanceled: // what it makes of CopyFail
 		n = errorOf(broken)
 	case r.refused != nil:
@@ -449,7 +456,7 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 // replaces says whether what comes with that code is the error that stands in for our refusal. A server that ends says so,
 // and in a failed transaction it looks at nothing but the syntax, and at the name in Bind.
 func replaces(r *reply, code string) bool {
-	return code == failingCode || r.refused.Code == query.CodeSyntax || r.what == expectBind && r.refused.Code == codeNoStatement
+	return code == failingCode || r.what == expectLook || r.refused.Code == query.CodeSyntax || r.what == expectBind && r.refused.Code == codeNoStatement
 }
 
 // runOf is the run that an error or a notice speaks of.
@@ -492,7 +499,6 @@ func (s *session) publish(committed []sallyport.Fact) error {
 	}
 	e := &sallyport.Event{Kind: sallyport.FactKind, Time: s.gw.Clock(), Who: s.who, Facts: committed}
 	if _, err := s.gw.Access.Append(e); err != nil {
-		s.gw.Log.Error("the record cannot be written", "kind", "fact")
 		return nil // the facts are lost, which narrows a reason and never widens one
 	}
 	s.gw.Protection.Facts.Apply(e)

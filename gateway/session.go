@@ -10,6 +10,7 @@ import (
 
 	"sallyport"
 	"sallyport/purpose"
+	"sallyport/query"
 	"sallyport/wire/pg"
 )
 
@@ -29,8 +30,12 @@ type session struct {
 	replicating bool // by the start-up packet
 	guarded     bool // it replicates the protected database: it is relayed, but SQL that writes is not
 
+	front                  *front
 	client, server         *stream
 	clientConn, serverConn net.Conn
+	way                    way    // how the server was reached
+	negotiated             bool   // the server has said which version of the protocol it speaks
+	asked                  bool   // the server has asked for a password or the like
 	pid                    uint32 // to cancel what the server does for this session
 	cancelKey              []byte
 
@@ -52,10 +57,11 @@ type session struct {
 	// The client's side only.
 	toServer []byte
 	portals  map[string]*portal
-	copyFrom *reply   // the statement whose COPY data the client sends, or nil
-	loading  *loading // where the data are for protected columns
-	unsynced bool     // a statement was executed since the last Sync
-	batchID  uint64   // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
+	copyFrom *reply          // the statement whose COPY data the client sends, or nil
+	loading  *loading        // where the data are for protected columns
+	unsynced bool            // a statement was executed since the last Sync
+	batchID  uint64          // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
+	by       *query.Analyzer // that the last text was analysed by
 
 	// The server's side only.
 	batch
@@ -122,9 +128,7 @@ func (s *session) guard() {
 // note appends an event that need not be durable before anything else happens.
 func (s *session) note(e sallyport.Event) {
 	e.Time, e.Who = s.gw.Clock(), s.who
-	if _, err := s.gw.Access.Enqueue(&e); err != nil {
-		s.gw.Log.Error("the record cannot be written", "kind", string(e.Kind))
-	}
+	_, _ = s.gw.Access.Enqueue(&e) // the stream counts what it refuses, and tells of it (record.Options.Trouble)
 }
 
 // end makes the session stop soon: the server's side tells the client why and closes. The first reason stands.
@@ -193,7 +197,7 @@ func (s *session) serverDone(ctx context.Context, err error) {
 		_, _ = s.clientConn.Write(s.out)
 	}
 	if s.busy() {
-		if err := s.gw.cancel(context.WithoutCancel(ctx), s.pid, s.cancelKey); err != nil {
+		if err := s.gw.cancel(context.WithoutCancel(ctx), s.pid, s.cancelKey, s.serverTLS() != nil); err != nil {
 			s.gw.Log.Warn("cancel the server's statement", "reason", plainReason(err))
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"sallyport/catalog"
 	"sallyport/control"
 	"sallyport/exposure"
+	"sallyport/internal/upstream"
 	"sallyport/purpose"
 	"sallyport/query"
 	"sallyport/record"
@@ -177,8 +178,12 @@ func fuzzGateway(f *testing.F, log io.Writer) *Gateway {
 		f.Fatal(err)
 	}
 	f.Cleanup(resolver.Close)
+	behind, err := upstream.New("tcp", "127.0.0.1:1", upstream.TLS{})
+	if err != nil {
+		f.Fatal(err)
+	}
 	g, err := New(Config{
-		Network: "tcp", Address: "127.0.0.1:1", Access: stream, Standing: control.NewState(), Book: exposure.NewBook(), Clock: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Server: behind, Access: stream, Standing: control.NewState(), Book: exposure.NewBook(), Clock: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
 		Protection: &Protection{
 			Database: "d", Catalog: catalog.Still(nowhere, snapshot), Analyzer: func() *query.Analyzer { return analyzer }, Ring: ring, Resolver: resolver, Facts: purpose.NewFacts(),
 			Person:  func(login string) purpose.Person { return purpose.Person{Staff: sallyport.Staff(login)} },
@@ -197,7 +202,7 @@ func converse(g *Gateway, b []byte, protected bool) (toClient, toServer []byte, 
 	s := newScript(b)
 	client, server := &half{script: s}, &half{script: s, server: true}
 	x := &session{
-		gw: g, id: "fuzz", client: newStream(client, &g.pool), clientConn: client, server: newStream(server, &g.pool), serverConn: server, protected: protected,
+		gw: g, id: "fuzz", front: &front{}, client: newStream(client, &g.pool), clientConn: client, server: newStream(server, &g.pool), serverConn: server, protected: protected,
 		prepared: map[string]*prepared{}, portals: map[string]*portal{}, described: map[string]*layout{}, written: map[string]purpose.Value{},
 	}
 	x.wake.L = &x.mu

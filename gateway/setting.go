@@ -1,6 +1,10 @@
 package gateway
 
-import "sallyport/query"
+import (
+	"slices"
+
+	"sallyport/query"
+)
 
 // setting follows sallyport.purpose of one session exactly as PostgreSQL would keep it: session and local values,
 // savepoints, roll-backs. It moves only on what the server confirmed with a command tag, an error or its transaction
@@ -60,7 +64,7 @@ func (s *setting) change(c *query.PurposeChange) {
 // transaction applies confirmed transaction control. tag is the server's word: COMMIT of a failed transaction answers ROLLBACK.
 func (s *setting) transaction(t *query.TxChange, tag string) {
 	switch t.Kind {
-	case query.Begin:
+	case query.Begin, query.CommitPrepared, query.RollbackPrepared: // the last two end a transaction that is not this one
 	case query.Commit, query.PrepareTransaction:
 		if tag == "ROLLBACK" {
 			s.rollback()
@@ -111,8 +115,8 @@ func (s *setting) rollback() {
 
 // find is the newest savepoint of that name, or -1.
 func (s *setting) find(name string) int {
-	for i := len(s.saves) - 1; i >= 0; i-- {
-		if s.saves[i].name == name {
+	for i, save := range slices.Backward(s.saves) {
+		if save.name == name {
 			return i
 		}
 	}

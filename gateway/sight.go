@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/query"
@@ -16,6 +18,13 @@ type sight struct {
 	purposes []sallyport.Purpose
 	covers   []*purpose.Cover
 	grants   []policy.Grant
+	decided  []decided
+}
+
+// decided is which grant allows a column, so that it is asked once a statement and not for each row.
+type decided struct {
+	column *catalog.Protected
+	grant  *policy.Grant
 }
 
 // look resolves the purpose of a statement: a trailing comment's, or the one that is set.
@@ -67,10 +76,8 @@ func (v *sight) knows(search []byte, scheme sallyport.Scheme) bool {
 // covered says whether the purposes cover a customer.
 func (v *sight) covered(who sallyport.Subject) bool {
 	for _, c := range v.covers {
-		for _, subject := range c.Subjects {
-			if subject == who {
-				return true
-			}
+		if slices.Contains(c.Subjects, who) {
+			return true
 		}
 	}
 	return false
@@ -87,13 +94,18 @@ func (v *sight) good() bool {
 }
 
 // grant is the active grant for a column, or nil.
-func (v *sight) grant(c sallyport.Column) *policy.Grant {
-	for i := range v.grants {
-		if v.grants[i].Allows(c) {
-			return &v.grants[i]
+func (v *sight) grant(c *catalog.Protected) *policy.Grant {
+	if len(v.grants) == 0 {
+		return nil
+	}
+	for _, d := range v.decided {
+		if d.column == c {
+			return d.grant
 		}
 	}
-	return nil
+	d := decided{c, policy.Choose(v.grants, c.Column)}
+	v.decided = append(v.decided, d)
+	return d.grant
 }
 
 // subjects lists the customers covered, at most n.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"sallyport"
 	"sallyport/query"
@@ -17,9 +18,9 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 	}
 	sql := string(text)
 	s.batchID++
-	plan, refused := s.analyze(sql)
+	plan, refused := s.analyze(ctx, sql)
 	if refused != nil && !s.observing(refused.Sentence) {
-		s.refuseQuery(planStatement(plan), refused)
+		s.refuseQuery(sql, planStatement(plan), refused)
 		return nil
 	}
 	if plan == nil { // observing what cannot be analysed
@@ -46,7 +47,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		return err
 	}
 	if refused != nil {
-		s.refuseQuery(planStatement(plan), refused)
+		s.refuseQuery(sql, planStatement(plan), refused)
 		return nil
 	}
 	return s.sendQuery(entry, sent)
@@ -79,8 +80,15 @@ func (s *session) captureOnly(entry *reply, plan *query.Plan) string {
 }
 
 // refuseQuery sends a statement that fails in place of the client's.
-func (s *session) refuseQuery(st *query.Statement, why *query.Refusal) {
+func (s *session) refuseQuery(sql string, st *query.Statement, why *query.Refusal) {
 	s.noteRefusal(st, why)
+	if s.askGrammar(sql, why) {
+		s.expectReply(&reply{what: expectBind, refused: why})
+		s.expectReply(&reply{what: expectSync})
+		s.toServer = pg.AppendParse(s.toServer, failingName, failing, nil)
+		s.toServer = pg.Append(s.toServer, pg.Sync)
+		return
+	}
 	s.expectReply(&reply{what: expectQuery, refused: why, plan: &query.Plan{}})
 	s.toServer = pg.AppendQuery(s.toServer, failing)
 }
@@ -110,6 +118,7 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 	s.mu.Lock()
 	ahead := s.setting.clone()
 	s.mu.Unlock()
+	by := s.by
 	edits := slices.Clone(plan.Edits) // of a text that is nothing but comments
 	tokens := map[int]string{}
 	fresh := map[string]*prepared{} // PREPAREd within this string
@@ -121,18 +130,11 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 			return "", refused, err
 		}
 		entry.runs[i] = r
-		for _, e := range own {
-			if e.Slot != nil {
-				tok, refused := s.literal(r, e.Slot)
-				if refused != nil {
-					return "", refused, nil
-				}
-				tokens[len(edits)] = tok
-			}
-			edits = append(edits, e)
+		if r.prepares != nil {
+			r.prepares.basis = basis{source: plan.Text, index: i, body: true, analyzer: by}
 		}
-		if c := r.capture; c != nil { // behind all other edits of its statement, so the order holds
-			edits = append(edits, query.Edit{Start: c.At, End: c.At, Text: c.Text})
+		if edits, refused = s.appendEdits(edits, tokens, r, own); refused != nil {
+			return "", refused, nil
 		}
 		if refused := s.recordStatement(r); refused != nil {
 			return "", refused, nil
@@ -157,22 +159,15 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 	body := st
 	if st.Purpose != nil {
 		if _, err := sallyport.ParsePurposes(st.Purpose.Value); err != nil {
-			return nil, nil, refusal(codePurpose, "the purpose cannot be read", "Write for example SET sallyport.purpose = 'ticket:4711';"), nil
+			return nil, nil, refusal(codePurpose, "the purpose cannot be read: "+unreadable(err), "Write for example SET sallyport.purpose = 'ticket:4711'; or several: 'ticket:4711,ticket:4712'."), nil
 		}
 	}
 	if st.Execute != nil {
-		p := fresh[st.Execute.Name]
-		if p == nil {
-			var err error
-			if p, err = s.lookup(st.Execute.Name); err != nil {
-				return nil, nil, nil, err
-			}
-		}
-		if p == nil {
-			return nil, nil, noStatement(st.Execute.Name), nil
+		p, refused, err := s.executed(ctx, st.Execute.Name, fresh)
+		if refused != nil || err != nil {
+			return nil, nil, refused, err
 		}
 		if p.stmt != nil {
-			var refused *query.Refusal
 			if edits, refused = st.ExecuteEdits(p.stmt); refused != nil {
 				return nil, nil, refused, nil
 			}
@@ -193,6 +188,48 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 		fresh[st.Prepare.Name] = p
 	}
 	return r, edits, nil, nil
+}
+
+// executed is the prepared statement that an EXECUTE names, by the catalogue of now.
+func (s *session) executed(ctx context.Context, name string, fresh map[string]*prepared) (*prepared, *query.Refusal, error) {
+	p := fresh[name]
+	if p == nil {
+		var err error
+		if p, err = s.lookup(name); err != nil {
+			return nil, nil, err
+		}
+	}
+	if p == nil {
+		return nil, noStatement(name), nil
+	}
+	if p.stmt == nil {
+		return p, nil, nil
+	}
+	refused, err := s.renew(ctx, p)
+	return p, refused, err
+}
+
+// appendEdits adds a statement's own edits to those of its string, and the token of each literal under its edit's place.
+func (s *session) appendEdits(edits []query.Edit, tokens map[int]string, r *run, own []query.Edit) ([]query.Edit, *query.Refusal) {
+	for _, e := range own {
+		if e.Slot != nil {
+			token, refused := s.literal(r, e.Slot)
+			if refused != nil {
+				return nil, refused
+			}
+			tokens[len(edits)] = token
+		}
+		edits = append(edits, e)
+	}
+	if c := r.capture; c != nil { // behind all other edits of its statement, so the order holds
+		edits = append(edits, query.Edit{Start: c.At, End: c.At, Text: c.Text})
+	}
+	return edits, nil
+}
+
+// unreadable is why a text is no list of purposes; it never repeats the text.
+func unreadable(err error) string {
+	return strings.TrimPrefix(err.Error(), sallyport.ErrPurpose.Error()+": ")
 }
 
 // literal tokenises a literal of the text.

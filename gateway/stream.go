@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
 	"syscall"
 
+	"sallyport/internal/socket"
 	"sallyport/wire/pg"
 )
 
@@ -33,6 +36,8 @@ func (p *buffers) put(b []byte) {
 type stream struct {
 	conn net.Conn
 	raw  syscall.RawConn // nil where the connection is not a socket of its own (TLS)
+	tls  *socket.Pausing // what is below TLS, or nil
+	sip  []byte          // where TLS is waited on
 	pool *buffers
 	buf  []byte // buf[at:] is what was read and not yet taken
 	at   int
@@ -45,6 +50,9 @@ func newStream(conn net.Conn, pool *buffers) *stream {
 		if raw, err := sc.SyscallConn(); err == nil {
 			s.raw = raw
 		}
+	}
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		s.tls, _ = encrypted.NetConn().(*socket.Pausing)
 	}
 	return s
 }
@@ -133,7 +141,7 @@ func (s *stream) fill(size int) error {
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
-	if err != nil && s.buffered() > 0 && err == io.EOF {
+	if s.buffered() > 0 && errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil && !timedOut(err) {
@@ -165,6 +173,9 @@ func (s *stream) room(size int) {
 func (s *stream) read() (int, error) {
 	if s.buffered() == 0 {
 		s.release()
+	}
+	if s.tls != nil && s.buf == nil {
+		return s.readEncrypted()
 	}
 	if s.raw == nil {
 		if s.buf == nil {
@@ -200,6 +211,33 @@ func (s *stream) read() (int, error) {
 	}
 	s.buf = s.buf[:len(s.buf)+n]
 	return n, nil
+}
+
+// sipSize is what an idle TLS connection waits with.
+const sipSize = 1 << 10
+
+// readEncrypted waits with a small buffer, and borrows one for that and for whatever else of it is decrypted.
+func (s *stream) readEncrypted() (int, error) {
+	if s.sip == nil {
+		s.sip = make([]byte, sipSize)
+	}
+	n, err := s.conn.Read(s.sip)
+	if n == 0 {
+		return 0, err
+	}
+	s.buf = append(s.pool.get(), s.sip[:n]...)
+	clear(s.sip[:n]) // it may have been a password
+	if n < len(s.sip) || err != nil {
+		return n, err
+	}
+	s.tls.Pause(true)
+	more, err := s.conn.Read(s.buf[n:cap(s.buf)])
+	s.tls.Pause(false)
+	if more == 0 && timedOut(err) {
+		err = nil
+	}
+	s.buf = s.buf[:n+more]
+	return n + more, err
 }
 
 // release gives the buffer back where nothing stands in it.

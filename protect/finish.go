@@ -2,7 +2,9 @@ package protect
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,16 +41,52 @@ func (r *run) readerGrants() []string {
 		tables = append(tables, t.Table)
 	}
 	to := " TO " + pgx.Identifier{r.Reader.User}.Sanitize()
-	grants := []string{
+	return append([]string{
 		"GRANT USAGE ON SCHEMA sallyport" + to,
 		"GRANT SELECT, UPDATE (position, updated_at) ON sallyport.mark" + to,
-	}
+	}, r.Reader.grants(tables)...)
+}
+
+// grants let the reader read tables.
+func (reader Reader) grants(tables []Table) (grants []string) {
+	to := " TO " + pgx.Identifier{reader.User}.Sanitize()
 	for _, t := range tables {
 		grants = append(grants,
 			"GRANT USAGE ON SCHEMA "+pgx.Identifier{t.Schema}.Sanitize()+to,
 			"GRANT SELECT ON "+pgx.Identifier{t.Schema, t.Name}.Sanitize()+to)
 	}
 	return grants
+}
+
+// PrepareReader makes the reader of a database whose values are plain still, so that serve can observe there. It may read
+// reader.Tables, which MUST include those with columns to protect. A later Run takes the role over.
+func PrepareReader(ctx context.Context, dsn string, reader Reader, random io.Reader) error {
+	secret, err := verifier(reader.Password, random)
+	if err != nil {
+		return err
+	}
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return errors.New("connect to the database to observe: its address is malformed") // the error might quote the password
+	}
+	config.RuntimeParams["application_name"] = "sallyport"
+	config.RuntimeParams["search_path"] = "pg_catalog"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("connect to the database to observe: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the transaction has ended
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if err := setRole(ctx, tx, reader.User, readerConnections, secret); err != nil {
+			return err
+		}
+		for _, grant := range reader.grants(reader.Tables) {
+			if _, err := tx.Exec(ctx, grant); err != nil {
+				return fmt.Errorf("grant the reader %s what it needs: %w", reader.User, err)
+			}
+		}
+		return nil
+	})
 }
 
 // rebuild writes the tables anew, so that no plain value stays in dead rows, in indexes or in the planner's statistics,

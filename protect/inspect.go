@@ -60,7 +60,7 @@ func (r *run) inspect(ctx context.Context) error {
 			return err
 		}
 		if t == nil {
-			problems = append(problems, fmt.Sprintf("%s: there is no such table", c.Column))
+			problems = append(problems, fmt.Sprintf("%s: there is no such table in the database %s", c.Column, r.main.Config().Database))
 			continue
 		}
 		found, err := r.inspectColumn(ctx, t, i)

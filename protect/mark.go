@@ -3,6 +3,7 @@ package protect
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type Mark struct {
 	Position    uint64
 	ProtectedAt time.Time // zero: rows are being moved in, or the run that did so was interrupted
 	UpdatedAt   time.Time
+	Columns     Set // nil: it was left by a version that did not write them
 }
 
 // markRole is a role whose only use is the salt of its verifier: anybody can see it during a log-in that leads nowhere, so a
@@ -41,7 +43,8 @@ CREATE TABLE IF NOT EXISTS sallyport.mark (
     position     bigint      NOT NULL,
     protected_at timestamptz,
     updated_at   timestamptz NOT NULL DEFAULT now()
-)`
+);
+ALTER TABLE sallyport.mark ADD COLUMN IF NOT EXISTS columns jsonb` // later than the table
 
 // Reading is the part of a connection or a pool that ReadMark needs.
 type Reading interface {
@@ -63,13 +66,20 @@ func ReadMark(ctx context.Context, conn Reading) (m Mark, found bool, err error)
 	}
 	var position int64
 	var protected *time.Time
-	err = conn.QueryRow(ctx, "SELECT record_id, position, protected_at, updated_at FROM sallyport.mark").
-		Scan(&m.RecordID, &position, &protected, &m.UpdatedAt)
+	var columns []byte
+	// Through to_jsonb, since the table that an older version made has no such column.
+	err = conn.QueryRow(ctx, "SELECT record_id, position, protected_at, updated_at, to_jsonb(m) ->> 'columns' FROM sallyport.mark m").
+		Scan(&m.RecordID, &position, &protected, &m.UpdatedAt, &columns)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Mark{}, false, nil
 	}
 	if err != nil {
 		return Mark{}, false, fmt.Errorf("read the mark of protection: %w", err)
+	}
+	if columns != nil {
+		if err := json.Unmarshal(columns, &m.Columns); err != nil {
+			return Mark{}, false, errors.New("read the mark of protection: somebody changed its list of columns to something that is none")
+		}
 	}
 	m.Position = uint64(max(0, position))
 	if protected != nil {
@@ -95,18 +105,23 @@ func Advance(ctx context.Context, conn Writing, position uint64) error {
 
 // beginMark marks the database before the first row moves: an interrupted run leaves rows half in tokens, and nobody may
 // take those for plain ones.
-func beginMark(ctx context.Context, conn *pgx.Conn, recordID string, position uint64, random io.Reader) error {
+func beginMark(ctx context.Context, conn *pgx.Conn, m Mark, random io.Reader) error {
+	columns, err := json.Marshal(m.Columns)
+	if err != nil {
+		return fmt.Errorf("make the mark of protection: %w", err)
+	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, createMark); err != nil {
 			return fmt.Errorf("make the mark of protection: %w", err)
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO sallyport.mark (record_id, position) VALUES ($1, $2)
-			ON CONFLICT (only_row) DO UPDATE SET position = greatest(mark.position, excluded.position), protected_at = NULL, updated_at = now()`,
-			recordID, int64(position))
+		_, err := tx.Exec(ctx, `INSERT INTO sallyport.mark (record_id, position, columns) VALUES ($1, $2, $3::text::jsonb)
+			ON CONFLICT (only_row) DO UPDATE SET position = greatest(mark.position, excluded.position), columns = excluded.columns,
+				protected_at = NULL, updated_at = now()`,
+			m.RecordID, int64(m.Position), string(columns)) //nolint:gosec // Options.check has looked
 		if err != nil {
 			return fmt.Errorf("make the mark of protection: %w", err)
 		}
-		return makeMarkRole(ctx, tx, recordID, random)
+		return makeMarkRole(ctx, tx, m.RecordID, random)
 	})
 }
 

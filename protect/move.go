@@ -45,7 +45,7 @@ func (b *badValues) add(reason string, key [][]byte) {
 
 // Reasons why a value stands against protection.
 const (
-	alreadyToken = "have the form of a token, though nothing is protected yet"
+	alreadyToken = "have the form of a token, though the column is not protected yet"
 	strangeToken = "have the form of a token that was not made with these keys"
 )
 
@@ -86,7 +86,7 @@ func (r *run) examineValue(buf []byte, c *column, key [][]byte, value []byte) ([
 	made, err := c.codec.Tokenise(buf, value, r.Random)
 	switch {
 	case errors.Is(err, token.ErrAlreadyToken):
-		if !r.marked {
+		if !r.began(c.Column) {
 			c.bad.add(alreadyToken, key)
 		} else if made, err = c.codec.Reveal(buf, value); err != nil {
 			c.bad.add(strangeToken, key)

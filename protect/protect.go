@@ -27,6 +27,12 @@ type Options struct {
 	RecordID string    // of the record that the gateway will write, 16 bytes in hex
 	Position uint64    // how far that record has come
 	Random   io.Reader // MUST be safe for concurrent use, such as crypto/rand.Reader
+	Recorded Set       // what that record says is protected; nil: nothing yet
+	Renamed  bool      // the record does not know the database by name: Recorded counts only where it is marked
+
+	// Begin is called once everything was found fit, before the first change. It MUST be durable when it returns: from then on the
+	// record knows what is protected, whatever becomes of the mark. Optional.
+	Begin func(Set) error
 
 	// Progress is called now and then for each table, from one goroutine at a time. Every row counts three times: it is
 	// examined, moved, and looked at again. Optional.
@@ -124,7 +130,13 @@ func (o *Options) check() error {
 
 // begin makes what is to be there before the first row changes.
 func (r *run) begin(ctx context.Context) error {
-	if err := beginMark(ctx, r.main, r.RecordID, r.Position, r.Random); err != nil {
+	set := SetOf(r.Columns)
+	if r.Begin != nil {
+		if err := r.Begin(set); err != nil {
+			return err
+		}
+	}
+	if err := beginMark(ctx, r.main, Mark{RecordID: r.RecordID, Position: r.Position, Columns: set}, r.Random); err != nil {
 		return err
 	}
 	return r.makeReader(ctx)

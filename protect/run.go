@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
 )
 
 // run is one run of Run.
@@ -18,6 +20,7 @@ type run struct {
 	main    *pgx.Conn // asks, locks and marks
 	workers []*pgconn.PgConn
 	marked  bool // an earlier run began here
+	known   Set  // which columns it began with; nil: not known
 	tables  []*table
 
 	mu   sync.Mutex // guards done, and calls of Progress
@@ -37,7 +40,11 @@ func (r *run) connect(ctx context.Context) error {
 	config.RuntimeParams["synchronous_commit"] = "off" // the mark's own commit waits for all
 	config.RuntimeParams["search_path"] = "pg_catalog"
 	config.RuntimeParams["row_security"] = "off" // an error instead of rows that we do not see
-	if r.main, err = pgx.ConnectConfig(ctx, config); err != nil {
+	r.main, err = pgx.ConnectConfig(ctx, config)
+	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && refused.Code == "28P01" { // invalid_password
+		return fmt.Errorf("connect to the database to protect: %w; the password is read from PGPASSWORD or ~/.pgpass", err)
+	}
+	if err != nil {
 		return fmt.Errorf("connect to the database to protect: %w", err)
 	}
 	worker := config.Config.Copy()
@@ -132,8 +139,14 @@ func (r *run) readMark(ctx context.Context) error {
 	if found && m.RecordID != r.RecordID {
 		return fmt.Errorf("%w: %s", ErrOtherRecord, m.RecordID)
 	}
-	r.marked = found
-	return nil
+	r.marked, r.known = found, m.Columns
+	return r.refuseNarrower(m.Columns)
+}
+
+// began tells whether an earlier run may have made tokens in a column. Elsewhere what looks like a token is none.
+func (r *run) began(column sallyport.Column) bool {
+	name := column.String()
+	return r.marked && (r.known == nil || r.known[name] != "" || r.Recorded[name] != "")
 }
 
 // ErrOtherRecord says that the database is protected by another record.

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"sallyport/internal/upstream"
 )
 
 // ErrCannotTell says that a server's way to authenticate shows nothing about the mark to somebody without credentials.
@@ -22,14 +24,14 @@ var ErrCannotTell = errors.New("server does not show whether it is marked")
 // to log in as a role that only marked servers have, looks at the salt that the server offers, and hangs up. Where the server
 // trusts everybody the record's id stays empty. An answer that tells nothing is ErrCannotTell: who must not run in front of a
 // protected database then refuses.
-func Sense(ctx context.Context, network, addr string) (recordID string, marked bool, err error) {
-	recordID, marked, err = sense(ctx, network, addr, false)
-	if refused := (*refusal)(nil); errors.As(err, &refused) && refused.code == invalidAuthorization && network != "unix" {
+func Sense(ctx context.Context, server *upstream.Server) (recordID string, marked bool, err error) {
+	recordID, marked, err = sense(ctx, server, false)
+	if refused := (*refusal)(nil); errors.As(err, &refused) && refused.code == invalidAuthorization && server.Network != "unix" && server.MayBeClear() {
 		// Perhaps it speaks to us under TLS only.
-		recordID, marked, err = sense(ctx, network, addr, true)
+		recordID, marked, err = sense(ctx, server, true)
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("look for the mark of protection on %s: %w", addr, err)
+		return "", false, fmt.Errorf("look for the mark of protection on %s: %w", server.Address, err)
 	}
 	return recordID, marked, nil
 }
@@ -48,8 +50,12 @@ func (r *refusal) Error() string { return "server answered SQLSTATE " + r.code }
 
 func (r *refusal) Unwrap() error { return ErrCannotTell }
 
-func sense(ctx context.Context, network, addr string, encrypt bool) (recordID string, marked bool, err error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+func sense(ctx context.Context, server *upstream.Server, encrypt bool) (recordID string, marked bool, err error) {
+	dial := func() (net.Conn, error) { return server.Dial(ctx, false) }
+	if encrypt {
+		dial = func() (net.Conn, error) { return server.DialClear(ctx) }
+	}
+	conn, err := dial()
 	if err != nil {
 		return "", false, err
 	}

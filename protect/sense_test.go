@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sallyport/internal/throwaway"
+	"sallyport/internal/upstream"
 	"sallyport/protect"
 	"sallyport/sim"
 )
@@ -33,7 +34,7 @@ func TestSense(t *testing.T) {
 	}
 	defer c.Stop()
 	addr := net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
-	if id, marked, err := protect.Sense(t.Context(), "tcp", addr); err != nil || marked || id != "" {
+	if id, marked, err := protect.Sense(t.Context(), server(t, "tcp", addr)); err != nil || marked || id != "" {
 		t.Errorf("unmarked server: %q, %v, %v", id, marked, err)
 	}
 	conn := connect(t, c.SuperDSN("postgres"))
@@ -47,11 +48,11 @@ func TestSense(t *testing.T) {
 	if _, err := protect.Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if id, marked, err := protect.Sense(t.Context(), "tcp", addr); err != nil || !marked || id != recordID {
+	if id, marked, err := protect.Sense(t.Context(), server(t, "tcp", addr)); err != nil || !marked || id != recordID {
 		t.Errorf("marked server: %q, %v, %v", id, marked, err)
 	}
 	socket := filepath.Join(c.SocketDir, fmt.Sprintf(".s.PGSQL.%d", c.Port))
-	if id, marked, err := protect.Sense(t.Context(), "unix", socket); err != nil || !marked || id != recordID {
+	if id, marked, err := protect.Sense(t.Context(), server(t, "unix", socket)); err != nil || !marked || id != recordID {
 		t.Errorf("marked server on its socket: %q, %v, %v", id, marked, err)
 	}
 	hba := hostFile(t, c)
@@ -70,12 +71,15 @@ func TestSense(t *testing.T) {
 		hba(test.lines)
 		// The server rereads the file when it gets to it.
 		waitFor(t, func() bool {
-			id, marked, err := protect.Sense(t.Context(), "tcp", addr)
+			id, marked, err := protect.Sense(t.Context(), server(t, "tcp", addr))
 			return id == test.id && marked == test.marked && errors.Is(err, test.err)
 		})
 	}
 	hba("host all all 127.0.0.1/32 scram-sha-256")
-	waitFor(t, func() bool { _, marked, err := protect.Sense(t.Context(), "tcp", addr); return marked && err == nil })
+	waitFor(t, func() bool {
+		_, marked, err := protect.Sense(t.Context(), server(t, "tcp", addr))
+		return marked && err == nil
+	})
 	for _, password := range []string{"", recordID, "sallyport"} {
 		if _, err := pgx.Connect(t.Context(), c.DSN("sallyport_mark", password, "postgres")); err == nil {
 			t.Error("the role of the mark let somebody in")
@@ -96,7 +100,7 @@ func TestSenseUnmarked(t *testing.T) {
 		lines := "host all all 127.0.0.1/32 " + method
 		hba(lines)
 		waitFor(t, func() bool {
-			id, marked, err := protect.Sense(t.Context(), "tcp", addr)
+			id, marked, err := protect.Sense(t.Context(), server(t, "tcp", addr))
 			if marked || id != "" {
 				t.Fatalf("%s: %q, %v", lines, id, marked)
 			}
@@ -105,20 +109,30 @@ func TestSenseUnmarked(t *testing.T) {
 	}
 	hba("host all all 127.0.0.1/32 password")
 	waitFor(t, func() bool {
-		_, _, err := protect.Sense(t.Context(), "tcp", addr)
+		_, _, err := protect.Sense(t.Context(), server(t, "tcp", addr))
 		return errors.Is(err, protect.ErrCannotTell)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := protect.Sense(ctx, "tcp", addr); !errors.Is(err, context.Canceled) {
+	if _, _, err := protect.Sense(ctx, server(t, "tcp", addr)); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	if err := c.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := protect.Sense(t.Context(), "tcp", addr); err == nil || errors.Is(err, protect.ErrCannotTell) {
+	if _, _, err := protect.Sense(t.Context(), server(t, "tcp", addr)); err == nil || errors.Is(err, protect.ErrCannotTell) {
 		t.Errorf("nobody listens: %v", err)
 	}
+}
+
+// server is one whose way is the client's choice.
+func server(t *testing.T, network, address string) *upstream.Server {
+	t.Helper()
+	s, err := upstream.New(network, address, upstream.TLS{Mode: upstream.Mirror})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // hostFile gives a function that replaces pg_hba.conf, with TLS switched on; the socket stays open to the superuser.

@@ -3,6 +3,7 @@ package purpose
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -105,7 +106,7 @@ func (q *queries) contactFactOf(f [][]byte) (sallyport.Fact, bool) {
 	at, err := strconv.ParseInt(string(f[5]), 10, 64)
 	return sallyport.Fact{
 		Table: ContactTable, ID: string(f[0]), Customer: sallyport.Subject(f[1]), Ticket: string(f[2]), Assignee: string(f[3]),
-		Incoming: contains(q.config.Contact.Incoming, f[4]), At: time.UnixMicro(at).UTC(),
+		Incoming: slices.Contains(q.config.Contact.Incoming, string(f[4])), At: time.UnixMicro(at).UTC(),
 		Wrote: []string{wroteCustomer, wroteAssignee, wroteState},
 	}, err == nil && len(f[0]) > 0
 }

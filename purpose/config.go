@@ -67,7 +67,7 @@ func (c *Config) Check(services []sallyport.Staff) []catalog.Problem {
 			report("contact.incoming", "expected the directions of a contact that the customer began, for example [in]")
 		}
 		if t.Table == "" {
-			report("contact", "contacts support tickets, and no ticket table is configured")
+			report("contact", "contacts support tickets, and no ticket table is configured; expected purposes.ticket")
 		}
 		checkServices(report, "contact.writers", k.Writers, services)
 	}
@@ -93,7 +93,7 @@ func checkNamed(report func(path, format string, args ...any), section string, c
 func checkServices(report func(path, format string, args ...any), path string, listed, services []sallyport.Staff) {
 	for i, id := range listed {
 		if !slices.Contains(services, id) {
-			report(fmt.Sprintf("%s[%d]", path, i), "%q is not one of the services: only a program's word counts here, never a person's", id)
+			report(fmt.Sprintf("%s[%d]", path, i), "%q is not one of the services: only a program's word counts here, never a person's; expected the id of a service", id)
 		}
 	}
 }

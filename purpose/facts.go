@@ -15,7 +15,8 @@ const (
 	ContactTable = "contact"
 )
 
-// The parts of a ticket in sallyport.Fact.Wrote. A contact's fact lists all of them when the whole row was inserted.
+// The parts of a ticket in sallyport.Fact.Wrote: those that the statement made what they are. A contact's fact lists all of them when
+// the whole row was inserted.
 const (
 	wroteCustomer = "customer"
 	wroteAssignee = "assignee"
@@ -128,7 +129,8 @@ func (f *Facts) ticket(fact *sallyport.Fact, by writer, at time.Time) {
 }
 
 // attested says who attests a part after a write. Writing the same value again changes no writer: otherwise a colleague's program
-// that writes whole rows would launder what somebody gave himself.
+// that writes whole rows would launder what somebody gave himself. Resolver.Fact leaves out of wrote what stood there already; here
+// the last fact has its say, too, since what stood there for a moment may have been written unseen.
 func attested(known, same, wrote bool, before, by writer) writer {
 	switch {
 	case wrote && known && same && before != nobody:

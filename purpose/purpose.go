@@ -9,6 +9,7 @@ package purpose
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -181,6 +182,32 @@ func (r *Resolver) OwnTicketHolding(ctx context.Context, who Person, stored stri
 	return r.OwnTicket(ctx, who, cover.Values[stored].Subject)
 }
 
+// TicketID finds the id of a ticket by its number as the database holds it, for people who read the record.
+func (r *Resolver) TicketID(ctx context.Context, number string) (id string, ok bool) {
+	q, err := r.queriesOf(r.catalog())
+	if err != nil || q.byNumber == "" {
+		return "", false
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout+time.Second)
+	defer cancel()
+	conn, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return "", false
+	}
+	defer conn.Release()
+	var b batch
+	b.add(q.byNumber, number)
+	results, err := b.run(ctx, conn.Conn())
+	if err != nil {
+		return "", false
+	}
+	tickets := readTickets(results[0])
+	if len(tickets) != 1 {
+		return "", false
+	}
+	return tickets[0].id, true
+}
+
 // ask answers from what is known already, waits for whoever is asking the same, or looks.
 func (r *Resolver) ask(ctx context.Context, who Person, p sallyport.Purpose) (*Cover, error) {
 	q := question{who.Staff, p}
@@ -275,14 +302,19 @@ func (r *Resolver) look(ctx context.Context, who Person, p sallyport.Purpose) (*
 }
 
 // Fact makes the fact of one captured row; wrote are the parts that the statement wrote. The texts of a ticket are id, customer,
-// assignee, state; of a contact id, customer, staff, ticket, direction, at in seconds since 1970.
+// assignee, state and, where the row was there already, what stood there before (query.Capture says how); of a contact id, customer,
+// staff, ticket, direction, at in seconds since 1970.
 func (r *Resolver) Fact(contact bool, texts, wrote []string) (fact sallyport.Fact, ok bool) {
 	switch {
-	case !contact && len(texts) == 4 && texts[0] != "":
-		return sallyport.Fact{
+	case !contact && (len(texts) == 4 || len(texts) == 5) && texts[0] != "":
+		fact = sallyport.Fact{
 			Table: TicketTable, ID: texts[0], Customer: sallyport.Subject(texts[1]), Assignee: texts[2],
 			Open: slices.Contains(r.config.Ticket.Open, texts[3]), Wrote: wrote,
-		}, true
+		}
+		if len(texts) == 5 {
+			fact.Wrote = r.changed(&fact, texts[4], wrote)
+		}
+		return fact, true
 	case contact && len(texts) == 6 && texts[0] != "":
 		at, err := parseSeconds(texts[5])
 		return sallyport.Fact{
@@ -291,4 +323,32 @@ func (r *Resolver) Fact(contact bool, texts, wrote []string) (fact sallyport.Fac
 		}, err == nil
 	}
 	return sallyport.Fact{}, false
+}
+
+// changed leaves of what a statement wrote that which was something else before. Who writes what stands there already, as
+// programs do that save whole rows, says nothing about it: it may be what somebody put there unseen. What is not known counts
+// as unchanged.
+func (r *Resolver) changed(fact *sallyport.Fact, before string, wrote []string) []string {
+	var old []string // NULL is read as ""
+	if json.Unmarshal([]byte(before), &old) != nil {
+		return nil
+	}
+	switch len(old) {
+	case 0: // there was no row
+		return wrote
+	case 3:
+	default:
+		return nil
+	}
+	same := map[string]bool{
+		wroteCustomer: old[0] == string(fact.Customer), wroteAssignee: old[1] == fact.Assignee,
+		wroteState: slices.Contains(r.config.Ticket.Open, old[2]) == fact.Open,
+	}
+	var out []string
+	for _, part := range wrote {
+		if !same[part] {
+			out = append(out, part)
+		}
+	}
+	return out
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +29,7 @@ func openPool(reader *pgx.ConnConfig, o Options) (*pgxpool.Pool, error) {
 	if config.ConnConfig.RuntimeParams == nil {
 		config.ConnConfig.RuntimeParams = map[string]string{}
 	}
-	for name, value := range map[string]string{
+	maps.Copy(config.ConnConfig.RuntimeParams, map[string]string{
 		"application_name":              "sallyport",
 		"default_transaction_read_only": "on",
 		"default_transaction_isolation": "read committed",
@@ -35,9 +37,7 @@ func openPool(reader *pgx.ConnConfig, o Options) (*pgxpool.Pool, error) {
 		"search_path":                   "",
 		"datestyle":                     "ISO, YMD", // dates of tokens are looked up by their text
 		"timezone":                      "UTC",
-	} {
-		config.ConnConfig.RuntimeParams[name] = value
-	}
+	})
 	config.MaxConns, config.MinConns = o.Conns, 0
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
@@ -48,8 +48,7 @@ func openPool(reader *pgx.ConnConfig, o Options) (*pgxpool.Pool, error) {
 
 // plain leaves of a database error what says nothing about values: a message may quote what was asked for.
 func plain(err error) error {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Errorf("the database refused with SQLSTATE %s", refused.Code)
 	}
 	return err
@@ -275,19 +274,10 @@ func (q *queries) readContacts(result *pgconn.Result) []contactRow {
 		}
 		rows = append(rows, contactRow{
 			id: string(f[0]), customer: string(f[1]), ticket: string(f[2]), staff: string(f[3]),
-			incoming: contains(q.config.Contact.Incoming, f[4]), at: at, about: string(f[6]),
+			incoming: slices.Contains(q.config.Contact.Incoming, string(f[4])), at: at, about: string(f[6]),
 		})
 	}
 	return rows
-}
-
-func contains(list []string, b []byte) bool {
-	for _, s := range list {
-		if s == string(b) {
-			return true
-		}
-	}
-	return false
 }
 
 // parseSeconds reads seconds since 1970 as PostgreSQL prints them, with up to six decimals; empty is no time.

@@ -54,7 +54,7 @@ func (r *rules) judge(who Person, t ticketRow, contacts []contactRow) (refused s
 	}
 	attested, ok := r.facts.lookUpTicket(t.id)
 	if !ok {
-		return fmt.Sprintf("ticket %s was made around the gateway, so nothing says who gave it to you", t.id)
+		return fmt.Sprintf("nobody is on record as the author of ticket %s, so nothing says who gave it to you", t.id)
 	}
 	var self string
 	for _, part := range []struct {
@@ -68,7 +68,7 @@ func (r *rules) judge(who Person, t ticketRow, contacts []contactRow) (refused s
 	} {
 		switch {
 		case !part.same || part.by.none():
-			return fmt.Sprintf("the %s of ticket %s was changed around the gateway", part.name, t.id)
+			return attested.unknown(who, part.name, t.id)
 		case part.by.staff == who.Staff:
 			if self == "" {
 				self = part.selfMade
@@ -81,6 +81,15 @@ func (r *rules) judge(who Person, t ticketRow, contacts []contactRow) (refused s
 		return ""
 	}
 	return self + ", and no contact of this customer supports it"
+}
+
+// unknown says that nobody is on record for a part of a ticket as it is now: it was written around the gateway, in a way that makes no
+// fact, or before this record began. Which of these, the record does not know. If he reopened it, that is what he can act on.
+func (t attestedTicket) unknown(who Person, part, id string) string {
+	if t.open && t.byState.staff == who.Staff {
+		return fmt.Sprintf("you reopened ticket %s yourself, and nobody is on record for the %s of ticket %s", id, part, id)
+	}
+	return fmt.Sprintf("nobody is on record for the %s of ticket %s", part, id)
 }
 
 // trusted tells whether somebody's word about tickets counts for others: another person of the directory, a configured service, or

@@ -127,12 +127,19 @@ func TestTicketRules(t *testing.T) {
 			w.ids++
 			w.insert(w.ids, "s001")
 			return w.ids
-		}, "was made around the gateway"},
+		}, "nobody is on record as the author of ticket"},
+		{"closed when the record began, then reopened by himself", func() int {
+			w.ids++
+			w.insert(w.ids, "s001")
+			w.around(fmt.Sprintf("UPDATE support.tickets SET state = 'closed' WHERE id = %d", w.ids))
+			w.set(adam, w.ids, "state = 'open'", wroteState)
+			return w.ids
+		}, "you reopened ticket"},
 		{"assigned around the gateway", func() int {
 			id := w.open(router, "s002")
 			w.around(fmt.Sprintf("UPDATE support.tickets SET assignee = 's001' WHERE id = %d", id))
 			return id
-		}, "the assignee of ticket"},
+		}, "nobody is on record for the assignee of ticket"},
 		{"re-pointed around the gateway", func() int {
 			id := w.open(router, "s001")
 			w.around(fmt.Sprintf("UPDATE support.tickets SET customer_id = 3 WHERE id = %d", id))
@@ -162,6 +169,39 @@ func TestTicketRules(t *testing.T) {
 			w.set(router, w.ids, "assignee = 's001'", wroteAssignee)
 			return w.ids
 		}, "the customer of ticket"},
+		{"assigned around the gateway, then written whole by the router", func() int {
+			id := w.open(router, "s002")
+			w.around(fmt.Sprintf("UPDATE support.tickets SET assignee = 's001' WHERE id = %d", id))
+			w.set(router, id, "subject = 'x'", wroteCustomer, wroteAssignee, wroteState)
+			w.set(router, id, "subject = 'y'", wroteCustomer, wroteAssignee, wroteState)
+			return id
+		}, "the assignee of ticket"},
+		{"re-pointed around the gateway, then written whole by the router", func() int {
+			id := w.open(router, "s001")
+			w.around(fmt.Sprintf("UPDATE support.tickets SET customer_id = 3 WHERE id = %d", id))
+			w.set(router, id, "subject = 'x'", wroteCustomer, wroteAssignee, wroteState)
+			return id
+		}, "the customer of ticket"},
+		{"reopened around the gateway, then set to pending by the router", func() int {
+			id := w.open(router, "s001")
+			w.set(router, id, "state = 'closed'", wroteState)
+			w.around(fmt.Sprintf("UPDATE support.tickets SET state = 'open' WHERE id = %d", id))
+			w.set(router, id, "state = 'pending'", wroteState)
+			return id
+		}, "the state of ticket"},
+		{"assigned around the gateway, then by the router to another and back", func() int {
+			id := w.open(router, "s002")
+			w.around(fmt.Sprintf("UPDATE support.tickets SET assignee = 's001' WHERE id = %d", id))
+			w.set(router, id, "assignee = 's002'", wroteAssignee)
+			w.set(router, id, "assignee = 's001'", wroteAssignee)
+			return id
+		}, valid},
+		{"made around the gateway, then written whole by the router", func() int {
+			w.ids++
+			w.insert(w.ids, "s001")
+			w.set(router, w.ids, "subject = 'x'", wroteCustomer, wroteAssignee, wroteState)
+			return w.ids
+		}, "of ticket"},
 		{"closed around the gateway", func() int {
 			id := w.open(router, "s001")
 			w.around(fmt.Sprintf("UPDATE support.tickets SET state = 'closed' WHERE id = %d", id))

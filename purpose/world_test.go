@@ -159,14 +159,27 @@ func (w *world) around(statements ...string) {
 // set changes a ticket through the gateway: "assignee = 's001'", and what of it the statement writes.
 func (w *world) set(by Person, ticket int, what string, wrote ...string) {
 	w.t.Helper()
+	before := w.stands(ticket)
 	w.around(fmt.Sprintf("UPDATE support.tickets SET %s WHERE id = %d", what, ticket))
-	w.tell(by, ticket, wrote...)
+	w.capture(by, false, factsOfTicket, ticket, wrote, before)
 }
 
-// tell is what the gateway says after somebody's committed write of a ticket.
+// stands is what the gateway has an UPDATE of a ticket return of the row before.
+func (w *world) stands(ticket int) (before string) {
+	w.t.Helper()
+	err := w.super.QueryRow(w.t.Context(), "SELECT json_build_array(customer_id::text, assignee::text, state::text)::text FROM support.tickets WHERE id = $1", ticket).Scan(&before)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return before
+}
+
+const factsOfTicket = "SELECT id::text, customer_id::text, assignee::text, state::text FROM support.tickets WHERE id = $1"
+
+// tell is what the gateway says after somebody's committed INSERT of a ticket.
 func (w *world) tell(by Person, ticket int, wrote ...string) {
 	w.t.Helper()
-	w.capture(by, false, "SELECT id::text, customer_id::text, assignee::text, state::text FROM support.tickets WHERE id = $1", ticket, wrote)
+	w.capture(by, false, factsOfTicket, ticket, wrote)
 }
 
 // open makes a ticket of customer 1 through the gateway.
@@ -200,7 +213,7 @@ func (w *world) tellContact(by Person, contact int, wrote ...string) {
 }
 
 // capture makes facts of a row as the gateway does.
-func (w *world) capture(by Person, contact bool, sql string, id int, wrote []string) {
+func (w *world) capture(by Person, contact bool, sql string, id int, wrote []string, before ...string) {
 	w.t.Helper()
 	rows, err := w.super.Query(w.t.Context(), sql, pgx.QueryResultFormats{pgx.TextFormatCode}, id)
 	if err != nil {
@@ -215,7 +228,7 @@ func (w *world) capture(by Person, contact bool, sql string, id int, wrote []str
 	if rows.Err() != nil {
 		w.t.Fatal(rows.Err())
 	}
-	fact, ok := w.resolver.Fact(contact, texts, wrote)
+	fact, ok := w.resolver.Fact(contact, append(texts, before...), wrote)
 	if !ok {
 		w.t.Fatalf("no fact of %v", texts)
 	}

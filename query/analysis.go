@@ -96,6 +96,7 @@ func (a *analysis) finish() {
 	}
 	a.st.Columns = slices.SortedFunc(maps.Keys(a.columns), compareColumns)
 	a.st.Touches = a.st.Touches || len(a.st.Columns) > 0
+	a.st.Leans = a.st.Leans || a.st.Touches || a.st.DDL || a.st.Refusal != nil
 	if a.st.Touches && a.lost >= 0 {
 		a.refuse(&Refusal{
 			Code: CodeUntraceable, Position: a.lost, Sentence: "a column is named by a table that does not stand in this place",
@@ -153,6 +154,11 @@ func untraceable(at int) *Refusal {
 		Code: CodeUntraceable, Position: at, Sentence: "a part of the statement cannot be traced",
 		Hint: "Write the statement in a simpler form: name columns, and compare them with literals or parameters.",
 	}
+}
+
+// lean notes the use of a function, type or operator ("operator =") that did not come with the server.
+func (a *analysis) lean(qualifier, name string) {
+	a.st.Leans = a.st.Leans || a.schema.ours(qualifier, name)
 }
 
 // read notes which protected columns a value comes from.

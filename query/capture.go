@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 )
 
 // captureInsert has an INSERT of tickets or contacts return what became of the row.
@@ -13,32 +14,38 @@ func (a *analysis) captureInsert(n *pg.InsertStmt) {
 		return
 	}
 	c.Wrote = []string{"customer", "assignee", "state"} // of a contact: the whole row
-	if c.Contact && n.OnConflictClause.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
-		c.Wrote = nil
+	if n.OnConflictClause.GetAction() != pg.OnConflictAction_ONCONFLICT_UPDATE {
 		return
 	}
-	if n.OnConflictClause.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
-		// The row may have been there: only what SET names is surely this statement's.
-		c.Wrote = a.wrote(n.OnConflictClause.TargetList)
+	c.Wrote = nil
+	if !c.Contact { // the row may have been there: only what SET names is surely this statement's
+		c.Wrote = a.wrote(n.Relation, n.OnConflictClause.TargetList)
+		a.captureBefore(c, n.Relation, true)
 	}
 }
 
 // captureUpdate does the same for UPDATE.
 func (a *analysis) captureUpdate(n *pg.UpdateStmt) {
 	if c := a.capture(n.Relation, len(n.ReturningList) > 0); c != nil && !c.Contact {
-		c.Wrote = a.wrote(n.TargetList)
+		c.Wrote = a.wrote(n.Relation, n.TargetList)
+		a.captureBefore(c, n.Relation, false)
 	}
 }
 
-// wrote lists which facts a SET list writes.
-func (a *analysis) wrote(list []*pg.Node) []string {
+// wrote lists which facts a SET list writes of its own. What it makes from the row itself may be what somebody else wrote
+// while it waited for the row's lock; and where it gives the row another id, nothing says which row it was.
+func (a *analysis) wrote(target *pg.RangeVar, list []*pg.Node) []string {
 	ticket := a.options.Facts.Ticket
 	var out []string
 	for _, f := range []struct{ fact, column string }{
 		{"customer", ticket.Customer}, {"assignee", ticket.Assignee}, {"state", ticket.State},
 	} {
 		for _, n := range list {
-			if f.column != "" && n.GetResTarget().GetName() == f.column {
+			set := n.GetResTarget()
+			if set.GetName() == ticket.ID {
+				return nil
+			}
+			if f.column != "" && set.GetName() == f.column && !a.readsTarget(target, set.GetVal()) {
 				out = append(out, f.fact)
 				break
 			}
@@ -47,16 +54,74 @@ func (a *analysis) wrote(list []*pg.Node) []string {
 	return out
 }
 
+// readsTarget tells whether an expression may take anything from the row that is written.
+func (a *analysis) readsTarget(target *pg.RangeVar, n *pg.Node) (reads bool) {
+	if n == nil {
+		return false
+	}
+	rel, alias := a.find(target), aliasOf(target)
+	visit(n.ProtoReflect(), func(m proto.Message) bool {
+		ref, ok := m.(*pg.ColumnRef)
+		if !ok {
+			return true
+		}
+		names, star := fieldNames(ref.Fields)
+		switch {
+		case len(names) == 1 && !star:
+			reads = reads || names[0] == alias || rel == nil || rel.has(names[0])
+		case len(names) > 1, star && len(names) == 1:
+			reads = reads || has(names, alias)
+		default: // a bare star
+			reads = true
+		}
+		return true
+	})
+	return reads
+}
+
+// captureBefore has the statement also return what it found, as one text: a sub-select in RETURNING sees the row as the
+// statement did when it began. The table's schema is named, since a WITH query could have its bare name. fresh: there may
+// have been no row.
+func (a *analysis) captureBefore(c *Capture, target *pg.RangeVar, fresh bool) {
+	ticket := a.options.Facts.Ticket
+	if len(c.Wrote) == 0 || ticket.ID == "" {
+		c.Wrote = nil
+		return
+	}
+	before, alias := "sallyport before", aliasOf(target)
+	if alias == before {
+		before += "!"
+	}
+	text := func(column string) string {
+		if column == "" {
+			return "NULL"
+		}
+		return quoteName(before) + "." + quoteName(column) + "::pg_catalog.text"
+	}
+	found := "(SELECT pg_catalog.json_build_array(" + text(ticket.Customer) + ", " + text(ticket.Assignee) + ", " + text(ticket.State) + ")::pg_catalog.text FROM " +
+		quoteName(c.Relation.Schema) + "." + quoteName(c.Relation.Name) + " AS " + quoteName(before) + " WHERE " + quoteName(before) + "." + quoteName(ticket.ID) +
+		" OPERATOR(pg_catalog.=) " + quoteName(alias) + "." + quoteName(ticket.ID) + " LIMIT 1)"
+	if fresh {
+		found = "COALESCE(" + found + ", '[]')"
+	}
+	c.Text += ", " + found
+	c.Columns++
+}
+
+func aliasOf(n *pg.RangeVar) string {
+	if n.GetAlias() != nil {
+		return n.Alias.Aliasname
+	}
+	return n.GetRelname()
+}
+
 // capture makes the text that returns the facts' columns, behind whatever the statement returns itself.
 func (a *analysis) capture(n *pg.RangeVar, returns bool) *Capture {
 	rel := a.find(n)
 	if rel == nil || !rel.Ticket && !rel.Contact {
 		return nil
 	}
-	alias := n.Relname
-	if n.Alias != nil {
-		alias = n.Alias.Aliasname
-	}
+	alias := aliasOf(n)
 	f := a.options.Facts
 	columns := []string{f.Ticket.ID, f.Ticket.Customer, f.Ticket.Assignee, f.Ticket.State}
 	if rel.Contact {

@@ -54,9 +54,8 @@ func comparison(name string) bool {
 
 // relate compares two values by an operator. Only equality can be answered on tokens.
 func (a *analysis) relate(qualifier, name string, left, right value, at int) {
-	if qualifier != "pg_catalog" {
-		a.checkFunction("operator "+name, at, either(left, right))
-	}
+	a.checkFunction("operator "+name, at, either(left, right))
+	a.lean(qualifier, "operator "+name)
 	equality := (name == "=" || name == "<>") && (qualifier == "" || qualifier == "pg_catalog")
 	if equality {
 		a.compare(at, left, right)
@@ -219,15 +218,15 @@ func (a *analysis) compute(qualifier, name string, left, right value, at int) va
 	a.spend(left)
 	a.spend(right)
 	both := either(left, right)
+	a.checkFunction("operator "+name, at, both)
+	a.lean(qualifier, "operator "+name)
 	if !left.protected() && !right.protected() {
 		if left.harmless() && right.harmless() && arithmetic(name) && qualifier == "" {
 			chosen := left.digits || right.digits || len(left.sources)+len(right.sources) > 0
 			return value{calc: true, digits: chosen}
 		}
-		a.checkFunction("operator "+name, at, both)
 		return value{open: true}
 	}
-	a.checkFunction("operator "+name, at, both)
 	both = value{mixed: true, of: cmp.Or(left.origin(), right.origin())}
 	clean := left.clean() && right.clean()
 	switch {

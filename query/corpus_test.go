@@ -3,6 +3,7 @@ package query
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -66,7 +67,11 @@ func readRows(data []byte) []row {
 func describe(a *Analyzer, sql string) []string {
 	plan, err := a.Analyze(sql, true)
 	if err != nil {
-		return []string{"! " + err.(*Refusal).Code}
+		refused, ok := errors.AsType[*Refusal](err)
+		if !ok {
+			return []string{"! " + err.Error()}
+		}
+		return []string{"! " + refused.Code}
 	}
 	var out []string
 	if text := sent(plan); text != sql {

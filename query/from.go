@@ -1,6 +1,8 @@
 package query
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -249,8 +251,10 @@ func integerType(oid uint32) bool {
 func (a *analysis) find(n *pg.RangeVar) *Relation {
 	var one, guarded *Relation
 	list := a.schema.Find(n.Schemaname, n.Relname)
+	a.st.Leans = a.st.Leans || len(list) == 0 && n.Schemaname != "pg_catalog"
 	for _, r := range list {
 		one = r
+		a.st.Leans = a.st.Leans || r.View
 		if !r.guarded() {
 			continue
 		}
@@ -418,12 +422,7 @@ func common(left, right []field) []string {
 }
 
 func has(list []string, name string) bool {
-	for _, x := range list {
-		if x == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, name)
 }
 
 func anyProtected(list []field) bool {

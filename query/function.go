@@ -30,6 +30,7 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 		a.refuse(refusal)
 	}
 	a.checkFunction(name, at, all)
+	a.lean(qualifier, name)
 	switch {
 	case len(args) == 1 && args[0].field(name) != nil: // email(c) is c.email
 		return args[0].field(name).value
@@ -197,7 +198,8 @@ func (a *analysis) checkFunction(name string, at int, args value) {
 
 // checkType refuses types whose input checks could do such things.
 func (a *analysis) checkType(t *pg.TypeName, v value) {
-	if _, name := lastName(t.GetNames()); kindOfType(t) == otherType {
+	if qualifier, name := lastName(t.GetNames()); name != "" { // also one that came with the server: a cast to it may have been made
+		a.lean(qualifier, name)
 		a.checkFunction(name, int(t.GetLocation()), v)
 	}
 }

@@ -1,5 +1,7 @@
 package query
 
+import "slices"
+
 // gather collects what may be any of many values. Lists of thousands of literals are common, so sources are appended and
 // made unique once; either would compare each with each.
 type gather struct {
@@ -41,7 +43,7 @@ func (g *gather) value() value {
 		return out
 	}
 	out := g.rest
-	out.sources = unique(append(out.sources[:len(out.sources):len(out.sources)], g.sources...))
+	out.sources = unique(append(slices.Clip(out.sources), g.sources...))
 	return out
 }
 

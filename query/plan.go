@@ -19,6 +19,7 @@ type Statement struct {
 	Columns []sallyport.Column // protected columns read, written or compared, also through *, whole rows and views; sorted
 	Writes  bool               // the database may be another one afterwards
 	DDL     bool               // the catalogue may be another one afterwards
+	Leans   bool               // what it is taken for hangs on objects of the database that may just have changed: protected ones, views, new ones, functions of its own
 	Relinks bool               // an existing row is made another customer's: a Link column is updated
 
 	Refusal *Refusal // MUST NOT be forwarded
@@ -165,7 +166,8 @@ type Deallocate struct {
 
 // Capture is how the gateway learns what an INSERT or UPDATE of tickets or contacts wrote: it inserts Text at byte At of
 // the text and takes the last Columns columns of the result for itself; all of them are of type text.
-// Ticket: id, customer, assignee, state. Contact: id, customer, staff, ticket, direction, at (seconds since 1970).
+// Ticket: id, customer, assignee, state, and behind an UPDATE or ON CONFLICT that writes any of them what stood there before:
+// customer, assignee and state as a JSON array, [] where there was no row, NULL where nothing is known. Contact: id, customer, staff, ticket, direction, at (seconds since 1970).
 type Capture struct {
 	Relation     *Relation
 	Contact      bool
@@ -173,7 +175,7 @@ type Capture struct {
 	Text         string
 	Columns      int
 	HadReturning bool     // else the statement returned no rows to its client, and must not now
-	Wrote        []string // of a ticket: which of customer, assignee, state were surely written; of a contact: all three where its whole row was
+	Wrote        []string // of a ticket: which of customer, assignee, state were surely written, though maybe to what they were; of a contact: all three where its whole row was
 }
 
 // Refusal says why a statement is not forwarded. It never quotes the statement.

@@ -12,6 +12,8 @@ type Schema struct {
 	// Functions, by unqualified lower-case name; absent or zero: harmless. Types whose checks are dangerous stand here under
 	// their own name, operators as "operator ==>".
 	Functions map[string]FunctionRisk
+	// BuiltIn has what came with the server, under names of the same kinds. Statements that use anything else lean on it.
+	BuiltIn map[string]struct{}
 
 	byName map[string][]*Relation
 }
@@ -92,6 +94,15 @@ func (r *Relation) Protected() bool {
 	return false
 }
 
+func (r *Relation) has(column string) bool {
+	for i := range r.Columns {
+		if r.Columns[i].Name == column {
+			return true
+		}
+	}
+	return false
+}
+
 // guarded tells whether the relation matters to more than its own rows: it is protected, or leads to what is.
 func (r *Relation) guarded() bool {
 	if r.Smuggles != "" || r.Ticket || r.Contact || r.Protected() {
@@ -129,6 +140,14 @@ func (s *Schema) shadows(name string) bool {
 func (s *Schema) risk(name string) (FunctionRisk, bool) {
 	risk, ok := s.Functions[strings.ToLower(name)]
 	return risk, ok && (risk.Writes || risk.Why != "")
+}
+
+// ours tells whether a function, type or operator may be one of the database's own.
+func (s *Schema) ours(qualifier, name string) bool {
+	name = strings.ToLower(name)
+	_, builtIn := s.BuiltIn[name]
+	_, own := s.Functions[name]
+	return !builtIn || own || qualifier != "" && qualifier != "pg_catalog"
 }
 
 // deterministic tells whether equal values of a scheme have equal tokens.

@@ -119,19 +119,7 @@ func systemColumn(name string) bool {
 // then what the outer scopes have counts too. found is false where no scope is sure to have it.
 func (s *scope) column(name string, ref span) (v value, found bool) {
 	for ; s != nil; s = s.next() {
-		here, sure := value{}, false
-		vague := false
-		for _, it := range s.items {
-			if it.shy {
-				continue
-			}
-			for _, f := range it.columns {
-				if f.name == name {
-					here, sure = either(here, f.value.named(it, name, ref)), true
-				}
-			}
-			vague = vague || it.vague
-		}
+		here, sure, vague := s.ownColumn(name, ref)
 		if sure { // were it in a vague item too, the server would call it ambiguous
 			return either(v, here), true
 		}
@@ -143,6 +131,23 @@ func (s *scope) column(name string, ref span) (v value, found bool) {
 		}
 	}
 	return v, false
+}
+
+// ownColumn resolves a bare name in this scope alone. sure says that an item has such a column, vague that one whose columns
+// are not known may have it.
+func (s *scope) ownColumn(name string, ref span) (v value, sure, vague bool) {
+	for _, it := range s.items {
+		if it.shy {
+			continue
+		}
+		for _, f := range it.columns {
+			if f.name == name {
+				v, sure = either(v, f.value.named(it, name, ref)), true
+			}
+		}
+		vague = vague || it.vague
+	}
+	return v, sure, vague
 }
 
 // named lists the items that a qualifier may mean: those of the innermost scope that has any.

@@ -69,9 +69,9 @@ func inert(st *Statement) bool {
 		!st.DDL && !st.Relinks
 }
 
-// shapeOf writes a text with 0 for numbers and ” for strings. It is no lexer: where the text holds anything whose reading
-// needs one (comments, quoted names, dollar quotes, escapes, a prefix before a string, several statements) ok is false.
-// end is where the statement ends.
+// shapeOf writes a text with 0 for each number and an empty string for each string. It is no lexer: where the text holds
+// anything whose reading needs one (comments, quoted names, dollar quotes, escapes, a prefix before a string, several
+// statements) ok is false. end is where the statement ends.
 func shapeOf(dst []byte, sql string) (out []byte, end int, ok bool) {
 	if len(sql) > longestTemplate {
 		return dst, 0, false
@@ -81,35 +81,41 @@ func shapeOf(dst []byte, sql string) (out []byte, end int, ok bool) {
 		c := sql[i]
 		switch {
 		case c == '\'':
-			stop := closing(sql, i)
-			if stop < 0 || !utf8.ValidString(sql[i:stop]) || i > 0 && wordByte(sql[i-1]) {
+			stop := stringEnd(sql, i)
+			if stop < 0 {
 				return dst, 0, false
 			}
 			dst = append(dst, "''"...)
 			i = stop
 			continue
 		case digit(c) && (i == 0 || !wordByte(sql[i-1])):
-			stop := i
-			for stop < len(sql) && digit(sql[stop]) {
-				stop++
-			}
-			if stop < len(sql) && wordByte(sql[stop]) { // 1e5, 0x1F: leave them to the lexer
+			stop := numberEnd(sql, i)
+			if stop < 0 {
 				return dst, 0, false
 			}
 			dst = append(dst, '0')
 			i = stop
 			continue
-		case c == '\\' || c == '$' || c == '"' || c == 0 || c >= 0x80 || c == '-' && next(sql, i) == '-' || c == '/' && next(sql, i) == '*':
+		case needsLexer(sql, i):
 			return dst, 0, false
 		case c == ';' && end == len(sql):
 			end = i
-		case end < len(sql) && c != ' ' && c != '\n' && c != '\t' && c != '\r':
+		case end < len(sql) && !blank(c):
 			return dst, 0, false
 		}
 		dst = append(dst, c)
 		i++
 	}
 	return dst, end, true
+}
+
+// stringEnd is the index behind a string that is just what stands between its quotes, -1 for any other.
+func stringEnd(sql string, open int) int {
+	end := closing(sql, open)
+	if end < 0 || !utf8.ValidString(sql[open:end]) || open > 0 && wordByte(sql[open-1]) {
+		return -1
+	}
+	return end
 }
 
 // closing is the index behind the closing quote of a plain string, -1 where there is none or a backslash inside.
@@ -128,6 +134,32 @@ func closing(sql string, open int) int {
 	return -1
 }
 
+// numberEnd is the index behind a number of digits only, -1 for 1e5, 0x1F and their like.
+func numberEnd(sql string, start int) int {
+	end := start
+	for end < len(sql) && digit(sql[end]) {
+		end++
+	}
+	if end < len(sql) && wordByte(sql[end]) {
+		return -1
+	}
+	return end
+}
+
+// needsLexer tells whether something begins that only a lexer reads right.
+func needsLexer(sql string, i int) bool {
+	switch c := sql[i]; c {
+	case '\\', '$', '"', 0:
+		return true
+	case '-':
+		return next(sql, i) == '-'
+	case '/':
+		return next(sql, i) == '*'
+	default:
+		return c >= utf8.RuneSelf
+	}
+}
+
 func next(s string, i int) byte {
 	if i+1 < len(s) {
 		return s[i+1]
@@ -135,6 +167,7 @@ func next(s string, i int) byte {
 	return 0
 }
 
+func blank(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
 // wordByte tells whether a byte may belong to a name or number.

@@ -1,6 +1,8 @@
 package query
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -121,8 +123,8 @@ func figure(n *pg.Node) (string, int) {
 			return names[len(names)-1], 2
 		}
 	case *pg.Node_AIndirection:
-		for i := len(n.AIndirection.Indirection) - 1; i >= 0; i-- {
-			if s := n.AIndirection.Indirection[i].GetString_(); s != nil {
+		for _, step := range slices.Backward(n.AIndirection.Indirection) {
+			if s := step.GetString_(); s != nil {
 				return s.Sval, 2
 			}
 		}

@@ -2,6 +2,7 @@ package query
 
 import (
 	"cmp"
+	"slices"
 
 	"sallyport"
 )
@@ -131,7 +132,7 @@ func either(a, b value) value {
 
 // join appends what is not yet there. The left list is not changed.
 func join[T comparable](a, b []T) []T {
-	out := a[:len(a):len(a)]
+	out := slices.Clip(a)
 outer:
 	for _, x := range b {
 		for _, y := range a {

@@ -262,9 +262,7 @@ func (a *analysis) merge(n *pg.MergeStmt, sc *scope) result {
 	source := &scope{outer: sc.outer, ctes: sc.ctes, items: sc.items, star: sc.star, vague: sc.vague}
 	both := &scope{outer: sc.outer, ctes: sc.ctes}
 	both.add(t.item)
-	for _, it := range source.items {
-		both.items = append(both.items, it)
-	}
+	both.items = append(both.items, source.items...)
 	both.star, both.vague = append(both.star, source.star...), both.vague || source.vague
 	a.spend(a.expression(n.JoinCondition, both))
 	for _, node := range n.MergeWhenClauses {

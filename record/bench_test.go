@@ -15,8 +15,10 @@ func BenchmarkAppend(b *testing.B) {
 	e := &sallyport.Event{
 		Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Kind: sallyport.StatementKind,
 		Who: sallyport.Who{Staff: "s001", Login: "s001", Session: "0123456789abcdef", Application: "psql"},
-		Statement: &sallyport.Statement{ID: 1, Fingerprint: "0123456789abcdef", Verb: "SELECT",
-			Columns: []sallyport.Column{{Schema: "support", Table: "customers", Name: "email"}}},
+		Statement: &sallyport.Statement{
+			ID: 1, Fingerprint: "0123456789abcdef", Verb: "SELECT",
+			Columns: []sallyport.Column{{Schema: "support", Table: "customers", Name: "email"}},
+		},
 	}
 	for _, workers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprint(workers), func(b *testing.B) { benchAppend(b, e, workers) })

@@ -175,7 +175,7 @@ func TestReadEndsWithItsCallback(t *testing.T) {
 		}
 	}
 	n, stop := 0, errors.New("enough")
-	if err := s.Read(1, func(*sallyport.Event) error { n++; return stop }); err != stop || n != 1 {
+	if err := s.Read(1, func(*sallyport.Event) error { n++; return stop }); !errors.Is(err, stop) || n != 1 {
 		t.Errorf("%d events, %v", n, err)
 	}
 }

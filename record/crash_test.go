@@ -43,7 +43,7 @@ func appendUntilKilled(dir string) {
 					os.Exit(1)
 				}
 				// One write for each line, so that a line is whole or not there.
-				_, _ = os.Stdout.WriteString(fmt.Sprintf("%d %s\n", seq, note))
+				fmt.Fprintf(os.Stdout, "%d %s\n", seq, note)
 			}
 		}()
 	}

@@ -37,6 +37,9 @@ var ErrInUse = durable.ErrInUse
 type Options struct {
 	SegmentBytes int64            // 0 means 16 MiB
 	Now          func() time.Time // the time of events that carry none; nil means time.Now
+	// Trouble, where set, is told once when the disk begins to refuse, with the cause, and once when it works again, with nil and how
+	// many enqueued events were refused meanwhile. It MUST NOT use the stream.
+	Trouble func(cause error, refused uint64)
 }
 
 // Stream is an open record. It is safe for use by many goroutines.
@@ -66,7 +69,7 @@ func Open(dir string, o Options) (*Stream, error) {
 		}
 		linkEntry(seq, prev, payload)
 	}
-	s.log, err = durable.Open(dir, durable.Options{SegmentBytes: o.SegmentBytes, Link: link})
+	s.log, err = durable.Open(dir, durable.Options{SegmentBytes: o.SegmentBytes, Link: link, Trouble: o.Trouble})
 	if err != nil {
 		return nil, fmt.Errorf("open record: %w", err)
 	}

@@ -54,22 +54,34 @@ func fullEvent() *sallyport.Event {
 	column := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
 	return &sallyport.Event{
 		Time: at, Kind: sallyport.RevealKind,
-		Who: sallyport.Who{Staff: "s001", Login: "s001", Session: "a1", Application: "psql", Address: "127.0.0.1:1", Database: "support",
-			Team: "eu"},
-		Statement: &sallyport.Statement{ID: 7, Fingerprint: "f", Verb: "SELECT", Columns: []sallyport.Column{column},
-			Purposes: []sallyport.Purpose{{Kind: "ticket", Ref: "ZQ-1"}}, Covers: []sallyport.Subject{"17"}, Refused: "x", Writes: true},
-		Reveal: &sallyport.Revealed{Statement: 7, Columns: []sallyport.Column{column},
+		Who: sallyport.Who{
+			Staff: "s001", Login: "s001", Session: "a1", Application: "psql", Address: "127.0.0.1:1", Database: "support",
+			Team: "eu",
+		},
+		Statement: &sallyport.Statement{
+			ID: 7, Fingerprint: "f", Verb: "SELECT", Columns: []sallyport.Column{column},
+			Purposes: []sallyport.Purpose{{Kind: "ticket", Ref: "ZQ-1"}}, Covers: []sallyport.Subject{"17"}, Refused: "x", Writes: true,
+		},
+		Reveal: &sallyport.Revealed{
+			Statement: 7, Columns: []sallyport.Column{column},
 			Values:   []sallyport.RevealedValue{{Subject: "17", Column: 0, Digest: sallyport.Digest{1, 2, 3}}, {Column: 300}},
-			Purposes: []sallyport.Purpose{{Kind: "work", Ref: "mine"}}, Grant: "g1"},
-		Facts: []sallyport.Fact{{Table: "ticket", ID: "4", Customer: "17", Assignee: "s001", Open: true, Wrote: []string{"state"},
-			Ticket: "4", Incoming: true, At: at}},
+			Purposes: []sallyport.Purpose{{Kind: "work", Ref: "mine"}}, Grant: "g1",
+		},
+		Facts: []sallyport.Fact{{
+			Table: "ticket", ID: "4", Customer: "17", Assignee: "s001", Open: true, Wrote: []string{"state"},
+			Ticket: "4", Incoming: true, At: at,
+		}},
 		Limit:    &sallyport.Limit{Measure: "revealed", Window: "day", Budget: 200, Count: 200},
 		Counters: &sallyport.Counters{Statements: 1, Rows: 2, BytesIn: 3, BytesOut: 4},
-		Order: &sallyport.Order{ID: "p1", Action: "unlock", By: "s002", About: "s001", Reason: "r",
-			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1}, Details: "d"},
+		Order: &sallyport.Order{
+			ID: "p1", Action: "unlock", By: "s002", About: "s001", Reason: "r",
+			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1}, Details: "d", Columns: map[string]string{"support.customers.email": "email"},
+		},
 		Note: "a sentence",
-		Touch: &sallyport.Touched{Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},
-			Probes: []sallyport.Digest{{5}, {6}}},
+		Touch: &sallyport.Touched{
+			Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},
+			Probes: []sallyport.Digest{{5}, {6}},
+		},
 	}
 }
 
@@ -175,7 +187,7 @@ func TestFollow(t *testing.T) {
 	wg.Wait()
 	cancel()
 	for k, err := range result {
-		if err != errors.ErrUnsupported {
+		if !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("follower %d: %v", k, err)
 		}
 	}

@@ -4,12 +4,12 @@
 # asking, prints each command before it runs it, and never lets the package start a server of its own.
 set -euo pipefail
 
-# The same places, in the same order, as internal/throwaway looks in.
+# The same places as internal/throwaway looks in.
 find_programs() {
   local initdb dir
   initdb=$(command -v initdb || true)
   [ -n "$initdb" ] && [ -x "$(dirname "$initdb")/postgres" ] && return 0
-  for dir in /usr/lib/postgresql/*/bin; do
+  for dir in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin; do
     [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] && return 0
   done
   if command -v pg_config >/dev/null; then
@@ -24,21 +24,28 @@ give_up() {
   exit 3
 }
 
+# run prints a command as one could type it, and runs it. None of its words holds a single quote.
 run() {
-  echo "+ $*"
+  local word line=+
+  for word; do
+    case $word in *[!A-Za-z0-9_./=-]*) word="'$word'" ;; esac
+    line+=" $word"
+  done
+  echo "$line"
   "$@"
 }
 
 find_programs && exit 0
 
 case $(uname -s) in
-  Darwin) give_up "install them with 'brew install postgresql@17' and put \"\$(brew --prefix postgresql@17)/bin\" into PATH" ;;
+  Darwin) give_up "install them with 'brew install postgresql@17'" ;;
 esac
 command -v apt-get >/dev/null || give_up "install your distribution's PostgreSQL server package (for example postgresql-server)"
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
-  sudo -n true 2>/dev/null || give_up "run 'sudo apt-get install postgresql'"
+  sudo -n true 2>/dev/null ||
+    give_up "run scripts/postgres.sh as root (sudo scripts/postgres.sh), which installs the package postgresql without a server of its own"
   as_root=(sudo -n)
 fi
 as_root+=(env DEBIAN_FRONTEND=noninteractive)

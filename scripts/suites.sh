@@ -6,14 +6,15 @@
 # relay: nothing is protected. guard: the suite's own database also holds the reference schema,
 # protected, so every statement of the suite is analysed. Without the first word both are run.
 # The suites' scripts are ../shared/checks/postgresql (CHECKS=…); they start a PostgreSQL of their own and install what they
-# need by apt as root. WORK is their scratch directory, PORT where Sallyport listens.
+# need by apt as root. WORK is their scratch directory, PORT where Sallyport listens, DIRECT_PORT where that PostgreSQL does.
 set -eu
 
 cd "$(dirname "$0")/.."
 CHECKS=${CHECKS:-../shared/checks/postgresql}
 export WORK=${WORK:-/var/tmp/conformance}
 PORT=${PORT:-26460}
-SERVER=127.0.0.1:26432
+export DIRECT_PORT=${DIRECT_PORT:-26432}
+SERVER=127.0.0.1:$DIRECT_PORT
 TEMPLATE=sallyport_suite
 export PGPASSWORD=hold-pw
 
@@ -125,6 +126,7 @@ for way in $ways; do
       serve --config "$run/sallyport.yaml" --key-file "$run/key.txt"
     else
       rm -rf "$run/data"
+      direct -d postgres -c 'SET client_min_messages = warning' -c "DROP ROLE IF EXISTS sallyport_mark" # an earlier run's guard: nothing is relayed in front of its mark
       printf '%s\n' "version: 1" "upstream: {address: '$SERVER'}" "listen: 127.0.0.1:$PORT" "tls: {certificate: server.crt, key: server.key}" >"$run/relay.yaml"
       serve --config "$run/relay.yaml"
     fi

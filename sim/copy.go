@@ -33,7 +33,8 @@ func (o *Org) Tables() []Table {
 		},
 		{"support.messages", []string{"id", "ticket_id", "author", "body", "sent_at"}, o.Messages, o.appendMessage},
 		{
-			"support.contacts", []string{"id", "customer_id", "ticket_id", "channel", "direction", "staff", "at"},
+			"support.contacts",
+			[]string{"id", "customer_id", "ticket_id", "channel", "direction", "staff", "at"},
 			o.Contacts, o.appendContact,
 		},
 	}

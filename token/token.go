@@ -11,6 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"sallyport"
 )
@@ -193,6 +196,16 @@ func (c *Codec) Digest(plain []byte) sallyport.Digest {
 	return c.ring.sum(&c.digest, value)
 }
 
+// DigestRevealed is Digest of a value that Reveal gave, whose form is canonical already.
+func (c *Codec) DigestRevealed(plain []byte) sallyport.Digest {
+	switch c.spec.Scheme {
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Text:
+		return c.ring.sum(&c.digest, plain)
+	case sallyport.Name: // is kept as written; its digest is of the folded one
+	}
+	return c.Digest(plain)
+}
+
 // digestRoom is the stack space for a canonical value; longer ones cost an allocation.
 const digestRoom = 256
 
@@ -218,6 +231,25 @@ func (c *Codec) RevealDay(day int32) (int32, error) {
 
 // Spec is what the codec was made from, with its defaults filled in.
 func (c *Codec) Spec() Spec { return c.spec }
+
+// Form says in one line everything that decides how the tokens of this column look and which key makes them, but no key:
+// codecs of one root secret and one form make the same tokens.
+func (c *Codec) Form() string {
+	var form strings.Builder
+	fmt.Fprintf(&form, "%s of group %s", c.spec.Scheme, c.spec.Group)
+	switch c.spec.Scheme {
+	case sallyport.Email:
+		form.WriteString(" under " + c.ring.settings.EmailDomain)
+	case sallyport.Phone:
+		form.WriteString(" under +" + c.ring.settings.PhoneCode)
+	case sallyport.Number:
+		for _, plain := range slices.Sorted(maps.Keys(c.spec.Prefixes)) {
+			fmt.Fprintf(&form, ", %s as %s", plain, c.spec.Prefixes[plain])
+		}
+	case sallyport.Name, sallyport.Text, sallyport.Date:
+	}
+	return form.String()
+}
 
 // outside is an ErrDomain with a sentence that helps; why must never hold the value.
 func outside(why string) error { return fmt.Errorf("%w: %s", ErrDomain, why) }

@@ -17,7 +17,7 @@ security proposes it by this command and another approves.`,
 		Example: "  sallyport accept-mark --reason 'disk lost, restored from the backup of 1 March' --as s050",
 		Args:    exactly(0, "--reason TEXT --as ID"),
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
 	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
 		if reason == "" {
 			return usagef("no reason; expected --reason 'what happened'")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,15 @@ func (m *Main) decideCommand(cmd *cobra.Command, decide func(*api.Client, contex
 		if f.json {
 			return printJSON(m.Stdout, p)
 		}
-		_, err = fmt.Fprintf(m.Stdout, "%s: %s %s is %s.\n", p.ID, p.Action, p.About, p.Status)
-		return err
+		return printLine(m.Stdout, "%s", decided(p))
 	})
+}
+
+// decided says what became of a proposal, in the words of the commands.
+func decided(p api.Proposal) string {
+	what := strings.ReplaceAll(p.Action, "_", "-")
+	if p.About != "" {
+		what += " " + string(p.About)
+	}
+	return fmt.Sprintf("%s: %s is %s.", p.ID, what, p.Status)
 }

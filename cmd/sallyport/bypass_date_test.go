@@ -48,8 +48,10 @@ func TestBypassDates(t *testing.T) {
 	} {
 		run(sql)
 	}
-	for _, sql := range []string{"SELECT id FROM support.customers WHERE birth_date = $1", "SELECT id FROM support.customers WHERE birth_date = $1::date", "SELECT id FROM support.customers WHERE birth_date = $1::timestamp", "SELECT id FROM support.customers WHERE birth_date = $1::text::date",
-		"SELECT id FROM support.customers WHERE birth_date::text = $1", "UPDATE support.customers SET birth_date = $1 WHERE id = {own}", "SELECT id FROM support.customers WHERE birth_date >= $1", "SELECT id FROM support.customers WHERE birth_date = to_date($1, 'YYYY')"} {
+	for _, sql := range []string{
+		"SELECT id FROM support.customers WHERE birth_date = $1", "SELECT id FROM support.customers WHERE birth_date = $1::date", "SELECT id FROM support.customers WHERE birth_date = $1::timestamp", "SELECT id FROM support.customers WHERE birth_date = $1::text::date",
+		"SELECT id FROM support.customers WHERE birth_date::text = $1", "UPDATE support.customers SET birth_date = $1 WHERE id = {own}", "SELECT id FROM support.customers WHERE birth_date >= $1", "SELECT id FROM support.customers WHERE birth_date = to_date($1, 'YYYY')",
+	} {
 		for _, value := range []string{"1931-07-19", "19310719", "1931-07-19 00:00:00+00", "19.07.1931", " 1931-07-19 ", "1931-07-19T00:00:00Z", "July 19 1931", "1931-07-19\n"} {
 			run(sql, value)
 		}

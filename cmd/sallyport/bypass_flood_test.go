@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,48 +20,65 @@ func TestBypassReach(t *testing.T) {
 	for i, k := range []struct {
 		name, open string
 		purpose    bool
+		sessions   int // 0: one
+		binary     bool
 		sql        []string
 	}{
 		{name: "plain rows", sql: []string{"SELECT email FROM support.customers WHERE id <= 300"}},
 		{name: "without the key", sql: []string{"SELECT notes, birth_date FROM support.customers WHERE id <= 300 AND notes IS NOT NULL"}},
-		{name: "one array of all", open: "G11", sql: []string{"SELECT array_agg(email) FROM support.customers WHERE id <= 300"}},
-		{name: "one text of all", open: "G11", sql: []string{"SELECT string_agg(email, ' ') FROM support.customers WHERE id <= 300"}},
-		{name: "one document of all", open: "G11", sql: []string{"SELECT json_agg(c) FROM support.customers c WHERE id <= 300"}},
+		{name: "one array of all", sql: []string{"SELECT array_agg(email) FROM support.customers WHERE id <= 300"}},
+		{name: "one text of all", sql: []string{"SELECT string_agg(email, ' ') FROM support.customers WHERE id <= 300"}},
+		{name: "one document of all", sql: []string{"SELECT json_agg(c) FROM support.customers c WHERE id <= 300"}},
 		{name: "many in a row", sql: []string{"SELECT a.email, b.email, c.email, d.email, e.email FROM support.customers a, support.customers b, support.customers c, support.customers d, support.customers e WHERE b.id = a.id + 60 AND c.id = a.id + 120 AND d.id = a.id + 180 AND e.id = a.id + 240 AND a.id <= 55"}},
 		{name: "behind his own customer's id", purpose: true, sql: []string{"SELECT o.id, v.email FROM support.customers o, support.customers v WHERE o.id = {own} AND v.id <= 300"}},
 		{name: "behind one id", sql: []string{"SELECT o.id, v.email FROM support.customers o, support.customers v WHERE o.id = 1 AND v.id <= 300"}},
+		{name: "many in a row, computed", sql: []string{"SELECT a.email || '', b.email || '', c.email || '', d.email || '', e.email || '' FROM support.customers a, support.customers b, support.customers c, support.customers d, support.customers e WHERE b.id = a.id + 60 AND c.id = a.id + 120 AND d.id = a.id + 180 AND e.id = a.id + 240 AND a.id <= 55"}},
+		{name: "behind one value", sql: []string{"SELECT o.email, v.phone FROM support.customers o, support.customers v WHERE o.id = 1 AND v.id <= 300"}},
+		{name: "behind his own customer's value", purpose: true, sql: []string{"SELECT o.email, v.email FROM support.customers o, support.customers v WHERE o.id = {own} AND v.id <= 300"}},
+		{name: "behind one id, in many sessions", sessions: 75, sql: []string{"SELECT o.id, v.email FROM support.customers o, support.customers v WHERE o.id = 1 AND v.id = {session}"}},
+		{name: "texts behind one id", sql: []string{"SELECT o.id, v.subject FROM support.customers o, support.tickets v WHERE o.id = 1 AND v.id <= 300"}},
+		{name: "a row of a row", sql: []string{"SELECT ROW(o.id, v) FROM support.customers o, (SELECT array_agg(email) FROM support.customers WHERE id <= 300) v WHERE o.id = 1"}},
+		{name: "a write that returns them", sql: []string{"UPDATE support.customers SET plan = plan WHERE id <= 300 RETURNING email"}},
+		{name: "a write that returns them behind one id", sql: []string{"UPDATE support.customers v SET plan = v.plan FROM support.customers o WHERE v.id <= 300 AND o.id = 1 RETURNING o.id, v.email"}},
+		{name: "a long error that quotes them", sql: []string{"SELECT (string_agg(email, ' ') || repeat('x', 3000000))::int FROM support.customers WHERE id <= 300"}},
+		{name: "XML", sql: []string{"SELECT xmlagg(xmlelement(name e, email)) FROM support.customers WHERE id <= 300"}},
+		{name: "an array in COPY in binary", sql: []string{"COPY (SELECT array_agg(email), array_agg(ROW(phone)) FROM support.customers WHERE id <= 300) TO STDOUT (FORMAT binary)"}},
+		{name: "an array in binary", binary: true, sql: []string{"SELECT array_agg(email) FROM support.customers WHERE id <= 300"}},
+		{name: "a document in binary", binary: true, sql: []string{"SELECT jsonb_object_agg(id, email) FROM support.customers WHERE id <= 300"}},
+		{name: "a vector in binary", binary: true, sql: []string{"SELECT array_to_tsvector(array_agg(phone)) FROM support.customers WHERE id <= 300"}},
 		{name: "COPY", sql: []string{"COPY (SELECT email FROM support.customers WHERE id <= 300) TO STDOUT"}},
 		{name: "COPY in binary", sql: []string{"COPY (SELECT email FROM support.customers WHERE id <= 300) TO STDOUT (FORMAT binary)"}},
 		{name: "small steps", sql: []string{"SELECT email FROM support.customers WHERE id BETWEEN 1 AND 50", "SELECT email FROM support.customers WHERE id BETWEEN 51 AND 100", "SELECT email FROM support.customers WHERE id BETWEEN 101 AND 150"}},
 		{name: "a cursor", sql: []string{"BEGIN", "DECLARE x CURSOR FOR SELECT email FROM support.customers WHERE id <= 300", "FETCH ALL x"}},
 		{name: "a copy of the table", sql: []string{"CREATE TEMP TABLE x AS SELECT email FROM support.customers WHERE id <= 300", "TABLE x"}},
-		{name: "an error that quotes them", open: "G11", sql: []string{"SELECT string_agg(email, ' ')::int FROM support.customers WHERE id <= 300"}},
+		{name: "an error that quotes them", sql: []string{"SELECT string_agg(email, ' ')::int FROM support.customers WHERE id <= 300"}},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			s := &siege{fort: f} // a budget is a person's: each row is another agent's
 			s.who, s.ticket, s.own = f.hasTicket(i)
-			conn, kept, err := s.dial(t, f.dsn(s.who), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close(t.Context())
-			if k.purpose {
-				_, _ = conn.Exec(t.Context(), s.fill(0, "SET sallyport.purpose = 'ticket:{ticket}'")).ReadAll()
-			}
-			for _, sql := range k.sql {
-				_, _ = conn.Exec(t.Context(), s.fill(0, sql)).ReadAll()
-			}
 			seen := map[string]bool{}
-			ring := f.server.gateway.Protection.Ring
-			raw := kept.bytes()
-			for at := 0; ; {
-				b, e, _, ok := ring.Find(raw, at)
-				if !ok {
-					break
+			for session := range max(k.sessions, 1) {
+				conn, kept, err := s.dial(t, f.dsn(s.who), nil)
+				if err != nil {
+					break // suspended
 				}
-				seen[string(raw[b:e])] = true
-				at = e
+				if k.purpose {
+					_, _ = conn.Exec(t.Context(), s.fill(0, "SET sallyport.purpose = 'ticket:{ticket}'")).ReadAll()
+				}
+				for _, sql := range k.sql {
+					sql = strings.ReplaceAll(s.fill(0, sql), "{session}", strconv.Itoa(session+1))
+					if k.binary {
+						conn.ExecParams(t.Context(), sql, nil, nil, nil, []int16{1}).Read()
+						continue
+					}
+					_, _ = conn.Exec(t.Context(), sql).ReadAll()
+				}
+				_ = conn.Close(t.Context())
+				for _, tok := range tokenForm.FindAll(kept.bytes(), -1) {
+					seen[string(tok)] = true
+				}
 			}
+			t.Logf("%d tokens", len(seen))
 			switch n := len(seen); {
 			case n <= budget+10:
 			case k.open != "":
@@ -70,6 +89,9 @@ func TestBypassReach(t *testing.T) {
 		})
 	}
 }
+
+// tokenForm finds tokens in the bytes of the protocol, where the length of a field may look like a letter in front of it.
+var tokenForm = regexp.MustCompile(`[0-9a-v]{30,}@[0-9a-v.]*k1\.invalid|tk1:[A-Za-z0-9_-]+|\+8[39][0-9]{13}|ZQ-[0-9]{4}-[0-9]{4}`) //nolint:gochecknoglobals // a constant
 
 // TestBypassStalePortal reads a cursor through a portal's name that a harmless result had before.
 func TestBypassStalePortal(t *testing.T) {

@@ -225,32 +225,28 @@ func wireTricks() []trick {
 			w.t.Log(w.until(3))
 			w.ask(w.parse("", "SET sallyport.purpose = 'ticket:{vticket}'"), w.bind("", ""), runPortal(""), w.parse("", "SELECT * FROM support.customers WHERE id = {victim}"), w.bind("", ""), runPortal(""), theSync())
 		}},
-		{name: "strings that escape, switched without an answer", wire: func(w *wire) {
+		{name: "strings that escape, switched without an answer", wire: func(w *wire) { // the reading is not known until Sync: refused
 			w.ask(w.query("SET standard_conforming_strings = on"))
-			w.ask(w.parse("", "RESET standard_conforming_strings"), w.bind("", ""), runPortal(""), w.parse("", otherReading), w.bind("", ""), runPortal(""), theSync())
+			w.refused("SP001", w.parse("", "RESET standard_conforming_strings"), w.bind("", ""), runPortal(""), w.parse("", otherReading), w.bind("", ""), runPortal(""), theSync())
 			w.ask(w.query("BEGIN; SET standard_conforming_strings = on"))
-			w.ask(w.parse("", "ROLLBACK"), w.bind("", ""), runPortal(""), w.parse("", otherReading), w.bind("", ""), runPortal(""), theSync())
+			w.refused("SP001", w.parse("", "ROLLBACK"), w.bind("", ""), runPortal(""), w.parse("", otherReading), w.bind("", ""), runPortal(""), theSync())
 			w.ask(w.query("SET standard_conforming_strings = on"))
-			w.ask(w.parse("", "DISCARD ALL"), w.bind("", ""), runPortal(""), w.parse("", otherReading), w.bind("", ""), runPortal(""), theSync())
-		}, open: "G4", params: map[string]string{"options": "-c standard_conforming_strings=off"}},
-		{name: "an encoding in which a letter ends in a backslash", open: "G6", wire: func(w *wire) {
+			w.refused("SP001", w.parse("", "DISCARD ALL"), w.bind("", ""), runPortal(""), w.parse("", otherReading), w.bind("", ""), runPortal(""), theSync())
+			w.refused("SP001", w.query(otherReading)) // off from the start, and told so
+		}, params: map[string]string{"options": "-c standard_conforming_strings=off"}},
+		{name: "an encoding in which a letter ends in a backslash", wire: func(w *wire) { // by name, or behind what may have changed it: refused
 			for _, encoding := range []string{"SJIS", "GBK", "BIG5", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"} {
 				for _, evil := range twoLetters {
-					for _, change := range []string{"SET NAMES '" + encoding + "'", "SELECT set_config('client_encoding', '" + encoding + "', false)"} {
-						w.ask(w.parse("", change), w.bind("", ""), runPortal(""), w.parse("", evil), w.bind("", ""), runPortal(""), theSync())
-						w.ask(w.query("SET client_encoding = 'UTF8'"))
-					}
+					w.refused("SP003", w.parse("", "SET NAMES '"+encoding+"'"), w.bind("", ""), runPortal(""), w.parse("", evil), w.bind("", ""), runPortal(""), theSync())
+					w.refused("0A000", w.parse("", "SELECT set_config('client_encoding', '"+encoding+"', false)"), w.bind("", ""), runPortal(""), w.parse("", evil), w.bind("", ""), runPortal(""), theSync())
 				}
 			}
 		}},
-		{name: "an encoding from the start", open: "G6", params: map[string]string{"client_encoding": "SJIS"}, wire: func(w *wire) {
-			for _, evil := range twoLetters {
-				w.ask(w.query(evil))
-				w.ask(w.parse("", "SET client_encoding = 'UTF8'"), w.bind("", ""), runPortal(""), w.parse("", "RESET client_encoding"), w.bind("", ""), runPortal(""), w.parse("", evil), w.bind("", ""), runPortal(""), theSync())
-				w.ask(w.query("SET client_encoding = 'UTF8'"))
-				w.ask(w.parse("", "RESET client_encoding"), w.bind("", ""), runPortal(""), w.parse("", evil), w.bind("", ""), runPortal(""), theSync())
-			}
+		{name: "an encoding by a function", wire: func(w *wire) { // once the server tells of it the session ends
+			w.refused("0A000", w.query("SELECT set_config('client_encoding', 'SJIS', false)"))
+			w.ended()
 		}},
+		{name: "an encoding from the start", params: map[string]string{"client_encoding": "SJIS"}, door: "0A000", wire: func(*wire) {}},
 		{name: "zero bytes and broken UTF-8", wire: func(w *wire) {
 			w.ask(w.query("SELECT id FROM support.customers WHERE email = '\xff{email}'"))
 			w.ask(w.query("SELECT id FROM support.customers WHERE email = E'\\xff{email}'"))

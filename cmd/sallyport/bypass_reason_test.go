@@ -56,6 +56,33 @@ func schemes() []scheme {
 			p.calls(p.phone, p.id, p.victim, "NULL", "in", quoted(p.me), "now()")
 			return p.id
 		}},
+		{name: "the router's, handed over with the whole row", honest: true, make: func(p *plot) int64 {
+			p.opens(p.router, p.id, p.victim, "s003", "now()")
+			p.router.must(fmt.Sprintf("UPDATE support.tickets SET customer_id = %d, assignee = '%s', state = 'open' WHERE id = %d", p.victim, p.me, p.id))
+			return p.id
+		}},
+		{name: "taken around the gateway, given to another by the router and back", honest: true, make: func(p *plot) int64 {
+			p.f.superExec(p.f.database, fmt.Sprintf("UPDATE support.tickets SET assignee = '%s' WHERE id = %d", p.me, p.theirs.ID))
+			p.router.must(fmt.Sprintf("BEGIN; UPDATE support.tickets SET assignee = 's003' WHERE id = %[1]d; UPDATE support.tickets SET assignee = '%[2]s' WHERE id = %[1]d; COMMIT", p.theirs.ID, p.me))
+			return p.theirs.ID
+		}},
+		{name: "the router's, by ON CONFLICT", honest: true, make: func(p *plot) int64 { p.upsert("open"); return p.id }},
+		{name: "made around the gateway, then written by the router's ON CONFLICT", make: func(p *plot) int64 {
+			p.slip(p.id)
+			p.upsert("open")
+			p.upsert("pending")
+			return p.id
+		}},
+		{name: "taken around the gateway, while a router that keeps the assignee waits", make: func(p *plot) int64 {
+			p.behind(fmt.Sprintf("UPDATE support.tickets SET assignee = '%s' WHERE id = %d", p.me, p.theirs.ID),
+				fmt.Sprintf("UPDATE support.tickets SET assignee = coalesce(assignee, 's003'), customer_id = %d, state = 'open' WHERE id = %d", p.victim, p.theirs.ID))
+			return p.theirs.ID
+		}},
+		{name: "made around the gateway under another id, which the router changes", make: func(p *plot) int64 {
+			p.slip(p.id + 1)
+			p.router.must(fmt.Sprintf("UPDATE support.tickets SET id = %d, customer_id = %d, assignee = '%s', state = 'open' WHERE id = %d", p.id, p.victim, p.me, p.id+1))
+			return p.id
+		}},
 		{name: "his own ticket", make: func(p *plot) int64 { p.opens(p.c, p.id, p.victim, p.me, "now()"); return p.id }},
 		{name: "another log-in's row as an engineer", make: func(p *plot) int64 {
 			p.opens(p.c, p.id, p.victim, "s003", "now()")
@@ -79,7 +106,7 @@ func schemes() []scheme {
 			_, _ = p.c.rows(fmt.Sprintf("MERGE INTO support.tickets t USING (SELECT 1) x ON t.id = %d WHEN MATCHED THEN UPDATE SET assignee = '%s'", p.theirs.ID, p.me))
 			return p.theirs.ID
 		}},
-		{name: "taken in a WITH, then written whole by the router", open: "G9", make: func(p *plot) int64 {
+		{name: "taken in a WITH, then written whole by the router", make: func(p *plot) int64 {
 			_, _ = p.c.rows(fmt.Sprintf("WITH u AS (UPDATE support.tickets SET assignee = '%s' WHERE id = %d RETURNING id) SELECT * FROM u", p.me, p.theirs.ID))
 			return p.whole()
 		}},
@@ -88,7 +115,7 @@ func schemes() []scheme {
 			_, _ = p.c.rows(fmt.Sprintf("EXECUTE taken('%s', %d)", p.me, p.theirs.ID))
 			return p.whole()
 		}},
-		{name: "taken by MERGE, then written whole by the router", open: "G9", make: func(p *plot) int64 {
+		{name: "taken by MERGE, then written whole by the router", make: func(p *plot) int64 {
 			_, _ = p.c.rows(fmt.Sprintf("MERGE INTO support.tickets t USING (SELECT 1) x ON t.id = %d WHEN MATCHED THEN UPDATE SET assignee = '%s'", p.theirs.ID, p.me))
 			return p.whole()
 		}},
@@ -96,11 +123,11 @@ func schemes() []scheme {
 			p.c.must(fmt.Sprintf("UPDATE support.tickets SET assignee = '%s' WHERE id = %d", p.me, p.theirs.ID))
 			return p.whole()
 		}},
-		{name: "taken around the gateway, then written whole by the router", open: "G9", make: func(p *plot) int64 {
+		{name: "taken around the gateway, then written whole by the router", make: func(p *plot) int64 {
 			p.f.superExec(p.f.database, fmt.Sprintf("UPDATE support.tickets SET assignee = '%s' WHERE id = %d", p.me, p.theirs.ID))
 			return p.whole()
 		}},
-		{name: "taken among others, of which only the first is fetched, then written whole", open: "G16", make: func(p *plot) int64 {
+		{name: "taken among others, of which only the first is fetched, then written whole", make: func(p *plot) int64 {
 			p.opens(p.c, p.id, p.own.Customer, p.me, "now()")
 			p.aside(func(w *wire) {
 				w.ask(w.query("BEGIN"))
@@ -110,7 +137,7 @@ func schemes() []scheme {
 			})
 			return p.whole()
 		}},
-		{name: "taken while hanging up, then written whole", open: "G16", make: func(p *plot) int64 {
+		{name: "taken while hanging up, then written whole", make: func(p *plot) int64 {
 			p.aside(func(w *wire) {
 				w.send(w.query(fmt.Sprintf("UPDATE support.tickets SET assignee = '%s' WHERE id = %d RETURNING repeat('x', 9000000), pg_sleep(0.3)", p.me, p.theirs.ID)))
 			})
@@ -149,8 +176,10 @@ func schemes() []scheme {
 			return p.closed.ID
 		}},
 		{name: "his ticket, pointed at the victim", make: func(p *plot) int64 {
-			for _, sql := range []string{"UPDATE support.tickets SET customer_id = %d WHERE id = %d", "UPDATE support.tickets SET (queue, customer_id) = ('q', %d) WHERE id = %d", "WITH u AS (UPDATE support.tickets SET customer_id = %d WHERE id = %d RETURNING 1) SELECT 1",
-				"MERGE INTO support.tickets t USING (SELECT %d::bigint AS v) x ON t.id = %d WHEN MATCHED THEN UPDATE SET customer_id = x.v", "UPDATE support.tickets AS t SET customer_id = v.x FROM (SELECT %d AS x) v WHERE t.id = %d", "PREPARE aim AS UPDATE support.tickets SET customer_id = %d WHERE id = %d"} {
+			for _, sql := range []string{
+				"UPDATE support.tickets SET customer_id = %d WHERE id = %d", "UPDATE support.tickets SET (queue, customer_id) = ('q', %d) WHERE id = %d", "WITH u AS (UPDATE support.tickets SET customer_id = %d WHERE id = %d RETURNING 1) SELECT 1",
+				"MERGE INTO support.tickets t USING (SELECT %d::bigint AS v) x ON t.id = %d WHEN MATCHED THEN UPDATE SET customer_id = x.v", "UPDATE support.tickets AS t SET customer_id = v.x FROM (SELECT %d AS x) v WHERE t.id = %d", "PREPARE aim AS UPDATE support.tickets SET customer_id = %d WHERE id = %d",
+			} {
 				_, _ = p.c.rows(fmt.Sprintf(sql, p.victim, p.own.ID))
 			}
 			_, _ = p.c.rows("EXECUTE aim")
@@ -256,6 +285,44 @@ func (p *plot) aside(do func(w *wire)) {
 	}
 	do(w)
 	w.close()
+}
+
+// slip makes a ticket about the victim around the gateway.
+func (p *plot) slip(id int64) {
+	p.f.superExec(p.f.database, fmt.Sprintf("INSERT INTO support.tickets (id, ticket_no, customer_id, assignee, queue, state, subject, opened_at) SELECT %[1]d, 'x%[1]d', %[2]d, '%[3]s', queue, 'open', subject, now() FROM support.tickets LIMIT 1",
+		id, p.victim, p.me))
+}
+
+// upsert has the router's program save the row whether it is there or not.
+func (p *plot) upsert(state string) {
+	p.t.Helper()
+	p.router.must(fmt.Sprintf(`INSERT INTO support.tickets (id, ticket_no, customer_id, assignee, queue, state, subject, opened_at) VALUES (%d, 'CS-%04d-%04d', %d, '%s', 'q', '%s', 'help', now())
+		ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id, assignee = excluded.assignee, state = excluded.state`, p.id, p.id/10000%10000, p.id%10000, p.victim, p.me, state))
+}
+
+// behind has the router's statement wait for the lock of one that is made around the gateway and committed meanwhile.
+func (p *plot) behind(around, router string) {
+	p.t.Helper()
+	super := p.f.direct()
+	if _, err := super.Exec(p.t.Context(), "BEGIN; "+around); err != nil {
+		p.t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := p.router.rows(router)
+		done <- err
+	}()
+	within(p.t, 5*time.Second, "the router waits", func() bool {
+		var waits bool
+		err := super.QueryRow(p.t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)").Scan(&waits)
+		return err == nil && waits
+	})
+	if _, err := super.Exec(p.t.Context(), "COMMIT"); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // whole has the router's program save the whole row, as many programs do.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -60,6 +61,7 @@ type trick struct {
 	args   []string // parameters of the last one, which is then sent extended only
 	wire   func(w *wire)
 	params map[string]string // of its start-up packet
+	door   string            // the code with which it is not let in
 	open   string            // the finding that it shows, while it is not mended: it is told, and does not fail
 }
 
@@ -209,9 +211,7 @@ func (s *siege) dial(t testing.TB, dsn string, params map[string]string) (*pgcon
 		kept.Conn = conn
 		return kept, err
 	}
-	for name, value := range params {
-		config.RuntimeParams[name] = value
-	}
+	maps.Copy(config.RuntimeParams, params)
 	conn, err := pgconn.ConnectConfig(t.Context(), &config.Config)
 	return conn, kept, err
 }
@@ -224,14 +224,21 @@ func (s *siege) dsnOf(r role) string {
 		super, _ := pgx.ParseConfig(s.cluster.SuperDSN(s.database))
 		host, port, _ := net.SplitHostPort(s.server.Addr().String())
 		return fmt.Sprintf("postgres://%s:%s@%s:%s/%s?sslmode=disable", super.User, super.Password, host, port, s.database)
+	default:
+		return s.dsn(s.who)
 	}
-	return s.dsn(s.who)
 }
 
 // try runs one trick as one role and returns all bytes that came back.
 func (s *siege) try(t *testing.T, row int, k *trick, r role, how protocol) []byte {
 	t.Helper()
 	conn, kept, err := s.dial(t, s.dsnOf(r), k.params)
+	if k.door != "" {
+		if err == nil || !strings.Contains(err.Error(), k.door) {
+			t.Errorf("not kept out with %s: %v", k.door, err)
+		}
+		return kept.bytes()
+	}
 	if err != nil && k.params != nil {
 		return kept.bytes() // refused at the door
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,6 +103,24 @@ func (w *wire) ask(list ...pgproto3.FrontendMessage) []string {
 	return got
 }
 
+// refused asks, and wants to read that code: to pass unseen is not enough where the whole text hangs on how it is read.
+func (w *wire) refused(code string, list ...pgproto3.FrontendMessage) {
+	w.t.Helper()
+	got := w.ask(list...)
+	if !slices.ContainsFunc(got, func(m string) bool { return strings.HasPrefix(m, "error "+code+" ") }) {
+		w.t.Errorf("not refused with %s: %v", code, got)
+	}
+}
+
+// ended wants the session to be over.
+func (w *wire) ended() {
+	w.t.Helper()
+	w.send(w.query("SELECT 1"))
+	if got := w.until(1); len(got) == 0 || !strings.HasPrefix(got[len(got)-1], "end") {
+		w.t.Errorf("the session goes on: %v", got)
+	}
+}
+
 // The messages, with the row's marks filled in.
 func (w *wire) query(sql string) *pgproto3.Query {
 	return &pgproto3.Query{String: w.s.fill(w.row, sql)}
@@ -121,6 +141,7 @@ func (w *wire) bind(portal, name string, values ...string) *pgproto3.Bind {
 func runPortal(portal string) *pgproto3.Execute { return &pgproto3.Execute{Portal: portal} }
 func theSync() *pgproto3.Sync                   { return &pgproto3.Sync{} }
 func dropping(name string) *pgproto3.Close      { return &pgproto3.Close{ObjectType: 'S', Name: name} }
+
 func tellOf(what byte, name string) *pgproto3.Describe {
 	return &pgproto3.Describe{ObjectType: what, Name: name}
 }

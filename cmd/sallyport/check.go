@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"sallyport/catalog"
+	"sallyport/gateway"
+	"sallyport/identity"
+	"sallyport/internal/upstream"
 	"sallyport/protect"
 )
 
@@ -21,18 +26,22 @@ type finding struct {
 
 func (m *Main) checkCommand() *cobra.Command {
 	var config string
-	var asJSON bool
+	var asJSON, asSQL bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say what would not work, and why",
 		Long: `Reads the configuration and tells everything that is wrong with it by file, line and column; then looks whether the server
 can be reached, is protected, and holds the tables and columns that the configuration names. Exit status 1 means that something
-would not work.`,
-		Example: "  sallyport check --config sallyport.yaml",
-		Args:    exactly(0, ""),
+would not work. With --sql it prints the function through which log-ins are verified where clients and server both have TLS.`,
+		Example: `  sallyport check --config sallyport.yaml
+  sallyport check --config sallyport.yaml --sql | psql -X -v ON_ERROR_STOP=1 -U postgres support`,
+		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if config == "" {
 				return usagef("no configuration; expected 'sallyport check --config sallyport.yaml'")
+			}
+			if asSQL {
+				return m.printFunction(config)
 			}
 			findings, err := checkAll(cmd.Context(), config)
 			if err != nil {
@@ -43,7 +52,22 @@ would not work.`,
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asSQL, "sql", false, "print the function that a superuser installs in upstream.verifiers or upstream.database, and check nothing")
 	return cmd
+}
+
+// printFunction prints what a superuser runs. Who may call it is the configured reader.
+func (m *Main) printFunction(path string) error {
+	config, err := LoadConfig(path)
+	if err != nil {
+		return err
+	}
+	role := config.Upstream.Reader.User
+	if role == "" || config.verifierDatabase() == "" {
+		return usagef("%s names nobody who would call the function; expected upstream.reader, and upstream.verifiers or upstream.database", path)
+	}
+	_, err = fmt.Fprint(m.Stdout, identity.FunctionSQL(pgx.Identifier{role}.Sanitize()))
+	return err
 }
 
 func (m *Main) printFindings(config string, findings []finding, asJSON bool) error {
@@ -110,7 +134,12 @@ func (c *check) found(where, format string, args ...any) {
 // server looks at the server: is it there, is it protected, and does the configuration fit what it holds?
 func (c *check) server(ctx context.Context) {
 	address := c.config.Upstream.Address
-	_, marked, err := protect.Sense(ctx, "tcp", address)
+	server, err := c.config.server(place{})
+	if err != nil {
+		c.found("upstream.tls", "%v", err)
+		return
+	}
+	_, marked, err := protect.Sense(ctx, server)
 	switch {
 	case errors.Is(err, protect.ErrCannotTell):
 		c.found("upstream.address", "%v", err)
@@ -119,17 +148,33 @@ func (c *check) server(ctx context.Context) {
 	case marked && !c.config.Protects():
 		c.found("protect", "the server holds a protected database; serve needs the configuration that it was protected with")
 	case !marked && c.config.Protects():
-		c.found("protect", "the values in %s are plain still; run 'sallyport protect'", c.config.Upstream.Database)
+		c.found("protect", "the values in %s are plain still; run 'sallyport protect', which compares tables and columns before it changes anything",
+			c.config.Upstream.Database)
 	case marked:
-		if err := c.database(ctx); err != nil {
+		c.logIns(ctx, server)
+		if err := c.database(ctx, server); err != nil {
 			c.found("upstream", "%v", err)
 		}
 	}
 }
 
+// logIns looks whether clients with TLS can log in over a connection with TLS to the server.
+func (c *check) logIns(ctx context.Context, server *upstream.Server) {
+	if c.config.TLS.Certificate == "" || server.MayBeClear() {
+		return
+	}
+	v := c.config.verifiers(server)
+	defer v.close(context.WithoutCancel(ctx))
+	_, err := v.Verifier(ctx, c.config.Upstream.Reader.User)
+	if errors.Is(err, gateway.ErrNoVerifiers) {
+		c.found("upstream.verifiers", "clients with TLS cannot log in by SCRAM with channel binding: a superuser must run in database %s what 'sallyport check --config %s --sql' prints",
+			c.config.verifierDatabase(), c.config.file)
+	}
+}
+
 // database compares the configuration with the protected database, as the reader.
-func (c *check) database(ctx context.Context) error {
-	reader, err := c.config.reader("tcp", c.config.Upstream.Address)
+func (c *check) database(ctx context.Context, server *upstream.Server) error {
+	reader, err := c.config.reader(server)
 	if err != nil {
 		return err
 	}
@@ -138,12 +183,58 @@ func (c *check) database(ctx context.Context) error {
 		return fmt.Errorf("connect as %s: %w", reader.User, err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
-	_, err = catalog.Load(ctx, conn, c.config.Protect, c.config.Purposes.Tables())
-	if misfits, ok := errors.AsType[catalog.Problems](err); ok {
-		if wrong, ok := errors.AsType[*ConfigError](c.config.misfits(misfits)); ok {
-			c.findings = append(c.findings, findingsOf(wrong)...)
-		}
-		return nil
+	snapshot, err := catalog.Load(ctx, conn, c.config.Protect, c.config.Purposes.Tables())
+	misfits, ok := errors.AsType[catalog.Problems](err)
+	if err != nil && !ok {
+		return err
 	}
+	if !ok {
+		misfits = c.config.purposeMisfits(snapshot)
+	}
+	changed, err := c.mark(ctx, conn)
+	for _, p := range changed {
+		if !slices.ContainsFunc(misfits, func(m catalog.Problem) bool { return strings.HasPrefix(m.Path+".", p.Path+".") }) {
+			misfits = append(misfits, p)
+		}
+	}
+	c.misfits(misfits)
 	return err
+}
+
+// misfits notes problems by their places in the file.
+func (c *check) misfits(problems catalog.Problems) {
+	if wrong, ok := errors.AsType[*ConfigError](c.config.misfits(problems)); ok {
+		c.findings = append(c.findings, findingsOf(wrong)...)
+	}
+}
+
+// mark holds the configuration to what the database was protected with.
+func (c *check) mark(ctx context.Context, conn *pgx.Conn) (problems catalog.Problems, err error) {
+	mark, found, err := protect.ReadMark(ctx, conn)
+	database := c.config.Upstream.Database
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		c.found("protect", "the values in %s are plain still; run 'sallyport protect'", database)
+		return nil, nil
+	case mark.ProtectedAt.IsZero():
+		c.found("protect", "'sallyport protect' was interrupted in %s; run it again", database)
+		return nil, nil
+	case mark.Columns == nil:
+		c.found("protect", "the mark in %s does not say which columns are protected, as an earlier version left it; run 'sallyport protect' once more", database)
+		return nil, nil
+	}
+	wanted, err := c.config.protects()
+	if err != nil {
+		return nil, err
+	}
+	for _, change := range mark.Columns.Changes(wanted) {
+		problems = append(problems, catalog.Problem{
+			Path: "columns." + change.Column,
+			Text: fmt.Sprintf("%s is %s, %s; expected what it was protected with, or 'sallyport protect' for a new column",
+				change.Column, formOf("protected", change.From), formOf("configured", change.To)),
+		})
+	}
+	return problems, nil
 }

@@ -41,7 +41,7 @@ func TestClientRandomConversations(t *testing.T) {
 					steps, shrunk = less, true
 					continue
 				}
-				for m := len(steps[n]) - 1; m >= 0; m-- {
+				for m := range slices.Backward(steps[n]) {
 					less := slices.Clone(steps)
 					less[n] = slices.Delete(slices.Clone(steps[n]), m, m+1)
 					if differing(t, ways, less) != "" {

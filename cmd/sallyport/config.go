@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"sallyport/api"
 	"sallyport/catalog"
@@ -23,8 +24,11 @@ type Config struct {
 	// Upstream is the PostgreSQL that Sallyport stands in front of.
 	Upstream Upstream `yaml:"upstream"`
 
-	// Listen is HOST:PORT for clients. Other than loopback addresses need TLS while columns are protected.
+	// Listen is HOST:PORT for clients, or unix:PATH. Other than loopback addresses need TLS while columns are protected.
 	Listen string `yaml:"listen"`
+
+	// ListenMode is the mode of the socket under unix:PATH, in octal; empty: 0777, as PostgreSQL's own (unix_socket_permissions).
+	ListenMode string `yaml:"listen_mode"`
 
 	// TLS towards clients; empty: none.
 	TLS TLS `yaml:"tls"`
@@ -62,9 +66,22 @@ type Config struct {
 
 // Upstream is the server behind.
 type Upstream struct {
-	Address  string `yaml:"address"`  // HOST:PORT
-	Database string `yaml:"database"` // the protected database; every other database of the server is relayed
-	Reader   Reader `yaml:"reader"`   // Sallyport's own log-in, which reads tickets and contacts to check reasons
+	Address   string      `yaml:"address"`   // HOST:PORT, or unix:PATH
+	Database  string      `yaml:"database"`  // the protected database; every other database of the server is relayed
+	TLS       UpstreamTLS `yaml:"tls"`       // on the way to the server
+	Reader    Reader      `yaml:"reader"`    // Sallyport's own log-in, which reads tickets and contacts to check reasons
+	Verifiers string      `yaml:"verifiers"` // the database with the function of `sallyport check --sql`; empty: Database
+}
+
+// UpstreamTLS is how the server is reached over TCP. Files are PEM.
+type UpstreamTLS struct {
+	// Mode is libpq's sslmode (disable, prefer, require, verify-ca, verify-full), or mirror: TLS if the client came with TLS.
+	// Empty: mirror; but verify-full for an address that is not loopback while columns are protected, and then verify-ca at least.
+	Mode        string `yaml:"mode"`
+	CA          string `yaml:"ca"`          // who signs the server's certificate; empty: the system's authorities
+	ServerName  string `yaml:"server_name"` // that stands in it; empty: the host of the address
+	Certificate string `yaml:"certificate"` // shown to the server; empty: none
+	Key         string `yaml:"key"`
 }
 
 // Reader is the role that reads for Sallyport itself.
@@ -73,10 +90,14 @@ type Reader struct {
 	PasswordFile string `yaml:"password_file"` // one line; mode 0600
 }
 
-// TLS names a certificate chain and its key, both PEM.
+// TLS names a certificate chain and its key, both PEM. They are read again when they change, and on SIGHUP.
 type TLS struct {
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
+
+	// ClientCA signs the clients' certificates. With it every client over TCP shows one whose common name is the role that he
+	// logs in as (clientcert=verify-full in PostgreSQL's words), besides whatever the server asks him for.
+	ClientCA string `yaml:"client_ca"`
 }
 
 // Service is a program's account.
@@ -134,7 +155,8 @@ func ParseConfig(path string, text []byte) (*Config, error) {
 	return c, nil
 }
 
-// misfits says where in the file stands what the database does not have. It is nil where there are none.
+// misfits says where in the file stands what the database does not have. It is nil where there are none. Paths begin with
+// purposes, or are below protect.
 func (c *Config) misfits(problems catalog.Problems) error {
 	if len(problems) == 0 {
 		return nil
@@ -144,9 +166,22 @@ func (c *Config) misfits(problems catalog.Problems) error {
 		r.keys, r.values = c.places.keys, c.places.values
 	}
 	for _, p := range problems {
-		r.problemAt("protect."+p.Path, "%s", p.Text)
+		path := p.Path
+		if !strings.HasPrefix(path, "purposes.") {
+			path = "protect." + path
+		}
+		r.problemAt(path, "%s", p.Text)
 	}
 	return &ConfigError{File: c.file, Problems: r.sorted()}
+}
+
+// purposeMisfits are the columns of reasons that the database does not have.
+func (c *Config) purposeMisfits(s *catalog.Snapshot) catalog.Problems {
+	found := c.Purposes.CheckDatabase(s)
+	for i := range found {
+		found[i].Path = "purposes." + found[i].Path
+	}
+	return found
 }
 
 // Protects tells whether any column is protected.

@@ -15,7 +15,7 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(config.Protect.Columns) != 8 || len(config.People) != 3 || len(config.Grants) != 1 || !config.Protects() {
+	if len(config.Protect.Columns) != 8 || len(config.People) != 4 || len(config.Grants) != 1 || !config.Protects() {
 		t.Errorf("%+v", config)
 	}
 	if !config.People["s050"].Password.Verify([]byte("correct horse")) || !config.People["s051"].Password.Verify([]byte("battery staple")) {
@@ -29,7 +29,7 @@ func TestExample(t *testing.T) {
 		"version", "upstream", "address", "database", "reader", "user", "password_file", "listen", "tls", "certificate", "key", "protect", "customer",
 		"table", "columns", "class", "scheme", "prefixes", "paths", "email_domain", "purposes", "ticket", "contact", "routers", "writers", "services",
 		"logins", "people", "name", "team", "role", "password", "budgets", "default", "teams", "revealed", "reached", "probed", "hour", "day", "month",
-		"grants", "id", "for", "customers", "until", "approved_by", "group",
+		"mode", "ca", "server_name", "verifiers", "listen_mode", "client_ca", "grants", "id", "for", "customers", "until", "approved_by", "group",
 	} {
 		if !strings.Contains(string(text), key+":") {
 			t.Errorf("the key %s does not stand in the example", key)
@@ -54,11 +54,21 @@ func TestConfigPlaces(t *testing.T) {
 		{"until: 2026-12-31T00:00:00Z", "until: soon", "expected a time"},
 		{"budgets:", "budgest:", `expected "budgets"`},
 		{"listen: 127.0.0.1:6432", "listen: 0.0.0.0:6432", "expected a tls certificate"},
+		{"{CS: ZQ}", "{CS: ZQQ}", "both must be of the same length"},
+		{"{CS: ZQ}", "{CS: CS}", `prefix "CS" is used twice`},
+		{"email_domain: k1.invalid", "email_domain: k9.invalid", "must begin with the key epoch"},
+		{"email_domain: k1.invalid", `email_domain: "@@"`, "expected a domain such as k1.invalid"},
+		{`password: "$argon2id`, `password: "$argon2i`, "no argon2id hash: make one with 'sallyport passwd'; expected"},
+		{"listen: 127.0.0.1:6432", "listen: a: b", "not allowed in this context; expected"},
+		{"mode: mirror", "mode: allow", `there is no mode "allow"; expected one of disable, mirror`},
+		{"mode: mirror", "mode: verify-ca", "each signs for everybody"},
+		{`listen_mode: "0777"`, `listen_mode: "rw"`, "three octal digits"},
+		{`client_ca: ""`, `client_ca: "a.pem"`, "expected a tls certificate and key"},
 	} {
 		wrong := strings.Replace(string(text), c.old, c.wrong, 1)
 		_, err := ParseConfig("x.yaml", []byte(wrong))
 		bad, ok := errors.AsType[*ConfigError](err)
-		if !ok || !strings.Contains(err.Error(), c.want) {
+		if !ok || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "expected") && c.wrong != "" {
 			t.Errorf("%s: got %v, want %q", c.wrong, err, c.want)
 			continue
 		}
@@ -107,5 +117,8 @@ func FuzzConfig(f *testing.F) {
 		}
 		directory.of(directory.person("nobody"))
 		config.factColumns()
+		if _, err := config.protects(); err != nil {
+			t.Errorf("tokens of an accepted configuration cannot be made: %v", err)
+		}
 	})
 }

@@ -13,8 +13,11 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/exposure"
+	"sallyport/internal/upstream"
 	"sallyport/policy"
+	"sallyport/token"
 )
 
 // roles are what a person of the directory may be.
@@ -26,9 +29,11 @@ func (c *Config) check(r *configReader) {
 		r.problemAt("version", "version %d; expected version: 1", c.Version)
 	}
 	c.checkAddresses(r)
-	for _, p := range c.Protect.Check() {
+	wrong := c.Protect.Check()
+	for _, p := range wrong {
 		r.problemAt("protect."+p.Path, "%s", p.Text)
 	}
+	c.checkTokens(r, wrong)
 	for _, p := range c.Purposes.Check(c.serviceIDs()) {
 		r.problemAt("purposes."+p.Path, "%s", p.Text)
 	}
@@ -73,6 +78,35 @@ func (c *Config) checkReplication(r *configReader) {
 	}
 }
 
+// checkTokens tries to make every codec that protecting takes, save for columns that are wrong in another way already.
+func (c *Config) checkTokens(r *configReader, wrong []catalog.Problem) {
+	ring, err := c.formRing()
+	if err != nil {
+		r.problemAt("protect.email_domain", "%s; expected a domain such as k1.invalid", innermost(err))
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Protect.Columns)) {
+		at := "columns." + name
+		if slices.ContainsFunc(wrong, func(p catalog.Problem) bool { return strings.HasPrefix(p.Path+".", at+".") }) {
+			continue
+		}
+		settings := c.Protect.Columns[name]
+		column, _ := catalog.ParseColumn(name)
+		_, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes})
+		if err != nil {
+			r.problemAt("protect."+at+".prefixes", "%s; expected prefixes: {CS: ZQ}, each with one of tokens of the same length that nothing else uses", innermost(err))
+		}
+	}
+}
+
+// innermost is the reason at the bottom of an error, without what was tried.
+func innermost(err error) error {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err
+}
+
 func (c *Config) checkAddresses(r *configReader) {
 	if c.Upstream.Address != "" {
 		checkAddress(r, "upstream.address", c.Upstream.Address)
@@ -80,9 +114,16 @@ func (c *Config) checkAddresses(r *configReader) {
 	if c.Listen != "" {
 		checkAddress(r, "listen", c.Listen)
 	}
+	if _, err := c.socketMode(); err != nil {
+		r.problemAt("listen_mode", "%v", err)
+	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		r.problemAt("tls", "only one of certificate and key; expected both or none")
 	}
+	if c.TLS.ClientCA != "" && c.TLS.Certificate == "" {
+		r.problemAt("tls.client_ca", "clients show certificates under TLS only; expected a tls certificate and key")
+	}
+	c.checkUpstreamTLS(r)
 	if !c.Protects() {
 		return
 	}
@@ -98,7 +139,36 @@ func (c *Config) checkAddresses(r *configReader) {
 	}
 }
 
+// checkUpstreamTLS holds the way to the server to what it is for.
+func (c *Config) checkUpstreamTLS(r *configReader) {
+	t := c.Upstream.TLS
+	if !knownMode(t.Mode) {
+		r.problemAt("upstream.tls.mode", "there is no mode %q; expected %s", t.Mode, modeNames())
+		return
+	}
+	if (t.Certificate == "") != (t.Key == "") {
+		r.problemAt("upstream.tls", "only one of certificate and key; expected both or none")
+	}
+	if t.Mode == string(upstream.VerifyCA) && t.CA == "" {
+		r.problemAt("upstream.tls.mode", "verify-ca with the system's authorities proves nothing: each signs for everybody; expected upstream.tls.ca, or verify-full")
+	}
+	at, err := parsePlace(c.Upstream.Address)
+	if err != nil || !c.Protects() || at.network != "tcp" || loopback(at.address) {
+		return
+	}
+	if !c.upstreamMode(at, t).Checked() {
+		r.problemAt("upstream.tls.mode", "%s is no loopback address; expected verify-full or verify-ca while columns are protected: "+
+			"somebody between could answer in the database's place", c.Upstream.Address)
+	}
+}
+
 func checkAddress(r *configReader, path, address string) {
+	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
+		if !strings.HasPrefix(socket, "/") {
+			r.problemAt(path, "a socket that is no absolute path; expected unix:/FOLDER/.s.PGSQL.5432")
+		}
+		return
+	}
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
@@ -110,6 +180,9 @@ func checkAddress(r *configReader, path, address string) {
 
 // loopback tells whether an address can be reached from this machine only.
 func loopback(address string) bool {
+	if strings.HasPrefix(address, "unix:") {
+		return true
+	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return false
@@ -144,7 +217,7 @@ func (c *Config) checkDirectory(r *configReader) {
 		}
 		if person.Password != "" {
 			if err := person.Password.Check(); err != nil {
-				r.problemAt(path+".password", "%s", err)
+				r.problemAt(path+".password", "%s; expected the line that it prints", err)
 			}
 		}
 		checkID(r, path, id)

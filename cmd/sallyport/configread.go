@@ -123,7 +123,11 @@ func (r *configReader) yamlError(err error) {
 	if t := y.GetToken(); t != nil && t.Position != nil {
 		at = position{t.Position.Line, t.Position.Column}
 	}
-	r.problem(at, "%s", strings.TrimSpace(y.GetMessage()))
+	text := strings.TrimSpace(y.GetMessage())
+	if !strings.Contains(text, "expected") {
+		text += "; expected YAML, with each key: value on a line of its own"
+	}
+	r.problem(at, "%s", text)
 }
 
 // node checks one value against the Go type that will hold it.

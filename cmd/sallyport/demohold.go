@@ -116,7 +116,8 @@ func (d *demo) printHeld(held *heldStage) {
 	for _, s := range held.Services {
 		d.say("  %s  password %s", s.ID, s.Password)
 	}
-	d.say("\nThe configuration is %s. The theft in five ways, with figures: sallyport demo. Ctrl-C ends this and removes everything.", d.config.file)
+	d.say("\nThe configuration is %s. The theft in five ways, with figures: %s demo. Ctrl-C ends this and removes everything.",
+		d.config.file, thisProgram())
 }
 
 // thisProgram is how to call it from the same place.

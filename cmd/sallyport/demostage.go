@@ -33,6 +33,7 @@ type demoStage struct {
 	org   *sim.Org
 	clock *demoClock
 	held  bool   // for visitors
+	bench bool   // budgets and a grant that never stop the services
 	keep  string // folder to leave behind; empty: nothing stays
 
 	cluster   *throwaway.Cluster
@@ -122,7 +123,7 @@ func (s *demoStage) configure() error {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	var text strings.Builder
-	err = page.Execute(&text, map[string]any{"Port": s.cluster.Port, "Database": demoDatabase, "People": people, "Services": s.org.Services})
+	err = page.Execute(&text, map[string]any{"Port": s.cluster.Port, "Database": demoDatabase, "People": people, "Services": s.org.Services, "Bench": s.bench, "Officers": s.officers, "Until": s.clock.Now().AddDate(1, 0, 0).UTC().Format(time.RFC3339)})
 	if err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}

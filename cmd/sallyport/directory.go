@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -80,16 +78,4 @@ func (c *Config) serviceIDs() []sallyport.Staff {
 		ids = append(ids, sallyport.Staff(id))
 	}
 	return ids
-}
-
-// certificate is what clients see; nil where none is configured.
-func (c *Config) certificate() (*tls.Config, error) {
-	if c.TLS.Certificate == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.path(c.TLS.Certificate), c.path(c.TLS.Key))
-	if err != nil {
-		return nil, fmt.Errorf("load tls.certificate and tls.key: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }

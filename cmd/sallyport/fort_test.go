@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -46,8 +45,17 @@ const (
 var theStage = sync.OnceValues(func() (*stage, error) { //nolint:gochecknoglobals // one cluster for the package's tests
 	ctx := context.Background()
 	s := &stage{}
-	var err error
-	s.cluster, err = throwaway.Start(ctx, throwaway.Options{Out: &s.heard, Settings: map[string]string{
+	authority, err := newAuthority()
+	if err != nil {
+		return nil, err
+	}
+	shown, err := authority.issue("localhost")
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{"server.crt": shown.certificate, "server.key": shown.key}
+	s.cluster, err = throwaway.Start(ctx, throwaway.Options{Out: &s.heard, Files: files, Settings: map[string]string{
+		"ssl":           "on",
 		"log_statement": "all", "logging_collector": "off", "log_parameter_max_length": "-1", "log_parameter_max_length_on_error": "-1",
 		"max_prepared_transactions": "5", "max_connections": "150", "wal_level": "logical",
 	}})
@@ -385,17 +393,6 @@ func (f *fort) hasTicket(i int) (who sallyport.Staff, ticket sim.Ticket, custome
 	}
 	ticket = f.org.Ticket(own[0])
 	return agent.ID, ticket, f.org.Customer(ticket.Customer)
-}
-
-// psql runs the real psql as somebody through the gateway.
-func (f *fort) psql(who sallyport.Staff, commands ...string) string {
-	f.t.Helper()
-	args := []string{"-X", "-A", "-t", f.dsn(who)}
-	for _, c := range commands {
-		args = append(args, "-c", c)
-	}
-	out, _ := exec.CommandContext(f.ctx, "psql", args...).CombinedOutput() //nolint:gosec // the test's own arguments
-	return string(out)
 }
 
 // events reads the access stream.

@@ -19,6 +19,7 @@ import (
 	"sallyport/exposure"
 	"sallyport/gateway"
 	"sallyport/internal/apart"
+	"sallyport/internal/upstream"
 	"sallyport/keys"
 	"sallyport/protect"
 	"sallyport/purpose"
@@ -46,8 +47,9 @@ type analyzer struct {
 
 // How often the guard looks after things while it serves, and how long one look may take.
 const (
-	refreshEvery = 2 * time.Second  // the catalogue, and the mark's position
-	senseEvery   = 30 * time.Second // whether an unprotected server became a marked one
+	refreshEvery = 2 * time.Second        // the mark's position
+	freshEvery   = 250 * time.Millisecond // the catalogue; what touches anything protected asks by itself
+	senseEvery   = 30 * time.Second       // whether an unprotected server became a marked one
 	lookTimeout  = 10 * time.Second
 	// patience is how long a server may answer in ways that do not show whether it is marked, as one that is starting does.
 	patience = 10 * time.Second
@@ -78,14 +80,14 @@ func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 func (g *guard) unmarked(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	_, marked, err := protect.Sense(ctx, g.s.o.Network, g.s.o.Upstream)
+	_, marked, err := protect.Sense(ctx, g.s.server)
 	switch {
 	case marked && g.s.o.Observe != nil:
-		return &hopeless{fmt.Errorf("observe %s: it holds a protected database, and observing is for plain values; run serve without --observe", g.s.o.Upstream)}
+		return &hopeless{fmt.Errorf("observe %s: it holds a protected database, and observing is for plain values; run serve without --observe", g.s.server.Address)}
 	case marked:
-		return &hopeless{fmt.Errorf("relay %s: it holds a protected database; run serve with --config, the --data folder and the --key-file that it was protected with", g.s.o.Upstream)}
+		return &hopeless{fmt.Errorf("relay %s: it holds a protected database; run serve with --config, the --data folder and the --key-file that it was protected with", g.s.server.Address)}
 	case errors.Is(err, protect.ErrCannotTell) && time.Since(g.s.started) > patience:
-		return &hopeless{fmt.Errorf("relay %s: whether it holds a protected database cannot be seen, so nothing is relayed: %w", g.s.o.Upstream, err)}
+		return &hopeless{fmt.Errorf("relay %s: whether it holds a protected database cannot be seen, so nothing is relayed: %w", g.s.server.Address, err)}
 	}
 	return err
 }
@@ -121,7 +123,10 @@ func (g *guard) openKeys(context.Context) error {
 
 // connect logs in as the reader.
 func (g *guard) connect(ctx context.Context) error {
-	reader, err := g.s.o.Config.reader(g.s.o.Network, g.s.o.Upstream)
+	reader, err := g.s.o.Config.reader(g.s.server)
+	if errors.Is(err, fs.ErrNotExist) && g.s.o.Observe != nil {
+		return &hopeless{fmt.Errorf("observe: there is no reader yet; give --owner DSN of the tables' owner once, and serve makes it: %w", err)}
+	}
 	if err != nil {
 		return &hopeless{err}
 	}
@@ -129,7 +134,7 @@ func (g *guard) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if g.conn, err = pgx.ConnectConfig(ctx, reader); err != nil {
-		err = fmt.Errorf("connect to %s as %s: %w", g.s.o.Upstream, reader.User, err)
+		err = fmt.Errorf("connect to %s as %s: %w", g.s.server.Address, reader.User, err)
 		if answer := (*pgconn.PgError)(nil); errors.As(err, &answer) && !temporary(answer.Code) {
 			return &hopeless{err}
 		}
@@ -142,7 +147,7 @@ func (g *guard) connect(ctx context.Context) error {
 func temporary(code string) bool { return code[:min(4, len(code))] == "57P0" || code == "53300" }
 
 // reader is how Sallyport itself connects to its server, with the password of the configuration's file.
-func (c *Config) reader(network, address string) (*pgx.ConnConfig, error) {
+func (c *Config) reader(server *upstream.Server) (*pgx.ConnConfig, error) {
 	password := ""
 	if file := c.Upstream.Reader.PasswordFile; file != "" {
 		var err error
@@ -154,16 +159,16 @@ func (c *Config) reader(network, address string) (*pgx.ConnConfig, error) {
 			return nil, err
 		}
 	}
-	return readerConfig(network, address, c.Upstream.Database, c.Upstream.Reader.User, password)
+	return readerConfig(server, c.Upstream.Database, c.Upstream.Reader.User, password)
 }
 
 // readerConfig is how Sallyport itself connects.
-func readerConfig(network, address, database, user, password string) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig("host=127.0.0.1 sslmode=prefer")
+func readerConfig(server *upstream.Server, database, user, password string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig("host=127.0.0.1 sslmode=disable")
 	if err != nil {
 		return nil, errors.New("prepare the reader's connection: the PG… variables of the environment are malformed")
 	}
-	if err := setAddress(&config.Config, network, address); err != nil {
+	if err := server.Configure(&config.Config); err != nil {
 		return nil, err
 	}
 	config.Database, config.User, config.Password = database, user, password
@@ -185,6 +190,9 @@ func (g *guard) openCatalog(ctx context.Context) error {
 		return err
 	}
 	g.catalog = opened
+	if err := g.s.o.Config.misfits(g.s.o.Config.purposeMisfits(opened.Snapshot())); err != nil {
+		return &hopeless{err}
+	}
 	return nil
 }
 
@@ -265,15 +273,19 @@ func (g *guard) watch(ctx context.Context) error {
 	if g.catalog == nil {
 		every = senseEvery
 	}
-	ticker := time.NewTicker(every)
+	ticker, catalogue := time.NewTicker(every), time.NewTicker(freshEvery)
 	defer ticker.Stop()
+	defer catalogue.Stop()
 	for {
+		look := g.look
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
+		case <-catalogue.C:
+			look = g.fresh
 		}
-		if err := g.look(ctx); err != nil {
+		if err := look(ctx); err != nil {
 			if stop, ok := errors.AsType[*hopeless](err); ok {
 				return stop.error
 			}
@@ -289,10 +301,18 @@ func (g *guard) look(ctx context.Context) error {
 	if g.catalog == nil {
 		return g.unmarked(ctx)
 	}
-	if _, err := g.catalog.Refresh(ctx); err != nil {
-		return err
-	}
 	return g.advanceMark(ctx)
+}
+
+// fresh keeps the catalogue true for statements that do not ask.
+func (g *guard) fresh(ctx context.Context) error {
+	if g.catalog == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	_, err := g.catalog.Fresh(ctx)
+	return err
 }
 
 // leave moves the mark on to where the record ends, when nothing is served any more. It is late: ctx has ended.

@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -137,7 +135,7 @@ func TestInvariant3SelfMadeReason(t *testing.T) {
 	}
 	within(t, 3*time.Second, "the re-pointed ticket stops covering", func() bool {
 		c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", own.ID))
-		return c.heard("around the gateway")
+		return c.heard("nobody is on record for the customer of ticket")
 	})
 	hidden(c, "re-pointed around the gateway", own.ID)
 
@@ -172,8 +170,10 @@ func TestInvariant2NothingPlainPasses(t *testing.T) {
 		[]string{"qq7marker1@x.example", "+15550177001", "Qqmarker One", "1931-07-19", "qq7text"}) {
 		t.Errorf("what he wrote reads %q", got)
 	}
-	for i, equal := range []string{"email = 'QQ7marker1@x.example'", "phone = '+1 555-0177001'", "full_name = 'Qqmarker One'", "birth_date = '1931-07-19'",
-		"email IN ('qq7marker1@x.example', 'qq7marker9@x.example')", "email = ANY('{qq7marker1@x.example}')"} {
+	for i, equal := range []string{
+		"email = 'QQ7marker1@x.example'", "phone = '+1 555-0177001'", "full_name = 'Qqmarker One'", "birth_date = '1931-07-19'",
+		"email IN ('qq7marker1@x.example', 'qq7marker9@x.example')", "email = ANY('{qq7marker1@x.example}')",
+	} {
 		if got := simple.must("SELECT id FROM support.customers WHERE " + equal); len(got) != 1 {
 			t.Errorf("equality %d finds %d rows", i, len(got))
 		}
@@ -200,6 +200,18 @@ func TestInvariant2NothingPlainPasses(t *testing.T) {
 			t.Errorf("mode %s: array found %s", mode, got)
 		}
 	}
+	for i, load := range []struct{ options, data string }{ // by COPY, well and badly
+		{"", "910010\tQqmarker C0\tqq7marker-c0@x.example\t+15550177200\t1931-07-19\tDE\tp\tqq7text by COPY\tnow\n"},
+		{"CSV", "910011,\"Qqmarker C1\",qq7marker-c1@x.example,+15550177201,1931-07-19,DE,p,\"qq7text\nby COPY\",now\n"},
+		{"CSV", "910012,Qqmarker C2,qq7marker-c2@x.example,\n"},
+		{"", "910013\tQqmarker C3\tqq7marker-is-no-address\t\\N\t\\N\tDE\tp\t\\N\tnow\n"},
+		{"CSV HEADER", "qq7marker@x.example\n910014,Qqmarker C4,qq7marker-c4@x.example,+15550177204,1931-07-19,DE,p,qq7text,now,qq7marker\n"},
+	} {
+		said := copyIn(t, simple.PgConn(), "COPY support.customers (id, full_name, email, phone, birth_date, country, plan, notes, created_at) FROM STDIN "+load.options, load.data)
+		if (said == "COPY 1") != (i < 2) {
+			t.Errorf("load %d: %s", i, said)
+		}
+	}
 	refused := []string{
 		"UPDATE support.customers SET email = lower('QQ7MARKER@x.example') WHERE id = 1",
 		"UPDATE support.customers SET email = 'qq7marker' || '@x.example' WHERE id = 1",
@@ -207,7 +219,7 @@ func TestInvariant2NothingPlainPasses(t *testing.T) {
 		"SELECT id FROM support.customers WHERE email LIKE 'qq7marker%'",
 		"SELECT id FROM support.customers WHERE lower(email) = 'qq7marker1@x.example'",
 		"DO $$ BEGIN UPDATE support.customers SET email = 'qq7marker@x.example' WHERE id = 1; END $$",
-		"COPY support.customers FROM STDIN",
+		"COPY support.customers FROM STDIN (ENCODING 'LATIN1')", "COPY support.open_cases FROM STDIN",
 		"UPDATE support.customers SET email = 'qq7marker-is-no-address' WHERE id = 1",
 		"SELECT 'qq7marker",
 	}
@@ -316,14 +328,14 @@ func TestInvariant4ExposureIsBounded(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "FATAL") {
 			t.Errorf("the session goes on: %v", err)
 		}
-		if int64(len(rows)) < f.org.Customers {
-			t.Errorf("%d rows came back of %d", len(rows), f.org.Customers)
+		if len(rows) != 100 {
+			t.Errorf("%d rows came back, the budget is 100", len(rows))
 		}
 		var n int64
 		if err := f.direct().QueryRow(t.Context(), "SELECT count(*) FROM support.customers WHERE plan = 'cut'").Scan(&n); err != nil || n < f.org.Customers {
 			t.Errorf("%d rows were written: %v", n, err)
 		}
-		if !c.heard("tokens") {
+		if !c.heard("left out") {
 			t.Error("no warning")
 		}
 		if _, err := f.tryConnect(who); err == nil {
@@ -369,64 +381,6 @@ func stealInto(t *testing.T, f *fort, victim, row int64) {
 		UPDATE support.customers SET email = v WHERE id = %d; END $$`, victim, victim, row))
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestInvariant5ALockBites(t *testing.T) {
-	f := newFort(t, "")
-	who, ticket, customer := f.hasTicket(0)
-	c := f.connect(who)
-	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
-	ended := make(chan time.Time, 1)
-	started := make(chan struct{})
-	go func() {
-		close(started)
-		for { // a client that keeps trying
-			rows, err := c.rows(fmt.Sprintf("SELECT email FROM support.customers WHERE id = %d", customer.ID))
-			if err != nil || len(rows) == 0 {
-				ended <- time.Now()
-				return
-			}
-		}
-	}()
-	<-started
-	ctx := t.Context()
-	at := time.Now()
-	if err := f.officer("o1").Lock(ctx, who, "test"); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case end := <-ended:
-		t.Logf("the live session ended after %s", end.Sub(at))
-		if end.Sub(at) > time.Second {
-			t.Error("more than a second")
-		}
-	case <-time.After(5 * time.Second):
-		t.Fatal("the live session goes on")
-	}
-	// A client that does not read ends as well.
-	refused := func(when string) {
-		t.Helper()
-		if _, err := f.tryConnect(who); err == nil || !strings.Contains(err.Error(), "locked") {
-			t.Errorf("%s: %v", when, err)
-		}
-	}
-	refused("locked")
-	f.restart()
-	refused("after a restart")
-	id, err := f.officer("o1").Unlock(ctx, who, "it was a test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.officer("o1").Approve(ctx, id); err == nil {
-		t.Error("who proposed it approved it")
-	}
-	refused("proposed only")
-	if _, err := f.officer("o2").Approve(ctx, id); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.tryConnect(who); err != nil {
-		t.Errorf("unlocked: %v", err)
 	}
 }
 
@@ -510,144 +464,4 @@ func poke(t *testing.T, f *fort, raw []byte) {
 	_, _ = conn.Write(raw)
 	_ = conn.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // what Dial returns for tcp
 	_, _ = io.Copy(io.Discard, conn)
-}
-
-// TestInvariant1NoRevealWithoutARecord kills serve at arbitrary moments while clients read: every value that a client
-// got stands in the record.
-func TestInvariant1NoRevealWithoutARecord(t *testing.T) {
-	f := newFort(t, "")
-	f.stop()
-	name := filepath.Join(t.TempDir(), "sallyport")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(self, name); err != nil {
-		t.Fatal(err)
-	}
-	got := map[sallyport.Subject]int{}
-	for round := range 6 {
-		address := freeAddress(t)
-		serve := exec.Command(name, "serve", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data, //nolint:gosec // this very test binary
-			"--key-file", f.options.KeyFile, "--listen", address)
-		serve.Stderr = f.log
-		if err := serve.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var readers sync.WaitGroup
-		var mu sync.Mutex
-		for i := range 4 {
-			readers.Go(func() { readUntilDead(t, f, address, i, &mu, got) })
-		}
-		within(t, 20*time.Second, "clients read something", func() bool {
-			mu.Lock()
-			defer mu.Unlock()
-			n := 0
-			for _, seen := range got {
-				n += seen
-			}
-			return n >= (round+1)*40+mathrand.IntN(100)
-		})
-		_ = serve.Process.Kill()
-		_ = serve.Wait()
-		readers.Wait()
-	}
-	f.start()
-	recorded := map[sallyport.Subject]int{}
-	for _, e := range f.events() {
-		if e.Reveal == nil {
-			continue
-		}
-		for _, v := range e.Reveal.Values {
-			if e.Reveal.Columns[v.Column].Name == "email" {
-				recorded[v.Subject]++
-			}
-		}
-	}
-	total := 0
-	for subject, n := range got {
-		total += n
-		if recorded[subject] < n {
-			t.Errorf("customer %s was read %d times, the record knows %d", subject, n, recorded[subject])
-		}
-	}
-	t.Logf("%d reveals over %d kills, all on record", total, 6)
-	if total == 0 {
-		t.Error("nothing was read: this test proves nothing")
-	}
-}
-
-// readUntilDead reads the agent's own customers again and again and counts what it got.
-func readUntilDead(t *testing.T, f *fort, address string, agent int, mu *sync.Mutex, got map[sallyport.Subject]int) {
-	who := f.org.Agents()[agent].ID
-	dsn := fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable&default_query_exec_mode=simple_protocol", who, f.passwords[who], address, f.database)
-	var conn *pgx.Conn
-	var err error
-	deadline := time.Now().Add(15 * time.Second)
-	for conn, err = pgx.Connect(t.Context(), dsn); err != nil; conn, err = pgx.Connect(t.Context(), dsn) {
-		if time.Now().After(deadline) {
-			t.Errorf("connect: %v", err)
-			return
-		}
-		time.Sleep(10 * time.Millisecond) // between two looks whether serve listens
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	for i := 0; ; i++ {
-		own := f.org.OpenTickets(who)
-		ticket := f.org.Ticket(own[i%len(own)])
-		customer := f.org.Customer(ticket.Customer)
-		var email string
-		if _, err := conn.Exec(t.Context(), fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID)); err != nil {
-			return
-		}
-		if err := conn.QueryRow(t.Context(), fmt.Sprintf("SELECT email FROM support.customers WHERE id = %d", customer.ID)).Scan(&email); err != nil {
-			return
-		}
-		if email != customer.Email {
-			t.Errorf("own ticket %d is not readable", ticket.ID)
-			return
-		}
-		mu.Lock()
-		got[sallyport.Subject(fmt.Sprint(customer.ID))]++
-		mu.Unlock()
-	}
-}
-
-// freeAddress is a loopback address that nobody listens on now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// TestInvariant1WithoutAJournal: where the record cannot be written, protected reads stop and other traffic goes on.
-func TestInvariant1WithoutAJournal(t *testing.T) {
-	f := newFort(t, "")
-	who, ticket, customer := f.hasTicket(0)
-	c := f.connect(who)
-	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
-	if err := f.server.access.Close(); err != nil { // as unwritable as it gets
-		t.Fatal(err)
-	}
-	read := fmt.Sprintf("SELECT email FROM support.customers WHERE id = %d", customer.ID)
-	if err := c.fails(read); err.Code != "SP012" {
-		t.Errorf("a protected read without a record: %s %s", err.Code, err.Message)
-	}
-	if got := c.one("SELECT count(*) FROM support.staff"); got == "0" {
-		t.Error("no staff")
-	}
-	if err := c.fails(read); err.Code != "SP012" {
-		t.Errorf("the second one: %s", err.Code)
-	}
-	// What the statement does not tell of, a cursor that a function's text made, is stopped at its first batch.
-	c.must("BEGIN")
-	if err := c.fails("DECLARE cur CURSOR FOR " + read); err.Code != "SP012" {
-		t.Errorf("a cursor: %s", err.Code)
-	}
-	_ = f.server.Close() // it complains that the test closed its record
-	f.server = nil
 }

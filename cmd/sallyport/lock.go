@@ -19,18 +19,25 @@ ones, also after a restart, until two people agree to unlock.`,
 		Example: "  sallyport lock s017 --reason 'laptop stolen' --as s050",
 		Args:    exactly(1, "STAFF --reason TEXT --as ID"),
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
 	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
 		if reason == "" {
 			return usagef("no reason; expected --reason 'what happened'")
+		}
+		status, err := c.Status(cmd.Context())
+		if err != nil {
+			return err
 		}
 		if err := c.Lock(cmd.Context(), sallyport.Staff(args[0]), reason); err != nil {
 			return err
 		}
 		if f.json {
-			return printJSON(m.Stdout, map[string]any{"staff": args[0], "locked": true})
+			return printJSON(m.Stdout, map[string]any{"staff": args[0], "locked": true, "observing": status.Observing})
 		}
-		_, err := fmt.Fprintf(m.Stdout, "%s is locked. To undo it: sallyport unlock %s --reason … --as ID, approved by somebody else.\n", args[0], args[0])
+		if status.Observing {
+			return printLine(m.Stdout, "The lock of %s is on record, but serve only observes: nobody is barred now. It bites once serve runs without --observe.", args[0])
+		}
+		_, err = fmt.Fprintf(m.Stdout, "%s is locked. To undo it: sallyport unlock %s --reason … --as ID, approved by somebody else.\n", args[0], args[0])
 		return err
 	})
 }

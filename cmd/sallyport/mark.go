@@ -32,7 +32,15 @@ func (g *guard) checkMark(ctx context.Context) error {
 	case mark.ProtectedAt.IsZero():
 		return &hopeless{fmt.Errorf("protect database %s: 'sallyport protect' was interrupted there; run it again", g.s.o.Config.Upstream.Database)}
 	}
+	if err := g.checkColumns(mark); err != nil {
+		return &hopeless{err}
+	}
 	problem := g.misfit(mark)
+	if problem == "" {
+		if err := g.checkRecorded(mark); err != nil {
+			return &hopeless{err}
+		}
+	}
 	if problem == "" || g.accepted(mark) {
 		g.s.setMark("")
 		return nil
@@ -100,9 +108,9 @@ func (g *guard) misfit(mark protect.Mark) string {
 	return ""
 }
 
-// markDetails names what two people accept: which record stands in the mark, and how far it was.
+// markDetails names what two people accept: which record stands in the mark, how far it was, and what it says is protected.
 func markDetails(mark protect.Mark) string {
-	return mark.RecordID + "@" + strconv.FormatUint(mark.Position, 10)
+	return mark.RecordID + "@" + strconv.FormatUint(mark.Position, 10) + "/" + columnsDigest(mark.Columns)
 }
 
 // accepted tells whether two people accepted this very mark. Its position may since have moved as far as this record did.
@@ -112,8 +120,9 @@ func (g *guard) accepted(mark protect.Mark) bool {
 		return false
 	}
 	id, text, _ := strings.Cut(details, "@")
+	text, columns, _ := strings.Cut(text, "/")
 	position, err := strconv.ParseUint(text, 10, 64)
-	return err == nil && id == mark.RecordID && mark.Position <= max(position, g.s.access.Last())
+	return err == nil && id == mark.RecordID && mark.Position <= max(position, g.s.access.Last()) && columns == columnsDigest(mark.Columns)
 }
 
 // advanceMark moves the mark on to where the record is.

@@ -4,8 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"sallyport"
 	"sallyport/internal/refdb"
 	"sallyport/internal/throwaway"
 	"sallyport/sim"
@@ -22,7 +22,21 @@ import (
 func TestObserve(t *testing.T) {
 	f := newPlainStage(t)
 	out := &lockedBuffer{}
-	server, err := StartServer(t.Context(), ServerOptions{Config: f.config, Data: t.TempDir(), Observe: out})
+	data := shortDir(t)
+	started := func() (*Server, error) {
+		return StartServer(t.Context(), ServerOptions{Config: f.config, Data: data, Observe: out})
+	}
+	early, err := started()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := early.Err(); err == nil || !strings.Contains(err.Error(), "give --owner DSN of the tables' owner once") {
+		t.Errorf("observing without a reader: %v", err)
+	}
+	if err := prepareReader(t.Context(), ServerOptions{Config: f.config}, f.cluster.SuperDSN("support")); err != nil {
+		t.Fatal(err)
+	}
+	server, err := started()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +48,7 @@ func TestObserve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { t.Log(n.Message) }
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { t.Errorf("a client was told %q", n.Message) }
 	conn, err := pgx.ConnectConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +93,30 @@ func TestObserve(t *testing.T) {
 	if !strings.Contains(out.String(), "would have been refused") {
 		t.Errorf("nothing said of the refusal: %s", out)
 	}
+	one := officer(t, server, officers[0])
+	if err := one.Lock(t.Context(), agent, "a test"); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := one.Status(t.Context()); err != nil || !status.Observing {
+		t.Errorf("status says nothing of observing: %+v, %v", status, err)
+	}
+	within(t, 5*time.Second, "the lock is printed", func() bool { return strings.Contains(out.String(), "would have ended 1 sessions") })
+	if again, err := pgx.ConnectConfig(t.Context(), config); err != nil {
+		t.Errorf("a locked person was barred: %v", err)
+	} else {
+		again.Close(t.Context())
+	}
+	if !strings.Contains(out.String(), "would have refused the log-in: you are locked: a test") {
+		t.Errorf("nothing said of the log-in: %s", out)
+	}
+	stranger := own.Customer%f.org.Customers + 1
+	if _, err := conn.Exec(t.Context(), fmt.Sprintf("SELECT id, phone FROM support.customers WHERE id = %d", stranger)); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := one.WhoSaw(t.Context(), sallyport.Subject(fmt.Sprint(stranger)))
+	if err != nil || len(seen) == 0 || !seen[len(seen)-1].Observed || !slices.Contains(seen[len(seen)-1].Columns, "support.customers.phone") {
+		t.Errorf("who saw customer %d while observing: %+v, %v", stranger, seen, err)
+	}
 	for _, value := range []string{customer.Email, customer.FullName, "SOME@x"} {
 		if strings.Contains(out.String(), value) {
 			t.Error("what is printed holds a value")
@@ -109,11 +147,6 @@ func newPlainStage(t *testing.T) *plainStage {
 	f.superExec("postgres", "CREATE DATABASE support")
 	s.passwords, err = refdb.Load(t.Context(), refdb.Options{DSN: s.cluster.SuperDSN("support"), Org: s.org, Random: rand.Reader})
 	if err != nil {
-		t.Fatal(err)
-	}
-	f.superExec("support", `CREATE ROLE sallyport_reader LOGIN PASSWORD 'reader-secret'; GRANT USAGE ON SCHEMA support TO sallyport_reader;
-		GRANT SELECT ON ALL TABLES IN SCHEMA support TO sallyport_reader`)
-	if err := os.WriteFile(filepath.Join(s.folder, "reader.password"), []byte("reader-secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := &plainStage{stage: s}

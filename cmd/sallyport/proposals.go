@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -32,7 +33,7 @@ func (m *Main) proposalsCommand() *cobra.Command {
 		table := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "ID\tSTATUS\tACTION\tABOUT\tBY\tWHEN\tREASON")
 		for _, p := range list {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, p.Status, p.Action, p.About, p.By, p.At.Format(time.RFC3339), printable(p.Reason))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, p.Status, strings.ReplaceAll(p.Action, "_", "-"), p.About, p.By, p.At.Format(time.RFC3339), printable(p.Reason))
 		}
 		return table.Flush()
 	})

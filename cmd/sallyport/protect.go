@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -110,12 +112,12 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return report, fmt.Errorf("open data folder: %w", err)
 	}
-	access, err := openStream(o.Data, "access", o.Clock)
+	access, err := openStream(o.Data, "access", o.Clock, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, access.Close()) }()
-	orderStream, err := openStream(o.Data, "control", o.Clock)
+	orderStream, err := openStream(o.Data, "control", o.Clock, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return report, err
 	}
@@ -124,7 +126,8 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	if err != nil {
 		return report, err
 	}
-	orders, err := api.NewOrders(orderStream, control.NewState())
+	state := control.NewState()
+	orders, err := api.NewOrders(orderStream, state)
 	if err != nil {
 		return report, err
 	}
@@ -145,9 +148,12 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	if err != nil {
 		return report, err
 	}
+	recorded, known := state.Protects(config.Upstream.Database)
 	report, err = protect.Run(ctx, protect.Options{
 		DSN: config.ownerDSN(o.Owner), Columns: columns, Reader: reader,
 		RecordID: access.ID(), Position: access.Last(), Random: rand.Reader, Progress: o.Progress,
+		Recorded: recorded, Renamed: !known,
+		Begin: func(set protect.Set) error { return config.protecting(orders, set, o.Clock()) },
 	})
 	if err != nil || began {
 		return report, err
@@ -158,6 +164,17 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	return report, orders.Give(nil, &sallyport.Event{
 		Time: o.Clock(), Kind: sallyport.Protected, Order: &sallyport.Order{Action: "protect", Details: config.Upstream.Database},
 		Note: "configuration " + config.hash,
+	})
+}
+
+// protecting puts on record what is about to be protected, unless that is what stands there.
+func (c *Config) protecting(orders *api.Orders, set protect.Set, now time.Time) error {
+	if recorded, known := orders.State().Protects(c.Upstream.Database); known && maps.Equal(recorded, set) {
+		return nil
+	}
+	return orders.Give(nil, &sallyport.Event{
+		Time: now, Kind: sallyport.Protecting, Note: "configuration " + c.hash,
+		Order: &sallyport.Order{Action: "protect", Details: c.Upstream.Database, Columns: set},
 	})
 }
 
@@ -177,7 +194,11 @@ func (c *Config) hasBegun(orders *record.Stream) (bool, error) {
 
 // baseline takes down the tickets and contacts that stand in the database when protection begins.
 func (c *Config) baseline(ctx context.Context, access *record.Stream, clock func() time.Time) error {
-	config, err := c.reader("tcp", c.Upstream.Address)
+	server, err := c.server(place{})
+	if err != nil {
+		return err
+	}
+	config, err := c.reader(server)
 	if err != nil {
 		return err
 	}
@@ -199,6 +220,28 @@ func (c *Config) baseline(ctx context.Context, access *record.Stream, clock func
 // ring makes the key ring of this configuration.
 func (c *Config) ring(root token.Secret) (*token.Ring, error) {
 	return token.NewRing(root, token.Settings{EmailDomain: c.Protect.EmailDomain})
+}
+
+// formRing makes the ring with a key that is none: it shows the form of tokens, for which any key will do.
+func (c *Config) formRing() (*token.Ring, error) {
+	root, err := token.NewSecret(bytes.Repeat([]byte{1}, 32))
+	if err != nil {
+		return nil, err
+	}
+	return c.ring(root)
+}
+
+// protects is what this configuration protects and how.
+func (c *Config) protects() (protect.Set, error) {
+	ring, err := c.formRing()
+	if err != nil {
+		return nil, err
+	}
+	columns, err := c.codecs(ring)
+	if err != nil {
+		return nil, err
+	}
+	return protect.SetOf(columns), nil
 }
 
 // codecs makes the codec of each protected column.

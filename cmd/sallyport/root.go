@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -39,23 +40,39 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 			if len(args) == 0 {
 				return nil
 			}
-			names := make([]string, 0, len(cmd.Commands()))
-			for _, c := range cmd.Commands() {
-				names = append(names, c.Name())
-			}
-			return usagef("no command %q; expected %s (see 'sallyport --help')", args[0], oneOf(args[0], names))
+			return noCommand(cmd, args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w (see '%s --help')", err, cmd.CommandPath())
 	})
+	root.SetHelpCommand(&cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return noCommand(root, strings.Join(args, " "))
+			}
+			return about.Help()
+		},
+	})
 	root.AddCommand(
 		m.demoCommand(), m.serveCommand(), m.protectCommand(),
 		m.lockCommand(), m.unlockCommand(), m.acceptMarkCommand(), m.proposalsCommand(), m.approveCommand(), m.declineCommand(), m.whoSawCommand(), m.statusCommand(),
-		m.checkCommand(), m.passwdCommand(), m.versionCommand(),
+		m.checkCommand(), m.passwdCommand(), m.benchCommand(), m.versionCommand(),
 	)
 	return root
+}
+
+// noCommand names what was most likely meant.
+func noCommand(root *cobra.Command, name string) error {
+	names := make([]string, 0, len(root.Commands()))
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	return usagef("no command %q; expected %s (see 'sallyport --help')", name, oneOf(name, names))
 }
 
 // exactly asks for so many arguments and names them when they are wrong.
@@ -63,6 +80,9 @@ func exactly(n int, names string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == n {
 			return nil
+		}
+		if n == 0 {
+			return usagef("no argument %q; '%s' takes none (see '%s --help')", args[0], cmd.CommandPath(), cmd.CommandPath())
 		}
 		return usagef("%d arguments; expected '%s %s' (see '%s --help')", len(args), cmd.CommandPath(), names, cmd.CommandPath())
 	}

@@ -3,21 +3,28 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sallyport/keys"
+	"sallyport/protect"
 )
 
 // serveOptions are the command line of serve.
 type serveOptions struct {
-	config, upstream, listen, data, keyFile string
-	observe, await, json                    bool
-	drain                                   time.Duration
+	config, upstream, listen, data, keyFile, owner string
+	observe, await, json                           bool
+	drain                                          time.Duration
 }
 
 func (m *Main) serveCommand() *cobra.Command {
@@ -27,19 +34,22 @@ func (m *Main) serveCommand() *cobra.Command {
 		Short: "Stand in front of the database: the gateway, the record and the control socket",
 		Long: `Serves clients until it is interrupted. With --config it protects the configured columns of a database that 'sallyport
 protect' has prepared; without one it protects nothing, relays every database and role, and records. In front of a database
-that is protected it refuses to start without the configuration, or with another or an older record.`,
+that is protected it refuses to start without the configuration, with one that protects other columns, or with another or an
+older record. With --observe, in front of plain values, it masks, cuts and locks nothing and prints what it would have done.`,
 		Example: `  sallyport serve --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt
-  sallyport serve --upstream postgres://127.0.0.1:5432 --listen 127.0.0.1:6432 --data ./data`,
+  sallyport serve --upstream postgres://127.0.0.1:5432 --listen 127.0.0.1:6432 --data ./data
+  sallyport serve --observe --owner postgres://postgres@127.0.0.1:5432/support --config sallyport.yaml --data ./observed`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return m.serve(cmd.Context(), o) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", "", "configuration `FILE`; without one nothing is protected")
-	flags.StringVar(&o.upstream, "upstream", "", "server to stand in front of, postgres://`HOST:PORT` (default: the configuration's)")
-	flags.StringVar(&o.listen, "listen", "", "`HOST:PORT` for clients (default: the configuration's)")
+	flags.StringVar(&o.upstream, "upstream", "", "server to stand in front of, postgres://`HOST:PORT`?sslmode=…&sslrootcert=… or unix:PATH (default: the configuration's)")
+	flags.StringVar(&o.listen, "listen", "", "`HOST:PORT` or unix:PATH for clients (default: the configuration's)")
 	flags.StringVar(&o.data, "data", "sallyport-data", "`FOLDER` of the record and the control socket")
 	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
 	flags.BoolVar(&o.observe, "observe", false, "mask, cut and lock nothing; print what would have been done (before anything is protected)")
+	flags.StringVar(&o.owner, "owner", "", "with --observe: `DSN` of the tables' owner, who makes the reader's role first; needed once")
 	flags.BoolVar(&o.await, "await-agreement", false, "with a record that does not fit the database: serve nobody until two people accept it")
 	flags.DurationVar(&o.drain, "drain", -1, "how long transactions may take to their end when serve is told to stop (default: the configuration's, 30s)")
 	flags.BoolVar(&o.json, "json", false, "print and log JSON")
@@ -54,6 +64,11 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 	if err := keys.Harden(); err != nil {
 		return err
 	}
+	if o.owner != "" {
+		if err := prepareReader(ctx, options, o.owner); err != nil {
+			return err
+		}
+	}
 	s, err := StartServer(ctx, options)
 	if err != nil {
 		return err
@@ -61,6 +76,7 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 	if err := m.announce("starting", s, o); err != nil {
 		return err
 	}
+	defer onHangup(s.Renew)()
 	select {
 	case <-s.Ready():
 		if err := m.announce("ready", s, o); err != nil {
@@ -72,7 +88,7 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 }
 
 func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
-	options := ServerOptions{Listen: o.listen, Data: o.data, KeyFile: o.keyFile, AwaitAgreement: o.await, Log: m.logger(o.json)}
+	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, AwaitAgreement: o.await, Log: m.logger(o.json)}
 	if o.config != "" {
 		config, err := LoadConfig(o.config)
 		if err != nil {
@@ -87,16 +103,55 @@ func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
 			return options, err
 		}
 	}
-	if o.upstream != "" {
-		var err error
-		if options.Network, options.Upstream, err = parseUpstream(o.upstream); err != nil {
-			return options, err
-		}
-	}
-	if o.observe {
+	switch {
+	case o.observe && (options.Config == nil || !options.Config.Protects()):
+		return options, usagef("nothing to observe; expected --config FILE with the columns that are to be protected")
+	case o.owner != "" && !o.observe:
+		return options, usagef("an --owner, whom only observing needs; expected --observe, or 'sallyport protect --owner DSN'")
+	case o.observe:
 		options.Observe = m.Stdout
 	}
 	return options, nil
+}
+
+// prepareReader makes the reader's role in front of plain values, which protect does otherwise.
+func prepareReader(ctx context.Context, o ServerOptions, owner string) error {
+	server, err := upstreamOf(o.Config, o.Upstream)
+	if err != nil {
+		return err
+	}
+	if _, marked, err := protect.Sense(ctx, server); err != nil {
+		return err
+	} else if marked {
+		return errors.New("observe: the server holds a protected database, and observing is for plain values; run serve without --observe")
+	}
+	reader, err := o.Config.readerRole()
+	if err != nil {
+		return err
+	}
+	return protect.PrepareReader(ctx, o.Config.ownerDSN(owner), reader, rand.Reader)
+}
+
+// onHangup calls renew on each SIGHUP until its result is called.
+func onHangup(renew func()) (stop func()) {
+	heard, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(heard, syscall.SIGHUP)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-heard:
+				renew()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(heard)
+		close(done)
+		wg.Wait()
+	}
 }
 
 // logger writes the log to standard error. What it is given never holds a value, a literal or a key.
@@ -120,7 +175,7 @@ func (m *Main) announce(state string, s *Server, o serveOptions) error {
 			guards = fmt.Sprintf("observes %d columns of database %s and protects nothing", len(config.Protect.Columns), config.Upstream.Database)
 		}
 	}
-	return printLine(m.Stdout, "sallyport: %s on %s, in front of %s; %s", state, s.Addr(), s.o.Upstream, guards)
+	return printLine(m.Stdout, "sallyport: %s on %s, in front of %s; %s", state, s.Addr(), s.server.Address, guards)
 }
 
 func printLine(w io.Writer, format string, args ...any) error {

@@ -26,7 +26,7 @@ import (
 // plainServer starts serve without a configuration in front of an address, and returns how to connect as the superuser.
 func plainServer(t *testing.T, upstream string) (*Server, *pgx.ConnConfig) {
 	t.Helper()
-	s, err := StartServer(t.Context(), ServerOptions{Network: "tcp", Upstream: upstream, Listen: "127.0.0.1:0", Data: shortDir(t)})
+	s, err := StartServer(t.Context(), ServerOptions{Upstream: upstream, Listen: "127.0.0.1:0", Data: shortDir(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +92,10 @@ func TestServeDatabaseAway(t *testing.T) {
 	if !errors.As(err, &answer) || answer.Severity != "FATAL" || answer.Code != "57P03" {
 		t.Fatalf("while the database is away: %v", err)
 	}
+	// Whoever reads this has not logged in: no address, role or folder, and no reason.
+	if answer.Message != "sallyport: the database cannot be served yet" || strings.Contains(answer.Message+answer.Detail+answer.Hint, address) {
+		t.Errorf("while the database is away: %q %q %q", answer.Message, answer.Detail, answer.Hint)
+	}
 
 	bridge(t, address, fmt.Sprintf("127.0.0.1:%d", cluster.Port))
 	await(t, "serve finds the database", s.Ready())
@@ -154,7 +158,7 @@ func kindsOf(t *testing.T, data string) map[sallyport.EventKind]int {
 // TestServeInUse starts a second serve on the same data folder.
 func TestServeInUse(t *testing.T) {
 	s, _ := plainServer(t, "127.0.0.1:1")
-	_, err := StartServer(t.Context(), ServerOptions{Network: "tcp", Upstream: "127.0.0.1:1", Listen: "127.0.0.1:0", Data: s.o.Data})
+	_, err := StartServer(t.Context(), ServerOptions{Upstream: "127.0.0.1:1", Listen: "127.0.0.1:0", Data: s.o.Data})
 	if err == nil || !strings.Contains(err.Error(), "another sallyport has it open") {
 		t.Errorf("a second serve on the same folder: %v", err)
 	}
@@ -176,7 +180,7 @@ func TestServeRefusesMarked(t *testing.T) {
 		options ServerOptions
 		want    string
 	}{
-		{"without a configuration", ServerOptions{Network: "tcp", Upstream: upstream, Listen: "127.0.0.1:0", Data: shortDir(t)}, "holds a protected database"},
+		{"without a configuration", ServerOptions{Upstream: upstream, Listen: "127.0.0.1:0", Data: shortDir(t)}, "holds a protected database"},
 		{"observing", unlike(func(o *ServerOptions) { o.Observe = io.Discard }), "observing is for plain values"},
 		{"with another record", unlike(func(o *ServerOptions) {
 			o.Data, o.KeyFile = other, filepath.Join(t.TempDir(), "key.txt")
@@ -341,8 +345,9 @@ func TestCheckDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	where := fmt.Sprintf("%s:%d:5", path, 1+strings.Count(wrong[:strings.Index(wrong, "support.customers.nonesuch")], "\n"))
-	if findings, err := checkAll(t.Context(), path); err != nil || len(findings) != 1 || findings[0].Where != where {
-		t.Errorf("a column that is not there: %v %v; want one finding at %s", findings, err, where)
+	findings, err := checkAll(t.Context(), path)
+	if err != nil || len(findings) != 2 || findings[1].Where != where || !strings.Contains(findings[0].What, "support.customers.notes is protected") {
+		t.Errorf("a column that is not there: %v %v; want a finding at %s, and that the right one is missing", findings, err, where)
 	}
 
 	other := startCluster(t)

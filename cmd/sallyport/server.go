@@ -17,6 +17,8 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
+	"sallyport/internal/upstream"
+	"sallyport/purpose"
 	"sallyport/record"
 )
 
@@ -24,10 +26,10 @@ import (
 type ServerOptions struct {
 	Config *Config // nil: nothing is protected
 
-	Network, Upstream string // of the server behind, "tcp" HOST:PORT or "unix" PATH; empty: the configuration's
-	Listen            string // HOST:PORT; empty: the configuration's
-	Data              string // folder of the record and the control socket
-	KeyFile           string // age identity that opens the keys; needed when columns are protected
+	Upstream string // the server behind, as --upstream takes it; empty: the configuration's
+	Listen   string // HOST:PORT or unix:PATH; empty: the configuration's
+	Data     string // folder of the record and the control socket
+	KeyFile  string // age identity that opens the keys; needed when columns are protected
 
 	Observe        io.Writer        // not nil: nothing is masked, cut or locked; what would have been is printed here
 	AwaitAgreement bool             // with a record that does not fit the database's mark: wait until two people accept it
@@ -46,8 +48,13 @@ type Server struct {
 	state   *control.State
 	book    *exposure.Book
 
+	server       *upstream.Server
+	verifiers    *verifiers // nil: nobody to read them as
+	certificates *certificates
+	renew        chan struct{} // SIGHUP
+
 	started  time.Time
-	listener *net.TCPListener
+	listener listener
 	socket   net.Listener
 	ready    chan struct{}
 
@@ -55,16 +62,17 @@ type Server struct {
 	done chan struct{} // closed when everything has ended
 	err  error         // why it ended; to be read after done
 
-	mu      sync.Mutex       // guards what follows
-	waiting error            // why clients are refused for now
-	mark    string           // the mark that nobody accepted yet, see guard.go
-	gateway *gateway.Gateway // the one that serves; nil until then
+	mu      sync.Mutex        // guards what follows
+	waiting error             // why clients are refused for now
+	mark    string            // the mark that nobody accepted yet, see guard.go
+	gateway *gateway.Gateway  // the one that serves; nil until then
+	reasons *purpose.Resolver // likewise, where something is protected
 }
 
 // StartServer opens the record, the listener and the control socket, and returns: the database may still be away. Until Ready
 // is closed clients are refused with a sentence that says why. Close ends it; so does ctx.
 func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
-	s := &Server{o: o, log: o.Log, started: time.Now(), state: control.NewState(), book: exposure.NewBook(), ready: make(chan struct{}), done: make(chan struct{})}
+	s := &Server{o: o, log: o.Log, started: time.Now(), state: control.NewState(), book: exposure.NewBook(), ready: make(chan struct{}), done: make(chan struct{}), renew: make(chan struct{}, 1)}
 	if err := s.settle(); err != nil {
 		return nil, err
 	}
@@ -95,14 +103,11 @@ func (s *Server) settle() error {
 	if o.Config == nil {
 		o.Config = &Config{}
 	}
-	if o.Upstream == "" {
-		o.Network, o.Upstream = "tcp", o.Config.Upstream.Address
-	}
 	if o.Listen == "" {
 		o.Listen = o.Config.Listen
 	}
 	switch {
-	case o.Upstream == "":
+	case o.Upstream == "" && o.Config.Upstream.Address == "":
 		return usagef("no server to stand in front of; expected --upstream postgres://HOST:PORT, or upstream.address in the configuration")
 	case o.Listen == "":
 		return usagef("nowhere to listen; expected --listen HOST:PORT, or listen in the configuration")
@@ -111,7 +116,13 @@ func (s *Server) settle() error {
 	case o.Config.Protects() && o.KeyFile == "" && o.Observe == nil:
 		return usagef("no key file; expected --key-file FILE, where the key that opens the keys of the data folder is or will be")
 	}
-	return nil
+	var err error
+	if s.server, err = upstreamOf(o.Config, o.Upstream); err != nil {
+		return err
+	}
+	s.verifiers = o.Config.verifiers(s.server)
+	s.certificates, err = loadCertificates(o.Config, s.server)
+	return err
 }
 
 // open opens the data folder's streams, folds the control stream, and listens.
@@ -120,10 +131,10 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("open data folder: %w", err)
 	}
 	var err error
-	if s.access, err = openStream(s.o.Data, "access", s.o.Clock); err != nil {
+	if s.access, err = openStream(s.o.Data, "access", s.o.Clock, s.log); err != nil {
 		return err
 	}
-	if s.control, err = openStream(s.o.Data, "control", s.o.Clock); err != nil {
+	if s.control, err = openStream(s.o.Data, "control", s.o.Clock, s.log); err != nil {
 		return err
 	}
 	for _, repaired := range []string{s.access.Repaired(), s.control.Repaired()} {
@@ -137,20 +148,26 @@ func (s *Server) open(ctx context.Context) error {
 	if s.socket, err = api.Listen(ctx, filepath.Join(s.o.Data, socketName)); err != nil {
 		return err
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", s.o.Listen)
-	if err != nil {
-		return fmt.Errorf("listen for clients: %w", err)
+	if s.listener, err = s.o.Config.listen(ctx, s.o.Listen); err != nil {
+		return err
 	}
-	s.listener = l.(*net.TCPListener)
-	if s.o.Config.Protects() && s.o.Config.TLS.Certificate == "" && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		return usagef("values would leave in clear over the network on %s; expected a loopback address, or tls in the configuration", l.Addr())
+	tcp, ok := s.listener.Addr().(*net.TCPAddr)
+	if ok && s.o.Config.Protects() && s.o.Config.TLS.Certificate == "" && !tcp.IP.IsLoopback() {
+		return usagef("values would leave in clear over the network on %s; expected a loopback address, or tls in the configuration", tcp)
 	}
 	return nil
 }
 
-func openStream(data, name string, clock func() time.Time) (*record.Stream, error) {
-	stream, err := record.Open(filepath.Join(data, name), record.Options{Now: clock})
+func openStream(data, name string, clock func() time.Time, log *slog.Logger) (*record.Stream, error) {
+	folder := filepath.Join(data, name)
+	stream, err := record.Open(folder, record.Options{Now: clock, Trouble: func(cause error, refused uint64) {
+		if cause != nil {
+			log.Error("the record cannot be written: what is protected is refused until it can", "folder", folder, "cause", cause.Error(),
+				"next", "make room under the data folder: its next segment needs 16 MiB; serve tries again by itself")
+			return
+		}
+		log.Warn("the record is written again", "folder", folder, "entries_lost", refused)
+	}})
 	if errors.Is(err, record.ErrInUse) {
 		return nil, fmt.Errorf("open data folder %s: another sallyport has it open; stop that one, or choose another --data: %w", data, err)
 	}
@@ -200,6 +217,8 @@ func (s *Server) people() (*api.Server, error) {
 		Delay:      time.Now,
 		Status:     s.status,
 		Mark:       s.unacceptedMark,
+		Observing:  s.o.Observe != nil,
+		TicketID:   s.ticketID,
 	})
 }
 
@@ -218,6 +237,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 		defer end()
 		cancel(s.serve(ctx))
 	})
+	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
 	<-ctx.Done()
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -228,18 +248,18 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 
 // serve refuses clients until the database can be served, then serves it.
 func (s *Server) serve(ctx context.Context) error {
-	certificate, err := s.o.Config.certificate()
-	if err != nil {
-		return err
-	}
 	config := gateway.Config{
-		Network: s.o.Network, Address: s.o.Upstream, TLS: certificate,
+		Server: s.server, TLS: s.certificates.current,
 		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
 		Drain: s.o.Drain,
 	}
+	if s.verifiers != nil {
+		config.Verifiers = s.verifiers
+		defer s.verifiers.close(context.WithoutCancel(ctx))
+	}
 	g := &guard{s: s}
 	defer g.close(ctx)
-	err = s.refuseUntil(ctx, config, func(ctx context.Context) error {
+	err := s.refuseUntil(ctx, config, func(ctx context.Context) (err error) {
 		config.Protection, err = g.prepare(ctx)
 		return err
 	})
@@ -257,18 +277,15 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	if err != nil {
 		return err
 	}
-	since := s.o.Clock().Add(-budgetMemory)
 	err = s.access.Read(1, func(e *sallyport.Event) error {
-		if e.Time.After(since) {
-			gw.Restore(e)
-		}
+		gw.Restore(e)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("count what was seen before: %w", err)
 	}
 	defer s.state.Watch(func(who sallyport.Staff, st control.Standing) {
-		if (st.Locked || st.Suspended) && s.o.Observe == nil {
+		if st.Locked || st.Suspended {
 			gw.EndSessions(who, "you are locked or suspended", "Ask a lead or security for `sallyport unlock`.")
 		}
 	})()
@@ -285,7 +302,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	defer stopWatching()
 
 	s.mu.Lock()
-	s.gateway, s.waiting = gw, nil
+	s.gateway, s.reasons, s.waiting = gw, g.resolver, nil
 	s.mu.Unlock()
 	close(s.ready)
 	if err := gw.Serve(ctx, s.listener); err != nil {
@@ -296,9 +313,6 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	}
 	return nil
 }
-
-// budgetMemory is the longest window of a budget.
-const budgetMemory = 30 * 24 * time.Hour
 
 // refuseUntil tells clients why they must wait, while prepare is tried again and again.
 func (s *Server) refuseUntil(ctx context.Context, config gateway.Config, prepare func(context.Context) error) error {
@@ -317,7 +331,7 @@ func (s *Server) refuseUntil(ctx context.Context, config gateway.Config, prepare
 }
 
 // lease lends a listener to one who closes it.
-type lease struct{ *net.TCPListener }
+type lease struct{ listener }
 
 // Close ends Accept and leaves the listener open.
 func (l lease) Close() error { return l.SetDeadline(time.Unix(1, 0)) }
@@ -380,6 +394,23 @@ func (s *Server) Err() error {
 	return s.err
 }
 
+// Renew reads the certificates again, as a change of their files does by itself.
+func (s *Server) Renew() {
+	select {
+	case s.renew <- struct{}{}:
+	default: // it is about to
+	}
+}
+
+// reloaded logs what became of reading the certificates again.
+func (s *Server) reloaded(err error) {
+	if err != nil {
+		s.log.Error("certificates were not read again; the former ones stay in use", "why", err.Error())
+		return
+	}
+	s.log.Info("certificates were read again")
+}
+
 // Addr is where clients connect.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
@@ -431,6 +462,17 @@ func (s *Server) status(context.Context) []api.Standby {
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
 	}
+}
+
+// ticketID finds a ticket for who-saw, once the database is served.
+func (s *Server) ticketID(ctx context.Context, number string) (id string, ok bool) {
+	s.mu.Lock()
+	reasons := s.reasons
+	s.mu.Unlock()
+	if reasons == nil {
+		return "", false
+	}
+	return reasons.TicketID(ctx, number)
 }
 
 func (s *Server) unacceptedMark() string {

@@ -15,7 +15,7 @@ func (m *Main) unlockCommand() *cobra.Command {
 		Example: "  sallyport unlock s017 --reason 'laptop found, wiped' --as s050",
 		Args:    exactly(1, "STAFF --reason TEXT --as ID"),
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
 	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
 		if reason == "" {
 			return usagef("no reason; expected --reason 'what changed'")

@@ -111,4 +111,4 @@ func (f diskFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-func (f diskFile) Sync() error { return syncData(f.File) }
+func (f diskFile) Sync() error { return SyncData(f.File) }

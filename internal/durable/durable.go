@@ -32,8 +32,11 @@ const (
 	defaultLinger       = 50 * time.Millisecond
 	maxPayload          = math.MaxInt32 // a frame's length is a uint32 and must be addressable everywhere
 
-	// maxRetained bounds what Enqueue may pile up while nothing can be written.
-	maxRetained = 4 << 20
+	// maxRetained bounds what Enqueue may pile up while nothing can be written: twice as much, what is in flight and what is queued,
+	// fits into the reserve of a segment of the usual size.
+	maxRetained = 1<<20 - frameBytes
+	// reservePart of each segment is kept for what is still enqueued at Close on a disk that is full.
+	reservePart = 8
 	// maxHead is how much of a payload Link can see of the one before it.
 	maxHead = 64
 )
@@ -48,6 +51,9 @@ type Options struct {
 	// bytes (or fewer) of the payload before it, nil for the first entry. It MUST depend on nothing else, because it is called
 	// again where a write has to be repeated, and MUST NOT keep its arguments. It runs on the one writing goroutine, in order.
 	Link func(seq uint64, prev, payload []byte)
+	// Trouble, where set, is called when writing begins to fail, with the cause, and when it works again, with nil and how many
+	// enqueued entries were refused meanwhile. It runs on the one writing goroutine and MUST NOT use the log.
+	Trouble func(cause error, refused uint64)
 	// Disk stands in for the folder in tests of faults; nil is the real folder, locked against other processes.
 	Disk Disk
 }
@@ -72,6 +78,7 @@ type Log struct {
 	urgent   bool // the queue shall be written now
 	armed    bool // a timer will set urgent
 	linger   *time.Timer
+	refused  uint64 // entries that Enqueue turned away since writing began to fail
 	closing  bool
 	closeErr error
 	segments []segment
@@ -211,12 +218,13 @@ func (l *Log) Enqueue(payload []byte) (uint64, error) {
 	if l.closing {
 		return 0, ErrClosed
 	}
-	if l.retained+len(payload) > maxRetained && len(l.queue) > 0 {
+	if l.retained+sizeOf(len(payload)) > maxRetained && len(l.queue) > 0 {
 		l.urgent = true
+		l.refused++
 		l.work.Signal()
 		return 0, fmt.Errorf("enqueue to log %s: %d bytes are waiting to be written", l.dir, l.retained)
 	}
-	l.retained += len(payload)
+	l.retained += sizeOf(len(payload))
 	l.queue = append(l.queue, e)
 	switch {
 	case l.retained > maxRetained/4:

@@ -118,10 +118,7 @@ func (r *Reader) position() (bool, error) {
 		if r.sc.pos < r.sc.limit && (seg.endKnown || r.next < stop) {
 			return true, nil
 		}
-		if r.next < stop {
-			r.note(r.sc.pos, 0, stop-1, "entries are missing")
-			r.next = stop
-		}
+		r.finish(stop)
 		if following == 0 {
 			return false, nil
 		}
@@ -129,6 +126,14 @@ func (r *Reader) position() (bool, error) {
 			return false, err
 		}
 		r.first = following
+	}
+}
+
+// finish says of a segment that was read to its end, where the entry stop should follow, which entries it lacked.
+func (r *Reader) finish(stop uint64) {
+	if r.next < stop {
+		r.note(r.sc.pos, 0, stop-1, "entries are missing")
+		r.next = stop
 	}
 }
 

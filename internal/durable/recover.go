@@ -75,7 +75,7 @@ func (l *Log) readHeader(first uint64) (header, bool, error) {
 	if err != nil {
 		return header{}, false, fmt.Errorf("open segment: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // nothing was written
 	size, err := f.Size()
 	if err != nil {
 		return header{}, false, fmt.Errorf("open segment %s: %w", name, err)
@@ -191,8 +191,10 @@ func (l *Log) cutTail(sc *scanner, name string, next uint64) error {
 	if err != nil {
 		return fmt.Errorf("cut the torn end of segment %s: %w", name, err)
 	}
-	l.repair = &Damage{File: name, Offset: sc.pos, Bytes: zero - sc.pos, First: next, Last: next - 1,
-		Detail: "unfinished entries cut"}
+	l.repair = &Damage{
+		File: name, Offset: sc.pos, Bytes: zero - sc.pos, First: next, Last: next - 1,
+		Detail: "unfinished entries cut",
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 )
 
 // window is how much of a file is read at once.
@@ -99,8 +100,8 @@ func (s *scanner) zeroFrom(off int64) (int64, error) {
 			return end, err
 		}
 		if !allZero(b) {
-			for i := len(b) - 1; i >= 0; i-- {
-				if b[i] != 0 {
+			for i, c := range slices.Backward(b) {
+				if c != 0 {
 					end = off + int64(i) + 1
 					break
 				}

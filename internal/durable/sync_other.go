@@ -4,4 +4,4 @@ package durable
 
 import "os"
 
-func syncData(f *os.File) error { return f.Sync() }
+func SyncData(f *os.File) error { return f.Sync() }

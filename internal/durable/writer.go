@@ -17,6 +17,9 @@ type writer struct {
 	off, size  int64  // end of what is durable, size of the file
 	distrusted bool   // a sync or an undo failed here: nothing more may be written to this file
 	sealed     bool   // the last frame is a seal
+	final      bool   // the log closes: the reserve may be used
+	cramped    bool   // there was no room for the next segment: small entries do not slip into what is left of this one
+	failing    bool   // Options.Trouble was told of it
 	head       []byte // start of the last durable payload, for Link
 	buf        []byte
 	batch      []*entry   // the queue's other slice
@@ -37,6 +40,7 @@ func (l *Log) write() {
 		batch, closing := l.take()
 		l.commit(batch)
 		if closing {
+			l.drain()
 			l.seal()
 			l.dropSpare()
 			return
@@ -57,9 +61,46 @@ func (l *Log) take() (batch []*entry, closing bool) {
 	return batch, l.closing
 }
 
+// drain writes what could not be written before the end, into the reserve of the present segment: a full disk loses none of it.
+func (l *Log) drain() {
+	l.mu.Lock()
+	rest := l.queue
+	l.queue, l.inFlight, l.closeErr = nil, len(rest), nil
+	l.mu.Unlock()
+	l.w.final = true
+	l.commit(rest)
+}
+
+// limit is how far the present segment may be written.
+func (l *Log) limit() int64 {
+	if l.w.final {
+		return l.w.size
+	}
+	return l.w.size - l.reserve()
+}
+
+func (l *Log) reserve() int64 { return l.o.SegmentBytes / reservePart }
+
+// trouble tells of the first failure, and of the first success after it.
+func (l *Log) trouble(cause error) {
+	if l.w.final || l.w.failing == (cause != nil) {
+		return
+	}
+	l.w.failing = cause != nil
+	if l.o.Trouble == nil {
+		return
+	}
+	l.mu.Lock()
+	refused := l.refused
+	l.refused = 0
+	l.mu.Unlock()
+	l.o.Trouble(cause, refused)
+}
+
 func (l *Log) commit(batch []*entry) {
 	for len(batch) > 0 {
 		n, err := l.commitSome(batch)
+		l.trouble(err)
 		if err != nil {
 			l.fail(batch, err)
 			return
@@ -72,7 +113,7 @@ func (l *Log) commit(batch []*entry) {
 // commitSome writes and syncs as many entries as fit into the segment, and publishes them.
 func (l *Log) commitSome(batch []*entry) (int, error) {
 	w := &l.w
-	if need := sizeOf(len(batch[0].payload)); w.distrusted || w.off+int64(need) > w.size {
+	if need := sizeOf(len(batch[0].payload)); w.distrusted || w.cramped && !w.final || w.off+int64(need) > l.limit() {
 		if err := l.roll(need); err != nil {
 			return 0, err
 		}
@@ -100,7 +141,7 @@ func (l *Log) encode(batch []*entry) (n int, head []byte) {
 	batchSeq := l.Last() + 1
 	w.buf, head = w.buf[:0], w.head
 	for _, e := range batch {
-		if w.off+int64(len(w.buf)+sizeOf(len(e.payload))) > w.size {
+		if w.off+int64(len(w.buf)+sizeOf(len(e.payload))) > l.limit() {
 			break
 		}
 		seq, start := batchSeq+uint64(n), len(w.buf)
@@ -175,7 +216,7 @@ func (l *Log) fail(batch []*entry, err error) {
 	for _, e := range batch {
 		if !e.waited {
 			kept = append(kept, e)
-			l.retained += len(e.payload)
+			l.retained += sizeOf(len(e.payload))
 		}
 	}
 	if l.closing && len(kept) > 0 {
@@ -214,6 +255,12 @@ func (l *Log) seal() {
 // roll starts a new segment with room for at least need bytes.
 func (l *Log) roll(need int) error {
 	w := &l.w
+	size := max(l.o.SegmentBytes, int64(headerBytes+need)+l.reserve())
+	file, err := l.takeSpare(size)
+	w.cramped = err != nil
+	if err != nil {
+		return fmt.Errorf("make room for a segment of %d bytes: %w", size, err)
+	}
 	// From here on the old segment is finished, whatever happens: the new one's header states its end.
 	w.distrusted = true
 	h := header{id: l.id, first: l.Last() + 1, prevFirst: w.first, prevEnd: w.off}
@@ -221,9 +268,7 @@ func (l *Log) roll(need int) error {
 	if replaces {
 		h.prevFirst, h.prevEnd = w.prevFirst, w.prevEnd
 	}
-	size := max(l.o.SegmentBytes, int64(headerBytes+need))
-	file, err := l.create(h, size)
-	if err != nil {
+	if err := l.create(h, file); err != nil {
 		return fmt.Errorf("start segment %s: %w", segmentName(h.first), err)
 	}
 	if w.file != nil {
@@ -247,14 +292,10 @@ func (l *Log) roll(need int) error {
 	return nil
 }
 
-// create makes a whole segment under another name first, so that a segment that can be seen is complete.
-func (l *Log) create(h header, size int64) (File, error) {
-	file, err := l.takeSpare(size)
-	if err != nil {
-		return nil, err
-	}
+// create makes a spare file a whole segment under its other name first, so that a segment that can be seen is complete.
+func (l *Log) create(h header, file File) error {
 	name := spareName
-	_, err = file.WriteAt(h.append(nil), 0)
+	_, err := file.WriteAt(h.append(nil), 0)
 	if err == nil {
 		err = file.Sync()
 	}
@@ -267,9 +308,9 @@ func (l *Log) create(h header, size int64) (File, error) {
 	if err != nil {
 		_ = file.Close()
 		_ = l.disk.Remove(name) // it holds nothing; if it stays, the next attempt or Open replaces it
-		return nil, err
+		return err
 	}
-	return file, nil
+	return nil
 }
 
 // prepareSpare begins to fill the file of the next segment while this one is still written, so that nobody waits for it.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,12 +31,16 @@ import (
 // startTimeout bounds how long a server may take until it accepts connections.
 const startTimeout = 60 * time.Second
 
+// quitTimeout bounds how long a server may take to end at once.
+const quitTimeout = 10 * time.Second
+
 // portAttempts is how many ports are tried when somebody takes the chosen one between our look and the server's bind.
 const portAttempts = 8
 
 // Options change what Start makes. The zero value is a durable cluster that prints nothing.
 type Options struct {
 	Settings map[string]string // lines of postgresql.conf, over the defaults
+	Files    map[string]string // put into the data folder, over what initdb made there: pg_hba.conf, certificates
 	Out      io.Writer         // receives the server's log; nil keeps it in the folder only
 }
 
@@ -73,6 +79,9 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	if err := c.create(ctx, bin, run); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	if err := c.WriteFiles(o.Files); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	if err := c.launch(ctx, bin, run, o); err != nil {
@@ -119,8 +128,10 @@ func (c *Cluster) SuperDSN(database string) string { return c.DSN(c.Superuser, c
 // Stop ends the server at once and removes the folder. It may be called more than once.
 func (c *Cluster) Stop() error {
 	c.stop.Do(func() {
-		c.err = c.guard.release()
-		if c.server != nil {
+		if c.err = c.guard.release(); c.err != nil { // somebody killed the guard, so nobody has stopped the server
+			c.err = c.quit()
+		}
+		if c.server != nil && c.err == nil {
 			<-c.exited
 		}
 		if err := os.RemoveAll(c.Dir); err != nil && c.err == nil {
@@ -129,6 +140,47 @@ func (c *Cluster) Stop() error {
 		c.owner.Close()
 	})
 	return c.err
+}
+
+// Folder makes a folder within the cluster's, for a program that runs beside the server as its user.
+func (c *Cluster) Folder(name string) (string, error) {
+	run, err := unprivileged()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(c.Dir, name)
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return "", fmt.Errorf("make folder beside private PostgreSQL: %w", err)
+	}
+	return path, run.own(path)
+}
+
+// RunAs makes a command run as the server's user.
+func (c *Cluster) RunAs(cmd *exec.Cmd) error {
+	run, err := unprivileged()
+	if err != nil {
+		return err
+	}
+	cmd.SysProcAttr = run.attributes()
+	return nil
+}
+
+// quit stops the server without the guard. The server is our child, so its number cannot have become another process's.
+func (c *Cluster) quit() error {
+	if c.server == nil {
+		return nil
+	}
+	for _, sig := range []os.Signal{syscall.SIGQUIT, os.Kill} {
+		if err := c.server.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("stop private PostgreSQL: %w", err)
+		}
+		select {
+		case <-c.exited:
+			return nil
+		case <-time.After(quitTimeout):
+		}
+	}
+	return fmt.Errorf("stop private PostgreSQL: process %d does not end", c.server.Process.Pid)
 }
 
 // makeDir makes the folder, locks it as ours and posts the guard.
@@ -183,13 +235,32 @@ func (c *Cluster) create(ctx context.Context, bin string, run account) error {
 	return nil
 }
 
+// WriteFiles puts files into the data folder, for the server's user alone: it takes no key that others may read. A running
+// server reads them when it is told to (pg_reload_conf).
+func (c *Cluster) WriteFiles(files map[string]string) error {
+	run, err := unprivileged()
+	if err != nil {
+		return err
+	}
+	for name, content := range files {
+		path := filepath.Join(c.dataDir(), name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			return fmt.Errorf("write %s of private PostgreSQL: %w", name, err)
+		}
+		if err := run.own(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // launch starts the server, on another port if the first was taken meanwhile.
 func (c *Cluster) launch(ctx context.Context, bin string, run account, o Options) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var err error
 	for range portAttempts {
-		if c.Port, err = freePort(); err != nil {
+		if c.Port, err = freePort(ctx); err != nil {
 			return err
 		}
 		if err = c.configure(run, o.Settings); err != nil {
@@ -207,7 +278,7 @@ func (c *Cluster) launch(ctx context.Context, bin string, run account, o Options
 
 // configure writes the settings; a later line of postgresql.conf wins over an earlier one.
 func (c *Cluster) configure(run account, settings map[string]string) error {
-	all := map[string]string{
+	all := map[string]string{ //nolint:gosec // password_encryption names a method; no password is here
 		"listen_addresses":        c.Host,
 		"port":                    strconv.Itoa(c.Port),
 		"unix_socket_directories": c.SocketDir,
@@ -217,9 +288,7 @@ func (c *Cluster) configure(run account, settings map[string]string) error {
 		"timezone":                "UTC",
 		"log_timezone":            "UTC",
 	}
-	for name, value := range settings {
-		all[name] = value
-	}
+	maps.Copy(all, settings)
 	var conf strings.Builder
 	for name, value := range all {
 		fmt.Fprintf(&conf, "%s = '%s'\n", name, strings.ReplaceAll(value, "'", "''"))

@@ -151,6 +151,21 @@ func TestLeftOver(t *testing.T) {
 	}
 }
 
+// TestStopWithoutGuard kills the guard only: Stop does its work.
+func TestStopWithoutGuard(t *testing.T) {
+	c := start(t)
+	signal(t, c.guard.cmd.Process.Pid, syscall.SIGKILL)
+	if err := c.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(c.server.Process.Pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the server still runs: %v", err)
+	}
+	if _, err := os.Stat(c.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("folder is still there: %v", err)
+	}
+}
+
 // TestSweepLeavesOthersAlone: a live cluster's folder, and a stale pid file that names somebody else's process.
 func TestSweepLeavesOthersAlone(t *testing.T) {
 	bystander := exec.Command("sleep", "60")

@@ -21,7 +21,7 @@ var ErrNoPostgreSQL = errors.New("PostgreSQL's server programs (initdb, postgres
 
 func installHint() string {
 	if runtime.GOOS == "darwin" {
-		return "run `brew install postgresql`"
+		return "run `brew install postgresql@17`"
 	}
 	return "install the package postgresql (Debian, Ubuntu) or postgresql-server (Fedora)"
 }
@@ -169,7 +169,7 @@ func locale() string {
 
 // freePort is a loopback port that nobody listens on, below the range from which the kernel takes ports for outgoing
 // connections: one of those could take ours between two starts.
-func freePort() (int, error) {
+func freePort(ctx context.Context) (int, error) {
 	const lowest = 10000
 	limit := ephemeralStart()
 	if limit <= lowest {
@@ -178,7 +178,7 @@ func freePort() (int, error) {
 	var last error
 	for range 200 {
 		port := lowest + rand.IntN(limit-lowest) // #nosec G404 -- a port is no secret
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
 			return port, l.Close()
 		}

@@ -58,6 +58,32 @@ func AppendStartup(dst []byte, s *Startup) []byte {
 	return dst
 }
 
+// ParseCancel reads a cancel request: process id and key, 4 bytes in protocol 3.0 and up to 256 in 3.2.
+func ParseCancel(b []byte) (pid uint32, key []byte, err error) {
+	if len(b) < 16 || len(b) > 12+MaxCancelKey {
+		return 0, nil, fmt.Errorf("%w: cancel request", ErrMalformed)
+	}
+	return binary.BigEndian.Uint32(b[8:]), b[12:], nil
+}
+
+// ParseSASLInitial reads a client's choice of a mechanism and its first message.
+func ParseSASLInitial(m []byte) (mechanism string, data []byte, err error) {
+	c := body(m)
+	mechanism = string(c.text())
+	if n := c.int32(); n != 0xffffffff { // −1: there is none
+		data = c.take(int(min(n, MaxMessage)))
+	}
+	return mechanism, data, c.end("SASLInitialResponse")
+}
+
+// AppendSASLInitial appends a SASLInitialResponse.
+func AppendSASLInitial(dst []byte, mechanism, data string) []byte {
+	start := len(dst)
+	dst = append(append(Begin(dst, Password), mechanism...), 0)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(data))) //nolint:gosec // bounded by MaxAuthToken
+	return End(append(dst, data...), start)
+}
+
 // ParseQuery reads the text of a Query message.
 func ParseQuery(m []byte) ([]byte, error) {
 	c := body(m)

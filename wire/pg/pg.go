@@ -65,10 +65,14 @@ const (
 
 // Bounds.
 const (
-	HeaderLen  = 5
-	MaxStartup = 10000      // MAX_STARTUP_PACKET_LENGTH, libpq/pqcomm.h
-	MaxMessage = 0x3fffffff // PQ_LARGE_MESSAGE_LIMIT (MaxAllocSize − 1), libpq/libpq.h
+	HeaderLen    = 5
+	MaxStartup   = 10000      // MAX_STARTUP_PACKET_LENGTH, libpq/pqcomm.h
+	MaxCancelKey = 256        // 55.7, BackendKeyData and CancelRequest (PostgreSQL 18)
+	MaxMessage   = 0x3fffffff // PQ_LARGE_MESSAGE_LIMIT (MaxAllocSize − 1), libpq/libpq.h
 )
+
+// MaxAuthToken is the longest message that a client may answer a log-in request with (PG_MAX_AUTH_TOKEN_LENGTH, libpq/auth.h).
+const MaxAuthToken = 65535
 
 // ErrMalformed says that bytes are not a message of the protocol. Errors of this package wrap it.
 var ErrMalformed = errors.New("malformed message")

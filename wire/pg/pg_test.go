@@ -64,6 +64,10 @@ func TestMalformed(t *testing.T) {
 		"row too short":       func() error { _, err := ParseDataRow(nil, []byte("D....\x00\x01\x00\x00\x00\x09x")); return err },
 		"describe of nothing": func() error { _, _, err := ParseTarget([]byte("D....Xp\x00")); return err },
 		"startup too long":    func() error { _, _, err := StartupCode([]byte{0, 1, 0, 0, 0, 3, 0, 0}); return err },
+		"key too long":        func() error { _, _, err := ParseCancel(make([]byte, 12+257)); return err },
+		"key too short":       func() error { _, _, err := ParseCancel(make([]byte, 15)); return err },
+		"mechanisms unended":  func() error { _, err := ParseMechanisms([]byte("SCRAM-SHA-256\x00")); return err },
+		"SASL too short":      func() error { _, _, err := ParseSASLInitial([]byte("p....x\x00\x00\x00\x00\x09y")); return err },
 		"status":              func() error { _, err := TxStatus([]byte("Z....Q")); return err },
 	}
 	for name, parse := range tests {
@@ -96,7 +100,11 @@ func FuzzServer(f *testing.F) {
 		_, _ = CommandTag(m)
 		_, _, _ = ParseParameterStatus(m)
 		_, _ = TxStatus(m)
-		_, _, _ = AuthCode(m)
+		if code, rest, err := AuthCode(m); err == nil && m[0] == Authentication && !bytes.Equal(AppendAuth(nil, code, string(rest)), m) {
+			t.Error("Authentication does not come back")
+		} else if names, err := ParseMechanisms(rest); err == nil && code == AuthSASL && m[0] == Authentication && !bytes.Equal(AppendMechanisms(nil, names), m) && len(names) > 0 {
+			t.Error("AuthenticationSASL does not come back")
+		}
 		_, _, _ = KeyData(m)
 		_, _, _ = CopyFormat(m)
 	})
@@ -109,10 +117,15 @@ func FuzzClient(f *testing.F) {
 	f.Add(AppendParse(nil, "s", "SELECT", nil))
 	f.Add(AppendExecute(nil, "", 0))
 	f.Add([]byte("F\x00\x00\x00\x16\x00\x00\x03\xb8\x00\x01\x00\x01\x00\x01\x00\x00\x00\x00\x00\x01"))
+	f.Add(AppendSASLInitial(nil, "SCRAM-SHA-256", "n,,n=,r=x"))
+	f.Add(AppendCancel(nil, 1, []byte{1, 2, 3, 4}))
 	f.Fuzz(func(t *testing.T, m []byte) {
 		if len(m) >= 8 {
 			if size, _, err := StartupCode(m); err == nil && size <= len(m) {
 				_, _ = ParseStartup(m[:size])
+				if pid, key, err := ParseCancel(m[:size]); err == nil && !bytes.Equal(AppendCancel(nil, pid, key)[8:], m[8:size]) {
+					t.Error("a cancel request does not come back")
+				}
 			}
 		}
 		_, size, ok, err := Header(m)
@@ -125,6 +138,9 @@ func FuzzClient(f *testing.F) {
 		}
 		if p, err := ParseParse(m); err == nil && m[0] == Parse && !bytes.Equal(AppendParse(nil, string(p.Name), string(p.SQL), p.Types), m) {
 			t.Error("Parse does not come back")
+		}
+		if mechanism, data, err := ParseSASLInitial(m); err == nil && m[0] == Password && data != nil && !bytes.Equal(AppendSASLInitial(nil, mechanism, string(data)), m) {
+			t.Error("SASLInitialResponse does not come back")
 		}
 		_, _ = ParseQuery(m)
 		_, _, _ = ParseTarget(m)

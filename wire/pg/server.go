@@ -3,6 +3,7 @@ package pg
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 )
 
 // Field describes one column of a result (55.7, RowDescription).
@@ -117,11 +118,45 @@ func AuthCode(m []byte) (code uint32, rest []byte, err error) {
 	return code, c.b, nil
 }
 
+// Codes of Authentication messages that the gateway tells apart (55.7).
+const (
+	AuthOK           = 0
+	AuthSASL         = 10
+	AuthSASLContinue = 11
+	AuthSASLFinal    = 12
+)
+
+// AppendAuth appends an Authentication message.
+func AppendAuth(dst []byte, code uint32, rest string) []byte {
+	start := len(dst)
+	dst = binary.BigEndian.AppendUint32(Begin(dst, Authentication), code)
+	return End(append(dst, rest...), start)
+}
+
+// ParseMechanisms reads what stands behind AuthSASL: names, each ended by a zero, and one more zero.
+func ParseMechanisms(rest []byte) ([]string, error) {
+	c := cursor{b: rest, ok: true}
+	var names []string
+	for c.ok {
+		name := c.text()
+		if len(name) == 0 {
+			break
+		}
+		names = append(names, string(name))
+	}
+	return names, c.end("AuthenticationSASL")
+}
+
+// AppendMechanisms appends an AuthenticationSASL.
+func AppendMechanisms(dst []byte, names []string) []byte {
+	return AppendAuth(dst, AuthSASL, strings.Join(names, "\x00")+"\x00\x00")
+}
+
 // KeyData reads process id and the cancel key (4 bytes in protocol 3.0, up to 256 in 3.2).
 func KeyData(m []byte) (pid uint32, key []byte, err error) {
 	c := body(m)
 	pid = c.int32()
-	if !c.ok || len(c.b) < 4 || len(c.b) > 256 {
+	if !c.ok || len(c.b) < 4 || len(c.b) > MaxCancelKey {
 		return 0, nil, fmt.Errorf("%w: BackendKeyData", ErrMalformed)
 	}
 	return pid, c.b, nil

@@ -1,0 +1,123 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// version says in which state the database's description is. Equal moments are equal descriptions: between them no transaction
+// ended. Where moments differ, sums tell.
+type version struct {
+	moment string // the server's snapshot: which transactions have ended
+	sum    string
+}
+
+// selectMoment costs next to nothing: the server has its snapshot at hand.
+const selectMoment = `SELECT pg_catalog.pg_current_snapshot()::text`
+
+// selectVersion changes whenever any row that the queries of this package read does: each change of a catalogue row leaves a row of
+// another xmin or none. A sum of hashes does not depend on the order of rows, and a row that goes changes it too. Transaction ids are
+// read as their distance from the first one, which is the same at any time, and so are numbers at hand; those of initdb have none.
+// The moment is that of the same look.
+func selectVersion() string {
+	return `WITH temporary (list) AS MATERIALIZED (SELECT ARRAY(SELECT oid FROM pg_catalog.pg_class WHERE relpersistence = 't')), row (kind, id, part, born) AS (
+		SELECT 1, oid, 0, xmin FROM pg_catalog.pg_class
+			WHERE oid >= ` + firstNormal + ` AND relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND relpersistence <> 't'
+		UNION ALL SELECT 2, oid, 0, xmin FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'pg\_%temp%'
+		UNION ALL SELECT 3, attrelid, attnum, xmin FROM pg_catalog.pg_attribute WHERE attrelid >= ` + firstNormal + ` AND attnum > 0 AND ` + lasting("attrelid") + `
+		UNION ALL SELECT 4, oid, 0, xmin FROM pg_catalog.pg_attrdef WHERE ` + lasting("adrelid") + `
+		UNION ALL SELECT 5, oid, 0, xmin FROM pg_catalog.pg_rewrite WHERE ev_class >= ` + firstNormal + ` AND ` + lasting("ev_class") + `
+		UNION ALL SELECT 6, oid, 0, xmin FROM pg_catalog.pg_trigger WHERE ` + lasting("tgrelid") + `
+		UNION ALL SELECT 7, oid, 0, xmin FROM pg_catalog.pg_constraint WHERE ` + lasting("conrelid") + `
+		UNION ALL SELECT 8, inhrelid, inhseqno, xmin FROM pg_catalog.pg_inherits WHERE ` + lasting("inhrelid") + `
+		UNION ALL SELECT 9, indexrelid, 0, xmin FROM pg_catalog.pg_index WHERE indrelid >= ` + firstNormal + ` AND ` + lasting("indrelid") + `
+		UNION ALL SELECT 10, oid, 0, xmin FROM pg_catalog.pg_policy WHERE ` + lasting("polrelid") + `
+		UNION ALL SELECT 11, partrelid, 0, xmin FROM pg_catalog.pg_partitioned_table WHERE ` + lasting("partrelid") + `
+		UNION ALL SELECT 12, oid, 0, xmin FROM pg_catalog.pg_statistic_ext WHERE ` + lasting("stxrelid") + `
+		UNION ALL SELECT 13, oid, 0, xmin FROM pg_catalog.pg_proc
+		UNION ALL SELECT 14, oid, 0, xmin FROM pg_catalog.pg_operator WHERE oid >= ` + firstNormal + `
+		UNION ALL SELECT 15, oid, 0, xmin FROM pg_catalog.pg_type WHERE oid >= ` + firstNormal + ` AND typtype IN ('b', 'd', 'r', 'm') AND typcategory <> 'A'
+		UNION ALL SELECT 16, oid, 0, xmin FROM pg_catalog.pg_cast
+		UNION ALL SELECT 17, oid, 0, xmin FROM pg_catalog.pg_opclass WHERE oid >= ` + firstNormal + `
+		UNION ALL SELECT 18, oid, 0, xmin FROM pg_catalog.pg_amop WHERE oid >= ` + firstNormal + `
+		UNION ALL SELECT 19, oid, 0, xmin FROM pg_catalog.pg_amproc WHERE oid >= ` + firstNormal + `
+		UNION ALL SELECT 20, objid, refobjid::bigint::int, xmin FROM pg_catalog.pg_depend WHERE deptype = 'e'
+	)
+	SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(
+		pg_catalog.hashint8extended(id::bigint << 16 | part & 65535, CASE pg_catalog.age(born) WHEN 2147483647 THEN 0
+			ELSE (pg_catalog.age('3'::xid)::bigint - pg_catalog.age(born)) << 5 END | kind)), 0) FROM row`
+}
+
+// lasting leaves out what belongs to temporary tables, which come and go.
+func lasting(column string) string {
+	return column + " <> ALL ((SELECT list FROM temporary)::pg_catalog.oid[])"
+}
+
+// readVersion reads the version anew.
+func readVersion(ctx context.Context, conn *pgx.Conn) (v version, err error) {
+	// An empty search_path makes every name that PostgreSQL prints a full one, and keeps a schema that somebody put in front of
+	// pg_catalog out of our own queries.
+	if _, err := conn.Exec(ctx, `SET search_path = ''; SET jit = off`); err != nil {
+		return v, fmt.Errorf("read the catalogue's version: %w", err)
+	}
+	if err := conn.QueryRow(ctx, selectVersion()).Scan(&v.moment, &v.sum); err != nil {
+		return v, fmt.Errorf("read the catalogue's version: %w", err)
+	}
+	return v, nil
+}
+
+// Fresh makes sure that the snapshot holds everything that was committed before the call. Where nothing was, that takes one short
+// question, and of several callers one asks for all who came before it did. On an error nothing is known.
+func (c *Catalog) Fresh(ctx context.Context) (changed bool, err error) {
+	before := c.begun.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.answered > before {
+		return true, nil // whether it changed meanwhile is not known
+	}
+	begun := c.begun.Add(1)
+	if changed, err = c.ask(ctx); err == nil {
+		c.answered = begun
+	}
+	return changed, err
+}
+
+// ask compares moments, and versions where they differ. c.mu is held.
+func (c *Catalog) ask(ctx context.Context) (changed bool, err error) {
+	conn, err := c.reader(ctx)
+	if err != nil {
+		return false, err
+	}
+	if c.moment != "" {
+		var moment string
+		if err := conn.QueryRow(ctx, selectMoment).Scan(&moment); err != nil {
+			return false, fmt.Errorf("read the catalogue's version: %w", err)
+		}
+		if moment == c.moment {
+			return false, nil
+		}
+	}
+	return c.refresh(ctx, conn)
+}
+
+// refresh reads the version, and the catalogue if it is another one. c.mu is held.
+func (c *Catalog) refresh(ctx context.Context, conn *pgx.Conn) (changed bool, err error) {
+	previous := c.current.Load()
+	v, err := readVersion(ctx, conn)
+	if err != nil {
+		return false, err
+	}
+	if previous != nil && previous.version == v.sum {
+		c.moment = v.moment
+		return false, nil
+	}
+	next, v, err := load(ctx, conn, c.config, c.facts, v, previous)
+	if err != nil {
+		return false, err
+	}
+	c.moment = v.moment
+	c.current.Store(next)
+	return true, nil
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sallyport/internal/upstream"
+)
+
+// certificates are what the gateway shows and trusts, kept up with the files: certificates are renewed every few weeks, and
+// nobody is to be thrown out for it. A file that makes no sense changes nothing, and is logged.
+type certificates struct {
+	config *Config
+	server *upstream.Server
+	client atomic.Pointer[tls.Config] // nil: clients are offered no TLS
+
+	mu   sync.Mutex           // guards seen
+	seen map[string]time.Time // when each file was last changed, as of the last look
+}
+
+// certificateEvery is how often the files are looked at.
+const certificateEvery = time.Second
+
+func loadCertificates(config *Config, server *upstream.Server) (*certificates, error) {
+	c := &certificates{config: config, server: server}
+	c.changed()
+	client, err := config.certificate()
+	if err != nil {
+		return nil, err
+	}
+	c.client.Store(client)
+	return c, nil
+}
+
+// current is what a client that connects now gets.
+func (c *certificates) current() *tls.Config { return c.client.Load() }
+
+// reload reads all files again.
+func (c *certificates) reload() error {
+	client, err := c.config.certificate()
+	if err == nil {
+		c.client.Store(client)
+	}
+	return errors.Join(err, c.server.Reload())
+}
+
+// watch reloads when a file changes, or when told to, until ctx ends. report hears of each attempt.
+func (c *certificates) watch(ctx context.Context, now <-chan struct{}, report func(error)) {
+	ticker := time.NewTicker(certificateEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-now:
+			c.changed()
+		case <-ticker.C:
+			if !c.changed() {
+				continue
+			}
+		}
+		report(c.reload())
+	}
+}
+
+// changed tells whether a file is another one than at the last look. One that is missing for now is not: who replaces a file
+// in two steps is let finish.
+func (c *certificates) changed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.config.TLS
+	files := append(c.server.Files(), c.config.path(t.Certificate), c.config.path(t.Key), c.config.path(t.ClientCA))
+	first, changed := c.seen == nil, false
+	if first {
+		c.seen = map[string]time.Time{}
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if file == "" || err != nil {
+			continue
+		}
+		if at := info.ModTime(); !at.Equal(c.seen[file]) {
+			c.seen[file], changed = at, true
+		}
+	}
+	return changed && !first
+}
+
+// certificate is the configuration towards clients, nil without a certificate.
+func (c *Config) certificate() (*tls.Config, error) {
+	if c.TLS.Certificate == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.path(c.TLS.Certificate), c.path(c.TLS.Key))
+	if err != nil {
+		return nil, fmt.Errorf("load tls.certificate and tls.key: %w", err)
+	}
+	out := &tls.Config{
+		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"},
+		SessionTicketsDisabled: true, // as PostgreSQL does: what was checked under one configuration does not hold under the next
+	}
+	if c.TLS.ClientCA == "" {
+		return out, nil
+	}
+	pem, err := os.ReadFile(c.path(c.TLS.ClientCA))
+	if err != nil {
+		return nil, fmt.Errorf("load tls.client_ca: %w", err)
+	}
+	out.ClientCAs = x509.NewCertPool()
+	if !out.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("load tls.client_ca: %s holds no certificate", c.path(c.TLS.ClientCA))
+	}
+	// Who comes without one is refused in words that a client can read, after the handshake.
+	out.ClientAuth = tls.VerifyClientCertIfGiven
+	return out, nil
+}

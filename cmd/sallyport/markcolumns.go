@@ -1,0 +1,79 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sallyport/protect"
+)
+
+// checkColumns holds the configuration to what is protected by the mark. With a column less, plain values would be let into it;
+// with another form of tokens, values would become tokens that nobody finds; with a column more, plain values would pass as they are.
+func (g *guard) checkColumns(mark protect.Mark) error {
+	config := g.s.o.Config
+	if mark.Columns == nil {
+		return fmt.Errorf("protect database %s: its mark does not say which columns are protected, as an earlier version left it; run 'sallyport protect' once more, with the configuration that it was protected with", config.Upstream.Database)
+	}
+	wanted, err := config.protects()
+	if err != nil {
+		return err
+	}
+	if changes := mark.Columns.Changes(wanted); len(changes) > 0 {
+		return fmt.Errorf("protect database %s: the configuration is not what the database was protected with:%s\n%s",
+			config.Upstream.Database, listChanges(changes, "protected", "configured"), whatNext(changes))
+	}
+	return nil
+}
+
+// checkRecorded holds the mark, which a DBA can write, to what this record says is protected, which he cannot.
+func (g *guard) checkRecorded(mark protect.Mark) error {
+	database := g.s.o.Config.Upstream.Database
+	recorded, _ := g.s.state.Protects(database)
+	changes := protect.Set(recorded).Changes(mark.Columns)
+	if len(changes) == 0 || g.s.state.AcceptedColumns() && g.accepted(mark) {
+		return nil
+	}
+	return fmt.Errorf("protect database %s: the mark in the database is not what the record in %s says was protected:%s\n"+
+		"Somebody changed the mark, or put an older copy of the database back. Run 'sallyport protect' with a configuration of all these columns: it tries every value of theirs, and mark and record agree afterwards",
+		database, g.s.o.Data, listChanges(changes, "on record", "marked"))
+}
+
+// listChanges is one line for each column that differs.
+func listChanges(changes []protect.Change, from, to string) string {
+	var b strings.Builder
+	for _, c := range changes {
+		fmt.Fprintf(&b, "\n  %s: %s, %s", c.Column, formOf(from, c.From), formOf(to, c.To))
+	}
+	return b.String()
+}
+
+func formOf(where, form string) string {
+	if form == "" {
+		return "not " + where
+	}
+	return where + " as " + form
+}
+
+// whatNext says how a configuration that differs comes to be served.
+func whatNext(changes []protect.Change) string {
+	switch lost := len(protect.Lost(changes)); lost {
+	case 0:
+		return "To protect these columns too, stop serving and run 'sallyport protect' with this configuration; or take their lines out again"
+	case len(changes):
+		return "Bring these lines of the configuration back to what they were: nothing takes protection away yet, and nothing changes its form"
+	}
+	return "Bring those that are protected back to what they were: nothing takes protection away yet. For the others stop serving and run 'sallyport protect'"
+}
+
+// columnsDigest stands for a set of columns in what two people accept.
+func columnsDigest(set protect.Set) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		fmt.Fprintf(h, "%q %q\n", name, set[name])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}

@@ -1,0 +1,41 @@
+package control
+
+import (
+	"maps"
+
+	"sallyport"
+)
+
+// Protects is what protect began to protect in a database: column → form of its tokens. A database that is not known by its name
+// may be a known one under a new name: for it, it is everything that was ever protected.
+func (s *State) Protects(database string) (set map[string]string, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if set, ok := s.protects[database]; ok {
+		return maps.Clone(set), true
+	}
+	all := map[string]string{}
+	for _, set := range s.protects {
+		maps.Copy(all, set)
+	}
+	return all, false
+}
+
+// protecting notes what a run of protect began with. Marks that were accepted before speak of what was protected before.
+func (s *State) protecting(o *sallyport.Order) {
+	s.protects[o.Details] = maps.Clone(o.Columns)
+	s.superseded = len(s.agreed)
+}
+
+// AcceptedColumns tells whether the latest accepted mark was accepted after protect ran last: its columns are then those of the
+// database, whatever this stream, which may be another or an older one, says.
+func (s *State) AcceptedColumns() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.agreed[s.superseded:] {
+		if s.proposals[id].Action == AcceptMark {
+			return true
+		}
+	}
+	return false
+}
