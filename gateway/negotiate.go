@@ -51,7 +51,10 @@ func (g *Gateway) startup(ctx context.Context, conn net.Conn) (_ *front, _ *pg.S
 		case err != nil:
 			return nil, nil, err
 		case code == pg.CancelRequestCode:
-			return nil, nil, g.cancelFor(ctx, packet, f.secure != nil)
+			if err := g.cancelFor(ctx, packet, f.secure != nil); err != nil { // PostgreSQL tells nobody either
+				return nil, nil, fmt.Errorf("%w: cancel: %s", errRefused, plainReason(err))
+			}
+			return nil, nil, nil
 		case code == pg.GSSRequestCode && !gssAsked:
 			gssAsked = true
 			if _, err := f.conn.Write([]byte{'N'}); err != nil {
@@ -87,8 +90,6 @@ func startFault(err error) string {
 		return "invalid startup packet layout: expected terminator as last byte"
 	case strings.Contains(text, "before TLS"):
 		return "received unencrypted data after SSL request"
-	case strings.Contains(text, "direct TLS"):
-		return "received direct SSL connection request without ALPN protocol negotiation extension"
 	}
 	return "invalid startup packet"
 }
@@ -146,7 +147,7 @@ func (g *Gateway) secureAtOnce(ctx context.Context, f *front) error {
 		return err
 	}
 	if f.secure.ConnectionState().NegotiatedProtocol != alpn {
-		return fmt.Errorf("%w: direct TLS without ALPN", pg.ErrMalformed)
+		return fmt.Errorf("%w: direct TLS without ALPN", errRefused) // without a word, as PostgreSQL does
 	}
 	return nil
 }
