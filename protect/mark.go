@@ -176,7 +176,12 @@ func setRole(ctx context.Context, tx pgx.Tx, name string, limit int, secret stri
 		return fmt.Errorf("make role %s: its verifier is malformed", name)
 	}
 	statement := fmt.Sprintf("%s ROLE %s LOGIN NOINHERIT CONNECTION LIMIT %d PASSWORD '%s'", verb, pgx.Identifier{name}.Sanitize(), limit, secret)
-	if _, err := tx.Exec(ctx, statement); err != nil {
+	_, err = tx.Exec(ctx, statement)
+	// Since PostgreSQL 16 only its maker and a superuser may change a role.
+	if refused := (*pgconn.PgError)(nil); verb == "ALTER" && errors.As(err, &refused) && refused.Code == "42501" {
+		return fmt.Errorf("make role %s: %w; somebody else made it: protect as a superuser, or let one GRANT %s TO the owner WITH ADMIN OPTION", name, err, name)
+	}
+	if err != nil {
 		return fmt.Errorf("make role %s: %w", name, err)
 	}
 	return nil

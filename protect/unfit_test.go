@@ -73,6 +73,9 @@ func TestOwner(t *testing.T) {
 		"CREATE ROLE " + database + " LOGIN PASSWORD 'owner' CREATEROLE",
 		"GRANT CREATE ON DATABASE " + database + " TO " + database,
 		"CREATE SCHEMA AUTHORIZATION " + database,
+		// Since PostgreSQL 16 the mark's role, which the server has but once, belongs to whoever protected a database first.
+		"DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sallyport_mark') THEN GRANT sallyport_mark TO " + database +
+			" WITH ADMIN OPTION; END IF; END $$",
 		"SET SESSION AUTHORIZATION " + database,
 		"CREATE TABLE " + database + ".people (id int PRIMARY KEY, mail text)",
 		"INSERT INTO " + database + ".people VALUES (1, 'somebody@mail.example')",
