@@ -44,41 +44,60 @@ func (g *Gateway) startup(ctx context.Context, conn net.Conn) (_ *front, _ *pg.S
 			return nil, nil, err
 		}
 	}
-	tlsAsked, gssAsked := direct, direct
+	heard := requests{tls: direct, gss: direct}
 	for {
 		code, packet, err := f.startupPacket()
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, nil, err
-		case code == pg.CancelRequestCode:
-			if err := g.cancelFor(ctx, packet, f.secure != nil); err != nil { // PostgreSQL tells nobody either
-				return nil, nil, fmt.Errorf("%w: cancel: %s", errRefused, plainReason(err))
-			}
-			return nil, nil, nil
-		case code == pg.GSSRequestCode && !gssAsked:
-			gssAsked = true
-			if _, err := f.conn.Write([]byte{'N'}); err != nil {
-				return nil, nil, err
-			}
-		case code == pg.SSLRequestCode && !tlsAsked:
-			if err := g.answerTLS(ctx, f); err != nil {
-				return nil, nil, err
-			}
-			tlsAsked, gssAsked = true, gssAsked || f.secure != nil
-		case code>>16 != 3:
-			return nil, nil, writeFatal(f.conn, pg.NewNotice("FATAL", codeUnsupported,
-				fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", code>>16, code&0xffff), "", ""))
-		default:
-			start, err := pg.ParseStartup(packet)
-			if err == nil {
-				err = g.checkTransport(f, start)
-			}
-			if err != nil {
-				return nil, nil, err
-			}
-			return f, start, nil
 		}
+		if answered, err := g.answerRequest(ctx, f, code, &heard); err != nil {
+			return nil, nil, err
+		} else if answered {
+			continue
+		}
+		start, err := g.takeStartup(ctx, f, code, packet)
+		if start == nil || err != nil {
+			return nil, nil, err
+		}
+		return f, start, nil
 	}
+}
+
+// requests are those for encryption that were heard.
+type requests struct{ tls, gss bool }
+
+// answerRequest answers a request for encryption that comes for the first time.
+func (g *Gateway) answerRequest(ctx context.Context, f *front, code uint32, heard *requests) (answered bool, err error) {
+	switch {
+	case code == pg.GSSRequestCode && !heard.gss:
+		heard.gss = true
+		_, err := f.conn.Write([]byte{'N'})
+		return true, err
+	case code == pg.SSLRequestCode && !heard.tls:
+		err := g.answerTLS(ctx, f)
+		heard.tls, heard.gss = true, heard.gss || f.secure != nil
+		return true, err
+	}
+	return false, nil
+}
+
+// takeStartup reads the start-up packet itself; nil without an error is a cancel request, which has been passed on.
+func (g *Gateway) takeStartup(ctx context.Context, f *front, code uint32, packet []byte) (*pg.Startup, error) {
+	switch {
+	case code == pg.CancelRequestCode:
+		if err := g.cancelFor(ctx, packet, f.secure != nil); err != nil { // PostgreSQL tells nobody either
+			return nil, fmt.Errorf("%w: cancel: %s", errRefused, plainReason(err))
+		}
+		return nil, nil
+	case code>>16 != 3:
+		return nil, writeFatal(f.conn, pg.NewNotice("FATAL", codeUnsupported,
+			fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", code>>16, code&0xffff), "", ""))
+	}
+	start, err := pg.ParseStartup(packet)
+	if err == nil {
+		err = g.checkTransport(f, start)
+	}
+	return start, err
 }
 
 // startFault is PostgreSQL's sentence for bytes that are no start-up packet (ProcessStartupPacket, backend_startup.c), where it has one.
