@@ -149,7 +149,7 @@ func launderings() []trick {
 		"UPDATE support.tickets SET queue = (SELECT full_name FROM support.customers WHERE id = {victim}) WHERE id = {ticket}; UPDATE support.tickets SET subject = queue WHERE id = {ticket}; UPDATE support.tickets SET queue = 'q' WHERE id = {ticket}", "UPDATE support.customers SET notes = coalesce((SELECT notes FROM support.customers WHERE id = {victim}), notes) WHERE id = {own}",
 		"UPDATE support.customers SET notes = CASE WHEN id = {own} THEN (SELECT notes FROM support.customers WHERE id = {victim}) ELSE notes END", "UPDATE support.customers SET notes = max FROM (SELECT max(notes) FROM support.customers WHERE id = {victim}) m WHERE id = {own}", "UPDATE support.open_cases SET email = 'x' WHERE id = {ticket}",
 		"PREPARE l{row} AS UPDATE support.customers SET notes = $1 WHERE id = {own}; EXECUTE l{row}((SELECT notes FROM support.customers WHERE id = {victim})); DEALLOCATE l{row}", "UPDATE support.tickets SET id = -id WHERE id = {vticket}", "UPDATE support.tickets SET id = {vticket} WHERE id = {ticket}",
-		"COPY support.messages FROM STDIN", "UPDATE support.contacts SET customer_id = {own} WHERE customer_id = {victim}", "ALTER TABLE support.customers ALTER COLUMN id TYPE bigint USING CASE id WHEN {own} THEN {victim} WHEN {victim} THEN {own} ELSE id END",
+		"COPY support.messages (body, id) FROM STDIN", "UPDATE support.contacts SET customer_id = {own} WHERE customer_id = {victim}", "ALTER TABLE support.customers ALTER COLUMN id TYPE bigint USING CASE id WHEN {own} THEN {victim} WHEN {victim} THEN {own} ELSE id END",
 	}
 	rows := make([]trick, 0, len(list)+4)
 	for _, sql := range list {

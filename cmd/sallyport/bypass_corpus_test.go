@@ -105,7 +105,7 @@ func writes() []trick {
 		"INSERT INTO support.tickets (id, ticket_no, customer_id, queue, state, subject, opened_at) VALUES (94{row}, '{no}', {own}, 'q', 'open', '{text}', now())",
 		"UPDATE support.open_cases SET email = '{email}' WHERE id = {ticket}", "INSERT INTO support.open_cases (id, email) VALUES (1, '{email}')",
 		"SELECT '{text}' AS body INTO TEMP here{row}; INSERT INTO support.messages SELECT 95{row}, {ticket}, 'x', body, now() FROM here{row}; DROP TABLE here{row}",
-		"COPY support.customers (id, email) FROM STDIN", "COPY support.messages FROM STDIN WHERE body = '{text}'", "COPY support.open_cases FROM STDIN",
+		"COPY support.customers (email, id) FROM STDIN", "COPY support.customers (email) FROM STDIN", "COPY support.messages FROM STDIN WHERE body = '{text}'", "COPY support.open_cases FROM STDIN",
 		"DO $$ BEGIN UPDATE support.customers SET notes = '{text}' WHERE id = {own}; END $$", "CALL support.nothing(notes)",
 		"EXPLAIN ANALYZE UPDATE support.customers SET notes = '{text}' WHERE id = {own}", "EXPLAIN (VERBOSE, FORMAT JSON) SELECT 1 FROM support.customers WHERE email = '{email}'",
 		"PREPARE w{row} AS UPDATE support.customers SET notes = '{text}' WHERE id = $1; EXECUTE w{row}({own})", "PREPARE w{row} AS UPDATE support.customers SET notes = $1 WHERE id = {own}; EXECUTE w{row}('{text}')",
