@@ -156,7 +156,7 @@ func (s *session) flush() error {
 	if len(s.out) == 0 {
 		return nil
 	}
-	n, err := s.clientConn.Write(s.out)
+	n, err := s.client.write(s.out)
 	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
 	s.clean = 0
 	if s.server.buffered() > 0 && cap(s.out) <= 2*batchSize {

@@ -73,7 +73,7 @@ func (s *session) relayClient() error {
 		if b := s.client.buf[s.client.at:]; len(b) > 0 {
 			s.counters.in.Add(uint64(len(b)))
 			s.idle.Store(false)
-			if _, err := s.serverConn.Write(b); err != nil {
+			if _, err := s.server.write(b); err != nil {
 				return err
 			}
 			s.client.at = len(s.client.buf)
@@ -90,7 +90,7 @@ func (s *session) forward() error {
 	if len(s.toServer) == 0 {
 		return nil
 	}
-	_, err := s.serverConn.Write(s.toServer)
+	_, err := s.server.write(s.toServer)
 	if s.client.buffered() > 0 {
 		s.toServer = s.toServer[:0]
 		return err

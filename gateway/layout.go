@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -131,6 +132,9 @@ func (s *session) describeStatement(r *reply, kind byte, m []byte) error {
 
 // readDescription reads the columns and takes away those that the gateway added.
 func (s *session) readDescription(capture *query.Capture, m []byte) (*layout, []byte, error) {
+	if l := s.before.same(s, capture, m); l != nil {
+		return l, m, nil
+	}
 	fields, err := pg.ParseRowDescription(s.fields[:0], m)
 	if err != nil {
 		return nil, nil, err
@@ -148,10 +152,31 @@ func (s *session) readDescription(capture *query.Capture, m []byte) (*layout, []
 		return nil, nil, err
 	}
 	switch {
+	case hidden == 0 && len(m) > mostRemembered:
+		return l, m, nil
 	case hidden == 0:
+		s.before = lastLayout{snapshot: s.gw.Protection.Catalog.Snapshot(), message: append(s.before.message[:0], m...), layout: l}
 		return l, m, nil
 	case !capture.HadReturning:
 		return l, pg.Append(nil, pg.NoData), nil
 	}
 	return l, pg.AppendRowDescription(nil, slices.Clone(fields[:l.visible])), nil
+}
+
+// lastLayout is the layout that was made last: a client that asks the same again and again has it made once.
+type lastLayout struct {
+	snapshot *catalog.Snapshot
+	message  []byte // the description as it came
+	layout   *layout
+}
+
+// mostRemembered bounds the description that a session keeps.
+const mostRemembered = 2 << 10
+
+// same is that layout if this description is the same, by the same catalogue and with nothing to take away.
+func (b *lastLayout) same(s *session, capture *query.Capture, m []byte) *layout {
+	if capture != nil || len(m) > mostRemembered || !bytes.Equal(m, b.message) || b.snapshot != s.gw.Protection.Catalog.Snapshot() {
+		return nil
+	}
+	return b.layout
 }

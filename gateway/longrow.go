@@ -32,7 +32,7 @@ func (s *session) passLongRow() (done bool, err error) {
 			s.torn = true
 			return true, err
 		}
-		n, err := s.clientConn.Write(b)
+		n, err := s.client.write(b)
 		s.counters.out.Add(uint64(n)) //nolint:gosec // a length
 		if err != nil {
 			s.torn = true

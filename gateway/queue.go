@@ -57,7 +57,13 @@ func (s *session) expectReply(r *reply) {
 		s.unprepare(r, false)
 		return
 	}
+	if len(s.queue) == 0 {
+		s.queue = s.room[:0] // from its beginning again: a queue that only moves on would grow for ever
+	}
 	s.queue = append(s.queue, r)
+	if len(s.queue) == 1 {
+		s.room = s.queue[:0]
+	}
 }
 
 // first is the entry that the next reply answers, or nil.

@@ -89,7 +89,7 @@ func (s *session) deadline(t time.Time) error {
 // relayServer passes bytes on as they come and counts rows and statements on the way, beginning with what came behind the
 // log-in. A message longer than the buffer goes through in pieces.
 func (s *session) relayServer() error {
-	_, err := s.clientConn.Write(s.out)
+	_, err := s.client.write(s.out)
 	s.gw.pool.put(s.out) // an idle session holds no buffer
 	s.out = nil
 	skip := 0 // of a message whose beginning was passed on already
@@ -124,7 +124,7 @@ func (s *session) relayReady(skip int) (int, error) {
 	if n == 0 {
 		return skip, nil
 	}
-	if _, err := s.clientConn.Write(b[:n]); err != nil {
+	if _, err := s.client.write(b[:n]); err != nil {
 		return 0, err
 	}
 	s.counters.out.Add(uint64(n)) //nolint:gosec // a length

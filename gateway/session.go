@@ -42,6 +42,7 @@ type session struct {
 	mu       sync.Mutex // guards the fields of this group
 	wake     sync.Cond
 	queue    []*reply
+	room     []*reply // behind queue, when it is empty
 	setting  setting
 	ending   *pg.Notice
 	closed   bool // one of the two goroutines has ended
@@ -66,6 +67,7 @@ type session struct {
 	// The server's side only.
 	batch
 	described map[string]*layout // portals' results
+	before    lastLayout
 	copying   *copyOut
 	torn      bool // a long row was cut in the middle: what would come behind it would be read as part of it
 	facts     facts

@@ -42,13 +42,23 @@ type stream struct {
 	buf  []byte // buf[at:] is what was read and not yet taken
 	at   int
 	err  error // sticky: what the last read ended with
+
+	reading, writing tried // made once: what is waited with must not be allocated for each read
+}
+
+// tried is a step that the poller repeats until the socket is ready.
+type tried struct {
+	try  func(fd uintptr) (done bool)
+	n    int
+	err  error
+	rest []byte // writing: what is not sent yet
 }
 
 func newStream(conn net.Conn, pool *buffers) *stream {
 	s := &stream{conn: conn, pool: pool}
 	if sc, ok := conn.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
-			s.raw = raw
+			s.raw, s.reading.try, s.writing.try = raw, s.tryRead, s.tryWrite
 		}
 	}
 	if encrypted, ok := conn.(*tls.Conn); ok {
@@ -185,26 +195,10 @@ func (s *stream) read() (int, error) {
 		s.buf = s.buf[:len(s.buf)+n]
 		return n, err
 	}
-	var n int
-	var readErr error
-	err := s.raw.Read(func(fd uintptr) bool {
-		if s.buf == nil {
-			s.buf = s.pool.get()
-		}
-		for {
-			n, readErr = syscall.Read(int(fd), s.buf[len(s.buf):cap(s.buf)]) //nolint:gosec // a descriptor
-			if readErr != syscall.EINTR {
-				break
-			}
-		}
-		if readErr == syscall.EAGAIN {
-			s.release()
-			return false
-		}
-		return true
-	})
+	err := s.raw.Read(s.reading.try)
+	n := s.reading.n
 	if err == nil {
-		err = readErr
+		err = s.reading.err
 	}
 	if err != nil {
 		return 0, err
@@ -238,6 +232,50 @@ func (s *stream) readEncrypted() (int, error) {
 	}
 	s.buf = s.buf[:n+more]
 	return n + more, err
+}
+
+// tryRead borrows a buffer and reads into it, or says that nothing is ready.
+func (s *stream) tryRead(fd uintptr) bool {
+	if s.buf == nil {
+		s.buf = s.pool.get()
+	}
+	s.reading.n, s.reading.err = readNow(fd, s.buf[len(s.buf):cap(s.buf)])
+	if s.reading.err == syscall.EAGAIN { //nolint:errorlint // straight from the kernel
+		s.release()
+		return false
+	}
+	return true
+}
+
+// write sends all of b.
+func (s *stream) write(b []byte) (int, error) {
+	if s.raw == nil || len(b) == 0 {
+		return s.conn.Write(b)
+	}
+	s.writing.rest, s.writing.err = b, nil
+	err := s.raw.Write(s.writing.try)
+	if err == nil {
+		err = s.writing.err
+	}
+	n := len(b) - len(s.writing.rest)
+	s.writing.rest = nil
+	return n, err
+}
+
+// tryWrite sends what goes, and says whether there is more to wait for.
+func (s *stream) tryWrite(fd uintptr) bool {
+	for len(s.writing.rest) > 0 {
+		n, err := writeNow(fd, s.writing.rest)
+		if err == syscall.EAGAIN { //nolint:errorlint // straight from the kernel
+			return false
+		}
+		if err != nil {
+			s.writing.err = err
+			return true
+		}
+		s.writing.rest = s.writing.rest[n:]
+	}
+	return true
 }
 
 // release gives the buffer back where nothing stands in it.
