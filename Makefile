@@ -1,8 +1,9 @@
 # make demo    everything on this machine: a private PostgreSQL, the gateway, a theft, and what became of it
 # make test    all tests, against a real PostgreSQL (started and removed by the tests)
 # make check   format, vet, lint, and the tests under the race detector
-# make bench   benchmarks with allocations
+# make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL (minutes)
+# make suites  other people's test suites, through Sallyport (half an hour; docs/compatibility.md)
 # make fuzz    every fuzz target for FUZZTIME (10s)
 # make build   bin/sallyport
 
@@ -12,7 +13,7 @@ TOOLS    := $(CURDIR)/bin/tools
 FUZZTIME ?= 10s
 DEMO     ?=
 
-.PHONY: build demo test check format bench siege fuzz clean
+.PHONY: build demo test check format bench siege suites fuzz clean
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -38,13 +39,18 @@ check: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/gofumpt-$(GOFUMPT)
 format: $(TOOLS)/gofumpt-$(GOFUMPT)
 	$(TOOLS)/gofumpt-$(GOFUMPT) -l -w .
 
-bench:
+bench: build
 	scripts/postgres.sh
 	go test -run '^$$' -bench . -benchmem ./...
+	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || echo "pgbouncer is not installed, so it is left out; 'apt-get install pgbouncer' brings it"
+	bin/sallyport bench
 
 siege:
 	scripts/postgres.sh
-	SALLYPORT_SIEGE=1 go test -count=1 -run '^TestBypass|^TestClientRandom' ./cmd/sallyport
+	SALLYPORT_SIEGE=1 go test -count=1 -run '^TestBypass|^TestClientRandom|^TestLimit' ./cmd/sallyport
+
+suites:
+	scripts/suites.sh
 
 # go test fuzzes one target of one package at a time.
 fuzz:
