@@ -65,6 +65,8 @@ type Protection struct {
 	Grants   []policy.Grant
 	// Replication names the roles that may replicate. Empty: none.
 	Replication []string
+	// Powers says who may use which of them. A power that is absent: nobody.
+	Powers map[sallyport.Power][]sallyport.Staff
 	// Suspend is told that a person reached a budget, after the access stream was. It MUST be durable when it returns.
 	Suspend func(who sallyport.Staff, limit sallyport.Limit) error
 }

@@ -355,6 +355,7 @@ func (s *session) answerReady(m []byte) error {
 	if r == nil || !r.endsReady() {
 		return errUnexpected(pg.ReadyForQuery)
 	}
+	s.idle.Store(status == 'I') // before done: whoever waits for the last reply looks at it
 	s.done()
 	s.mu.Lock()
 	s.setting.ready(status)
@@ -363,7 +364,6 @@ func (s *session) answerReady(m []byte) error {
 	if status == 'I' {
 		clear(s.described) // portals do not outlive their transaction
 	}
-	s.idle.Store(status == 'I')
 	if err := s.publish(committed); err != nil {
 		return err
 	}

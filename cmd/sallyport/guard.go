@@ -234,6 +234,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Suspend:  g.suspend,
 
 		Replication: config.Replication,
+		Powers:      config.powers(),
 	}, nil
 }
 
