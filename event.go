@@ -44,6 +44,8 @@ const (
 	ReplicationStart EventKind = "replication_start"
 	ReplicationEnd   EventKind = "replication_end" // Counters: bytes of the whole session
 
+	AroundKind EventKind = "around" // Note: a way around the gateway that was not there before, or a session on one; Who where it is somebody's
+
 	GatewayStarted EventKind = "gateway_started"
 	GatewayStopped EventKind = "gateway_stopped"
 )

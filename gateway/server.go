@@ -153,6 +153,9 @@ func (s *session) countReply(kind byte, m []byte) {
 func (s *session) keepKey(m []byte) {
 	if pid, key, err := pg.KeyData(m); err == nil {
 		s.pid, s.cancelKey = pid, append([]byte(nil), key...)
+		s.gw.mu.Lock()
+		s.gw.backends[pid] = s
+		s.gw.mu.Unlock()
 	}
 }
 
