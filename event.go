@@ -21,6 +21,7 @@ type Event struct {
 	Order     *Order     `cbor:"10,keyasint,omitempty"`
 	Note      string     `cbor:"11,keyasint,omitempty"` // a sentence for people; never a value
 	Touch     *Touched   `cbor:"12,keyasint,omitempty"`
+	Power     *PowerUse  `cbor:"13,keyasint,omitempty"`
 }
 
 // EventKind says which part of an Event is filled.
@@ -36,11 +37,14 @@ const (
 	FactKind      EventKind = "fact"        // Facts: committed writes to tickets or contacts
 	BudgetReached EventKind = "budget"      // Limit: a budget was reached, the result was cut
 	RefusedKind   EventKind = "refused"     // Statement.Refused, Note
+	PowerKind     EventKind = "power"       // Power, Statement, Note: durable before the statement is forwarded, or when it was refused
 	CountersKind  EventKind = "counters"    // Counters of traffic that touches nothing protected
 	ObservedKind  EventKind = "observed"    // what serve --observe would have done
 	// Replication by a role that the configuration names: passed on byte for byte.
 	ReplicationStart EventKind = "replication_start"
 	ReplicationEnd   EventKind = "replication_end" // Counters: bytes of the whole session
+
+	AroundKind EventKind = "around" // Note: a way around the gateway that was not there before, or a session on one; Who where it is somebody's
 
 	GatewayStarted EventKind = "gateway_started"
 	GatewayStopped EventKind = "gateway_stopped"

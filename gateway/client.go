@@ -184,7 +184,7 @@ func (r *run) touches() bool { return r.stmt != nil && r.stmt.Touches }
 // quiet says that a statement needs nothing before it is forwarded but its place in the queue.
 func quiet(st *query.Statement) bool {
 	return !st.Touches && len(st.Edits) == 0 && st.Refusal == nil && st.Prepare == nil && st.Execute == nil &&
-		st.Capture == nil && st.Comment == nil && len(st.Params) == 0
+		st.Capture == nil && st.Comment == nil && len(st.Params) == 0 && len(st.Powers) == 0
 }
 
 // changes says whether purpose or transaction may change with a statement.
@@ -223,19 +223,26 @@ func (s *session) analyze(ctx context.Context, sql string) (*query.Plan, *query.
 		return nil, refusal("42601", "the statement cannot be analysed", "")
 	}
 	for i := range plan.Statements {
-		st := &plan.Statements[i]
-		switch {
-		case st.Refusal != nil:
-			return plan, st.Refusal
-		case st.Relinks && !s.person.Service:
-			return plan, refusal(codeRelink, "this statement changes through which customer a row is found", "Only the services of the configuration may do that.")
-		case foreign && (st.Prepare != nil || st.Execute != nil || st.Deallocate != nil) && !ascii(sql):
-			return plan, refusal(codeUnsupported, "names of prepared statements are ASCII in this client_encoding", "SET client_encoding = 'UTF8'; and try again.")
-		case foreign && st.Touches:
-			return plan, refusal(codeUnsupported, "protected columns are reached with client_encoding UTF8 only", "SET client_encoding = 'UTF8'; and try again.")
+		if refused := s.refuses(&plan.Statements[i], sql, foreign); refused != nil {
+			return plan, refused
 		}
 	}
 	return plan, nil
+}
+
+// refuses is why a statement does not pass, whatever may be known once it is executed. foreign: client_encoding is not UTF8.
+func (s *session) refuses(st *query.Statement, sql string, foreign bool) *query.Refusal {
+	switch {
+	case st.Refusal != nil:
+		return st.Refusal
+	case st.Relinks && !s.person.Service:
+		return refusal(codeRelink, "this statement changes through which customer a row is found", "Only the services of the configuration may do that.")
+	case foreign && (st.Prepare != nil || st.Execute != nil || st.Deallocate != nil) && !ascii(sql):
+		return refusal(codeUnsupported, "names of prepared statements are ASCII in this client_encoding", "SET client_encoding = 'UTF8'; and try again.")
+	case foreign && st.Touches:
+		return refusal(codeUnsupported, "protected columns are reached with client_encoding UTF8 only", "SET client_encoding = 'UTF8'; and try again.")
+	}
+	return s.mayUse(st)
 }
 
 // plan analyses a text by a catalogue that holds whatever was committed before it came, where that may matter.
@@ -297,8 +304,11 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, current s
 
 // recordStatement puts the statement on disk before it is forwarded: a crash must not lose the one that caused it.
 func (s *session) recordStatement(r *run) *query.Refusal {
-	if r.recorded || !r.touches() {
+	if r.recorded {
 		return nil
+	}
+	if refused := s.recordPower(r); refused != nil || !r.touches() {
+		return refused
 	}
 	if _, err := s.gw.Access.Append(s.statementEvent(r, nil)); err != nil {
 		return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder. Other tables are not concerned.")
@@ -329,6 +339,10 @@ func (s *session) noteRefusal(st *query.Statement, why *query.Refusal) {
 	e := s.statementEvent(&run{id: s.statements.Add(1), stmt: st}, why)
 	if why.Code == "42601" {
 		e.Note = "" // a parser's sentence quotes the text
+	}
+	if len(st.Powers) > 0 {
+		s.notePower(e, st.Powers)
+		return
 	}
 	s.note(*e)
 }

@@ -108,9 +108,9 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		return nil
 	}
 	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, fields: -1}
-	plan, refused := s.analyze(ctx, sql)
+	plan, refused := s.analyzeParse(ctx, sql)
 	if refused != nil && !s.observing(refused.Sentence) {
-		return s.refuseParse(p, planStatement(plan), refused)
+		return s.refuseParse(p, s.refusedStatement(plan, refused), refused)
 	}
 	if plan != nil && len(plan.Statements) > 1 && s.gw.Observe == nil { // the server would say so, after it had read all of it
 		s.noteRefusal(nil, refusal(query.CodeSyntax, "several statements in one Parse", ""))
@@ -234,7 +234,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		s.refuseMessage(p.stmt, refused)
 		return nil
 	}
-	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || len(p.stmt.Params) > 0 || p.stmt.Capture != nil) {
+	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0) {
 		refused, err := s.bindRun(ctx, bound, &msg)
 		if err != nil {
 			return err

@@ -65,6 +65,8 @@ type Protection struct {
 	Grants   []policy.Grant
 	// Replication names the roles that may replicate. Empty: none.
 	Replication []string
+	// Powers says who may use which of them. A power that is absent: nobody.
+	Powers map[sallyport.Power][]sallyport.Staff
 	// Suspend is told that a person reached a budget, after the access stream was. It MUST be durable when it returns.
 	Suspend func(who sallyport.Staff, limit sallyport.Limit) error
 }
@@ -79,8 +81,9 @@ type Gateway struct {
 	kin        *kin
 	warned     atomic.Bool // that TLS is left out on the way to the server
 
-	mu       sync.Mutex // guards sessions and closing
+	mu       sync.Mutex // guards sessions, backends and closing
 	sessions map[*session]struct{}
+	backends map[uint32]*session // by the server's process
 	closing  bool
 	wg       sync.WaitGroup
 }
@@ -96,7 +99,7 @@ func New(c Config) (*Gateway, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin()}
+	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, backends: map[uint32]*session{}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin()}
 	if p := c.Protection; p != nil {
 		if p.Database == "" || p.Catalog == nil || p.Analyzer == nil || p.Ring == nil || p.Resolver == nil ||
 			p.Facts == nil || p.Person == nil || p.Budgets == nil || p.Suspend == nil {
@@ -172,6 +175,17 @@ func (g *Gateway) Sessions() int {
 	return len(g.sessions)
 }
 
+// Backends are the server's processes behind live sessions.
+func (g *Gateway) Backends() map[uint32]bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	own := make(map[uint32]bool, len(g.backends))
+	for pid := range g.backends {
+		own[pid] = true
+	}
+	return own
+}
+
 // drain ends the sessions that do nothing and waits for the others: each ends with its transaction.
 func (g *Gateway) drain() {
 	if g.Drain <= 0 {
@@ -227,6 +241,9 @@ func (g *Gateway) forget(s *session) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.sessions, s)
+	if g.backends[s.pid] == s {
+		delete(g.backends, s.pid)
+	}
 }
 
 // handle is one connection from its first byte to its last.

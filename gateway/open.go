@@ -75,6 +75,9 @@ func (g *Gateway) admit(s *session, packet *pg.Startup) error {
 			return s.refuseStart(fatal("57P03", "the database cannot be served yet", "Try again in a moment; the administrator sees the reason in Sallyport's log."))
 		}
 	}
+	if err := s.admitRole(packet); err != nil {
+		return err
+	}
 	if s.protected {
 		return s.takePurpose(packet)
 	}

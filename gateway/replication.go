@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sallyport"
+	"sallyport/query"
 	"sallyport/wire/pg"
 )
 
@@ -92,7 +93,7 @@ func (s *session) relayCommand(m []byte) error {
 		return err
 	}
 	if !replicationCommand(string(text)) && !s.readsOnly(string(text)) {
-		s.noteRefusal(nil, refusal(codeUnsupported, "SQL on a replication connection that writes or names protected columns", ""))
+		s.noteRefusal(s.powerOf(string(text)), refusal(codeUnsupported, "SQL on a replication connection that writes or names protected columns", ""))
 		s.end(fatal(codeUnsupported, "on a replication connection statements pass that only read", "Connect without replication for any other."))
 		return fmt.Errorf("replicate: %w", errEnded)
 	}
@@ -113,7 +114,7 @@ func (s *session) readsOnly(sql string) bool {
 	for i := range plan.Statements {
 		st := &plan.Statements[i]
 		plain := len(st.Edits) == 0 || st.Copy != nil && !st.Copy.In
-		if st.Refusal != nil || st.Relinks || st.Touches && st.Writes || !plain || len(st.Params) > 0 || st.Prepare != nil || st.Execute != nil || st.Capture != nil {
+		if st.Refusal != nil || st.Relinks || len(st.Powers) > 0 || st.Touches && st.Writes || !plain || len(st.Params) > 0 || st.Prepare != nil || st.Execute != nil || st.Capture != nil {
 			return false
 		}
 		for _, e := range st.Edits {
@@ -123,6 +124,20 @@ func (s *session) readsOnly(sql string) bool {
 		}
 	}
 	return len(plan.Edits) == 0
+}
+
+// powerOf is the first statement of a text that takes a power, or nil.
+func (s *session) powerOf(sql string) *query.Statement {
+	plan, err := s.gw.Protection.Analyzer().Analyze(sql, true)
+	if err != nil {
+		return nil
+	}
+	for i := range plan.Statements {
+		if len(plan.Statements[i].Powers) > 0 {
+			return &plan.Statements[i]
+		}
+	}
+	return nil
 }
 
 // replicationCommand says whether a text begins with a word by which the server knows a command of replication

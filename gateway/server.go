@@ -153,6 +153,9 @@ func (s *session) countReply(kind byte, m []byte) {
 func (s *session) keepKey(m []byte) {
 	if pid, key, err := pg.KeyData(m); err == nil {
 		s.pid, s.cancelKey = pid, append([]byte(nil), key...)
+		s.gw.mu.Lock()
+		s.gw.backends[pid] = s
+		s.gw.mu.Unlock()
 	}
 }
 
@@ -355,6 +358,7 @@ func (s *session) answerReady(m []byte) error {
 	if r == nil || !r.endsReady() {
 		return errUnexpected(pg.ReadyForQuery)
 	}
+	s.idle.Store(status == 'I') // before done: whoever waits for the last reply looks at it
 	s.done()
 	s.mu.Lock()
 	s.setting.ready(status)
@@ -363,7 +367,6 @@ func (s *session) answerReady(m []byte) error {
 	if status == 'I' {
 		clear(s.described) // portals do not outlive their transaction
 	}
-	s.idle.Store(status == 'I')
 	if err := s.publish(committed); err != nil {
 		return err
 	}

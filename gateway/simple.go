@@ -19,8 +19,13 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 	sql := string(text)
 	s.batchID++
 	plan, refused := s.analyze(ctx, sql)
+	if refused == nil {
+		if refused, err = s.byItself(plan); err != nil {
+			return err
+		}
+	}
 	if refused != nil && !s.observing(refused.Sentence) {
-		s.refuseQuery(sql, planStatement(plan), refused)
+		s.refuseQuery(sql, s.refusedStatement(plan, refused), refused)
 		return nil
 	}
 	if plan == nil { // observing what cannot be analysed
@@ -47,7 +52,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		return err
 	}
 	if refused != nil {
-		s.refuseQuery(sql, planStatement(plan), refused)
+		s.refuseQuery(sql, s.refusedStatement(plan, refused), refused)
 		return nil
 	}
 	return s.sendQuery(entry, sent)
@@ -91,22 +96,6 @@ func (s *session) refuseQuery(sql string, st *query.Statement, why *query.Refusa
 	}
 	s.expectReply(&reply{what: expectQuery, refused: why, plan: &query.Plan{}})
 	s.toServer = pg.AppendQuery(s.toServer, failing)
-}
-
-// planStatement is the refused statement of a plan, or nil.
-func planStatement(plan *query.Plan) *query.Statement {
-	if plan == nil {
-		return nil
-	}
-	for i := range plan.Statements {
-		if plan.Statements[i].Refusal != nil {
-			return &plan.Statements[i]
-		}
-	}
-	if len(plan.Statements) == 1 {
-		return &plan.Statements[0]
-	}
-	return nil
 }
 
 // prepareQuery prepares every statement of the string in order. The purpose runs ahead: a SET in the string holds for what

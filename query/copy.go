@@ -20,6 +20,7 @@ func (a *analysis) copy(n *pg.CopyStmt) {
 		c.Columns = append(c.Columns, column.GetString_().GetSval())
 	}
 	if c.Program || c.File {
+		a.exercise(sallyport.PowerFile)
 		a.refuse(forbidden("COPY from or to the server's files and programs is not allowed in a protected database", "Use STDIN or STDOUT.", -1))
 	}
 	if n.Query != nil {

@@ -142,6 +142,9 @@ func describeStatement(st *Statement) []string {
 	}
 	slices.Sort(flags)
 	say("%s", strings.Join(append([]string{strings.ToLower(st.Verb)}, flags...), " "))
+	if len(st.Powers) > 0 {
+		say("powers %v alone=%t", st.Powers, st.Alone)
+	}
 	if len(st.Columns) > 0 {
 		var names []string
 		for _, c := range st.Columns {

@@ -10,6 +10,7 @@ import (
 // define handles everything that is neither data nor session: most of it changes the catalogue. What the gateway's picture
 // of the database cannot follow at once, even inside an open transaction, is refused.
 func (a *analysis) define(node *pg.Node) {
+	a.powers(node)
 	if sentence := a.neverAllowed(node); sentence != "" {
 		a.refuse(forbidden(sentence, "Let an administrator do it directly at the database while nobody works; the gateway picks it up.", -1))
 	}
@@ -23,6 +24,16 @@ func (a *analysis) define(node *pg.Node) {
 			a.define(e)
 		}
 		return
+	case *pg.Node_CreateFunctionStmt:
+		a.newFunction(n.CreateFunctionStmt)
+	case *pg.Node_CreateTrigStmt:
+		a.newTrigger(n.CreateTrigStmt)
+	case *pg.Node_CreatePublicationStmt, *pg.Node_AlterPublicationStmt:
+		if !filters(node) {
+			return // whole rows leave as they are stored
+		}
+	case *pg.Node_AlterSystemStmt:
+		a.setLater(n.AlterSystemStmt.Setstmt)
 	case *pg.Node_CreateStmt:
 		a.creates(n.CreateStmt.Relation)
 	case *pg.Node_ViewStmt:
@@ -52,10 +63,8 @@ func (a *analysis) neverAllowed(node *pg.Node) string {
 	switch n := node.GetNode().(type) {
 	case *pg.Node_DoStmt:
 		return "DO" + tail
-	case *pg.Node_CreateFunctionStmt, *pg.Node_AlterFunctionStmt:
-		return "making or changing functions" + tail
-	case *pg.Node_CreateTrigStmt, *pg.Node_CreateEventTrigStmt, *pg.Node_AlterEventTrigStmt:
-		return "making or changing triggers" + tail
+	case *pg.Node_CreateEventTrigStmt, *pg.Node_AlterEventTrigStmt:
+		return "making or changing event triggers" + tail
 	case *pg.Node_RuleStmt:
 		return "making rules" + tail
 	case *pg.Node_CreateCastStmt, *pg.Node_CreateTransformStmt, *pg.Node_CreateConversionStmt, *pg.Node_CreateOpClassStmt,
@@ -67,18 +76,15 @@ func (a *analysis) neverAllowed(node *pg.Node) string {
 			return ""
 		}
 		return "making aggregates, operators and base types" + tail
-	case *pg.Node_CreateExtensionStmt, *pg.Node_AlterExtensionStmt, *pg.Node_AlterExtensionContentsStmt, *pg.Node_CreatePlangStmt,
-		*pg.Node_LoadStmt, *pg.Node_CreateAmStmt:
-		return "installing or changing extensions and languages" + tail
+	case *pg.Node_CreatePlangStmt, *pg.Node_LoadStmt, *pg.Node_CreateAmStmt, *pg.Node_AlterExtensionContentsStmt:
+		return "loading code and installing languages" + tail
 	case *pg.Node_CreateFdwStmt, *pg.Node_AlterFdwStmt, *pg.Node_CreateForeignServerStmt, *pg.Node_AlterForeignServerStmt,
 		*pg.Node_CreateForeignTableStmt, *pg.Node_ImportForeignSchemaStmt, *pg.Node_CreateUserMappingStmt, *pg.Node_AlterUserMappingStmt:
 		return "reaching other servers" + tail
-	case *pg.Node_CreateSubscriptionStmt, *pg.Node_AlterSubscriptionStmt, *pg.Node_CreatePublicationStmt, *pg.Node_AlterPublicationStmt:
-		return "replicating" + tail
+	case *pg.Node_CreateSubscriptionStmt, *pg.Node_AlterSubscriptionStmt: // what comes from there is in plain
+		return "taking rows from other servers" + tail
 	case *pg.Node_AlterDomainStmt, *pg.Node_AlterTypeStmt: // a new CHECK compares what stands in columns of the domain
 		return "changing domains and types" + tail
-	case *pg.Node_AlterSystemStmt:
-		return "ALTER SYSTEM" + tail
 	case *pg.Node_DropOwnedStmt:
 		return "DROP OWNED" + tail
 	}
@@ -140,12 +146,12 @@ func (a *analysis) storedCall(m *pg.FuncCall) {
 	if refusal := dynamic(qualifier, name, int(m.Location)); refusal != nil {
 		a.refuse(refusal)
 	}
+	a.setConfig(name, m.Args)
 	a.checkFunction(name, int(m.Location), value{open: true})
 }
 
 func guardedDefinition(at int) *Refusal {
-	return forbidden("definitions that change or build on a protected table are not allowed through the gateway",
-		"Let an administrator do it directly at the database; the gateway picks it up.", at)
+	return forbidden("definitions that change or build on a protected table are not allowed through the gateway", directly, at)
 }
 
 // foreignKey refuses keys that would compare unprotected columns with protected ones.
@@ -281,8 +287,23 @@ func (a *analysis) index(n *pg.IndexStmt) {
 func (a *analysis) setLater(n *pg.VariableSetStmt) {
 	name := strings.ToLower(n.GetName())
 	if strings.HasPrefix(name, "sallyport.") || rereads(name) {
-		a.refuse(forbidden("a role or database may not be given this setting", "SET it in the session that needs it.", -1))
+		a.refuse(forbidden("a role, database or server may not be given this setting", "SET it in the session that needs it.", -1))
 	}
+	if loadsCode(name) {
+		a.refuse(forbidden("settings that load code, run commands or move the server's files are not allowed in a protected database", directly, -1))
+	}
+}
+
+// filters tells whether a publication has a condition: values in it would be held against columns.
+func filters(node *pg.Node) bool {
+	found := false
+	visit(node.ProtoReflect(), func(m proto.Message) bool {
+		if t, ok := m.(*pg.PublicationTable); ok && t.WhereClause != nil {
+			found = true
+		}
+		return true
+	})
+	return found
 }
 
 // verb is the statement's name for the record: one word, or two for definitions.

@@ -30,6 +30,7 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 		a.refuse(refusal)
 	}
 	a.checkFunction(name, at, all)
+	a.setConfig(name, n.Args)
 	a.lean(qualifier, name)
 	switch {
 	case len(args) == 1 && args[0].field(name) != nil: // email(c) is c.email
@@ -180,6 +181,7 @@ func clock(name string) bool {
 // might be written or compared in there, a phone number as a number too. The schema may list types and operators whose
 // functions are dangerous under the type's name and as "operator NAME".
 func (a *analysis) checkFunction(name string, at int, args value) {
+	a.exercise(functionPower(name))
 	if refusal := dynamic("", name, at); refusal != nil { // also of t.f, which is f(t)
 		a.refuse(refusal)
 	}

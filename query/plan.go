@@ -22,6 +22,10 @@ type Statement struct {
 	Leans   bool               // what it is taken for hangs on objects of the database that may just have changed: protected ones, views, new ones, functions of its own
 	Relinks bool               // an existing row is made another customer's: a Link column is updated
 
+	Powers []sallyport.Power // it takes; those of a body that is prepared too
+	Alone  bool              // MUST be forwarded only outside of a transaction and by itself: else its session would see what nobody else does
+	exact  bool              // what was found hangs on a literal
+
 	Refusal *Refusal // MUST NOT be forwarded
 	Edits   []Edit   // sorted, not overlapping; one behind the last semicolon belongs to the last statement
 	Params  []Param  // uses of $n that must be tokenised, by number

@@ -198,6 +198,7 @@ func (a *analysis) set(n *pg.VariableSetStmt) {
 		return
 	case pg.VariableSetKind_VAR_SET_VALUE, pg.VariableSetKind_VAR_SET_CURRENT, pg.VariableSetKind_VAR_SET_MULTI, pg.VariableSetKind_VARIABLE_SET_KIND_UNDEFINED:
 	}
+	a.setRole(n)
 	switch {
 	case strings.EqualFold(n.Name, purposeSetting):
 		a.setPurpose(n)

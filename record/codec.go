@@ -50,6 +50,7 @@ const (
 	keyOrder
 	keyNote
 	keyTouch
+	keyPower
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal holds so many values that
@@ -71,6 +72,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyOrder, e.Order != nil, e.Order},
 		{keyNote, e.Note != "", e.Note},
 		{keyTouch, e.Touch != nil, e.Touch},
+		{keyPower, e.Power != nil, e.Power},
 	}
 	n := byte(0)
 	for i := range fields {

@@ -25,15 +25,17 @@ type finding struct {
 }
 
 func (m *Main) checkCommand() *cobra.Command {
-	var config string
+	var config, owner string
 	var asJSON, asSQL bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say what would not work, and why",
 		Long: `Reads the configuration and tells everything that is wrong with it by file, line and column; then looks whether the server
-can be reached, is protected, and holds the tables and columns that the configuration names. Exit status 1 means that something
-would not work. With --sql it prints the function through which log-ins are verified where clients and server both have TLS.`,
+can be reached, is protected, and holds the tables and columns that the configuration names. Where that is so, it looks for ways
+around the gateway: roles, superusers, pg_hba.conf, slots and publications (serve looks again every 30 s, and for sessions and changed
+passwords too). The last line is "ready" or how many things there are to do; exit status 1 means that there are some. With --sql it prints the function through which log-ins are verified where clients and server both have TLS.`,
 		Example: `  sallyport check --config sallyport.yaml
+  sallyport check --config sallyport.yaml --owner postgres://postgres@127.0.0.1:5432/support
   sallyport check --config sallyport.yaml --sql | psql -X -v ON_ERROR_STOP=1 -U postgres support`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,10 +49,15 @@ would not work. With --sql it prints the function through which log-ins are veri
 			if err != nil {
 				return err
 			}
-			return m.printFindings(config, findings, asJSON)
+			ways, err := checkAround(cmd.Context(), config, owner, len(findings) == 0)
+			if err != nil {
+				return err
+			}
+			return m.printFindings(findings, ways, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE`")
+	cmd.Flags().StringVar(&owner, "owner", "", "look for ways around the gateway as the role of this `DSN`, who may see more than the reader")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&asSQL, "sql", false, "print the function that a superuser installs in upstream.verifiers or upstream.database, and check nothing")
 	return cmd
@@ -70,23 +77,45 @@ func (m *Main) printFunction(path string) error {
 	return err
 }
 
-func (m *Main) printFindings(config string, findings []finding, asJSON bool) error {
+func (m *Main) printFindings(findings []finding, ways []detour, asJSON bool) error {
+	todo := len(findings)
+	for _, w := range ways {
+		if w.Todo {
+			todo++
+		}
+	}
 	if asJSON {
-		if err := printJSON(m.Stdout, map[string]any{"ok": len(findings) == 0, "findings": findings}); err != nil {
+		if err := printJSON(m.Stdout, map[string]any{"ok": todo == 0, "findings": findings, "ways": ways}); err != nil {
 			return err
 		}
 	} else {
-		for _, f := range findings {
-			fmt.Fprintf(m.Stdout, "%s: %s\n", f.Where, f.What)
-		}
-		if len(findings) == 0 {
-			fmt.Fprintf(m.Stdout, "%s: would work\n", config)
+		m.printWays(findings, ways)
+		switch todo {
+		case 0:
+			fmt.Fprintln(m.Stdout, "ready")
+		case 1:
+			fmt.Fprintln(m.Stdout, "1 thing to do")
+		default:
+			fmt.Fprintf(m.Stdout, "%d things to do\n", todo)
 		}
 	}
-	if len(findings) > 0 {
+	if todo > 0 {
 		return errFound
 	}
 	return nil
+}
+
+func (m *Main) printWays(findings []finding, ways []detour) {
+	for _, f := range findings {
+		fmt.Fprintf(m.Stdout, "%s: %s\n", f.Where, f.What)
+	}
+	for _, w := range ways {
+		note := ""
+		if !w.Todo {
+			note = "note: "
+		}
+		fmt.Fprintf(m.Stdout, "%saround: %s\n  %s\n", note, w.What, w.Next)
+	}
 }
 
 // checkTimeout bounds each attempt to reach something.

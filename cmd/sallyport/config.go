@@ -59,6 +59,10 @@ type Config struct {
 	// get whole tables, as tokens. Empty: nobody while columns are protected.
 	Replication []string `yaml:"replication"`
 
+	// Powers names who may change privileges, roles, functions and the like through the gateway: kind of statement → ids of
+	// people and services. docs/statements.md lists the kinds. Absent: nobody while columns are protected.
+	Powers map[string][]string `yaml:"powers"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	places *configReader // where each key stands

@@ -63,6 +63,9 @@ func TestConfigPlaces(t *testing.T) {
 		{"mode: mirror", "mode: allow", `there is no mode "allow"; expected one of disable, mirror`},
 		{"mode: mirror", "mode: verify-ca", "each signs for everybody"},
 		{`listen_mode: "0777"`, `listen_mode: "rw"`, "three octal digits"},
+		{"grant: [s051]", "grants: [s051]", `there is no power "grants"; expected "grant"`},
+		{"grant: [s051]", "grant: [s015]", `nobody is called "s015"; expected`},
+		{"grant: [s051]", "file: [s051]", `nobody may use the server's files`},
 		{`client_ca: ""`, `client_ca: "a.pem"`, "expected a tls certificate and key"},
 	} {
 		wrong := strings.Replace(string(text), c.old, c.wrong, 1)

@@ -41,6 +41,7 @@ func (c *Config) check(r *configReader) {
 	c.checkBudgets(r)
 	c.checkGrants(r)
 	c.checkReplication(r)
+	c.checkPowers(r)
 	if _, err := c.drain(); err != nil {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -37,6 +38,8 @@ type guard struct {
 	catalog  *catalog.Catalog
 	resolver *purpose.Resolver
 	analyzer atomic.Pointer[analyzer]
+	ways     *surroundings
+	wayKnown map[string]bool // by their sentences: the ways around the gateway that were told of
 }
 
 // analyzer belongs to one snapshot of the catalogue.
@@ -234,6 +237,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Suspend:  g.suspend,
 
 		Replication: config.Replication,
+		Powers:      config.powers(),
 	}, nil
 }
 
@@ -274,8 +278,10 @@ func (g *guard) watch(ctx context.Context) error {
 		every = senseEvery
 	}
 	ticker, catalogue := time.NewTicker(every), time.NewTicker(freshEvery)
+	around := time.NewTicker(cmp.Or(g.s.o.WatchEvery, watchEvery))
 	defer ticker.Stop()
 	defer catalogue.Stop()
+	defer around.Stop()
 	for {
 		look := g.look
 		select {
@@ -284,6 +290,8 @@ func (g *guard) watch(ctx context.Context) error {
 		case <-ticker.C:
 		case <-catalogue.C:
 			look = g.fresh
+		case <-around.C:
+			look = g.around
 		}
 		if err := look(ctx); err != nil {
 			if stop, ok := errors.AsType[*hopeless](err); ok {

@@ -34,6 +34,7 @@ type ServerOptions struct {
 	Observe        io.Writer        // not nil: nothing is masked, cut or locked; what would have been is printed here
 	AwaitAgreement bool             // with a record that does not fit the database's mark: wait until two people accept it
 	Drain          time.Duration    // for transactions under way when ctx ends; 0: they are cut
+	WatchEvery     time.Duration    // between two looks for ways around the gateway; 0: 30 s
 	Clock          func() time.Time // stands in every event and moves the budgets' windows; nil: time.Now
 	Log            *slog.Logger     // nil: none
 }

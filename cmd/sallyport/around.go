@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
+)
+
+// detour is one way around the gateway, somebody on it, or something that cannot be seen.
+type detour struct {
+	Kind string `json:"kind"` // role, superuser, session, hba, password, slot, publication, unseen
+	What string `json:"what"` // a sentence; new ways are told by it
+	Next string `json:"next,omitempty"`
+	Todo bool   `json:"todo"` // else it is only to be known
+
+	who sallyport.Who
+}
+
+// surroundings look for ways around the gateway, on a connection to the protected database.
+type surroundings struct {
+	config *Config
+	conn   *pgx.Conn
+	owns   func() map[uint32]bool // the gateway's own backends; nil: nobody knows them here
+
+	passwords map[string]string // role → digest of its verifier at the last look
+	doubted   map[string]bool   // sessions of the last look that nobody could tell from a worker
+}
+
+// look returns the ways in the order of their kinds. What the role may not see is a way of kind unseen, not an error.
+func (a *surroundings) look(ctx context.Context) ([]detour, error) {
+	var all []detour
+	for _, step := range []func(context.Context) ([]detour, error){a.roles, a.sessions, a.rules, a.changed, a.outlets} {
+		found, err := step(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// roles are those that log in and are nobody's in the configuration, and superusers. Sallyport's own are no way around.
+func (a *surroundings) roles(ctx context.Context) ([]detour, error) {
+	rows, err := a.conn.Query(ctx, `SELECT rolname::text, rolsuper FROM pg_catalog.pg_roles
+		WHERE rolcanlogin AND rolconnlimit <> 0 AND rolname <> $1 ORDER BY rolname`, a.config.Upstream.Reader.User)
+	if err != nil {
+		return nil, fmt.Errorf("look for roles: %w", err)
+	}
+	known := a.config.logins()
+	var out []detour
+	var name string
+	var super bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &super}, func() error {
+		switch {
+		case super:
+			out = append(out, detour{
+				Kind: "superuser", What: fmt.Sprintf("%s is a superuser who can log in: the server refuses him nothing", name), who: sallyport.Who{Login: name},
+				Next: "Let superusers log in on the server's own machine only, and record what they do there.",
+			})
+		case !known[name]:
+			out = append(out, detour{
+				Kind: "role", Todo: true, What: fmt.Sprintf("role %s can log in and is nobody's in the configuration", name), who: sallyport.Who{Login: name},
+				Next: "Name whose it is under people or services, or ALTER ROLE … NOLOGIN.",
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for roles: %w", err)
+	}
+	return out, nil
+}
+
+// logins are all log-ins of the configuration.
+func (c *Config) logins() map[string]bool {
+	known := map[string]bool{}
+	for _, p := range c.People {
+		for _, login := range p.Logins {
+			known[login] = true
+		}
+	}
+	for _, s := range c.Services {
+		for _, login := range s.Logins {
+			known[login] = true
+		}
+	}
+	for _, role := range c.Replication {
+		known[role] = true
+	}
+	return known
+}
+
+// rules are the lines of pg_hba.conf by which somebody else than the gateway reaches the protected database.
+func (a *surroundings) rules(ctx context.Context) ([]detour, error) {
+	var own *string
+	if err := a.conn.QueryRow(ctx, "SELECT pg_catalog.host(pg_catalog.inet_client_addr())").Scan(&own); err != nil {
+		return nil, fmt.Errorf("look for the gateway's address: %w", err)
+	}
+	rows, err := a.conn.Query(ctx, `SELECT line_number, type, database, user_name, coalesce(address, ''), coalesce(netmask, ''), auth_method
+		FROM pg_catalog.pg_hba_file_rules WHERE error IS NULL ORDER BY line_number`)
+	if err != nil && !denied(err) { // if it is, reading the rows says so once more
+		return nil, fmt.Errorf("look at pg_hba.conf: %w", err)
+	}
+	var out []detour
+	var line int
+	var kind, address, mask, method string
+	var databases, users []string
+	closed := false
+	_, err = pgx.ForEachRow(rows, []any{&line, &kind, &databases, &users, &address, &mask, &method}, func() error {
+		concerned := slices.ContainsFunc(databases, func(d string) bool { return d != "replication" && (d == a.config.Upstream.Database || reserved(d)) })
+		switch {
+		case closed || !concerned:
+		case method == "reject":
+			closed = slices.Contains(databases, "all") && slices.Contains(users, "all") && address == "all"
+		case kind != "local" && elsewhere(address, mask, own):
+			out = append(out, detour{
+				Kind: "hba", Todo: true, Next: "Let only the gateway's address in for this database, and SELECT pg_reload_conf().",
+				What: fmt.Sprintf("line %d of pg_hba.conf lets %s in from %s by %s", line, strings.Join(users, ","), strings.Trim(address+" "+mask, " "), method),
+			})
+		}
+		return nil
+	})
+	if denied(err) {
+		return []detour{{
+			Kind: "unseen", What: "pg_hba.conf cannot be seen by " + a.conn.Config().User + ", so whether it lets others in than the gateway is not known",
+			Next: "GRANT SELECT ON pg_hba_file_rules TO ROLE; GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO ROLE; as a superuser, or check --owner with a superuser's DSN.",
+		}}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at pg_hba.conf: %w", err)
+	}
+	return out, nil
+}
+
+// reserved words of pg_hba.conf, patterns and groups may all mean the protected database.
+func reserved(database string) bool {
+	switch database {
+	case "all", "sameuser", "samerole", "samegroup":
+		return true
+	}
+	return strings.HasPrefix(database, "/") || strings.HasPrefix(database, "+")
+}
+
+// elsewhere tells whether an address of pg_hba.conf holds more than where the server sees the gateway come from. nil: a socket.
+func elsewhere(address, mask string, own *string) bool {
+	rule, err := netip.ParseAddr(address)
+	if err != nil {
+		return true // all, samenet, a host's name
+	}
+	if ones, err := netip.ParseAddr(mask); err != nil || strings.Trim(ones.StringExpanded(), "f:") != "" && ones.String() != "255.255.255.255" {
+		return true
+	}
+	if own == nil {
+		return !rule.IsLoopback()
+	}
+	self, err := netip.ParseAddr(*own)
+	return err != nil || rule != self && !(rule.IsLoopback() && self.IsLoopback())
+}
+
+// changed are roles whose password is another one than at the last look. The digests stay in memory.
+func (a *surroundings) changed(ctx context.Context) ([]detour, error) {
+	rows, err := a.conn.Query(ctx, `SELECT rolname::text, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(v, 'UTF8')), 'hex')
+		FROM (SELECT rolname, sallyport.scram_verifier(rolname) AS v FROM pg_catalog.pg_roles WHERE rolcanlogin) r WHERE v <> ''`)
+	if err != nil && !denied(err) {
+		return nil, fmt.Errorf("look at passwords: %w", err)
+	}
+	now := map[string]string{}
+	var name, digest string
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&name, &digest}, func() error {
+			now[name] = digest
+			return nil
+		})
+	}
+	if denied(err) {
+		return []detour{{
+			Kind: "unseen", What: "whether a role's password changed cannot be seen by " + a.conn.Config().User,
+			Next: "Install the function that sallyport check --sql prints, in the protected database.",
+		}}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at passwords: %w", err)
+	}
+	var out []detour
+	for role, digest := range now {
+		if before, known := a.passwords[role]; known && before != digest {
+			out = append(out, detour{
+				Kind: "password", Todo: true, What: "the password of role " + role + " changed", who: sallyport.Who{Login: role},
+				Next: "Ask its owner whether that was he.",
+			})
+		}
+	}
+	slices.SortFunc(out, func(x, y detour) int { return strings.Compare(x.What, y.What) })
+	a.passwords = now
+	return out, nil
+}
+
+// outlets are publications and logical slots, by which whole tables leave.
+func (a *surroundings) outlets(ctx context.Context) ([]detour, error) {
+	rows, err := a.conn.Query(ctx, `SELECT 'slot', slot_name::text FROM pg_catalog.pg_replication_slots WHERE slot_type = 'logical' AND database = pg_catalog.current_database()
+		UNION ALL SELECT 'publication', pubname::text FROM pg_catalog.pg_publication ORDER BY 1, 2`)
+	if err != nil {
+		return nil, fmt.Errorf("look for slots: %w", err)
+	}
+	var out []detour
+	var kind, name string
+	_, err = pgx.ForEachRow(rows, []any{&kind, &name}, func() error {
+		w := detour{Kind: kind, Todo: true, What: "logical replication slot " + name + " hands out every change", Next: "SELECT pg_drop_replication_slot(…) unless it is somebody's work."}
+		if kind == "publication" {
+			w.What, w.Next = "publication "+name+" offers whole tables to subscribers", "DROP PUBLICATION … unless it is somebody's work."
+		}
+		w.Todo = len(a.config.Replication) == 0 // where roles replicate by the configuration, they are to be expected
+		out = append(out, w)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for slots: %w", err)
+	}
+	return out, nil
+}
+
+// denied tells whether the server does not show something to this role, or has no such function.
+func denied(err error) bool {
+	answer, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (answer.Code == undefinedFunction || answer.Code == undefinedSchema || answer.Code == insufficientPrivilege)
+}

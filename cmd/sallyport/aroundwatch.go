@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+)
+
+// Ways around the gateway are looked for while it serves.
+const (
+	watchEvery = 30 * time.Second
+	// settling is how long a session of the gateway's may take between its log-in and the gateway's knowing it, or between
+	// its end here and its end there.
+	settling = 200 * time.Millisecond
+	// lookAround is short: meanwhile the catalogue is not looked at.
+	lookAround = 2 * time.Second
+	mostTold   = 50 // new ways at one look; of more it is told how many
+)
+
+// stranger is a session that the gateway did not open.
+type stranger struct {
+	pid                             uint32
+	login, application, from, began string
+	told                            bool // the server says that it is a client; else it may be a worker of one
+}
+
+// sessions are those in the protected database that the gateway did not open. They are looked at twice, since sessions that
+// begin or end are seen on one side before the other.
+func (a *surroundings) sessions(ctx context.Context) ([]detour, error) {
+	if a.owns == nil {
+		return nil, nil
+	}
+	before, err := a.strangers(ctx)
+	if err != nil || len(before) == 0 {
+		a.doubted = nil
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("look at sessions: %w", ctx.Err())
+	case <-time.After(settling):
+	}
+	now, err := a.strangers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []detour
+	doubted := map[string]bool{}
+	for key, s := range now {
+		if _, twice := before[key]; !twice {
+			continue
+		}
+		if !s.told && !a.doubted[key] {
+			doubted[key] = true // a worker is gone by the next look
+			continue
+		}
+		doubted[key] = true
+		what := fmt.Sprintf("role %s has a session around the gateway, process %d", s.login, s.pid)
+		if s.from != "" {
+			what += " from " + s.from
+		}
+		out = append(out, detour{
+			Kind: "session", Todo: true, What: what + ", since " + s.began, Next: "Ask who that is; SELECT pg_terminate_backend(…) ends it.",
+			who: sallyport.Who{Login: s.login, Application: s.application, Address: s.from, Database: a.config.Upstream.Database},
+		})
+	}
+	a.doubted = doubted
+	return out, nil
+}
+
+// strangers are the sessions that are neither the gateway's nor Sallyport's own. Without pg_read_all_stats the server hides
+// where a session comes from and whether it is a client's; a began that is hidden is empty, and the process alone tells.
+func (a *surroundings) strangers(ctx context.Context) (map[string]stranger, error) {
+	rows, err := a.conn.Query(ctx, `SELECT s.pid, coalesce(s.usename::text, ''), coalesce(s.application_name, ''), coalesce(pg_catalog.host(s.client_addr), ''),
+			coalesce(pg_catalog.to_char(s.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), ''), s.backend_type IS NOT NULL
+		FROM pg_catalog.pg_stat_activity s, (SELECT client_addr FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()) me
+		WHERE s.datname = pg_catalog.current_database() AND s.usename IS NOT NULL AND coalesce(s.backend_type, 'client backend') = 'client backend'
+			AND s.pid <> pg_catalog.pg_backend_pid()
+			AND NOT (s.usename = $1 AND s.application_name = 'sallyport' AND s.client_addr IS NOT DISTINCT FROM me.client_addr)`, a.config.Upstream.Reader.User)
+	if err != nil {
+		return nil, fmt.Errorf("look at sessions: %w", err)
+	}
+	found := map[string]stranger{}
+	var s stranger
+	_, err = pgx.ForEachRow(rows, []any{&s.pid, &s.login, &s.application, &s.from, &s.began, &s.told}, func() error {
+		found[fmt.Sprintf("%d %s %s", s.pid, s.login, s.began)] = s
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look at sessions: %w", err)
+	}
+	own := a.owns()
+	for key, s := range found {
+		if own[s.pid] {
+			delete(found, key)
+		}
+	}
+	return found, nil
+}
+
+// around tells of ways that were not there at the look before, in the log and on record.
+func (g *guard) around(ctx context.Context) error {
+	if g.catalog == nil || g.s.o.Observe != nil || g.conn.IsClosed() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookAround)
+	defer cancel()
+	if g.ways == nil {
+		g.ways = &surroundings{config: g.s.o.Config, owns: g.s.backends}
+	}
+	g.ways.conn = g.conn
+	all, err := g.ways.look(ctx)
+	if err != nil {
+		return err
+	}
+	now := make(map[string]bool, len(all))
+	told := 0
+	for _, w := range all {
+		now[w.What] = true
+		if g.wayKnown[w.What] {
+			continue
+		}
+		if told++; told <= mostTold {
+			g.tell(w.What, w)
+		}
+	}
+	if told > mostTold {
+		g.tell(fmt.Sprintf("and %d more ways around the gateway: sallyport check lists them", told-mostTold), detour{Kind: "more"})
+	}
+	g.wayKnown = now
+	return nil
+}
+
+func (g *guard) tell(what string, w detour) {
+	g.s.log.Warn("a way around the gateway", "kind", w.Kind, "what", what, "next", w.Next)
+	_, _ = g.s.access.Enqueue(&sallyport.Event{Kind: sallyport.AroundKind, Time: g.s.o.Clock(), Who: w.who, Note: what}) // what is refused is counted and told of by the stream
+}
+
+// backends are the processes of the server that belong to the gateway's sessions.
+func (s *Server) backends() map[uint32]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gateway == nil {
+		return nil
+	}
+	return s.gateway.Backends()
+}

@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sallyport"
+	"sallyport/query"
+	"sallyport/wire/pg"
+)
+
+// codePower is that of a statement whose power the configuration gives to others.
+const codePower = "SP007"
+
+// mayUse refuses a statement that takes a power which its person was not given.
+func (s *session) mayUse(st *query.Statement) *query.Refusal {
+	for _, p := range st.Powers {
+		if !s.holds(p) {
+			return powerless(p)
+		}
+	}
+	return nil
+}
+
+func (s *session) holds(p sallyport.Power) bool {
+	return slices.Contains(s.gw.Protection.Powers[p], s.person.Staff)
+}
+
+func powerless(p sallyport.Power) *query.Refusal {
+	return refusal(codePower, fmt.Sprintf("this takes the power %q, which you were not given", string(p)),
+		fmt.Sprintf("Ask an administrator: Sallyport's configuration names who has it under powers.%s.", p))
+}
+
+// byItself refuses what others must be able to see before its session does anything with it, unless it stands alone outside of
+// a transaction: then it is committed, and the catalogue knows it, before the next statement is looked at.
+func (s *session) byItself(plan *query.Plan) (*query.Refusal, error) {
+	if s.gw.Observe != nil || !wantsAlone(plan) {
+		return nil, nil
+	}
+	if len(plan.Statements) > 1 || s.unsynced {
+		return notByItself(), nil
+	}
+	if err := s.drain(); err != nil {
+		return nil, err
+	}
+	if !s.idle.Load() {
+		return notByItself(), nil
+	}
+	return nil, nil
+}
+
+// analyzeParse is analyze for what will be executed later, together with nobody knows what.
+func (s *session) analyzeParse(ctx context.Context, sql string) (*query.Plan, *query.Refusal) {
+	plan, refused := s.analyze(ctx, sql)
+	if refused == nil && s.gw.Observe == nil && wantsAlone(plan) {
+		refused = notByItself()
+	}
+	return plan, refused
+}
+
+func wantsAlone(plan *query.Plan) bool {
+	return slices.ContainsFunc(plan.Statements, func(st query.Statement) bool { return st.Alone })
+}
+
+func notByItself() *query.Refusal {
+	return refusal(query.CodeForbidden, "what may run code is made only outside of a transaction, by a simple query that holds nothing else",
+		"Send the statement by itself, without BEGIN and not prepared: as psql does, or in your driver's simple query mode.")
+}
+
+// recordPower puts the use of a power on disk before the statement is forwarded.
+func (s *session) recordPower(r *run) *query.Refusal {
+	if r.stmt == nil || len(r.stmt.Powers) == 0 {
+		return nil
+	}
+	e := s.statementEvent(r, nil)
+	e.Kind, e.Power = sallyport.PowerKind, &sallyport.PowerUse{Kinds: r.stmt.Powers}
+	if _, err := s.gw.Access.Append(e); err != nil {
+		return refusal(codeJournal, "the record cannot be written, so no power is used", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder.")
+	}
+	return nil
+}
+
+// notePower makes the entry of a refusal one of a refused power, and waits until it is on disk: who tries is to be known.
+// Where the disk is full it is kept as any other refusal is.
+func (s *session) notePower(e *sallyport.Event, kinds []sallyport.Power) {
+	e.Kind, e.Power = sallyport.PowerKind, &sallyport.PowerUse{Kinds: kinds, Refused: true}
+	if _, err := s.gw.Access.Append(e); err != nil {
+		s.note(*e)
+	}
+}
+
+// refusedStatement is the statement of a plan that a refusal is about, or nil.
+func (s *session) refusedStatement(plan *query.Plan, why *query.Refusal) *query.Statement {
+	if plan == nil {
+		return nil
+	}
+	for i := range plan.Statements {
+		st := &plan.Statements[i]
+		if st.Refusal != nil || why.Code == codePower && s.mayUse(st) != nil {
+			return st
+		}
+	}
+	if i := slices.IndexFunc(plan.Statements, func(st query.Statement) bool { return st.Alone }); i >= 0 {
+		return &plan.Statements[i]
+	}
+	if len(plan.Statements) == 1 {
+		return &plan.Statements[0]
+	}
+	return nil
+}
+
+// admitRole refuses a start-up packet that makes the session another role's, unless the person may.
+func (s *session) admitRole(packet *pg.Startup) error {
+	if !s.protected && !s.guarded || s.gw.Observe != nil || s.holds(sallyport.PowerSetRole) || !setsRole(packet) {
+		return nil
+	}
+	why := powerless(sallyport.PowerSetRole)
+	e := s.statementEvent(&run{}, why)
+	s.notePower(e, []sallyport.Power{sallyport.PowerSetRole})
+	return s.refuseStart(fatal(why.Code, why.Sentence, why.Hint))
+}
+
+// setsRole looks for the settings role and session_authorization among a packet's parameters and inside its options.
+func setsRole(packet *pg.Startup) bool {
+	is := func(name string) bool {
+		name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
+		return name == "role" || name == "session_authorization"
+	}
+	for _, param := range packet.Params {
+		if is(param[0]) {
+			return true
+		}
+		if param[0] != "options" {
+			continue
+		}
+		words := splitOptions(param[1])
+		for i, word := range words {
+			setting := strings.TrimPrefix(strings.TrimPrefix(word, "-c"), "--")
+			if word == "-c" && i+1 < len(words) {
+				setting = words[i+1]
+			}
+			if name, _, _ := strings.Cut(setting, "="); is(name) {
+				return true
+			}
+		}
+	}
+	return false
+}
