@@ -22,7 +22,8 @@ type builder struct {
 
 	byName   map[Table]*relation
 	types    map[uint32]rawType
-	risks    map[uint32]string // function → why it may touch protected columns
+	risks    map[uint32]string   // function → why it may touch protected columns
+	spoken   map[string]struct{} // words of the functions' texts
 	problems Problems
 
 	functions  map[uint32]*rawFunction
@@ -359,6 +360,7 @@ func (b *builder) schema() *query.Schema {
 		relations = append(relations, known)
 	}
 	schema := query.NewSchema(relations, b.functionRisks())
+	schema.Spoken = b.spoken
 	schema.BuiltIn = make(map[string]struct{}, len(b.raw.builtIn))
 	for _, n := range b.raw.builtIn {
 		schema.BuiltIn[n.Name] = struct{}{}

@@ -13,8 +13,12 @@ import (
 // a view may call a function that mentions a view. Functions are read as words, not parsed: what a word may mean counts as meant.
 func (b *builder) spreadRisk() {
 	words := map[uint32]map[string]bool{}
+	b.spoken = map[string]struct{}{}
 	for _, f := range b.raw.functions {
 		words[f.OID] = wordsOf(f.Source)
+		for word := range words[f.OID] {
+			b.spoken[word] = struct{}{}
+		}
 		if why := suspicious(f, words[f.OID]); why != "" {
 			b.risks[f.OID] = why
 		}

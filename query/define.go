@@ -1,16 +1,22 @@
 package query
 
 import (
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"sallyport"
 )
 
 // define handles everything that is neither data nor session: most of it changes the catalogue. What the gateway's picture
 // of the database cannot follow at once, even inside an open transaction, is refused.
 func (a *analysis) define(node *pg.Node) {
 	a.powers(node)
+	if slices.ContainsFunc(a.st.Powers, func(p sallyport.Power) bool { return p == sallyport.PowerGrant || p == sallyport.PowerRole }) {
+		a.sallyports(node)
+	}
 	if sentence := a.neverAllowed(node); sentence != "" {
 		a.refuse(forbidden(sentence, "Let an administrator do it directly at the database while nobody works; the gateway picks it up.", -1))
 	}
@@ -63,6 +69,10 @@ func (a *analysis) neverAllowed(node *pg.Node) string {
 	switch n := node.GetNode().(type) {
 	case *pg.Node_DoStmt:
 		return "DO" + tail
+	case *pg.Node_AlterFunctionStmt, *pg.Node_AlterObjectSchemaStmt:
+		if redirects(node) {
+			return "changing what the names in a function mean" + tail
+		}
 	case *pg.Node_CreateEventTrigStmt, *pg.Node_AlterEventTrigStmt:
 		return "making or changing event triggers" + tail
 	case *pg.Node_RuleStmt:
@@ -89,6 +99,18 @@ func (a *analysis) neverAllowed(node *pg.Node) string {
 		return "DROP OWNED" + tail
 	}
 	return ""
+}
+
+// redirects tells whether a function that is there, maybe a trigger's on a protected table, would find other objects under the
+// names in its text, or callers another function under its name.
+func redirects(node *pg.Node) bool {
+	switch n := node.GetNode().(type) {
+	case *pg.Node_AlterFunctionStmt:
+		return slices.ContainsFunc(n.AlterFunctionStmt.Actions, func(a *pg.Node) bool { return a.GetDefElem().GetDefname() == "set" })
+	case *pg.Node_AlterObjectSchemaStmt:
+		return objectPower(n.AlterObjectSchemaStmt.ObjectType) == sallyport.PowerFunction
+	}
+	return false
 }
 
 // maintains handles kinds that change neither rows nor the catalogue's meaning.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 
 	"sallyport"
 )
@@ -53,6 +54,32 @@ func (a *analysis) powers(node *pg.Node) {
 	default:
 		a.farPowers(node)
 	}
+}
+
+// sallyports refuses statements about Sallyport's own roles and tables: by them it knows that a database is protected.
+func (a *analysis) sallyports(node *pg.Node) {
+	visit(node.ProtoReflect(), func(m proto.Message) bool {
+		own := false
+		switch m := m.(type) {
+		case *pg.RoleSpec:
+			own = strings.HasPrefix(m.Rolename, "sallyport")
+		case *pg.AccessPriv:
+			own = strings.HasPrefix(m.PrivName, "sallyport")
+		case *pg.CreateRoleStmt:
+			own = strings.HasPrefix(m.Role, "sallyport")
+		case *pg.RenameStmt:
+			own = strings.HasPrefix(m.Subname, "sallyport") || strings.HasPrefix(m.Newname, "sallyport")
+		case *pg.RangeVar:
+			own = m.Schemaname == "sallyport"
+		case *pg.ObjectWithArgs:
+			names := m.Objname
+			own = len(names) > 1 && names[len(names)-2].GetString_().GetSval() == "sallyport"
+		}
+		if own {
+			a.refuse(forbidden("Sallyport's own roles and objects are not changed through the gateway", directly, -1))
+		}
+		return true
+	})
 }
 
 // farPowers are those over what reaches further than this database, and those of statements about an object of any kind.
@@ -221,8 +248,9 @@ func (a *analysis) newFunction(n *pg.CreateFunctionStmt) {
 		a.refuse(forbidden("a new function needs the name of its schema, which is neither temporary nor the server's own", "CREATE FUNCTION SCHEMA.NAME …", -1))
 		return
 	}
-	if _, taken := a.schema.BuiltIn[strings.ToLower(name)]; taken {
-		a.refuse(forbidden("a new function may not have the name of one that came with the server", "Choose another name.", -1))
+	if a.taken(strings.ToLower(name)) {
+		a.refuse(forbidden("a new function may not have the name of one that is there, nor one that stands in the text of another function",
+			"Choose another name: what calls the one that is there, maybe from a trigger of a protected table, would call yours.", -1))
 		return
 	}
 	language, body := "sql", ""
@@ -243,6 +271,14 @@ func (a *analysis) newFunction(n *pg.CreateFunctionStmt) {
 	if a.unfit(a.sql[a.st.Start:a.st.End]+"\n"+body, body) {
 		a.refuse(forbidden("a function is not made through the gateway if its text names something protected, makes up SQL, or takes powers of its own", directly, -1))
 	}
+}
+
+// taken tells whether somebody may call another function by this name, or does once this one has it.
+func (a *analysis) taken(name string) bool {
+	_, builtIn := a.schema.BuiltIn[name]
+	_, own := a.schema.Functions[name]
+	_, spoken := a.schema.Spoken[name]
+	return builtIn || own || spoken
 }
 
 const directly = "Let an administrator do it directly at the database; the gateway picks it up."

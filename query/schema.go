@@ -14,6 +14,9 @@ type Schema struct {
 	Functions map[string]FunctionRisk
 	// BuiltIn has what came with the server, under names of the same kinds. Statements that use anything else lean on it.
 	BuiltIn map[string]struct{}
+	// Spoken has the words of the texts of all functions of the database, in lower case: a function that takes one for its name
+	// may be called by them in place of what they meant.
+	Spoken map[string]struct{}
 
 	byName map[string][]*Relation
 }

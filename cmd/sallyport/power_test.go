@@ -181,6 +181,22 @@ func TestPowerAlone(t *testing.T) {
 	if fmt.Sprint(used) != "map[GRANT:2 PREPARE:1 SELECT:1]" {
 		t.Errorf("used and on record: %v", used)
 	}
+	// A function of a trigger on a protected table, or one that such a function calls, is not replaced by one that makes up values.
+	f.superExec(f.database, `CREATE FUNCTION public.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.later(); RETURN NEW; END $$;
+		CREATE TRIGGER stamp BEFORE UPDATE ON support.customers FOR EACH ROW WHEN (false) EXECUTE FUNCTION public.stamp()`)
+	for _, sql := range []string{
+		"CREATE OR REPLACE FUNCTION public.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.notes := 'plain'; RETURN NEW; END $$",
+		"CREATE FUNCTION public.stamp(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE FUNCTION public.later() RETURNS text LANGUAGE sql AS $$ SELECT 'plain' $$",
+		"CREATE FUNCTION public.count(a text) RETURNS text LANGUAGE sql AS $$ SELECT a $$",
+	} {
+		if e := admin.fails(sql); e.Code != "SP003" || !strings.Contains(e.Message, "may not have the name") {
+			t.Errorf("%s: %s %s", sql, e.Code, e.Message)
+		}
+	}
+	admin.must(create)
+	if got := admin.one("SELECT public.alone(7)"); got != "7" {
+		t.Errorf("a new function gives %s", got)
+	}
 	// A start-up packet sets a role as well.
 	for _, param := range [][2]string{{"role", "svc_router"}, {"options", "-c role=svc_router"}, {"options", "--ROLE=svc_router"}} {
 		config, err := pgx.ParseConfig(f.dsn(agent))
