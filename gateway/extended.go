@@ -72,31 +72,6 @@ func (s *session) named(name string) (p *prepared, settled bool) {
 	return p, p == nil || p.confirmed || p.batch == s.batchID
 }
 
-// unprepare restores what a name meant before a Parse that failed or was skipped, also under what was parsed later and is not
-// answered yet. A failed one has dropped the unnamed statement before it failed. The caller holds mu.
-func (s *session) unprepare(r *reply, failed bool) {
-	if r.what != expectParse || r.stmt == nil {
-		return
-	}
-	name, before := r.stmt.name, r.stmt.before
-	if failed && name == "" {
-		before = nil
-	}
-	top := s.prepared[name]
-	switch {
-	case top != r.stmt:
-		for p := top; p != nil; p = p.before {
-			if p.before == r.stmt {
-				p.before = before
-			}
-		}
-	case before == nil:
-		delete(s.prepared, name)
-	default:
-		s.prepared[name] = before
-	}
-}
-
 // takeParse analyses and rewrites a statement's text once, for all its executions.
 func (s *session) takeParse(ctx context.Context, m []byte) error {
 	msg, err := pg.ParseParse(m)
