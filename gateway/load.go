@@ -76,7 +76,7 @@ func (s *session) failCopy(why *query.Refusal) {
 		why = &located
 	}
 	s.noteRefusal(s.loading.run.stmt, why)
-	_ = s.recordProbes()
+	_ = s.recordProbes() // nothing leaves any more; a record that cannot be written is in the log
 	from := s.copyFrom
 	s.copyFrom, s.loading = nil, nil
 	s.mu.Lock()

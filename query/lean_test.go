@@ -20,7 +20,9 @@ func TestLeans(t *testing.T) {
 		"SELECT upper('x')":       true, // there is another one of that name
 		"SELECT other.lower('x')": true,
 		"SELECT 'x' === 'y'":      true,
+
 		"SELECT 1 FROM plain WHERE a OPERATOR(o.=) 1": true,
+
 		"SELECT 'x'::kind":                          true,
 		"CREATE TABLE t (a int)":                    true,
 		"WITH w AS (SELECT own(1)) SELECT 1 FROM w": true,
