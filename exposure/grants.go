@@ -1,7 +1,6 @@
 package exposure
 
 import (
-	"strconv"
 	"sync"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
@@ -13,89 +12,96 @@ import (
 // of customers, so customers with whole numbers for keys, as nearly all have, cost a bit or two each. Safe for use by many goroutines.
 type Grants struct {
 	mu   sync.Mutex // guards sets
-	sets map[string]*granted
+	sets map[string]*Grant
 }
 
-// granted is one grant's customers.
-type granted struct {
+// Grant is one grant's customers. It is safe for use by many goroutines.
+type Grant struct {
+	mu      sync.Mutex // guards all fields
 	numbers roaring64.Bitmap
 	others  map[Key]struct{} // customers with other keys, and values whose customer is not known
 	count   int              // of both
 }
 
 // NewGrants counts nothing yet.
-func NewGrants() *Grants { return &Grants{sets: map[string]*granted{}} }
+func NewGrants() *Grants { return &Grants{sets: map[string]*Grant{}} }
 
 // Reserve counts a customer, or where he is not known the value's key, unless the grant has most customers already. A customer who
 // counts already passes.
-func (g *Grants) Reserve(id string, who sallyport.Subject, k Key, most int) *sallyport.Limit {
+func (g *Grant) Reserve(who sallyport.Subject, k Key, most int) *sallyport.Limit {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	set := g.of(id)
-	if set.count < most {
-		set.add(who, k)
+	if g.count < most {
+		g.add(who, k)
 		return nil
 	}
-	if set.holds(who, k) {
+	if g.holds(who, k) {
 		return nil
 	}
-	return &sallyport.Limit{Measure: string(Revealed), Window: "grant", Budget: most, Count: set.count}
+	return &sallyport.Limit{Measure: string(Revealed), Window: "grant", Budget: most, Count: g.count}
 }
 
 // Restore counts what the record says was revealed under a grant, whatever its budget is now.
-func (g *Grants) Restore(id string, who sallyport.Subject, k Key) {
+func (g *Grant) Restore(who sallyport.Subject, k Key) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.of(id).add(who, k)
+	g.add(who, k)
 }
 
 // Count is how many distinct customers a grant has shown.
-func (g *Grants) Count(id string) int {
+func (g *Grant) Count() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.of(id).count
+	return g.count
 }
 
-func (g *Grants) of(id string) *granted {
+// Of is the grant with that id; one that was never heard of has shown nobody.
+func (g *Grants) Of(id string) *Grant {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	set := g.sets[id]
 	if set == nil {
-		set = &granted{others: map[Key]struct{}{}}
+		set = &Grant{others: map[Key]struct{}{}}
 		g.sets[id] = set
 	}
 	return set
 }
 
-func (s *granted) holds(who sallyport.Subject, k Key) bool {
+// holds says whether a customer counts already. The caller holds mu.
+func (g *Grant) holds(who sallyport.Subject, k Key) bool {
 	if n, ok := number(who); ok {
-		return s.numbers.Contains(n)
+		return g.numbers.Contains(n)
 	}
-	_, held := s.others[k]
+	_, held := g.others[k]
 	return held
 }
 
-func (s *granted) add(who sallyport.Subject, k Key) {
+// add counts a customer who does not count yet. The caller holds mu.
+func (g *Grant) add(who sallyport.Subject, k Key) {
 	if n, ok := number(who); ok {
-		if s.numbers.CheckedAdd(n) {
-			s.count++
+		if g.numbers.CheckedAdd(n) {
+			g.count++
 		}
 		return
 	}
-	if _, held := s.others[k]; !held {
-		s.others[k] = struct{}{}
-		s.count++
+	if _, held := g.others[k]; !held {
+		g.others[k] = struct{}{}
+		g.count++
 	}
 }
 
 // number is a customer's key as a number, if it is written as one in the only way: two spellings must not be two customers.
 func number(who sallyport.Subject) (uint64, bool) {
 	if who == "" || len(who) > 19 || who[0] == '0' && len(who) > 1 {
-		return 0, false
+		return 0, false // 19 digits always fit
 	}
+	n := uint64(0)
 	for i := range len(who) {
-		if who[i] < '0' || who[i] > '9' {
+		digit := who[i] - '0'
+		if digit > 9 {
 			return 0, false
 		}
+		n = 10*n + uint64(digit)
 	}
-	n, err := strconv.ParseUint(string(who), 10, 64)
-	return n, err == nil
+	return n, true
 }

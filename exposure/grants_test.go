@@ -11,23 +11,23 @@ import (
 
 func TestGrants(t *testing.T) {
 	g := NewGrants()
-	g.Restore("g", "7", key(7))
+	g.Of("g").Restore("7", key(7))
 	for _, who := range []sallyport.Subject{"1", "7", "x-1", "1"} {
-		if l := g.Reserve("g", who, Key([]byte("0123456789abcdef")), 3); l != nil {
+		if l := g.Of("g").Reserve(who, Key([]byte("0123456789abcdef")), 3); l != nil {
 			t.Errorf("%s: %+v", who, l)
 		}
 	}
 	want := sallyport.Limit{Measure: "revealed", Window: "grant", Budget: 3, Count: 3}
-	if l := g.Reserve("g", "8", key(8), 3); l == nil || *l != want {
+	if l := g.Of("g").Reserve("8", key(8), 3); l == nil || *l != want {
 		t.Errorf("a fourth customer: %+v", l)
 	}
-	if l := g.Reserve("g", "7", key(7), 3); l != nil {
+	if l := g.Of("g").Reserve("7", key(7), 3); l != nil {
 		t.Errorf("one of the three: %+v", l)
 	}
-	if l := g.Reserve("other", "8", key(8), 3); l != nil {
+	if l := g.Of("other").Reserve("8", key(8), 3); l != nil {
 		t.Errorf("another grant: %+v", l)
 	}
-	if n := g.Count("g"); n != 3 {
+	if n := g.Of("g").Count(); n != 3 {
 		t.Errorf("%d customers", n)
 	}
 }
@@ -44,15 +44,15 @@ func TestGrantsAgainstMap(t *testing.T) {
 			}
 			var k Key
 			copy(k[:], who)
-			refused := g.Reserve("g", who, k, most) != nil
+			refused := g.Of("g").Reserve(who, k, most) != nil
 			if refused != (!seen[who] && len(seen) >= most) {
 				t.Fatalf("%q of %d: refused %v", who, len(seen), refused)
 			}
 			if !refused {
 				seen[who] = true
 			}
-			if g.Count("g") != len(seen) {
-				t.Fatalf("%d counted, %d seen", g.Count("g"), len(seen))
+			if g.Of("g").Count() != len(seen) {
+				t.Fatalf("%d counted, %d seen", g.Of("g").Count(), len(seen))
 			}
 		}
 	})
@@ -68,7 +68,7 @@ func BenchmarkGrants(b *testing.B) {
 	i := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		g.Reserve("g", names[i%len(names)], Key{}, 1<<30)
+		g.Of("g").Reserve(names[i%len(names)], Key{}, 1<<30)
 		i++
 	}
 }

@@ -50,15 +50,15 @@ func (w window) String() string {
 // slot is passed once by each boundary for each time it was seen, so every operation is O(1) amortised.
 type ledger struct {
 	mu    sync.Mutex // guards all fields
-	index map[Key]int32
-	slots []slot // slots[0] is the ring's anchor: its next is the oldest, its prev the newest
-	free  int32  // head of the list of unused slots, linked by next; 0 is none
+	index index
+	slots slots // slot 0 is the ring's anchor: its next is the oldest, its prev the newest
+	free  int32 // head of the list of unused slots, linked by next; 0 is none
 	edge  [windows]int32
 	count [windows]int
 	now   int64
 }
 
-// slot is 32 bytes, and 20 more in the index.
+// slot is 32 bytes, and some 16 more in the index.
 type slot struct {
 	key        Key
 	at         int64
@@ -69,7 +69,9 @@ type slot struct {
 const anchor = 0
 
 func newLedger() *ledger {
-	return &ledger{index: map[Key]int32{}, slots: make([]slot, 1, 8), now: math.MinInt64 / 2}
+	l := &ledger{now: math.MinInt64 / 2}
+	l.slots.grow()
+	return l
 }
 
 // advance moves the windows on to now, or leaves them where they are if they are further already, and returns their time.
@@ -80,36 +82,37 @@ func (l *ledger) advance(now int64) int64 {
 	l.now = now
 	for w := range windows {
 		start := now - w.length()
-		for l.edge[w] != anchor && l.slots[l.edge[w]].at <= start {
-			l.edge[w] = l.slots[l.edge[w]].next
+		for l.edge[w] != anchor && l.slots.at(l.edge[w]).at <= start {
+			l.edge[w] = l.slots.at(l.edge[w]).next
 			l.count[w]--
 		}
 	}
-	for old := l.slots[anchor].next; old != l.edge[month]; old = l.slots[anchor].next {
+	for old := l.slots.at(anchor).next; old != l.edge[month]; old = l.slots.at(anchor).next {
 		l.drop(old)
 	}
 	return now
 }
 
-// touch makes k the newest key, seen at the ledger's time.
-func (l *ledger) touch(k Key, at int64) {
-	i, known := l.index[k]
+// touch makes k the newest key, seen at the ledger's time. i is its slot, or none.
+func (l *ledger) touch(k *Key, i int32, at int64) {
+	known := i != none
 	if !known {
 		i = l.take()
-		l.index[k] = i
-		l.slots[i].key = k
+		l.slots.at(i).key = *k
+		l.index.add(&l.slots, i)
 	}
+	s := l.slots.at(i)
 	for w := range windows {
-		if !known || l.slots[i].at <= at-w.length() {
+		if !known || s.at <= at-w.length() {
 			l.count[w]++
 		} else if l.edge[w] == i {
-			l.edge[w] = l.slots[i].next
+			l.edge[w] = s.next
 		}
 	}
 	if known {
 		l.unlink(i)
 	}
-	l.slots[i].at = at
+	s.at = at
 	l.link(i)
 	for w := range windows {
 		if l.edge[w] == anchor {
@@ -120,35 +123,34 @@ func (l *ledger) touch(k Key, at int64) {
 
 // drop forgets a key that no window holds any more.
 func (l *ledger) drop(i int32) {
-	delete(l.index, l.slots[i].key)
+	l.index.remove(&l.slots, i)
 	l.unlink(i)
-	if len(l.index) == 0 {
-		// A map never shrinks by itself: begin anew with what a quiet person needs.
-		l.index, l.slots, l.free = map[Key]int32{}, make([]slot, 1, 8), 0
+	if l.index.used == 0 { // begin anew with what a quiet person needs
+		l.index, l.slots, l.free = index{}, slots{}, none
+		l.slots.grow()
 		return
 	}
-	l.slots[i] = slot{next: l.free}
+	*l.slots.at(i) = slot{next: l.free}
 	l.free = i
 }
 
 func (l *ledger) take() int32 {
-	if i := l.free; i != 0 {
-		l.free = l.slots[i].next
+	if i := l.free; i != none {
+		l.free = l.slots.at(i).next
 		return i
 	}
-	l.slots = append(l.slots, slot{})
-	return int32(len(l.slots) - 1)
+	return l.slots.grow()
 }
 
 func (l *ledger) unlink(i int32) {
-	s := l.slots[i]
-	l.slots[s.prev].next = s.next
-	l.slots[s.next].prev = s.prev
+	s := l.slots.at(i)
+	l.slots.at(s.prev).next = s.next
+	l.slots.at(s.next).prev = s.prev
 }
 
 func (l *ledger) link(i int32) {
-	newest := l.slots[anchor].prev
-	l.slots[i].prev, l.slots[i].next = newest, anchor
-	l.slots[newest].next = i
-	l.slots[anchor].prev = i
+	first, s := l.slots.at(anchor), l.slots.at(i)
+	s.prev, s.next = first.prev, anchor
+	l.slots.at(first.prev).next = i
+	first.prev = i
 }

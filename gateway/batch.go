@@ -29,7 +29,7 @@ type batch struct {
 	grant       string
 	reached     []sallyport.Subject
 	reachedRows []sallyport.Digest
-	reachedKeys map[exposure.Key]struct{} // of the present run
+	again       *[agains]exposure.Key // of the present run: some of the keys that are on record
 
 	// Scratch of the row path.
 	fields  []pg.Field
@@ -78,18 +78,18 @@ func (s *session) addValue(r *run, v *shown) {
 	}
 	s.values = append(s.values, entry)
 	*place = int32(len(s.values)) //nolint:gosec // of a batch
-	if v.grant != nil {
-		s.grant = v.grant.ID
+	if v.under != nil {
+		s.grant = v.under.grant.ID
 	}
 }
 
 // addReached notes a customer whose row was returned outside the purpose.
 func (s *session) addReached(r *run, key exposure.Key, subject sallyport.Subject, digest sallyport.Digest) {
 	s.belong(r)
-	if s.reachedKeys == nil {
-		s.reachedKeys = map[exposure.Key]struct{}{}
+	if s.again == nil {
+		s.again = new([agains]exposure.Key)
 	}
-	s.reachedKeys[key] = struct{}{}
+	s.again[place(&key)] = key
 	if subject != "" {
 		s.reached = append(s.reached, subject)
 	} else {
@@ -97,11 +97,23 @@ func (s *session) addReached(r *run, key exposure.Key, subject sallyport.Subject
 	}
 }
 
+// agains is how many customers of a result are remembered, so that one who is reached again soon is counted and recorded once.
+const agains = 128
+
+func place(key *exposure.Key) int { return int(key[0]) % agains }
+
+// reachedBefore says whether the present run has just reached this customer. No customer's key is the empty one.
+func (s *session) reachedBefore(key *exposure.Key) bool {
+	return s.again != nil && s.again[place(key)] == *key && *key != exposure.Key{}
+}
+
 // belong starts a run's part of the batch. finish has recorded that of the run before.
 func (s *session) belong(r *run) {
 	if s.of != r {
 		s.of = r
-		clear(s.reachedKeys)
+		if s.again != nil {
+			clear(s.again[:])
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func BenchmarkRow(b *testing.B) {
 				l.columns[i] = column{kind: kind, typ: typeText}
 				switch kind {
 				case guarded:
-					l.columns[i].protected, l.columns[i].codec, l.inspect = protected, codec, true
+					l.columns[i].protected, l.columns[i].codec, l.columns[i].home, l.inspect = protected, codec, s.gw.kin.column(email), true
 				case keyed:
 					l.key, l.inspect = i, true
 				case passing, formed:
@@ -57,13 +57,17 @@ func BenchmarkRow(b *testing.B) {
 			for b.Loop() {
 				if n%len(rows) == 0 { // other customers than before
 					b.StopTimer()
-					s.gw.Book, s.gw.granted = exposure.NewBook(), exposure.NewGrants()
+					s.gw.Book, s.gw.granted, r.sight.decided = exposure.NewBook(), exposure.NewGrants(), nil
+					s.openAccounts()
 					b.StartTimer()
 				}
 				if err := s.row(b.Context(), rows[n%len(rows)]); err != nil {
 					b.Fatal(err)
 				}
 				n++
+				if n%512 == 0 { // as many as stand in a buffer
+					s.accounts.asked = false
+				}
 				if len(s.out) >= batchSize {
 					if err := s.record(); err != nil {
 						b.Fatal(err)

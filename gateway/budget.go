@@ -80,7 +80,7 @@ func (g *Gateway) Restore(e *sallyport.Event) {
 func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.Revealed, v sallyport.RevealedValue, c sallyport.Column) {
 	who := e.Who.Staff
 	if r.Grant != "" {
-		g.granted.Restore(r.Grant, v.Subject, exposure.Key(v.Digest))
+		g.granted.Of(r.Grant).Restore(v.Subject, exposure.Key(v.Digest))
 		return
 	}
 	g.Book.Restore(now, e.Time, who, exposure.Revealed, valueKey(v.Subject, v.Digest))
@@ -102,19 +102,46 @@ func valueKey(who sallyport.Subject, d sallyport.Digest) exposure.Key {
 }
 
 // reserve takes one value's customer out of the budget that pays for it: the grant's own, or the person's.
-func (s *session) reserve(now time.Time, budgets exposure.Budgets, v *shown) *sallyport.Limit {
-	if v.grant != nil {
-		return s.gw.granted.Reserve(v.grant.ID, v.value.Subject, exposure.Key(v.digest), v.grant.Customers)
+func (s *session) reserve(v *shown) *sallyport.Limit {
+	if v.under != nil {
+		return v.under.customers.Reserve(v.value.Subject, exposure.Key(v.digest), v.under.grant.Customers)
 	}
-	book, who := s.gw.Book, s.person.Staff
+	now, budgets := s.now()
 	key := valueKey(v.value.Subject, v.digest)
-	if limit := book.Reserve(now, who, exposure.Revealed, key, budgets.Revealed); limit != nil {
+	if limit := s.accounts.revealed.Reserve(now, &key, budgets.Revealed); limit != nil {
 		return limit
 	}
-	if s.gw.identities.second(who, v.value, v.digest) {
-		return book.Reserve(now, who, exposure.Revealed, secondKey(v.value.Subject, v.value.Column, v.digest), budgets.Revealed)
+	if s.gw.identities.second(s.person.Staff, v.value, v.digest) {
+		key = secondKey(v.value.Subject, v.value.Column, v.digest)
+		return s.accounts.revealed.Reserve(now, &key, budgets.Revealed)
 	}
 	return nil
+}
+
+// accounts are where the rows of a session are counted, and by what.
+type accounts struct {
+	revealed, reached exposure.Account
+	kinship           kinship
+
+	asked   bool // the clock and the budgets were read since the last bytes came
+	time    time.Time
+	budgets exposure.Budgets
+}
+
+func (s *session) openAccounts() {
+	who := s.person.Staff
+	s.accounts.revealed, s.accounts.reached = s.gw.Book.Account(who, exposure.Revealed), s.gw.Book.Account(who, exposure.Reached)
+	s.accounts.kinship = s.gw.kin.person(who)
+}
+
+// now is the time and the person's budgets. They are read once for all rows that came from the server together: looking at the clock
+// for each was as dear as counting it.
+func (s *session) now() (time.Time, *exposure.Budgets) {
+	a := &s.accounts
+	if !a.asked {
+		a.asked, a.time, a.budgets = true, s.gw.Clock(), s.gw.Protection.Budgets(s.person)
+	}
+	return a.time, &a.budgets
 }
 
 // overspent acts on a budget that a row would exceed. A read is cut here; a statement that writes runs to its end with

@@ -22,7 +22,7 @@ var errEnded = errors.New("session ended")
 // fromClient reads the client until it leaves.
 func (s *session) fromClient(ctx context.Context) error {
 	switch {
-	case s.ended() != nil:
+	case s.over.Load():
 		return errEnded
 	case s.guarded:
 		return s.relayGuarded()

@@ -75,7 +75,7 @@ func (s *session) copyColumn(o query.ColumnInfo, binaryForm bool) (column, error
 		if err != nil {
 			return c, err
 		}
-		c.kind, c.protected, c.codec = guarded, p, codec
+		c.kind, c.protected, c.codec, c.home = guarded, p, codec, s.gw.kin.column(p.Column)
 		if p.Scheme == sallyport.Date {
 			c.typ = typeDate
 		}

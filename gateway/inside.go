@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"strings"
 
-	"sallyport"
 	"sallyport/purpose"
+	"sallyport/token"
 )
 
 // Types that contain other values (pg_type.dat).
@@ -231,15 +231,12 @@ func escapeIn(container byte, dst, text []byte) []byte {
 	return dst
 }
 
-// formDigest is the digest of a token whose column is not known: all columns share the key.
-func (g *Gateway) formDigest(tok []byte) (d sallyport.Digest) {
-	columns := g.Protection.Catalog.Snapshot().Columns()
-	if len(columns) == 0 {
-		return d
+// anyCodec is that of some column, to digest a token whose column is not known: all columns share that key.
+func (g *Gateway) anyCodec() *token.Codec {
+	for _, c := range g.Protection.Catalog.Snapshot().Columns() {
+		if codec, err := g.codec(c); err == nil {
+			return codec
+		}
 	}
-	codec, err := g.codec(columns[0])
-	if err != nil {
-		return d
-	}
-	return codec.TokenDigest(tok)
+	return nil
 }

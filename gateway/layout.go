@@ -27,6 +27,7 @@ type column struct {
 	kind      columnKind
 	protected *catalog.Protected // guarded
 	codec     *token.Codec       // guarded
+	home      home               // guarded
 	typ       uint32
 	binary    bool
 }
@@ -66,7 +67,7 @@ func (s *session) newLayout(fields []pg.Field, hidden int) (*layout, error) {
 			if err != nil {
 				return nil, fmt.Errorf("make codec: %w", err)
 			}
-			c.kind, c.protected, c.codec = guarded, origin.Protected, codec
+			c.kind, c.protected, c.codec, c.home = guarded, origin.Protected, codec, s.gw.kin.column(origin.Protected.Column)
 			l.touched = append(l.touched, origin.Protected.Column)
 		case traced && f.Attr != 0 && origin.CustomerKey:
 			c.kind = keyed

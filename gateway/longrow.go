@@ -19,7 +19,7 @@ func (s *session) passLongRow() (done bool, err error) {
 	for left := size; left > 0; {
 		b, err := s.server.some(left)
 		switch {
-		case s.ended() != nil:
+		case s.over.Load():
 			s.torn = true
 			return true, errEnded
 		case err != nil && timedOut(err):

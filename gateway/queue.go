@@ -66,20 +66,24 @@ func (s *session) expectReply(r *reply) {
 	}
 }
 
-// first is the entry that the next reply answers, or nil.
+// first is the entry that the next reply answers, or nil. Only the server's side asks, and only it takes entries away.
 func (s *session) first() *reply {
+	if s.head != nil {
+		return s.head
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.queue) == 0 {
-		return nil
+	if len(s.queue) > 0 {
+		s.head = s.queue[0]
 	}
-	return s.queue[0]
+	return s.head
 }
 
 // done removes the first entry.
 func (s *session) done() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.head = nil
 	s.queue[0] = nil
 	s.queue = s.queue[1:]
 	s.wake.Broadcast()
@@ -90,6 +94,7 @@ func (s *session) skip() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.copyIn = false
+	s.head = nil
 	n := len(s.queue)
 	for i, r := range s.queue {
 		if r.what == expectSync {

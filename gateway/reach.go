@@ -2,41 +2,50 @@ package gateway
 
 import (
 	"bytes"
-	"hash/maphash"
-	"sync"
 
 	"sallyport"
-	"sallyport/catalog"
 	"sallyport/exposure"
+	"sallyport/token"
 )
 
 // left is one token of a row that stays one.
 type left struct {
-	home   home
-	digest sallyport.Digest
+	home     home
+	stored   []byte // valid while the row is looked at
+	codec    *token.Codec
+	digest   sallyport.Digest // of stored, once somebody wants to know
+	digested bool
 }
 
-// home is where a token belongs: a column, or for one that was recognised by its form what the form says: the scheme, and of
-// names and texts which of them it is.
-type home struct {
-	column *catalog.Protected
-	scheme sallyport.Scheme
-	name   bool
+// key is the token's digest. It is taken when it is needed: for a customer who is known by his key it mostly is not.
+func (t *left) key() sallyport.Digest {
+	if !t.digested {
+		t.digest, t.digested = t.codec.TokenDigest(t.stored), true
+	}
+	return t.digest
 }
 
 // leave counts a token of a protected column.
 func (s *session) leave(row *seen, c *column, stored []byte) {
 	row.left++
-	if c.codec != nil {
-		row.tokens = append(row.tokens, left{home{column: c.protected}, c.codec.TokenDigest(stored)})
+	if c.codec == nil {
+		return
 	}
+	if c.protected.Scheme == sallyport.Date { // it stands in the session's scratch
+		at := len(s.plain)
+		s.plain = append(s.plain, stored...)
+		stored = s.plain[at:len(s.plain):len(s.plain)]
+	}
+	row.tokens = append(row.tokens, left{home: c.home, stored: stored, codec: c.codec})
 }
 
 // leaveFormed counts a token that was recognised by form; any of the columns with such tokens may be its home.
 func (s *session) leaveFormed(row *seen, scheme sallyport.Scheme, tok []byte) {
 	row.left++
 	name := scheme == "" && tok[len("tk1:")]&0x20 == 0 // the letter behind the mark is a capital
-	row.tokens = append(row.tokens, left{home{scheme: scheme, name: name}, s.gw.formDigest(tok)})
+	if codec := s.gw.anyCodec(); codec != nil {
+		row.tokens = append(row.tokens, left{home: s.gw.kin.formed(scheme, name), stored: tok, codec: codec})
+	}
 }
 
 // leaveSealed counts the tokens inside a field that is in a form which nobody knows. In front of a text stands its length there:
@@ -79,8 +88,9 @@ func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 			return limit
 		}
 	case len(tokens) > 0:
-		owner = exposure.Key(tokens[0].digest)
-		if limit := s.reachOne(r, owner, "", tokens[0].digest); limit != nil || len(tokens) == 1 {
+		digest := tokens[0].key()
+		owner = exposure.Key(digest)
+		if limit := s.reachOne(r, owner, "", digest); limit != nil || len(tokens) == 1 {
 			return limit
 		}
 	default:
@@ -88,10 +98,11 @@ func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 	}
 	for i := range tokens {
 		t := &tokens[i]
-		if exposure.Key(t.digest) == owner && i > 0 || s.gw.kin.belongs(s.person.Staff, owner, t) {
+		if row.subject == "" && i > 0 && exposure.Key(t.key()) == owner || s.gw.kin.belongs(s.accounts.kinship, owner, t) {
 			continue
 		}
-		if limit := s.reachOne(r, exposure.Key(t.digest), "", t.digest); limit != nil {
+		digest := t.key()
+		if limit := s.reachOne(r, exposure.Key(digest), "", digest); limit != nil {
 			return limit
 		}
 	}
@@ -100,54 +111,13 @@ func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 
 // reachOne counts one customer, known by his id or by a token.
 func (s *session) reachOne(r *run, key exposure.Key, subject sallyport.Subject, digest sallyport.Digest) *sallyport.Limit {
-	if _, again := s.reachedKeys[key]; again && s.of == r {
+	if s.of == r && s.reachedBefore(&key) {
 		return nil
 	}
-	limit := s.gw.Book.Reserve(s.gw.Clock(), s.person.Staff, exposure.Reached, key, s.gw.Protection.Budgets(s.person).Reached)
+	now, budgets := s.now()
+	limit := s.accounts.reached.Reserve(now, &key, budgets.Reached)
 	if limit == nil || s.gw.Observe != nil {
 		s.addReached(r, key, subject, digest)
 	}
 	return limit
-}
-
-// kin remembers for each person the first token of each home that came with a customer. It holds hashes only.
-type kin struct {
-	seed  maphash.Seed
-	mu    sync.Mutex // guards first
-	first map[uint64]uint64
-}
-
-// mostKin bounds what kin remembers, to some 100 MB. Who fills it may have one token of each home once more.
-const mostKin = 4 << 20
-
-func newKin() *kin { return &kin{seed: maphash.MakeSeed(), first: map[uint64]uint64{}} }
-
-// belongs tells whether a token is the first of its home that came with this customer, to this person.
-func (k *kin) belongs(who sallyport.Staff, owner exposure.Key, t *left) bool {
-	var h maphash.Hash
-	h.SetSeed(k.seed)
-	_, _ = h.WriteString(string(who)) // a hash never fails
-	_, _ = h.Write(owner[:])
-	if c := t.home.column; c != nil {
-		for _, part := range []string{c.Column.Schema, c.Column.Table, c.Column.Name} {
-			_, _ = h.WriteString(part)
-			_ = h.WriteByte(0)
-		}
-	} else {
-		_, _ = h.WriteString(string(t.home.scheme))
-		if t.home.name {
-			_ = h.WriteByte('A')
-		}
-	}
-	key, token := h.Sum64(), maphash.Bytes(k.seed, t.digest[:])
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	first, known := k.first[key]
-	if !known {
-		if len(k.first) >= mostKin {
-			clear(k.first)
-		}
-		k.first[key] = token
-	}
-	return !known || first == token
 }

@@ -29,6 +29,7 @@ func (s *session) fromServer(ctx context.Context) error {
 			if err := s.flush(); err != nil {
 				return err
 			}
+			s.accounts.asked = false // the client may have taken its time
 		}
 	}
 }
@@ -39,6 +40,7 @@ func (s *session) nextAnswer(ctx context.Context) error {
 		if err := s.pause(); err != nil {
 			return err
 		}
+		s.accounts.asked = false
 	}
 	if done, err := s.passLongRow(); done || err != nil {
 		return err
@@ -48,7 +50,7 @@ func (s *session) nextAnswer(ctx context.Context) error {
 		s.out = s.gw.pool.get()
 	}
 	switch {
-	case s.ended() != nil:
+	case s.over.Load():
 		return errEnded
 	case err == nil:
 		return s.answer(ctx, kind, m)

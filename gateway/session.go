@@ -44,7 +44,7 @@ type session struct {
 	queue    []*reply
 	room     []*reply // behind queue, when it is empty
 	setting  setting
-	ending   *pg.Notice
+	ending   *pg.Notice // over says whether it is set
 	closed   bool // one of the two goroutines has ended
 	copyIn   bool // the server reads COPY data
 	copyRun  *run // of the statement that asked for them
@@ -66,12 +66,15 @@ type session struct {
 
 	// The server's side only.
 	batch
+	accounts  accounts
+	head      *reply             // the first of queue, once it was asked for
 	described map[string]*layout // portals' results
 	before    lastLayout
 	copying   *copyOut
 	torn      bool // a long row was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
 
+	over       atomic.Bool
 	statements atomic.Uint64 // ids of statements
 	counters   counters
 	idle       atomic.Bool // the last ReadyForQuery came outside a transaction
@@ -85,6 +88,9 @@ type counters struct{ statements, rows, in, out atomic.Uint64 }
 // run moves bytes until one side ends, and leaves a record of the session.
 func (s *session) run(ctx context.Context) {
 	s.note(sallyport.Event{Kind: sallyport.SessionStart})
+	if s.protected {
+		s.openAccounts()
+	}
 	_ = s.noteReplication() // what ends the session stands in it
 	stop := context.AfterFunc(ctx, func() { s.end(shutdown()) })
 	defer stop()
@@ -141,6 +147,7 @@ func (s *session) end(why pg.Notice) {
 		return
 	}
 	s.ending = &why
+	s.over.Store(true)
 	s.interrupt()
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"sallyport"
 	"sallyport/catalog"
+	"sallyport/exposure"
 	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/query"
@@ -18,13 +19,14 @@ type sight struct {
 	purposes []sallyport.Purpose
 	covers   []*purpose.Cover
 	grants   []policy.Grant
-	decided  []decided
+	decided  []*decided
 }
 
 // decided is which grant allows a column, so that it is asked once a statement and not for each row.
 type decided struct {
-	column *catalog.Protected
-	grant  *policy.Grant
+	column    *catalog.Protected
+	grant     *policy.Grant   // nil: none does
+	customers *exposure.Grant // what the grant has shown so far
 }
 
 // look resolves the purpose of a statement: a trailing comment's, or the one that is set.
@@ -94,18 +96,23 @@ func (v *sight) good() bool {
 }
 
 // grant is the active grant for a column, or nil.
-func (v *sight) grant(c *catalog.Protected) *policy.Grant {
+func (v *sight) grant(all *exposure.Grants, c *catalog.Protected) *decided {
 	if len(v.grants) == 0 {
 		return nil
 	}
-	for _, d := range v.decided {
-		if d.column == c {
-			return d.grant
+	i := slices.IndexFunc(v.decided, func(d *decided) bool { return d.column == c })
+	if i < 0 {
+		d := &decided{column: c, grant: policy.Choose(v.grants, c.Column)}
+		if d.grant != nil {
+			d.customers = all.Of(d.grant.ID)
 		}
+		i = len(v.decided)
+		v.decided = append(v.decided, d)
 	}
-	d := decided{c, policy.Choose(v.grants, c.Column)}
-	v.decided = append(v.decided, d)
-	return d.grant
+	if v.decided[i].grant == nil {
+		return nil
+	}
+	return v.decided[i]
 }
 
 // subjects lists the customers covered, at most n.

@@ -53,8 +53,8 @@ const (
 	keyPower
 )
 
-// append encodes e with the time at. The outermost map is written here field by field, because a Reveal holds so many values that
-// reflection over them would cost more than everything else together.
+// append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
+// that reflection over them would cost more than everything else together.
 func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error {
 	fields := [...]struct {
 		key     byte
@@ -86,10 +86,14 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 			continue
 		}
 		buf.WriteByte(fields[i].key)
-		if fields[i].key == keyReveal {
+		switch fields[i].key {
+		case keyReveal:
 			if err := c.appendReveal(buf, e.Reveal); err != nil {
 				return err
 			}
+			continue
+		case keyTouch:
+			appendTouch(buf, e.Touch)
 			continue
 		}
 		if err := c.enc.MarshalToBuffer(fields[i].value, buf); err != nil {
@@ -141,12 +145,10 @@ func (c codec) appendReveal(buf *bytes.Buffer, r *sallyport.Revealed) error {
 	}
 	for i := range r.Values {
 		v := &r.Values[i]
-		buf.WriteByte(majorArray | 3)
-		appendHead(buf, majorText, uint64(len(v.Subject)))
-		buf.WriteString(string(v.Subject))
-		appendHead(buf, majorUint, uint64(v.Column))
-		buf.WriteByte(majorBytes | byte(len(v.Digest)))
-		buf.Write(v.Digest[:])
+		b := append(buf.AvailableBuffer(), majorArray|3)
+		b = append(head(b, majorText, uint64(len(v.Subject))), v.Subject...)
+		b = append(head(b, majorUint, uint64(v.Column)), majorBytes|byte(len(v.Digest)))
+		buf.Write(append(b, v.Digest[:]...))
 	}
 	if len(r.Purposes) > 0 {
 		buf.WriteByte(keyRevealPurposes)
@@ -162,22 +164,63 @@ func (c codec) appendReveal(buf *bytes.Buffer, r *sallyport.Revealed) error {
 	return nil
 }
 
-// appendHead writes the shortest head, RFC 8949, section 4.2.1.
+// Keys of a Touched's map, as in its tags.
+const (
+	keyTouchStatement = iota + 1
+	keyTouchReached
+	keyTouchValues
+	keyTouchProbes
+)
+
+// appendTouch writes the same bytes as the encoder would.
+func appendTouch(buf *bytes.Buffer, t *sallyport.Touched) {
+	n := byte(1)
+	for _, present := range []bool{len(t.Reached) > 0, len(t.Values) > 0, len(t.Probes) > 0} {
+		if present {
+			n++
+		}
+	}
+	buf.Write([]byte{majorMap | n, keyTouchStatement})
+	appendHead(buf, majorUint, t.Statement)
+	if len(t.Reached) > 0 {
+		buf.WriteByte(keyTouchReached)
+		appendHead(buf, majorArray, uint64(len(t.Reached)))
+		for _, who := range t.Reached {
+			buf.Write(append(head(buf.AvailableBuffer(), majorText, uint64(len(who))), who...))
+		}
+	}
+	appendDigests(buf, keyTouchValues, t.Values)
+	appendDigests(buf, keyTouchProbes, t.Probes)
+}
+
+func appendDigests(buf *bytes.Buffer, key byte, digests []sallyport.Digest) {
+	if len(digests) == 0 {
+		return
+	}
+	buf.WriteByte(key)
+	appendHead(buf, majorArray, uint64(len(digests)))
+	for i := range digests {
+		buf.Write(append(append(buf.AvailableBuffer(), majorBytes|byte(len(digests[i]))), digests[i][:]...))
+	}
+}
+
 func appendHead(buf *bytes.Buffer, major byte, n uint64) {
-	b := buf.AvailableBuffer()
+	buf.Write(head(buf.AvailableBuffer(), major, n))
+}
+
+// head appends the shortest head, RFC 8949, section 4.2.1.
+func head(b []byte, major byte, n uint64) []byte {
 	switch {
 	case n < 24:
-		b = append(b, major|byte(n))
+		return append(b, major|byte(n))
 	case n <= 0xff:
-		b = append(b, major|24, byte(n))
+		return append(b, major|24, byte(n))
 	case n <= 0xffff:
-		b = binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
+		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
 	case n <= 0xffff_ffff:
-		b = binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
-	default:
-		b = binary.BigEndian.AppendUint64(append(b, major|27), n)
+		return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
 	}
-	buf.Write(b)
+	return binary.BigEndian.AppendUint64(append(b, major|27), n)
 }
 
 func (c codec) decode(body []byte) (*sallyport.Event, error) {

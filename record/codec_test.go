@@ -88,6 +88,14 @@ func TestEncoding(t *testing.T) {
 			Statement: rapid.Uint64().Draw(t, "statement"), Values: values, Grant: text.Draw(t, "grant"),
 			Columns: make([]sallyport.Column, rapid.IntRange(0, 3).Draw(t, "columns")), Purposes: make([]sallyport.Purpose, rapid.IntRange(0, 2).Draw(t, "purposes")),
 		}
+		digests := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) (d sallyport.Digest) {
+			copy(d[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "digest"))
+			return d
+		}), 0, 30)
+		e.Touch = &sallyport.Touched{
+			Statement: rapid.Uint64().Draw(t, "touching"), Values: digests.Draw(t, "tokens"), Probes: digests.Draw(t, "probes"),
+			Reached: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) sallyport.Subject { return sallyport.Subject(text.Draw(t, "reached")) }), 0, 30).Draw(t, "customers"),
+		}
 		if rapid.Bool().Draw(t, "sparse") {
 			e.Statement, e.Facts, e.Touch, e.Note, e.Order = nil, nil, nil, "", nil
 		}

@@ -144,11 +144,14 @@ func (f *emailForm) isToken(b []byte) bool {
 
 // read undoes write. Only the one way of writing a sealed address is accepted.
 func (f *emailForm) read(s *scratch, tok []byte) ([]byte, bool) {
-	if !f.isToken(tok) {
-		return nil, false
-	}
 	room := s.room(len(tok))
-	text := tok[:len(tok)-len(f.domain)-1]
+	text, short := f.local(tok)
+	if !short {
+		if !f.isToken(tok) {
+			return nil, false
+		}
+		text = tok[:len(tok)-len(f.domain)-1]
+	}
 	if len(text) > maxLocal { // gather the labels behind the @
 		n := copy(room, text[:maxLocal])
 		for text = text[maxLocal+1:]; ; text = text[maxLabel+1:] {
@@ -161,6 +164,15 @@ func (f *emailForm) read(s *scratch, tok []byte) ([]byte, bool) {
 	}
 	sealed, ok := f.base32.decode(room, text)
 	return sealed, ok && len(sealed) >= sivOverhead+minEmail
+}
+
+// local is the local part of a short token, of which only the digits are left to be checked.
+func (f *emailForm) local(tok []byte) (text []byte, ok bool) {
+	n := len(tok) - len(f.domain) - 1
+	if n < 0 || n > maxLocal || tok[n] != '@' || !hasSuffix(tok, f.domain) {
+		return nil, false
+	}
+	return tok[:n], true
 }
 
 // emailAt tells whether a token with this domain begins at the start of b, and where it ends.

@@ -70,7 +70,7 @@ func ParseCancel(b []byte) (pid uint32, key []byte, err error) {
 func ParseSASLInitial(m []byte) (mechanism string, data []byte, err error) {
 	c := body(m)
 	mechanism = string(c.text())
-	if n := c.int32(); n != 0xffffffff { // −1: there is none
+	if n := c.int32(); n != null {
 		data = c.take(int(min(n, MaxMessage)))
 	}
 	return mechanism, data, c.end("SASLInitialResponse")
@@ -156,7 +156,7 @@ func ParseBind(m []byte) (BindMessage, error) {
 	b.Params = make([][]byte, 0, n)
 	for range n {
 		size := c.int32()
-		if size == 0xffffffff {
+		if size == null {
 			b.Params = append(b.Params, nil)
 			continue
 		}
@@ -189,10 +189,13 @@ func AppendBind(dst []byte, b *BindMessage) []byte {
 	return End(append(dst, b.Results...), start)
 }
 
+// null is the length of what is NULL, or not there.
+const null = 0xffffffff
+
 // AppendField appends length and value; nil is NULL.
 func AppendField(dst, v []byte) []byte {
 	if v == nil {
-		return binary.BigEndian.AppendUint32(dst, 0xffffffff)
+		return binary.BigEndian.AppendUint32(dst, null)
 	}
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(v))) //nolint:gosec // bounded by MaxMessage
 	return append(dst, v...)
@@ -223,7 +226,7 @@ func ParseFunctionCall(m []byte) (function uint32, err error) {
 	function = c.int32()
 	c.take(2 * c.int16())
 	for range c.int16() {
-		if size := c.int32(); size != 0xffffffff {
+		if size := c.int32(); size != null {
 			c.take(int(min(size, MaxMessage+1)))
 		}
 		if !c.ok {

@@ -3,6 +3,7 @@ package pg
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -49,36 +50,47 @@ func AppendRowDescription(dst []byte, fields []Field) []byte {
 
 // ParseDataRow appends the row's fields to dst; nil is NULL, slices stay within m.
 func ParseDataRow(dst [][]byte, m []byte) ([][]byte, error) {
-	c := body(m)
-	for range c.int16() {
-		size := c.int32()
-		if size == 0xffffffff {
-			dst = append(dst, nil)
-			continue
-		}
-		if size > MaxMessage {
-			c.ok = false
-		}
-		v := c.take(int(size & MaxMessage))
-		if !c.ok {
-			break
-		}
-		if v == nil {
-			v = []byte{}
-		}
-		dst = append(dst, v)
+	if len(m) < HeaderLen+2 {
+		return dst, (&cursor{}).end("DataRow")
 	}
+	count, b := binary.BigEndian.Uint16(m[HeaderLen:]), m[HeaderLen+2:]
+	for range count {
+		if len(b) < 4 {
+			return dst, (&cursor{}).end("DataRow")
+		}
+		size := binary.BigEndian.Uint32(b)
+		b = b[4:]
+		switch {
+		case size == null:
+			dst = append(dst, nil)
+		case uint64(size) > uint64(len(b)):
+			return dst, (&cursor{}).end("DataRow")
+		default:
+			dst = append(dst, b[:size:size])
+			b = b[size:]
+		}
+	}
+	c := cursor{b: b, ok: true}
 	return dst, c.end("DataRow")
 }
 
 // AppendDataRow appends the message.
 func AppendDataRow(dst []byte, fields [][]byte) []byte {
-	start := len(dst)
-	dst = binary.BigEndian.AppendUint16(Begin(dst, DataRow), uint16(len(fields))) //nolint:gosec // came out of a 16-bit count
+	size := HeaderLen + 2 + 4*len(fields)
 	for _, v := range fields {
-		dst = AppendField(dst, v)
+		size += len(v)
 	}
-	return End(dst, start)
+	dst = slices.Grow(dst, size)
+	dst = binary.BigEndian.AppendUint32(append(dst, DataRow), uint32(size-1)) //nolint:gosec // of fields that came in one message, or shorter ones
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(fields)))             //nolint:gosec // came out of a 16-bit count
+	for _, v := range fields {
+		if v == nil {
+			dst = binary.BigEndian.AppendUint32(dst, null)
+			continue
+		}
+		dst = append(binary.BigEndian.AppendUint32(dst, uint32(len(v))), v...) //nolint:gosec // likewise
+	}
+	return dst
 }
 
 // CommandTag reads the tag of a CommandComplete message.

@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
+	"sync"
+
+	"sallyport"
+	"sallyport/exposure"
+)
+
+// kin remembers for each person the first token of each home that came with a customer. It holds hashes with a secret seed only.
+// Its table is open-addressed: for every row of a result one line of memory is looked at.
+type kin struct {
+	seed  maphash.Seed
+	mu    sync.Mutex // guards cells and used
+	cells []relation
+	used  int
+}
+
+// relation is a customer with a home as one person saw them, and the token that came first. A free cell has no token.
+type relation struct{ key, token uint64 }
+
+// home is where a token belongs: a column, or for one that was recognised by its form what the form says. It is a hash.
+type home uint64
+
+// kinship is whose memory it is. It is a hash.
+type kinship uint64
+
+// mostKin bounds the table, to 64 MB. Who fills it may have one token of each home once more.
+const mostKin = 4 << 20
+
+const smallestKin = 64
+
+func newKin() *kin { return &kin{seed: maphash.MakeSeed(), cells: make([]relation, smallestKin)} }
+
+// person is the memory of one person.
+func (k *kin) person(who sallyport.Staff) kinship {
+	return kinship(maphash.String(k.seed, string(who)))
+}
+
+// column is the home of a protected column's tokens.
+func (k *kin) column(c sallyport.Column) home {
+	return home(maphash.Comparable(k.seed, c))
+}
+
+// formed is the home of a token that was recognised by its form: the scheme, and of names and texts which of them it is.
+func (k *kin) formed(scheme sallyport.Scheme, name bool) home {
+	return home(maphash.Comparable(k.seed, struct {
+		scheme sallyport.Scheme
+		name   bool
+	}{scheme, name}))
+}
+
+// belongs tells whether a token is the first of its home that came with this customer, to this person.
+func (k *kin) belongs(who kinship, owner exposure.Key, t *left) bool {
+	high, low := bits.Mul64(binary.LittleEndian.Uint64(owner[:8])&^7^uint64(who), binary.LittleEndian.Uint64(owner[8:])^uint64(t.home))
+	key, token := (high^low)&^7|uint64(owner[0]&7), maphash.Bytes(k.seed, t.stored)|1
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if 4*(k.used+1) > 3*len(k.cells) {
+		k.grow()
+	}
+	c := k.cell(key)
+	if c.token == 0 {
+		*c = relation{key, token}
+		k.used++
+		return true
+	}
+	return c.token == token
+}
+
+// cell is where a key stands, or would. The caller holds mu.
+func (k *kin) cell(key uint64) *relation {
+	mask := uint64(len(k.cells) - 1)
+	at := (key>>32&^7 | key&7) & mask // customers with neighbouring keys side by side
+	for k.cells[at].key != key && k.cells[at].token != 0 {
+		at = (at + 1) & mask
+	}
+	return &k.cells[at]
+}
+
+// grow makes room, or at the bound forgets everything. The caller holds mu.
+func (k *kin) grow() {
+	if k.used = 0; len(k.cells) >= mostKin {
+		clear(k.cells)
+		return
+	}
+	old := k.cells
+	k.cells = make([]relation, 2*len(old))
+	for _, r := range old {
+		if r.token != 0 {
+			*k.cell(r.key) = r
+			k.used++
+		}
+	}
+}
