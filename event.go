@@ -31,7 +31,7 @@ type EventKind string
 const (
 	SessionStart  EventKind = "session_start"
 	SessionEnd    EventKind = "session_end" // Counters, Note
-	StatementKind EventKind = "statement"   // Statement: it touches something protected; recorded before it is forwarded
+	StatementKind EventKind = "statement"   // Statement: it touches something protected; durable before it is forwarded, or, if it only reads, before anything of its result leaves
 	RevealKind    EventKind = "reveal"      // Reveal: one outgoing batch; recorded before the batch leaves
 	TouchKind     EventKind = "touch"       // Touch: customers reached and probes made by one statement
 	FactKind      EventKind = "fact"        // Facts: committed writes to tickets or contacts

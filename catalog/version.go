@@ -2,9 +2,13 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // version says in which state the database's description is. Equal moments are equal descriptions: between them no transaction
@@ -13,9 +17,6 @@ type version struct {
 	moment string // the server's snapshot: which transactions have ended
 	sum    string
 }
-
-// selectMoment costs next to nothing: the server has its snapshot at hand.
-const selectMoment = `SELECT pg_catalog.pg_current_snapshot()::text`
 
 // selectVersion changes whenever any row that the queries of this package read does: each change of a catalogue row leaves a row of
 // another xmin or none. A sum of hashes does not depend on the order of rows, and a row that goes changes it too. Transaction ids are
@@ -91,9 +92,10 @@ func (c *Catalog) ask(ctx context.Context) (changed bool, err error) {
 		return false, err
 	}
 	if c.moment != "" {
-		var moment string
-		if err := conn.QueryRow(ctx, selectMoment).Scan(&moment); err != nil {
-			return false, fmt.Errorf("read the catalogue's version: %w", err)
+		moment, err := c.now(ctx, conn.PgConn())
+		if err != nil {
+			_ = conn.Close(ctx)
+			return false, fmt.Errorf("ask for the database's moment: %w", err)
 		}
 		if moment == c.moment {
 			return false, nil
@@ -101,6 +103,39 @@ func (c *Catalog) ask(ctx context.Context) (changed bool, err error) {
 	}
 	return c.refresh(ctx, conn)
 }
+
+// now asks for the moment by a function call of the protocol, which the server need not parse or plan, and without a watch over ctx
+// but its deadline: every statement that leans on the catalogue waits for this answer. c.mu is held.
+func (c *Catalog) now(ctx context.Context, conn *pgconn.PgConn) (moment string, err error) {
+	deadline, _ := ctx.Deadline() // none is the zero time
+	if err := conn.Conn().SetDeadline(deadline); err != nil {
+		return "", err
+	}
+	conn.Frontend().Send(&pgproto3.FunctionCall{Function: currentSnapshot})
+	if err := conn.Frontend().Flush(); err != nil {
+		return "", err
+	}
+	for {
+		message, err := conn.ReceiveMessage(context.Background())
+		if err != nil {
+			return "", err
+		}
+		switch m := message.(type) {
+		case *pgproto3.FunctionCallResponse:
+			moment = string(m.Result)
+		case *pgproto3.ErrorResponse:
+			return "", pgconn.ErrorResponseToPgError(m)
+		case *pgproto3.ReadyForQuery:
+			if moment == "" {
+				return "", errors.New("the server said nothing")
+			}
+			return moment, conn.Conn().SetDeadline(time.Time{})
+		}
+	}
+}
+
+// currentSnapshot is pg_current_snapshot() (pg_proc.dat, since PostgreSQL 13). The text of its result is the moment.
+const currentSnapshot = 5061
 
 // refresh reads the version, and the catalogue if it is another one. c.mu is held.
 func (c *Catalog) refresh(ctx context.Context, conn *pgx.Conn) (changed bool, err error) {

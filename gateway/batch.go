@@ -22,7 +22,8 @@ type batch struct {
 	out   []byte
 	clean int
 
-	of          *run // whose values these are
+	synced      uint64 // so many of session.reads are on disk
+	of          *run   // whose values these are
 	values      []sallyport.RevealedValue
 	columns     []sallyport.Column
 	recent      []int32 // index + 1 of a recent entry of values, by its digest
@@ -147,11 +148,26 @@ func (s *session) record() error {
 	if s.gw.Observe != nil {
 		e.Kind = sallyport.ObservedKind
 	}
+	reads := s.reads.Load()
 	if _, err := s.gw.Access.Append(e); err != nil {
 		return s.unrecorded()
 	}
+	s.synced = reads // they stand in front of it
 	s.values, s.columns, s.reached, s.reachedRows, s.grant = s.values[:0], s.columns[:0], s.reached[:0], s.reachedRows[:0], ""
 	s.clean = len(s.out)
+	return nil
+}
+
+// syncReads makes the entries durable of the reading statements that were forwarded. Nothing of their results may leave before.
+func (s *session) syncReads() error {
+	reads := s.reads.Load()
+	if reads == s.synced {
+		return nil
+	}
+	if s.gw.Access.Sync() != nil {
+		return s.unrecorded()
+	}
+	s.synced = reads
 	return nil
 }
 
@@ -167,6 +183,9 @@ func (s *session) flush() error {
 	}
 	if len(s.out) == 0 {
 		return nil
+	}
+	if err := s.syncReads(); err != nil {
+		return err
 	}
 	n, err := s.client.write(s.out)
 	s.counters.out.Add(uint64(n)) //nolint:gosec // a length

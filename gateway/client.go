@@ -302,7 +302,8 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, current s
 	return r, nil, nil
 }
 
-// recordStatement puts the statement on disk before it is forwarded: a crash must not lose the one that caused it.
+// recordStatement puts the statement on record. What may change something is on disk before it is forwarded; what only reads is on disk before
+// anything of its result leaves (syncReads), mostly together with what it revealed.
 func (s *session) recordStatement(r *run) *query.Refusal {
 	if r.recorded {
 		return nil
@@ -310,10 +311,15 @@ func (s *session) recordStatement(r *run) *query.Refusal {
 	if refused := s.recordPower(r); refused != nil || !r.touches() {
 		return refused
 	}
-	if _, err := s.gw.Access.Append(s.statementEvent(r, nil)); err != nil {
+	put, reads := s.gw.Access.Append, uint64(0)
+	if r.stmt.Verb == "SELECT" && !r.stmt.Writes && !s.gw.Access.Failing() {
+		put, reads = s.gw.Access.Enqueue, 1
+	}
+	if _, err := put(s.statementEvent(r, nil)); err != nil {
 		return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder. Other tables are not concerned.")
 	}
 	r.recorded = true
+	s.reads.Add(reads)
 	return nil
 }
 

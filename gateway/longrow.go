@@ -15,6 +15,9 @@ func (s *session) passLongRow() (done bool, err error) {
 	if err := s.flush(); err != nil {
 		return true, err
 	}
+	if err := s.syncReads(); err != nil {
+		return true, err
+	}
 	s.counters.rows.Add(1)
 	for left := size; left > 0; {
 		b, err := s.server.some(left)

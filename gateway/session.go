@@ -45,12 +45,12 @@ type session struct {
 	room     []*reply // behind queue, when it is empty
 	setting  setting
 	ending   *pg.Notice // over says whether it is set
-	closed   bool // one of the two goroutines has ended
-	copyIn   bool // the server reads COPY data
-	copyRun  *run // of the statement that asked for them
-	skipping bool // the server skips everything up to Sync
-	unread   bool // standard_conforming_strings is off
-	foreign  bool // client_encoding is neither UTF8 nor SQL_ASCII
+	closed   bool       // one of the two goroutines has ended
+	copyIn   bool       // the server reads COPY data
+	copyRun  *run       // of the statement that asked for them
+	skipping bool       // the server skips everything up to Sync
+	unread   bool       // standard_conforming_strings is off
+	foreign  bool       // client_encoding is neither UTF8 nor SQL_ASCII
 	style    dateStyle
 	written  map[string]purpose.Value // tokens of values that the person wrote under a purpose
 	prepared map[string]*prepared     // by name; SQL's PREPARE and the protocol's Parse share the names
@@ -75,6 +75,7 @@ type session struct {
 	facts     facts
 
 	over       atomic.Bool
+	reads      atomic.Uint64 // reading statements whose entries were enqueued
 	statements atomic.Uint64 // ids of statements
 	counters   counters
 	idle       atomic.Bool // the last ReadyForQuery came outside a transaction
@@ -201,6 +202,9 @@ func (s *session) serverDone(ctx context.Context, err error) {
 		return // the server closed; what it said was passed on
 	}
 	if !s.torn {
+		if s.syncReads() != nil {
+			s.clean = 0
+		}
 		_ = s.clientConn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
 		s.out = pg.AppendNotice(s.out[:s.clean], pg.ErrorResponse, *why)
 		_, _ = s.clientConn.Write(s.out)

@@ -104,6 +104,19 @@ func (s *Stream) Enqueue(e *sallyport.Event) (uint64, error) {
 	return s.put(e, s.log.Enqueue)
 }
 
+// Sync returns once every event that was enqueued before it is on stable storage. After an error they are kept and tried again, and the
+// next Sync waits for them. errors.Is(err, ErrUnwritable) where the disk refused.
+func (s *Stream) Sync() error {
+	err := s.log.Sync()
+	if err != nil && !errors.Is(err, ErrClosed) {
+		return fmt.Errorf("%w: %w", ErrUnwritable, err)
+	}
+	return err
+}
+
+// Failing says whether the disk refused the last time.
+func (s *Stream) Failing() bool { return s.log.Failing() }
+
 func (s *Stream) put(e *sallyport.Event, write func([]byte) (uint64, error)) (uint64, error) {
 	buf := s.buffer()
 	defer s.recycle(buf)

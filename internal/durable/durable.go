@@ -17,6 +17,7 @@ import (
 	"io"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -60,19 +61,21 @@ type Options struct {
 
 // Log is an open log. It is safe for use by many goroutines.
 type Log struct {
-	dir    string
-	id     [16]byte
-	seed   uint32 // of the frames' checksums: a frame of another log is never taken for ours
-	o      Options
-	disk   Disk
-	unlock io.Closer
-	done   chan struct{} // closed when the writing goroutine has ended
-	w      writer        // belongs to the writing goroutine after Open
-	repair *Damage       // what Open cut off the end; nil where the log had ended cleanly
+	dir     string
+	id      [16]byte
+	seed    uint32 // of the frames' checksums: a frame of another log is never taken for ours
+	o       Options
+	disk    Disk
+	unlock  io.Closer
+	done    chan struct{} // closed when the writing goroutine has ended
+	w       writer        // belongs to the writing goroutine after Open
+	failing atomic.Bool   // Options.Trouble was told of it
+	repair  *Damage       // what Open cut off the end; nil where the log had ended cleanly
 
 	mu       sync.Mutex // guards everything below
 	work     sync.Cond  // the writing goroutine waits here
 	queue    []*entry
+	queued   int  // entries of queue that will be written: all but those of Sync
 	inFlight int  // entries that are being written
 	retained int  // bytes of enqueued entries that nobody waits for
 	urgent   bool // the queue shall be written now
@@ -89,7 +92,7 @@ type Log struct {
 	pool sync.Pool // of *entry
 }
 
-// entry is a payload on its way to the disk.
+// entry is a payload on its way to the disk; without one it waits for those before it.
 type entry struct {
 	payload []byte
 	waited  bool       // somebody receives from done
@@ -162,6 +165,9 @@ func (l *Log) Batches() uint64 {
 	return l.batches
 }
 
+// Failing says whether the last attempt to write has failed.
+func (l *Log) Failing() bool { return l.failing.Load() }
+
 // Repaired describes what Open cut off the end because a crash had left it unfinished. The entries in it were never
 // acknowledged, unless the disk itself broke what it had confirmed.
 func (l *Log) Repaired() (Damage, bool) {
@@ -178,6 +184,25 @@ func (l *Log) Append(payload []byte) (uint64, error) {
 	if err := checkPayload(payload); err != nil {
 		return 0, err
 	}
+	seq, err := l.await(payload)
+	if err != nil && !errors.Is(err, ErrClosed) {
+		return 0, fmt.Errorf("append to log %s: %w", l.dir, err)
+	}
+	return seq, err
+}
+
+// Sync returns once everything that was enqueued before it is on stable storage. After an error it is kept and tried again, and the
+// next Sync waits for that.
+func (l *Log) Sync() error {
+	_, err := l.await(nil)
+	if err != nil && !errors.Is(err, ErrClosed) {
+		return fmt.Errorf("sync log %s: %w", l.dir, err)
+	}
+	return err
+}
+
+// await queues a payload, or none, and waits until it and what is in front of it is durable.
+func (l *Log) await(payload []byte) (uint64, error) {
 	e, ok := l.pool.Get().(*entry)
 	if !ok {
 		e = &entry{done: make(chan error, 1)}
@@ -190,6 +215,9 @@ func (l *Log) Append(payload []byte) (uint64, error) {
 		return 0, ErrClosed
 	}
 	l.queue = append(l.queue, e)
+	if payload != nil {
+		l.queued++
+	}
 	l.urgent = true
 	l.mu.Unlock()
 	l.work.Signal()
@@ -198,10 +226,7 @@ func (l *Log) Append(payload []byte) (uint64, error) {
 	seq := e.seq
 	e.payload = nil
 	l.pool.Put(e)
-	if err != nil {
-		return 0, fmt.Errorf("append to log %s: %w", l.dir, err)
-	}
-	return seq, nil
+	return seq, err
 }
 
 // Enqueue takes a copy of one entry that becomes durable with the next sync, at the latest after Options.Linger. The sequence is
@@ -226,6 +251,7 @@ func (l *Log) Enqueue(payload []byte) (uint64, error) {
 	}
 	l.retained += sizeOf(len(payload))
 	l.queue = append(l.queue, e)
+	l.queued++
 	switch {
 	case l.retained > maxRetained/4:
 		l.urgent = true
@@ -234,7 +260,7 @@ func (l *Log) Enqueue(payload []byte) (uint64, error) {
 		l.armed = true
 		l.arm()
 	}
-	return l.last + uint64(l.inFlight+len(l.queue)), nil
+	return l.last + uint64(l.inFlight+l.queued), nil
 }
 
 // arm starts the timer that ends the wait for company. l.mu is held.

@@ -295,6 +295,48 @@ func TestEnqueue(t *testing.T) {
 	}
 }
 
+// TestSync waits for what was enqueued and takes no sequence of its own; what a full disk has refused it keeps.
+func TestSync(t *testing.T) {
+	d := newSimDisk(1)
+	l := mustOpen(t, "sim", Options{Disk: d, Linger: time.Hour})
+	want := map[uint64]string{}
+	for i := 1; i <= 6; i++ {
+		if seq, err := l.Enqueue([]byte(payloadOf(i))); err != nil || seq != uint64(i) {
+			t.Fatal(seq, err)
+		}
+		want[uint64(i)] = payloadOf(i)
+		if i == 3 {
+			d.refuse("sync")
+			if err := l.Sync(); err == nil || !l.Failing() {
+				t.Fatalf("synced a broken disk: %v", err)
+			}
+			d.refuse("")
+			continue
+		}
+		if err := l.Sync(); err != nil || l.Failing() {
+			t.Fatal(err)
+		}
+		if l.Last() != uint64(i) {
+			t.Errorf("%d is durable, not %d", l.Last(), i)
+		}
+	}
+	before := l.Batches()
+	if err := l.Sync(); err != nil || l.Batches() != before {
+		t.Errorf("synced nothing with %d writes: %v", l.Batches()-before, err)
+	}
+	if seq := mustAppend(t, l, "seven"); seq != 7 {
+		t.Errorf("append got %d", seq)
+	}
+	want[7] = "seven"
+	check(t, l, want)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Sync(); !errors.Is(err, ErrClosed) {
+		t.Errorf("sync after close: %v", err)
+	}
+}
+
 func TestEnqueueBecomesDurableByItself(t *testing.T) {
 	l := mustOpen(t, "sim", Options{Disk: newSimDisk(1), Linger: time.Millisecond})
 	for i := 1; i <= 3; i++ {

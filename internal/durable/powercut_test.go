@@ -17,7 +17,7 @@ import (
 func TestPowerCuts(t *testing.T) {
 	cuts, entriesSeen, repaired := 0, uint64(0), 0
 	for seed := range uint64(12) {
-		run := powerRun{rng: rand.New(rand.NewPCG(seed, 2)), disk: newSimDisk(seed), acked: map[uint64]string{}, tried: map[string]bool{}}
+		run := powerRun{rng: rand.New(rand.NewPCG(seed, 2)), disk: newSimDisk(seed), acked: map[uint64]string{}, synced: map[string]bool{}, tried: map[string]bool{}}
 		for round := range 12 {
 			run.round(t, round)
 			if t.Failed() {
@@ -37,6 +37,7 @@ type powerRun struct {
 
 	mu       sync.Mutex // guards what follows
 	acked    map[uint64]string
+	synced   map[string]bool
 	tried    map[string]bool
 	last     uint64
 	repaired int
@@ -93,7 +94,19 @@ func (p *powerRun) appendUntilCut(l *Log, name string) {
 		p.tried[payload] = true
 		p.mu.Unlock()
 		if i%7 == 3 {
-			_, _ = l.Enqueue([]byte(payload)) // may be lost
+			_, refused := l.Enqueue([]byte(payload)) // may be lost
+			if i%2 == 0 || refused != nil {
+				continue
+			}
+			err := l.Sync()
+			if errors.Is(err, errPower) {
+				return
+			}
+			if err == nil {
+				p.mu.Lock()
+				p.synced[payload] = true
+				p.mu.Unlock()
+			}
 			continue
 		}
 		seq, err := l.Append([]byte(payload))
@@ -123,6 +136,15 @@ func (p *powerRun) verify(t *testing.T) {
 	for seq, payload := range p.acked {
 		if got[seq] != payload {
 			t.Errorf("acknowledged entry %d is %.20q, was %.20q", seq, got[seq], payload)
+		}
+	}
+	there := map[string]bool{}
+	for _, payload := range got {
+		there[payload] = true
+	}
+	for payload := range p.synced {
+		if !there[payload] {
+			t.Errorf("the synced entry %.20q is gone", payload)
 		}
 	}
 	for seq, payload := range got {

@@ -19,7 +19,6 @@ type writer struct {
 	sealed     bool   // the last frame is a seal
 	final      bool   // the log closes: the reserve may be used
 	cramped    bool   // there was no room for the next segment: small entries do not slip into what is left of this one
-	failing    bool   // Options.Trouble was told of it
 	head       []byte // start of the last durable payload, for Link
 	buf        []byte
 	batch      []*entry   // the queue's other slice
@@ -57,7 +56,7 @@ func (l *Log) take() (batch []*entry, closing bool) {
 	}
 	batch = l.queue
 	l.queue, l.w.batch = l.w.batch[:0], batch
-	l.inFlight, l.retained, l.urgent = len(batch), 0, false
+	l.inFlight, l.queued, l.retained, l.urgent = l.queued, 0, 0, false
 	return batch, l.closing
 }
 
@@ -65,7 +64,7 @@ func (l *Log) take() (batch []*entry, closing bool) {
 func (l *Log) drain() {
 	l.mu.Lock()
 	rest := l.queue
-	l.queue, l.inFlight, l.closeErr = nil, len(rest), nil
+	l.queue, l.inFlight, l.queued, l.closeErr = nil, l.queued, 0, nil
 	l.mu.Unlock()
 	l.w.final = true
 	l.commit(rest)
@@ -83,10 +82,9 @@ func (l *Log) reserve() int64 { return l.o.SegmentBytes / reservePart }
 
 // trouble tells of the first failure, and of the first success after it.
 func (l *Log) trouble(cause error) {
-	if l.w.final || l.w.failing == (cause != nil) {
+	if l.w.final || !l.failing.CompareAndSwap(cause == nil, cause != nil) {
 		return
 	}
-	l.w.failing = cause != nil
 	if l.o.Trouble == nil {
 		return
 	}
@@ -99,6 +97,11 @@ func (l *Log) trouble(cause error) {
 
 func (l *Log) commit(batch []*entry) {
 	for len(batch) > 0 {
+		if batch[0].payload == nil { // everything before it is durable
+			l.publish(batch[:1], 0)
+			batch = batch[1:]
+			continue
+		}
 		n, err := l.commitSome(batch)
 		l.trouble(err)
 		if err != nil {
@@ -118,7 +121,7 @@ func (l *Log) commitSome(batch []*entry) (int, error) {
 			return 0, err
 		}
 	}
-	n, head := l.encode(batch)
+	n, frames, head := l.encode(batch)
 	if err := l.store(w.buf); err != nil {
 		return 0, err
 	}
@@ -128,23 +131,28 @@ func (l *Log) commitSome(batch []*entry) (int, error) {
 	if cap(w.buf) > keptBuffer {
 		w.buf = nil
 	}
-	l.publish(batch[:n])
+	l.publish(batch[:n], frames)
 	if w.off > w.size/2 && w.spare == nil {
 		l.prepareSpare()
 	}
 	return n, nil
 }
 
-// encode frames as many entries as fit into the segment and returns their number and the start of the last payload.
-func (l *Log) encode(batch []*entry) (n int, head []byte) {
+// encode frames as many entries as fit into the segment and returns their number, that of their frames, and the start of the last
+// payload.
+func (l *Log) encode(batch []*entry) (n, frames int, head []byte) {
 	w := &l.w
 	batchSeq := l.Last() + 1
 	w.buf, head = w.buf[:0], w.head
 	for _, e := range batch {
+		if e.payload == nil {
+			n++
+			continue
+		}
 		if w.off+int64(len(w.buf)+sizeOf(len(e.payload))) > l.limit() {
 			break
 		}
-		seq, start := batchSeq+uint64(n), len(w.buf)
+		seq, start := batchSeq+uint64(frames), len(w.buf)
 		w.buf = appendFrame(w.buf, seq, batchSeq, e.payload)
 		payload := w.buf[start+frameBytes : start+frameBytes+len(e.payload)]
 		if l.o.Link != nil {
@@ -153,8 +161,9 @@ func (l *Log) encode(batch []*entry) (n int, head []byte) {
 		sealFrame(w.buf[start:], l.seed)
 		head = payload[:min(len(payload), maxHead)]
 		n++
+		frames++
 	}
-	return n, head
+	return n, frames, head
 }
 
 // store brings b to stable storage at the end of the segment, or leaves the segment as it was.
@@ -192,18 +201,23 @@ func (l *Log) abandon() {
 }
 
 // publish shows durable entries to readers first and then to those who wait for them.
-func (l *Log) publish(batch []*entry) {
+func (l *Log) publish(batch []*entry, frames int) {
 	l.mu.Lock()
-	first := l.last + 1
-	l.last += uint64(len(batch))
-	l.inFlight -= len(batch)
-	l.batches++
+	seq := l.last
+	l.last += uint64(frames)
+	l.inFlight -= frames
+	if frames > 0 {
+		l.batches++
+	}
 	l.segments[len(l.segments)-1].end = l.w.off
 	l.notify()
 	l.mu.Unlock()
-	for i, e := range batch {
+	for _, e := range batch {
+		if e.payload != nil {
+			seq++
+		}
 		if e.waited {
-			e.seq = first + uint64(i)
+			e.seq = seq
 			e.done <- nil
 		}
 	}
@@ -224,6 +238,7 @@ func (l *Log) fail(batch []*entry, err error) {
 	}
 	l.inFlight = 0
 	l.queue = append(kept, l.queue...)
+	l.queued += len(kept)
 	l.mu.Unlock()
 	for _, e := range batch {
 		if e.waited {
