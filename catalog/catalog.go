@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -28,7 +29,8 @@ type Catalog struct {
 	begun    atomic.Uint64 // questions of Fresh
 	mu       sync.Mutex    // guards the rest; one refresh at a time
 	conn     *pgx.Conn     // nil after an error
-	moment   string        // of which the current snapshot is true; empty: not known
+	known    version       // of the current snapshot; without a moment: not known
+	read     time.Time     // when all of it was read
 	answered uint64        // the last question of Fresh that was answered
 }
 
@@ -52,11 +54,7 @@ func (c *Catalog) Snapshot() *Snapshot { return c.current.Load() }
 func (c *Catalog) Refresh(ctx context.Context) (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	conn, err := c.reader(ctx)
-	if err != nil {
-		return false, err
-	}
-	return c.refresh(ctx, conn)
+	return c.ask(ctx)
 }
 
 // Close ends the connection. The last snapshot stays readable.
@@ -83,7 +81,7 @@ func (c *Catalog) reader(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to read the catalogue: %w", err)
 	}
-	c.conn, c.moment = conn, "" // it may be another server
+	c.conn, c.known = conn, version{} // it may be another server
 	return conn, nil
 }
 
