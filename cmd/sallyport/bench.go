@@ -82,7 +82,7 @@ type benchLine struct {
 	Ratio   map[string]float64 `json:"ratio_to_direct"`    // median of the rounds' own ratios
 	CPU     map[string]float64 `json:"cpu_us,omitempty"`   // of the program in between, per transaction or row
 	P99     map[string]float64 `json:"p99_ms,omitempty"`   // latency
-	Memory  float64            `json:"peak_mib,omitempty"` // of serve
+	Memory  float64            `json:"peak_mib,omitempty"` // of serve, over what it held when it had just begun to listen
 }
 
 func (m *Main) bench(ctx context.Context, o benchOptions) (err error) {
@@ -124,7 +124,7 @@ func (m *Main) bench(ctx context.Context, o benchOptions) (err error) {
 
 // printBench prints lines as rows of a Markdown table.
 func (m *Main) printBench(lines []benchLine) {
-	fmt.Fprintln(m.Stdout, "| work | direct | pgbouncer | Sallyport | pgbouncer ÷ direct | Sallyport ÷ direct | CPU µs pgbouncer, Sallyport | p99 ms direct, pgbouncer, Sallyport | peak MiB |")
+	fmt.Fprintln(m.Stdout, "| work | direct | pgbouncer | Sallyport | pgbouncer ÷ direct | Sallyport ÷ direct | CPU µs pgbouncer, Sallyport | p99 ms direct, pgbouncer, Sallyport | MiB over idle |")
 	fmt.Fprintln(m.Stdout, "|---|---|---|---|---|---|---|---|---|")
 	for _, l := range lines {
 		figure := func(from map[string]float64, way, format, unit string) string {

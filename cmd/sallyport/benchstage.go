@@ -47,6 +47,7 @@ type benchProcess struct {
 	cmd     *exec.Cmd
 	address string
 	pid     int
+	idle    float64 // MiB that it held when it had just begun to listen
 	out     *os.File
 }
 
@@ -176,6 +177,7 @@ func (s *benchStage) start(ctx context.Context, address string, cmd *exec.Cmd) (
 	for until := time.Now().Add(time.Minute); time.Now().Before(until); {
 		conn, err := pgx.Connect(ctx, s.dsn(benchClient, address, ""))
 		if err == nil {
+			p.idle = p.memory("VmRSS")
 			return p, conn.Close(ctx)
 		}
 		select {
@@ -259,6 +261,11 @@ func (p *benchProcess) memory(line string) float64 {
 		}
 	}
 	return 0
+}
+
+// forgetPeak has the kernel begin anew with the peak (proc(5), clear_refs).
+func (p *benchProcess) forgetPeak() {
+	_ = os.WriteFile(filepath.Join("/proc", strconv.Itoa(p.pid), "clear_refs"), []byte("5"), 0) // else the peak is an older one
 }
 
 // benchMachine says on what the figures were taken.
