@@ -142,37 +142,41 @@ func (f *emailForm) isToken(b []byte) bool {
 	return ok && end == len(b)
 }
 
-// read undoes write. Only the one way of writing a sealed address is accepted.
+// read undoes write. Only the one way of writing a sealed address is accepted: what stands where a digit is due, decode finds.
 func (f *emailForm) read(s *scratch, tok []byte) ([]byte, bool) {
-	room := s.room(len(tok))
-	text, short := f.local(tok)
-	if !short {
-		if !f.isToken(tok) {
+	n := len(tok) - len(f.domain) - 1 // of the digits and what stands between them
+	if n < 1 || len(tok) > maxAddress || !hasSuffix(tok, f.domain) {
+		return nil, false
+	}
+	room, text, last := s.room(len(tok)), tok[:n], tok[n]
+	if n > maxLocal {
+		if tok[maxLocal] != '@' || n == maxLocal+1 {
 			return nil, false
 		}
-		text = tok[:len(tok)-len(f.domain)-1]
-	}
-	if len(text) > maxLocal { // gather the labels behind the @
-		n := copy(room, text[:maxLocal])
-		for text = text[maxLocal+1:]; ; text = text[maxLabel+1:] {
-			n += copy(room[n:], text[:min(len(text), maxLabel)])
-			if len(text) <= maxLabel {
-				break
-			}
+		if text = gather(room, text); text == nil {
+			return nil, false
 		}
-		text = room[:n]
+	}
+	if n <= maxLocal && last != '@' || n > maxLocal && last != '.' {
+		return nil, false
 	}
 	sealed, ok := f.base32.decode(room, text)
 	return sealed, ok && len(sealed) >= sivOverhead+minEmail
 }
 
-// local is the local part of a short token, of which only the digits are left to be checked.
-func (f *emailForm) local(tok []byte) (text []byte, ok bool) {
-	n := len(tok) - len(f.domain) - 1
-	if n < 0 || n > maxLocal || tok[n] != '@' || !hasSuffix(tok, f.domain) {
-		return nil, false
+// gather copies the digits of a long token to room: those of the full local part, and those of the labels behind the @. nil: a full
+// label is not followed by a dot and another one.
+func gather(room, text []byte) []byte {
+	n := copy(room, text[:maxLocal])
+	for text = text[maxLocal+1:]; ; text = text[maxLabel+1:] {
+		n += copy(room[n:], text[:min(len(text), maxLabel)])
+		if len(text) <= maxLabel {
+			return room[:n]
+		}
+		if text[maxLabel] != '.' || len(text) == maxLabel+1 {
+			return nil
+		}
 	}
-	return tok[:n], true
 }
 
 // emailAt tells whether a token with this domain begins at the start of b, and where it ends.

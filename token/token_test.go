@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -410,4 +411,29 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 	group.Wait()
+}
+
+// TestEmailHasOneSpelling changes tokens of many lengths in one place: none but the token itself is revealed, and what is
+// read looks like a token.
+func TestEmailHasOneSpelling(t *testing.T) {
+	c := testCodec(t, sallyport.Email)
+	rapid.Check(t, func(t *rapid.T) {
+		value := strings.Repeat("a", rapid.IntRange(1, 60).Draw(t, "local")) + "@" + strings.Repeat("b", rapid.IntRange(1, 60).Draw(t, "domain"))
+		tok, err := c.Tokenise(nil, []byte(value), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := rapid.IntRange(0, len(tok)).Draw(t, "at")
+		changed := slices.Clone(tok)
+		piece := []byte(rapid.SampledFrom([]string{"", ".", "@", "0", "v", "V", "w", "k1.invalid", ".k1.invalid", "00000000"}).Draw(t, "piece"))
+		changed = slices.Replace(changed, at, min(len(changed), at+rapid.IntRange(0, 70).Draw(t, "away")), piece...)
+		if _, err := c.Reveal(nil, changed); (err == nil) != bytes.Equal(changed, tok) {
+			t.Fatalf("%s for %s: %v", changed, tok, err)
+		}
+		s := c.ring.pool.get()
+		defer c.ring.pool.put(s)
+		if _, ok := c.email.read(s, changed); ok && !c.IsToken(changed) {
+			t.Fatalf("%s is read and does not look like a token", changed)
+		}
+	})
 }
