@@ -103,8 +103,8 @@ func (l *Log) commit(batch []*entry) {
 			continue
 		}
 		n, err := l.commitSome(batch)
-		l.trouble(err)
 		if err != nil {
+			l.trouble(err)
 			l.fail(batch, err)
 			return
 		}
@@ -131,6 +131,7 @@ func (l *Log) commitSome(batch []*entry) (int, error) {
 	if cap(w.buf) > keptBuffer {
 		w.buf = nil
 	}
+	l.trouble(nil) // before anybody is told: who goes on must not find it failing
 	l.publish(batch[:n], frames)
 	if w.off > w.size/2 && w.spare == nil {
 		l.prepareSpare()
