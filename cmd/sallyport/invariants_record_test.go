@@ -59,9 +59,20 @@ func TestInvariant1NoRevealWithoutARecord(t *testing.T) {
 	}
 	f.start()
 	recorded := map[sallyport.Subject]int{}
+	type execution struct {
+		session string
+		id      uint64
+	}
+	statements := map[execution]bool{}
 	for _, e := range f.events() {
+		if e.Kind == sallyport.StatementKind {
+			statements[execution{e.Who.Session, e.Statement.ID}] = true
+		}
 		if e.Reveal == nil {
 			continue
+		}
+		if !statements[execution{e.Who.Session, e.Reveal.Statement}] {
+			t.Errorf("entry %d reveals for statement %d of its session, which is not on record before it", e.Seq, e.Reveal.Statement)
 		}
 		for _, v := range e.Reveal.Values {
 			if e.Reveal.Columns[v.Column].Name == "email" {
