@@ -50,11 +50,16 @@ func (s *session) row(ctx context.Context, m []byte) error {
 		}
 		fields = fields[:l.visible]
 	}
-	changed, stop, err := s.rowFields(ctx, current, l, fields)
-	if err != nil || stop {
-		return err
+	if l.veils != nil {
+		s.veilFields(l, fields)
 	}
-	if !changed && current.capture == nil {
+	changed, stop := false, false
+	if l.looks || l.veils == nil {
+		if changed, stop, err = s.rowFields(ctx, current, l, fields); err != nil || stop {
+			return err
+		}
+	}
+	if !changed && l.veils == nil && current.capture == nil {
 		s.out = append(s.out, m...)
 		return nil
 	}
@@ -101,7 +106,7 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	}
 	for i := range fields {
 		c := &l.columns[i]
-		if c.kind == passing || c.kind == keyed || len(fields[i]) == 0 {
+		if c.kind == passing || c.kind == keyed || c.kind == veiled || len(fields[i]) == 0 {
 			continue
 		}
 		if c.kind == guarded {

@@ -27,6 +27,7 @@ type session struct {
 	person    purpose.Person
 	protected bool // it is in the protected database: statements are analysed
 
+	masked      bool // columns are masked for this person
 	replicating bool // by the start-up packet
 	guarded     bool // it replicates the protected database: it is relayed, but SQL that writes is not
 
@@ -72,11 +73,12 @@ type session struct {
 	torn      bool // a long row was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
 
-	statements atomic.Uint64 // ids of statements
-	counters   counters
-	idle       atomic.Bool // the last ReadyForQuery came outside a transaction
-	draining   atomic.Bool // the session ends with its transaction
-	winding    atomic.Bool // a writing statement runs to its end; then the session ends
+	statements   atomic.Uint64 // ids of statements
+	counters     counters
+	idle         atomic.Bool // the last ReadyForQuery came outside a transaction
+	draining     atomic.Bool // the session ends with its transaction
+	veiledCursor atomic.Bool // a cursor may hold something of masked columns
+	winding      atomic.Bool // a writing statement runs to its end; then the session ends
 }
 
 // counters are sums for the record, of what touches nothing protected too.
