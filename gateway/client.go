@@ -156,6 +156,7 @@ type run struct {
 	id       uint64
 	stmt     *query.Statement // what is executed; nil: a cursor that SQL made, of which nothing is known
 	outer    *query.Statement // the statement as it stands: EXECUTE, where stmt is the prepared one
+	cursor   string           // where stmt is nil
 	prepares *prepared        // what becomes known once the server confirms SQL's PREPARE
 	rewriting
 	sight    *sight // nil until it is needed
@@ -293,7 +294,7 @@ func ascii(s string) bool {
 func (s *session) prepareRun(ctx context.Context, st *query.Statement, current string) (*run, *query.Refusal, error) {
 	r := &run{id: s.statements.Add(1), stmt: st, capture: st.Capture}
 	if st.Verb == "DECLARE" {
-		s.noteCursor(st)
+		s.noteCursor(st.Cursor, st)
 	}
 	if st.Touches || st.Comment != nil {
 		sight, err := s.look(ctx, st, current)

@@ -227,7 +227,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 	}
 	name := string(msg.Portal)
 	if name != "" && p.stmt != nil {
-		s.noteCursor(p.stmt) // FETCH finds it too
+		s.noteCursor(name, p.stmt) // FETCH finds it too
 	}
 	s.portals[name] = bound
 	s.expectReply(&reply{what: expectBind, name: name, stmt: p})
@@ -334,7 +334,7 @@ func (s *session) takeDescribe(m []byte) error {
 func (s *session) portalRun(name string) *run {
 	switch p := s.portals[name]; {
 	case p == nil:
-		return nil
+		return &run{cursor: name}
 	case p.run == nil && p.prepared != nil && p.prepared.stmt != nil:
 		return &run{stmt: p.prepared.stmt, rewriting: p.prepared.rewriting}
 	default:
@@ -366,7 +366,7 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 		return nil
 	}
 	s.counters.statements.Add(1)
-	r, refused, err := s.executeRun(ctx, bound)
+	r, refused, err := s.executeRun(ctx, name, bound)
 	if err != nil {
 		return err
 	}
@@ -417,10 +417,10 @@ func (s *session) boundPortal(name string) (*portal, error) {
 
 // executeRun is the run of this Execute: Bind's for the first, a fresh one when a suspended portal goes on or a quiet
 // statement is executed. The purpose is looked at again at each.
-func (s *session) executeRun(ctx context.Context, bound *portal) (*run, *query.Refusal, error) {
+func (s *session) executeRun(ctx context.Context, name string, bound *portal) (*run, *query.Refusal, error) {
 	r := bound.run
 	if r == nil {
-		r = &run{id: s.statements.Add(1)}
+		r = &run{id: s.statements.Add(1), cursor: name}
 		p := bound.prepared
 		if p == nil || p.stmt == nil {
 			return r, nil, nil

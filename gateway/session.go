@@ -54,6 +54,7 @@ type session struct {
 	foreign  bool // client_encoding is neither UTF8 nor SQL_ASCII
 	style    dateStyle
 	written  map[string]purpose.Value // tokens of values that the person wrote under a purpose
+	cursors  map[string]struct{}      // names of those that may hold something of masked columns
 	prepared map[string]*prepared     // by name; SQL's PREPARE and the protocol's Parse share the names
 
 	// The client's side only.
@@ -73,12 +74,11 @@ type session struct {
 	torn      bool // a long row was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
 
-	statements   atomic.Uint64 // ids of statements
-	counters     counters
-	idle         atomic.Bool // the last ReadyForQuery came outside a transaction
-	draining     atomic.Bool // the session ends with its transaction
-	veiledCursor atomic.Bool // a cursor may hold something of masked columns
-	winding      atomic.Bool // a writing statement runs to its end; then the session ends
+	statements atomic.Uint64 // ids of statements
+	counters   counters
+	idle       atomic.Bool // the last ReadyForQuery came outside a transaction
+	draining   atomic.Bool // the session ends with its transaction
+	winding    atomic.Bool // a writing statement runs to its end; then the session ends
 }
 
 // counters are sums for the record, of what touches nothing protected too.

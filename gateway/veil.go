@@ -55,8 +55,13 @@ func (s *session) veilColumn(c *column, r *run, i, visible int, f pg.Field, orig
 
 // mayHold tells whether something masked may stand in a column of a result that the server does not trace to a table's.
 func (s *session) mayHold(r *run, i, visible int) bool {
-	if r == nil || r.stmt == nil || r.stmt.Fetch { // a cursor's
-		return s.veiledCursor.Load()
+	switch {
+	case r == nil:
+		return true
+	case r.stmt == nil:
+		return s.veiledCursor(r.cursor)
+	case r.stmt.Fetch:
+		return s.veiledCursor(r.stmt.Cursor)
 	}
 	st := r.stmt
 	switch {
@@ -75,11 +80,30 @@ func holdsVeiled(st *query.Statement) bool {
 	return st.Masks && !st.Explain && (st.Veiled == nil || slices.Contains(st.Veiled, true))
 }
 
-// noteCursor remembers that this session has a cursor over masked columns: which FETCH is of it cannot be told.
-func (s *session) noteCursor(st *query.Statement) {
-	if s.masked && holdsVeiled(st) {
-		s.veiledCursor.Store(true)
+// mostCursors is how many names of cursors are told apart.
+const mostCursors = 1000
+
+// noteCursor remembers that a cursor or portal of this name may hold something of masked columns. Whether a later one of the
+// same name took its place is not followed, so the name keeps the stain.
+func (s *session) noteCursor(name string, st *query.Statement) {
+	if !s.masked || !holdsVeiled(st) {
+		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cursors == nil {
+		s.cursors = map[string]struct{}{}
+	}
+	if len(s.cursors) < mostCursors {
+		s.cursors[name] = struct{}{}
+	}
+}
+
+func (s *session) veiledCursor(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, stained := s.cursors[name]
+	return stained || len(s.cursors) >= mostCursors
 }
 
 // keepsVeiled refuses CREATE TABLE AS EXECUTE where what was prepared has masked columns in its result.

@@ -21,6 +21,7 @@ type Statement struct {
 	Veiled  []bool             // for each column of the result: something of masked columns may stand in it. nil while Masks: in any
 	Explain bool               // the result is a plan
 	Fetch   bool               // the result is a cursor's
+	Cursor  string             // that it declares or fetches from
 	Keeps   bool               // the result becomes a relation
 	Writes  bool               // the database may be another one afterwards
 	DDL     bool               // the catalogue may be another one afterwards

@@ -23,6 +23,7 @@ func (a *analysis) dispatch(node *pg.Node) {
 		a.st.Explain = true
 		a.inner(n.ExplainStmt.Query)
 	case *pg.Node_DeclareCursorStmt:
+		a.st.Cursor = n.DeclareCursorStmt.Portalname
 		a.inner(n.DeclareCursorStmt.Query)
 	case *pg.Node_CreateTableAsStmt:
 		a.createTableAs(n.CreateTableAsStmt)
@@ -38,7 +39,7 @@ func (a *analysis) dispatch(node *pg.Node) {
 		a.st.Writes, a.st.DDL = true, true
 		a.spend(a.call(n.CallStmt.Funccall, &scope{}))
 	case *pg.Node_FetchStmt:
-		a.st.Touches, a.st.Fetch = !n.FetchStmt.Ismove, true
+		a.st.Touches, a.st.Fetch, a.st.Cursor = !n.FetchStmt.Ismove, true, n.FetchStmt.Portalname
 		a.st.Masks = a.schema.Masks && !n.FetchStmt.Ismove
 	case *pg.Node_VariableSetStmt:
 		a.set(n.VariableSetStmt)
