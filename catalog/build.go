@@ -55,6 +55,7 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 	b.keepProtecting()
 	b.keepMasking()
 	b.inheritProtection()
+	b.checkReferences()
 	b.findPaths()
 	b.markFacts(facts)
 	b.markGenerated()

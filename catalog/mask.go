@@ -142,6 +142,26 @@ func (b *builder) keepMasking() {
 	}
 }
 
+// checkReferences wants both sides of a foreign key masked: the same values stand there.
+func (b *builder) checkReferences() {
+	if b.previous != nil {
+		return // who serves goes on; check tells
+	}
+	for _, f := range b.raw.foreign {
+		from, to := b.relations[f.Relation], b.relations[f.References]
+		if from == nil || to == nil || int(f.Column) >= len(from.origins) || int(f.ReferencesColumn) >= len(to.origins) {
+			continue
+		}
+		p, q := from.origins[f.Column].Masked, to.origins[f.ReferencesColumn].Masked
+		if c := from.numbered(f.Column); p == nil && q != nil && c != nil {
+			b.problem("mask.columns."+q.Column.String(), "%s.%s holds the same values (%s) and is not masked; expected it under mask.columns too", from.table(), c.Name, f.Name)
+		}
+		if c := to.numbered(f.ReferencesColumn); q == nil && p != nil && c != nil {
+			b.problem("mask.columns."+p.Column.String(), "%s.%s holds the same values (%s) and is not masked; expected it under mask.columns too", to.table(), c.Name, f.Name)
+		}
+	}
+}
+
 // masks tells whether a column of the relation itself is masked.
 func (r *relation) masks() bool {
 	return slices.ContainsFunc(r.origins, func(o Origin) bool { return o.Masked != nil || o.Veiled })

@@ -200,7 +200,7 @@ func mild(name string) bool {
 // reads are functions whose first argument says how to read the others.
 func reads(name string) bool {
 	switch name {
-	case "format", "date_part", "date_trunc", "extract":
+	case "format", "date_part", "date_trunc", "extract", "timezone":
 		return true
 	}
 	return false

@@ -290,3 +290,35 @@ func TestMaskedPsql(t *testing.T) {
 		t.Errorf("copied %q, %v", b, err)
 	}
 }
+
+// TestMaskedCheck lists what is masked under words of its own, and says where a column stands that the database does not have.
+func TestMaskedCheck(t *testing.T) {
+	s := newScreen(t)
+	findings, err := checkAll(t.Context(), s.config.file)
+	if err != nil || len(findings) != 0 {
+		t.Errorf("%v, %v", findings, err)
+	}
+	line := s.config.maskedLine()
+	if !strings.HasPrefix(line, "masked, not protected: app.events.email (shows none), ") || !strings.Contains(line, "app.people.email (shows domain)") {
+		t.Error(line)
+	}
+	var out strings.Builder
+	m := &Main{Stdout: &out, Stderr: &out}
+	_ = m.Run(t.Context(), []string{"check", "--config", s.config.file}) // roles of other tests are nobody's here
+	if !strings.Contains(out.String(), line+"\n") {
+		t.Errorf("check prints %s", out.String())
+	}
+	text, err := os.ReadFile(s.config.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := strings.Replace(string(text), "app.people.born: {}", "app.people.birth: {}", 1)
+	if err := os.WriteFile(s.config.file, []byte(wrong), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	findings, err = checkAll(t.Context(), s.config.file)
+	want := fmt.Sprintf("%s:%d:", s.config.file, 1+strings.Count(wrong[:strings.Index(wrong, "app.people.birth")], "\n"))
+	if err != nil || len(findings) != 1 || !strings.HasPrefix(findings[0].Where, want) || !strings.Contains(findings[0].What, `has no column "birth"`) {
+		t.Errorf("%v, %v, want %s", findings, err, want)
+	}
+}
