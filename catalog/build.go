@@ -405,9 +405,9 @@ func (b *builder) schemaOf(risks map[string]query.FunctionRisk, masks bool) *que
 func maskOf(o Origin) *query.Mask {
 	switch {
 	case o.Masked != nil:
-		return &query.Mask{Column: o.Masked.Column, Whole: o.Masked.Show == ShowNone}
+		return &query.Mask{Column: o.Masked.Column}
 	case o.Veiled:
-		return &query.Mask{Derived: true, Whole: true}
+		return &query.Mask{Derived: true}
 	}
 	return nil
 }

@@ -280,7 +280,7 @@ func (b *builder) peekRelations() []*query.Relation {
 		r := out[len(out)-1]
 		info := query.ColumnInfo{Name: c.Name, TypeOID: c.Type}
 		if showsValues(c) {
-			info.Mask = &query.Mask{Column: sallyport.Column{Schema: "pg_catalog", Table: c.Relation, Name: c.Name}, Derived: true, Whole: true}
+			info.Mask = &query.Mask{Column: sallyport.Column{Schema: "pg_catalog", Table: c.Relation, Name: c.Name}, Derived: true}
 		}
 		r.Columns = append(r.Columns, info)
 	}

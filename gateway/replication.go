@@ -32,7 +32,7 @@ func (s *session) admitReplication(packet *pg.Startup) error {
 	if p == nil {
 		return nil
 	}
-	if s.masked {
+	if s.maskedFor() { // of whatever database: a base backup is of all
 		return s.refuseStart(fatal(codeUnsupported, "replication is not passed on for this role: it would carry masked columns as they are",
 			"The administrator names who sees them under `mask.seen_by` in the configuration."))
 	}

@@ -29,14 +29,16 @@ func (s *session) analyzer() *query.Analyzer {
 // admitMasked finds out whether columns are masked for whoever comes. Who sees them in a database that protects nothing is
 // relayed like any other.
 func (s *session) admitMasked() {
-	p := s.gw.Protection
-	if p == nil || len(p.Catalog.Snapshot().Masked()) == 0 {
-		return
-	}
-	s.masked = !slices.Contains(p.SeenBy, s.person.Staff)
-	if !s.masked && len(p.Catalog.Snapshot().Columns()) == 0 {
+	s.masked = s.maskedFor()
+	if snapshot := s.gw.Protection.Catalog.Snapshot(); !s.masked && len(snapshot.Masked()) > 0 && len(snapshot.Columns()) == 0 {
 		s.protected = false
 	}
+}
+
+// maskedFor tells whether this person gets masked columns masked, in the database that has some.
+func (s *session) maskedFor() bool {
+	p := s.gw.Protection
+	return len(p.Catalog.Snapshot().Masked()) > 0 && !slices.Contains(p.SeenBy, s.person.Staff)
 }
 
 // veilColumn masks one column of a result where it has to be; false: nothing masked stands in it.

@@ -361,6 +361,9 @@ func (a *analysis) select1(v value, name string, at int) value {
 		return out
 	}
 	a.checkFunction(name, at, value{open: true})
+	if v.veiled() > bare { // (v).f is f(v)
+		a.refuse(unmasking("what is taken out of a masked value is no column that is known", &v, at))
+	}
 	a.spend(v)
 	return v.garbled(true)
 }

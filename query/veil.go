@@ -18,7 +18,6 @@ import (
 type Mask struct {
 	Column  sallyport.Column
 	Derived bool // a view's or generated column, made from masked ones
-	Whole   bool // nothing of a value is shown
 }
 
 // veil is how much of masked columns stands in a value.
@@ -72,6 +71,8 @@ func (v value) madeFrom(others ...value) value {
 // eitherVeil is the veil over what may be the one or the other.
 func eitherVeil(a, b value) veil {
 	switch x, y := a.veiled(), b.veiled(); {
+	case x == exact && y == exact && a.masks().Column != b.masks().Column:
+		return made
 	case x == y:
 		return x
 	case x+y == asked: // or a truth value that tells nothing
@@ -242,14 +243,15 @@ func (a *analysis) castMasked(v value, t *pg.TypeName, at int) value {
 	return out
 }
 
-// launders refuses to store what would be readable where it is stored.
+// launders refuses to store what would be readable where it is stored, or could be found out there: a part of a value in
+// another masked column is guessed soon. A column takes what stood in it.
 func (a *analysis) launders(t target, name string, v value, at int) {
 	thick := v.veiled()
 	if thick == bare {
 		return
 	}
 	if c := t.info(name); c != nil && c.Mask != nil && !c.Mask.Derived {
-		if c.Mask.Whole || thick == exact && v.row == nil && v.mask != nil && v.mask.Column == c.Mask.Column {
+		if thick == exact && v.row == nil && v.mask.Column == c.Mask.Column {
 			return
 		}
 	}

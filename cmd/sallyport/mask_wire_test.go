@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
@@ -119,6 +120,28 @@ func TestMaskedDrift(t *testing.T) {
 			}
 			if err == nil && (len(results) == 0 || len(results[0].Rows) == 0) {
 				t.Errorf("no rows: %s", sql)
+			}
+		}
+	}
+}
+
+// TestMaskedReplication keeps those from replicating for whom columns are masked, whatever database they name.
+func TestMaskedReplication(t *testing.T) {
+	s := newScreen(t)
+	for _, kind := range []string{"true", "database"} {
+		for _, who := range []string{"super", "mara"} {
+			name, password := s.role(who)
+			config, err := pgconn.ParseConfig(fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", name, password, s.server.Addr(), "postgres"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.RuntimeParams["replication"] = kind
+			conn, err := pgconn.ConnectConfig(t.Context(), config)
+			if err == nil {
+				_ = conn.Close(t.Context())
+			}
+			if err == nil || !strings.Contains(err.Error(), "masked columns") {
+				t.Errorf("%s as %s: %v", kind, who, err)
 			}
 		}
 	}
