@@ -50,16 +50,11 @@ func (s *session) row(ctx context.Context, m []byte) error {
 		}
 		fields = fields[:l.visible]
 	}
-	if l.veils != nil {
-		s.veilFields(l, fields)
+	changed, stop, err := s.veiledFields(ctx, current, l, fields)
+	if err != nil || stop {
+		return err
 	}
-	changed, stop := false, false
-	if l.looks || l.veils == nil {
-		if changed, stop, err = s.rowFields(ctx, current, l, fields); err != nil || stop {
-			return err
-		}
-	}
-	if !changed && l.veils == nil && current.capture == nil {
+	if !changed && current.capture == nil {
 		s.out = append(s.out, m...)
 		return nil
 	}

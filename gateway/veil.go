@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -129,6 +130,18 @@ func textType(oid uint32) bool {
 // starred stands in the place of a text. Any other value becomes NULL: there is nothing of its type that says it is masked.
 var starred = []byte("***") //nolint:gochecknoglobals // a constant
 
+// veiledFields is rowFields behind the masks.
+func (s *session) veiledFields(ctx context.Context, r *run, l *layout, fields [][]byte) (changed, stop bool, err error) {
+	if l.veils == nil {
+		return s.rowFields(ctx, r, l, fields)
+	}
+	s.veilFields(l, fields)
+	if l.looks {
+		_, stop, err = s.rowFields(ctx, r, l, fields)
+	}
+	return true, stop, err
+}
+
 // veilFields masks a row's fields in place.
 func (s *session) veilFields(l *layout, fields [][]byte) {
 	s.shade = s.shade[:0]
@@ -185,19 +198,24 @@ func (s *session) veilCopy(o *copyOut, r *run) {
 		c := &o.columns[i]
 		*c = column{kind: veiled, typ: c.typ, binary: c.binary, show: catalog.ShowNone}
 		if len(o.copy.Outputs) == len(o.columns) {
-			output := &o.copy.Outputs[i]
-			c.text = textType(output.TypeOID)
-			if output.Mask != nil {
-				for _, m := range s.gw.Protection.Catalog.Snapshot().Masked() {
-					if m.Column == output.Mask.Column {
-						c.show, c.text = m.Show, m.Text
-					}
-				}
-			}
+			s.veilOutput(c, &o.copy.Outputs[i])
 		}
 		o.veils = append(o.veils, i)
 		if o.key == i {
 			o.key = -1
+		}
+	}
+}
+
+// veilOutput says how much of one output of COPY is shown: of a column itself, what its rule says.
+func (s *session) veilOutput(c *column, output *query.ColumnInfo) {
+	c.text = textType(output.TypeOID)
+	if output.Mask == nil {
+		return
+	}
+	for _, m := range s.gw.Protection.Catalog.Snapshot().Masked() {
+		if m.Column == output.Mask.Column {
+			c.show, c.text = m.Show, m.Text
 		}
 	}
 }

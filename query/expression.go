@@ -115,13 +115,6 @@ func (a *analysis) all(list []*pg.Node, sc *scope) []value {
 	return out
 }
 
-// spendAll evaluates expressions whose values go no further.
-func (a *analysis) spendAll(list []*pg.Node, sc *scope) {
-	for _, n := range list {
-		a.spend(a.expression(n, sc))
-	}
-}
-
 // reference resolves a column, a whole row, or a function written like a column.
 func (a *analysis) reference(n *pg.ColumnRef, sc *scope) value {
 	names, star := fieldNames(n.Fields)

@@ -255,5 +255,3 @@ func codeOf(err error) string {
 	}
 	return ""
 }
-
-func shorten(s string) string { return s[:min(len(s), 70)] }
