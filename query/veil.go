@@ -326,7 +326,7 @@ func peeks(name string) bool {
 	name = strings.ToLower(name)
 	for _, part := range []string{
 		"pg_stat_get_activity", "pg_stat_get_backend_activity", "pg_stat_statements", "pg_mcv_list", "get_raw_page", "page_items", "page_item", "tuple_data_split",
-		"pg_get_wal_", "pg_logical_slot_", "pg_logical_emit", "pg_stats", "pg_show_all_file",
+		"pg_get_wal_", "pg_logical_slot_", "pg_logical_emit", "pg_stats", "pg_dirtyread",
 	} {
 		if strings.Contains(name, part) {
 			return true
