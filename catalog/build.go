@@ -20,16 +20,21 @@ type builder struct {
 	config   Config
 	previous *Snapshot // nil at the first reading
 
-	byName   map[Table]*relation
-	types    map[uint32]rawType
-	risks    map[uint32]string   // function → why it may touch protected columns
-	spoken   map[string]struct{} // words of the functions' texts
-	problems Problems
+	byName map[Table]*relation
+	types  map[uint32]rawType
+	risks  map[uint32]string // function → why it may touch protected columns
+	veils  spread            // the same of masked columns
+
+	heatsMasks bool                // masked columns are followed now
+	spoken     map[string]struct{} // words of the functions' texts
+	problems   Problems
 
 	functions  map[uint32]*rawFunction
 	typeNames  map[uint32]rawTypeName
 	typeRisks  map[uint32]string // type → why making a value of it may
 	classRisks map[uint32]string // operator class → likewise
+
+	protectedRisks, maskedRisks map[string]query.FunctionRisk
 }
 
 // build makes a snapshot, without its version.
@@ -46,21 +51,31 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 	}
 	b.index()
 	b.protect()
+	b.mask()
 	b.keepProtecting()
+	b.keepMasking()
 	b.inheritProtection()
+	b.checkReferences()
 	b.findPaths()
 	b.markFacts(facts)
 	b.markGenerated()
 	if len(b.problems) > 0 {
 		return nil, b.problems
 	}
-	b.spreadRisk()
+	b.spreadRisks()
 	if err := b.traceViews(ctx, conn); err != nil {
 		return nil, err
 	}
-	b.findSmugglers()
+	if len(b.config.Columns) > 0 || len(b.masked) == 0 {
+		b.findSmugglers()
+	}
+	b.findSpilling()
 	b.nameTables(facts)
-	b.Schema = b.schema()
+	b.Open = b.schemaOf(b.protectedRisks, false)
+	b.Schema = b.Open
+	if len(b.masked) > 0 {
+		b.Schema = b.maskedSchema()
+	}
 	return b.Snapshot, nil
 }
 
@@ -130,7 +145,7 @@ func (b *builder) protectNamed(at string, p *Protected) {
 		c = r.column(p.Column.Name)
 	}
 	if c == nil {
-		b.missing(at, p, r != nil)
+		b.missing(at, p.Column, r != nil)
 		return
 	}
 	if r.isView() {
@@ -165,17 +180,17 @@ func fittingTypes(s sallyport.Scheme) string {
 
 // missing judges a column that nobody has under its configured name. At the start that is a mistake of the configuration. Later it
 // is drift: what is still there under another name is kept by keepProtecting, and what is gone needs no protection.
-func (b *builder) missing(at string, p *Protected, table bool) {
+func (b *builder) missing(at string, column sallyport.Column, table bool) {
 	if b.previous != nil {
 		b.drift(at, "there is no column of this name any more: change the configuration")
 		return
 	}
 	if !table {
-		b.problem(at, "there is no table %s.%s; expected schema.table.column of a table in this database", p.Column.Schema, p.Column.Table)
+		b.problem(at, "there is no table %s.%s; expected schema.table.column of a table in this database", column.Schema, column.Table)
 		return
 	}
-	b.problem(at, "the table %s.%s has no column %q; expected one of %s", p.Column.Schema, p.Column.Table, p.Column.Name,
-		b.byName[Table{p.Column.Schema, p.Column.Table}].columnNames())
+	b.problem(at, "the table %s.%s has no column %q; expected one of %s", column.Schema, column.Table, column.Name,
+		b.byName[Table{column.Schema, column.Table}].columnNames())
 }
 
 // keepProtecting carries protection over from the last snapshot by OID and attribute number: renaming a column or its table, or
@@ -210,7 +225,7 @@ func (b *builder) keepProtecting() {
 	}
 }
 
-// inheritProtection gives partitions and inheritance children what their parents have, by the columns' names.
+// inheritProtection gives partitions and inheritance children what their parents have, masks too, by the columns' names.
 func (b *builder) inheritProtection() {
 	for _, oid := range slices.Sorted(maps.Keys(b.relations)) {
 		if r := b.relations[oid]; len(r.parents) == 0 {
@@ -222,9 +237,16 @@ func (b *builder) inheritProtection() {
 func (b *builder) inherit(r *relation) {
 	for _, child := range r.children {
 		for _, c := range r.columns {
-			p := r.origins[c.Number].Protected
-			if own := child.column(c.Name); p != nil && own != nil {
-				child.origins[own.Number].Protected = p
+			from, own := r.origins[c.Number], child.column(c.Name)
+			if own == nil {
+				continue
+			}
+			to := &child.origins[own.Number]
+			if from.Protected != nil {
+				to.Protected = from.Protected
+			}
+			if from.Masked != nil {
+				to.Masked = from.Masked
 			}
 		}
 		b.inherit(child)
@@ -289,11 +311,12 @@ func withParts(r *relation, mark func(*relation)) {
 func (b *builder) markGenerated() {
 	for _, g := range b.raw.generated {
 		r := b.relations[g.Relation]
-		if r == nil || int(g.From) >= len(r.origins) || int(g.Column) >= len(r.origins) || r.origins[g.From].Protected == nil {
+		if r == nil || int(g.From) >= len(r.origins) || int(g.Column) >= len(r.origins) {
 			continue
 		}
 		if c := r.numbered(g.Column); c != nil && c.Generated {
-			r.origins[g.Column].Opaque = true
+			from, to := r.origins[g.From], &r.origins[g.Column]
+			to.Opaque, to.Veiled = to.Opaque || from.Protected != nil, to.Veiled || from.Masked != nil
 		}
 	}
 	for _, r := range b.relations {
@@ -346,8 +369,8 @@ func (r *relation) columnNames() string {
 	return strings.Join(names, ", ")
 }
 
-// schema is the snapshot as query reads it.
-func (b *builder) schema() *query.Schema {
+// schemaOf is the snapshot as query reads it, with masked columns or as if there were none.
+func (b *builder) schemaOf(risks map[string]query.FunctionRisk, masks bool) *query.Schema {
 	var relations []*query.Relation
 	for _, oid := range slices.Sorted(maps.Keys(b.relations)) {
 		r := b.relations[oid]
@@ -355,17 +378,38 @@ func (b *builder) schema() *query.Schema {
 			Schema: r.Schema, Name: r.Name, View: r.isView(), Smuggles: r.smuggles, Ticket: r.ticket, Contact: r.contact,
 		}
 		for _, c := range r.columns {
-			known.Columns = append(known.Columns, b.columnInfo(r, c))
+			info := b.columnInfo(r, c)
+			if masks {
+				info.Mask = maskOf(r.origins[c.Number])
+			}
+			known.Columns = append(known.Columns, info)
+		}
+		if masks {
+			known.Spills = r.spills
 		}
 		relations = append(relations, known)
 	}
-	schema := query.NewSchema(relations, b.functionRisks())
+	if masks {
+		relations = append(relations, b.peekRelations()...)
+	}
+	schema := query.NewSchema(relations, risks)
 	schema.Spoken = b.spoken
 	schema.BuiltIn = make(map[string]struct{}, len(b.raw.builtIn))
 	for _, n := range b.raw.builtIn {
 		schema.BuiltIn[n.Name] = struct{}{}
 	}
 	return schema
+}
+
+// maskOf is what a column's origin says of masks, nil where it says nothing.
+func maskOf(o Origin) *query.Mask {
+	switch {
+	case o.Masked != nil:
+		return &query.Mask{Column: o.Masked.Column}
+	case o.Veiled:
+		return &query.Mask{Derived: true}
+	}
+	return nil
 }
 
 func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {

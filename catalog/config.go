@@ -15,6 +15,7 @@ type Config struct {
 	Columns     map[string]ColumnConfig `yaml:"columns"`      // schema.table.column → how it is protected
 	Paths       map[string]string       `yaml:"paths"`        // schema.table → "customer_id" or "ticket_id -> support.tickets"
 	EmailDomain string                  `yaml:"email_domain"` // of e-mail tokens: "k1.invalid"
+	Masked      map[string]MaskColumn   `yaml:"-"`            // of the section mask, which protects nothing
 }
 
 // CustomerTable is the table with one row a customer.
@@ -53,8 +54,9 @@ func (c *Config) Check() []Problem {
 	report := func(path, format string, args ...any) {
 		found = append(found, Problem{path, fmt.Sprintf(format, args...)})
 	}
+	c.checkMasks(report)
 	if c.Customer == (CustomerTable{}) && len(c.Columns) == 0 && len(c.Paths) == 0 {
-		return nil
+		return found
 	}
 	if _, ok := parseTable(c.Customer.Table); !ok {
 		report("customer.table", "expected schema.table, for example support.customers")

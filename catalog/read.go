@@ -27,6 +27,7 @@ type raw struct {
 	builtIn     []rawName
 	rules       []rawRule
 	keys        []rawKey
+	peeks       []rawPeek
 	definitions map[uint32]string // view → its query
 }
 
@@ -172,6 +173,7 @@ func readRaw(ctx context.Context, conn *pgx.Conn) (*raw, error) {
 		func() (err error) { r.builtIn, err = selectAll[rawName](ctx, conn, selectBuiltIn); return },
 		func() (err error) { r.foreign, err = selectAll[rawForeign](ctx, conn, selectForeign); return },
 		func() (err error) { r.rules, err = selectAll[rawRule](ctx, conn, selectRules); return },
+		func() (err error) { r.peeks, err = selectPeeks(ctx, conn); return },
 		func() (err error) { r.keys, err = selectAll[rawKey](ctx, conn, selectKeys); return },
 		func() (err error) { definitions, err = selectAll[rawDefinition](ctx, conn, selectDefinitions); return },
 	} {

@@ -61,6 +61,11 @@ func (b *builder) isHot(u rawUse) bool {
 // hotNames are the names, in lower case, whose mention makes a function risky, each with the reason.
 func (b *builder) hotNames() map[string]string {
 	names := map[string]string{}
+	if b.heatsMasks {
+		for _, name := range statistics() {
+			names[name] = "reads " + name + ", which may show masked values"
+		}
+	}
 	for _, oid := range slices.Sorted(maps.Keys(b.relations)) {
 		if r := b.relations[oid]; r.hot {
 			names[strings.ToLower(r.Name)] = "mentions " + r.table().String()

@@ -12,6 +12,7 @@ import (
 // Snapshot is one immutable state of the database's description.
 type Snapshot struct {
 	Schema *query.Schema
+	Open   *query.Schema // as if nothing were masked, for those who see it; the same where nothing is
 
 	// Drift says what changed in the database since the configuration was last right: a protected column that was renamed or is
 	// gone, a view that the reader may not describe. Nothing in it opens anything.
@@ -22,6 +23,7 @@ type Snapshot struct {
 	tables    map[string]*relation // by the name that the configuration uses
 	numbers   map[string]attribute // of keys and links, likewise
 	protected []*Protected
+	masked    []*Masked
 	sources   []source
 }
 
@@ -40,6 +42,8 @@ type Origin struct {
 	Protected   *Protected // nil: known, and not protected
 	Opaque      bool       // made from protected columns in a way that cannot be traced: tokens are found by their form
 	CustomerKey bool       // holds the customer's key
+	Masked      *Masked    // nil: not masked
+	Veiled      bool       // made from masked columns in a way that cannot be traced
 }
 
 // Trace answers what a RowDescription's table and attribute mean; ok is false for what the catalogue does not know, where tokens
@@ -58,6 +62,9 @@ func (s *Snapshot) Trace(oid uint32, attno uint16) (Origin, bool) {
 
 // Columns are the protected columns, by name.
 func (s *Snapshot) Columns() []*Protected { return s.protected }
+
+// Masked are the masked columns, by name. None of them is protected.
+func (s *Snapshot) Masked() []*Masked { return s.masked }
 
 // Version is equal for equal states of the database.
 func (s *Snapshot) Version() string { return s.version }
@@ -107,7 +114,9 @@ type relation struct {
 	uses     []rawUse // of a view
 	hot      bool     // has protected columns, or is a view that has to do with one
 	traced   bool
+	veiled   bool // the same of masked columns
 	smuggles string
+	spills   string
 	ticket   bool
 	contact  bool
 }

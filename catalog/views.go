@@ -57,7 +57,7 @@ func (b *builder) traceView(ctx context.Context, conn *pgx.Conn, v *relation, de
 	for i, field := range description.Fields {
 		b.traceOutput(v, v.columns[i], field)
 	}
-	v.origins[0].Opaque = v.hot
+	v.origins[0].Opaque, v.origins[0].Veiled = v.hot, v.veiled
 	return nil
 }
 
@@ -70,23 +70,23 @@ func (b *builder) traceOutput(v *relation, c rawColumn, field pgconn.FieldDescri
 		v.origins[c.Number] = from.origins[field.TableAttributeNumber]
 		number := int16(field.TableAttributeNumber) //nolint:gosec // below len(origins), at most 1,600
 		v.links[c.Number] = from.links[number]
-	case field.DataTypeOID == boolean:
 	default:
-		v.origins[c.Number].Opaque = v.hot
+		v.origins[c.Number].Opaque = v.hot && field.DataTypeOID != boolean
+		v.origins[c.Number].Veiled = v.veiled
 	}
 }
 
-// untraceable makes all outputs of a view opaque if it has to do with anything protected.
+// untraceable makes all outputs of a view opaque if it has to do with anything protected, and veiled if with anything masked.
 func (b *builder) untraceable(v *relation) {
 	for i := range v.origins {
-		v.origins[i].Opaque = v.hot
+		v.origins[i].Opaque, v.origins[i].Veiled = v.hot, v.veiled
 	}
 }
 
 // matters tells whether a view's outputs may be anything that the catalogue speaks of. Most views of a large database are not worth
 // a round trip.
 func (b *builder) matters(v *relation) bool {
-	if v.hot {
+	if v.hot || v.veiled {
 		return true
 	}
 	for _, u := range v.uses {

@@ -37,6 +37,7 @@ type batch struct {
 	values0 [][]byte
 	row0    seen
 	plain   []byte
+	shade   []byte // of masked values
 	date    []byte
 	until   time.Time // the server's present read deadline
 }

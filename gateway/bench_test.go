@@ -28,6 +28,7 @@ func BenchmarkRow(b *testing.B) {
 		grants  []policy.Grant
 	}{
 		{"passed", []columnKind{passing, passing, passing, passing, passing, passing}, nil},
+		{"masked", []columnKind{passing, veiled, passing, passing, passing, passing}, nil},
 		{"left", []columnKind{keyed, guarded, passing, passing, passing, passing}, nil},
 		{"revealed", []columnKind{keyed, guarded, passing, passing, passing, passing}, []policy.Grant{grant}},
 	} {
@@ -46,6 +47,8 @@ func BenchmarkRow(b *testing.B) {
 					l.columns[i].protected, l.columns[i].codec, l.columns[i].home, l.inspect = protected, codec, s.gw.kin.column(email), true
 				case keyed:
 					l.key, l.inspect = i, true
+				case veiled:
+					l.columns[i].text, l.columns[i].show, l.inspect, l.veils = true, catalog.ShowDomain, true, []int{i}
 				case passing, formed:
 				}
 			}

@@ -156,6 +156,7 @@ type run struct {
 	id       uint64
 	stmt     *query.Statement // what is executed; nil: a cursor that SQL made, of which nothing is known
 	outer    *query.Statement // the statement as it stands: EXECUTE, where stmt is the prepared one
+	cursor   string           // where stmt is nil
 	prepares *prepared        // what becomes known once the server confirms SQL's PREPARE
 	rewriting
 	sight    *sight // nil until it is needed
@@ -183,7 +184,7 @@ func (r *run) touches() bool { return r.stmt != nil && r.stmt.Touches }
 
 // quiet says that a statement needs nothing before it is forwarded but its place in the queue.
 func quiet(st *query.Statement) bool {
-	return !st.Touches && len(st.Edits) == 0 && st.Refusal == nil && st.Prepare == nil && st.Execute == nil &&
+	return !st.Touches && !st.Masks && len(st.Edits) == 0 && st.Refusal == nil && st.Prepare == nil && st.Execute == nil &&
 		st.Capture == nil && st.Comment == nil && len(st.Params) == 0 && len(st.Powers) == 0
 }
 
@@ -247,7 +248,7 @@ func (s *session) refuses(st *query.Statement, sql string, foreign bool) *query.
 
 // plan analyses a text by a catalogue that holds whatever was committed before it came, where that may matter.
 func (s *session) plan(ctx context.Context, sql string, scs bool) (*query.Plan, error) {
-	analyzer := s.gw.Protection.Analyzer()
+	analyzer := s.analyzer()
 	s.by = analyzer // or a later one: then what is prepared of it is looked at once more
 	plan, err := analyzer.Analyze(sql, scs)
 	if err != nil || !slices.ContainsFunc(plan.Statements, func(st query.Statement) bool { return leans(&st) }) {
@@ -256,7 +257,7 @@ func (s *session) plan(ctx context.Context, sql string, scs bool) (*query.Plan, 
 	if refused := s.fresh(ctx); refused != nil {
 		return nil, refused
 	}
-	if current := s.gw.Protection.Analyzer(); current != analyzer {
+	if current := s.analyzer(); current != analyzer {
 		return current.Analyze(sql, scs)
 	}
 	return plan, nil
@@ -292,6 +293,9 @@ func ascii(s string) bool {
 // current is the purpose that will hold when the server reaches it.
 func (s *session) prepareRun(ctx context.Context, st *query.Statement, current string) (*run, *query.Refusal, error) {
 	r := &run{id: s.statements.Add(1), stmt: st, capture: st.Capture}
+	if st.Verb == "DECLARE" {
+		s.noteCursor(st.Cursor, st)
+	}
 	if st.Touches || st.Comment != nil {
 		sight, err := s.look(ctx, st, current)
 		if err != nil {

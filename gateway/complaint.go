@@ -41,7 +41,7 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 		if err := s.finish(ctx, current, ""); err != nil {
 			return err
 		}
-		n = s.doors(ctx, current, n)
+		n = s.doors(ctx, current, s.hush(current, n))
 	}
 	s.copying = nil
 	s.out = pg.AppendNotice(s.out, pg.ErrorResponse, n)
@@ -77,7 +77,8 @@ func (s *session) answerNotice(ctx context.Context, m []byte) error {
 		return err
 	}
 	if r := s.first(); r != nil && r.refused == nil {
-		n = s.doors(ctx, s.runOf(r), n)
+		current := s.runOf(r)
+		n = s.doors(ctx, current, s.hush(current, n))
 	}
 	s.out = pg.AppendNotice(s.out, pg.NoticeResponse, n)
 	return nil

@@ -48,6 +48,7 @@ func (s *session) copyOutStarts(m []byte) error {
 			o.key = i
 		}
 	}
+	s.veilCopy(o, current)
 	s.copying, current.layout = o, &o.layout
 	return nil
 }
@@ -93,7 +94,7 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 	current := s.present(r)
 	s.counters.rows.Add(1)
 	data := m[pg.HeaderLen:]
-	if _, _, _, found := s.gw.Protection.Ring.Find(data, 0); !found && current.stmt != nil && !current.stmt.Touches {
+	if _, _, _, found := s.gw.Protection.Ring.Find(data, 0); !found && current.stmt != nil && !current.stmt.Touches && o.veils == nil {
 		s.out = append(s.out, m...)
 		return nil
 	}
@@ -107,11 +108,17 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 		s.out = append(s.out, m...)
 		return nil
 	}
+	if o.veils != nil {
+		if !ok {
+			return errUnexpected(pg.CopyData)
+		}
+		o.veilCopied(s, row, fields)
+	}
 	changed, stop, err := s.rowFields(ctx, current, l, fields)
 	if err != nil || stop {
 		return err
 	}
-	if !changed || !ok {
+	if !changed && o.veils == nil || !ok {
 		s.out = append(s.out, m...)
 		return nil
 	}

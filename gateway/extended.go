@@ -209,7 +209,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		s.refuseMessage(p.stmt, refused)
 		return nil
 	}
-	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0) {
+	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || p.stmt.Masks || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0) {
 		refused, err := s.bindRun(ctx, bound, &msg)
 		if err != nil {
 			return err
@@ -226,8 +226,11 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		m = pg.AppendBind(nil, &msg)
 	}
 	name := string(msg.Portal)
+	if name != "" && p.stmt != nil {
+		s.noteCursor(name, p.stmt) // FETCH finds it too
+	}
 	s.portals[name] = bound
-	s.expectReply(&reply{what: expectBind, name: name})
+	s.expectReply(&reply{what: expectBind, name: name, stmt: p})
 	return s.send(m)
 }
 
@@ -329,10 +332,14 @@ func (s *session) takeDescribe(m []byte) error {
 }
 
 func (s *session) portalRun(name string) *run {
-	if p := s.portals[name]; p != nil {
+	switch p := s.portals[name]; {
+	case p == nil:
+		return &run{cursor: name}
+	case p.run == nil && p.prepared != nil && p.prepared.stmt != nil:
+		return &run{stmt: p.prepared.stmt, rewriting: p.prepared.rewriting}
+	default:
 		return p.run
 	}
-	return nil
 }
 
 // takeExecute records and forwards. The result's columns must be known before its rows come, so a Describe is put in
@@ -359,7 +366,7 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 		return nil
 	}
 	s.counters.statements.Add(1)
-	r, refused, err := s.executeRun(ctx, bound)
+	r, refused, err := s.executeRun(ctx, name, bound)
 	if err != nil {
 		return err
 	}
@@ -410,10 +417,10 @@ func (s *session) boundPortal(name string) (*portal, error) {
 
 // executeRun is the run of this Execute: Bind's for the first, a fresh one when a suspended portal goes on or a quiet
 // statement is executed. The purpose is looked at again at each.
-func (s *session) executeRun(ctx context.Context, bound *portal) (*run, *query.Refusal, error) {
+func (s *session) executeRun(ctx context.Context, name string, bound *portal) (*run, *query.Refusal, error) {
 	r := bound.run
 	if r == nil {
-		r = &run{id: s.statements.Add(1)}
+		r = &run{id: s.statements.Add(1), cursor: name}
 		p := bound.prepared
 		if p == nil || p.stmt == nil {
 			return r, nil, nil

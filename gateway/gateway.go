@@ -57,6 +57,9 @@ type Protection struct {
 	Database string
 	Catalog  *catalog.Catalog
 	Analyzer func() *query.Analyzer // for the present catalogue
+	// Unmasked reads statements as if no column were masked, for those whom SeenBy names. nil: as Analyzer.
+	Unmasked func() *query.Analyzer
+	SeenBy   []sallyport.Staff
 	Ring     *token.Ring
 	Resolver *purpose.Resolver
 	Facts    *purpose.Facts

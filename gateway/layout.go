@@ -20,6 +20,7 @@ const (
 	guarded                   // traced to a protected column
 	formed                    // not traced: tokens are recognised by form
 	keyed                     // the customer's key
+	veiled                    // masked, or made from what is
 )
 
 // column is one column of a result.
@@ -30,14 +31,18 @@ type column struct {
 	home      home               // guarded
 	typ       uint32
 	binary    bool
+	text      bool         // veiled: *** is a value of its type
+	show      catalog.Show // veiled: what is left to see
 }
 
 // layout is how the rows of one result are read.
 type layout struct {
 	columns []column
-	inspect bool // any column is not passing
-	key     int  // index of the customer's key, −1 without
-	visible int  // columns that the client sees; what stands behind was added to learn facts
+	inspect bool  // any column is not passing
+	looks   bool  // any is neither passing nor veiled
+	key     int   // index of the customer's key, −1 without
+	visible int   // columns that the client sees; what stands behind was added to learn facts
+	veils   []int // the veiled columns
 	touched []sallyport.Column
 }
 
@@ -51,9 +56,9 @@ var plainTypes = map[uint32]bool{ //nolint:gochecknoglobals // a constant table
 const typeDate = 1082
 
 // newLayout decides for each column once, so that nothing is decided per row.
-func (s *session) newLayout(fields []pg.Field, hidden int) (*layout, error) {
+func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, error) {
 	l := &layout{columns: make([]column, len(fields)), key: -1, visible: len(fields) - hidden}
-	snapshot := s.gw.Protection.Catalog.Snapshot()
+	snapshot, veils := s.gw.Protection.Catalog.Snapshot(), s.veils()
 	for i, f := range fields {
 		c := &l.columns[i]
 		c.typ, c.binary = f.Type, f.Format == 1
@@ -62,6 +67,8 @@ func (s *session) newLayout(fields []pg.Field, hidden int) (*layout, error) {
 		}
 		origin, traced := snapshot.Trace(f.Table, f.Attr)
 		switch {
+		case veils && s.veilColumn(c, r, i, l.visible, f, origin, traced):
+			l.veils = append(l.veils, i)
 		case traced && f.Attr != 0 && origin.Protected != nil:
 			codec, err := s.gw.codec(origin.Protected)
 			if err != nil {
@@ -79,13 +86,14 @@ func (s *session) newLayout(fields []pg.Field, hidden int) (*layout, error) {
 			c.kind = formed
 		}
 		l.inspect = l.inspect || c.kind != passing
+		l.looks = l.looks || c.kind != passing && c.kind != veiled
 	}
 	return l, nil
 }
 
 // describeRun takes a simple query's RowDescription.
 func (s *session) describeRun(r *run, m []byte) error {
-	l, out, err := s.readDescription(r.capture, m)
+	l, out, err := s.readDescription(r, r.capture, m)
 	if err != nil {
 		return err
 	}
@@ -105,7 +113,7 @@ func (s *session) describePortal(r *reply, kind byte, m []byte) error {
 		if r.run != nil {
 			capture = r.run.capture
 		}
-		l, out, err := s.readDescription(capture, m)
+		l, out, err := s.readDescription(r.run, capture, m)
 		if err != nil {
 			return err
 		}
@@ -121,7 +129,7 @@ func (s *session) describePortal(r *reply, kind byte, m []byte) error {
 // describeStatement passes a statement's description on; it may be stale (FACTS), so rows are read by the portal's.
 func (s *session) describeStatement(r *reply, kind byte, m []byte) error {
 	if kind == pg.RowDescription && r.stmt != nil && r.stmt.stmt != nil && r.stmt.stmt.Capture != nil {
-		_, out, err := s.readDescription(r.stmt.stmt.Capture, m)
+		_, out, err := s.readDescription(nil, r.stmt.stmt.Capture, m)
 		if err != nil {
 			return err
 		}
@@ -132,8 +140,8 @@ func (s *session) describeStatement(r *reply, kind byte, m []byte) error {
 }
 
 // readDescription reads the columns and takes away those that the gateway added.
-func (s *session) readDescription(capture *query.Capture, m []byte) (*layout, []byte, error) {
-	if l := s.before.same(s, capture, m); l != nil {
+func (s *session) readDescription(r *run, capture *query.Capture, m []byte) (*layout, []byte, error) {
+	if l := s.before.same(s, r, capture, m); l != nil {
 		return l, m, nil
 	}
 	fields, err := pg.ParseRowDescription(s.fields[:0], m)
@@ -148,7 +156,7 @@ func (s *session) readDescription(capture *query.Capture, m []byte) (*layout, []
 			return nil, nil, errUnexpected(pg.RowDescription)
 		}
 	}
-	l, err := s.newLayout(fields, hidden)
+	l, err := s.newLayout(r, fields, hidden)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -156,7 +164,7 @@ func (s *session) readDescription(capture *query.Capture, m []byte) (*layout, []
 	case hidden == 0 && len(m) > mostRemembered:
 		return l, m, nil
 	case hidden == 0:
-		s.before = lastLayout{snapshot: s.gw.Protection.Catalog.Snapshot(), message: append(s.before.message[:0], m...), layout: l}
+		s.before = lastLayout{stmt: statementOf(r), snapshot: s.gw.Protection.Catalog.Snapshot(), message: append(s.before.message[:0], m...), layout: l}
 		return l, m, nil
 	case !capture.HadReturning:
 		return l, pg.Append(nil, pg.NoData), nil
@@ -166,16 +174,27 @@ func (s *session) readDescription(capture *query.Capture, m []byte) (*layout, []
 
 // lastLayout is the layout that was made last: a client that asks the same again and again has it made once.
 type lastLayout struct {
+	stmt     *query.Statement // where columns are masked, what may stand in a result hangs on it
 	snapshot *catalog.Snapshot
 	message  []byte // the description as it came
 	layout   *layout
+}
+
+func statementOf(r *run) *query.Statement {
+	if r == nil {
+		return nil
+	}
+	return r.stmt
 }
 
 // mostRemembered bounds the description that a session keeps.
 const mostRemembered = 2 << 10
 
 // same is that layout if this description is the same, by the same catalogue and with nothing to take away.
-func (b *lastLayout) same(s *session, capture *query.Capture, m []byte) *layout {
+func (b *lastLayout) same(s *session, r *run, capture *query.Capture, m []byte) *layout {
+	if st := statementOf(r); s.veils() && (st == nil || st != b.stmt || st.Fetch) {
+		return nil
+	}
 	if capture != nil || len(m) > mostRemembered || !bytes.Equal(m, b.message) || b.snapshot != s.gw.Protection.Catalog.Snapshot() {
 		return nil
 	}

@@ -62,7 +62,9 @@ func (g *Gateway) admit(s *session, packet *pg.Startup) error {
 	p := g.Protection
 	if p != nil {
 		s.person = p.Person(login)
-		s.protected = database == p.Database
+		if s.protected = database == p.Database; s.protected {
+			s.admitMasked()
+		}
 	}
 	s.who.Staff, s.who.Team = s.person.Staff, s.person.Team
 	if err := s.admitReplication(packet); err != nil {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	"sallyport/query"
 )
@@ -18,7 +19,7 @@ func (s *session) renew(ctx context.Context, p *prepared) (*query.Refusal, error
 			return refused, nil
 		}
 	}
-	current := s.gw.Protection.Analyzer()
+	current := s.analyzer()
 	if current == p.basis.analyzer {
 		return nil, nil
 	}
@@ -48,5 +49,5 @@ func (b *basis) means(plan *query.Plan, before *query.Statement) bool {
 	if now.Refusal != nil || (now.Capture == nil) != (before.Capture == nil) || now.Capture != nil && now.Capture.Text != before.Capture.Text {
 		return false
 	}
-	return now.Touches == before.Touches && reflect.DeepEqual(now.Edits, before.Edits) && reflect.DeepEqual(now.Params, before.Params)
+	return now.Touches == before.Touches && now.Masks == before.Masks && slices.Equal(now.Veiled, before.Veiled) && reflect.DeepEqual(now.Edits, before.Edits) && reflect.DeepEqual(now.Params, before.Params)
 }

@@ -32,6 +32,13 @@ func (s *session) admitReplication(packet *pg.Startup) error {
 	if p == nil {
 		return nil
 	}
+	if s.maskedFor() { // of whatever database: a base backup is of all
+		return s.refuseStart(fatal(codeUnsupported, "replication is not passed on for this role: it would carry masked columns as they are",
+			"The administrator names who sees them under `mask.seen_by` in the configuration."))
+	}
+	if len(p.Catalog.Snapshot().Columns()) == 0 {
+		return nil
+	}
 	if !slices.Contains(p.Replication, s.who.Login) {
 		return s.refuseStart(fatal(codeUnsupported, "replication is not passed on for this role while data are protected",
 			"The administrator names roles that replicate under `replication` in the configuration."))
@@ -107,7 +114,7 @@ func (s *session) readsOnly(sql string) bool {
 	if strings.IndexByte(sql, '\\') >= 0 { // how it reads hangs on settings that nobody follows here
 		return false
 	}
-	plan, err := s.gw.Protection.Analyzer().Analyze(sql, true)
+	plan, err := s.analyzer().Analyze(sql, true)
 	if err != nil {
 		return false
 	}
@@ -128,7 +135,7 @@ func (s *session) readsOnly(sql string) bool {
 
 // powerOf is the first statement of a text that takes a power, or nil.
 func (s *session) powerOf(sql string) *query.Statement {
-	plan, err := s.gw.Protection.Analyzer().Analyze(sql, true)
+	plan, err := s.analyzer().Analyze(sql, true)
 	if err != nil {
 		return nil
 	}

@@ -49,7 +49,7 @@ func (s *session) row(ctx context.Context, m []byte) error {
 		}
 		fields = fields[:l.visible]
 	}
-	changed, stop, err := s.rowFields(ctx, current, l, fields)
+	changed, stop, err := s.veiledFields(ctx, current, l, fields)
 	if err != nil || stop {
 		return err
 	}
@@ -100,7 +100,7 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	}
 	for i := range fields {
 		c := &l.columns[i]
-		if c.kind == passing || c.kind == keyed || len(fields[i]) == 0 {
+		if c.kind == passing || c.kind == keyed || c.kind == veiled || len(fields[i]) == 0 {
 			continue
 		}
 		if c.kind == guarded {

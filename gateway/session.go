@@ -27,6 +27,7 @@ type session struct {
 	person    purpose.Person
 	protected bool // it is in the protected database: statements are analysed
 
+	masked      bool // columns are masked for this person
 	replicating bool // by the start-up packet
 	guarded     bool // it replicates the protected database: it is relayed, but SQL that writes is not
 
@@ -53,6 +54,7 @@ type session struct {
 	foreign  bool       // client_encoding is neither UTF8 nor SQL_ASCII
 	style    dateStyle
 	written  map[string]purpose.Value // tokens of values that the person wrote under a purpose
+	cursors  map[string]struct{}      // names of those that may hold something of masked columns
 	prepared map[string]*prepared     // by name; SQL's PREPARE and the protocol's Parse share the names
 
 	// The client's side only.

@@ -160,6 +160,9 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 			if edits, refused = st.ExecuteEdits(p.stmt); refused != nil {
 				return nil, nil, refused, nil
 			}
+			if refused := s.keepsVeiled(st, p.stmt); refused != nil {
+				return nil, nil, refused, nil
+			}
 			body = withComment(p.stmt, st)
 		}
 	}

@@ -25,7 +25,9 @@ type analysis struct {
 	lost     int             // where the first qualifier stands that names nothing; -1: none
 	visited  map[int]bool    // offsets of literals and parameters that were looked at
 	columns  map[sallyport.Column]struct{}
-	work     int // steps done
+	reads    int   // of masked columns that tell something of them
+	lastMask *Mask // that was read
+	work     int   // steps done
 }
 
 // maxWork bounds the steps of one statement's analysis: they take about half a second, and the longest text that is allowed
@@ -96,8 +98,8 @@ func (a *analysis) finish() {
 	}
 	a.st.Columns = slices.SortedFunc(maps.Keys(a.columns), compareColumns)
 	a.st.Touches = a.st.Touches || len(a.st.Columns) > 0
-	a.st.Leans = a.st.Leans || a.st.Touches || a.st.DDL || a.st.Refusal != nil
-	if a.st.Touches && a.lost >= 0 {
+	a.st.Leans = a.st.Leans || a.st.Touches || a.st.Masks || a.st.DDL || a.st.Refusal != nil
+	if (a.st.Touches || a.st.Masks) && a.lost >= 0 {
 		a.refuse(&Refusal{
 			Code: CodeUntraceable, Position: a.lost, Sentence: "a column is named by a table that does not stand in this place",
 			Hint: "Check the alias in front of the column, and whether its table can be seen from there.",
@@ -141,6 +143,9 @@ func (t *tokens) ambiguous(sql string) bool {
 // refuse keeps the first reason.
 func (a *analysis) refuse(r *Refusal) {
 	if a.st.Refusal == nil {
+		if a.schema.OnlyMasks {
+			r = inMaskedWords(r)
+		}
 		a.st.Refusal = r
 	}
 }
@@ -161,10 +166,14 @@ func (a *analysis) lean(qualifier, name string) {
 	a.st.Leans = a.st.Leans || a.schema.ours(qualifier, name)
 }
 
-// read notes which protected columns a value comes from.
+// read notes which protected columns a value comes from, and that it comes from masked ones.
 func (a *analysis) read(v value) value {
 	for _, s := range v.allStored() {
 		a.columns[s.protection.Column] = struct{}{}
+	}
+	if v.veiled() > bare {
+		a.reads++
+		a.lastMask = v.masks()
 	}
 	return v
 }

@@ -20,27 +20,27 @@ func (a *analysis) operator(n *pg.A_Expr, sc *scope) value {
 		left, right := a.expression(n.Lexpr, sc), a.expression(n.Rexpr, sc)
 		if comparison(name) {
 			a.relate(qualifier, name, left, right, at)
-			return value{calc: true}
+			return truth(left, right)
 		}
 		return a.compute(qualifier, name, left, right, at)
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		left, right := a.expression(n.Lexpr, sc), a.expression(n.Rexpr, sc)
 		a.relate(qualifier, name, left, right.elements(), at)
-		return value{calc: true}
+		return truth(left, right)
 	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT, pg.A_Expr_Kind_AEXPR_IN:
 		left, right := a.expression(n.Lexpr, sc), a.expression(n.Rexpr, sc)
 		a.compare(at, left, right)
-		return value{calc: true}
+		return truth(left, right)
 	case pg.A_Expr_Kind_AEXPR_NULLIF:
 		left, right := a.expression(n.Lexpr, sc), a.expression(n.Rexpr, sc)
 		a.compare(at, left, right)
-		return left
+		return left.madeFrom(left, right)
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE, pg.A_Expr_Kind_AEXPR_SIMILAR, pg.A_Expr_Kind_AEXPR_BETWEEN,
 		pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM, pg.A_Expr_Kind_A_EXPR_KIND_UNDEFINED:
 	}
 	left, right := a.expression(n.Lexpr, sc), a.expression(n.Rexpr, sc)
 	a.relate("", "~~", left, right, at)
-	return value{calc: true}
+	return truth(left, right)
 }
 
 // comparison tells whether an operator yields a truth value about two values of one kind.
@@ -61,6 +61,10 @@ func (a *analysis) relate(qualifier, name string, left, right value, at int) {
 		a.compare(at, left, right)
 		return
 	}
+	if left.veiled() > bare || right.veiled() > bare {
+		both := value{}.madeFrom(left, right)
+		a.refuse(unmasking("this comparison would find out a masked column bit by bit", &both, at))
+	}
 	if left.protected() || right.protected() {
 		both := either(left, right)
 		a.refuse(unanswered(both.column(), at))
@@ -77,6 +81,10 @@ func (a *analysis) compare(at int, left, right value) {
 	}
 	if left.array != right.array {
 		left, right = left.elements(), right.elements()
+	}
+	if left.veil > bare || right.veil > bare {
+		a.compareMasked(at, left, right)
+		return
 	}
 	if !left.protected() && !right.protected() {
 		a.spend(left)
@@ -107,6 +115,9 @@ func (a *analysis) compareRows(at int, left, right value) {
 			a.compare(at, left.row[i].value, right.row[i].value)
 		}
 		return
+	}
+	if both := (value{}).madeFrom(left, right); both.veil > bare {
+		a.refuse(unmasking("a row with a masked column is compared with something of another shape", &both, at))
 	}
 	if (left.protected() || right.protected()) && !left.empty() && !right.empty() {
 		both := value{stored: join(left.allStored(), right.allStored())}
@@ -166,6 +177,8 @@ func (a *analysis) group(at int, v value) {
 		return
 	}
 	switch {
+	case v.veil == made:
+		a.refuse(unmasking("rows are put together by something computed from a masked column", &v, at))
 	case !v.protected():
 		a.spend(v)
 	case len(v.sources) == 0 && !v.open: // tokens among themselves
@@ -184,6 +197,9 @@ func (a *analysis) group(at int, v value) {
 
 // sorts refuses to order by tokens.
 func (a *analysis) sorts(at int, v value) {
+	if v.veiled() > bare {
+		a.refuse(unmasking("sorting by a masked column would tell its order", &v, at))
+	}
 	if !v.protected() {
 		a.spend(v)
 		return
@@ -220,6 +236,9 @@ func (a *analysis) compute(qualifier, name string, left, right value, at int) va
 	both := either(left, right)
 	a.checkFunction("operator "+name, at, both)
 	a.lean(qualifier, "operator "+name)
+	if left.veiled() > bare || right.veiled() > bare {
+		return a.computeMasked(qualifier, name, left, right, at).madeFrom(both)
+	}
 	if !left.protected() && !right.protected() {
 		if left.harmless() && right.harmless() && arithmetic(name) && qualifier == "" {
 			chosen := left.digits || right.digits || len(left.sources)+len(right.sources) > 0

@@ -24,8 +24,9 @@ func (a *analysis) copy(n *pg.CopyStmt) {
 		a.refuse(forbidden("COPY from or to the server's files and programs is not allowed in a protected database", "Use STDIN or STDOUT.", -1))
 	}
 	if n.Query != nil {
-		a.query(n.Query, &scope{})
+		a.results(a.query(n.Query, &scope{}))
 		c.Outputs = a.plainOutputs(n.Query.GetSelectStmt())
+		a.copyMasked(c, n)
 		return
 	}
 	if !n.IsFrom {
@@ -65,7 +66,7 @@ func (a *analysis) copyWhere(c *Copy, n *pg.CopyStmt, sc *scope) {
 	written := a.columns
 	a.columns = map[sallyport.Column]struct{}{}
 	v := a.expression(n.WhereClause, sc)
-	if len(a.columns) > 0 || v.protected() {
+	if len(a.columns) > 0 || v.protected() || a.reads > 0 {
 		a.refuse(forbidden("the WHERE of a COPY cannot ask for protected columns", "Leave the rows out before you send them.", int(n.Relation.Location)))
 	}
 	a.spend(v)
@@ -111,7 +112,11 @@ func (a *analysis) copyInto(c *Copy, n *pg.CopyStmt) {
 
 // copyOut finds what each field of a row holds.
 func (a *analysis) copyOut(c *Copy, n *pg.CopyStmt) {
-	if c.Relation == nil || !c.Relation.Protected() || c.Relation.View || !a.certain(n.Relation) {
+	if c.Relation == nil || !c.Relation.closed() {
+		return
+	}
+	if c.Relation.View || !a.certain(n.Relation) {
+		a.copyMasked(c, n)
 		return
 	}
 	for _, name := range a.copyList(c, n) {
@@ -120,6 +125,26 @@ func (a *analysis) copyOut(c *Copy, n *pg.CopyStmt) {
 			column = *known
 		}
 		c.Outputs = append(c.Outputs, column)
+		a.st.Veiled = append(a.st.Veiled, column.Mask != nil)
+	}
+	a.copyMasked(c, n)
+}
+
+// copyMasked refuses rows of which nobody can tell which field holds something masked.
+func (a *analysis) copyMasked(c *Copy, n *pg.CopyStmt) {
+	if !a.st.Masks {
+		return
+	}
+	if a.st.Veiled == nil {
+		a.refuse(&Refusal{
+			Code: CodeMasked, Position: -1, Sentence: "which columns this COPY sends cannot be told, and some are masked",
+			Hint: "Name them: COPY (SELECT a, b FROM …) TO STDOUT.",
+		})
+	}
+	if sentence := a.unreadableCopy(c, n.Options); sentence != "" {
+		a.refuse(&Refusal{
+			Code: CodeMasked, Position: -1, Sentence: sentence, Hint: "Copy in UTF8, with a DELIMITER, QUOTE and ESCAPE of one ASCII character each.",
+		})
 	}
 }
 
@@ -336,7 +361,7 @@ func (a *analysis) unreadableCopy(c *Copy, list []*pg.Node) string {
 			}
 		case "encoding":
 			if !strings.EqualFold(text, "utf8") && !strings.EqualFold(text, "utf-8") {
-				return "protected columns are copied in the encoding UTF8 only"
+				return "these columns are copied in the encoding UTF8 only"
 			}
 		default:
 			return "an option of this COPY is not known"

@@ -141,7 +141,7 @@ func (a *analysis) mentions(node *pg.Node) {
 				return false
 			}
 		case *pg.RangeVar:
-			if rel := a.find(m); rel != nil && (rel.Protected() || changes && rel.guarded()) {
+			if rel := a.find(m); rel != nil && (rel.closed() || changes && rel.guarded()) {
 				a.refuse(guardedDefinition(int(m.Location)))
 			}
 		case *pg.FuncCall:
@@ -188,7 +188,7 @@ func (a *analysis) foreignKey(n *pg.Constraint) {
 	for _, attribute := range n.PkAttrs {
 		for i := range rel.Columns {
 			c := &rel.Columns[i]
-			if c.Name == attribute.GetString_().GetSval() && (c.Protect != nil || c.Opaque) {
+			if c.Name == attribute.GetString_().GetSval() && (c.Protect != nil || c.Opaque || c.Mask != nil) {
 				a.refuse(guardedDefinition(int(n.Location)))
 			}
 		}
@@ -232,7 +232,7 @@ func (a *analysis) named(names []string) bool {
 	}
 	for _, r := range a.schema.Find(schema, names[len(names)-1]) {
 		if r.guarded() {
-			a.st.Touches = a.st.Touches || r.Protected()
+			a.st.Touches, a.st.Masks = a.st.Touches || r.Protected(), a.st.Masks || r.Masked()
 			return true
 		}
 	}
@@ -286,11 +286,13 @@ func (a *analysis) index(n *pg.IndexStmt) {
 		e := p.GetIndexElem()
 		v, _ := sc.column(e.GetName(), span{})
 		if e.GetExpr() != nil {
-			v = a.expression(e.Expr, sc)
+			if v = a.output(e.Expr, sc); v.veiled() > bare {
+				a.refuse(unmasking("an index computes something from a masked column", &v, a.location(e.Expr)))
+			}
 		}
 		a.read(v)
 	}
-	a.spend(a.expression(n.WhereClause, sc))
+	a.condition(n.WhereClause, sc)
 	a.skipOptions(n.Options)
 	visit(n.ProtoReflect(), func(m proto.Message) bool {
 		if call, ok := m.(*pg.FuncCall); ok {

@@ -22,8 +22,7 @@ func (a *analysis) expression(node *pg.Node, sc *scope) value {
 	case *pg.Node_AExpr:
 		return a.operator(n.AExpr, sc)
 	case *pg.Node_BoolExpr:
-		a.spendAll(n.BoolExpr.Args, sc)
-		return value{calc: true}
+		return a.together(a.all(n.BoolExpr.Args, sc))
 	case *pg.Node_FuncCall:
 		return a.call(n.FuncCall, sc)
 	case *pg.Node_TypeCast:
@@ -37,11 +36,9 @@ func (a *analysis) expression(node *pg.Node, sc *scope) value {
 	case *pg.Node_MinMaxExpr:
 		return a.extreme(a.all(n.MinMaxExpr.Args, sc), int(n.MinMaxExpr.Location))
 	case *pg.Node_NullTest:
-		a.expression(n.NullTest.Arg, sc) // a token is NULL exactly where its value is
-		return value{calc: true}
+		return a.nullTest(n.NullTest, sc)
 	case *pg.Node_BooleanTest:
-		a.spend(a.expression(n.BooleanTest.Arg, sc))
-		return value{calc: true}
+		return a.together([]value{a.expression(n.BooleanTest.Arg, sc)})
 	case *pg.Node_RowExpr:
 		return value{row: a.rowFields(n.RowExpr.Args, sc)}
 	case *pg.Node_AArrayExpr:
@@ -53,7 +50,9 @@ func (a *analysis) expression(node *pg.Node, sc *scope) value {
 	case *pg.Node_NamedArgExpr:
 		return a.expression(n.NamedArgExpr.Arg, sc)
 	case *pg.Node_SqlvalueFunction:
-		return systemValue(n.SqlvalueFunction)
+		v := systemValue(n.SqlvalueFunction)
+		v.given = true
+		return v
 	case *pg.Node_SetToDefault:
 		return value{}
 	case *pg.Node_CurrentOfExpr:
@@ -67,6 +66,35 @@ func (a *analysis) expression(node *pg.Node, sc *scope) value {
 		return a.anyOf(n.List.Items, sc)
 	}
 	return a.unknown(node, sc)
+}
+
+// together is a truth value made from others.
+func (a *analysis) together(args []value) value {
+	v := value{calc: true}
+	for _, arg := range args {
+		a.spend(arg)
+		switch arg.veiled() {
+		case bare:
+		case asked, exact: // exact: a masked truth value
+			v = v.under(asked, arg.masks())
+		case made:
+			v = v.under(made, arg.masks())
+		}
+	}
+	return v
+}
+
+// nullTest tells nothing: a token is NULL exactly where its value is, and a mask hides no NULL.
+func (a *analysis) nullTest(n *pg.NullTest, sc *scope) value {
+	before := a.reads
+	arg := a.expression(n.Arg, sc)
+	if arg.veiled() == made {
+		return value{calc: true}.madeFrom(arg)
+	}
+	if arg.veiled() != asked {
+		a.reads = before
+	}
+	return value{calc: true}
 }
 
 // anyOf is what may be any of a list.
@@ -85,13 +113,6 @@ func (a *analysis) all(list []*pg.Node, sc *scope) []value {
 		out = append(out, a.expression(n, sc))
 	}
 	return out
-}
-
-// spendAll evaluates expressions whose values go no further.
-func (a *analysis) spendAll(list []*pg.Node, sc *scope) {
-	for _, n := range list {
-		a.spend(a.expression(n, sc))
-	}
 }
 
 // reference resolves a column, a whole row, or a function written like a column.
@@ -147,6 +168,11 @@ func (a *analysis) fieldOf(it *item, name string, ref span) value {
 		return value{open: true}
 	}
 	a.checkFunction(name, ref.start, value{open: true}) // t.f is f(t)
+	if m := it.masks(); m != nil {
+		v := value{open: true, mixed: it.protected()}.under(made, m)
+		a.refuse(unmasking("what stands behind a table's name is no column that is known", &v, ref.start))
+		return v
+	}
 	if it.vague {
 		return either(it.rest, value{open: true})
 	}
@@ -158,7 +184,11 @@ func (a *analysis) unresolved(name string, sc *scope) value {
 	if systemColumn(name) {
 		return value{open: true}
 	}
-	return value{open: true, mixed: sc.touches() && !sc.isVague()}
+	v := value{open: true, mixed: sc.touches() && !sc.isVague()}
+	if m := sc.maskInReach(); m != nil && !sc.isVague() {
+		v = v.under(made, m)
+	}
+	return v
 }
 
 // lose notes a qualifier that names nothing in reach. The server will say so, but until then the text has reached it: where
@@ -180,7 +210,11 @@ func wholeRow(items []*item) value {
 // wholeScope is a bare * inside an expression, as in count(*) of a query without relations.
 func wholeScope(sc *scope) value {
 	if sc.vague || sc.star == nil {
-		return value{open: true, mixed: sc.touches()}
+		v := value{open: true, mixed: sc.touches()}
+		if m := sc.maskInReach(); m != nil {
+			v = v.under(made, m)
+		}
+		return v
 	}
 	return value{row: sc.star}
 }
@@ -215,7 +249,7 @@ func lastName(list []*pg.Node) (qualifier, name string) {
 func (a *analysis) caseOf(n *pg.CaseExpr, sc *scope) value {
 	results := gather{}
 	results.add(a.expression(n.Defresult, sc))
-	subject := value{}
+	subject, deciding := value{}, value{}
 	if n.Arg != nil {
 		subject = a.expression(n.Arg, sc)
 	}
@@ -224,12 +258,14 @@ func (a *analysis) caseOf(n *pg.CaseExpr, sc *scope) value {
 		condition := a.expression(when.GetExpr(), sc)
 		if n.Arg != nil {
 			a.compare(int(n.Location), subject, condition)
+			condition = truth(subject, condition)
 		} else {
 			a.spend(condition)
 		}
+		deciding = deciding.madeFrom(condition)
 		results.add(a.expression(when.GetResult(), sc))
 	}
-	return results.value()
+	return results.value().madeFrom(deciding)
 }
 
 // rowFields are the fields of ROW(…), with stars expanded.
@@ -283,10 +319,15 @@ func (a *analysis) indirection(n *pg.A_Indirection, sc *scope) value {
 
 func (a *analysis) subscript(v value, n *pg.A_Indices, sc *scope) value {
 	harmless := true
+	thick := v.veil
 	for _, bound := range []*pg.Node{n.Lidx, n.Uidx} {
 		index := a.expression(bound, sc)
 		harmless = harmless && index.harmless()
+		v = v.madeFrom(index)
 		a.spend(index)
+	}
+	if v.veil == exact && thick == exact && !v.array {
+		v.veil = made // a part of what stands in a masked column
 	}
 	if v.array || !v.protected() && harmless {
 		if n.IsSlice {
@@ -313,13 +354,20 @@ func (a *analysis) select1(v value, name string, at int) value {
 		return out
 	}
 	a.checkFunction(name, at, value{open: true})
+	if v.veiled() > bare { // (v).f is f(v)
+		a.refuse(unmasking("what is taken out of a masked value is no column that is known", &v, at))
+	}
 	a.spend(v)
 	return v.garbled(true)
 }
 
 func (a *analysis) subLink(n *pg.SubLink, sc *scope) value {
 	at := int(n.Location)
-	r := a.query(n.Subselect, sc.inner())
+	var r result
+	a.apart(func() { r = a.query(n.Subselect, sc.inner()) })
+	if v := r.asValue(true); v.veiled() > bare && n.SubLinkType != pg.SubLinkType_EXISTS_SUBLINK {
+		a.read(v)
+	}
 	switch n.SubLinkType {
 	case pg.SubLinkType_EXISTS_SUBLINK:
 		return value{calc: true}
@@ -330,8 +378,9 @@ func (a *analysis) subLink(n *pg.SubLink, sc *scope) value {
 			name = "="
 		}
 		qualifier, _ := lastName(n.OperName)
-		a.relate(qualifier, name, test, r.asValue(test.row != nil), at)
-		return value{calc: true}
+		among := r.asValue(test.row != nil)
+		a.relate(qualifier, name, test, among, at)
+		return truth(test, among)
 	case pg.SubLinkType_ARRAY_SUBLINK:
 		v := r.asValue(false)
 		v.array = true
@@ -351,6 +400,7 @@ func (r result) asValue(asRow bool) value {
 		for _, f := range r.columns {
 			v.mixed, v.of = v.mixed || f.value.protected(), cmp.Or(v.of, f.value.origin())
 			v.sources = join(v.sources, f.value.allSources())
+			v = v.madeFrom(f.value)
 		}
 		return v
 	}

@@ -76,8 +76,8 @@ func (a *analysis) feed(c *cte, union *pg.SelectStmt) {
 		}
 	}
 	a.orderBy(union.SortClause, c.result, sc, false)
-	a.spend(a.expression(union.LimitCount, sc))
-	a.spend(a.expression(union.LimitOffset, sc))
+	a.amount(union.LimitCount, sc)
+	a.amount(union.LimitOffset, sc)
 }
 
 // searchOrCycle handles the clauses behind a recursive query.
@@ -86,7 +86,7 @@ func (a *analysis) searchOrCycle(c *cte) {
 	if search == nil && cycle == nil {
 		return
 	}
-	if v := c.result.asValue(true); v.protected() {
+	if v := c.result.asValue(true); v.protected() || v.veiled() > bare {
 		a.refuse(untraceable(int(c.query.Location)))
 	}
 	if search != nil {
@@ -146,8 +146,10 @@ func (a *analysis) fromItem(node *pg.Node, sc *scope) {
 		a.join(n.JoinExpr, sc)
 	case *pg.Node_RangeTableSample:
 		a.fromItem(n.RangeTableSample.Relation, sc)
-		a.spendAll(n.RangeTableSample.Args, sc)
-		a.spend(a.expression(n.RangeTableSample.Repeatable, sc))
+		for _, arg := range n.RangeTableSample.Args {
+			a.amount(arg, sc)
+		}
+		a.amount(n.RangeTableSample.Repeatable, sc)
 	case *pg.Node_RangeTableFunc:
 		v := a.unknown(node, sc)
 		sc.add(&item{name: n.RangeTableFunc.GetAlias().GetAliasname(), vague: true, rest: v})
@@ -233,6 +235,12 @@ func relationFields(rel *Relation) []field {
 		case integerType(c.TypeOID):
 			v = value{calc: true, digits: true}
 		}
+		if m := c.Mask; m != nil {
+			v.open, v.calc, v.digits, v.mask = true, false, false, m
+			if v.veil = exact; m.Derived {
+				v.veil = made
+			}
+		}
 		out[i] = field{c.Name, v}
 	}
 	return out
@@ -269,6 +277,7 @@ func (a *analysis) find(n *pg.RangeVar) *Relation {
 	switch {
 	case guarded != nil:
 		a.st.Touches = a.st.Touches || guarded.Protected()
+		a.st.Masks = a.st.Masks || guarded.Masked()
 		return guarded
 	case len(list) == 1:
 		return one
@@ -355,7 +364,7 @@ func (a *analysis) join(n *pg.JoinExpr, sc *scope) {
 	}
 	if n.IsNatural {
 		names = common(left, right)
-		if (leftVague || rightVague) && (anyProtected(left) || anyProtected(right)) {
+		if (leftVague || rightVague) && (anyProtected(left) || anyProtected(right) || anyMasked(left) || anyMasked(right)) {
 			a.refuse(untraceable(-1))
 		}
 	}
@@ -363,7 +372,7 @@ func (a *analysis) join(n *pg.JoinExpr, sc *scope) {
 		side.star = a.mergeColumns(names, left, right)
 	}
 	side.left = nil
-	a.spend(a.expression(n.Quals, side))
+	a.condition(n.Quals, side)
 	switch {
 	case n.Alias != nil:
 		sc.add(derived(result{columns: side.star, vague: side.vague}.detached(), n.Alias))

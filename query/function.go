@@ -16,12 +16,16 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 		a.refuse(&Refusal{Code: "54023", Position: at, Sentence: "a function takes at most 100 arguments", Hint: "Pass an array."})
 		return value{open: true}
 	}
+	before := a.reads
 	args := a.all(n.Args, sc)
+	if counts(name) {
+		a.reads = before
+	}
 	a.over(n, args, sc)
 	all := value{}
 	for _, arg := range args {
 		if arg.row != nil { // either would ask for rows of one shape
-			arg = value{sources: arg.allSources(), stored: arg.allStored(), mixed: arg.protected(), of: arg.origin(), open: !arg.clean(), digits: true}
+			arg = value{sources: arg.allSources(), stored: arg.allStored(), mixed: arg.protected(), of: arg.origin(), open: !arg.clean(), digits: true}.madeFrom(arg)
 		}
 		arg.array = false
 		all = either(all, arg)
@@ -35,6 +39,9 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 	switch {
 	case len(args) == 1 && args[0].field(name) != nil: // email(c) is c.email
 		return args[0].field(name).value
+	case all.veiled() > bare && !counts(name):
+		a.spend(all)
+		return a.callMasked(qualifier, name, args, all, at)
 	case name == "unnest" && len(args) == 1:
 		return args[0].elements()
 	case (name == "min" || name == "max") && all.protected():
@@ -42,7 +49,8 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 	}
 	a.spend(all)
 	if !all.protected() {
-		return value{open: !(clock(name) && len(args) == 0) && !counts(name), calc: true, digits: !clock(name)}
+		given := clock(name) && len(args) == 0 || folds(name) && all.given && !a.schema.ours(qualifier, name)
+		return value{open: !(clock(name) && len(args) == 0) && !counts(name), calc: true, digits: !clock(name), given: given}
 	}
 	return a.derive(name, args, all, at)
 }
@@ -53,7 +61,7 @@ func (a *analysis) over(n *pg.FuncCall, args []value, sc *scope) {
 		node := by.GetSortBy().GetNode()
 		a.sorts(a.location(node), a.expression(node, sc))
 	}
-	a.spend(a.expression(n.AggFilter, sc))
+	a.condition(n.AggFilter, sc)
 	if n.AggDistinct {
 		for _, arg := range args {
 			a.group(int(n.Location), arg)
@@ -72,8 +80,8 @@ func (a *analysis) window(w *pg.WindowDef, sc *scope) {
 		node := by.GetSortBy().GetNode()
 		a.sorts(a.location(node), a.expression(node, sc))
 	}
-	a.spend(a.expression(w.StartOffset, sc))
-	a.spend(a.expression(w.EndOffset, sc))
+	a.amount(w.StartOffset, sc)
+	a.amount(w.EndOffset, sc)
 }
 
 // derive is what a function makes of protected columns. Tokens go in, so garbage comes out, and nothing plain passes: but
@@ -182,6 +190,7 @@ func clock(name string) bool {
 // functions are dangerous under the type's name and as "operator NAME".
 func (a *analysis) checkFunction(name string, at int, args value) {
 	a.exercise(functionPower(name))
+	a.checkPeek(name, at)
 	if refusal := dynamic("", name, at); refusal != nil { // also of t.f, which is f(t)
 		a.refuse(refusal)
 	}
@@ -240,6 +249,10 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 	}
 	isArray := len(t.GetArrayBounds()) > 0
 	a.checkType(t, v)
+	if v.veiled() > bare {
+		a.spend(v)
+		return a.castMasked(v, t, int(n.Location))
+	}
 	if v.row != nil {
 		a.spend(v)
 		return v.garbled(true)
@@ -262,7 +275,7 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 	case numberType:
 		if !v.protected() {
 			a.spend(v)
-			return value{calc: true, digits: !v.calc || v.digits, array: v.array}
+			return value{calc: true, digits: !v.calc || v.digits, array: v.array, given: v.given}
 		}
 	case otherType:
 	}

@@ -17,6 +17,12 @@ type Statement struct {
 
 	Touches bool               // a relation with protected columns is mentioned, or (FETCH) may be
 	Columns []sallyport.Column // protected columns read, written or compared, also through *, whole rows and views; sorted
+	Masks   bool               // a relation with masked columns is mentioned, or what it sets off may speak of one
+	Veiled  []bool             // for each column of the result: something of masked columns may stand in it. nil while Masks: in any
+	Explain bool               // the result is a plan
+	Fetch   bool               // the result is a cursor's
+	Cursor  string             // that it declares or fetches from
+	Keeps   bool               // the result becomes a relation
 	Writes  bool               // the database may be another one afterwards
 	DDL     bool               // the catalogue may be another one afterwards
 	Leans   bool               // what it is taken for hangs on objects of the database that may just have changed: protected ones, views, new ones, functions of its own
@@ -194,6 +200,7 @@ type Refusal struct {
 const (
 	CodeUntraceable = "SP001" // where a value flows from or to cannot be traced
 	CodeUnanswered  = "SP002" // tokens cannot answer this comparison
+	CodeMasked      = "SP008" // it would tell of a masked column, or copy it
 	CodeForbidden   = "SP003" // this kind of statement is not allowed in a protected database
 	CodeTooComplex  = "54001"
 	CodeSyntax      = "42601"

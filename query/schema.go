@@ -18,6 +18,9 @@ type Schema struct {
 	// may be called by them in place of what they meant.
 	Spoken map[string]struct{}
 
+	// Masks says that some column is masked, OnlyMasks that none is protected besides.
+	Masks, OnlyMasks bool
+
 	byName map[string][]*Relation
 }
 
@@ -27,6 +30,7 @@ type Relation struct {
 	View         bool
 	Columns      []ColumnInfo // in attribute order, without dropped ones
 	Smuggles     string       // not empty: writing here runs a trigger or rule that may write protected columns; a sentence says which
+	Spills       string       // not empty: writing here runs something that reads masked columns, and might speak of them
 	Ticket       bool         // its committed writes become facts
 	Contact      bool         // likewise
 }
@@ -36,6 +40,7 @@ type ColumnInfo struct {
 	Name    string
 	Protect *Protection
 	Opaque  bool // a view's output computed from protected columns, which cannot be traced
+	Mask    *Mask
 	Link    bool // rows find their customer through it
 	TypeOID uint32
 	Length  int // varchar(n), else 0
@@ -80,7 +85,7 @@ func (s *Schema) Find(schema, name string) []*Relation {
 		}
 	}
 	for _, r := range all {
-		if r.Protected() {
+		if r.closed() {
 			return all
 		}
 	}
@@ -108,7 +113,7 @@ func (r *Relation) has(column string) bool {
 
 // guarded tells whether the relation matters to more than its own rows: it is protected, or leads to what is.
 func (r *Relation) guarded() bool {
-	if r.Smuggles != "" || r.Ticket || r.Contact || r.Protected() {
+	if r.Smuggles != "" || r.Ticket || r.Contact || r.closed() {
 		return true
 	}
 	for i := range r.Columns {
@@ -119,20 +124,20 @@ func (r *Relation) guarded() bool {
 	return false
 }
 
-// holdsProtected tells whether a schema (a namespace of the database) holds a protected relation.
+// holdsProtected tells whether a schema (a namespace of the database) holds a relation with protected or masked columns.
 func (s *Schema) holdsProtected(schema string) bool {
 	for _, r := range s.Relations {
-		if r.Schema == schema && r.Protected() {
+		if r.Schema == schema && r.closed() {
 			return true
 		}
 	}
 	return false
 }
 
-// shadows tells whether a new relation of that name would hide a protected one.
+// shadows tells whether a new relation of that name would hide one with protected or masked columns.
 func (s *Schema) shadows(name string) bool {
 	for _, r := range s.byName[name] {
-		if r.Protected() {
+		if r.closed() {
 			return true
 		}
 	}

@@ -79,9 +79,10 @@ func (it *item) whole() value {
 		for _, f := range it.fields() {
 			v.sources = join(v.sources, f.value.allSources())
 			v.mixed, v.of = v.mixed || f.value.protected(), cmp.Or(v.of, f.value.origin())
+			v = v.madeFrom(f.value)
 		}
 		v.mixed = v.mixed || it.rest.protected()
-		return v
+		return v.madeFrom(it.rest)
 	}
 	return value{row: it.fields()}
 }

@@ -40,10 +40,11 @@ func (a *analysis) selectStmt(n *pg.SelectStmt, sc *scope) result {
 		out = a.plainSelect(n, sc)
 		a.orderBy(n.SortClause, out, sc, true)
 	}
-	a.spend(a.expression(n.LimitCount, sc))
-	a.spend(a.expression(n.LimitOffset, sc))
+	a.amount(n.LimitCount, sc)
+	a.amount(n.LimitOffset, sc)
 	if n.IntoClause != nil {
 		a.creates(n.IntoClause.Rel)
+		a.keeps(out, -1)
 		a.st.Writes, a.st.DDL = true, true
 	}
 	return out.detached()
@@ -51,12 +52,12 @@ func (a *analysis) selectStmt(n *pg.SelectStmt, sc *scope) result {
 
 func (a *analysis) plainSelect(n *pg.SelectStmt, sc *scope) result {
 	a.from(n.FromClause, sc)
-	a.spend(a.expression(n.WhereClause, sc))
+	a.condition(n.WhereClause, sc)
 	out := a.targets(n.TargetList, sc)
 	for _, g := range n.GroupClause {
 		a.groupBy(g, out, sc)
 	}
-	a.spend(a.expression(n.HavingClause, sc))
+	a.condition(n.HavingClause, sc)
 	for _, w := range n.WindowClause {
 		a.window(w.GetWindowDef(), sc)
 	}
@@ -80,7 +81,7 @@ func (a *analysis) vagueDistinct(r result) {
 		return
 	}
 	v := r.asValue(false)
-	if v.mixed && len(v.sources) > 0 {
+	if v.veil > bare || v.mixed && len(v.sources) > 0 {
 		a.refuse(untraceable(-1))
 	}
 }
@@ -99,7 +100,7 @@ func (a *analysis) combine(left, right result, all bool) result {
 	if left.vague || right.vague || len(left.columns) != len(right.columns) {
 		left.vague, right.vague = true, true
 		v := either(left.asValue(false), right.asValue(false))
-		if v.protected() && !all {
+		if (v.protected() || v.veiled() > bare) && !all {
 			a.refuse(untraceable(-1))
 		}
 		out := result{columns: []field{{"", v}}, vague: true} // under the names of the left side, known or not
@@ -127,7 +128,7 @@ func (a *analysis) values(lists []*pg.Node, sc *scope) result {
 			if i == len(columns) {
 				columns = append(columns, gather{})
 			}
-			columns[i].add(a.expression(n, sc))
+			columns[i].add(a.output(n, sc))
 		}
 	}
 	var out result
@@ -152,7 +153,7 @@ func (a *analysis) targets(list []*pg.Node, sc *scope) result {
 				continue
 			}
 		}
-		v := a.expression(target.GetVal(), sc)
+		v := a.output(target.GetVal(), sc)
 		if ind := target.GetVal().GetAIndirection(); ind != nil && ind.Indirection[len(ind.Indirection)-1].GetAStar() != nil {
 			if v.row == nil {
 				out.columns, out.vague = append(out.columns, field{value: v}), true
@@ -198,7 +199,7 @@ func (a *analysis) orderBy(list []*pg.Node, out result, sc *scope, expressions b
 		at := a.location(node)
 		v, ok := a.outputOf(node, out)
 		if ok {
-			if v.protected() {
+			if v.protected() || v.veiled() > bare {
 				a.sorts(at, v)
 			}
 			continue
@@ -207,7 +208,11 @@ func (a *analysis) orderBy(list []*pg.Node, out result, sc *scope, expressions b
 			a.sorts(at, a.expression(node, sc))
 			continue
 		}
-		if whole := out.asValue(true); whole.protected() {
+		whole := out.asValue(true)
+		if whole.veiled() > bare {
+			a.sorts(at, whole)
+		}
+		if whole.protected() {
 			a.refuse(unanswered(whole.column(), at))
 		}
 	}
@@ -223,7 +228,7 @@ func (a *analysis) groupBy(n *pg.Node, out result, sc *scope) {
 	}
 	at := a.location(n)
 	if v, ok := a.outputOf(n, out); ok {
-		if v.protected() {
+		if v.protected() || v.veiled() > bare {
 			a.group(at, v)
 		}
 		if n.GetColumnRef() == nil {

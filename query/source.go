@@ -16,15 +16,15 @@ func (a *analysis) constant(n *pg.A_Const) value {
 	a.visited[at] = true
 	switch v := n.Val.(type) {
 	case *pg.A_Const_Sval:
-		return value{sources: []origin{{source: a.literal(at, v.Sval.GetSval(), false)}}}
+		return value{sources: []origin{{source: a.literal(at, v.Sval.GetSval(), false)}}, given: true}
 	case *pg.A_Const_Ival:
-		return value{sources: []origin{{source: a.literal(at, strconv.Itoa(int(v.Ival.GetIval())), true)}}}
+		return value{sources: []origin{{source: a.literal(at, strconv.Itoa(int(v.Ival.GetIval())), true)}}, given: true}
 	case *pg.A_Const_Fval:
-		return value{sources: []origin{{source: a.literal(at, v.Fval.GetFval(), true)}}}
+		return value{sources: []origin{{source: a.literal(at, v.Fval.GetFval(), true)}}, given: true}
 	case *pg.A_Const_Boolval:
-		return value{calc: true}
+		return value{calc: true, given: true}
 	}
-	return value{open: true} // bit strings
+	return value{open: true, given: true} // bit strings
 }
 
 // literal finds or makes the source that stands at an offset.
@@ -91,7 +91,7 @@ func (a *analysis) parameter(n *pg.ParamRef) value {
 		s = &source{param: number, usable: true, span: span{start: int(n.Location)}}
 		a.params[number] = s
 	}
-	return value{sources: []origin{{source: s}}}
+	return value{sources: []origin{{source: s}}, given: true}
 }
 
 // spend notes that a value is used where nothing is tokenised.

@@ -65,7 +65,7 @@ func inert(st *Statement) bool {
 	default:
 		return false
 	}
-	return !st.Touches && st.Refusal == nil && st.Edits == nil && st.Params == nil && st.Columns == nil && st.Comment == nil && st.Capture == nil &&
+	return !st.Touches && !st.Masks && st.Refusal == nil && st.Edits == nil && st.Params == nil && st.Columns == nil && st.Comment == nil && st.Capture == nil &&
 		!st.DDL && !st.Relinks && !st.exact && st.Powers == nil
 }
 

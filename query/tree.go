@@ -11,15 +11,19 @@ import (
 // unknown evaluates the expressions inside a node that has no rule of its own. What comes out may be anything, and
 // protected columns may not meet text in there.
 func (a *analysis) unknown(n *pg.Node, sc *scope) value {
-	all := value{}
+	all, inside := value{}, value{}
 	a.inside(n.ProtoReflect(), sc, func(v value) {
 		a.spend(v)
 		all = either(all, v.garbled(!v.clean()))
+		inside = inside.madeFrom(v)
 	})
+	if inside.veil > bare {
+		a.refuse(unmasking("a part of the statement takes a masked column in a way that is not known", &inside, a.location(n)))
+	}
 	if all.mixed && all.open {
 		a.refuse(unanswered(all.column(), a.location(n)))
 	}
-	return all.garbled(true)
+	return all.garbled(true).madeFrom(inside)
 }
 
 // inside hands over the values of all expressions below a node.

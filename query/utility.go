@@ -11,17 +11,19 @@ func (a *analysis) dispatch(node *pg.Node) {
 	a.st.Verb = a.verb(node)
 	switch n := node.GetNode().(type) {
 	case *pg.Node_SelectStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
-		a.query(node, &scope{})
+		a.results(a.query(node, &scope{}))
 	case *pg.Node_InsertStmt:
-		a.query(node, &scope{})
+		a.results(a.query(node, &scope{}))
 		a.captureInsert(n.InsertStmt)
 	case *pg.Node_UpdateStmt:
-		a.query(node, &scope{})
+		a.results(a.query(node, &scope{}))
 		a.captureUpdate(n.UpdateStmt)
 	case *pg.Node_ExplainStmt:
 		a.skipOptions(n.ExplainStmt.Options)
+		a.st.Explain = true
 		a.inner(n.ExplainStmt.Query)
 	case *pg.Node_DeclareCursorStmt:
+		a.st.Cursor = n.DeclareCursorStmt.Portalname
 		a.inner(n.DeclareCursorStmt.Query)
 	case *pg.Node_CreateTableAsStmt:
 		a.createTableAs(n.CreateTableAsStmt)
@@ -37,7 +39,8 @@ func (a *analysis) dispatch(node *pg.Node) {
 		a.st.Writes, a.st.DDL = true, true
 		a.spend(a.call(n.CallStmt.Funccall, &scope{}))
 	case *pg.Node_FetchStmt:
-		a.st.Touches = !n.FetchStmt.Ismove
+		a.st.Touches, a.st.Fetch, a.st.Cursor = !n.FetchStmt.Ismove, true, n.FetchStmt.Portalname
+		a.st.Masks = a.schema.Masks && !n.FetchStmt.Ismove
 	case *pg.Node_VariableSetStmt:
 		a.set(n.VariableSetStmt)
 	case *pg.Node_DiscardStmt:
@@ -65,7 +68,7 @@ func (a *analysis) inner(node *pg.Node) {
 	case *pg.Node_DeclareCursorStmt:
 		a.inner(n.DeclareCursorStmt.Query)
 	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
-		a.query(node, &scope{})
+		a.results(a.query(node, &scope{}))
 	default:
 		a.refuse(untraceable(a.location(node)))
 	}
@@ -83,21 +86,21 @@ func (a *analysis) skipOptions(list []*pg.Node) {
 }
 
 func (a *analysis) createTableAs(n *pg.CreateTableAsStmt) {
-	a.st.Writes, a.st.DDL = true, true
+	a.st.Writes, a.st.DDL, a.st.Keeps = true, true, true
 	a.skipOptions(n.Into.GetOptions())
 	a.creates(n.Into.GetRel())
 	if run := n.Query.GetExecuteStmt(); run != nil {
 		a.execute(run)
 		return
 	}
-	a.query(n.Query, &scope{})
+	a.keeps(a.query(n.Query, &scope{}), -1)
 }
 
 func (a *analysis) prepare(n *pg.PrepareStmt) {
 	for _, t := range n.Argtypes {
 		a.checkType(t.GetTypeName(), value{open: true})
 	}
-	a.query(n.Query, &scope{})
+	a.results(a.query(n.Query, &scope{}))
 	a.st.Prepare = &Prepare{Name: n.Name, Body: &Statement{Verb: a.verb(n.Query)}}
 }
 

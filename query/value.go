@@ -20,6 +20,9 @@ type value struct {
 	cut     bool        // went through a cast that may shorten it
 	array   bool        // an array of what the parts say
 	rowJSON bool        // a whole row as JSON, whose keys are column names
+	given   bool        // made from literals and parameters alone
+	veil    veil        // of masked columns
+	mask    *Mask       // one of those, or nil
 	row     []field     // a row of these; the parts above then say nothing
 }
 
@@ -100,7 +103,7 @@ func (v *value) clean() bool {
 
 // empty tells whether the value can only be NULL or DEFAULT.
 func (v *value) empty() bool {
-	return len(v.sources) == 0 && len(v.stored) == 0 && !v.mixed && !v.open && !v.calc && v.row == nil
+	return len(v.sources) == 0 && len(v.stored) == 0 && !v.mixed && !v.open && !v.calc && v.veil == bare && v.row == nil
 }
 
 // either is what may be the one or the other.
@@ -117,12 +120,15 @@ func either(a, b value) value {
 		}
 		return out
 	case a.row != nil || b.row != nil:
-		return value{mixed: a.protected() || b.protected(), of: cmp.Or(a.origin(), b.origin()), open: true, sources: join(a.allSources(), b.allSources())}
+		return value{
+			mixed: a.protected() || b.protected(), of: cmp.Or(a.origin(), b.origin()), open: true, sources: join(a.allSources(), b.allSources()),
+			veil: eitherVeil(a, b), mask: cmp.Or(a.masks(), b.masks()),
+		}
 	}
 	out := value{
 		sources: join(a.sources, b.sources), stored: join(a.stored, b.stored),
 		mixed: a.mixed || b.mixed, of: cmp.Or(a.of, b.of), open: a.open || b.open, calc: a.calc || b.calc, digits: a.digits || b.digits, cut: a.cut || b.cut,
-		array: a.array || b.array, rowJSON: a.rowJSON && b.rowJSON,
+		array: a.array || b.array, rowJSON: a.rowJSON && b.rowJSON, given: a.given && b.given, veil: eitherVeil(a, b), mask: cmp.Or(a.mask, b.mask),
 	}
 	if a.array != b.array { // {…} beside an array of sources: only a bare source can become one
 		out.open = out.open || out.calc || len(out.stored) > 0
@@ -197,7 +203,7 @@ func (v value) named(from *item, column string, ref span) value {
 
 // equal tells whether two detached values have the same parts.
 func (v *value) equal(w *value) bool {
-	if v.mixed != w.mixed || v.open != w.open || v.calc != w.calc || v.digits != w.digits || v.cut != w.cut || v.array != w.array || v.rowJSON != w.rowJSON ||
+	if v.mixed != w.mixed || v.open != w.open || v.calc != w.calc || v.digits != w.digits || v.cut != w.cut || v.array != w.array || v.rowJSON != w.rowJSON || v.veil != w.veil || v.given != w.given ||
 		len(v.sources) != len(w.sources) || len(v.stored) != len(w.stored) || len(v.row) != len(w.row) {
 		return false
 	}
@@ -264,5 +270,5 @@ func (v *value) column() sallyport.Column {
 
 // garbled is what a function or operator makes of a value.
 func (v *value) garbled(open bool) value {
-	return value{mixed: v.protected(), of: v.origin(), open: open}
+	return value{mixed: v.protected(), of: v.origin(), open: open, given: v.given && v.row == nil}.madeFrom(*v)
 }

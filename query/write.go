@@ -25,6 +25,10 @@ func (a *analysis) writes(n *pg.RangeVar, sc *scope) target {
 	switch {
 	case rel == nil && catalogue(n):
 		a.refuse(forbidden("writing the database's own catalogue is not allowed in a protected database", "Use the statement made for it.", at))
+	case rel != nil && rel.Spills != "":
+		a.st.Masks = true
+	}
+	switch {
 	case rel != nil && rel.Smuggles != "":
 		a.refuse(&Refusal{
 			Code: CodeUntraceable, Position: at, Sentence: "what this write sets off cannot be traced: " + rel.Smuggles,
@@ -42,6 +46,7 @@ func catalogue(n *pg.RangeVar) bool {
 
 // store writes a value into a column.
 func (a *analysis) store(t target, name string, v value, at int) {
+	a.launders(t, name, v, at)
 	c := t.info(name)
 	if c == nil || c.Protect == nil && !c.Opaque {
 		a.spend(v)
@@ -145,10 +150,11 @@ func (a *analysis) insertColumns(t target, list []*pg.Node) []string {
 
 func (a *analysis) insertRow(t target, names []string, row []*pg.Node, sc *scope) {
 	for i, n := range row {
-		v := a.expression(n, sc)
+		v := a.output(n, sc)
 		if i < len(names) {
 			a.store(t, names[i], v, a.location(n))
 		} else {
+			a.launders(t, "", v, a.location(n))
 			a.spend(v)
 		}
 	}
@@ -163,8 +169,9 @@ func (a *analysis) insertQuery(t target, names []string, r result, at int) {
 			a.store(t, name, r.columns[i].value, at)
 		}
 	}
-	if r.vague || len(names) < len(r.columns) {
+	if r.vague || len(names) < len(r.columns) { // those beyond names are stored by the server's order
 		for _, f := range r.columns {
+			a.launders(t, "", f.value, at)
 			a.spend(f.value)
 		}
 	}
@@ -178,14 +185,14 @@ func (a *analysis) onConflict(t *target, n *pg.OnConflictClause, sc *scope) {
 		v := a.expression(e.GetIndexElem().GetExpr(), sc)
 		a.spend(v)
 	}
-	a.spend(a.expression(n.Infer.GetWhereClause(), sc))
+	a.condition(n.Infer.GetWhereClause(), sc)
 	t.excluded = &item{name: "excluded", columns: t.columns, relation: t.relation, vague: t.vague, rest: t.rest, shy: true}
 	inner := sc.inner()
 	inner.ctes = sc.ctes
 	inner.add(t.item)
 	inner.add(t.excluded)
 	a.assign(*t, n.TargetList, inner)
-	a.spend(a.expression(n.WhereClause, inner))
+	a.condition(n.WhereClause, inner)
 }
 
 // assign is a SET list.
@@ -203,7 +210,7 @@ func (a *analysis) assign(t target, list []*pg.Node, sc *scope) {
 		if multi := set.GetVal().GetMultiAssignRef(); multi != nil {
 			v = a.part(multi, sc)
 		} else {
-			v = a.expression(set.GetVal(), sc)
+			v = a.output(set.GetVal(), sc)
 		}
 		a.store(t, name, v, at)
 	}
@@ -242,7 +249,7 @@ func (a *analysis) update(n *pg.UpdateStmt, sc *scope) result {
 	sc.add(t.item)
 	a.from(n.FromClause, sc)
 	a.assign(t, n.TargetList, sc)
-	a.spend(a.expression(n.WhereClause, sc))
+	a.condition(n.WhereClause, sc)
 	return a.returning(t, n.ReturningList, sc)
 }
 
@@ -251,7 +258,7 @@ func (a *analysis) delete(n *pg.DeleteStmt, sc *scope) result {
 	t := a.writes(n.Relation, sc)
 	sc.add(t.item)
 	a.from(n.UsingClause, sc)
-	a.spend(a.expression(n.WhereClause, sc))
+	a.condition(n.WhereClause, sc)
 	return a.returning(t, n.ReturningList, sc)
 }
 
@@ -264,10 +271,10 @@ func (a *analysis) merge(n *pg.MergeStmt, sc *scope) result {
 	both.add(t.item)
 	both.items = append(both.items, source.items...)
 	both.star, both.vague = append(both.star, source.star...), both.vague || source.vague
-	a.spend(a.expression(n.JoinCondition, both))
+	a.condition(n.JoinCondition, both)
 	for _, node := range n.MergeWhenClauses {
 		when := node.GetMergeWhenClause()
-		a.spend(a.expression(when.Condition, both))
+		a.condition(when.Condition, both)
 		switch when.CommandType {
 		case pg.CmdType_CMD_INSERT:
 			a.insertRow(t, a.insertColumns(t, when.TargetList), when.Values, source)

@@ -53,7 +53,11 @@ passwords too). The last line is "ready" or how many things there are to do; exi
 			if err != nil {
 				return err
 			}
-			return m.printFindings(findings, ways, asJSON)
+			masked := ""
+			if read, err := LoadConfig(config); err == nil {
+				masked = read.maskedLine()
+			}
+			return m.printFindings(findings, ways, masked, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE`")
@@ -77,7 +81,7 @@ func (m *Main) printFunction(path string) error {
 	return err
 }
 
-func (m *Main) printFindings(findings []finding, ways []detour, asJSON bool) error {
+func (m *Main) printFindings(findings []finding, ways []detour, masked string, asJSON bool) error {
 	todo := len(findings)
 	for _, w := range ways {
 		if w.Todo {
@@ -85,11 +89,18 @@ func (m *Main) printFindings(findings []finding, ways []detour, asJSON bool) err
 		}
 	}
 	if asJSON {
-		if err := printJSON(m.Stdout, map[string]any{"ok": todo == 0, "findings": findings, "ways": ways}); err != nil {
+		report := map[string]any{"ok": todo == 0, "findings": findings, "ways": ways}
+		if masked != "" {
+			report["masked"] = masked
+		}
+		if err := printJSON(m.Stdout, report); err != nil {
 			return err
 		}
 	} else {
 		m.printWays(findings, ways)
+		if masked != "" {
+			fmt.Fprintln(m.Stdout, masked)
+		}
 		switch todo {
 		case 0:
 			fmt.Fprintln(m.Stdout, "ready")
@@ -179,6 +190,10 @@ func (c *check) server(ctx context.Context) {
 	case !marked && c.config.Protects():
 		c.found("protect", "the values in %s are plain still; run 'sallyport protect', which compares tables and columns before it changes anything",
 			c.config.Upstream.Database)
+	case c.config.Masks() && !marked:
+		if err := c.database(ctx, server); err != nil {
+			c.found("upstream", "%v", err)
+		}
 	case marked:
 		c.logIns(ctx, server)
 		if err := c.database(ctx, server); err != nil {
@@ -219,6 +234,10 @@ func (c *check) database(ctx context.Context, server *upstream.Server) error {
 	}
 	if !ok {
 		misfits = c.config.purposeMisfits(snapshot)
+	}
+	if !c.config.Protects() {
+		c.misfits(misfits)
+		return nil
 	}
 	changed, err := c.mark(ctx, conn)
 	for _, p := range changed {

@@ -18,7 +18,7 @@ func checkAround(ctx context.Context, path, owner string, sound bool) ([]detour,
 	if err != nil {
 		return nil, err
 	}
-	if !config.Protects() {
+	if !config.guards() {
 		return ways, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)

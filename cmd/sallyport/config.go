@@ -36,6 +36,10 @@ type Config struct {
 	// Protect says which columns hold personal data and how a row finds its customer. Empty: nothing is protected.
 	Protect catalog.Config `yaml:"protect"`
 
+	// Mask says which columns are masked in results while their values stay in the database as they are. That protects nothing:
+	// docs/masking.md says what it cannot promise.
+	Mask catalog.MaskConfig `yaml:"mask"`
+
 	// Purposes says where tickets and contacts stand, which reasons are checked against.
 	Purposes purpose.Config `yaml:"purposes"`
 
@@ -149,6 +153,7 @@ func ParseConfig(path string, text []byte) (*Config, error) {
 	sum := sha256.Sum256(text)
 	c := &Config{file: path, hash: hex.EncodeToString(sum[:])}
 	r := readYAML(text, c)
+	c.Protect.Masked = c.Mask.Columns
 	if len(r.problems) == 0 {
 		c.check(r)
 	}
@@ -170,13 +175,18 @@ func (c *Config) misfits(problems catalog.Problems) error {
 		r.keys, r.values = c.places.keys, c.places.values
 	}
 	for _, p := range problems {
-		path := p.Path
-		if !strings.HasPrefix(path, "purposes.") {
-			path = "protect." + path
-		}
+		path := sectionPath(p.Path)
 		r.problemAt(path, "%s", p.Text)
 	}
 	return &ConfigError{File: c.file, Problems: r.sorted()}
+}
+
+// sectionPath is where a problem of the catalogue stands in the file.
+func sectionPath(path string) string {
+	if strings.HasPrefix(path, "purposes.") || strings.HasPrefix(path, "mask.") {
+		return path
+	}
+	return "protect." + path
 }
 
 // purposeMisfits are the columns of reasons that the database does not have.

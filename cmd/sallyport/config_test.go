@@ -29,7 +29,7 @@ func TestExample(t *testing.T) {
 		"version", "upstream", "address", "database", "reader", "user", "password_file", "listen", "tls", "certificate", "key", "protect", "customer",
 		"table", "columns", "class", "scheme", "prefixes", "paths", "email_domain", "purposes", "ticket", "contact", "routers", "writers", "services",
 		"logins", "people", "name", "team", "role", "password", "budgets", "default", "teams", "revealed", "reached", "probed", "hour", "day", "month",
-		"mode", "ca", "server_name", "verifiers", "listen_mode", "client_ca", "grants", "id", "for", "customers", "until", "approved_by", "group",
+		"mode", "ca", "server_name", "verifiers", "listen_mode", "client_ca", "grants", "id", "for", "customers", "until", "approved_by", "group", "mask", "show", "seen_by",
 	} {
 		if !strings.Contains(string(text), key+":") {
 			t.Errorf("the key %s does not stand in the example", key)
@@ -67,6 +67,9 @@ func TestConfigPlaces(t *testing.T) {
 		{"grant: [s051]", "grant: [s015]", `nobody is called "s015"; expected`},
 		{"grant: [s051]", "file: [s051]", `nobody may use the server's files`},
 		{`client_ca: ""`, `client_ca: "a.pem"`, "expected a tls certificate and key"},
+		{"support.customers.segment: {show: none}", "support.customers.segment: {show: half}", `there is no way to show "half"; expected none`},
+		{"support.customers.segment: {show: none}", "support.customers.email: {show: domain}", "the column is protected"},
+		{"seen_by: [svc_billing]", "seen_by: [svc_biling]", `nobody is called "svc_biling"; expected`},
 	} {
 		wrong := strings.Replace(string(text), c.old, c.wrong, 1)
 		_, err := ParseConfig("x.yaml", []byte(wrong))

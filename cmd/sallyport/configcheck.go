@@ -31,7 +31,7 @@ func (c *Config) check(r *configReader) {
 	c.checkAddresses(r)
 	wrong := c.Protect.Check()
 	for _, p := range wrong {
-		r.problemAt("protect."+p.Path, "%s", p.Text)
+		r.problemAt(sectionPath(p.Path), "%s", p.Text)
 	}
 	c.checkTokens(r, wrong)
 	for _, p := range c.Purposes.Check(c.serviceIDs()) {
@@ -42,6 +42,7 @@ func (c *Config) check(r *configReader) {
 	c.checkGrants(r)
 	c.checkReplication(r)
 	c.checkPowers(r)
+	c.checkSeenBy(r)
 	if _, err := c.drain(); err != nil {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
 	}
@@ -125,18 +126,18 @@ func (c *Config) checkAddresses(r *configReader) {
 		r.problemAt("tls.client_ca", "clients show certificates under TLS only; expected a tls certificate and key")
 	}
 	c.checkUpstreamTLS(r)
-	if !c.Protects() {
+	if !c.guards() {
 		return
 	}
 	for path, value := range map[string]string{
 		"upstream.address": c.Upstream.Address, "upstream.database": c.Upstream.Database, "upstream.reader.user": c.Upstream.Reader.User,
 	} {
 		if value == "" {
-			r.problemAt(path, "nothing stands here, yet columns are protected; expected %s", path)
+			r.problemAt(path, "nothing stands here, yet columns are %s; expected %s", c.treated(), path)
 		}
 	}
 	if c.Listen != "" && c.TLS.Certificate == "" && !loopback(c.Listen) {
-		r.problemAt("listen", "%s is no loopback address; expected a tls certificate and key while columns are protected", c.Listen)
+		r.problemAt("listen", "%s is no loopback address; expected a tls certificate and key while columns are %s", c.Listen, c.treated())
 	}
 }
 

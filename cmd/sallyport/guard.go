@@ -38,6 +38,7 @@ type guard struct {
 	catalog  *catalog.Catalog
 	resolver *purpose.Resolver
 	analyzer atomic.Pointer[analyzer]
+	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
 	wayKnown map[string]bool // by their sentences: the ways around the gateway that were told of
 }
@@ -59,7 +60,7 @@ const (
 )
 
 // prepare checks that the database is the one that this record and configuration belong to, and opens everything that
-// protecting takes. Without protected columns it returns none, once it is sure that the server is not marked.
+// protecting or masking takes. Without such columns it returns none, once it is sure that the server is not marked.
 func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 	config := g.s.o.Config
 	if !config.Protects() || g.s.o.Observe != nil {
@@ -67,11 +68,15 @@ func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 			return nil, err
 		}
 	}
-	if !config.Protects() {
+	if !config.guards() {
 		return nil, nil
 	}
 	g.close(ctx)
-	for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.checkKeys, g.openCatalog} {
+	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.checkKeys, g.openCatalog}
+	if !config.Protects() { // values stand there in plain, so there is no mark and there are no keys
+		steps = []func(context.Context) error{g.connect, g.openKeys, g.openCatalog}
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -96,10 +101,10 @@ func (g *guard) unmarked(ctx context.Context) error {
 }
 
 // openKeys opens the keyring that protect made. New keys would turn new values into tokens that nobody finds among the old
-// ones, so none are made here. While observing, the database holds plain values, and keys that are forgotten will do.
+// ones, so none are made here. Where the database holds plain values, while observing or only masking, keys that are forgotten will do.
 func (g *guard) openKeys(context.Context) error {
 	var root token.Secret
-	if g.s.o.Observe != nil {
+	if g.s.o.Observe != nil || !g.s.o.Config.Protects() {
 		b := make([]byte, 32)
 		rand.Read(b)
 		var err error
@@ -238,17 +243,33 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 
 		Replication: config.Replication,
 		Powers:      config.powers(),
+
+		Unmasked: g.unmasked,
+		SeenBy:   config.seenBy(),
 	}, nil
 }
 
 // current is the analyzer for the present catalogue. Two sessions may make it at once; one of the two is kept.
 func (g *guard) current() *query.Analyzer {
 	snapshot := g.catalog.Snapshot()
-	if a := g.analyzer.Load(); a != nil && a.snapshot == snapshot {
+	return g.analyzerOf(&g.analyzer, snapshot, snapshot.Schema)
+}
+
+// unmasked is the analyzer for those who see masked columns.
+func (g *guard) unmasked() *query.Analyzer {
+	snapshot := g.catalog.Snapshot()
+	if snapshot.Open == snapshot.Schema {
+		return g.current()
+	}
+	return g.analyzerOf(&g.open, snapshot, snapshot.Open)
+}
+
+func (g *guard) analyzerOf(kept *atomic.Pointer[analyzer], snapshot *catalog.Snapshot, schema *query.Schema) *query.Analyzer {
+	if a := kept.Load(); a != nil && a.snapshot == snapshot {
 		return a.Analyzer
 	}
-	a := &analyzer{snapshot, query.New(snapshot.Schema, query.Options{Facts: g.s.o.Config.factColumns(), ParseLong: apart.Parse})}
-	g.analyzer.Store(a)
+	a := &analyzer{snapshot, query.New(schema, query.Options{Facts: g.s.o.Config.factColumns(), ParseLong: apart.Parse})}
+	kept.Store(a)
 	return a.Analyzer
 }
 
@@ -274,7 +295,7 @@ func budgetReached(l sallyport.Limit) string {
 // watch keeps the catalogue, the mark and the state of the orders true until ctx ends.
 func (g *guard) watch(ctx context.Context) error {
 	every := refreshEvery
-	if g.catalog == nil {
+	if !g.s.o.Config.Protects() {
 		every = senseEvery
 	}
 	ticker, catalogue := time.NewTicker(every), time.NewTicker(freshEvery)
@@ -306,10 +327,15 @@ func (g *guard) look(ctx context.Context) error {
 	g.s.state.Advance(g.s.o.Clock())
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if g.catalog == nil {
-		return g.unmarked(ctx)
+	switch {
+	case g.s.o.Config.Protects():
+		return g.advanceMark(ctx)
+	case g.catalog != nil && g.conn.IsClosed(): // ways around are looked for from it
+		if err := g.connect(ctx); err != nil {
+			g.s.log.Warn("the reader cannot connect again", "why", err.Error())
+		}
 	}
-	return g.advanceMark(ctx)
+	return g.unmarked(ctx)
 }
 
 // fresh keeps the catalogue true for statements that do not ask.
@@ -325,7 +351,7 @@ func (g *guard) fresh(ctx context.Context) error {
 
 // leave moves the mark on to where the record ends, when nothing is served any more. It is late: ctx has ended.
 func (g *guard) leave(ctx context.Context) {
-	if g.catalog == nil {
+	if g.catalog == nil || !g.s.o.Config.Protects() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)

@@ -175,6 +175,9 @@ func (m *Main) announce(state string, s *Server, o serveOptions) error {
 			guards = fmt.Sprintf("observes %d columns of database %s and protects nothing", len(config.Protect.Columns), config.Upstream.Database)
 		}
 	}
+	if n := len(s.o.Config.Mask.Columns); n > 0 && !o.observe {
+		guards += fmt.Sprintf("; masks %d, which are not protected", n)
+	}
 	return printLine(m.Stdout, "sallyport: %s on %s, in front of %s; %s", state, s.Addr(), s.server.Address, guards)
 }
 

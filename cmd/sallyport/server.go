@@ -459,6 +459,9 @@ func (s *Server) status(context.Context) []api.Standby {
 	if s.o.Observe != nil {
 		guards = "nothing is protected, only observed"
 	}
+	if n := len(s.o.Config.Mask.Columns); n > 0 && s.o.Observe == nil {
+		guards += fmt.Sprintf("; %d columns are masked, not protected", n)
+	}
 	return []api.Standby{
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},

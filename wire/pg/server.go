@@ -209,6 +209,10 @@ const (
 	Detail    = 'D'
 	Hint      = 'H'
 	Position  = 'P'
+
+	InternalPosition = 'p'
+	InternalQuery    = 'q'
+	Where            = 'W' // the context: functions, and lines of COPY
 )
 
 // ParseNotice reads an ErrorResponse or NoticeResponse.

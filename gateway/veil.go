@@ -1,0 +1,287 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"sallyport/catalog"
+	"sallyport/query"
+	"sallyport/wire/pg"
+)
+
+// A masked column holds plain values, and only what leaves here is masked: whatever is traced to such a column, by the
+// column's own rule; whatever may be made from one, whole. What the server says in errors and notices is cut to what cannot
+// hold a value. Nothing of it is protected: the values stand in the database, its backups, and on every other way to it.
+
+// veils tells whether columns are masked for this session.
+func (s *session) veils() bool { return s.masked && s.gw.Observe == nil }
+
+// analyzer is the one by which this session's statements are read.
+func (s *session) analyzer() *query.Analyzer {
+	if p := s.gw.Protection; !s.masked && p.Unmasked != nil {
+		return p.Unmasked()
+	}
+	return s.gw.Protection.Analyzer()
+}
+
+// admitMasked finds out whether columns are masked for whoever comes. Who sees them in a database that protects nothing is
+// relayed like any other.
+func (s *session) admitMasked() {
+	s.masked = s.maskedFor()
+	if snapshot := s.gw.Protection.Catalog.Snapshot(); !s.masked && len(snapshot.Masked()) > 0 && len(snapshot.Columns()) == 0 {
+		s.protected = false
+	}
+}
+
+// maskedFor tells whether this person gets masked columns masked, in the database that has some.
+func (s *session) maskedFor() bool {
+	p := s.gw.Protection
+	return len(p.Catalog.Snapshot().Masked()) > 0 && !slices.Contains(p.SeenBy, s.person.Staff)
+}
+
+// veilColumn masks one column of a result where it has to be; false: nothing masked stands in it.
+func (s *session) veilColumn(c *column, r *run, i, visible int, f pg.Field, origin catalog.Origin, traced bool) bool {
+	switch {
+	case traced && f.Attr != 0 && origin.Masked != nil:
+		c.show, c.text = origin.Masked.Show, origin.Masked.Text
+	case traced && origin.Veiled, !traced && s.mayHold(r, i, visible):
+		c.show, c.text = catalog.ShowNone, textType(f.Type)
+	default:
+		return false
+	}
+	c.kind = veiled
+	return true
+}
+
+// mayHold tells whether something masked may stand in a column of a result that the server does not trace to a table's.
+func (s *session) mayHold(r *run, i, visible int) bool {
+	switch {
+	case r == nil:
+		return true
+	case r.stmt == nil:
+		return s.veiledCursor(r.cursor)
+	case r.stmt.Fetch:
+		return s.veiledCursor(r.stmt.Cursor)
+	}
+	st := r.stmt
+	switch {
+	case st.Explain || r.outer != nil && r.outer.Explain:
+		return false
+	case !st.Masks:
+		return false
+	case len(st.Veiled) == visible:
+		return st.Veiled[i]
+	}
+	return true
+}
+
+// holdsVeiled tells whether anything made from masked columns may stand in a statement's result.
+func holdsVeiled(st *query.Statement) bool {
+	return st.Masks && !st.Explain && (st.Veiled == nil || slices.Contains(st.Veiled, true))
+}
+
+// mostCursors is how many names of cursors are told apart.
+const mostCursors = 1000
+
+// noteCursor remembers that a cursor or portal of this name may hold something of masked columns. Whether a later one of the
+// same name took its place is not followed, so the name keeps the stain.
+func (s *session) noteCursor(name string, st *query.Statement) {
+	if !s.masked || !holdsVeiled(st) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cursors == nil {
+		s.cursors = map[string]struct{}{}
+	}
+	if len(s.cursors) < mostCursors {
+		s.cursors[name] = struct{}{}
+	}
+}
+
+func (s *session) veiledCursor(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, stained := s.cursors[name]
+	return stained || len(s.cursors) >= mostCursors
+}
+
+// keepsVeiled refuses CREATE TABLE AS EXECUTE where what was prepared has masked columns in its result.
+func (s *session) keepsVeiled(outer, body *query.Statement) *query.Refusal {
+	if !s.masked || !outer.Keeps || !holdsVeiled(body) {
+		return nil
+	}
+	return refusal(query.CodeMasked, "what stands in a masked column would be copied to where it is not masked",
+		"Leave the column out, or have somebody do it whom the configuration names under mask.seen_by.")
+}
+
+// textType tells whether *** is a value of a type, in both formats (pg_type.dat).
+func textType(oid uint32) bool {
+	switch oid {
+	case 19, 25, 705, 1042, 1043: // name, text, unknown, bpchar, varchar
+		return true
+	}
+	return false
+}
+
+// starred stands in the place of a text. Any other value becomes NULL: there is nothing of its type that says it is masked.
+var starred = []byte("***") //nolint:gochecknoglobals // a constant
+
+// veiledFields is rowFields behind the masks.
+func (s *session) veiledFields(ctx context.Context, r *run, l *layout, fields [][]byte) (changed, stop bool, err error) {
+	if l.veils == nil {
+		return s.rowFields(ctx, r, l, fields)
+	}
+	s.veilFields(l, fields)
+	if l.looks {
+		_, stop, err = s.rowFields(ctx, r, l, fields)
+	}
+	return true, stop, err
+}
+
+// veilFields masks a row's fields in place.
+func (s *session) veilFields(l *layout, fields [][]byte) {
+	s.shade = s.shade[:0]
+	for _, i := range l.veils {
+		if fields[i] != nil {
+			s.shade, fields[i] = veilValue(s.shade, &l.columns[i], fields[i])
+		}
+	}
+}
+
+// veilValue is what is left of one value. What is not constant is appended to scratch.
+func veilValue(scratch []byte, c *column, value []byte) (out, left []byte) {
+	if !c.text {
+		return scratch, nil
+	}
+	start, shown := len(scratch), []byte(nil)
+	scratch = append(scratch, starred...)
+	switch c.show {
+	case catalog.ShowLast4:
+		if value = bytes.TrimRight(value, " "); utf8.RuneCount(value) >= 8 {
+			at := len(value)
+			for range 4 {
+				_, size := utf8.DecodeLastRune(value[:at])
+				at -= size
+			}
+			shown = value[at:]
+		}
+		scratch = append(scratch, shown...)
+	case catalog.ShowFirst:
+		if utf8.RuneCount(bytes.TrimRight(value, " ")) >= 2 {
+			_, size := utf8.DecodeRune(value)
+			shown = value[:size]
+		}
+		scratch = append(append(scratch[:start], shown...), starred...)
+	case catalog.ShowDomain:
+		if at := bytes.LastIndexByte(value, '@'); at >= 0 {
+			shown = value[at:]
+		}
+		scratch = append(scratch, shown...)
+	case catalog.ShowNone:
+	}
+	return scratch, scratch[start:len(scratch):len(scratch)]
+}
+
+// veilCopy says which fields of COPY's rows are masked, and how.
+func (s *session) veilCopy(o *copyOut, r *run) {
+	if !s.veils() || r.stmt == nil || !r.stmt.Masks {
+		return
+	}
+	for i := range o.columns {
+		if len(r.stmt.Veiled) == len(o.columns) && !r.stmt.Veiled[i] {
+			continue
+		}
+		c := &o.columns[i]
+		*c = column{kind: veiled, typ: c.typ, binary: c.binary, show: catalog.ShowNone}
+		if len(o.copy.Outputs) == len(o.columns) {
+			s.veilOutput(c, &o.copy.Outputs[i])
+		}
+		o.veils = append(o.veils, i)
+		if o.key == i {
+			o.key = -1
+		}
+	}
+}
+
+// veilOutput says how much of one output of COPY is shown: of a column itself, what its rule says.
+func (s *session) veilOutput(c *column, output *query.ColumnInfo) {
+	c.text = textType(output.TypeOID)
+	if output.Mask == nil {
+		return
+	}
+	for _, m := range s.gw.Protection.Catalog.Snapshot().Masked() {
+		if m.Column == output.Mask.Column {
+			c.show, c.text = m.Show, m.Text
+		}
+	}
+}
+
+// veilCopied masks one row of COPY: as its fields stand in it, and what they mean.
+func (o *copyOut) veilCopied(s *session, row, fields [][]byte) {
+	s.veilFields(&o.layout, fields)
+	for _, i := range o.veils {
+		switch c := o.copy; {
+		case c.Format == "binary":
+		case fields[i] == nil:
+			row[i] = []byte(c.Null)
+		case c.Format == "csv":
+			row[i] = appendCopyCSV(nil, fields[i], c, true)
+		default:
+			row[i] = appendCopyText(nil, fields[i], c.Delimiter)
+		}
+	}
+}
+
+// hush leaves of an error or a notice what cannot hold a masked value.
+func (s *session) hush(r *run, n pg.Notice) pg.Notice {
+	if !s.veils() {
+		return n
+	}
+	st := r.stmt
+	speaks := st == nil || st.Masks || st.Fetch || st.Tx != nil || st.Verb == "SET" || st.Execute != nil // of masked columns, perhaps
+	if !speaks && !st.Writes {
+		return n
+	}
+	code, inside := n.Get(pg.SQLState), n.Get(pg.Where) != ""
+	out := n[:0:0]
+	for _, f := range n {
+		switch f.Code {
+		case pg.Detail:
+			continue
+		case pg.Hint:
+			if speaks && !strings.HasPrefix(code, "42") {
+				continue
+			}
+		case pg.Where, pg.InternalQuery, pg.InternalPosition:
+			if speaks {
+				continue
+			}
+		case pg.Message:
+			if speaks && (inside || !quotesNothing(code)) {
+				f.Value = []byte("sallyport: what the server says here may hold a masked value, and is left out")
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// quotesNothing tells whether the server's own messages under a code name objects, not values (errcodes.txt).
+func quotesNothing(code string) bool {
+	switch code {
+	case "22001", "22012": // too long, division by zero
+		return true
+	}
+	if len(code) != 5 {
+		return false
+	}
+	switch code[:2] {
+	case "00", "01", "02", "08", "0A", "23", "25", "26", "28", "34", "3D", "3F", "40", "42", "53", "54", "55", "57":
+		return true
+	}
+	return false
+}

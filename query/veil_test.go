@@ -1,0 +1,89 @@
+package query
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"sallyport"
+)
+
+// maskSchema has a table with two masked columns and one without.
+func maskSchema() *Schema {
+	masked := func(name string, oid uint32) ColumnInfo {
+		return ColumnInfo{Name: name, TypeOID: oid, Mask: &Mask{Column: sallyport.Column{Schema: "hr", Table: "people", Name: name}}}
+	}
+	s := NewSchema([]*Relation{
+		{Schema: "hr", Name: "people", Columns: []ColumnInfo{{Name: "id", TypeOID: 23}, masked("email", 25), masked("salary", 23), {Name: "note", TypeOID: 25}}},
+		{Schema: "hr", Name: "orders", Columns: []ColumnInfo{{Name: "id", TypeOID: 23}, {Name: "note", TypeOID: 25}}},
+	}, nil)
+	s.Masks, s.OnlyMasks, s.BuiltIn = true, true, map[string]struct{}{}
+	for _, name := range []string{"operator =", "operator ||", "upper", "lower", "count", "max", "concat", "coalesce", "pg_sleep", "left", "row_to_json", "now"} {
+		s.BuiltIn[name] = struct{}{}
+	}
+	return s
+}
+
+// TestVeiled says of each output whether something masked may stand in it: x yes, - no, ? nobody can tell; ! it is refused.
+func TestVeiled(t *testing.T) {
+	analyzer := New(maskSchema(), Options{})
+	for sql, want := range map[string]string{
+		"SELECT * FROM people":                                                                     "-xx-",
+		"SELECT p FROM people p":                                                                   "x",
+		"SELECT id, upper(note), email, upper(email) FROM people":                                  "--xx",
+		"SELECT count(*), count(email), max(id), max(salary) FROM people":                          "---x",
+		"SELECT email = 'x', email IS NULL, id = 1 FROM people":                                    "x--",
+		"SELECT EXISTS (SELECT FROM people WHERE email = 'x')":                                     "-",
+		"SELECT (SELECT count(*) FROM people WHERE email = 'x')":                                   "-",
+		"SELECT (SELECT email FROM people), id FROM orders":                                        "x-",
+		"SELECT CASE WHEN email = 'x' THEN 1 END, CASE WHEN id = 1 THEN 'a' END FROM people":       "x-",
+		"SELECT s.e, s.n FROM (SELECT concat(email, '') AS e, note AS n FROM people) s":            "x-",
+		"WITH q AS (SELECT email, id FROM people) SELECT id, email FROM q UNION ALL SELECT 1, 'x'": "-x",
+		"SELECT email FROM people UNION SELECT 'x'":                                                "!",
+		"SELECT *, upper(email) FROM people p, orders o":                                           "?",
+		"SELECT p.*, o.id FROM people p, orders o":                                                 "-xx--",
+		"SELECT row_to_json(p), row_to_json(o) FROM people p, orders o":                            "x-",
+		"UPDATE people SET email = 'x' RETURNING id, email":                                        "-x",
+		"SELECT note FROM people WHERE lower(email) = lower($1)":                                   "-",
+		"SELECT note FROM people WHERE email = $1 OR $1 IS NULL":                                   "-",
+		"SELECT note FROM people WHERE email = note":                                               "!",
+		"SELECT note FROM people WHERE left(email, 1) = 'x'":                                       "!",
+		"SELECT pg_sleep(salary) FROM people":                                                      "!",
+		"SELECT (salary).pg_sleep FROM people":                                                     "!",
+		"INSERT INTO orders (note) SELECT email FROM people":                                       "!",
+		"UPDATE people SET note = email":                                                           "!",
+		"UPDATE people SET email = left(email, 1)":                                                 "!",
+		"SELECT id FROM people ORDER BY email":                                                     "!",
+	} {
+		plan, err := analyzer.Analyze(sql, true)
+		if err != nil {
+			t.Errorf("%s: %v", sql, err)
+			continue
+		}
+		st := &plan.Statements[0]
+		got := "?"
+		switch {
+		case st.Refusal != nil:
+			got = "!"
+			if st.Refusal.Code != CodeMasked || strings.Contains(fmt.Sprint(*st.Refusal), "protected") {
+				t.Errorf("%s: refused as %+v", sql, *st.Refusal)
+			}
+		case st.Veiled != nil:
+			got = ""
+			for _, v := range st.Veiled {
+				got += map[bool]string{true: "x", false: "-"}[v]
+			}
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", sql, got, want)
+		}
+		if !st.Masks || !st.Leans || st.Touches || len(st.Columns) > 0 || len(st.Edits) > 0 || len(st.Params) > 0 {
+			t.Errorf("%s: taken for something about a protected column", sql)
+		}
+	}
+	for _, sql := range []string{"SELECT id, upper(note) FROM orders", "INSERT INTO orders VALUES (1, 'x')"} {
+		if plan, err := analyzer.Analyze(sql, true); err != nil || plan.Statements[0].Masks {
+			t.Errorf("%s: taken for something about a masked column", sql)
+		}
+	}
+}
