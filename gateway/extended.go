@@ -209,7 +209,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		s.refuseMessage(p.stmt, refused)
 		return nil
 	}
-	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0) {
+	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0 || len(p.stmt.Copies) > 0) {
 		refused, err := s.bindRun(ctx, bound, &msg)
 		if err != nil {
 			return err
@@ -241,13 +241,14 @@ func (s *session) bindRun(ctx context.Context, bound *portal, msg *pg.BindMessag
 	if refused != nil || err != nil {
 		return refused, err
 	}
-	r.outer, r.rewriting = st, bound.prepared.rewriting
+	r.outer, r.rewriting, r.bound = st, bound.prepared.rewriting, msg
 	bound.run = r
 	for i := range st.Params {
 		if refused := s.parameter(r, &st.Params[i], msg); refused != nil {
 			return refused, nil
 		}
 	}
+	r.bound = nil // its bytes are the stream's
 	extendResults(msg, st.Capture)
 	return nil, nil
 }

@@ -98,7 +98,7 @@ func (s *session) refusedStatement(plan *query.Plan, why *query.Refusal) *query.
 	}
 	for i := range plan.Statements {
 		st := &plan.Statements[i]
-		if st.Refusal != nil || why.Code == codePower && s.mayUse(st) != nil {
+		if st.Refusal != nil || why.Code == codePower && s.mayUse(st) != nil || why.Decision != nil && len(st.Copies) > 0 {
 			return st
 		}
 	}

@@ -125,15 +125,17 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if slot.Scheme == sallyport.Date {
 		value = isoParameter(value)
 	}
-	if codec.IsToken(value) {
+	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
 		switch {
 		case slot.Use == query.Match && slot.Scheme == sallyport.Name:
 			return value[:token.NamePrefixLen], nil // the column side is its front, too
 		case slot.Use == query.Match:
 			return value, nil
 		}
-		return nil, refusal(codeTokenWrite, "a token cannot be written into "+slot.Column.String(),
-			"Leave the column out of the statement, or write the value itself. Moving tokens from row to row is not allowed.")
+		if refused := s.tokenWritten(r, slot, value); refused != nil {
+			return nil, refused
+		}
+		return value, nil
 	}
 	var out []byte
 	if slot.Use == query.Match {

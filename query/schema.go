@@ -37,6 +37,7 @@ type ColumnInfo struct {
 	Protect *Protection
 	Opaque  bool // a view's output computed from protected columns, which cannot be traced
 	Link    bool // rows find their customer through it
+	Key     bool // the table's primary key is this column
 	TypeOID uint32
 	Length  int // varchar(n), else 0
 

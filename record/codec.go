@@ -51,6 +51,7 @@ const (
 	keyNote
 	keyTouch
 	keyPower
+	keyDecision
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal holds so many values that
@@ -73,6 +74,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyNote, e.Note != "", e.Note},
 		{keyTouch, e.Touch != nil, e.Touch},
 		{keyPower, e.Power != nil, e.Power},
+		{keyDecision, e.Decision != nil, e.Decision},
 	}
 	n := byte(0)
 	for i := range fields {
