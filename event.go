@@ -120,7 +120,8 @@ type Touched struct {
 	Statement uint64    `cbor:"1,keyasint"`
 	Reached   []Subject `cbor:"2,keyasint,omitempty"` // customers whose rows were returned outside the purpose
 	Values    []Digest  `cbor:"3,keyasint,omitempty"` // rows reached whose customer is not known, by digest of their token
-	Probes    []Digest  `cbor:"4,keyasint,omitempty"` // distinct values tokenised outside the purpose
+	Probes    []Digest  `cbor:"4,keyasint,omitempty"` // distinct values tokenised outside the purpose, but for dates
+	Dates     []Digest  `cbor:"5,keyasint,omitempty"` // distinct dates so tokenised: each counts tenfold
 }
 
 // Fact is what the gateway saw committed about a ticket or a contact, and who wrote it.

@@ -32,6 +32,9 @@ func (s *session) fromClient(ctx context.Context) error {
 	if err := s.started(); err != nil {
 		return err
 	}
+	if s.gw.Observe == nil {
+		_ = s.probePurpose(ctx, &run{}, s.setting.value()) // over the budget the session ends
+	}
 	for {
 		if s.copyFrom != nil {
 			done, err := s.takeLongCopy()
@@ -296,6 +299,15 @@ func ascii(s string) bool {
 // current is the purpose that will hold when the server reaches it.
 func (s *session) prepareRun(ctx context.Context, st *query.Statement, current string) (*run, *query.Refusal, error) {
 	r := &run{id: s.statements.Add(1), stmt: st, capture: st.Capture}
+	claimed := st.Comment
+	if st.Purpose != nil {
+		claimed = &st.Purpose.Value
+	}
+	if claimed != nil {
+		if refused := s.probePurpose(ctx, r, *claimed); refused != nil {
+			return nil, refused, nil
+		}
+	}
 	if st.Touches || st.Comment != nil {
 		sight, err := s.look(ctx, st, current)
 		if err != nil {

@@ -151,7 +151,7 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		search = out[:token.NamePrefixLen]
 	}
 	if (codec.Deterministic() || slot.Scheme == sallyport.Name) && (r.sight == nil || !r.sight.knows(search, slot.Scheme)) {
-		if refused := s.probe(r, codec.Digest(value)); refused != nil {
+		if refused := s.probe(r, codec.Digest(value), slot.Scheme == sallyport.Date); refused != nil {
 			return nil, refused
 		}
 	}
@@ -184,21 +184,44 @@ func (s *session) readBack(stored []byte) (purpose.Value, bool) {
 	return v, ok
 }
 
-// probe counts one distinct value. Over the budget the person is suspended, and the statement is not sent.
-func (s *session) probe(r *run, digest sallyport.Digest) *query.Refusal {
-	p := s.gw.Protection
+// dateWeight is how many probes one date is: a few tens of thousands of days are a whole dictionary of birth dates.
+const dateWeight = 10
+
+// dateKeys are the keys under which a date counts.
+func dateKeys(digest sallyport.Digest) []exposure.Key {
+	keys := make([]exposure.Key, dateWeight)
+	for i := range keys {
+		keys[i] = exposure.Key(digest)
+		keys[i][len(digest)-1] ^= byte(i) //nolint:gosec // below 10
+	}
+	return keys
+}
+
+// probe counts one distinct value, a date tenfold. Over the budget the person is suspended, and the statement is not sent.
+func (s *session) probe(r *run, digest sallyport.Digest, date bool) *query.Refusal {
 	l := s.loading
 	if l != nil {
 		if _, again := l.known[digest]; again {
 			return nil
 		}
 	}
-	limit := s.gw.Book.Reserve(s.gw.Clock(), s.person.Staff, exposure.Probed, exposure.Key(digest), p.Budgets(s.person).Probed)
+	keys := []exposure.Key{exposure.Key(digest)}
+	if date {
+		keys = dateKeys(digest)
+	}
+	limit := s.gw.Book.ReserveAll(s.gw.Clock(), s.person.Staff, exposure.Probed, keys, s.gw.Protection.Budgets(s.person).Probed)
+	touch := &sallyport.Touched{Statement: r.id}
 	if l != nil { // recorded with its batch
 		l.known[digest] = struct{}{}
-		l.probes = append(l.probes, digest)
+		touch = &l.probes
+	}
+	if date {
+		touch.Dates = append(touch.Dates, digest)
 	} else {
-		s.note(sallyport.Event{Kind: sallyport.TouchKind, Touch: &sallyport.Touched{Statement: r.id, Probes: []sallyport.Digest{digest}}})
+		touch.Probes = append(touch.Probes, digest)
+	}
+	if l == nil {
+		s.note(sallyport.Event{Kind: sallyport.TouchKind, Touch: touch})
 	}
 	if limit == nil {
 		return nil

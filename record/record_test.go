@@ -82,7 +82,7 @@ func fullEvent() *sallyport.Event {
 		Decision: &sallyport.Decision{Action: "copy", Columns: []sallyport.Column{{Schema: "s", Table: "t", Name: "c"}}, Permitted: true, Policy: "copy.configured"},
 		Touch: &sallyport.Touched{
 			Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},
-			Probes: []sallyport.Digest{{5}, {6}},
+			Probes: []sallyport.Digest{{5}, {6}}, Dates: []sallyport.Digest{{7}},
 		},
 	}
 }
