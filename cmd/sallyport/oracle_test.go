@@ -100,6 +100,16 @@ func TestProbes(t *testing.T) {
 		{"deleted", simple("DELETE FROM support.customers WHERE email = 'd1@x.example'"), 1},
 		{"a cursor", simple("BEGIN; DECLARE c CURSOR FOR SELECT id FROM support.customers WHERE email = 'd2@x.example'; COMMIT"), 1},
 		{"PREPARE", simple("PREPARE p1 AS SELECT id FROM support.customers WHERE email = 'p1@x.example'"), 1},
+		{"PREPARE by the protocol, EXECUTE by both", func(c *client) {
+			for _, sql := range []string{"PREPARE p5 AS SELECT id FROM support.customers WHERE email = 'p5@x.example' OR email = $1", "SELECT 1"} {
+				if err := c.PgConn().ExecParams(t.Context(), sql, nil, nil, nil, nil).Read().Err; err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := c.PgConn().Exec(t.Context(), "EXECUTE p5('p6@x.example')").ReadAll(); err != nil {
+				t.Error(err)
+			}
+		}, 2},
 		{"EXECUTE", simple("PREPARE p2 AS SELECT id FROM support.customers WHERE email = $1; EXECUTE p2('p2@x.example'); EXECUTE p2('p3@x.example'); EXECUTE p2('p2@x.example')"), 2},
 		{"EXPLAIN EXECUTE", simple("PREPARE p3 AS SELECT id FROM support.customers WHERE email = $1; EXPLAIN EXECUTE p3('p4@x.example')"), 1},
 		{"prepared by the protocol", times(20, "SELECT id FROM support.customers WHERE email = $1", func(i int) []any { return []any{fmt.Sprintf("q%d@x.example", i%10)} }, pgx.QueryExecModeCacheStatement), 10},
