@@ -72,6 +72,17 @@ func laundering() []string {
 		"CREATE TEMP TABLE laundry (e text); INSERT INTO laundry VALUES ('{token}'); UPDATE support.customers SET email = laundry.e FROM laundry WHERE id = {own}",
 		"PREPARE launder AS UPDATE support.customers SET email = $1 WHERE id = {own}; EXECUTE launder('{token}')",
 		"PREPARE launder AS UPDATE support.customers SET email = $1 WHERE id = $2; EXECUTE launder('{token}', {own})",
+		// What a DBA made at the database: views under other names, a function, a trigger.
+		"UPDATE public.wash SET x = {victim} WHERE i = {ticket}",
+		"UPDATE wash SET (x) = (SELECT {victim}) WHERE i = {ticket}",
+		"UPDATE public.wash2 SET y = {victim} WHERE i = {ticket}",
+		"MERGE INTO public.wash w USING (SELECT 1) s ON w.i = {ticket} WHEN MATCHED THEN UPDATE SET x = {victim}",
+		"UPDATE public.mail SET plan = '{token}' WHERE i = {own}",
+		"UPDATE public.mail m SET plan = v.plan FROM public.mail v WHERE m.i = {own} AND v.i = {victim}",
+		"INSERT INTO public.mail (i, plan) SELECT 990007, plan FROM public.mail WHERE i = {victim}",
+		"SELECT public.repoint({ticket}, {victim})",
+		"CALL public.repoint2({ticket}, {victim})",
+		"INSERT INTO public.orders VALUES ({ticket}, {victim})",
 		// What leads there.
 		"UPDATE support.open_cases SET email = '{token}' WHERE id = {ticket}",
 		"ALTER TABLE support.tickets RENAME customer_id TO x",
@@ -97,6 +108,17 @@ func TestCopyIsDenied(t *testing.T) {
 		}
 	}
 	_, vticket, victim := f.hasTicket(1)
+	f.superExec(f.database, `CREATE VIEW public.wash AS SELECT id AS i, customer_id AS x FROM support.tickets; CREATE VIEW public.wash2 AS SELECT i, x AS y FROM public.wash;
+		CREATE VIEW public.mail AS SELECT id AS i, email AS plan FROM support.customers;
+		CREATE FUNCTION public.repoint(t bigint, c bigint) RETURNS void LANGUAGE sql SECURITY DEFINER AS 'UPDATE support.tickets SET customer_id = c WHERE id = t';
+		CREATE PROCEDURE public.repoint2(t bigint, c bigint) LANGUAGE sql SECURITY DEFINER AS 'UPDATE support.tickets SET customer_id = c WHERE id = t';
+		CREATE TABLE public.orders (t bigint, c bigint);
+		CREATE FUNCTION public.ordered() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN UPDATE support.tickets SET customer_id = NEW.c WHERE id = NEW.t; RETURN NEW; END';
+		CREATE TRIGGER ordered AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION public.ordered();
+		GRANT ALL ON public.wash, public.wash2, public.mail, public.orders TO PUBLIC`)
+	if _, err := f.server.gateway.Protection.Catalog.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	super := f.direct()
 	ask := func(sql string, args ...any) string {
 		t.Helper()
