@@ -126,23 +126,9 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		value = isoParameter(value)
 	}
 	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
-		switch {
-		case slot.Use == query.Match && slot.Scheme == sallyport.Name:
-			return value[:token.NamePrefixLen], nil // the column side is its front, too
-		case slot.Use == query.Match:
-			return value, nil
-		}
-		if refused := s.tokenWritten(r, slot, value); refused != nil {
-			return nil, refused
-		}
-		return value, nil
+		return s.token(r, slot, value)
 	}
-	var out []byte
-	if slot.Use == query.Match {
-		out, err = codec.Search(nil, value)
-	} else {
-		out, err = codec.Tokenise(nil, value, rand.Reader)
-	}
+	out, err := tokenised(codec, slot, value)
 	if err != nil {
 		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
 	}
@@ -159,6 +145,25 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		s.wrote(out, slot, r.sight)
 	}
 	return out, nil
+}
+
+// token is a token that stands where a value could.
+func (s *session) token(r *run, slot *query.Slot, stored []byte) ([]byte, *query.Refusal) {
+	switch {
+	case slot.Use == query.Store:
+		return stored, s.tokenWritten(r, slot, stored)
+	case slot.Scheme == sallyport.Name:
+		return stored[:token.NamePrefixLen], nil // the column side is its front, too
+	}
+	return stored, nil
+}
+
+// tokenised is the token of a value, or of a name what its tokens begin with where it is searched.
+func tokenised(codec *token.Codec, slot *query.Slot, value []byte) ([]byte, error) {
+	if slot.Use == query.Match {
+		return codec.Search(nil, value)
+	}
+	return codec.Tokenise(nil, value, rand.Reader)
 }
 
 // wrote makes a value that the person just wrote readable to him at once, also before it is committed.

@@ -22,11 +22,7 @@ func (a *analysis) pins(t *target, where *pg.Node, alone bool) *RowKey {
 		return nil
 	}
 	e := where.GetAExpr()
-	if e == nil || e.Kind != pg.A_Expr_Kind_AEXPR_OP {
-		return nil
-	}
-	qualifier, name := lastName(e.Name)
-	if name != "=" || qualifier != "" && qualifier != "pg_catalog" || a.schema.ours(qualifier, "operator =") {
+	if !a.equates(e) {
 		return nil
 	}
 	for _, sides := range [][2]*pg.Node{{e.Lexpr, e.Rexpr}, {e.Rexpr, e.Lexpr}} {
@@ -38,6 +34,15 @@ func (a *analysis) pins(t *target, where *pg.Node, alone bool) *RowKey {
 		}
 	}
 	return nil
+}
+
+// equates tells whether an expression is a comparison by the server's own =.
+func (a *analysis) equates(e *pg.A_Expr) bool {
+	if e == nil || e.Kind != pg.A_Expr_Kind_AEXPR_OP {
+		return false
+	}
+	qualifier, name := lastName(e.Name)
+	return name == "=" && (qualifier == "" || qualifier == "pg_catalog") && !a.schema.ours(qualifier, "operator =")
 }
 
 // key is the target's primary key, if the node names it.

@@ -146,7 +146,7 @@ func TestCopyIsDenied(t *testing.T) {
 			for _, path := range laundering() {
 				c := f.connect(person)
 				var last error
-				for _, sql := range strings.Split(fill(path), "; ") {
+				for sql := range strings.SplitSeq(fill(path), "; ") {
 					if simply {
 						_, last = c.PgConn().Exec(t.Context(), sql).ReadAll()
 					} else {
