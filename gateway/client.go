@@ -32,8 +32,11 @@ func (s *session) fromClient(ctx context.Context) error {
 	if err := s.started(); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	claimed := s.setting.value() // by the start-up packet
+	s.mu.Unlock()
 	if s.gw.Observe == nil {
-		_ = s.probePurpose(ctx, &run{}, s.setting.value()) // over the budget the session ends
+		_ = s.probePurpose(ctx, &run{}, claimed) // over the budget the session ends
 	}
 	for {
 		if s.copyFrom != nil {
