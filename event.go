@@ -22,6 +22,7 @@ type Event struct {
 	Note      string     `cbor:"11,keyasint,omitempty"` // a sentence for people; never a value
 	Touch     *Touched   `cbor:"12,keyasint,omitempty"`
 	Power     *PowerUse  `cbor:"13,keyasint,omitempty"`
+	Decision  *Decision  `cbor:"14,keyasint,omitempty"`
 }
 
 // EventKind says which part of an Event is filled.
@@ -38,6 +39,7 @@ const (
 	BudgetReached EventKind = "budget"      // Limit: a budget was reached, the result was cut
 	RefusedKind   EventKind = "refused"     // Statement.Refused, Note
 	PowerKind     EventKind = "power"       // Power, Statement, Note: durable before the statement is forwarded, or when it was refused
+	CopyKind      EventKind = "copy"        // Decision, Statement, Note: durable before the statement is forwarded, or when it was refused
 	CountersKind  EventKind = "counters"    // Counters of traffic that touches nothing protected
 	ObservedKind  EventKind = "observed"    // what serve --observe would have done
 	// Replication by a role that the configuration names: passed on byte for byte.
@@ -105,12 +107,21 @@ type RevealedValue struct {
 	Digest  Digest
 }
 
+// Decision is what a policy said of an action, and which one. The zero Decision denies.
+type Decision struct {
+	Action    string   `cbor:"1,keyasint"` // copy
+	Columns   []Column `cbor:"2,keyasint,omitempty"`
+	Permitted bool     `cbor:"3,keyasint,omitempty"`
+	Policy    string   `cbor:"4,keyasint"` // id of the policy that decided, "default" where none did; several permits with commas
+}
+
 // Touched lists what one statement reached without revealing, and what it probed.
 type Touched struct {
 	Statement uint64    `cbor:"1,keyasint"`
 	Reached   []Subject `cbor:"2,keyasint,omitempty"` // customers whose rows were returned outside the purpose
 	Values    []Digest  `cbor:"3,keyasint,omitempty"` // rows reached whose customer is not known, by digest of their token
-	Probes    []Digest  `cbor:"4,keyasint,omitempty"` // distinct values tokenised outside the purpose
+	Probes    []Digest  `cbor:"4,keyasint,omitempty"` // distinct values tokenised outside the purpose, but for dates
+	Dates     []Digest  `cbor:"5,keyasint,omitempty"` // distinct dates so tokenised: each counts tenfold
 }
 
 // Fact is what the gateway saw committed about a ticket or a contact, and who wrote it.

@@ -67,6 +67,7 @@ var harmless = []string{"net/netip", "net/url"}
 // pureModules are the third-party packages that pure packages may import: they compute, and read neither files nor clocks.
 var pureModules = []string{
 	"github.com/RoaringBitmap/roaring/v2",
+	"github.com/cedar-policy/cedar-go",
 	"github.com/jackc/pgx/v5/pgproto3",
 	"github.com/pganalyze/pg_query_go/v6",
 	"golang.org/x/crypto",

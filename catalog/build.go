@@ -31,8 +31,9 @@ type builder struct {
 
 	functions  map[uint32]*rawFunction
 	typeNames  map[uint32]rawTypeName
-	typeRisks  map[uint32]string // type → why making a value of it may
-	classRisks map[uint32]string // operator class → likewise
+	typeRisks  map[uint32]string  // type → why making a value of it may
+	classRisks map[uint32]string  // operator class → likewise
+	primary    map[attribute]bool // primary keys of one column
 
 	protectedRisks, maskedRisks map[string]query.FunctionRisk
 }
@@ -50,6 +51,7 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 		functions: map[uint32]*rawFunction{}, typeNames: map[uint32]rawTypeName{}, typeRisks: map[uint32]string{}, classRisks: map[uint32]string{},
 	}
 	b.index()
+	b.findKeys()
 	b.protect()
 	b.mask()
 	b.keepProtecting()
@@ -57,6 +59,7 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 	b.inheritProtection()
 	b.checkReferences()
 	b.findPaths()
+	b.spreadLinks()
 	b.markFacts(facts)
 	b.markGenerated()
 	if len(b.problems) > 0 {
@@ -415,7 +418,7 @@ func maskOf(o Origin) *query.Mask {
 func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 	base, _ := b.baseType(c.Type)
 	origin := r.origins[c.Number]
-	info := query.ColumnInfo{Name: c.Name, Opaque: origin.Opaque, Link: r.links[c.Number], TypeOID: base, Length: b.length(c), Customer: origin.CustomerKey, Generated: c.Generated}
+	info := query.ColumnInfo{Name: c.Name, Opaque: origin.Opaque, Link: r.links[c.Number], TypeOID: base, Length: b.length(c), Customer: origin.CustomerKey, Generated: c.Generated, Key: b.primary[attribute{r.OID, c.Number}]}
 	if p := origin.Protected; p != nil {
 		info.Protect = &query.Protection{Column: p.Column, Scheme: p.Scheme, Group: p.Group}
 	}

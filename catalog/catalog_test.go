@@ -270,7 +270,10 @@ func TestViewsThatTheReaderMayNotDescribe(t *testing.T) {
 
 func TestSchema(t *testing.T) {
 	_, reader := database(t, tables, `ALTER TABLE support.customers ADD COLUMN shadow text GENERATED ALWAYS AS (lower(email)) STORED,
-		ADD COLUMN land text GENERATED ALWAYS AS (lower(country)) STORED`)
+		ADD COLUMN land text GENERATED ALWAYS AS (lower(country)) STORED;
+		CREATE TABLE support.humans (number bigint UNIQUE, name text);
+		CREATE TABLE support.people (id bigint PRIMARY KEY REFERENCES support.humans (number) ON UPDATE CASCADE, also bigint REFERENCES support.people);
+		ALTER TABLE support.contacts ADD FOREIGN KEY (customer_id) REFERENCES support.people ON UPDATE CASCADE`)
 	s := open(t, reader, config()).Snapshot()
 	email := column(t, find(t, s, "customers"), "email")
 	want := query.ColumnInfo{
@@ -284,6 +287,10 @@ func TestSchema(t *testing.T) {
 		table, column string
 		link, opaque  bool
 	}{
+		{"people", "id", true, false},     // contacts.customer_id follows it
+		{"humans", "number", true, false}, // and it follows this
+		{"people", "also", false, false},
+		{"humans", "name", false, false},
 		{"customers", "id", true, false},
 		{"customers", "shadow", false, true},
 		{"customers", "land", false, false},
@@ -295,6 +302,9 @@ func TestSchema(t *testing.T) {
 		{"contacts", "customer_id", true, false},
 	} {
 		got := column(t, find(t, s, c.table), c.column)
+		if key := c.column == "id"; got.Key != key {
+			t.Errorf("%s.%s: a primary key is %v", c.table, c.column, got.Key)
+		}
 		if got.Link != c.link || got.Opaque != c.opaque {
 			t.Errorf("%s.%s: link %v, opaque %v", c.table, c.column, got.Link, got.Opaque)
 		}

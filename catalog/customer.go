@@ -134,6 +134,34 @@ func (b *builder) link(r *relation, column string, customerKey bool) {
 	})
 }
 
+// findKeys notes the primary keys of one column.
+func (b *builder) findKeys() {
+	b.primary = map[attribute]bool{}
+	for _, k := range b.raw.keys {
+		if k.References == 0 {
+			b.primary[attribute{k.Relation, k.Column}] = true
+		}
+	}
+}
+
+// spreadLinks makes columns that Link columns refer to Links too, in whatever table: changing one changes what refers to it,
+// where the foreign key says ON UPDATE CASCADE.
+func (b *builder) spreadLinks() {
+	for again := true; again; {
+		again = false
+		for _, k := range b.raw.keys {
+			from, to := b.relations[k.Relation], b.relations[k.References]
+			if from == nil || to == nil || !from.links[k.Column] || to.links[k.ReferencesColumn] {
+				continue
+			}
+			if c := to.numbered(k.ReferencesColumn); c != nil {
+				b.link(to, c.Name, false)
+				again = again || to.links[k.ReferencesColumn]
+			}
+		}
+	}
+}
+
 // addSource adds what a table has of protected columns.
 func (b *builder) addSource(r *relation, src source) {
 	for _, c := range r.columns {

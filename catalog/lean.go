@@ -62,11 +62,11 @@ type rawForeign struct {
 	Name             string
 }
 
-// What runs when a row is inserted (4) or updated (16), and what a domain checks. Dependencies on what came with the server are not
+// What runs when a row is inserted (4), updated (16) or deleted (8), or the table truncated (32), and what a domain checks. Dependencies on what came with the server are not
 // kept by it.
 const selectLeans = `WITH owner (class, id, relation, domain, name) AS (
 		SELECT 'pg_catalog.pg_trigger'::regclass, t.oid, t.tgrelid, 0::oid, 'trigger ' || t.tgname FROM pg_catalog.pg_trigger t
-			WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 20) <> 0
+			WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 60) <> 0
 		UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, k.conrelid, k.contypid, 'check constraint ' || k.conname
 			FROM pg_catalog.pg_constraint k WHERE k.contype = 'c'
 		UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, a.oid, a.adrelid, 0, 'column ' || b.attname

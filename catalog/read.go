@@ -144,7 +144,7 @@ const selectFunctions = `SELECT p.oid, n.nspname::text, p.proname::text, l.lanna
 		WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`
 
 const selectRules = `SELECT r.ev_class, 'rule ' || r.rulename, coalesce(pg_catalog.pg_get_ruledef(r.oid), '') FROM pg_catalog.pg_rewrite r
-	WHERE r.ev_type IN ('2', '3') AND r.ev_enabled <> 'D' AND r.ev_class >= ` + firstNormal
+	WHERE r.ev_type IN ('2', '3', '4') AND r.ev_enabled <> 'D' AND r.ev_class >= ` + firstNormal
 
 const selectKeys = `SELECT k.conrelid, k.conkey[1], k.confrelid, coalesce(k.confkey[1], 0)::int2 FROM pg_catalog.pg_constraint k
 	WHERE k.contype IN ('p', 'f') AND pg_catalog.cardinality(k.conkey) = 1`

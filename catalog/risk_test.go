@@ -113,7 +113,7 @@ func TestSmugglers(t *testing.T) {
 		"all_leads":      "trigger promote runs support.promote",
 		"quiet":          "",
 		"off":            "",
-		"gone":           "",
+		"gone":           "trigger promote runs support.promote", // of a row that somebody wrote in plain before
 		"part":           "trigger promote runs support.promote",
 		"parted":         "trigger promote runs support.promote",
 		"messages":       "", // protected: its triggers see tokens

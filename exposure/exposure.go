@@ -67,6 +67,30 @@ func (a Account) Reserve(now time.Time, k *Key, in Budget) *sallyport.Limit {
 	return nil
 }
 
+// ReserveAll is Reserve for several keys: all of them are counted or, where they are too many for one of the windows, none.
+func (b *Book) ReserveAll(now time.Time, who sallyport.Staff, m Measure, keys []Key, in Budget) *sallyport.Limit {
+	most := in.Over(Default().Of(m)).most()
+	l := b.ledger(who, m)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.advance(now.UnixNano())
+	for w := windows - 1; w >= 0; w-- {
+		fresh := 0
+		for i := range keys {
+			if slot := l.index.find(&l.slots, &keys[i]); slot == none || l.slots.at(slot).at <= at-w.length() {
+				fresh++
+			}
+		}
+		if most[w] == 0 || fresh > 0 && l.count[w]+fresh > most[w] {
+			return &sallyport.Limit{Measure: string(m), Window: w.String(), Budget: most[w], Count: l.count[w]}
+		}
+	}
+	for i := range keys {
+		l.touch(&keys[i], l.index.find(&l.slots, &keys[i]), at)
+	}
+	return nil
+}
+
 // Count is how many distinct keys each window holds at now.
 func (b *Book) Count(now time.Time, who sallyport.Staff, m Measure) (hour, day, month int) {
 	b.mu.RLock()

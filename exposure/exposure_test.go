@@ -129,6 +129,46 @@ func TestNoneAtAllHoldsForKnownKeys(t *testing.T) {
 	}
 }
 
+func TestReserveAll(t *testing.T) {
+	b, in := NewBook(), Budget{Hour: 5, Day: 8, Month: 100}
+	keys := func(list ...int) (out []Key) {
+		for _, i := range list {
+			out = append(out, key(i))
+		}
+		return out
+	}
+	for i, step := range []struct {
+		after time.Duration
+		keys  []Key
+		want  string // the window that is full
+		hour  int
+	}{
+		{0, keys(1, 2, 3), "", 3},
+		{1, keys(4, 5, 6), "hour", 3},                       // none of them is counted
+		{2, keys(3, 4, 5), "", 5},                           // one was known
+		{3, keys(1, 2, 3, 4, 5), "", 5},                     // all were
+		{4, keys(6), "hour", 5},                             // the same as one key
+		{2 * time.Hour, keys(6, 7, 8, 9), "day", 0},         // 5 + 4 in a day
+		{2 * time.Hour, keys(6, 7, 8), "", 3},               // 5 + 3
+		{2*time.Hour + 1, keys(1, 2, 3), "hour", 3},         // known to the day, new to the hour
+		{2*time.Hour + 2, keys(1, 2), "", 5},                // as far as it goes
+		{26 * time.Hour, keys(11, 12, 13, 14, 15), "", 5},   // the day before is over
+		{26*time.Hour + 1, keys(11, 12, 13, 14), "", 5},     // known
+		{26*time.Hour + 1, keys(11, 12, 13, 16), "hour", 5}, // one is not
+	} {
+		got := ""
+		if l := b.ReserveAll(start().Add(step.after), "s1", Probed, step.keys, in); l != nil {
+			got = l.Window
+		}
+		if h, _, _ := b.Count(start().Add(step.after), "s1", Probed); got != step.want || h != step.hour {
+			t.Errorf("step %d: limit %q, %d in the hour", i, got, h)
+		}
+	}
+	if l := b.ReserveAll(start().Add(27*time.Hour), "s1", Probed, keys(1), Budget{Month: -1}); l == nil {
+		t.Error("a budget of nothing lets something pass")
+	}
+}
+
 func TestPeopleAndMeasuresAreApart(t *testing.T) {
 	b, one := NewBook(), Budget{Hour: 1, Day: 1, Month: 1}
 	for _, who := range []sallyport.Staff{"s1", "s2"} {

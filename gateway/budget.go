@@ -74,6 +74,11 @@ func (g *Gateway) Restore(e *sallyport.Event) {
 		for _, digest := range t.Probes {
 			g.Book.Restore(now, e.Time, who, exposure.Probed, exposure.Key(digest))
 		}
+		for _, digest := range t.Dates {
+			for _, key := range dateKeys(digest) {
+				g.Book.Restore(now, e.Time, who, exposure.Probed, key)
+			}
+		}
 	}
 }
 

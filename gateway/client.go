@@ -32,6 +32,12 @@ func (s *session) fromClient(ctx context.Context) error {
 	if err := s.started(); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	claimed := s.setting.value() // by the start-up packet
+	s.mu.Unlock()
+	if s.gw.Observe == nil {
+		_ = s.probePurpose(ctx, &run{}, claimed) // over the budget the session ends
+	}
 	for {
 		if s.copyFrom != nil {
 			done, err := s.takeLongCopy()
@@ -164,8 +170,11 @@ type run struct {
 
 	layout    *layout // of its result
 	capture   *query.Capture
-	revealed  int // values
-	left      int // protected values that left as tokens
+	bound     *pg.BindMessage                            // its parameters; nil: none
+	pinned    func(slot *query.Slot, stored []byte) bool // says whether the row that a slot goes to holds the token already
+	copied    []sallyport.Column                         // of which tokens are on record as copied by it
+	revealed  int                                        // values
+	left      int                                        // protected values that left as tokens
 	spent     bool
 	dropped   bool // rows of it were kept from the client
 	limit     *sallyport.Limit
@@ -185,7 +194,7 @@ func (r *run) touches() bool { return r.stmt != nil && r.stmt.Touches }
 // quiet says that a statement needs nothing before it is forwarded but its place in the queue.
 func quiet(st *query.Statement) bool {
 	return !st.Touches && !st.Masks && len(st.Edits) == 0 && st.Refusal == nil && st.Prepare == nil && st.Execute == nil &&
-		st.Capture == nil && st.Comment == nil && len(st.Params) == 0 && len(st.Powers) == 0
+		st.Capture == nil && st.Comment == nil && len(st.Params) == 0 && len(st.Powers) == 0 && len(st.Copies) == 0
 }
 
 // changes says whether purpose or transaction may change with a statement.
@@ -236,12 +245,13 @@ func (s *session) refuses(st *query.Statement, sql string, foreign bool) *query.
 	switch {
 	case st.Refusal != nil:
 		return st.Refusal
-	case st.Relinks && !s.person.Service:
-		return refusal(codeRelink, "this statement changes through which customer a row is found", "Only the services of the configuration may do that.")
 	case foreign && (st.Prepare != nil || st.Execute != nil || st.Deallocate != nil) && !ascii(sql):
 		return refusal(codeUnsupported, "names of prepared statements are ASCII in this client_encoding", "SET client_encoding = 'UTF8'; and try again.")
 	case foreign && st.Touches:
 		return refusal(codeUnsupported, "protected columns are reached with client_encoding UTF8 only", "SET client_encoding = 'UTF8'; and try again.")
+	}
+	if refused := s.mayCopy(st); refused != nil {
+		return refused
 	}
 	return s.mayUse(st)
 }
@@ -296,12 +306,24 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, current s
 	if st.Verb == "DECLARE" {
 		s.noteCursor(st.Cursor, st)
 	}
+	claimed := st.Comment
+	if st.Purpose != nil {
+		claimed = &st.Purpose.Value
+	}
+	if claimed != nil {
+		if refused := s.probePurpose(ctx, r, *claimed); refused != nil {
+			return nil, refused, nil
+		}
+	}
 	if st.Touches || st.Comment != nil {
 		sight, err := s.look(ctx, st, current)
 		if err != nil {
 			return nil, refusal(codeAway, "the purpose cannot be checked now", "Try again in a moment."), nil
 		}
 		r.sight = sight
+	}
+	if st.Touches && st.Writes {
+		r.pinned = s.pinning(ctx, r)
 	}
 	return r, nil, nil
 }
@@ -312,7 +334,10 @@ func (s *session) recordStatement(r *run) *query.Refusal {
 	if r.recorded {
 		return nil
 	}
-	if refused := s.recordPower(r); refused != nil || !r.touches() {
+	if refused := s.recordPower(r); refused != nil {
+		return refused
+	}
+	if refused := s.recordCopies(r); refused != nil || !r.touches() {
 		return refused
 	}
 	put, reads := s.gw.Access.Append, uint64(0)
@@ -350,7 +375,11 @@ func (s *session) noteRefusal(st *query.Statement, why *query.Refusal) {
 	if why.Code == "42601" {
 		e.Note = "" // a parser's sentence quotes the text
 	}
-	if len(st.Powers) > 0 {
+	switch {
+	case why.Decision != nil:
+		s.noteDenial(e, why.Decision)
+		return
+	case len(st.Powers) > 0:
 		s.notePower(e, st.Powers)
 		return
 	}

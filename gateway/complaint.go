@@ -26,6 +26,7 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 	var current *run
 	switch {
 	case r == nil: // between statements: the server is going away
+		current = &run{}
 	case r.what == expectLook && n.Get(pg.SQLState) == query.CodeSyntax:
 		n = inWordsOf(r.text, n)
 	case broken != nil && n.Get(pg.SQLState) == codeCanceled: // what it makes of CopyFail
@@ -76,10 +77,12 @@ func (s *session) answerNotice(ctx context.Context, m []byte) error {
 	if err != nil {
 		return err
 	}
+	current := &run{}
 	if r := s.first(); r != nil && r.refused == nil {
-		current := s.runOf(r)
-		n = s.doors(ctx, current, s.hush(current, n))
+		current = s.runOf(r)
+		n = s.hush(current, n)
 	}
+	n = s.doors(ctx, current, n)
 	s.out = pg.AppendNotice(s.out, pg.NoticeResponse, n)
 	return nil
 }

@@ -29,6 +29,16 @@ type basis struct {
 	analyzer *query.Analyzer
 }
 
+// prepares is what becomes known once the server has executed SQL's PREPARE, nil for any other statement.
+func (p *prepared) prepares() *prepared {
+	if p == nil || p.stmt == nil || p.stmt.Prepare == nil {
+		return nil
+	}
+	known := &prepared{name: p.stmt.Prepare.Name, stmt: p.stmt.Prepare.Body, basis: p.basis}
+	known.basis.body = true
+	return known
+}
+
 // portal is a bound statement.
 type portal struct {
 	prepared  *prepared
@@ -144,7 +154,7 @@ func (s *session) rewriteParse(ctx context.Context, p *prepared) (*query.Refusal
 		// What the name means may change between this Parse and its Execute.
 		return refusal(codeUnsupported, "EXECUTE with arguments is passed on in simple queries only", "Bind the prepared statement itself."), nil
 	}
-	r, edits, refused, err := s.prepareOne(ctx, p.stmt, current, nil)
+	r, edits, refused, err := s.prepareOne(ctx, p.stmt, current, map[string]*prepared{})
 	if refused != nil || err != nil {
 		return refused, err
 	}
@@ -209,7 +219,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		s.refuseMessage(p.stmt, refused)
 		return nil
 	}
-	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || p.stmt.Masks || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0) {
+	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || p.stmt.Masks || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0 || len(p.stmt.Copies) > 0) {
 		refused, err := s.bindRun(ctx, bound, &msg)
 		if err != nil {
 			return err
@@ -244,13 +254,14 @@ func (s *session) bindRun(ctx context.Context, bound *portal, msg *pg.BindMessag
 	if refused != nil || err != nil {
 		return refused, err
 	}
-	r.outer, r.rewriting = st, bound.prepared.rewriting
+	r.outer, r.rewriting, r.bound = st, bound.prepared.rewriting, msg
 	bound.run = r
 	for i := range st.Params {
 		if refused := s.parameter(r, &st.Params[i], msg); refused != nil {
 			return refused, nil
 		}
 	}
+	r.bound = nil // its bytes are the stream's
 	extendResults(msg, st.Capture)
 	return nil, nil
 }
@@ -425,17 +436,14 @@ func (s *session) executeRun(ctx context.Context, name string, bound *portal) (*
 		if p == nil || p.stmt == nil {
 			return r, nil, nil
 		}
-		r.stmt, r.outer, r.rewriting = p.stmt, p.stmt, p.rewriting
-		if p.stmt.Prepare != nil {
-			r.prepares = &prepared{name: p.stmt.Prepare.Name, stmt: p.stmt.Prepare.Body, basis: p.basis}
-			r.prepares.basis.body = true
-		}
+		r.stmt, r.outer, r.rewriting, r.prepares = p.stmt, p.stmt, p.rewriting, p.prepares()
 		return r, nil, nil
 	}
 	if bound.executed { // the run before belongs to the server's side by now
 		r = &run{id: s.statements.Add(1), stmt: r.stmt, outer: r.outer, rewriting: r.rewriting, capture: r.capture}
 	}
 	bound.executed = true
+	r.prepares = bound.prepared.prepares()
 	current, err := s.currentPurpose(r.stmt)
 	if err != nil {
 		return r, nil, err

@@ -66,6 +66,7 @@ type Protection struct {
 	Person   func(login string) purpose.Person
 	Budgets  func(p purpose.Person) exposure.Budgets
 	Grants   []policy.Grant
+	Rules    *policy.Rules // nil: they permit nothing
 	// Replication names the roles that may replicate. Empty: none.
 	Replication []string
 	// Powers says who may use which of them. A power that is absent: nobody.

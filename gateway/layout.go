@@ -38,7 +38,7 @@ type column struct {
 // layout is how the rows of one result are read.
 type layout struct {
 	columns []column
-	inspect bool  // any column is not passing
+	inspect bool  // any column is not passing, or not for the client
 	looks   bool  // any is neither passing nor veiled
 	key     int   // index of the customer's key, −1 without
 	visible int   // columns that the client sees; what stands behind was added to learn facts
@@ -88,6 +88,7 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 		l.inspect = l.inspect || c.kind != passing
 		l.looks = l.looks || c.kind != passing && c.kind != veiled
 	}
+	l.inspect = l.inspect || hidden > 0
 	return l, nil
 }
 
@@ -128,8 +129,12 @@ func (s *session) describePortal(r *reply, kind byte, m []byte) error {
 
 // describeStatement passes a statement's description on; it may be stale (FACTS), so rows are read by the portal's.
 func (s *session) describeStatement(r *reply, kind byte, m []byte) error {
-	if kind == pg.RowDescription && r.stmt != nil && r.stmt.stmt != nil && r.stmt.stmt.Capture != nil {
-		_, out, err := s.readDescription(nil, r.stmt.stmt.Capture, m)
+	var capture *query.Capture
+	if r.stmt != nil && r.stmt.stmt != nil {
+		capture = r.stmt.stmt.Capture
+	}
+	if kind == pg.RowDescription && (capture != nil || bytes.Contains(m, []byte(query.CapturedName))) {
+		_, out, err := s.readDescription(nil, capture, m)
 		if err != nil {
 			return err
 		}
@@ -149,7 +154,7 @@ func (s *session) readDescription(r *run, capture *query.Capture, m []byte) (*la
 		return nil, nil, err
 	}
 	s.fields = fields
-	hidden := 0
+	hidden := captured(fields)
 	if capture != nil {
 		hidden = capture.Columns
 		if hidden > len(fields) {
@@ -166,10 +171,20 @@ func (s *session) readDescription(r *run, capture *query.Capture, m []byte) (*la
 	case hidden == 0:
 		s.before = lastLayout{stmt: statementOf(r), snapshot: s.gw.Protection.Catalog.Snapshot(), message: append(s.before.message[:0], m...), layout: l}
 		return l, m, nil
-	case !capture.HadReturning:
+	case capture != nil && !capture.HadReturning:
 		return l, pg.Append(nil, pg.NoData), nil
 	}
 	return l, pg.AppendRowDescription(nil, slices.Clone(fields[:l.visible])), nil
+}
+
+// captured is how many of the last columns the gateway added to what a portal returns, which SQL's FETCH reads like any cursor. A
+// client that gives its own columns that name does without them.
+func captured(fields []pg.Field) int {
+	n := 0
+	for n < len(fields) && string(fields[len(fields)-1-n].Name) == query.CapturedName {
+		n++
+	}
+	return n
 }
 
 // lastLayout is the layout that was made last: a client that asks the same again and again has it made once.

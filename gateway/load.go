@@ -13,7 +13,7 @@ import (
 type loading struct {
 	*loader
 	run    *run
-	probes []sallyport.Digest
+	probes sallyport.Touched
 	known  map[sallyport.Digest]struct{} // of probes
 }
 
@@ -89,18 +89,16 @@ func (s *session) failCopy(why *query.Refusal) {
 // recordProbes makes the probes of what is about to leave durable.
 func (s *session) recordProbes() *query.Refusal {
 	l := s.loading
-	if len(l.probes) == 0 {
+	if len(l.probes.Probes)+len(l.probes.Dates) == 0 {
 		return nil
 	}
-	e := &sallyport.Event{
-		Kind: sallyport.TouchKind, Time: s.gw.Clock(), Who: s.who,
-		Touch: &sallyport.Touched{Statement: l.run.id, Probes: l.probes},
-	}
+	l.probes.Statement = l.run.id
+	e := &sallyport.Event{Kind: sallyport.TouchKind, Time: s.gw.Clock(), Who: s.who, Touch: &l.probes}
 	if _, err := s.gw.Access.Append(e); err != nil {
 		s.gw.Log.Error("the record cannot be written", "kind", "touch")
 		return refusal(codeJournal, "the record cannot be written, so nothing is stored", "The administrator must look at the disk of Sallyport's data folder. Other tables are not concerned.")
 	}
-	l.probes = l.probes[:0]
+	l.probes.Probes, l.probes.Dates = l.probes.Probes[:0], l.probes.Dates[:0]
 	clear(l.known)
 	return nil
 }

@@ -98,7 +98,7 @@ func (s *session) refusedStatement(plan *query.Plan, why *query.Refusal) *query.
 	}
 	for i := range plan.Statements {
 		st := &plan.Statements[i]
-		if st.Refusal != nil || why.Code == codePower && s.mayUse(st) != nil {
+		if st.Refusal != nil || why.Code == codePower && s.mayUse(st) != nil || why.Decision != nil && len(st.Copies) > 0 {
 			return st
 		}
 	}
@@ -111,22 +111,33 @@ func (s *session) refusedStatement(plan *query.Plan, why *query.Refusal) *query.
 	return nil
 }
 
-// admitRole refuses a start-up packet that makes the session another role's, unless the person may.
+// admitRole refuses a start-up packet that makes the session another role's, or has triggers sleep, unless the person may.
 func (s *session) admitRole(packet *pg.Startup) error {
-	if !s.protected && !s.guarded || s.gw.Observe != nil || s.holds(sallyport.PowerSetRole) || !setsRole(packet) {
+	if !s.protected && !s.guarded || s.gw.Observe != nil {
 		return nil
 	}
-	why := powerless(sallyport.PowerSetRole)
-	e := s.statementEvent(&run{}, why)
-	s.notePower(e, []sallyport.Power{sallyport.PowerSetRole})
-	return s.refuseStart(fatal(why.Code, why.Sentence, why.Hint))
+	for _, k := range []struct {
+		power    sallyport.Power
+		settings []string
+	}{
+		{sallyport.PowerSetRole, []string{"role", "session_authorization"}},
+		{sallyport.PowerTrigger, []string{"session_replication_role"}},
+	} {
+		if s.holds(k.power) || !sets(packet, k.settings) {
+			continue
+		}
+		why := powerless(k.power)
+		e := s.statementEvent(&run{}, why)
+		s.notePower(e, []sallyport.Power{k.power})
+		return s.refuseStart(fatal(why.Code, why.Sentence, why.Hint))
+	}
+	return nil
 }
 
-// setsRole looks for the settings role and session_authorization among a packet's parameters and inside its options.
-func setsRole(packet *pg.Startup) bool {
+// sets looks for settings among a packet's parameters and inside its options.
+func sets(packet *pg.Startup, settings []string) bool {
 	is := func(name string) bool {
-		name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
-		return name == "role" || name == "session_authorization"
+		return slices.Contains(settings, strings.ReplaceAll(strings.ToLower(name), "-", "_"))
 	}
 	for _, param := range packet.Params {
 		if is(param[0]) {

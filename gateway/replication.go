@@ -121,7 +121,7 @@ func (s *session) readsOnly(sql string) bool {
 	for i := range plan.Statements {
 		st := &plan.Statements[i]
 		plain := len(st.Edits) == 0 || st.Copy != nil && !st.Copy.In
-		if st.Refusal != nil || st.Relinks || len(st.Powers) > 0 || st.Touches && st.Writes || !plain || len(st.Params) > 0 || st.Prepare != nil || st.Execute != nil || st.Capture != nil {
+		if st.Refusal != nil || len(st.Copies) > 0 || len(st.Powers) > 0 || st.Touches && st.Writes || !plain || len(st.Params) > 0 || st.Prepare != nil || st.Execute != nil || st.Capture != nil {
 			return false
 		}
 		for _, e := range st.Edits {

@@ -125,22 +125,10 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if slot.Scheme == sallyport.Date {
 		value = isoParameter(value)
 	}
-	if codec.IsToken(value) {
-		switch {
-		case slot.Use == query.Match && slot.Scheme == sallyport.Name:
-			return value[:token.NamePrefixLen], nil // the column side is its front, too
-		case slot.Use == query.Match:
-			return value, nil
-		}
-		return nil, refusal(codeTokenWrite, "a token cannot be written into "+slot.Column.String(),
-			"Leave the column out of the statement, or write the value itself. Moving tokens from row to row is not allowed.")
+	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
+		return s.token(r, slot, value)
 	}
-	var out []byte
-	if slot.Use == query.Match {
-		out, err = codec.Search(nil, value)
-	} else {
-		out, err = codec.Tokenise(nil, value, rand.Reader)
-	}
+	out, err := tokenised(codec, slot, value)
 	if err != nil {
 		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
 	}
@@ -149,7 +137,7 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		search = out[:token.NamePrefixLen]
 	}
 	if (codec.Deterministic() || slot.Scheme == sallyport.Name) && (r.sight == nil || !r.sight.knows(search, slot.Scheme)) {
-		if refused := s.probe(r, codec.Digest(value)); refused != nil {
+		if refused := s.probe(r, codec.Digest(value), slot.Scheme == sallyport.Date); refused != nil {
 			return nil, refused
 		}
 	}
@@ -157,6 +145,25 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		s.wrote(out, slot, r.sight)
 	}
 	return out, nil
+}
+
+// token is a token that stands where a value could.
+func (s *session) token(r *run, slot *query.Slot, stored []byte) ([]byte, *query.Refusal) {
+	switch {
+	case slot.Use == query.Store:
+		return stored, s.tokenWritten(r, slot, stored)
+	case slot.Scheme == sallyport.Name:
+		return stored[:token.NamePrefixLen], nil // the column side is its front, too
+	}
+	return stored, nil
+}
+
+// tokenised is the token of a value, or of a name what its tokens begin with where it is searched.
+func tokenised(codec *token.Codec, slot *query.Slot, value []byte) ([]byte, error) {
+	if slot.Use == query.Match {
+		return codec.Search(nil, value)
+	}
+	return codec.Tokenise(nil, value, rand.Reader)
 }
 
 // wrote makes a value that the person just wrote readable to him at once, also before it is committed.
@@ -182,21 +189,44 @@ func (s *session) readBack(stored []byte) (purpose.Value, bool) {
 	return v, ok
 }
 
-// probe counts one distinct value. Over the budget the person is suspended, and the statement is not sent.
-func (s *session) probe(r *run, digest sallyport.Digest) *query.Refusal {
-	p := s.gw.Protection
+// dateWeight is how many probes one date is: a few tens of thousands of days are a whole dictionary of birth dates.
+const dateWeight = 10
+
+// dateKeys are the keys under which a date counts.
+func dateKeys(digest sallyport.Digest) []exposure.Key {
+	keys := make([]exposure.Key, dateWeight)
+	for i := range keys {
+		keys[i] = exposure.Key(digest)
+		keys[i][len(digest)-1] ^= byte(i) //nolint:gosec // below 10
+	}
+	return keys
+}
+
+// probe counts one distinct value, a date tenfold. Over the budget the person is suspended, and the statement is not sent.
+func (s *session) probe(r *run, digest sallyport.Digest, date bool) *query.Refusal {
 	l := s.loading
 	if l != nil {
 		if _, again := l.known[digest]; again {
 			return nil
 		}
 	}
-	limit := s.gw.Book.Reserve(s.gw.Clock(), s.person.Staff, exposure.Probed, exposure.Key(digest), p.Budgets(s.person).Probed)
+	keys := []exposure.Key{exposure.Key(digest)}
+	if date {
+		keys = dateKeys(digest)
+	}
+	limit := s.gw.Book.ReserveAll(s.gw.Clock(), s.person.Staff, exposure.Probed, keys, s.gw.Protection.Budgets(s.person).Probed)
+	touch := &sallyport.Touched{Statement: r.id}
 	if l != nil { // recorded with its batch
 		l.known[digest] = struct{}{}
-		l.probes = append(l.probes, digest)
+		touch = &l.probes
+	}
+	if date {
+		touch.Dates = append(touch.Dates, digest)
 	} else {
-		s.note(sallyport.Event{Kind: sallyport.TouchKind, Touch: &sallyport.Touched{Statement: r.id, Probes: []sallyport.Digest{digest}}})
+		touch.Probes = append(touch.Probes, digest)
+	}
+	if l == nil {
+		s.note(sallyport.Event{Kind: sallyport.TouchKind, Touch: touch})
 	}
 	if limit == nil {
 		return nil

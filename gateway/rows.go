@@ -47,13 +47,13 @@ func (s *session) row(ctx context.Context, m []byte) error {
 		if !c.HadReturning {
 			return nil
 		}
-		fields = fields[:l.visible]
 	}
+	fields = fields[:l.visible]
 	changed, stop, err := s.veiledFields(ctx, current, l, fields)
 	if err != nil || stop {
 		return err
 	}
-	if !changed && current.capture == nil {
+	if !changed && l.visible == len(l.columns) {
 		s.out = append(s.out, m...)
 		return nil
 	}

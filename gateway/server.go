@@ -190,14 +190,14 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 	case pg.CopyDone:
 		s.copying = nil
 	case pg.ParameterStatus:
-		if err := s.noteParameter(m); err != nil {
-			return err
-		}
+		return s.answerParameter(ctx, m)
+	case pg.Notification:
+		return s.answerNotification(ctx, m)
 	case pg.BackendKeyData:
 		s.keepKey(m)
 	case pg.FunctionCallResult:
 		return s.answerCall(m)
-	case pg.Notification, pg.ParameterDescription, pg.NegotiateVersion:
+	case pg.ParameterDescription, pg.NegotiateVersion:
 	default: // COPY BOTH among them
 		return fmt.Errorf("%w: %q from the server", pg.ErrMalformed, kind)
 	}

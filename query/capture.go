@@ -7,6 +7,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// CapturedName is the name of the columns that are added to a result, so that they are known wherever it comes out: a portal's
+// rows can be fetched by SQL too.
+const CapturedName = "sallyport captured"
+
+const captured = ` AS "` + CapturedName + `"`
+
 // captureInsert has an INSERT of tickets or contacts return what became of the row.
 func (a *analysis) captureInsert(n *pg.InsertStmt) {
 	c := a.capture(n.Relation, len(n.ReturningList) > 0)
@@ -104,7 +110,7 @@ func (a *analysis) captureBefore(c *Capture, target *pg.RangeVar, fresh bool) {
 	if fresh {
 		found = "COALESCE(" + found + ", '[]')"
 	}
-	c.Text += ", " + found
+	c.Text += ", " + found + captured
 	c.Columns++
 }
 
@@ -146,6 +152,7 @@ func (a *analysis) capture(n *pg.RangeVar, returns bool) *Capture {
 		default:
 			text.WriteString(reference + "::pg_catalog.text")
 		}
+		text.WriteString(captured)
 	}
 	a.st.Capture = &Capture{
 		Relation: rel, Contact: rel.Contact, At: a.tokens.endOf(a.st.Start, a.st.End), Text: text.String(), Columns: len(columns), HadReturning: returns,

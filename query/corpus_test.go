@@ -135,7 +135,7 @@ func describeStatement(st *Statement) []string {
 		return out
 	}
 	flags := []string{}
-	for name, set := range map[string]bool{"touches": st.Touches, "writes": st.Writes, "ddl": st.DDL, "relinks": st.Relinks} {
+	for name, set := range map[string]bool{"touches": st.Touches, "writes": st.Writes, "ddl": st.DDL, "copies": len(st.Copies) > 0} {
 		if set {
 			flags = append(flags, name)
 		}

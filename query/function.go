@@ -225,7 +225,7 @@ func dynamic(qualifier, name string, at int) *Refusal {
 		known = true
 	}
 	for _, prefix := range []string{
-		"dblink", "pg_read_file", "pg_read_binary_file", "pg_ls_", "query_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "crosstab", "plpgsql_call",
+		"dblink", "pg_read_file", "pg_read_binary_file", "pg_stat_file", "pg_ls_", "query_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "crosstab", "plpgsql_call",
 		"plpython", "plperl", "pltcl",
 	} {
 		known = known || strings.HasPrefix(lower, prefix)

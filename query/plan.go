@@ -26,7 +26,7 @@ type Statement struct {
 	Writes  bool               // the database may be another one afterwards
 	DDL     bool               // the catalogue may be another one afterwards
 	Leans   bool               // what it is taken for hangs on objects of the database that may just have changed: protected ones, views, new ones, functions of its own
-	Relinks bool               // an existing row is made another customer's: a Link column is updated
+	Copies  []sallyport.Column // what is made another customer's: Link columns that an existing row's is changed, protected ones that get other rows' tokens; sorted
 
 	Powers []sallyport.Power // it takes; those of a body that is prepared too
 	Alone  bool              // MUST be forwarded only outside of a transaction and by itself: else its session would see what nobody else does
@@ -79,9 +79,18 @@ type Slot struct {
 	Scheme  sallyport.Scheme
 	Group   string
 	Use     Use
-	Value   string // the decoded literal; empty for a parameter
-	Array   bool   // an array's text form, '{a,b}', or an array parameter: every element is tokenised
-	Purpose bool   // the value of SET sallyport.purpose: ticket numbers in it become tokens; Column is empty
+	Value   string  // the decoded literal; empty for a parameter
+	Row     *RowKey // of Store: the row that the value goes to, where the statement pins it by its key
+	Array   bool    // an array's text form, '{a,b}', or an array parameter: every element is tokenised
+	Purpose bool    // the value of SET sallyport.purpose: ticket numbers in it become tokens; Column is empty
+}
+
+// RowKey pins one row of a table by its primary key.
+type RowKey struct {
+	Schema, Table, Column string
+	TypeOID               uint32 // of the column
+	Value                 string // decoded
+	Param                 int    // the parameter that holds the value instead; 0: none
 }
 
 // Param is one parameter that must be tokenised. A number stands once.
@@ -194,6 +203,8 @@ type Refusal struct {
 	Sentence string
 	Hint     string // what to do instead
 	Position int    // byte offset in the text, -1 where unknown
+
+	Decision *sallyport.Decision // of the policy that denied it; nil: none was asked
 }
 
 // Codes of refusals. Class SP is Sallyport's own.

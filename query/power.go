@@ -25,6 +25,12 @@ func (a *analysis) powers(node *pg.Node) {
 	switch n := node.GetNode().(type) {
 	case *pg.Node_GrantStmt, *pg.Node_GrantRoleStmt, *pg.Node_AlterDefaultPrivilegesStmt, *pg.Node_AlterOwnerStmt:
 		a.exercise(sallyport.PowerGrant)
+	case *pg.Node_CreatePolicyStmt, *pg.Node_AlterPolicyStmt: // its expressions run in everybody's statements
+		a.alone(sallyport.PowerGrant)
+	case *pg.Node_CreateSchemaStmt:
+		if n.CreateSchemaStmt.Authrole != nil { // it is another's
+			a.exercise(sallyport.PowerGrant)
+		}
 	case *pg.Node_CreateRoleStmt, *pg.Node_AlterRoleStmt, *pg.Node_AlterRoleSetStmt, *pg.Node_DropRoleStmt, *pg.Node_ReassignOwnedStmt, *pg.Node_DropOwnedStmt:
 		a.exercise(sallyport.PowerRole)
 	case *pg.Node_DoStmt, *pg.Node_CreateCastStmt, *pg.Node_CreateTransformStmt, *pg.Node_CreateConversionStmt, *pg.Node_CreateOpClassStmt,
@@ -125,6 +131,8 @@ func objectPower(kind pg.ObjectType) sallyport.Power {
 	case pg.ObjectType_OBJECT_FUNCTION, pg.ObjectType_OBJECT_PROCEDURE, pg.ObjectType_OBJECT_ROUTINE, pg.ObjectType_OBJECT_AGGREGATE, pg.ObjectType_OBJECT_OPERATOR,
 		pg.ObjectType_OBJECT_OPCLASS, pg.ObjectType_OBJECT_OPFAMILY, pg.ObjectType_OBJECT_CAST, pg.ObjectType_OBJECT_CONVERSION, pg.ObjectType_OBJECT_TRANSFORM:
 		return sallyport.PowerFunction
+	case pg.ObjectType_OBJECT_POLICY:
+		return sallyport.PowerGrant
 	case pg.ObjectType_OBJECT_TRIGGER, pg.ObjectType_OBJECT_EVENT_TRIGGER:
 		return sallyport.PowerTrigger
 	case pg.ObjectType_OBJECT_RULE:
@@ -147,7 +155,7 @@ func (a *analysis) tablePowers(n *pg.AlterTableStmt) {
 		name := c.GetAlterTableCmd().GetSubtype().String()
 		toggles := strings.HasPrefix(name, "AT_Enable") || strings.HasPrefix(name, "AT_Disable")
 		switch {
-		case name == "AT_ChangeOwner":
+		case name == "AT_ChangeOwner", strings.HasSuffix(name, "RowSecurity"):
 			a.exercise(sallyport.PowerGrant)
 		case toggles && strings.Contains(name, "Trig"):
 			a.exercise(sallyport.PowerTrigger)
@@ -165,9 +173,12 @@ func functionPower(name string) sallyport.Power {
 		parts []string
 	}{
 		{sallyport.PowerReplication, []string{"_replication_slot", "pg_replication_slot", "pg_logical_slot", "pg_replication_origin", "pg_sync_replication"}},
-		{sallyport.PowerSystem, []string{"pg_reload_conf", "pg_rotate_logfile", "pg_promote", "pg_start_backup", "pg_stop_backup", "pg_backup_start", "pg_backup_stop"}},
+		{sallyport.PowerSystem, []string{
+			"pg_reload_conf", "pg_rotate_logfile", "pg_promote", "pg_start_backup", "pg_stop_backup", "pg_backup_start", "pg_backup_stop",
+			"pg_switch_wal", "pg_create_restore_point", "pg_wal_replay_", "pg_stat_reset", "pg_stat_statements_reset", "pg_import_system_collations", "pg_log_standby_snapshot",
+		}},
 		{sallyport.PowerForeign, []string{"dblink", "postgres_fdw"}},
-		{sallyport.PowerFile, []string{"lo_import", "lo_export", "pg_read_file", "pg_read_binary_file", "pg_ls_", "pg_execute_server_program", "pg_file_"}},
+		{sallyport.PowerFile, []string{"lo_import", "lo_export", "pg_read_file", "pg_read_binary_file", "pg_stat_file", "pg_ls_", "pg_execute_server_program", "pg_file_"}},
 	} {
 		if slices.ContainsFunc(f.parts, func(part string) bool { return strings.Contains(lower, part) }) {
 			return f.power
@@ -184,6 +195,9 @@ func (a *analysis) setConfig(name string, args []*pg.Node) {
 	a.st.exact = true
 	setting, known := text(args, 0)
 	value, plain := text(args, 1)
+	if known && sleeps(setting) && !(plain && awake(value)) {
+		a.exercise(sallyport.PowerTrigger)
+	}
 	if setsRole(setting) || !known && !(plain && noRole(value)) {
 		a.exercise(sallyport.PowerSetRole)
 	}
@@ -217,8 +231,19 @@ func setsRole(setting string) bool {
 	return strings.EqualFold(setting, "role") || strings.EqualFold(setting, "session_authorization")
 }
 
+// sleeps tells whether a setting has triggers, foreign keys among them, and rules sleep, and others wake up.
+func sleeps(setting string) bool { return strings.EqualFold(setting, "session_replication_role") }
+
+// awake tells whether a value of it is the usual state.
+func awake(value string) bool {
+	return strings.EqualFold(value, "origin") || strings.EqualFold(value, "local")
+}
+
 // setRole is SET ROLE and SET SESSION AUTHORIZATION; the way back takes no power.
 func (a *analysis) setRole(n *pg.VariableSetStmt) {
+	if sleeps(n.Name) && !(len(n.Args) == 1 && awake(n.Args[0].GetAConst().GetSval().GetSval())) {
+		a.exercise(sallyport.PowerTrigger)
+	}
 	if !setsRole(n.Name) {
 		return
 	}
@@ -256,6 +281,11 @@ func (a *analysis) newFunction(n *pg.CreateFunctionStmt) {
 	language, body := "sql", ""
 	for _, o := range n.Options {
 		switch d := o.GetDefElem(); d.GetDefname() {
+		case "set":
+			a.setLater(d.GetArg().GetVariableSetStmt())
+			if set := strings.ToLower(d.GetArg().GetVariableSetStmt().GetName()); setsRole(set) || sleeps(set) {
+				a.refuse(forbidden("a function may not be given this setting", "SET it in the session that needs it.", -1))
+			}
 		case "language":
 			language = strings.ToLower(d.GetArg().GetString_().GetSval())
 		case "as":
@@ -299,12 +329,37 @@ func (a *analysis) unfit(all, body string) bool {
 		}
 	}
 	inside := wordsOf(strings.ToLower(body))
-	for _, word := range []string{"grant", "revoke", "create", "alter", "drop", "reassign", "copy", "load", "do", "role", "authorization", "set_config", "import"} {
+	for _, word := range []string{"grant", "revoke", "create", "alter", "drop", "reassign", "copy", "load", "do", "role", "authorization", "set_config", "import", "session_replication_role", "pg_settings"} {
 		if inside[word] && !(word == "do" && inside["conflict"]) {
 			return true
 		}
 	}
-	return false
+	return writesCatalogue(strings.ToLower(body), inside)
+}
+
+// writesCatalogue tells whether a body may change the server's own relations, under whose names it speaks: functions, which stand
+// before a parenthesis, aside.
+func writesCatalogue(lower string, words map[string]bool) bool {
+	if !words["insert"] && !words["update"] && !words["delete"] && !words["merge"] && !words["truncate"] {
+		return false
+	}
+	for at := 0; ; {
+		i := strings.Index(lower[at:], "pg_")
+		if i < 0 {
+			return false
+		}
+		start := at + i
+		end := start
+		for end < len(lower) && nameRune(rune(lower[end])) {
+			end++
+		}
+		at = end
+		name, rest := lower[start:end], strings.TrimLeft(lower[end:], " \t\r\n\"")
+		if start > 0 && nameRune(rune(lower[start-1])) || name == "pg_catalog" || name == "pg_temp" || strings.HasPrefix(rest, "(") {
+			continue
+		}
+		return true
+	}
 }
 
 // namesGuarded tells whether a text names a relation that matters, or a function, type or operator that may touch one.

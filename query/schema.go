@@ -42,6 +42,7 @@ type ColumnInfo struct {
 	Opaque  bool // a view's output computed from protected columns, which cannot be traced
 	Mask    *Mask
 	Link    bool // rows find their customer through it
+	Key     bool // the table's primary key is this column
 	TypeOID uint32
 	Length  int // varchar(n), else 0
 

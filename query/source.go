@@ -146,7 +146,7 @@ func (a *analysis) slotOf(s *source) *Slot {
 		})
 		return nil
 	}
-	slot := &Slot{Column: column, Scheme: first.protection.Scheme, Group: first.protection.Group, Use: first.use, Array: first.array}
+	slot := &Slot{Column: column, Scheme: first.protection.Scheme, Group: first.protection.Group, Use: first.use, Array: first.array, Row: first.row}
 	for _, d := range s.demands[1:] {
 		same := d.protection.Scheme == slot.Scheme && d.protection.Group == slot.Group && d.array == slot.Array
 		if !deterministic(slot.Scheme) {
@@ -161,6 +161,11 @@ func (a *analysis) slotOf(s *source) *Slot {
 			return nil
 		}
 		if d.use == Store {
+			if slot.Use == Store && d.row != slot.Row || d.protection.Column != slot.Column && slot.Use == Store {
+				slot.Row = nil // it goes to several places
+			} else {
+				slot.Row = d.row
+			}
 			slot.Use, slot.Column = Store, d.protection.Column
 		}
 	}

@@ -66,7 +66,7 @@ func inert(st *Statement) bool {
 		return false
 	}
 	return !st.Touches && !st.Masks && st.Refusal == nil && st.Edits == nil && st.Params == nil && st.Columns == nil && st.Comment == nil && st.Capture == nil &&
-		!st.DDL && !st.Relinks && !st.exact && st.Powers == nil
+		!st.DDL && st.Copies == nil && !st.exact && st.Powers == nil
 }
 
 // shapeOf writes a text with 0 for each number and an empty string for each string. It is no lexer: where the text holds

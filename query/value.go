@@ -65,6 +65,7 @@ type demand struct {
 	protection *Protection
 	use        Use
 	array      bool
+	row        *RowKey // of Store, where it is known
 }
 
 // protected tells whether anything of protected columns is in the value.

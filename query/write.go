@@ -1,15 +1,19 @@
 package query
 
 import (
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"sallyport"
 )
 
 // target is the relation that a statement writes.
 type target struct {
 	*item
-	excluded *item // the row that ON CONFLICT kept out
+	excluded *item   // the row that ON CONFLICT kept out
+	row      *RowKey // the one row that is written, where the statement pins it
 }
 
 // writes makes a relation the target of a statement.
@@ -59,8 +63,11 @@ func (a *analysis) store(t target, name string, v value, at int) {
 	a.columns[c.Protect.Column] = struct{}{}
 	for _, s := range v.stored {
 		if s.from != t.item && (s.from != t.excluded || t.excluded == nil) || s.column != name {
-			a.refuse(unwritable(t.relation, name, at))
-			return
+			if !carries(&v, c.Protect) {
+				a.refuse(unwritable(t.relation, name, at))
+				return
+			}
+			a.copied(c.Protect.Column)
 		}
 	}
 	switch {
@@ -74,8 +81,30 @@ func (a *analysis) store(t target, name string, v value, at int) {
 				a.refuse(unwritable(t.relation, name, at))
 				return
 			}
-			a.demand(o, demand{protection: c.Protect, use: Store, array: o.element}, at)
+			a.demand(o, demand{protection: c.Protect, use: Store, array: o.element, row: t.row}, at)
 		}
+	}
+}
+
+// carries tells whether a value is nothing but tokens that mean in a column what they meant where they stood.
+func carries(v *value, to *Protection) bool {
+	if v.mixed || v.open || v.calc || v.cut || v.array || v.row != nil || len(v.sources) > 0 {
+		return false
+	}
+	for _, s := range v.stored {
+		p := s.protection
+		if p.Column != to.Column && (p.Scheme != to.Scheme || p.Group != to.Group || !deterministic(p.Scheme)) {
+			return false
+		}
+	}
+	return true
+}
+
+// copied notes that what stands in a column is made another customer's.
+func (a *analysis) copied(c sallyport.Column) {
+	if !slices.Contains(a.st.Copies, c) {
+		a.st.Copies = append(a.st.Copies, c)
+		slices.SortFunc(a.st.Copies, compareColumns)
 	}
 }
 
@@ -201,7 +230,7 @@ func (a *analysis) assign(t target, list []*pg.Node, sc *scope) {
 		set := n.GetResTarget()
 		name, at := set.GetName(), int(set.GetLocation())
 		if c := t.info(name); c != nil && c.Link {
-			a.st.Relinks = true
+			a.copied(sallyport.Column{Schema: t.relation.Schema, Table: t.relation.Name, Name: name})
 		}
 		if len(set.GetIndirection()) > 0 && t.guards(name) {
 			a.refuse(unwritable(t.relation, name, at))
@@ -248,6 +277,7 @@ func (a *analysis) update(n *pg.UpdateStmt, sc *scope) result {
 	t := a.writes(n.Relation, sc)
 	sc.add(t.item)
 	a.from(n.FromClause, sc)
+	t.row = a.pins(&t, n.WhereClause, len(n.FromClause) == 0)
 	a.assign(t, n.TargetList, sc)
 	a.condition(n.WhereClause, sc)
 	return a.returning(t, n.ReturningList, sc)

@@ -51,6 +51,7 @@ const (
 	keyNote
 	keyTouch
 	keyPower
+	keyDecision
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -73,6 +74,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyNote, e.Note != "", e.Note},
 		{keyTouch, e.Touch != nil, e.Touch},
 		{keyPower, e.Power != nil, e.Power},
+		{keyDecision, e.Decision != nil, e.Decision},
 	}
 	n := byte(0)
 	for i := range fields {
@@ -170,12 +172,13 @@ const (
 	keyTouchReached
 	keyTouchValues
 	keyTouchProbes
+	keyTouchDates
 )
 
 // appendTouch writes the same bytes as the encoder would.
 func appendTouch(buf *bytes.Buffer, t *sallyport.Touched) {
 	n := byte(1)
-	for _, present := range []bool{len(t.Reached) > 0, len(t.Values) > 0, len(t.Probes) > 0} {
+	for _, present := range []bool{len(t.Reached) > 0, len(t.Values) > 0, len(t.Probes) > 0, len(t.Dates) > 0} {
 		if present {
 			n++
 		}
@@ -191,6 +194,7 @@ func appendTouch(buf *bytes.Buffer, t *sallyport.Touched) {
 	}
 	appendDigests(buf, keyTouchValues, t.Values)
 	appendDigests(buf, keyTouchProbes, t.Probes)
+	appendDigests(buf, keyTouchDates, t.Dates)
 }
 
 func appendDigests(buf *bytes.Buffer, key byte, digests []sallyport.Digest) {

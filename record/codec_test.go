@@ -93,7 +93,7 @@ func TestEncoding(t *testing.T) {
 			return d
 		}), 0, 30)
 		e.Touch = &sallyport.Touched{
-			Statement: rapid.Uint64().Draw(t, "touching"), Values: digests.Draw(t, "tokens"), Probes: digests.Draw(t, "probes"),
+			Statement: rapid.Uint64().Draw(t, "touching"), Values: digests.Draw(t, "tokens"), Probes: digests.Draw(t, "probes"), Dates: digests.Draw(t, "dates"),
 			Reached: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) sallyport.Subject { return sallyport.Subject(text.Draw(t, "reached")) }), 0, 30).Draw(t, "customers"),
 		}
 		if rapid.Bool().Draw(t, "sparse") {

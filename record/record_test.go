@@ -77,11 +77,12 @@ func fullEvent() *sallyport.Event {
 			ID: "p1", Action: "unlock", By: "s002", About: "s001", Reason: "r",
 			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1}, Details: "d", Columns: map[string]string{"support.customers.email": "email"},
 		},
-		Note:  "a sentence",
-		Power: &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},
+		Note:     "a sentence",
+		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},
+		Decision: &sallyport.Decision{Action: "copy", Columns: []sallyport.Column{{Schema: "s", Table: "t", Name: "c"}}, Permitted: true, Policy: "copy.configured"},
 		Touch: &sallyport.Touched{
 			Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},
-			Probes: []sallyport.Digest{{5}, {6}},
+			Probes: []sallyport.Digest{{5}, {6}}, Dates: []sallyport.Digest{{7}},
 		},
 	}
 }

@@ -45,6 +45,18 @@ func around() []trick {
 			undo: "DROP TABLE public.gen{row}; DROP FUNCTION public.trig{row}(); UPDATE support.customers SET notes = NULL WHERE id = {own}", sql: []string{"INSERT INTO public.gen{row} VALUES ('{text}')", "MERGE INTO gen{row} USING (VALUES ('{text}')) v(a) ON false WHEN NOT MATCHED THEN INSERT VALUES (v.a)", "WITH w AS (INSERT INTO gen{row} VALUES ('{text}')) SELECT 1"},
 		},
 		{
+			name: "a trigger on deleting from an unprotected table", around: "CREATE FUNCTION public.trig{row}() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN UPDATE support.customers SET notes = OLD.a WHERE id = {own}; RETURN OLD; END $f$; CREATE TABLE public.gen{row} (a text); CREATE TRIGGER t BEFORE DELETE ON public.gen{row} FOR EACH ROW EXECUTE FUNCTION public.trig{row}(); GRANT ALL ON public.gen{row} TO PUBLIC",
+			undo: "DROP TABLE public.gen{row}; DROP FUNCTION public.trig{row}(); UPDATE support.customers SET notes = NULL WHERE id = {own}", sql: []string{"INSERT INTO public.gen{row} VALUES ('{text}')", "DELETE FROM public.gen{row}", "WITH d AS (DELETE FROM gen{row} RETURNING 1) SELECT 1", "MERGE INTO gen{row} g USING (VALUES (1)) v ON true WHEN MATCHED THEN DELETE"},
+		},
+		{
+			name: "a trigger on truncating an unprotected table", around: "CREATE TABLE public.gen{row} (a text); CREATE FUNCTION public.trig{row}() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN UPDATE support.customers SET notes = (SELECT min(a) FROM public.gen{row}) WHERE id = {own}; RETURN NULL; END $f$; CREATE TRIGGER t BEFORE TRUNCATE ON public.gen{row} EXECUTE FUNCTION public.trig{row}(); GRANT ALL ON public.gen{row} TO PUBLIC",
+			undo: "DROP TABLE public.gen{row}; DROP FUNCTION public.trig{row}(); UPDATE support.customers SET notes = NULL WHERE id = {own}", sql: []string{"INSERT INTO public.gen{row} VALUES ('{text}')", "TRUNCATE public.gen{row}"},
+		},
+		{
+			name: "a rule on deleting from an unprotected table", around: "CREATE TABLE public.gen{row} (a text); CREATE RULE r AS ON DELETE TO public.gen{row} DO ALSO UPDATE support.customers SET notes = OLD.a WHERE id = {own}; GRANT ALL ON public.gen{row} TO PUBLIC",
+			undo: "DROP TABLE public.gen{row}; UPDATE support.customers SET notes = NULL WHERE id = {own}", sql: []string{"INSERT INTO public.gen{row} VALUES ('{text}')", "DELETE FROM public.gen{row}"},
+		},
+		{
 			name: "a rule on an unprotected table", around: "CREATE TABLE public.gen{row} (a text); CREATE RULE r AS ON INSERT TO public.gen{row} DO ALSO UPDATE support.customers SET notes = NEW.a WHERE id = {own}; CREATE RULE s AS ON DELETE TO public.gen{row} DO INSTEAD SELECT * FROM support.customers WHERE id = {victim}; GRANT ALL ON public.gen{row} TO PUBLIC",
 			undo: "DROP TABLE public.gen{row}; UPDATE support.customers SET notes = NULL WHERE id = {own}", sql: []string{"DELETE FROM public.gen{row}", "INSERT INTO public.gen{row} VALUES ('{text}')"},
 		},

@@ -6,7 +6,7 @@ import "strings"
 func corpus() []trick {
 	var rows []trick
 	for _, part := range [][]trick{
-		conditions(), writes(), reads(), outputs(), definitions(), names(), around(), wireTricks(), launderings(),
+		conditions(), writes(), reads(), outputs(), definitions(), names(), around(), wireTricks(), launderings(), asides(),
 	} {
 		rows = append(rows, part...)
 	}

@@ -79,6 +79,8 @@ func TestBypassDoor(t *testing.T) {
 		{"a purpose behind a dash", set("options", "-c sallyport-purpose=ticket:1 --sallyport_purpose=x")},
 		{"strings that escape", set("options", "-c standard_conforming_strings=off")},
 		{"a protocol option", set("_pq_.sallyport", "x")},
+		{"triggers that sleep", set("session_replication_role", "replica")},
+		{"triggers that sleep, in options", set("options", "--session-replication-role=replica")},
 		{"a search path", set("search_path", "pg_temp, support")},
 		{"an encoding", set("client_encoding", "SJIS")},
 	} {

@@ -119,9 +119,6 @@ func TestBypassStalePortal(t *testing.T) {
 		}
 	}
 	if rows > 70 {
-		t.Logf("OPEN (G15): %d rows, the budget is 60 customers", rows)
-	}
-	if rows > 7000 {
 		t.Errorf("%d rows, the budget is 60 customers", rows)
 	}
 }
@@ -136,8 +133,8 @@ func TestBypassDictionary(t *testing.T) {
 		{"failed", "", "SELECT 1/0 FROM support.customers WHERE email = 'g%d@x.example'"},
 		{"prepared only", "", "PREPARE p%[1]d AS SELECT 1 FROM support.customers WHERE email = 'g%[1]d@x.example'"},
 		{"an array", "", "SELECT 1 FROM support.customers WHERE email = ANY ('{g%[1]d@x.example,h%[1]d@x.example}')"},
-		{"a purpose and SHOW", "G12", "SET sallyport.purpose = 'ticket:CS-%04d-0001'; SHOW sallyport.purpose"},
-		{"a purpose for one statement", "G12", "SELECT 1 /*sallyport.purpose='ticket:CS-%04d-0001'*/"},
+		{"a purpose and SHOW", "", "SET sallyport.purpose = 'ticket:CS-%04d-0001'; SHOW sallyport.purpose"},
+		{"a purpose for one statement", "", "SELECT 1 /*sallyport.purpose='ticket:CS-%04d-0001'*/"},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			c := f.connect(f.org.Agents()[i].ID)

@@ -337,7 +337,7 @@ func (p *plot) whole() int64 {
 }
 
 func TestBypassReasons(t *testing.T) {
-	f := newFort(t, rich)
+	f := newFort(t, rich+"copy:\n  support.tickets.id: [svc_router]\n")
 	who, own, _ := f.hasTicket(0)
 	var engineers []sallyport.Staff
 	for _, p := range f.org.Staff {

@@ -67,6 +67,11 @@ type Config struct {
 	// people and services. docs/statements.md lists the kinds. Absent: nobody while columns are protected.
 	Powers map[string][]string `yaml:"powers"`
 
+	// Copy names the services that may move tokens to other rows, or rows to other customers: schema.table.column → ids. A column
+	// is a protected one, or one through which rows find their customer. Nobody else may, but purposes.ticket.routers and
+	// purposes.contact.writers for the customer of a ticket and of a contact.
+	Copy map[string][]string `yaml:"copy"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	places *configReader // where each key stands

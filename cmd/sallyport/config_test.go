@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sallyport/api"
+	"sallyport/policy"
 )
 
 // TestExample reads the reference configuration and holds it to being complete: every key of Config stands in it.
@@ -66,6 +67,9 @@ func TestConfigPlaces(t *testing.T) {
 		{"grant: [s051]", "grants: [s051]", `there is no power "grants"; expected "grant"`},
 		{"grant: [s051]", "grant: [s015]", `nobody is called "s015"; expected`},
 		{"grant: [s051]", "file: [s051]", `nobody may use the server's files`},
+		{"support.messages.ticket_id: [svc_router]", "support.messages.ticket_id: [s001]", `"s001" is a person: a person who could copy`},
+		{"support.messages.ticket_id: [svc_router]", "support.messages.ticket_id: [svc_rooter]", `no service is called "svc_rooter"; expected "svc_router"`},
+		{"support.messages.ticket_id: [svc_router]", "messages.ticket_id: [svc_router]", `"messages.ticket_id" is no column; expected schema.table.column`},
 		{`client_ca: ""`, `client_ca: "a.pem"`, "expected a tls certificate and key"},
 		{"support.customers.segment: {show: none}", "support.customers.segment: {show: half}", `there is no way to show "half"; expected none`},
 		{"support.customers.segment: {show: none}", "support.customers.email: {show: domain}", "the column is protected"},
@@ -123,6 +127,9 @@ func FuzzConfig(f *testing.F) {
 		}
 		directory.of(directory.person("nobody"))
 		config.factColumns()
+		if _, err := policy.NewRules(config.copiers()); err != nil {
+			t.Errorf("copiers of an accepted configuration: %v", err)
+		}
 		if _, err := config.protects(); err != nil {
 			t.Errorf("tokens of an accepted configuration cannot be made: %v", err)
 		}

@@ -42,6 +42,7 @@ func (c *Config) check(r *configReader) {
 	c.checkGrants(r)
 	c.checkReplication(r)
 	c.checkPowers(r)
+	c.checkCopy(r)
 	c.checkSeenBy(r)
 	if _, err := c.drain(); err != nil {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)

@@ -22,6 +22,7 @@ import (
 	"sallyport/internal/apart"
 	"sallyport/internal/upstream"
 	"sallyport/keys"
+	"sallyport/policy"
 	"sallyport/protect"
 	"sallyport/purpose"
 	"sallyport/query"
@@ -228,6 +229,10 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if err != nil {
 		return nil, &hopeless{err}
 	}
+	rules, err := policy.NewRules(config.copiers())
+	if err != nil {
+		return nil, err
+	}
 	directory := config.directory()
 	return &gateway.Protection{
 		Database: config.Upstream.Database,
@@ -243,6 +248,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 
 		Replication: config.Replication,
 		Powers:      config.powers(),
+		Rules:       rules,
 
 		Unmasked: g.unmasked,
 		SeenBy:   config.seenBy(),

@@ -99,6 +99,9 @@ func FuzzServer(f *testing.F) {
 		}
 		_, _ = CommandTag(m)
 		_, _, _ = ParseParameterStatus(m)
+		if process, channel, payload, err := ParseNotification(m); err == nil && m[0] == Notification && !bytes.Equal(AppendNotification(nil, process, channel, payload), m) {
+			t.Error("NotificationResponse does not come back")
+		}
 		_, _ = TxStatus(m)
 		if code, rest, err := AuthCode(m); err == nil && m[0] == Authentication && !bytes.Equal(AppendAuth(nil, code, string(rest)), m) {
 			t.Error("Authentication does not come back")

@@ -107,6 +107,21 @@ func ParseParameterStatus(m []byte) (name, value []byte, err error) {
 	return name, value, c.end("ParameterStatus")
 }
 
+// ParseNotification reads a NotificationResponse: the process that sent it, its channel and payload.
+func ParseNotification(m []byte) (process uint32, channel, payload []byte, err error) {
+	c := body(m)
+	process, channel, payload = c.int32(), c.text(), c.text()
+	return process, channel, payload, c.end("NotificationResponse")
+}
+
+// AppendNotification writes a NotificationResponse.
+func AppendNotification(dst []byte, process uint32, channel, payload []byte) []byte {
+	start := len(dst)
+	dst = binary.BigEndian.AppendUint32(Begin(dst, Notification), process)
+	dst = append(append(dst, channel...), 0)
+	return End(append(append(dst, payload...), 0), start)
+}
+
 // TxStatus reads the status byte of ReadyForQuery: 'I' idle, 'T' in a transaction, 'E' in a failed one.
 func TxStatus(m []byte) (byte, error) {
 	c := body(m)

@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+
+	"sallyport"
+	"sallyport/query"
+)
+
+// Copying is an action of its own: a token is written that did not stand in that row, or a row is made another customer's.
+// It is denied unless a policy permits it, and the record says which policy decided.
+
+// mayCopy refuses a statement that copies what no policy lets its person copy.
+func (s *session) mayCopy(st *query.Statement) *query.Refusal {
+	if len(st.Copies) == 0 {
+		return nil
+	}
+	d := s.gw.Protection.Rules.Copy(s.person.Staff, s.person.Service, st.Copies)
+	if d.Permitted {
+		return nil
+	}
+	code, sentence := codeRelink, "this statement changes through which customer a row is found"
+	if slices.ContainsFunc(st.Copies, func(c sallyport.Column) bool { return s.gw.protectedColumn(c) != nil }) {
+		code, sentence = codeTokenWrite, "this statement moves tokens to other rows"
+	}
+	return denied(code, sentence, &d)
+}
+
+func denied(code, sentence string, d *sallyport.Decision) *query.Refusal {
+	r := refusal(code, sentence, "Only services that the configuration names under `copy` may do that, and its routers and writers for their own tables. A value itself may be written as usual.")
+	r.Decision = d
+	return r
+}
+
+// recordCopies puts what a statement copies on disk before it is forwarded.
+func (s *session) recordCopies(r *run) *query.Refusal {
+	if r.stmt == nil || len(r.stmt.Copies) == 0 {
+		return nil
+	}
+	d := s.gw.Protection.Rules.Copy(s.person.Staff, s.person.Service, r.stmt.Copies)
+	return s.recordCopy(r, &d)
+}
+
+func (s *session) recordCopy(r *run, d *sallyport.Decision) *query.Refusal {
+	e := s.statementEvent(r, nil)
+	e.Kind, e.Decision = sallyport.CopyKind, d
+	if _, err := s.gw.Access.Append(e); err != nil {
+		return refusal(codeJournal, "the record cannot be written, so nothing is copied", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder.")
+	}
+	return nil
+}
+
+// noteDenial makes the entry of a refusal one of a denied action, and waits until it is on disk.
+func (s *session) noteDenial(e *sallyport.Event, d *sallyport.Decision) {
+	e.Kind, e.Decision = sallyport.CopyKind, d
+	if _, err := s.gw.Access.Append(e); err != nil {
+		s.note(*e)
+	}
+}
+
+// tokenShaped says whether a value is, as a whole, a token of any scheme that has a form: one of another column is no value either.
+func (g *Gateway) tokenShaped(value []byte) bool {
+	b, e, _, ok := g.Protection.Ring.Find(value, 0)
+	return ok && b == 0 && e == len(value)
+}
+
+// tokenWritten decides about a token that stands where a value should: it may stay where it is, and else only be copied.
+func (s *session) tokenWritten(r *run, slot *query.Slot, stored []byte) *query.Refusal {
+	if slot.Row != nil && r.pinned != nil && r.pinned(slot, stored) {
+		return nil
+	}
+	columns := []sallyport.Column{slot.Column}
+	d := s.gw.Protection.Rules.Copy(s.person.Staff, s.person.Service, columns)
+	if !d.Permitted {
+		return denied(codeTokenWrite, "a token cannot be written into "+slot.Column.String(), &d)
+	}
+	if slices.Contains(r.copied, slot.Column) {
+		return nil
+	}
+	r.copied = append(r.copied, slot.Column)
+	return s.recordCopy(r, &d)
+}
+
+// pinning looks whether a row that a statement pins by its key holds a token already: then writing it changes nothing. A program
+// that saves whole rows does so. Committed state is asked, over Sallyport's own connection.
+func (s *session) pinning(ctx context.Context, r *run) func(slot *query.Slot, stored []byte) bool {
+	return func(slot *query.Slot, stored []byte) bool {
+		value, ok := r.keyValue(slot.Row)
+		if !ok {
+			return false
+		}
+		return s.gw.Protection.Resolver.Holds(ctx, slot.Row.Schema+"."+slot.Row.Table, slot.Row.Column, value, slot.Column.Name, string(stored))
+	}
+}
+
+// keyValue is the text of the key that a statement pins a row by.
+func (r *run) keyValue(k *query.RowKey) (string, bool) {
+	i := k.Param - 1
+	switch {
+	case k.Param == 0:
+		return k.Value, true
+	case r.bound != nil && i < len(r.bound.Params) && r.bound.Params[i] != nil:
+		whole := k.TypeOID == typeInt8 || k.TypeOID == typeInt4 || k.TypeOID == typeInt2
+		return string(keyText(&column{binary: whole && r.bound.Format(i) == 1}, r.bound.Params[i])), true
+	case r.outer != nil && r.outer.Execute != nil && i < len(r.outer.Execute.Args):
+		arg := r.outer.Execute.Args[i]
+		return arg.Value, arg.Literal && !arg.Null
+	}
+	return "", false
+}
+
+const (
+	typeInt8 = 20
+	typeInt2 = 21
+	typeInt4 = 23
+)

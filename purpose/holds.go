@@ -1,0 +1,38 @@
+package purpose
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sallyport/catalog"
+)
+
+// Holds tells whether the rows of a table (schema.table) that have a key are there and all hold a stored text in a column, in
+// committed state. What cannot be found out is no.
+func (r *Resolver) Holds(ctx context.Context, table, key, value, column, stored string) bool {
+	sql, ok := holdsQuery(r.catalog(), table, key, column)
+	if !ok {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout+time.Second)
+	defer cancel()
+	conn, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return false
+	}
+	defer conn.Release()
+	var b batch
+	b.add(sql, value, stored)
+	results, err := b.run(ctx, conn.Conn())
+	return err == nil && len(results) == 1 && len(results[0].Rows) == 1 && string(results[0].Rows[0][0]) == "t"
+}
+
+func holdsQuery(s *catalog.Snapshot, table, key, column string) (sql string, ok bool) {
+	t, err := newColumns(s, table, "t")
+	if err != nil {
+		return "", false
+	}
+	sql = fmt.Sprintf("SELECT coalesce(pg_catalog.bool_and(%s OPERATOR(pg_catalog.=) $2::pg_catalog.text), false) FROM %s t WHERE %s", t.text(column), t.relation.SQL, t.is(key, 1))
+	return sql, t.err == nil
+}
