@@ -14,8 +14,8 @@ func TestRiskyFunctions(t *testing.T) {
 		CREATE FUNCTION support.plain(a int) RETURNS int LANGUAGE sql AS 'SELECT a + 1';
 		CREATE FUNCTION support.logs() RETURNS void LANGUAGE sql AS $$ INSERT INTO support.audit VALUES (1, 'x') $$;
 		CREATE FUNCTION support.looks_up(a text) RETURNS bigint LANGUAGE sql AS $$ SELECT id FROM support.Customers WHERE email = a $$;
-		CREATE FUNCTION support.parsed(a text) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT id FROM support.customers WHERE email = a; END;
-		CREATE FUNCTION support.parsed_plain() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT id FROM support.audit; END;
+		CREATE FUNCTION support.parsed(a text) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT id FROM support.customers WHERE email = a; END; -- since 14
+		CREATE FUNCTION support.parsed_plain() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT id FROM support.audit; END; -- since 14
 		CREATE FUNCTION support.by_view() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM support.mails $$;
 		CREATE FUNCTION support.calls() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN support.by_view(); END $$;
 		CREATE FUNCTION support.calls_more() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN support.CALLS(); END $$;
@@ -64,6 +64,10 @@ func TestRiskyFunctions(t *testing.T) {
 		"equals":     "support.equals calls support.looks_up",
 
 		"operator ===": "the operator support.=== runs support.equals, which calls support.looks_up",
+	}
+	if serverVersion(t, super) < 14 { // functions in the standard's form
+		delete(want, "parsed")
+		delete(want, "parsed_plain")
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -132,7 +136,7 @@ func TestSmugglers(t *testing.T) {
 
 // TestLeaning finds risky functions where nobody calls them.
 func TestLeaning(t *testing.T) {
-	_, reader := database(t, tables, `
+	super, reader := database(t, tables, `
 		CREATE FUNCTION support.keep(a text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN UPDATE support.tickets SET subject = a; RETURN true; END $$;
 		CREATE FUNCTION support.plain(a text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT a <> $$x$$';
 		CREATE FUNCTION support.order3(a text, b text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1 WHERE support.keep(a)';
@@ -147,7 +151,7 @@ func TestLeaning(t *testing.T) {
 		CREATE INDEX by_class ON support.classed (a support.odd);
 		CREATE TABLE support.split (a text) PARTITION BY LIST (support.keep(a));
 		CREATE TABLE support.counted (a text);
-		CREATE STATISTICS support.counts ON (support.keep(a)) FROM support.counted;
+		CREATE STATISTICS support.counts ON (support.keep(a)) FROM support.counted; -- since 14
 		CREATE TABLE support.guarded (a text);
 		CREATE POLICY p ON support.guarded WITH CHECK (support.keep(a));
 		CREATE TABLE support.compared (a text);
@@ -179,6 +183,9 @@ func TestLeaning(t *testing.T) {
 		"mine": "", "holds": "column a is of the type support.pair", "kinds": "column a is of the type support.kind", "refers": "foreign key refers_a_fkey compares",
 		"numbers": "foreign key tickets_ticket_no_fkey compares", "customers": "", "tickets": "",
 	} {
+		if name == "counted" && serverVersion(t, super) < 14 {
+			continue // no statistics of expressions
+		}
 		got := find(t, s, name).Smuggles
 		if want == "" && got != "" || !strings.HasPrefix(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
