@@ -21,7 +21,7 @@ func TestRiskyFunctions(t *testing.T) {
 		CREATE FUNCTION support.calls_more() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN support.CALLS(); END $$;
 		CREATE FUNCTION support.dynamic(a text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE a; END $$;
 		CREATE FUNCTION support.xml(a text) RETURNS xml LANGUAGE sql AS $$ SELECT query_to_xml(a, true, true, '') $$;
-		CREATE FUNCTION support.alias(text, boolean, boolean, text) RETURNS xml LANGUAGE internal AS 'query_to_xml';
+		CREATE FUNCTION support.xml_too(text, boolean, boolean, text) RETURNS xml LANGUAGE internal AS 'query_to_xml';
 		CREATE FUNCTION support.hidden() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM support.U&"cust\006fmers"); END $$;
 		CREATE FUNCTION support.both(a int) RETURNS int LANGUAGE sql AS 'SELECT a';
 		CREATE FUNCTION support.both(a text) RETURNS bigint LANGUAGE sql AS $$ SELECT support.looks_up(a) $$;
@@ -53,7 +53,7 @@ func TestRiskyFunctions(t *testing.T) {
 		"calls_more": "support.calls_more calls support.calls",
 		"dynamic":    "support.dynamic runs SQL that it makes up (execute)",
 		"xml":        "support.xml runs SQL that it makes up (query_to_xml)",
-		"alias":      "support.alias is written in internal, which is not looked into",
+		"xml_too":    "support.xml_too is written in internal, which is not looked into",
 		"hidden":     `support.hidden spells names in a hidden way (U&"…")`,
 		"both":       "support.both calls support.looks_up",
 		"step":       "support.step calls support.looks_up",
