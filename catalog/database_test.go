@@ -58,21 +58,12 @@ func config() Config {
 
 func facts() FactTables { return FactTables{Ticket: "support.tickets", Contact: "support.contacts"} }
 
-// serverVersion is the server's major version.
-func serverVersion(t testing.TB, conn *pgx.Conn) (major int) {
-	t.Helper()
-	if err := conn.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int / 10000").Scan(&major); err != nil {
-		t.Fatal(err)
-	}
-	return major
-}
-
 // known leaves out the lines that end in "-- since N" where the server is older than that.
-func known(major int, ddl string) string {
+func known(ddl string) string {
 	var kept []string
 	for line := range strings.Lines(ddl) {
 		_, since, ok := strings.Cut(line, "-- since ")
-		if n, _ := strconv.Atoi(strings.TrimSpace(since)); !ok || n <= major {
+		if n, _ := strconv.Atoi(strings.TrimSpace(since)); !ok || n <= cluster.Major {
 			kept = append(kept, line)
 		}
 	}
@@ -88,7 +79,7 @@ func database(t testing.TB, ddl ...string) (super *pgx.Conn, reader *pgx.ConnCon
 	run(t, admin, "CREATE DATABASE "+name, "CREATE ROLE "+role+" LOGIN PASSWORD 'reader'")
 	super = connect(t, cluster.SuperDSN(name))
 	for _, text := range ddl {
-		run(t, super, known(serverVersion(t, super), text))
+		run(t, super, known(text))
 	}
 	run(t, super, "GRANT USAGE ON SCHEMA support TO "+role)
 	reader, err := pgx.ParseConfig(cluster.DSN(role, "reader", name))
