@@ -157,7 +157,7 @@ type outlet struct {
 type saying struct {
 	sessions, bytes, rows, worked, failed int
 	verbs, codes                          map[string]int
-	examples                              map[string]string
+	refusals                              map[string]int // by code and sentence
 	leaks, lost                           []string
 }
 
@@ -168,7 +168,7 @@ func newOutlet(t *testing.T, to string, s *secrets) *outlet {
 		t.Fatal(err)
 	}
 	k := &outlet{address: l.Addr().String(), secrets: s, listen: l}
-	k.said.verbs, k.said.codes, k.said.examples = map[string]int{}, map[string]int{}, map[string]string{}
+	k.said.verbs, k.said.codes, k.said.refusals = map[string]int{}, map[string]int{}, map[string]int{}
 	k.done.Go(func() {
 		for {
 			client, err := l.Accept()
@@ -259,9 +259,12 @@ func (k *outlet) hear(kind byte, whole []byte, statement string, made bool) {
 	})
 	switch kind {
 	case 'D':
-		k.said.rows++
+		if made {
+			k.said.rows++
+		}
 	case 'C':
-		if verb, _, _ := strings.Cut(string(whole[5:len(whole)-1]), " "); made && verb != "BEGIN" && verb != "ROLLBACK" {
+		if made {
+			verb, _, _ := strings.Cut(string(whole[5:len(whole)-1]), " ")
 			k.said.worked++
 			k.said.verbs[verb]++
 		}
@@ -274,8 +277,12 @@ func (k *outlet) hear(kind byte, whole []byte, statement string, made bool) {
 		if strings.HasPrefix(code, "XX") && strings.Contains(message, "sallyport") {
 			k.said.lost = append(k.said.lost, fmt.Sprintf("%s %s after: %.1500s", code, message, statement))
 		}
-		if k.said.examples[code+message] == "" && len(k.said.examples) < 400 {
-			k.said.examples[code+message] = fmt.Sprintf("%s %.200s: %.1200s", code, message, statement)
+		if made && strings.HasPrefix(message, "sallyport: ") {
+			sentence, _, _ := strings.Cut(strings.TrimPrefix(message, "sallyport: "), ": ") // without the column
+			if strings.HasPrefix(sentence, "support.") {
+				_, sentence, _ = strings.Cut(sentence, " ")
+			}
+			k.said.refusals[code+" "+sentence]++
 		}
 	case 'R', 'S', 'K', 'Z', 'T', 'N', 'I', 'A', 'G', 'H', 'd', 'c', 'W', 'v':
 	default:
@@ -296,24 +303,25 @@ func errorFields(body []byte) (code, message string) {
 	return code, message
 }
 
-// lastStatement is what the client said last. What sqlsmith makes up stands between BEGIN and ROLLBACK; before the first of them it
-// reads the catalogue.
+// lastStatement is what the client said last. What sqlsmith makes up comes in the session that it names sqlsmith::dut, each between
+// BEGIN and ROLLBACK; in others it reads the catalogue.
 type lastStatement struct {
 	mu   sync.Mutex // guards the others
 	text string
-	made bool
+	dut  bool
 }
 
 func (l *lastStatement) set(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.text, l.made = text, l.made || strings.HasPrefix(text, "BEGIN")
+	l.text, l.dut = text, l.dut || strings.Contains(text, "sqlsmith::dut")
 }
 
 func (l *lastStatement) get() (text string, made bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.text, l.made
+	around := strings.HasPrefix(l.text, "BEGIN") || strings.HasPrefix(l.text, "ROLLBACK") || strings.HasPrefix(l.text, "set ")
+	return l.text, l.dut && !around
 }
 
 // connectVia logs in through something that stands before the gateway.

@@ -3,11 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"sallyport/internal/throwaway"
 )
 
 // news are statements that came with a version of PostgreSQL, and what becomes of them. {own} is the customer that the reason
@@ -159,4 +164,73 @@ func TestNewerTransactionTimeout(t *testing.T) {
 		t.Errorf("got %s %s", err.Code, err.Message)
 	}
 	within(t, 5*time.Second, "the session is gone", func() bool { return f.server.gateway.Sessions() == 0 })
+}
+
+// TestNewerOAuth: the log-in by a bearer token (PostgreSQL 18) is relayed as any other that the server checks. No validator is at
+// hand here, so what is compared is the offer, and the server's answer to one who comes without a token.
+func TestNewerOAuth(t *testing.T) {
+	h := gatehouseOf(t)
+	if h.cluster.Major < 18 {
+		t.Skip("OAuth came with PostgreSQL 18")
+	}
+	cluster, err := throwaway.Start(t.Context(), throwaway.Options{
+		Settings: map[string]string{"oauth_validator_libraries": "no_such_validator"},
+		Files:    map[string]string{"pg_hba.conf": "host all token 127.0.0.1/32 oauth issuer=\"https://id.example\" scope=\"db\"\nhost all all 127.0.0.1/32 scram-sha-256\n"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	g := (&gatehouse{cluster: cluster, ca: h.ca, shown: h.shown}).open(t, nil)
+	var said [2][]string
+	for i, address := range []string{net.JoinHostPort(cluster.Host, strconv.Itoa(cluster.Port)), g.Addr().String()} {
+		said[i] = bearerless(t, address)
+	}
+	if strings.Join(said[0], "\n") != strings.Join(said[1], "\n") {
+		t.Errorf("directly %q, through the gateway %q", said[0], said[1])
+	}
+	if len(said[0]) < 2 || !strings.Contains(said[0][0], "OAUTHBEARER") {
+		t.Errorf("the server offers %q: this proves nothing", said[0])
+	}
+}
+
+// bearerless asks for a log-in by a token and shows none.
+func bearerless(t *testing.T, address string) (said []string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	front := pgproto3.NewFrontend(conn, conn)
+	front.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersionNumber, Parameters: map[string]string{"user": "token", "database": "postgres"}})
+	for range 10 {
+		if err := front.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		m, err := front.Receive()
+		if err != nil {
+			return append(said, "the end")
+		}
+		switch m := m.(type) {
+		case *pgproto3.AuthenticationSASL:
+			said = append(said, strings.Join(m.AuthMechanisms, " "))
+			front.Send(&pgproto3.SASLInitialResponse{AuthMechanism: "OAUTHBEARER", Data: []byte("n,,\x01auth=\x01\x01")})
+		case *pgproto3.AuthenticationSASLContinue:
+			said = append(said, string(m.Data))
+			front.Send(&pgproto3.SASLResponse{Data: []byte("\x01")})
+		case *pgproto3.ErrorResponse:
+			said = append(said, m.Code+" "+m.Message)
+		default:
+			said = append(said, fmt.Sprintf("%T", m))
+		}
+	}
+	return said
 }
