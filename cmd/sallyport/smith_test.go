@@ -123,7 +123,8 @@ func (k smith) judge(t *testing.T, tapped *outlet, out []byte) {
 	said := tapped.said
 	t.Logf("%d sessions, %d bytes and %d rows came back; %d statements worked (%v), %d failed: %v", said.sessions, said.bytes, said.rows, said.worked, said.verbs, said.failed, said.codes)
 	for _, why := range slices.Sorted(maps.Keys(said.refusals)) {
-		t.Logf("%5d %s", said.refusals[why], why)
+		r := said.refusals[why]
+		t.Logf("%5d %s: %.400s", r.n, why, strings.Join(strings.Fields(r.shortest), " "))
 	}
 	for _, leak := range said.leaks {
 		t.Errorf("comes back: %s", leak)

@@ -157,8 +157,14 @@ type outlet struct {
 type saying struct {
 	sessions, bytes, rows, worked, failed int
 	verbs, codes                          map[string]int
-	refusals                              map[string]int // by code and sentence
+	refusals                              map[string]refusal // by code and sentence
 	leaks, lost                           []string
+}
+
+// refusal is how often one came, and the shortest statement that met it, for people to look whether it was needed.
+type refusal struct {
+	n        int
+	shortest string
 }
 
 func newOutlet(t *testing.T, to string, s *secrets) *outlet {
@@ -168,7 +174,7 @@ func newOutlet(t *testing.T, to string, s *secrets) *outlet {
 		t.Fatal(err)
 	}
 	k := &outlet{address: l.Addr().String(), secrets: s, listen: l}
-	k.said.verbs, k.said.codes, k.said.refusals = map[string]int{}, map[string]int{}, map[string]int{}
+	k.said.verbs, k.said.codes, k.said.refusals = map[string]int{}, map[string]int{}, map[string]refusal{}
 	k.done.Go(func() {
 		for {
 			client, err := l.Accept()
@@ -282,7 +288,11 @@ func (k *outlet) hear(kind byte, whole []byte, statement string, made bool) {
 			if strings.HasPrefix(sentence, "support.") {
 				_, sentence, _ = strings.Cut(sentence, " ")
 			}
-			k.said.refusals[code+" "+sentence]++
+			r := k.said.refusals[code+" "+sentence]
+			if r.n++; r.shortest == "" || len(statement) < len(r.shortest) {
+				r.shortest = statement
+			}
+			k.said.refusals[code+" "+sentence] = r
 		}
 	case 'R', 'S', 'K', 'Z', 'T', 'N', 'I', 'A', 'G', 'H', 'd', 'c', 'W', 'v':
 	default:
