@@ -202,9 +202,10 @@ func (k *outlet) close() {
 func (k *outlet) pass(client, server net.Conn) {
 	defer client.Close()
 	defer server.Close()
-	var statement lastStatement
+	statement := lastStatement{due: 1}
 	k.done.Go(func() {
 		defer server.Close()
+		defer statement.leave()
 		r := bufio.NewReader(client)
 		_, head := frame(r, false)
 		for ; head != nil; _, head = frame(r, true) {
@@ -222,10 +223,15 @@ func (k *outlet) pass(client, server net.Conn) {
 	r := bufio.NewReader(server)
 	for {
 		kind, whole := frame(r, true)
+		text, made := statement.get()
+		if !statement.keeps(kind, whole) {
+			k.mu.Lock()
+			k.said.lost = append(k.said.lost, fmt.Sprintf("%q comes out of turn (0 is the end) after: %.1500s", kind, text))
+			k.mu.Unlock()
+		}
 		if whole == nil {
 			return
 		}
-		text, made := statement.get()
 		k.hear(kind, whole, text, made)
 		if _, err := client.Write(whole); err != nil {
 			return
@@ -316,15 +322,41 @@ func errorFields(body []byte) (code, message string) {
 // lastStatement is what the client said last. What sqlsmith makes up comes in the session that it names sqlsmith::dut, each between
 // BEGIN and ROLLBACK; in others it reads the catalogue.
 type lastStatement struct {
-	mu   sync.Mutex // guards the others
-	text string
-	dut  bool
+	mu    sync.Mutex // guards the others
+	text  string
+	dut   bool
+	due   int  // how many ReadyForQuery; the first is the log-in's
+	fatal bool // the server said that it ends the session
+	left  bool // the client is gone
 }
 
 func (l *lastStatement) set(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.text, l.dut = text, l.dut || strings.Contains(text, "sqlsmith::dut")
+	l.text, l.dut, l.due = text, l.dut || strings.Contains(text, "sqlsmith::dut"), l.due+1
+}
+
+func (l *lastStatement) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left = true
+}
+
+// keeps says whether a message is in its turn: each statement has one ReadyForQuery, and the end is announced.
+func (l *lastStatement) keeps(kind byte, whole []byte) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case whole == nil:
+		return l.left || l.fatal
+	case kind == 'Z':
+		l.due--
+	case kind == 'E' && bytes.Contains(whole, []byte("FATAL\x00")):
+		l.fatal = true
+	case kind == 'D' || kind == 'C' || kind == 'T':
+		return l.due > 0
+	}
+	return l.due >= 0
 }
 
 func (l *lastStatement) get() (text string, made bool) {
