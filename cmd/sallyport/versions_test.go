@@ -121,6 +121,46 @@ func (c *client) tell(text string, extended bool) (rows [][]string, err error) {
 	return rows, r.Err
 }
 
+// TestNewerCopy leaves rows out that the server does not take (PostgreSQL 17): what it says of them holds no value of theirs.
+func TestNewerCopy(t *testing.T) {
+	f := newFort(t, rich)
+	if f.cluster.Major < 17 {
+		t.Skip("ON_ERROR came with PostgreSQL 17")
+	}
+	who, ticket, _ := f.hasTicket(0)
+	from := len(f.heard.String())
+	c := f.connect(who)
+	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
+	options := []string{"ON_ERROR ignore, LOG_VERBOSITY verbose"}
+	if f.cluster.Major >= 18 {
+		options = append(options, "ON_ERROR ignore, REJECT_LIMIT 1, LOG_VERBOSITY silent")
+	}
+	for i, option := range options {
+		data := fmt.Sprintf("92%d1,Qq Seven,qq7a@x.example,DE,p,now\n92%d2,Qq Seven,qq7b@x.example,DE,p,no date\n", i, i)
+		data = strings.ReplaceAll(data, "qq7", fmt.Sprintf("qq7n%d", i))
+		said := copyIn(t, c.PgConn(), "COPY support.customers (id, full_name, email, country, plan, created_at) FROM STDIN (FORMAT csv, "+option+")", data)
+		if said != "COPY 1" {
+			t.Errorf("%s: %s", option, said)
+		}
+		if got := c.one(fmt.Sprintf("SELECT count(*) FROM support.customers WHERE email = 'qq7n%da@x.example'", i)); got != "1" {
+			t.Errorf("%s: the row that is whole is not there", option)
+		}
+	}
+	if len(c.notices) == 0 {
+		t.Error("the server says nothing of a row that it left out: this proves little")
+	}
+	if said := fmt.Sprint(c.noticeTexts(), serverLog(t, f, from)); strings.Contains(said, "qq7") {
+		t.Error("a value reached the server or came back in a notice")
+	}
+}
+
+func (c *client) noticeTexts() (texts []string) {
+	for _, n := range c.notices {
+		texts = append(texts, n.Message, n.Detail, n.Hint, n.Where)
+	}
+	return texts
+}
+
 // TestNewerVirtualColumn: PostgreSQL 18 computes a column when it is read. Made from a protected one it is garbage of a token, and
 // cannot be asked for a value.
 func TestNewerVirtualColumn(t *testing.T) {
