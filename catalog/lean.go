@@ -62,25 +62,27 @@ type rawForeign struct {
 	Name             string
 }
 
-// What runs when a row is inserted (4), updated (16) or deleted (8), or the table truncated (32), and what a domain checks. Dependencies on what came with the server are not
-// kept by it.
-const selectLeans = `WITH owner (class, id, relation, domain, name) AS (
-		SELECT 'pg_catalog.pg_trigger'::regclass, t.oid, t.tgrelid, 0::oid, 'trigger ' || t.tgname FROM pg_catalog.pg_trigger t
+// What runs when a row is inserted (4), updated (16) or deleted (8), or the table truncated (32), and what a domain checks. Dependencies on
+// what came with the server are not kept by it. Until PostgreSQL 14 what a generated column needs hangs on the column, not on its expression.
+const selectLeans = `WITH owner (class, id, part, relation, domain, name) AS (
+		SELECT 'pg_catalog.pg_trigger'::regclass, t.oid, 0, t.tgrelid, 0::oid, 'trigger ' || t.tgname FROM pg_catalog.pg_trigger t
 			WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 60) <> 0
-		UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, k.conrelid, k.contypid, 'check constraint ' || k.conname
+		UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, 0, k.conrelid, k.contypid, 'check constraint ' || k.conname
 			FROM pg_catalog.pg_constraint k WHERE k.contype = 'c'
-		UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, a.oid, a.adrelid, 0, 'column ' || b.attname
+		UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, a.oid, 0, a.adrelid, 0, 'column ' || b.attname
 			FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_attribute b ON b.attrelid = a.adrelid AND b.attnum = a.adnum
-		UNION ALL SELECT 'pg_catalog.pg_class'::regclass, i.indexrelid, i.indrelid, 0, 'index ' || c.relname
+		UNION ALL SELECT 'pg_catalog.pg_class'::regclass, b.attrelid, b.attnum, b.attrelid, 0, 'column ' || b.attname
+			FROM pg_catalog.pg_attribute b WHERE b.attgenerated <> ''
+		UNION ALL SELECT 'pg_catalog.pg_class'::regclass, i.indexrelid, 0, i.indrelid, 0, 'index ' || c.relname
 			FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE i.indrelid >= ` + firstNormal + `
-		UNION ALL SELECT 'pg_catalog.pg_class'::regclass, p.partrelid, p.partrelid, 0, 'its partition key' FROM pg_catalog.pg_partitioned_table p
-		UNION ALL SELECT 'pg_catalog.pg_policy'::regclass, p.oid, p.polrelid, 0, 'policy ' || p.polname FROM pg_catalog.pg_policy p
-		UNION ALL SELECT 'pg_catalog.pg_statistic_ext'::regclass, s.oid, s.stxrelid, 0, 'statistics ' || s.stxname FROM pg_catalog.pg_statistic_ext s)
+		UNION ALL SELECT 'pg_catalog.pg_class'::regclass, p.partrelid, 0, p.partrelid, 0, 'its partition key' FROM pg_catalog.pg_partitioned_table p
+		UNION ALL SELECT 'pg_catalog.pg_policy'::regclass, p.oid, 0, p.polrelid, 0, 'policy ' || p.polname FROM pg_catalog.pg_policy p
+		UNION ALL SELECT 'pg_catalog.pg_statistic_ext'::regclass, s.oid, 0, s.stxrelid, 0, 'statistics ' || s.stxname FROM pg_catalog.pg_statistic_ext s)
 	SELECT DISTINCT w.relation, w.domain, w.name,
 		CASE d.refclassid WHEN 'pg_catalog.pg_proc'::regclass THEN d.refobjid WHEN 'pg_catalog.pg_operator'::regclass THEN o.oprcode::oid ELSE 0 END,
 		CASE d.refclassid WHEN 'pg_catalog.pg_type'::regclass THEN d.refobjid ELSE 0 END,
 		CASE d.refclassid WHEN 'pg_catalog.pg_opclass'::regclass THEN d.refobjid ELSE 0 END
-	FROM owner w JOIN pg_catalog.pg_depend d ON d.classid = w.class AND d.objid = w.id
+	FROM owner w JOIN pg_catalog.pg_depend d ON d.classid = w.class AND d.objid = w.id AND (w.part = 0 OR d.objsubid = w.part)
 	LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::regclass AND o.oid = d.refobjid
 	WHERE d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass, 'pg_catalog.pg_type'::regclass, 'pg_catalog.pg_opclass'::regclass)
 	ORDER BY 1, 2, 3, 4, 5, 6`

@@ -14,14 +14,14 @@ func TestRiskyFunctions(t *testing.T) {
 		CREATE FUNCTION support.plain(a int) RETURNS int LANGUAGE sql AS 'SELECT a + 1';
 		CREATE FUNCTION support.logs() RETURNS void LANGUAGE sql AS $$ INSERT INTO support.audit VALUES (1, 'x') $$;
 		CREATE FUNCTION support.looks_up(a text) RETURNS bigint LANGUAGE sql AS $$ SELECT id FROM support.Customers WHERE email = a $$;
-		CREATE FUNCTION support.parsed(a text) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT id FROM support.customers WHERE email = a; END;
-		CREATE FUNCTION support.parsed_plain() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT id FROM support.audit; END;
+		CREATE FUNCTION support.parsed(a text) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT id FROM support.customers WHERE email = a; END; -- since 14
+		CREATE FUNCTION support.parsed_plain() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT id FROM support.audit; END; -- since 14
 		CREATE FUNCTION support.by_view() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM support.mails $$;
 		CREATE FUNCTION support.calls() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN support.by_view(); END $$;
 		CREATE FUNCTION support.calls_more() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN support.CALLS(); END $$;
 		CREATE FUNCTION support.dynamic(a text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE a; END $$;
 		CREATE FUNCTION support.xml(a text) RETURNS xml LANGUAGE sql AS $$ SELECT query_to_xml(a, true, true, '') $$;
-		CREATE FUNCTION support.alias(text, boolean, boolean, text) RETURNS xml LANGUAGE internal AS 'query_to_xml';
+		CREATE FUNCTION support.xml_too(text, boolean, boolean, text) RETURNS xml LANGUAGE internal AS 'query_to_xml';
 		CREATE FUNCTION support.hidden() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM support.U&"cust\006fmers"); END $$;
 		CREATE FUNCTION support.both(a int) RETURNS int LANGUAGE sql AS 'SELECT a';
 		CREATE FUNCTION support.both(a text) RETURNS bigint LANGUAGE sql AS $$ SELECT support.looks_up(a) $$;
@@ -53,7 +53,7 @@ func TestRiskyFunctions(t *testing.T) {
 		"calls_more": "support.calls_more calls support.calls",
 		"dynamic":    "support.dynamic runs SQL that it makes up (execute)",
 		"xml":        "support.xml runs SQL that it makes up (query_to_xml)",
-		"alias":      "support.alias is written in internal, which is not looked into",
+		"xml_too":    "support.xml_too is written in internal, which is not looked into",
 		"hidden":     `support.hidden spells names in a hidden way (U&"…")`,
 		"both":       "support.both calls support.looks_up",
 		"step":       "support.step calls support.looks_up",
@@ -64,6 +64,10 @@ func TestRiskyFunctions(t *testing.T) {
 		"equals":     "support.equals calls support.looks_up",
 
 		"operator ===": "the operator support.=== runs support.equals, which calls support.looks_up",
+	}
+	if cluster.Major < 14 { // functions in the standard's form
+		delete(want, "parsed")
+		delete(want, "parsed_plain")
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -147,7 +151,7 @@ func TestLeaning(t *testing.T) {
 		CREATE INDEX by_class ON support.classed (a support.odd);
 		CREATE TABLE support.split (a text) PARTITION BY LIST (support.keep(a));
 		CREATE TABLE support.counted (a text);
-		CREATE STATISTICS support.counts ON (support.keep(a)) FROM support.counted;
+		CREATE STATISTICS support.counts ON (support.keep(a)) FROM support.counted; -- since 14
 		CREATE TABLE support.guarded (a text);
 		CREATE POLICY p ON support.guarded WITH CHECK (support.keep(a));
 		CREATE TABLE support.compared (a text);
@@ -179,6 +183,9 @@ func TestLeaning(t *testing.T) {
 		"mine": "", "holds": "column a is of the type support.pair", "kinds": "column a is of the type support.kind", "refers": "foreign key refers_a_fkey compares",
 		"numbers": "foreign key tickets_ticket_no_fkey compares", "customers": "", "tickets": "",
 	} {
+		if name == "counted" && cluster.Major < 14 {
+			continue // no statistics of expressions
+		}
 		got := find(t, s, name).Smuggles
 		if want == "" && got != "" || !strings.HasPrefix(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)

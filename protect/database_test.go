@@ -6,10 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -156,23 +152,14 @@ func waitFor(tb testing.TB, condition func() bool) {
 	}
 }
 
-// dumpText is the database as pg_dump writes it.
+// dumpText is everything that the database holds.
 func dumpText(t *testing.T, database string) string {
 	t.Helper()
-	bin, err := throwaway.FindBin()
+	dump, err := throwaway.Dump(t.Context(), cluster.SuperDSN(database))
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(bin, "pg_dump")
-	if _, err := os.Stat(path); err != nil {
-		path = "pg_dump" // some packages install clients elsewhere
-	}
-	dump, err := exec.CommandContext(t.Context(), path, cluster.SuperDSN(database)).Output()
-	if err != nil {
-		t.Fatalf("pg_dump: %v", err)
-	}
-	// Newer ones write a random word that psql must see again at the end.
-	return regexp.MustCompile(`(?m)^\\(un)?restrict .*$`).ReplaceAllString(string(dump), "")
+	return dump
 }
 
 func wantProblems(t *testing.T, err error, want ...string) {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"os"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport"
+	"sallyport/internal/throwaway"
 	"sallyport/sim"
 )
 
@@ -394,7 +394,7 @@ func (s *siege) nothingStored(t *testing.T, from int, names []string, open map[i
 	t.Helper()
 	s.superExec(s.database, "SELECT 'the end of the siege'")
 	within(t, 5*time.Second, "the server's log has everything", func() bool { return strings.Contains(s.heard.String()[from:], "the end of the siege") })
-	dump, err := exec.CommandContext(t.Context(), "pg_dump", "--inserts", s.cluster.SuperDSN(s.database)).Output() //nolint:gosec // the test's own server
+	dump, err := throwaway.Dump(t.Context(), s.cluster.SuperDSN(s.database))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -408,7 +408,7 @@ func (s *siege) nothingStored(t *testing.T, from int, names []string, open map[i
 		t.Errorf("in Sallyport's own log or folder stands %s", leaks)
 	}
 	told := map[string]bool{}
-	for where, text := range map[string]string{"stands in Sallyport's log": gatewayLog, "stands in its folder": everything(t, s.options.Data), "reached the server": s.heard.String()[from:], "stands in the database": string(dump)} {
+	for where, text := range map[string]string{"stands in Sallyport's log": gatewayLog, "stands in its folder": everything(t, s.options.Data), "reached the server": s.heard.String()[from:], "stands in the database": dump} {
 		for _, m := range markForm.FindAllStringSubmatchIndex(text, -1) {
 			row := -1
 			for g := 2; g < len(m); g += 2 {

@@ -33,8 +33,9 @@ func newTalk(t *testing.T, dsn string) *talk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = h.Conn.Close() })
-	return &talk{t: t, conn: h.Conn, front: h.Frontend}
+	conn := h.Conn // alone: thousands of these are held at once
+	t.Cleanup(func() { _ = conn.Close() })
+	return &talk{t: t, conn: conn, front: h.Frontend}
 }
 
 // say sends messages in one write and returns what comes back, a line each, up to as many ReadyForQuery as are due. Where

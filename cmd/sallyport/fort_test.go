@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,7 +43,10 @@ const (
 )
 
 // theStage starts the shared cluster once. Its guard removes it when the test process is gone.
-var theStage = sync.OnceValues(func() (*stage, error) { //nolint:gochecknoglobals // one cluster for the package's tests
+var theStage = sync.OnceValues(func() (*stage, error) { return newStage(150) }) //nolint:gochecknoglobals // one cluster for the package's tests
+
+// newStage starts a cluster for so many connections and protects a database in it.
+func newStage(connections int) (*stage, error) {
 	ctx := context.Background()
 	s := &stage{}
 	authority, err := newAuthority()
@@ -57,7 +61,7 @@ var theStage = sync.OnceValues(func() (*stage, error) { //nolint:gochecknoglobal
 	s.cluster, err = throwaway.Start(ctx, throwaway.Options{Out: &s.heard, Files: files, Settings: map[string]string{
 		"ssl":           "on",
 		"log_statement": "all", "logging_collector": "off", "log_parameter_max_length": "-1", "log_parameter_max_length_on_error": "-1",
-		"max_prepared_transactions": "5", "max_connections": "150", "wal_level": "logical",
+		"max_prepared_transactions": "5", "max_connections": strconv.Itoa(connections), "wal_level": "logical",
 	}})
 	if err != nil {
 		return nil, err
@@ -91,7 +95,7 @@ var theStage = sync.OnceValues(func() (*stage, error) { //nolint:gochecknoglobal
 		Owner: s.cluster.SuperDSN(fortTemplate), Data: filepath.Join(s.folder, "data"), KeyFile: filepath.Join(s.folder, "key.txt"),
 	})
 	return s, err
-})
+}
 
 // officers may give orders. Their password for commands is their id.
 var officers = []sallyport.Staff{"o1", "o2", "o3"} //nolint:gochecknoglobals // constant
@@ -187,6 +191,13 @@ func newFort(t testing.TB, extra string, change ...func(*ServerOptions)) *fort {
 		}
 		t.Fatal(err)
 	}
+	return newFortOn(t, s, extra, change...)
+}
+
+// newFortOn is newFort on a stage of the test's own.
+func newFortOn(t testing.TB, s *stage, extra string, change ...func(*ServerOptions)) *fort {
+	t.Helper()
+	var err error
 	f := &fort{stage: s, t: t, ctx: t.Context(), database: fmt.Sprintf("support%d", s.made.Add(1)), folder: t.TempDir(), log: &lockedBuffer{}}
 	f.superExec("postgres", "CREATE DATABASE "+f.database+" TEMPLATE "+fortTemplate)
 	if err := os.CopyFS(filepath.Join(f.folder, "data"), os.DirFS(filepath.Join(s.folder, "data"))); err != nil {

@@ -30,31 +30,43 @@ func memory() (heapBytes, stackBytes uint64) {
 // beyond the kernel's buffers.
 func TestLimitIdleSessions(t *testing.T) {
 	f := newFort(t, rich)
-	who, ticket, customer := f.hasTicket(0)
-	sessions := 60
+	const sessions = 60
 	for _, database := range []string{f.database, "postgres"} {
 		t.Run(map[bool]string{true: "guarded", false: "relayed"}[database == f.database], func(t *testing.T) {
-			open := func() {
-				k := newTalk(t, f.dsnOf(who, f.passwords[who], database))
-				k.say(sql(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID)))
-				if database == f.database {
-					k.say(sql(fmt.Sprintf("SELECT * FROM support.customers WHERE id = %d", customer.ID)))
-					k.say(parse("a", "SELECT * FROM support.customers WHERE email = $1"), bind("", "a", "x@y.example"), execute("", 0), &pgproto3.Sync{})
+			f.idle(t, 0, database)
+			measured(t, sessions, func() {
+				for range sessions {
+					f.idle(t, 0, database)
 				}
-				k.front = nil // the client's own buffers do not count
-			}
-			open()
-			heapBefore, stackBefore := memory()
-			for range sessions {
-				open()
-			}
-			heapAfter, stackAfter := memory()
-			each := func(after, before uint64) int { return (int(after) - int(before)) / sessions } //nolint:gosec // sizes of a test
-			t.Logf("a session that does nothing holds %d bytes of heap and %d of stacks, the test's own client among them", each(heapAfter, heapBefore), each(stackAfter, stackBefore))
-			if sum := each(heapAfter, heapBefore) + each(stackAfter, stackBefore); sum > 64<<10 {
-				t.Errorf("an idle session holds %d bytes", sum)
-			}
+			})
 		})
+	}
+}
+
+// idle is a session of an agent's that has worked and does nothing now.
+func (f *fort) idle(t *testing.T, agent int, database string) *talk {
+	t.Helper()
+	who, ticket, customer := f.hasTicket(agent)
+	k := newTalk(t, f.dsnOf(who, f.passwords[who], database))
+	k.say(sql(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID)))
+	if database == f.database {
+		k.say(sql(fmt.Sprintf("SELECT * FROM support.customers WHERE id = %d", customer.ID)))
+		k.say(parse("a", "SELECT * FROM support.customers WHERE email = $1"), bind("", "a", "x@y.example"), execute("", 0), &pgproto3.Sync{})
+	}
+	k.front = nil // the client's own buffers do not count
+	return k
+}
+
+// measured fails where a session that is opened holds more than 64 KiB of heap and stacks.
+func measured(t *testing.T, sessions int, open func()) {
+	t.Helper()
+	heapBefore, stackBefore := memory()
+	open()
+	heapAfter, stackAfter := memory()
+	each := func(after, before uint64) int { return (int(after) - int(before)) / sessions } //nolint:gosec // sizes of a test
+	t.Logf("of %d sessions that do nothing each holds %d bytes of heap and %d of stacks, the test's own client among them", sessions, each(heapAfter, heapBefore), each(stackAfter, stackBefore))
+	if sum := each(heapAfter, heapBefore) + each(stackAfter, stackBefore); sum > 64<<10 {
+		t.Errorf("an idle session holds %d bytes", sum)
 	}
 }
 

@@ -52,6 +52,7 @@ type Cluster struct {
 	Dir       string // the folder that Stop removes
 	Superuser string
 	Password  string
+	Major     int // the server's version, as 15
 
 	owner  *os.File  // holds the lock that tells the next Start that this cluster is in use
 	guard  *guard    // removes everything when it hears that we are gone
@@ -342,6 +343,7 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 	for {
 		conn, err := pgconn.ConnectConfig(ctx, config)
 		if err == nil {
+			c.Major = majorOf(conn.ParameterStatus("server_version"))
 			return conn.Close(ctx)
 		}
 		select {
@@ -352,6 +354,19 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 		case <-retry.C:
 		}
 	}
+}
+
+// majorOf is 15 for "15.18 (Debian …)" and 19 for "19beta1".
+func majorOf(version string) int {
+	digits := version
+	if end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
+		digits = version[:end]
+	}
+	major, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0 // unknown, so nothing is newer
+	}
+	return major
 }
 
 // explainExit turns the log of a server that ended at once into an error.
