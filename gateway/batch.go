@@ -26,7 +26,7 @@ type batch struct {
 	of          *run   // whose values these are
 	values      []sallyport.RevealedValue
 	columns     []sallyport.Column
-	recent      []int32 // index + 1 of a recent entry of values, by its digest
+	recent      []recent // by digest
 	grant       string
 	reached     []sallyport.Subject
 	reachedRows []sallyport.Digest
@@ -62,6 +62,12 @@ func (b *batch) waiting() bool { return len(b.values)+len(b.reached)+len(b.reach
 // recents is how many values of a batch are remembered, so that one that is repeated soon stands once in the record.
 const recents = 1024
 
+// recent is an entry of values, by its index + 1, and some bits of its digest, so that others are told apart without a look at them.
+type recent struct {
+	tag uint32
+	at  int32
+}
+
 // addValue notes that a value leaves in plain.
 func (s *session) addValue(r *run, v *shown) {
 	s.belong(r)
@@ -72,14 +78,14 @@ func (s *session) addValue(r *run, v *shown) {
 	}
 	entry := sallyport.RevealedValue{Subject: v.value.Subject, Column: uint16(i), Digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
 	if s.recent == nil {
-		s.recent = make([]int32, recents)
+		s.recent = make([]recent, recents)
 	}
-	place := &s.recent[binary.BigEndian.Uint16(v.digest[:])%recents]
-	if n := int(*place); n > 0 && n <= len(s.values) && s.values[n-1] == entry {
+	place, tag := &s.recent[binary.BigEndian.Uint16(v.digest[:])%recents], binary.BigEndian.Uint32(v.digest[2:])
+	if n := int(place.at); place.tag == tag && n > 0 && n <= len(s.values) && s.values[n-1] == entry {
 		return
 	}
 	s.values = append(s.values, entry)
-	*place = int32(len(s.values)) //nolint:gosec // of a batch
+	*place = recent{tag, int32(len(s.values))} //nolint:gosec // of a batch
 	if v.under != nil {
 		s.grant = v.under.grant.ID
 	}
@@ -122,9 +128,29 @@ func (s *session) belong(r *run) {
 // record makes the batch's entry durable. Whatever stands in out may leave afterwards; if the record cannot be written,
 // nothing more leaves and the session ends.
 func (s *session) record() error {
+	if err := s.join(); err != nil {
+		return err
+	}
+	e, err := s.batchEvent()
+	if err != nil {
+		return err
+	}
+	if e != nil {
+		reads := s.reads.Load()
+		if _, err := s.gw.Access.Append(e); err != nil {
+			return s.unrecorded()
+		}
+		s.synced = reads // they stand in front of it
+		s.values, s.columns, s.reached, s.reachedRows, s.grant = s.values[:0], s.columns[:0], s.reached[:0], s.reachedRows[:0], ""
+	}
+	s.clean = len(s.out)
+	return nil
+}
+
+// batchEvent is the entry of what stands in the batch; nil: nothing of it needs one.
+func (s *session) batchEvent() (*sallyport.Event, error) {
 	if !s.waiting() {
-		s.clean = len(s.out)
-		return nil
+		return nil, nil
 	}
 	r := s.of
 	if !r.recorded { // a cursor or a view of which the statement did not tell
@@ -133,7 +159,7 @@ func (s *session) record() error {
 			e.Statement.Columns = r.layout.touched
 		}
 		if _, err := s.gw.Access.Enqueue(e); err != nil {
-			return s.unrecorded()
+			return nil, s.unrecorded()
 		}
 		r.recorded = true
 	}
@@ -149,18 +175,14 @@ func (s *session) record() error {
 	if s.gw.Observe != nil {
 		e.Kind = sallyport.ObservedKind
 	}
-	reads := s.reads.Load()
-	if _, err := s.gw.Access.Append(e); err != nil {
-		return s.unrecorded()
-	}
-	s.synced = reads // they stand in front of it
-	s.values, s.columns, s.reached, s.reachedRows, s.grant = s.values[:0], s.columns[:0], s.reached[:0], s.reachedRows[:0], ""
-	s.clean = len(s.out)
-	return nil
+	return e, nil
 }
 
 // syncReads makes the entries durable of the reading statements that were forwarded. Nothing of their results may leave before.
 func (s *session) syncReads() error {
+	if err := s.join(); err != nil {
+		return err
+	}
 	reads := s.reads.Load()
 	if reads == s.synced {
 		return nil
@@ -197,6 +219,7 @@ func (s *session) flush() error {
 	}
 	s.gw.pool.put(s.out) // an idle session holds no buffer, and nobody that of one long row
 	s.out = nil
+	s.behind.release(&s.gw.pool)
 	return err
 }
 

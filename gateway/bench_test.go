@@ -52,6 +52,7 @@ func BenchmarkRow(b *testing.B) {
 				case passing, formed:
 				}
 			}
+			l.front = l.frontOf()
 			r := &run{stmt: &query.Statement{Touches: true, Verb: "SELECT"}, sight: &sight{grants: way.grants}, layout: l}
 			s.queue = []*reply{{what: expectRows, run: r}}
 			rows := benchRows(b, codec)

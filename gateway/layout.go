@@ -40,6 +40,7 @@ type layout struct {
 	columns []column
 	inspect bool  // any column is not passing, or not for the client
 	looks   bool  // any is neither passing nor veiled
+	front   int   // behind so many columns all others are passing, and for the client
 	key     int   // index of the customer's key, −1 without
 	visible int   // columns that the client sees; what stands behind was added to learn facts
 	veils   []int // the veiled columns
@@ -89,7 +90,21 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 		l.looks = l.looks || c.kind != passing && c.kind != veiled
 	}
 	l.inspect = l.inspect || hidden > 0
+	l.front = l.frontOf()
 	return l, nil
+}
+
+// frontOf is how many fields of a row have to be found.
+func (l *layout) frontOf() int {
+	if l.visible < len(l.columns) {
+		return len(l.columns)
+	}
+	for i, c := range slices.Backward(l.columns) {
+		if c.kind != passing {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // describeRun takes a simple query's RowDescription.

@@ -34,12 +34,12 @@ func (s *session) row(ctx context.Context, m []byte) error {
 		s.out = append(s.out, m...)
 		return nil
 	}
-	fields, err := pg.ParseDataRow(s.values0[:0], m)
+	fields, rest, count, err := pg.ParseDataRowFront(s.values0[:0], m, l.front)
 	if err != nil {
 		return err
 	}
 	s.values0 = fields
-	if len(fields) != len(l.columns) {
+	if count != len(l.columns) {
 		return errUnexpected(pg.DataRow)
 	}
 	if c := current.capture; c != nil {
@@ -48,7 +48,9 @@ func (s *session) row(ctx context.Context, m []byte) error {
 			return nil
 		}
 	}
-	fields = fields[:l.visible]
+	if l.visible < len(l.columns) {
+		fields, count, rest = fields[:l.visible], l.visible, nil
+	}
 	changed, stop, err := s.veiledFields(ctx, current, l, fields)
 	if err != nil || stop {
 		return err
@@ -57,7 +59,7 @@ func (s *session) row(ctx context.Context, m []byte) error {
 		s.out = append(s.out, m...)
 		return nil
 	}
-	s.out = pg.AppendDataRow(s.out, fields)
+	s.out = pg.AppendDataRowFront(s.out, fields, rest, count)
 	return nil
 }
 

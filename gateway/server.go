@@ -26,7 +26,7 @@ func (s *session) fromServer(ctx context.Context) error {
 			return err
 		}
 		if len(s.out) >= batchSize {
-			if err := s.flush(); err != nil {
+			if err := s.handOver(); err != nil {
 				return err
 			}
 			s.accounts.asked = false // the client may have taken its time

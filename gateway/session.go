@@ -68,6 +68,7 @@ type session struct {
 
 	// The server's side only.
 	batch
+	behind    behind
 	accounts  accounts
 	head      *reply             // the first of queue, once it was asked for
 	described map[string]*layout // portals' results
@@ -114,6 +115,8 @@ func (s *session) run(ctx context.Context) {
 	s.close()
 	wg.Wait()
 	s.gw.forget(s)
+	_ = s.join() // the connections are closed by now
+	s.behind.release(&s.gw.pool)
 	s.batch.free(&s.gw.pool)
 	s.client.release()
 	s.server.release()

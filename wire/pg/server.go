@@ -3,6 +3,7 @@ package pg
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -50,13 +51,24 @@ func AppendRowDescription(dst []byte, fields []Field) []byte {
 
 // ParseDataRow appends the row's fields to dst; nil is NULL, slices stay within m.
 func ParseDataRow(dst [][]byte, m []byte) ([][]byte, error) {
-	if len(m) < HeaderLen+2 {
-		return dst, (&cursor{}).end("DataRow")
+	dst, rest, _, err := ParseDataRowFront(dst, m, math.MaxUint16)
+	if err == nil && len(rest) > 0 {
+		c := cursor{b: rest, ok: true}
+		err = c.end("DataRow")
 	}
-	count, b := binary.BigEndian.Uint16(m[HeaderLen:]), m[HeaderLen+2:]
-	for range count {
+	return dst, err
+}
+
+// ParseDataRowFront appends the first fields of a row to dst, at most so many. rest are the others as they stand in m, unread, and
+// count is the number of all. nil is NULL, slices stay within m.
+func ParseDataRowFront(dst [][]byte, m []byte, most int) (fields [][]byte, rest []byte, count int, err error) {
+	if len(m) < HeaderLen+2 {
+		return dst, nil, 0, (&cursor{}).end("DataRow")
+	}
+	count, b := int(binary.BigEndian.Uint16(m[HeaderLen:])), m[HeaderLen+2:]
+	for range min(count, most) {
 		if len(b) < 4 {
-			return dst, (&cursor{}).end("DataRow")
+			return dst, nil, 0, (&cursor{}).end("DataRow")
 		}
 		size := binary.BigEndian.Uint32(b)
 		b = b[4:]
@@ -64,25 +76,30 @@ func ParseDataRow(dst [][]byte, m []byte) ([][]byte, error) {
 		case size == null:
 			dst = append(dst, nil)
 		case uint64(size) > uint64(len(b)):
-			return dst, (&cursor{}).end("DataRow")
+			return dst, nil, 0, (&cursor{}).end("DataRow")
 		default:
 			dst = append(dst, b[:size:size])
 			b = b[size:]
 		}
 	}
-	c := cursor{b: b, ok: true}
-	return dst, c.end("DataRow")
+	return dst, b, count, nil
 }
 
 // AppendDataRow appends the message.
 func AppendDataRow(dst []byte, fields [][]byte) []byte {
-	size := HeaderLen + 2 + 4*len(fields)
+	return AppendDataRowFront(dst, fields, nil, len(fields))
+}
+
+// AppendDataRowFront appends the message of count fields, whose first ones are fields, and whose others stand in rest as
+// ParseDataRowFront left them.
+func AppendDataRowFront(dst []byte, fields [][]byte, rest []byte, count int) []byte {
+	size := HeaderLen + 2 + 4*len(fields) + len(rest)
 	for _, v := range fields {
 		size += len(v)
 	}
 	dst = slices.Grow(dst, size)
 	dst = binary.BigEndian.AppendUint32(append(dst, DataRow), uint32(size-1)) //nolint:gosec // of fields that came in one message, or shorter ones
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(fields)))             //nolint:gosec // came out of a 16-bit count
+	dst = binary.BigEndian.AppendUint16(dst, uint16(count))                   //nolint:gosec // came out of a 16-bit count
 	for _, v := range fields {
 		if v == nil {
 			dst = binary.BigEndian.AppendUint32(dst, null)
@@ -90,7 +107,7 @@ func AppendDataRow(dst []byte, fields [][]byte) []byte {
 		}
 		dst = append(binary.BigEndian.AppendUint32(dst, uint32(len(v))), v...) //nolint:gosec // likewise
 	}
-	return dst
+	return append(dst, rest...)
 }
 
 // CommandTag reads the tag of a CommandComplete message.
