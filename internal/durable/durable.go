@@ -50,10 +50,10 @@ type Options struct {
 	Linger time.Duration
 	// Link, where set, completes a payload in place just before it is written: seq is its sequence and prev the first 64
 	// bytes (or fewer) of the payload before it, nil for the first entry. It MUST depend on nothing else, because it is called
-	// again where a write has to be repeated, and MUST NOT keep its arguments. It runs on the one writing goroutine, in order.
+	// again where a write has to be repeated, and MUST NOT keep its arguments. It is called by one goroutine at a time, in order.
 	Link func(seq uint64, prev, payload []byte)
 	// Trouble, where set, is called when writing begins to fail, with the cause, and when it works again, with nil and how many
-	// enqueued entries were refused meanwhile. It runs on the one writing goroutine and MUST NOT use the log.
+	// enqueued entries were refused meanwhile. It is called by one goroutine at a time and MUST NOT use the log.
 	Trouble func(cause error, refused uint64)
 	// Disk stands in for the folder in tests of faults; nil is the real folder, locked against other processes.
 	Disk Disk
@@ -68,7 +68,7 @@ type Log struct {
 	disk    Disk
 	unlock  io.Closer
 	done    chan struct{} // closed when the writing goroutine has ended
-	w       writer        // belongs to the writing goroutine after Open
+	w       writer        // after Open: whose writing is true
 	failing atomic.Bool   // Options.Trouble was told of it
 	repair  *Damage       // what Open cut off the end; nil where the log had ended cleanly
 
@@ -77,6 +77,8 @@ type Log struct {
 	queue    []*entry
 	queued   int  // entries of queue that will be written: all but those of Sync
 	inFlight int  // entries that are being written
+	writing  bool // somebody writes
+	mine     bool // it is the log's own goroutine
 	retained int  // bytes of enqueued entries that nobody waits for
 	urgent   bool // the queue shall be written now
 	armed    bool // a timer will set urgent
@@ -218,9 +220,14 @@ func (l *Log) await(payload []byte) (uint64, error) {
 	if payload != nil {
 		l.queued++
 	}
-	l.urgent = true
-	l.mu.Unlock()
-	l.work.Signal()
+	if l.writing {
+		l.urgent = true // who writes now will wake who writes this
+		l.mu.Unlock()
+	} else {
+		batch := l.grab()
+		l.mu.Unlock()
+		l.lead(batch)
+	}
 
 	err := <-e.done
 	seq := e.seq

@@ -8,7 +8,7 @@ import (
 // keptBuffer is how large a write buffer may stay between batches.
 const keptBuffer = 4 << 20
 
-// writer is the state of the one goroutine that writes.
+// writer is the state of whoever writes, one at a time: the log's own goroutine, or an appender who found nobody writing.
 type writer struct {
 	file       File
 	first      uint64 // sequence of the segment's first entry
@@ -32,7 +32,28 @@ type spare struct {
 	err  error
 }
 
-// write takes what is queued, again and again: a lone entry at once, and everything that came during a sync together.
+// lead writes what is queued on the goroutine of an appender: a lone one need not be woken by another. What comes meanwhile
+// is the log's own goroutine's.
+func (l *Log) lead(batch []*entry) {
+	whole := false
+	defer func() {
+		if !whole { // a fault: nobody may wait for ever, and nothing more is written to this file
+			l.w.distrusted = true
+			l.fail(batch, errors.New("the writer had an internal fault"))
+		}
+		l.mu.Lock()
+		l.inFlight, l.writing = 0, false
+		more := l.urgent || l.closing
+		l.mu.Unlock()
+		if more {
+			l.work.Signal()
+		}
+	}()
+	l.commit(batch)
+	whole = true
+}
+
+// write takes what is queued, again and again: everything that came during a sync together, and what nobody waited for.
 func (l *Log) write() {
 	defer close(l.done)
 	for {
@@ -50,14 +71,22 @@ func (l *Log) write() {
 func (l *Log) take() (batch []*entry, closing bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.inFlight = 0
-	for !l.urgent && !l.closing {
+	if l.mine {
+		l.inFlight, l.writing, l.mine = 0, false, false
+	}
+	for !l.urgent && !l.closing || l.writing {
 		l.work.Wait()
 	}
-	batch = l.queue
+	l.mine = true
+	return l.grab(), l.closing
+}
+
+// grab makes the queue the batch that is written. l.mu is held.
+func (l *Log) grab() []*entry {
+	batch := l.queue
 	l.queue, l.w.batch = l.w.batch[:0], batch
-	l.inFlight, l.queued, l.retained, l.urgent = l.queued, 0, 0, false
-	return batch, l.closing
+	l.inFlight, l.queued, l.retained, l.urgent, l.writing = l.queued, 0, 0, false, true
+	return batch
 }
 
 // drain writes what could not be written before the end, into the reserve of the present segment: a full disk loses none of it.
@@ -229,7 +258,7 @@ func (l *Log) fail(batch []*entry, err error) {
 	l.mu.Lock()
 	var kept []*entry
 	for _, e := range batch {
-		if !e.waited {
+		if e != nil && !e.waited {
 			kept = append(kept, e)
 			l.retained += sizeOf(len(e.payload))
 		}
@@ -242,7 +271,7 @@ func (l *Log) fail(batch []*entry, err error) {
 	l.queued += len(kept)
 	l.mu.Unlock()
 	for _, e := range batch {
-		if e.waited {
+		if e != nil && e.waited {
 			e.seq = 0
 			e.done <- err
 		}
