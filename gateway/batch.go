@@ -212,7 +212,7 @@ func (s *session) flush() error {
 	}
 	n, err := s.client.write(s.out)
 	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
-	s.clean = 0
+	s.clean, s.torn = 0, s.torn || err != nil
 	if s.server.buffered() > 0 && cap(s.out) <= 2*batchSize {
 		s.out = s.out[:0]
 		return err

@@ -74,6 +74,7 @@ func (s *session) join() error {
 		return s.unrecorded()
 	}
 	s.synced = max(s.synced, b.reads)
+	s.torn = s.torn || err != nil
 	return err
 }
 

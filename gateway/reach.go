@@ -76,11 +76,14 @@ func (s *session) leaveSealed(row *seen, field []byte) {
 // one token of each home is his, and always the same one; every other token is another customer, wherever it stands.
 func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 	tokens := row.tokens
+	if row.left == 0 && len(row.shown) > 0 {
+		return nil // all that there is of him was shown, and counted as that
+	}
 	var owner exposure.Key
 	switch {
 	case row.subject != "":
 		owner = subjectKey(row.subject)
-		if r.sight.covered(row.subject) || row.left == 0 && len(row.shown) > 0 {
+		if r.sight.covered(row.subject) {
 			break
 		}
 		r.hint = row.subject

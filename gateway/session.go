@@ -74,7 +74,7 @@ type session struct {
 	described map[string]*layout // portals' results
 	before    lastLayout
 	copying   *copyOut
-	torn      bool // a long row was cut in the middle: what would come behind it would be read as part of it
+	torn      bool // a message was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
 
 	over       atomic.Bool
