@@ -54,6 +54,7 @@ func (a *analysis) feed(c *cte, union *pg.SelectStmt) {
 	a.with(union.WithClause, sc)
 	left := a.selectStmt(union.Larg, sc.inner())
 	c.result, c.started = a.aliased(left, c.query), true
+	most := len(c.result.columns) + 8 // of the columns at first: a query that PostgreSQL refuses may gain some with each turn
 	for turn := 0; ; turn++ {
 		right := a.selectStmt(union.Rarg, sc.inner())
 		next := a.combine(c.result, right, union.All).detached()
@@ -70,7 +71,7 @@ func (a *analysis) feed(c *cte, union *pg.SelectStmt) {
 		if stable {
 			break
 		}
-		if turn > len(next.columns)+8 {
+		if turn > most {
 			a.refuse(untraceable(int(c.query.Location)))
 			return
 		}
