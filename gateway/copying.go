@@ -51,18 +51,12 @@ func (s *session) recordCopy(r *run, d *sallyport.Decision) *query.Refusal {
 	return nil
 }
 
-// noteDenial makes the entry of a refusal one of a denied action, and waits until it is on disk.
+// noteDenial makes the entry of a refusal one of a denied action.
 func (s *session) noteDenial(e *sallyport.Event, d *sallyport.Decision) {
 	e.Kind, e.Decision = sallyport.CopyKind, d
 	if _, err := s.gw.Access.Append(e); err != nil {
 		s.note(*e)
 	}
-}
-
-// tokenShaped says whether a value is, as a whole, a token of any scheme that has a form: one of another column is no value either.
-func (g *Gateway) tokenShaped(value []byte) bool {
-	b, e, _, ok := g.Protection.Ring.Find(value, 0)
-	return ok && b == 0 && e == len(value)
 }
 
 // tokenWritten decides about a token that stands where a value should: it may stay where it is, and else only be copied.
@@ -109,9 +103,3 @@ func (r *run) keyValue(k *query.RowKey) (string, bool) {
 	}
 	return "", false
 }
-
-const (
-	typeInt8 = 20
-	typeInt2 = 21
-	typeInt4 = 23
-)

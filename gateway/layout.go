@@ -47,15 +47,6 @@ type layout struct {
 	touched []sallyport.Column
 }
 
-// Types in whose text form no token can stand (pg_type.dat).
-var plainTypes = map[uint32]bool{ //nolint:gochecknoglobals // a constant table
-	16: true, 17: true, 20: true, 21: true, 23: true, 26: true, 27: true, 28: true, 700: true, 701: true, 790: true,
-	1083: true, 1114: true, 1184: true, 1186: true, 1266: true, 1700: true, 2950: true,
-}
-
-// typeDate is the OID of date.
-const typeDate = 1082
-
 // newLayout decides for each column once, so that nothing is decided per row.
 func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, error) {
 	l := &layout{columns: make([]column, len(fields)), key: -1, visible: len(fields) - hidden}

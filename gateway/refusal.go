@@ -117,8 +117,8 @@ func plainReason(err error) string {
 	return fmt.Sprintf("%T", err)
 }
 
-// reachReason is plainReason for the ways to the server: no client has said anything on them, so the whole sentence may be told.
-func reachReason(err error) string { return err.Error() }
+// serverReason is plainReason for the ways to the server: no client has said anything on them, so the whole sentence may be told.
+func serverReason(err error) string { return err.Error() }
 
 // faultPlace is where a panic came from: function names and lines, never its value.
 func faultPlace() string {
