@@ -24,7 +24,7 @@ func (s *session) recordStatement(r *run) *query.Refusal {
 		put, reads = s.gw.Access.Enqueue, 1
 	}
 	if _, err := put(s.statementEvent(r, nil)); err != nil {
-		return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder. Other tables are not concerned.")
+		return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", hintJournal+" Other tables are not concerned.")
 	}
 	r.recorded = true
 	s.reads.Add(reads)
@@ -60,6 +60,22 @@ func (s *session) noteRefusal(st *query.Statement, why *query.Refusal) {
 	case len(st.Powers) > 0:
 		s.notePower(e, st.Powers)
 	default:
+		s.note(*e)
+	}
+}
+
+// recordFirst puts an entry on disk before what it tells of is forwarded. so is what does not happen where that cannot be done.
+func (s *session) recordFirst(e *sallyport.Event, so string) *query.Refusal {
+	if _, err := s.gw.Access.Append(e); err != nil {
+		return refusal(codeJournal, "the record cannot be written, so "+so, hintJournal)
+	}
+	return nil
+}
+
+// noteDurably waits until the entry of a refusal is on disk: who tries is to be known. Where the disk is full it is kept as any
+// other refusal is.
+func (s *session) noteDurably(e *sallyport.Event) {
+	if _, err := s.gw.Access.Append(e); err != nil {
 		s.note(*e)
 	}
 }

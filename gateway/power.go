@@ -66,18 +66,13 @@ func (s *session) recordPower(r *run) *query.Refusal {
 	}
 	e := s.statementEvent(r, nil)
 	e.Kind, e.Power = sallyport.PowerKind, &sallyport.PowerUse{Kinds: r.stmt.Powers}
-	if _, err := s.gw.Access.Append(e); err != nil {
-		return refusal(codeJournal, "the record cannot be written, so no power is used", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder.")
-	}
-	return nil
+	return s.recordFirst(e, "no power is used")
 }
 
 // notePower makes the entry of a refusal one of a refused power.
 func (s *session) notePower(e *sallyport.Event, kinds []sallyport.Power) {
 	e.Kind, e.Power = sallyport.PowerKind, &sallyport.PowerUse{Kinds: kinds, Refused: true}
-	if _, err := s.gw.Access.Append(e); err != nil {
-		s.note(*e)
-	}
+	s.noteDurably(e)
 }
 
 // admitRole refuses a start-up packet that makes the session another role's, or has triggers sleep, unless the person may.

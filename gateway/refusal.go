@@ -45,6 +45,9 @@ const (
 // failingName is the prepared statement under which it is sent, so that the client's unnamed one survives.
 const failingName = "sallyport refused"
 
+// hintJournal goes with codeJournal.
+const hintJournal = "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder."
+
 func refusal(code, sentence, hint string) *query.Refusal {
 	return &query.Refusal{Code: code, Sentence: sentence, Hint: hint, Position: -1}
 }
