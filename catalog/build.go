@@ -281,7 +281,7 @@ func (b *builder) inherit(r *relation) {
 	}
 }
 
-// baseType goes through domains to the type that results announce. The name is given where types.go of nobody knows the OID.
+// baseType goes through domains to the type that results announce. Its name is given too: types of extensions have another OID in each database.
 func (b *builder) baseType(oid uint32) (base uint32, name string) {
 	for range 32 { // domains over domains; a bound, though PostgreSQL cannot make a circle
 		t, known := b.types[oid]
