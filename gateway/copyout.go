@@ -73,11 +73,9 @@ func (s *session) copyColumn(o query.ColumnInfo, binaryForm bool) (column, error
 		if p == nil {
 			break
 		}
-		codec, err := s.gw.codec(p)
-		if err != nil {
+		if err := s.gw.guard(&c, p); err != nil {
 			return c, err
 		}
-		c.kind, c.protected, c.codec, c.home = guarded, p, codec, s.gw.kin.column(p.Column)
 		if p.Scheme == sallyport.Date {
 			c.typ = typeDate
 		}

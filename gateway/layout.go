@@ -62,11 +62,9 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 		case veils && s.veilColumn(c, r, i, l.visible, f, origin, traced):
 			l.veils = append(l.veils, i)
 		case traced && f.Attr != 0 && origin.Protected != nil:
-			codec, err := s.gw.codec(origin.Protected)
-			if err != nil {
-				return nil, fmt.Errorf("make codec: %w", err)
+			if err := s.gw.guard(c, origin.Protected); err != nil {
+				return nil, err
 			}
-			c.kind, c.protected, c.codec, c.home = guarded, origin.Protected, codec, s.gw.kin.column(origin.Protected.Column)
 			l.touched = append(l.touched, origin.Protected.Column)
 		case traced && f.Attr != 0 && origin.CustomerKey:
 			c.kind = keyed
@@ -83,6 +81,16 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 	l.inspect = l.inspect || hidden > 0
 	l.front = l.frontOf()
 	return l, nil
+}
+
+// guard makes a column of a result that of a protected column.
+func (g *Gateway) guard(c *column, p *catalog.Protected) error {
+	codec, err := g.codec(p)
+	if err != nil {
+		return fmt.Errorf("make codec: %w", err)
+	}
+	c.kind, c.protected, c.codec, c.home = guarded, p, codec, g.kin.column(p.Column)
+	return nil
 }
 
 // frontOf is how many fields of a row have to be found.
