@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"sallyport"
+
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -103,12 +105,7 @@ func TestClientSlow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	direct := f.direct()
-	within(t, 20*time.Second, "all servers wait for their clients", func() bool {
-		var n int
-		err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'ClientWrite'", string(who)).Scan(&n)
-		return err == nil && n == 4
-	})
+	f.awaitStalled(who, 4)
 	if held := int(heap()) - int(before); held > 4*3<<20 { //nolint:gosec // sizes of a test
 		t.Errorf("the gateway holds %d KiB for four clients that do not read", held>>10)
 	}
@@ -116,10 +113,22 @@ func TestClientSlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	within(t, 2*time.Second, "the lock ends them", func() bool { return f.server.gateway.Sessions() == 0 })
+	direct := f.direct()
 	within(t, 5*time.Second, "the server's side has ended", func() bool {
 		var n int
 		err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1", string(who)).Scan(&n)
 		return err == nil && n == 0
+	})
+}
+
+// awaitStalled waits until so many of somebody's servers wait for their clients to read.
+func (f *fort) awaitStalled(who sallyport.Staff, want int) {
+	f.t.Helper()
+	direct := f.direct()
+	within(f.t, 30*time.Second, "all servers wait for their clients", func() bool {
+		var n int
+		err := direct.QueryRow(f.t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'ClientWrite'", string(who)).Scan(&n)
+		return err == nil && n == want
 	})
 }
 
