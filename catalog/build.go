@@ -142,21 +142,8 @@ func (b *builder) protect() {
 
 // protectNamed marks the column that has the configured name now.
 func (b *builder) protectNamed(at string, p *Protected) {
-	r := b.byName[Table{p.Column.Schema, p.Column.Table}]
-	var c *rawColumn
-	if r != nil {
-		c = r.column(p.Column.Name)
-	}
+	r, c := b.named(at, "protect", p.Column)
 	if c == nil {
-		b.missing(at, p.Column, r != nil)
-		return
-	}
-	if r.isView() {
-		b.problem(at, "%s is a view: protect the columns of the tables underneath, the view follows", r.table())
-		return
-	}
-	if c.Generated {
-		b.problem(at, "the column is generated: protect what it is generated from")
 		return
 	}
 	base, typeName := b.baseType(c.Type)
@@ -164,14 +151,43 @@ func (b *builder) protectNamed(at string, p *Protected) {
 		b.problem(at+".scheme", "the column is of type %s: the scheme %s needs %s", c.TypeName, p.Scheme, fittingTypes(p.Scheme))
 		return
 	}
-	for _, parent := range r.parents {
-		if _, also := b.config.Columns[parent.table().String()+"."+c.Name]; parent.column(c.Name) != nil && !also {
-			b.problem(at, "%s is a part of %s, through which the column can be read too: protect it there, its parts follow", r.table(), parent.table())
-			return
-		}
+	if partOnly(b, at, "protect", r, c, b.config.Columns) {
+		return
 	}
 	p.TypeOID = base
 	r.origins[c.Number].Protected = p
+}
+
+// named is the column that has a configured name now; nil: none that may be protected or masked, which verb says, and why is told.
+func (b *builder) named(at, verb string, column sallyport.Column) (*relation, *rawColumn) {
+	r := b.byName[Table{column.Schema, column.Table}]
+	var c *rawColumn
+	if r != nil {
+		c = r.column(column.Name)
+	}
+	switch {
+	case c == nil:
+		b.missing(at, column, r != nil)
+		return nil, nil
+	case r.isView():
+		b.problem(at, "%s is a view: %s the columns of the tables underneath, the view follows", r.table(), verb)
+		return nil, nil
+	case c.Generated:
+		b.problem(at, "the column is generated: %s what it is generated from", verb)
+		return nil, nil
+	}
+	return r, c
+}
+
+// partOnly reports a column of which the configuration names a part's alone: it could be read through the whole table.
+func partOnly[T any](b *builder, at, verb string, r *relation, c *rawColumn, configured map[string]T) bool {
+	for _, parent := range r.parents {
+		if _, also := configured[parent.table().String()+"."+c.Name]; parent.column(c.Name) != nil && !also {
+			b.problem(at, "%s is a part of %s, through which the column can be read too: %s it there, its parts follow", r.table(), parent.table(), verb)
+			return true
+		}
+	}
+	return false
 }
 
 func fittingTypes(s sallyport.Scheme) string {
@@ -196,15 +212,33 @@ func (b *builder) missing(at string, column sallyport.Column, table bool) {
 		b.byName[Table{column.Schema, column.Table}].columnNames())
 }
 
-// keepProtecting carries protection over from the last snapshot by OID and attribute number: renaming a column or its table, or
-// putting another in its place, must not lay the tokens that it holds open.
+// keepProtecting carries protection over from the last snapshot: renaming a column or its table, or putting another in its place,
+// must not lay the tokens that it holds open.
 func (b *builder) keepProtecting() {
-	if b.previous == nil {
-		return
-	}
 	current := map[sallyport.Column]*Protected{}
 	for _, p := range b.protected {
 		current[p.Column] = p
+	}
+	b.eachKept(func(before Origin, now *relation, c *rawColumn) {
+		to := &now.origins[c.Number]
+		if before.Protected == nil || to.Protected != nil {
+			return
+		}
+		p := current[before.Protected.Column]
+		if p.TypeOID == 0 {
+			p.TypeOID, _ = b.baseType(c.Type)
+		}
+		to.Protected = p
+		if len(now.parents) == 0 {
+			b.drift("columns."+p.Column.String(), "%s.%s, which was this column, stays protected under its new name", now.table(), c.Name)
+		}
+	})
+}
+
+// eachKept goes through the tables' columns of the last snapshot that are still there, by OID and attribute number.
+func (b *builder) eachKept(visit func(before Origin, now *relation, c *rawColumn)) {
+	if b.previous == nil {
+		return
 	}
 	for _, oid := range slices.Sorted(maps.Keys(b.previous.relations)) {
 		before, now := b.previous.relations[oid], b.relations[oid]
@@ -212,17 +246,8 @@ func (b *builder) keepProtecting() {
 			continue
 		}
 		for number, origin := range before.origins {
-			c := now.numbered(int16(number)) //nolint:gosec // PostgreSQL allows 1,600 columns
-			if origin.Protected == nil || c == nil || now.origins[number].Protected != nil {
-				continue
-			}
-			p := current[origin.Protected.Column]
-			if p.TypeOID == 0 {
-				p.TypeOID, _ = b.baseType(c.Type)
-			}
-			now.origins[number].Protected = p
-			if len(now.parents) == 0 {
-				b.drift("columns."+p.Column.String(), "%s.%s, which was this column, stays protected under its new name", now.table(), c.Name)
+			if c := now.numbered(int16(number)); c != nil { //nolint:gosec // PostgreSQL allows 1,600 columns
+				visit(origin, now, c)
 			}
 		}
 	}
@@ -256,7 +281,7 @@ func (b *builder) inherit(r *relation) {
 	}
 }
 
-// baseType goes through domains to the type that results announce. The name is given where types.go of nobody knows the OID.
+// baseType goes through domains to the type that results announce. Its name is given too: types of extensions have another OID in each database.
 func (b *builder) baseType(oid uint32) (base uint32, name string) {
 	for range 32 { // domains over domains; a bound, though PostgreSQL cannot make a circle
 		t, known := b.types[oid]

@@ -78,20 +78,8 @@ func (b *builder) mask() {
 
 // maskNamed marks the column that has the configured name now.
 func (b *builder) maskNamed(at string, m *Masked) {
-	r := b.byName[Table{m.Column.Schema, m.Column.Table}]
-	var c *rawColumn
-	if r != nil {
-		c = r.column(m.Column.Name)
-	}
-	switch {
-	case c == nil:
-		b.missing(at, m.Column, r != nil)
-		return
-	case r.isView():
-		b.problem(at, "%s is a view: mask the columns of the tables underneath, the view follows", r.table())
-		return
-	case c.Generated:
-		b.problem(at, "the column is generated: mask what it is generated from, it follows")
+	r, c := b.named(at, "mask", m.Column)
+	if c == nil {
 		return
 	}
 	b.setText(m, c)
@@ -99,11 +87,8 @@ func (b *builder) maskNamed(at string, m *Masked) {
 		b.problem(at+".show", "the column is of type %s: a part can be shown of text, varchar, char and citext only; expected show: none", c.TypeName)
 		return
 	}
-	for _, parent := range r.parents {
-		if _, also := b.config.Masked[parent.table().String()+"."+c.Name]; parent.column(c.Name) != nil && !also {
-			b.problem(at, "%s is a part of %s, through which the column can be read too: mask it there, its parts follow", r.table(), parent.table())
-			return
-		}
+	if partOnly(b, at, "mask", r, c, b.config.Masked) {
+		return
 	}
 	r.origins[c.Number].Masked = m
 }
@@ -113,33 +98,24 @@ func (b *builder) setText(m *Masked, c *rawColumn) {
 	m.Text = typeFits(sallyport.Text, base, name)
 }
 
-// keepMasking carries masks over from the last snapshot by OID and attribute number, as keepProtecting does.
+// keepMasking carries masks over from the last snapshot, as keepProtecting does.
 func (b *builder) keepMasking() {
-	if b.previous == nil {
-		return
-	}
 	current := map[sallyport.Column]*Masked{}
 	for _, m := range b.masked {
 		current[m.Column] = m
 	}
-	for _, oid := range slices.Sorted(maps.Keys(b.previous.relations)) {
-		before, now := b.previous.relations[oid], b.relations[oid]
-		if now == nil || before.isView() {
-			continue
+	b.eachKept(func(before Origin, now *relation, c *rawColumn) {
+		to := &now.origins[c.Number]
+		if before.Masked == nil || to.Masked != nil {
+			return
 		}
-		for number, origin := range before.origins {
-			c := now.numbered(int16(number)) //nolint:gosec // PostgreSQL allows 1,600 columns
-			if origin.Masked == nil || c == nil || now.origins[number].Masked != nil {
-				continue
-			}
-			m := current[origin.Masked.Column]
-			b.setText(m, c)
-			now.origins[number].Masked = m
-			if len(now.parents) == 0 {
-				b.drift("mask.columns."+m.Column.String(), "%s.%s, which was this column, stays masked under its new name", now.table(), c.Name)
-			}
+		m := current[before.Masked.Column]
+		b.setText(m, c)
+		to.Masked = m
+		if len(now.parents) == 0 {
+			b.drift("mask.columns."+m.Column.String(), "%s.%s, which was this column, stays masked under its new name", now.table(), c.Name)
 		}
-	}
+	})
 }
 
 // checkReferences wants both sides of a foreign key masked: the same values stand there.
@@ -152,13 +128,15 @@ func (b *builder) checkReferences() {
 		if from == nil || to == nil || int(f.Column) >= len(from.origins) || int(f.ReferencesColumn) >= len(to.origins) {
 			continue
 		}
-		p, q := from.origins[f.Column].Masked, to.origins[f.ReferencesColumn].Masked
-		if c := from.numbered(f.Column); p == nil && q != nil && c != nil {
-			b.problem("mask.columns."+q.Column.String(), "%s.%s holds the same values (%s) and is not masked; expected it under mask.columns too", from.table(), c.Name, f.Name)
-		}
-		if c := to.numbered(f.ReferencesColumn); q == nil && p != nil && c != nil {
-			b.problem("mask.columns."+p.Column.String(), "%s.%s holds the same values (%s) and is not masked; expected it under mask.columns too", to.table(), c.Name, f.Name)
-		}
+		b.checkSameMasked(from.origins[f.Column].Masked, to, to.numbered(f.ReferencesColumn), f.Name)
+		b.checkSameMasked(to.origins[f.ReferencesColumn].Masked, from, from.numbered(f.Column), f.Name)
+	}
+}
+
+// checkSameMasked wants a column masked that holds the values of a masked one.
+func (b *builder) checkSameMasked(m *Masked, r *relation, c *rawColumn, key string) {
+	if m != nil && c != nil && r.origins[c.Number].Masked == nil {
+		b.problem("mask.columns."+m.Column.String(), "%s.%s holds the same values (%s) and is not masked; expected it under mask.columns too", r.table(), c.Name, key)
 	}
 }
 

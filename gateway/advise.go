@@ -3,9 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"unicode/utf8"
-
-	"sallyport/wire/pg"
 )
 
 // adviseOnPurpose tells at once that a purpose that was just set reveals nothing, and what would.
@@ -55,54 +52,4 @@ func (s *session) adviseOnResult(ctx context.Context, r *run) {
 		hint = "Set the ticket that you work on: SET sallyport.purpose = 'ticket:NUMBER'; your own open ones: SET sallyport.purpose = 'work:mine';"
 	}
 	s.notice("NOTICE", sentence, hint)
-}
-
-// doors passes the texts of an error or a notice through the same doors as a result, and carries the position back to the
-// text that the client wrote.
-func (s *session) doors(ctx context.Context, r *run, n pg.Notice) pg.Notice {
-	out := n[:0:0]
-	for _, f := range n {
-		switch f.Code {
-		case pg.Position:
-			f.Value = s.position(r, f.Value)
-		case pg.Severity, pg.SeverityV, pg.SQLState:
-		default:
-			f.Value = s.throughDoors(ctx, r, f.Value)
-		}
-		out = append(out, f)
-	}
-	if s.waiting() {
-		if err := s.record(); err != nil {
-			return pg.NewNotice("ERROR", codeJournal, "sallyport: the record cannot be written", "", "")
-		}
-	}
-	return out
-}
-
-// throughDoors treats one text as a field that cannot be traced.
-func (s *session) throughDoors(ctx context.Context, r *run, text []byte) []byte {
-	if _, _, _, found := s.gw.Protection.Ring.Find(text, 0); !found {
-		return text
-	}
-	l := &layout{columns: []column{{kind: formed, typ: typeText}}, key: -1, visible: 1, inspect: true}
-	fields := [][]byte{text}
-	left := r.left
-	_, stop, err := s.rowFields(ctx, r, l, fields)
-	r.left = left // what an error quotes needs no advice
-	if err != nil || stop {
-		return []byte("sallyport: left out")
-	}
-	return append([]byte(nil), fields[0]...)
-}
-
-// position carries the server's position back to the client's text.
-func (s *session) position(r *run, value []byte) []byte {
-	if len(r.edits) == 0 {
-		return value
-	}
-	var at int
-	if _, err := fmt.Sscanf(string(value), "%d", &at); err != nil || !utf8.ValidString(r.sent) {
-		return value
-	}
-	return fmt.Append(nil, clientPosition(r.text, r.sent, r.edits, at))
 }

@@ -3,10 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
-	"strings"
 
-	"sallyport"
-	"sallyport/query"
 	"sallyport/wire/pg"
 )
 
@@ -64,36 +61,35 @@ func (s *session) aside(ctx context.Context, texts ...[]byte) ([][]byte, error) 
 	return out, nil
 }
 
-func (s *session) holdsToken(text []byte) bool {
-	_, _, _, found := s.gw.Protection.Ring.Find(text, 0)
-	return found
-}
-
-// probePurpose counts the numbers of tickets in a purpose that do not cover anybody: like any other value that is tokenised for a
-// person, they could be guesses, and SHOW would tell the token.
-func (s *session) probePurpose(ctx context.Context, r *run, text string) *query.Refusal {
-	list, err := sallyport.ParsePurposes(text)
+// noteParameter follows the settings that change how statements and values read.
+func (s *session) noteParameter(m []byte) error {
+	name, value, err := pg.ParseParameterStatus(m)
 	if err != nil {
-		return nil
+		return err
 	}
-	for _, p := range list {
-		if p.Kind != "ticket" || strings.Trim(p.Ref, "0123456789") == "" {
-			continue // an id is not tokenised
-		}
-		for _, codec := range s.gw.numbers() {
-			tok, err := codec.Search(nil, []byte(p.Ref))
-			if err != nil || codec.IsToken([]byte(p.Ref)) {
-				continue
-			}
-			cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, sallyport.Purpose{Kind: p.Kind, Ref: string(tok)})
-			if err == nil && cover.Refused == "" {
-				break
-			}
-			if refused := s.probe(r, codec.Digest([]byte(p.Ref)), false); refused != nil {
-				return refused
-			}
-			break
-		}
+	if string(name) == "client_encoding" && shifts(string(value)) {
+		s.end(fatal(codeUnsupported, "client_encoding "+string(value)+" cannot be read safely", "Connect with client_encoding=UTF8."))
+		return errEnded
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch string(name) {
+	case "standard_conforming_strings":
+		s.unread = string(value) != "on"
+	case "client_encoding":
+		s.foreign = string(value) != "UTF8" && string(value) != "SQL_ASCII"
+	case "DateStyle":
+		s.style = parseDateStyle(string(value))
 	}
 	return nil
+}
+
+// shifts says whether the second byte of a letter may be a backslash: the encodings that only clients have (table 24.3).
+// The server would find other ends of strings than we do, and a session that began so could come back to it at any time.
+func shifts(encoding string) bool {
+	switch encoding {
+	case "BIG5", "GB18030", "GBK", "JOHAB", "SJIS", "SHIFT_JIS_2004", "UHC":
+		return true
+	}
+	return false
 }

@@ -40,17 +40,6 @@ func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Di
 	return known && first != d
 }
 
-func (i *identities) restore(who sallyport.Staff, subject sallyport.Subject, c sallyport.Column, d sallyport.Digest) (second bool) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	key := sighting{who, subject, c}
-	first, known := i.first[key]
-	if !known {
-		i.first[key] = d
-	}
-	return known && first != d
-}
-
 // Restore folds one past event of the access stream into the budgets, so that a restart forgets nothing. Call it for all of
 // them, in order, before Serve: windows are 30 days long at most, and grants as long as they are.
 func (g *Gateway) Restore(e *sallyport.Event) {
@@ -93,17 +82,9 @@ func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.R
 		return
 	}
 	p := g.protectedColumn(c)
-	if p != nil && (p.Scheme == sallyport.Email || p.Scheme == sallyport.Phone || p.Scheme == sallyport.Name) && g.identities.restore(who, v.Subject, c, v.Digest) {
+	if p != nil && g.identities.second(who, purpose.Value{Column: c, Scheme: p.Scheme, Subject: v.Subject}, v.Digest) {
 		g.Book.Restore(now, e.Time, who, exposure.Revealed, secondKey(v.Subject, c, v.Digest))
 	}
-}
-
-// valueKey is the customer of a revealed value; where only the value is known, it counts by itself.
-func valueKey(who sallyport.Subject, d sallyport.Digest) exposure.Key {
-	if who == "" {
-		return exposure.Key(d)
-	}
-	return subjectKey(who)
 }
 
 // reserve takes one value's customer out of the budget that pays for it: the grant's own, or the person's.

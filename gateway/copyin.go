@@ -12,8 +12,8 @@ import (
 // after a statement that asks for data nothing more of the client's is looked at until the server has asked for them or
 // has refused, and then only data pass until their end. Those for protected columns go through a loader.
 
-// copiesIn says whether a statement asks the client for data.
-func copiesIn(st *query.Statement) bool {
+// asksData says whether a statement asks the client for data.
+func asksData(st *query.Statement) bool {
 	return st.Copy != nil && st.Copy.In && !st.Copy.File && !st.Copy.Program
 }
 
@@ -145,7 +145,7 @@ func (s *session) copyStarts(m []byte) error {
 		return err
 	}
 	r := s.first()
-	if r == nil || !r.copies {
+	if r == nil || !r.asksData {
 		return errUnexpected(pg.CopyInResponse)
 	}
 	current := s.present(r)

@@ -45,24 +45,13 @@ func (s *session) recordCopies(r *run) *query.Refusal {
 func (s *session) recordCopy(r *run, d *sallyport.Decision) *query.Refusal {
 	e := s.statementEvent(r, nil)
 	e.Kind, e.Decision = sallyport.CopyKind, d
-	if _, err := s.gw.Access.Append(e); err != nil {
-		return refusal(codeJournal, "the record cannot be written, so nothing is copied", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder.")
-	}
-	return nil
+	return s.recordFirst(e, "nothing is copied")
 }
 
-// noteDenial makes the entry of a refusal one of a denied action, and waits until it is on disk.
+// noteDenial makes the entry of a refusal one of a denied action.
 func (s *session) noteDenial(e *sallyport.Event, d *sallyport.Decision) {
 	e.Kind, e.Decision = sallyport.CopyKind, d
-	if _, err := s.gw.Access.Append(e); err != nil {
-		s.note(*e)
-	}
-}
-
-// tokenShaped says whether a value is, as a whole, a token of any scheme that has a form: one of another column is no value either.
-func (g *Gateway) tokenShaped(value []byte) bool {
-	b, e, _, ok := g.Protection.Ring.Find(value, 0)
-	return ok && b == 0 && e == len(value)
+	s.noteDurably(e)
 }
 
 // tokenWritten decides about a token that stands where a value should: it may stay where it is, and else only be copied.
@@ -109,9 +98,3 @@ func (r *run) keyValue(k *query.RowKey) (string, bool) {
 	}
 	return "", false
 }
-
-const (
-	typeInt8 = 20
-	typeInt2 = 21
-	typeInt4 = 23
-)

@@ -71,3 +71,31 @@ func (f *facts) find(name string) int {
 	}
 	return -1
 }
+
+// learn takes the columns that the gateway had returned to itself.
+func (s *session) learn(c *query.Capture, l *layout, fields [][]byte) {
+	texts := make([]string, 0, len(fields)-l.visible)
+	for i := l.visible; i < len(fields); i++ {
+		texts = append(texts, string(keyText(&l.columns[i], fields[i])))
+	}
+	fact, ok := s.gw.Protection.Resolver.Fact(c.Contact, texts, c.Wrote)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	s.facts.add(fact)
+	s.mu.Unlock()
+}
+
+// publish makes committed facts durable before anybody builds on them.
+func (s *session) publish(committed []sallyport.Fact) error {
+	if len(committed) == 0 {
+		return nil
+	}
+	e := &sallyport.Event{Kind: sallyport.FactKind, Time: s.gw.Clock(), Who: s.who, Facts: committed}
+	if _, err := s.gw.Access.Append(e); err != nil {
+		return nil // the facts are lost, which narrows a reason and never widens one
+	}
+	s.gw.Protection.Facts.Apply(e)
+	return nil
+}

@@ -5,20 +5,6 @@ import (
 	"strings"
 
 	"sallyport/purpose"
-	"sallyport/token"
-)
-
-// Types that contain other values (pg_type.dat).
-const (
-	typeJSON      = 114
-	typeJSONB     = 3802
-	typeXML       = 142
-	typeText      = 25
-	typeVarchar   = 1043
-	typeBpchar    = 1042
-	typeName      = 19
-	typeUnknown   = 705
-	typeTextArray = 1009
 )
 
 // container says how a plain value must be written where a token stood inside a larger text.
@@ -33,15 +19,12 @@ const (
 
 // containerOf decides by type and format.
 func containerOf(c *column) container {
-	switch c.typ {
-	case typeJSON, typeJSONB:
+	switch {
+	case c.typ == typeJSON, c.typ == typeJSONB:
 		return inJSON
-	case typeText, typeVarchar, typeBpchar, typeName, typeUnknown:
+	case textType(c.typ):
 		return inText
-	case typeXML:
-		return sealed
-	}
-	if c.binary {
+	case c.typ == typeXML, c.binary:
 		return sealed
 	}
 	return inComposite
@@ -229,14 +212,4 @@ func escapeIn(container byte, dst, text []byte) []byte {
 		dst = append(dst, c)
 	}
 	return dst
-}
-
-// anyCodec is that of some column, to digest a token whose column is not known: all columns share that key.
-func (g *Gateway) anyCodec() *token.Codec {
-	for _, c := range g.Protection.Catalog.Snapshot().Columns() {
-		if codec, err := g.codec(c); err == nil {
-			return codec
-		}
-	}
-	return nil
 }

@@ -73,7 +73,7 @@ func (k *kin) belongs(who kinship, owner exposure.Key, t *left) bool {
 
 // cell is where a key stands, or would. The caller holds mu.
 func (k *kin) cell(key uint64) *relation {
-	mask := uint64(len(k.cells) - 1)
+	mask := uint64(len(k.cells) - 1)  //nolint:gosec // a length, of 64 at least
 	at := (key>>32&^7 | key&7) & mask // customers with neighbouring keys side by side
 	for k.cells[at].key != key && k.cells[at].token != 0 {
 		at = (at + 1) & mask

@@ -47,15 +47,6 @@ type layout struct {
 	touched []sallyport.Column
 }
 
-// Types in whose text form no token can stand (pg_type.dat).
-var plainTypes = map[uint32]bool{ //nolint:gochecknoglobals // a constant table
-	16: true, 17: true, 20: true, 21: true, 23: true, 26: true, 27: true, 28: true, 700: true, 701: true, 790: true,
-	1083: true, 1114: true, 1184: true, 1186: true, 1266: true, 1700: true, 2950: true,
-}
-
-// typeDate is the OID of date.
-const typeDate = 1082
-
 // newLayout decides for each column once, so that nothing is decided per row.
 func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, error) {
 	l := &layout{columns: make([]column, len(fields)), key: -1, visible: len(fields) - hidden}
@@ -71,11 +62,9 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 		case veils && s.veilColumn(c, r, i, l.visible, f, origin, traced):
 			l.veils = append(l.veils, i)
 		case traced && f.Attr != 0 && origin.Protected != nil:
-			codec, err := s.gw.codec(origin.Protected)
-			if err != nil {
-				return nil, fmt.Errorf("make codec: %w", err)
+			if err := s.gw.guard(c, origin.Protected); err != nil {
+				return nil, err
 			}
-			c.kind, c.protected, c.codec, c.home = guarded, origin.Protected, codec, s.gw.kin.column(origin.Protected.Column)
 			l.touched = append(l.touched, origin.Protected.Column)
 		case traced && f.Attr != 0 && origin.CustomerKey:
 			c.kind = keyed
@@ -92,6 +81,16 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 	l.inspect = l.inspect || hidden > 0
 	l.front = l.frontOf()
 	return l, nil
+}
+
+// guard makes a column of a result that of a protected column.
+func (g *Gateway) guard(c *column, p *catalog.Protected) error {
+	codec, err := g.codec(p)
+	if err != nil {
+		return fmt.Errorf("make codec: %w", err)
+	}
+	c.kind, c.protected, c.codec, c.home = guarded, p, codec, g.kin.column(p.Column)
+	return nil
 }
 
 // frontOf is how many fields of a row have to be found.

@@ -94,9 +94,8 @@ func (s *session) recordProbes() *query.Refusal {
 	}
 	l.probes.Statement = l.run.id
 	e := &sallyport.Event{Kind: sallyport.TouchKind, Time: s.gw.Clock(), Who: s.who, Touch: &l.probes}
-	if _, err := s.gw.Access.Append(e); err != nil {
-		s.gw.Log.Error("the record cannot be written", "kind", "touch")
-		return refusal(codeJournal, "the record cannot be written, so nothing is stored", "The administrator must look at the disk of Sallyport's data folder. Other tables are not concerned.")
+	if refused := s.recordFirst(e, "nothing is stored"); refused != nil {
+		return refused
 	}
 	l.probes.Probes, l.probes.Dates = l.probes.Probes[:0], l.probes.Dates[:0]
 	clear(l.known)

@@ -17,7 +17,7 @@ import (
 // Only then, and before the client learns that the password was right, his standing is looked at. Where an exchange cannot be
 // relayed, because both sides have TLS, verify.go takes both ends of it.
 func (s *session) logIn(ctx context.Context, packet *pg.Startup) error {
-	if err := s.reach(ctx, packet, false); err != nil {
+	if err := s.dial(ctx, packet, false); err != nil {
 		return err
 	}
 	for {
@@ -47,14 +47,14 @@ func (s *session) logIn(ctx context.Context, packet *pg.Startup) error {
 	}
 }
 
-// reach connects to the server, anew if need be, and sends the start-up packet.
-func (s *session) reach(ctx context.Context, packet *pg.Startup, inClear bool) error {
+// dial connects to the server, anew if need be, and sends the start-up packet.
+func (s *session) dial(ctx context.Context, packet *pg.Startup, inClear bool) error {
 	if s.serverConn != nil {
 		_ = s.serverConn.Close()
 		s.server.release()
 		s.serverConn = nil
 	}
-	dial := func() (err error) {
+	connect := func() (err error) {
 		if inClear {
 			s.serverConn, err = s.gw.Server.DialClear(ctx)
 		} else {
@@ -62,8 +62,8 @@ func (s *session) reach(ctx context.Context, packet *pg.Startup, inClear bool) e
 		}
 		return err
 	}
-	if err := dial(); err != nil {
-		s.gw.Log.Warn("database unreachable", "reason", reachReason(err))
+	if err := connect(); err != nil {
+		s.gw.Log.Warn("database unreachable", "reason", serverReason(err))
 		return s.refuseStart(fatal(codeAway, "the database cannot be reached", "Try again in a moment; the administrator sees the reason in Sallyport's log."))
 	}
 	s.server = newStream(s.serverConn, &s.gw.pool)
@@ -98,10 +98,10 @@ func (s *session) refusedStart(ctx context.Context, packet *pg.Startup, m []byte
 		switch {
 		case s.way == insteadClear:
 			s.way = insteadBare
-			return s.reach(ctx, packet, false)
+			return s.dial(ctx, packet, false)
 		case s.way == asConfigured && s.serverTLS() != nil && s.gw.Server.Prefers():
 			s.way = refusedTLS
-			return s.reach(ctx, packet, true)
+			return s.dial(ctx, packet, true)
 		}
 	}
 	if _, err := s.clientConn.Write(m); err != nil {
@@ -155,14 +155,14 @@ func (s *session) chooseSASL(ctx context.Context, packet *pg.Startup, rest []byt
 	case errors.Is(err, identity.ErrUnknown):
 		return s.verify(offered, nil)
 	case !errors.Is(err, identity.ErrWithheld) && !errors.Is(err, ErrNoVerifiers):
-		s.gw.Log.Warn("verifiers cannot be read", "reason", reachReason(err))
+		s.gw.Log.Warn("verifiers cannot be read", "reason", serverReason(err))
 		return s.refuseStart(fatal("57P03", "log-ins cannot be checked for now", "Try again in a moment; the administrator sees the reason in Sallyport's log."))
 	case s.way == asConfigured && s.gw.Server.MayBeClear(): // as if the server had no TLS, which is good enough under this mode
 		if s.gw.warned.CompareAndSwap(false, true) {
 			s.gw.Log.Warn("clients with TLS are taken to the database without: their log-in could not be relayed otherwise; see `sallyport check --sql`", "role", s.who.Login)
 		}
 		s.way, s.asked = insteadClear, false
-		return s.reach(ctx, packet, true)
+		return s.dial(ctx, packet, true)
 	}
 	// A client who does not bind channels, and does not say that he could, can be relayed still.
 	return s.relaySASL(slices.DeleteFunc(offered, func(name string) bool { return name == identity.SCRAMPlus }))

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,22 +41,13 @@ func (s *session) byItself(plan *query.Plan) (*query.Refusal, error) {
 	if len(plan.Statements) > 1 || s.unsynced {
 		return notByItself(), nil
 	}
-	if err := s.drain(); err != nil {
+	if err := s.awaitAll(); err != nil {
 		return nil, err
 	}
 	if !s.idle.Load() {
 		return notByItself(), nil
 	}
 	return nil, nil
-}
-
-// analyzeParse is analyze for what will be executed later, together with nobody knows what.
-func (s *session) analyzeParse(ctx context.Context, sql string) (*query.Plan, *query.Refusal) {
-	plan, refused := s.analyze(ctx, sql)
-	if refused == nil && s.gw.Observe == nil && wantsAlone(plan) {
-		refused = notByItself()
-	}
-	return plan, refused
 }
 
 func wantsAlone(plan *query.Plan) bool {
@@ -76,39 +66,13 @@ func (s *session) recordPower(r *run) *query.Refusal {
 	}
 	e := s.statementEvent(r, nil)
 	e.Kind, e.Power = sallyport.PowerKind, &sallyport.PowerUse{Kinds: r.stmt.Powers}
-	if _, err := s.gw.Access.Append(e); err != nil {
-		return refusal(codeJournal, "the record cannot be written, so no power is used", "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder.")
-	}
-	return nil
+	return s.recordFirst(e, "no power is used")
 }
 
-// notePower makes the entry of a refusal one of a refused power, and waits until it is on disk: who tries is to be known.
-// Where the disk is full it is kept as any other refusal is.
+// notePower makes the entry of a refusal one of a refused power.
 func (s *session) notePower(e *sallyport.Event, kinds []sallyport.Power) {
 	e.Kind, e.Power = sallyport.PowerKind, &sallyport.PowerUse{Kinds: kinds, Refused: true}
-	if _, err := s.gw.Access.Append(e); err != nil {
-		s.note(*e)
-	}
-}
-
-// refusedStatement is the statement of a plan that a refusal is about, or nil.
-func (s *session) refusedStatement(plan *query.Plan, why *query.Refusal) *query.Statement {
-	if plan == nil {
-		return nil
-	}
-	for i := range plan.Statements {
-		st := &plan.Statements[i]
-		if st.Refusal != nil || why.Code == codePower && s.mayUse(st) != nil || why.Decision != nil && len(st.Copies) > 0 {
-			return st
-		}
-	}
-	if i := slices.IndexFunc(plan.Statements, func(st query.Statement) bool { return st.Alone }); i >= 0 {
-		return &plan.Statements[i]
-	}
-	if len(plan.Statements) == 1 {
-		return &plan.Statements[0]
-	}
-	return nil
+	s.noteDurably(e)
 }
 
 // admitRole refuses a start-up packet that makes the session another role's, or has triggers sleep, unless the person may.

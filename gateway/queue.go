@@ -24,20 +24,20 @@ const (
 
 // reply is one entry of the queue of expected replies.
 type reply struct {
-	what    expect
-	name    string         // of statement or portal
-	swallow bool           // it answers something that the gateway injected
-	changes bool           // purpose or transaction may change with it
-	renames bool           // names of prepared statements may change with it
-	refused *query.Refusal // the error that comes is ours
-	text    string         // expectLook: the text as the client wrote it
-	stmt    *prepared      // expectParse: confirmed with the reply; expectStatement: whose description
-	run     *run           // expectRows, and the present one of expectQuery
-	plan    *query.Plan    // expectQuery: to find the next run
-	next    int            // expectQuery: index of the next statement
-	runs    []*run         // expectQuery: those that were prepared beforehand, by index; nil: nothing to say of that one
-	copies  bool           // data of COPY FROM STDIN may be asked for
-	broken  *query.Refusal // why the gateway failed the COPY; session.mu guards it
+	what     expect
+	name     string         // of statement or portal
+	swallow  bool           // it answers something that the gateway injected
+	changes  bool           // purpose or transaction may change with it
+	renames  bool           // names of prepared statements may change with it
+	refused  *query.Refusal // the error that comes is ours
+	text     string         // expectLook: the text as the client wrote it
+	stmt     *prepared      // expectParse: confirmed with the reply; expectStatement: whose description
+	run      *run           // expectRows, and the present one of expectQuery
+	plan     *query.Plan    // expectQuery: to find the next run
+	next     int            // expectQuery: index of the next statement
+	runs     []*run         // expectQuery: those that were prepared beforehand, by index; nil: nothing to say of that one
+	asksData bool           // the server may ask the client for the data of COPY FROM STDIN
+	broken   *query.Refusal // why the gateway failed the COPY; session.mu guards it
 }
 
 // endsReady says whether ReadyForQuery ends what the reply answers, also behind an error.
@@ -135,8 +135,8 @@ func (s *session) unprepare(r *reply, failed bool) {
 	}
 }
 
-// drain waits until no reply is due at all.
-func (s *session) drain() error {
+// awaitAll waits until no reply is due at all.
+func (s *session) awaitAll() error {
 	return s.await(func() bool { return len(s.queue) > 0 }, true)
 }
 

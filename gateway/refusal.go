@@ -45,6 +45,9 @@ const (
 // failingName is the prepared statement under which it is sent, so that the client's unnamed one survives.
 const failingName = "sallyport refused"
 
+// hintJournal goes with codeJournal.
+const hintJournal = "The administrator reads the cause in Sallyport's log and must look at the disk of Sallyport's data folder."
+
 func refusal(code, sentence, hint string) *query.Refusal {
 	return &query.Refusal{Code: code, Sentence: sentence, Hint: hint, Position: -1}
 }
@@ -117,8 +120,8 @@ func plainReason(err error) string {
 	return fmt.Sprintf("%T", err)
 }
 
-// reachReason is plainReason for the ways to the server: no client has said anything on them, so the whole sentence may be told.
-func reachReason(err error) string { return err.Error() }
+// serverReason is plainReason for the ways to the server: no client has said anything on them, so the whole sentence may be told.
+func serverReason(err error) string { return err.Error() }
 
 // faultPlace is where a panic came from: function names and lines, never its value.
 func faultPlace() string {

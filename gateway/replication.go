@@ -55,7 +55,7 @@ func (s *session) noteReplication() error {
 	e := &sallyport.Event{Kind: sallyport.ReplicationStart, Time: s.gw.Clock(), Who: s.who}
 	if _, err := s.gw.Access.Append(e); err != nil {
 		s.gw.Log.Error("the record cannot be written", "kind", string(e.Kind))
-		s.end(fatal(codeJournal, "the record cannot be written, so nothing is replicated", "The administrator must look at the disk of Sallyport's data folder."))
+		s.end(fatal(codeJournal, "the record cannot be written, so nothing is replicated", hintJournal))
 		return errEnded
 	}
 	return nil

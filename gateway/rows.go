@@ -2,15 +2,10 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"hash/maphash"
-	"strconv"
 
 	"sallyport"
 	"sallyport/exposure"
 	"sallyport/purpose"
-	"sallyport/query"
 	"sallyport/token"
 	"sallyport/wire/pg"
 )
@@ -252,20 +247,6 @@ func (s *session) formedField(r *run, row *seen, c *column, i int, field []byte)
 	s.insideField(r, row, c, i, field)
 }
 
-// keyText is a customer's id as the catalogue writes it.
-func keyText(c *column, field []byte) sallyport.Subject {
-	if !c.binary {
-		return sallyport.Subject(field)
-	}
-	switch len(field) {
-	case 8:
-		return sallyport.Subject(strconv.FormatInt(int64(binary.BigEndian.Uint64(field)), 10)) //nolint:gosec // int8send
-	case 4:
-		return sallyport.Subject(strconv.FormatInt(int64(int32(binary.BigEndian.Uint32(field))), 10)) //nolint:gosec // int4send
-	}
-	return sallyport.Subject(field)
-}
-
 // count reserves what the row shows and reaches; the first budget that is reached is returned, and nothing may be shown. While
 // observing the row is shown all the same, so it is on record all the same.
 func (s *session) count(r *run, row *seen) *sallyport.Limit {
@@ -296,44 +277,4 @@ func (s *session) count(r *run, row *seen) *sallyport.Limit {
 		r.revealed++
 	}
 	return over
-}
-
-// keySeeds make the budgets' keys of this process. Nobody outside knows them, so nobody finds two customers with one key.
-var keySeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()} //nolint:gochecknoglobals // like a hash table's
-
-// subjectKey is a customer in the budgets' book, which does not outlive the process. Customers whose ids end in neighbouring digits get
-// neighbouring keys, because they mostly come one after another.
-func subjectKey(who sallyport.Subject) (k exposure.Key) {
-	front, last := string(who), byte(0)
-	if n := len(front); n > 0 {
-		if digit := front[n-1] - '0'; digit < 8 {
-			front, last = front[:n-1], digit|8
-		}
-	}
-	binary.LittleEndian.PutUint64(k[:8], maphash.String(keySeeds[0], front))
-	binary.LittleEndian.PutUint64(k[8:], maphash.String(keySeeds[1], front))
-	k[0] = k[0]&^7 | last&7
-	k[1] ^= last & 8 // an id without such a digit is none with a 0
-	return k
-}
-
-// secondKey is one more customer seen under a customer's id.
-func secondKey(who sallyport.Subject, c sallyport.Column, d sallyport.Digest) exposure.Key {
-	sum := sha256.Sum256([]byte("second\x00" + string(who) + "\x00" + c.String() + "\x00" + string(d[:])))
-	return exposure.Key(sum[:16])
-}
-
-// learn takes the columns that the gateway had returned to itself.
-func (s *session) learn(c *query.Capture, l *layout, fields [][]byte) {
-	texts := make([]string, 0, len(fields)-l.visible)
-	for i := l.visible; i < len(fields); i++ {
-		texts = append(texts, string(keyText(&l.columns[i], fields[i])))
-	}
-	fact, ok := s.gw.Protection.Resolver.Fact(c.Contact, texts, c.Wrote)
-	if !ok {
-		return
-	}
-	s.mu.Lock()
-	s.facts.add(fact)
-	s.mu.Unlock()
 }

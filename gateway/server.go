@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"sallyport"
 	"sallyport/wire/pg"
 )
 
@@ -87,70 +86,6 @@ func (s *session) deadline(t time.Time) error {
 	return s.serverConn.SetReadDeadline(t)
 }
 
-// relayServer passes bytes on as they come and counts rows and statements on the way, beginning with what came behind the
-// log-in. A message longer than the buffer goes through in pieces.
-func (s *session) relayServer() error {
-	_, err := s.client.write(s.out)
-	s.gw.pool.put(s.out) // an idle session holds no buffer
-	s.out = nil
-	skip := 0 // of a message whose beginning was passed on already
-	for ; err == nil; err = s.server.fill(pg.HeaderLen + 1) {
-		if skip, err = s.relayReady(skip); err != nil {
-			return err
-		}
-	}
-	return err
-}
-
-// relayReady passes on what has been read but for a header of which a part is missing.
-func (s *session) relayReady(skip int) (int, error) {
-	b := s.server.buf[s.server.at:]
-	n := min(skip, len(b))
-	skip -= n
-	for skip == 0 && len(b)-n >= pg.HeaderLen {
-		kind, size, _, err := pg.Header(b[n:])
-		if err != nil {
-			return 0, err
-		}
-		if kind == pg.ReadyForQuery {
-			if len(b)-n < size {
-				break // its status is still to come
-			}
-			s.idle.Store(b[n+pg.HeaderLen] == 'I')
-		}
-		s.countReply(kind, b[n:])
-		skip = max(0, size-(len(b)-n))
-		n += min(size, len(b)-n)
-	}
-	if n == 0 {
-		return skip, nil
-	}
-	if _, err := s.client.write(b[:n]); err != nil {
-		return 0, err
-	}
-	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
-	s.server.at += n
-	s.server.release()
-	if s.draining.Load() && s.idle.Load() && skip == 0 {
-		s.end(shutdown())
-		return 0, errEnded
-	}
-	return skip, nil
-}
-
-func (s *session) countReply(kind byte, m []byte) {
-	switch kind {
-	case pg.DataRow:
-		s.counters.rows.Add(1)
-	case pg.CommandComplete:
-		s.counters.statements.Add(1)
-	case pg.BackendKeyData:
-		if _, size, _, err := pg.Header(m); err == nil && size <= len(m) {
-			s.keepKey(m[:size])
-		}
-	}
-}
-
 func (s *session) keepKey(m []byte) {
 	if pid, key, err := pg.KeyData(m); err == nil {
 		s.pid, s.cancelKey = pid, append([]byte(nil), key...)
@@ -188,7 +123,7 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 	case pg.CopyData:
 		return s.copyRow(ctx, m)
 	case pg.CopyDone:
-		s.copying = nil
+		s.copyOut = nil
 	case pg.ParameterStatus:
 		return s.answerParameter(ctx, m)
 	case pg.Notification:
@@ -390,55 +325,9 @@ func (s *session) endDrained() error {
 	return errEnded
 }
 
-// noteParameter follows the settings that change how statements and values read.
-func (s *session) noteParameter(m []byte) error {
-	name, value, err := pg.ParseParameterStatus(m)
-	if err != nil {
-		return err
-	}
-	if string(name) == "client_encoding" && shifts(string(value)) {
-		s.end(fatal(codeUnsupported, "client_encoding "+string(value)+" cannot be read safely", "Connect with client_encoding=UTF8."))
-		return errEnded
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch string(name) {
-	case "standard_conforming_strings":
-		s.unread = string(value) != "on"
-	case "client_encoding":
-		s.foreign = string(value) != "UTF8" && string(value) != "SQL_ASCII"
-	case "DateStyle":
-		s.style = parseDateStyle(string(value))
-	}
-	return nil
-}
-
 // refreshCatalog reads the catalogue again after a statement that may have changed it.
 func (g *Gateway) refreshCatalog(ctx context.Context) {
 	if _, err := g.Protection.Catalog.Refresh(ctx); err != nil {
 		g.Log.Warn("the catalogue cannot be read again", "reason", plainReason(err))
 	}
-}
-
-// publish makes committed facts durable before anybody builds on them.
-func (s *session) publish(committed []sallyport.Fact) error {
-	if len(committed) == 0 {
-		return nil
-	}
-	e := &sallyport.Event{Kind: sallyport.FactKind, Time: s.gw.Clock(), Who: s.who, Facts: committed}
-	if _, err := s.gw.Access.Append(e); err != nil {
-		return nil // the facts are lost, which narrows a reason and never widens one
-	}
-	s.gw.Protection.Facts.Apply(e)
-	return nil
-}
-
-// shifts says whether the second byte of a letter may be a backslash: the encodings that only clients have (table 24.3).
-// The server would find other ends of strings than we do, and a session that began so could come back to it at any time.
-func shifts(encoding string) bool {
-	switch encoding {
-	case "BIG5", "GB18030", "GBK", "JOHAB", "SJIS", "SHIFT_JIS_2004", "UHC":
-		return true
-	}
-	return false
 }

@@ -17,7 +17,7 @@ import (
 // session is one client's connection and its connection to the server.
 //
 // Two goroutines share it. One reads the client: it analyses, tokenises, records the statement and forwards it, and notes
-// in queue which replies are due (client.go, simple.go, extended.go). The other reads the server: it takes each reply for
+// in queue which replies are due (client.go, simple.go, prepared.go, portal.go). The other reads the server: it takes each reply for
 // what is first in queue, reveals, counts, records and writes to the client (server.go, rows.go, batch.go). Only the second
 // one writes to the client, so everything that a client reads stands in one order.
 type session struct {
@@ -73,8 +73,8 @@ type session struct {
 	head      *reply             // the first of queue, once it was asked for
 	described map[string]*layout // portals' results
 	before    lastLayout
-	copying   *copyOut
-	torn      bool // a message was cut in the middle: what would come behind it would be read as part of it
+	copyOut   *copyOut // the COPY TO STDOUT whose rows come, or nil
+	torn      bool     // a message was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
 
 	over       atomic.Bool

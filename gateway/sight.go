@@ -11,7 +11,6 @@ import (
 	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/query"
-	"sallyport/token"
 )
 
 // sight is what one statement may see: the covers of its purposes and the grants of the person.
@@ -179,15 +178,25 @@ func notWord(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
 }
 
-// numbers are the codecs of columns with reference numbers.
-func (g *Gateway) numbers() []*token.Codec {
-	var out []*token.Codec
-	for _, p := range g.Protection.Catalog.Snapshot().Columns() {
-		if p.Scheme == sallyport.Number {
-			if c, err := g.codec(p); err == nil {
-				out = append(out, c)
-			}
-		}
+// wrote makes a value that the person just wrote readable to him at once, also before it is committed.
+func (s *session) wrote(stored []byte, slot *query.Slot, v *sight) {
+	const most = 10000 // a session that writes more reads the oldest back through its purpose
+	value := purpose.Value{Column: slot.Column, Scheme: slot.Scheme}
+	if subjects := v.subjects(2); len(subjects) == 1 {
+		value.Subject = subjects[0]
 	}
-	return out
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.written) >= most {
+		clear(s.written)
+	}
+	s.written[string(stored)] = value
+}
+
+// readBack is a value that the person wrote himself in this session.
+func (s *session) readBack(stored []byte) (purpose.Value, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.written[string(stored)]
+	return v, ok
 }

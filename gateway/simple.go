@@ -38,7 +38,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		s.counters.statements.Add(1)
 		entry.changes = entry.changes || changes(st)
 		entry.renames = entry.renames || renames(st)
-		entry.copies = entry.copies || copiesIn(st)
+		entry.asksData = entry.asksData || asksData(st)
 		needsWork = needsWork || !quiet(st)
 	}
 	if s.gw.Observe != nil && needsWork {
@@ -62,7 +62,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 func (s *session) sendQuery(entry *reply, sent string) error {
 	s.expectReply(entry)
 	s.toServer = pg.AppendQuery(s.toServer, sent)
-	if entry.copies {
+	if entry.asksData {
 		return s.awaitCopy(entry)
 	}
 	return nil
@@ -222,21 +222,6 @@ func (s *session) appendEdits(edits []query.Edit, tokens map[int]string, r *run,
 // unreadable is why a text is no list of purposes; it never repeats the text.
 func unreadable(err error) string {
 	return strings.TrimPrefix(err.Error(), sallyport.ErrPurpose.Error()+": ")
-}
-
-// literal tokenises a literal of the text.
-func (s *session) literal(r *run, slot *query.Slot) (string, *query.Refusal) {
-	if slot.Purpose {
-		return s.canonicalText(slot.Value), nil
-	}
-	var out []byte
-	var refused *query.Refusal
-	if slot.Array {
-		out, refused = s.arrayElements(r, slot, []byte(slot.Value), false)
-	} else {
-		out, refused = s.slot(r, slot, []byte(slot.Value))
-	}
-	return string(out), refused
 }
 
 // observing says whether a refusal is only printed, and prints it.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"sallyport/catalog"
@@ -118,15 +117,6 @@ func (s *session) keepsVeiled(outer, body *query.Statement) *query.Refusal {
 		"Leave the column out, or have somebody do it whom the configuration names under mask.seen_by.")
 }
 
-// textType tells whether *** is a value of a type, in both formats (pg_type.dat).
-func textType(oid uint32) bool {
-	switch oid {
-	case 19, 25, 705, 1042, 1043: // name, text, unknown, bpchar, varchar
-		return true
-	}
-	return false
-}
-
 // starred stands in the place of a text. Any other value becomes NULL: there is nothing of its type that says it is masked.
 var starred = []byte("***") //nolint:gochecknoglobals // a constant
 
@@ -184,104 +174,4 @@ func veilValue(scratch []byte, c *column, value []byte) (out, left []byte) {
 	case catalog.ShowNone:
 	}
 	return scratch, scratch[start:len(scratch):len(scratch)]
-}
-
-// veilCopy says which fields of COPY's rows are masked, and how.
-func (s *session) veilCopy(o *copyOut, r *run) {
-	if !s.veils() || r.stmt == nil || !r.stmt.Masks {
-		return
-	}
-	for i := range o.columns {
-		if len(r.stmt.Veiled) == len(o.columns) && !r.stmt.Veiled[i] {
-			continue
-		}
-		c := &o.columns[i]
-		*c = column{kind: veiled, typ: c.typ, binary: c.binary, show: catalog.ShowNone}
-		if len(o.copy.Outputs) == len(o.columns) {
-			s.veilOutput(c, &o.copy.Outputs[i])
-		}
-		o.veils = append(o.veils, i)
-		if o.key == i {
-			o.key = -1
-		}
-	}
-}
-
-// veilOutput says how much of one output of COPY is shown: of a column itself, what its rule says.
-func (s *session) veilOutput(c *column, output *query.ColumnInfo) {
-	c.text = textType(output.TypeOID)
-	if output.Mask == nil {
-		return
-	}
-	for _, m := range s.gw.Protection.Catalog.Snapshot().Masked() {
-		if m.Column == output.Mask.Column {
-			c.show, c.text = m.Show, m.Text
-		}
-	}
-}
-
-// veilCopied masks one row of COPY: as its fields stand in it, and what they mean.
-func (o *copyOut) veilCopied(s *session, row, fields [][]byte) {
-	s.veilFields(&o.layout, fields)
-	for _, i := range o.veils {
-		switch c := o.copy; {
-		case c.Format == "binary":
-		case fields[i] == nil:
-			row[i] = []byte(c.Null)
-		case c.Format == "csv":
-			row[i] = appendCopyCSV(nil, fields[i], c, true)
-		default:
-			row[i] = appendCopyText(nil, fields[i], c.Delimiter)
-		}
-	}
-}
-
-// hush leaves of an error or a notice what cannot hold a masked value.
-func (s *session) hush(r *run, n pg.Notice) pg.Notice {
-	if !s.veils() {
-		return n
-	}
-	st := r.stmt
-	speaks := st == nil || st.Masks || st.Fetch || st.Tx != nil || st.Verb == "SET" || st.Execute != nil // of masked columns, perhaps
-	if !speaks && !st.Writes {
-		return n
-	}
-	code, inside := n.Get(pg.SQLState), n.Get(pg.Where) != ""
-	out := n[:0:0]
-	for _, f := range n {
-		switch f.Code {
-		case pg.Detail:
-			continue
-		case pg.Hint:
-			if speaks && !strings.HasPrefix(code, "42") {
-				continue
-			}
-		case pg.Where, pg.InternalQuery, pg.InternalPosition:
-			if speaks {
-				continue
-			}
-		case pg.Message:
-			if speaks && (inside || !quotesNothing(code)) {
-				f.Value = []byte("sallyport: what the server says here may hold a masked value, and is left out")
-			}
-		}
-		out = append(out, f)
-	}
-	return out
-}
-
-// quotesNothing tells whether the server's own messages under a code name objects, not values (errcodes.txt).
-func quotesNothing(code string) bool {
-	switch code {
-	case "22001", "22012": // too long, division by zero
-		return true
-	}
-	if len(code) != 5 {
-		return false
-	}
-	switch code[:2] {
-	case "00", "01", "02", "08", "0A", "23", "25", "26", "28", "34", "3D", "3F", "40", "42", "53", "54", "55", "57":
-		return true
-	}
-	return false
 }

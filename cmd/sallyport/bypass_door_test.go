@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -90,12 +89,10 @@ func TestBypassDoor(t *testing.T) {
 				t.Fatal(err)
 			}
 			kept := &ear{}
-			config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				var d net.Dialer
-				conn, err := d.DialContext(ctx, network, addr)
+			wrapDial(config, func(conn net.Conn) net.Conn {
 				kept.Conn = &meddler{Conn: conn, change: k.change}
-				return kept, err
-			}
+				return kept
+			})
 			conn, err := pgconn.ConnectConfig(t.Context(), config)
 			if err != nil {
 				t.Logf("not let in: %v", err)

@@ -197,6 +197,36 @@ func (t *ear) bytes() []byte {
 	return bytes.Clone(t.read.Bytes())
 }
 
+// take is what was read since the last take.
+func (t *ear) take() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.read.Reset()
+	return bytes.Clone(t.read.Bytes())
+}
+
+// keepRead keeps what comes over the connection that will be made.
+func keepRead(config *pgconn.Config) *ear {
+	kept := &ear{}
+	wrapDial(config, func(conn net.Conn) net.Conn {
+		kept.Conn = conn
+		return kept
+	})
+	return kept
+}
+
+// wrapDial puts something around the connection that will be made.
+func wrapDial(config *pgconn.Config, wrap func(net.Conn) net.Conn) {
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(conn), nil
+	}
+}
+
 // dial logs somebody in and keeps what comes back. params are added to the start-up packet.
 func (s *siege) dial(t testing.TB, dsn string, params map[string]string) (*pgconn.PgConn, *ear, error) {
 	t.Helper()
@@ -204,13 +234,7 @@ func (s *siege) dial(t testing.TB, dsn string, params map[string]string) (*pgcon
 	if err != nil {
 		return nil, nil, err
 	}
-	kept := &ear{}
-	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, network, addr)
-		kept.Conn = conn
-		return kept, err
-	}
+	kept := keepRead(&config.Config)
 	maps.Copy(config.RuntimeParams, params)
 	conn, err := pgconn.ConnectConfig(t.Context(), &config.Config)
 	return conn, kept, err

@@ -31,9 +31,11 @@ func (m *Main) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Say what would not work, and why",
 		Long: `Reads the configuration and tells everything that is wrong with it by file, line and column; then looks whether the server
-can be reached, is protected, and holds the tables and columns that the configuration names. Where that is so, it looks for ways
-around the gateway: roles, superusers, pg_hba.conf, slots and publications (serve looks again every 30 s, and for sessions and changed
-passwords too). The last line is "ready" or how many things there are to do; exit status 1 means that there are some. With --sql it prints the function through which log-ins are verified where clients and server both have TLS.`,
+can be reached, is protected, and holds the tables and columns that the configuration names. Where that is so, it names the
+columns that are masked and not protected, and looks for ways around the gateway: roles, superusers, pg_hba.conf, slots and
+publications (serve looks again every 30 s, and for sessions and changed passwords too). The last line is "ready" or how many
+things there are to do; exit status 1 means that there are some. With --sql it prints the function through which log-ins are
+verified where clients and server both have TLS.`,
 		Example: `  sallyport check --config sallyport.yaml
   sallyport check --config sallyport.yaml --owner postgres://postgres@127.0.0.1:5432/support
   sallyport check --config sallyport.yaml --sql | psql -X -v ON_ERROR_STOP=1 -U postgres support`,

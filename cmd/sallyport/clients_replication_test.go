@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -97,11 +96,9 @@ func TestClientReplication(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, network, addr)
-		return &meddler{Conn: conn, change: func(p []string) []string { return append(p, "replication", "database", "replication", "true") }}, err
-	}
+	wrapDial(config, func(conn net.Conn) net.Conn {
+		return &meddler{Conn: conn, change: func(p []string) []string { return append(p, "replication", "database", "replication", "true") }}
+	})
 	if conn, err = pgconn.ConnectConfig(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}

@@ -402,13 +402,20 @@ func (f *fort) connectTo(who sallyport.Staff, database string) *client {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	c := &client{t: f.t}
-	if c.Conn, err = pgx.ConnectConfig(f.ctx, config); err != nil {
-		f.t.Fatal(err)
-	}
+	c := f.connectWith(config)
 	f.t.Cleanup(func() { _ = c.Close(context.Background()) })
 	return c
+}
+
+// connectWith logs in by the simple protocol; whoever called closes.
+func (f *fort) connectWith(config *pgx.ConnConfig) *client {
+	f.t.Helper()
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	conn, err := pgx.ConnectConfig(f.ctx, config)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return &client{t: f.t, Conn: conn}
 }
 
 // TestClientNotify listens and is notified, while idle and in the middle of statements.

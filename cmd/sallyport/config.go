@@ -64,7 +64,7 @@ type Config struct {
 	Replication []string `yaml:"replication"`
 
 	// Powers names who may change privileges, roles, functions and the like through the gateway: kind of statement → ids of
-	// people and services. docs/statements.md lists the kinds. Absent: nobody while columns are protected.
+	// people and services. docs/statements.md lists the kinds. Absent: nobody while columns are protected or masked.
 	Powers map[string][]string `yaml:"powers"`
 
 	// Copy names the services that may move tokens to other rows, or rows to other customers: schema.table.column → ids. A column

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,18 +25,7 @@ func (c *Config) treated() string {
 
 // checkSeenBy holds those for whom nothing is masked to people and services that exist.
 func (c *Config) checkSeenBy(r *configReader) {
-	known := slices.Concat(slices.Sorted(maps.Keys(c.People)), slices.Sorted(maps.Keys(c.Services)))
-	seen := map[string]bool{}
-	for i, id := range c.Mask.SeenBy {
-		at := fmt.Sprintf("mask.seen_by[%d]", i)
-		switch {
-		case !slices.Contains(known, id):
-			r.problemAt(at, "nobody is called %q; expected %s", id, oneOf(id, known))
-		case seen[id]:
-			r.problemAt(at, "%q stands twice; expected each id once", id)
-		}
-		seen[id] = true
-	}
+	c.checkStaff(r, "mask.seen_by", c.Mask.SeenBy)
 }
 
 // seenBy is for whom nothing is masked, as the gateway takes it.

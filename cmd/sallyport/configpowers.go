@@ -14,7 +14,6 @@ func (c *Config) checkPowers(r *configReader) {
 	for _, p := range sallyport.Powers() {
 		kinds = append(kinds, string(p))
 	}
-	known := slices.Concat(slices.Sorted(maps.Keys(c.People)), slices.Sorted(maps.Keys(c.Services)))
 	for _, kind := range slices.Sorted(maps.Keys(c.Powers)) {
 		path := "powers." + kind
 		switch {
@@ -25,17 +24,23 @@ func (c *Config) checkPowers(r *configReader) {
 			r.problem(r.keys[path], "there is no power %q; expected %s", kind, oneOf(kind, kinds))
 			continue
 		}
-		seen := map[string]bool{}
-		for i, id := range c.Powers[kind] {
-			at := fmt.Sprintf("%s[%d]", path, i)
-			switch {
-			case !slices.Contains(known, id):
-				r.problemAt(at, "nobody is called %q; expected %s", id, oneOf(id, known))
-			case seen[id]:
-				r.problemAt(at, "%q stands twice; expected each id once", id)
-			}
-			seen[id] = true
+		c.checkStaff(r, path, c.Powers[kind])
+	}
+}
+
+// checkStaff holds a list of ids to people and services that exist, each once.
+func (c *Config) checkStaff(r *configReader, path string, ids []string) {
+	known := slices.Concat(slices.Sorted(maps.Keys(c.People)), slices.Sorted(maps.Keys(c.Services)))
+	seen := map[string]bool{}
+	for i, id := range ids {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case !slices.Contains(known, id):
+			r.problemAt(at, "nobody is called %q; expected %s", id, oneOf(id, known))
+		case seen[id]:
+			r.problemAt(at, "%q stands twice; expected each id once", id)
 		}
+		seen[id] = true
 	}
 }
 

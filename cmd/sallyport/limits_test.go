@@ -164,12 +164,7 @@ func TestLimitSlowReader(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	direct := f.direct()
-	within(t, 30*time.Second, "all servers wait for their clients", func() bool {
-		var n int
-		err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'ClientWrite'", string(who)).Scan(&n)
-		return err == nil && n == 3
-	})
+	f.awaitStalled(who, 3)
 	if held := int(heap()) - int(before); held > 3*6<<20 { //nolint:gosec // sizes of a test
 		t.Errorf("the gateway holds %d KiB for three clients that do not read", held>>10)
 	}

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -155,30 +153,6 @@ func (s *screen) run(database, sql string) {
 	}
 }
 
-// tapped is a connection that keeps every byte that came.
-type tapped struct {
-	net.Conn
-	mu    sync.Mutex
-	heard bytes.Buffer
-}
-
-func (c *tapped) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.heard.Write(b[:n])
-	return n, err
-}
-
-// take is what came since the last take.
-func (c *tapped) take() []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b := bytes.Clone(c.heard.Bytes())
-	c.heard.Reset()
-	return b
-}
-
 // roles of the screen.
 func (s *screen) role(who string) (name, password string) {
 	if who == "super" {
@@ -188,20 +162,14 @@ func (s *screen) role(who string) (name, password string) {
 }
 
 // connect goes through the gateway.
-func (s *screen) connect(who string, change ...func(*pgx.ConnConfig)) (*pgx.Conn, *tapped) {
+func (s *screen) connect(who string, change ...func(*pgx.ConnConfig)) (*pgx.Conn, *ear) {
 	s.t.Helper()
 	name, password := s.role(who)
 	config, err := pgx.ParseConfig(fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", name, password, s.server.Addr(), s.database))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	tap := &tapped{}
-	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, network, address)
-		tap.Conn = conn
-		return tap, err
-	}
+	kept := keepRead(&config.Config)
 	for _, c := range change {
 		c(config)
 	}
@@ -210,7 +178,7 @@ func (s *screen) connect(who string, change ...func(*pgx.ConnConfig)) (*pgx.Conn
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn, tap
+	return conn, kept
 }
 
 // secretIn is a masked value that stands in bytes of the wire, or nothing.

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -222,13 +220,7 @@ func TestAsideIsAResult(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			kept := &ear{}
-			config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				var d net.Dialer
-				conn, err := d.DialContext(ctx, network, addr)
-				kept.Conn = conn
-				return kept, err
-			}
+			kept := keepRead(&config.Config)
 			conn, err := pgconn.ConnectConfig(t.Context(), &config.Config)
 			if err != nil {
 				t.Fatal(err)

@@ -122,7 +122,12 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 		return report, err
 	}
 	defer func() { err = errors.Join(err, orderStream.Close()) }()
-	began, err := config.hasBegun(orderStream)
+	return config.protectUnder(ctx, o, access, orderStream)
+}
+
+// protectUnder protects the columns and puts on record that it does, and what stood there before.
+func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, orderStream *record.Stream) (report protect.Report, err error) {
+	began, err := c.hasBegun(orderStream)
 	if err != nil {
 		return report, err
 	}
@@ -136,34 +141,34 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 		return report, err
 	}
 	defer keyring.Close()
-	ring, err := config.ring(keyring.Root())
+	ring, err := c.ring(keyring.Root())
 	if err != nil {
 		return report, err
 	}
-	columns, err := config.codecs(ring)
+	columns, err := c.codecs(ring)
 	if err != nil {
 		return report, err
 	}
-	reader, err := config.readerRole()
+	reader, err := c.readerRole()
 	if err != nil {
 		return report, err
 	}
-	recorded, known := state.Protects(config.Upstream.Database)
+	recorded, known := state.Protects(c.Upstream.Database)
 	report, err = protect.Run(ctx, protect.Options{
-		DSN: config.ownerDSN(o.Owner), Columns: columns, Reader: reader,
+		DSN: c.ownerDSN(o.Owner), Columns: columns, Reader: reader,
 		RecordID: access.ID(), Position: access.Last(), Random: rand.Reader, Progress: o.Progress,
 		Recorded: recorded, Renamed: !known,
-		Begin: func(set protect.Set) error { return config.protecting(orders, set, o.Clock()) },
+		Begin: func(set protect.Set) error { return c.protecting(orders, set, o.Clock()) },
 	})
 	if err != nil || began {
 		return report, err
 	}
-	if err := config.baseline(ctx, access, o.Clock); err != nil {
+	if err := c.baseline(ctx, access, o.Clock); err != nil {
 		return report, err
 	}
 	return report, orders.Give(nil, &sallyport.Event{
-		Time: o.Clock(), Kind: sallyport.Protected, Order: &sallyport.Order{Action: "protect", Details: config.Upstream.Database},
-		Note: "configuration " + config.hash,
+		Time: o.Clock(), Kind: sallyport.Protected, Order: &sallyport.Order{Action: "protect", Details: c.Upstream.Database},
+		Note: "configuration " + c.hash,
 	})
 }
 

@@ -33,9 +33,10 @@ func (m *Main) serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Stand in front of the database: the gateway, the record and the control socket",
 		Long: `Serves clients until it is interrupted. With --config it protects the configured columns of a database that 'sallyport
-protect' has prepared; without one it protects nothing, relays every database and role, and records. In front of a database
-that is protected it refuses to start without the configuration, with one that protects other columns, or with another or an
-older record. With --observe, in front of plain values, it masks, cuts and locks nothing and prints what it would have done.`,
+protect' has prepared, and masks in results those that stay plain there (section mask); without one it protects nothing,
+relays every database and role, and records. In front of a database that is protected it refuses to start without the
+configuration, with one that protects other columns, or with another or an older record. With --observe, in front of plain
+values, it masks, cuts and locks nothing and prints what it would have done.`,
 		Example: `  sallyport serve --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt
   sallyport serve --upstream postgres://127.0.0.1:5432 --listen 127.0.0.1:6432 --data ./data
   sallyport serve --observe --owner postgres://postgres@127.0.0.1:5432/support --config sallyport.yaml --data ./observed`,
@@ -52,6 +53,7 @@ older record. With --observe, in front of plain values, it masks, cuts and locks
 	flags.StringVar(&o.owner, "owner", "", "with --observe: `DSN` of the tables' owner, who makes the reader's role first; needed once")
 	flags.BoolVar(&o.await, "await-agreement", false, "with a record that does not fit the database: serve nobody until two people accept it")
 	flags.DurationVar(&o.drain, "drain", -1, "how long transactions may take to their end when serve is told to stop (default: the configuration's, 30s)")
+	flags.Lookup("drain").DefValue = "0s" // so that help says nothing of -1
 	flags.BoolVar(&o.json, "json", false, "print and log JSON")
 	return cmd
 }

@@ -373,10 +373,5 @@ func (f *fort) connectVia(address string, who sallyport.Staff) *client {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	c := &client{t: f.t}
-	if c.Conn, err = pgx.ConnectConfig(f.ctx, config); err != nil {
-		f.t.Fatal(err)
-	}
-	return c
+	return f.connectWith(config)
 }

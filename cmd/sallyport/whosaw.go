@@ -19,8 +19,9 @@ func (m *Main) whoSawCommand() *cobra.Command {
 		Use:   "who-saw CUSTOMER",
 		Short: "Print who could read which field of a customer, when and why",
 		Long: `CUSTOMER is the customer's id. Each line is one statement by which values of the customer left in plain, by the record.
-(observed): while serve only observed; the statement's fields, which everybody could read then. A column marked * was found by an equal value only: the row that carried it was not the customer's, or nobody knows whose.
-That you asked is itself recorded.`,
+A line marked (observed) is of a time when serve only observed: it has the statement's fields, which everybody could read
+then. A column marked * was found by an equal value only: the row that carried it was not the customer's, or nobody knows
+whose. That you asked is itself recorded.`,
 		Example: "  sallyport who-saw 48211 --as s051",
 		Args:    exactly(1, "CUSTOMER --as ID"),
 	}

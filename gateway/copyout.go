@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/query"
 	"sallyport/wire/pg"
 )
@@ -49,7 +50,7 @@ func (s *session) copyOutStarts(m []byte) error {
 		}
 	}
 	s.veilCopy(o, current)
-	s.copying, current.layout = o, &o.layout
+	s.copyOut, current.layout = o, &o.layout
 	return nil
 }
 
@@ -72,11 +73,9 @@ func (s *session) copyColumn(o query.ColumnInfo, binaryForm bool) (column, error
 		if p == nil {
 			break
 		}
-		codec, err := s.gw.codec(p)
-		if err != nil {
+		if err := s.gw.guard(&c, p); err != nil {
 			return c, err
 		}
-		c.kind, c.protected, c.codec, c.home = guarded, p, codec, s.gw.kin.column(p.Column)
 		if p.Scheme == sallyport.Date {
 			c.typ = typeDate
 		}
@@ -87,7 +86,7 @@ func (s *session) copyColumn(o query.ColumnInfo, binaryForm bool) (column, error
 // copyRow is one row of COPY TO: it passes the same doors as other rows.
 func (s *session) copyRow(ctx context.Context, m []byte) error {
 	r := s.first()
-	o := s.copying
+	o := s.copyOut
 	if o == nil || r == nil {
 		return errUnexpected(pg.CopyData)
 	}
@@ -330,4 +329,54 @@ func appendCopyCSV(dst, field []byte, c *query.Copy, forced bool) []byte {
 		dst = append(dst, b)
 	}
 	return append(dst, c.Quote)
+}
+
+// veilCopy says which fields of COPY's rows are masked, and how.
+func (s *session) veilCopy(o *copyOut, r *run) {
+	if !s.veils() || r.stmt == nil || !r.stmt.Masks {
+		return
+	}
+	for i := range o.columns {
+		if len(r.stmt.Veiled) == len(o.columns) && !r.stmt.Veiled[i] {
+			continue
+		}
+		c := &o.columns[i]
+		*c = column{kind: veiled, typ: c.typ, binary: c.binary, show: catalog.ShowNone}
+		if len(o.copy.Outputs) == len(o.columns) {
+			s.veilOutput(c, &o.copy.Outputs[i])
+		}
+		o.veils = append(o.veils, i)
+		if o.key == i {
+			o.key = -1
+		}
+	}
+}
+
+// veilOutput says how much of one output of COPY is shown: of a column itself, what its rule says.
+func (s *session) veilOutput(c *column, output *query.ColumnInfo) {
+	c.text = textType(output.TypeOID)
+	if output.Mask == nil {
+		return
+	}
+	for _, m := range s.gw.Protection.Catalog.Snapshot().Masked() {
+		if m.Column == output.Mask.Column {
+			c.show, c.text = m.Show, m.Text
+		}
+	}
+}
+
+// veilCopied masks one row of COPY: as its fields stand in it, and what they mean.
+func (o *copyOut) veilCopied(s *session, row, fields [][]byte) {
+	s.veilFields(&o.layout, fields)
+	for _, i := range o.veils {
+		switch c := o.copy; {
+		case c.Format == "binary":
+		case fields[i] == nil:
+			row[i] = []byte(c.Null)
+		case c.Format == "csv":
+			row[i] = appendCopyCSV(nil, fields[i], c, true)
+		default:
+			row[i] = appendCopyText(nil, fields[i], c.Delimiter)
+		}
+	}
 }

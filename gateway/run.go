@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"context"
+
+	"sallyport"
+	"sallyport/query"
+	"sallyport/wire/pg"
+)
+
+// run is one execution of one statement.
+type run struct {
+	id       uint64
+	stmt     *query.Statement // what is executed; nil: a cursor that SQL made, of which nothing is known
+	outer    *query.Statement // the statement as it stands: EXECUTE, where stmt is the prepared one
+	cursor   string           // where stmt is nil
+	prepares *prepared        // what becomes known once the server confirms SQL's PREPARE
+	rewriting
+	sight    *sight // nil until it is needed
+	recorded bool   // its statement entry is on disk
+
+	layout    *layout // of its result
+	capture   *query.Capture
+	bound     *pg.BindMessage                            // its parameters; nil: none
+	pinned    func(slot *query.Slot, stored []byte) bool // says whether the row that a slot goes to holds the token already
+	copied    []sallyport.Column                         // of which tokens are on record as copied by it
+	revealed  int                                        // values
+	left      int                                        // protected values that left as tokens
+	spent     bool
+	dropped   bool // rows of it were kept from the client
+	limit     *sallyport.Limit
+	hint      sallyport.Subject // a customer whose row was reached: whose ticket would have helped
+	leftToken string            // the first token that was left, where the customer is not known
+}
+
+// rewriting is a text before and after, to carry the server's positions back to the client's text.
+type rewriting struct {
+	text, sent string
+	edits      []applied
+}
+
+// touches says whether anything protected may be concerned.
+func (r *run) touches() bool { return r.stmt != nil && r.stmt.Touches }
+
+// quiet says that a statement needs nothing before it is forwarded but its place in the queue.
+func quiet(st *query.Statement) bool {
+	return !st.Touches && !st.Masks && len(st.Edits) == 0 && st.Refusal == nil && st.Prepare == nil && st.Execute == nil &&
+		st.Capture == nil && st.Comment == nil && len(st.Params) == 0 && len(st.Powers) == 0 && len(st.Copies) == 0
+}
+
+// changes says whether purpose or transaction may change with a statement.
+func changes(st *query.Statement) bool { return st.Purpose != nil || st.Tx != nil }
+
+// renames says whether a name of a prepared statement may mean something else after a statement.
+func renames(st *query.Statement) bool {
+	return st.Prepare != nil || st.Deallocate != nil || st.Purpose != nil && st.Purpose.All
+}
+
+// prepareRun does for one statement what must be done before it is forwarded: who, why, tokens, budget of probes.
+// current is the purpose that will hold when the server reaches it.
+func (s *session) prepareRun(ctx context.Context, st *query.Statement, current string) (*run, *query.Refusal, error) {
+	r := &run{id: s.statements.Add(1), stmt: st, capture: st.Capture}
+	if st.Verb == "DECLARE" {
+		s.noteCursor(st.Cursor, st)
+	}
+	claimed := st.Comment
+	if st.Purpose != nil {
+		claimed = &st.Purpose.Value
+	}
+	if claimed != nil {
+		if refused := s.probePurpose(ctx, r, *claimed); refused != nil {
+			return nil, refused, nil
+		}
+	}
+	if st.Touches || st.Comment != nil {
+		sight, err := s.look(ctx, st, current)
+		if err != nil {
+			return nil, refusal(codeAway, "the purpose cannot be checked now", "Try again in a moment."), nil
+		}
+		r.sight = sight
+	}
+	if st.Touches && st.Writes {
+		r.pinned = s.pinning(ctx, r)
+	}
+	return r, nil, nil
+}

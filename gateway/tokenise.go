@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"errors"
+
+	"sallyport"
+	"sallyport/query"
+	"sallyport/token"
+)
+
+// slot tokenises one value that a person wrote or compares. It counts the probe that this is where the value lies outside
+// what the purpose covers (the tokeniser is a dictionary machine for whoever may write and read tokens).
+func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.Refusal) {
+	codec, err := s.gw.codecOf(slot.Column)
+	if err != nil {
+		return nil, refusal(codeUnsupported, "a protected column was changed meanwhile", "Try again.")
+	}
+	if slot.Scheme == sallyport.Date {
+		value = isoParameter(value)
+	}
+	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
+		return s.token(r, slot, value)
+	}
+	out, err := tokenised(codec, slot, value)
+	if err != nil {
+		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
+	}
+	search := out
+	if slot.Use == query.Store && slot.Scheme == sallyport.Name {
+		search = out[:token.NamePrefixLen]
+	}
+	if (codec.Deterministic() || slot.Scheme == sallyport.Name) && (r.sight == nil || !r.sight.knows(search, slot.Scheme)) {
+		if refused := s.probe(r, codec.Digest(value), slot.Scheme == sallyport.Date); refused != nil {
+			return nil, refused
+		}
+	}
+	if slot.Use == query.Store && r.sight != nil && r.sight.good() {
+		s.wrote(out, slot, r.sight)
+	}
+	return out, nil
+}
+
+// token is a token that stands where a value could.
+func (s *session) token(r *run, slot *query.Slot, stored []byte) ([]byte, *query.Refusal) {
+	switch {
+	case slot.Use == query.Store:
+		return stored, s.tokenWritten(r, slot, stored)
+	case slot.Scheme == sallyport.Name:
+		return stored[:token.NamePrefixLen], nil // the column side is its front, too
+	}
+	return stored, nil
+}
+
+// tokenised is the token of a value, or of a name what its tokens begin with where it is searched.
+func tokenised(codec *token.Codec, slot *query.Slot, value []byte) ([]byte, error) {
+	if slot.Use == query.Match {
+		return codec.Search(nil, value)
+	}
+	return codec.Tokenise(nil, value, rand.Reader)
+}
+
+// reasonOf is the sentence of a token error, which never holds the value.
+func reasonOf(err error) string {
+	if errors.Is(err, token.ErrDomain) || errors.Is(err, token.ErrUnsearchable) {
+		return err.Error()
+	}
+	return "it does not fit the column's scheme"
+}
+
+// literal tokenises a literal of the text.
+func (s *session) literal(r *run, slot *query.Slot) (string, *query.Refusal) {
+	if slot.Purpose {
+		return s.canonicalText(slot.Value), nil
+	}
+	var out []byte
+	var refused *query.Refusal
+	if slot.Array {
+		out, refused = s.arrayElements(r, slot, []byte(slot.Value), false)
+	} else {
+		out, refused = s.slot(r, slot, []byte(slot.Value))
+	}
+	return string(out), refused
+}
