@@ -161,9 +161,7 @@ func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
 		}
 		return false
 	}
-	if err := s.record(); err != nil {
-		return true
-	}
+	_ = s.record() // what keeps it from being written has ended the session, or the client has gone: the budget was reached all the same
 	sentence, hint := limitSentence(limit)
 	s.end(fatal(codeBudget, sentence, hint))
 	s.exceed(limit)
