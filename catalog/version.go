@@ -137,13 +137,16 @@ func (c *Catalog) ask(ctx context.Context) (changed bool, err error) {
 // mostTrusted is how long only what came since is looked at, at most: long before transaction ids can come round again.
 const mostTrusted = time.Hour
 
-// now asks for the moment by a function call of the protocol, which the server need not parse or plan, and without a watch over ctx
-// but its deadline: every statement that leans on the catalogue waits for this answer. c.mu is held.
+// now asks for the moment by a function call of the protocol, which the server need not parse or plan, and without a goroutine that
+// watches over ctx: every statement that leans on the catalogue waits for this answer. After an error the connection must be closed.
+// c.mu is held.
 func (c *Catalog) now(ctx context.Context, conn *pgconn.PgConn) (moment string, err error) {
-	deadline, _ := ctx.Deadline() // none is the zero time
-	if err := conn.Conn().SetDeadline(deadline); err != nil {
-		return "", err
-	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Conn().SetDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if !stop() { // the deadline is set, or is about to be
+			moment, err = "", ctx.Err()
+		}
+	}()
 	conn.Frontend().Send(&pgproto3.FunctionCall{Function: currentSnapshot})
 	if err := conn.Frontend().Flush(); err != nil {
 		return "", err
@@ -162,7 +165,7 @@ func (c *Catalog) now(ctx context.Context, conn *pgconn.PgConn) (moment string, 
 			if moment == "" {
 				return "", errors.New("the server said nothing")
 			}
-			return moment, conn.Conn().SetDeadline(time.Time{})
+			return moment, nil
 		}
 	}
 }
