@@ -23,10 +23,10 @@ type version struct {
 // selectVersion has a sum that changes whenever any row that the queries of this package read does: each change of a catalogue row leaves a
 // row of another xmin or none. A sum of hashes does not depend on the order of rows, and a row that goes changes it too. Transaction ids
 // are read as their distance from the first one, which is the same at any time, and so are numbers at hand; those of initdb have none.
-// The moment is that of the same look.
+// The moment is that of the same look; on a standby it is not known, because a snapshot does not name there who is under way.
 func selectVersion() string {
 	return rows() + `
-	SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(` + hash + `), 0),
+	SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN '' ELSE pg_catalog.pg_current_snapshot()::text END, pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(` + hash + `), 0),
 		pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::xid::text,
 		pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(` + hash + `) FILTER (
 			WHERE pg_catalog.age(born) <= pg_catalog.age(pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::xid)), 0) FROM row`
