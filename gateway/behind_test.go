@@ -20,24 +20,21 @@ import (
 // besides is a session without a server, whose client is the other end of a pipe.
 func besides(t *testing.T, suspend func()) (*session, net.Conn, *record.Stream) {
 	t.Helper()
-	stream, err := record.Open(t.TempDir(), record.Options{})
+	access, err := record.Open(t.TempDir(), record.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = stream.Close() })
+	t.Cleanup(func() { _ = access.Close() })
 	g := &Gateway{Config: Config{
-		Access: stream, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+		Access: access, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
 		Protection: &Protection{Suspend: func(sallyport.Staff, sallyport.Limit) error { suspend(); return nil }},
 	}}
 	near, far := net.Pipe()
 	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
-	s := &session{gw: g, protected: true, person: purpose.Person{Staff: "a"}, client: newStream(near, &g.pool), clientConn: near, server: &stream0}
+	s := &session{gw: g, protected: true, person: purpose.Person{Staff: "a"}, client: newStream(near, &g.pool), clientConn: near, server: &stream{}}
 	s.wake.L = &s.mu
-	return s, far, stream
+	return s, far, access
 }
-
-// stream0 is a server that says nothing.
-var stream0 stream //nolint:gochecknoglobals // never read from
 
 // TestNothingBehindACutMessage lets a session end while the batch before is being sent, and that is cut in the middle: why the session
 // ends would be read as a part of the cut message.
