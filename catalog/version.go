@@ -23,10 +23,10 @@ type version struct {
 // selectVersion has a sum that changes whenever any row that the queries of this package read does: each change of a catalogue row leaves a
 // row of another xmin or none. A sum of hashes does not depend on the order of rows, and a row that goes changes it too. Transaction ids
 // are read as their distance from the first one, which is the same at any time, and so are numbers at hand; those of initdb have none.
-// The moment is that of the same look.
+// The moment is that of the same look; on a standby it is not known, because a snapshot does not name there who is under way.
 func selectVersion() string {
 	return rows() + `
-	SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(` + hash + `), 0),
+	SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN '' ELSE pg_catalog.pg_current_snapshot()::text END, pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(` + hash + `), 0),
 		pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::xid::text,
 		pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(` + hash + `) FILTER (
 			WHERE pg_catalog.age(born) <= pg_catalog.age(pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::xid)), 0) FROM row`
@@ -137,13 +137,16 @@ func (c *Catalog) ask(ctx context.Context) (changed bool, err error) {
 // mostTrusted is how long only what came since is looked at, at most: long before transaction ids can come round again.
 const mostTrusted = time.Hour
 
-// now asks for the moment by a function call of the protocol, which the server need not parse or plan, and without a watch over ctx
-// but its deadline: every statement that leans on the catalogue waits for this answer. c.mu is held.
+// now asks for the moment by a function call of the protocol, which the server need not parse or plan, and without a goroutine that
+// watches over ctx: every statement that leans on the catalogue waits for this answer. After an error the connection must be closed.
+// c.mu is held.
 func (c *Catalog) now(ctx context.Context, conn *pgconn.PgConn) (moment string, err error) {
-	deadline, _ := ctx.Deadline() // none is the zero time
-	if err := conn.Conn().SetDeadline(deadline); err != nil {
-		return "", err
-	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Conn().SetDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if !stop() { // the deadline is set, or is about to be
+			moment, err = "", ctx.Err()
+		}
+	}()
 	conn.Frontend().Send(&pgproto3.FunctionCall{Function: currentSnapshot})
 	if err := conn.Frontend().Flush(); err != nil {
 		return "", err
@@ -162,7 +165,7 @@ func (c *Catalog) now(ctx context.Context, conn *pgconn.PgConn) (moment string, 
 			if moment == "" {
 				return "", errors.New("the server said nothing")
 			}
-			return moment, conn.Conn().SetDeadline(time.Time{})
+			return moment, nil
 		}
 	}
 }

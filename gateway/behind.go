@@ -62,19 +62,27 @@ func (s *session) deliver(b *behind, e *sallyport.Event) (err error) {
 	return err
 }
 
-// join waits until the batch before has left. What it held is used again for the next but one.
+// join waits until the batch before has left. What it held is used again for the next but one. Behind one that has not left as a whole
+// nothing leaves.
 func (s *session) join() error {
 	b := &s.behind
-	if b.done == nil {
+	switch {
+	case b.done != nil:
+	case s.torn:
+		return errEnded
+	default:
 		return nil
 	}
 	err := <-b.done
 	b.done = nil
-	if errors.Is(err, errUnrecorded) {
+	switch {
+	case err == nil:
+		s.synced = max(s.synced, b.reads)
+		return nil
+	case errors.Is(err, errUnrecorded):
 		return s.unrecorded()
 	}
-	s.synced = max(s.synced, b.reads)
-	s.torn = s.torn || err != nil
+	s.torn = true
 	return err
 }
 

@@ -74,7 +74,14 @@ func (g *Gateway) Restore(e *sallyport.Event) {
 func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.Revealed, v sallyport.RevealedValue, c sallyport.Column) {
 	who := e.Who.Staff
 	if r.Grant != "" {
-		g.granted.Of(r.Grant).Restore(v.Subject, exposure.Key(v.Digest))
+		set := g.granted.Of(r.Grant)
+		set.Restore(v.Subject, exposure.Key(v.Digest))
+		if g.Protection == nil {
+			return
+		}
+		if p := g.protectedColumn(c); p != nil && g.strangerUnder(r.Grant, purpose.Value{Subject: v.Subject, Column: c, Scheme: p.Scheme}, v.Digest) {
+			set.Restore("", secondKey(v.Subject, c, v.Digest))
+		}
 		return
 	}
 	g.Book.Restore(now, e.Time, who, exposure.Revealed, valueKey(v.Subject, v.Digest))
@@ -90,7 +97,7 @@ func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.R
 // reserve takes one value's customer out of the budget that pays for it: the grant's own, or the person's.
 func (s *session) reserve(v *shown) *sallyport.Limit {
 	if v.under != nil {
-		return v.under.customers.Reserve(v.value.Subject, exposure.Key(v.digest), v.under.grant.Customers)
+		return s.reserveGranted(v)
 	}
 	now, budgets := s.now()
 	key := valueKey(v.value.Subject, v.digest)
@@ -102,6 +109,29 @@ func (s *session) reserve(v *shown) *sallyport.Limit {
 		return s.accounts.revealed.Reserve(now, &key, budgets.Revealed)
 	}
 	return nil
+}
+
+// reserveGranted takes a customer out of a grant's budget, and one more for a second e-mail, phone or name under one customer: a query may
+// put any customer's key beside another one's values.
+func (s *session) reserveGranted(v *shown) *sallyport.Limit {
+	set, most := v.under.customers, v.under.grant.Customers
+	if limit := set.Reserve(v.value.Subject, exposure.Key(v.digest), most); limit != nil {
+		return limit
+	}
+	if s.gw.strangerUnder(v.under.grant.ID, v.value, v.digest) {
+		return set.Reserve("", secondKey(v.value.Subject, v.value.Column, v.digest), most)
+	}
+	return nil
+}
+
+// strangerUnder says whether a grant has shown another value of the column under that customer first. A grant may be for millions, so
+// that is remembered in the bounded table.
+func (g *Gateway) strangerUnder(grant string, v purpose.Value, d sallyport.Digest) bool {
+	if v.Subject == "" || v.Scheme != sallyport.Email && v.Scheme != sallyport.Phone && v.Scheme != sallyport.Name {
+		return false
+	}
+	first := left{home: ^g.kin.column(v.Column), stored: d[:]} // tokens have the other home
+	return !g.kin.belongs(g.kin.person(sallyport.Staff("grant\x00"+grant)), subjectKey(v.Subject), &first)
 }
 
 // accounts are where the rows of a session are counted, and by what.
@@ -142,9 +172,7 @@ func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
 		}
 		return false
 	}
-	if err := s.record(); err != nil {
-		return true
-	}
+	_ = s.record() // what keeps it from being written has ended the session, or the client has gone: the budget was reached all the same
 	sentence, hint := limitSentence(limit)
 	s.end(fatal(codeBudget, sentence, hint))
 	s.exceed(limit)

@@ -206,8 +206,9 @@ func (s *session) serverDone(ctx context.Context, err error) {
 	if why == nil {
 		return // the server closed; what it said was passed on
 	}
+	synced := s.syncReads() // it may find that the batch before was cut
 	if !s.torn {
-		if s.syncReads() != nil {
+		if synced != nil {
 			s.clean = 0
 		}
 		_ = s.clientConn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))

@@ -128,6 +128,7 @@ func (l *Log) commit(batch []*entry) {
 	for len(batch) > 0 {
 		if batch[0].payload == nil { // everything before it is durable
 			l.publish(batch[:1], 0)
+			batch[0] = nil // it belongs to who waited again
 			batch = batch[1:]
 			continue
 		}

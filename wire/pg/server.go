@@ -51,16 +51,12 @@ func AppendRowDescription(dst []byte, fields []Field) []byte {
 
 // ParseDataRow appends the row's fields to dst; nil is NULL, slices stay within m.
 func ParseDataRow(dst [][]byte, m []byte) ([][]byte, error) {
-	dst, rest, _, err := ParseDataRowFront(dst, m, math.MaxUint16)
-	if err == nil && len(rest) > 0 {
-		c := cursor{b: rest, ok: true}
-		err = c.end("DataRow")
-	}
+	dst, _, _, err := ParseDataRowFront(dst, m, math.MaxUint16)
 	return dst, err
 }
 
-// ParseDataRowFront appends the first fields of a row to dst, at most so many. rest are the others as they stand in m, unread, and
-// count is the number of all. nil is NULL, slices stay within m.
+// ParseDataRowFront appends the first fields of a row to dst, at most so many. rest are the others as they stand in m, unread: whether
+// they are as many as they should be is not known. count is the number of all. nil is NULL, slices stay within m.
 func ParseDataRowFront(dst [][]byte, m []byte, most int) (fields [][]byte, rest []byte, count int, err error) {
 	if len(m) < HeaderLen+2 {
 		return dst, nil, 0, (&cursor{}).end("DataRow")
@@ -81,6 +77,10 @@ func ParseDataRowFront(dst [][]byte, m []byte, most int) (fields [][]byte, rest 
 			dst = append(dst, b[:size:size])
 			b = b[size:]
 		}
+	}
+	if count <= most && len(b) > 0 {
+		c := cursor{b: b, ok: true}
+		return dst, nil, 0, c.end("DataRow")
 	}
 	return dst, b, count, nil
 }
