@@ -79,7 +79,7 @@ func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.R
 		if g.Protection == nil {
 			return
 		}
-		if p := g.protectedColumn(c); p != nil && g.strangerUnder(r.Grant, purpose.Value{Subject: v.Subject, Column: c, Scheme: p.Scheme}, v.Digest) {
+		if p := g.protectedColumn(c); p != nil && g.strangerUnder(g.kin.grant(r.Grant), g.kin.granted(c), &purpose.Value{Subject: v.Subject, Scheme: p.Scheme}, v.Digest) {
 			set.Restore("", secondKey(v.Subject, c, v.Digest))
 		}
 		return
@@ -118,7 +118,7 @@ func (s *session) reserveGranted(v *shown) *sallyport.Limit {
 	if limit := set.Reserve(v.value.Subject, exposure.Key(v.digest), most); limit != nil {
 		return limit
 	}
-	if s.gw.strangerUnder(v.under.grant.ID, v.value, v.digest) {
+	if s.gw.strangerUnder(v.under.kinship, v.under.home, &v.value, v.digest) {
 		return set.Reserve("", secondKey(v.value.Subject, v.value.Column, v.digest), most)
 	}
 	return nil
@@ -126,12 +126,11 @@ func (s *session) reserveGranted(v *shown) *sallyport.Limit {
 
 // strangerUnder says whether a grant has shown another value of the column under that customer first. A grant may be for millions, so
 // that is remembered in the bounded table.
-func (g *Gateway) strangerUnder(grant string, v purpose.Value, d sallyport.Digest) bool {
+func (g *Gateway) strangerUnder(grant kinship, column home, v *purpose.Value, d sallyport.Digest) bool {
 	if v.Subject == "" || v.Scheme != sallyport.Email && v.Scheme != sallyport.Phone && v.Scheme != sallyport.Name {
 		return false
 	}
-	first := left{home: ^g.kin.column(v.Column), stored: d[:]} // tokens have the other home
-	return !g.kin.belongs(g.kin.person(sallyport.Staff("grant\x00"+grant)), subjectKey(v.Subject), &first)
+	return !g.kin.belongs(grant, column, subjectKey(v.Subject), d[:])
 }
 
 // accounts are where the rows of a session are counted, and by what.

@@ -34,9 +34,10 @@ func TestGrantsCountValues(t *testing.T) {
 		}
 	}
 	s := &session{gw: &Gateway{kin: newKin()}}
-	under := &decided{grant: &policy.Grant{ID: "g", Customers: most}, customers: exposure.NewGrants().Of("g")}
+	customers := exposure.NewGrants().Of("g")
 	for n := range byte(6) {
 		v := purpose.Value{Subject: sallyport.Subject(fmt.Sprint(n / 2)), Column: sallyport.Column{Name: fmt.Sprint(n % 2)}, Scheme: sallyport.Email}
+		under := &decided{grant: &policy.Grant{ID: "g", Customers: most}, customers: customers, home: s.gw.kin.granted(v.Column)}
 		if limit := s.reserve(&shown{value: v, digest: sallyport.Digest{n}, under: under}); limit != nil {
 			t.Errorf("value %d: %v", n, limit)
 		}

@@ -19,8 +19,11 @@ type kin struct {
 	used  int
 }
 
-// relation is a customer with a home as one person saw them, and the token that came first. A free cell has no token.
-type relation struct{ key, token uint64 }
+// relation is a customer with a home as one person saw them (40 bits of a hash) and the value that came first (24 bits, the lowest of them
+// set). A free cell is 0.
+type relation uint64
+
+const valueBits = 24
 
 // home is where a token belongs: a column, or for one that was recognised by its form what the form says. It is a hash.
 type home uint64
@@ -28,7 +31,7 @@ type home uint64
 // kinship is whose memory it is. It is a hash.
 type kinship uint64
 
-// mostKin bounds the table, to 64 MB. Who fills it may have one token of each home once more.
+// mostKin bounds the table, to 32 MB. Who fills it may have one token of each home once more.
 const mostKin = 4 << 20
 
 const smallestKin = 64
@@ -45,6 +48,9 @@ func (k *kin) column(c sallyport.Column) home {
 	return home(maphash.Comparable(k.seed, c))
 }
 
+// granted is the home of a column's values as a grant shows them.
+func (k *kin) granted(c sallyport.Column) home { return ^k.column(c) }
+
 // formed is the home of a token that was recognised by its form: the scheme, and of names and texts which of them it is.
 func (k *kin) formed(scheme sallyport.Scheme, name bool) home {
 	return home(maphash.Comparable(k.seed, struct {
@@ -53,29 +59,32 @@ func (k *kin) formed(scheme sallyport.Scheme, name bool) home {
 	}{scheme, name}))
 }
 
-// belongs tells whether a token is the first of its home that came with this customer, to this person.
-func (k *kin) belongs(who kinship, owner exposure.Key, t *left) bool {
-	high, low := bits.Mul64(binary.LittleEndian.Uint64(owner[:8])&^7^uint64(who), binary.LittleEndian.Uint64(owner[8:])^uint64(t.home))
-	key, token := (high^low)&^7|uint64(owner[0]&7), maphash.Bytes(k.seed, t.stored)|1
+// grant is the memory of what one grant has shown.
+func (k *kin) grant(id string) kinship { return k.person(sallyport.Staff("grant\x00" + id)) }
+
+// belongs tells whether a value is the first of its home that came with this customer, to this person.
+func (k *kin) belongs(who kinship, at home, owner exposure.Key, value []byte) bool {
+	high, low := bits.Mul64(binary.LittleEndian.Uint64(owner[:8])&^7^uint64(who), binary.LittleEndian.Uint64(owner[8:])^uint64(at))
+	key := (high^low)>>valueBits&^7 | uint64(owner[0]&7)
+	seen := relation(key<<valueBits | maphash.Bytes(k.seed, value)&(1<<valueBits-1) | 1)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if 4*(k.used+1) > 3*len(k.cells) {
 		k.grow()
 	}
 	c := k.cell(key)
-	if c.token == 0 {
-		*c = relation{key, token}
+	if *c == 0 {
+		*c = seen
 		k.used++
-		return true
 	}
-	return c.token == token
+	return *c == seen
 }
 
 // cell is where a key stands, or would. The caller holds mu.
 func (k *kin) cell(key uint64) *relation {
-	mask := uint64(len(k.cells) - 1)  //nolint:gosec // a length, of 64 at least
-	at := (key>>32&^7 | key&7) & mask // customers with neighbouring keys side by side
-	for k.cells[at].key != key && k.cells[at].token != 0 {
+	mask := uint64(len(k.cells) - 1) //nolint:gosec // a length, of 64 at least
+	at := key & mask                 // customers with neighbouring keys side by side
+	for k.cells[at] != 0 && uint64(k.cells[at]>>valueBits) != key {
 		at = (at + 1) & mask
 	}
 	return &k.cells[at]
@@ -90,8 +99,8 @@ func (k *kin) grow() {
 	old := k.cells
 	k.cells = make([]relation, 2*len(old))
 	for _, r := range old {
-		if r.token != 0 {
-			*k.cell(r.key) = r
+		if r != 0 {
+			*k.cell(uint64(r >> valueBits)) = r
 			k.used++
 		}
 	}

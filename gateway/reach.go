@@ -101,7 +101,7 @@ func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 	}
 	for i := range tokens {
 		t := &tokens[i]
-		if row.subject == "" && i > 0 && exposure.Key(t.key()) == owner || s.gw.kin.belongs(s.accounts.kinship, owner, t) {
+		if row.subject == "" && i > 0 && exposure.Key(t.key()) == owner || s.gw.kin.belongs(s.accounts.kinship, t.home, owner, t.stored) {
 			continue
 		}
 		digest := t.key()

@@ -168,7 +168,7 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 		if s.show(row, v, nil, c, i, stored) {
 			return
 		}
-	} else if g := r.sight.grant(s.gw.granted, c.protected); g != nil {
+	} else if g := r.sight.grant(s.gw, c.protected); g != nil {
 		v := purpose.Value{Column: c.protected.Column, Scheme: c.protected.Scheme, Subject: row.subject}
 		if s.show(row, v, g, c, i, stored) {
 			return

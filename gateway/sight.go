@@ -26,6 +26,8 @@ type decided struct {
 	column    *catalog.Protected
 	grant     *policy.Grant   // nil: none does
 	customers *exposure.Grant // what the grant has shown so far
+	kinship   kinship         // its memory of the first value under a customer
+	home      home            // in it: the column
 }
 
 // look resolves the purpose of a statement: a trailing comment's, or the one that is set.
@@ -95,7 +97,7 @@ func (v *sight) good() bool {
 }
 
 // grant is the active grant for a column, or nil.
-func (v *sight) grant(all *exposure.Grants, c *catalog.Protected) *decided {
+func (v *sight) grant(g *Gateway, c *catalog.Protected) *decided {
 	if len(v.grants) == 0 {
 		return nil
 	}
@@ -103,7 +105,8 @@ func (v *sight) grant(all *exposure.Grants, c *catalog.Protected) *decided {
 	if i < 0 {
 		d := &decided{column: c, grant: policy.Choose(v.grants, c.Column)}
 		if d.grant != nil {
-			d.customers = all.Of(d.grant.ID)
+			d.customers = g.granted.Of(d.grant.ID)
+			d.kinship, d.home = g.kin.grant(d.grant.ID), g.kin.granted(c.Column)
 		}
 		i = len(v.decided)
 		v.decided = append(v.decided, d)
