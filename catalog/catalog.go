@@ -14,8 +14,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
-
 	"github.com/jackc/pgx/v5"
 )
 
@@ -30,7 +28,6 @@ type Catalog struct {
 	mu       sync.Mutex    // guards the rest; one refresh at a time
 	conn     *pgx.Conn     // nil after an error
 	known    version       // of the current snapshot; without a moment: not known
-	read     time.Time     // when all of it was read
 	answered uint64        // the last question of Fresh that was answered
 }
 

@@ -38,7 +38,7 @@ func selectVersion() string {
 func selectYoung() string {
 	return rows() + `
 	SELECT pg_catalog.pg_current_snapshot()::text,
-		pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(` + hash + `) FILTER (WHERE pg_catalog.age(born) <= pg_catalog.age($1::xid)), 0) FROM row`
+		pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(` + hash + `) FILTER (WHERE pg_catalog.age(born) <= pg_catalog.age($1::xid)), 0), pg_catalog.age($1::xid) FROM row`
 }
 
 const hash = `pg_catalog.hashint8extended(id::bigint << 16 | part & 65535, CASE pg_catalog.age(born) WHEN 2147483647 THEN 0
@@ -112,7 +112,7 @@ func (c *Catalog) ask(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if c.known.moment == "" || time.Since(c.read) > mostTrusted {
+	if c.known.moment == "" {
 		return c.refresh(ctx, conn)
 	}
 	moment, err := c.now(ctx, conn.PgConn())
@@ -124,18 +124,19 @@ func (c *Catalog) ask(ctx context.Context) (changed bool, err error) {
 		return false, nil
 	}
 	var young string
-	if err := conn.QueryRow(ctx, selectYoung(), c.known.since).Scan(&moment, &young); err != nil {
+	var transactions int32
+	if err := conn.QueryRow(ctx, selectYoung(), c.known.since).Scan(&moment, &young, &transactions); err != nil {
 		return false, fmt.Errorf("read what the catalogue got: %w", err)
 	}
-	if young == c.known.young {
+	if young == c.known.young && 0 <= transactions && transactions < mostTransactions {
 		c.known.moment = moment
 		return false, nil
 	}
 	return c.refresh(ctx, conn)
 }
 
-// mostTrusted is how long only what came since is looked at, at most: long before transaction ids can come round again.
-const mostTrusted = time.Hour
+// mostTransactions is after how many of them all is read again: half of those that can be told from the ones before.
+const mostTransactions = 1 << 30
 
 // now asks for the moment by a function call of the protocol, which the server need not parse or plan, and without a goroutine that
 // watches over ctx: every statement that leans on the catalogue waits for this answer. After an error the connection must be closed.
@@ -152,7 +153,7 @@ func (c *Catalog) now(ctx context.Context, conn *pgconn.PgConn) (moment string, 
 		return "", err
 	}
 	for {
-		message, err := conn.ReceiveMessage(context.Background())
+		message, err := conn.ReceiveMessage(context.Background()) //nolint:contextcheck // ctx ends it by the deadline
 		if err != nil {
 			return "", err
 		}
@@ -181,14 +182,14 @@ func (c *Catalog) refresh(ctx context.Context, conn *pgx.Conn) (changed bool, er
 		return false, err
 	}
 	if previous != nil && previous.version == v.sum {
-		c.known, c.read = v, time.Now()
+		c.known = v
 		return false, nil
 	}
 	next, v, err := load(ctx, conn, c.config, c.facts, v, previous)
 	if err != nil {
 		return false, err
 	}
-	c.known, c.read = v, time.Now()
+	c.known = v
 	c.current.Store(next)
 	return true, nil
 }
