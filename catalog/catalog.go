@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
 	"github.com/jackc/pgx/v5"
 )
 
