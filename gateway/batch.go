@@ -27,7 +27,8 @@ type batch struct {
 	values      []sallyport.RevealedValue
 	columns     []sallyport.Column
 	recent      []recent // by digest
-	grant       string
+	grant       string   // under which values left, or none
+	parts       []part   // what left under other grants, or none
 	reached     []sallyport.Subject
 	reachedRows []sallyport.Digest
 	again       *[agains]exposure.Key // of the present run: some of the keys that are on record
@@ -68,9 +69,37 @@ type recent struct {
 	at  int32
 }
 
+// part is what leaves of a batch under one grant, or under none: the record and a restart tell them apart.
+type part struct {
+	grant   string
+	values  []sallyport.RevealedValue
+	columns []sallyport.Column
+}
+
+// under goes on with the part of the batch that is under a grant.
+func (s *session) under(grant string) {
+	if grant == s.grant {
+		return
+	}
+	if len(s.values) > 0 {
+		s.parts = append(s.parts, part{s.grant, s.values, s.columns})
+		s.values, s.columns = nil, nil
+	}
+	s.grant = grant
+	if i := slices.IndexFunc(s.parts, func(p part) bool { return p.grant == grant }); i >= 0 {
+		s.values, s.columns = s.parts[i].values, s.parts[i].columns
+		s.parts = slices.Delete(s.parts, i, i+1)
+	}
+}
+
 // addValue notes that a value leaves in plain.
 func (s *session) addValue(r *run, v *shown) {
 	s.belong(r)
+	if v.under != nil {
+		s.under(v.under.grant.ID)
+	} else {
+		s.under("")
+	}
 	i := slices.Index(s.columns, v.value.Column)
 	if i < 0 {
 		i = len(s.columns)
@@ -86,9 +115,6 @@ func (s *session) addValue(r *run, v *shown) {
 	}
 	s.values = append(s.values, entry)
 	*place = recent{tag, int32(len(s.values))} //nolint:gosec // of a batch
-	if v.under != nil {
-		s.grant = v.under.grant.ID
-	}
 }
 
 // addReached notes a customer whose row was returned outside the purpose.
@@ -163,6 +189,15 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 		}
 		r.recorded = true
 	}
+	for _, p := range s.parts { // they are on disk with what stands behind them
+		if _, err := s.gw.Access.Enqueue(&sallyport.Event{
+			Kind: s.observedOr(sallyport.RevealKind), Time: s.gw.Clock(), Who: s.who,
+			Reveal: &sallyport.Revealed{Statement: r.id, Columns: p.columns, Values: p.values, Purposes: r.sight.purposes, Grant: p.grant},
+		}); err != nil {
+			return nil, s.unrecorded()
+		}
+	}
+	s.parts = nil
 	e := &sallyport.Event{Kind: sallyport.RevealKind, Time: s.gw.Clock(), Who: s.who}
 	if len(s.values) == 0 {
 		e.Kind = sallyport.TouchKind
@@ -172,10 +207,15 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 	if len(s.reached)+len(s.reachedRows) > 0 {
 		e.Touch = &sallyport.Touched{Statement: r.id, Reached: s.reached, Values: s.reachedRows}
 	}
-	if s.gw.Observe != nil {
-		e.Kind = sallyport.ObservedKind
-	}
+	e.Kind = s.observedOr(e.Kind)
 	return e, nil
+}
+
+func (s *session) observedOr(kind sallyport.EventKind) sallyport.EventKind {
+	if s.gw.Observe != nil {
+		return sallyport.ObservedKind
+	}
+	return kind
 }
 
 // syncReads makes the entries durable of the reading statements that were forwarded. Nothing of their results may leave before.

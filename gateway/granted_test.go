@@ -3,11 +3,15 @@ package gateway
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"sallyport"
 	"sallyport/exposure"
 	"sallyport/policy"
 	"sallyport/purpose"
+	"sallyport/record"
 )
 
 // TestGrantsCountValues: whoever puts one customer's key beside everybody's values gets no more of them than the grant has customers.
@@ -41,5 +45,41 @@ func TestGrantsCountValues(t *testing.T) {
 		if limit := s.reserve(&shown{value: v, digest: sallyport.Digest{n}, under: under}); limit != nil {
 			t.Errorf("value %d: %v", n, limit)
 		}
+	}
+}
+
+// TestPartsOfABatch: what a purpose showed and what each grant showed are entries of their own, whatever order they come in.
+func TestPartsOfABatch(t *testing.T) {
+	access, err := record.Open(t.TempDir(), record.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer access.Close()
+	s := &session{gw: &Gateway{Config: Config{Access: access, Clock: time.Now}, kin: newKin()}}
+	r := &run{id: 7, recorded: true, sight: &sight{}}
+	want := map[string][]string{}
+	for n := range byte(30) {
+		v := &shown{value: purpose.Value{Subject: sallyport.Subject(fmt.Sprint(n)), Column: sallyport.Column{Name: fmt.Sprint(n % 2)}}, digest: sallyport.Digest{n}}
+		grant := []string{"", "g", "h"}[n*7%3]
+		if grant != "" {
+			v.under = &decided{grant: &policy.Grant{ID: grant}}
+		}
+		s.addValue(r, v)
+		want[grant] = append(want[grant], fmt.Sprint(n, " ", n%2))
+	}
+	if err := s.record(); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	if err := access.Read(1, func(e *sallyport.Event) error {
+		for _, v := range e.Reveal.Values {
+			got[e.Reveal.Grant] = append(got[e.Reveal.Grant], fmt.Sprint(v.Subject, " ", e.Reveal.Columns[v.Column].Name))
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) != 3 || access.Last() != 3 {
+		t.Errorf("%d entries: %s", access.Last(), diff)
 	}
 }

@@ -79,10 +79,10 @@ type benchLine struct {
 	Work    string             `json:"work"`
 	Unit    string             `json:"unit"` // tps, s or ms
 	Medians map[string]float64 `json:"medians"`
-	Ratio   map[string]float64 `json:"ratio_to_direct"`    // median of the rounds' own ratios
-	CPU     map[string]float64 `json:"cpu_us,omitempty"`   // of the program in between, per transaction or row
-	P99     map[string]float64 `json:"p99_ms,omitempty"`   // latency
-	Memory  float64            `json:"peak_mib,omitempty"` // of serve, over what it held when it had just begun to listen
+	Ratio   map[string]float64 `json:"ratio_to_direct"`         // median of the rounds' own ratios
+	CPU     map[string]float64 `json:"cpu_us,omitempty"`        // of the program in between, per transaction or row
+	P99     map[string]float64 `json:"p99_ms,omitempty"`        // latency
+	Memory  float64            `json:"mib_over_idle,omitempty"` // of serve, over what it held when it had just begun to listen
 }
 
 func (m *Main) bench(ctx context.Context, o benchOptions) (err error) {
