@@ -52,6 +52,16 @@ func TestNoAllocations(t *testing.T) {
 			}
 		}
 	}
+	for _, length := range []int{16, 15} { // pairs of words, with and without a second block of S
+		f, err := NewFF1(make([]byte, 32), 256, length*2, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := make([]uint16, length*2)
+		if n := testing.AllocsPerRun(200, func() { _ = f.Encrypt(x); _ = f.Decrypt(x) }); n != 0 {
+			t.Errorf("FF1 on pairs of words: %v allocations", n)
+		}
+	}
 	c := testCodec(t, sallyport.Date)
 	if n := testing.AllocsPerRun(200, func() { day, _ := c.TokeniseDay(-7000); _, _ = c.RevealDay(day) }); n != 0 {
 		t.Errorf("days: %v allocations", n)
@@ -115,6 +125,53 @@ func BenchmarkFF1(b *testing.B) {
 				x, y = f.encrypt(s, x, y)
 			}
 			reportChains(b, func() { x, y = f.encrypt(s, x, y) })
+		})
+	}
+}
+
+// BenchmarkFF1Wider is the path of pairs of words, which no scheme needs: an identifier of 128 bits.
+func BenchmarkFF1Wider(b *testing.B) {
+	f, err := NewFF1(make([]byte, 32), 256, 16, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	x := make([]uint16, 16)
+	op := func() { _ = f.Encrypt(x) }
+	b.ReportAllocs()
+	for b.Loop() {
+		op()
+	}
+	reportChains(b, op)
+}
+
+// BenchmarkFF1Interleaved is what a batch could gain: the rounds of several numbers in turns, so that a processor could begin one
+// block before another is done. The figures are for one number. It gains nothing (docs/tokens), so there is no batch interface.
+func BenchmarkFF1Interleaved(b *testing.B) {
+	f, err := NewFF1(make([]byte, 32), 10, 13, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{1, 2, 4, 8, 16} {
+		b.Run(fmt.Sprintf("numbers=%d", n), func(b *testing.B) {
+			s, x, y := make([]scratch, n), make([]uint64, n), make([]uint64, n)
+			next := 0
+			all := func() { // once in n calls, so that a call is one number
+				if next++; next%n != 0 {
+					return
+				}
+				for i := uint64(0); i < 10; i += 2 {
+					for k := range x {
+						x[k] = f.mod[0].add(x[k], f.round(&s[k], i, y[k], &f.mod[0]))
+					}
+					for k := range x {
+						y[k] = f.mod[1].add(y[k], f.round(&s[k], i+1, x[k], &f.mod[1]))
+					}
+				}
+			}
+			for b.Loop() {
+				all()
+			}
+			reportChains(b, all)
 		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -99,12 +101,15 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestExamples fixes one token of each scheme for ever: tokens at rest must stay readable. docs/tokens shows the same.
-func TestExamples(t *testing.T) {
-	for _, c := range []struct {
-		scheme       sallyport.Scheme
-		plain, token string
-	}{
+// example is a value and its token under the root of the tests, with zeros for randomness.
+type example struct {
+	scheme       sallyport.Scheme
+	plain, token string
+}
+
+// examples fix tokens of each scheme for ever: tokens at rest must stay readable. docs/tokens shows the same.
+func examples() []example {
+	return []example{
 		{sallyport.Email, "jane.roe@example.com", "meer56357arnmhb8i3o1qi00ung0on4o1gkc47h1fnrkotnms7gc1ahaas@k1.invalid"},
 		{sallyport.Email, "a.very.long.name.that.spills.into.labels@mail.example.com", "rgmc0gpp43moqpe4aspo014v4g5b2b7lqpi94mf4asus4rfumh8ivugs5khg449h@a62lun3gpnj814d0j7863dsg41til2q1t25n7bnfos9bdg0r6d98a.k1.invalid"},
 		{sallyport.Phone, "+442071838750", "+899475261013004"},
@@ -112,7 +117,11 @@ func TestExamples(t *testing.T) {
 		{sallyport.Name, "Jane Q. Roe", "tk1:A37s6rHP08M8E5UaEQAAAAAAAAAAAAAAAGIQtfByJMRTtLi0weLMXPG3aHnFWjQjtrA42Q"},
 		{sallyport.Text, "Called about her invoice.", "tk1:aEQAAAAAAAAAAAAAAABGLCB5aTe2ayflwXGHjkerT8-rQTurFcntYdTuWQo23nB-cqJdFwQRO"},
 		{sallyport.Date, "1980-02-29", "3464-09-04"},
-	} {
+	}
+}
+
+func TestExamples(t *testing.T) {
+	for _, c := range examples() {
 		codec := testCodec(t, c.scheme)
 		tok, err := codec.Tokenise(nil, []byte(c.plain), zeros{})
 		if err != nil || string(tok) != c.token {
@@ -436,4 +445,23 @@ func TestEmailHasOneSpelling(t *testing.T) {
 			t.Fatalf("%s is read and does not look like a token", changed)
 		}
 	})
+}
+
+// TestPages holds the page of each scheme to its example: the value and its token, each on a line of its own.
+func TestPages(t *testing.T) {
+	for _, c := range examples() {
+		page, err := os.ReadFile(filepath.Join("..", "docs", "tokens", string(c.scheme)+".md"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if want := "\n    " + c.plain + "\n    " + c.token + "\n"; !strings.Contains(string(page), want) {
+			t.Errorf("the page of %s lacks its example:%s", c.scheme, want)
+		}
+		for _, word := range []string{"Hides ", "**Gives away**", "Limit", "Bytes"} {
+			if !strings.Contains(string(page), word) {
+				t.Errorf("the page of %s does not say %q", c.scheme, word)
+			}
+		}
+	}
 }
