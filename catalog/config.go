@@ -27,7 +27,7 @@ type CustomerTable struct {
 // ColumnConfig is one protected column.
 type ColumnConfig struct {
 	Class    sallyport.Class   `yaml:"class"`    // identity, contact, content, reference
-	Scheme   sallyport.Scheme  `yaml:"scheme"`   // name, email, phone, date, number, text
+	Scheme   sallyport.Scheme  `yaml:"scheme"`   // name, email, phone, date, number, text; or after the column's type: timestamp, timestamptz, int4, int8, uuid
 	Group    string            `yaml:"group"`    // columns of one join group share a key; empty: the scheme's name
 	Prefixes map[string]string `yaml:"prefixes"` // of number: plain prefix → prefix of its tokens
 }
@@ -90,12 +90,15 @@ func (c *Config) checkColumn(name string, report func(path, format string, args 
 	}
 	switch settings.Scheme {
 	case sallyport.Number:
-	case sallyport.Email, sallyport.Phone, sallyport.Name, sallyport.Text, sallyport.Date:
+	case sallyport.Email, sallyport.Phone, sallyport.Name, sallyport.Text, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 		if len(settings.Prefixes) > 0 {
 			report(at+".prefixes", "only the scheme number has prefixes; expected none here")
 		}
+	case "int2", "smallint":
+		report(at+".scheme", "there is no scheme %q: a smallint has 65,536 values, fewer than the million below which tokens can be guessed (SP 800-38G Rev. 1); make the column an integer", settings.Scheme)
 	default:
-		report(at+".scheme", "there is no scheme %q: expected name, email, phone, date, number or text", settings.Scheme)
+		report(at+".scheme", "there is no scheme %q: expected name, email, phone, date, number or text, or after the column's type timestamp, timestamptz, int4, int8 or uuid", settings.Scheme)
 	}
 	table := column.Schema + "." + column.Table
 	if _, ok := c.Paths[table]; !ok && table != c.Customer.Table {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/query"
 	"sallyport/token"
 )
@@ -22,11 +23,14 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
 		return s.token(r, slot, value)
 	}
+	if stored, ok := s.kept(r, slot, codec, value); ok {
+		return stored, nil
+	}
 	out, err := tokenised(codec, slot, value)
 	if err != nil {
 		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
 	}
-	search := out
+	search := []byte(catalog.Key(slot.Scheme, slot.Group, string(out)))
 	if slot.Use == query.Store && slot.Scheme == sallyport.Name {
 		search = out[:token.NamePrefixLen]
 	}

@@ -21,6 +21,8 @@ func TestNoAllocations(t *testing.T) {
 	for s, plain := range map[sallyport.Scheme]string{
 		sallyport.Email: "Jane.Roe@example.com", sallyport.Phone: "+44 20 7183 8750", sallyport.Number: "CS-4821-7730",
 		sallyport.Name: "Jane Q. Roe", sallyport.Text: strings.Repeat("hello ", 100), sallyport.Date: "1980-02-29",
+		sallyport.Timestamp: "1980-02-29 12:34:56.7", sallyport.Timestamptz: "1980-02-29 12:34:56.7+01:00", sallyport.Int4: "-123456789", sallyport.Int8: "1234567890123456789",
+		sallyport.UUID: "F47AC10B-58CC-4372-A567-0E02B2C3D479",
 	} {
 		c := testCodec(t, s)
 		value := []byte(plain)
@@ -183,6 +185,8 @@ func BenchmarkCodec(b *testing.B) {
 		plain := map[sallyport.Scheme]string{
 			sallyport.Email: "jane.roe@example.com", sallyport.Phone: "+442071838750", sallyport.Number: "CS-4821-7730",
 			sallyport.Name: "Jane Q. Roe", sallyport.Text: "Called about her invoice; will call back on Monday.", sallyport.Date: "1980-02-29",
+			sallyport.Timestamp: "1980-02-29 12:34:56.7", sallyport.Timestamptz: "1980-02-29 12:34:56.7+01:00", sallyport.Int4: "-123456789", sallyport.Int8: "1234567890123456789",
+			sallyport.UUID: "f47ac10b-58cc-4372-a567-0e02b2c3d479",
 		}[s]
 		c := testCodec(b, s)
 		value, tok := []byte(plain), mustTokenise(b, c, plain)
