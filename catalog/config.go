@@ -30,7 +30,11 @@ type ColumnConfig struct {
 	Scheme   sallyport.Scheme  `yaml:"scheme"`   // name, email, phone, date, number, text; or after the column's type: timestamp, timestamptz, int4, int8, uuid
 	Group    string            `yaml:"group"`    // columns of one join group share a key; empty: the scheme's name
 	Prefixes map[string]string `yaml:"prefixes"` // of number: plain prefix → prefix of its tokens
+	Overflow string            `yaml:"overflow"` // "vault": values that the scheme has no token for are kept sealed; empty: they are refused
 }
+
+// Vault is the value of overflow that keeps values for which the scheme has no token.
+const Vault = "vault"
 
 // Problem is what is wrong with one key of the configuration, as a sentence. Path leads to the key from the section's root:
 // "columns.support.customers.email.scheme".
@@ -100,12 +104,25 @@ func (c *Config) checkColumn(name string, report func(path, format string, args 
 	default:
 		report(at+".scheme", "there is no scheme %q: expected name, email, phone, date, number or text, or after the column's type timestamp, timestamptz, int4, int8 or uuid", settings.Scheme)
 	}
+	c.checkOverflow(at, settings, report)
 	table := column.Schema + "." + column.Table
 	if _, ok := c.Paths[table]; !ok && table != c.Customer.Table {
 		report(at, "nothing says whose its rows are: expected a line for %s under paths", table)
 	}
 	if table == c.Customer.Table && column.Name == c.Customer.Key {
 		report(at, "the customer's key cannot be protected: everything else finds its customer by it; expected another column")
+	}
+}
+
+func (c *Config) checkOverflow(at string, settings ColumnConfig, report func(path, format string, args ...any)) {
+	if settings.Overflow == "" {
+		return
+	}
+	if settings.Overflow != Vault {
+		report(at+".overflow", "there is no overflow %q: expected %s, or no line", settings.Overflow, Vault)
+	}
+	if s := settings.Scheme; s != sallyport.Email && s != sallyport.Phone && s != sallyport.Number {
+		report(at+".overflow", "only the schemes email, phone and number have one; expected no line here")
 	}
 }
 

@@ -24,6 +24,7 @@ type run struct {
 	bound     *pg.BindMessage                            // its parameters; nil: none
 	pinned    func(slot *query.Slot, stored []byte) bool // says whether the row that a slot goes to holds the token already
 	held      func(slot *query.Slot) (string, bool)      // what that row holds now
+	vaulted   vaulted                                    // keeps values that their scheme has no token for; nil: nothing does
 	copied    []sallyport.Column                         // of which tokens are on record as copied by it
 	revealed  int                                        // values
 	left      int                                        // protected values that left as tokens
@@ -79,6 +80,9 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, current s
 			return nil, refusal(codeAway, "the purpose cannot be checked now", "Try again in a moment."), nil
 		}
 		r.sight = sight
+	}
+	if st.Touches && s.gw.Protection.Vault != nil {
+		r.vaulted = s.vaulting(ctx)
 	}
 	if st.Touches && st.Writes {
 		r.pinned, r.held = s.pinning(ctx, r), s.holding(ctx, r)

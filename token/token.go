@@ -143,15 +143,15 @@ func (c *Codec) Reveal(dst, tok []byte) ([]byte, error) {
 	return dst, errScheme(c.spec.Scheme)
 }
 
-// IsToken tells by form only whether the whole of b is a token of this scheme.
+// IsToken tells by form only whether the whole of b is a token of this scheme, or one of a value that the scheme has no token for.
 func (c *Codec) IsToken(b []byte) bool {
 	switch c.spec.Scheme {
 	case sallyport.Email:
-		return c.email.isToken(b)
+		return c.email.isToken(b) || c.Overflowed(b)
 	case sallyport.Phone:
-		return c.phone.isToken(b)
+		return c.phone.isToken(b) || c.Overflowed(b)
 	case sallyport.Number:
-		return c.number.isToken(b)
+		return c.number.isToken(b) || c.Overflowed(b)
 	case sallyport.Name, sallyport.Text:
 		return c.sealed.isToken(b)
 	case sallyport.Date:
