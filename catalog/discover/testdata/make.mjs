@@ -1,4 +1,4 @@
-// Makes shop.sql, crm.sql and clinic.sql: three schemas of real shape with made-up rows, as others would have built them.
+// Makes the .sql files beside it: schemas of real shape with made-up rows, as others would have built them.
 // npm install @faker-js/faker@10.6.0 && node make.mjs. What each column is stands in truth.txt, written before discovery was.
 import { writeFileSync } from 'node:fs';
 import { fakerDE, fakerFR, fakerEN_GB, fakerES, fakerPL, fakerTR, fakerIT, faker } from '@faker-js/faker';
@@ -141,5 +141,68 @@ CREATE TABLE journal_acces (id bigint PRIMARY KEY, utilisateur text, action text
     + insert('journal_acces', rows(160, id => [id, one(['mdupont', 'abernard', 'secretariat']), one(['lecture', 'ecriture']), one(person).id, faker.internet.ipv4(), when()]));
 }
 
+
+// ---------------------------------------------------------------- made after discovery was, and never used to change it
+// An insurer, in Spanish.
+function insurer() {
+  const letter = 'TRWAGMYFPDXBNJZSQVHLCKE';
+  const dni = () => { const d = n(10000000, 99999999); return d + letter[d % 23]; };
+  const person = rows(240, id => { const f = local(fakerES), first = f.person.firstName(), a = f.person.lastName(), b = fakerES.person.lastName(); return { id, first, last: a + ' ' + b, mail: mail(first, a), tel: one(['6', '7']) + digits(2) + ' ' + digits(3) + ' ' + digits(3) }; });
+  const relato = p => one(['Golpe por detrás en un semáforo, sin heridos. Se adjunta parte amistoso.', 'Daños por agua en el techo de la cocina. Pendiente de peritaje.', `El asegurado ${p.first} ${p.last} llama para conocer el estado.`, 'Robo de la bicicleta en el trastero. Denuncia presentada.', `Contactar en el ${p.tel} por las tardes.`]);
+  const nota = p => one(['Cliente pide cambiar la forma de pago.', `Confirmado por correo a ${p.mail}.`, 'No contesta al teléfono.', 'Se envía duplicado de la póliza.', `Habla con ${p.first} ${p.last}, queda conforme.`]);
+  return `CREATE SCHEMA seguros;
+SET search_path = seguros;
+CREATE TABLE tomadores (id_tomador bigint PRIMARY KEY, nif varchar(12) NOT NULL, nombre varchar(60), apellidos varchar(120), fecha_nac date, telefono_movil varchar(20), correo_electronico varchar(120), direccion text, cp char(5), poblacion text, provincia text,
+  cuenta_iban text, estado_civil text, fecha_alta timestamptz, observaciones text);
+CREATE TABLE polizas (id_poliza bigint PRIMARY KEY, num_poliza text UNIQUE, id_tomador bigint NOT NULL REFERENCES tomadores, ramo text, producto text, matricula text, prima numeric(10,2), fecha_efecto date, fecha_vencimiento date, id_mediador int);
+CREATE TABLE beneficiarios (id bigint PRIMARY KEY, id_poliza bigint NOT NULL REFERENCES polizas, nombre_completo text, parentesco text, porcentaje int);
+CREATE TABLE siniestros (id_siniestro bigint PRIMARY KEY, num_expediente text UNIQUE, id_poliza bigint NOT NULL REFERENCES polizas, fecha_ocurrencia date, estado text, tramitador text, relato text, importe numeric(10,2), abierto_en timestamptz);
+CREATE TABLE gestiones (id bigint PRIMARY KEY, id_siniestro bigint NOT NULL REFERENCES siniestros, tipo text, nota text, fecha timestamptz);
+CREATE TABLE recibos (id bigint PRIMARY KEY, id_poliza bigint NOT NULL REFERENCES polizas, num_recibo text, importe numeric(10,2), domiciliado boolean, referencia_sepa text, fecha_cargo date);
+CREATE TABLE mediadores (id int PRIMARY KEY, razon_social text, cif text, telefono text, email text);
+CREATE TABLE talleres (id int PRIMARY KEY, nombre text, direccion text, telefono text);
+` + insert('tomadores', person.map(p => [p.id, dni(), p.first, p.last, maybe(0.95, born), p.tel, maybe(0.8, () => p.mail), fakerES.location.street() + ', ' + n(1, 120) + one(['', ' 2ºB', ' bajo']), fakerES.location.zipCode('#####'), fakerES.location.city(), one(['Madrid', 'Sevilla', 'Valencia', 'Lugo']), fakerES.finance.iban({ countryCode: 'ES' }), one(['soltero', 'casado', 'viudo']), when(), maybe(0.3, () => nota(p))]))
+    + insert('polizas', rows(320, id => { const car = n(0, 1) === 1; return [id, 'POL-' + String(5000000 + id * 7), one(person).id, one(['auto', 'hogar', 'vida']), one(['Auto Total', 'Hogar Plus', 'Vida Serena']), car ? digits(4) + ' ' + faker.string.fromCharacters('BCDFGHJKLMNP', 3) : null, n(10000, 120000) / 100, when().slice(0, 10), '2027-01-01', n(1, 20)]; }))
+    + insert('beneficiarios', rows(150, id => [id, n(1, 320), fakerES.person.firstName() + ' ' + fakerES.person.lastName() + ' ' + fakerES.person.lastName(), one(['hijo', 'cónyuge', 'padre']), one([25, 50, 100])]))
+    + insert('siniestros', rows(180, id => { const p = one(person); return [id, 'EXP' + String(2000000 + id * 13), n(1, 320), when().slice(0, 10), one(['abierto', 'en trámite', 'cerrado']), one(['mgarcia', 'jlopez', 'acruz']), relato(p), n(10000, 900000) / 100, when()]; }))
+    + insert('gestiones', rows(300, id => [id, n(1, 180), one(['llamada', 'correo', 'perito']), nota(one(person)), when()]))
+    + insert('recibos', rows(400, id => [id, n(1, 320), 'R' + String(100000 + id), n(1000, 20000) / 100, true, 'ES' + digits(2) + 'ZZZ' + faker.string.alphanumeric({ length: 8, casing: 'upper' }), when().slice(0, 10)]))
+    + insert('mediadores', rows(20, id => [id, fakerES.company.name() + ' Correduría SL', 'B' + digits(8), '91' + digits(7), `oficina${id}@correduria.example`]))
+    + insert('talleres', rows(30, id => [id, 'Talleres ' + fakerES.person.lastName(), fakerES.location.street() + ', ' + n(1, 99), '95' + digits(7)]));
+}
+
+// A platform for holiday flats, in English, as an object mapper writes it: camelCase, text keys, addresses in one JSON column.
+function rental() {
+  const person = rows(260, () => { const f = local(faker), first = f.person.firstName(), last = f.person.lastName(); return { id: 'usr_' + faker.string.alphanumeric(16), first, last, mail: mail(first, last), tel: '+1' + n(2012000000, 9899999999) }; });
+  const review = p => one(['Lovely place close to the beach, we will come again.', 'The heating was broken and nobody answered.', `${p.first} was a wonderful host, thank you!`, 'Clean, quiet and well equipped. The bed was a bit soft.']);
+  const chat = p => one(['Hi, is early check-in possible?', `You can text me at ${p.tel} when you arrive.`, 'The key is in the box next to the door.', `My e-mail is ${p.mail} in case the app does not work.`, 'Thanks for having us!']);
+  const flats = rows(90, () => ({ id: 'lst_' + faker.string.alphanumeric(16), host: one(person) }));
+  const stays = rows(310, () => ({ id: 'bkg_' + faker.string.alphanumeric(16), guest: one(person), flat: one(flats) }));
+  return `CREATE SCHEMA rental;
+SET search_path = rental;
+CREATE TABLE "User" (id text PRIMARY KEY, "firstName" text, "lastName" text, "emailAddress" text UNIQUE, "emailVerified" timestamptz, "phoneNumber" text, "dateOfBirth" timestamptz, "passwordHash" text, "homeAddress" jsonb, locale text, "stripeCustomerId" text, "createdAt" timestamptz, "aboutMe" text, "avatarUrl" text);
+CREATE TABLE "Listing" (id text PRIMARY KEY, "hostId" text NOT NULL REFERENCES "User", title text, description text, "addressLine1" text, city text, latitude numeric(9,6), longitude numeric(9,6), "nightlyPrice" int);
+CREATE TABLE "Booking" (id text PRIMARY KEY, reference text UNIQUE, "listingId" text NOT NULL REFERENCES "Listing", "guestId" text NOT NULL REFERENCES "User", "checkIn" date, "checkOut" date, status text, "guestCount" int, "specialRequests" text, "leadGuestName" text);
+CREATE TABLE "Message" (id text PRIMARY KEY, "bookingId" text NOT NULL REFERENCES "Booking", "senderId" text REFERENCES "User", content text, "readAt" timestamptz);
+CREATE TABLE "Review" (id text PRIMARY KEY, "bookingId" text NOT NULL REFERENCES "Booking", rating int, "publicText" text, "createdAt" timestamptz);
+CREATE TABLE "Payout" (id text PRIMARY KEY, "userId" text NOT NULL REFERENCES "User", "bankAccount" text, "holderName" text, amount int, "externalRef" uuid);
+CREATE TABLE "Session" (id text PRIMARY KEY, "userId" text NOT NULL REFERENCES "User", token text, "ipAddress" text, "userAgent" text, "expiresAt" timestamptz);
+CREATE TABLE "SupportTicket" (id bigint PRIMARY KEY, "ticketNumber" text, "userId" text NOT NULL REFERENCES "User", assignee text, state text, summary text, "openedAt" timestamptz);
+CREATE TABLE "Amenity" (id int PRIMARY KEY, name text, icon text);
+CREATE TABLE "City" (id int PRIMARY KEY, name text, country text, population int);
+CREATE TABLE "AdminUser" (id int PRIMARY KEY, name text, email text, "lastLoginIp" text);
+` + insert('"User"', person.map(p => [p.id, p.first, p.last, p.mail, maybe(0.8, when), maybe(0.8, () => p.tel), maybe(0.6, () => born() + 'T00:00:00Z'), '$argon2id$v=19$m=19456,t=2,p=1$' + faker.string.alphanumeric(22) + '$' + faker.string.alphanumeric(43), JSON.stringify({ line1: faker.location.streetAddress(), city: faker.location.city(), zip: faker.location.zipCode() }), one(['en-US', 'de-DE', 'fr-FR']), 'cus_' + faker.string.alphanumeric(14), when(), maybe(0.4, () => one([`I am ${p.first} and I love hiking and good coffee.`, 'Travelling with two kids and a dog.', 'Host since 2016, happy to help with tips.'])), 'https://cdn.example/' + uuid() + '.jpg']))
+    + insert('"Listing"', flats.map(l => [l.id, l.host.id, one(['Cosy', 'Sunny', 'Quiet', 'Modern']) + ' ' + one(['loft', 'cabin', 'flat', 'studio']) + ' in ' + faker.location.city(), faker.commerce.productDescription() + ' Five minutes to the station.', faker.location.streetAddress(), faker.location.city(), faker.location.latitude(), faker.location.longitude(), n(40, 400)]))
+    + insert('"Booking"', stays.map(b => [b.id, faker.string.alphanumeric({ length: 8, casing: 'upper' }), b.flat.id, b.guest.id, '2026-0' + n(1, 9) + '-10', '2026-0' + n(1, 9) + '-20', one(['confirmed', 'cancelled', 'completed']), n(1, 6), maybe(0.3, () => one(['Baby cot please', 'Late arrival, after 11 pm, is that fine?', `Please call ${b.guest.tel} if there is a problem.`, 'Allergic to feathers, please no down pillows.'])), b.guest.first + ' ' + b.guest.last]))
+    + insert('"Message"', rows(360, i => { const b = one(stays); return ['msg_' + i, b.id, b.guest.id, chat(b.guest), maybe(0.8, when)]; }))
+    + insert('"Review"', rows(170, i => { const b = one(stays); return ['rev_' + i, b.id, n(1, 5), review(b.flat.host), when()]; }))
+    + insert('"Payout"', rows(120, i => { const p = one(person); return ['pay_' + i, p.id, faker.finance.iban({ countryCode: one(['DE', 'FR', 'ES']) }), p.first + ' ' + p.last, n(100, 90000), uuid()]; }))
+    + insert('"Session"', rows(200, i => ['ses_' + i, one(person).id, hash(), faker.internet.ipv4(), faker.internet.userAgent(), when()]))
+    + insert('"SupportTicket"', rows(140, i => { const p = one(person); return [i, 'ST-' + n(1000000, 9999999), p.id, one(['kim', 'lee', 'ana']), one(['open', 'waiting', 'solved']), one(['Refund not received', `Guest ${p.first} ${p.last} cannot log in`, 'Payout is late', `Wrong e-mail, should be ${p.mail}`]), when()]; }))
+    + insert('"Amenity"', rows(20, i => [i, one(['Wifi', 'Pool', 'Sauna', 'Garden', 'Parking']), 'icon-' + i]))
+    + insert('"City"', rows(60, i => [i, faker.location.city(), faker.location.country(), n(1000, 900000)]))
+    + insert('"AdminUser"', rows(15, i => [i, faker.person.fullName(), `admin${i}@rental.example`, faker.internet.ipv4()]));
+}
+
 const head = '-- Made by make.mjs: no person, number or address in here is anybody\'s.\n';
-for (const [name, make] of [['shop', shop], ['crm', crm], ['clinic', clinic]]) writeFileSync(name + '.sql', head + make() + 'RESET search_path;\nANALYZE;\n');
+for (const [name, make] of [['shop', shop], ['crm', crm], ['clinic', clinic], ['insurer', insurer], ['rental', rental]]) writeFileSync(name + '.sql', head + make() + 'RESET search_path;\nANALYZE;\n');
