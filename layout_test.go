@@ -37,7 +37,7 @@ var table = map[string]folder{
 	"trace":              {pure: true},
 	"identity":           {pure: true},
 	"catalog":            {may: []string{"query"}},
-	"catalog/discover":   {may: []string{"token"}}, // reads rows, which catalog refuses to; tries the values with the real schemes
+	"catalog/discover":   {may: []string{"token"}, test: []string{"sim"}}, // reads rows, which catalog refuses to; tries the values with the real schemes
 	"purpose":            {may: []string{"catalog"}},
 	"keys":               {may: []string{"token"}},
 	"record":             {},

@@ -33,6 +33,7 @@ type Table struct {
 	Foreign      []Foreign // single-column ones
 	Sampled      int       // rows that were looked at
 	Note         string    // why there is no sample, empty where there is one
+	pages        int64     // estimated as Rows; 0: not known
 }
 
 // String is schema.table.
@@ -168,6 +169,7 @@ func Propose(db *Database, s Settings) (*Proposal, error) {
 type proposer struct {
 	db       *Database
 	forms    *forms
+	region   string // whose national telephone numbers most columns hold
 	proposal *Proposal
 	tables   []*judged
 	customer *judged
@@ -219,9 +221,6 @@ func (p *proposer) lookAtColumns() {
 			t.columns = append(t.columns, c)
 			p.proposal.Looked++
 		}
-		for _, c := range t.columns {
-			c.verdict = p.judge(c)
-		}
 		if t.Sampled > 0 {
 			p.proposal.SampledIn++
 		}
@@ -229,6 +228,32 @@ func (p *proposer) lookAtColumns() {
 			p.proposal.Notes = append(p.proposal.Notes, t.String()+": "+t.Note)
 		}
 		p.tables = append(p.tables, t)
+	}
+	p.settleRegion()
+	for _, t := range p.tables {
+		for _, c := range t.columns {
+			c.verdict = p.judge(c)
+		}
+	}
+}
+
+// settleRegion finds the country whose telephone numbers are written without its code: that of most columns called after telephones.
+func (p *proposer) settleRegion() {
+	hits := map[string]int{}
+	for _, t := range p.tables {
+		for _, c := range t.columns {
+			if phoneWords().hint(c.words) == strongHint {
+				for region, n := range c.tally.phone.hits {
+					hits[region] += n
+				}
+			}
+		}
+	}
+	p.region = bestRegion(hits)
+	for _, t := range p.tables {
+		for _, c := range t.columns {
+			c.tally.phone.settle(p.region)
+		}
 	}
 }
 

@@ -217,7 +217,7 @@ func (p *proposer) identity(c *judgedColumn) opinion {
 	if h != strongHint || !isText(c.Type) && c.Type != "bigint" && c.Type != "numeric" {
 		return opinion{}
 	}
-	return c.perPerson(KindIdentity, h, "a document or insurance")
+	return c.perPerson(KindIdentity, h, "a document or insurance", c.tally.coded)
 }
 
 // reference judges numbers that stand for a person or for his business: those of customers, patients, tickets and cases, and not
@@ -241,17 +241,17 @@ func reference(c *judgedColumn) opinion {
 	if h != strongHint {
 		return opinion{}
 	}
-	return c.perPerson(KindReference, h, "a number of a ticket or a person")
+	return c.perPerson(KindReference, h, "a number of a ticket or a person", c.tally.number)
 }
 
 // perPerson judges numbers of which each person or business has one of its own.
-func (c *judgedColumn) perPerson(kind Kind, h hint, as string) opinion {
+func (c *judgedColumn) perPerson(kind Kind, h hint, as string, fitting int) opinion {
 	t := &c.tally
-	evidence := append(named(h, as), t.counted(t.number, "are such numbers"), t.counted(t.distinct, "differ"))
+	evidence := append(named(h, as), t.counted(fitting, "have the form of one"), t.counted(t.distinct, "differ"))
 	switch {
 	case t.n == 0:
 		return opinion{kind, Medium, evidence}
-	case t.share(t.number) >= most && t.varied(0.7):
+	case t.share(fitting) >= most && t.varied(0.7):
 		return opinion{kind, High, evidence}
 	case t.varied(0.7):
 		return opinion{kind, Medium, evidence}

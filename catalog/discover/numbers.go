@@ -54,18 +54,19 @@ type phoneTally struct {
 	national      int    // valid within Region, and written as people write such numbers: with a leading 0, or in groups
 	shaped        int    // 6 to 15 digits with spaces, points, brackets and the like
 	plus          int    // … and begin with + or 00
-	region        string // in which most of the others are valid
+	region        string // of the national ones
+	open          []string
+	hits          map[string]int // by region, of some of the open ones
 }
 
 func (t phoneTally) valid() int { return t.international + t.national }
 
 // regionSample is how many values choose the region whose national numbers a column holds.
-const regionSample = 60
+const regionSample = 40
 
-// phonesOf counts telephone numbers.
+// phonesOf counts telephone numbers. It leaves those open that are written as within a country, until the country is known.
 func phonesOf(values []string) phoneTally {
-	var t phoneTally
-	var others []string
+	t := phoneTally{hits: map[string]int{}}
 	for _, v := range values {
 		v = strings.TrimSpace(v)
 		if !phoneShaped(v) {
@@ -78,30 +79,40 @@ func phonesOf(values []string) phoneTally {
 				t.international++
 			}
 		} else if v[0] == '0' || strings.ContainsAny(v, " /-().") {
-			others = append(others, v)
+			t.open = append(t.open, v)
 		}
 	}
-	best := 0
 	for _, region := range regions() {
-		hits := 0
-		for _, v := range others[:min(len(others), regionSample)] {
+		for _, v := range t.open[:min(len(t.open), regionSample)] {
 			if valid(v, region) {
-				hits++
+				t.hits[region]++
 			}
-		}
-		if hits > best {
-			best, t.region = hits, region
-		}
-	}
-	if t.region == "" {
-		return t
-	}
-	for _, v := range others {
-		if valid(v, t.region) {
-			t.national++
 		}
 	}
 	return t
+}
+
+// settle counts the numbers that were left open: those of the database's region, unless many more are valid in another one.
+func (t *phoneTally) settle(usual string) {
+	t.region = usual
+	if best := bestRegion(t.hits); best != "" && float64(t.hits[best]) > 1.3*float64(t.hits[usual]) {
+		t.region = best
+	}
+	for _, v := range t.open {
+		if t.region != "" && valid(v, t.region) {
+			t.national++
+		}
+	}
+}
+
+// bestRegion has the most hits; of several the first in the order of regions.
+func bestRegion(hits map[string]int) (best string) {
+	for _, region := range regions() {
+		if hits[region] > hits[best] {
+			best = region
+		}
+	}
+	return best
 }
 
 // phoneShaped tells whether a text could be a telephone number of any country.

@@ -14,7 +14,7 @@ import (
 // Limits bound what Read takes from the server.
 type Limits struct {
 	Rows      int           // of each table; 0: 1,000
-	Statement time.Duration // for one statement; 0: 10 s
+	Statement time.Duration // for one table's sample; 0: 10 s
 	Whole     time.Duration // for all samples; what is not sampled by then is judged by its name; 0: 5 min
 	Progress  func(done, total int, table string)
 	Clock     func() time.Time // required
@@ -41,8 +41,8 @@ func Read(ctx context.Context, conn *pgx.Conn, limits Limits) (*Database, error)
 	if r.limits.Whole <= 0 {
 		r.limits.Whole = usualWhole
 	}
-	_, err := conn.Exec(ctx, fmt.Sprintf(`SET default_transaction_read_only = on; SET lock_timeout = '1s'; SET idle_in_transaction_session_timeout = '60s';
-		SET search_path = pg_catalog; SET DateStyle = ISO; SET bytea_output = hex; SET statement_timeout = %d`, r.limits.Statement.Milliseconds()))
+	_, err := conn.Exec(ctx, `SET default_transaction_read_only = on; SET lock_timeout = '1s'; SET idle_in_transaction_session_timeout = '60s';
+		SET search_path = pg_catalog; SET DateStyle = ISO; SET bytea_output = hex; SET statement_timeout = '60s'`)
 	if err != nil {
 		return nil, fmt.Errorf("prepare to read the database: %w", withoutValues(err))
 	}
@@ -73,7 +73,7 @@ func withoutValues(err error) error {
 const selectTables = `SELECT c.oid, n.nspname::text, c.relname::text, c.reltuples::float8,
 		coalesce((SELECT array_agg(a.attname::text ORDER BY k.place) FROM pg_index i, LATERAL unnest(i.indkey) WITH ORDINALITY k (attnum, place)
 			JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE i.indrelid = c.oid AND i.indisprimary), '{}'),
-		has_table_privilege(c.oid, 'SELECT'), pg_relation_size(c.oid)
+		has_table_privilege(c.oid, 'SELECT'), c.relpages::int8
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%'
 		AND n.nspname NOT IN ('information_schema', 'sallyport')
@@ -104,7 +104,6 @@ const selectForeign = `SELECT k.conrelid, a.attname::text, n.nspname::text || '.
 type found struct {
 	oid      uint32
 	readable bool
-	bytes    int64
 }
 
 // schema reads tables, columns and keys into db.
@@ -117,7 +116,7 @@ func (r *reader) schema(ctx context.Context, db *Database) error {
 	}
 	var t Table
 	var f found
-	_, err = pgx.ForEachRow(rows, []any{&f.oid, &t.Schema, &t.Name, &t.Rows, &t.Key, &f.readable, &f.bytes}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&f.oid, &t.Schema, &t.Name, &t.Rows, &t.Key, &f.readable, &t.pages}, func() error {
 		at[f.oid] = len(db.Tables)
 		db.Tables, more, oids = append(db.Tables, t), append(more, f), append(oids, f.oid)
 		t.Key = nil
@@ -142,8 +141,6 @@ func (r *reader) schema(ctx context.Context, db *Database) error {
 	for i := range more {
 		if !more[i].readable {
 			db.Tables[i].Note = "its rows may not be read by this role; judged by names alone"
-		} else if db.Tables[i].Rows <= 0 && more[i].bytes > 0 {
-			db.Tables[i].Rows = -1 // never analysed, or before PostgreSQL 14
 		}
 	}
 	return err

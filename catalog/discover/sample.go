@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -72,8 +73,11 @@ func (r *reader) sample(ctx context.Context, t *Table, rows int) error {
 		c.Values = nil
 	}
 	t.Sampled = 0
-	sql := fmt.Sprintf("SELECT %s FROM %s%s LIMIT %d", strings.Join(outputs, ", "), pgx.Identifier{t.Schema, t.Name}.Sanitize(), tableSample(t.Rows, rows), rows)
+	sql := fmt.Sprintf("SELECT %s FROM %s%s LIMIT %d", strings.Join(outputs, ", "), pgx.Identifier{t.Schema, t.Name}.Sanitize(), t.draw(rows), rows)
 	return pgx.BeginTxFunc(ctx, r.conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", r.limits.Statement.Milliseconds())); err != nil {
+			return err
+		}
 		result, err := tx.Query(ctx, sql)
 		if err != nil {
 			return err
@@ -96,11 +100,20 @@ func (r *reader) sample(ctx context.Context, t *Table, rows int) error {
 	})
 }
 
-// tableSample draws pages with somewhat more rows than wanted. Small tables and those that were never counted are read from their
-// beginning.
-func tableSample(estimate float64, wanted int) string {
-	if estimate < 5*float64(wanted) {
+// leastPages is how many pages a sample is spread over, where there are so many: neighbours on a page are often alike.
+const leastPages = 60
+
+// draw draws pages with somewhat more rows than wanted, and of narrow tables only some rows of each page. Small tables and those that
+// were never counted are read from their beginning.
+func (t *Table) draw(wanted int) string {
+	if t.Rows < 5*float64(wanted) || t.pages == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" TABLESAMPLE SYSTEM (%.8f) REPEATABLE (4711)", min(100, 130*float64(wanted)/estimate))
+	perPage := t.Rows / float64(t.pages)
+	pages := math.Max(1.3*float64(wanted)/perPage, leastPages)
+	sql := fmt.Sprintf(" TABLESAMPLE SYSTEM (%.8f) REPEATABLE (4711)", math.Min(100, 100*pages/float64(t.pages)))
+	if one := int(pages * perPage / (1.3 * float64(wanted))); one > 1 {
+		sql += fmt.Sprintf(" WHERE pg_catalog.hashtext(ctid::pg_catalog.text) %% %d = 0", one)
+	}
+	return sql
 }

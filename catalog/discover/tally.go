@@ -20,6 +20,7 @@ type tally struct {
 	ip          int
 	url         int
 	digits      int // are made of digits, spaces and the like alone
+	coded       int // are up to 25 characters with at least four digits, in at most four groups: numbers of documents
 	number      int // are letters, then six digits or more, with separators: CS-4821-7730
 	opaque      int // UUIDs, hashes, base64: nothing that a person reads
 	person      int // one to five words that begin with a capital, or are little words between such, without digits
@@ -63,7 +64,7 @@ func (p *proposer) tallyOf(c *Column) tally {
 		t.look(v, isDay(c.Type), p.forms, p.db.Year)
 	}
 	t.distinct = len(seen)
-	if !isDay(c.Type) {
+	if isText(c.Type) || phoneWords().hint(wordsOf(c.Name)) == strongHint {
 		t.phone = phonesOf(c.Values)
 	}
 	return t
@@ -135,6 +136,7 @@ func (t *tally) look(v string, day bool, f *forms, year int) {
 		t.number++
 		t.prefixes[letterPrefix(v)]++
 	}
+	add(&t.coded, countDigits(v) >= 4 && utf8.RuneCountInString(v) <= 25 && len(strings.Fields(v)) <= 4 && !strings.Contains(v, "@"))
 	person, words, given := f.personal(v)
 	add(&t.person, person)
 	add(&t.given, person && given)

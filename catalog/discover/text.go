@@ -2,6 +2,7 @@ package discover
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
@@ -27,7 +28,7 @@ func newQuoting(f *forms) *quoting {
 	return &quoting{
 		forms: f, known: map[string]struct{}{}, region: "ZZ",
 		email: regexp.MustCompile(`[\p{L}0-9._%+-]+@[\p{L}0-9-]+(\.[\p{L}0-9-]+)+`),
-		phone: regexp.MustCompile(`(\+|\b0|\()[0-9(][0-9 ()/.-]{5,18}[0-9]`),
+		phone: regexp.MustCompile(`(\+|\b0|\()[0-9(][0-9 ()/.-]{5,18}[0-9]|\b[0-9]{2,4}([ .-][0-9]{2,4}){2,4}\b`),
 		iban:  regexp.MustCompile(`\b[A-Z]{2}[0-9]{2}( ?[A-Z0-9]{4}){2,7}( ?[A-Z0-9]{1,3})?\b`),
 		word:  regexp.MustCompile(`\p{L}[\p{L}'’-]*`),
 	}
@@ -52,14 +53,10 @@ func (p *proposer) lookAtTexts() {
 
 // learn takes what customers have from the columns that hold it.
 func (p *proposer) learn(q *quoting) {
-	votes := map[string]int{}
 	for _, t := range p.tables {
 		for _, c := range t.columns {
 			if c.verdict == nil || c.verdict.Confidence < High || !t.reaches {
 				continue
-			}
-			if c.verdict.Kind == KindPhone && c.tally.phone.region != "" {
-				votes[c.tally.phone.region] += c.tally.phone.national
 			}
 			for _, v := range c.Values {
 				if v = strings.ToLower(strings.TrimSpace(v)); len(v) >= knowable && strings.ContainsAny(v, " @0123456789") {
@@ -68,11 +65,7 @@ func (p *proposer) learn(q *quoting) {
 			}
 		}
 	}
-	for region, n := range votes {
-		if n > votes[q.region] || n == votes[q.region] && region < q.region {
-			q.region = region
-		}
-	}
+	q.region = p.region
 }
 
 // text judges free text: many words, seldom twice the same, in rows that belong to a customer.
@@ -110,11 +103,11 @@ func (p *proposer) textConfidence(c *judgedColumn, h hint, found quotes) Confide
 		return Medium
 	case !c.table.reaches:
 		return High
-	case quoting && (h >= weakHint || t.share(found.email+found.phone+found.iban) >= 0.03):
+	case quoting && (h >= weakHint || t.share(found.email+found.phone+found.iban) >= 0.03 || t.share(t.prose) >= nearlyAll && t.share(sure) >= 0.03):
 		return High
 	case quoting:
 		return Medium
-	case h == strongHint && t.distinct >= 20:
+	case (h == strongHint || t.share(t.prose) >= nearlyAll) && t.distinct >= 20:
 		return Medium
 	}
 	return 0
@@ -166,12 +159,7 @@ func (q *quoting) hasPhone(v string) bool {
 }
 
 func (q *quoting) hasIBAN(v string) bool {
-	for _, at := range q.iban.FindAllString(v, 5) {
-		if isIBAN(at) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(q.iban.FindAllString(v, 5), isIBAN)
 }
 
 // hasName looks for a common first name before another word with a capital, and for values of other columns as one to four words.

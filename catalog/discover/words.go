@@ -78,12 +78,17 @@ func (v vocabulary) hint(words []string) hint {
 			}
 		}
 	}
+	weak := noHint
 	for _, word := range words {
-		if has(v.weak, word) {
-			return weakHint
+		switch {
+		case !has(v.weak, word):
+		case weak == weakHint:
+			return strongHint // holder_name: two that may mean it do
+		default:
+			weak = weakHint
 		}
 	}
-	return noHint
+	return weak
 }
 
 // has tells whether a word stands in a list that is written with spaces.
@@ -120,7 +125,7 @@ func phoneWords() vocabulary {
 
 func birthWords() vocabulary {
 	return vocabulary{
-		words: "birth birthdate birthday dob bday born geburtsdatum geburtstag geboren naissance nacimiento nascita geboortedatum urodzenia nascimento birthdt",
+		words: "birth birthdate birthday dob bday born geburtsdatum geburtstag geboren naissance nacimiento nascita geboortedatum urodzenia nascimento birthdt nac naiss nasc geb",
 		stems: "birth geburt naissance nacimiento geboorte", pairs: "date_of_birth", spoilers: "place ort lieu lugar name nom nome country city pays land stadt",
 	}
 }
@@ -170,7 +175,7 @@ func cardWords() vocabulary {
 func identityWords() vocabulary {
 	return vocabulary{
 		words: `ssn nir nhs dni nif nie curp pesel bsn cpf aadhaar passport passnummer ausweisnummer personalausweis reisepass sozialversicherungsnummer versichertennummer
-			krankenversichertennummer svnr ahv avs passeport pasaporte passaporto steuerid steuernummer sin tfn ppsn nino rrn kvnr kennzeichen`,
+			krankenversichertennummer svnr matricula immatriculation targa kenteken plate ahv avs passeport pasaporte passaporto steuerid steuernummer sin tfn ppsn nino rrn kvnr kennzeichen`,
 		stems: "passport ausweis sozialversicherung versicherten",
 		pairs: `social_security national_id nhs_number passport_no passport_number tax_id id_card identity_card numero_secu securite_sociale codice_fiscale drivers_license driver_license
 			license_plate licence_plate steuer_id insurance_number national_insurance personal_number medicare_number`,
@@ -183,7 +188,7 @@ const (
 	ticketWords = `ticket case incident vorgang dossier anfrage claim complaint rma fall reklamation demande request issue servicefall caso pratica expediente sinistre schaden
 		reclamation enquiry inquiry`
 	personWords = `customer patient member kunde kunden client adherent mitglied mitglieds insured versicherten subscriber abonne socio cliente patienten policyholder assure
-		beneficiary student matrikel passenger guest`
+		beneficiary student matrikel passenger guest policy poliza polizza police contract vertrag vertrags contrato contrat contratto`
 	numberWords = "no nr num number nummer numero ref reference referenz key code zeichen nbr"
 )
 
