@@ -107,6 +107,7 @@ func (f *scanFlags) scanner() (*scan.Scanner, error) {
 		column, settings := config.Protect.Columns[name], token.Spec{}
 		settings.Column, _ = catalog.ParseColumn(name)
 		settings.Scheme, settings.Group, settings.Prefixes = column.Scheme, column.Group, column.Prefixes
+		settings.Region, settings.Canonical = column.Region, column.Canonical
 		o.Columns = append(o.Columns, settings)
 	}
 	return scan.New(o)
