@@ -169,7 +169,7 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 		if s.show(row, v, nil, c, i, stored) {
 			return
 		}
-	} else if g := r.sight.grant(s.gw, c.protected); g != nil {
+	} else if g := r.sight.grant(s.gw, c.protected); g != nil && (s.gw.Protection.Ties == nil || !s.gw.Protection.Ties.Stray(c.protected, stored, row.subject)) {
 		v := purpose.Value{Column: c.protected.Column, Scheme: c.protected.Scheme, Subject: row.subject}
 		if s.show(row, v, g, c, i, stored) {
 			return

@@ -211,8 +211,10 @@ func (g *guard) openCatalog(ctx context.Context) error {
 func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	config := g.s.o.Config
 	facts := purpose.NewFacts()
+	ties := gateway.NewTies(config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log)
 	err := g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
+		ties.Restore(e)
 		return ctx.Err()
 	})
 	if err != nil {
@@ -227,7 +229,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 			return nil, fmt.Errorf("read the tickets that are open now: %w", err)
 		}
 	}
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs()}) //nolint:contextcheck // its connections outlive this call
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Vet: ties.Vet}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -245,6 +247,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Analyzer: g.current,
 		Ring:     g.ring,
 		Vault:    g.vault,
+		Ties:     ties,
 		Resolver: g.resolver,
 		Facts:    facts,
 		Person:   directory.person,
