@@ -51,34 +51,43 @@ func appendBase32(dst, src []byte) []byte {
 	return dst
 }
 
-// decode writes the bytes that text stands for to out, which has room for them, and may be text itself. It accepts
+// decode writes the bytes that text stands for to out, which is as long as text at least, and may be text itself. It accepts
 // exactly what appendBase32 writes.
 func (e *base32) decode(out, text []byte) (decoded []byte, ok bool) {
-	n := 0
-	var wrong byte
+	n, wrong := 0, uint64(0)
 	for ; len(text) >= 8; text = text[8:] {
-		a, b, c, d := e.value[text[0]], e.value[text[1]], e.value[text[2]], e.value[text[3]]
-		p, q, r, s := e.value[text[4]], e.value[text[5]], e.value[text[6]], e.value[text[7]]
-		wrong |= a | b | c | d | p | q | r | s
-		high := uint32(a)<<15 | uint32(b)<<10 | uint32(c)<<5 | uint32(d)
-		low := uint32(p)<<15 | uint32(q)<<10 | uint32(r)<<5 | uint32(s)
-		binary.BigEndian.PutUint32(out[n:], high<<12|low>>8)
-		out[n+4] = byte(low)
+		x, bad := readEight(binary.BigEndian.Uint64(text))
+		binary.BigEndian.PutUint64(out[n:], x) // three bytes too many
+		wrong |= bad
 		n += 5
 	}
-	var acc uint32
-	var have uint
-	for _, c := range text {
-		v := e.value[c]
-		wrong |= v
-		acc = acc<<5 | uint32(v&31)
-		if have += 5; have >= 8 {
-			have -= 8
-			out[n] = byte(acc >> have)
-			n++
-		}
+	if len(text) == 0 {
+		return out[:n], wrong == 0
 	}
-	return out[:n], wrong < notBase32 && have < 5 && acc&(1<<have-1) == 0
+	var last [16]byte // what is missing is read as zeros
+	copy(last[:8], "00000000")
+	copy(last[:], text)
+	x, bad := readEight(binary.BigEndian.Uint64(last[:]))
+	bits := 5 * len(text)
+	size := bits / 8
+	binary.BigEndian.PutUint64(last[8:], x)
+	n += copy(out[n:], last[8:8+size])
+	return out[:n], wrong|bad|x<<(8*size) == 0 && bits%8 < 5
+}
+
+const everyByte = 0x0101010101010101
+
+// readEight is what eight digits stand for, the first of them in the highest byte of x, in the highest 40 bits; bad is 0 if all are digits. They
+// are read all at once, because which of them are letters no processor can guess.
+func readEight(x uint64) (bits40, bad uint64) {
+	letter := x >> 6 & everyByte // the character is one of 0x40–0x7f, or of those 0x80 higher
+	// The highest bit of each byte is lent, so that none borrows from its neighbour: it is there again where the character is none below its
+	// range, and none of the upper half.
+	v := (x ^ 0x80*everyByte - '0'*everyByte - letter*('a'-10-'0')) ^ 0x80*everyByte
+	bad = v&(0xe0*everyByte) | (v+(0x80-10)*everyByte)>>7&everyByte ^ letter // letters stand for 10 and more, and nothing else does
+	v = v&0x001f001f001f001f | v>>3&0x03e003e003e003e0
+	v = v&0x000003ff000003ff | v>>6&0x000ffc00000ffc00
+	return v>>32<<44 | v&0xfffff<<24, bad
 }
 
 // run is how many digits b begins with, at most one more than most: a longer run is then seen to be too long.
