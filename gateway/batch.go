@@ -100,12 +100,12 @@ func (s *session) addValue(r *run, v *shown) {
 	} else {
 		s.under("")
 	}
-	i := slices.Index(s.columns, v.value.Column)
+	i := slices.Index(s.columns, v.of.Column)
 	if i < 0 {
 		i = len(s.columns)
-		s.columns = append(s.columns, v.value.Column)
+		s.columns = append(s.columns, v.of.Column)
 	}
-	entry := sallyport.RevealedValue{Subject: v.value.Subject, Column: uint16(i), Digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
+	entry := sallyport.RevealedValue{Subject: v.customer.subject(), Column: uint16(i), Digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
 	if s.recent == nil {
 		s.recent = make([]recent, recents)
 	}
@@ -118,14 +118,14 @@ func (s *session) addValue(r *run, v *shown) {
 }
 
 // addReached notes a customer whose row was returned outside the purpose.
-func (s *session) addReached(r *run, key exposure.Key, subject sallyport.Subject, digest sallyport.Digest) {
+func (s *session) addReached(r *run, key exposure.Key, who *customer, digest sallyport.Digest) {
 	s.belong(r)
 	if s.again == nil {
 		s.again = new([agains]exposure.Key)
 	}
 	s.again[place(&key)] = key
-	if subject != "" {
-		s.reached = append(s.reached, subject)
+	if who != nil {
+		s.reached = append(s.reached, who.subject())
 	} else {
 		s.reachedRows = append(s.reachedRows, digest)
 	}

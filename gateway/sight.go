@@ -77,9 +77,13 @@ func (v *sight) knows(search []byte, scheme sallyport.Scheme) bool {
 }
 
 // covered says whether the purposes cover a customer.
-func (v *sight) covered(who sallyport.Subject) bool {
+func (v *sight) covered(who *customer) bool {
+	if len(v.covers) == 0 {
+		return false
+	}
+	subject := who.subject()
 	for _, c := range v.covers {
-		if slices.Contains(c.Subjects, who) {
+		if slices.Contains(c.Subjects, subject) {
 			return true
 		}
 	}
