@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 	"strconv"
 	"time"
@@ -24,7 +23,7 @@ type batch struct {
 
 	synced      uint64 // so many of session.reads are on disk
 	of          *run   // whose values these are
-	values      []sallyport.RevealedValue
+	values      sallyport.Values
 	columns     []sallyport.Column
 	recent      []recent // by digest
 	grant       string   // under which values left, or none
@@ -58,21 +57,23 @@ func (b *batch) letGo() {
 }
 
 // waiting says whether something stands in the batch that must be recorded before it leaves.
-func (b *batch) waiting() bool { return len(b.values)+len(b.reached)+len(b.reachedRows) > 0 }
+func (b *batch) waiting() bool { return b.values.Len()+len(b.reached)+len(b.reachedRows) > 0 }
 
 // recents is how many values of a batch are remembered, so that one that is repeated soon stands once in the record.
-const recents = 1024
+const recents = 128
 
-// recent is an entry of values, by its index + 1, and some bits of its digest, so that others are told apart without a look at them.
+// recent is a value that is on the list of the batch.
 type recent struct {
-	tag uint32
-	at  int32
+	under    *decided
+	customer customer
+	column   uint16
+	digest   sallyport.Digest
 }
 
 // part is what leaves of a batch under one grant, or under none: the record and a restart tell them apart.
 type part struct {
 	grant   string
-	values  []sallyport.RevealedValue
+	values  sallyport.Values
 	columns []sallyport.Column
 }
 
@@ -81,9 +82,9 @@ func (s *session) under(grant string) {
 	if grant == s.grant {
 		return
 	}
-	if len(s.values) > 0 {
+	if s.values.Len() > 0 {
 		s.parts = append(s.parts, part{s.grant, s.values, s.columns})
-		s.values, s.columns = nil, nil
+		s.values, s.columns = sallyport.Values{}, nil
 	}
 	s.grant = grant
 	if i := slices.IndexFunc(s.parts, func(p part) bool { return p.grant == grant }); i >= 0 {
@@ -105,16 +106,19 @@ func (s *session) addValue(r *run, v *shown) {
 		i = len(s.columns)
 		s.columns = append(s.columns, v.of.Column)
 	}
-	entry := sallyport.RevealedValue{Subject: v.customer.subject(), Column: uint16(i), Digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
+	now := recent{under: v.under, customer: v.customer, column: uint16(i), digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
 	if s.recent == nil {
 		s.recent = make([]recent, recents)
 	}
-	place, tag := &s.recent[binary.BigEndian.Uint16(v.digest[:])%recents], binary.BigEndian.Uint32(v.digest[2:])
-	if n := int(place.at); place.tag == tag && n > 0 && n <= len(s.values) && s.values[n-1] == entry {
+	before := &s.recent[v.digest[0]%recents]
+	if *before == now {
 		return
 	}
-	s.values = append(s.values, entry)
-	*place = recent{tag, int32(len(s.values))} //nolint:gosec // of a batch
+	if *before = now; v.customer.numbered {
+		s.values.AddNumber(v.customer.number, now.column, v.digest)
+		return
+	}
+	s.values.Add(sallyport.RevealedValue{Subject: v.customer.text, Column: now.column, Digest: v.digest})
 }
 
 // addReached notes a customer whose row was returned outside the purpose.
@@ -167,7 +171,9 @@ func (s *session) record() error {
 			return s.unrecorded()
 		}
 		s.synced = reads // they stand in front of it
-		s.values, s.columns, s.reached, s.reachedRows, s.grant = s.values[:0], s.columns[:0], s.reached[:0], s.reachedRows[:0], ""
+		s.values.Reset()
+		clear(s.recent)
+		s.columns, s.reached, s.reachedRows, s.grant = s.columns[:0], s.reached[:0], s.reachedRows[:0], ""
 	}
 	s.clean = len(s.out)
 	return nil
@@ -199,7 +205,7 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 	}
 	s.parts = nil
 	e := &sallyport.Event{Kind: sallyport.RevealKind, Time: s.gw.Clock(), Who: s.who}
-	if len(s.values) == 0 {
+	if s.values.Len() == 0 {
 		e.Kind = sallyport.TouchKind
 	} else {
 		e.Reveal = &sallyport.Revealed{Statement: r.id, Columns: s.columns, Values: s.values, Purposes: r.sight.purposes, Grant: s.grant}

@@ -175,7 +175,7 @@ func (o *onDisk) has(t *testing.T, n uint64) bool {
 			add(e.Statement.ID)
 		}
 		if e.Reveal != nil {
-			for _, v := range e.Reveal.Values {
+			for v := range e.Reveal.Values.All() {
 				if int(v.Column) >= len(e.Reveal.Columns) {
 					t.Errorf("a value of column %d of %d", v.Column, len(e.Reveal.Columns))
 				}

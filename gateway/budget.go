@@ -46,7 +46,7 @@ func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Di
 func (g *Gateway) Restore(e *sallyport.Event) {
 	now, who := g.Clock(), e.Who.Staff
 	if r := e.Reveal; r != nil {
-		for _, v := range r.Values {
+		for v := range r.Values.All() {
 			column := sallyport.Column{}
 			if int(v.Column) < len(r.Columns) {
 				column = r.Columns[v.Column]

@@ -73,7 +73,7 @@ func TestPartsOfABatch(t *testing.T) {
 	}
 	got := map[string][]string{}
 	if err := access.Read(1, func(e *sallyport.Event) error {
-		for _, v := range e.Reveal.Values {
+		for v := range e.Reveal.Values.All() {
 			got[e.Reveal.Grant] = append(got[e.Reveal.Grant], fmt.Sprint(v.Subject, " ", e.Reveal.Columns[v.Column].Name))
 		}
 		return nil
