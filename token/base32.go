@@ -3,24 +3,27 @@ package token
 import "encoding/binary"
 
 // base32 is base32hex in lower case (RFC 4648 section 7 without padding). It is here because encoding/base32 accepts
-// line ends and loose last bits, which would give one sealed value several spellings; and a table instead of
+// line ends and loose last bits, which would give one sealed value several spellings; and tables instead of
 // comparisons, because which digits are letters no processor can guess, and every row of a result is decoded.
 type base32 struct {
-	value [256]byte // of a digit; notBase32 for any other character
+	// digits are what a digit stands for, by its place among four; notBase32 for any other character.
+	digits [4][256]uint32
 }
 
 const (
 	base32Digits = "0123456789abcdefghijklmnopqrstuv"
-	notBase32    = 0x80
+	notBase32    = 1 << 31
 )
 
 func newBase32() *base32 {
 	e := new(base32)
-	for i := range e.value {
-		e.value[i] = notBase32
-	}
-	for i, c := range []byte(base32Digits) {
-		e.value[c] = byte(i)
+	for place := range e.digits {
+		for c := range e.digits[place] {
+			e.digits[place][c] = notBase32
+		}
+		for i, c := range []byte(base32Digits) {
+			e.digits[place][c] = uint32(i) << (5 * (3 - place)) //nolint:gosec // at most 20 bits
+		}
 	}
 	return e
 }
@@ -54,47 +57,39 @@ func appendBase32(dst, src []byte) []byte {
 // decode writes the bytes that text stands for to out, which is as long as text at least, and may be text itself. It accepts
 // exactly what appendBase32 writes.
 func (e *base32) decode(out, text []byte) (decoded []byte, ok bool) {
-	n, wrong := 0, uint64(0)
+	n, wrong := 0, uint32(0)
 	for ; len(text) >= 8; text = text[8:] {
-		x, bad := readEight(binary.BigEndian.Uint64(text))
-		binary.BigEndian.PutUint64(out[n:], x) // three bytes too many
-		wrong |= bad
+		high, low := e.eight((*[8]byte)(text))
+		wrong |= high | low
+		binary.BigEndian.PutUint64(out[n:], uint64(high)<<44|uint64(low)<<24) // three bytes too many
 		n += 5
 	}
 	if len(text) == 0 {
-		return out[:n], wrong == 0
+		return out[:n], wrong < notBase32
 	}
-	var last [16]byte // what is missing is read as zeros
-	copy(last[:8], "00000000")
-	copy(last[:], text)
-	x, bad := readEight(binary.BigEndian.Uint64(last[:]))
-	bits := 5 * len(text)
-	size := bits / 8
-	binary.BigEndian.PutUint64(last[8:], x)
-	n += copy(out[n:], last[8:8+size])
-	return out[:n], wrong|bad|x<<(8*size) == 0 && bits%8 < 5
+	var last [8]byte
+	bits := 5 * copy(last[:], text)
+	for i := bits / 5; i < len(last); i++ {
+		last[i] = '0' // what is missing is read as zeros
+	}
+	high, low := e.eight(&last)
+	x := uint64(high)<<44 | uint64(low)<<24
+	binary.BigEndian.PutUint64(last[:], x)
+	n += copy(out[n:], last[:bits/8])
+	return out[:n], wrong|high|low < notBase32 && bits%8 < 5 && x<<(bits&^7) == 0
 }
 
-const everyByte = 0x0101010101010101
-
-// readEight is what eight digits stand for, the first of them in the highest byte of x, in the highest 40 bits; bad is 0 if all are digits. They
-// are read all at once, because which of them are letters no processor can guess.
-func readEight(x uint64) (bits40, bad uint64) {
-	letter := x >> 6 & everyByte // the character is one of 0x40–0x7f, or of those 0x80 higher
-	// The highest bit of each byte is lent, so that none borrows from its neighbour: it is there again where the character is none below its
-	// range, and none of the upper half.
-	v := (x ^ 0x80*everyByte - '0'*everyByte - letter*('a'-10-'0')) ^ 0x80*everyByte
-	bad = v&(0xe0*everyByte) | (v+(0x80-10)*everyByte)>>7&everyByte ^ letter // letters stand for 10 and more, and nothing else does
-	v = v&0x001f001f001f001f | v>>3&0x03e003e003e003e0
-	v = v&0x000003ff000003ff | v>>6&0x000ffc00000ffc00
-	return v>>32<<44 | v&0xfffff<<24, bad
+// eight are twice four digits.
+func (e *base32) eight(c *[8]byte) (high, low uint32) {
+	return e.digits[0][c[0]] | e.digits[1][c[1]] | e.digits[2][c[2]] | e.digits[3][c[3]],
+		e.digits[0][c[4]] | e.digits[1][c[5]] | e.digits[2][c[6]] | e.digits[3][c[7]]
 }
 
 // run is how many digits b begins with, at most one more than most: a longer run is then seen to be too long.
 func (e *base32) run(b []byte, most int) int {
 	b = b[:min(len(b), most+1)]
 	for i, c := range b {
-		if e.value[c] == notBase32 {
+		if e.digits[3][c] == notBase32 {
 			return i
 		}
 	}
