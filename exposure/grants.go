@@ -4,13 +4,11 @@ import (
 	"math"
 	"sync"
 
-	"github.com/RoaringBitmap/roaring/v2/roaring64"
-
 	"sallyport"
 )
 
 // Grants counts the distinct customers of each grant over the grant's whole life: no window slides there. A bulk job reads millions
-// of customers, so customers with whole numbers for keys, as nearly all have, cost a bit or two each. Safe for use by many goroutines.
+// of customers, so customers with whole numbers for keys, as nearly all have, cost a bit or two each, or two bytes where few of a range come. Safe for use by many goroutines.
 type Grants struct {
 	mu   sync.Mutex // guards sets
 	sets map[string]*Grant
@@ -19,7 +17,7 @@ type Grants struct {
 // Grant is one grant's customers. It is safe for use by many goroutines.
 type Grant struct {
 	mu      sync.Mutex // guards all fields
-	numbers roaring64.Bitmap
+	numbers numbers
 	others  map[Key]struct{} // customers with other keys, and values whose customer is not known
 	count   int              // of both
 }
@@ -52,10 +50,10 @@ func (g *Grant) ReserveNumber(n uint64, most int) *sallyport.Limit {
 	var over *sallyport.Limit
 	switch {
 	case g.count < most:
-		if g.numbers.CheckedAdd(n) {
+		if g.numbers.add(n) {
 			g.count++
 		}
-	case !g.numbers.Contains(n):
+	case !g.numbers.has(n):
 		over = g.limit(most)
 	}
 	g.mu.Unlock()

@@ -111,7 +111,7 @@ func (s *session) addValue(r *run, v *shown) {
 		s.recent = make([]recent, recents)
 	}
 	before := &s.recent[v.digest[0]%recents]
-	if *before == now {
+	if before.digest == now.digest && *before == now {
 		return
 	}
 	if *before = now; v.customer.numbered {

@@ -85,15 +85,21 @@ func (k *kin) belongs(who kinship, at home, owner exposure.Key, value uint64) bo
 	return first
 }
 
-// cell is where a key stands, or would. The caller holds mu.
+// cell is where a key stands, or would. Customers with neighbouring keys stand in one line of memory, and where it is taken already, in one of
+// the next, each at his place in it: they do not stand in each other's way. The caller holds mu.
 func (k *kin) cell(key uint64) *relation {
-	mask := uint64(len(k.cells) - 1) //nolint:gosec // a length, of 64 at least
-	at := key & mask                 // customers with neighbouring keys side by side
-	for k.cells[at] != 0 && uint64(k.cells[at]>>valueBits) != key {
-		at = (at + 1) & mask
+	cells := k.cells
+	at := int((key ^ key>>20&(line-1)) & uint64(len(cells)-1)) //nolint:gosec // within the cells, which are 64 at least
+	for cells[at] != 0 && uint64(cells[at]>>valueBits) != key {
+		if at += line; at >= len(cells) {
+			at = (at + 1) % line // the next place of every line
+		}
 	}
-	return &k.cells[at]
+	return &cells[at]
 }
+
+// line is how many cells are in one line of memory.
+const line = 8
 
 // grow makes room, or at the bound forgets everything. The caller holds mu.
 func (k *kin) grow() {
