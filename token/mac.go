@@ -34,22 +34,17 @@ func (m *mac) finish(s *scratch, rest []byte) {
 		m.block.Encrypt(s.x[:], s.x[:])
 		rest = rest[16:]
 	}
-	m.last(&s.x, rest)
-	m.block.Encrypt(s.x[:], s.x[:])
-}
-
-// last adds the last block of a message, of at most 16 bytes, to a state that only has to be encrypted once more.
-func (m *mac) last(x *[16]byte, rest []byte) {
 	if len(rest) == 16 {
-		xorBlock(x, rest)
-		xorBlock(x, m.k1[:])
-		return
+		xorBlock(&s.x, rest)
+		xorBlock(&s.x, m.k1[:])
+	} else {
+		for i, c := range rest {
+			s.x[i] ^= c
+		}
+		s.x[len(rest)] ^= 0x80
+		xorBlock(&s.x, m.k2[:])
 	}
-	var padded [16]byte
-	copy(padded[:], rest)
-	padded[len(rest)] = 0x80
-	xorBlock(x, padded[:])
-	xorBlock(x, m.k2[:])
+	m.block.Encrypt(s.x[:], s.x[:])
 }
 
 // prefixedMAC is a CMAC whose message always begins with the same block: its state after that block is kept.

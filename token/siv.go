@@ -103,61 +103,57 @@ func (v *SIV) open(s *scratch, dst, sealed []byte, d [16]byte) ([]byte, bool) {
 }
 
 // openDigest is open that sums up what it opened under another key too, as p.sum does: the sum is left in s.y. Both are
-// chains of blocks over the same text, and side by side they take hardly longer than one.
+// chains of blocks over the same text, and side by side they take hardly longer than one. sealed is decrypted in its place, and has room for
+// whole blocks.
 func (v *SIV) openDigest(s *scratch, dst, sealed []byte, d [16]byte, p *prefixedMAC) ([]byte, bool) {
-	if len(sealed) < sivOverhead {
+	n := len(sealed) - sivOverhead
+	if n <= 16 {
+		start := len(dst)
+		dst, ok := v.open(s, dst, sealed, d)
+		p.sum(s, dst[start:])
+		s.y = s.x
+		return dst, ok
+	}
+	size := (n + 15) &^ 15
+	text := sealed[sivOverhead : sivOverhead+size]
+	s.x = [16]byte(sealed)
+	v.crypt(s, text)
+	v.vectorDigest(s, text, n, &d, p)
+	if subtle.ConstantTimeCompare(s.x[:], sealed[:sivOverhead]) != 1 {
+		clear(text) // unauthenticated plaintext must not be seen
 		return dst, false
 	}
-	start := len(dst)
-	dst = append(dst, sealed[sivOverhead:]...)
-	plain := dst[start:]
-	copy(s.x[:], sealed)
-	v.crypt(s, plain)
-	v.vectorDigest(s, plain, &d, p)
-	if subtle.ConstantTimeCompare(s.x[:], sealed[:sivOverhead]) != 1 {
-		clear(plain) // unauthenticated plaintext must not be seen
-		s.y = [16]byte{}
-		return dst[:start], false
-	}
-	return dst, true
+	return append(dst, text[:n]...), true
 }
 
-// vectorDigest is vector and p.sum in one: the synthetic IV in s.x, the sum in s.y.
-func (v *SIV) vectorDigest(s *scratch, plain []byte, d *[16]byte, p *prefixedMAC) {
-	if len(plain) < 16 {
-		v.vector(s, plain, d)
-		one := s.x
-		p.sum(s, plain)
-		s.x, s.y = one, s.x
-		return
+// vectorDigest is vector and p.sum in one: the synthetic IV of the first n bytes of text in s.x, their sum in s.y. text is whole blocks, of which
+// n reaches into the last, which is not the first; it is padded here.
+func (v *SIV) vectorDigest(s *scratch, text []byte, n int, d *[16]byte, p *prefixedMAC) {
+	last, lastSum := &v.mac.k1, &p.mac.k1
+	if n < len(text) {
+		last, lastSum = &v.mac.k2, &p.mac.k2
+		text[n] = 0x80
+		clear(text[n+1:])
 	}
 	s.x, s.y = [16]byte{}, p.state
-	for len(plain) >= 32 {
-		xorBlock(&s.x, plain)
-		xorBlock(&s.y, plain)
+	for ; len(text) > 32; text, n = text[16:], n-16 {
+		xorBlock(&s.x, text)
+		xorBlock(&s.y, text)
 		v.mac.block.Encrypt(s.x[:], s.x[:])
 		p.mac.block.Encrypt(s.y[:], s.y[:])
-		plain = plain[16:]
 	}
-	tail := s.xorEnd(plain, d)
-	if len(tail) > 16 {
-		xorBlock(&s.x, tail)
-		xorBlock(&s.y, plain)
-		v.mac.block.Encrypt(s.x[:], s.x[:])
-		p.mac.block.Encrypt(s.y[:], s.y[:])
-		tail, plain = tail[16:], plain[16:]
-	}
-	v.mac.last(&s.x, tail)
-	p.mac.last(&s.y, plain)
+	s.tail = [32]byte(text)
+	xorBlock((*[16]byte)(s.tail[n-16:]), d[:]) // RFC 5297 section 2.1, xorend: the last 16 bytes reach into both blocks
+	xorBlock(&s.x, s.tail[:16])
+	xorBlock(&s.y, text)
 	v.mac.block.Encrypt(s.x[:], s.x[:])
 	p.mac.block.Encrypt(s.y[:], s.y[:])
-}
-
-// xorEnd is xorend of RFC 5297 section 2.1: the last bytes of a message, up to two blocks of it, with D over the last 16.
-func (s *scratch) xorEnd(plain []byte, d *[16]byte) []byte {
-	tail := s.tail[:copy(s.tail[:], plain)]
-	xorBlock((*[16]byte)(tail[len(tail)-16:]), d[:])
-	return tail
+	xorBlock(&s.x, s.tail[16:])
+	xorBlock(&s.x, last[:])
+	xorBlock(&s.y, text[16:])
+	xorBlock(&s.y, lastSum[:])
+	v.mac.block.Encrypt(s.x[:], s.x[:])
+	p.mac.block.Encrypt(s.y[:], s.y[:])
 }
 
 // vector leaves the synthetic IV of plain in s.x: the last step of S2V.
@@ -178,7 +174,9 @@ func (v *SIV) vector(s *scratch, plain []byte, d *[16]byte) {
 		v.mac.block.Encrypt(s.x[:], s.x[:])
 		plain = plain[16:]
 	}
-	v.mac.finish(s, s.xorEnd(plain, d))
+	tail := s.tail[:copy(s.tail[:], plain)]
+	xorBlock((*[16]byte)(tail[len(tail)-16:]), d[:])
+	v.mac.finish(s, tail)
 }
 
 // crypt is CTR under the IV in s.x with the two bits cleared that RFC 5297 section 2.6 clears, which also means that the
