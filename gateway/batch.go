@@ -36,6 +36,7 @@ type batch struct {
 	fields  []pg.Field
 	values0 [][]byte
 	row0    seen
+	lastKey lastKey
 	plain   []byte
 	shade   []byte // of masked values
 	date    []byte

@@ -86,7 +86,7 @@ func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.R
 		return
 	}
 	whose := customerOf(v.Subject)
-	g.Book.Restore(now, e.Time, who, exposure.Revealed, valueKey(&whose, v.Digest))
+	g.Book.Restore(now, e.Time, who, exposure.Revealed, new(lastKey).valueKey(&whose, v.Digest))
 	if g.Protection == nil || v.Subject == "" {
 		return
 	}
@@ -102,7 +102,7 @@ func (s *session) reserve(v *shown) *sallyport.Limit {
 		return s.reserveGranted(v)
 	}
 	now, budgets := s.now()
-	key := valueKey(&v.customer, v.digest)
+	key := s.lastKey.valueKey(&v.customer, v.digest)
 	if limit := s.accounts.revealed.Reserve(now, &key, budgets.Revealed); limit != nil {
 		return limit
 	}
@@ -127,7 +127,7 @@ func (s *session) reserveGranted(v *shown) *sallyport.Limit {
 	if limit != nil {
 		return limit
 	}
-	if v.customer.known() && s.gw.strangerUnder(v.under.kinship, v.under.home, v.of.Scheme, v.customer.key(), v.digest) {
+	if v.customer.known() && s.gw.strangerUnder(v.under.kinship, v.under.home, v.of.Scheme, s.lastKey.of(&v.customer), v.digest) {
 		return set.Reserve("", secondKey(v.customer.subject(), v.of.Column, v.digest), most)
 	}
 	return nil

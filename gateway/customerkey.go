@@ -53,6 +53,26 @@ func (c *customer) key() (k exposure.Key) {
 	return k
 }
 
+// lastKey is the key that was made last: the next customer is mostly its neighbour.
+type lastKey struct {
+	number uint64
+	key    exposure.Key // none yet: that of nobody
+}
+
+// of is the customer's key.
+func (l *lastKey) of(c *customer) exposure.Key {
+	switch {
+	case !c.numbered:
+		return c.key()
+	case l.key == exposure.Key{} || l.number/neighbours != c.number/neighbours:
+		l.key = c.key()
+	default:
+		l.key[0] = l.key[0]&^(neighbours-1) | byte(c.number%neighbours)
+	}
+	l.number = c.number
+	return l.key
+}
+
 func subjectKey(who sallyport.Subject) exposure.Key {
 	c := customerOf(who)
 	return c.key()
@@ -87,9 +107,9 @@ func keyText(c *column, field []byte) sallyport.Subject {
 }
 
 // valueKey is the customer of a revealed value; where only the value is known, it counts by itself.
-func valueKey(who *customer, d sallyport.Digest) exposure.Key {
+func (l *lastKey) valueKey(who *customer, d sallyport.Digest) exposure.Key {
 	if !who.known() {
 		return exposure.Key(d)
 	}
-	return who.key()
+	return l.of(who)
 }

@@ -82,7 +82,7 @@ func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 	var owner exposure.Key
 	switch {
 	case row.customer.known():
-		owner = row.customer.key()
+		owner = s.lastKey.of(&row.customer)
 		if r.sight.covered(&row.customer) {
 			break
 		}

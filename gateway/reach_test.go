@@ -67,10 +67,14 @@ func TestKinGrows(t *testing.T) {
 // TestCustomers holds whoever is told apart by his key apart in the budgets too, and a number to the text that it is.
 func TestCustomers(t *testing.T) {
 	keys := map[exposure.Key]sallyport.Subject{}
+	var last lastKey
 	for _, text := range []sallyport.Subject{"0", "00", "1", "01", "7", "8", "15", "16", "-1", "9223372036854775807", "9999999999999999999", "18446744073709551616", "a", "1 "} {
 		who := customerOf(text)
 		if who.subject() != text {
 			t.Errorf("%q becomes %q", text, who.subject())
+		}
+		if last.of(&who) != who.key() {
+			t.Errorf("the key of %q hangs on the one before", text)
 		}
 		if other, taken := keys[who.key()]; taken {
 			t.Errorf("%q and %q have one key", text, other)

@@ -105,14 +105,16 @@ func (v *sight) grant(g *Gateway, c *catalog.Protected) *decided {
 	if len(v.grants) == 0 {
 		return nil
 	}
-	i := slices.IndexFunc(v.decided, func(d *decided) bool { return d.column == c })
-	if i < 0 {
+	i := 0
+	for i < len(v.decided) && v.decided[i].column != c {
+		i++
+	}
+	if i == len(v.decided) {
 		d := &decided{column: c, grant: policy.Choose(v.grants, c.Column)}
 		if d.grant != nil {
 			d.customers = g.granted.Of(d.grant.ID)
 			d.kinship, d.home = g.kin.grant(d.grant.ID), g.kin.granted(c.Column)
 		}
-		i = len(v.decided)
 		v.decided = append(v.decided, d)
 	}
 	if v.decided[i].grant == nil {
