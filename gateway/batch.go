@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/exposure"
+	"sallyport/token"
 	"sallyport/wire/pg"
 )
 
@@ -25,6 +27,8 @@ type batch struct {
 	of          *run   // whose values these are
 	values      sallyport.Values
 	columns     []sallyport.Column
+	lastOf      *catalog.Protected // the column of the last value; it stands in columns at lastAt
+	lastAt      int
 	recent      []recent // by digest
 	grant       string   // under which values left, or none
 	parts       []part   // what left under other grants, or none
@@ -37,6 +41,7 @@ type batch struct {
 	values0 [][]byte
 	row0    seen
 	lastKey lastKey
+	space   token.Room
 	plain   []byte
 	shade   []byte // of masked values
 	date    []byte
@@ -87,7 +92,7 @@ func (s *session) under(grant string) {
 		s.parts = append(s.parts, part{s.grant, s.values, s.columns})
 		s.values, s.columns = sallyport.Values{}, nil
 	}
-	s.grant = grant
+	s.grant, s.lastOf = grant, nil
 	if i := slices.IndexFunc(s.parts, func(p part) bool { return p.grant == grant }); i >= 0 {
 		s.values, s.columns = s.parts[i].values, s.parts[i].columns
 		s.parts = slices.Delete(s.parts, i, i+1)
@@ -102,12 +107,7 @@ func (s *session) addValue(r *run, v *shown) {
 	} else {
 		s.under("")
 	}
-	i := slices.Index(s.columns, v.of.Column)
-	if i < 0 {
-		i = len(s.columns)
-		s.columns = append(s.columns, v.of.Column)
-	}
-	now := recent{under: v.under, customer: v.customer, column: uint16(i), digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
+	now := recent{under: v.under, customer: v.customer, column: uint16(s.columnAt(v.of)), digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
 	if s.recent == nil {
 		s.recent = make([]recent, recents)
 	}
@@ -120,6 +120,19 @@ func (s *session) addValue(r *run, v *shown) {
 		return
 	}
 	s.values.Add(sallyport.RevealedValue{Subject: v.customer.text, Column: now.column, Digest: v.digest})
+}
+
+// columnAt is where a column stands among those of the present part.
+func (s *session) columnAt(of *catalog.Protected) int {
+	if of == s.lastOf {
+		return s.lastAt
+	}
+	s.lastOf, s.lastAt = of, slices.Index(s.columns, of.Column)
+	if s.lastAt < 0 {
+		s.lastAt = len(s.columns)
+		s.columns = append(s.columns, of.Column)
+	}
+	return s.lastAt
 }
 
 // addReached notes a customer whose row was returned outside the purpose.
@@ -174,7 +187,7 @@ func (s *session) record() error {
 		s.synced = reads // they stand in front of it
 		s.values.Reset()
 		clear(s.recent)
-		s.columns, s.reached, s.reachedRows, s.grant = s.columns[:0], s.reached[:0], s.reachedRows[:0], ""
+		s.columns, s.lastOf, s.reached, s.reachedRows, s.grant = s.columns[:0], nil, s.reached[:0], s.reachedRows[:0], ""
 	}
 	s.clean = len(s.out)
 	return nil

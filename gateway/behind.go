@@ -38,7 +38,7 @@ func (s *session) handOver() error {
 	b.reached, s.reached = s.reached, b.reached[:0]
 	b.reachedRows, s.reachedRows = s.reachedRows, b.reachedRows[:0]
 	b.reads = s.reads.Load()
-	s.columns, s.grant = nil, ""
+	s.columns, s.lastOf, s.grant = nil, nil, ""
 	b.done = make(chan error, 1)
 	go func() {
 		err := errEnded // where guard has to catch something

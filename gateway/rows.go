@@ -235,7 +235,7 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 		digest = codec.Digest(stored)
 	} else {
 		var err error
-		if s.plain, digest, err = codec.RevealDigest(s.plain, stored); err != nil {
+		if s.plain, digest, err = codec.RevealDigest(&s.space, s.plain, stored); err != nil {
 			s.plain = s.plain[:start]
 			return false
 		}

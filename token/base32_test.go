@@ -66,13 +66,13 @@ func TestRevealDigest(t *testing.T) {
 		}
 		for _, plain := range values {
 			tok := mustTokenise(t, c, plain)
-			got, digest, err := c.RevealDigest([]byte("front "), tok)
+			got, digest, err := c.RevealDigest(new(Room), []byte("front "), tok)
 			if err != nil || string(got) != "front "+plain || digest != c.Digest([]byte(plain)) {
 				t.Errorf("%s of %d bytes: %v, %q, digest %x; want %x", scheme, len(plain), err, got, digest, c.Digest([]byte(plain)))
 			}
 			for _, wrong := range [][]byte{nil, []byte(plain), tok[1:], append(bytes.Clone(tok), 'x'), otherDigit(tok)} {
 				want, wantErr := c.Reveal(nil, wrong)
-				got, digest, err := c.RevealDigest([]byte("front "), wrong)
+				got, digest, err := c.RevealDigest(new(Room), []byte("front "), wrong)
 				if (err == nil) != (wantErr == nil) || string(got) != "front "+string(want) || err != nil && digest != (sallyport.Digest{}) {
 					t.Errorf("%s of %d bytes, altered: %v, %d bytes, digest %x", scheme, len(plain), err, len(got), digest)
 				}

@@ -135,18 +135,15 @@ func (f *emailForm) reveal(dst, tok []byte) ([]byte, error) {
 }
 
 // revealDigest is reveal with the digest of what was revealed.
-func (f *emailForm) revealDigest(dst, tok []byte, p *prefixedMAC) ([]byte, sallyport.Digest, error) {
-	s := f.siv.pool.get()
+func (f *emailForm) revealDigest(s *scratch, dst, tok []byte, p *prefixedMAC) ([]byte, sallyport.Digest, error) {
 	sealed, ok := f.read(s, tok)
 	if ok {
 		dst, ok = f.siv.openDigest(s, dst, sealed, f.ad, p)
 	}
-	digest := sallyport.Digest(s.y)
-	f.siv.pool.put(s)
 	if !ok {
 		return dst, sallyport.Digest{}, ErrNotToken
 	}
-	return dst, digest, nil
+	return dst, s.y, nil
 }
 
 func (f *emailForm) isToken(b []byte) bool {

@@ -11,6 +11,9 @@ type scratch struct {
 	buf  []byte   // grows to the longest token seen, up to keepScratch
 }
 
+// Room is working space for whoever reveals value after value, in one goroutine. The zero Room is ready.
+type Room struct{ scratch scratch }
+
 // keepScratch bounds what the pool keeps after a long text.
 const keepScratch = 64 << 10
 

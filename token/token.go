@@ -128,9 +128,9 @@ func (c *Codec) Reveal(dst, tok []byte) ([]byte, error) {
 }
 
 // RevealDigest is Reveal and DigestRevealed of what it gave, in one go where that is faster.
-func (c *Codec) RevealDigest(dst, tok []byte) ([]byte, sallyport.Digest, error) {
+func (c *Codec) RevealDigest(room *Room, dst, tok []byte) ([]byte, sallyport.Digest, error) {
 	if c.spec.Scheme == sallyport.Email {
-		return c.email.revealDigest(dst, tok, &c.digest)
+		return c.email.revealDigest(&room.scratch, dst, tok, &c.digest)
 	}
 	start := len(dst)
 	dst, err := c.Reveal(dst, tok)
