@@ -78,6 +78,7 @@ type State struct {
 	latest    time.Time // of all events and Advance: what counts as now when somebody asks
 
 	protects   map[string]map[string]string // database → what is protected there, see Protects
+	moving     map[string][2][]string       // database → what is moving there, in and out, see Moving
 	superseded int                          // how many of agreed came before protect ran last
 
 	watchers []*watcher
@@ -96,7 +97,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.

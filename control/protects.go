@@ -2,6 +2,7 @@ package control
 
 import (
 	"maps"
+	"slices"
 
 	"sallyport"
 )
@@ -21,9 +22,18 @@ func (s *State) Protects(database string) (set map[string]string, known bool) {
 	return all, false
 }
 
+// Moving is in which columns of a database plain values stand beside tokens: on their way in, and on their way out.
+func (s *State) Moving(database string) (moving, leaving []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	both := s.moving[database]
+	return slices.Clone(both[0]), slices.Clone(both[1])
+}
+
 // protecting notes what a run of protect began with. Marks that were accepted before speak of what was protected before.
 func (s *State) protecting(o *sallyport.Order) {
 	s.protects[o.Details] = maps.Clone(o.Columns)
+	s.moving[o.Details] = [2][]string{slices.Clone(o.Moving), slices.Clone(o.Leaving)}
 	s.superseded = len(s.agreed)
 }
 

@@ -43,7 +43,9 @@ func (s *session) fromClient(ctx context.Context) error {
 				continue
 			}
 		}
+		s.resting.Store(!s.open && s.copyFrom == nil)
 		kind, m, err := s.client.message()
+		s.resting.Store(false) // before the message is looked at by any catalogue
 		if err != nil {
 			return err
 		}
@@ -102,6 +104,7 @@ func (s *session) take(ctx context.Context, kind byte, m []byte) error {
 	if done, err := s.takeCopy(kind, m); done || err != nil {
 		return err
 	}
+	s.open = kind != pg.Sync && kind != pg.Query && (s.open || kind == pg.Parse || kind == pg.Bind || kind == pg.Execute)
 	switch kind {
 	case pg.Query:
 		return s.takeQuery(ctx, m)

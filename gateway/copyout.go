@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"slices"
 
 	"sallyport"
 	"sallyport/catalog"
@@ -47,6 +48,9 @@ func (s *session) copyOutStarts(m []byte) error {
 		}
 		if o.columns[i].kind == keyed && o.key < 0 {
 			o.key = i
+		}
+		if o.columns[i].moving {
+			o.moving = append(o.moving, i)
 		}
 	}
 	s.veilCopy(o, current)
@@ -107,7 +111,7 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 		s.out = append(s.out, m...)
 		return nil
 	}
-	if o.veils != nil {
+	if o.veils != nil || o.moving != nil {
 		if !ok {
 			return errUnexpected(pg.CopyData)
 		}
@@ -117,7 +121,7 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 	if err != nil || stop {
 		return err
 	}
-	if !changed && o.veils == nil || !ok {
+	if !changed && o.veils == nil && o.moving == nil || !ok {
 		s.out = append(s.out, m...)
 		return nil
 	}
@@ -341,6 +345,9 @@ func (s *session) veilCopy(o *copyOut, r *run) {
 			continue
 		}
 		c := &o.columns[i]
+		if c.moving {
+			continue
+		}
 		*c = column{kind: veiled, typ: c.typ, binary: c.binary, show: catalog.ShowNone}
 		if len(o.copy.Outputs) == len(o.columns) {
 			s.veilOutput(c, &o.copy.Outputs[i])
@@ -368,7 +375,8 @@ func (s *session) veilOutput(c *column, output *query.ColumnInfo) {
 // veilCopied masks one row of COPY: as its fields stand in it, and what they mean.
 func (o *copyOut) veilCopied(s *session, row, fields [][]byte) {
 	s.veilFields(&o.layout, fields)
-	for _, i := range o.veils {
+	s.settleFields(&o.layout, fields)
+	for _, i := range slices.Concat(o.veils, o.moving) {
 		switch c := o.copy; {
 		case c.Format == "binary":
 		case fields[i] == nil:

@@ -31,6 +31,7 @@ type column struct {
 	home      home               // guarded
 	typ       uint32
 	binary    bool
+	moving    bool         // guarded: plain values may stand in it
 	text      bool         // veiled: *** is a value of its type
 	show      catalog.Show // veiled: what is left to see
 }
@@ -44,6 +45,7 @@ type layout struct {
 	key     int   // index of the customer's key, −1 without
 	visible int   // columns that the client sees; what stands behind was added to learn facts
 	veils   []int // the veiled columns
+	moving  []int // those in which plain values may stand beside tokens
 	touched []sallyport.Column
 }
 
@@ -66,6 +68,9 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 				return nil, err
 			}
 			l.touched = append(l.touched, origin.Protected.Column)
+			if c.moving {
+				l.moving = append(l.moving, i)
+			}
 		case traced && f.Attr != 0 && origin.CustomerKey:
 			c.kind = keyed
 			if l.key < 0 {
@@ -89,7 +94,7 @@ func (g *Gateway) guard(c *column, p *catalog.Protected) error {
 	if err != nil {
 		return fmt.Errorf("make codec: %w", err)
 	}
-	c.kind, c.protected, c.codec, c.home = guarded, p, codec, g.kin.column(p.Column)
+	c.kind, c.protected, c.codec, c.home, c.moving = guarded, p, codec, g.kin.column(p.Column), p.Moving
 	return nil
 }
 

@@ -79,8 +79,9 @@ func (s *session) bindRun(ctx context.Context, bound *portal, msg *pg.BindMessag
 	}
 	r.outer, r.rewriting, r.bound = st, bound.prepared.rewriting, msg
 	bound.run = r
+	room := bound.prepared.makeRoom(msg)
 	for i := range st.Params {
-		if refused := s.parameter(r, &st.Params[i], msg); refused != nil {
+		if refused := s.parameter(r, &st.Params[i], msg, room); refused != nil {
 			return refused, nil
 		}
 	}
@@ -97,26 +98,32 @@ func extendResults(msg *pg.BindMessage, c *query.Capture) {
 }
 
 // parameter tokenises one use of a parameter in place.
-func (s *session) parameter(r *run, use *query.Param, msg *pg.BindMessage) *query.Refusal {
+func (s *session) parameter(r *run, use *query.Param, msg *pg.BindMessage, further map[int][]int) *query.Refusal {
 	i := use.Number - 1
 	if i < 0 || i >= len(msg.Params) || msg.Params[i] == nil {
 		return nil // the server refuses a wrong number; NULL stays
 	}
 	value, binaryForm := msg.Params[i], msg.Format(i) == 1
-	var out []byte
+	var forms [][]byte
 	var refused *query.Refusal
 	switch {
 	case use.Slot.Array:
-		out, refused = s.arrayElements(r, &use.Slot, value, binaryForm)
+		forms = make([][]byte, 1)
+		forms[0], refused = s.arrayElements(r, &use.Slot, value, binaryForm)
 	case binaryForm && use.Slot.Scheme == "date":
-		out, refused = s.binaryDate(r, &use.Slot, value)
+		forms = [][]byte{nil, value, value}
+		forms[0], refused = s.binaryDate(r, &use.Slot, value)
 	default: // text and varchar are the same bytes in both formats
-		out, refused = s.slot(r, &use.Slot, value)
+		forms, refused = s.forms(r, &use.Slot, value)
 	}
-	if refused == nil {
-		msg.Params[i] = out
+	if refused != nil {
+		return refused
 	}
-	return refused
+	msg.Params[i] = forms[0]
+	for k, number := range further[use.Number] {
+		msg.Params[number-1] = forms[1+k]
+	}
+	return nil
 }
 
 // binaryDate tokenises a date as date_send writes it: days since 2000-01-01 in 4 bytes.

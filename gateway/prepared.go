@@ -18,6 +18,9 @@ type prepared struct {
 	confirmed bool
 	before    *prepared // what the name meant until this is confirmed
 	fields    int       // columns that the client knows of, −1 until described; only where a RETURNING was added
+
+	params  int           // that the client knows of
+	further map[int][]int // number of a parameter → those that hold the other forms of its value, behind params
 }
 
 // basis is what a statement was analysed from: the index-th of a text, or what that one PREPAREs.
@@ -97,6 +100,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		p.stmt = &plan.Statements[0]
 	}
 	if p.stmt != nil && s.gw.Observe == nil && (len(p.stmt.Edits) > 0 || p.stmt.Capture != nil || p.stmt.Execute != nil) {
+		p.addForms(len(msg.Types) / 4)
 		if refused, err := s.rewriteParse(ctx, p); err != nil {
 			return err
 		} else if refused != nil {
@@ -105,7 +109,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 	}
 	if p.stmt != nil && s.gw.Observe != nil && p.stmt.Capture != nil {
 		c := p.stmt.Capture
-		p.sent, p.edits = rewrite(sql, []query.Edit{{Start: c.At, End: c.At, Text: c.Text}}, nil)
+		p.sent, p.edits = rewrite(sql, []query.Edit{{Start: c.At, End: c.At, Text: c.Text}}, nil, nil)
 	}
 	return s.sendParse(p, msg.Types, nil)
 }
@@ -157,7 +161,7 @@ func (s *session) rewriteParse(ctx context.Context, p *prepared) (*query.Refusal
 	if refused != nil || err != nil {
 		return refused, err
 	}
-	tokens := map[int]string{}
+	tokens := map[int][]string{}
 	for i, e := range edits {
 		if e.Slot == nil {
 			continue
@@ -171,7 +175,7 @@ func (s *session) rewriteParse(ctx context.Context, p *prepared) (*query.Refusal
 	if c := p.stmt.Capture; c != nil {
 		edits = append(slices.Clone(edits), query.Edit{Start: c.At, End: c.At, Text: c.Text})
 	}
-	p.sent, p.edits = rewrite(p.text, edits, tokens)
+	p.sent, p.edits = rewrite(p.text, edits, tokens, p.further)
 	return nil, nil
 }
 

@@ -82,6 +82,9 @@ type shown struct {
 // rowFields looks at every field, counts what the row shows, and only then changes it. stop says that the result is cut
 // here.
 func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]byte) (changed, stop bool, err error) {
+	if l.moving != nil {
+		changed = s.settleFields(l, fields)
+	}
 	if err := s.ensureSight(ctx, r); err != nil {
 		return false, false, err
 	}
@@ -126,12 +129,12 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	}
 	if r.spent {
 		r.left += len(row.shown)
-		return false, false, nil
+		return changed, false, nil
 	}
 	for _, v := range row.shown {
 		fields[v.index] = v.plain
 	}
-	return len(row.shown) > 0, false, nil
+	return changed || len(row.shown) > 0, false, nil
 }
 
 // ensureSight resolves the purpose where the statement did not let on that it reaches anything protected.

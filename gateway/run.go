@@ -21,11 +21,12 @@ type run struct {
 
 	layout    *layout // of its result
 	capture   *query.Capture
-	bound     *pg.BindMessage                            // its parameters; nil: none
-	pinned    func(slot *query.Slot, stored []byte) bool // says whether the row that a slot goes to holds the token already
-	copied    []sallyport.Column                         // of which tokens are on record as copied by it
-	revealed  int                                        // values
-	left      int                                        // protected values that left as tokens
+	bound     *pg.BindMessage                                            // its parameters; nil: none
+	pinned    func(slot *query.Slot, stored []byte) bool                 // says whether the row that a slot goes to holds the token already
+	vacates   func(slot *query.Slot, token, value []byte) *query.Refusal // makes room for a value in a unique column that is moving
+	copied    []sallyport.Column                                         // of which tokens are on record as copied by it
+	revealed  int                                                        // values
+	left      int                                                        // protected values that left as tokens
 	spent     bool
 	dropped   bool // rows of it were kept from the client
 	limit     *sallyport.Limit
@@ -80,7 +81,7 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, current s
 		r.sight = sight
 	}
 	if st.Touches && st.Writes {
-		r.pinned = s.pinning(ctx, r)
+		r.pinned, r.vacates = s.pinning(ctx, r), s.vacating(ctx, r)
 	}
 	return r, nil, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sallyport"
 	"sallyport/catalog"
@@ -38,6 +39,7 @@ type guard struct {
 	conn     *pgx.Conn // of the reader, for the mark
 	catalog  *catalog.Catalog
 	resolver *purpose.Resolver
+	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
@@ -114,7 +116,7 @@ func (g *guard) openKeys(context.Context) error {
 		}
 	} else {
 		_, err := os.Stat(filepath.Join(g.s.o.Data, keys.WrappedName))
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && !g.s.o.MovingIn {
 			return &hopeless{fmt.Errorf("open keys: %s has none; bring back the %s that 'sallyport protect' made there", g.s.o.Data, keys.WrappedName)}
 		}
 		if g.keyring, err = keys.Open(g.s.o.Data, g.s.o.KeyFile); err != nil {
@@ -190,7 +192,9 @@ func readerConfig(server *upstream.Server, database, user, password string) (*pg
 func (g *guard) openCatalog(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	opened, err := catalog.Open(ctx, g.reader, g.s.o.Config.Protect, g.s.o.Config.Purposes.Tables())
+	protects := g.s.o.Config.Protect
+	protects.States = g.states()
+	opened, err := catalog.Open(ctx, g.reader, protects, g.s.o.Config.Purposes.Tables())
 	var misfits catalog.Problems
 	switch {
 	case errors.As(err, &misfits):
@@ -225,7 +229,10 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 			return nil, fmt.Errorf("read the tickets that are open now: %w", err)
 		}
 	}
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs()}) //nolint:contextcheck // its connections outlive this call
+	if g.movers, err = protect.MoverPool(g.reader); err != nil {
+		return nil, &hopeless{err}
+	}
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -249,6 +256,8 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Replication: config.Replication,
 		Powers:      config.powers(),
 		Rules:       rules,
+
+		Vacate: g.vacate,
 
 		Unmasked: g.unmasked,
 		SeenBy:   config.seenBy(),
@@ -379,6 +388,10 @@ func (g *guard) close(ctx context.Context) {
 	if g.catalog != nil {
 		_ = g.catalog.Close(ctx) // only read from
 		g.catalog = nil
+	}
+	if g.movers != nil {
+		g.movers.Close()
+		g.movers = nil
 	}
 	if g.conn != nil {
 		_ = g.conn.Close(ctx) // whatever was written is committed

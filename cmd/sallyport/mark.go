@@ -27,9 +27,11 @@ func (g *guard) checkMark(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
+	case !found && g.s.o.MovingIn && !g.s.hasProtected():
+		return nil
 	case !found:
 		return &hopeless{fmt.Errorf("protect database %s: its values are still plain; run 'sallyport protect' first", g.s.o.Config.Upstream.Database)}
-	case mark.ProtectedAt.IsZero():
+	case mark.ProtectedAt.IsZero() && !g.s.isMoving():
 		return &hopeless{fmt.Errorf("protect database %s: 'sallyport protect' was interrupted there; run it again", g.s.o.Config.Upstream.Database)}
 	}
 	if err := g.checkColumns(mark); err != nil {
@@ -127,8 +129,8 @@ func (g *guard) accepted(mark protect.Mark) bool {
 
 // advanceMark moves the mark on to where the record is.
 func (g *guard) advanceMark(ctx context.Context) error {
-	if g.s.o.Observe != nil {
-		return nil
+	if g.s.o.Observe != nil || g.s.o.MovingIn && !g.s.hasProtected() {
+		return nil // there is none yet
 	}
 	if g.conn.IsClosed() {
 		err := g.connect(ctx)

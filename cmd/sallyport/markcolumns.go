@@ -22,7 +22,11 @@ func (g *guard) checkColumns(mark protect.Mark) error {
 	if err != nil {
 		return err
 	}
-	if changes := mark.Columns.Changes(wanted); len(changes) > 0 {
+	changes := mark.Columns.Changes(wanted)
+	if g.s.o.MovingIn { // a column more is plain, and passes as it is
+		changes = protect.Lost(changes)
+	}
+	if len(changes) > 0 {
 		return fmt.Errorf("protect database %s: the configuration is not what the database was protected with:%s\n%s",
 			config.Upstream.Database, listChanges(changes, "protected", "configured"), whatNext(changes))
 	}
