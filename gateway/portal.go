@@ -35,13 +35,15 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		s.refuseMessage(nil, noStatement(string(msg.Statement)))
 		return nil
 	}
-	bound := &portal{prepared: p, batch: s.batchID}
-	if refused, err := s.renew(ctx, p); err != nil {
+	p, refused, err := s.renewed(ctx, p)
+	if err != nil {
 		return err
-	} else if refused != nil {
+	}
+	if refused != nil {
 		s.refuseMessage(p.stmt, refused)
 		return nil
 	}
+	bound := &portal{prepared: p, batch: s.batchID}
 	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || p.stmt.Masks || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0 || len(p.stmt.Copies) > 0) {
 		refused, err := s.bindRun(ctx, bound, &msg)
 		if err != nil {

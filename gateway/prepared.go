@@ -19,6 +19,7 @@ type prepared struct {
 	before    *prepared // what the name meant until this is confirmed
 	fields    int       // columns that the client knows of, −1 until described; only where a RETURNING was added
 
+	types   []byte        // that the client declared, 4 bytes each
 	params  int           // that the client knows of
 	further map[int][]int // number of a parameter → those that hold the other forms of its value, behind params
 }
@@ -85,7 +86,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 	if s.longName(msg.Name) {
 		return nil
 	}
-	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, fields: -1}
+	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, types: slices.Clone(msg.Types), fields: -1}
 	plan, refused := s.analyzeParse(ctx, sql)
 	if refused != nil && !s.observing(refused.Sentence) {
 		return s.refuseParse(p, s.refusedStatement(plan, refused), refused)
@@ -125,6 +126,10 @@ func (s *session) analyzeParse(ctx context.Context, sql string) (*query.Plan, *q
 
 // sendParse gives a name its meaning. What PREPARE and DEALLOCATE do to names is done before.
 func (s *session) sendParse(p *prepared, types []byte, refused *query.Refusal) error {
+	return s.giveMeaning(p, types, &reply{what: expectParse, stmt: p, refused: refused})
+}
+
+func (s *session) giveMeaning(p *prepared, types []byte, answer *reply) error {
 	if p.name != "" {
 		if err := s.await(s.renaming, true); err != nil {
 			return err
@@ -134,7 +139,7 @@ func (s *session) sendParse(p *prepared, types []byte, refused *query.Refusal) e
 	p.before = s.prepared[p.name]
 	s.prepared[p.name] = p
 	s.mu.Unlock()
-	s.expectReply(&reply{what: expectParse, stmt: p, refused: refused})
+	s.expectReply(answer)
 	s.toServer = pg.AppendParse(s.toServer, p.name, p.sent, types)
 	return nil
 }
