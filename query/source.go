@@ -10,7 +10,7 @@ import (
 // constant makes a literal a source, once, however often it is looked at.
 func (a *analysis) constant(n *pg.A_Const) value {
 	if n.Isnull {
-		return value{}
+		return value{given: true}
 	}
 	at := int(n.Location)
 	a.visited[at] = true

@@ -123,6 +123,9 @@ func (a *analysis) widen(at int, both value) {
 			continue
 		}
 		where, ok := a.tokens.whole(node)
+		if ok && a.place.scalar {
+			where, ok = a.tokens.bracketed(where, at)
+		}
 		if !ok || a.place.swapped && both.stored[0].ref.end == 0 {
 			a.refuse(unsettled(p.Column, at))
 			return
@@ -243,6 +246,23 @@ func (t *tokens) castAround(w whole, n *pg.TypeCast) (whole, bool) {
 		return w, true
 	}
 	return w, false
+}
+
+// bracketed adds the brackets that stand between a value and its operator.
+func (t *tokens) bracketed(w whole, operator int) (whole, bool) {
+	first, behind := t.at(w.start), t.from(w.end)
+	for first > 0 {
+		if int(t.list[first-1].Start) == operator || behind < len(t.list) && int(t.list[behind].Start) == operator {
+			return w, true
+		}
+		if !t.is(first-1, pg.Token_ASCII_40) || !t.is(behind, pg.Token_ASCII_41) {
+			return w, false
+		}
+		first--
+		w.start, w.end = int(t.list[first].Start), int(t.list[behind].End)
+		behind++
+	}
+	return w, first == 0 && behind < len(t.list) && int(t.list[behind].Start) == operator
 }
 
 // typeEnd is where the name of a type ends that begins with token i.
