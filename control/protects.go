@@ -3,6 +3,7 @@ package control
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"sallyport"
 )
@@ -35,6 +36,18 @@ func (s *State) protecting(o *sallyport.Order) {
 	s.protects[o.Details] = maps.Clone(o.Columns)
 	s.moving[o.Details] = [2][]string{slices.Clone(o.Moving), slices.Clone(o.Leaving)}
 	s.superseded = len(s.agreed)
+	if o.ID != "" {
+		s.undone[o.ID] = true
+	}
+}
+
+// MayUndo tells whether two people agreed within the last day, by this proposal, to take away the protection that details names. It is good
+// for once.
+func (s *State) MayUndo(id, details string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.proposals[id]
+	return p != nil && p.Action == Undo && p.Status == Agreed && p.Details == details && now.Sub(p.DecidedAt) < Lifetime && !s.undone[id]
 }
 
 // AcceptedColumns tells whether the latest accepted mark was accepted after protect ran last: its columns are then those of the

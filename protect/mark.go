@@ -161,6 +161,39 @@ func endMark(ctx context.Context, conn *pgx.Conn) error {
 	})
 }
 
+// settleMark says that nothing moves any more, and what is protected.
+func settleMark(ctx context.Context, conn *pgx.Conn, columns Set) error {
+	text, err := json.Marshal(columns)
+	if err != nil {
+		return fmt.Errorf("complete the mark of protection: %w", err)
+	}
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, sql := range []string{
+			"SET LOCAL synchronous_commit = on",
+			"UPDATE sallyport.mark SET columns = '" + strings.ReplaceAll(string(text), "'", "''") + "'::jsonb, moving = '[]', leaving = '[]', protected_at = coalesce(protected_at, now()), updated_at = now()",
+			"DROP TABLE IF EXISTS sallyport.ranges",
+		} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("complete the mark of protection: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// dropMark removes the mark of a database in which nothing is protected any more. The role that shows it to everybody stays: it
+// speaks of the server's other databases too.
+func dropMark(ctx context.Context, conn *pgx.Conn) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, sql := range []string{"SET LOCAL synchronous_commit = on", "DROP TABLE IF EXISTS sallyport.ranges", "DROP TABLE sallyport.mark"} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("remove the mark of protection: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
 // makeMarkRole makes the role that Sense recognises. No password fits its random keys, and no connection is granted to it:
 // it may log in only so that servers without passwords answer for it differently than for a role that does not exist.
 func makeMarkRole(ctx context.Context, tx pgx.Tx, recordID string, random io.Reader) error {

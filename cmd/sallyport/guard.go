@@ -39,6 +39,7 @@ type guard struct {
 	conn     *pgx.Conn // of the reader, for the mark
 	catalog  *catalog.Catalog
 	resolver *purpose.Resolver
+	facts    *purpose.Facts
 	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
@@ -213,6 +214,7 @@ func (g *guard) openCatalog(ctx context.Context) error {
 func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	config := g.s.o.Config
 	facts := purpose.NewFacts()
+	g.facts = facts
 	err := g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
 		return ctx.Err()

@@ -29,6 +29,8 @@ func (g *guard) checkMark(ctx context.Context) error {
 		return err
 	case !found && g.s.o.MovingIn && !g.s.hasProtected():
 		return nil
+	case found && g.s.o.MovingIn && !g.s.hasProtected(): // under another name, or by another record
+		return &hopeless{fmt.Errorf("protect database %s: it is marked, and this record does not know it by this name; run serve without --moving-in", g.s.o.Config.Upstream.Database)}
 	case !found:
 		return &hopeless{fmt.Errorf("protect database %s: its values are still plain; run 'sallyport protect' first", g.s.o.Config.Upstream.Database)}
 	case mark.ProtectedAt.IsZero() && !g.s.isMoving():
