@@ -43,9 +43,7 @@ func (s *session) fromClient(ctx context.Context) error {
 				continue
 			}
 		}
-		s.resting.Store(!s.open && s.copyFrom == nil)
-		kind, m, err := s.client.message()
-		s.resting.Store(false) // before the message is looked at by any catalogue
+		kind, m, err := s.nextMessage()
 		if err != nil {
 			return err
 		}
@@ -61,6 +59,14 @@ func (s *session) fromClient(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// nextMessage waits for the client. Meanwhile the session rests, unless something stands open.
+func (s *session) nextMessage() (kind byte, m []byte, err error) {
+	s.resting.Store(!s.open && s.copyFrom == nil)
+	kind, m, err = s.client.message()
+	s.resting.Store(false) // before the message is looked at by any catalogue
+	return kind, m, err
 }
 
 // borrow makes sure that there is a buffer for what the server gets.

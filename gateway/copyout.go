@@ -49,10 +49,8 @@ func (s *session) copyOutStarts(m []byte) error {
 		if o.columns[i].kind == keyed && o.key < 0 {
 			o.key = i
 		}
-		if o.columns[i].moving {
-			o.moving = append(o.moving, i)
-		}
 	}
+	o.noteMoving()
 	s.veilCopy(o, current)
 	s.copyOut, current.layout = o, &o.layout
 	return nil

@@ -68,9 +68,6 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 				return nil, err
 			}
 			l.touched = append(l.touched, origin.Protected.Column)
-			if c.moving {
-				l.moving = append(l.moving, i)
-			}
 		case traced && f.Attr != 0 && origin.CustomerKey:
 			c.kind = keyed
 			if l.key < 0 {
@@ -84,8 +81,18 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 		l.looks = l.looks || c.kind != passing && c.kind != veiled
 	}
 	l.inspect = l.inspect || hidden > 0
+	l.noteMoving()
 	l.front = l.frontOf()
 	return l, nil
+}
+
+// noteMoving finds the columns in which plain values may stand.
+func (l *layout) noteMoving() {
+	for i := range l.columns {
+		if l.columns[i].moving {
+			l.moving = append(l.moving, i)
+		}
+	}
 }
 
 // guard makes a column of a result that of a protected column.

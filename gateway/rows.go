@@ -82,9 +82,6 @@ type shown struct {
 // rowFields looks at every field, counts what the row shows, and only then changes it. stop says that the result is cut
 // here.
 func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]byte) (changed, stop bool, err error) {
-	if l.moving != nil {
-		changed = s.settleFields(l, fields)
-	}
 	if err := s.ensureSight(ctx, r); err != nil {
 		return false, false, err
 	}
@@ -129,12 +126,12 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	}
 	if r.spent {
 		r.left += len(row.shown)
-		return changed, false, nil
+		return false, false, nil
 	}
 	for _, v := range row.shown {
 		fields[v.index] = v.plain
 	}
-	return changed || len(row.shown) > 0, false, nil
+	return len(row.shown) > 0, false, nil
 }
 
 // ensureSight resolves the purpose where the statement did not let on that it reaches anything protected.

@@ -130,8 +130,10 @@ var starred = []byte("***") //nolint:gochecknoglobals // a constant
 
 // veiledFields is rowFields behind the masks.
 func (s *session) veiledFields(ctx context.Context, r *run, l *layout, fields [][]byte) (changed, stop bool, err error) {
+	settled := s.settleFields(l, fields) // before anything else is done with them
 	if l.veils == nil {
-		return s.rowFields(ctx, r, l, fields)
+		changed, stop, err = s.rowFields(ctx, r, l, fields)
+		return changed || settled, stop, err
 	}
 	s.veilFields(l, fields)
 	if l.looks {

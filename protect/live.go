@@ -69,6 +69,9 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 	r.all = r.Columns
 	r.Columns = slices.DeleteFunc(slices.Clone(r.Columns), func(c Column) bool { return r.settled(c.Column) })
 	defer r.close(ctx)
+	if len(r.Columns) == 0 {
+		return r.report(), r.finishLive(ctx)
+	}
 	steps := []func(context.Context) error{
 		r.connect, r.lock, r.readMark, r.inspect, r.examine, // nothing has changed so far
 		r.beginLive, r.makeMovingIndexes, r.enter, r.awaitOthers, r.move, r.constrain, r.verify, r.settleLive, r.tidy, r.findRemains,
@@ -218,6 +221,43 @@ SELECT format('prepared transaction of %s', owner) FROM pg_prepared_xacts WHERE 
 	return others, nil
 }
 
+// finishLive does what a run that was cut behind its last entry in the record left to do: the mark, and cleaning up.
+func (r *run) finishLive(ctx context.Context) error {
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	if err := r.lock(ctx); err != nil {
+		return err
+	}
+	mark, found, err := ReadMark(ctx, r.main)
+	switch {
+	case err != nil:
+		return err
+	case !found && r.out:
+		return ErrNothing
+	case found && len(mark.Moving)+len(mark.Leaving) == 0 && !mark.ProtectedAt.IsZero():
+		return nil
+	}
+	r.Columns = r.all
+	for _, step := range []func(context.Context) error{r.inspect, r.complete, r.tidy} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ErrNothing says that there is no protection to undo.
+var ErrNothing = errors.New("nothing in this database is protected by this record")
+
+// complete makes the mark what the record says.
+func (r *run) complete(ctx context.Context) error {
+	if len(r.states.Columns) == 0 {
+		return dropMark(ctx, r.main)
+	}
+	return settleMark(ctx, r.main, r.states.Columns)
+}
+
 // settleLive has the end recorded and lets it hold.
 func (r *run) settleLive(ctx context.Context) error {
 	states := States{Columns: SetOf(r.all)}
@@ -235,8 +275,6 @@ func (r *run) settleLive(ctx context.Context) error {
 	if err := r.enter(ctx); err != nil {
 		return err
 	}
-	if r.out && len(states.Columns) == 0 {
-		return dropMark(ctx, r.main)
-	}
-	return settleMark(ctx, r.main, states.Columns)
+	r.states = states
+	return r.complete(ctx)
 }

@@ -231,7 +231,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 			return nil, fmt.Errorf("read the tickets that are open now: %w", err)
 		}
 	}
-	if g.movers, err = protect.MoverPool(g.reader); err != nil {
+	if g.movers, err = protect.MoverPool(g.reader); err != nil { //nolint:contextcheck // its connections outlive this call
 		return nil, &hopeless{err}
 	}
 	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms}) //nolint:contextcheck // its connections outlive this call

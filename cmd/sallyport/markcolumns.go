@@ -68,9 +68,9 @@ func whatNext(changes []protect.Change) string {
 	case 0:
 		return "To protect these columns too, stop serving and run 'sallyport protect' with this configuration; or take their lines out again"
 	case len(changes):
-		return "Bring these lines of the configuration back to what they were: nothing takes protection away yet, and nothing changes its form"
+		return "Bring these lines of the configuration back to what they were: only protect --undo takes protection away, and nothing changes its form"
 	}
-	return "Bring those that are protected back to what they were: nothing takes protection away yet. For the others stop serving and run 'sallyport protect'"
+	return "Bring those that are protected back to what they were: only protect --undo takes protection away. For the others stop serving and run 'sallyport protect'"
 }
 
 // columnsDigest stands for a set of columns in what two people accept.

@@ -253,3 +253,80 @@ func TestMovingNameIndex(t *testing.T) {
 		t.Errorf("the index is on %s, searches are by %s", got, want)
 	}
 }
+
+// TestMoveOut goes back to plain values under work, once two people agreed.
+func TestMoveOut(t *testing.T) {
+	f := newPlainFort(t)
+	if _, err := f.moveIn(); err != nil {
+		t.Fatal(err)
+	}
+	who := f.org.Agents()[0].ID
+	w := &worker{f: f, c: f.connect(who, pgx.QueryExecModeCacheStatement).Conn}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := w.work(ctx, 0); err != nil {
+			t.Error(err)
+			stop()
+		}
+	})
+	undo := func(o *LiveOptions) { o.Undo = true }
+	if _, err := f.moveIn(undo); err == nil || !strings.Contains(err.Error(), "Two people") {
+		t.Errorf("protection is undone by one: %v", err)
+	}
+	id, err := f.officer("o1").Undo(t.Context(), "moving out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	withID := func(o *LiveOptions) { o.Proposal = id }
+	if _, err := f.moveIn(undo, withID); err == nil || !strings.Contains(err.Error(), "Two people") {
+		t.Errorf("protection is undone by a proposal that nobody approved: %v", err)
+	}
+	if _, err := f.officer("o1").Approve(t.Context(), id); err == nil {
+		t.Error("the proposer approves")
+	}
+	if _, err := f.officer("o2").Approve(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	report, err := f.moveIn(undo, withID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := w.done
+	within(t, 20*time.Second, "the application goes on", func() bool { return ctx.Err() != nil || w.done > before+3 })
+	stop()
+	wg.Wait()
+	for _, c := range report.Columns {
+		if c.Moved == 0 {
+			t.Errorf("%s: %d plain, %d moved", c.Column, c.Tokens, c.Moved)
+		}
+	}
+	admin := f.direct()
+	var tokens, customers int
+	err = admin.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE email LIKE '%.k1.invalid' OR full_name LIKE 'tk1:%' OR phone LIKE '+89%' OR birth_date > '2200-01-01' OR notes LIKE 'tk1:%'), count(*)
+		FROM support.customers WHERE id <= 3000`).Scan(&tokens, &customers)
+	if err != nil || tokens > 0 || customers != fortCustomers {
+		t.Errorf("%d tokens are left in %d rows, %v", tokens, customers, err)
+	}
+	for id := int64(1); id <= fortCustomers; id += 97 {
+		var name, email string
+		c := f.org.Customer(id)
+		if err := admin.QueryRow(t.Context(), "SELECT full_name, email FROM support.customers WHERE id = $1", id).Scan(&name, &email); err != nil || name != c.FullName || email != strings.ToLower(c.Email) {
+			t.Errorf("customer %d is %q, %q, %v", id, name, email, err)
+		}
+	}
+	if _, found, err := protect.ReadMark(t.Context(), admin); found || err != nil {
+		t.Errorf("the mark is there still: %v", err)
+	}
+	if _, err := f.moveIn(undo, withID); err == nil {
+		t.Error("a proposal is good for twice")
+	}
+	f.restart()
+	if err := admin.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.moveIn(); err != nil { // and in again
+		t.Error(err)
+	}
+}
