@@ -140,7 +140,8 @@ func (b *builder) protect() {
 			continue
 		}
 		p := &Protected{
-			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, Moving: state != Settled, Leaving: state == Leaving,
+			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, Overflow: settings.Overflow == Vault,
+			Moving: state != Settled && !formless(settings.Scheme), Leaving: state == Leaving,
 		}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
@@ -202,10 +203,20 @@ func partOnly[T any](b *builder, at, verb string, r *relation, c *rawColumn, con
 }
 
 func fittingTypes(s sallyport.Scheme) string {
-	if s == sallyport.Date {
-		return "date"
+	switch s {
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text:
+		return "text, varchar, char or citext"
+	case sallyport.Timestamp:
+		return "timestamp without time zone"
+	case sallyport.Timestamptz:
+		return "timestamp with time zone"
+	case sallyport.Int4:
+		return "integer (a smallint has too few values: its tokens could be guessed)"
+	case sallyport.Int8:
+		return "bigint"
+	case sallyport.Date, sallyport.UUID:
 	}
-	return "text, varchar, char or citext"
+	return string(s)
 }
 
 // missing judges a column that nobody has under its configured name. At the start that is a mistake of the configuration. Later it

@@ -73,7 +73,7 @@ func (b *builder) veilMoving() {
 	for _, p := range b.protected {
 		if p.Moving {
 			b.moving = true
-			p.veil = &Masked{Column: p.Column, Show: ShowNone, Text: p.Scheme != sallyport.Date, Moving: true}
+			p.veil = &Masked{Column: p.Column, Show: ShowNone, Text: textScheme(p.Scheme), Moving: true}
 		}
 	}
 	for _, r := range b.relations {
@@ -83,6 +83,16 @@ func (b *builder) veilMoving() {
 			}
 		}
 	}
+}
+
+// textScheme tells whether the values of a scheme are texts.
+func textScheme(s sallyport.Scheme) bool {
+	switch s {
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text:
+		return true
+	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID:
+	}
+	return false
 }
 
 // movingOf is maskOf for those who see masked columns: nobody sees plain values of what is moving.

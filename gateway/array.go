@@ -69,7 +69,7 @@ func (s *session) binaryArray(r *run, slot *query.Slot, v []byte, unreadable *qu
 		if int(size) > len(rest) {
 			return nil, unreadable
 		}
-		forms, refused := s.forms(r, slot, rest[:size])
+		forms, refused := s.binaryForms(r, slot, rest[:size])
 		if refused != nil {
 			return nil, refused
 		}

@@ -29,6 +29,7 @@ type column struct {
 	protected *catalog.Protected // guarded
 	codec     *token.Codec       // guarded
 	home      home               // guarded
+	form      fieldForm          // guarded
 	typ       uint32
 	binary    bool
 	moving    bool         // guarded: plain values may stand in it
@@ -101,7 +102,7 @@ func (g *Gateway) guard(c *column, p *catalog.Protected) error {
 	if err != nil {
 		return fmt.Errorf("make codec: %w", err)
 	}
-	c.kind, c.protected, c.codec, c.home, c.moving = guarded, p, codec, g.kin.column(p.Column), p.Moving
+	c.kind, c.protected, c.codec, c.home, c.form, c.moving = guarded, p, codec, g.kin.column(p.Column), formOf(p.Scheme), p.Moving
 	return nil
 }
 

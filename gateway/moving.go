@@ -19,7 +19,7 @@ import (
 func (s *session) settleFields(l *layout, fields [][]byte) (changed bool) {
 	for _, i := range l.moving {
 		c := &l.columns[i]
-		if len(fields[i]) == 0 || c.protected.Scheme != sallyport.Date && c.codec.IsToken(fields[i]) {
+		if len(fields[i]) == 0 || c.form == asText && c.codec.IsToken(fields[i]) {
 			continue
 		}
 		fields[i], changed = s.settled(c, fields[i]), true
@@ -29,20 +29,19 @@ func (s *session) settleFields(l *layout, fields [][]byte) (changed bool) {
 
 // settled is what is shown of one value. A value that has no token is hidden as a masked one is.
 func (s *session) settled(c *column, field []byte) []byte {
-	date := c.protected.Scheme == sallyport.Date
 	stored, ok := field, true
-	if date {
-		stored, ok = s.isoDate(c, field)
+	if c.form != asText {
+		stored, ok = s.fieldText(c, field)
 	}
 	if ok {
 		if token, err := c.codec.Settle(nil, stored); err == nil {
-			if date {
-				token = s.redate(token, 0, c)
+			if c.form != asText {
+				token = s.refield(token, 0, c)
 			}
 			return token
 		}
 	}
-	if date {
+	if c.form != asText {
 		return nil
 	}
 	return slices.Clone(starred)
@@ -75,13 +74,26 @@ func (s *session) forms(r *run, slot *query.Slot, value []byte) ([][]byte, *quer
 	switch {
 	case err == nil:
 		out = append(out, others[1:]...)
-	case !codec.IsToken(value): // a text that only looks like a token has no other form
-		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "")
+	case !codec.IsToken(value): // the vault keeps it; a text that only looks like a token has no other form
+		out = append(out, value)
 	}
 	for len(out) < slot.Forms { // as many as there are places
 		out = append(out, first)
 	}
 	return out[:slot.Forms], nil
+}
+
+// binaryForms is forms for a value in the binary format of its type.
+func (s *session) binaryForms(r *run, slot *query.Slot, value []byte) ([][]byte, *query.Refusal) {
+	if formOf(slot.Scheme) == asText { // the same bytes in both formats
+		return s.forms(r, slot, value)
+	}
+	first, refused := s.binarySlot(r, slot, value)
+	out := [][]byte{first}
+	for len(out) < slot.Forms {
+		out = append(out, value)
+	}
+	return out, refused
 }
 
 // vacate sees to it that a unique index knows a value that is about to be written: where it stands in another form it becomes the same text

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 
 	"sallyport/query"
@@ -112,9 +111,8 @@ func (s *session) parameter(r *run, use *query.Param, msg *pg.BindMessage, furth
 	case use.Slot.Array:
 		forms = make([][]byte, 1)
 		forms[0], refused = s.arrayElements(r, &use.Slot, value, binaryForm)
-	case binaryForm && use.Slot.Scheme == "date":
-		forms = [][]byte{nil, value, value}
-		forms[0], refused = s.binaryDate(r, &use.Slot, value)
+	case binaryForm:
+		forms, refused = s.binaryForms(r, &use.Slot, value)
 	default: // text and varchar are the same bytes in both formats
 		forms, refused = s.forms(r, &use.Slot, value)
 	}
@@ -126,26 +124,6 @@ func (s *session) parameter(r *run, use *query.Param, msg *pg.BindMessage, furth
 		msg.Params[number-1] = forms[1+k]
 	}
 	return nil
-}
-
-// binaryDate tokenises a date as date_send writes it: days since 2000-01-01 in 4 bytes.
-func (s *session) binaryDate(r *run, slot *query.Slot, value []byte) ([]byte, *query.Refusal) {
-	if len(value) != 4 {
-		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" is not a date", "")
-	}
-	day := int32(binary.BigEndian.Uint32(value)) //nolint:gosec // signed on the wire
-	text, ok := appendISODate(nil, day)
-	if !ok {
-		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" is not a day that a token can stand for", "")
-	}
-	tok, refused := s.slot(r, slot, text)
-	if refused != nil {
-		return nil, refused
-	}
-	if day, ok = parseISODate(tok); !ok {
-		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" cannot be tokenised", "")
-	}
-	return binary.BigEndian.AppendUint32(nil, uint32(day)), nil //nolint:gosec // signed on the wire
 }
 
 // takeDescribe notes whose description comes.

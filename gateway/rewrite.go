@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"sallyport"
 	"sallyport/query"
 )
 
@@ -28,7 +29,7 @@ func rewrite(text string, edits []query.Edit, tokens map[int][]string, further m
 		case e.Wide != nil:
 			put = wideText(&e, tokens[i], further)
 		case e.Slot != nil:
-			put = quote(tokens[i][0])
+			put = literalOf(e.Slot, tokens[i][0])
 		}
 		made = append(made, applied{from: e.Start, to: e.End, at: out.Len(), length: len(put)})
 		out.WriteString(put)
@@ -67,6 +68,14 @@ func quote(s string) string {
 		return text
 	}
 	return " E" + strings.ReplaceAll(text, `\`, `\\`)
+}
+
+// literalOf is a token in the place of a literal. What was written as an integer stays one, whatever stands around it.
+func literalOf(slot *query.Slot, token string) string {
+	if slot.Number && (slot.Scheme == sallyport.Int4 || slot.Scheme == sallyport.Int8) {
+		return quote(token) + "::pg_catalog." + string(slot.Scheme)
+	}
+	return quote(token)
 }
 
 // clientPosition carries a position in characters (from 1) in the server's text back to the client's.

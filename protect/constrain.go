@@ -64,8 +64,9 @@ func checkOf(codec *token.Codec, column string) string {
 		return strings.Join(any, " OR ")
 	case sallyport.Name, sallyport.Text:
 		return front("tk1:")
-	case sallyport.Date:
+	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz:
 		return column + " >= '2200-01-01'"
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID: // their tokens look like any other value
 	}
 	return ""
 }

@@ -232,6 +232,9 @@ func (b *batch) add(key, values [][]byte, random io.Reader) error {
 			continue
 		}
 		var err error
+		if b.out && c.codec.Overflowed(values[i]) {
+			return fmt.Errorf("reveal %s in the row %s: its value is kept in the vault; write it anew first", c, bytes.Join(key, []byte("/")))
+		}
 		if b.out {
 			if b.spare, err = c.codec.Reveal(b.spare[:0], values[i]); err != nil {
 				return fmt.Errorf("reveal %s in the row %s: %w", c, bytes.Join(key, []byte("/")), err)

@@ -173,7 +173,7 @@ func (s *search) workList(ctx context.Context) (*Cover, error) {
 			cover.Subjects = append(cover.Subjects, subject)
 		}
 		if s.number != nil && t.number != "" {
-			cover.Values[s.settle(s.number, t.number)] = Value{Column: s.number.Column, Scheme: s.number.Scheme, Subject: subject}
+			cover.Values[s.number.Key(s.settle(s.number, t.number))] = Value{Column: s.number.Column, Scheme: s.number.Scheme, Subject: subject}
 		}
 	}
 	for _, v := range values {
@@ -259,7 +259,7 @@ func (q *queries) readStored(queries []catalog.CustomerQuery, results []*pgconn.
 		for _, fields := range results[i].Rows {
 			for j, p := range queries[i].Columns {
 				if text := fields[j+1]; len(text) > 0 {
-					list = append(list, stored{q.settle(p, string(text)), Value{Column: p.Column, Scheme: p.Scheme, Subject: sallyport.Subject(fields[0])}})
+					list = append(list, stored{p.Key(q.settle(p, string(text))), Value{Column: p.Column, Scheme: p.Scheme, Subject: sallyport.Subject(fields[0])}})
 				}
 			}
 		}

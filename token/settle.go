@@ -19,6 +19,9 @@ func (c *Codec) Settle(dst, stored []byte) ([]byte, error) {
 func (c *Codec) Forms(value []byte) ([][]byte, error) {
 	plain := value
 	if c.IsToken(value) {
+		if c.Overflowed(value) { // only the vault knows what it stands for
+			return nil, ErrNotToken
+		}
 		var err error
 		if plain, err = c.Reveal(nil, value); err != nil {
 			return nil, err

@@ -28,6 +28,7 @@ import (
 	"sallyport/purpose"
 	"sallyport/query"
 	"sallyport/token"
+	"sallyport/vault"
 )
 
 // guard is what turns a Server's relay into the guard of one database, and keeps it true while it serves.
@@ -41,6 +42,7 @@ type guard struct {
 	resolver *purpose.Resolver
 	facts    *purpose.Facts
 	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
+	vault    *vault.Vault  // nil: no column has one
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
@@ -238,6 +240,9 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if err != nil {
 		return nil, &hopeless{err}
 	}
+	if err := g.openVault(ctx); err != nil {
+		return nil, err
+	}
 	rules, err := policy.NewRules(config.copiers())
 	if err != nil {
 		return nil, err
@@ -248,6 +253,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Catalog:  g.catalog,
 		Analyzer: g.current,
 		Ring:     g.ring,
+		Vault:    g.vault,
 		Resolver: g.resolver,
 		Facts:    facts,
 		Person:   directory.person,
@@ -362,7 +368,7 @@ func (g *guard) fresh(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	_, err := g.catalog.Fresh(ctx)
+	_, err := g.catalog.Refresh(ctx)
 	return err
 }
 
@@ -386,6 +392,10 @@ func (g *guard) close(ctx context.Context) {
 	if g.resolver != nil {
 		g.resolver.Close()
 		g.resolver = nil
+	}
+	if g.vault != nil {
+		g.vault.Close()
+		g.vault = nil
 	}
 	if g.catalog != nil {
 		_ = g.catalog.Close(ctx) // only read from

@@ -148,7 +148,11 @@ func ProtectLive(ctx context.Context, config *Config, client *api.Client, o Live
 	if o.Undo {
 		return protect.MoveOut(ctx, options)
 	}
-	return protect.MoveIn(ctx, options)
+	report, err = protect.MoveIn(ctx, options)
+	if err == nil {
+		err = config.note(ctx, o.ProtectOptions)
+	}
+	return report, err
 }
 
 // liveOf is the serve behind a control socket.
