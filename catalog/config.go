@@ -16,6 +16,7 @@ type Config struct {
 	Paths       map[string]string       `yaml:"paths"`        // schema.table → "customer_id" or "ticket_id -> support.tickets"
 	EmailDomain string                  `yaml:"email_domain"` // of e-mail tokens: "k1.invalid"
 	Masked      map[string]MaskColumn   `yaml:"-"`            // of the section mask, which protects nothing
+	States      map[string]State        `yaml:"-"`            // of Columns whose values are not all tokens; absent: Settled
 }
 
 // CustomerTable is the table with one row a customer.
