@@ -108,6 +108,9 @@ func TestInitReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := compiledSchema(t).Validate(asJSON(t, text)); err != nil {
+		t.Errorf("what init writes does not fit the schema: %v", err)
+	}
 	want, err := LoadConfig("../../examples/sallyport.yaml")
 	if err != nil {
 		t.Fatal(err)
