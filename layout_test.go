@@ -41,8 +41,9 @@ var table = map[string]folder{
 	"purpose":            {may: []string{"catalog"}},
 	"keys":               {may: []string{"token"}},
 	"record":             {},
-	"protect":            {may: []string{"token"}, test: []string{"sim"}},
-	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity"}},
+	"vault":              {may: []string{"token"}}, // the table of values that no token stands for: the gateway reads and writes it, protect makes it
+	"protect":            {may: []string{"token", "vault"}, test: []string{"sim"}},
+	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}},
 	"api":                {may: []string{"control", "record"}},
 	"internal/apart":     {}, // a fork and a pipe, behind the pure analysis
 	"internal/durable":   {},
@@ -52,7 +53,7 @@ var table = map[string]folder{
 	"internal/refdb":     {may: []string{"sim"}},
 	"cmd/sallyport": {may: []string{
 		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "keys", "policy", "protect", "purpose", "query", "record", "sim", "token", "trace",
-		"wire/pg",
+		"vault", "wire/pg",
 	}},
 }
 

@@ -74,6 +74,9 @@ func (f *finder) tokenAt(b []byte, from, i int) (start, end int, scheme sallypor
 		start, end, ok = f.dateAround(b, from, i)
 		return start, end, sallyport.Date, ok
 	case '+':
+		if vaultPhoneAt(b[i:], f.code) {
+			return i, i + 3 + vaultPhone, sallyport.Phone, true
+		}
 		ok = phoneAt(b[i:], f.code) && (i+phoneTokenLen == len(b) || !isDigit(b[i+phoneTokenLen]))
 		return i, i + phoneTokenLen, sallyport.Phone, ok
 	case ':':
@@ -104,6 +107,9 @@ func (f *finder) emailAround(b []byte, from, at int) (start, end int, ok bool) {
 		return 0, 0, false
 	}
 	n, ok := emailAt(f.base32, b[start:], f.domain)
+	if !ok {
+		n, ok = vaultEmailAt(f.base32, b[start:], f.domain)
+	}
 	end = start + n
 	if !ok || end-start > maxAddress {
 		return 0, 0, false
@@ -164,6 +170,10 @@ func numberEnd(b []byte, i, prefix int) (end int, ok bool) {
 			}
 			break
 		}
+	}
+	if n := digitRun(body[:min(len(body), vaultNumber+1)]); n == vaultNumber {
+		end = i + prefix + n
+		return end, end == len(b) || !isWord(b[end])
 	}
 	length, digits := numberBody(body, only)
 	end = i + prefix + length

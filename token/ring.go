@@ -89,6 +89,10 @@ func (r *Ring) Codec(spec Spec) (*Codec, error) {
 		c.sealed, err = r.newSealed(spec)
 	case sallyport.Date:
 		c.date, err = r.newDate(spec)
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		c.moment, err = r.newMoment(spec)
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		c.fixed, err = r.newFixed(spec)
 	default:
 		err = errScheme(spec.Scheme)
 	}

@@ -1,5 +1,5 @@
-// Package token turns personal values into tokens and back: FF1 for phones, reference numbers and dates, AES-SIV for e-mail
-// addresses, AES-GCM for names and texts; and it recognises a token by its form.
+// Package token turns personal values into tokens and back: FF1 for phones, reference numbers, dates, timestamps, integers and
+// uuids, AES-SIV for e-mail addresses, AES-GCM for names and texts; and it recognises a token by its form where it has one.
 //
 // It refuses to guess: a value outside its scheme's domain is ErrDomain, a token that was not made with this key is
 // ErrNotToken wherever the scheme can tell. No error holds a value. It does no I/O; randomness and keys are arguments.
@@ -54,6 +54,8 @@ type Codec struct {
 	number *numberForm
 	sealed *sealedForm // name and text
 	date   *dateForm
+	moment *momentForm // timestamp and timestamptz
+	fixed  *fixedForm  // int4, int8 and uuid
 }
 
 // Tokenise appends the token of plain. Only name and text read random. plain must not overlap dst's spare capacity.
@@ -73,6 +75,10 @@ func (c *Codec) Tokenise(dst, plain []byte, random io.Reader) ([]byte, error) {
 		return c.sealed.tokenise(dst, plain, random)
 	case sallyport.Date:
 		return c.date.tokenise(dst, plain)
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		return c.moment.tokenise(dst, plain)
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		return c.fixed.tokenise(dst, plain)
 	}
 	return dst, errScheme(c.spec.Scheme)
 }
@@ -88,7 +94,8 @@ func (c *Codec) Search(dst, plain []byte) ([]byte, error) {
 		return c.sealed.search(dst, plain)
 	case sallyport.Text:
 		return dst, ErrUnsearchable
-	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date:
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 		return c.Tokenise(dst, plain, nil)
 	}
 	return dst, errScheme(c.spec.Scheme)
@@ -97,13 +104,18 @@ func (c *Codec) Search(dst, plain []byte) ([]byte, error) {
 // Deterministic tells whether equal values have equal tokens.
 func (c *Codec) Deterministic() bool {
 	switch c.spec.Scheme {
-	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date:
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 		return true
 	case sallyport.Name, sallyport.Text:
 		return false
 	}
 	return false
 }
+
+// Recognisable tells whether a token is known by its form. Where it is not, nothing but the column tells a token from a value: what was
+// tokenised already must be known otherwise, and a token is revealed only where it is traced to its column.
+func (c *Codec) Recognisable() bool { return c.fixed == nil }
 
 // Searchable tells whether Search has an answer.
 func (c *Codec) Searchable() bool { return c.spec.Scheme != sallyport.Text }
@@ -123,23 +135,31 @@ func (c *Codec) Reveal(dst, tok []byte) ([]byte, error) {
 		return c.sealed.reveal(dst, tok)
 	case sallyport.Date:
 		return c.date.reveal(dst, tok)
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		return c.moment.reveal(dst, tok)
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		return c.fixed.reveal(dst, tok)
 	}
 	return dst, errScheme(c.spec.Scheme)
 }
 
-// IsToken tells by form only whether the whole of b is a token of this scheme.
+// IsToken tells by form only whether the whole of b is a token of this scheme, or one of a value that the scheme has no token for.
 func (c *Codec) IsToken(b []byte) bool {
 	switch c.spec.Scheme {
 	case sallyport.Email:
-		return c.email.isToken(b)
+		return c.email.isToken(b) || c.Overflowed(b)
 	case sallyport.Phone:
-		return c.phone.isToken(b)
+		return c.phone.isToken(b) || c.Overflowed(b)
 	case sallyport.Number:
-		return c.number.isToken(b)
+		return c.number.isToken(b) || c.Overflowed(b)
 	case sallyport.Name, sallyport.Text:
 		return c.sealed.isToken(b)
 	case sallyport.Date:
 		return c.date.isToken(b)
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		return c.moment.isToken(b)
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID: // every value is a token of some other
+		return false
 	}
 	return false
 }
@@ -161,6 +181,10 @@ func (c *Codec) Canonical(dst, plain []byte) ([]byte, error) {
 		return c.sealed.canonical(dst, plain)
 	case sallyport.Date:
 		return c.date.canonical(dst, plain)
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		return c.moment.canonical(dst, plain)
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		return c.fixed.canonical(dst, plain)
 	}
 	return dst, errScheme(c.spec.Scheme)
 }
@@ -192,6 +216,14 @@ func (c *Codec) Digest(plain []byte) sallyport.Digest {
 		if v, err := c.date.canonical(room[:0], plain); err == nil {
 			value = v
 		}
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		if v, err := c.moment.canonical(room[:0], plain); err == nil {
+			value = v
+		}
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		if v, err := c.fixed.canonical(room[:0], plain); err == nil {
+			value = v
+		}
 	}
 	return c.ring.sum(&c.digest, value)
 }
@@ -199,7 +231,8 @@ func (c *Codec) Digest(plain []byte) sallyport.Digest {
 // DigestRevealed is Digest of a value that Reveal gave, whose form is canonical already.
 func (c *Codec) DigestRevealed(plain []byte) sallyport.Digest {
 	switch c.spec.Scheme {
-	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Text:
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID, sallyport.Text:
 		return c.ring.sum(&c.digest, plain)
 	case sallyport.Name: // is kept as written; its digest is of the folded one
 	}
@@ -246,7 +279,8 @@ func (c *Codec) Form() string {
 		for _, plain := range slices.Sorted(maps.Keys(c.spec.Prefixes)) {
 			fmt.Fprintf(&form, ", %s as %s", plain, c.spec.Prefixes[plain])
 		}
-	case sallyport.Name, sallyport.Text, sallyport.Date:
+	case sallyport.Name, sallyport.Text, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 	}
 	return form.String()
 }
