@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"sallyport/internal/throwaway"
 )
 
 // fitTables are a small shop as people build it, with what stands against protecting it.
@@ -32,13 +30,7 @@ ANALYZE;
 
 // TestMovingIn goes the way of a company that moves in: init, check with what it says, the statements that help, protect, and check again.
 func TestMovingIn(t *testing.T) {
-	plainSiteOf(t)                                                                                         // skips where there is no PostgreSQL
-	c, err := throwaway.Start(t.Context(), throwaway.Options{Settings: map[string]string{"fsync": "off"}}) // of its own, since it gets the mark
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Stop()
-	site := &plainSite{cluster: c}
+	site := ownSite(t)
 	dsn := site.database(t, fitTables)
 	folder := t.TempDir()
 	path := filepath.Join(folder, "sallyport.yaml")

@@ -117,6 +117,9 @@ func (d *draft) candidate(c *discover.Candidate) {
 		}
 		settings += ", prefixes: {" + strings.Join(pairs, ", ") + "}"
 	}
+	if c.Vault {
+		settings += ", overflow: vault"
+	}
 	d.line("    %s%s: {%s}", mark, scalarText(c.Column.String()), settings)
 }
 
