@@ -11,7 +11,7 @@ import (
 
 // Config says which columns hold personal data and how a row finds its customer.
 type Config struct {
-	Customer    CustomerTable           `yaml:"customer"`
+	Customer    CustomerTable           `yaml:"customer"`     // the table with one row a customer
 	Columns     map[string]ColumnConfig `yaml:"columns"`      // schema.table.column → how it is protected
 	Paths       map[string]string       `yaml:"paths"`        // schema.table → "customer_id" or "ticket_id -> support.tickets"
 	EmailDomain string                  `yaml:"email_domain"` // of e-mail tokens: "k1.invalid"
