@@ -11,11 +11,12 @@ import (
 
 // Config says which columns hold personal data and how a row finds its customer.
 type Config struct {
-	Customer    CustomerTable           `yaml:"customer"`
+	Customer    CustomerTable           `yaml:"customer"`     // the table with one row a customer
 	Columns     map[string]ColumnConfig `yaml:"columns"`      // schema.table.column → how it is protected
 	Paths       map[string]string       `yaml:"paths"`        // schema.table → "customer_id" or "ticket_id -> support.tickets"
 	EmailDomain string                  `yaml:"email_domain"` // of e-mail tokens: "k1.invalid"
 	Masked      map[string]MaskColumn   `yaml:"-"`            // of the section mask, which protects nothing
+	States      map[string]State        `yaml:"-"`            // of Columns whose values are not all tokens; absent: Settled
 }
 
 // CustomerTable is the table with one row a customer.

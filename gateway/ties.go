@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,16 +18,17 @@ import (
 // seen committed. In another customer's row it is not revealed: somebody with SQL put it there. They are a fold of the access stream,
 // so that no database can change them, and a restart knows them.
 //
-// Tokens elsewhere are not tied: a ticket may lawfully become another customer's, with the texts in it.
+// Tokens elsewhere are not tied: a ticket may lawfully become another customer's, with the texts in it. Nor are those of a column that is
+// moving: what stands for a plain value there is the same for everybody who has it.
 type Ties struct {
 	table  catalog.Table // of the customers
 	access *record.Stream
 	clock  func() time.Time
 	log    *slog.Logger
+	now    func() *catalog.Snapshot
 
 	vetting sync.Mutex // held while a cover is vetted, so that of two first sights one is the first
 
-	seed  maphash.Seed
 	mu    sync.Mutex // guards what follows
 	cells []tie
 	used  int
@@ -48,8 +48,8 @@ const (
 )
 
 // NewTies makes an empty memory; Restore fills it.
-func NewTies(customers catalog.Table, access *record.Stream, clock func() time.Time, log *slog.Logger) *Ties {
-	return &Ties{table: customers, access: access, clock: clock, log: log, seed: maphash.MakeSeed(), cells: make([]tie, smallestTies), told: map[tie]struct{}{}}
+func NewTies(customers catalog.Table, access *record.Stream, clock func() time.Time, log *slog.Logger, now func() *catalog.Snapshot) *Ties {
+	return &Ties{table: customers, access: access, clock: clock, log: log, now: now, cells: make([]tie, smallestTies), told: map[tie]struct{}{}}
 }
 
 // Restore folds one past event. Call it for all of them, in order.
@@ -61,7 +61,8 @@ func (t *Ties) Restore(e *sallyport.Event) {
 	defer t.mu.Unlock()
 	for i := range e.Ties {
 		if len(e.Ties[i].Handle) == token.HandleSize {
-			t.add(t.tie([token.HandleSize]byte(e.Ties[i].Handle), e.Ties[i].Subject))
+			who := customerOf(e.Ties[i].Subject)
+			t.add(newTie([token.HandleSize]byte(e.Ties[i].Handle), &who))
 		}
 	}
 }
@@ -72,13 +73,15 @@ func (t *Ties) Vet(who purpose.Person, cover *purpose.Cover) error {
 	t.vetting.Lock()
 	defer t.vetting.Unlock()
 	var fresh, strays []sallyport.Tie
+	moving := t.moving()
 	t.mu.Lock()
 	for stored, v := range cover.Values {
 		handle, ok := t.handle(v.Column, v.Scheme, []byte(stored))
-		if !ok || v.Subject == "" {
+		if !ok || v.Subject == "" || moving[v.Column] {
 			continue
 		}
-		at := t.tie(handle, v.Subject)
+		owner := customerOf(v.Subject)
+		at := newTie(handle, &owner)
 		switch cell := t.cell(at.handle); {
 		case cell.handle == 0:
 			fresh = append(fresh, sallyport.Tie{Handle: handle[:], Subject: v.Subject})
@@ -115,12 +118,12 @@ func (t *Ties) put(kind sallyport.EventKind, who purpose.Person, ties []sallypor
 }
 
 // Stray tells whether a token is known to be another customer's.
-func (t *Ties) Stray(c *catalog.Protected, stored []byte, subject sallyport.Subject) bool {
+func (t *Ties) Stray(c *catalog.Protected, stored []byte, who *customer) bool {
 	handle, ok := t.handle(c.Column, c.Scheme, stored)
-	if !ok || subject == "" {
+	if !ok || c.Moving || !who.known() {
 		return false
 	}
-	at := t.tie(handle, subject)
+	at := newTie(handle, who)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	cell := t.cell(at.handle)
@@ -135,9 +138,21 @@ func (t *Ties) handle(c sallyport.Column, scheme sallyport.Scheme, stored []byte
 	return token.Handle(stored)
 }
 
-// tie makes the cell of a token: its bytes are random, so eight of them are enough to tell it from others.
-func (t *Ties) tie(handle [token.HandleSize]byte, subject sallyport.Subject) tie {
-	return tie{binary.LittleEndian.Uint64(handle[:]) | 1, maphash.String(t.seed, string(subject))}
+// moving are the columns in which plain values stand beside tokens.
+func (t *Ties) moving() map[sallyport.Column]bool {
+	out := map[sallyport.Column]bool{}
+	for _, c := range t.now().Columns() {
+		if c.Moving {
+			out[c.Column] = true
+		}
+	}
+	return out
+}
+
+// newTie makes the cell of a token: its bytes are random, so eight of them are enough to tell it from others.
+func newTie(handle [token.HandleSize]byte, who *customer) tie {
+	key := who.key()
+	return tie{binary.LittleEndian.Uint64(handle[:]) | 1, binary.LittleEndian.Uint64(key[:8])}
 }
 
 // tell tells whether a stray is new. The caller holds mu.

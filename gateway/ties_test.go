@@ -41,8 +41,9 @@ func TestTies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stream.Close()
+	now := func() *catalog.Snapshot { return &catalog.Snapshot{} }
 	table := catalog.Table{Schema: "s", Name: "customers"}
-	ties := NewTies(table, stream, clock, slog.New(slog.DiscardHandler))
+	ties := NewTies(table, stream, clock, slog.New(slog.DiscardHandler), now)
 	who := purpose.Person{Staff: "s001"}
 	var tokens []string
 	for i := range 2000 {
@@ -57,9 +58,9 @@ func TestTies(t *testing.T) {
 	}
 	check := func(when string, ties *Ties) {
 		for i, tok := range tokens {
-			own, other := sallyport.Subject(fmt.Sprint(i/5)), sallyport.Subject(fmt.Sprint(i/5+1))
+			own, other := customerOf(sallyport.Subject(fmt.Sprint(i/5))), customerOf(sallyport.Subject(fmt.Sprint(i/5+1)))
 			p := &catalog.Protected{Column: sallyport.Column{Schema: "s", Table: "customers", Name: "notes"}, Scheme: sallyport.Text}
-			if ties.Stray(p, []byte(tok), own) || !ties.Stray(p, []byte(tok), other) {
+			if ties.Stray(p, []byte(tok), &own) || !ties.Stray(p, []byte(tok), &other) {
 				t.Fatalf("%s: token %d is not its customer's alone", when, i)
 			}
 		}
@@ -76,7 +77,7 @@ func TestTies(t *testing.T) {
 		}
 	}
 	check("live", ties)
-	again := NewTies(table, stream, clock, slog.New(slog.DiscardHandler))
+	again := NewTies(table, stream, clock, slog.New(slog.DiscardHandler), now)
 	if err := stream.Sync(); err != nil {
 		t.Fatal(err)
 	}

@@ -152,6 +152,19 @@ func (c *Codec) Reveal(dst, tok []byte) ([]byte, error) {
 	return dst, errScheme(c.spec.Scheme)
 }
 
+// RevealDigest is Reveal and DigestRevealed of what it gave, in one go where that is faster.
+func (c *Codec) RevealDigest(room *Room, dst, tok []byte) ([]byte, sallyport.Digest, error) {
+	if c.spec.Scheme == sallyport.Email {
+		return c.email.revealDigest(&room.scratch, dst, tok, &c.digest)
+	}
+	start := len(dst)
+	dst, err := c.Reveal(dst, tok)
+	if err != nil {
+		return dst, sallyport.Digest{}, err
+	}
+	return dst, c.DigestRevealed(dst[start:]), nil
+}
+
 // IsToken tells by form only whether the whole of b is a token of this scheme, or one of a value that the scheme has no token for.
 func (c *Codec) IsToken(b []byte) bool {
 	switch c.spec.Scheme {
