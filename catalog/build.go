@@ -131,7 +131,7 @@ func (b *builder) protect() {
 	for _, name := range slices.Sorted(maps.Keys(b.config.Columns)) {
 		column, _ := ParseColumn(name)
 		settings := b.config.Columns[name]
-		p := &Protected{Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes}
+		p := &Protected{Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
 		}

@@ -30,6 +30,8 @@ type ColumnConfig struct {
 	Scheme   sallyport.Scheme  `yaml:"scheme"`   // name, email, phone, date, number, text
 	Group    string            `yaml:"group"`    // columns of one join group share a key; empty: the scheme's name
 	Prefixes map[string]string `yaml:"prefixes"` // of number: plain prefix → prefix of its tokens
+	// NextPrefixes are the prefixes of tokens in every second key epoch: without them the keys of the column cannot be rotated.
+	NextPrefixes map[string]string `yaml:"next_prefixes"`
 }
 
 // Problem is what is wrong with one key of the configuration, as a sentence. Path leads to the key from the section's root:
@@ -91,7 +93,7 @@ func (c *Config) checkColumn(name string, report func(path, format string, args 
 	switch settings.Scheme {
 	case sallyport.Number:
 	case sallyport.Email, sallyport.Phone, sallyport.Name, sallyport.Text, sallyport.Date:
-		if len(settings.Prefixes) > 0 {
+		if len(settings.Prefixes)+len(settings.NextPrefixes) > 0 {
 			report(at+".prefixes", "only the scheme number has prefixes; expected none here")
 		}
 	default:

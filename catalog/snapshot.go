@@ -29,12 +29,13 @@ type Snapshot struct {
 
 // Protected is one protected column of the configuration.
 type Protected struct {
-	Column   sallyport.Column
-	Class    sallyport.Class
-	Scheme   sallyport.Scheme
-	Group    string
-	Prefixes map[string]string
-	TypeOID  uint32 // as results announce it: the base type of a domain
+	Column       sallyport.Column
+	Class        sallyport.Class
+	Scheme       sallyport.Scheme
+	Group        string
+	Prefixes     map[string]string
+	NextPrefixes map[string]string
+	TypeOID      uint32 // as results announce it: the base type of a domain
 }
 
 // Origin is what one column of a result means.

@@ -22,7 +22,7 @@ func (g *Gateway) codec(p *catalog.Protected) (*token.Codec, error) {
 	if c, ok := g.codecs.made[p.Column]; ok {
 		return c, nil
 	}
-	c, err := g.codecs.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes})
+	c, err := g.codecs.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes, NextPrefixes: p.NextPrefixes})
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// Two-digit families of country codes that ITU-T E.164.D lists as spare. The ring's is the key epoch.
+	// Two-digit families of country codes that ITU-T E.164.D lists as spare. Which one is the key epoch.
 	phoneCode      = "89"
 	otherPhoneCode = "83"
 
@@ -24,8 +24,8 @@ type phoneForm struct {
 	code string
 }
 
-func (r *Ring) newPhone(spec Spec) (*phoneForm, error) {
-	block, err := r.deriveBlock("ff1", spec.Group, sallyport.Phone)
+func (r *Ring) newPhone(spec Spec, k DataKey) (*phoneForm, error) {
+	block, err := k.deriveBlock("ff1", spec.Group, sallyport.Phone)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (r *Ring) newPhone(spec Spec) (*phoneForm, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &phoneForm{ff1: ff1, code: r.settings.PhoneCode}, nil
+	return &phoneForm{ff1: ff1, code: r.settings.phoneCode(k.Epoch)}, nil
 }
 
 func (f *phoneForm) tokenise(dst, plain []byte) ([]byte, error) {

@@ -11,9 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strings"
 
 	"sallyport"
 )
@@ -39,13 +36,15 @@ type Spec struct {
 	Group string
 	// Prefixes of the number scheme: letters in front of a number → reserved letters of the same length in front of its token.
 	Prefixes map[string]string
+	// NextPrefixes are the reserved letters in even epochs. Without them the keys of the group cannot be rotated.
+	NextPrefixes map[string]string
 }
 
-// Codec tokenises and reveals the values of one column. It is safe for concurrent use and holds no state.
-type Codec struct {
-	ring   *Ring
-	spec   Spec
-	digest prefixedMAC // over the scheme, then the canonical value
+// forms are how the tokens of one column and one epoch are made and read.
+type forms struct {
+	spec  Spec
+	epoch int
+	older *forms // of the epoch before; nil: none
 
 	// Exactly one of these is set, by Scheme. Plain pointers instead of an interface: what goes through an interface
 	// escapes to the heap, and nothing may be allocated per row.
@@ -56,12 +55,7 @@ type Codec struct {
 	date   *dateForm
 }
 
-// Tokenise appends the token of plain. Only name and text read random. plain must not overlap dst's spare capacity.
-// The error is an ErrDomain if the value cannot be tokenised; dst is then returned as it came.
-func (c *Codec) Tokenise(dst, plain []byte, random io.Reader) ([]byte, error) {
-	if c.IsToken(plain) {
-		return dst, ErrAlreadyToken
-	}
+func (c *forms) tokenise(dst, plain []byte, random io.Reader) ([]byte, error) {
 	switch c.spec.Scheme {
 	case sallyport.Email:
 		return c.email.tokenise(dst, plain)
@@ -77,41 +71,19 @@ func (c *Codec) Tokenise(dst, plain []byte, random io.Reader) ([]byte, error) {
 	return dst, errScheme(c.spec.Scheme)
 }
 
-// Search appends what an equality with plain compares with: the token where tokens are deterministic; for a name the
-// first NamePrefixLen characters of its tokens. ErrUnsearchable for a text.
-func (c *Codec) Search(dst, plain []byte) ([]byte, error) {
+func (c *forms) search(dst, plain []byte) ([]byte, error) {
 	switch c.spec.Scheme {
 	case sallyport.Name:
-		if c.IsToken(plain) {
-			return dst, ErrAlreadyToken
-		}
 		return c.sealed.search(dst, plain)
 	case sallyport.Text:
 		return dst, ErrUnsearchable
 	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date:
-		return c.Tokenise(dst, plain, nil)
+		return c.tokenise(dst, plain, nil)
 	}
 	return dst, errScheme(c.spec.Scheme)
 }
 
-// Deterministic tells whether equal values have equal tokens.
-func (c *Codec) Deterministic() bool {
-	switch c.spec.Scheme {
-	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date:
-		return true
-	case sallyport.Name, sallyport.Text:
-		return false
-	}
-	return false
-}
-
-// Searchable tells whether Search has an answer.
-func (c *Codec) Searchable() bool { return c.spec.Scheme != sallyport.Text }
-
-// Reveal appends the canonical value that a token stands for. The error is ErrNotToken, and dst then comes back as it
-// came. E-mail, name and text tokens are authenticated; the others are checked as far as their redundancy goes
-// (docs/tokens). tok must not overlap dst's spare capacity.
-func (c *Codec) Reveal(dst, tok []byte) ([]byte, error) {
+func (c *forms) reveal(dst, tok []byte) ([]byte, error) {
 	switch c.spec.Scheme {
 	case sallyport.Email:
 		return c.email.reveal(dst, tok)
@@ -127,8 +99,7 @@ func (c *Codec) Reveal(dst, tok []byte) ([]byte, error) {
 	return dst, errScheme(c.spec.Scheme)
 }
 
-// IsToken tells by form only whether the whole of b is a token of this scheme.
-func (c *Codec) IsToken(b []byte) bool {
+func (c *forms) isToken(b []byte) bool {
 	switch c.spec.Scheme {
 	case sallyport.Email:
 		return c.email.isToken(b)
@@ -144,12 +115,37 @@ func (c *Codec) IsToken(b []byte) bool {
 	return false
 }
 
-// Canonical appends the form of plain that Reveal gives back: an e-mail address in lower case, a phone number as + and
-// digits, a name or a text as it was written.
-func (c *Codec) Canonical(dst, plain []byte) ([]byte, error) {
-	if c.IsToken(plain) {
-		return dst, ErrAlreadyToken
+// holds are the forms of the epoch of a token, nil for what is none.
+func (c *forms) holds(b []byte) *forms {
+	for f := c; f != nil; f = f.older {
+		if f.isToken(b) {
+			return f
+		}
 	}
+	return nil
+}
+
+// front is what an equality compares a token with: for a name, its beginning.
+func (c *forms) front(tok []byte) []byte {
+	if c.spec.Scheme == sallyport.Name {
+		return tok[:NamePrefixLen]
+	}
+	return tok
+}
+
+// prefixes are the reserved ones of numbers, of every epoch.
+func (c *forms) prefixes() []string {
+	var all []string
+	for f := c; f != nil && f.number != nil; f = f.older {
+		for i := range f.number.prefixes {
+			all = append(all, f.number.prefixes[i].token)
+		}
+	}
+	return all
+}
+
+// canonical is the same in every epoch.
+func (c *forms) canonical(dst, plain []byte) ([]byte, error) {
 	switch c.spec.Scheme {
 	case sallyport.Email:
 		return c.email.canonical(dst, plain)
@@ -163,92 +159,6 @@ func (c *Codec) Canonical(dst, plain []byte) ([]byte, error) {
 		return c.date.canonical(dst, plain)
 	}
 	return dst, errScheme(c.spec.Scheme)
-}
-
-// Digest is the keyed digest of the canonical value; for a name, of the folded name, so that it equals wherever Search
-// does. It is the same for all columns of a scheme, whatever their group. A value outside the domain has one too.
-func (c *Codec) Digest(plain []byte) sallyport.Digest {
-	var room [digestRoom]byte
-	value := plain
-	switch c.spec.Scheme {
-	case sallyport.Email:
-		if v, err := c.email.canonical(room[:0], plain); err == nil {
-			value = v
-		}
-	case sallyport.Phone:
-		if v, err := c.phone.canonical(room[:0], plain); err == nil {
-			value = v
-		}
-	case sallyport.Number:
-		if v, err := c.number.canonical(room[:0], plain); err == nil {
-			value = v
-		}
-	case sallyport.Name:
-		if v, err := foldName(room[:0], plain); err == nil {
-			value = v
-		}
-	case sallyport.Text:
-	case sallyport.Date:
-		if v, err := c.date.canonical(room[:0], plain); err == nil {
-			value = v
-		}
-	}
-	return c.ring.sum(&c.digest, value)
-}
-
-// DigestRevealed is Digest of a value that Reveal gave, whose form is canonical already.
-func (c *Codec) DigestRevealed(plain []byte) sallyport.Digest {
-	switch c.spec.Scheme {
-	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Text:
-		return c.ring.sum(&c.digest, plain)
-	case sallyport.Name: // is kept as written; its digest is of the folded one
-	}
-	return c.Digest(plain)
-}
-
-// digestRoom is the stack space for a canonical value; longer ones cost an allocation.
-const digestRoom = 256
-
-// TokenDigest is the keyed digest of a token's bytes, to count rows reached without revealing them. One key serves all
-// columns: equal tokens have equal digests, wherever they stand.
-func (c *Codec) TokenDigest(tok []byte) sallyport.Digest { return c.ring.sum(&c.ring.tokens, tok) }
-
-// TokeniseDay is Tokenise for the date scheme in PostgreSQL's days since 2000-01-01, as the binary format holds them.
-func (c *Codec) TokeniseDay(day int32) (int32, error) {
-	if c.date == nil {
-		return 0, fmt.Errorf("%w: the column is not of the date scheme", ErrDomain)
-	}
-	return c.date.tokeniseDay(day)
-}
-
-// RevealDay is Reveal for the date scheme in PostgreSQL's days since 2000-01-01.
-func (c *Codec) RevealDay(day int32) (int32, error) {
-	if c.date == nil {
-		return 0, ErrNotToken
-	}
-	return c.date.revealDay(day)
-}
-
-// Spec is what the codec was made from, with its defaults filled in.
-func (c *Codec) Spec() Spec { return c.spec }
-
-// Form says in one line everything that decides how the tokens of this column look and which key makes them, but no key:
-// codecs of one root secret and one form make the same tokens.
-func (c *Codec) Form() string {
-	var form strings.Builder
-	fmt.Fprintf(&form, "%s of group %s", c.spec.Scheme, c.spec.Group)
-	switch c.spec.Scheme {
-	case sallyport.Email:
-		form.WriteString(" under " + c.ring.settings.EmailDomain)
-	case sallyport.Phone:
-		form.WriteString(" under +" + c.ring.settings.PhoneCode)
-	case sallyport.Number:
-		for _, plain := range slices.Sorted(maps.Keys(c.spec.Prefixes)) {
-			fmt.Fprintf(&form, ", %s as %s", plain, c.spec.Prefixes[plain])
-		}
-	case sallyport.Name, sallyport.Text, sallyport.Date:
-	}
-	return form.String()
 }
 
 // outside is an ErrDomain with a sentence that helps; why must never hold the value.
