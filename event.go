@@ -64,7 +64,8 @@ const (
 	Protected  EventKind = "protected"  // protection of a database began
 	LogInOK    EventKind = "login"      // somebody logged in for commands
 	LogInBad   EventKind = "login_failed"
-	Queried    EventKind = "queried" // somebody read the record; Note says what he asked
+	Queried    EventKind = "queried"   // somebody read the record; Note says what he asked
+	KeysMade   EventKind = "keys_made" // the data folder got its keys
 )
 
 // Who is the actor of an event.
@@ -156,7 +157,7 @@ type Counters struct {
 // Order is an entry of the control stream: who wants what about whom.
 type Order struct {
 	ID      string `cbor:"1,keyasint,omitempty"` // of a proposal
-	Action  string `cbor:"2,keyasint,omitempty"` // lock, suspend, unlock, accept_mark
+	Action  string `cbor:"2,keyasint,omitempty"` // lock, suspend, unlock, accept_mark, keys_init
 	By      Staff  `cbor:"3,keyasint,omitempty"` // empty: Sallyport itself
 	About   Staff  `cbor:"4,keyasint,omitempty"`
 	Reason  string `cbor:"5,keyasint,omitempty"`

@@ -72,6 +72,9 @@ const maxEpoch = 255
 // derive makes the key for one purpose, join group and scheme. Every part is preceded by its length, so that no two
 // triples run together to the same text.
 func (k DataKey) derive(size int, purpose, group string, scheme sallyport.Scheme) ([]byte, error) {
+	if k.Secret.wiped() {
+		return nil, fmt.Errorf("derive the %s key: the secret was wiped", purpose)
+	}
 	info := []byte("sallyport token keys 1")
 	for _, part := range []string{purpose, group, string(scheme)} {
 		info = binary.BigEndian.AppendUint32(info, uint32(len(part)))

@@ -34,6 +34,7 @@ func (c *Config) check(r *configReader) {
 		r.problemAt(sectionPath(p.Path), "%s", p.Text)
 	}
 	c.checkTokens(r, wrong)
+	c.checkKeys(r)
 	for _, p := range c.Purposes.Check(c.serviceIDs()) {
 		r.problemAt("purposes."+p.Path, "%s", p.Text)
 	}

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -103,26 +101,31 @@ func (g *guard) unmarked(ctx context.Context) error {
 
 // openKeys opens the keyring that protect made. New keys would turn new values into tokens that nobody finds among the old
 // ones, so none are made here. Where the database holds plain values, while observing or only masking, keys that are forgotten will do.
-func (g *guard) openKeys(context.Context) error {
-	var root token.Secret
+func (g *guard) openKeys(ctx context.Context) error {
+	var secrets token.Keys
 	if g.s.o.Observe != nil || !g.s.o.Config.Protects() {
 		b := make([]byte, 32)
 		rand.Read(b)
-		var err error
-		if root, err = token.NewSecret(b); err != nil {
+		root, err := token.NewSecret(b)
+		if err != nil {
 			return &hopeless{err}
 		}
+		secrets = token.OneKey(root)
 	} else {
-		_, err := os.Stat(filepath.Join(g.s.o.Data, keys.WrappedName))
-		if errors.Is(err, fs.ErrNotExist) {
-			return &hopeless{fmt.Errorf("open keys: %s has none; bring back the %s that 'sallyport protect' made there", g.s.o.Data, keys.WrappedName)}
+		var err error
+		g.keyring, err = g.s.o.Config.openKeys(ctx, keyring{g.s.o.Data, g.s.o.KeyFile, g.s.o.Getenv, g.s.o.Clock}, false)
+		if errors.Is(err, keys.ErrNone) {
+			return &hopeless{fmt.Errorf("%w; bring back the %s that 'sallyport protect' made there", err, keys.RingName)}
 		}
-		if g.keyring, err = keys.Open(g.s.o.Data, g.s.o.KeyFile); err != nil {
+		if errors.Is(err, keys.ErrUnavailable) {
+			return err
+		}
+		if err != nil {
 			return &hopeless{err}
 		}
-		root = g.keyring.Root()
+		secrets = g.keyring.Keys()
 	}
-	ring, err := g.s.o.Config.ring(root)
+	ring, err := g.s.o.Config.ring(secrets)
 	if err != nil {
 		return &hopeless{err}
 	}

@@ -45,15 +45,15 @@ it: without keys nobody reads the values again. Clients connect through 'sallypo
 		Example: "  sallyport protect --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt --owner postgres://postgres@127.0.0.1:5432/support",
 		Args:    exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case o.config == "":
+			if o.config == "" {
 				return usagef("no configuration; expected --config sallyport.yaml")
-			case o.keyFile == "":
-				return usagef("no key file; expected --key-file FILE, where the key that opens the keys is or will be")
 			}
 			config, err := LoadConfig(o.config)
 			if err != nil {
 				return err
+			}
+			if o.keyFile == "" && config.needsKeyFile() {
+				return usagef("no key file; expected --key-file FILE, where the key that opens the keys is or will be")
 			}
 			if !config.Protects() {
 				return usagef("%s protects no columns; expected some under protect.columns", o.config)
@@ -72,7 +72,7 @@ it: without keys nobody reads the values again. Clients connect through 'sallypo
 
 func (m *Main) protect(ctx context.Context, config *Config, o protectOptions) error {
 	bars := newBars(m.Stderr)
-	report, err := Protect(ctx, config, ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, Progress: bars.set})
+	report, err := Protect(ctx, config, ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, Getenv: m.Getenv, Progress: bars.set})
 	bars.end()
 	if err != nil {
 		return err
@@ -97,7 +97,8 @@ type ProtectOptions struct {
 	Owner    string // DSN of the tables' owner; what it leaves out is the configuration's upstream
 	Data     string
 	KeyFile  string
-	Clock    func() time.Time // nil: time.Now
+	Getenv   func(string) string // nil: nothing is set
+	Clock    func() time.Time    // nil: time.Now
 	Progress func(table string, done, total int64)
 }
 
@@ -136,12 +137,18 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 	if err != nil {
 		return report, err
 	}
-	keyring, err := keys.Open(o.Data, o.KeyFile)
+	_, missing := keys.Look(o.Data)
+	opened, err := c.openKeys(ctx, keyring{o.Data, o.KeyFile, o.Getenv, o.Clock}, true)
 	if err != nil {
 		return report, err
 	}
-	defer keyring.Close()
-	ring, err := c.ring(keyring.Root())
+	defer opened.Close()
+	if errors.Is(missing, keys.ErrNone) {
+		if err := orders.Give(nil, &sallyport.Event{Time: o.Clock(), Kind: sallyport.KeysMade, Order: &sallyport.Order{Action: "keys_init"}}); err != nil {
+			return report, err
+		}
+	}
+	ring, err := c.ring(opened.Keys())
 	if err != nil {
 		return report, err
 	}
@@ -222,18 +229,13 @@ func (c *Config) baseline(ctx context.Context, access *record.Stream, clock func
 	})
 }
 
-// ring makes the key ring of this configuration.
-func (c *Config) ring(root token.Secret) (*token.Ring, error) {
-	return token.NewRing(root, token.Settings{EmailDomain: c.Protect.EmailDomain})
-}
-
 // formRing makes the ring with a key that is none: it shows the form of tokens, for which any key will do.
 func (c *Config) formRing() (*token.Ring, error) {
 	root, err := token.NewSecret(bytes.Repeat([]byte{1}, 32))
 	if err != nil {
 		return nil, err
 	}
-	return c.ring(root)
+	return c.ring(token.OneKey(root))
 }
 
 // protects is what this configuration protects and how.

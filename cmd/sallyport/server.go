@@ -29,7 +29,9 @@ type ServerOptions struct {
 	Upstream string // the server behind, as --upstream takes it; empty: the configuration's
 	Listen   string // HOST:PORT or unix:PATH; empty: the configuration's
 	Data     string // folder of the record and the control socket
-	KeyFile  string // age identity that opens the keys; needed when columns are protected
+	KeyFile  string // age identity that opens the keys; needed when columns are protected, unless the configuration names another provider
+
+	Getenv func(string) string // nil: nothing is set
 
 	Observe        io.Writer        // not nil: nothing is masked, cut or locked; what would have been is printed here
 	AwaitAgreement bool             // with a record that does not fit the database's mark: wait until two people accept it
@@ -114,7 +116,7 @@ func (s *Server) settle() error {
 		return usagef("nowhere to listen; expected --listen HOST:PORT, or listen in the configuration")
 	case o.Data == "":
 		return usagef("no data folder; expected --data FOLDER")
-	case o.Config.Protects() && o.KeyFile == "" && o.Observe == nil:
+	case o.Config.Protects() && o.KeyFile == "" && o.Config.needsKeyFile() && o.Observe == nil:
 		return usagef("no key file; expected --key-file FILE, where the key that opens the keys of the data folder is or will be")
 	}
 	var err error

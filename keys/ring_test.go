@@ -1,0 +1,186 @@
+package keys
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport"
+	"sallyport/token"
+)
+
+// TestGroups: each join group has a key of its own, and none is made where nobody may.
+func TestGroups(t *testing.T) {
+	dir, keyFile := places(t)
+	o := Options{Dir: dir, Provider: &KeyFile{Path: keyFile, Dir: dir}, Groups: []string{"contact", "email", "contact"}, Make: true}
+	k, err := Open(t.Context(), o)
+	must(t, err)
+	made := k.Keys()
+	if len(made.Groups) != 2 || len(made.Groups["contact"]) != 1 || made.Groups["contact"][0].Epoch != 1 {
+		t.Fatalf("%d groups", len(made.Groups))
+	}
+	if phone(t, k, "contact") == phone(t, k, "email") {
+		t.Error("two groups have one key")
+	}
+	before := phone(t, k, "contact")
+	o.Make, o.Groups = false, []string{"contact", "other"}
+	if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "no key of the join group other: 'sallyport protect' makes it") {
+		t.Errorf("a group without a key: %v", err)
+	}
+	o.Make = true
+	k, err = Open(t.Context(), o)
+	must(t, err)
+	if len(k.Keys().Groups) != 3 || phone(t, k, "contact") != before {
+		t.Error("a key was lost when another was made")
+	}
+	o.Tenant = "second"
+	k, err = Open(t.Context(), o)
+	must(t, err)
+	if len(k.Keys().Groups) != 2 || phone(t, k, "contact") == before {
+		t.Error("two tenants share keys")
+	}
+	status, err := Look(dir)
+	must(t, err)
+	if len(status.Keys) != 7 || status.Serial != 4 { // made, a group more for each of two, and the group asked for first
+		t.Errorf("%d keys, serial %d", len(status.Keys), status.Serial)
+	}
+}
+
+func phone(t *testing.T, k *Keyring, group string) string {
+	t.Helper()
+	r, err := token.NewKeyedRing(k.Keys(), token.Settings{})
+	must(t, err)
+	c, err := r.Codec(token.Spec{Scheme: sallyport.Phone, Group: group})
+	must(t, err)
+	tok, err := c.Tokenise(nil, []byte("+442071838750"), nil)
+	must(t, err)
+	return string(tok)
+}
+
+// TestNoKeys makes none where nobody may.
+func TestNoKeys(t *testing.T) {
+	dir, keyFile := places(t)
+	_, err := Open(t.Context(), Options{Dir: dir, Provider: &KeyFile{Path: keyFile, Dir: dir}})
+	if !errors.Is(err, ErrNone) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(keyFile); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a key file was made")
+	}
+	if _, err := Look(dir); !errors.Is(err, ErrNone) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestFormerKeys turns the one root secret of before into a ring under which every token stays what it was.
+func TestFormerKeys(t *testing.T) {
+	dir, keyFile := places(t)
+	must(t, os.Mkdir(dir, 0o700))
+	must(t, makeKeyFile(keyFile))
+	identity, err := readKeyFile(keyFile)
+	must(t, err)
+	root := []byte(strings.Repeat("r", KeySize))
+	sealed, err := seal(identity, formerMark, root)
+	must(t, err)
+	former := filepath.Join(dir, formerName)
+	must(t, publish(former, sealed))
+	secret, err := token.NewSecret(root)
+	must(t, err)
+	r, err := token.NewRing(secret, token.Settings{})
+	must(t, err)
+	c, err := r.Codec(token.Spec{Scheme: sallyport.Phone, Group: "contact"})
+	must(t, err)
+	want, err := c.Tokenise(nil, []byte("+442071838750"), nil)
+	must(t, err)
+
+	o := Options{Dir: dir, Provider: &Vault{name: "vault://h:1/transit/k"}, Groups: []string{"contact"}}
+	if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "start once with --key-file") {
+		t.Errorf("former keys and a Vault: %v", err)
+	}
+	o.Provider = &KeyFile{Path: keyFile, Dir: dir}
+	for range 2 { // the second time it is a ring like any other
+		k, err := Open(t.Context(), o)
+		must(t, err)
+		if got := phone(t, k, "contact"); got != string(want) {
+			t.Errorf("token %s, want %s", got, want)
+		}
+		if !sameDigest(t, k, r) {
+			t.Error("digests changed")
+		}
+	}
+	if _, err := os.Stat(former); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the former file is still there: whoever destroys an epoch would not have destroyed its key")
+	}
+	// A crash may leave both; the ring counts.
+	must(t, publish(former, []byte("half a")))
+	_, err = Open(t.Context(), o)
+	must(t, err)
+	if _, err := os.Stat(former); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("what a crash left is still there")
+	}
+}
+
+func sameDigest(t *testing.T, k *Keyring, r *token.Ring) bool {
+	t.Helper()
+	mine, err := token.NewKeyedRing(k.Keys(), token.Settings{})
+	must(t, err)
+	spec := token.Spec{Scheme: sallyport.Phone, Group: "contact"}
+	a, err := mine.Codec(spec)
+	must(t, err)
+	b, err := r.Codec(spec)
+	must(t, err)
+	return a.Digest([]byte("x")) == b.Digest([]byte("x")) && a.TokenDigest([]byte("x")) == b.TokenDigest([]byte("x"))
+}
+
+// TestChangedMeanwhile: a ring that another process changed is not replaced by one that does not know of it.
+func TestChangedMeanwhile(t *testing.T) {
+	dir, keyFile := places(t)
+	k := mustOpen(t, dir, keyFile)
+	_, err := Open(t.Context(), Options{Dir: dir, Provider: &KeyFile{Path: keyFile, Dir: dir}, Groups: []string{"more"}, Make: true})
+	must(t, err)
+	if err := k.provide([]string{"other"}, true); err == nil || !strings.Contains(err.Error(), "another process changed it meanwhile") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestCrashWhileChanging leaves what a crash leaves at every step of a change: the ring opens, with the key or without it.
+func TestCrashWhileChanging(t *testing.T) {
+	dir, keyFile := places(t)
+	first := print(t, mustOpen(t, dir, keyFile))
+	path := filepath.Join(dir, RingName)
+	before, err := os.ReadFile(path)
+	must(t, err)
+	_, err = Open(t.Context(), Options{Dir: dir, Provider: &KeyFile{Path: keyFile, Dir: dir}, Groups: []string{"more"}, Make: true})
+	must(t, err)
+	after, err := os.ReadFile(path)
+	must(t, err)
+	for cut := 0; cut <= len(after); cut += 97 {
+		must(t, os.WriteFile(path, before, 0o600))
+		must(t, os.WriteFile(path+".tmp", after[:cut], 0o600))
+		if print(t, mustOpen(t, dir, keyFile)) != first {
+			t.Fatalf("another key after a crash at byte %d", cut)
+		}
+		k, err := Open(t.Context(), Options{Dir: dir, Provider: &KeyFile{Path: keyFile, Dir: dir}, Groups: []string{"more"}, Make: true})
+		must(t, err)
+		if len(k.Keys().Groups) != 2 {
+			t.Fatalf("no new key after a crash at byte %d", cut)
+		}
+	}
+}
+
+// TestMade: the clock is an argument.
+func TestMade(t *testing.T) {
+	dir, keyFile := places(t)
+	day := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	_, err := Open(t.Context(), Options{Dir: dir, Provider: &KeyFile{Path: keyFile, Dir: dir}, Make: true, Now: func() time.Time { return day }})
+	must(t, err)
+	status, err := Look(dir)
+	must(t, err)
+	if len(status.Keys) != 1 || !status.Keys[0].Made.Equal(day) {
+		t.Errorf("%+v", status.Keys)
+	}
+}
