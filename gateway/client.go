@@ -73,7 +73,20 @@ func (s *session) forward() error {
 	if len(s.toServer) == 0 {
 		return nil
 	}
+	d := s.doubt
+	s.doubt = nil
+	switch {
+	case d == nil:
+	case len(s.toServer) > mostDoubted:
+		s.resolve(d)
+		d = nil
+	default:
+		s.unsure.Store(true)
+	}
 	_, err := s.server.write(s.toServer)
+	if d != nil {
+		s.resolve(d)
+	}
 	if s.client.buffered() > 0 {
 		s.toServer = s.toServer[:0]
 		return err
@@ -91,6 +104,10 @@ func (s *session) send(m []byte) error {
 	}
 	if err := s.forward(); err != nil {
 		return err
+	}
+	if d := s.doubt; d != nil {
+		s.doubt = nil
+		s.resolve(d)
 	}
 	s.borrow()
 	_, err := s.serverConn.Write(m)

@@ -28,6 +28,7 @@ const (
 	codeCanceled    = "57014"
 	codeShutdown    = "57P01"
 	codeAway        = "08001"
+	codeChanged     = "40001" // try again
 	codeProtocol    = "08P01"
 	codeNoStatement = "26000"
 	codeRanPortal   = "55000"

@@ -14,7 +14,7 @@ func (s *session) renew(ctx context.Context, p *prepared) (*query.Refusal, error
 	if p.stmt == nil || p.basis.analyzer == nil || s.gw.Observe != nil {
 		return nil, nil
 	}
-	if p.stmt.Leans {
+	if p.stmt.Leans && !s.postpones(ctx, p.basis, p.stmt) {
 		if refused := s.fresh(ctx); refused != nil {
 			return refused, nil
 		}

@@ -97,6 +97,9 @@ func (s *session) keepKey(m []byte) {
 
 // answer is one message of the server's. What the client gets of it is appended to out.
 func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
+	if err := s.sure(); err != nil {
+		return err
+	}
 	switch kind {
 	case pg.DataRow:
 		return s.row(ctx, m)

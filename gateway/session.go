@@ -65,6 +65,7 @@ type session struct {
 	unsynced bool            // a statement was executed since the last Sync
 	batchID  uint64          // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
 	by       *query.Analyzer // that the last text was analysed by
+	doubt    *doubt          // what must be asked behind the statements in toServer, or nil
 
 	// The server's side only.
 	batch
@@ -78,6 +79,7 @@ type session struct {
 	facts     facts
 
 	over       atomic.Bool
+	unsure     atomic.Bool   // what is under way is in doubt: the server's side waits
 	reads      atomic.Uint64 // reading statements whose entries were enqueued
 	statements atomic.Uint64 // ids of statements
 	counters   counters

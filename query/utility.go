@@ -10,7 +10,10 @@ import (
 func (a *analysis) dispatch(node *pg.Node) {
 	a.st.Verb = a.verb(node)
 	switch n := node.GetNode().(type) {
-	case *pg.Node_SelectStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
+	case *pg.Node_SelectStmt:
+		a.results(a.query(node, &scope{}))
+		a.st.Lookup = a.lookup(n.SelectStmt)
+	case *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
 		a.results(a.query(node, &scope{}))
 	case *pg.Node_InsertStmt:
 		a.results(a.query(node, &scope{}))

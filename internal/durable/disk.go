@@ -76,7 +76,7 @@ func (d *folder) Open(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return diskFile{f}, nil
+	return &diskFile{File: f}, nil
 }
 
 func (d *folder) Create(name string) (File, error) {
@@ -84,7 +84,7 @@ func (d *folder) Create(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return diskFile{f}, nil
+	return &diskFile{File: f, direct: openDirect(f, true)}, nil
 }
 
 func (d *folder) Rename(from, to string) error {
@@ -101,9 +101,27 @@ func (d *folder) Sync() error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-type diskFile struct{ *os.File }
+// diskFile is a real file. Most are only read, so what writes is made for the first write.
+type diskFile struct {
+	*os.File
+	direct *direct
+}
 
-func (f diskFile) Size() (int64, error) {
+func (f *diskFile) WriteAt(b []byte, off int64) (int, error) {
+	if f.direct == nil {
+		f.direct = openDirect(f.File, false)
+	}
+	return f.direct.writeAt(b, off)
+}
+
+func (f *diskFile) Truncate(size int64) error {
+	if f.direct == nil {
+		return f.File.Truncate(size)
+	}
+	return f.direct.truncate(size)
+}
+
+func (f *diskFile) Size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return 0, err
@@ -111,4 +129,11 @@ func (f diskFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-func (f diskFile) Sync() error { return SyncData(f.File) }
+func (f *diskFile) Sync() error { return SyncData(f.File) }
+
+func (f *diskFile) Close() error {
+	if f.direct != nil {
+		f.direct.close()
+	}
+	return f.File.Close()
+}
