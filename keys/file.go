@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -126,6 +127,18 @@ func (l lock) check(content []byte) error {
 	got, err := base64.RawStdEncoding.Strict().DecodeString(string(bytes.TrimSuffix(content[end:], []byte("\n"))))
 	if err != nil || !hmac.Equal(got, l.mac(content[:end])) {
 		return errDamaged
+	}
+	return nil
+}
+
+// wrap says who opens the ring from now on.
+func (r *ring) wrap(ctx context.Context, p Provider, kek []byte) (err error) {
+	if r.Wrapped, err = p.Wrap(ctx, kek); err != nil {
+		return err
+	}
+	r.Provider, r.Quorum = p.Name(), nil
+	if split, ok := p.(*Split); ok {
+		r.Quorum = &split.Quorum
 	}
 	return nil
 }

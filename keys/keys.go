@@ -134,8 +134,8 @@ func (k *Keyring) create(ctx context.Context, p Provider, fill func(lock, *ring)
 	if err != nil {
 		return err
 	}
-	r := &ring{Serial: 1, Provider: p.Name()}
-	if r.Wrapped, err = p.Wrap(ctx, kek); err != nil {
+	r := &ring{Serial: 1}
+	if err := r.wrap(ctx, p, kek); err != nil {
 		return err
 	}
 	if err := fill(l, r); err != nil {

@@ -184,3 +184,45 @@ func TestMade(t *testing.T) {
 		t.Errorf("%+v", status.Keys)
 	}
 }
+
+// TestRewrap gives a ring from one provider to the next: tokens stay, and the former provider opens it no longer.
+func TestRewrap(t *testing.T) {
+	dir, keyFile := places(t)
+	want := print(t, mustOpen(t, dir, keyFile))
+	age, split := &KeyFile{Path: keyFile, Dir: dir}, mustSplit(t, 2, "anna", "ben")
+	vault := mustVault(t, newFakeVault(t).options(t))
+	open := func(p Provider) (*Keyring, error) {
+		return Open(t.Context(), Options{Dir: dir, Provider: p, Groups: []string{"phone"}})
+	}
+	former := Provider(age)
+	for _, next := range []Provider{vault, split, age, age} {
+		must(t, Rewrap(t.Context(), Options{Dir: dir, Provider: former}, next))
+		k, err := open(next)
+		must(t, err)
+		if print(t, k) != want {
+			t.Errorf("%s: another key", next.Name())
+		}
+		if former != next {
+			if _, err := open(former); err == nil {
+				t.Errorf("%s still opens what is %s's", former.Name(), next.Name())
+			}
+		}
+		former = next
+	}
+	status, err := Look(dir)
+	must(t, err)
+	if status.Quorum != nil || status.Serial != 6 {
+		t.Errorf("%+v", status)
+	}
+	before, err := os.ReadFile(filepath.Join(dir, RingName))
+	must(t, err)
+	down := &Vault{name: "vault://127.0.0.1:1/transit/k", base: "https://127.0.0.1:1", bearer: vault.bearer, client: vault.client, wait: time.Millisecond}
+	if err := Rewrap(t.Context(), Options{Dir: dir, Provider: age}, down); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("to a Vault that is away: %v", err)
+	}
+	after, err := os.ReadFile(filepath.Join(dir, RingName))
+	must(t, err)
+	if string(before) != string(after) {
+		t.Error("what failed changed the ring")
+	}
+}

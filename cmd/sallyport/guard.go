@@ -113,11 +113,14 @@ func (g *guard) openKeys(ctx context.Context) error {
 		secrets = token.OneKey(root)
 	} else {
 		var err error
-		g.keyring, err = g.s.o.Config.openKeys(ctx, keyring{g.s.o.Data, g.s.o.KeyFile, g.s.o.Getenv, g.s.o.Clock}, false)
+		g.keyring, err = g.s.o.Config.openKeys(ctx, g.s.keyring(), false)
 		if errors.Is(err, keys.ErrNone) {
 			return &hopeless{fmt.Errorf("%w; bring back the %s that 'sallyport protect' made there", err, keys.RingName)}
 		}
-		if errors.Is(err, keys.ErrUnavailable) {
+		switch {
+		case errors.Is(err, keys.ErrSealed):
+			return g.s.shares.sealed()
+		case errors.Is(err, keys.ErrUnavailable):
 			return err
 		}
 		if err != nil {

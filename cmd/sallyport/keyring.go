@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport/keys"
@@ -13,7 +14,7 @@ import (
 
 // Keys says who wraps the key that wraps all others. The zero value is the age identity in the file of --key-file.
 type Keys struct {
-	// Provider is age, vault://HOST:PORT/transit/KEY (HashiCorp Vault or OpenBao, over TLS), or a cloud's key service as
+	// Provider is age; quorum: shares that several people bring together; vault://HOST:PORT/transit/KEY (HashiCorp Vault or OpenBao, over TLS), or a cloud's key service as
 	// gocloud.dev/secrets names it: awskms://…, gcpkms://…, azurekeyvault://…. Empty: age.
 	Provider string `yaml:"provider"`
 
@@ -35,6 +36,7 @@ type keyring struct {
 	data, keyFile string
 	getenv        func(string) string // nil: nothing is set
 	clock         func() time.Time
+	assembly      *keys.Assembly // of a quorum
 }
 
 // openKeys opens the ring with a key for each join group of the configuration; with mayMake it makes what is missing.
@@ -48,8 +50,16 @@ func (c *Config) openKeys(ctx context.Context, where keyring, mayMake bool) (*ke
 	})
 }
 
+// makeKeys makes the ring, under the secret of a quorum where there is one.
+func (c *Config) makeKeys(ctx context.Context, where keyring, split *keys.Split) (*keys.Keyring, error) {
+	if split == nil {
+		return c.openKeys(ctx, where, true)
+	}
+	return keys.Open(ctx, keys.Options{Dir: where.data, Provider: split, Tenant: c.Keys.Tenant, Groups: c.groups(), Make: true, Now: where.clock})
+}
+
 func (c *Config) keyProvider(ctx context.Context, where keyring) (keys.Provider, error) {
-	choice := keys.Choice{Provider: c.Keys.Provider, Dir: where.data, KeyFile: where.keyFile, CA: c.path(c.Keys.CA)}
+	choice := keys.Choice{Provider: c.Keys.Provider, Dir: where.data, KeyFile: where.keyFile, CA: c.path(c.Keys.CA), Assembly: where.assembly}
 	switch {
 	case c.Keys.TokenFile != "":
 		var err error
@@ -60,6 +70,11 @@ func (c *Config) keyProvider(ctx context.Context, where keyring) (keys.Provider,
 		choice.Token = where.getenv(vaultVariable)
 	}
 	return keys.Choose(ctx, choice)
+}
+
+// keyring says where this serve's keys are.
+func (s *Server) keyring() keyring {
+	return keyring{data: s.o.Data, keyFile: s.o.KeyFile, getenv: s.o.Getenv, clock: s.o.Clock, assembly: s.shares.assembly()}
 }
 
 // needsKeyFile tells whether keys are opened by a file that the command line names.
@@ -89,7 +104,7 @@ func (c *Config) checkKeys(r *configReader) {
 	if err := keys.CheckProvider(c.Keys.Provider); err != nil {
 		r.problemAt("keys.provider", "%s", innermost(err))
 	}
-	if c.needsKeyFile() && (c.Keys.TokenFile != "" || c.Keys.CA != "") {
+	if !strings.HasPrefix(c.Keys.Provider, "vault:") && (c.Keys.TokenFile != "" || c.Keys.CA != "") {
 		r.problemAt("keys", "token_file and ca are a Vault's; expected provider: vault://HOST:PORT/transit/KEY")
 	}
 }

@@ -31,6 +31,7 @@ import (
 // protectOptions are the command line of protect.
 type protectOptions struct {
 	config, data, keyFile, owner string
+	shareFiles                   []string
 	json                         bool
 }
 
@@ -65,6 +66,7 @@ it: without keys nobody reads the values again. Clients connect through 'sallypo
 	flags.StringVar(&o.config, "config", "", "configuration `FILE`")
 	flags.StringVar(&o.data, "data", "sallyport-data", "data `FOLDER` that serve will use")
 	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
+	flags.StringArrayVar(&o.shareFiles, "share-file", nil, "`FILE` with a share of the keys, for each that it takes (where the configuration says keys.provider: quorum)")
 	flags.StringVar(&o.owner, "owner", "", "`DSN` of the tables' owner, who may create roles (password: PGPASSWORD or ~/.pgpass)")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
@@ -72,7 +74,7 @@ it: without keys nobody reads the values again. Clients connect through 'sallypo
 
 func (m *Main) protect(ctx context.Context, config *Config, o protectOptions) error {
 	bars := newBars(m.Stderr)
-	report, err := Protect(ctx, config, ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, Getenv: m.Getenv, Progress: bars.set})
+	report, err := Protect(ctx, config, ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, ShareFiles: o.shareFiles, Getenv: m.Getenv, Progress: bars.set})
 	bars.end()
 	if err != nil {
 		return err
@@ -87,19 +89,23 @@ func (m *Main) protect(ctx context.Context, config *Config, o protectOptions) er
 	for _, c := range report.Columns {
 		fmt.Fprintf(m.Stdout, "%-40s %d values are tokens, %d of them by this run\n", c.Column, c.Tokens, c.Moved)
 	}
-	fmt.Fprintf(m.Stdout, "Protected. Keep %s: without it nobody reads the values again. Now: sallyport serve --config %s --data %s --key-file %s\n",
+	if !config.needsKeyFile() {
+		return printLine(m.Stdout, "Protected. Now: sallyport serve --config %s --data %s", config.file, o.data)
+	}
+	return printLine(m.Stdout, "Protected. Keep %s: without it nobody reads the values again. Now: sallyport serve --config %s --data %s --key-file %s",
 		o.keyFile, config.file, o.data, o.keyFile)
-	return nil
 }
 
 // ProtectOptions are what Protect needs besides the configuration.
 type ProtectOptions struct {
-	Owner    string // DSN of the tables' owner; what it leaves out is the configuration's upstream
-	Data     string
-	KeyFile  string
-	Getenv   func(string) string // nil: nothing is set
-	Clock    func() time.Time    // nil: time.Now
-	Progress func(table string, done, total int64)
+	Owner   string // DSN of the tables' owner; what it leaves out is the configuration's upstream
+	Data    string
+	KeyFile string
+	Getenv  func(string) string // nil: nothing is set
+	// ShareFiles are files with shares, where the keys are opened by them.
+	ShareFiles []string
+	Clock      func() time.Time // nil: time.Now
+	Progress   func(table string, done, total int64)
 }
 
 // Protect protects the configured columns with the keys and the record of the data folder, which must not be in use.
@@ -137,8 +143,14 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 	if err != nil {
 		return report, err
 	}
+	assembly, err := c.openOffline(o.Data, o.ShareFiles, func(share string) error {
+		return orders.Give(nil, &sallyport.Event{Time: o.Clock(), Kind: sallyport.Unsealing, Note: "for protect", Order: &sallyport.Order{Action: "unseal", Details: share}})
+	})
+	if err != nil {
+		return report, err
+	}
 	_, missing := keys.Look(o.Data)
-	opened, err := c.openKeys(ctx, keyring{o.Data, o.KeyFile, o.Getenv, o.Clock}, true)
+	opened, err := c.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly}, true)
 	if err != nil {
 		return report, err
 	}

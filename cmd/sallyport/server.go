@@ -55,6 +55,7 @@ type Server struct {
 	verifiers    *verifiers // nil: nobody to read them as
 	certificates *certificates
 	renew        chan struct{} // SIGHUP
+	shares       *unsealer     // of the keys; nil: they are not opened by shares
 
 	started  time.Time
 	listener listener
@@ -121,6 +122,9 @@ func (s *Server) settle() error {
 	}
 	var err error
 	if s.server, err = upstreamOf(o.Config, o.Upstream); err != nil {
+		return err
+	}
+	if s.shares, err = newUnsealer(o); err != nil {
 		return err
 	}
 	s.verifiers = o.Config.verifiers(s.server)
@@ -220,6 +224,7 @@ func (s *Server) people() (*api.Server, error) {
 		Delay:      time.Now,
 		Status:     s.status,
 		Mark:       s.unacceptedMark,
+		Unseal:     s.unsealer(),
 		Observing:  s.o.Observe != nil,
 		TicketID:   s.ticketID,
 	})
@@ -366,6 +371,7 @@ func (s *Server) retry(ctx context.Context, try func(context.Context) error) err
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(pause):
+		case <-s.shares.complete():
 		}
 	}
 }
