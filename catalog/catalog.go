@@ -29,6 +29,7 @@ type Catalog struct {
 	mu       sync.Mutex    // guards the rest; one refresh at a time
 	conn     *pgx.Conn     // nil after an error
 	known    version       // of the current snapshot; without a moment: not known
+	noted    bool          // the database notes its changes (NoteSQL)
 	answered uint64        // the last question of Fresh that was answered
 }
 
@@ -48,11 +49,11 @@ func Open(ctx context.Context, connect *pgx.ConnConfig, config Config, facts Fac
 func (c *Catalog) Snapshot() *Snapshot { return c.current.Load() }
 
 // Refresh reads the catalogue again if it changed since the current snapshot, and swaps it. It sees everything that was committed
-// before the call. On an error the old snapshot stays.
+// before the call, whether the database notes its changes or not. On an error the old snapshot stays.
 func (c *Catalog) Refresh(ctx context.Context) (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ask(ctx)
+	return c.ask(ctx, true)
 }
 
 // Close ends the connection. The last snapshot stays readable.

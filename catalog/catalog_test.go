@@ -407,8 +407,15 @@ func BenchmarkTrace(b *testing.B) {
 func BenchmarkFresh(b *testing.B) {
 	super, reader := database(b, tables, `DO $$ BEGIN FOR i IN 1..200 LOOP EXECUTE format('CREATE TABLE support.t%s (id bigint PRIMARY KEY, a text, b text, c text, d int, e date, f int, g int, h int, i int)', i); END LOOP; END $$`)
 	c := open(b, reader, config())
-	for _, busy := range []bool{false, true} {
-		b.Run(fmt.Sprintf("busy=%t", busy), func(b *testing.B) {
+	for i, busy := range []bool{false, true, true} {
+		noted := i == 2
+		if noted {
+			run(b, super, NoteSQL(reader.User))
+			if _, err := c.Refresh(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.Run(fmt.Sprintf("busy=%t/noted=%t", busy, noted), func(b *testing.B) {
 			for b.Loop() {
 				if busy {
 					b.StopTimer()

@@ -15,6 +15,7 @@ import (
 // ended. Where moments differ, sums tell.
 type version struct {
 	moment string // the server's snapshot: which transactions have ended
+	whole  string // that at which all of it was last looked through
 	sum    string // of all rows
 	since  string // the first transaction that may not have ended then
 	young  string // the number of rows, and the sum of those that came since
@@ -87,6 +88,7 @@ func readVersion(ctx context.Context, conn *pgx.Conn) (v version, err error) {
 	if err := conn.QueryRow(ctx, selectVersion()).Scan(&v.moment, &v.sum, &v.since, &v.young); err != nil {
 		return v, fmt.Errorf("read the catalogue's version: %w", err)
 	}
+	v.whole = v.moment
 	return v, nil
 }
 
@@ -100,14 +102,15 @@ func (c *Catalog) Fresh(ctx context.Context) (changed bool, err error) {
 		return true, nil // whether it changed meanwhile is not known
 	}
 	begun := c.begun.Add(1)
-	if changed, err = c.ask(ctx); err == nil {
+	if changed, err = c.ask(ctx, false); err == nil {
 		c.answered = begun
 	}
 	return changed, err
 }
 
-// ask compares moments, and what came since where they differ. c.mu is held.
-func (c *Catalog) ask(ctx context.Context) (changed bool, err error) {
+// ask compares moments. Where they differ it asks what the database noted since, if it does that, or looks for what came since among
+// all rows; for whole always the latter. c.mu is held.
+func (c *Catalog) ask(ctx context.Context, whole bool) (changed bool, err error) {
 	conn, err := c.reader(ctx)
 	if err != nil {
 		return false, err
@@ -120,8 +123,15 @@ func (c *Catalog) ask(ctx context.Context) (changed bool, err error) {
 		_ = conn.Close(ctx)
 		return false, fmt.Errorf("ask for the database's moment: %w", err)
 	}
-	if moment == c.known.moment {
+	switch {
+	case moment == c.known.whole, moment == c.known.moment && !whole:
 		return false, nil
+	case c.noted && !whole:
+		quiet, err := c.quiet(ctx, conn)
+		if err == nil && quiet {
+			return false, nil
+		}
+		c.noted = err == nil // without its notes all rows tell
 	}
 	var young string
 	var transactions int32
@@ -129,8 +139,9 @@ func (c *Catalog) ask(ctx context.Context) (changed bool, err error) {
 		return false, fmt.Errorf("read what the catalogue got: %w", err)
 	}
 	if young == c.known.young && 0 <= transactions && transactions < mostTransactions {
-		c.known.moment = moment
-		return false, nil
+		c.known.moment, c.known.whole = moment, moment
+		c.noted, err = notes(ctx, conn)
+		return false, err
 	}
 	return c.refresh(ctx, conn)
 }
@@ -179,6 +190,9 @@ func (c *Catalog) refresh(ctx context.Context, conn *pgx.Conn) (changed bool, er
 	previous := c.current.Load()
 	v, err := readVersion(ctx, conn)
 	if err != nil {
+		return false, err
+	}
+	if c.noted, err = notes(ctx, conn); err != nil {
 		return false, err
 	}
 	if previous != nil && previous.version == v.sum {

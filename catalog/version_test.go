@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
@@ -62,8 +63,20 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 
 // TestMomentsBesideOthers looks whether changes are found whose transactions were under way, in every order, while the moment was asked for.
 func TestMomentsBesideOthers(t *testing.T) {
+	for _, noted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("noted=%t", noted), func(t *testing.T) { momentsBesideOthers(t, noted) })
+	}
+}
+
+func momentsBesideOthers(t *testing.T, noted bool) {
 	super, reader := database(t, tables)
+	if noted {
+		run(t, super, NoteSQL(reader.User))
+	}
 	c := open(t, reader, config())
+	if c.noted != noted {
+		t.Fatalf("it is %t that the database notes its changes", c.noted)
+	}
 	begin := func() *pgx.Conn {
 		conn := connect(t, cluster.SuperDSN(reader.Database))
 		run(t, conn, "BEGIN", "SELECT pg_current_xact_id()")

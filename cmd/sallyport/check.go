@@ -34,8 +34,8 @@ func (m *Main) checkCommand() *cobra.Command {
 can be reached, is protected, and holds the tables and columns that the configuration names. Where that is so, it names the
 columns that are masked and not protected, and looks for ways around the gateway: roles, superusers, pg_hba.conf, slots and
 publications (serve looks again every 30 s, and for sessions and changed passwords too). The last line is "ready" or how many
-things there are to do; exit status 1 means that there are some. With --sql it prints the function through which log-ins are
-verified where clients and server both have TLS.`,
+things there are to do; exit status 1 means that there are some. With --sql it prints what a superuser installs: the function
+through which log-ins are verified where clients and server both have TLS, and the notes that the database takes of its changes.`,
 		Example: `  sallyport check --config sallyport.yaml
   sallyport check --config sallyport.yaml --owner postgres://postgres@127.0.0.1:5432/support
   sallyport check --config sallyport.yaml --sql | psql -X -v ON_ERROR_STOP=1 -U postgres support`,
@@ -65,11 +65,11 @@ verified where clients and server both have TLS.`,
 	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE`")
 	cmd.Flags().StringVar(&owner, "owner", "", "look for ways around the gateway as the role of this `DSN`, who may see more than the reader")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&asSQL, "sql", false, "print the function that a superuser installs in upstream.verifiers or upstream.database, and check nothing")
+	cmd.Flags().BoolVar(&asSQL, "sql", false, "print what a superuser installs in upstream.verifiers or upstream.database, and check nothing")
 	return cmd
 }
 
-// printFunction prints what a superuser runs. Who may call it is the configured reader.
+// printFunction prints what a superuser runs. Whoever may use it is the configured reader.
 func (m *Main) printFunction(path string) error {
 	config, err := LoadConfig(path)
 	if err != nil {
@@ -79,7 +79,12 @@ func (m *Main) printFunction(path string) error {
 	if role == "" || config.verifierDatabase() == "" {
 		return usagef("%s names nobody who would call the function; expected upstream.reader, and upstream.verifiers or upstream.database", path)
 	}
-	_, err = fmt.Fprint(m.Stdout, identity.FunctionSQL(pgx.Identifier{role}.Sanitize()))
+	role = pgx.Identifier{role}.Sanitize()
+	text := identity.FunctionSQL(role)
+	if config.verifierDatabase() == config.Upstream.Database {
+		text += catalog.NoteSQL(role)
+	}
+	_, err = fmt.Fprint(m.Stdout, text)
 	return err
 }
 

@@ -57,7 +57,7 @@ func TestLookupInDoubt(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner := f.direct() // nobody can read the catalogue now, and what was read before holds no more
-	if _, err := owner.Exec(t.Context(), "BEGIN; LOCK TABLE pg_catalog.pg_partitioned_table IN ACCESS EXCLUSIVE MODE"); err != nil {
+	if _, err := owner.Exec(t.Context(), "BEGIN; LOCK TABLE pg_catalog.pg_partitioned_table, sallyport.ddl IN ACCESS EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
 	f.superExec("postgres", "SELECT pg_current_xact_id()")

@@ -357,7 +357,7 @@ func (g *guard) fresh(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	_, err := g.catalog.Fresh(ctx)
+	_, err := g.catalog.Refresh(ctx)
 	return err
 }
 

@@ -179,6 +179,9 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 		Recorded: recorded, Renamed: !known,
 		Begin: func(set protect.Set) error { return c.protecting(orders, set, o.Clock()) },
 	})
+	if err == nil {
+		err = c.note(ctx, o)
+	}
 	if err != nil || began {
 		return report, err
 	}
@@ -189,6 +192,16 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 		Time: o.Clock(), Kind: sallyport.Protected, Order: &sallyport.Order{Action: "protect", Details: c.Upstream.Database},
 		Note: "configuration " + c.hash,
 	})
+}
+
+// note has the database note changes of its description, if the owner may.
+func (c *Config) note(ctx context.Context, o ProtectOptions) error {
+	conn, err := pgx.Connect(ctx, c.ownerDSN(o.Owner))
+	if err != nil {
+		return errors.New("connect as the owner: the database went away") // it has just answered; the error might quote the address
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // its transaction has ended
+	return catalog.Note(ctx, conn, c.Upstream.Reader.User)
 }
 
 // protecting puts on record what is about to be protected, unless that is what stands there.
