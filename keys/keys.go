@@ -253,8 +253,7 @@ func (k *Keyring) openAll() error {
 
 // provide sees to it that each group has a key, and the record too.
 func (k *Keyring) provide(groups []string, mayMake bool) error {
-	next := *k.ring
-	next.Keys = slices.Clone(k.ring.Keys)
+	next := k.next()
 	for _, group := range append([]string{""}, distinct(groups)...) {
 		if slices.ContainsFunc(k.secrets, func(s secret) bool { return s.group == group }) {
 			continue
@@ -272,7 +271,7 @@ func (k *Keyring) provide(groups []string, mayMake bool) error {
 	if len(next.Keys) == len(k.ring.Keys) {
 		return nil
 	}
-	return k.store(&next)
+	return k.store(next)
 }
 
 // store replaces the file, unless somebody else did meanwhile.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"slices"
 )
 
 // Rewrap gives the ring of all tenants to another provider, under a new key of the ring: what the former one wrapped opens the new
@@ -22,8 +21,7 @@ func Rewrap(ctx context.Context, o Options, to Provider) error {
 	if err != nil {
 		return err
 	}
-	next := *k.ring
-	next.Keys = slices.Clone(k.ring.Keys)
+	next := k.next()
 	for i := range next.Keys {
 		if err := next.Keys[i].reseal(k.lock, l); err != nil {
 			return fmt.Errorf("open %s: %w", k.path, err)
@@ -39,7 +37,7 @@ func Rewrap(ctx context.Context, o Options, to Provider) error {
 	}
 	clear(again)
 	k.lock = l
-	return k.store(&next)
+	return k.store(next)
 }
 
 // reseal seals a key under another lock.

@@ -226,3 +226,56 @@ func TestRewrap(t *testing.T) {
 		t.Error("what failed changed the ring")
 	}
 }
+
+// TestRotate walks a group through two rotations, with the ring opened anew at every step, as after a crash.
+func TestRotate(t *testing.T) {
+	dir, keyFile := places(t)
+	open := func() *Keyring { return mustOpen(t, dir, keyFile) }
+	k := open()
+	first := print(t, k)
+	if _, err := k.Rotate("other"); err == nil {
+		t.Error("a group that is not there was rotated")
+	}
+	if _, err := k.Rotate(""); err == nil {
+		t.Error("the record's key was rotated")
+	}
+	if err := k.Destroy("phone", 1); err == nil {
+		t.Error("the only key was destroyed")
+	}
+	want := Rotation{Group: "phone", From: 1, To: 2}
+	for range 2 { // begun once more it is the same one
+		rotation, err := k.Rotate("phone")
+		must(t, err)
+		if rotation != want {
+			t.Errorf("%+v", rotation)
+		}
+		k = open()
+		if all := k.Rotating(); len(all) != 1 || all[0] != want {
+			t.Errorf("%+v", all)
+		}
+	}
+	second := print(t, k)
+	if first[:3] != "+89" || second[:3] != "+83" {
+		t.Errorf("tokens %s and %s", first, second)
+	}
+	if err := k.Destroy("phone", 2); err == nil {
+		t.Error("the newer key was destroyed")
+	}
+	must(t, k.Destroy("phone", 1))
+	k = open()
+	if print(t, k) != second || len(k.Rotating()) != 0 {
+		t.Error("the newer key went with the older one")
+	}
+	content, err := os.ReadFile(filepath.Join(dir, RingName))
+	must(t, err)
+	for _, row := range mustDecode(content).Keys {
+		if (row.Group == "phone" && row.Epoch == 1) != (row.Key == nil && !row.Destroyed.IsZero()) {
+			t.Errorf("%s, epoch %d: key of %d bytes, destroyed %v", row.Group, row.Epoch, len(row.Key), row.Destroyed)
+		}
+	}
+	rotation, err := k.Rotate("phone")
+	must(t, err)
+	if rotation.To != 3 || print(t, open())[:3] != "+89" {
+		t.Errorf("%+v: an epoch was given twice", rotation)
+	}
+}

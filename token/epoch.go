@@ -25,8 +25,8 @@ type DataKey struct {
 type Keys struct {
 	Record Secret // for the digests in the record, which outlive every epoch
 
-	// Groups are the keys of each join group, the newest first. At most two, of epochs that follow one another, since more
-	// could not be told apart by form.
+	// Groups are the keys of each join group, first that of which new tokens are. At most two, of epochs that follow one another,
+	// since more could not be told apart by form.
 	Groups map[string][]DataKey
 
 	all Secret // of every group in epoch 1, if it is set
@@ -35,7 +35,7 @@ type Keys struct {
 // OneKey is a single secret for everything, in epoch 1.
 func OneKey(root Secret) Keys { return Keys{Record: root, all: root} }
 
-// of are the keys of a group, the newest first.
+// of are the keys of a group, the current one first.
 func (k Keys) of(group string) []DataKey {
 	if keys := k.Groups[group]; len(keys) > 0 {
 		return keys
@@ -58,8 +58,8 @@ func (k Keys) check() error {
 				return fmt.Errorf("epoch %d of group %s has no secret", key.Epoch, group)
 			case key.Epoch < 1 || key.Epoch > maxEpoch:
 				return fmt.Errorf("group %s has an epoch %d, which is not within 1 and %d", group, key.Epoch, maxEpoch)
-			case i > 1 || i == 1 && keys[0].Epoch != key.Epoch+1:
-				return fmt.Errorf("group %s has other epochs than one, or two that follow one another, the newer first", group)
+			case i > 1 || i == 1 && keys[0].Epoch != key.Epoch+1 && keys[0].Epoch != key.Epoch-1:
+				return fmt.Errorf("group %s has other epochs than one, or two that follow one another", group)
 			}
 		}
 	}

@@ -224,7 +224,6 @@ func TestKeysRefused(t *testing.T) {
 		"no secret":             with(DataKey{Epoch: 1}),
 		"epoch 0":               with(DataKey{Epoch: 0, Secret: testRoot(t)}),
 		"epoch 256":             with(DataKey{Epoch: maxEpoch + 1, Secret: testRoot(t)}),
-		"the older first":       with(k(1), k(2)),
 		"one left out":          with(k(3), k(1)),
 		"the same twice":        with(k(1), k(1)),
 		"three":                 with(k(3), k(2), k(1)),
