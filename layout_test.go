@@ -37,11 +37,13 @@ var table = map[string]folder{
 	"trace":              {pure: true},
 	"identity":           {pure: true},
 	"catalog":            {may: []string{"query"}},
+	"catalog/discover":   {may: []string{"token"}, test: []string{"sim"}}, // reads rows, which catalog refuses to; tries the values with the real schemes
 	"purpose":            {may: []string{"catalog"}},
 	"keys":               {may: []string{"token"}},
 	"record":             {},
-	"protect":            {may: []string{"token"}, test: []string{"sim"}},
-	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity"}},
+	"vault":              {may: []string{"token"}}, // the table of values that no token stands for: the gateway reads and writes it, protect makes it
+	"protect":            {may: []string{"token", "vault"}, test: []string{"sim"}},
+	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}},
 	"api":                {may: []string{"control", "record"}},
 	"internal/apart":     {}, // a fork and a pipe, behind the pure analysis
 	"internal/durable":   {},
@@ -50,8 +52,8 @@ var table = map[string]folder{
 	"internal/upstream":  {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":     {may: []string{"sim"}},
 	"cmd/sallyport": {may: []string{
-		"api", "catalog", "control", "exposure", "gateway", "identity", "keys", "policy", "protect", "purpose", "query", "record", "sim", "token", "trace",
-		"wire/pg",
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "keys", "policy", "protect", "purpose", "query", "record", "sim", "token", "trace",
+		"vault", "wire/pg",
 	}},
 }
 

@@ -42,6 +42,13 @@ const (
 	Name   Scheme = "name"   // AES-GCM with a blind index in front
 	Text   Scheme = "text"   // AES-GCM
 	Date   Scheme = "date"   // FF1 into the years 2200–9999
+
+	// Named after the column's type. Those without a form of their own are revealed only where the column is traced.
+	Timestamp   Scheme = "timestamp"   // FF1 into the years 2200–9999
+	Timestamptz Scheme = "timestamptz" // likewise, in UTC
+	Int4        Scheme = "int4"        // FF1 over all 32-bit integers; no form
+	Int8        Scheme = "int8"        // FF1 over all 64-bit integers; no form
+	UUID        Scheme = "uuid"        // FF1 over 122 bits, version and variant kept; no form
 )
 
 // Column names one column of one table or view. It is comparable and serves as a map key.

@@ -131,7 +131,7 @@ func (b *builder) protect() {
 	for _, name := range slices.Sorted(maps.Keys(b.config.Columns)) {
 		column, _ := ParseColumn(name)
 		settings := b.config.Columns[name]
-		p := &Protected{Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes}
+		p := &Protected{Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Overflow: settings.Overflow == Vault}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
 		}
@@ -191,10 +191,20 @@ func partOnly[T any](b *builder, at, verb string, r *relation, c *rawColumn, con
 }
 
 func fittingTypes(s sallyport.Scheme) string {
-	if s == sallyport.Date {
-		return "date"
+	switch s {
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text:
+		return "text, varchar, char or citext"
+	case sallyport.Timestamp:
+		return "timestamp without time zone"
+	case sallyport.Timestamptz:
+		return "timestamp with time zone"
+	case sallyport.Int4:
+		return "integer (a smallint has too few values: its tokens could be guessed)"
+	case sallyport.Int8:
+		return "bigint"
+	case sallyport.Date, sallyport.UUID:
 	}
-	return "text, varchar, char or citext"
+	return string(s)
 }
 
 // missing judges a column that nobody has under its configured name. At the start that is a mistake of the configuration. Later it

@@ -89,12 +89,19 @@ func TestProblems(t *testing.T) {
 		CREATE VIEW support.open_cases AS SELECT email FROM support.customers;
 		CREATE TABLE support.log (customer_id bigint, at int, day date, made text GENERATED ALWAYS AS ('x') STORED, note text);
 		CREATE TABLE support.log_more () INHERITS (support.log);
+		CREATE TABLE support.types (customer_id bigint, a smallint, b int, c bigint, d uuid, e timestamp, f timestamptz);
 		CREATE TABLE support.orphan (ticket int, body text);
 		CREATE TABLE support.nokey (a int, b int, customer_id bigint);
 		CREATE DOMAIN support.address AS varchar(70);
 		CREATE TABLE support.domains (customer_id bigint, mail support.address);`)
 	text := ColumnConfig{Class: sallyport.Content, Scheme: sallyport.Text}
 	day := ColumnConfig{Class: sallyport.Content, Scheme: sallyport.Date}
+	typed := func(column string, scheme sallyport.Scheme) func(*Config) {
+		return func(c *Config) {
+			c.Columns["support.types."+column] = ColumnConfig{Class: sallyport.Identity, Scheme: scheme}
+			c.Paths["support.types"] = "customer_id"
+		}
+	}
 	for _, c := range []struct {
 		what   string
 		change func(*Config)
@@ -111,6 +118,17 @@ func TestProblems(t *testing.T) {
 		{"text over an integer", func(c *Config) { c.Columns["support.log.at"] = text; c.Paths["support.log"] = "customer_id" }, "columns.support.log.at.scheme: the column is of type integer"},
 		{"text over a date", func(c *Config) { c.Columns["support.log.day"] = text; c.Paths["support.log"] = "customer_id" }, "columns.support.log.day.scheme: the column is of type date"},
 		{"date over text", func(c *Config) { c.Columns["support.log.note"] = day; c.Paths["support.log"] = "customer_id" }, "columns.support.log.note.scheme: the column is of type text"},
+		{"an integer by a column", typed("a", sallyport.Int4), "columns.support.types.a.scheme: the column is of type smallint: the scheme int4 needs integer (a smallint has too few values"},
+		{"int4", typed("b", sallyport.Int4), ""},
+		{"int4 over bigint", typed("c", sallyport.Int4), "columns.support.types.c.scheme: the column is of type bigint"},
+		{"int8", typed("c", sallyport.Int8), ""},
+		{"int8 over integer", typed("b", sallyport.Int8), "columns.support.types.b.scheme: the column is of type integer"},
+		{"uuid", typed("d", sallyport.UUID), ""},
+		{"uuid over integer", typed("b", sallyport.UUID), "columns.support.types.b.scheme"},
+		{"timestamp", typed("e", sallyport.Timestamp), ""},
+		{"timestamp with a zone", typed("f", sallyport.Timestamp), "columns.support.types.f.scheme"},
+		{"timestamptz", typed("f", sallyport.Timestamptz), ""},
+		{"date over timestamp", typed("e", sallyport.Date), "columns.support.types.e.scheme"},
 		{"a generated column", func(c *Config) { c.Columns["support.log.made"] = text; c.Paths["support.log"] = "customer_id" }, "columns.support.log.made: the column is generated"},
 		{"a part only", func(c *Config) {
 			c.Columns["support.log_more.note"] = text

@@ -27,12 +27,16 @@ type CustomerTable struct {
 // ColumnConfig is one protected column.
 type ColumnConfig struct {
 	Class    sallyport.Class   `yaml:"class"`    // identity, contact, content, reference
-	Scheme   sallyport.Scheme  `yaml:"scheme"`   // name, email, phone, date, number, text
+	Scheme   sallyport.Scheme  `yaml:"scheme"`   // name, email, phone, date, number, text; or after the column's type: timestamp, timestamptz, int4, int8, uuid
 	Group    string            `yaml:"group"`    // columns of one join group share a key; empty: the scheme's name
 	Prefixes map[string]string `yaml:"prefixes"` // of number: plain prefix → prefix of its tokens
+	Overflow string            `yaml:"overflow"` // "vault": values that the scheme has no token for are kept sealed; empty: they are refused
 	// NextPrefixes are the prefixes of tokens in every second key epoch: without them the keys of the column cannot be rotated.
 	NextPrefixes map[string]string `yaml:"next_prefixes"`
 }
+
+// Vault is the value of overflow that keeps values for which the scheme has no token.
+const Vault = "vault"
 
 // Problem is what is wrong with one key of the configuration, as a sentence. Path leads to the key from the section's root:
 // "columns.support.customers.email.scheme".
@@ -92,19 +96,35 @@ func (c *Config) checkColumn(name string, report func(path, format string, args 
 	}
 	switch settings.Scheme {
 	case sallyport.Number:
-	case sallyport.Email, sallyport.Phone, sallyport.Name, sallyport.Text, sallyport.Date:
+	case sallyport.Email, sallyport.Phone, sallyport.Name, sallyport.Text, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 		if len(settings.Prefixes)+len(settings.NextPrefixes) > 0 {
 			report(at+".prefixes", "only the scheme number has prefixes; expected none here")
 		}
+	case "int2", "smallint":
+		report(at+".scheme", "there is no scheme %q: a smallint has 65,536 values, fewer than the million below which tokens can be guessed (SP 800-38G Rev. 1); make the column an integer", settings.Scheme)
 	default:
-		report(at+".scheme", "there is no scheme %q: expected name, email, phone, date, number or text", settings.Scheme)
+		report(at+".scheme", "there is no scheme %q: expected name, email, phone, date, number or text, or after the column's type timestamp, timestamptz, int4, int8 or uuid", settings.Scheme)
 	}
+	c.checkOverflow(at, settings, report)
 	table := column.Schema + "." + column.Table
 	if _, ok := c.Paths[table]; !ok && table != c.Customer.Table {
 		report(at, "nothing says whose its rows are: expected a line for %s under paths", table)
 	}
 	if table == c.Customer.Table && column.Name == c.Customer.Key {
 		report(at, "the customer's key cannot be protected: everything else finds its customer by it; expected another column")
+	}
+}
+
+func (c *Config) checkOverflow(at string, settings ColumnConfig, report func(path, format string, args ...any)) {
+	if settings.Overflow == "" {
+		return
+	}
+	if settings.Overflow != Vault {
+		report(at+".overflow", "there is no overflow %q: expected %s, or no line", settings.Overflow, Vault)
+	}
+	if s := settings.Scheme; s != sallyport.Email && s != sallyport.Phone && s != sallyport.Number {
+		report(at+".overflow", "only the schemes email, phone and number have one; expected no line here")
 	}
 }
 

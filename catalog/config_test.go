@@ -19,6 +19,21 @@ func TestCheck(t *testing.T) {
 		{"an unknown scheme", func(c *Config) {
 			c.Columns["support.customers.email"] = ColumnConfig{Class: sallyport.Contact, Scheme: "mail"}
 		}, []string{"columns.support.customers.email.scheme"}},
+		{"a smallint", func(c *Config) {
+			c.Columns["support.customers.email"] = ColumnConfig{Class: sallyport.Contact, Scheme: "int2"}
+		}, []string{"columns.support.customers.email.scheme"}},
+		{"a scheme after a type", func(c *Config) {
+			c.Columns["support.customers.email"] = ColumnConfig{Class: sallyport.Contact, Scheme: sallyport.UUID}
+		}, nil},
+		{"a vault", func(c *Config) {
+			c.Columns["support.customers.email"] = ColumnConfig{Class: sallyport.Contact, Scheme: sallyport.Email, Overflow: "vault"}
+		}, nil},
+		{"another overflow", func(c *Config) {
+			c.Columns["support.customers.email"] = ColumnConfig{Class: sallyport.Contact, Scheme: sallyport.Email, Overflow: "drop"}
+		}, []string{"columns.support.customers.email.overflow"}},
+		{"a vault of names", func(c *Config) {
+			c.Columns["support.customers.email"] = ColumnConfig{Class: sallyport.Contact, Scheme: sallyport.Name, Overflow: "vault"}
+		}, []string{"columns.support.customers.email.overflow"}},
 		{"an unknown class", func(c *Config) {
 			c.Columns["support.customers.email"] = ColumnConfig{Class: "secret", Scheme: sallyport.Email}
 		}, []string{"columns.support.customers.email.class"}},

@@ -35,7 +35,33 @@ type Protected struct {
 	Group        string
 	Prefixes     map[string]string
 	NextPrefixes map[string]string
+	Overflow     bool   // values that the scheme has no token for stand in the vault
 	TypeOID      uint32 // as results announce it: the base type of a domain
+}
+
+// Key is what tells a stored token of the column from all else that a result may hold, as text: the token itself where it has a form,
+// else with its scheme and group in front, so that an equal number elsewhere is another thing.
+func (p *Protected) Key(stored string) string { return Key(p.Scheme, p.Group, stored) }
+
+// Key is Protected.Key of any column of a scheme and group.
+func Key(scheme sallyport.Scheme, group, stored string) string {
+	if formless(scheme) {
+		return string(scheme) + "\x00" + group + "\x00" + stored
+	}
+	return stored
+}
+
+// Formless tells whether tokens of the column look like any other value of its type: they mean something only where they are traced.
+func (p *Protected) Formless() bool { return formless(p.Scheme) }
+
+func formless(s sallyport.Scheme) bool {
+	switch s {
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		return true
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz:
+		return false
+	}
+	return true
 }
 
 // Origin is what one column of a result means.
@@ -160,10 +186,20 @@ func quote(name ...string) string { return pgx.Identifier(name).Sanitize() }
 
 // typeFits tells whether a token of the scheme fits into columns of the base type.
 func typeFits(scheme sallyport.Scheme, base uint32, name string) bool {
-	const text, bpchar, varchar, date = 25, 1042, 1043, 1082 // pg_type.dat
+	const text, bpchar, varchar = 25, 1042, 1043 // pg_type.dat
 	switch scheme {
 	case sallyport.Date:
-		return base == date
+		return base == 1082
+	case sallyport.Timestamp:
+		return base == 1114
+	case sallyport.Timestamptz:
+		return base == 1184
+	case sallyport.Int4:
+		return base == 23
+	case sallyport.Int8:
+		return base == 20
+	case sallyport.UUID:
+		return base == 2950
 	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text:
 		return base == text || base == bpchar || base == varchar || strings.EqualFold(name, "citext")
 	}

@@ -63,7 +63,7 @@ func (s *session) binaryArray(r *run, slot *query.Slot, v []byte, unreadable *qu
 		if int(size) > len(rest) {
 			return nil, unreadable
 		}
-		tok, refused := s.slot(r, slot, rest[:size])
+		tok, refused := s.binarySlot(r, slot, rest[:size])
 		if refused != nil {
 			return nil, refused
 		}

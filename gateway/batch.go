@@ -40,6 +40,7 @@ type batch struct {
 	plain   []byte
 	shade   []byte // of masked values
 	date    []byte
+	key     []byte
 	until   time.Time // the server's present read deadline
 }
 

@@ -12,8 +12,10 @@ import (
 // codecs makes each column's codec once.
 type codecs struct {
 	ring *token.Ring
-	mu   sync.Mutex // guards made
+	mu   sync.Mutex // guards made and overflows
 	made map[sallyport.Column]*token.Codec
+
+	overflows map[sallyport.Column]*token.Overflow
 }
 
 func (g *Gateway) codec(p *catalog.Protected) (*token.Codec, error) {

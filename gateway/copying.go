@@ -83,6 +83,17 @@ func (s *session) pinning(ctx context.Context, r *run) func(slot *query.Slot, st
 	}
 }
 
+// holding reads what a row that a statement pins by its key holds.
+func (s *session) holding(ctx context.Context, r *run) func(slot *query.Slot) (string, bool) {
+	return func(slot *query.Slot) (string, bool) {
+		value, ok := r.keyValue(slot.Row)
+		if !ok {
+			return "", false
+		}
+		return s.gw.Protection.Resolver.Held(ctx, slot.Row.Schema+"."+slot.Row.Table, slot.Row.Column, value, slot.Column.Name)
+	}
+}
+
 // keyValue is the text of the key that a statement pins a row by.
 func (r *run) keyValue(k *query.RowKey) (string, bool) {
 	i := k.Param - 1

@@ -31,6 +31,7 @@ import (
 	"sallyport/query"
 	"sallyport/record"
 	"sallyport/token"
+	"sallyport/vault"
 	"sallyport/wire/pg"
 )
 
@@ -61,6 +62,7 @@ type Protection struct {
 	Unmasked func() *query.Analyzer
 	SeenBy   []sallyport.Staff
 	Ring     *token.Ring
+	Vault    *vault.Vault // nil: no column has one
 	Resolver *purpose.Resolver
 	Facts    *purpose.Facts
 	Person   func(login string) purpose.Person
@@ -109,7 +111,7 @@ func New(c Config) (*Gateway, error) {
 			p.Facts == nil || p.Person == nil || p.Budgets == nil || p.Suspend == nil {
 			return nil, errors.New("start gateway: an incomplete protection")
 		}
-		g.codecs = codecs{ring: p.Ring, made: map[sallyport.Column]*token.Codec{}}
+		g.codecs = codecs{ring: p.Ring, made: map[sallyport.Column]*token.Codec{}, overflows: map[sallyport.Column]*token.Overflow{}}
 	}
 	return g, nil
 }

@@ -29,6 +29,7 @@ type column struct {
 	protected *catalog.Protected // guarded
 	codec     *token.Codec       // guarded
 	home      home               // guarded
+	form      fieldForm          // guarded
 	typ       uint32
 	binary    bool
 	text      bool         // veiled: *** is a value of its type
@@ -89,7 +90,7 @@ func (g *Gateway) guard(c *column, p *catalog.Protected) error {
 	if err != nil {
 		return fmt.Errorf("make codec: %w", err)
 	}
-	c.kind, c.protected, c.codec, c.home = guarded, p, codec, g.kin.column(p.Column)
+	c.kind, c.protected, c.codec, c.home, c.form = guarded, p, codec, g.kin.column(p.Column), formOf(p.Scheme)
 	return nil
 }
 

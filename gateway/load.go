@@ -22,8 +22,8 @@ func (s *session) newLoading(r *run) *loading {
 	l := &loading{run: r, known: map[sallyport.Digest]struct{}{}}
 	c := r.stmt.Copy
 	l.loader = newLoader(c, func(f *query.CopyField, value []byte) ([]byte, *query.Refusal) {
-		if f.Slot.Scheme == sallyport.Date && c.Format == "binary" {
-			return s.binaryDate(r, f.Slot, value)
+		if c.Format == "binary" {
+			return s.binarySlot(r, f.Slot, value)
 		}
 		return s.slot(r, f.Slot, value)
 	})

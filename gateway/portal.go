@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 
 	"sallyport/query"
@@ -108,8 +107,8 @@ func (s *session) parameter(r *run, use *query.Param, msg *pg.BindMessage) *quer
 	switch {
 	case use.Slot.Array:
 		out, refused = s.arrayElements(r, &use.Slot, value, binaryForm)
-	case binaryForm && use.Slot.Scheme == "date":
-		out, refused = s.binaryDate(r, &use.Slot, value)
+	case binaryForm:
+		out, refused = s.binarySlot(r, &use.Slot, value)
 	default: // text and varchar are the same bytes in both formats
 		out, refused = s.slot(r, &use.Slot, value)
 	}
@@ -117,26 +116,6 @@ func (s *session) parameter(r *run, use *query.Param, msg *pg.BindMessage) *quer
 		msg.Params[i] = out
 	}
 	return refused
-}
-
-// binaryDate tokenises a date as date_send writes it: days since 2000-01-01 in 4 bytes.
-func (s *session) binaryDate(r *run, slot *query.Slot, value []byte) ([]byte, *query.Refusal) {
-	if len(value) != 4 {
-		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" is not a date", "")
-	}
-	day := int32(binary.BigEndian.Uint32(value)) //nolint:gosec // signed on the wire
-	text, ok := appendISODate(nil, day)
-	if !ok {
-		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" is not a day that a token can stand for", "")
-	}
-	tok, refused := s.slot(r, slot, text)
-	if refused != nil {
-		return nil, refused
-	}
-	if day, ok = parseISODate(tok); !ok {
-		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" cannot be tokenised", "")
-	}
-	return binary.BigEndian.AppendUint32(nil, uint32(day)), nil //nolint:gosec // signed on the wire
 }
 
 // takeDescribe notes whose description comes.

@@ -31,7 +31,7 @@ func (s *session) leave(row *seen, c *column, stored []byte) {
 	if c.codec == nil {
 		return
 	}
-	if c.protected.Scheme == sallyport.Date { // it stands in the session's scratch
+	if c.form != asText { // it stands in the session's scratch
 		at := len(s.plain)
 		s.plain = append(s.plain, stored...)
 		stored = s.plain[at:len(s.plain):len(s.plain)]

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"sallyport"
 	"sallyport/query"
 )
 
@@ -23,7 +24,7 @@ func rewrite(text string, edits []query.Edit, tokens map[int]string) (string, []
 		out.WriteString(text[at:e.Start])
 		put := e.Text
 		if e.Slot != nil {
-			put = quote(tokens[i])
+			put = literalOf(e.Slot, tokens[i])
 		}
 		made = append(made, applied{from: e.Start, to: e.End, at: out.Len(), length: len(put)})
 		out.WriteString(put)
@@ -31,6 +32,14 @@ func rewrite(text string, edits []query.Edit, tokens map[int]string) (string, []
 	}
 	out.WriteString(text[at:])
 	return out.String(), made
+}
+
+// literalOf is a token in the place of a literal. What was written as an integer stays one, whatever stands around it.
+func literalOf(slot *query.Slot, token string) string {
+	if slot.Number && (slot.Scheme == sallyport.Int4 || slot.Scheme == sallyport.Int8) {
+		return quote(token) + "::pg_catalog." + string(slot.Scheme)
+	}
+	return quote(token)
 }
 
 // quote makes a literal that means the same whatever standard_conforming_strings is: tokens hold no backslash, and a

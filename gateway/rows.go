@@ -101,9 +101,9 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 			continue
 		}
 		if c.kind == guarded {
-			s.guardedField(r, row, c, i, fields[i])
+			s.guardedField(r, row, c, i, fields[i]) //nolint:contextcheck // the vault bounds its own time
 		} else {
-			s.formedField(r, row, c, i, fields[i])
+			s.formedField(r, row, c, i, fields[i]) //nolint:contextcheck // likewise
 		}
 	}
 	limit := s.count(r, row)
@@ -154,17 +154,18 @@ func (s *session) ensureSight(ctx context.Context, r *run) error {
 
 // guardedField is a field of a protected column.
 func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte) {
-	stored := field
-	if c.protected.Scheme == sallyport.Date {
+	stored, key := field, field
+	if c.form != asText {
 		var ok bool
-		if stored, ok = s.isoDate(c, field); !ok {
+		if stored, ok = s.fieldText(c, field); !ok {
 			row.left++
 			return
 		}
+		key = s.fieldKey(c.protected, stored)
 	}
 	// Many people are born on one day: a date is a stranger's where the row says so.
-	stranger := c.protected.Scheme == sallyport.Date && row.keyed && !r.sight.covered(row.subject)
-	if v, ok := s.readable(r, stored); ok && !stranger {
+	stranger := c.form.many() && row.keyed && !r.sight.covered(row.subject)
+	if v, ok := s.readable(r, key); ok && !stranger {
 		if s.show(row, v, nil, c, i, stored) {
 			return
 		}
@@ -175,9 +176,9 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 		}
 	}
 	if r.leftToken == "" {
-		r.leftToken = string(stored)
+		r.leftToken = string(key)
 	}
-	s.leave(row, c, stored)
+	s.leave(row, c, key)
 }
 
 // readable says whether a stored text may be read: the purpose covers it, or the person wrote it himself.
@@ -206,12 +207,18 @@ func (s *session) show(row *seen, v purpose.Value, g *decided, c *column, i int,
 	} else {
 		var err error
 		if s.plain, err = codec.Reveal(s.plain, stored); err != nil {
+			s.plain, err = s.gw.revealOverflow(v.Column, codec, s.plain[:start], stored)
+		}
+		if err != nil {
 			s.plain = s.plain[:start]
 			return false
 		}
 	}
 	digest := s.digest(codec, s.plain[start:])
-	if v.Scheme == sallyport.Date && (c.typ == typeDate) {
+	switch {
+	case c.form != asText:
+		s.plain = s.refield(s.plain, start, c)
+	case v.Scheme == sallyport.Date && c.typ == typeDate:
 		s.plain = s.redate(s.plain, start, c)
 	}
 	if row.subject == "" {

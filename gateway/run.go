@@ -23,6 +23,8 @@ type run struct {
 	capture   *query.Capture
 	bound     *pg.BindMessage                            // its parameters; nil: none
 	pinned    func(slot *query.Slot, stored []byte) bool // says whether the row that a slot goes to holds the token already
+	held      func(slot *query.Slot) (string, bool)      // what that row holds now
+	vaulted   vaulted                                    // keeps values that their scheme has no token for; nil: nothing does
 	copied    []sallyport.Column                         // of which tokens are on record as copied by it
 	revealed  int                                        // values
 	left      int                                        // protected values that left as tokens
@@ -79,8 +81,11 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, current s
 		}
 		r.sight = sight
 	}
+	if st.Touches && s.gw.Protection.Vault != nil {
+		r.vaulted = s.vaulting(ctx)
+	}
 	if st.Touches && st.Writes {
-		r.pinned = s.pinning(ctx, r)
+		r.pinned, r.held = s.pinning(ctx, r), s.holding(ctx, r)
 	}
 	return r, nil, nil
 }

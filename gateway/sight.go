@@ -193,7 +193,7 @@ func (s *session) wrote(stored []byte, slot *query.Slot, v *sight) {
 	if len(s.written) >= most {
 		clear(s.written)
 	}
-	s.written[string(stored)] = value
+	s.written[catalog.Key(slot.Scheme, slot.Group, string(stored))] = value
 }
 
 // readBack is a value that the person wrote himself in this session.

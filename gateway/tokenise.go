@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/query"
 	"sallyport/token"
 )
@@ -22,16 +23,19 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
 		return s.token(r, slot, value)
 	}
-	out, err := tokenised(codec, slot, value)
-	if err != nil {
-		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
+	if stored, ok := s.kept(r, slot, codec, value); ok {
+		return stored, nil
 	}
-	search := out
+	out, digest, refused := s.tokeniseSlot(r, slot, codec, value)
+	if refused != nil {
+		return nil, refused
+	}
+	search := []byte(catalog.Key(slot.Scheme, slot.Group, string(out)))
 	if slot.Use == query.Store && slot.Scheme == sallyport.Name {
 		search = out[:token.NamePrefixLen]
 	}
 	if (codec.Deterministic() || slot.Scheme == sallyport.Name) && (r.sight == nil || !r.sight.knows(search, slot.Scheme)) {
-		if refused := s.probe(r, codec.Digest(value), slot.Scheme == sallyport.Date); refused != nil {
+		if refused := s.probe(r, digest, slot.Scheme == sallyport.Date); refused != nil {
 			return nil, refused
 		}
 	}

@@ -276,6 +276,10 @@ func (k *Keyring) provide(groups []string, mayMake bool) error {
 
 // store replaces the file, unless somebody else did meanwhile.
 func (k *Keyring) store(next *ring) error {
+	return exclusively(filepath.Dir(k.path), func() error { return k.exchange(next) })
+}
+
+func (k *Keyring) exchange(next *ring) error {
 	present, err := os.ReadFile(k.path)
 	if err != nil {
 		return fmt.Errorf("change %s: %w", k.path, err)

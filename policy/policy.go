@@ -68,7 +68,8 @@ func WorkList(s sallyport.Scheme) bool {
 	switch s {
 	case sallyport.Name, sallyport.Number:
 		return true
-	case sallyport.Email, sallyport.Phone, sallyport.Text, sallyport.Date:
+	case sallyport.Email, sallyport.Phone, sallyport.Text, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 		return false
 	}
 	return false

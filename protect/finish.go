@@ -11,6 +11,7 @@ import (
 
 	"sallyport"
 	"sallyport/token"
+	"sallyport/vault"
 )
 
 // readerConnections is how many connections the reader may have at once: gateways resolve reasons on a few of them.
@@ -25,6 +26,9 @@ func (r *run) makeReader(ctx context.Context) error {
 	return pgx.BeginFunc(ctx, r.main, func(tx pgx.Tx) error {
 		if err := setRole(ctx, tx, r.Reader.User, readerConnections, secret); err != nil {
 			return err
+		}
+		if _, err := tx.Exec(ctx, vault.Create); err != nil {
+			return fmt.Errorf("make the vault: %w", err)
 		}
 		for _, grant := range r.readerGrants() {
 			if _, err := tx.Exec(ctx, grant); err != nil {
@@ -44,6 +48,7 @@ func (r *run) readerGrants() []string {
 	return append([]string{
 		"GRANT USAGE ON SCHEMA sallyport" + to,
 		"GRANT SELECT, UPDATE (position, updated_at) ON sallyport.mark" + to,
+		"GRANT " + vault.Rights + to,
 	}, r.Reader.grants(tables)...)
 }
 

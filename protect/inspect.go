@@ -139,7 +139,7 @@ FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AN
 		return nil, fmt.Errorf("look at column %s: %w", c.Column, err)
 	}
 	switch want := wantKinds(spec.Codec); {
-	case !slices.Contains(want, c.kind):
+	case !slices.Contains(want, plainKind(c.kind)):
 		report("its type is %s; a column of this scheme must be %s", c.kind, strings.Join(want, " or "))
 	case generated:
 		report("it is generated from other columns")
@@ -148,16 +148,44 @@ FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AN
 	case foreign > 0:
 		report("a foreign key stands on it; its rows cannot change one by one")
 	}
+	if !c.codec.Recognisable() {
+		if len(problems) > 0 {
+			return problems, nil
+		}
+		problem, err := r.setAside(ctx, t, c)
+		if problem != "" {
+			report("%s", problem)
+		}
+		return problems, err
+	}
 	t.columns = append(t.columns, c)
 	return problems, nil
 }
 
+// plainKind is a type without the schema that it is in, where that is the extension citext: it may be in any.
+func plainKind(kind string) string {
+	if strings.HasSuffix(kind, ".citext") {
+		return "citext"
+	}
+	return kind
+}
+
 // wantKinds are the types that can hold a codec's tokens.
 func wantKinds(c *token.Codec) []string {
-	if c.Spec().Scheme == sallyport.Date {
-		return []string{"date"}
+	switch c.Spec().Scheme {
+	case sallyport.Date, sallyport.UUID:
+		return []string{string(c.Spec().Scheme)}
+	case sallyport.Timestamp:
+		return []string{"timestamp without time zone"}
+	case sallyport.Timestamptz:
+		return []string{"timestamp with time zone"}
+	case sallyport.Int4:
+		return []string{"integer"}
+	case sallyport.Int8:
+		return []string{"bigint"}
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text:
 	}
-	return []string{"text", "character varying"}
+	return []string{"text", "character varying", "citext"}
 }
 
 // inspectTable reads the primary key and looks for what would copy plain values elsewhere.

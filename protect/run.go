@@ -37,6 +37,7 @@ func (r *run) connect(ctx context.Context) error {
 	}
 	config.RuntimeParams["application_name"] = "sallyport protect"
 	config.RuntimeParams["datestyle"] = "ISO"
+	config.RuntimeParams["timezone"] = "UTC"
 	config.RuntimeParams["synchronous_commit"] = "off" // the mark's own commit waits for all
 	config.RuntimeParams["search_path"] = "pg_catalog"
 	config.RuntimeParams["row_security"] = "off" // an error instead of rows that we do not see
@@ -161,6 +162,9 @@ type piece struct {
 // pieces are all ranges, table by table.
 func (r *run) pieces() (list []piece) {
 	for _, t := range r.tables {
+		if len(t.columns) == 0 { // there is nothing to move in it
+			continue
+		}
 		for _, keys := range t.ranges {
 			list = append(list, piece{t, keys})
 		}

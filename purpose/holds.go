@@ -36,3 +36,30 @@ func holdsQuery(s *catalog.Snapshot, table, key, column string) (sql string, ok 
 	sql = fmt.Sprintf("SELECT coalesce(pg_catalog.bool_and(%s OPERATOR(pg_catalog.=) $2::pg_catalog.text), false) FROM %s t WHERE %s", t.text(column), t.relation.SQL, t.is(key, 1))
 	return sql, t.err == nil
 }
+
+// Held is what the one row of a table (schema.table) that has a key holds in a column, as text, in committed state; false where there
+// is not exactly one, or nothing in it. What it is compared with may be a plain value, which the database must not learn.
+func (r *Resolver) Held(ctx context.Context, table, key, value, column string) (stored string, ok bool) {
+	t, err := newColumns(r.catalog(), table, "t")
+	if err != nil {
+		return "", false
+	}
+	sql := fmt.Sprintf("SELECT %s FROM %s t WHERE %s LIMIT 2", t.text(column), t.relation.SQL, t.is(key, 1))
+	if t.err != nil {
+		return "", false
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout+time.Second)
+	defer cancel()
+	conn, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return "", false
+	}
+	defer conn.Release()
+	var b batch
+	b.add(sql, value)
+	results, err := b.run(ctx, conn.Conn())
+	if err != nil || len(results) != 1 || len(results[0].Rows) != 1 || results[0].Rows[0][0] == nil {
+		return "", false
+	}
+	return string(results[0].Rows[0][0]), true
+}

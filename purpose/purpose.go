@@ -37,7 +37,7 @@ type Person struct {
 type Cover struct {
 	Purpose  sallyport.Purpose
 	Subjects []sallyport.Subject
-	Values   map[string]Value // the text of a token as stored → what it is
+	Values   map[string]Value // the key of a stored token (catalog.Protected.Key) → what it is
 	Refused  string           // not empty: it reveals nothing, and this sentence says why
 	Help     string           // the exact line that would help, empty where there is none
 	Checked  time.Time

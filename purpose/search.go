@@ -171,7 +171,7 @@ func (s *search) workList(ctx context.Context) (*Cover, error) {
 			cover.Subjects = append(cover.Subjects, subject)
 		}
 		if s.number != nil && t.number != "" {
-			cover.Values[t.number] = Value{Column: s.number.Column, Scheme: s.number.Scheme, Subject: subject}
+			cover.Values[s.number.Key(t.number)] = Value{Column: s.number.Column, Scheme: s.number.Scheme, Subject: subject}
 		}
 	}
 	for _, v := range values {
@@ -257,7 +257,7 @@ func readStored(queries []catalog.CustomerQuery, results []*pgconn.Result) []sto
 		for _, fields := range results[i].Rows {
 			for j, p := range q.Columns {
 				if text := fields[j+1]; len(text) > 0 {
-					list = append(list, stored{string(text), Value{Column: p.Column, Scheme: p.Scheme, Subject: sallyport.Subject(fields[0])}})
+					list = append(list, stored{p.Key(string(text)), Value{Column: p.Column, Scheme: p.Scheme, Subject: sallyport.Subject(fields[0])}})
 				}
 			}
 		}

@@ -156,7 +156,8 @@ func (a *analysis) matchAll(at int, both value) {
 			return
 		}
 		a.leftOf(both.stored[0].ref)
-	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date:
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 	}
 	for _, o := range both.sources {
 		a.demand(o, demand{protection: first, use: Match, array: o.element}, at)
@@ -248,6 +249,9 @@ func (a *analysis) compute(qualifier, name string, left, right value, at int) va
 	}
 	both = value{mixed: true, of: cmp.Or(left.origin(), right.origin())}
 	clean := left.clean() && right.clean()
+	if clean && (left.chosen() || right.chosen()) && (a.hasNumbers(&left) || a.hasNumbers(&right)) {
+		clean = false
+	}
 	switch {
 	case name == "||":
 		return both.garbled(!clean)

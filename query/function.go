@@ -95,9 +95,9 @@ func (a *analysis) derive(name string, args []value, all value, at int) value {
 		out.rowJSON = true
 		return out
 	}
-	alone := true
+	alone, numbers := true, a.hasNumbers(&all)
 	for _, arg := range args {
-		alone = alone && arg.clean()
+		alone = alone && arg.clean() && !(numbers && arg.chosen())
 	}
 	switch {
 	case alone || formats(name):
@@ -110,7 +110,7 @@ func (a *analysis) derive(name string, args []value, all value, at int) value {
 		return out
 	}
 	a.refuse(&Refusal{
-		Code: CodeUnanswered, Position: at, Sentence: "a function takes a protected column together with text, and would see a token" + about(all.column()),
+		Code: CodeUnanswered, Position: at, Sentence: "a function takes a protected column together with another value, and would see a token" + about(all.column()),
 		Hint: "Compare with = and the whole value, or process what you read in the application.",
 	})
 	out.open = true
@@ -264,6 +264,11 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 		a.spend(v)
 		return v.garbled(true)
 	}
+	if own, ok := a.ownType(t); ok {
+		if kept, ok := castToOwn(v, own); ok {
+			return kept
+		}
+	}
 	switch kindOfType(t) {
 	case textType:
 		return a.toText(v, len(t.GetTypmods()) > 0)
@@ -271,7 +276,7 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 		if v.calc {
 			v.open = true
 		}
-		return keepOnly(v, true)
+		return keepOnly(v, func(s sallyport.Scheme) bool { return s == sallyport.Date })
 	case numberType:
 		if !v.protected() {
 			a.spend(v)
@@ -287,7 +292,7 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 
 // toText is a cast that leaves text as it is, but for its length.
 func (a *analysis) toText(v value, length bool) value {
-	v = keepOnly(v, false)
+	v = keepOnly(v, func(s sallyport.Scheme) bool { return s != sallyport.Date && !typed(s) })
 	if v.calc {
 		v.open = true
 	}
@@ -298,9 +303,9 @@ func (a *analysis) toText(v value, length bool) value {
 }
 
 // keepOnly leaves stored columns in a value only where the cast keeps their form: dates as dates, texts as texts.
-func keepOnly(v value, dates bool) value {
+func keepOnly(v value, keeps func(sallyport.Scheme) bool) value {
 	for _, s := range v.stored {
-		if (s.protection.Scheme == sallyport.Date) != dates {
+		if !keeps(s.protection.Scheme) {
 			v.stored, v.mixed, v.of = nil, true, s.protection
 			return v
 		}

@@ -82,6 +82,7 @@ type Slot struct {
 	Use     Use
 	Value   string  // the decoded literal; empty for a parameter
 	Row     *RowKey // of Store: the row that the value goes to, where the statement pins it by its key
+	Number  bool    // the literal is written as a number
 	Array   bool    // an array's text form, '{a,b}', or an array parameter: every element is tokenised
 	Purpose bool    // the value of SET sallyport.purpose: ticket numbers in it become tokens; Column is empty
 }

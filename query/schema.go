@@ -22,6 +22,7 @@ type Schema struct {
 	Masks, OnlyMasks bool
 
 	byName map[string][]*Relation
+	typed  map[sallyport.Scheme]bool // the schemes of protected columns that are named after the column's type
 }
 
 // Relation is a table, view, materialised view or partition.
@@ -65,9 +66,14 @@ type FunctionRisk struct {
 
 // NewSchema indexes relations and functions. Both MUST NOT be changed afterwards.
 func NewSchema(relations []*Relation, functions map[string]FunctionRisk) *Schema {
-	s := &Schema{Relations: relations, Functions: functions, byName: make(map[string][]*Relation, len(relations))}
+	s := &Schema{Relations: relations, Functions: functions, byName: make(map[string][]*Relation, len(relations)), typed: map[sallyport.Scheme]bool{}}
 	for _, r := range relations {
 		s.byName[r.Name] = append(s.byName[r.Name], r)
+		for i := range r.Columns {
+			if p := r.Columns[i].Protect; p != nil && typed(p.Scheme) {
+				s.typed[p.Scheme] = true
+			}
+		}
 	}
 	return s
 }
@@ -162,7 +168,8 @@ func (s *Schema) ours(qualifier, name string) bool {
 // deterministic tells whether equal values of a scheme have equal tokens.
 func deterministic(s sallyport.Scheme) bool {
 	switch s {
-	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date:
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 		return true
 	case sallyport.Name, sallyport.Text:
 		return false

@@ -120,7 +120,7 @@ func (a *analysis) settle() {
 	for _, at := range sortedKeys(a.literals) {
 		s := a.literals[at]
 		if slot := a.slotOf(s); slot != nil {
-			slot.Value = s.value
+			slot.Value, slot.Number = s.value, s.number
 			a.edits[s.start] = Edit{Start: s.start, End: s.end, Slot: slot}
 		}
 	}

@@ -19,13 +19,14 @@ type Codec struct {
 	spec   Spec
 	digest prefixedMAC           // over the scheme, then the canonical value
 	forms  atomic.Pointer[forms] // the newest epoch
+	vault  vaultForms            // of values that the scheme has no token for
 }
 
 // Tokenise appends the token of plain. Only name and text read random. plain must not overlap dst's spare capacity.
 // The error is an ErrDomain if the value cannot be tokenised; dst is then returned as it came.
 func (c *Codec) Tokenise(dst, plain []byte, random io.Reader) ([]byte, error) {
 	newest := c.forms.Load()
-	if newest.holds(plain) != nil {
+	if newest.holds(plain) != nil || c.Overflowed(plain) {
 		return dst, ErrAlreadyToken
 	}
 	return newest.tokenise(dst, plain, random)
@@ -35,7 +36,7 @@ func (c *Codec) Tokenise(dst, plain []byte, random io.Reader) ([]byte, error) {
 // for a name the first NamePrefixLen characters of its tokens. ErrUnsearchable for a text.
 func (c *Codec) Search(dst, plain []byte) ([]byte, error) {
 	newest := c.forms.Load()
-	if c.Searchable() && newest.holds(plain) != nil {
+	if c.Searchable() && (newest.holds(plain) != nil || c.Overflowed(plain)) {
 		return dst, ErrAlreadyToken
 	}
 	return newest.search(dst, plain)
@@ -56,6 +57,9 @@ func (c *Codec) Searches(value []byte) ([][]byte, error) {
 		}
 		defer clear(plain)
 		value = plain
+	}
+	if c.Overflowed(value) {
+		return [][]byte{value}, nil
 	}
 	var all [][]byte
 	for f := newest; f != nil; f = f.older {
@@ -90,6 +94,9 @@ func (c *Codec) Renew(dst, tok []byte, random io.Reader) (renewed []byte, change
 	f := newest.holds(tok)
 	switch f {
 	case nil:
+		if c.Overflowed(tok) { // its key is of no epoch
+			return dst, false, nil
+		}
 		return dst, false, ErrNotToken
 	case newest:
 		return dst, false, nil
@@ -103,10 +110,10 @@ func (c *Codec) Renew(dst, tok []byte, random io.Reader) (renewed []byte, change
 	return dst, err == nil, err
 }
 
-// IsToken tells by form only whether the whole of b is a token of this scheme.
-func (c *Codec) IsToken(b []byte) bool { return c.forms.Load().holds(b) != nil }
+// IsToken tells by form only whether the whole of b is a token of this scheme, or one of a value that the scheme has no token for.
+func (c *Codec) IsToken(b []byte) bool { return c.forms.Load().holds(b) != nil || c.Overflowed(b) }
 
-// Epoch tells by form in which epoch a token was made, 0 for what is no token.
+// Epoch tells by form in which epoch a token was made, 0 for what is no token and for those of a vault.
 func (c *Codec) Epoch(tok []byte) int {
 	if f := c.forms.Load().holds(tok); f != nil {
 		return f.epoch
@@ -127,7 +134,7 @@ func (c *Codec) Epochs() []int {
 // digits, a name or a text as it was written.
 func (c *Codec) Canonical(dst, plain []byte) ([]byte, error) {
 	newest := c.forms.Load()
-	if newest.holds(plain) != nil {
+	if newest.holds(plain) != nil || c.Overflowed(plain) {
 		return dst, ErrAlreadyToken
 	}
 	return newest.canonical(dst, plain)
@@ -136,13 +143,18 @@ func (c *Codec) Canonical(dst, plain []byte) ([]byte, error) {
 // Deterministic tells whether equal values have equal tokens in one epoch.
 func (c *Codec) Deterministic() bool {
 	switch c.spec.Scheme {
-	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date:
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 		return true
 	case sallyport.Name, sallyport.Text:
 		return false
 	}
 	return false
 }
+
+// Recognisable tells whether a token is known by its form. Where it is not, nothing but the column tells a token from a value: what was
+// tokenised already must be known otherwise, and a token is revealed only where it is traced to its column.
+func (c *Codec) Recognisable() bool { return c.forms.Load().fixed == nil }
 
 // Searchable tells whether Search has an answer.
 func (c *Codec) Searchable() bool { return c.spec.Scheme != sallyport.Text }
@@ -174,6 +186,14 @@ func (c *Codec) Digest(plain []byte) sallyport.Digest {
 		if v, err := forms.date.canonical(room[:0], plain); err == nil {
 			value = v
 		}
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		if v, err := forms.moment.canonical(room[:0], plain); err == nil {
+			value = v
+		}
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		if v, err := forms.fixed.canonical(room[:0], plain); err == nil {
+			value = v
+		}
 	}
 	return c.ring.sum(&c.digest, value)
 }
@@ -181,7 +201,8 @@ func (c *Codec) Digest(plain []byte) sallyport.Digest {
 // DigestRevealed is Digest of a value that Reveal gave, whose form is canonical already.
 func (c *Codec) DigestRevealed(plain []byte) sallyport.Digest {
 	switch c.spec.Scheme {
-	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Text:
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID, sallyport.Text:
 		return c.ring.sum(&c.digest, plain)
 	case sallyport.Name: // is kept as written; its digest is of the folded one
 	}
@@ -236,7 +257,8 @@ func (c *Codec) Form() string {
 		for _, plain := range slices.Sorted(maps.Keys(c.spec.Prefixes)) {
 			fmt.Fprintf(&form, ", %s as %s", plain, c.spec.Prefixes[plain])
 		}
-	case sallyport.Name, sallyport.Text, sallyport.Date:
+	case sallyport.Name, sallyport.Text, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 	}
 	return form.String()
 }

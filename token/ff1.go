@@ -23,7 +23,8 @@ const (
 // the numeral strings of that length. All that does not depend on the message is worked out once. It is not
 // authenticated. It is safe for concurrent use.
 //
-// Where both halves fit 62 bits, the rounds run on machine words without allocating; elsewhere on big integers.
+// Where both halves fit 62 bits, the rounds run on machine words, where they fit 128 bits on pairs of them, both without
+// allocating; elsewhere on big integers.
 type FF1 struct {
 	block  cipher.Block
 	pool   *scratchPool
@@ -38,14 +39,21 @@ type FF1 struct {
 	roundHi, roundLo uint64
 	mod              [2]modulus
 
+	// Elsewhere long is set, and one of the other two.
+	long *ff1Long
+	pair *ff1Pair
 	wide *ff1Wide
+}
+
+// ff1Long is what is fixed of P || Q where B does not fit one word.
+type ff1Long struct {
+	before [16]byte // CBC state after P and the blocks of Q that hold nothing but the tweak and its padding
+	fixed  []byte   // tweak and padding that stand between those blocks and the round's byte
 }
 
 // ff1Wide is what only the path with big integers needs.
 type ff1Wide struct {
-	before [16]byte    // CBC state after P and the blocks of Q that hold nothing but the tweak and its padding
-	fixed  []byte      // tweak and padding that stand between those blocks and the round's byte
-	mod    [2]*big.Int // radix^u, radix^v
+	mod [2]*big.Int // radix^u, radix^v
 }
 
 // NewFF1 takes an AES key of 16, 24 or 32 bytes and refuses domains below a million.
@@ -85,7 +93,12 @@ func newFF1(block cipher.Block, radix, length int, tweak []byte, pool *scratchPo
 	before, fixed := f.prepare(tweak)
 	f.narrow = modV.BitLen() <= 62
 	if !f.narrow {
-		f.wide = &ff1Wide{before: before, fixed: fixed, mod: [2]*big.Int{modU, modV}}
+		f.long = &ff1Long{before: before, fixed: fixed}
+		if f.b <= 16 {
+			f.pair = &ff1Pair{[2]modulus128{newModulus128(twoWords(modU)), newModulus128(twoWords(modV))}}
+		} else {
+			f.wide = &ff1Wide{[2]*big.Int{modU, modV}}
+		}
 		return f, nil
 	}
 	var last [16]byte
@@ -99,6 +112,12 @@ func newFF1(block cipher.Block, radix, length int, tweak []byte, pool *scratchPo
 	}
 	f.mod = [2]modulus{newModulus(modU.Uint64()), newModulus(modV.Uint64())}
 	return f, nil
+}
+
+// twoWords is a number of up to 128 bits, and 0 for 2^128 itself.
+func twoWords(x *big.Int) u128 {
+	word := new(big.Int).SetUint64(^uint64(0))
+	return u128{new(big.Int).And(new(big.Int).Rsh(x, 64), word).Uint64(), new(big.Int).And(x, word).Uint64()}
 }
 
 // prepare runs the CBC-MAC over P and over the blocks of Q = T || 0… || round || NUM(B) that come before the round's
@@ -206,7 +225,11 @@ func (f *FF1) run(numerals []uint16, encrypt bool) error {
 	}
 	s := f.pool.get()
 	defer f.pool.put(s)
-	if !f.narrow {
+	switch {
+	case f.pair != nil:
+		f.runPair(s, numerals, encrypt)
+		return nil
+	case f.wide != nil:
 		f.runWide(s, numerals, encrypt)
 		return nil
 	}

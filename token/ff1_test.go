@@ -1,13 +1,17 @@
 package token
 
 import (
+	"bytes"
 	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math/big"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -68,14 +72,15 @@ func checkFF1(t *testing.T, f *FF1, plain, want []uint16) {
 // block to the CBC state already, which comes to the same.
 func widened(f *FF1) *FF1 {
 	w := *f
-	if !f.narrow {
-		return &w
-	}
-	w.narrow, w.wide = false, &ff1Wide{fixed: make([]byte, 15-f.b), mod: [2]*big.Int{
-		new(big.Int).SetUint64(f.mod[0].m), new(big.Int).SetUint64(f.mod[1].m),
+	r := new(big.Int).SetUint64(f.radix)
+	w.narrow, w.pair, w.wide = false, nil, &ff1Wide{[2]*big.Int{
+		new(big.Int).Exp(r, big.NewInt(int64(f.u)), nil), new(big.Int).Exp(r, big.NewInt(int64(f.v)), nil),
 	}}
-	binary.BigEndian.PutUint64(w.wide.before[:8], f.hi)
-	binary.BigEndian.PutUint64(w.wide.before[8:], f.lo)
+	if f.narrow {
+		w.long = &ff1Long{fixed: make([]byte, 15-f.b)}
+		binary.BigEndian.PutUint64(w.long.before[:8], f.hi)
+		binary.BigEndian.PutUint64(w.long.before[8:], f.lo)
+	}
 	return &w
 }
 
@@ -126,7 +131,7 @@ func TestFF1Refuses(t *testing.T) {
 			t.Errorf("%s: accepted", c.why)
 		}
 	}
-	for _, c := range []struct{ radix, length int }{{10, 6}, {1000, 2}, {2, 20}, {65536, 2}, {dateRadix, 2}} {
+	for _, c := range []struct{ radix, length int }{{10, 6}, {1000, 2}, {2, 20}, {65536, 2}, {65536, 16}, {2, 256}, {dateRadix, 2}} {
 		if _, err := NewFF1(key, c.radix, c.length, nil); err != nil {
 			t.Errorf("radix %d, length %d: %v", c.radix, c.length, err)
 		}
@@ -190,6 +195,117 @@ func TestFF1WordsAndIntegersAgree(t *testing.T) {
 		}
 		if err := f.Decrypt(x); err != nil || !slices.Equal(x, plain) {
 			t.Fatalf("decrypted to %v, %v", x, err)
+		}
+	})
+}
+
+// TestAlphabet checks that characters are taken as they are.
+func TestAlphabet(t *testing.T) {
+	a, err := NewAlphabet("0aAäß€")
+	if err != nil || a.Radix() != 6 {
+		t.Fatal(a, err)
+	}
+	if got, err := a.Numerals(nil, "€aA0"); err != nil || !slices.Equal(got, []uint16{5, 1, 2, 0}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, text := range []string{"b", "Ä", "ss", "a\u0308", "0\xff", "\ufffd"} {
+		if got, err := a.Numerals([]uint16{7}, text); err == nil || len(got) != 1 {
+			t.Errorf("%q: taken as %v", text, got)
+		}
+	}
+	for _, characters := range []string{"", "0", "00", "abca", "\xff\xfe"} {
+		if _, err := NewAlphabet(characters); err == nil {
+			t.Errorf("%q: accepted", characters)
+		}
+	}
+}
+
+// counter counts the blocks that are encrypted.
+type counter struct {
+	cipher.Block
+	n int
+}
+
+func (c *counter) Encrypt(dst, src []byte) {
+	c.n++
+	c.Block.Encrypt(dst, src)
+}
+
+// TestFF1CostsTenBlocks checks that whatever a tweak adds is worked out once: a number costs a block a round, with the longest
+// prefix that a column may have as with none.
+func TestFF1CostsTenBlocks(t *testing.T) {
+	block, err := aes.NewCipher(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tweak := range []int{0, 8, maxNumberPrefix, 16, 100} {
+		for _, digits := range []int{10, 13, maxNumber} {
+			c := &counter{Block: block}
+			f, err := newFF1(c, 10, digits, make([]byte, tweak), new(scratchPool))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.n = 0
+			if err := f.Encrypt(make([]uint16, digits)); err != nil || c.n != 10 {
+				t.Errorf("%d digits, a tweak of %d bytes: %d blocks, %v", digits, tweak, c.n, err)
+			}
+		}
+	}
+}
+
+// TestFF1ConcurrentUse runs one permutation in many goroutines.
+func TestFF1ConcurrentUse(t *testing.T) {
+	for _, length := range []int{13, 60, 100} { // words, pairs of words, big integers
+		f, err := NewFF1(make([]byte, 32), 10, length, []byte("tweak"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := make([]uint16, length)
+		if err := f.Encrypt(want); err != nil {
+			t.Fatal(err)
+		}
+		var wait sync.WaitGroup
+		for range 8 {
+			wait.Go(func() {
+				for range 200 {
+					x := make([]uint16, length)
+					if err := f.Encrypt(x); err != nil || !slices.Equal(x, want) {
+						t.Errorf("length %d: got %v, %v", length, x, err)
+						return
+					}
+				}
+			})
+		}
+		wait.Wait()
+	}
+}
+
+// FuzzFF1 holds every path to the one with big integers, and to its inverse.
+func FuzzFF1(f *testing.F) {
+	f.Add([]byte("key"), []byte("tweak"), uint32(10), []byte("0123456789"))
+	f.Add([]byte{}, []byte{}, uint32(65536), bytes.Repeat([]byte{255}, 40))
+	f.Add([]byte{1}, bytes.Repeat([]byte{7}, 60), uint32(2), bytes.Repeat([]byte{1, 0}, 200))
+	f.Fuzz(func(t *testing.T, key, tweak []byte, radix uint32, text []byte) {
+		sum := sha256.Sum256(key)
+		size := 16 + 8*(len(key)%3)
+		radix = 2 + radix%(ff1MaxRadix-1)
+		plain := make([]uint16, min(len(text)/2, 120))
+		for i := range plain {
+			plain[i] = uint16(uint32(binary.BigEndian.Uint16(text[2*i:])) % radix)
+		}
+		fp, err := NewFF1(sum[:size], int(radix), len(plain), tweak)
+		if err != nil {
+			return
+		}
+		x, y := slices.Clone(plain), slices.Clone(plain)
+		if err := fp.Encrypt(x); err != nil {
+			t.Fatal(err)
+		}
+		if err := widened(fp).Encrypt(y); err != nil || !slices.Equal(x, y) {
+			t.Fatalf("radix %d, %d numerals: %v, big integers %v, %v", radix, len(plain), x, y, err)
+		}
+		if err := fp.Decrypt(x); err != nil || !slices.Equal(x, plain) {
+			t.Fatalf("radix %d, %d numerals: decrypted to %v, %v", radix, len(plain), x, err)
 		}
 	})
 }

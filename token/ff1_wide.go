@@ -5,8 +5,8 @@ import (
 	"math/big"
 )
 
-// runWide is Algorithms 7 and 8 on big integers, for halves beyond machine words. No scheme of ours needs it today; it
-// is what makes the core complete, and what the published vectors check the words' path against.
+// runWide is Algorithms 7 and 8 on big integers, for halves beyond 128 bits. No scheme of ours needs it; it makes the
+// core complete, and is what the published vectors check the other paths against.
 func (f *FF1) runWide(s *scratch, numerals []uint16, encrypt bool) {
 	a, b := f.packWide(numerals[:f.u]), f.packWide(numerals[f.u:])
 	for n := range 10 {
@@ -26,12 +26,12 @@ func (f *FF1) runWide(s *scratch, numerals []uint16, encrypt bool) {
 
 // roundWide is y of one round, steps i to iv.
 func (f *FF1) roundWide(s *scratch, i byte, half *big.Int) *big.Int {
-	tail := len(f.wide.fixed)
+	tail := len(f.long.fixed)
 	q := s.room(tail + 1 + f.b)
-	copy(q, f.wide.fixed)
+	copy(q, f.long.fixed)
 	q[tail] = i
 	half.FillBytes(q[tail+1:])
-	s.x = f.wide.before
+	s.x = f.long.before
 	for ; len(q) > 0; q = q[16:] {
 		xorBlock(&s.x, q)
 		f.block.Encrypt(s.x[:], s.x[:])

@@ -9,7 +9,7 @@ import (
 // finder recognises tokens by form inside a larger text. It is immutable: a new number codec makes a new one.
 type finder struct {
 	base32   *base32
-	epochs   []epochForms // of all keys, each but once
+	epochs   []epochForms // of all keys, the first epoch first
 	prefixes []string     // reserved prefixes of all number codecs made so far, sorted
 	shortest int          // characters of the shortest token
 	anchor   [256]bool
@@ -71,6 +71,9 @@ func (f *finder) tokenAt(b []byte, from, i int) (start, end int, scheme sallypor
 		start, end, ok = f.dateAround(b, from, i)
 		return start, end, sallyport.Date, ok
 	case '+':
+		if vaultPhoneAt(b[i:], f.epochs[0].code) {
+			return i, i + 3 + vaultPhone, sallyport.Phone, true
+		}
 		for n := range f.epochs {
 			ok = ok || phoneAt(b[i:], f.epochs[n].code)
 		}
@@ -107,6 +110,9 @@ func (f *finder) emailAround(b []byte, from, at int) (start, end int, ok bool) {
 		if end, ok = emailAt(f.base32, b[start:], f.epochs[n].domain); ok {
 			break
 		}
+	}
+	if !ok {
+		end, ok = vaultEmailAt(f.base32, b[start:], f.epochs[0].domain)
 	}
 	end += start
 	if !ok || end-start > maxAddress {
@@ -174,6 +180,10 @@ func numberEnd(b []byte, i, prefix int) (end int, ok bool) {
 			}
 			break
 		}
+	}
+	if n := digitRun(body[:min(len(body), vaultNumber+1)]); n == vaultNumber {
+		end = i + prefix + n
+		return end, end == len(b) || !isWord(b[end])
 	}
 	length, digits := numberBody(body, only)
 	end = i + prefix + length

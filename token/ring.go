@@ -21,6 +21,7 @@ type Ring struct {
 	settings Settings
 	pool     scratchPool
 	base32   *base32
+	record   DataKey     // of what outlives every epoch: the record's digests, and what a vault keeps
 	values   *mac        // key of Digest
 	tokens   prefixedMAC // key of TokenDigest
 
@@ -50,14 +51,13 @@ func NewKeyedRing(keys Keys, s Settings) (*Ring, error) {
 	if err := keys.check(); err != nil {
 		return nil, fmt.Errorf("make a key ring: %w", err)
 	}
-	r := &Ring{settings: s, base32: newBase32(), keys: keys}
+	r := &Ring{settings: s, base32: newBase32(), keys: keys, record: DataKey{Epoch: 1, Secret: keys.Record}}
 	r.find.Store(newFinder(r.base32, r.epochs(keys)))
-	record := DataKey{Epoch: 1, Secret: keys.Record}
 	var err error
-	if r.values, err = record.deriveMAC("digest", "", ""); err != nil {
+	if r.values, err = r.record.deriveMAC("digest", "", ""); err != nil {
 		return nil, err
 	}
-	tokens, err := record.deriveMAC("token digest", "", "")
+	tokens, err := r.record.deriveMAC("token digest", "", "")
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (r *Ring) Codec(spec Spec) (*Codec, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := &Codec{ring: r, spec: spec, digest: r.values.after(r.pool.get(), string(spec.Scheme))}
+	c := &Codec{ring: r, spec: spec, digest: r.values.after(r.pool.get(), string(spec.Scheme)), vault: r.vaultForms(spec)}
 	forms, err := r.forms(spec, r.keys)
 	if err != nil {
 		return nil, fmt.Errorf("make codec of %s: %w", spec.Column, err)
@@ -148,6 +148,13 @@ func (r *Ring) forms(spec Spec, keys Keys) (*forms, error) {
 			f.sealed, err = r.newSealed(spec, key)
 		case sallyport.Date:
 			f.date, err = r.newDate(spec, key)
+		case sallyport.Timestamp, sallyport.Timestamptz:
+			f.moment, err = r.newMoment(spec, key)
+		case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+			if len(live) > 1 {
+				return nil, fmt.Errorf("the keys of the join group %s cannot be rotated: nothing tells in which epoch a token of the scheme %s was made", spec.Group, spec.Scheme)
+			}
+			f.fixed, err = r.newFixed(spec, key)
 		default:
 			err = errScheme(spec.Scheme)
 		}

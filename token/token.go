@@ -53,6 +53,8 @@ type forms struct {
 	number *numberForm
 	sealed *sealedForm // name and text
 	date   *dateForm
+	moment *momentForm // timestamp and timestamptz
+	fixed  *fixedForm  // int4, int8 and uuid
 }
 
 func (c *forms) tokenise(dst, plain []byte, random io.Reader) ([]byte, error) {
@@ -67,6 +69,10 @@ func (c *forms) tokenise(dst, plain []byte, random io.Reader) ([]byte, error) {
 		return c.sealed.tokenise(dst, plain, random)
 	case sallyport.Date:
 		return c.date.tokenise(dst, plain)
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		return c.moment.tokenise(dst, plain)
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		return c.fixed.tokenise(dst, plain)
 	}
 	return dst, errScheme(c.spec.Scheme)
 }
@@ -77,7 +83,8 @@ func (c *forms) search(dst, plain []byte) ([]byte, error) {
 		return c.sealed.search(dst, plain)
 	case sallyport.Text:
 		return dst, ErrUnsearchable
-	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date:
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 		return c.tokenise(dst, plain, nil)
 	}
 	return dst, errScheme(c.spec.Scheme)
@@ -95,6 +102,10 @@ func (c *forms) reveal(dst, tok []byte) ([]byte, error) {
 		return c.sealed.reveal(dst, tok)
 	case sallyport.Date:
 		return c.date.reveal(dst, tok)
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		return c.moment.reveal(dst, tok)
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		return c.fixed.reveal(dst, tok)
 	}
 	return dst, errScheme(c.spec.Scheme)
 }
@@ -111,6 +122,10 @@ func (c *forms) isToken(b []byte) bool {
 		return c.sealed.isToken(b)
 	case sallyport.Date:
 		return c.date.isToken(b)
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		return c.moment.isToken(b)
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID: // every value is a token of some other
+		return false
 	}
 	return false
 }
@@ -157,6 +172,10 @@ func (c *forms) canonical(dst, plain []byte) ([]byte, error) {
 		return c.sealed.canonical(dst, plain)
 	case sallyport.Date:
 		return c.date.canonical(dst, plain)
+	case sallyport.Timestamp, sallyport.Timestamptz:
+		return c.moment.canonical(dst, plain)
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		return c.fixed.canonical(dst, plain)
 	}
 	return dst, errScheme(c.spec.Scheme)
 }

@@ -56,7 +56,7 @@ func (c *Config) identifies(column sallyport.Column) bool {
 	switch c.Protect.Columns[column.String()].Scheme {
 	case sallyport.Email, sallyport.Phone, sallyport.Number:
 		return true
-	case sallyport.Name, sallyport.Text, sallyport.Date:
+	case sallyport.Name, sallyport.Text, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID:
 		return false
 	}
 	return false

@@ -25,6 +25,7 @@ import (
 	"sallyport/purpose"
 	"sallyport/query"
 	"sallyport/token"
+	"sallyport/vault"
 )
 
 // guard is what turns a Server's relay into the guard of one database, and keeps it true while it serves.
@@ -36,6 +37,7 @@ type guard struct {
 	conn     *pgx.Conn // of the reader, for the mark
 	catalog  *catalog.Catalog
 	resolver *purpose.Resolver
+	vault    *vault.Vault // nil: no column has one
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
@@ -235,6 +237,9 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if err != nil {
 		return nil, &hopeless{err}
 	}
+	if err := g.openVault(ctx); err != nil {
+		return nil, err
+	}
 	rules, err := policy.NewRules(config.copiers())
 	if err != nil {
 		return nil, err
@@ -245,6 +250,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Catalog:  g.catalog,
 		Analyzer: g.current,
 		Ring:     g.ring,
+		Vault:    g.vault,
 		Resolver: g.resolver,
 		Facts:    facts,
 		Person:   directory.person,
@@ -381,6 +387,10 @@ func (g *guard) close(ctx context.Context) {
 	if g.resolver != nil {
 		g.resolver.Close()
 		g.resolver = nil
+	}
+	if g.vault != nil {
+		g.vault.Close()
+		g.vault = nil
 	}
 	if g.catalog != nil {
 		_ = g.catalog.Close(ctx) // only read from

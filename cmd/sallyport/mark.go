@@ -74,7 +74,7 @@ func (g *guard) checkKeys(ctx context.Context) error {
 	for _, c := range columns {
 		switch g.s.o.Config.Protect.Columns[c.Column.String()].Scheme {
 		case sallyport.Email, sallyport.Name, sallyport.Text:
-		case sallyport.Phone, sallyport.Number, sallyport.Date:
+		case sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID:
 			continue // every key opens these, to something
 		}
 		name := pgx.Identifier{c.Column.Name}.Sanitize()

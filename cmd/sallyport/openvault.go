@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+
+	"sallyport/catalog"
+	"sallyport/vault"
+)
+
+// openVault opens the vault where a column has one, and gives up where the database has none.
+func (g *guard) openVault(ctx context.Context) error {
+	wanted := false
+	for _, c := range g.s.o.Config.Protect.Columns {
+		wanted = wanted || c.Overflow == catalog.Vault
+	}
+	if !wanted || g.s.o.Observe != nil {
+		return nil
+	}
+	v, err := vault.Open(g.reader, rand.Reader) //nolint:contextcheck // its connections outlive this call
+	if err != nil {
+		return &hopeless{err}
+	}
+	if err := v.Ready(ctx); err != nil {
+		v.Close()
+		if errors.Is(err, vault.ErrMissing) {
+			return &hopeless{err}
+		}
+		return err
+	}
+	g.vault = v
+	return nil
+}

@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"sallyport"
+	"sallyport/query"
+	"sallyport/token"
+)
+
+// Values that a column's scheme has no token for stand in the vault, where the column says so.
+
+// overflow is what keeps such values of a column; nil: the column has no vault.
+func (g *Gateway) overflow(column sallyport.Column) (*token.Overflow, error) {
+	p := g.protectedColumn(column)
+	if p == nil || !p.Overflow || g.Protection.Vault == nil {
+		return nil, nil
+	}
+	g.codecs.mu.Lock()
+	o := g.codecs.overflows[column]
+	g.codecs.mu.Unlock()
+	if o != nil {
+		return o, nil
+	}
+	codec, err := g.codec(p)
+	if err != nil {
+		return nil, err
+	}
+	if o, err = codec.Overflow(); err != nil {
+		return nil, err
+	}
+	g.codecs.mu.Lock()
+	defer g.codecs.mu.Unlock()
+	g.codecs.overflows[column] = o
+	return o, nil
+}
+
+// vaulted is the token of a value that a scheme has none for: one that is kept where it is written, and looked for where it is searched.
+// canonical is nil where the column has no vault.
+type vaulted func(slot *query.Slot, value []byte) (tok, canonical []byte, err error)
+
+// vaulting asks the vault for one run. What it keeps is committed before the statement is sent.
+func (s *session) vaulting(ctx context.Context) vaulted {
+	return func(slot *query.Slot, value []byte) (tok, canonical []byte, err error) {
+		o, err := s.gw.overflow(slot.Column)
+		switch {
+		case o == nil || err != nil:
+			return nil, nil, err
+		case slot.Use == query.Match:
+			return s.gw.Protection.Vault.Find(ctx, o, value)
+		}
+		return s.gw.Protection.Vault.Keep(ctx, o, value)
+	}
+}
+
+// tokeniseSlot is the token of a value and the digest under which it counts as a probe.
+func (s *session) tokeniseSlot(r *run, slot *query.Slot, codec *token.Codec, value []byte) ([]byte, sallyport.Digest, *query.Refusal) {
+	out, err := tokenised(codec, slot, value)
+	if err == nil {
+		return out, codec.Digest(value), nil
+	}
+	if errors.Is(err, token.ErrDomain) && r.vaulted != nil {
+		tok, canonical, kept := r.vaulted(slot, value)
+		switch {
+		case kept == nil && canonical != nil:
+			return tok, codec.DigestRevealed(canonical), nil
+		case kept != nil && !errors.Is(kept, token.ErrDomain):
+			s.gw.Log.Warn("a value cannot be kept in the vault", "reason", kept.Error())
+			return nil, sallyport.Digest{}, refusal(codeAway, "the value for "+slot.Column.String()+" has no token of its scheme, and the vault cannot be reached now", "Try again in a moment; nothing was sent to the database.")
+		case kept != nil:
+			err = kept
+		}
+	}
+	return nil, sallyport.Digest{}, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
+}
+
+// revealOverflow appends the value of a token that no scheme made.
+func (g *Gateway) revealOverflow(column sallyport.Column, codec *token.Codec, dst, stored []byte) ([]byte, error) {
+	if !codec.Overflowed(stored) {
+		return dst, token.ErrNotToken
+	}
+	o, err := g.overflow(column)
+	if err != nil || o == nil {
+		return dst, token.ErrNotToken
+	}
+	return g.Protection.Vault.Reveal(context.Background(), o, dst, stored) // it bounds its own time
+}
