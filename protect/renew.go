@@ -55,27 +55,37 @@ func (w *Renewal) Pass(ctx context.Context) (Renewed, error) {
 		total += p.pages
 	}
 	for _, p := range parts {
-		kinds, err := w.kinds(ctx, p)
-		if err != nil {
-			return done, fmt.Errorf("renew tokens of %s: %w", p.name, err)
-		}
-		for from := int64(0); from <= p.pages; from += int64(w.Pages) {
-			rows, err := w.step(ctx, p, kinds, from, &done)
-			if err != nil {
-				return done, fmt.Errorf("renew tokens of %s: %w", p.name, err)
-			}
+		if err := w.passPart(ctx, p, &done, func(pages int64) {
 			if w.Progress != nil {
-				w.Progress(before+min(from+int64(w.Pages), p.pages), total)
+				w.Progress(before+pages, total)
 			}
-			if w.Pause != nil {
-				if err := w.Pause(ctx, rows); err != nil {
-					return done, err
-				}
-			}
+		}); err != nil {
+			return done, fmt.Errorf("renew tokens of %s: %w", p.name, err)
 		}
 		before += p.pages
 	}
 	return done, nil
+}
+
+// passPart looks at every row of one part.
+func (w *Renewal) passPart(ctx context.Context, p part, done *Renewed, progress func(pages int64)) error {
+	kinds, err := w.kinds(ctx, p)
+	if err != nil {
+		return err
+	}
+	for from := int64(0); from <= p.pages; from += int64(w.Pages) {
+		rows, err := w.step(ctx, p, kinds, from, done)
+		if err != nil {
+			return err
+		}
+		progress(min(from+int64(w.Pages), p.pages))
+		if w.Pause != nil {
+			if err := w.Pause(ctx, rows); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // part is a table that holds rows itself.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	dice "math/rand/v2"
 	"slices"
 	"strings"
@@ -284,9 +285,7 @@ func TestRenewBeside(t *testing.T) {
 	for _, w := range list {
 		rest(t, w)
 	}
-	for where, value := range wrote {
-		r.before[where] = value
-	}
+	maps.Copy(r.before, wrote)
 	r.unchanged(t)
 }
 

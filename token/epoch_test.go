@@ -297,3 +297,17 @@ func TestRekeyWhileUsed(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// TestCodecOnce: whoever asks again gets the codec that there is, so that a ring does not grow, and that of another column is another.
+func TestCodecOnce(t *testing.T) {
+	ring := epochRing(t, 1)
+	first := epochCodec(t, ring, sallyport.Number)
+	if epochCodec(t, ring, sallyport.Number) != first {
+		t.Error("a second codec was made")
+	}
+	other := first.Spec()
+	other.NextPrefixes = map[string]string{"CS": "ZV", "TK": "XY"}
+	if c, err := ring.Codec(other); err != nil || c == first {
+		t.Errorf("other prefixes have the same codec: %v", err)
+	}
+}

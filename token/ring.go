@@ -27,7 +27,7 @@ type Ring struct {
 
 	mu   sync.Mutex // guards keys and made, and is held while find is exchanged
 	keys Keys
-	made []*Codec
+	made map[string]*Codec // by all that was asked for
 	find atomic.Pointer[finder]
 }
 
@@ -51,7 +51,7 @@ func NewKeyedRing(keys Keys, s Settings) (*Ring, error) {
 	if err := keys.check(); err != nil {
 		return nil, fmt.Errorf("make a key ring: %w", err)
 	}
-	r := &Ring{settings: s, base32: newBase32(), keys: keys, record: DataKey{Epoch: 1, Secret: keys.Record}}
+	r := &Ring{settings: s, base32: newBase32(), made: map[string]*Codec{}, keys: keys, record: DataKey{Epoch: 1, Secret: keys.Record}}
 	r.find.Store(newFinder(r.base32, r.epochs(keys)))
 	var err error
 	if r.values, err = r.record.deriveMAC("digest", "", ""); err != nil {
@@ -80,7 +80,7 @@ func (r *Ring) epochs(keys Keys) []epochForms {
 	return forms
 }
 
-// Codec makes the codec of one column.
+// Codec makes the codec of one column, once.
 func (r *Ring) Codec(spec Spec) (*Codec, error) {
 	if spec.Group == "" {
 		spec.Group = string(spec.Scheme)
@@ -88,15 +88,19 @@ func (r *Ring) Codec(spec Spec) (*Codec, error) {
 	if len(spec.Prefixes)+len(spec.NextPrefixes) > 0 && spec.Scheme != sallyport.Number {
 		return nil, fmt.Errorf("make codec of %s: prefixes belong to the scheme %s", spec.Column, sallyport.Number)
 	}
+	asked := spec.text()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if c := r.made[asked]; c != nil {
+		return c, nil
+	}
 	c := &Codec{ring: r, spec: spec, digest: r.values.after(r.pool.get(), string(spec.Scheme)), vault: r.vaultForms(spec)}
 	forms, err := r.forms(spec, r.keys)
 	if err != nil {
 		return nil, fmt.Errorf("make codec of %s: %w", spec.Column, err)
 	}
 	c.forms.Store(forms)
-	r.made = append(r.made, c)
+	r.made[asked] = c
 	r.find.Store(r.find.Load().with(forms.prefixes()))
 	return c, nil
 }
@@ -110,18 +114,18 @@ func (r *Ring) Rekey(keys Keys) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	finder := newFinder(r.base32, r.epochs(keys))
-	next := make([]*forms, len(r.made))
-	for i, c := range r.made {
+	next := make(map[*Codec]*forms, len(r.made))
+	for _, c := range r.made {
 		var err error
-		if next[i], err = r.forms(c.spec, keys); err != nil {
+		if next[c], err = r.forms(c.spec, keys); err != nil {
 			return fmt.Errorf("exchange keys of %s: %w", c.spec.Column, err)
 		}
-		finder = finder.with(next[i].prefixes())
+		finder = finder.with(next[c].prefixes())
 	}
 	// A token must be known by the time somebody makes it.
 	r.find.Store(finder)
-	for i, c := range r.made {
-		c.forms.Store(next[i])
+	for c, forms := range next {
+		c.forms.Store(forms)
 	}
 	r.keys = keys
 	return nil

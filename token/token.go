@@ -40,6 +40,11 @@ type Spec struct {
 	NextPrefixes map[string]string
 }
 
+// text is all of a spec, so that equal specs are told by it.
+func (s Spec) text() string {
+	return fmt.Sprintf("%q %q %q %q %q %q %q", s.Column.Schema, s.Column.Table, s.Column.Name, s.Scheme, s.Group, s.Prefixes, s.NextPrefixes)
+}
+
 // forms are how the tokens of one column and one epoch are made and read.
 type forms struct {
 	spec  Spec
