@@ -76,15 +76,37 @@ func (c *Codec) Searches(value []byte) ([][]byte, error) {
 // came. E-mail, name and text tokens are authenticated; the others are checked as far as their redundancy goes
 // (docs/tokens). tok must not overlap dst's spare capacity.
 func (c *Codec) Reveal(dst, tok []byte) ([]byte, error) {
-	newest := c.forms.Load()
-	if newest.older == nil {
-		return newest.reveal(dst, tok)
-	}
-	f := newest.holds(tok)
+	f := c.reads(tok)
 	if f == nil {
 		return dst, ErrNotToken
 	}
 	return f.reveal(dst, tok)
+}
+
+// reads are the forms that may reveal a token. Where there is one epoch its form is not looked at beforehand.
+func (c *Codec) reads(tok []byte) *forms {
+	newest := c.forms.Load()
+	if newest.older == nil {
+		return newest
+	}
+	return newest.holds(tok)
+}
+
+// RevealDigest is Reveal and DigestRevealed of what it gave, in one go where that is faster.
+func (c *Codec) RevealDigest(room *Room, dst, tok []byte) ([]byte, sallyport.Digest, error) {
+	f := c.reads(tok)
+	if f == nil {
+		return dst, sallyport.Digest{}, ErrNotToken
+	}
+	if f.email != nil {
+		return f.email.revealDigest(&room.scratch, dst, tok, &c.digest)
+	}
+	start := len(dst)
+	dst, err := f.reveal(dst, tok)
+	if err != nil {
+		return dst, sallyport.Digest{}, err
+	}
+	return dst, c.DigestRevealed(dst[start:]), nil
 }
 
 // Renew appends the token of the newest epoch for one of an older epoch; dst and false for one that is new already. It is

@@ -147,6 +147,10 @@ func expectEpoch(t *testing.T, c *Codec, tok []byte, plain string, epoch int) {
 	if got, err := c.Reveal([]byte("x"), tok); err != nil || string(got) != "x"+plain {
 		t.Errorf("%s: revealed %q, %v", c.spec.Scheme, got, err)
 	}
+	var room Room
+	if got, digest, err := c.RevealDigest(&room, []byte("x"), tok); err != nil || string(got) != "x"+plain || digest != c.Digest([]byte(plain)) {
+		t.Errorf("%s: revealed with its digest %q, %v", c.spec.Scheme, got, err)
+	}
 	if c.spec.Scheme == sallyport.Date {
 		day, _ := ParseDay(tok)
 		if plainDay, err := c.RevealDay(day); err != nil || string(AppendDay(nil, plainDay)) != plain {
