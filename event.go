@@ -160,4 +160,7 @@ type Order struct {
 	Details string `cbor:"7,keyasint,omitempty"`
 	// Columns are what protect protects: schema.table.column → the form of its tokens.
 	Columns map[string]string `cbor:"8,keyasint,omitempty"`
+	// Moving are those of Columns in which plain values stand beside tokens from now on; in Leaving, what is written is plain again.
+	Moving  []string `cbor:"9,keyasint,omitempty"`
+	Leaving []string `cbor:"10,keyasint,omitempty"`
 }

@@ -36,6 +36,7 @@ type Config struct {
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
 	Unseal    Unsealer      // takes shares of the keys; nil: the keys are not opened by shares
 	Observing bool          // serve bars and masks nothing, see Status
+	Moving    *Moving       // nil: serve protects nothing, so nothing moves
 	Mark      func() string // the database's mark that does not fit this record, empty: it fits; nil: always
 }
 
@@ -109,6 +110,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/proposals/{id}/approve", s.as(overseers, s.approve))
 	mux.Handle("POST /v1/proposals/{id}/decline", s.as(overseers, s.decline))
 	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
+	s.movingRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

@@ -135,7 +135,9 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 		s.keepKey(m)
 	case pg.FunctionCallResult:
 		return s.answerCall(m)
-	case pg.ParameterDescription, pg.NegotiateVersion:
+	case pg.ParameterDescription:
+		m = s.knownParams(m)
+	case pg.NegotiateVersion:
 	default: // COPY BOTH among them
 		return fmt.Errorf("%w: %q from the server", pg.ErrMalformed, kind)
 	}

@@ -55,6 +55,7 @@ type Options struct {
 	Tenant   string           // empty: DefaultTenant
 	Groups   []string         // join groups that must have a key
 	Make     bool             // make what is missing, the ring itself or keys of groups; otherwise that is an error
+	Fresh    []string         // of Groups: those without any token yet, whose key may be made too
 	Now      func() time.Time // stands in the ring beside what is made; nil: time.Now
 }
 
@@ -114,7 +115,7 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 			return nil, fmt.Errorf("remove the former keys: %w", err)
 		}
 	}
-	return k, k.provide(o.Groups, o.Make)
+	return k, k.provide(o.Groups, o.Make, o.Fresh)
 }
 
 func newKeyring(o Options) *Keyring {
@@ -252,7 +253,7 @@ func (k *Keyring) openAll() error {
 }
 
 // provide sees to it that each group has a key, and the record too.
-func (k *Keyring) provide(groups []string, mayMake bool) error {
+func (k *Keyring) provide(groups []string, mayMake bool, fresh []string) error {
 	next := k.next()
 	for _, group := range append([]string{""}, distinct(groups)...) {
 		if slices.ContainsFunc(k.secrets, func(s secret) bool { return s.group == group }) {
@@ -261,7 +262,7 @@ func (k *Keyring) provide(groups []string, mayMake bool) error {
 		if slices.ContainsFunc(next.Keys, func(r keyRow) bool { return r.Tenant == k.tenant && r.Group == group }) {
 			return fmt.Errorf("open %s: every key of the join group %s was destroyed: give the columns another group", k.path, group)
 		}
-		if !mayMake {
+		if !mayMake && !slices.Contains(fresh, group) {
 			return fmt.Errorf("open keys: %s has no key of the join group %s: 'sallyport protect' makes it", k.path, group)
 		}
 		if err := next.add(k.lock, k.tenant, group, 1, k.now()); err != nil {

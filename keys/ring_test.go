@@ -31,9 +31,10 @@ func TestGroups(t *testing.T) {
 	if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "no key of the join group other: 'sallyport protect' makes it") {
 		t.Errorf("a group without a key: %v", err)
 	}
-	o.Make = true
+	o.Fresh = []string{"other"}
 	k, err = Open(t.Context(), o)
 	must(t, err)
+	o.Make = true
 	if len(k.Keys().Groups) != 3 || phone(t, k, "contact") != before {
 		t.Error("a key was lost when another was made")
 	}
@@ -142,7 +143,7 @@ func TestChangedMeanwhile(t *testing.T) {
 	k := mustOpen(t, dir, keyFile)
 	_, err := Open(t.Context(), Options{Dir: dir, Provider: &KeyFile{Path: keyFile, Dir: dir}, Groups: []string{"more"}, Make: true})
 	must(t, err)
-	if err := k.provide([]string{"other"}, true); err == nil || !strings.Contains(err.Error(), "another process changed it meanwhile") {
+	if err := k.provide([]string{"other"}, true, nil); err == nil || !strings.Contains(err.Error(), "another process changed it meanwhile") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -38,11 +38,20 @@ type Spec struct {
 	Prefixes map[string]string
 	// NextPrefixes are the reserved letters in even epochs. Without them the keys of the group cannot be rotated.
 	NextPrefixes map[string]string
+	// Region of the phone scheme: numbers without a country code are read as a person in that country writes them (ISO 3166, "DE").
+	// Default: they are refused.
+	Region string
+	// Canonical is the version of the rules by which values are brought to one form before they become tokens. Default 1, the only one
+	// that there is: with another one equal values would have other tokens, so that to change it is to rotate.
+	Canonical int
 }
+
+// CanonicalVersion is the version of the canonical forms that this code makes (docs/tokens). TestCanonicalVersion1 fixes what it does.
+const CanonicalVersion = 1
 
 // text is all of a spec, so that equal specs are told by it.
 func (s Spec) text() string {
-	return fmt.Sprintf("%q %q %q %q %q %q %q", s.Column.Schema, s.Column.Table, s.Column.Name, s.Scheme, s.Group, s.Prefixes, s.NextPrefixes)
+	return fmt.Sprintf("%q %q %q %q %q %q %q %q %d", s.Column.Schema, s.Column.Table, s.Column.Name, s.Scheme, s.Group, s.Prefixes, s.NextPrefixes, s.Region, s.Canonical)
 }
 
 // forms are how the tokens of one column and one epoch are made and read.

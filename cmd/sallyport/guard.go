@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sallyport"
 	"sallyport/catalog"
@@ -37,7 +38,9 @@ type guard struct {
 	conn     *pgx.Conn // of the reader, for the mark
 	catalog  *catalog.Catalog
 	resolver *purpose.Resolver
-	vault    *vault.Vault // nil: no column has one
+	facts    *purpose.Facts
+	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
+	vault    *vault.Vault  // nil: no column has one
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
@@ -115,7 +118,7 @@ func (g *guard) openKeys(ctx context.Context) error {
 		secrets = token.OneKey(root)
 	} else {
 		var err error
-		g.keyring, err = g.s.o.Config.openKeys(ctx, g.s.keyring(), false)
+		g.keyring, err = g.s.o.Config.openKeys(ctx, g.s.keyring(), g.s.o.MovingIn && !g.s.hasProtected())
 		if errors.Is(err, keys.ErrNone) {
 			return &hopeless{fmt.Errorf("%w; bring back the %s that 'sallyport protect' made there", err, keys.RingName)}
 		}
@@ -198,7 +201,9 @@ func readerConfig(server *upstream.Server, database, user, password string) (*pg
 func (g *guard) openCatalog(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	opened, err := catalog.Open(ctx, g.reader, g.s.o.Config.Protect, g.s.o.Config.Purposes.Tables())
+	protects := g.s.o.Config.Protect
+	protects.States = g.states()
+	opened, err := catalog.Open(ctx, g.reader, protects, g.s.o.Config.Purposes.Tables())
 	var misfits catalog.Problems
 	switch {
 	case errors.As(err, &misfits):
@@ -217,6 +222,7 @@ func (g *guard) openCatalog(ctx context.Context) error {
 func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	config := g.s.o.Config
 	facts := purpose.NewFacts()
+	g.facts = facts
 	err := g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
 		return ctx.Err()
@@ -233,7 +239,10 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 			return nil, fmt.Errorf("read the tickets that are open now: %w", err)
 		}
 	}
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs()}) //nolint:contextcheck // its connections outlive this call
+	if g.movers, err = protect.MoverPool(g.reader); err != nil { //nolint:contextcheck // its connections outlive this call
+		return nil, &hopeless{err}
+	}
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -261,6 +270,8 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Replication: config.Replication,
 		Powers:      config.powers(),
 		Rules:       rules,
+
+		Vacate: g.vacate,
 
 		Unmasked: g.unmasked,
 		SeenBy:   config.seenBy(),
@@ -395,6 +406,10 @@ func (g *guard) close(ctx context.Context) {
 	if g.catalog != nil {
 		_ = g.catalog.Close(ctx) // only read from
 		g.catalog = nil
+	}
+	if g.movers != nil {
+		g.movers.Close()
+		g.movers = nil
 	}
 	if g.conn != nil {
 		_ = g.conn.Close(ctx) // whatever was written is committed

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"sallyport"
+	"sallyport/catalog"
 	"sallyport/keys"
 	"sallyport/token"
 )
@@ -37,6 +39,7 @@ type keyring struct {
 	getenv        func(string) string // nil: nothing is set
 	clock         func() time.Time
 	assembly      *keys.Assembly // of a quorum
+	fresh         []string       // groups without a token yet
 }
 
 // openKeys opens the ring with a key for each join group of the configuration; with mayMake it makes what is missing.
@@ -46,7 +49,7 @@ func (c *Config) openKeys(ctx context.Context, where keyring, mayMake bool) (*ke
 		return nil, err
 	}
 	return keys.Open(ctx, keys.Options{
-		Dir: where.data, Provider: provider, Tenant: c.Keys.Tenant, Groups: c.groups(), Make: mayMake, Now: where.clock,
+		Dir: where.data, Provider: provider, Tenant: c.Keys.Tenant, Groups: c.groups(), Make: mayMake, Fresh: where.fresh, Now: where.clock,
 	})
 }
 
@@ -74,7 +77,34 @@ func (c *Config) keyProvider(ctx context.Context, where keyring) (keys.Provider,
 
 // keyring says where this serve's keys are.
 func (s *Server) keyring() keyring {
-	return keyring{data: s.o.Data, keyFile: s.o.KeyFile, getenv: s.o.Getenv, clock: s.o.Clock, assembly: s.shares.assembly()}
+	return keyring{data: s.o.Data, keyFile: s.o.KeyFile, getenv: s.o.Getenv, clock: s.o.Clock, assembly: s.shares.assembly(), fresh: s.fresh()}
+}
+
+// fresh are the join groups of which no column is protected yet, by the record.
+func (s *Server) fresh() []string {
+	config := s.o.Config
+	set, known := s.state.Protects(config.Upstream.Database)
+	if !known && !s.o.MovingIn {
+		return nil // the record knows the database by no name: its columns may be protected
+	}
+	return slices.DeleteFunc(config.groups(), func(group string) bool {
+		return slices.ContainsFunc(config.groupColumns(group), func(c sallyport.Column) bool { _, begun := set[c.String()]; return begun })
+	})
+}
+
+// groupColumns are the protected columns of a join group, in order.
+func (c *Config) groupColumns(group string) []sallyport.Column {
+	var columns []sallyport.Column
+	for _, name := range slices.Sorted(maps.Keys(c.Protect.Columns)) {
+		settings := c.Protect.Columns[name]
+		if settings.Group == "" {
+			settings.Group = string(settings.Scheme)
+		}
+		if column, ok := catalog.ParseColumn(name); ok && settings.Group == group {
+			columns = append(columns, column)
+		}
+	}
+	return columns
 }
 
 // needsKeyFile tells whether keys are opened by a file that the command line names.
