@@ -208,7 +208,8 @@ func TestSurveyWidths(t *testing.T) {
 					value = strings.Repeat("a", max(1, n-2)) + "@b"
 				case sallyport.Phone:
 					value = "+49151" + strings.Repeat("1", min(n, 7))
-				case sallyport.Name, sallyport.Text, sallyport.Number, sallyport.Date:
+				case sallyport.Name, sallyport.Text, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
+					sallyport.Int4, sallyport.Int8, sallyport.UUID:
 				}
 				if tok, err := codec.Tokenise(nil, []byte(value), strings.NewReader(strings.Repeat("r", 64))); err == nil {
 					longest = max(longest, len(tok))
