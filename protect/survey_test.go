@@ -203,12 +203,10 @@ func TestSurveyWidths(t *testing.T) {
 			longest := 0
 			for n := 1; n <= width; n++ {
 				value := strings.Repeat("a", n)
-				switch scheme {
-				case sallyport.Email:
+				if scheme == sallyport.Email {
 					value = strings.Repeat("a", max(1, n-2)) + "@b"
-				case sallyport.Phone:
+				} else if scheme == sallyport.Phone {
 					value = "+49151" + strings.Repeat("1", min(n, 7))
-				case sallyport.Name, sallyport.Text, sallyport.Number, sallyport.Date:
 				}
 				if tok, err := codec.Tokenise(nil, []byte(value), strings.NewReader(strings.Repeat("r", 64))); err == nil {
 					longest = max(longest, len(tok))

@@ -223,7 +223,7 @@ func (p *proposer) identity(c *judgedColumn) opinion {
 // reference judges numbers that stand for a person or for his business: those of customers, patients, tickets and cases, and not
 // those of orders, invoices and things.
 func reference(c *judgedColumn) opinion {
-	if !isText(c.Type) {
+	if !isText(c.Type) || len(c.words) == 0 { // a column may be called "_"
 		return opinion{}
 	}
 	h := referenceWords().hint(c.words)

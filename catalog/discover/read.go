@@ -16,6 +16,7 @@ type Limits struct {
 	Rows      int           // of each table; 0: 1,000
 	Statement time.Duration // for one table's sample; 0: 10 s
 	Whole     time.Duration // for all samples; what is not sampled by then is judged by its name; 0: 5 min
+	Bytes     int           // of all samples together, likewise; 0: 512 MiB
 	Progress  func(done, total int, table string)
 	Clock     func() time.Time // required
 }
@@ -24,7 +25,9 @@ const (
 	usualRows      = 1000
 	usualStatement = 10 * time.Second
 	usualWhole     = 5 * time.Minute
-	maxValue       = 4000 // characters of a value that are looked at
+	usualBytes     = 512 << 20
+	tableBytes     = 2 << 20 // of one table's sample: wide rows are fewer
+	maxValue       = 4000    // characters of a value that are looked at
 	maxTables      = 5000
 )
 
@@ -40,6 +43,9 @@ func Read(ctx context.Context, conn *pgx.Conn, limits Limits) (*Database, error)
 	}
 	if r.limits.Whole <= 0 {
 		r.limits.Whole = usualWhole
+	}
+	if r.limits.Bytes <= 0 {
+		r.limits.Bytes = usualBytes
 	}
 	_, err := conn.Exec(ctx, `SET default_transaction_read_only = on; SET lock_timeout = '1s'; SET idle_in_transaction_session_timeout = '60s';
 		SET search_path = pg_catalog; SET DateStyle = ISO; SET bytea_output = hex; SET statement_timeout = '60s'`)
@@ -59,6 +65,7 @@ func Read(ctx context.Context, conn *pgx.Conn, limits Limits) (*Database, error)
 type reader struct {
 	conn   *pgx.Conn
 	limits Limits
+	bytes  int // of the samples so far
 }
 
 // withoutValues is an error of the server's without what it may quote.

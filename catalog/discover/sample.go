@@ -23,6 +23,8 @@ func (r *reader) samples(ctx context.Context, db *Database) error {
 		case t.Note != "":
 		case r.limits.Clock().After(end):
 			t.Note = "the time for samples had run out; judged by names alone"
+		case r.bytes > r.limits.Bytes:
+			t.Note = "the room for samples was used up; judged by names alone"
 		default:
 			if err := r.sampleOrNote(ctx, t); err != nil {
 				return err
@@ -87,15 +89,21 @@ func (r *reader) sample(ctx context.Context, t *Table, rows int) error {
 		for i := range values {
 			into[i] = &values[i]
 		}
+		size := 0
 		_, err = pgx.ForEachRow(result, into, func() error {
+			if size > tableBytes {
+				return nil // the rest is passed over: to cancel would end the transaction with an error
+			}
 			t.Sampled++
 			for i, v := range values {
 				if v != nil && strings.TrimSpace(*v) != "" {
 					columns[i].Values = append(columns[i].Values, *v)
+					size += len(*v)
 				}
 			}
 			return nil
 		})
+		r.bytes += size
 		return err
 	})
 }

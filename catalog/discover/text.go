@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -184,5 +186,6 @@ func (q *quoting) hasName(v string) (name, known bool) {
 }
 
 func isCapital(word string) bool {
-	return word != strings.ToLower(word) && word[:1] != strings.ToLower(word[:1]) || word[0] >= 0x80
+	first, _ := utf8.DecodeRuneInString(word)
+	return unicode.IsUpper(first)
 }
