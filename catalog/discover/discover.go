@@ -185,6 +185,9 @@ type judged struct {
 	reaches bool  // its rows belong to customers
 }
 
+// belongs tells whether rows of the table belong to customers, as far as anybody can tell.
+func (t *judged) belongs() bool { return t.reaches || t.path != nil }
+
 type judgedColumn struct {
 	*Column
 	table   *judged

@@ -183,7 +183,7 @@ func (s *plainSite) wantNoValues(t *testing.T, text string) {
 func TestInitRoundTrip(t *testing.T) {
 	site := ownSite(t)
 	folder := t.TempDir()
-	for _, name := range []string{"shop", "crm", "clinic", "insurer", "rental"} {
+	for _, name := range []string{"shop", "crm", "clinic", "insurer", "rental", "school"} {
 		sql, err := os.ReadFile("../../catalog/discover/testdata/" + name + ".sql")
 		if err != nil {
 			t.Fatal(err)
