@@ -34,6 +34,7 @@ type Config struct {
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
 	Observing bool          // serve bars and masks nothing, see Status
+	Moving    *Moving       // nil: serve protects nothing, so nothing moves
 	Mark      func() string // the database's mark that does not fit this record, empty: it fits; nil: always
 }
 
@@ -104,6 +105,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/accept-mark", s.as(overseers, s.acceptMark))
 	mux.Handle("POST /v1/proposals/{id}/approve", s.as(overseers, s.approve))
 	mux.Handle("POST /v1/proposals/{id}/decline", s.as(overseers, s.decline))
+	s.movingRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

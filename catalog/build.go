@@ -57,6 +57,7 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 	b.keepProtecting()
 	b.keepMasking()
 	b.inheritProtection()
+	b.veilMoving()
 	b.checkReferences()
 	b.findPaths()
 	b.spreadLinks()
@@ -69,15 +70,18 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 	if err := b.traceViews(ctx, conn); err != nil {
 		return nil, err
 	}
-	if len(b.config.Columns) > 0 || len(b.masked) == 0 {
+	if len(b.config.Columns) > 0 || !b.veiling() {
 		b.findSmugglers()
 	}
 	b.findSpilling()
 	b.nameTables(facts)
-	b.Open = b.schemaOf(b.protectedRisks, false)
+	b.Open = b.schemaOf(b.protectedRisks, nil)
+	if b.moving {
+		b.Open = b.maskedSchema(movingOf)
+	}
 	b.Schema = b.Open
 	if len(b.masked) > 0 {
-		b.Schema = b.maskedSchema()
+		b.Schema = b.maskedSchema(maskOf)
 	}
 	return b.Snapshot, nil
 }
@@ -130,8 +134,15 @@ func (b *builder) index() {
 func (b *builder) protect() {
 	for _, name := range slices.Sorted(maps.Keys(b.config.Columns)) {
 		column, _ := ParseColumn(name)
-		settings := b.config.Columns[name]
-		p := &Protected{Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, Overflow: settings.Overflow == Vault}
+		settings, state := b.config.Columns[name], b.config.States[name]
+		if state == Plain {
+			b.plain = true
+			continue
+		}
+		p := &Protected{
+			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, Region: settings.Region, Overflow: settings.Overflow == Vault,
+			Moving: state != Settled && !formless(settings.Scheme), Leaving: state == Leaving,
+		}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
 		}
@@ -154,7 +165,8 @@ func (b *builder) protectNamed(at string, p *Protected) {
 	if partOnly(b, at, "protect", r, c, b.config.Columns) {
 		return
 	}
-	p.TypeOID = base
+	p.TypeOID, p.list = base, listType(base, c.TypeName)
+	p.Unique, p.alone = b.unique(r, c)
 	r.origins[c.Number].Protected = p
 }
 
@@ -235,8 +247,13 @@ func (b *builder) keepProtecting() {
 			return
 		}
 		p := current[before.Protected.Column]
+		if p == nil { // undone: it is plain again
+			return
+		}
 		if p.TypeOID == 0 {
 			p.TypeOID, _ = b.baseType(c.Type)
+			p.list = listType(p.TypeOID, c.TypeName)
+			p.Unique, p.alone = b.unique(now, c)
 		}
 		to.Protected = p
 		if len(now.parents) == 0 {
@@ -407,8 +424,8 @@ func (r *relation) columnNames() string {
 	return strings.Join(names, ", ")
 }
 
-// schemaOf is the snapshot as query reads it, with masked columns or as if there were none.
-func (b *builder) schemaOf(risks map[string]query.FunctionRisk, masks bool) *query.Schema {
+// schemaOf is the snapshot as query reads it, with the masks that a function tells of a column, or as if there were none.
+func (b *builder) schemaOf(risks map[string]query.FunctionRisk, masks func(Origin) *query.Mask) *query.Schema {
 	var relations []*query.Relation
 	for _, oid := range slices.Sorted(maps.Keys(b.relations)) {
 		r := b.relations[oid]
@@ -417,17 +434,17 @@ func (b *builder) schemaOf(risks map[string]query.FunctionRisk, masks bool) *que
 		}
 		for _, c := range r.columns {
 			info := b.columnInfo(r, c)
-			if masks {
-				info.Mask = maskOf(r.origins[c.Number])
+			if masks != nil {
+				info.Mask = masks(r.origins[c.Number])
 			}
 			known.Columns = append(known.Columns, info)
 		}
-		if masks {
+		if masks != nil {
 			known.Spills = r.spills
 		}
 		relations = append(relations, known)
 	}
-	if masks {
+	if masks != nil {
 		relations = append(relations, b.peekRelations()...)
 	}
 	schema := query.NewSchema(relations, risks)
@@ -456,6 +473,9 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 	info := query.ColumnInfo{Name: c.Name, Opaque: origin.Opaque, Link: r.links[c.Number], TypeOID: base, Length: b.length(c), Customer: origin.CustomerKey, Generated: c.Generated, Key: b.primary[attribute{r.OID, c.Number}]}
 	if p := origin.Protected; p != nil {
 		info.Protect = &query.Protection{Column: p.Column, Scheme: p.Scheme, Group: p.Group}
+		if p.Moving {
+			info.Protect.Moving, info.Protect.Forms, info.Protect.Unique, info.Protect.List = true, MovingForms, p.alone, p.list
+		}
 	}
 	return info
 }

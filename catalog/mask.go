@@ -42,6 +42,7 @@ type Masked struct {
 	Column sallyport.Column
 	Show   Show
 	Text   bool // its type is one of texts
+	Moving bool // nobody configured it: the column is moving
 }
 
 // checkMasks says what is wrong with the masked columns by themselves.
@@ -106,7 +107,7 @@ func (b *builder) keepMasking() {
 	}
 	b.eachKept(func(before Origin, now *relation, c *rawColumn) {
 		to := &now.origins[c.Number]
-		if before.Masked == nil || to.Masked != nil {
+		if before.Masked == nil || before.Masked.Moving || to.Masked != nil {
 			return
 		}
 		m := current[before.Masked.Column]
@@ -135,7 +136,7 @@ func (b *builder) checkReferences() {
 
 // checkSameMasked wants a column masked that holds the values of a masked one.
 func (b *builder) checkSameMasked(m *Masked, r *relation, c *rawColumn, key string) {
-	if m != nil && c != nil && r.origins[c.Number].Masked == nil {
+	if m != nil && !m.Moving && c != nil && r.origins[c.Number].Masked == nil {
 		b.problem("mask.columns."+m.Column.String(), "%s.%s holds the same values (%s) and is not masked; expected it under mask.columns too", r.table(), c.Name, key)
 	}
 }
@@ -158,10 +159,10 @@ func (b *builder) spreadRisks() {
 		r.veiled = r.masks()
 		r.origins[0].Veiled = r.veiled
 	}
-	if len(b.config.Columns) > 0 || len(b.masked) == 0 {
+	if len(b.config.Columns) > 0 || !b.veiling() {
 		b.spreadRisk()
 	}
-	if len(b.masked) == 0 {
+	if !b.veiling() {
 		return
 	}
 	protected := b.take()
@@ -200,7 +201,7 @@ func (b *builder) put(s spread) {
 // read before; but an error or a notice of it may speak of it.
 func (b *builder) findSpilling() {
 	b.protectedRisks = b.functionRisks()
-	if len(b.masked) == 0 {
+	if !b.veiling() {
 		return
 	}
 	smuggles := map[uint32]string{}
@@ -225,15 +226,19 @@ func (b *builder) findSpilling() {
 	}
 }
 
-// maskedSchema is the snapshot as query reads it for those for whom columns are masked.
-func (b *builder) maskedSchema() *query.Schema {
+// veiling tells whether plain values are hidden anywhere: columns are masked, or moving.
+func (b *builder) veiling() bool { return len(b.masked) > 0 || b.moving }
+
+// maskedSchema is the snapshot as query reads it for those for whom columns are masked, or with those masks alone that hide what is
+// moving, from everybody.
+func (b *builder) maskedSchema(masks func(Origin) *query.Mask) *query.Schema {
 	risks := maps.Clone(b.protectedRisks)
 	for name, risk := range b.maskedRisks {
 		if known := risks[name]; known.Why == "" {
 			risks[name] = risk
 		}
 	}
-	s := b.schemaOf(risks, true)
+	s := b.schemaOf(risks, masks)
 	s.Masks, s.OnlyMasks = true, len(b.config.Columns) == 0
 	return s
 }

@@ -27,6 +27,7 @@ type raw struct {
 	builtIn     []rawName
 	rules       []rawRule
 	keys        []rawKey
+	unique      []rawUnique
 	peeks       []rawPeek
 	definitions map[uint32]string // view → its query
 }
@@ -175,6 +176,7 @@ func readRaw(ctx context.Context, conn *pgx.Conn) (*raw, error) {
 		func() (err error) { r.rules, err = selectAll[rawRule](ctx, conn, selectRules); return },
 		func() (err error) { r.peeks, err = selectPeeks(ctx, conn); return },
 		func() (err error) { r.keys, err = selectAll[rawKey](ctx, conn, selectKeys); return },
+		func() (err error) { r.unique, err = selectAll[rawUnique](ctx, conn, selectUnique); return },
 		func() (err error) { definitions, err = selectAll[rawDefinition](ctx, conn, selectDefinitions); return },
 	} {
 		if err := read(); err != nil {

@@ -24,6 +24,8 @@ type Snapshot struct {
 	numbers   map[string]attribute // of keys and links, likewise
 	protected []*Protected
 	masked    []*Masked
+	moving    bool // any of protected is
+	plain     bool // a configured column is plain still
 	sources   []source
 }
 
@@ -34,8 +36,16 @@ type Protected struct {
 	Scheme   sallyport.Scheme
 	Group    string
 	Prefixes map[string]string
+	Region   string
 	Overflow bool   // values that the scheme has no token for stand in the vault
 	TypeOID  uint32 // as results announce it: the base type of a domain
+	Moving   bool   // plain values stand in it beside tokens
+	Leaving  bool   // what is written into it is plain: its protection is being undone
+	Unique   bool   // a unique index holds it
+
+	alone bool    // one holds it alone: no value stands in it twice
+	list  string  // the type of an array of them, as SQL writes it
+	veil  *Masked // what hides its plain values, while it is moving
 }
 
 // Key is what tells a stored token of the column from all else that a result may hold, as text: the token itself where it has a form,
@@ -68,7 +78,7 @@ type Origin struct {
 	Protected   *Protected // nil: known, and not protected
 	Opaque      bool       // made from protected columns in a way that cannot be traced: tokens are found by their form
 	CustomerKey bool       // holds the customer's key
-	Masked      *Masked    // nil: not masked
+	Masked      *Masked    // nil: not masked; a column that is moving is, by a mask of its own
 	Veiled      bool       // made from masked columns in a way that cannot be traced
 }
 

@@ -21,6 +21,7 @@ import (
 // The actions that change this state. Other proposals are only kept, for those who asked.
 const (
 	Unlock     = "unlock"      // lifts lock and suspension of the person it is about
+	Undo       = "undo"        // Details says of which database protection is to be taken away, and of which columns; it is about nobody
 	AcceptMark = "accept_mark" // Details says which mark in a database is to be accepted; it is about nobody
 )
 
@@ -78,6 +79,8 @@ type State struct {
 	latest    time.Time // of all events and Advance: what counts as now when somebody asks
 
 	protects   map[string]map[string]string // database → what is protected there, see Protects
+	moving     map[string][2][]string       // database → what is moving there, in and out, see Moving
+	undone     map[string]bool              // proposals of undoing that were made use of
 	superseded int                          // how many of agreed came before protect ran last
 
 	watchers []*watcher
@@ -96,7 +99,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.

@@ -2,6 +2,8 @@ package control
 
 import (
 	"maps"
+	"slices"
+	"time"
 
 	"sallyport"
 )
@@ -21,10 +23,31 @@ func (s *State) Protects(database string) (set map[string]string, known bool) {
 	return all, false
 }
 
+// Moving is in which columns of a database plain values stand beside tokens: on their way in, and on their way out.
+func (s *State) Moving(database string) (moving, leaving []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	both := s.moving[database]
+	return slices.Clone(both[0]), slices.Clone(both[1])
+}
+
 // protecting notes what a run of protect began with. Marks that were accepted before speak of what was protected before.
 func (s *State) protecting(o *sallyport.Order) {
 	s.protects[o.Details] = maps.Clone(o.Columns)
+	s.moving[o.Details] = [2][]string{slices.Clone(o.Moving), slices.Clone(o.Leaving)}
 	s.superseded = len(s.agreed)
+	if o.ID != "" {
+		s.undone[o.ID] = true
+	}
+}
+
+// MayUndo tells whether two people agreed within the last day, by this proposal, to take away the protection that details names. It is good
+// for once.
+func (s *State) MayUndo(id, details string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.proposals[id]
+	return p != nil && p.Action == Undo && p.Status == Agreed && p.Details == details && now.Sub(p.DecidedAt) < Lifetime && !s.undone[id]
 }
 
 // AcceptedColumns tells whether the latest accepted mark was accepted after protect ran last: its columns are then those of the

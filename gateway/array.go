@@ -28,11 +28,16 @@ func (s *session) arrayElements(r *run, slot *query.Slot, value []byte, binaryFo
 			out = append(out, "NULL"...)
 			continue
 		}
-		tok, refused := s.slot(r, slot, []byte(e))
+		forms, refused := s.forms(r, slot, []byte(e))
 		if refused != nil {
 			return nil, refused
 		}
-		out = append(append(append(out, '"'), tok...), '"')
+		for k, form := range forms {
+			if k > 0 {
+				out = append(out, ',')
+			}
+			out = appendElement(out, form)
+		}
 	}
 	return append(out, '}'), nil
 }
@@ -48,7 +53,7 @@ func (s *session) binaryArray(r *run, slot *query.Slot, v []byte, unreadable *qu
 	if dims != 1 || len(v) < 20 {
 		return nil, unreadable
 	}
-	n, rest := binary.BigEndian.Uint32(v[12:]), v[20:]
+	n, rest, count := binary.BigEndian.Uint32(v[12:]), v[20:], uint32(0)
 	out := bytes.Clone(v[:20])
 	for range n {
 		if len(rest) < 4 {
@@ -58,22 +63,40 @@ func (s *session) binaryArray(r *run, slot *query.Slot, v []byte, unreadable *qu
 		rest = rest[4:]
 		if size < 0 {
 			out = binary.BigEndian.AppendUint32(out, 0xffffffff)
+			count++
 			continue
 		}
 		if int(size) > len(rest) {
 			return nil, unreadable
 		}
-		tok, refused := s.binarySlot(r, slot, rest[:size])
+		forms, refused := s.binaryForms(r, slot, rest[:size])
 		if refused != nil {
 			return nil, refused
 		}
-		out = binary.BigEndian.AppendUint32(out, uint32(len(tok))) //nolint:gosec // a token is short
-		out, rest = append(out, tok...), rest[size:]
+		for _, form := range forms {
+			out = binary.BigEndian.AppendUint32(out, uint32(len(form))) //nolint:gosec // a message is shorter than 1 GiB
+			out = append(out, form...)
+			count++
+		}
+		rest = rest[size:]
 	}
 	if len(rest) != 0 {
 		return nil, unreadable
 	}
+	binary.BigEndian.PutUint32(out[12:], count)
 	return out, nil
+}
+
+// appendElement writes an element of an array in quotes.
+func appendElement(dst, element []byte) []byte {
+	dst = append(dst, '"')
+	for _, c := range element {
+		if c == '"' || c == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, c)
+	}
+	return append(dst, '"')
 }
 
 // parseArray reads the text form of a one-dimensional array (section 8.15.6).

@@ -43,7 +43,7 @@ func (s *session) fromClient(ctx context.Context) error {
 				continue
 			}
 		}
-		kind, m, err := s.client.message()
+		kind, m, err := s.nextMessage()
 		if err != nil {
 			return err
 		}
@@ -59,6 +59,14 @@ func (s *session) fromClient(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// nextMessage waits for the client. Meanwhile the session rests, unless something stands open.
+func (s *session) nextMessage() (kind byte, m []byte, err error) {
+	s.resting.Store(!s.open && s.copyFrom == nil)
+	kind, m, err = s.client.message()
+	s.resting.Store(false) // before the message is looked at by any catalogue
+	return kind, m, err
 }
 
 // borrow makes sure that there is a buffer for what the server gets.
@@ -119,6 +127,7 @@ func (s *session) take(ctx context.Context, kind byte, m []byte) error {
 	if done, err := s.takeCopy(kind, m); done || err != nil {
 		return err
 	}
+	s.open = kind != pg.Sync && kind != pg.Query && (s.open || kind == pg.Parse || kind == pg.Bind || kind == pg.Execute)
 	switch kind {
 	case pg.Query:
 		return s.takeQuery(ctx, m)

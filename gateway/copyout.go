@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"slices"
 
 	"sallyport"
 	"sallyport/catalog"
@@ -49,6 +50,7 @@ func (s *session) copyOutStarts(m []byte) error {
 			o.key = i
 		}
 	}
+	o.noteMoving()
 	s.veilCopy(o, current)
 	s.copyOut, current.layout = o, &o.layout
 	return nil
@@ -107,7 +109,7 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 		s.out = append(s.out, m...)
 		return nil
 	}
-	if o.veils != nil {
+	if o.veils != nil || o.moving != nil {
 		if !ok {
 			return errUnexpected(pg.CopyData)
 		}
@@ -117,7 +119,7 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 	if err != nil || stop {
 		return err
 	}
-	if !changed && o.veils == nil || !ok {
+	if !changed && o.veils == nil && o.moving == nil || !ok {
 		s.out = append(s.out, m...)
 		return nil
 	}
@@ -341,6 +343,9 @@ func (s *session) veilCopy(o *copyOut, r *run) {
 			continue
 		}
 		c := &o.columns[i]
+		if c.moving {
+			continue
+		}
 		*c = column{kind: veiled, typ: c.typ, binary: c.binary, show: catalog.ShowNone}
 		if len(o.copy.Outputs) == len(o.columns) {
 			s.veilOutput(c, &o.copy.Outputs[i])
@@ -368,7 +373,8 @@ func (s *session) veilOutput(c *column, output *query.ColumnInfo) {
 // veilCopied masks one row of COPY: as its fields stand in it, and what they mean.
 func (o *copyOut) veilCopied(s *session, row, fields [][]byte) {
 	s.veilFields(&o.layout, fields)
-	for _, i := range o.veils {
+	s.settleFields(&o.layout, fields)
+	for _, i := range slices.Concat(o.veils, o.moving) {
 		switch c := o.copy; {
 		case c.Format == "binary":
 		case fields[i] == nil:

@@ -75,6 +75,18 @@ type Protection struct {
 	Powers map[sallyport.Power][]sallyport.Staff
 	// Suspend is told that a person reached a budget, after the access stream was. It MUST be durable when it returns.
 	Suspend func(who sallyport.Staff, limit sallyport.Limit) error
+	// Vacate gives a value that stands in a unique column which is moving the form in which it is about to be written, in whatever row holds
+	// another form, except the one whose key column holds the key: then the unique index knows it. nil: nothing is ever moving.
+	Vacate func(ctx context.Context, v Vacate) error
+}
+
+// Vacate is what stands where a value is to be written.
+type Vacate struct {
+	Column  sallyport.Column
+	Becomes string
+	Forms   []string // by which the value may stand there
+	Key     string   // name of the column that pins the row which is written; empty: none does
+	Except  string   // what stands in it
 }
 
 // Gateway serves connections.

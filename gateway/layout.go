@@ -32,6 +32,7 @@ type column struct {
 	form      fieldForm          // guarded
 	typ       uint32
 	binary    bool
+	moving    bool         // guarded: plain values may stand in it
 	text      bool         // veiled: *** is a value of its type
 	show      catalog.Show // veiled: what is left to see
 }
@@ -45,6 +46,7 @@ type layout struct {
 	key     int   // index of the customer's key, −1 without
 	visible int   // columns that the client sees; what stands behind was added to learn facts
 	veils   []int // the veiled columns
+	moving  []int // those in which plain values may stand beside tokens
 	touched []sallyport.Column
 }
 
@@ -80,8 +82,18 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 		l.looks = l.looks || c.kind != passing && c.kind != veiled
 	}
 	l.inspect = l.inspect || hidden > 0
+	l.noteMoving()
 	l.front = l.frontOf()
 	return l, nil
+}
+
+// noteMoving finds the columns in which plain values may stand.
+func (l *layout) noteMoving() {
+	for i := range l.columns {
+		if l.columns[i].moving {
+			l.moving = append(l.moving, i)
+		}
+	}
 }
 
 // guard makes a column of a result that of a protected column.
@@ -90,7 +102,7 @@ func (g *Gateway) guard(c *column, p *catalog.Protected) error {
 	if err != nil {
 		return fmt.Errorf("make codec: %w", err)
 	}
-	c.kind, c.protected, c.codec, c.home, c.form = guarded, p, codec, g.kin.column(p.Column), formOf(p.Scheme)
+	c.kind, c.protected, c.codec, c.home, c.form, c.moving = guarded, p, codec, g.kin.column(p.Column), formOf(p.Scheme), p.Moving
 	return nil
 }
 

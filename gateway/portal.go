@@ -34,13 +34,15 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		s.refuseMessage(nil, noStatement(string(msg.Statement)))
 		return nil
 	}
-	bound := &portal{prepared: p, batch: s.batchID}
-	if refused, err := s.renew(ctx, p); err != nil {
+	p, refused, err := s.renewed(ctx, p)
+	if err != nil {
 		return err
-	} else if refused != nil {
+	}
+	if refused != nil {
 		s.refuseMessage(p.stmt, refused)
 		return nil
 	}
+	bound := &portal{prepared: p, batch: s.batchID}
 	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || p.stmt.Masks || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0 || len(p.stmt.Copies) > 0) {
 		refused, err := s.bindRun(ctx, bound, &msg)
 		if err != nil {
@@ -78,8 +80,9 @@ func (s *session) bindRun(ctx context.Context, bound *portal, msg *pg.BindMessag
 	}
 	r.outer, r.rewriting, r.bound = st, bound.prepared.rewriting, msg
 	bound.run = r
+	room := bound.prepared.makeRoom(msg)
 	for i := range st.Params {
-		if refused := s.parameter(r, &st.Params[i], msg); refused != nil {
+		if refused := s.parameter(r, &st.Params[i], msg, room); refused != nil {
 			return refused, nil
 		}
 	}
@@ -96,26 +99,31 @@ func extendResults(msg *pg.BindMessage, c *query.Capture) {
 }
 
 // parameter tokenises one use of a parameter in place.
-func (s *session) parameter(r *run, use *query.Param, msg *pg.BindMessage) *query.Refusal {
+func (s *session) parameter(r *run, use *query.Param, msg *pg.BindMessage, further map[int][]int) *query.Refusal {
 	i := use.Number - 1
 	if i < 0 || i >= len(msg.Params) || msg.Params[i] == nil {
 		return nil // the server refuses a wrong number; NULL stays
 	}
 	value, binaryForm := msg.Params[i], msg.Format(i) == 1
-	var out []byte
+	var forms [][]byte
 	var refused *query.Refusal
 	switch {
 	case use.Slot.Array:
-		out, refused = s.arrayElements(r, &use.Slot, value, binaryForm)
+		forms = make([][]byte, 1)
+		forms[0], refused = s.arrayElements(r, &use.Slot, value, binaryForm)
 	case binaryForm:
-		out, refused = s.binarySlot(r, &use.Slot, value)
+		forms, refused = s.binaryForms(r, &use.Slot, value)
 	default: // text and varchar are the same bytes in both formats
-		out, refused = s.slot(r, &use.Slot, value)
+		forms, refused = s.forms(r, &use.Slot, value)
 	}
-	if refused == nil {
-		msg.Params[i] = out
+	if refused != nil {
+		return refused
 	}
-	return refused
+	msg.Params[i] = forms[0]
+	for k, number := range further[use.Number] {
+		msg.Params[number-1] = forms[1+k]
+	}
+	return nil
 }
 
 // takeDescribe notes whose description comes.

@@ -18,6 +18,10 @@ type prepared struct {
 	confirmed bool
 	before    *prepared // what the name meant until this is confirmed
 	fields    int       // columns that the client knows of, −1 until described; only where a RETURNING was added
+
+	types   []byte        // that the client declared, 4 bytes each
+	params  int           // that the client knows of
+	further map[int][]int // number of a parameter → those that hold the other forms of its value, behind params
 }
 
 // basis is what a statement was analysed from: the index-th of a text, or what that one PREPAREs.
@@ -82,7 +86,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 	if s.longName(msg.Name) {
 		return nil
 	}
-	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, fields: -1}
+	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, types: slices.Clone(msg.Types), fields: -1}
 	plan, refused := s.analyzeParse(ctx, sql)
 	if refused != nil && !s.observing(refused.Sentence) {
 		return s.refuseParse(p, s.refusedStatement(plan, refused), refused)
@@ -97,6 +101,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		p.stmt = &plan.Statements[0]
 	}
 	if p.stmt != nil && s.gw.Observe == nil && (len(p.stmt.Edits) > 0 || p.stmt.Capture != nil || p.stmt.Execute != nil) {
+		p.addForms(len(msg.Types) / 4)
 		if refused, err := s.rewriteParse(ctx, p); err != nil {
 			return err
 		} else if refused != nil {
@@ -105,7 +110,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 	}
 	if p.stmt != nil && s.gw.Observe != nil && p.stmt.Capture != nil {
 		c := p.stmt.Capture
-		p.sent, p.edits = rewrite(sql, []query.Edit{{Start: c.At, End: c.At, Text: c.Text}}, nil)
+		p.sent, p.edits = rewrite(sql, []query.Edit{{Start: c.At, End: c.At, Text: c.Text}}, nil, nil)
 	}
 	return s.sendParse(p, msg.Types, nil)
 }
@@ -121,6 +126,10 @@ func (s *session) analyzeParse(ctx context.Context, sql string) (*query.Plan, *q
 
 // sendParse gives a name its meaning. What PREPARE and DEALLOCATE do to names is done before.
 func (s *session) sendParse(p *prepared, types []byte, refused *query.Refusal) error {
+	return s.giveMeaning(p, types, &reply{what: expectParse, stmt: p, refused: refused})
+}
+
+func (s *session) giveMeaning(p *prepared, types []byte, answer *reply) error {
 	if p.name != "" {
 		if err := s.await(s.renaming, true); err != nil {
 			return err
@@ -130,7 +139,7 @@ func (s *session) sendParse(p *prepared, types []byte, refused *query.Refusal) e
 	p.before = s.prepared[p.name]
 	s.prepared[p.name] = p
 	s.mu.Unlock()
-	s.expectReply(&reply{what: expectParse, stmt: p, refused: refused})
+	s.expectReply(answer)
 	s.toServer = pg.AppendParse(s.toServer, p.name, p.sent, types)
 	return nil
 }
@@ -157,7 +166,7 @@ func (s *session) rewriteParse(ctx context.Context, p *prepared) (*query.Refusal
 	if refused != nil || err != nil {
 		return refused, err
 	}
-	tokens := map[int]string{}
+	tokens := map[int][]string{}
 	for i, e := range edits {
 		if e.Slot == nil {
 			continue
@@ -171,7 +180,7 @@ func (s *session) rewriteParse(ctx context.Context, p *prepared) (*query.Refusal
 	if c := p.stmt.Capture; c != nil {
 		edits = append(slices.Clone(edits), query.Edit{Start: c.At, End: c.At, Text: c.Text})
 	}
-	p.sent, p.edits = rewrite(p.text, edits, tokens)
+	p.sent, p.edits = rewrite(p.text, edits, tokens, p.further)
 	return nil, nil
 }
 

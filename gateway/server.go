@@ -102,7 +102,7 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 	}
 	switch kind {
 	case pg.DataRow:
-		return s.row(ctx, m)
+		return s.rows(ctx, m)
 	case pg.RowDescription, pg.NoData:
 		return s.answerDescription(kind, m)
 	case pg.CommandComplete, pg.EmptyQuery, pg.PortalSuspended:
@@ -135,7 +135,9 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 		s.keepKey(m)
 	case pg.FunctionCallResult:
 		return s.answerCall(m)
-	case pg.ParameterDescription, pg.NegotiateVersion:
+	case pg.ParameterDescription:
+		m = s.knownParams(m)
+	case pg.NegotiateVersion:
 	default: // COPY BOTH among them
 		return fmt.Errorf("%w: %q from the server", pg.ErrMalformed, kind)
 	}

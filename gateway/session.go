@@ -62,6 +62,7 @@ type session struct {
 	portals  map[string]*portal
 	copyFrom *reply          // the statement whose COPY data the client sends, or nil
 	loading  *loading        // where the data are for protected columns
+	open     bool            // something was parsed, bound or executed since the last Sync
 	unsynced bool            // a statement was executed since the last Sync
 	batchID  uint64          // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
 	by       *query.Analyzer // that the last text was analysed by
@@ -75,6 +76,7 @@ type session struct {
 	described map[string]*layout // portals' results
 	before    lastLayout
 	copyOut   *copyOut // the COPY TO STDOUT whose rows come, or nil
+	advised   bool     // that something is masked because it is moving
 	torn      bool     // a message was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
 
@@ -84,6 +86,7 @@ type session struct {
 	statements atomic.Uint64 // ids of statements
 	counters   counters
 	idle       atomic.Bool // the last ReadyForQuery came outside a transaction
+	resting    atomic.Bool // the client's side waits for a message, and nothing stands open
 	draining   atomic.Bool // the session ends with its transaction
 	winding    atomic.Bool // a writing statement runs to its end; then the session ends
 }

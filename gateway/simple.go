@@ -80,7 +80,7 @@ func (s *session) captureOnly(entry *reply, plan *query.Plan) string {
 			entry.runs[i] = &run{id: s.statements.Add(1), stmt: st, outer: st, capture: c}
 		}
 	}
-	sent, _ := rewrite(plan.Text, edits, nil)
+	sent, _ := rewrite(plan.Text, edits, nil, nil)
 	return sent
 }
 
@@ -109,7 +109,7 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 	s.mu.Unlock()
 	by := s.by
 	edits := slices.Clone(plan.Edits) // of a text that is nothing but comments
-	tokens := map[int]string{}
+	tokens := map[int][]string{}
 	fresh := map[string]*prepared{} // PREPAREd within this string
 	entry.runs = make([]*run, len(plan.Statements))
 	for i := range plan.Statements {
@@ -135,7 +135,7 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 			ahead.transaction(st.Tx, "")
 		}
 	}
-	sent, made := rewrite(plan.Text, edits, tokens)
+	sent, made := rewrite(plan.Text, edits, tokens, nil)
 	for _, r := range entry.runs {
 		r.edits, r.text, r.sent = made, plan.Text, sent
 	}
@@ -202,7 +202,7 @@ func (s *session) executed(ctx context.Context, name string, fresh map[string]*p
 }
 
 // appendEdits adds a statement's own edits to those of its string, and the token of each literal under its edit's place.
-func (s *session) appendEdits(edits []query.Edit, tokens map[int]string, r *run, own []query.Edit) ([]query.Edit, *query.Refusal) {
+func (s *session) appendEdits(edits []query.Edit, tokens map[int][]string, r *run, own []query.Edit) ([]query.Edit, *query.Refusal) {
 	for _, e := range own {
 		if e.Slot != nil {
 			token, refused := s.literal(r, e.Slot)

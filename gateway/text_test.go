@@ -108,7 +108,7 @@ func TestRewritePositions(t *testing.T) {
 	text := "SELECT é FROM c WHERE email = 'anna@x.example' AND nope = 1"
 	start := len("SELECT é FROM c WHERE email = ")
 	edits := []query.Edit{{Start: start, End: start + len("'anna@x.example'"), Slot: &query.Slot{}}}
-	sent, made := rewrite(text, edits, map[int]string{0: "0123456789@k1.invalid"})
+	sent, made := rewrite(text, edits, map[int][]string{0: {"0123456789@k1.invalid"}}, nil)
 	if want := "SELECT é FROM c WHERE email = '0123456789@k1.invalid' AND nope = 1"; sent != want {
 		t.Fatalf("%s", sent)
 	}

@@ -20,6 +20,9 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if slot.Scheme == sallyport.Date {
 		value = isoParameter(value)
 	}
+	if slot.Use == query.Store && s.leaving(slot.Column) && !codec.IsToken(value) {
+		return s.plainWritten(r, slot, codec, value)
+	}
 	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
 		return s.token(r, slot, value)
 	}
@@ -42,7 +45,7 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if slot.Use == query.Store && r.sight != nil && r.sight.good() {
 		s.wrote(out, slot, r.sight)
 	}
-	return out, nil
+	return out, s.vacate(r, slot, out, value)
 }
 
 // token is a token that stands where a value could.
@@ -72,17 +75,19 @@ func reasonOf(err error) string {
 	return "it does not fit the column's scheme"
 }
 
-// literal tokenises a literal of the text.
-func (s *session) literal(r *run, slot *query.Slot) (string, *query.Refusal) {
+// literal tokenises a literal of the text: into one text, or as many forms as are wanted.
+func (s *session) literal(r *run, slot *query.Slot) ([]string, *query.Refusal) {
 	if slot.Purpose {
-		return s.canonicalText(slot.Value), nil
+		return []string{s.canonicalText(slot.Value)}, nil
 	}
-	var out []byte
-	var refused *query.Refusal
 	if slot.Array {
-		out, refused = s.arrayElements(r, slot, []byte(slot.Value), false)
-	} else {
-		out, refused = s.slot(r, slot, []byte(slot.Value))
+		out, refused := s.arrayElements(r, slot, []byte(slot.Value), false)
+		return []string{string(out)}, refused
 	}
-	return string(out), refused
+	forms, refused := s.forms(r, slot, []byte(slot.Value))
+	out := make([]string, len(forms))
+	for i := range forms {
+		out[i] = string(forms[i])
+	}
+	return out, refused
 }

@@ -15,8 +15,10 @@ import (
 // column's own rule; whatever may be made from one, whole. What the server says in errors and notices is cut to what cannot
 // hold a value. Nothing of it is protected: the values stand in the database, its backups, and on every other way to it.
 
-// veils tells whether columns are masked for this session.
-func (s *session) veils() bool { return s.masked && s.gw.Observe == nil }
+// veils tells whether columns are masked for this session, or something is moving, whose plain values are masked for everybody.
+func (s *session) veils() bool {
+	return s.gw.Observe == nil && (s.masked || s.gw.Protection != nil && s.gw.Protection.Catalog.Snapshot().Moving())
+}
 
 // analyzer is the one by which this session's statements are read.
 func (s *session) analyzer() *query.Analyzer {
@@ -30,7 +32,7 @@ func (s *session) analyzer() *query.Analyzer {
 // relayed like any other.
 func (s *session) admitMasked() {
 	s.masked = s.maskedFor()
-	if snapshot := s.gw.Protection.Catalog.Snapshot(); !s.masked && len(snapshot.Masked()) > 0 && len(snapshot.Columns()) == 0 {
+	if snapshot := s.gw.Protection.Catalog.Snapshot(); !s.masked && len(snapshot.Masked()) > 0 && len(snapshot.Columns()) == 0 && !snapshot.Plain() {
 		s.protected = false
 	}
 }
@@ -44,7 +46,12 @@ func (s *session) maskedFor() bool {
 // veilColumn masks one column of a result where it has to be; false: nothing masked stands in it.
 func (s *session) veilColumn(c *column, r *run, i, visible int, f pg.Field, origin catalog.Origin, traced bool) bool {
 	switch {
+	case traced && f.Attr != 0 && origin.Protected != nil: // one that is moving: its plain values become tokens
+		return false
 	case traced && f.Attr != 0 && origin.Masked != nil:
+		if !s.masked {
+			return false
+		}
 		c.show, c.text = origin.Masked.Show, origin.Masked.Text
 	case traced && origin.Veiled, !traced && s.mayHold(r, i, visible):
 		c.show, c.text = catalog.ShowNone, textType(f.Type)
@@ -52,6 +59,7 @@ func (s *session) veilColumn(c *column, r *run, i, visible int, f pg.Field, orig
 		return false
 	}
 	c.kind = veiled
+	s.adviseOnMoving()
 	return true
 }
 
@@ -88,7 +96,7 @@ const mostCursors = 1000
 // noteCursor remembers that a cursor or portal of this name may hold something of masked columns. Whether a later one of the
 // same name took its place is not followed, so the name keeps the stain.
 func (s *session) noteCursor(name string, st *query.Statement) {
-	if !s.masked || !holdsVeiled(st) {
+	if !s.veils() || !holdsVeiled(st) {
 		return
 	}
 	s.mu.Lock()
@@ -110,7 +118,7 @@ func (s *session) veiledCursor(name string) bool {
 
 // keepsVeiled refuses CREATE TABLE AS EXECUTE where what was prepared has masked columns in its result.
 func (s *session) keepsVeiled(outer, body *query.Statement) *query.Refusal {
-	if !s.masked || !outer.Keeps || !holdsVeiled(body) {
+	if !s.veils() || !outer.Keeps || !holdsVeiled(body) {
 		return nil
 	}
 	return refusal(query.CodeMasked, "what stands in a masked column would be copied to where it is not masked",
@@ -122,8 +130,10 @@ var starred = []byte("***") //nolint:gochecknoglobals // a constant
 
 // veiledFields is rowFields behind the masks.
 func (s *session) veiledFields(ctx context.Context, r *run, l *layout, fields [][]byte) (changed, stop bool, err error) {
+	settled := s.settleFields(l, fields) // before anything else is done with them
 	if l.veils == nil {
-		return s.rowFields(ctx, r, l, fields)
+		changed, stop, err = s.rowFields(ctx, r, l, fields)
+		return changed || settled, stop, err
 	}
 	s.veilFields(l, fields)
 	if l.looks {

@@ -165,8 +165,10 @@ WHERE c.relkind = 'm' GROUP BY c.oid, n.nspname, c.relname ORDER BY max(above.de
 
 // verify reads everything again: a value that is no token was written by somebody else meanwhile.
 func (r *run) verify(ctx context.Context) error {
-	if err := r.refuseSessions(ctx); err != nil {
-		return err
+	if r.Live == nil {
+		if err := r.refuseSessions(ctx); err != nil {
+			return err
+		}
 	}
 	plain := make([]int64, len(r.Columns))
 	err := r.walk(ctx, func(ctx context.Context, conn *pgconn.PgConn, p piece) error {
@@ -175,7 +177,7 @@ func (r *run) verify(ctx context.Context) error {
 			for i, c := range p.t.columns {
 				switch {
 				case values[i] == nil:
-				case c.codec.IsToken(values[i]):
+				case c.codec.IsToken(values[i]) != r.out:
 					tokens[i]++
 				default:
 					others[i]++
@@ -195,6 +197,9 @@ func (r *run) verify(ctx context.Context) error {
 		return err
 	}
 	for i, n := range plain {
+		if n > 0 && r.out {
+			return fmt.Errorf("verify %s: %d values are tokens still; run it again", r.Columns[i].Column, n)
+		}
 		if n > 0 {
 			return fmt.Errorf("verify %s: %d values are plain still, written by somebody else meanwhile; run protect again", r.Columns[i].Column, n)
 		}

@@ -22,6 +22,7 @@ type table struct {
 	columns []*column
 	rows    int64
 	ranges  []keyRange
+	kept    bool // as an earlier run cut them
 }
 
 // keyColumn is a part of the primary key.
@@ -35,6 +36,9 @@ type column struct {
 	kind   string
 	width  int // characters that fit, 0: any number
 	number int16
+
+	unique  bool // its tokens are deterministic, and a unique index holds it
+	indexed bool // an index has it in front
 
 	tokens, moved atomic.Int64
 	longest       atomic.Int64 // characters of the longest token
@@ -80,6 +84,9 @@ func (r *run) inspect(ctx context.Context) error {
 		return &UnfitError{problems}
 	}
 	r.done = map[*table]int64{}
+	if err := r.resume(ctx); err != nil {
+		return err
+	}
 	for _, t := range r.tables {
 		if err := r.cut(ctx, t); err != nil {
 			return err
@@ -128,9 +135,12 @@ SELECT a.attnum, format_type(a.atttypid, NULL),
     a.attgenerated <> '',
     EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)),
     (SELECT count(*) FROM pg_constraint k WHERE k.contype = 'f'
-        AND (k.conrelid = a.attrelid AND a.attnum = ANY (k.conkey) OR k.confrelid = a.attrelid AND a.attnum = ANY (k.confkey)))
+        AND (k.conrelid = a.attrelid AND a.attnum = ANY (k.conkey) OR k.confrelid = a.attrelid AND a.attnum = ANY (k.confkey))),
+    EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey)),
+    EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum)
 FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped`, t.oid, c.Name).
-		Scan(&c.number, &c.kind, &c.width, &generated, &isKey, &foreign)
+		Scan(&c.number, &c.kind, &c.width, &generated, &isKey, &foreign, &c.unique, &c.indexed)
+	c.unique = c.unique && spec.Codec.Deterministic()
 	if errors.Is(err, pgx.ErrNoRows) {
 		report("there is no such column")
 		return problems, nil
@@ -150,6 +160,10 @@ FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AN
 	}
 	if !c.codec.Recognisable() {
 		if len(problems) > 0 {
+			return problems, nil
+		}
+		if r.Live != nil {
+			report("a token of the scheme %s looks like any other value of its type: such a column is protected while it is empty and nobody is connected, by protect without --online, and cannot be undone", c.codec.Spec().Scheme)
 			return problems, nil
 		}
 		problem, err := r.setAside(ctx, t, c)

@@ -23,6 +23,9 @@ type Mark struct {
 	ProtectedAt time.Time // zero: rows are being moved in, or the run that did so was interrupted
 	UpdatedAt   time.Time
 	Columns     Set // nil: it was left by a version that did not write them
+
+	// Of Columns, those in which plain values stand beside tokens: on their way in, and on their way out.
+	Moving, Leaving []string
 }
 
 // markRole is a role whose only use is the salt of its verifier: anybody can see it during a log-in that leads nowhere, so a
@@ -44,7 +47,7 @@ CREATE TABLE IF NOT EXISTS sallyport.mark (
     protected_at timestamptz,
     updated_at   timestamptz NOT NULL DEFAULT now()
 );
-ALTER TABLE sallyport.mark ADD COLUMN IF NOT EXISTS columns jsonb` // later than the table
+ALTER TABLE sallyport.mark ADD COLUMN IF NOT EXISTS columns jsonb, ADD COLUMN IF NOT EXISTS moving jsonb, ADD COLUMN IF NOT EXISTS leaving jsonb` // later than the table
 
 // Reading is the part of a connection or a pool that ReadMark needs.
 type Reading interface {
@@ -66,10 +69,11 @@ func ReadMark(ctx context.Context, conn Reading) (m Mark, found bool, err error)
 	}
 	var position int64
 	var protected *time.Time
-	var columns []byte
+	var columns, moving, leaving []byte
 	// Through to_jsonb, since the table that an older version made has no such column.
-	err = conn.QueryRow(ctx, "SELECT record_id, position, protected_at, updated_at, to_jsonb(m) ->> 'columns' FROM sallyport.mark m").
-		Scan(&m.RecordID, &position, &protected, &m.UpdatedAt, &columns)
+	err = conn.QueryRow(ctx, "SELECT record_id, position, protected_at, updated_at, to_jsonb(m) ->> 'columns', "+
+		"coalesce(to_jsonb(m) ->> 'moving', '[]'), coalesce(to_jsonb(m) ->> 'leaving', '[]') FROM sallyport.mark m").
+		Scan(&m.RecordID, &position, &protected, &m.UpdatedAt, &columns, &moving, &leaving)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Mark{}, false, nil
 	}
@@ -80,6 +84,9 @@ func ReadMark(ctx context.Context, conn Reading) (m Mark, found bool, err error)
 		if err := json.Unmarshal(columns, &m.Columns); err != nil {
 			return Mark{}, false, errors.New("read the mark of protection: somebody changed its list of columns to something that is none")
 		}
+	}
+	if json.Unmarshal(moving, &m.Moving) != nil || json.Unmarshal(leaving, &m.Leaving) != nil {
+		return Mark{}, false, errors.New("read the mark of protection: somebody changed its lists of what is moving to something that is none")
 	}
 	m.Position = uint64(max(0, position))
 	if protected != nil {
@@ -106,23 +113,39 @@ func Advance(ctx context.Context, conn Writing, position uint64) error {
 // beginMark marks the database before the first row moves: an interrupted run leaves rows half in tokens, and nobody may
 // take those for plain ones.
 func beginMark(ctx context.Context, conn *pgx.Conn, m Mark, random io.Reader) error {
-	columns, err := json.Marshal(m.Columns)
+	lists, err := m.lists()
 	if err != nil {
-		return fmt.Errorf("make the mark of protection: %w", err)
+		return err
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, createMark); err != nil {
 			return fmt.Errorf("make the mark of protection: %w", err)
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO sallyport.mark (record_id, position, columns) VALUES ($1, $2, $3::text::jsonb)
+		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil { // durable before the first row changes
+			return fmt.Errorf("make the mark of protection: %w", err)
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO sallyport.mark (record_id, position, columns, moving, leaving)
+			VALUES ($1, $2, $3::text::jsonb, $4::text::jsonb, $5::text::jsonb)
 			ON CONFLICT (only_row) DO UPDATE SET position = greatest(mark.position, excluded.position), columns = excluded.columns,
-				protected_at = NULL, updated_at = now()`,
-			m.RecordID, int64(m.Position), string(columns)) //nolint:gosec // Options.check has looked
+				moving = excluded.moving, leaving = excluded.leaving, protected_at = NULL, updated_at = now()`,
+			m.RecordID, int64(m.Position), lists[0], lists[1], lists[2]) //nolint:gosec // Options.check has looked
 		if err != nil {
 			return fmt.Errorf("make the mark of protection: %w", err)
 		}
 		return makeMarkRole(ctx, tx, m.RecordID, random)
 	})
+}
+
+// lists are columns, moving and leaving as JSON.
+func (m *Mark) lists() (out [3]string, err error) {
+	for i, list := range []any{m.Columns, append([]string{}, m.Moving...), append([]string{}, m.Leaving...)} {
+		text, err := json.Marshal(list)
+		if err != nil {
+			return out, fmt.Errorf("make the mark of protection: %w", err)
+		}
+		out[i] = string(text)
+	}
+	return out, nil
 }
 
 // endMark says that all rows are protected. Its commit waits for the disk, and with it for all that was committed before.
@@ -131,8 +154,41 @@ func endMark(ctx context.Context, conn *pgx.Conn) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil {
 			return fmt.Errorf("complete the mark of protection: %w", err)
 		}
-		if _, err := tx.Exec(ctx, "UPDATE sallyport.mark SET protected_at = now(), updated_at = now()"); err != nil {
+		if _, err := tx.Exec(ctx, "UPDATE sallyport.mark SET protected_at = now(), updated_at = now(), moving = '[]', leaving = '[]'"); err != nil {
 			return fmt.Errorf("complete the mark of protection: %w", err)
+		}
+		return nil
+	})
+}
+
+// settleMark says that nothing moves any more, and what is protected.
+func settleMark(ctx context.Context, conn *pgx.Conn, columns Set) error {
+	text, err := json.Marshal(columns)
+	if err != nil {
+		return fmt.Errorf("complete the mark of protection: %w", err)
+	}
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, sql := range []string{
+			"SET LOCAL synchronous_commit = on",
+			"UPDATE sallyport.mark SET columns = '" + strings.ReplaceAll(string(text), "'", "''") + "'::jsonb, moving = '[]', leaving = '[]', protected_at = coalesce(protected_at, now()), updated_at = now()",
+			"DROP TABLE IF EXISTS sallyport.ranges",
+		} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("complete the mark of protection: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// dropMark removes the mark of a database in which nothing is protected any more. The role that shows it to everybody stays: it
+// speaks of the server's other databases too.
+func dropMark(ctx context.Context, conn *pgx.Conn) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, sql := range []string{"SET LOCAL synchronous_commit = on", "DROP TABLE IF EXISTS sallyport.ranges", "DROP TABLE sallyport.mark"} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("remove the mark of protection: %w", err)
+			}
 		}
 		return nil
 	})

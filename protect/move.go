@@ -1,6 +1,7 @@
 package protect
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -52,6 +53,9 @@ const (
 // examine tries every value without changing any.
 func (r *run) examine(ctx context.Context) error {
 	err := r.walk(ctx, func(ctx context.Context, conn *pgconn.PgConn, p piece) error {
+		if p.done {
+			return nil
+		}
 		var made []byte
 		return p.each(ctx, conn, func(key, values [][]byte) error {
 			for i, c := range p.t.columns {
@@ -126,7 +130,11 @@ func (c *column) problems() (list []string) {
 // move makes tokens of all plain values.
 func (r *run) move(ctx context.Context) error {
 	return r.walk(ctx, func(ctx context.Context, conn *pgconn.PgConn, p piece) error {
-		if err := r.moveRange(ctx, conn, p); err != nil {
+		one := r.moveRange
+		if r.Live != nil {
+			one = r.moveLive
+		}
+		if err := one(ctx, conn, p); err != nil {
 			return fmt.Errorf("protect rows of %s: %w", p.t, err)
 		}
 		return nil
@@ -144,7 +152,7 @@ func (r *run) moveRange(ctx context.Context, conn *pgconn.PgConn, p piece) (err 
 			err = errors.Join(err, exec(context.WithoutCancel(ctx), conn, "ROLLBACK"))
 		}
 	}()
-	b := newBatch(p.t)
+	b := newBatch(p.t, r.out)
 	err = p.each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, r.Random) })
 	if err != nil {
 		return err
@@ -156,6 +164,11 @@ func (r *run) moveRange(ctx context.Context, conn *pgconn.PgConn, p piece) (err 
 		}
 		if changed := result.CommandTag.RowsAffected(); changed != int64(b.rows) {
 			return fmt.Errorf("%d of %d rows changed; does the owner see all rows", changed, b.rows)
+		}
+	}
+	if r.Live != nil {
+		if err := p.markDone(ctx, conn); err != nil {
+			return err
 		}
 	}
 	if err := exec(ctx, conn, "COMMIT"); err != nil {
@@ -193,17 +206,18 @@ type batch struct {
 	rows   int
 	made   []int64 // tokens by column
 	spare  []byte
+	out    bool // tokens become plain values
 }
 
-func newBatch(t *table) *batch {
-	return &batch{t: t, arrays: make([]textArray, len(t.key)+len(t.columns)), made: make([]int64, len(t.columns))}
+func newBatch(t *table, out bool) *batch {
+	return &batch{t: t, out: out, arrays: make([]textArray, len(t.key)+len(t.columns)), made: make([]int64, len(t.columns))}
 }
 
 // add takes a row in unless it has nothing plain.
 func (b *batch) add(key, values [][]byte, random io.Reader) error {
 	changes := false
 	for i, c := range b.t.columns {
-		changes = changes || (values[i] != nil && !c.codec.IsToken(values[i]))
+		changes = changes || values[i] != nil && c.codec.IsToken(values[i]) == b.out
 	}
 	if !changes {
 		return nil
@@ -213,13 +227,20 @@ func (b *batch) add(key, values [][]byte, random io.Reader) error {
 	}
 	for i, c := range b.t.columns {
 		array := &b.arrays[len(key)+i]
-		if values[i] == nil || c.codec.IsToken(values[i]) {
+		if values[i] == nil || c.codec.IsToken(values[i]) != b.out {
 			array.append(values[i])
 			continue
 		}
 		var err error
-		if b.spare, err = c.codec.Tokenise(b.spare[:0], values[i], random); err != nil {
-			return fmt.Errorf("tokenise %s: %w", c, err) // examine has tried it: somebody wrote since
+		if b.out && c.codec.Overflowed(values[i]) {
+			return fmt.Errorf("reveal %s in the row %s: its value is kept in the vault; write it anew first", c, bytes.Join(key, []byte("/")))
+		}
+		if b.out {
+			if b.spare, err = c.codec.Reveal(b.spare[:0], values[i]); err != nil {
+				return fmt.Errorf("reveal %s in the row %s: %w", c, bytes.Join(key, []byte("/")), err)
+			}
+		} else if b.spare, err = c.codec.Tokenise(b.spare[:0], values[i], random); err != nil {
+			return fmt.Errorf("tokenise %s in the row %s: %w", c, bytes.Join(key, []byte("/")), err) // examine has tried it: somebody wrote since
 		}
 		array.append(b.spare)
 		b.made[i]++

@@ -38,6 +38,9 @@ type Options struct {
 	// examined, moved, and looked at again. Optional.
 	Progress func(table string, done, total int64)
 
+	Live     *Live  // the serve beside which MoveIn and MoveOut work; Run has none
+	Proposal string // of MoveOut: that two people agreed on
+
 	Connections int // that work at the same time; default 2
 	RangeRows   int // rows a transaction; default 5,000
 }
@@ -63,7 +66,14 @@ func (t Table) String() string { return t.Schema + "." + t.Name }
 
 // Report says what a run did.
 type Report struct {
-	Columns []ColumnReport // in the order of Options.Columns
+	Columns []ColumnReport // in the order of Options.Columns; of MoveIn and MoveOut, those that moved
+	Remains []Remainder    // of MoveIn: what still holds the values as they were
+}
+
+// Remainder is a place where plain values are still to be found.
+type Remainder struct {
+	What  string `json:"what"`
+	Purge string `json:"purge"` // how it is rid of them
 }
 
 // ColumnReport is what became of one column.
@@ -146,7 +156,7 @@ func (r *run) begin(ctx context.Context) error {
 func (r *run) end(ctx context.Context) error { return endMark(ctx, r.main) }
 
 func (r *run) report() Report {
-	report := Report{Columns: make([]ColumnReport, len(r.Columns))}
+	report := Report{Columns: make([]ColumnReport, len(r.Columns)), Remains: r.remains}
 	for i, c := range r.Columns {
 		report.Columns[i].Column = c.Column
 	}

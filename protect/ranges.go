@@ -12,12 +12,20 @@ import (
 // keyRange is a range of primary keys: above after, up to upTo. Nil is open. Keys do not change while rows move in, so
 // that ranges cut once serve all passes.
 type keyRange struct {
+	number      int
+	done        bool     // an earlier run moved it
 	after, upTo [][]byte // text form of each part of the key
 	rows        int64
 }
 
 // cut divides a table into ranges.
 func (r *run) cut(ctx context.Context, t *table) error {
+	if t.kept {
+		for _, k := range t.ranges {
+			t.rows += k.rows
+		}
+		return nil
+	}
 	names := make([]string, len(t.key))
 	texts := make([]string, len(t.key))
 	for i, k := range t.key {
@@ -41,14 +49,14 @@ func (r *run) cut(ctx context.Context, t *table) error {
 		for i, raw := range rows.RawValues() {
 			keys[i] = append([]byte{}, raw...)
 		}
-		t.ranges = append(t.ranges, keyRange{after: before, upTo: keys, rows: int64(r.RangeRows)})
+		t.ranges = append(t.ranges, keyRange{number: len(t.ranges), after: before, upTo: keys, rows: int64(r.RangeRows)})
 		before = keys
 		left -= int64(r.RangeRows)
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("divide %s into ranges: %w", t, err)
 	}
-	t.ranges = append(t.ranges, keyRange{after: before, rows: max(0, left)})
+	t.ranges = append(t.ranges, keyRange{number: len(t.ranges), after: before, rows: max(0, left)})
 	return nil
 }
 

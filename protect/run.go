@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,6 +24,14 @@ type run struct {
 	marked  bool // an earlier run began here
 	known   Set  // which columns it began with; nil: not known
 	tables  []*table
+
+	out     bool     // tokens become plain values
+	states  States   // on record when a live run began
+	all     []Column // of the configuration; Columns are those that move
+	remains []Remainder
+
+	paceMu        sync.Mutex // guards what follows, and main while rows move
+	paced, looked time.Time
 
 	mu   sync.Mutex // guards done, and calls of Progress
 	done map[*table]int64
@@ -53,6 +63,9 @@ func (r *run) connect(ctx context.Context) error {
 	for _, off := range []string{"enable_hashjoin", "enable_mergejoin", "enable_seqscan"} {
 		worker.RuntimeParams[off] = "off"
 	}
+	if r.Live != nil {
+		worker.RuntimeParams["lock_timeout"] = "1s" // rather than keep others waiting behind us, a range is tried again
+	}
 	worker.RuntimeParams["jit"] = "off" // statements of milliseconds
 	worker.RuntimeParams["maintenance_work_mem"] = "256MB"
 	for range r.Connections {
@@ -77,6 +90,14 @@ func (r *run) close(ctx context.Context) {
 
 // excludeOthers takes the lock of all runs and refuses if anybody else is connected: he could write plain values behind us.
 func (r *run) excludeOthers(ctx context.Context) error {
+	if err := r.lock(ctx); err != nil {
+		return err
+	}
+	return r.refuseSessions(ctx)
+}
+
+// lock keeps other runs away.
+func (r *run) lock(ctx context.Context) error {
 	// The server may take a moment to notice that a run before this one has hung up.
 	const patience = "2s"
 	if _, err := r.main.Exec(ctx, "SET lock_timeout = '"+patience+"'"); err != nil {
@@ -92,7 +113,7 @@ func (r *run) excludeOthers(ctx context.Context) error {
 	if _, err := r.main.Exec(ctx, "RESET lock_timeout"); err != nil {
 		return fmt.Errorf("lock the database against other runs: %w", err)
 	}
-	return r.refuseSessions(ctx)
+	return nil
 }
 
 // ErrBusy says that another run is at work on this database.
@@ -141,14 +162,26 @@ func (r *run) readMark(ctx context.Context) error {
 		return fmt.Errorf("%w: %s", ErrOtherRecord, m.RecordID)
 	}
 	r.marked, r.known = found, m.Columns
+	if r.Live != nil {
+		return nil // serve holds the states to each other
+	}
+	if len(m.Moving)+len(m.Leaving) > 0 {
+		return ErrMoving
+	}
 	return r.refuseNarrower(m.Columns)
 }
 
 // began tells whether an earlier run may have made tokens in a column. Elsewhere what looks like a token is none.
 func (r *run) began(column sallyport.Column) bool {
 	name := column.String()
+	if r.Live != nil { // from the moment on that it was on record, what is written is a token
+		return r.states.Columns[name] != ""
+	}
 	return r.marked && (r.known == nil || r.known[name] != "" || r.Recorded[name] != "")
 }
+
+// ErrMoving says that columns are on their way, beside a serve.
+var ErrMoving = errors.New("columns of this database are moving; start serve, and let protect --online go on beside it")
 
 // ErrOtherRecord says that the database is protected by another record.
 var ErrOtherRecord = errors.New("the database is marked by another record; use the data folder that belongs to it")
@@ -227,13 +260,25 @@ func withoutValues(err error) error {
 	if e.ConstraintName != "" {
 		where = " by the constraint " + e.ConstraintName
 	}
+	sentence := "the server refused" + where
 	switch e.Code {
 	case "23505":
-		return fmt.Errorf("two rows have one value once case and spelling are evened out, which is refused%s (SQLSTATE %s)", where, e.Code)
+		sentence = "two rows have one value once case and spelling are evened out, which is refused" + where
 	case "23514":
-		return fmt.Errorf("a token is refused%s, which expects plain values (SQLSTATE %s)", where, e.Code)
+		sentence = "a token is refused" + where + ", which expects plain values"
 	case "40001":
-		return fmt.Errorf("somebody else changed a row meanwhile; run protect again with nobody connected (SQLSTATE %s)", e.Code)
+		sentence = "somebody else changed a row meanwhile; run protect again with nobody connected"
 	}
-	return fmt.Errorf("the server refused%s (SQLSTATE %s)", where, e.Code)
+	return &serverRefusal{e.Code, sentence}
+}
+
+// serverRefusal is what is left of a server's error: its code and a sentence without values.
+type serverRefusal struct{ code, sentence string }
+
+func (e *serverRefusal) Error() string { return e.sentence + " (SQLSTATE " + e.code + ")" }
+
+// refusedBy tells whether the server refused with one of these codes.
+func refusedBy(err error, codes ...string) bool {
+	e, ok := errors.AsType[*serverRefusal](err)
+	return ok && slices.Contains(codes, e.code)
 }

@@ -59,7 +59,7 @@ func (e *NarrowError) Error() string {
 		}
 		lines[i] = fmt.Sprintf("\n  %s is protected as %s by %s, and %s", c.Column, c.From, e.Where, to)
 	}
-	return "columns would lose their protection, and nothing takes it away yet; bring their lines in the configuration back:" + strings.Join(lines, "")
+	return "columns would lose their protection, which only protect --undo takes away; bring their lines in the configuration back:" + strings.Join(lines, "")
 }
 
 // refuseNarrower holds a run to what is protected already: by the mark, and by the record, which a DBA cannot write.

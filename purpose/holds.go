@@ -11,7 +11,7 @@ import (
 // Holds tells whether the rows of a table (schema.table) that have a key are there and all hold a stored text in a column, in
 // committed state. What cannot be found out is no.
 func (r *Resolver) Holds(ctx context.Context, table, key, value, column, stored string) bool {
-	sql, ok := holdsQuery(r.catalog(), table, key, column)
+	sql, protected, ok := holdsQuery(r.catalog(), table, key, column)
 	if !ok {
 		return false
 	}
@@ -23,18 +23,18 @@ func (r *Resolver) Holds(ctx context.Context, table, key, value, column, stored 
 	}
 	defer conn.Release()
 	var b batch
-	b.add(sql, value, stored)
+	b.add(sql, value, textArray(r.forms(protected, stored)))
 	results, err := b.run(ctx, conn.Conn())
 	return err == nil && len(results) == 1 && len(results[0].Rows) == 1 && string(results[0].Rows[0][0]) == "t"
 }
 
-func holdsQuery(s *catalog.Snapshot, table, key, column string) (sql string, ok bool) {
+func holdsQuery(s *catalog.Snapshot, table, key, column string) (sql string, protected *catalog.Protected, ok bool) {
 	t, err := newColumns(s, table, "t")
 	if err != nil {
-		return "", false
+		return "", nil, false
 	}
-	sql = fmt.Sprintf("SELECT coalesce(pg_catalog.bool_and(%s OPERATOR(pg_catalog.=) $2::pg_catalog.text), false) FROM %s t WHERE %s", t.text(column), t.relation.SQL, t.is(key, 1))
-	return sql, t.err == nil
+	sql = fmt.Sprintf("SELECT coalesce(pg_catalog.bool_and(%s OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.text[])), false) FROM %s t WHERE %s", t.text(column), t.relation.SQL, t.is(key, 1))
+	return sql, t.find(column).Protected, t.err == nil
 }
 
 // Held is what the one row of a table (schema.table) that has a key holds in a column, as text, in committed state; false where there

@@ -57,6 +57,11 @@ type Options struct {
 	Conns    int32             // connections at most; 0: 3
 	Services []sallyport.Staff // ids that are programs and not people: what they write counts only where they are configured for it
 	Now      func() time.Time  // nil: time.Now; only the age of answers is measured with it
+
+	// While a column is moving, plain values stand in it beside tokens. Settle is the token that the gateway makes of what is stored,
+	// Forms the texts by which a token's value may be stored. nil: nothing is ever moving.
+	Settle func(p *catalog.Protected, stored string) string
+	Forms  func(p *catalog.Protected, token string) []string
 }
 
 // Resolver answers what purposes cover. It is safe for use by several goroutines.
@@ -196,7 +201,7 @@ func (r *Resolver) TicketID(ctx context.Context, number string) (id string, ok b
 	}
 	defer conn.Release()
 	var b batch
-	b.add(q.byNumber, number)
+	b.add(q.byNumber, textArray(r.forms(q.number, number)))
 	results, err := b.run(ctx, conn.Conn())
 	if err != nil {
 		return "", false
@@ -287,7 +292,7 @@ func (r *Resolver) look(ctx context.Context, who Person, p sallyport.Purpose) (*
 		return nil, fmt.Errorf("connect to check a reason: %w", plain(err))
 	}
 	defer conn.Release()
-	s := &search{queries: q, rules: &r.rules, conn: conn.Conn(), who: who}
+	s := &search{queries: q, rules: &r.rules, conn: conn.Conn(), who: who, forms: r.forms}
 	switch p.Kind {
 	case "ticket":
 		return s.ticket(ctx, p.Ref)

@@ -60,16 +60,17 @@ type queries struct {
 	number   *catalog.Protected // of the ticket table; nil: the number is not protected
 
 	tickets        string // the front of the next four; empty: there are no tickets
-	byID, byNumber string // $1
+	byID, byNumber string // $1; forms of a number
 	mine           string // $1 log-ins, $2 states
 	mineAbout      string // and $3 a customer
 	contactsByID   string // $1 ids of tickets, $2 directions; empty: there are no contacts
-	contactsByNo   string // $1 a number, $2 directions
+	contactsByNo   string // $1 forms of a number, $2 directions
 	contactsAbout  string // $1 log-ins, $2 directions, $3 a customer
 	open           string // for the baseline: $1 states
 	recentContacts string // for the baseline
 	values, names  []catalog.CustomerQuery
 	config         *Config
+	settle         func(p *catalog.Protected, stored string) string
 }
 
 // Bounds on what one look reads.
@@ -89,8 +90,25 @@ func (r *Resolver) queriesOf(s *catalog.Snapshot) (*queries, error) {
 	if err != nil {
 		return nil, err
 	}
+	q.settle = r.settle
 	r.queries = q
 	return q, nil
+}
+
+// settle is the token of what is stored, which is one unless its column is moving.
+func (r *Resolver) settle(p *catalog.Protected, stored string) string {
+	if p == nil || !p.Moving || r.options.Settle == nil {
+		return stored
+	}
+	return r.options.Settle(p, stored)
+}
+
+// forms are the texts by which a token's value may be stored.
+func (r *Resolver) forms(p *catalog.Protected, token string) []string {
+	if p == nil || !p.Moving || r.options.Forms == nil {
+		return []string{token}
+	}
+	return r.options.Forms(p, token)
 }
 
 func makeQueries(s *catalog.Snapshot, c *Config) (*queries, error) {
@@ -110,7 +128,7 @@ func makeQueries(s *catalog.Snapshot, c *Config) (*queries, error) {
 	q.tickets = fmt.Sprintf("SELECT %s, %s, %s, %s, %s FROM %s t WHERE ",
 		t.text(c.Ticket.ID), t.text(c.Ticket.Customer), t.text(c.Ticket.Assignee), t.text(c.Ticket.State), number, t.relation.SQL)
 	if c.Ticket.Number != "" {
-		q.byNumber = q.tickets + number + " = $1::pg_catalog.text LIMIT 2"
+		q.byNumber = q.tickets + number + " = ANY ($1::pg_catalog.text[]) LIMIT 2"
 	}
 	q.byID = q.tickets + t.is(c.Ticket.ID, 1) + " LIMIT 2"
 	q.mine = q.tickets + t.isAny(c.Ticket.Assignee, 1) + " AND " + t.isAny(c.Ticket.State, 2)
@@ -145,7 +163,7 @@ func (q *queries) addContacts(s *catalog.Snapshot, t *columns) error {
 	}
 	q.contactsByID = find(t.isAny(ticket.ID, 1))
 	if ticket.Number != "" {
-		q.contactsByNo = find(t.name(ticket.Number) + " = $1::pg_catalog.text")
+		q.contactsByNo = find(t.name(ticket.Number) + " = ANY ($1::pg_catalog.text[])")
 	}
 	q.contactsAbout = find(t.isAny(ticket.Assignee, 1) + " AND " + t.is(ticket.Customer, 3))
 	return c.err

@@ -19,6 +19,7 @@ type search struct {
 	rules *rules
 	conn  *pgx.Conn
 	who   Person
+	forms func(p *catalog.Protected, token string) []string
 }
 
 // ticket resolves ticket:REF, where REF is an id in digits or a number's token.
@@ -59,9 +60,10 @@ func (s *search) findTicket(ctx context.Context, ref string) ([]ticketRow, []con
 			b.add(s.contactsByID, textArray([]string{ref}), incoming)
 		}
 	case s.config.Ticket.Number != "" && !strings.ContainsRune(ref, 0):
-		b.add(s.byNumber, ref)
+		forms := textArray(s.forms(s.number, ref))
+		b.add(s.byNumber, forms)
 		if s.contactsByNo != "" {
-			b.add(s.contactsByNo, ref, incoming)
+			b.add(s.contactsByNo, forms, incoming)
 		}
 	default:
 		return nil, nil, nil
@@ -171,7 +173,7 @@ func (s *search) workList(ctx context.Context) (*Cover, error) {
 			cover.Subjects = append(cover.Subjects, subject)
 		}
 		if s.number != nil && t.number != "" {
-			cover.Values[s.number.Key(t.number)] = Value{Column: s.number.Column, Scheme: s.number.Scheme, Subject: subject}
+			cover.Values[s.number.Key(s.settle(s.number, t.number))] = Value{Column: s.number.Column, Scheme: s.number.Scheme, Subject: subject}
 		}
 	}
 	for _, v := range values {
@@ -214,7 +216,7 @@ func (s *search) namesAndContacts(ctx context.Context, tickets []ticketRow) ([]s
 	if wantContacts {
 		contacts = s.readContacts(results[len(s.names)])
 	}
-	return readStored(s.names, results), contacts, nil
+	return s.readStored(s.names, results), contacts, nil
 }
 
 // addValues reads what customers have.
@@ -231,7 +233,7 @@ func (s *search) addValues(ctx context.Context, cover *Cover, queries []catalog.
 	if err != nil {
 		return err
 	}
-	for _, v := range readStored(queries, results) {
+	for _, v := range s.readStored(queries, results) {
 		cover.add(v)
 	}
 	return nil
@@ -251,13 +253,13 @@ func (c *Cover) add(v stored) {
 }
 
 // readStored reads the results of customer queries, which come first in results.
-func readStored(queries []catalog.CustomerQuery, results []*pgconn.Result) []stored {
+func (q *queries) readStored(queries []catalog.CustomerQuery, results []*pgconn.Result) []stored {
 	var list []stored
-	for i, q := range queries {
+	for i := range queries {
 		for _, fields := range results[i].Rows {
-			for j, p := range q.Columns {
+			for j, p := range queries[i].Columns {
 				if text := fields[j+1]; len(text) > 0 {
-					list = append(list, stored{p.Key(string(text)), Value{Column: p.Column, Scheme: p.Scheme, Subject: sallyport.Subject(fields[0])}})
+					list = append(list, stored{p.Key(q.settle(p, string(text))), Value{Column: p.Column, Scheme: p.Scheme, Subject: sallyport.Subject(fields[0])}})
 				}
 			}
 		}

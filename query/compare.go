@@ -19,17 +19,25 @@ func (a *analysis) operator(n *pg.A_Expr, sc *scope) value {
 		}
 		left, right := a.expression(n.Lexpr, sc), a.expression(n.Rexpr, sc)
 		if comparison(name) {
+			a.place = scalarPlace(n, name, &left, &right)
 			a.relate(qualifier, name, left, right, at)
+			a.place = nil
 			return truth(left, right)
 		}
 		return a.compute(qualifier, name, left, right, at)
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		left, right := a.expression(n.Lexpr, sc), a.expression(n.Rexpr, sc)
+		a.place = arrayPlace(n, name, &left, &right)
 		a.relate(qualifier, name, left, right.elements(), at)
+		a.place = nil
 		return truth(left, right)
 	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT, pg.A_Expr_Kind_AEXPR_IN:
 		left, right := a.expression(n.Lexpr, sc), a.expression(n.Rexpr, sc)
+		if n.Kind == pg.A_Expr_Kind_AEXPR_IN {
+			a.place = listPlace(n.Rexpr.GetList().GetItems(), &left, &right)
+		}
 		a.compare(at, left, right)
+		a.place = nil
 		return truth(left, right)
 	case pg.A_Expr_Kind_AEXPR_NULLIF:
 		left, right := a.expression(n.Lexpr, sc), a.expression(n.Rexpr, sc)
@@ -84,7 +92,6 @@ func (a *analysis) compare(at int, left, right value) {
 	}
 	if left.veil > bare || right.veil > bare {
 		a.compareMasked(at, left, right)
-		return
 	}
 	if !left.protected() && !right.protected() {
 		a.spend(left)
@@ -155,18 +162,19 @@ func (a *analysis) matchAll(at int, both value) {
 			})
 			return
 		}
-		a.leftOf(both.stored[0].ref)
+		a.leftOf(both.stored[0])
 	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
 		sallyport.Int4, sallyport.Int8, sallyport.UUID:
 	}
 	for _, o := range both.sources {
-		a.demand(o, demand{protection: first, use: Match, array: o.element}, at)
+		a.demand(o, demand{protection: widest(both.stored), use: Match, array: o.element}, at)
 	}
+	a.widen(at, both)
 }
 
 // leftOf puts the first 20 characters of a name's token in the place of the column: they are its blind index.
-func (a *analysis) leftOf(ref span) {
-	a.edits[ref.start] = Edit{Start: ref.start, End: ref.end, Text: "left(" + a.sql[ref.start:ref.end] + ",20)"}
+func (a *analysis) leftOf(s stored) {
+	a.edits[s.ref.start] = Edit{Start: s.ref.start, End: s.ref.end, Text: a.columnSide(s)}
 }
 
 // group treats a value as the database treats what it groups, sorts out or partitions by: it is compared with itself.
@@ -182,6 +190,8 @@ func (a *analysis) group(at int, v value) {
 		a.refuse(unmasking("rows are put together by something computed from a masked column", &v, at))
 	case !v.protected():
 		a.spend(v)
+	case twofold(v.stored):
+		a.refuse(unsettled(widest(v.stored).Column, at))
 	case len(v.sources) == 0 && !v.open: // tokens among themselves
 	case v.mixed:
 		a.refuse(computed(v.column(), at))
@@ -191,6 +201,8 @@ func (a *analysis) group(at int, v value) {
 		a.refuse(shortened(v.column(), at))
 	case !deterministic(v.stored[0].protection.Scheme):
 		a.refuse(unanswered(v.column(), at))
+	case len(v.sources) > 0 && widest(v.stored).Forms > 1:
+		a.refuse(unsettled(widest(v.stored).Column, at))
 	default:
 		a.matchAll(at, v)
 	}
@@ -231,14 +243,19 @@ func (a *analysis) extreme(args []value, at int) value {
 }
 
 // compute is an operator that yields a new value.
-func (a *analysis) compute(qualifier, name string, left, right value, at int) value {
+func (a *analysis) compute(qualifier, name string, left, right value, at int) (out value) {
 	a.spend(left)
 	a.spend(right)
 	both := either(left, right)
 	a.checkFunction("operator "+name, at, both)
 	a.lean(qualifier, "operator "+name)
-	if left.veiled() > bare || right.veiled() > bare {
-		return a.computeMasked(qualifier, name, left, right, at).madeFrom(both)
+	veils := left.veiled() > bare || right.veiled() > bare
+	if veils {
+		if v := a.computeMasked(qualifier, name, left, right, at); !both.protected() {
+			return v.madeFrom(both)
+		}
+		veiled := both
+		defer func() { out = out.madeFrom(veiled) }()
 	}
 	if !left.protected() && !right.protected() {
 		if left.harmless() && right.harmless() && arithmetic(name) && qualifier == "" {

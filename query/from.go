@@ -237,7 +237,7 @@ func relationFields(rel *Relation) []field {
 			v = value{calc: true, digits: true}
 		}
 		if m := c.Mask; m != nil {
-			v.open, v.calc, v.digits, v.mask = true, false, false, m
+			v.open, v.calc, v.digits, v.mask = c.Protect == nil, false, false, m
 			if v.veil = exact; m.Derived {
 				v.veil = made
 			}

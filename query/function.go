@@ -41,7 +41,9 @@ func (a *analysis) call(n *pg.FuncCall, sc *scope) value {
 		return args[0].field(name).value
 	case all.veiled() > bare && !counts(name):
 		a.spend(all)
-		return a.callMasked(qualifier, name, args, all, at)
+		v := a.callMasked(qualifier, name, args, all, at)
+		v.mixed, v.of = all.protected(), all.origin() // plain values of a column that is moving: nothing compares with what is made of them
+		return v
 	case name == "unnest" && len(args) == 1:
 		return args[0].elements()
 	case (name == "min" || name == "max") && all.protected():
@@ -241,7 +243,7 @@ func dynamic(qualifier, name string, at int) *Refusal {
 }
 
 // cast evaluates value::type.
-func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
+func (a *analysis) cast(n *pg.TypeCast, sc *scope) (out value) {
 	v := a.expression(n.Arg, sc)
 	t := n.TypeName
 	for _, m := range t.GetTypmods() {
@@ -250,8 +252,13 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 	isArray := len(t.GetArrayBounds()) > 0
 	a.checkType(t, v)
 	if v.veiled() > bare {
-		a.spend(v)
-		return a.castMasked(v, t, int(n.Location))
+		masked := a.castMasked(v, t, int(n.Location))
+		if !v.protected() || v.row != nil {
+			a.spend(v)
+			masked.mixed, masked.of = v.protected(), v.origin()
+			return masked
+		}
+		defer func() { out = out.under(masked.veil, masked.mask) }()
 	}
 	if v.row != nil {
 		a.spend(v)
@@ -285,7 +292,7 @@ func (a *analysis) cast(n *pg.TypeCast, sc *scope) value {
 	case otherType:
 	}
 	a.spend(v)
-	out := v.garbled(true)
+	out = v.garbled(true)
 	out.array = v.array
 	return out
 }

@@ -36,6 +36,7 @@ type Statement struct {
 	Refusal *Refusal // MUST NOT be forwarded
 	Edits   []Edit   // sorted, not overlapping; one behind the last semicolon belongs to the last statement
 	Params  []Param  // uses of $n that must be tokenised, by number
+	Highest int      // number of a parameter in the text; further forms of parameters are numbered behind it
 
 	Comment    *string        // the value of a trailing /*sallyport.purpose='…'*/; that comment's removal is one of Edits
 	Purpose    *PurposeChange // SET, RESET or DISCARD of sallyport.purpose
@@ -52,6 +53,15 @@ type Edit struct {
 	Start, End int
 	Text       string
 	Slot       *Slot
+	Param      int   // a parameter in all its forms, where Wide is set and Slot is not
+	Wide       *Wide // nil: the token alone
+}
+
+// Wide says how all forms of a value are written in its place: Open, each form between Before and After with commas between them,
+// Close. As an Array they are one literal.
+type Wide struct {
+	Open, Close, Before, After string
+	Array                      bool
 }
 
 // Use says what a value is wanted for.
@@ -84,6 +94,7 @@ type Slot struct {
 	Row     *RowKey // of Store: the row that the value goes to, where the statement pins it by its key
 	Number  bool    // the literal is written as a number
 	Array   bool    // an array's text form, '{a,b}', or an array parameter: every element is tokenised
+	Forms   int     // of the value that are wanted, the token first; below 2: the token alone
 	Purpose bool    // the value of SET sallyport.purpose: ticket numbers in it become tokens; Column is empty
 }
 

@@ -56,6 +56,13 @@ type Protection struct {
 	Column sallyport.Column
 	Scheme sallyport.Scheme
 	Group  string // columns of one scheme and group have equal tokens for equal values
+
+	// Moving says that plain values stand beside tokens. Forms is how many forms of one value a search of this column has to match;
+	// below 2: the token alone. List is the type of an array of them in SQL.
+	Moving bool
+	Unique bool // of which no two rows hold the same
+	Forms  int
+	List   string
 }
 
 // FunctionRisk says what a function could do behind the gateway's back: write protected columns, compare with them, or run dynamic SQL.

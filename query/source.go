@@ -10,7 +10,7 @@ import (
 // constant makes a literal a source, once, however often it is looked at.
 func (a *analysis) constant(n *pg.A_Const) value {
 	if n.Isnull {
-		return value{}
+		return value{given: true}
 	}
 	at := int(n.Location)
 	a.visited[at] = true
@@ -121,7 +121,12 @@ func (a *analysis) settle() {
 		s := a.literals[at]
 		if slot := a.slotOf(s); slot != nil {
 			slot.Value, slot.Number = s.value, s.number
-			a.edits[s.start] = Edit{Start: s.start, End: s.end, Slot: slot}
+			edit := Edit{Start: s.start, End: s.end}
+			if s.wide != nil {
+				edit = *s.wide
+			}
+			edit.Slot = slot
+			a.edits[edit.Start] = edit
 		}
 	}
 	for _, number := range sortedKeys(a.params) {
@@ -129,6 +134,7 @@ func (a *analysis) settle() {
 			a.st.Params = append(a.st.Params, Param{Number: number, Slot: *slot})
 		}
 	}
+	a.st.Highest = a.tokens.highest(a.sql)
 }
 
 // slotOf is the one token that satisfies all demands on a source; nil where there is none.
@@ -146,7 +152,9 @@ func (a *analysis) slotOf(s *source) *Slot {
 		})
 		return nil
 	}
-	slot := &Slot{Column: column, Scheme: first.protection.Scheme, Group: first.protection.Group, Use: first.use, Array: first.array, Row: first.row}
+	slot := &Slot{
+		Column: column, Scheme: first.protection.Scheme, Group: first.protection.Group, Use: first.use, Array: first.array, Row: first.row, Forms: forms(s.demands),
+	}
 	for _, d := range s.demands[1:] {
 		same := d.protection.Scheme == slot.Scheme && d.protection.Group == slot.Group && d.array == slot.Array
 		if !deterministic(slot.Scheme) {

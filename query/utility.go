@@ -112,6 +112,14 @@ func (a *analysis) closePrepare() {
 	if a.st.Prepare == nil {
 		return
 	}
+	for _, p := range a.st.Params {
+		if p.Slot.Forms > 1 {
+			a.refuse(&Refusal{
+				Code: CodeUntraceable, Position: a.st.Start, Sentence: "PREPARE cannot search " + p.Slot.Column.String() + " while it is moving",
+				Hint: "Prepare the statement through the protocol, or send it by itself.",
+			})
+		}
+	}
 	body := *a.st
 	body.Verb, body.Prepare = a.st.Prepare.Body.Verb, nil
 	a.st.Prepare = &Prepare{Name: a.st.Prepare.Name, Body: &body}

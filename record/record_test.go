@@ -64,7 +64,7 @@ func fullEvent() *sallyport.Event {
 		},
 		Reveal: &sallyport.Revealed{
 			Statement: 7, Columns: []sallyport.Column{column},
-			Values:   []sallyport.RevealedValue{{Subject: "17", Column: 0, Digest: sallyport.Digest{1, 2, 3}}, {Column: 300}},
+			Values:   sallyport.ValuesOf(sallyport.RevealedValue{Subject: "17", Column: 0, Digest: sallyport.Digest{1, 2, 3}}, sallyport.RevealedValue{Column: 300}),
 			Purposes: []sallyport.Purpose{{Kind: "work", Ref: "mine"}}, Grant: "g1",
 		},
 		Facts: []sallyport.Fact{{
@@ -76,6 +76,7 @@ func fullEvent() *sallyport.Event {
 		Order: &sallyport.Order{
 			ID: "p1", Action: "unlock", By: "s002", About: "s001", Reason: "r",
 			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1}, Details: "d", Columns: map[string]string{"support.customers.email": "email"},
+			Moving: []string{"support.customers.email"}, Leaving: []string{"support.customers.phone"},
 		},
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"sallyport"
 	"sallyport/api"
@@ -34,26 +35,39 @@ func (m *Main) controlCommand(cmd *cobra.Command, do func(cmd *cobra.Command, ar
 	f := &controlFlags{m: m}
 	flags := cmd.Flags()
 	flags.StringVar(&f.data, "data", "sallyport-data", "data `FOLDER` of the running serve")
-	flags.StringVar(&f.socket, "control", "", "control `SOCKET` of the running serve (default FOLDER/"+socketName+")")
-	flags.StringVar(&f.as, "as", "", "log in as this person (`ID` in the configuration)")
-	flags.StringVar(&f.passwordFile, "password-file", "", "`FILE` whose first line is the password (else "+passwordVariable+", else asked for)")
+	f.logInFlags(flags)
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if f.as == "" {
-			return usagef("nobody to log in as; expected --as ID, one of the people in the configuration")
-		}
-		password, err := f.password()
+		client, err := f.client()
 		if err != nil {
 			return err
 		}
-		if f.socket == "" {
-			f.socket = filepath.Join(f.data, socketName)
-		}
-		client := api.NewClient(f.socket, sallyport.Staff(f.as), password)
 		defer client.Close()
 		return do(cmd, args, client, f)
 	}
 	return cmd
+}
+
+// logInFlags are those by which a command finds a running serve and logs in.
+func (f *controlFlags) logInFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&f.socket, "control", "", "control `SOCKET` of the running serve (default FOLDER/"+socketName+")")
+	flags.StringVar(&f.as, "as", "", "log in as this person (`ID` in the configuration)")
+	flags.StringVar(&f.passwordFile, "password-file", "", "`FILE` whose first line is the password (else "+passwordVariable+", else asked for)")
+}
+
+// client is logged in as --as.
+func (f *controlFlags) client() (*api.Client, error) {
+	if f.as == "" {
+		return nil, usagef("nobody to log in as; expected --as ID, one of the people in the configuration")
+	}
+	password, err := f.password()
+	if err != nil {
+		return nil, err
+	}
+	if f.socket == "" {
+		f.socket = filepath.Join(f.data, socketName)
+	}
+	return api.NewClient(f.socket, sallyport.Staff(f.as), password), nil
 }
 
 func (f *controlFlags) password() (string, error) {

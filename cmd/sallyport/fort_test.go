@@ -40,6 +40,7 @@ type stage struct {
 const (
 	fortCustomers = 3000
 	fortTemplate  = "support"
+	plainTemplate = "supportplain" // as it was before it was protected
 )
 
 // theStage starts the shared cluster once. Its guard removes it when the test process is gone.
@@ -79,6 +80,9 @@ func newStage(connections int) (*stage, error) {
 	}
 	s.passwords, err = refdb.Load(ctx, refdb.Options{DSN: s.cluster.SuperDSN(fortTemplate), Org: s.org, Random: rand.Reader})
 	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+plainTemplate+" TEMPLATE "+fortTemplate); err != nil {
 		return nil, err
 	}
 	if s.folder, err = os.MkdirTemp(s.cluster.Dir, "fort"); err != nil {

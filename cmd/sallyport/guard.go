@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sallyport"
 	"sallyport/catalog"
@@ -39,7 +40,9 @@ type guard struct {
 	conn     *pgx.Conn // of the reader, for the mark
 	catalog  *catalog.Catalog
 	resolver *purpose.Resolver
-	vault    *vault.Vault // nil: no column has one
+	facts    *purpose.Facts
+	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
+	vault    *vault.Vault  // nil: no column has one
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
@@ -116,7 +119,7 @@ func (g *guard) openKeys(context.Context) error {
 		}
 	} else {
 		_, err := os.Stat(filepath.Join(g.s.o.Data, keys.WrappedName))
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && !g.s.o.MovingIn {
 			return &hopeless{fmt.Errorf("open keys: %s has none; bring back the %s that 'sallyport protect' made there", g.s.o.Data, keys.WrappedName)}
 		}
 		if g.keyring, err = keys.Open(g.s.o.Data, g.s.o.KeyFile); err != nil {
@@ -192,7 +195,9 @@ func readerConfig(server *upstream.Server, database, user, password string) (*pg
 func (g *guard) openCatalog(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	opened, err := catalog.Open(ctx, g.reader, g.s.o.Config.Protect, g.s.o.Config.Purposes.Tables())
+	protects := g.s.o.Config.Protect
+	protects.States = g.states()
+	opened, err := catalog.Open(ctx, g.reader, protects, g.s.o.Config.Purposes.Tables())
 	var misfits catalog.Problems
 	switch {
 	case errors.As(err, &misfits):
@@ -211,6 +216,7 @@ func (g *guard) openCatalog(ctx context.Context) error {
 func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	config := g.s.o.Config
 	facts := purpose.NewFacts()
+	g.facts = facts
 	err := g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
 		return ctx.Err()
@@ -227,7 +233,10 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 			return nil, fmt.Errorf("read the tickets that are open now: %w", err)
 		}
 	}
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs()}) //nolint:contextcheck // its connections outlive this call
+	if g.movers, err = protect.MoverPool(g.reader); err != nil { //nolint:contextcheck // its connections outlive this call
+		return nil, &hopeless{err}
+	}
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -255,6 +264,8 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Replication: config.Replication,
 		Powers:      config.powers(),
 		Rules:       rules,
+
+		Vacate: g.vacate,
 
 		Unmasked: g.unmasked,
 		SeenBy:   config.seenBy(),
@@ -389,6 +400,10 @@ func (g *guard) close(ctx context.Context) {
 	if g.catalog != nil {
 		_ = g.catalog.Close(ctx) // only read from
 		g.catalog = nil
+	}
+	if g.movers != nil {
+		g.movers.Close()
+		g.movers = nil
 	}
 	if g.conn != nil {
 		_ = g.conn.Close(ctx) // whatever was written is committed

@@ -27,9 +27,13 @@ func (g *guard) checkMark(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
+	case (!found || g.undone(mark)) && g.s.o.MovingIn && !g.s.hasProtected():
+		return nil
+	case found && g.s.o.MovingIn && !g.s.hasProtected(): // under another name, or by another record
+		return &hopeless{fmt.Errorf("protect database %s: it is marked, and this record does not know it by this name; run serve without --moving-in", g.s.o.Config.Upstream.Database)}
 	case !found:
 		return &hopeless{fmt.Errorf("protect database %s: its values are still plain; run 'sallyport protect' first", g.s.o.Config.Upstream.Database)}
-	case mark.ProtectedAt.IsZero():
+	case mark.ProtectedAt.IsZero() && !g.s.isMoving() && len(mark.Moving) == 0: // what moved in beside us is on record as protected; the mark follows
 		return &hopeless{fmt.Errorf("protect database %s: 'sallyport protect' was interrupted there; run it again", g.s.o.Config.Upstream.Database)}
 	}
 	if err := g.checkColumns(mark); err != nil {
@@ -127,8 +131,8 @@ func (g *guard) accepted(mark protect.Mark) bool {
 
 // advanceMark moves the mark on to where the record is.
 func (g *guard) advanceMark(ctx context.Context) error {
-	if g.s.o.Observe != nil {
-		return nil
+	if g.s.o.Observe != nil || g.s.o.MovingIn && !g.s.hasProtected() {
+		return nil // there is none yet
 	}
 	if g.conn.IsClosed() {
 		err := g.connect(ctx)
@@ -146,4 +150,10 @@ func (s *Server) setMark(details string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mark = details
+}
+
+// undone tells whether a mark is left over from a protection that this record says was undone: protect --undo was cut before it removed it.
+func (g *guard) undone(mark protect.Mark) bool {
+	set, known := g.s.state.Protects(g.s.o.Config.Upstream.Database)
+	return known && len(set) == 0 && mark.RecordID == g.s.access.ID()
 }

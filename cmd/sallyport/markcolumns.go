@@ -22,7 +22,11 @@ func (g *guard) checkColumns(mark protect.Mark) error {
 	if err != nil {
 		return err
 	}
-	if changes := mark.Columns.Changes(wanted); len(changes) > 0 {
+	changes := mark.Columns.Changes(wanted)
+	if g.s.o.MovingIn { // a column more is plain, and passes as it is
+		changes = protect.Lost(changes)
+	}
+	if len(changes) > 0 {
 		return fmt.Errorf("protect database %s: the configuration is not what the database was protected with:%s\n%s",
 			config.Upstream.Database, listChanges(changes, "protected", "configured"), whatNext(changes))
 	}
@@ -64,9 +68,9 @@ func whatNext(changes []protect.Change) string {
 	case 0:
 		return "To protect these columns too, stop serving and run 'sallyport protect' with this configuration; or take their lines out again"
 	case len(changes):
-		return "Bring these lines of the configuration back to what they were: nothing takes protection away yet, and nothing changes its form"
+		return "Bring these lines of the configuration back to what they were: only protect --undo takes protection away, and nothing changes its form"
 	}
-	return "Bring those that are protected back to what they were: nothing takes protection away yet. For the others stop serving and run 'sallyport protect'"
+	return "Bring those that are protected back to what they were: only protect --undo takes protection away. For the others stop serving and run 'sallyport protect'"
 }
 
 // columnsDigest stands for a set of columns in what two people accept.

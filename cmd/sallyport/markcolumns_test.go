@@ -77,7 +77,7 @@ func TestProtectedColumnsCannotBeTakenAway(t *testing.T) {
 			f := newFort(t, "")
 			f.stop()
 			f.edit(c.old, c.new)
-			f.refuses(c.column, "nothing takes protection away yet")
+			f.refuses(c.column, "only protect --undo takes protection away")
 			findings, err := checkAll(t.Context(), filepath.Join(f.folder, "sallyport.yaml"))
 			if err != nil || len(findings) != 1 || !strings.HasPrefix(findings[0].Where, filepath.Join(f.folder, "sallyport.yaml:")) {
 				t.Errorf("check says %v, %v", findings, err)

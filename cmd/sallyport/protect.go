@@ -32,6 +32,7 @@ import (
 type protectOptions struct {
 	config, data, keyFile, owner string
 	json                         bool
+	live                         liveOptions
 }
 
 func (m *Main) protectCommand() *cobra.Command {
@@ -41,9 +42,15 @@ func (m *Main) protectCommand() *cobra.Command {
 		Short: "Turn the values of the protected columns into tokens, and mark the database",
 		Long: `Replaces every value of the configured columns by its token, while nobody else is connected, and makes the reader's role.
 A run that was interrupted goes on where it stopped. Make a backup of the database first, and keep the key file apart from
-it: without keys nobody reads the values again. Clients connect through 'sallyport serve' from then on.`,
-		Example: "  sallyport protect --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt --owner postgres://postgres@127.0.0.1:5432/support",
-		Args:    exactly(0, ""),
+it: without keys nobody reads the values again. Clients connect through 'sallyport serve' from then on.
+
+With --online everybody goes on working, through a 'sallyport serve --moving-in' that runs with the same data folder: rows change range
+by range, and meanwhile both kinds are found, read and written as tokens. --undo turns tokens back into plain values in the same
+way, once two people have agreed.`,
+		Example: `  sallyport protect --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt --owner postgres://postgres@127.0.0.1:5432/support
+  sallyport protect --online --rate 20000 --as s050 --config sallyport.yaml --data ./data --key-file ./key.txt --owner postgres://postgres@127.0.0.1:5432/support
+  sallyport protect --undo --reason 'contract ended' --as s050 --config sallyport.yaml --data ./data --key-file ./key.txt`,
+		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case o.config == "":
@@ -58,6 +65,10 @@ it: without keys nobody reads the values again. Clients connect through 'sallypo
 			if !config.Protects() {
 				return usagef("%s protects no columns; expected some under protect.columns", o.config)
 			}
+			o.live.control.m, o.live.control.data, o.live.control.json = m, o.data, o.json
+			if o.live.online || o.live.undo {
+				return m.protectLive(cmd.Context(), config, o)
+			}
 			return m.protect(cmd.Context(), config, o)
 		},
 	}
@@ -67,6 +78,7 @@ it: without keys nobody reads the values again. Clients connect through 'sallypo
 	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
 	flags.StringVar(&o.owner, "owner", "", "`DSN` of the tables' owner, who may create roles (password: PGPASSWORD or ~/.pgpass)")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
+	o.live.flags(flags)
 	return cmd
 }
 
@@ -271,7 +283,7 @@ func (c *Config) codecs(ring *token.Ring) ([]protect.Column, error) {
 			return nil, fmt.Errorf("read column %q: expected schema.table.column", name)
 		}
 		settings := c.Protect.Columns[name]
-		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes})
+		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, Region: settings.Region, Canonical: settings.Canonical})
 		if err != nil {
 			return nil, err
 		}

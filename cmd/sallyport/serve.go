@@ -23,7 +23,7 @@ import (
 // serveOptions are the command line of serve.
 type serveOptions struct {
 	config, upstream, listen, data, keyFile, owner string
-	observe, await, json                           bool
+	observe, await, movingIn, json                 bool
 	drain                                          time.Duration
 }
 
@@ -50,7 +50,8 @@ values, it masks, cuts and locks nothing and prints what it would have done.`,
 	flags.StringVar(&o.data, "data", "sallyport-data", "`FOLDER` of the record and the control socket")
 	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
 	flags.BoolVar(&o.observe, "observe", false, "mask, cut and lock nothing; print what would have been done (before anything is protected)")
-	flags.StringVar(&o.owner, "owner", "", "with --observe: `DSN` of the tables' owner, who makes the reader's role first; needed once")
+	flags.StringVar(&o.owner, "owner", "", "with --observe or --moving-in: `DSN` of the tables' owner, who makes the reader's role first; needed once")
+	flags.BoolVar(&o.movingIn, "moving-in", false, "let configured columns be plain that protect has not begun with: 'protect --online' moves them in while serve runs")
 	flags.BoolVar(&o.await, "await-agreement", false, "with a record that does not fit the database: serve nobody until two people accept it")
 	flags.DurationVar(&o.drain, "drain", -1, "how long transactions may take to their end when serve is told to stop (default: the configuration's, 30s)")
 	flags.Lookup("drain").DefValue = "0s" // so that help says nothing of -1
@@ -90,7 +91,7 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 }
 
 func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
-	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, AwaitAgreement: o.await, Log: m.logger(o.json)}
+	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, AwaitAgreement: o.await, MovingIn: o.movingIn, Log: m.logger(o.json)}
 	if o.config != "" {
 		config, err := LoadConfig(o.config)
 		if err != nil {
@@ -108,8 +109,10 @@ func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
 	switch {
 	case o.observe && (options.Config == nil || !options.Config.Protects()):
 		return options, usagef("nothing to observe; expected --config FILE with the columns that are to be protected")
-	case o.owner != "" && !o.observe:
-		return options, usagef("an --owner, whom only observing needs; expected --observe, or 'sallyport protect --owner DSN'")
+	case o.owner != "" && !o.observe && !o.movingIn:
+		return options, usagef("an --owner, whom only observing and moving in need; expected --observe or --moving-in, or 'sallyport protect --owner DSN'")
+	case o.movingIn && (o.observe || options.Config == nil || !options.Config.Protects()):
+		return options, usagef("nothing to move in; expected --config FILE with the columns that are to be protected, and no --observe")
 	case o.observe:
 		options.Observe = m.Stdout
 	}
@@ -124,6 +127,8 @@ func prepareReader(ctx context.Context, o ServerOptions, owner string) error {
 	}
 	if _, marked, err := protect.Sense(ctx, server); err != nil {
 		return err
+	} else if marked && o.MovingIn {
+		return nil // by another of its databases, or by ours: then the reader is there
 	} else if marked {
 		return errors.New("observe: the server holds a protected database, and observing is for plain values; run serve without --observe")
 	}

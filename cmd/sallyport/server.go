@@ -32,6 +32,7 @@ type ServerOptions struct {
 	KeyFile  string // age identity that opens the keys; needed when columns are protected
 
 	Observe        io.Writer        // not nil: nothing is masked, cut or locked; what would have been is printed here
+	MovingIn       bool             // columns that protect has not begun with are plain, and pass as they are
 	AwaitAgreement bool             // with a record that does not fit the database's mark: wait until two people accept it
 	Drain          time.Duration    // for transactions under way when ctx ends; 0: they are cut
 	WatchEvery     time.Duration    // between two looks for ways around the gateway; 0: 30 s
@@ -68,6 +69,7 @@ type Server struct {
 	mark    string            // the mark that nobody accepted yet, see guard.go
 	gateway *gateway.Gateway  // the one that serves; nil until then
 	reasons *purpose.Resolver // likewise, where something is protected
+	guard   *guard            // likewise
 }
 
 // StartServer opens the record, the listener and the control socket, and returns: the database may still be away. Until Ready
@@ -218,6 +220,7 @@ func (s *Server) people() (*api.Server, error) {
 		Delay:      time.Now,
 		Status:     s.status,
 		Mark:       s.unacceptedMark,
+		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,
 		TicketID:   s.ticketID,
 	})
@@ -303,7 +306,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	defer stopWatching()
 
 	s.mu.Lock()
-	s.gateway, s.reasons, s.waiting = gw, g.resolver, nil
+	s.gateway, s.reasons, s.guard, s.waiting = gw, g.resolver, g, nil
 	s.mu.Unlock()
 	close(s.ready)
 	if err := gw.Serve(ctx, s.listener); err != nil {

@@ -1,0 +1,142 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"sallyport"
+	"sallyport/query"
+)
+
+// State is how far a configured column is on its way in.
+type State uint8
+
+// The states. Only protect, and its undoing, lead from one to the next, and the record says which holds.
+const (
+	Settled State = iota // all its values are tokens
+	Moving               // tokens and plain values stand beside each other; what is written is a token
+	Leaving              // likewise, and what is written is plain: its protection is being undone
+	Plain                // nothing of it is protected yet, or any more
+)
+
+// String is the state's name, for people.
+func (s State) String() string {
+	switch s {
+	case Settled:
+		return "protected"
+	case Moving:
+		return "moving"
+	case Leaving:
+		return "leaving"
+	case Plain:
+		return "plain"
+	}
+	return "unknown"
+}
+
+// MovingForms is in how many forms a value may stand in a column that is moving: as its token, as somebody spells it, and as it is
+// spelt evenly.
+const MovingForms = 3
+
+// Enter makes other states hold. The snapshot that is current when it returns has them; on an error the old ones hold.
+func (c *Catalog) Enter(ctx context.Context, states map[string]State) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn, err := c.reader(ctx)
+	if err != nil {
+		return err
+	}
+	v, err := readVersion(ctx, conn)
+	if err != nil {
+		return err
+	}
+	config := c.config
+	config.States = maps.Clone(states)
+	next, v, err := load(ctx, conn, config, c.facts, v, c.current.Load())
+	if err != nil {
+		return fmt.Errorf("read the catalogue by other states of columns: %w", err)
+	}
+	c.config, c.known = config, v
+	c.current.Store(next)
+	return nil
+}
+
+// Moving tells whether any column is moving.
+func (s *Snapshot) Moving() bool { return s.moving }
+
+// Plain tells whether a configured column is plain still.
+func (s *Snapshot) Plain() bool { return s.plain }
+
+// veilMoving hides the plain values of what is moving by a mask, in parts and under new names too.
+func (b *builder) veilMoving() {
+	for _, p := range b.protected {
+		if p.Moving {
+			b.moving = true
+			p.veil = &Masked{Column: p.Column, Show: ShowNone, Text: textScheme(p.Scheme), Moving: true}
+		}
+	}
+	for _, r := range b.relations {
+		for i := range r.origins {
+			if p := r.origins[i].Protected; p != nil && p.veil != nil {
+				r.origins[i].Masked = p.veil
+			}
+		}
+	}
+}
+
+// textScheme tells whether the values of a scheme are texts.
+func textScheme(s sallyport.Scheme) bool {
+	switch s {
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text:
+		return true
+	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID:
+	}
+	return false
+}
+
+// movingOf is maskOf for those who see masked columns: nobody sees plain values of what is moving.
+func movingOf(o Origin) *query.Mask {
+	switch {
+	case o.Masked != nil && o.Masked.Moving:
+		return &query.Mask{Column: o.Masked.Column}
+	case o.Veiled:
+		return &query.Mask{Derived: true}
+	}
+	return nil
+}
+
+// unique tells whether a unique index holds a column, and whether one holds it alone.
+func (b *builder) unique(r *relation, c *rawColumn) (any, alone bool) {
+	for _, u := range b.raw.unique {
+		if u.Relation == r.OID && u.Column == c.Number {
+			any, alone = true, alone || u.Alone
+		}
+	}
+	return any, alone
+}
+
+// listType is the type of an array of a column's values. One of varchar would be compared as texts all the same.
+func listType(base uint32, name string) string {
+	const text, bpchar, varchar, date = 25, 1042, 1043, 1082 // pg_type.dat
+	switch base {
+	case text, varchar:
+		return "pg_catalog.text[]"
+	case bpchar:
+		return "pg_catalog.bpchar[]"
+	case date:
+		return "pg_catalog.date[]"
+	}
+	return name + "[]"
+}
+
+// rawUnique is a column of a unique index.
+type rawUnique struct {
+	Relation uint32
+	Column   int16
+	Alone    bool // no other column or expression stands in it, and it holds all rows
+}
+
+const selectUnique = `SELECT i.indrelid, k.attnum, i.indnkeyatts = 1 AND i.indpred IS NULL FROM pg_catalog.pg_index i
+	CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, position)
+	WHERE i.indisunique AND i.indislive AND k.position <= i.indnkeyatts AND k.attnum > 0 AND i.indrelid >= ` + firstNormal

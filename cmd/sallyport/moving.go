@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/catalog"
+	"sallyport/gateway"
+	"sallyport/protect"
+	"sallyport/purpose"
+	"sallyport/token"
+)
+
+// states are how far the configured columns are, by the record. The mark in the database, which a DBA can write, has no say.
+func (g *guard) states() map[string]catalog.State {
+	config := g.s.o.Config
+	set, known := g.s.state.Protects(config.Upstream.Database)
+	moving, leaving := g.s.state.Moving(config.Upstream.Database)
+	states := map[string]catalog.State{}
+	for name := range config.Protect.Columns {
+		switch _, begun := set[name]; {
+		case slices.Contains(moving, name):
+			states[name] = catalog.Moving
+		case slices.Contains(leaving, name):
+			states[name] = catalog.Leaving
+		case !begun && (known || g.s.o.MovingIn): // its protection was undone, or has not begun
+			states[name] = catalog.Plain
+		}
+	}
+	return states
+}
+
+// codecFor makes the codec of a column that is moving.
+func (g *guard) codecFor(p *catalog.Protected) (*token.Codec, error) {
+	return g.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes})
+}
+
+// settle is the token that the gateway makes of what is stored in a column that is moving. What has none is nothing.
+func (g *guard) settle(p *catalog.Protected, stored string) string {
+	codec, err := g.codecFor(p)
+	if err != nil {
+		return ""
+	}
+	settled, err := codec.Settle(nil, []byte(stored))
+	if err != nil {
+		return ""
+	}
+	return string(settled)
+}
+
+// forms are the texts by which a token's value may be stored in a column that is moving.
+func (g *guard) forms(p *catalog.Protected, tok string) []string {
+	out := []string{tok}
+	codec, err := g.codecFor(p)
+	if err != nil || !codec.IsToken([]byte(tok)) {
+		return out
+	}
+	plain, err := codec.Reveal(nil, []byte(tok))
+	if err != nil {
+		return out
+	}
+	return append(out, string(plain))
+}
+
+// vacate gives rows of a unique column that is moving the form in which a value is about to be written.
+func (g *guard) vacate(ctx context.Context, v gateway.Vacate) error {
+	return protect.Vacate(ctx, g.movers, protect.Vacancy{
+		Column: v.Column, Becomes: v.Becomes, Forms: v.Forms, Key: v.Key, Except: v.Except,
+	})
+}
+
+// hasProtected tells whether protect ever began with this database, by the record.
+func (s *Server) hasProtected() bool {
+	set, known := s.state.Protects(s.o.Config.Upstream.Database)
+	return known && len(set) > 0
+}
+
+// isMoving tells whether anything is on its way in or out, by the record.
+func (s *Server) isMoving() bool {
+	moving, leaving := s.state.Moving(s.o.Config.Upstream.Database)
+	return len(moving)+len(leaving) > 0
+}
+
+// awaitTimeout is how long enterStates waits for sessions before it says for which.
+const awaitTimeout = 5 * time.Second
+
+// enterStates makes the states hold that stand in the record, and waits until no session works by those before.
+func (s *Server) enterStates(ctx context.Context) (waiting []string, err error) {
+	s.mu.Lock()
+	g, gw := s.guard, s.gateway
+	s.mu.Unlock()
+	if g == nil {
+		return nil, errors.New("serve is still starting")
+	}
+	if err := g.catalog.Enter(ctx, g.states()); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, awaitTimeout)
+	defer cancel()
+	return gw.Await(ctx), nil
+}
+
+// moving is what serve does for a protect beside it; nil where it protects nothing.
+func (s *Server) moving() *api.Moving {
+	if !s.o.Config.Protects() || s.o.Observe != nil {
+		return nil
+	}
+	return &api.Moving{Record: s.recordStates, Enter: s.enterStates, Serving: s.serving, Undo: s.undoing}
+}
+
+func (s *Server) serving() api.Serving {
+	out := api.Serving{RecordID: s.access.ID(), Position: s.access.Last(), States: s.statesOnRecord(), Backends: []uint32{}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gateway != nil {
+		out.Backends = slices.Collect(maps.Keys(s.gateway.Backends()))
+	}
+	return out
+}
+
+func (s *Server) statesOnRecord() api.States {
+	set, known := s.state.Protects(s.o.Config.Upstream.Database)
+	if !known {
+		set = nil
+	}
+	moving, leaving := s.state.Moving(s.o.Config.Upstream.Database)
+	return api.States{Columns: set, Moving: moving, Leaving: leaving}
+}
+
+// undoing names what two people agree on when they take protection away.
+func (s *Server) undoing() string {
+	return s.o.Config.Upstream.Database + "/" + columnsDigest(s.statesOnRecord().Columns)
+}
+
+// recordStates puts states on record that may follow on those that hold. Before a column counts as protected the database itself has to keep
+// plain values out of it; before it leaves two people have to agree.
+func (s *Server) recordStates(ctx context.Context, me sallyport.Staff, next api.States) error {
+	s.mu.Lock()
+	g := s.guard
+	s.mu.Unlock()
+	if g == nil {
+		return errors.New("serve is still starting")
+	}
+	if err := g.baseline(ctx); err != nil {
+		return err
+	}
+	wanted, err := s.o.Config.codecs(g.ring)
+	if err != nil {
+		return err
+	}
+	var settles []protect.Column
+	for _, c := range wanted {
+		if slices.Contains(s.statesOnRecord().Moving, c.Column.String()) && !slices.Contains(next.Moving, c.Column.String()) && !slices.Contains(next.Leaving, c.Column.String()) {
+			settles = append(settles, c)
+		}
+	}
+	if err := g.keepsPlainOut(ctx, settles); err != nil {
+		return err
+	}
+	now := s.o.Clock()
+	check := func() error { return s.mayFollow(next, protect.SetOf(wanted), now) }
+	return s.orders.Give(check, &sallyport.Event{
+		Time: now, Kind: sallyport.Protecting, Note: "configuration " + s.o.Config.hash,
+		Order: &sallyport.Order{
+			Action: "protect", By: me, ID: next.Proposal, Details: s.o.Config.Upstream.Database,
+			Columns: next.Columns, Moving: next.Moving, Leaving: next.Leaving,
+		},
+	})
+}
+
+// keepsPlainOut refuses to take columns for protected into which the database would let plain values.
+func (g *guard) keepsPlainOut(ctx context.Context, columns []protect.Column) error {
+	if len(columns) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, g.reader)
+	if err != nil {
+		return fmt.Errorf("look for constraints: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
+	open, err := protect.Unconstrained(ctx, conn, columns)
+	if err != nil {
+		return err
+	}
+	if len(open) > 0 {
+		return movingProblem("not_moved", "Plain values may stand in "+strings.Join(open, ", ")+": the database has no valid CHECK of protect's there.", "Let protect go on to its end.")
+	}
+	return nil
+}
+
+func movingProblem(code, sentence, hint string) error {
+	return &api.Problem{Status: http.StatusConflict, Code: code, Sentence: sentence, Hint: hint}
+}
+
+// mayFollow says why states may not follow on those that are on record.
+func (s *Server) mayFollow(next api.States, wanted protect.Set, now time.Time) error {
+	was := s.statesOnRecord()
+	for _, name := range slices.Concat(next.Moving, next.Leaving) {
+		if _, ok := next.Columns[name]; !ok || slices.Contains(next.Moving, name) && slices.Contains(next.Leaving, name) {
+			return movingProblem("bad_states", name+" cannot move: it is not among the columns, or it would move both ways.", "")
+		}
+	}
+	isMoving := func(st *api.States, name string) bool { return slices.Contains(st.Moving, name) }
+	isLeaving := func(st *api.States, name string) bool { return slices.Contains(st.Leaving, name) }
+	leaves := false
+	for _, change := range protect.Set(was.Columns).Changes(next.Columns) {
+		switch name := change.Column; {
+		case change.To == "" && isLeaving(&was, name):
+		case change.To == "":
+			return movingProblem("still_protected", name+" is protected: it does not become plain at once.", "sallyport protect --undo, which two people agree on.")
+		case change.From != "" || wanted[name] != change.To:
+			return movingProblem("other_form", name+" would get another form of tokens than serve's configuration gives it.", "Run protect with the configuration that serve has.")
+		case !isMoving(&next, name):
+			return movingProblem("not_moved", name+" is plain: it does not become protected at once.", "")
+		}
+	}
+	for name := range next.Columns {
+		_, begun := was.Columns[name]
+		switch {
+		case begun && isMoving(&next, name) && !isMoving(&was, name) && !isLeaving(&was, name):
+			return movingProblem("protected", name+" is protected, and stays so.", "")
+		case isLeaving(&next, name) && !isLeaving(&was, name):
+			leaves = true
+		case isLeaving(&was, name) && !isLeaving(&next, name) && !isMoving(&next, name):
+			return movingProblem("leaving", name+" is leaving: plain values stand there.", "Let protect --undo go on, or protect it anew.")
+		}
+	}
+	if leaves && !s.state.MayUndo(next.Proposal, s.undoing(), now) {
+		return movingProblem("not_agreed", "Two people have to agree before protection is undone.", "One runs sallyport protect --undo --reason, another sallyport approve; then protect --undo --proposal ID, within a day.")
+	}
+	return nil
+}
+
+// baseline takes down the tickets and contacts that stand there when protection begins, once for a database.
+func (g *guard) baseline(ctx context.Context) error {
+	config := g.s.o.Config
+	began, err := config.hasBegun(g.s.control)
+	if err != nil || began {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, g.reader)
+	if err != nil {
+		return fmt.Errorf("read the tickets that are open now: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
+	err = purpose.Baseline(ctx, conn, config.Purposes, g.catalog.Snapshot(), func(found []sallyport.Fact) error {
+		e := &sallyport.Event{Time: g.s.o.Clock(), Kind: sallyport.FactKind, Facts: found, Note: purpose.BaselineNote}
+		if _, err := g.s.access.Append(e); err != nil {
+			return err
+		}
+		g.facts.Apply(e)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the tickets that are open now: %w", err)
+	}
+	return g.s.orders.Give(nil, &sallyport.Event{
+		Time: g.s.o.Clock(), Kind: sallyport.Protected, Order: &sallyport.Order{Action: "protect", Details: config.Upstream.Database}, Note: "configuration " + config.hash,
+	})
+}

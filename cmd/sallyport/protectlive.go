@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"sallyport/api"
+	"sallyport/keys"
+	"sallyport/protect"
+)
+
+// liveOptions are the command line of protect beside a running serve.
+type liveOptions struct {
+	control          controlFlags
+	online, undo     bool
+	wait             bool
+	rate             int
+	maxLag           time.Duration
+	reason, proposal string
+}
+
+func (o *liveOptions) flags(flags *pflag.FlagSet) {
+	flags.BoolVar(&o.online, "online", false, "while the database is in use, through a serve that runs with --moving-in and this data folder")
+	flags.BoolVar(&o.undo, "undo", false, "turn tokens back into plain values, beside a running serve: with --reason propose it, with --proposal do it")
+	flags.BoolVar(&o.wait, "wait", false, "with --online or --undo: wait for sessions around the gateway to end, instead of refusing")
+	flags.IntVar(&o.rate, "rate", 0, "with --online or --undo: `ROWS` a second at most (default: as fast as it goes)")
+	flags.DurationVar(&o.maxLag, "max-lag", 10*time.Second, "with --online or --undo: how far behind a replica may be before rows wait for it")
+	flags.StringVar(&o.reason, "reason", "", "with --undo: why, as `TEXT` for the record")
+	flags.StringVar(&o.proposal, "proposal", "", "with --undo: `ID` that another person approved")
+	o.control.logInFlags(flags)
+}
+
+// protectLive moves columns in or out while serve runs.
+func (m *Main) protectLive(ctx context.Context, config *Config, o protectOptions) error {
+	client, err := o.live.control.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if o.live.undo && o.live.proposal == "" {
+		serving, err := client.Serving(ctx)
+		if err != nil {
+			return err
+		}
+		if len(serving.States.Leaving) == 0 { // else it goes on with what was agreed on
+			return m.proposeUndo(ctx, client, o)
+		}
+	}
+	bars := newBars(m.Stderr)
+	report, err := ProtectLive(ctx, config, client, LiveOptions{
+		ProtectOptions: ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, Progress: bars.set},
+		Undo:           o.live.undo, Proposal: o.live.proposal, Wait: o.live.wait, Rate: o.live.rate, MaxLag: o.live.maxLag,
+		Tell: func(sentence string) { fmt.Fprintln(m.Stderr, "protect: "+sentence) },
+	})
+	bars.end()
+	if err != nil {
+		return err
+	}
+	return m.moved(report, o)
+}
+
+func (m *Main) proposeUndo(ctx context.Context, client *api.Client, o protectOptions) error {
+	if o.live.reason == "" {
+		return usagef("no reason; expected --undo --reason 'why', or --proposal ID that another person approved")
+	}
+	id, err := client.Undo(ctx, o.live.reason)
+	if err != nil {
+		return err
+	}
+	if err := m.proposed(id, &o.live.control); err != nil || o.json {
+		return err
+	}
+	return printLine(m.Stdout, "and then, within a day\n  sallyport protect --undo --proposal %s …", id)
+}
+
+// moved prints what a run beside serve did.
+func (m *Main) moved(report protect.Report, o protectOptions) error {
+	if o.json {
+		columns := make([]map[string]any, len(report.Columns))
+		for i, c := range report.Columns {
+			columns[i] = map[string]any{"column": c.Column.String(), "settled": c.Tokens, "moved": c.Moved}
+		}
+		return printJSON(m.Stdout, map[string]any{"columns": columns, "undone": o.live.undo, "remains": report.Remains})
+	}
+	what := "tokens"
+	if o.live.undo {
+		what = "plain"
+	}
+	for _, c := range report.Columns {
+		fmt.Fprintf(m.Stdout, "%-40s %d values are %s, %d of them by this run\n", c.Column, c.Tokens, what, c.Moved)
+	}
+	if o.live.undo {
+		return printLine(m.Stdout, "Undone: the values are plain. Once no database of this server is protected any more: DROP ROLE sallyport_mark.")
+	}
+	fmt.Fprintln(m.Stdout, "Protected. What still holds the values as they were, and how it is rid of them:")
+	for _, left := range report.Remains {
+		fmt.Fprintf(m.Stdout, "  %s\n      %s\n", left.What, left.Purge)
+	}
+	return nil
+}
+
+// LiveOptions are what ProtectLive needs besides the configuration.
+type LiveOptions struct {
+	ProtectOptions
+	Undo     bool
+	Proposal string // of undoing
+	Wait     bool
+	Rate     int
+	MaxLag   time.Duration
+	Tell     func(sentence string)
+
+	RangeRows int // 0: protect's own
+}
+
+// ProtectLive moves the configured columns in, or out, beside the serve that client talks to.
+func ProtectLive(ctx context.Context, config *Config, client *api.Client, o LiveOptions) (report protect.Report, err error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if err := keys.Harden(); err != nil {
+		return report, err
+	}
+	keyring, err := keys.Open(o.Data, o.KeyFile)
+	if err != nil {
+		return report, err
+	}
+	defer keyring.Close()
+	ring, err := config.ring(keyring.Root())
+	if err != nil {
+		return report, err
+	}
+	columns, err := config.codecs(ring)
+	if err != nil {
+		return report, err
+	}
+	reader, err := config.readerRole()
+	if err != nil {
+		return report, err
+	}
+	options := protect.Options{
+		DSN: config.ownerDSN(o.Owner), Columns: columns, Reader: reader, Random: rand.Reader, Progress: o.Progress, Proposal: o.Proposal, RangeRows: o.RangeRows,
+		Live: liveOf(client, o),
+	}
+	if o.Undo {
+		return protect.MoveOut(ctx, options)
+	}
+	report, err = protect.MoveIn(ctx, options)
+	if err == nil {
+		err = config.note(ctx, o.ProtectOptions)
+	}
+	return report, err
+}
+
+// liveOf is the serve behind a control socket.
+func liveOf(client *api.Client, o LiveOptions) *protect.Live {
+	return &protect.Live{
+		Serving: func(ctx context.Context) (protect.Serving, error) {
+			s, err := client.Serving(ctx)
+			return protect.Serving{
+				RecordID: s.RecordID, Position: s.Position, Backends: s.Backends,
+				States: protect.States{Columns: s.States.Columns, Moving: s.States.Moving, Leaving: s.States.Leaving},
+			}, err
+		},
+		Record: func(ctx context.Context, s protect.States) error {
+			return client.Record(ctx, api.States{Columns: s.Columns, Moving: s.Moving, Leaving: s.Leaving, Proposal: s.Proposal})
+		},
+		Enter: client.Enter,
+		Now:   o.Clock, Tell: o.Tell, Wait: o.Wait, Rate: o.Rate, MaxLag: o.MaxLag,
+	}
+}

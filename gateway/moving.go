@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"sallyport"
+	"sallyport/query"
+	"sallyport/token"
+	"sallyport/wire/pg"
+)
+
+// While a column is moving, plain values stand in it beside tokens. In results a plain value becomes a token before anything else is done
+// with it, and from there on is treated as any token; what is made from such a column in another way is masked whole (veil.go). A
+// search carries both forms of its value, the one exception to "nothing plain passes" (query/wide.go). What is written is a token.
+
+// settleFields makes tokens of the plain values of a row.
+func (s *session) settleFields(l *layout, fields [][]byte) (changed bool) {
+	for _, i := range l.moving {
+		c := &l.columns[i]
+		if len(fields[i]) == 0 || c.form == asText && c.codec.IsToken(fields[i]) {
+			continue
+		}
+		fields[i], changed = s.settled(c, fields[i]), true
+	}
+	return changed
+}
+
+// settled is what is shown of one value. A value that has no token is hidden as a masked one is.
+func (s *session) settled(c *column, field []byte) []byte {
+	stored, ok := field, true
+	if c.form != asText {
+		stored, ok = s.fieldText(c, field)
+	}
+	if ok {
+		if token, err := c.codec.Settle(nil, stored); err == nil {
+			if c.form != asText {
+				token = s.refield(token, 0, c)
+			}
+			return token
+		}
+	}
+	if c.form != asText {
+		return nil
+	}
+	return slices.Clone(starred)
+}
+
+// adviseOnMoving tells once a session why there is *** where there was something before.
+func (s *session) adviseOnMoving() {
+	if s.masked || s.advised {
+		return
+	}
+	s.advised = true
+	s.notice("NOTICE", "what is made from columns that are moving is masked until protect is done", "Select the columns themselves.")
+}
+
+// forms are all forms of a value in which it is searched: the token first. Where one is wanted it is all there is.
+func (s *session) forms(r *run, slot *query.Slot, value []byte) ([][]byte, *query.Refusal) {
+	first, refused := s.slot(r, slot, value)
+	if refused != nil || slot.Forms < 2 {
+		return [][]byte{first}, refused
+	}
+	out := [][]byte{first}
+	codec, err := s.gw.codecOf(slot.Column)
+	if err != nil {
+		return nil, refusal(codeUnsupported, "a protected column was changed meanwhile", "Try again.")
+	}
+	if slot.Scheme == sallyport.Date {
+		value = isoParameter(value)
+	}
+	others, err := codec.Forms(value)
+	switch {
+	case err == nil:
+		out = append(out, others[1:]...)
+	case !codec.IsToken(value): // the vault keeps it; a text that only looks like a token has no other form
+		out = append(out, value)
+	}
+	for len(out) < slot.Forms { // as many as there are places
+		out = append(out, first)
+	}
+	return out[:slot.Forms], nil
+}
+
+// binaryForms is forms for a value in the binary format of its type.
+func (s *session) binaryForms(r *run, slot *query.Slot, value []byte) ([][]byte, *query.Refusal) {
+	if formOf(slot.Scheme) == asText { // the same bytes in both formats
+		return s.forms(r, slot, value)
+	}
+	first, refused := s.binarySlot(r, slot, value)
+	out := [][]byte{first}
+	for len(out) < slot.Forms {
+		out = append(out, value)
+	}
+	return out, refused
+}
+
+// vacate sees to it that a unique index knows a value that is about to be written: where it stands in another form it becomes the same text
+// first, which is its token, or of a column whose protection is being undone the plain one.
+func (s *session) vacate(r *run, slot *query.Slot, becomes, value []byte) *query.Refusal {
+	if slot.Use != query.Store || r.vacates == nil || s.gw.Observe != nil {
+		return nil
+	}
+	return r.vacates(slot, becomes, value)
+}
+
+func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, becomes, value []byte) *query.Refusal {
+	return func(slot *query.Slot, becomes, value []byte) *query.Refusal {
+		p := s.gw.protectedColumn(slot.Column)
+		if p == nil || !p.Moving || !p.Unique || s.gw.Protection.Vacate == nil {
+			return nil
+		}
+		codec, err := s.gw.codec(p)
+		if err != nil || !codec.Deterministic() { // no index holds two of its tokens apart
+			return nil
+		}
+		forms, err := codec.Forms(value)
+		if err != nil {
+			return refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "")
+		}
+		v := Vacate{Column: slot.Column, Becomes: string(becomes)}
+		for _, form := range forms {
+			if string(form) != v.Becomes {
+				v.Forms = append(v.Forms, string(form))
+			}
+		}
+		if slot.Row != nil {
+			if key, ok := r.keyValue(slot.Row); ok {
+				v.Key, v.Except = slot.Row.Column, key
+			}
+		}
+		if err := s.gw.Protection.Vacate(ctx, v); err != nil {
+			s.gw.Log.Warn("a value that is moving cannot be made a token", "column", slot.Column.String(), "reason", plainReason(err))
+			return refusal(codeBusy, "a row that may hold this value of "+slot.Column.String()+" is locked, and the column is moving", "Try again in a moment.")
+		}
+		return nil
+	}
+}
+
+// codeBusy is lock_not_available.
+const codeBusy = "55P03"
+
+// addForms numbers the parameters that hold further forms of others, behind those that the client declares or names.
+func (p *prepared) addForms(declared int) {
+	p.params = max(declared, p.stmt.Highest)
+	next := p.params
+	for _, use := range p.stmt.Params {
+		if use.Slot.Array {
+			continue
+		}
+		for range use.Slot.Forms - 1 {
+			next++
+			if p.further == nil {
+				p.further = map[int][]int{}
+			}
+			p.further[use.Number] = append(p.further[use.Number], next)
+		}
+	}
+}
+
+// makeRoom adds the further parameters to a Bind that has all others; of one that has not, the server complains.
+func (p *prepared) makeRoom(msg *pg.BindMessage) map[int][]int {
+	if p.further == nil || len(msg.Params) != p.params {
+		return nil
+	}
+	for i := range p.params { // in the order in which they were numbered
+		for range p.further[i+1] {
+			if len(msg.Formats) > 2 {
+				msg.Formats = binary.BigEndian.AppendUint16(slices.Clip(msg.Formats), uint16(msg.Format(i))) //nolint:gosec // 0 or 1
+			}
+			msg.Params = append(msg.Params, nil)
+		}
+	}
+	return p.further
+}
+
+// knownParams takes those parameters out of a description that the client knows nothing of.
+func (s *session) knownParams(m []byte) []byte {
+	r := s.first()
+	if r == nil || r.stmt == nil || r.stmt.further == nil || len(m) < pg.HeaderLen+2+4*r.stmt.params {
+		return m
+	}
+	out := pg.Begin(nil, pg.ParameterDescription)
+	out = binary.BigEndian.AppendUint16(out, uint16(r.stmt.params)) //nolint:gosec // came out of a 16-bit count
+	return pg.End(append(out, m[pg.HeaderLen+2:pg.HeaderLen+2+4*r.stmt.params]...), 0)
+}
+
+// leaving tells whether the protection of a column is being undone: then plain values are written.
+func (s *session) leaving(column sallyport.Column) bool {
+	p := s.gw.protectedColumn(column)
+	return p != nil && p.Leaving
+}
+
+// plainWritten lets a value be written as it is, where nobody could take it for a token. Its token is made all the same, so that what has none
+// is refused as long as the column has tokens.
+func (s *session) plainWritten(r *run, slot *query.Slot, codec *token.Codec, value []byte) ([]byte, *query.Refusal) {
+	tok, err := codec.Settle(nil, value)
+	if err != nil {
+		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
+	}
+	return value, s.vacate(r, slot, value, tok)
+}

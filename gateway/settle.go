@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Await waits until nobody works any more by what the catalogue was before the call: every statement that was taken then has ended, with its
+// transaction. Sessions that still do when ctx ends are named; those that come meanwhile know better.
+func (g *Gateway) Await(ctx context.Context) (waiting []string) {
+	g.mu.Lock()
+	var pending []*session
+	for s := range g.sessions {
+		if s.protected && !s.replicating {
+			pending = append(pending, s)
+		}
+	}
+	g.mu.Unlock()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		pending = slices.DeleteFunc(pending, (*session).rests)
+		if len(pending) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			for _, s := range pending {
+				waiting = append(waiting, s.who.Login+" ("+s.id+")")
+			}
+			slices.Sort(waiting)
+			return waiting
+		case <-ticker.C:
+		}
+	}
+}
+
+// rests tells whether a session has, or had at some moment since, nothing under way: what its client sends next is read by the present
+// catalogue.
+func (s *session) rests() bool {
+	return s.over.Load() || s.resting.Load() && s.idle.Load() && !s.owed()
+}

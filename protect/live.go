@@ -1,0 +1,280 @@
+package protect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+)
+
+// Live is a serve in front of the database, which goes on while a run works beside it. It alone writes the record, and tells the sessions
+// that come through it in which columns plain values stand beside tokens. All functions are required.
+type Live struct {
+	Serving func(ctx context.Context) (Serving, error)
+	// Record puts states on record. It is durable when it returns; nothing else has changed.
+	Record func(ctx context.Context, s States) error
+	// Enter lets the states hold that are on record. waiting are sessions that still work by those before: no row may change as long as
+	// there are any.
+	Enter func(ctx context.Context) (waiting []string, err error)
+
+	Now  func() time.Time      // for Rate
+	Tell func(sentence string) // what the run waits for, and why; may be nil
+
+	Rate   int           // rows a second at most; 0: as fast as it goes
+	MaxLag time.Duration // how far behind a replica may be before rows wait for it; 0: 10 s
+	Wait   bool          // for sessions around the gateway to end; else they make the run end
+}
+
+// Serving is what a serve says of itself.
+type Serving struct {
+	RecordID string
+	Position uint64
+	Backends []uint32 // the database's processes behind its sessions
+	States   States   // on record
+}
+
+// States are how far columns are: Columns with the form of their tokens, those that are on their way in, and out. The rest is protected.
+type States struct {
+	Columns         Set
+	Moving, Leaving []string
+	Proposal        string // that two people agreed on, where protection begins to be undone
+}
+
+// MoveIn protects columns while a gateway serves the database. Rows change range by range; meanwhile every search finds both kinds,
+// and what is written is a token. A run that was cut goes on where it stopped.
+func MoveIn(ctx context.Context, o Options) (Report, error) { return runLive(ctx, o, false) }
+
+// MoveOut turns the tokens of columns back into plain values, in the same way. Proposal is what two people agreed on.
+func MoveOut(ctx context.Context, o Options) (Report, error) { return runLive(ctx, o, true) }
+
+func runLive(ctx context.Context, o Options, out bool) (Report, error) {
+	if o.Live == nil {
+		return Report{}, errors.New("protect: there is no serve to work beside")
+	}
+	serving, err := o.Live.Serving(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	o.RecordID, o.Position, o.Recorded = serving.RecordID, serving.Position, serving.States.Columns
+	if err := o.check(); err != nil {
+		return Report{}, err
+	}
+	r := &run{Options: o, out: out, states: serving.States}
+	r.all = r.Columns
+	r.Columns = slices.DeleteFunc(slices.Clone(r.Columns), func(c Column) bool { return r.settled(c.Column) })
+	defer r.close(ctx)
+	if len(r.Columns) == 0 {
+		return r.report(), r.finishLive(ctx)
+	}
+	steps := []func(context.Context) error{
+		r.connect, r.lock, r.readMark, r.inspect, r.examine, // nothing has changed so far
+		r.beginLive, r.makeMovingIndexes, r.enter, r.awaitOthers, r.move, r.constrain, r.verify, r.settleLive, r.tidy, r.findRemains,
+	}
+	if out {
+		steps = []func(context.Context) error{
+			r.connect, r.lock, r.readMark, r.inspect,
+			r.beginLive, r.dropConstraints, r.makeMovingIndexes, r.enter, r.awaitOthers, r.move, r.verify, r.settleLive, r.tidy,
+		}
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return r.report(), err
+		}
+	}
+	return r.report(), nil
+}
+
+// settled tells whether a run has nothing to do with a column.
+func (r *run) settled(c sallyport.Column) bool {
+	name := c.String()
+	_, begun := r.states.Columns[name]
+	if r.out {
+		return !begun
+	}
+	return begun && !slices.Contains(r.states.Moving, name) && !slices.Contains(r.states.Leaving, name)
+}
+
+// names of the columns of this run.
+func (r *run) names() []string {
+	names := make([]string, len(r.Columns))
+	for i, c := range r.Columns {
+		names[i] = c.Column.String()
+	}
+	return names
+}
+
+func (r *run) tell(format string, args ...any) {
+	if r.Live.Tell != nil {
+		r.Live.Tell(fmt.Sprintf(format, args...))
+	}
+}
+
+// beginLive has the states recorded, marks the database, and gives the reader what the gateway needs meanwhile.
+func (r *run) beginLive(ctx context.Context) error {
+	states := States{Columns: SetOf(r.all), Proposal: r.Proposal}
+	if r.out {
+		states.Columns, states.Leaving = r.states.Columns, r.names()
+	} else {
+		states.Moving = r.names()
+	}
+	if err := r.Live.Record(ctx, states); err != nil {
+		return err
+	}
+	serving, err := r.Live.Serving(ctx)
+	if err != nil {
+		return err
+	}
+	mark := Mark{RecordID: serving.RecordID, Position: serving.Position, Columns: states.Columns, Moving: states.Moving, Leaving: states.Leaving}
+	if err := beginMark(ctx, r.main, mark, r.Random); err != nil {
+		return err
+	}
+	if err := r.makeReader(ctx); err != nil {
+		return err
+	}
+	if err := r.grantMoves(ctx, "GRANT", "TO"); err != nil {
+		return err
+	}
+	return r.keepRanges(ctx)
+}
+
+// grantMoves lets the reader change values of unique columns as long as they are moving, or takes that away.
+func (r *run) grantMoves(ctx context.Context, verb, preposition string) error {
+	for _, t := range r.tables {
+		for _, c := range t.columns {
+			if !c.unique {
+				continue
+			}
+			sql := fmt.Sprintf("%s UPDATE (%s) ON %s %s %s", verb, c.sql(), t.sql(), preposition, pgx.Identifier{r.Reader.User}.Sanitize())
+			if _, err := r.main.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("let the reader change %s: %w", c, withoutValues(err))
+			}
+		}
+	}
+	return nil
+}
+
+// enter waits until every session of the gateway works by the new states.
+func (r *run) enter(ctx context.Context) error {
+	for last := ""; ; {
+		waiting, err := r.Live.Enter(ctx)
+		if err != nil || len(waiting) == 0 {
+			return err
+		}
+		if now := strings.Join(waiting, ", "); now != last {
+			r.tell("waiting for transactions that began before: %s", now)
+			last = now
+		}
+	}
+}
+
+// awaitOthers refuses, or waits for, sessions that do not come through the gateway: they could write plain values, and find only half.
+func (r *run) awaitOthers(ctx context.Context) error {
+	for last := ""; ; {
+		others, err := r.strangers(ctx)
+		switch {
+		case err != nil || len(others) == 0:
+			return err
+		case !r.Live.Wait:
+			return fmt.Errorf("%w: %s; nothing was changed but the mark, and protect goes on when it is run again", ErrConnected, strings.Join(others, ", "))
+		}
+		if now := strings.Join(others, ", "); now != last {
+			r.tell("waiting for sessions around the gateway to end: %s", now)
+			last = now
+		}
+		if _, err := r.main.Exec(ctx, "SELECT pg_sleep(0.5)"); err != nil {
+			return fmt.Errorf("wait for other sessions: %w", err)
+		}
+	}
+}
+
+// strangers are sessions on the database that are neither the gateway's nor our own.
+func (r *run) strangers(ctx context.Context) ([]string, error) {
+	own := []int64{int64(r.main.PgConn().PID())}
+	for _, conn := range r.workers {
+		own = append(own, int64(conn.PID()))
+	}
+	serving, err := r.Live.Serving(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, pid := range serving.Backends {
+		own = append(own, int64(pid))
+	}
+	rows, err := r.main.Query(ctx, `
+SELECT format('process %s of %s', pid, coalesce(usename, '?')) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> ALL ($1) AND backend_type = 'client backend' AND usename IS DISTINCT FROM $2
+UNION ALL
+SELECT format('prepared transaction of %s', owner) FROM pg_prepared_xacts WHERE database = current_database()`, own, r.Reader.User)
+	if err != nil {
+		return nil, fmt.Errorf("look for other sessions: %w", err)
+	}
+	others, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for other sessions: %w", err)
+	}
+	return others, nil
+}
+
+// finishLive does what a run that was cut behind its last entry in the record left to do: the mark, and cleaning up.
+func (r *run) finishLive(ctx context.Context) error {
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	if err := r.lock(ctx); err != nil {
+		return err
+	}
+	mark, found, err := ReadMark(ctx, r.main)
+	switch {
+	case err != nil:
+		return err
+	case !found && r.out:
+		return ErrNothing
+	case found && len(mark.Moving)+len(mark.Leaving) == 0 && !mark.ProtectedAt.IsZero():
+		return nil
+	}
+	r.Columns = r.all
+	for _, step := range []func(context.Context) error{r.inspect, r.complete, r.tidy} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ErrNothing says that there is no protection to undo.
+var ErrNothing = errors.New("nothing in this database is protected by this record")
+
+// complete makes the mark what the record says.
+func (r *run) complete(ctx context.Context) error {
+	if len(r.states.Columns) == 0 {
+		return dropMark(ctx, r.main)
+	}
+	return settleMark(ctx, r.main, r.states.Columns)
+}
+
+// settleLive has the end recorded and lets it hold.
+func (r *run) settleLive(ctx context.Context) error {
+	states := States{Columns: SetOf(r.all)}
+	if r.out {
+		states.Columns = Set{}
+		for name, form := range r.states.Columns {
+			if !slices.Contains(r.names(), name) {
+				states.Columns[name] = form
+			}
+		}
+	}
+	if err := r.Live.Record(ctx, states); err != nil {
+		return err
+	}
+	if err := r.enter(ctx); err != nil {
+		return err
+	}
+	r.states = states
+	return r.complete(ctx)
+}

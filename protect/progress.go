@@ -1,0 +1,206 @@
+package protect
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Which key ranges are done stands in the mark's schema and changes with the rows themselves. A token says of itself that it is one, but
+// reading all rows again to find that out takes as long as half the work; and schemes whose tokens have no form need it to be known.
+const createRanges = `
+CREATE TABLE IF NOT EXISTS sallyport.ranges (
+    relation oid    NOT NULL,
+    number   int    NOT NULL,  -- in the order of keys
+    after    text[],           -- null: from the first key on
+    up_to    text[],           -- null: to the last
+    rows     bigint NOT NULL,  -- when it was cut
+    done     bool   NOT NULL DEFAULT false,
+    PRIMARY KEY (relation, number)
+)`
+
+// resume takes up the ranges of a run that was cut, with what is done of them.
+func (r *run) resume(ctx context.Context) error {
+	var there bool
+	if err := r.main.QueryRow(ctx, "SELECT to_regclass('sallyport.ranges') IS NOT NULL").Scan(&there); err != nil {
+		return fmt.Errorf("look for the progress of an earlier run: %w", err)
+	}
+	if !there || len(r.states.Moving)+len(r.states.Leaving) == 0 {
+		return nil
+	}
+	for _, t := range r.tables {
+		rows, err := r.main.Query(ctx, "SELECT number, after, up_to, rows, done FROM sallyport.ranges WHERE relation = $1 ORDER BY number", t.oid)
+		if err != nil {
+			return fmt.Errorf("read the progress of an earlier run: %w", err)
+		}
+		var kept []keyRange
+		var number int
+		var after, upTo []string
+		var count int64
+		var done bool
+		_, err = pgx.ForEachRow(rows, []any{&number, &after, &upTo, &count, &done}, func() error {
+			kept = append(kept, keyRange{number: number, after: keyOf(after), upTo: keyOf(upTo), rows: count, done: done})
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read the progress of an earlier run: %w", err)
+		}
+		if len(kept) > 0 {
+			t.ranges, t.kept = kept, true
+		}
+	}
+	return nil
+}
+
+func keyOf(parts []string) [][]byte {
+	if parts == nil {
+		return nil
+	}
+	key := make([][]byte, len(parts))
+	for i, p := range parts {
+		key[i] = []byte(p)
+	}
+	return key
+}
+
+func partsOf(key [][]byte) []string {
+	if key == nil {
+		return nil
+	}
+	parts := make([]string, len(key))
+	for i, k := range key {
+		parts[i] = string(k)
+	}
+	return parts
+}
+
+// keepRanges writes down how the tables were cut.
+func (r *run) keepRanges(ctx context.Context) error {
+	if _, err := r.main.Exec(ctx, createRanges); err != nil {
+		return fmt.Errorf("keep the progress of this run: %w", err)
+	}
+	for _, t := range r.tables {
+		if t.kept {
+			continue
+		}
+		err := pgx.BeginFunc(ctx, r.main, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "DELETE FROM sallyport.ranges WHERE relation = $1", t.oid); err != nil {
+				return err
+			}
+			_, err := tx.CopyFrom(ctx, pgx.Identifier{"sallyport", "ranges"}, []string{"relation", "number", "after", "up_to", "rows"},
+				pgx.CopyFromSlice(len(t.ranges), func(i int) ([]any, error) {
+					k := t.ranges[i]
+					return []any{t.oid, int32(k.number), partsOf(k.after), partsOf(k.upTo), k.rows}, nil //nolint:gosec // a few thousand
+				}))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("keep the progress of this run: %w", withoutValues(err))
+		}
+	}
+	return nil
+}
+
+// markDone notes within a range's transaction that it is done.
+func (p piece) markDone(ctx context.Context, conn *pgconn.PgConn) error {
+	return exec(ctx, conn, fmt.Sprintf("UPDATE sallyport.ranges SET done = true WHERE relation = %d AND number = %d", p.t.oid, p.number))
+}
+
+// mostRetries is how often a range is tried that others change or lock meanwhile.
+const mostRetries = 100
+
+// moveLive is moveRange beside others: what they change or hold for a moment is tried again.
+func (r *run) moveLive(ctx context.Context, conn *pgconn.PgConn, p piece) error {
+	if p.done {
+		return nil
+	}
+	if err := r.pace(ctx, conn, p.rows); err != nil {
+		return err
+	}
+	var err error
+	for try := range mostRetries {
+		if err = r.moveRange(ctx, conn, p); !refusedBy(err, "40001", "40P01", "55P03") { // changed, deadlock, locked: by others, for a moment
+			return err
+		}
+		if err := exec(ctx, conn, fmt.Sprintf("SELECT pg_sleep(%g)", min(1, 0.01*float64(try)))); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// pace holds back until the rate and the replicas allow more rows, and as long as somebody is connected around the gateway.
+func (r *run) pace(ctx context.Context, conn *pgconn.PgConn, rows int64) error {
+	r.paceMu.Lock()
+	defer r.paceMu.Unlock()
+	now := r.Live.Now()
+	if r.paced.IsZero() {
+		r.paced, r.looked = now, now
+	}
+	if now.Sub(r.looked) >= lookEvery {
+		r.looked = now
+		if err := r.awaitOthers(ctx); err != nil {
+			return err
+		}
+		if err := r.awaitReplicas(ctx); err != nil {
+			return err
+		}
+	}
+	if r.Live.Rate <= 0 {
+		return nil
+	}
+	if r.paced.Before(now) {
+		r.paced = now
+	}
+	wait := r.paced.Sub(now)
+	r.paced = r.paced.Add(time.Duration(float64(rows) / float64(r.Live.Rate) * float64(time.Second)))
+	if wait <= 0 {
+		return nil
+	}
+	return exec(ctx, conn, "SELECT pg_sleep("+strconv.FormatFloat(wait.Seconds(), 'f', 3, 64)+")")
+}
+
+// lookEvery is how often the run looks at replicas and other sessions.
+const lookEvery = 2 * time.Second
+
+// awaitReplicas waits until no replica is further behind than it may be.
+func (r *run) awaitReplicas(ctx context.Context) error {
+	most := r.Live.MaxLag
+	if most <= 0 {
+		most = 10 * time.Second
+	}
+	for told := false; ; {
+		var lag float64
+		err := r.main.QueryRow(ctx, "SELECT coalesce(max(extract(epoch FROM coalesce(replay_lag, flush_lag, write_lag))), 0)::float8 FROM pg_stat_replication").Scan(&lag)
+		if err != nil {
+			return fmt.Errorf("look how far replicas are: %w", err)
+		}
+		if lag <= most.Seconds() {
+			return nil
+		}
+		if !told {
+			r.tell("waiting for a replica that is %.0f s behind", lag)
+			told = true
+		}
+		if _, err := r.main.Exec(ctx, "SELECT pg_sleep(0.5)"); err != nil {
+			return fmt.Errorf("wait for replicas: %w", err)
+		}
+	}
+}
+
+// again has all ranges moved once more: somebody around the gateway wrote into some that were done.
+func (r *run) again(ctx context.Context) error {
+	for _, t := range r.tables {
+		for i := range t.ranges {
+			t.ranges[i].done = false
+		}
+		r.mu.Lock()
+		r.done[t] = 0
+		r.mu.Unlock()
+	}
+	return r.move(ctx)
+}

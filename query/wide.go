@@ -1,0 +1,303 @@
+package query
+
+import (
+	"strconv"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"sallyport"
+)
+
+// While protect moves a column in or back, plain values stand in it beside tokens: a search has to match every form of its value. This
+// file finds where one value may become several without the statement meaning something else: `= x` becomes `= ANY (…)`, a list
+// gets longer, an array does. Anywhere else the statement is refused, since it would silently find half of the rows. Plain values
+// in results are the business of veil.go: a moving column is masked too.
+
+// place is where the value of a comparison stands.
+type place struct {
+	elements []*pg.Node // each becomes several; nil: an array, which gets longer by itself
+	scalar   bool       // there is one, and it becomes an array: = ANY (…), or <> ALL (…)
+	negated  bool
+	swapped  bool // it stands to the left of the column
+}
+
+// scalarPlace is the place of the value in column = value.
+func scalarPlace(n *pg.A_Expr, name string, left, right *value) *place {
+	p := &place{scalar: true, negated: name == "<>"}
+	switch {
+	case name != "=" && name != "<>":
+		return nil
+	case onlyStored(left) && onlySources(right):
+		p.elements = []*pg.Node{n.Rexpr}
+	case onlyStored(right) && onlySources(left):
+		p.elements, p.swapped = []*pg.Node{n.Lexpr}, true
+	default:
+		return nil
+	}
+	return p
+}
+
+// listPlace is that of the values in column IN (…).
+func listPlace(items []*pg.Node, left, right *value) *place {
+	if !onlyStored(left) || !onlySources(right) {
+		return nil
+	}
+	return &place{elements: items}
+}
+
+// arrayPlace is that of the values in column = ANY (…) and column <> ALL (…).
+func arrayPlace(n *pg.A_Expr, name string, left, right *value) *place {
+	every := n.Kind == pg.A_Expr_Kind_AEXPR_OP_ALL
+	if !onlyStored(left) || !onlySources(right) || every && name != "<>" || !every && name != "=" {
+		return nil
+	}
+	node := n.Rexpr
+	for node.GetTypeCast() != nil {
+		node = node.GetTypeCast().Arg
+	}
+	switch {
+	case node.GetAArrayExpr() != nil:
+		return &place{elements: node.GetAArrayExpr().Elements}
+	case node.GetAConst() != nil || node.GetParamRef() != nil:
+		return &place{}
+	}
+	return nil
+}
+
+func onlyStored(v *value) bool {
+	return len(v.stored) == 1 && len(v.sources) == 0 && v.row == nil
+}
+
+func onlySources(v *value) bool {
+	return len(v.stored) == 0 && !v.mixed && v.row == nil
+}
+
+// widest is the protection of those that wants the most forms.
+func widest(list []stored) *Protection {
+	p := list[0].protection
+	for _, s := range list[1:] {
+		if s.protection.Forms > p.Forms {
+			p = s.protection
+		}
+	}
+	return p
+}
+
+// twofold tells whether equal values may stand in these columns in several forms, so that comparing them with each other tells nothing.
+// In a unique column no value stands twice.
+func twofold(list []stored) bool {
+	if len(list) == 0 {
+		return false
+	}
+	p := widest(list)
+	return p.Forms > 1 && (!p.Unique || len(list) > 1)
+}
+
+// forms is how many forms are wanted of a source.
+func forms(list []demand) int {
+	most := 0
+	for _, d := range list {
+		if d.use == Match {
+			most = max(most, d.protection.Forms)
+		}
+	}
+	if most < 2 {
+		return 0
+	}
+	return most
+}
+
+// widen writes all forms of the values that are compared with a column which holds several.
+func (a *analysis) widen(at int, both value) {
+	p := widest(both.stored)
+	if p.Forms < 2 {
+		return
+	}
+	if a.place == nil || len(both.stored) != 1 || len(both.sources) == 0 {
+		a.refuse(unsettled(p.Column, at))
+		return
+	}
+	for _, node := range a.place.elements {
+		if c := node.GetAConst(); c != nil && c.Isnull {
+			continue
+		}
+		where, ok := a.tokens.whole(node)
+		if ok && a.place.scalar {
+			where, ok = a.tokens.bracketed(where, at)
+		}
+		if !ok || a.place.swapped && both.stored[0].ref.end == 0 {
+			a.refuse(unsettled(p.Column, at))
+			return
+		}
+		edit := a.wideEdit(where, p)
+		if a.place.swapped {
+			a.edits[where.start] = Edit{Start: where.start, End: where.end, Text: a.columnSide(both.stored[0])}
+			edit.Start, edit.End = both.stored[0].ref.start, both.stored[0].ref.end
+		}
+		switch literal := a.literals[where.core.start]; {
+		case where.param > 0:
+			a.edits[edit.Start] = edit
+		case literal != nil:
+			literal.wide = &edit
+		}
+	}
+}
+
+// wideEdit is how the forms of one value are written.
+func (a *analysis) wideEdit(where whole, p *Protection) Edit {
+	wide := &Wide{Before: a.sql[where.start:where.core.start], After: a.sql[where.core.end:where.end]}
+	if a.place.scalar {
+		word := "ANY"
+		if a.place.negated {
+			word = "ALL"
+		}
+		switch list := p.List; {
+		case where.param == 0: // of no type, as the literal was: that of the column
+			*wide = Wide{Open: word + " (", Close: ")", Array: true}
+		case wide.Before+wide.After != "":
+			wide.Open, wide.Close = word+" (ARRAY[", "])"
+		default:
+			if p.Scheme == sallyport.Name {
+				list = "pg_catalog.text[]"
+			}
+			wide.Open, wide.Close = word+" (ARRAY[", "]::"+list+")"
+		}
+	}
+	return Edit{Start: where.start, End: where.end, Param: where.param, Wide: wide}
+}
+
+// columnSide is what a column is compared by: of a name the blank index in its tokens, else the plain one.
+func (a *analysis) columnSide(s stored) string {
+	text := a.sql[s.ref.start:s.ref.end]
+	switch {
+	case s.protection.Scheme != sallyport.Name:
+		return text
+	case s.protection.Moving:
+		return MovingName(text)
+	}
+	return "left(" + text + ",20)"
+}
+
+// MovingName is what a name's column is compared by while it is moving: protect makes an index on it.
+func MovingName(column string) string {
+	return "(CASE WHEN left(" + column + ", 4) = 'tk1:' THEN left(" + column + ", 20) ELSE " + column + " END)"
+}
+
+// whole is a literal or parameter with the cast around it.
+type whole struct {
+	span
+	core  span
+	param int
+}
+
+// whole finds where a value stands together with its cast: 'x'::text, CAST($1 AS text), date '…'. What is written in any other way is not
+// found.
+func (t *tokens) whole(node *pg.Node) (w whole, ok bool) {
+	switch n := node.GetNode().(type) {
+	case *pg.Node_AConst:
+		_, text := n.AConst.Val.(*pg.A_Const_Sval)
+		w.core, ok = t.literalSpan(int(n.AConst.Location), !text)
+		w.span = w.core
+		return w, ok
+	case *pg.Node_ParamRef:
+		at := int(n.ParamRef.Location)
+		i := t.at(at)
+		if i < 0 || !t.is(i, pg.Token_PARAM) {
+			return w, false
+		}
+		w.core, w.param = span{at, int(t.list[i].End)}, int(n.ParamRef.Number)
+		w.span = w.core
+		return w, true
+	case *pg.Node_TypeCast:
+		if w, ok = t.whole(n.TypeCast.Arg); !ok || w.span != w.core {
+			return w, false
+		}
+		return t.castAround(w, n.TypeCast)
+	}
+	return w, false
+}
+
+// castAround adds a cast to where a value stands.
+func (t *tokens) castAround(w whole, n *pg.TypeCast) (whole, bool) {
+	kind := kindOfType(n.TypeName)
+	if kind != textType && kind != dateType || len(n.TypeName.Typmods) > 0 || len(n.TypeName.ArrayBounds) > 0 {
+		return w, false
+	}
+	first, behind := t.at(w.start), t.from(w.end)
+	switch at := int(n.Location); {
+	case at < 0: // date '…'
+		w.start = int(n.TypeName.Location)
+		i := t.at(w.start)
+		return w, i >= 0 && w.param == 0 && i < first && first-i <= 3
+	case t.is(behind, pg.Token_TYPECAST) && int(t.list[behind].Start) == at:
+		end, ok := t.typeEnd(behind+1, n.TypeName)
+		w.end = end
+		return w, ok
+	case first >= 2 && int(t.list[first-2].Start) == at && t.is(first-2, pg.Token_CAST) && t.is(first-1, pg.Token_ASCII_40) && t.is(behind, pg.Token_AS):
+		i := behind + 1
+		for i < len(t.list) && i < behind+5 && !t.is(i, pg.Token_ASCII_41) {
+			i++
+		}
+		if !t.is(i, pg.Token_ASCII_41) {
+			return w, false
+		}
+		w.start, w.end = at, int(t.list[i].End)
+		return w, true
+	}
+	return w, false
+}
+
+// bracketed adds the brackets that stand between a value and its operator.
+func (t *tokens) bracketed(w whole, operator int) (whole, bool) {
+	first, behind := t.at(w.start), t.from(w.end)
+	for first > 0 {
+		if int(t.list[first-1].Start) == operator || behind < len(t.list) && int(t.list[behind].Start) == operator {
+			return w, true
+		}
+		if !t.is(first-1, pg.Token_ASCII_40) || !t.is(behind, pg.Token_ASCII_41) {
+			return w, false
+		}
+		first--
+		w.start, w.end = int(t.list[first].Start), int(t.list[behind].End)
+		behind++
+	}
+	return w, first == 0 && behind < len(t.list) && int(t.list[behind].Start) == operator
+}
+
+// typeEnd is where the name of a type ends that begins with token i.
+func (t *tokens) typeEnd(i int, n *pg.TypeName) (int, bool) {
+	if i >= len(t.list) || int(t.list[i].Start) != int(n.Location) {
+		return 0, false
+	}
+	switch {
+	case t.is(i+1, pg.Token_VARYING):
+		i++
+	case t.is(i+1, pg.Token_ASCII_46): // pg_catalog.text
+		i += 2
+	}
+	if i >= len(t.list) || t.is(i+1, pg.Token_ASCII_40) || t.is(i+1, pg.Token_ASCII_91) || t.is(i+1, pg.Token_ASCII_46) {
+		return 0, false
+	}
+	return int(t.list[i].End), true
+}
+
+// highest is the highest number of a parameter in a text.
+func (t *tokens) highest(sql string) int {
+	most := 0
+	for _, token := range t.list {
+		if token.Token == pg.Token_PARAM {
+			number, _ := strconv.Atoi(strings.TrimPrefix(sql[token.Start:token.End], "$"))
+			most = max(most, number)
+		}
+	}
+	return most
+}
+
+// unsettled says that a column holds several forms of one value, which cannot be compared in this way.
+func unsettled(c sallyport.Column, at int) *Refusal {
+	return &Refusal{
+		Code: CodeUntraceable, Position: at, Sentence: "this comparison would find some rows only while the column is moving" + about(c),
+		Hint: "Until protect is done compare the column by =, <>, IN or = ANY with literals and parameters, and group by another column.",
+	}
+}
