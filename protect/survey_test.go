@@ -205,7 +205,8 @@ func TestSurveyWidths(t *testing.T) {
 				value := strings.Repeat("a", n)
 				if scheme == sallyport.Email {
 					value = strings.Repeat("a", max(1, n-2)) + "@b"
-				} else if scheme == sallyport.Phone {
+				}
+				if scheme == sallyport.Phone {
 					value = "+49151" + strings.Repeat("1", min(n, 7))
 				}
 				if tok, err := codec.Tokenise(nil, []byte(value), strings.NewReader(strings.Repeat("r", 64))); err == nil {
