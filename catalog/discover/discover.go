@@ -118,7 +118,8 @@ type Candidate struct {
 	Scheme     sallyport.Scheme
 	Group      string
 	Prefixes   map[string]string
-	Vault      bool // a few values have no token of the scheme: new ones like them are to be kept sealed
+	Region     string // whose telephone numbers are written without a country code
+	Vault      bool   // a few values have no token of the scheme: new ones like them are to be kept sealed
 	Confidence Confidence
 	Evidence   []string // counts and names of columns, never values
 	Obstacles  []string // what must be done before it can be protected; with one of them it is no line of the configuration
@@ -170,6 +171,7 @@ func Propose(db *Database, s Settings) (*Proposal, error) {
 type proposer struct {
 	db       *Database
 	forms    *forms
+	home     string // the country that the database is about; empty where nothing says
 	region   string // whose national telephone numbers most columns hold
 	proposal *Proposal
 	tables   []*judged
@@ -253,7 +255,11 @@ func (p *proposer) settleRegion() {
 			}
 		}
 	}
-	p.region = bestRegion(hits)
+	p.findHome()
+	p.region = p.home
+	if p.home == "" {
+		p.region = bestRegion(hits)
+	}
 	for _, t := range p.tables {
 		for _, c := range t.columns {
 			c.tally.phone.settle(p.region)
