@@ -21,7 +21,8 @@ type Database struct {
 	Name   string
 	Tables []Table
 	Logins []Login
-	Year   int // now, for what may be a date of birth
+	Year   int      // now, for what may be a date of birth
+	Notes  []string // what was left out
 }
 
 // Table is one table, or the root of a partitioned one.
@@ -49,7 +50,6 @@ type Column struct {
 	Unique    bool
 	Keyed     bool     // part of the primary key or of a foreign key, or referred to by one
 	Choices   []string // what an enum type or a check constraint allows: the schema's words, not a row's
-	NullShare float64  // of pg_stats; below 0: not known
 	Distinct  float64  // of pg_stats: a number of values, or below 0 minus their share of the rows; 0: not known
 	Values    []string // of the sampled rows, without nulls and empty ones; cut at maxValue characters
 }
@@ -218,12 +218,14 @@ func (p *proposer) table(name string) *judged {
 
 // lookAtColumns judges each column by its name and its values.
 func (p *proposer) lookAtColumns() {
+	p.proposal.Notes = append(p.proposal.Notes, p.db.Notes...)
 	for i := range p.db.Tables {
 		t := &judged{Table: &p.db.Tables[i]}
 		t.staff = aboutOthers(t)
 		for j := range t.Table.Columns {
 			c := &judgedColumn{Column: &t.Table.Columns[j], table: t}
 			c.words, c.tally = wordsOf(c.Name), p.tallyOf(c.Column)
+			c.tally.heed(c.Distinct, t.Rows)
 			t.columns = append(t.columns, c)
 			p.proposal.Looked++
 		}

@@ -95,7 +95,7 @@ const selectColumns = `SELECT a.attrelid, a.attname::text, format_type(coalesce(
 			OR k.contype = 'f' AND k.confrelid = a.attrelid AND a.attnum = ANY (k.confkey)),
 		coalesce((SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = a.atttypid), '{}'),
 		coalesce((SELECT string_agg(pg_get_constraintdef(k.oid), ' ') FROM pg_constraint k WHERE k.contype = 'c' AND k.conrelid = a.attrelid AND k.conkey = ARRAY[a.attnum]), ''),
-		coalesce(s.null_frac, -1)::float8, coalesce(s.n_distinct, 0)::float8
+		coalesce(s.n_distinct, 0)::float8
 	FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 	LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
 		AND s.inherited = (c.relkind = 'p')
@@ -117,7 +117,7 @@ type found struct {
 func (r *reader) schema(ctx context.Context, db *Database) error {
 	at, oids := map[uint32]int{}, []uint32{}
 	var more []found
-	rows, err := r.conn.Query(ctx, selectTables, maxTables)
+	rows, err := r.conn.Query(ctx, selectTables, maxTables+1)
 	if err != nil {
 		return err
 	}
@@ -131,6 +131,10 @@ func (r *reader) schema(ctx context.Context, db *Database) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(db.Tables) > maxTables {
+		db.Tables, more, oids = db.Tables[:maxTables], more[:maxTables], oids[:maxTables]
+		db.Notes = append(db.Notes, fmt.Sprintf("there are more than %d tables, and only these were looked at; the last one is %s", maxTables, &db.Tables[maxTables-1]))
 	}
 	if err := r.columns(ctx, db, at, oids); err != nil {
 		return err
@@ -162,7 +166,7 @@ func (r *reader) columns(ctx context.Context, db *Database, at map[uint32]int, o
 	var c Column
 	var checks string
 	_, err = pgx.ForEachRow(rows, []any{
-		&oid, &c.Name, &c.Type, &c.Width, &c.NotNull, &c.Generated, &c.Unique, &c.Keyed, &c.Choices, &checks, &c.NullShare, &c.Distinct,
+		&oid, &c.Name, &c.Type, &c.Width, &c.NotNull, &c.Generated, &c.Unique, &c.Keyed, &c.Choices, &checks, &c.Distinct,
 	}, func() error {
 		column := c
 		if strings.HasSuffix(column.Type, ".citext") { // the extension may be in any schema

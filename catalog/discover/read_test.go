@@ -215,3 +215,24 @@ func connectAs(t *testing.T, dsn string) *pgx.Conn {
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }
+
+// TestStatisticsCount: where a sample's neighbours are alike, the server's statistics tell that the table's values are not.
+func TestStatisticsCount(t *testing.T) {
+	alike := make([]string, 100)
+	for i := range alike {
+		alike[i] = fmt.Sprintf("CS-100000%d", i%4)
+	}
+	look := func(distinct float64) discover.Confidence {
+		table := discover.Table{Schema: "s", Name: "tickets", Key: []string{"id"}, Sampled: 100, Rows: 1e6, Columns: []discover.Column{
+			{Name: "id", Type: "bigint"}, {Name: "ticket_no", Type: "text", Values: alike, Distinct: distinct},
+		}}
+		p, err := discover.Propose(&discover.Database{Tables: []discover.Table{table}, Year: 2026}, discover.Settings{Customer: "s.tickets"})
+		if err != nil || len(p.Columns) != 1 {
+			t.Fatal(p, err)
+		}
+		return p.Columns[0].Confidence
+	}
+	if look(-0.9) != discover.High || look(4) != discover.Low {
+		t.Errorf("with 900,000 different values %s, with 4 %s", look(-0.9), look(4))
+	}
+}
