@@ -238,7 +238,7 @@ func (r *run) finishLive(ctx context.Context) error {
 	case found && len(mark.Moving)+len(mark.Leaving) == 0 && !mark.ProtectedAt.IsZero():
 		return nil
 	}
-	r.Columns = r.all
+	r.Columns = slices.DeleteFunc(slices.Clone(r.all), func(c Column) bool { return !c.Codec.Recognisable() })
 	for _, step := range []func(context.Context) error{r.inspect, r.complete, r.tidy} {
 		if err := step(ctx); err != nil {
 			return err
