@@ -178,7 +178,7 @@ func (f *fort) checkMoved(t *testing.T, workers ...*worker) {
 	for _, w := range workers {
 		want += len(w.added)
 	}
-	if seen != fortCustomers || added != want {
+	if seen != fortCustomers || len(workers) > 0 && added != want {
 		t.Errorf("%d customers and %d new ones, want %d and %d", seen, added, fortCustomers, want)
 	}
 }

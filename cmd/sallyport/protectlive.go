@@ -18,7 +18,7 @@ type liveOptions struct {
 	control          controlFlags
 	online, undo     bool
 	wait             bool
-	rate             int
+	rate, rangeRows  int
 	maxLag           time.Duration
 	reason, proposal string
 }
@@ -28,6 +28,7 @@ func (o *liveOptions) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.undo, "undo", false, "turn tokens back into plain values, beside a running serve: with --reason propose it, with --proposal do it")
 	flags.BoolVar(&o.wait, "wait", false, "with --online or --undo: wait for sessions around the gateway to end, instead of refusing")
 	flags.IntVar(&o.rate, "rate", 0, "with --online or --undo: `ROWS` a second at most (default: as fast as it goes)")
+	flags.IntVar(&o.rangeRows, "range", 5000, "with --online or --undo: `ROWS` a transaction; fewer keep those who write the same rows waiting for less")
 	flags.DurationVar(&o.maxLag, "max-lag", 10*time.Second, "with --online or --undo: how far behind a replica may be before rows wait for it")
 	flags.StringVar(&o.reason, "reason", "", "with --undo: why, as `TEXT` for the record")
 	flags.StringVar(&o.proposal, "proposal", "", "with --undo: `ID` that another person approved")
@@ -53,7 +54,7 @@ func (m *Main) protectLive(ctx context.Context, config *Config, o protectOptions
 	bars := newBars(m.Stderr)
 	report, err := ProtectLive(ctx, config, client, LiveOptions{
 		ProtectOptions: ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, Progress: bars.set},
-		Undo:           o.live.undo, Proposal: o.live.proposal, Wait: o.live.wait, Rate: o.live.rate, MaxLag: o.live.maxLag,
+		Undo:           o.live.undo, Proposal: o.live.proposal, Wait: o.live.wait, Rate: o.live.rate, MaxLag: o.live.maxLag, RangeRows: o.live.rangeRows,
 		Tell: func(sentence string) { fmt.Fprintln(m.Stderr, "protect: "+sentence) },
 	})
 	bars.end()
