@@ -72,22 +72,48 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 	if len(r.Columns) == 0 {
 		return r.report(), r.finishLive(ctx)
 	}
-	steps := []func(context.Context) error{
-		r.connect, r.lock, r.readMark, r.inspect, r.examine, // nothing has changed so far
-		r.beginLive, r.makeMovingIndexes, r.enter, r.awaitOthers, r.move, r.constrain, r.verify, r.settleLive, r.tidy, r.findRemains,
+	steps := []liveStep{
+		{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
+		{"examine", []stepFunc{r.examine}}, // nothing has changed so far
+		{"begin", []stepFunc{r.beginLive}},
+		{"index", []stepFunc{r.makeMovingIndexes}},
+		{"enter", []stepFunc{r.enter, r.awaitOthers}},
+		{"move", []stepFunc{r.move}},
+		{"constrain", []stepFunc{r.constrain}},
+		{"verify", []stepFunc{r.verify}},
+		{"settle", []stepFunc{r.settleLive}},
+		{"tidy", []stepFunc{r.tidy, r.findRemains}},
 	}
 	if out {
-		steps = []func(context.Context) error{
-			r.connect, r.lock, r.readMark, r.inspect,
-			r.beginLive, r.dropConstraints, r.makeMovingIndexes, r.enter, r.awaitOthers, r.move, r.verify, r.settleLive, r.tidy,
+		steps = []liveStep{
+			{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
+			{"begin", []stepFunc{r.beginLive, r.dropConstraints}},
+			{"index", []stepFunc{r.makeMovingIndexes}},
+			{"enter", []stepFunc{r.enter, r.awaitOthers}},
+			{"move", []stepFunc{r.move}},
+			{"verify", []stepFunc{r.verify}},
+			{"settle", []stepFunc{r.settleLive}},
+			{"tidy", []stepFunc{r.tidy}},
 		}
 	}
 	for _, step := range steps {
-		if err := step(ctx); err != nil {
-			return r.report(), err
+		began := o.Live.Now()
+		for _, do := range step.do {
+			if err := do(ctx); err != nil {
+				return r.report(), err
+			}
 		}
+		r.steps = append(r.steps, Step{step.name, o.Live.Now().Sub(began).Seconds()})
 	}
 	return r.report(), nil
+}
+
+type stepFunc func(context.Context) error
+
+// liveStep is a part of a run that is told of by itself.
+type liveStep struct {
+	name string
+	do   []stepFunc
 }
 
 // settled tells whether a run has nothing to do with a column.

@@ -85,7 +85,7 @@ func (m *Main) moved(report protect.Report, o protectOptions) error {
 		for i, c := range report.Columns {
 			columns[i] = map[string]any{"column": c.Column.String(), "settled": c.Tokens, "moved": c.Moved}
 		}
-		return printJSON(m.Stdout, map[string]any{"columns": columns, "undone": o.live.undo, "remains": report.Remains})
+		return printJSON(m.Stdout, map[string]any{"columns": columns, "undone": o.live.undo, "remains": report.Remains, "steps": report.Steps})
 	}
 	what := "tokens"
 	if o.live.undo {
