@@ -82,7 +82,7 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 		{"constrain", []stepFunc{r.constrain}},
 		{"verify", []stepFunc{r.verify}},
 		{"settle", []stepFunc{r.settleLive}},
-		{"tidy", []stepFunc{r.tidy, r.findRemains}},
+		{"tidy", []stepFunc{r.tidy, r.complete, r.findRemains}},
 	}
 	if out {
 		steps = []liveStep{
@@ -93,7 +93,7 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 			{"move", []stepFunc{r.move}},
 			{"verify", []stepFunc{r.verify}},
 			{"settle", []stepFunc{r.settleLive}},
-			{"tidy", []stepFunc{r.tidy}},
+			{"tidy", []stepFunc{r.tidy, r.complete}},
 		}
 	}
 	for _, step := range steps {
@@ -265,7 +265,7 @@ func (r *run) finishLive(ctx context.Context) error {
 		return nil
 	}
 	r.Columns = slices.DeleteFunc(slices.Clone(r.all), func(c Column) bool { return !c.Codec.Recognisable() })
-	for _, step := range []func(context.Context) error{r.inspect, r.complete, r.tidy} {
+	for _, step := range []func(context.Context) error{r.inspect, r.tidy, r.complete} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -276,7 +276,7 @@ func (r *run) finishLive(ctx context.Context) error {
 // ErrNothing says that there is no protection to undo.
 var ErrNothing = errors.New("nothing in this database is protected by this record")
 
-// complete makes the mark what the record says.
+// complete makes the mark what the record says. It is the last thing done, so that a run which was cut is taken up.
 func (r *run) complete(ctx context.Context) error {
 	if len(r.states.Columns) == 0 {
 		return dropMark(ctx, r.main)
@@ -284,8 +284,11 @@ func (r *run) complete(ctx context.Context) error {
 	return settleMark(ctx, r.main, r.states.Columns)
 }
 
-// settleLive has the end recorded and lets it hold.
+// settleLive has the end recorded and lets it hold. What it tells of is on the server's disk before: ranges were committed without waiting.
 func (r *run) settleLive(ctx context.Context) error {
+	if err := flush(ctx, r.main); err != nil {
+		return err
+	}
 	states := States{Columns: SetOf(r.all)}
 	if r.out {
 		states.Columns = Set{}
@@ -298,9 +301,6 @@ func (r *run) settleLive(ctx context.Context) error {
 	if err := r.Live.Record(ctx, states); err != nil {
 		return err
 	}
-	if err := r.enter(ctx); err != nil {
-		return err
-	}
 	r.states = states
-	return r.complete(ctx)
+	return r.enter(ctx)
 }

@@ -32,6 +32,12 @@ func newPlainFort(t *testing.T) *fort {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newPlainFortOn(t, s)
+}
+
+func newPlainFortOn(t *testing.T, s *stage) *fort {
+	t.Helper()
+	var err error
 	f := &fort{stage: s, t: t, ctx: t.Context(), database: fmt.Sprintf("support%d", s.made.Add(1)), folder: t.TempDir(), log: &lockedBuffer{}}
 	f.superExec("postgres", "CREATE DATABASE "+f.database+" TEMPLATE "+plainTemplate)
 	if err := os.WriteFile(filepath.Join(f.folder, "reader.password"), []byte("reader-secret\n"), 0o600); err != nil {

@@ -11,11 +11,14 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport/internal/throwaway"
 )
 
 // TestMoveInKilled kills protect and serve at random moments (kill -9) while columns move in and an application is at work, starts them
@@ -26,17 +29,69 @@ func TestMoveInKilled(t *testing.T) {
 		kills = 50
 	}
 	for done := 0; done < kills; {
-		done += moveInKilled(t, kills-done)
+		f := newPlainFort(t)
+		done += moveInKilled(t, f, kills-done, func(p *processes, protect *exec.Cmd) {
+			if mathrand.IntN(3) == 0 {
+				p.kill()
+				p.startServe()
+				return
+			}
+			_ = protect.Process.Kill()
+		})
 		if t.Failed() {
 			return
 		}
 	}
 }
 
-// moveInKilled moves one database in and returns how often something was killed on the way.
-func moveInKilled(t *testing.T, most int) (kills int) {
+// TestMoveInServerCrash kills a process of PostgreSQL's instead, so that all of them go, the server recovers from its log, and what was not
+// waited for may be lost.
+func TestMoveInServerCrash(t *testing.T) {
+	if !large() {
+		t.Skip("it takes a server of its own; SALLYPORT_SIEGE=1 runs it")
+	}
+	s, err := newStage(80)
+	if errors.Is(err, throwaway.ErrNoPostgreSQL) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.cluster.Stop() })
+	const crashes = 20
+	for done := 0; done < crashes && !t.Failed(); {
+		f := newPlainFortOn(t, s)
+		done += moveInKilled(t, f, crashes-done, func(p *processes, _ *exec.Cmd) { p.crashServer() })
+	}
+}
+
+// crashServer kills a process of the server's that works for the database.
+func (p *processes) crashServer() {
+	p.f.t.Helper()
+	conn, err := pgx.Connect(p.f.ctx, p.f.cluster.SuperDSN("postgres"))
+	if err != nil {
+		p.f.t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(p.f.ctx))
+	var pid int
+	within(p.f.t, 30*time.Second, "somebody is connected", func() bool {
+		return conn.QueryRow(p.f.ctx, "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend' ORDER BY random() LIMIT 1", p.f.database).Scan(&pid) == nil
+	})
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		p.f.t.Fatal(err)
+	}
+	within(p.f.t, 30*time.Second, "the server is back", func() bool {
+		conn, err := pgx.Connect(p.f.ctx, p.f.cluster.SuperDSN("postgres"))
+		if err == nil {
+			_ = conn.Close(p.f.ctx)
+		}
+		return err == nil
+	})
+}
+
+// moveInKilled moves one database in, kills something now and then, and returns how often it did.
+func moveInKilled(t *testing.T, f *fort, most int, strike func(p *processes, protect *exec.Cmd)) (kills int) {
 	t.Helper()
-	f := newPlainFort(t)
 	f.stop()
 	p := &processes{f: f, address: freeAddress(t), name: filepath.Join(t.TempDir(), "sallyport")}
 	self, err := os.Executable()
@@ -68,12 +123,7 @@ func moveInKilled(t *testing.T, most int) (kills int) {
 			}
 		case <-time.After(wait):
 			kills++
-			if mathrand.IntN(3) == 0 {
-				p.kill()
-				p.startServe()
-			} else {
-				_ = protect.Process.Kill()
-			}
+			strike(p, protect)
 			<-over
 		}
 	}
