@@ -25,11 +25,12 @@ type run struct {
 	known   Set  // which columns it began with; nil: not known
 	tables  []*table
 
-	out     bool     // tokens become plain values
-	states  States   // on record when a live run began
-	all     []Column // of the configuration; Columns are those that move
-	remains []Remainder
-	steps   []Step
+	out       bool     // tokens become plain values
+	states    States   // on record when a live run began
+	all       []Column // of the configuration; Columns are those that move
+	remains   []Remainder
+	steps     []Step
+	estimates bool // nothing is moved
 
 	paceMu        sync.Mutex // guards what follows, and main while rows move
 	paced, looked time.Time

@@ -336,3 +336,27 @@ func TestMoveOut(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDryRun estimates and changes nothing.
+func TestDryRun(t *testing.T) {
+	f := newPlainFort(t)
+	admin := f.direct()
+	state := func() (all string) {
+		err := admin.QueryRow(t.Context(), `SELECT md5(string_agg(c::text, '' ORDER BY id)) || (SELECT count(*) FROM pg_class WHERE oid >= 16384) FROM support.customers c`).Scan(&all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	before := state()
+	out, errs := &strings.Builder{}, &strings.Builder{}
+	m := Main{Stdout: out, Stderr: errs, Getenv: func(string) string { return "" }}
+	err := m.Run(t.Context(), []string{"protect", "--dry-run", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--owner", f.cluster.SuperDSN(f.database)})
+	if err != nil || !strings.Contains(out.String(), "3000 of about 3000 rows tried") || !strings.Contains(out.String(), "Nothing was changed") {
+		t.Errorf("%v: %s%s", err, out, errs)
+	}
+	t.Log(out)
+	if after := state(); after != before {
+		t.Error("something was changed")
+	}
+}

@@ -116,7 +116,7 @@ func moveInKilled(t *testing.T, f *fort, most int, strike func(p *processes, pro
 		select {
 		case err := <-over:
 			if ended = err == nil; !ended && kills < most {
-				t.Logf("protect ended with %v", err)
+				t.Logf("protect ended with %v: %s", err, lastLine(f.log.String()))
 			}
 			if !ended && kills >= most {
 				t.Fatalf("protect does not come to its end: %v\n%s", err, f.log)
@@ -170,6 +170,11 @@ func (f *fort) checkKilled(t *testing.T, w *survivor) {
 			t.Errorf("%s was added and is not there", email)
 		}
 	}
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1]
 }
 
 // processes are a serve and its protect that can be killed.

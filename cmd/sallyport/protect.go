@@ -55,7 +55,7 @@ way, once two people have agreed.`,
 			switch {
 			case o.config == "":
 				return usagef("no configuration; expected --config sallyport.yaml")
-			case o.keyFile == "":
+			case o.keyFile == "" && !o.live.dryRun && (!o.live.undo || o.live.proposal != ""):
 				return usagef("no key file; expected --key-file FILE, where the key that opens the keys is or will be")
 			}
 			config, err := LoadConfig(o.config)
@@ -66,6 +66,9 @@ way, once two people have agreed.`,
 				return usagef("%s protects no columns; expected some under protect.columns", o.config)
 			}
 			o.live.control.m, o.live.control.data, o.live.control.json = m, o.data, o.json
+			if o.live.dryRun {
+				return m.estimateMove(cmd.Context(), config, o)
+			}
 			if o.live.online || o.live.undo {
 				return m.protectLive(cmd.Context(), config, o)
 			}
