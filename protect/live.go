@@ -79,6 +79,7 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 		{"index", []stepFunc{r.makeMovingIndexes}},
 		{"enter", []stepFunc{r.enter, r.awaitOthers}},
 		{"move", []stepFunc{r.move}},
+		{"names", []stepFunc{r.makeNameIndexes}},
 		{"constrain", []stepFunc{r.constrain}},
 		{"verify", []stepFunc{r.verify}},
 		{"settle", []stepFunc{r.settleLive}},

@@ -80,6 +80,7 @@ func (p *processes) crashServer() {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		p.f.t.Fatal(err)
 	}
+	within(p.f.t, 30*time.Second, "the server noticed", func() bool { return conn.Ping(p.f.ctx) != nil })
 	within(p.f.t, 30*time.Second, "the server is back", func() bool {
 		conn, err := pgx.Connect(p.f.ctx, p.f.cluster.SuperDSN("postgres"))
 		if err == nil {
@@ -93,6 +94,11 @@ func (p *processes) crashServer() {
 func moveInKilled(t *testing.T, f *fort, most int, strike func(p *processes, protect *exec.Cmd)) (kills int) {
 	t.Helper()
 	f.stop()
+	defer func() {
+		if t.Failed() {
+			t.Logf("serve and protect said:\n%s", f.log.String()[max(0, len(f.log.String())-3000):])
+		}
+	}()
 	p := &processes{f: f, address: freeAddress(t), name: filepath.Join(t.TempDir(), "sallyport")}
 	self, err := os.Executable()
 	if err != nil {
@@ -117,6 +123,9 @@ func moveInKilled(t *testing.T, f *fort, most int, strike func(p *processes, pro
 		case err := <-over:
 			if ended = err == nil; !ended && kills < most {
 				t.Logf("protect ended with %v: %s", err, lastLine(f.log.String()))
+				if strings.Contains(lastLine(f.log.String()), "nobody answers") {
+					t.Fatal("serve is gone")
+				}
 			}
 			if !ended && kills >= most {
 				t.Fatalf("protect does not come to its end: %v\n%s", err, f.log)
@@ -189,7 +198,7 @@ func (p *processes) startServe() {
 	p.f.t.Helper()
 	p.serve = exec.Command(p.name, "serve", "--moving-in", "--config", filepath.Join(p.f.folder, "sallyport.yaml"), "--data", p.f.options.Data, //nolint:gosec // this very test binary
 		"--key-file", p.f.options.KeyFile, "--listen", p.address)
-	p.serve.Stderr = p.f.log
+	p.serve.Stdout, p.serve.Stderr = p.f.log, p.f.log
 	if err := p.serve.Start(); err != nil {
 		p.f.t.Fatal(err)
 	}
