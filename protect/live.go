@@ -266,7 +266,7 @@ func (r *run) finishLive(ctx context.Context) error {
 		return nil
 	}
 	r.Columns = slices.DeleteFunc(slices.Clone(r.all), func(c Column) bool { return !c.Codec.Recognisable() })
-	for _, step := range []func(context.Context) error{r.inspect, r.tidy, r.complete} {
+	for _, step := range []func(context.Context) error{r.enter, r.inspect, r.tidy, r.complete} { // what is on record may not hold yet
 		if err := step(ctx); err != nil {
 			return err
 		}
