@@ -92,19 +92,11 @@ type Statement struct {
 
 // Revealed lists the values of one outgoing batch that left in plain.
 type Revealed struct {
-	Statement uint64          `cbor:"1,keyasint"`
-	Columns   []Column        `cbor:"2,keyasint"` // the columns that Values refer to
-	Values    []RevealedValue `cbor:"3,keyasint"`
-	Purposes  []Purpose       `cbor:"4,keyasint,omitempty"`
-	Grant     string          `cbor:"5,keyasint,omitempty"` // id of the grant where values left under one
-}
-
-// RevealedValue is one value: whose, which column, and its keyed digest. Repeats within a batch stand once.
-type RevealedValue struct {
-	_       struct{} `cbor:",toarray"`
-	Subject Subject  // empty where only the value is known
-	Column  uint16   // index into Revealed.Columns
-	Digest  Digest
+	Statement uint64    `cbor:"1,keyasint"`
+	Columns   []Column  `cbor:"2,keyasint"` // the columns that Values refer to
+	Values    Values    `cbor:"3,keyasint"` // repeats within a batch stand once
+	Purposes  []Purpose `cbor:"4,keyasint,omitempty"`
+	Grant     string    `cbor:"5,keyasint,omitempty"` // id of the grant where values left under one
 }
 
 // Decision is what a policy said of an action, and which one. The zero Decision denies.

@@ -41,7 +41,8 @@ var table = map[string]folder{
 	"purpose":            {may: []string{"catalog"}},
 	"keys":               {may: []string{"token"}},
 	"record":             {},
-	"vault":              {may: []string{"token"}}, // the table of values that no token stands for: the gateway reads and writes it, protect makes it
+	"scan":               {pure: true, may: []string{"token"}}, // tokens and plain values in streams, for the command of that name
+	"vault":              {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
 	"protect":            {may: []string{"token", "vault"}, test: []string{"sim"}},
 	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}},
 	"api":                {may: []string{"control", "record"}},
@@ -52,7 +53,7 @@ var table = map[string]folder{
 	"internal/upstream":  {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":     {may: []string{"sim"}},
 	"cmd/sallyport": {may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "keys", "policy", "protect", "purpose", "query", "record", "sim", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "keys", "policy", "protect", "purpose", "query", "record", "scan", "sim", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }
@@ -71,6 +72,7 @@ var pureModules = []string{
 	"github.com/RoaringBitmap/roaring/v2",
 	"github.com/cedar-policy/cedar-go",
 	"github.com/jackc/pgx/v5/pgproto3",
+	"github.com/nyaruka/phonenumbers",
 	"github.com/pganalyze/pg_query_go/v6",
 	"golang.org/x/crypto",
 	"golang.org/x/text",

@@ -20,6 +20,22 @@ func UnknownLogin(login string) Staff { return Staff("login:" + login) }
 // Subject is the id of a customer: the text form of the customer table's key. Empty where only a value is known.
 type Subject string
 
+// WholeNumber is a customer's key as a number, if it is written as one in the only way: two spellings must not be two customers. Nearly all
+// keys are.
+func WholeNumber[T ~string | ~[]byte](key T) (n uint64, ok bool) {
+	if len(key) == 0 || len(key) > 19 || key[0] == '0' && len(key) > 1 {
+		return 0, false // 19 digits always fit
+	}
+	for i := range len(key) {
+		digit := key[i] - '0'
+		if digit > 9 {
+			return 0, false
+		}
+		n = 10*n + uint64(digit)
+	}
+	return n, true
+}
+
 // Class is the sensitivity of a protected column.
 type Class string
 

@@ -167,7 +167,7 @@ func (s *Server) reveals(ctx context.Context, last uint64, fn func(*sallyport.Ev
 		if e.Kind != sallyport.RevealKind && e.Kind != sallyport.ObservedKind || e.Reveal == nil {
 			return
 		}
-		for _, v := range e.Reveal.Values {
+		for v := range e.Reveal.Values.All() {
 			var column sallyport.Column
 			if int(v.Column) < len(e.Reveal.Columns) {
 				column = e.Reveal.Columns[v.Column]

@@ -28,7 +28,7 @@ func TestWhoSaw(t *testing.T) {
 		for _, e := range []*sallyport.Event{
 			{Time: at, Kind: sallyport.StatementKind, Who: head, Statement: &sallyport.Statement{ID: statement, Verb: "SELECT", Purposes: purposes}},
 			{Time: at, Kind: sallyport.RevealKind, Who: head, Reveal: &sallyport.Revealed{
-				Statement: statement, Columns: []sallyport.Column{email, name}, Values: values, Purposes: purposes,
+				Statement: statement, Columns: []sallyport.Column{email, name}, Values: sallyport.ValuesOf(values...), Purposes: purposes,
 			}},
 		} {
 			if _, err := r.access.Append(e); err != nil {

@@ -11,7 +11,7 @@ import (
 
 // Config says which columns hold personal data and how a row finds its customer.
 type Config struct {
-	Customer    CustomerTable           `yaml:"customer"`
+	Customer    CustomerTable           `yaml:"customer"`     // the table with one row a customer
 	Columns     map[string]ColumnConfig `yaml:"columns"`      // schema.table.column → how it is protected
 	Paths       map[string]string       `yaml:"paths"`        // schema.table → "customer_id" or "ticket_id -> support.tickets"
 	EmailDomain string                  `yaml:"email_domain"` // of e-mail tokens: "k1.invalid"
@@ -27,11 +27,13 @@ type CustomerTable struct {
 
 // ColumnConfig is one protected column.
 type ColumnConfig struct {
-	Class    sallyport.Class   `yaml:"class"`    // identity, contact, content, reference
-	Scheme   sallyport.Scheme  `yaml:"scheme"`   // name, email, phone, date, number, text; or after the column's type: timestamp, timestamptz, int4, int8, uuid
-	Group    string            `yaml:"group"`    // columns of one join group share a key; empty: the scheme's name
-	Prefixes map[string]string `yaml:"prefixes"` // of number: plain prefix → prefix of its tokens
-	Overflow string            `yaml:"overflow"` // "vault": values that the scheme has no token for are kept sealed; empty: they are refused
+	Class     sallyport.Class   `yaml:"class"`     // identity, contact, content, reference
+	Scheme    sallyport.Scheme  `yaml:"scheme"`    // name, email, phone, date, number, text; or after the column's type: timestamp, timestamptz, int4, int8, uuid
+	Group     string            `yaml:"group"`     // columns of one join group share a key; empty: the scheme's name
+	Prefixes  map[string]string `yaml:"prefixes"`  // of number: plain prefix → prefix of its tokens
+	Region    string            `yaml:"region"`    // of phone: numbers without a country code are read as in this country ("DE"); empty: they are refused
+	Canonical int               `yaml:"canonical"` // version of the form to which values are brought; 0: 1
+	Overflow  string            `yaml:"overflow"`  // "vault": values that the scheme has no token for are kept sealed; empty: they are refused
 }
 
 // Vault is the value of overflow that keeps values for which the scheme has no token.
@@ -106,6 +108,12 @@ func (c *Config) checkColumn(name string, report func(path, format string, args 
 		report(at+".scheme", "there is no scheme %q: expected name, email, phone, date, number or text, or after the column's type timestamp, timestamptz, int4, int8 or uuid", settings.Scheme)
 	}
 	c.checkOverflow(at, settings, report)
+	if settings.Region != "" && settings.Scheme != sallyport.Phone {
+		report(at+".region", "only the scheme phone has a region; expected none here")
+	}
+	if settings.Canonical != 0 && settings.Canonical != 1 {
+		report(at+".canonical", "there is no version %d of the canonical form: expected 1", settings.Canonical)
+	}
 	table := column.Schema + "." + column.Table
 	if _, ok := c.Paths[table]; !ok && table != c.Customer.Table {
 		report(at, "nothing says whose its rows are: expected a line for %s under paths", table)

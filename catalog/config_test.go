@@ -25,6 +25,15 @@ func TestCheck(t *testing.T) {
 		{"a scheme after a type", func(c *Config) {
 			c.Columns["support.customers.email"] = ColumnConfig{Class: sallyport.Contact, Scheme: sallyport.UUID}
 		}, nil},
+		{"a region", func(c *Config) {
+			c.Columns["support.customers.phone"] = ColumnConfig{Class: sallyport.Contact, Scheme: sallyport.Phone, Region: "DE", Canonical: 1}
+		}, nil},
+		{"a region of an e-mail", func(c *Config) {
+			c.Columns["support.customers.email"] = ColumnConfig{Class: sallyport.Contact, Scheme: sallyport.Email, Region: "DE"}
+		}, []string{"columns.support.customers.email.region"}},
+		{"another canonical form", func(c *Config) {
+			c.Columns["support.customers.email"] = ColumnConfig{Class: sallyport.Contact, Scheme: sallyport.Email, Canonical: 2}
+		}, []string{"columns.support.customers.email.canonical"}},
 		{"a vault", func(c *Config) {
 			c.Columns["support.customers.email"] = ColumnConfig{Class: sallyport.Contact, Scheme: sallyport.Email, Overflow: "vault"}
 		}, nil},

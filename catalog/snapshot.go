@@ -36,6 +36,7 @@ type Protected struct {
 	Scheme   sallyport.Scheme
 	Group    string
 	Prefixes map[string]string
+	Region   string
 	Overflow bool   // values that the scheme has no token for stand in the vault
 	TypeOID  uint32 // as results announce it: the base type of a domain
 	Moving   bool   // plain values stand in it beside tokens

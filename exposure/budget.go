@@ -14,8 +14,8 @@ const (
 // Budget is how many distinct keys one person may have in each sliding window. Zero stands for the default, a negative number
 // for none at all.
 type Budget struct {
-	Hour  int `yaml:"hour"`
-	Day   int `yaml:"day"`
+	Hour  int `yaml:"hour"`  // within 60 minutes
+	Day   int `yaml:"day"`   // within 24 hours
 	Month int `yaml:"month"` // 30 days
 }
 
@@ -35,9 +35,9 @@ func (b Budget) Over(base Budget) Budget {
 
 // Budgets are one person's budgets by measure.
 type Budgets struct {
-	Revealed Budget `yaml:"revealed"`
-	Reached  Budget `yaml:"reached"`
-	Probed   Budget `yaml:"probed"`
+	Revealed Budget `yaml:"revealed"` // customers of whom something was readable
+	Reached  Budget `yaml:"reached"`  // customers whose rows were returned without a reason, readable or not
+	Probed   Budget `yaml:"probed"`   // distinct values that were tokenised without a reason
 }
 
 // Default is what holds where nothing is configured.

@@ -39,8 +39,8 @@ func (s *session) adviseOnResult(ctx context.Context, r *run) {
 	}
 	if hint == "" {
 		id, ok := "", false
-		if r.hint != "" {
-			id, ok = s.gw.Protection.Resolver.OwnTicket(ctx, s.person, r.hint)
+		if r.hint.known() {
+			id, ok = s.gw.Protection.Resolver.OwnTicket(ctx, s.person, r.hint.subject())
 		} else if r.leftToken != "" {
 			id, ok = s.gw.Protection.Resolver.OwnTicketHolding(ctx, s.person, r.leftToken)
 		}

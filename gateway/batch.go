@@ -2,13 +2,14 @@ package gateway
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 	"strconv"
 	"time"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/exposure"
+	"sallyport/token"
 	"sallyport/wire/pg"
 )
 
@@ -24,8 +25,10 @@ type batch struct {
 
 	synced      uint64 // so many of session.reads are on disk
 	of          *run   // whose values these are
-	values      []sallyport.RevealedValue
+	values      sallyport.Values
 	columns     []sallyport.Column
+	lastOf      *catalog.Protected // the column of the last value; it stands in columns at lastAt
+	lastAt      int
 	recent      []recent // by digest
 	grant       string   // under which values left, or none
 	parts       []part   // what left under other grants, or none
@@ -37,6 +40,8 @@ type batch struct {
 	fields  []pg.Field
 	values0 [][]byte
 	row0    seen
+	lastKey lastKey
+	space   token.Room
 	plain   []byte
 	shade   []byte // of masked values
 	date    []byte
@@ -59,21 +64,23 @@ func (b *batch) letGo() {
 }
 
 // waiting says whether something stands in the batch that must be recorded before it leaves.
-func (b *batch) waiting() bool { return len(b.values)+len(b.reached)+len(b.reachedRows) > 0 }
+func (b *batch) waiting() bool { return b.values.Len()+len(b.reached)+len(b.reachedRows) > 0 }
 
 // recents is how many values of a batch are remembered, so that one that is repeated soon stands once in the record.
-const recents = 1024
+const recents = 128
 
-// recent is an entry of values, by its index + 1, and some bits of its digest, so that others are told apart without a look at them.
+// recent is a value that is on the list of the batch.
 type recent struct {
-	tag uint32
-	at  int32
+	under    *decided
+	customer customer
+	column   uint16
+	digest   sallyport.Digest
 }
 
 // part is what leaves of a batch under one grant, or under none: the record and a restart tell them apart.
 type part struct {
 	grant   string
-	values  []sallyport.RevealedValue
+	values  sallyport.Values
 	columns []sallyport.Column
 }
 
@@ -82,11 +89,11 @@ func (s *session) under(grant string) {
 	if grant == s.grant {
 		return
 	}
-	if len(s.values) > 0 {
+	if s.values.Len() > 0 {
 		s.parts = append(s.parts, part{s.grant, s.values, s.columns})
-		s.values, s.columns = nil, nil
+		s.values, s.columns = sallyport.Values{}, nil
 	}
-	s.grant = grant
+	s.grant, s.lastOf = grant, nil
 	if i := slices.IndexFunc(s.parts, func(p part) bool { return p.grant == grant }); i >= 0 {
 		s.values, s.columns = s.parts[i].values, s.parts[i].columns
 		s.parts = slices.Delete(s.parts, i, i+1)
@@ -101,32 +108,43 @@ func (s *session) addValue(r *run, v *shown) {
 	} else {
 		s.under("")
 	}
-	i := slices.Index(s.columns, v.value.Column)
-	if i < 0 {
-		i = len(s.columns)
-		s.columns = append(s.columns, v.value.Column)
-	}
-	entry := sallyport.RevealedValue{Subject: v.value.Subject, Column: uint16(i), Digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
+	now := recent{under: v.under, customer: v.customer, column: uint16(s.columnAt(v.of)), digest: v.digest} //nolint:gosec // a table has at most 1,600 columns
 	if s.recent == nil {
 		s.recent = make([]recent, recents)
 	}
-	place, tag := &s.recent[binary.BigEndian.Uint16(v.digest[:])%recents], binary.BigEndian.Uint32(v.digest[2:])
-	if n := int(place.at); place.tag == tag && n > 0 && n <= len(s.values) && s.values[n-1] == entry {
+	before := &s.recent[v.digest[0]%recents]
+	if before.digest == now.digest && *before == now {
 		return
 	}
-	s.values = append(s.values, entry)
-	*place = recent{tag, int32(len(s.values))} //nolint:gosec // of a batch
+	if *before = now; v.customer.numbered {
+		s.values.AddNumber(v.customer.number, now.column, v.digest)
+		return
+	}
+	s.values.Add(sallyport.RevealedValue{Subject: v.customer.text, Column: now.column, Digest: v.digest})
+}
+
+// columnAt is where a column stands among those of the present part.
+func (s *session) columnAt(of *catalog.Protected) int {
+	if of == s.lastOf {
+		return s.lastAt
+	}
+	s.lastOf, s.lastAt = of, slices.Index(s.columns, of.Column)
+	if s.lastAt < 0 {
+		s.lastAt = len(s.columns)
+		s.columns = append(s.columns, of.Column)
+	}
+	return s.lastAt
 }
 
 // addReached notes a customer whose row was returned outside the purpose.
-func (s *session) addReached(r *run, key exposure.Key, subject sallyport.Subject, digest sallyport.Digest) {
+func (s *session) addReached(r *run, key exposure.Key, who *customer, digest sallyport.Digest) {
 	s.belong(r)
 	if s.again == nil {
 		s.again = new([agains]exposure.Key)
 	}
 	s.again[place(&key)] = key
-	if subject != "" {
-		s.reached = append(s.reached, subject)
+	if who != nil {
+		s.reached = append(s.reached, who.subject())
 	} else {
 		s.reachedRows = append(s.reachedRows, digest)
 	}
@@ -168,7 +186,9 @@ func (s *session) record() error {
 			return s.unrecorded()
 		}
 		s.synced = reads // they stand in front of it
-		s.values, s.columns, s.reached, s.reachedRows, s.grant = s.values[:0], s.columns[:0], s.reached[:0], s.reachedRows[:0], ""
+		s.values.Reset()
+		clear(s.recent)
+		s.columns, s.lastOf, s.reached, s.reachedRows, s.grant = s.columns[:0], nil, s.reached[:0], s.reachedRows[:0], ""
 	}
 	s.clean = len(s.out)
 	return nil
@@ -200,7 +220,7 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 	}
 	s.parts = nil
 	e := &sallyport.Event{Kind: sallyport.RevealKind, Time: s.gw.Clock(), Who: s.who}
-	if len(s.values) == 0 {
+	if s.values.Len() == 0 {
 		e.Kind = sallyport.TouchKind
 	} else {
 		e.Reveal = &sallyport.Revealed{Statement: r.id, Columns: s.columns, Values: s.values, Purposes: r.sight.purposes, Grant: s.grant}

@@ -12,7 +12,7 @@ import (
 type behind struct {
 	done        chan error // nil: none is under way
 	out         []byte
-	values      []sallyport.RevealedValue
+	values      sallyport.Values
 	reached     []sallyport.Subject
 	reachedRows []sallyport.Digest
 	reads       uint64 // of session.reads, that are on disk with it
@@ -32,11 +32,13 @@ func (s *session) handOver() error {
 	}
 	b := &s.behind
 	b.out, s.out, s.clean = s.out, b.out[:0], 0
-	b.values, s.values = s.values, b.values[:0]
+	clear(s.recent)
+	b.values, s.values = s.values, b.values
+	s.values.Reset()
 	b.reached, s.reached = s.reached, b.reached[:0]
 	b.reachedRows, s.reachedRows = s.reachedRows, b.reachedRows[:0]
 	b.reads = s.reads.Load()
-	s.columns, s.grant = nil, ""
+	s.columns, s.lastOf, s.grant = nil, nil, ""
 	b.done = make(chan error, 1)
 	go func() {
 		err := errEnded // where guard has to catch something

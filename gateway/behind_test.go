@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/purpose"
 	"sallyport/record"
 )
@@ -123,10 +124,10 @@ func TestRecordedBeforeSent(t *testing.T) {
 			n := r.id | j + 1
 			switch rng.IntN(3) {
 			case 0:
-				s.addValue(r, &shown{value: purpose.Value{Subject: "s", Column: sallyport.Column{Name: strings.Repeat("c", rng.IntN(3))}}, digest: digest(n)})
+				s.addValue(r, &shown{of: &catalog.Protected{Column: sallyport.Column{Name: strings.Repeat("c", rng.IntN(3))}}, customer: customerOf("s"), digest: digest(n)})
 			case 1:
 				key := [16]byte(digest(n))
-				s.addReached(r, key, "", digest(n))
+				s.addReached(r, key, nil, digest(n))
 			default:
 				n = r.id
 			}
@@ -174,7 +175,7 @@ func (o *onDisk) has(t *testing.T, n uint64) bool {
 			add(e.Statement.ID)
 		}
 		if e.Reveal != nil {
-			for _, v := range e.Reveal.Values {
+			for v := range e.Reveal.Values.All() {
 				if int(v.Column) >= len(e.Reveal.Columns) {
 					t.Errorf("a value of column %d of %d", v.Column, len(e.Reveal.Columns))
 				}

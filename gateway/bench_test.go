@@ -65,7 +65,7 @@ func BenchmarkRow(b *testing.B) {
 					s.openAccounts()
 					b.StartTimer()
 				}
-				if err := s.row(b.Context(), rows[n%len(rows)]); err != nil {
+				if err := s.row(b.Context(), r, rows[n%len(rows)]); err != nil {
 					b.Fatal(err)
 				}
 				n++

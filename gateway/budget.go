@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync"
 	"time"
@@ -45,7 +46,7 @@ func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Di
 func (g *Gateway) Restore(e *sallyport.Event) {
 	now, who := g.Clock(), e.Who.Staff
 	if r := e.Reveal; r != nil {
-		for _, v := range r.Values {
+		for v := range r.Values.All() {
 			column := sallyport.Column{}
 			if int(v.Column) < len(r.Columns) {
 				column = r.Columns[v.Column]
@@ -79,12 +80,13 @@ func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.R
 		if g.Protection == nil {
 			return
 		}
-		if p := g.protectedColumn(c); p != nil && g.strangerUnder(g.kin.grant(r.Grant), g.kin.granted(c), &purpose.Value{Subject: v.Subject, Scheme: p.Scheme}, v.Digest) {
+		if p := g.protectedColumn(c); p != nil && v.Subject != "" && g.strangerUnder(g.kin.grant(r.Grant), g.kin.granted(c), p.Scheme, subjectKey(v.Subject), v.Digest) {
 			set.Restore("", secondKey(v.Subject, c, v.Digest))
 		}
 		return
 	}
-	g.Book.Restore(now, e.Time, who, exposure.Revealed, valueKey(v.Subject, v.Digest))
+	whose := customerOf(v.Subject)
+	g.Book.Restore(now, e.Time, who, exposure.Revealed, new(lastKey).valueKey(&whose, v.Digest))
 	if g.Protection == nil || v.Subject == "" {
 		return
 	}
@@ -100,12 +102,13 @@ func (s *session) reserve(v *shown) *sallyport.Limit {
 		return s.reserveGranted(v)
 	}
 	now, budgets := s.now()
-	key := valueKey(v.value.Subject, v.digest)
+	key := s.lastKey.valueKey(&v.customer, v.digest)
 	if limit := s.accounts.revealed.Reserve(now, &key, budgets.Revealed); limit != nil {
 		return limit
 	}
-	if s.gw.identities.second(s.person.Staff, v.value, v.digest) {
-		key = secondKey(v.value.Subject, v.value.Column, v.digest)
+	who := v.customer.subject()
+	if s.gw.identities.second(s.person.Staff, purpose.Value{Column: v.of.Column, Scheme: v.of.Scheme, Subject: who}, v.digest) {
+		key = secondKey(who, v.of.Column, v.digest)
 		return s.accounts.revealed.Reserve(now, &key, budgets.Revealed)
 	}
 	return nil
@@ -115,22 +118,28 @@ func (s *session) reserve(v *shown) *sallyport.Limit {
 // put any customer's key beside another one's values.
 func (s *session) reserveGranted(v *shown) *sallyport.Limit {
 	set, most := v.under.customers, v.under.grant.Customers
-	if limit := set.Reserve(v.value.Subject, exposure.Key(v.digest), most); limit != nil {
+	var limit *sallyport.Limit
+	if v.customer.numbered {
+		limit = set.ReserveNumber(v.customer.number, most)
+	} else {
+		limit = set.Reserve(v.customer.text, exposure.Key(v.digest), most)
+	}
+	if limit != nil {
 		return limit
 	}
-	if s.gw.strangerUnder(v.under.kinship, v.under.home, &v.value, v.digest) {
-		return set.Reserve("", secondKey(v.value.Subject, v.value.Column, v.digest), most)
+	if v.customer.known() && s.gw.strangerUnder(v.under.kinship, v.under.home, v.of.Scheme, s.lastKey.of(&v.customer), v.digest) {
+		return set.Reserve("", secondKey(v.customer.subject(), v.of.Column, v.digest), most)
 	}
 	return nil
 }
 
 // strangerUnder says whether a grant has shown another value of the column under that customer first. A grant may be for millions, so
 // that is remembered in the bounded table.
-func (g *Gateway) strangerUnder(grant kinship, column home, v *purpose.Value, d sallyport.Digest) bool {
-	if v.Subject == "" || v.Scheme != sallyport.Email && v.Scheme != sallyport.Phone && v.Scheme != sallyport.Name {
+func (g *Gateway) strangerUnder(grant kinship, column home, scheme sallyport.Scheme, who exposure.Key, d sallyport.Digest) bool {
+	if scheme != sallyport.Email && scheme != sallyport.Phone && scheme != sallyport.Name {
 		return false
 	}
-	return !g.kin.belongs(grant, column, subjectKey(v.Subject), d[:])
+	return !g.kin.belongs(grant, column, who, binary.LittleEndian.Uint64(d[:]))
 }
 
 // accounts are where the rows of a session are counted, and by what.

@@ -10,29 +10,86 @@ import (
 	"sallyport/exposure"
 )
 
-// keySeeds make the budgets' keys of this process. Nobody outside knows them, so nobody finds two customers with one key.
-var keySeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()} //nolint:gochecknoglobals // like a hash table's
+// customer is whose a value or a row is. Nearly all keys of customers are whole numbers, and a row of those makes no text. The zero customer is nobody.
+type customer struct {
+	text     sallyport.Subject // "": not made yet, or nobody
+	number   uint64
+	numbered bool // number is the key
+}
 
-// subjectKey is a customer in the budgets' book, which does not outlive the process. Customers whose ids end in neighbouring digits get
-// neighbouring keys, because they mostly come one after another.
-func subjectKey(who sallyport.Subject) (k exposure.Key) {
-	front, last := string(who), byte(0)
-	if n := len(front); n > 0 {
-		if digit := front[n-1] - '0'; digit < 8 {
-			front, last = front[:n-1], digit|8
-		}
+func customerOf(who sallyport.Subject) customer {
+	n, ok := sallyport.WholeNumber(who)
+	return customer{who, n, ok}
+}
+
+func (c *customer) known() bool { return c.numbered || c.text != "" }
+
+// subject is the key as the catalogue writes it.
+func (c *customer) subject() sallyport.Subject {
+	if c.text == "" && c.numbered {
+		return sallyport.Subject(strconv.FormatUint(c.number, 10))
 	}
-	binary.LittleEndian.PutUint64(k[:8], maphash.String(keySeeds[0], front))
-	binary.LittleEndian.PutUint64(k[8:], maphash.String(keySeeds[1], front))
-	k[0] = k[0]&^7 | last&7
-	k[1] ^= last & 8 // an id without such a digit is none with a 0
+	return c.text
+}
+
+// keySeeds make the budgets' keys of this process: of numbers, and of texts. Nobody outside knows them, so nobody finds two customers with one key.
+var keySeeds = [2][2]maphash.Seed{{maphash.MakeSeed(), maphash.MakeSeed()}, {maphash.MakeSeed(), maphash.MakeSeed()}} //nolint:gochecknoglobals // like a hash table's
+
+// neighbours is how many numbers side by side get keys that are found faster one after another (exposure.Key): customers mostly come so.
+const neighbours = 8
+
+// key is the customer in the budgets' book, which does not outlive the process.
+func (c *customer) key() (k exposure.Key) {
+	if !c.numbered {
+		binary.LittleEndian.PutUint64(k[:8], maphash.String(keySeeds[1][0], string(c.text)))
+		binary.LittleEndian.PutUint64(k[8:], maphash.String(keySeeds[1][1], string(c.text)))
+		return k
+	}
+	var group [8]byte
+	binary.LittleEndian.PutUint64(group[:], c.number/neighbours)
+	low := maphash.Bytes(keySeeds[0][0], group[:])&^(neighbours-1) | c.number%neighbours
+	binary.LittleEndian.PutUint64(k[:8], low)
+	binary.LittleEndian.PutUint64(k[8:], maphash.Bytes(keySeeds[0][1], group[:]))
 	return k
+}
+
+// lastKey is the key that was made last: the next customer is mostly its neighbour.
+type lastKey struct {
+	number uint64
+	key    exposure.Key // none yet: that of nobody
+}
+
+// of is the customer's key.
+func (l *lastKey) of(c *customer) exposure.Key {
+	switch {
+	case !c.numbered:
+		return c.key()
+	case l.key == exposure.Key{} || l.number/neighbours != c.number/neighbours:
+		l.key = c.key()
+	default:
+		l.key[0] = l.key[0]&^(neighbours-1) | byte(c.number%neighbours)
+	}
+	l.number = c.number
+	return l.key
+}
+
+func subjectKey(who sallyport.Subject) exposure.Key {
+	c := customerOf(who)
+	return c.key()
 }
 
 // secondKey is one more customer seen under a customer's id.
 func secondKey(who sallyport.Subject, c sallyport.Column, d sallyport.Digest) exposure.Key {
 	sum := sha256.Sum256([]byte("second\x00" + string(who) + "\x00" + c.String() + "\x00" + string(d[:])))
 	return exposure.Key(sum[:16])
+}
+
+// rowKey is the customer whose key stands in a field.
+func rowKey(c *column, field []byte) customer {
+	if n, ok := sallyport.WholeNumber(field); ok && !c.binary {
+		return customer{number: n, numbered: true}
+	}
+	return customerOf(keyText(c, field))
 }
 
 // keyText is a customer's id as the catalogue writes it.
@@ -50,9 +107,9 @@ func keyText(c *column, field []byte) sallyport.Subject {
 }
 
 // valueKey is the customer of a revealed value; where only the value is known, it counts by itself.
-func valueKey(who sallyport.Subject, d sallyport.Digest) exposure.Key {
-	if who == "" {
+func (l *lastKey) valueKey(who *customer, d sallyport.Digest) exposure.Key {
+	if !who.known() {
 		return exposure.Key(d)
 	}
-	return subjectKey(who)
+	return l.of(who)
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/exposure"
 	"sallyport/policy"
-	"sallyport/purpose"
 	"sallyport/record"
 )
 
@@ -22,7 +22,7 @@ func TestGrantsCountValues(t *testing.T) {
 		under := &decided{grant: &policy.Grant{ID: "g", Customers: most}, customers: exposure.NewGrants().Of("g")}
 		reserve := func(n byte, subject sallyport.Subject) *sallyport.Limit {
 			column := sallyport.Column{Schema: "s", Table: "t", Name: "email"}
-			return s.reserve(&shown{value: purpose.Value{Subject: subject, Column: column, Scheme: sallyport.Email}, digest: sallyport.Digest{n}, under: under})
+			return s.reserve(&shown{of: &catalog.Protected{Column: column, Scheme: sallyport.Email}, customer: customerOf(subject), digest: sallyport.Digest{n}, under: under})
 		}
 		passed := 0
 		for n := byte(1); n < 20; n++ {
@@ -40,9 +40,9 @@ func TestGrantsCountValues(t *testing.T) {
 	s := &session{gw: &Gateway{kin: newKin()}}
 	customers := exposure.NewGrants().Of("g")
 	for n := range byte(6) {
-		v := purpose.Value{Subject: sallyport.Subject(fmt.Sprint(n / 2)), Column: sallyport.Column{Name: fmt.Sprint(n % 2)}, Scheme: sallyport.Email}
-		under := &decided{grant: &policy.Grant{ID: "g", Customers: most}, customers: customers, home: s.gw.kin.granted(v.Column)}
-		if limit := s.reserve(&shown{value: v, digest: sallyport.Digest{n}, under: under}); limit != nil {
+		of := &catalog.Protected{Column: sallyport.Column{Name: fmt.Sprint(n % 2)}, Scheme: sallyport.Email}
+		under := &decided{grant: &policy.Grant{ID: "g", Customers: most}, customers: customers, home: s.gw.kin.granted(of.Column)}
+		if limit := s.reserve(&shown{of: of, customer: customerOf(sallyport.Subject(fmt.Sprint(n / 2))), digest: sallyport.Digest{n}, under: under}); limit != nil {
 			t.Errorf("value %d: %v", n, limit)
 		}
 	}
@@ -59,7 +59,8 @@ func TestPartsOfABatch(t *testing.T) {
 	r := &run{id: 7, recorded: true, sight: &sight{}}
 	want := map[string][]string{}
 	for n := range byte(30) {
-		v := &shown{value: purpose.Value{Subject: sallyport.Subject(fmt.Sprint(n)), Column: sallyport.Column{Name: fmt.Sprint(n % 2)}}, digest: sallyport.Digest{n}}
+		of := &catalog.Protected{Column: sallyport.Column{Name: fmt.Sprint(n % 2)}}
+		v := &shown{of: of, customer: customerOf(sallyport.Subject(fmt.Sprint(n))), digest: sallyport.Digest{n}}
 		grant := []string{"", "g", "h"}[n*7%3]
 		if grant != "" {
 			v.under = &decided{grant: &policy.Grant{ID: grant}}
@@ -72,7 +73,7 @@ func TestPartsOfABatch(t *testing.T) {
 	}
 	got := map[string][]string{}
 	if err := access.Read(1, func(e *sallyport.Event) error {
-		for _, v := range e.Reveal.Values {
+		for v := range e.Reveal.Values.All() {
 			got[e.Reveal.Grant] = append(got[e.Reveal.Grant], fmt.Sprint(v.Subject, " ", e.Reveal.Columns[v.Column].Name))
 		}
 		return nil

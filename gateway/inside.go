@@ -89,7 +89,7 @@ func (s *session) insideField(r *run, row *seen, c *column, i int, field []byte)
 func (s *session) showInside(row *seen, v purpose.Value, i int, tok []byte) bool {
 	c := column{typ: typeText}
 	mark := len(s.plain)
-	if !s.show(row, v, nil, &c, i, tok) {
+	if !s.showCovered(row, v, &c, i, tok) {
 		s.plain = s.plain[:mark]
 		return false
 	}

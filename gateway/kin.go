@@ -62,13 +62,16 @@ func (k *kin) formed(scheme sallyport.Scheme, name bool) home {
 // grant is the memory of what one grant has shown.
 func (k *kin) grant(id string) kinship { return k.person(sallyport.Staff("grant\x00" + id)) }
 
-// belongs tells whether a value is the first of its home that came with this customer, to this person.
-func (k *kin) belongs(who kinship, at home, owner exposure.Key, value []byte) bool {
+// token is what belongs is told of a stored token.
+func (k *kin) token(stored []byte) uint64 { return maphash.Bytes(k.seed, stored) }
+
+// belongs tells whether a value is the first of its home that came with this customer, to this person. value is a hash that nobody outside
+// can foresee.
+func (k *kin) belongs(who kinship, at home, owner exposure.Key, value uint64) bool {
 	high, low := bits.Mul64(binary.LittleEndian.Uint64(owner[:8])&^7^uint64(who), binary.LittleEndian.Uint64(owner[8:])^uint64(at))
 	key := (high^low)>>valueBits&^7 | uint64(owner[0]&7)
-	seen := relation(key<<valueBits | maphash.Bytes(k.seed, value)&(1<<valueBits-1) | 1)
+	seen := relation(key<<valueBits | value&(1<<valueBits-1) | 1)
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	if 4*(k.used+1) > 3*len(k.cells) {
 		k.grow()
 	}
@@ -77,18 +80,26 @@ func (k *kin) belongs(who kinship, at home, owner exposure.Key, value []byte) bo
 		*c = seen
 		k.used++
 	}
-	return *c == seen
+	first := *c == seen
+	k.mu.Unlock()
+	return first
 }
 
-// cell is where a key stands, or would. The caller holds mu.
+// cell is where a key stands, or would. Customers with neighbouring keys stand in one line of memory, and where it is taken already, in one of
+// the next, each at his place in it: they do not stand in each other's way. The caller holds mu.
 func (k *kin) cell(key uint64) *relation {
-	mask := uint64(len(k.cells) - 1) //nolint:gosec // a length, of 64 at least
-	at := key & mask                 // customers with neighbouring keys side by side
-	for k.cells[at] != 0 && uint64(k.cells[at]>>valueBits) != key {
-		at = (at + 1) & mask
+	cells := k.cells
+	at := int((key ^ key>>20&(line-1)) & uint64(len(cells)-1)) //nolint:gosec // within the cells, which are 64 at least
+	for cells[at] != 0 && uint64(cells[at]>>valueBits) != key {
+		if at += line; at >= len(cells) {
+			at = (at + 1) % line // the next place of every line
+		}
 	}
-	return &k.cells[at]
+	return &cells[at]
 }
+
+// line is how many cells are in one line of memory.
+const line = 8
 
 // grow makes room, or at the bound forgets everything. The caller holds mu.
 func (k *kin) grow() {

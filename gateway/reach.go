@@ -81,19 +81,19 @@ func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 	}
 	var owner exposure.Key
 	switch {
-	case row.subject != "":
-		owner = subjectKey(row.subject)
-		if r.sight.covered(row.subject) {
+	case row.customer.known():
+		owner = s.lastKey.of(&row.customer)
+		if r.sight.covered(&row.customer) {
 			break
 		}
-		r.hint = row.subject
-		if limit := s.reachOne(r, owner, row.subject, sallyport.Digest{}); limit != nil {
+		r.hint = row.customer
+		if limit := s.reachOne(r, owner, &row.customer, sallyport.Digest{}); limit != nil {
 			return limit
 		}
 	case len(tokens) > 0:
 		digest := tokens[0].key()
 		owner = exposure.Key(digest)
-		if limit := s.reachOne(r, owner, "", digest); limit != nil || len(tokens) == 1 {
+		if limit := s.reachOne(r, owner, nil, digest); limit != nil || len(tokens) == 1 {
 			return limit
 		}
 	default:
@@ -101,26 +101,26 @@ func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 	}
 	for i := range tokens {
 		t := &tokens[i]
-		if row.subject == "" && i > 0 && exposure.Key(t.key()) == owner || s.gw.kin.belongs(s.accounts.kinship, t.home, owner, t.stored) {
+		if !row.customer.known() && i > 0 && exposure.Key(t.key()) == owner || s.gw.kin.belongs(s.accounts.kinship, t.home, owner, s.gw.kin.token(t.stored)) {
 			continue
 		}
 		digest := t.key()
-		if limit := s.reachOne(r, exposure.Key(digest), "", digest); limit != nil {
+		if limit := s.reachOne(r, exposure.Key(digest), nil, digest); limit != nil {
 			return limit
 		}
 	}
 	return nil
 }
 
-// reachOne counts one customer, known by his id or by a token.
-func (s *session) reachOne(r *run, key exposure.Key, subject sallyport.Subject, digest sallyport.Digest) *sallyport.Limit {
+// reachOne counts one customer, known by his key or, where who is nil, by a token.
+func (s *session) reachOne(r *run, key exposure.Key, who *customer, digest sallyport.Digest) *sallyport.Limit {
 	if s.of == r && s.reachedBefore(&key) {
 		return nil
 	}
 	now, budgets := s.now()
 	limit := s.accounts.reached.Reserve(now, &key, budgets.Reached)
 	if limit == nil || s.gw.Observe != nil {
-		s.addReached(r, key, subject, digest)
+		s.addReached(r, key, who, digest)
 	}
 	return limit
 }

@@ -4,14 +4,14 @@ import (
 	"context"
 
 	"sallyport"
+	"sallyport/catalog"
 	"sallyport/exposure"
 	"sallyport/purpose"
-	"sallyport/token"
 	"sallyport/wire/pg"
 )
 
-// row is one row of a result: each value that the purpose covers, and no other, becomes readable.
-func (s *session) row(ctx context.Context, m []byte) error {
+// rows are a row of a result and those behind it that have come already, as many as a batch has room for.
+func (s *session) rows(ctx context.Context, m []byte) error {
 	r := s.first()
 	if r == nil || r.what != expectRows && r.what != expectQuery {
 		return errUnexpected(pg.DataRow)
@@ -20,11 +20,25 @@ func (s *session) row(ctx context.Context, m []byte) error {
 	if current.layout == nil && r.what == expectRows {
 		current.layout = s.described[r.name]
 	}
-	l := current.layout
-	if l == nil {
+	if current.layout == nil {
 		return errUnexpected(pg.DataRow)
 	}
-	s.counters.rows.Add(1)
+	n := uint64(0)
+	defer func() { s.counters.rows.Add(n) }()
+	for {
+		n++
+		if err := s.row(ctx, current, m); err != nil || s.over.Load() || len(s.out) >= batchSize {
+			return err
+		}
+		if m = s.server.another(pg.DataRow); m == nil {
+			return nil
+		}
+	}
+}
+
+// row is one row: each value that the purpose covers, and no other, becomes readable.
+func (s *session) row(ctx context.Context, current *run, m []byte) error {
+	l := current.layout
 	if !l.inspect && current.capture == nil {
 		s.out = append(s.out, m...)
 		return nil
@@ -60,11 +74,11 @@ func (s *session) row(ctx context.Context, m []byte) error {
 
 // seen is what one row holds, before anything is counted.
 type seen struct {
-	subject sallyport.Subject // by the customer's key, else by a covered value
-	keyed   bool              // by the key
-	shown   []shown
-	left    int    // protected values that stay tokens
-	tokens  []left // those of them that are known for tokens
+	customer customer // by the customer's key, else by a covered value
+	keyed    bool     // by the key
+	shown    []shown
+	left     int    // protected values that stay tokens
+	tokens   []left // those of them that are known for tokens
 }
 
 // mostScratch is how many tokens of a row a session keeps room for.
@@ -72,11 +86,12 @@ const mostScratch = 4096
 
 // shown is one value that would leave in plain.
 type shown struct {
-	value  purpose.Value
-	digest sallyport.Digest
-	under  *decided // the grant, or nil
-	index  int      // of the field
-	plain  []byte
+	of       *catalog.Protected
+	customer customer
+	digest   sallyport.Digest
+	under    *decided // the grant, or nil
+	index    int      // of the field
+	plain    []byte
 }
 
 // rowFields looks at every field, counts what the row shows, and only then changes it. stop says that the result is cut
@@ -92,8 +107,8 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 		row.tokens = nil
 	}
 	if l.key >= 0 {
-		row.subject = keyText(&l.columns[l.key], fields[l.key])
-		row.keyed = row.subject != ""
+		row.customer = rowKey(&l.columns[l.key], fields[l.key])
+		row.keyed = row.customer.known()
 	}
 	for i := range fields {
 		c := &l.columns[i]
@@ -164,14 +179,13 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 		key = s.fieldKey(c.protected, stored)
 	}
 	// Many people are born on one day: a date is a stranger's where the row says so.
-	stranger := c.form.many() && row.keyed && !r.sight.covered(row.subject)
+	stranger := c.form.many() && row.keyed && !r.sight.covered(&row.customer)
 	if v, ok := s.readable(r, key); ok && !stranger {
-		if s.show(row, v, nil, c, i, stored) {
+		if s.showCovered(row, v, c, i, stored) {
 			return
 		}
 	} else if g := r.sight.grant(s.gw, c.protected); g != nil {
-		v := purpose.Value{Column: c.protected.Column, Scheme: c.protected.Scheme, Subject: row.subject}
-		if s.show(row, v, g, c, i, stored) {
+		if s.show(row, c.protected, &row.customer, g, c, i, stored) {
 			return
 		}
 	}
@@ -183,8 +197,10 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 
 // readable says whether a stored text may be read: the purpose covers it, or the person wrote it himself.
 func (s *session) readable(r *run, stored []byte) (purpose.Value, bool) {
-	if v, _, ok := r.sight.find(stored); ok {
-		return v, true
+	if len(r.sight.covers) > 0 {
+		if v, _, ok := r.sight.find(stored); ok {
+			return v, true
+		}
 	}
 	if len(s.written) == 0 || !r.sight.good() {
 		return purpose.Value{}, false
@@ -192,48 +208,53 @@ func (s *session) readable(r *run, stored []byte) (purpose.Value, bool) {
 	return s.readBack(stored)
 }
 
+// showCovered is show of a value that a purpose covers, wherever it stands.
+func (s *session) showCovered(row *seen, v purpose.Value, c *column, i int, stored []byte) bool {
+	of := c.protected
+	if of == nil || of.Column != v.Column {
+		if of = s.gw.protectedColumn(v.Column); of == nil {
+			return false // not any more
+		}
+	}
+	who := customerOf(v.Subject)
+	return s.show(row, of, &who, nil, c, i, stored)
+}
+
 // show decrypts one value into the row's list; false where it is no token after all.
-func (s *session) show(row *seen, v purpose.Value, g *decided, c *column, i int, stored []byte) bool {
+func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decided, c *column, i int, stored []byte) bool {
 	codec := c.codec
-	if codec == nil || c.protected == nil || c.protected.Column != v.Column {
+	if codec == nil || of != c.protected {
 		var err error
-		if codec, err = s.gw.codecOf(v.Column); err != nil {
+		if codec, err = s.gw.codec(of); err != nil {
 			return false
 		}
 	}
 	start := len(s.plain)
-	if s.gw.Observe != nil {
+	var digest sallyport.Digest
+	if s.gw.Observe != nil { // values stand there in plain still
 		s.plain = append(s.plain, stored...)
+		digest = codec.Digest(stored)
 	} else {
 		var err error
-		if s.plain, err = codec.Reveal(s.plain, stored); err != nil {
-			s.plain, err = s.gw.revealOverflow(v.Column, codec, s.plain[:start], stored)
-		}
-		if err != nil {
-			s.plain = s.plain[:start]
-			return false
+		if s.plain, digest, err = codec.RevealDigest(&s.space, s.plain, stored); err != nil {
+			if s.plain, err = s.gw.revealOverflow(of.Column, codec, s.plain[:start], stored); err != nil {
+				s.plain = s.plain[:start]
+				return false
+			}
+			digest = codec.DigestRevealed(s.plain[start:])
 		}
 	}
-	digest := s.digest(codec, s.plain[start:])
 	switch {
 	case c.form != asText:
 		s.plain = s.refield(s.plain, start, c)
-	case v.Scheme == sallyport.Date && c.typ == typeDate:
+	case of.Scheme == sallyport.Date && c.typ == typeDate:
 		s.plain = s.redate(s.plain, start, c)
 	}
-	if row.subject == "" {
-		row.subject = v.Subject
+	if !row.customer.known() {
+		row.customer = *who
 	}
-	row.shown = append(row.shown, shown{value: v, digest: digest, under: g, index: i, plain: s.plain[start:len(s.plain):len(s.plain)]})
+	row.shown = append(row.shown, shown{of, *who, digest, g, i, s.plain[start:len(s.plain):len(s.plain)]})
 	return true
-}
-
-// digest is the keyed digest of a value that was revealed, or, observing, of one that stands there in plain.
-func (s *session) digest(codec *token.Codec, plain []byte) sallyport.Digest {
-	if s.gw.Observe != nil {
-		return codec.Digest(plain)
-	}
-	return codec.DigestRevealed(plain)
 }
 
 // formedField is a field that cannot be traced: a token may be all of it or stand somewhere inside.
@@ -245,7 +266,7 @@ func (s *session) formedField(r *run, row *seen, c *column, i int, field []byte)
 			return
 		}
 	}
-	if v, ok := s.readable(r, stored); ok && s.show(row, v, nil, c, i, stored) {
+	if v, ok := s.readable(r, stored); ok && s.showCovered(row, v, c, i, stored) {
 		return
 	}
 	if c.typ == typeDate {

@@ -32,8 +32,8 @@ type run struct {
 	spent     bool
 	dropped   bool // rows of it were kept from the client
 	limit     *sallyport.Limit
-	hint      sallyport.Subject // a customer whose row was reached: whose ticket would have helped
-	leftToken string            // the first token that was left, where the customer is not known
+	hint      customer // a customer whose row was reached: whose ticket would have helped
+	leftToken string   // the first token that was left, where the customer is not known
 }
 
 // rewriting is a text before and after, to carry the server's positions back to the client's text.

@@ -102,7 +102,7 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 	}
 	switch kind {
 	case pg.DataRow:
-		return s.row(ctx, m)
+		return s.rows(ctx, m)
 	case pg.RowDescription, pg.NoData:
 		return s.answerDescription(kind, m)
 	case pg.CommandComplete, pg.EmptyQuery, pg.PortalSuspended:

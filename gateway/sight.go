@@ -77,9 +77,13 @@ func (v *sight) knows(search []byte, scheme sallyport.Scheme) bool {
 }
 
 // covered says whether the purposes cover a customer.
-func (v *sight) covered(who sallyport.Subject) bool {
+func (v *sight) covered(who *customer) bool {
+	if len(v.covers) == 0 {
+		return false
+	}
+	subject := who.subject()
 	for _, c := range v.covers {
-		if slices.Contains(c.Subjects, who) {
+		if slices.Contains(c.Subjects, subject) {
 			return true
 		}
 	}
@@ -101,14 +105,16 @@ func (v *sight) grant(g *Gateway, c *catalog.Protected) *decided {
 	if len(v.grants) == 0 {
 		return nil
 	}
-	i := slices.IndexFunc(v.decided, func(d *decided) bool { return d.column == c })
-	if i < 0 {
+	i := 0
+	for i < len(v.decided) && v.decided[i].column != c {
+		i++
+	}
+	if i == len(v.decided) {
 		d := &decided{column: c, grant: policy.Choose(v.grants, c.Column)}
 		if d.grant != nil {
 			d.customers = g.granted.Of(d.grant.ID)
 			d.kinship, d.home = g.kin.grant(d.grant.ID), g.kin.granted(c.Column)
 		}
-		i = len(v.decided)
 		v.decided = append(v.decided, d)
 	}
 	if v.decided[i].grant == nil {

@@ -97,6 +97,20 @@ func (s *stream) message() (kind byte, m []byte, err error) {
 	}
 }
 
+// another returns the next message if it is there as a whole, and of this kind; else nil.
+func (s *stream) another(kind byte) []byte {
+	b := s.buf[s.at:]
+	if len(b) == 0 || b[0] != kind {
+		return nil
+	}
+	_, size, ok, err := pg.Header(b)
+	if err != nil || !ok || size > len(b) {
+		return nil // message reports what is malformed
+	}
+	s.at += size
+	return b[:size:size]
+}
+
 // head returns kind and size of the next message without taking anything.
 func (s *stream) head() (kind byte, size int, err error) {
 	for {

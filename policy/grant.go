@@ -11,7 +11,7 @@ import (
 // Grant is time-boxed permission to see columns of at most so many customers, whatever the purpose. The configuration's list
 // stands in for approvals until those exist.
 type Grant struct {
-	ID         string            `yaml:"id"`
+	ID         string            `yaml:"id"`          // which no other grant has
 	For        sallyport.Staff   `yaml:"for"`         // the beneficiary: a person or a service
 	Columns    []string          `yaml:"columns"`     // schema.table.column
 	Customers  int               `yaml:"customers"`   // most customers over the grant's life

@@ -129,7 +129,7 @@ func (s *surveyor) column(ctx context.Context, column *Column) (uint32, error) {
 
 // form holds type, width, collation and default to what tokens need.
 func (s *surveyor) form(ctx context.Context, c *surveyed) (err error) {
-	fits := slices.Contains(wantKinds(c.Codec), c.kind)
+	fits := slices.Contains(wantKinds(c.Codec), plainKind(c.kind))
 	switch need := longestToken(c.Codec, c.width); {
 	case c.generated:
 		s.report(c, ObstacleGenerated, true, "it is generated from other columns; protect those, and let programs make it of what they read")
@@ -167,10 +167,10 @@ func betterType(c *surveyed) (to, using string) {
 	switch {
 	case slices.Contains(want, "text") && (c.kind == "character" || c.kind == "bpchar"):
 		return "text", fmt.Sprintf("USING rtrim(%s)", c.name)
-	case slices.Contains(want, "text") && (c.kind == "citext" || c.kind == "name" || strings.HasSuffix(c.kind, ".citext")):
+	case slices.Contains(want, "text") && c.kind == "name":
 		return "text", ""
-	case slices.Contains(want, "date") && strings.HasPrefix(c.kind, "timestamp"):
-		return "date", fmt.Sprintf("USING %s::date", c.name)
+	case slices.Contains(want, "integer") && c.kind == "smallint":
+		return "integer", ""
 	}
 	return "", ""
 }

@@ -64,6 +64,8 @@ func (s *surveyor) tryCheck(ctx context.Context, c *surveyed, expression string)
 func exampleToken(c *surveyed) (string, bool) {
 	value := map[sallyport.Scheme]string{
 		sallyport.Email: "nobody@mail.example", sallyport.Phone: "+4915112345678", sallyport.Name: "No Body", sallyport.Text: "no text", sallyport.Date: "1980-02-29",
+		sallyport.Timestamp: "1980-02-29 12:34:56", sallyport.Timestamptz: "1980-02-29 12:34:56+00", sallyport.Int4: "712345678", sallyport.Int8: "712345678",
+		sallyport.UUID: "f47ac10b-58cc-4372-a567-0e02b2c3d479",
 	}[c.Codec.Spec().Scheme]
 	for plain := range c.Codec.Spec().Prefixes {
 		value = plain + "-4821-7730"

@@ -11,8 +11,8 @@ import (
 
 // Config says where reasons stand. Without a ticket table no ticket counts; without a contact table no contact supports one.
 type Config struct {
-	Ticket  TicketSource  `yaml:"ticket"`
-	Contact ContactSource `yaml:"contact"`
+	Ticket  TicketSource  `yaml:"ticket"`  // where tickets stand; absent: no ticket is a reason
+	Contact ContactSource `yaml:"contact"` // where calls, mails and chats stand; absent: none supports a ticket
 }
 
 // TicketSource is the table of tickets. All fields but Table and the lists name columns of it.
@@ -22,7 +22,7 @@ type TicketSource struct {
 	Number   string            `yaml:"number"`    // what people call the ticket; may be empty
 	Customer string            `yaml:"customer"`  // the customer's key
 	Assignee string            `yaml:"assignee"`  // a log-in
-	State    string            `yaml:"state"`     //
+	State    string            `yaml:"state"`     // open or closed, as words
 	Open     []string          `yaml:"open"`      // the states in which a ticket is a reason
 	OpenedAt string            `yaml:"opened_at"` // a time stamp
 	Routers  []sallyport.Staff `yaml:"routers"`   // services whose word about tickets counts
@@ -31,11 +31,11 @@ type TicketSource struct {
 // ContactSource is the table of calls, mails and chats as the telephone and mail systems saw them.
 type ContactSource struct {
 	Table     string            `yaml:"table"`     // schema.table
-	ID        string            `yaml:"id"`        //
+	ID        string            `yaml:"id"`        // its key
 	Customer  string            `yaml:"customer"`  // the customer's key
 	Ticket    string            `yaml:"ticket"`    // may be null in a row
 	Staff     string            `yaml:"staff"`     // who took it, a log-in; may be null in a row
-	Direction string            `yaml:"direction"` //
+	Direction string            `yaml:"direction"` // who began, as words
 	Incoming  []string          `yaml:"incoming"`  // the directions that mean that the customer began
 	At        string            `yaml:"at"`        // a time stamp
 	Writers   []sallyport.Staff `yaml:"writers"`   // services whose rows count

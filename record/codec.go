@@ -105,14 +105,13 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 	return nil
 }
 
-// The major types of RFC 8949, section 3.1, in their place, and null.
+// The major types of RFC 8949, section 3.1, in their place.
 const (
 	majorUint  = 0 << 5
 	majorBytes = 2 << 5
 	majorText  = 3 << 5
 	majorArray = 4 << 5
 	majorMap   = 5 << 5
-	null       = 7<<5 | 22
 )
 
 // Keys of a Revealed's map, as in its tags.
@@ -140,18 +139,8 @@ func (c codec) appendReveal(buf *bytes.Buffer, r *sallyport.Revealed) error {
 		return fmt.Errorf("encode columns: %w", err)
 	}
 	buf.WriteByte(keyRevealValues)
-	if r.Values == nil {
-		buf.WriteByte(null)
-	} else {
-		appendHead(buf, majorArray, uint64(len(r.Values)))
-	}
-	for i := range r.Values {
-		v := &r.Values[i]
-		b := append(buf.AvailableBuffer(), majorArray|3)
-		b = append(head(b, majorText, uint64(len(v.Subject))), v.Subject...)
-		b = append(head(b, majorUint, uint64(v.Column)), majorBytes|byte(len(v.Digest)))
-		buf.Write(append(b, v.Digest[:]...))
-	}
+	appendHead(buf, majorBytes, uint64(len(r.Values.Packed())))
+	buf.Write(r.Values.Packed())
 	if len(r.Purposes) > 0 {
 		buf.WriteByte(keyRevealPurposes)
 		if err := c.enc.MarshalToBuffer(r.Purposes, buf); err != nil {

@@ -85,7 +85,7 @@ func TestEncoding(t *testing.T) {
 			return v
 		}), 0, 300).Draw(t, "values")
 		e.Reveal = &sallyport.Revealed{
-			Statement: rapid.Uint64().Draw(t, "statement"), Values: values, Grant: text.Draw(t, "grant"),
+			Statement: rapid.Uint64().Draw(t, "statement"), Values: sallyport.ValuesOf(values...), Grant: text.Draw(t, "grant"),
 			Columns: make([]sallyport.Column, rapid.IntRange(0, 3).Draw(t, "columns")), Purposes: make([]sallyport.Purpose, rapid.IntRange(0, 2).Draw(t, "purposes")),
 		}
 		digests := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) (d sallyport.Digest) {

@@ -123,9 +123,9 @@ func killRound(t *testing.T, dir string, acked map[uint64]string) {
 
 // bigReveal is a batch of n revealed values.
 func bigReveal(n int) *sallyport.Event {
-	values := make([]sallyport.RevealedValue, n)
-	for i := range values {
-		values[i] = sallyport.RevealedValue{Subject: sallyport.Subject(strconv.Itoa(1_000_000 + i)), Digest: sallyport.Digest{byte(i), byte(i >> 8), 3}}
+	var values sallyport.Values
+	for i := range uint64(n) { //nolint:gosec // a length
+		values.AddNumber(1_000_000+i, 0, sallyport.Digest{byte(i), byte(i >> 8), 3})
 	}
 	return &sallyport.Event{
 		Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Kind: sallyport.RevealKind, Who: sallyport.Who{Staff: "s001", Login: "s001"},

@@ -64,7 +64,7 @@ func fullEvent() *sallyport.Event {
 		},
 		Reveal: &sallyport.Revealed{
 			Statement: 7, Columns: []sallyport.Column{column},
-			Values:   []sallyport.RevealedValue{{Subject: "17", Column: 0, Digest: sallyport.Digest{1, 2, 3}}, {Column: 300}},
+			Values:   sallyport.ValuesOf(sallyport.RevealedValue{Subject: "17", Column: 0, Digest: sallyport.Digest{1, 2, 3}}, sallyport.RevealedValue{Column: 300}),
 			Purposes: []sallyport.Purpose{{Kind: "work", Ref: "mine"}}, Grant: "g1",
 		},
 		Facts: []sallyport.Fact{{

@@ -3,24 +3,27 @@ package token
 import "encoding/binary"
 
 // base32 is base32hex in lower case (RFC 4648 section 7 without padding). It is here because encoding/base32 accepts
-// line ends and loose last bits, which would give one sealed value several spellings; and a table instead of
+// line ends and loose last bits, which would give one sealed value several spellings; and tables instead of
 // comparisons, because which digits are letters no processor can guess, and every row of a result is decoded.
 type base32 struct {
-	value [256]byte // of a digit; notBase32 for any other character
+	// digits are what a digit stands for, by its place among four; notBase32 for any other character.
+	digits [4][256]uint32
 }
 
 const (
 	base32Digits = "0123456789abcdefghijklmnopqrstuv"
-	notBase32    = 0x80
+	notBase32    = 1 << 31
 )
 
 func newBase32() *base32 {
 	e := new(base32)
-	for i := range e.value {
-		e.value[i] = notBase32
-	}
-	for i, c := range []byte(base32Digits) {
-		e.value[c] = byte(i)
+	for place := range e.digits {
+		for c := range e.digits[place] {
+			e.digits[place][c] = notBase32
+		}
+		for i, c := range []byte(base32Digits) {
+			e.digits[place][c] = uint32(i) << (5 * (3 - place)) //nolint:gosec // at most 20 bits
+		}
 	}
 	return e
 }
@@ -51,41 +54,42 @@ func appendBase32(dst, src []byte) []byte {
 	return dst
 }
 
-// decode writes the bytes that text stands for to out, which has room for them, and may be text itself. It accepts
+// decode writes the bytes that text stands for to out, which is as long as text at least, and may be text itself. It accepts
 // exactly what appendBase32 writes.
 func (e *base32) decode(out, text []byte) (decoded []byte, ok bool) {
-	n := 0
-	var wrong byte
+	n, wrong := 0, uint32(0)
 	for ; len(text) >= 8; text = text[8:] {
-		a, b, c, d := e.value[text[0]], e.value[text[1]], e.value[text[2]], e.value[text[3]]
-		p, q, r, s := e.value[text[4]], e.value[text[5]], e.value[text[6]], e.value[text[7]]
-		wrong |= a | b | c | d | p | q | r | s
-		high := uint32(a)<<15 | uint32(b)<<10 | uint32(c)<<5 | uint32(d)
-		low := uint32(p)<<15 | uint32(q)<<10 | uint32(r)<<5 | uint32(s)
-		binary.BigEndian.PutUint32(out[n:], high<<12|low>>8)
-		out[n+4] = byte(low)
+		high, low := e.eight((*[8]byte)(text))
+		wrong |= high | low
+		binary.BigEndian.PutUint64(out[n:], uint64(high)<<44|uint64(low)<<24) // three bytes too many
 		n += 5
 	}
-	var acc uint32
-	var have uint
-	for _, c := range text {
-		v := e.value[c]
-		wrong |= v
-		acc = acc<<5 | uint32(v&31)
-		if have += 5; have >= 8 {
-			have -= 8
-			out[n] = byte(acc >> have)
-			n++
-		}
+	if len(text) == 0 {
+		return out[:n], wrong < notBase32
 	}
-	return out[:n], wrong < notBase32 && have < 5 && acc&(1<<have-1) == 0
+	var last [8]byte
+	bits := 5 * copy(last[:], text)
+	for i := bits / 5; i < len(last); i++ {
+		last[i] = '0' // what is missing is read as zeros
+	}
+	high, low := e.eight(&last)
+	x := uint64(high)<<44 | uint64(low)<<24
+	binary.BigEndian.PutUint64(last[:], x)
+	n += copy(out[n:], last[:bits/8])
+	return out[:n], wrong|high|low < notBase32 && bits%8 < 5 && x<<(bits&^7) == 0
+}
+
+// eight are twice four digits.
+func (e *base32) eight(c *[8]byte) (high, low uint32) {
+	return e.digits[0][c[0]] | e.digits[1][c[1]] | e.digits[2][c[2]] | e.digits[3][c[3]],
+		e.digits[0][c[4]] | e.digits[1][c[5]] | e.digits[2][c[6]] | e.digits[3][c[7]]
 }
 
 // run is how many digits b begins with, at most one more than most: a longer run is then seen to be too long.
 func (e *base32) run(b []byte, most int) int {
 	b = b[:min(len(b), most+1)]
 	for i, c := range b {
-		if e.value[c] == notBase32 {
+		if e.digits[3][c] == notBase32 {
 			return i
 		}
 	}

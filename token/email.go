@@ -134,6 +134,18 @@ func (f *emailForm) reveal(dst, tok []byte) ([]byte, error) {
 	return dst, nil
 }
 
+// revealDigest is reveal with the digest of what was revealed.
+func (f *emailForm) revealDigest(s *scratch, dst, tok []byte, p *prefixedMAC) ([]byte, sallyport.Digest, error) {
+	sealed, ok := f.read(s, tok)
+	if ok {
+		dst, ok = f.siv.openDigest(s, dst, sealed, f.ad, p)
+	}
+	if !ok {
+		return dst, sallyport.Digest{}, ErrNotToken
+	}
+	return dst, s.y, nil
+}
+
 func (f *emailForm) isToken(b []byte) bool {
 	if len(b) > maxAddress {
 		return false
@@ -148,33 +160,32 @@ func (f *emailForm) read(s *scratch, tok []byte) ([]byte, bool) {
 	if n < 1 || len(tok) > maxAddress || !hasSuffix(tok, f.domain) {
 		return nil, false
 	}
-	room, text, last := s.room(len(tok)), tok[:n], tok[n]
-	if n > maxLocal {
-		if tok[maxLocal] != '@' || n == maxLocal+1 {
-			return nil, false
-		}
-		if text = gather(room, text); text == nil {
-			return nil, false
-		}
+	room, text := s.room(len(tok)), tok[:n]
+	if n <= maxLocal {
+		sealed, ok := f.base32.decode(room, text)
+		return sealed, ok && tok[n] == '@' && len(sealed) >= sivOverhead+minEmail
 	}
-	if n <= maxLocal && last != '@' || n > maxLocal && last != '.' {
+	if tok[maxLocal] != '@' || n == maxLocal+1 || tok[n] != '.' {
 		return nil, false
 	}
-	sealed, ok := f.base32.decode(room, text)
-	return sealed, ok && len(sealed) >= sivOverhead+minEmail
+	local, ok := f.base32.decode(room, text[:maxLocal]) // of whole bytes: 64 digits are 40
+	labels, joined := text[maxLocal+1:], true
+	if len(labels) > maxLabel {
+		labels, joined = gather(room[len(local):], labels)
+	}
+	rest, right := f.base32.decode(room[len(local):], labels)
+	return room[:len(local)+len(rest)], ok && joined && right
 }
 
-// gather copies the digits of a long token to room: those of the full local part, and those of the labels behind the @. nil: a full
-// label is not followed by a dot and another one.
-func gather(room, text []byte) []byte {
-	n := copy(room, text[:maxLocal])
-	for text = text[maxLocal+1:]; ; text = text[maxLabel+1:] {
+// gather copies the digits of several labels to room; false: a full label is not followed by a dot and another one.
+func gather(room, text []byte) ([]byte, bool) {
+	for n := 0; ; text = text[maxLabel+1:] {
 		n += copy(room[n:], text[:min(len(text), maxLabel)])
 		if len(text) <= maxLabel {
-			return room[:n]
+			return room[:n], true
 		}
 		if text[maxLabel] != '.' || len(text) == maxLabel+1 {
-			return nil
+			return nil, false
 		}
 	}
 }

@@ -99,7 +99,7 @@ func (f *finder) tokenAt(b []byte, from, i int) (start, end int, scheme sallypor
 // emailAround looks for an e-mail token whose @ is b[at].
 func (f *finder) emailAround(b []byte, from, at int) (start, end int, ok bool) {
 	start = at
-	for start > from && at-start <= maxLocal && f.base32.value[b[start-1]] != notBase32 {
+	for start > from && at-start <= maxLocal && f.base32.digits[3][b[start-1]] != notBase32 {
 		start--
 	}
 	start += escaped(b, start)

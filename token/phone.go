@@ -2,6 +2,9 @@ package token
 
 import (
 	"bytes"
+	"fmt"
+
+	"github.com/nyaruka/phonenumbers"
 
 	"sallyport"
 )
@@ -20,8 +23,9 @@ const (
 
 // phoneForm is FF1 over 13 digits, written under an unassigned country code.
 type phoneForm struct {
-	ff1  *FF1
-	code string
+	ff1    *FF1
+	code   string
+	region string // where numbers without a country code are at home; empty: nowhere
 }
 
 func (r *Ring) newPhone(spec Spec) (*phoneForm, error) {
@@ -33,11 +37,14 @@ func (r *Ring) newPhone(spec Spec) (*phoneForm, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &phoneForm{ff1: ff1, code: r.settings.PhoneCode}, nil
+	if spec.Region != "" && !phonenumbers.GetSupportedRegions()[spec.Region] {
+		return nil, fmt.Errorf("the region %q is none: expected the two capital letters of a country, as in DE", spec.Region)
+	}
+	return &phoneForm{ff1: ff1, code: r.settings.PhoneCode, region: spec.Region}, nil
 }
 
 func (f *phoneForm) tokenise(dst, plain []byte) ([]byte, error) {
-	n, err := parsePhone(plain)
+	n, err := f.parse(plain)
 	if err != nil {
 		return dst, err
 	}
@@ -72,11 +79,32 @@ func phoneAt(b []byte, code string) bool {
 }
 
 func (f *phoneForm) canonical(dst, plain []byte) ([]byte, error) {
-	n, err := parsePhone(plain)
+	n, err := f.parse(plain)
 	if err != nil {
 		return dst, err
 	}
 	return appendPhone(dst, n), nil
+}
+
+// parse reads an international number, or one as people write it in the column's region.
+func (f *phoneForm) parse(plain []byte) (uint64, error) {
+	if f.region == "" || len(plain) > 64 {
+		return parsePhone(plain)
+	}
+	text := bytes.TrimSpace(plain)
+	if len(text) == 0 || text[0] == '+' || hasPrefix(text, "00") {
+		return parsePhone(plain)
+	}
+	for _, c := range text {
+		if !isDigit(c) && bytes.IndexByte([]byte(" \t-./()"), c) < 0 {
+			return 0, outside("the telephone number has other characters than digits and separators")
+		}
+	}
+	number, err := phonenumbers.Parse(string(text), f.region)
+	if err != nil || !phonenumbers.IsValidNumber(number) || number.GetExtension() != "" {
+		return 0, outside("it is no telephone number of the region " + f.region + ": write it as there, or with + and the country code in front")
+	}
+	return parsePhone([]byte(phonenumbers.Format(number, phonenumbers.E164)))
 }
 
 // parsePhone reads an international number: + or 00, then digits with spaces, hyphens, dots, slashes and parentheses

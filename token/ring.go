@@ -73,6 +73,15 @@ func (r *Ring) Codec(spec Spec) (*Codec, error) {
 	if spec.Group == "" {
 		spec.Group = string(spec.Scheme)
 	}
+	if spec.Canonical == 0 {
+		spec.Canonical = CanonicalVersion
+	}
+	if spec.Canonical != CanonicalVersion {
+		return nil, fmt.Errorf("make codec of %s: there is no version %d of the canonical form; this Sallyport knows version %d", spec.Column, spec.Canonical, CanonicalVersion)
+	}
+	if spec.Region != "" && spec.Scheme != sallyport.Phone {
+		return nil, fmt.Errorf("make codec of %s: a region belongs to the scheme %s", spec.Column, sallyport.Phone)
+	}
 	if len(spec.Prefixes) > 0 && spec.Scheme != sallyport.Number {
 		return nil, fmt.Errorf("make codec of %s: prefixes belong to the scheme %s", spec.Column, sallyport.Number)
 	}

@@ -6,10 +6,13 @@ import "sync"
 // cipher.Block escapes: on the stack it would be an allocation per row.
 type scratch struct {
 	x    [16]byte // the block in flight, and the result of a MAC
-	y    [16]byte // counter of SIV
+	y    [16]byte // counter of SIV, and the result of a second MAC
 	tail [32]byte // the last two blocks of a message
 	buf  []byte   // grows to the longest token seen, up to keepScratch
 }
+
+// Room is working space for whoever reveals value after value, in one goroutine. The zero Room is ready.
+type Room struct{ scratch scratch }
 
 // keepScratch bounds what the pool keeps after a long text.
 const keepScratch = 64 << 10

@@ -102,6 +102,60 @@ func (v *SIV) open(s *scratch, dst, sealed []byte, d [16]byte) ([]byte, bool) {
 	return dst, true
 }
 
+// openDigest is open that sums up what it opened under another key too, as p.sum does: the sum is left in s.y. Both are
+// chains of blocks over the same text, and side by side they take hardly longer than one. sealed is decrypted in its place, and has room for
+// whole blocks.
+func (v *SIV) openDigest(s *scratch, dst, sealed []byte, d [16]byte, p *prefixedMAC) ([]byte, bool) {
+	n := len(sealed) - sivOverhead
+	if n <= 16 {
+		start := len(dst)
+		dst, ok := v.open(s, dst, sealed, d)
+		p.sum(s, dst[start:])
+		s.y = s.x
+		return dst, ok
+	}
+	size := (n + 15) &^ 15
+	text := sealed[sivOverhead : sivOverhead+size]
+	s.x = [16]byte(sealed)
+	v.crypt(s, text)
+	v.vectorDigest(s, text, n, &d, p)
+	if subtle.ConstantTimeCompare(s.x[:], sealed[:sivOverhead]) != 1 {
+		clear(text) // unauthenticated plaintext must not be seen
+		return dst, false
+	}
+	return append(dst, text[:n]...), true
+}
+
+// vectorDigest is vector and p.sum in one: the synthetic IV of the first n bytes of text in s.x, their sum in s.y. text is whole blocks, of which
+// n reaches into the last, which is not the first; it is padded here.
+func (v *SIV) vectorDigest(s *scratch, text []byte, n int, d *[16]byte, p *prefixedMAC) {
+	last, lastSum := &v.mac.k1, &p.mac.k1
+	if n < len(text) {
+		last, lastSum = &v.mac.k2, &p.mac.k2
+		text[n] = 0x80
+		clear(text[n+1:])
+	}
+	s.x, s.y = [16]byte{}, p.state
+	for ; len(text) > 32; text, n = text[16:], n-16 {
+		xorBlock(&s.x, text)
+		xorBlock(&s.y, text)
+		v.mac.block.Encrypt(s.x[:], s.x[:])
+		p.mac.block.Encrypt(s.y[:], s.y[:])
+	}
+	s.tail = [32]byte(text)
+	xorBlock((*[16]byte)(s.tail[n-16:]), d[:]) // RFC 5297 section 2.1, xorend: the last 16 bytes reach into both blocks
+	xorBlock(&s.x, s.tail[:16])
+	xorBlock(&s.y, text)
+	v.mac.block.Encrypt(s.x[:], s.x[:])
+	p.mac.block.Encrypt(s.y[:], s.y[:])
+	xorBlock(&s.x, s.tail[16:])
+	xorBlock(&s.x, last[:])
+	xorBlock(&s.y, text[16:])
+	xorBlock(&s.y, lastSum[:])
+	v.mac.block.Encrypt(s.x[:], s.x[:])
+	p.mac.block.Encrypt(s.y[:], s.y[:])
+}
+
 // vector leaves the synthetic IV of plain in s.x: the last step of S2V.
 func (v *SIV) vector(s *scratch, plain []byte, d *[16]byte) {
 	if len(plain) < 16 { // T = dbl(D) xor pad(Sn)
@@ -121,10 +175,7 @@ func (v *SIV) vector(s *scratch, plain []byte, d *[16]byte) {
 		plain = plain[16:]
 	}
 	tail := s.tail[:copy(s.tail[:], plain)]
-	end := tail[len(tail)-16:]
-	for i := range end {
-		end[i] ^= d[i]
-	}
+	xorBlock((*[16]byte)(tail[len(tail)-16:]), d[:])
 	v.mac.finish(s, tail)
 }
 
@@ -137,7 +188,11 @@ func (v *SIV) crypt(s *scratch, text []byte) {
 		binary.BigEndian.PutUint64(s.y[:8], hi)
 		binary.BigEndian.PutUint64(s.y[8:], lo)
 		v.ctr.Encrypt(s.y[:], s.y[:])
-		n := subtle.XORBytes(text, text, s.y[:])
-		text = text[n:]
+		if len(text) < 16 {
+			subtle.XORBytes(text, text, s.y[:])
+			return
+		}
+		xorBlock((*[16]byte)(text), s.y[:])
+		text = text[16:]
 	}
 }

@@ -50,7 +50,7 @@ func (x *Exposures) Apply(e *sallyport.Event) {
 		seen = map[sallyport.Subject]time.Time{}
 		x.first[e.Who.Staff] = seen
 	}
-	for _, v := range e.Reveal.Values {
+	for v := range e.Reveal.Values.All() {
 		if _, known := seen[v.Subject]; !known && v.Subject != "" {
 			seen[v.Subject] = e.Time
 		}

@@ -18,7 +18,7 @@ func day(n int) time.Time { return time.Date(2026, 3, n, 9, 0, 0, 0, time.UTC) }
 func reveal(who sallyport.Staff, at time.Time, customers ...int) *sallyport.Event {
 	e := &sallyport.Event{Kind: sallyport.RevealKind, Time: at, Who: sallyport.Who{Staff: who}, Reveal: &sallyport.Revealed{}}
 	for _, c := range customers {
-		e.Reveal.Values = append(e.Reveal.Values, sallyport.RevealedValue{Subject: sallyport.Subject(fmt.Sprint(c))})
+		e.Reveal.Values.Add(sallyport.RevealedValue{Subject: sallyport.Subject(fmt.Sprint(c))})
 	}
 	return e
 }

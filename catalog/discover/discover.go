@@ -118,6 +118,7 @@ type Candidate struct {
 	Scheme     sallyport.Scheme
 	Group      string
 	Prefixes   map[string]string
+	Vault      bool // a few values have no token of the scheme: new ones like them are to be kept sealed
 	Confidence Confidence
 	Evidence   []string // counts and names of columns, never values
 	Obstacles  []string // what must be done before it can be protected; with one of them it is no line of the configuration

@@ -30,10 +30,11 @@ func (p *proposer) fit() error {
 				continue
 			}
 			c.number(reserved)
-			p.obstruct(c)
+			c.typed()
 			if err := c.try(ring); err != nil {
 				return err
 			}
+			p.obstruct(c)
 		}
 	}
 	return nil
@@ -67,52 +68,110 @@ func (p *proposer) obstruct(c *judgedColumn) {
 	}
 }
 
-// holds tells whether tokens of a scheme fit a type: protect's own rule.
-func holds(scheme sallyport.Scheme, kind string) bool {
-	if scheme == sallyport.Date {
-		return kind == "date"
+// typed takes the scheme that is named after the column's type where the kind's usual one is for another.
+func (c *judgedColumn) typed() {
+	switch {
+	case c.verdict.Kind == KindBirth && c.Type == "timestamp without time zone":
+		c.verdict.Scheme = sallyport.Timestamp
+	case c.verdict.Kind == KindBirth && c.Type == "timestamp with time zone":
+		c.verdict.Scheme = sallyport.Timestamptz
+	case c.verdict.Kind == KindBirth && isText(c.Type):
+		c.verdict.Scheme = sallyport.Text
+	case c.Type == "bigint":
+		c.verdict.Scheme, c.verdict.Prefixes = sallyport.Int8, nil
 	}
-	return kind == "text" || kind == "character varying"
 }
 
-// try tokenises the sample.
+// holds tells whether tokens of a scheme fit a type, and protect moves values of it in: protect's own rules.
+func holds(scheme sallyport.Scheme, kind string) bool {
+	switch scheme {
+	case sallyport.Date:
+		return kind == "date"
+	case sallyport.Timestamp:
+		return kind == "timestamp without time zone"
+	case sallyport.Timestamptz:
+		return kind == "timestamp with time zone"
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text:
+		return kind == "text" || kind == "character varying" || kind == "citext"
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID: // values that are there stay, since their tokens have no form
+	}
+	return false
+}
+
+// Few values that a scheme has no token for go to the vault; with more of them another scheme is chosen.
+const fewRefused = 0.1
+
+// try tokenises the sample, and chooses another scheme where this one refuses too much of it.
 func (c *judgedColumn) try(ring *token.Ring) error {
 	v := c.verdict
 	if c.tally.n == 0 || !holds(v.Scheme, c.Type) {
 		return nil
 	}
+	found, err := c.trial(ring)
+	if err != nil {
+		return err
+	}
+	if found.refused > 0 && (v.Scheme == sallyport.Email || v.Scheme == sallyport.Phone || v.Scheme == sallyport.Number) {
+		if share := float64(found.refused) / float64(len(c.Values)); share > fewRefused {
+			v.Evidence = append(v.Evidence, fmt.Sprintf("%d of %d values have no token of the scheme %s as they are written: sealed as a whole, and found by equality",
+				found.refused, len(c.Values), v.Scheme))
+			v.Group, v.Scheme, v.Prefixes = string(v.Scheme), sallyport.Name, nil
+			if found, err = c.trial(ring); err != nil {
+				return err
+			}
+		} else {
+			v.Vault = true
+		}
+	}
+	c.warn(found)
+	return nil
+}
+
+// trial is what became of the sample.
+type trial struct {
+	refused, already, longest int
+	deterministic             bool
+}
+
+func (c *judgedColumn) trial(ring *token.Ring) (found trial, err error) {
+	v := c.verdict
 	codec, err := ring.Codec(token.Spec{Column: v.Column, Scheme: v.Scheme, Group: v.Group, Prefixes: v.Prefixes})
 	if err != nil {
-		return fmt.Errorf("try tokens for %s: %w", v.Column, err)
+		return found, fmt.Errorf("try tokens for %s: %w", v.Column, err)
 	}
-	refused, longest, already := 0, 0, 0
+	found.deterministic = codec.Deterministic()
 	for _, value := range c.Values {
 		made, err := codec.Tokenise(nil, []byte(value), zeros{})
 		switch {
 		case errors.Is(err, token.ErrAlreadyToken):
-			already++
+			found.already++
 		case errors.Is(err, token.ErrDomain):
-			refused++
+			found.refused++
 		case err != nil:
-			return fmt.Errorf("try tokens for %s: %w", v.Column, errors.New("the codec failed"))
+			return found, fmt.Errorf("try tokens for %s: %w", v.Column, errors.New("the codec failed"))
 		default:
-			longest = max(longest, utf8.RuneCount(made))
+			found.longest = max(found.longest, utf8.RuneCount(made))
 		}
 	}
+	return found, nil
+}
+
+// warn says what will be noticed.
+func (c *judgedColumn) warn(found trial) {
+	v := c.verdict
 	warn := func(format string, args ...any) { v.Warnings = append(v.Warnings, fmt.Sprintf(format, args...)) }
-	if refused > 0 {
-		warn("%d of %d values are refused by the scheme %s as they are: protect lists their rows", refused, len(c.Values), v.Scheme)
+	if found.refused > 0 {
+		warn("%d of %d values have no token of the scheme %s as they are written: protect lists their rows, and settles none", found.refused, len(c.Values), v.Scheme)
 	}
-	if already > 0 {
-		warn("%d of %d values are tokens already", already, len(c.Values))
+	if found.already > 0 {
+		warn("%d of %d values are tokens already", found.already, len(c.Values))
 	}
-	if c.Width > 0 && longest > c.Width {
-		warn("it holds %d characters, and tokens of the values looked at have up to %d: widen it (sallyport check --sql)", c.Width, longest)
+	if c.Width > 0 && found.longest > c.Width {
+		warn("it holds %d characters, and tokens of the values looked at have up to %d: widen it (sallyport check --sql)", c.Width, found.longest)
 	}
-	if c.Unique && !codec.Deterministic() {
+	if c.Unique && !found.deterministic {
 		warn("it is unique, and tokens of the scheme %s always differ: the database will not see two equal values any more", v.Scheme)
 	}
-	return nil
 }
 
 // zeros is randomness for tokens that nobody keeps.

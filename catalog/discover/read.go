@@ -158,6 +158,9 @@ func (r *reader) columns(ctx context.Context, db *Database, at map[uint32]int, o
 		&oid, &c.Name, &c.Type, &c.Width, &c.NotNull, &c.Generated, &c.Unique, &c.Keyed, &c.Choices, &checks, &c.NullShare, &c.Distinct,
 	}, func() error {
 		column := c
+		if strings.HasSuffix(column.Type, ".citext") { // the extension may be in any schema
+			column.Type = "citext"
+		}
 		if len(column.Choices) == 0 {
 			column.Choices = choicesOf(checks)
 		}

@@ -13,15 +13,18 @@ import (
 
 	"sallyport/catalog"
 	"sallyport/gateway"
-	"sallyport/identity"
 	"sallyport/internal/upstream"
 	"sallyport/protect"
 )
 
 // finding is one thing that would not work.
 type finding struct {
-	Where string `json:"where"`
-	What  string `json:"what"`
+	Where string   `json:"where"`
+	What  string   `json:"what"`
+	Kind  string   `json:"kind,omitempty"` // of what stands in the database
+	SQL   []string `json:"sql,omitempty"`  // statements that help
+	Read  []string `json:"read,omitempty"` // statements that would help and destroy or switch off something
+	Note  bool     `json:"note,omitempty"` // it is told, and nothing to do
 }
 
 func (m *Main) checkCommand() *cobra.Command {
@@ -31,27 +34,29 @@ func (m *Main) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Say what would not work, and why",
 		Long: `Reads the configuration and tells everything that is wrong with it by file, line and column; then looks whether the server
-can be reached, is protected, and holds the tables and columns that the configuration names. Where that is so, it names the
+can be reached, is protected, and holds the tables and columns that the configuration names. As the owner (--owner) it tells,
+before rows move in, what stands against protecting them and what will not work afterwards: narrow columns, keys, generated
+columns, indexes, checks, triggers, functions, views, collations, publications. Where everything is in order, it names the
 columns that are masked and not protected, and looks for ways around the gateway: roles, superusers, pg_hba.conf, slots and
 publications (serve looks again every 30 s, and for sessions and changed passwords too). The last line is "ready" or how many
-things there are to do; exit status 1 means that there are some. With --sql it prints what a superuser installs: the function
-through which log-ins are verified where clients and server both have TLS, and the notes that the database takes of its changes.`,
+things there are to do; exit status 1 means that there are some. With --sql it prints statements that help, and the function
+through which log-ins are verified where clients and server both have TLS.`,
 		Example: `  sallyport check --config sallyport.yaml
   sallyport check --config sallyport.yaml --owner postgres://postgres@127.0.0.1:5432/support
-  sallyport check --config sallyport.yaml --sql | psql -X -v ON_ERROR_STOP=1 -U postgres support`,
+  sallyport check --config sallyport.yaml --owner postgres://postgres@127.0.0.1:5432/support --sql > help.sql`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if config == "" {
 				return usagef("no configuration; expected 'sallyport check --config sallyport.yaml'")
 			}
 			if asSQL {
-				return m.printFunction(config)
+				return m.printSQL(cmd.Context(), config, owner)
 			}
-			findings, err := checkAll(cmd.Context(), config)
+			findings, err := checkAs(cmd.Context(), config, owner)
 			if err != nil {
 				return err
 			}
-			ways, err := checkAround(cmd.Context(), config, owner, len(findings) == 0)
+			ways, err := checkAround(cmd.Context(), config, owner, toDo(findings) == 0)
 			if err != nil {
 				return err
 			}
@@ -63,33 +68,24 @@ through which log-ins are verified where clients and server both have TLS, and t
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE`")
-	cmd.Flags().StringVar(&owner, "owner", "", "look for ways around the gateway as the role of this `DSN`, who may see more than the reader")
+	cmd.Flags().StringVar(&owner, "owner", "", "look at the database as the role of this `DSN`: before protect has made the reader, and where that may see less")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&asSQL, "sql", false, "print what a superuser installs in upstream.verifiers or upstream.database, and check nothing")
 	return cmd
 }
 
-// printFunction prints what a superuser runs. Whoever may use it is the configured reader.
-func (m *Main) printFunction(path string) error {
-	config, err := LoadConfig(path)
-	if err != nil {
-		return err
+// toDo counts the findings that are more than notes.
+func toDo(findings []finding) (n int) {
+	for _, f := range findings {
+		if !f.Note {
+			n++
+		}
 	}
-	role := config.Upstream.Reader.User
-	if role == "" || config.verifierDatabase() == "" {
-		return usagef("%s names nobody who would call the function; expected upstream.reader, and upstream.verifiers or upstream.database", path)
-	}
-	role = pgx.Identifier{role}.Sanitize()
-	text := identity.FunctionSQL(role)
-	if config.verifierDatabase() == config.Upstream.Database {
-		text += catalog.NoteSQL(role)
-	}
-	_, err = fmt.Fprint(m.Stdout, text)
-	return err
+	return n
 }
 
 func (m *Main) printFindings(findings []finding, ways []detour, masked string, asJSON bool) error {
-	todo := len(findings)
+	todo := toDo(findings)
 	for _, w := range ways {
 		if w.Todo {
 			todo++
@@ -125,7 +121,11 @@ func (m *Main) printFindings(findings []finding, ways []detour, masked string, a
 
 func (m *Main) printWays(findings []finding, ways []detour) {
 	for _, f := range findings {
-		fmt.Fprintf(m.Stdout, "%s: %s\n", f.Where, f.What)
+		note := ""
+		if f.Note {
+			note = "note: "
+		}
+		fmt.Fprintf(m.Stdout, "%s%s: %s\n", note, f.Where, f.What)
 	}
 	for _, w := range ways {
 		note := ""
@@ -136,11 +136,17 @@ func (m *Main) printWays(findings []finding, ways []detour) {
 	}
 }
 
-// checkTimeout bounds each attempt to reach something.
-const checkTimeout = 5 * time.Second
+// checkTimeout bounds each attempt to reach something, databaseTimeout all that is looked at there.
+const (
+	checkTimeout    = 5 * time.Second
+	databaseTimeout = time.Minute
+)
 
-// checkAll looks at everything that serve will need.
-func checkAll(ctx context.Context, path string) ([]finding, error) {
+// checkAll looks at everything that serve will need, as the reader.
+func checkAll(ctx context.Context, path string) ([]finding, error) { return checkAs(ctx, path, "") }
+
+// checkAs is checkAll as the owner, where there is a DSN of his.
+func checkAs(ctx context.Context, path, owner string) ([]finding, error) {
 	config, err := LoadConfig(path)
 	if wrong, ok := errors.AsType[*ConfigError](err); ok {
 		return findingsOf(wrong), nil
@@ -148,12 +154,12 @@ func checkAll(ctx context.Context, path string) ([]finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &check{config: config, findings: []finding{}}
+	c := &check{config: config, owner: owner, findings: []finding{}}
 	if _, err := config.certificate(); err != nil {
 		c.found("tls", "%v", err)
 	}
 	if config.Upstream.Address != "" {
-		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+		ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 		defer cancel()
 		c.server(ctx)
 	}
@@ -163,7 +169,7 @@ func checkAll(ctx context.Context, path string) ([]finding, error) {
 func findingsOf(wrong *ConfigError) []finding {
 	findings := make([]finding, len(wrong.Problems))
 	for i, p := range wrong.Problems {
-		findings[i] = finding{fmt.Sprintf("%s:%d:%d", wrong.File, max(p.at.line, 1), max(p.at.column, 1)), p.text}
+		findings[i] = finding{Where: fmt.Sprintf("%s:%d:%d", wrong.File, max(p.at.line, 1), max(p.at.column, 1)), What: p.text}
 	}
 	return findings
 }
@@ -171,11 +177,12 @@ func findingsOf(wrong *ConfigError) []finding {
 // check gathers what would not work.
 type check struct {
 	config   *Config
+	owner    string // DSN to look at the database with; empty: as the reader
 	findings []finding
 }
 
 func (c *check) found(where, format string, args ...any) {
-	c.findings = append(c.findings, finding{where, fmt.Sprintf(format, args...)})
+	c.findings = append(c.findings, finding{Where: where, What: fmt.Sprintf(format, args...)})
 }
 
 // server looks at the server: is it there, is it protected, and does the configuration fit what it holds?
@@ -186,7 +193,7 @@ func (c *check) server(ctx context.Context) {
 		c.found("upstream.tls", "%v", err)
 		return
 	}
-	_, marked, err := protect.Sense(ctx, server)
+	marked, err := senseSoon(ctx, server)
 	switch {
 	case errors.Is(err, protect.ErrCannotTell):
 		c.found("upstream.address", "%v", err)
@@ -197,6 +204,11 @@ func (c *check) server(ctx context.Context) {
 	case !marked && c.config.Protects():
 		c.found("protect", "the values in %s are plain still; run 'sallyport protect', which compares tables and columns before it changes anything",
 			c.config.Upstream.Database)
+		if c.owner == "" {
+			c.note("upstream.reader", "nobody has looked at %s: run check with --owner, the DSN of the tables' owner, to see what stands against protecting it",
+				c.config.Upstream.Database)
+		}
+		c.asOwner(ctx)
 	case c.config.Masks() && !marked:
 		if err := c.database(ctx, server); err != nil {
 			c.found("upstream", "%v", err)
@@ -205,8 +217,27 @@ func (c *check) server(ctx context.Context) {
 		c.logIns(ctx, server)
 		if err := c.database(ctx, server); err != nil {
 			c.found("upstream", "%v", err)
+			c.asOwner(ctx) // the mark may be another database's
 		}
 	}
+}
+
+// asOwner looks at a database that is not protected yet, where there is an owner to look as.
+func (c *check) asOwner(ctx context.Context) {
+	if c.owner == "" {
+		return
+	}
+	if err := c.fit(ctx); err != nil {
+		c.found("upstream", "%v", err)
+	}
+}
+
+// senseSoon tells whether the server holds a protected database, or that it does not answer in time.
+func senseSoon(ctx context.Context, server *upstream.Server) (marked bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	_, marked, err = protect.Sense(ctx, server)
+	return marked, err
 }
 
 // logIns looks whether clients with TLS can log in over a connection with TLS to the server.
@@ -253,7 +284,10 @@ func (c *check) database(ctx context.Context, server *upstream.Server) error {
 		}
 	}
 	c.misfits(misfits)
-	return err
+	if err != nil || ok {
+		return err
+	}
+	return c.fits(ctx, conn, snapshot)
 }
 
 // misfits notes problems by their places in the file.

@@ -94,19 +94,19 @@ type UpstreamTLS struct {
 	CA          string `yaml:"ca"`          // who signs the server's certificate; empty: the system's authorities
 	ServerName  string `yaml:"server_name"` // that stands in it; empty: the host of the address
 	Certificate string `yaml:"certificate"` // shown to the server; empty: none
-	Key         string `yaml:"key"`
+	Key         string `yaml:"key"`         // of that certificate
 }
 
 // Reader is the role that reads for Sallyport itself.
 type Reader struct {
-	User         string `yaml:"user"`
+	User         string `yaml:"user"`          // the role, which protect makes
 	PasswordFile string `yaml:"password_file"` // one line; mode 0600
 }
 
 // TLS names a certificate chain and its key, both PEM. They are read again when they change, and on SIGHUP.
 type TLS struct {
-	Certificate string `yaml:"certificate"`
-	Key         string `yaml:"key"`
+	Certificate string `yaml:"certificate"` // the chain, its own first
+	Key         string `yaml:"key"`         // of the certificate
 
 	// ClientCA signs the clients' certificates. With it every client over TCP shows one whose common name is the role that he
 	// logs in as (clientcert=verify-full in PostgreSQL's words), besides whatever the server asks him for.
@@ -121,8 +121,8 @@ type Service struct {
 
 // Person is a member of staff.
 type Person struct {
-	Name     string           `yaml:"name"`
-	Team     string           `yaml:"team"`
+	Name     string           `yaml:"name"`     // as people call him
+	Team     string           `yaml:"team"`     // whose budgets he has; empty: the default ones
 	Role     string           `yaml:"role"`     // agent, lead, engineer, dba, security
 	Logins   []string         `yaml:"logins"`   // database roles that are his
 	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them
@@ -130,8 +130,8 @@ type Person struct {
 
 // Budgets of everybody, and of teams where they differ. A number that is 0 or absent is the default.
 type Budgets struct {
-	Default exposure.Budgets            `yaml:"default"`
-	Teams   map[string]exposure.Budgets `yaml:"teams"`
+	Default exposure.Budgets            `yaml:"default"` // of everybody
+	Teams   map[string]exposure.Budgets `yaml:"teams"`   // of a team, by its name, where they differ
 }
 
 // maxConfig bounds the file; a directory of 10,000 people takes about 2 MiB.

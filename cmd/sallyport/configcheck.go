@@ -95,8 +95,12 @@ func (c *Config) checkTokens(r *configReader, wrong []catalog.Problem) {
 		}
 		settings := c.Protect.Columns[name]
 		column, _ := catalog.ParseColumn(name)
-		_, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes})
-		if err != nil {
+		_, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, Region: settings.Region, Canonical: settings.Canonical})
+		switch {
+		case err == nil:
+		case settings.Region != "":
+			r.problemAt("protect."+at+".region", "%s", innermost(err))
+		default:
 			r.problemAt("protect."+at+".prefixes", "%s; expected prefixes: {CS: ZQ}, each with one of tokens of the same length that nothing else uses", innermost(err))
 		}
 	}

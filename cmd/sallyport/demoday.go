@@ -93,10 +93,10 @@ func (d *demo) countDay(from uint64, f *demoDay) error {
 		if each[e.Who.Staff] == nil {
 			each[e.Who.Staff] = map[sallyport.Subject]bool{}
 		}
-		for _, v := range e.Reveal.Values {
+		for v := range e.Reveal.Values.All() {
 			everybody[v.Subject], each[e.Who.Staff][v.Subject] = true, true
 		}
-		f.Values += int64(len(e.Reveal.Values))
+		f.Values += int64(e.Reveal.Values.Len())
 		return nil
 	})
 	if err != nil {

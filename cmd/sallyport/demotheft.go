@@ -244,7 +244,7 @@ func (r *recorded) apply(e *sallyport.Event) error {
 		r.limit, r.limitAt = e.Limit, e.Time
 	}
 	if e.Reveal != nil {
-		for _, v := range e.Reveal.Values {
+		for v := range e.Reveal.Values.All() {
 			if err := add(r.revealed, v.Subject); err != nil {
 				return err
 			}

@@ -48,6 +48,8 @@ func (d *draft) yaml() []byte {
 	d.line("# Proposed by 'sallyport init' on %s from the database %s. Read it before you use it: only you know what", d.at.Format(time.DateOnly), d.connect.Database)
 	d.line("# your columns mean. Every key is explained in docs/configuration.md. No value of a row stands in here, but for")
 	d.line("# letters that many reference numbers begin with.")
+	d.line("# Editors complete it once 'sallyport config schema > sallyport.schema.json' has put the schema beside it.")
+	d.line("# yaml-language-server: $schema=sallyport.schema.json")
 	d.line("version: 1")
 	d.line("")
 	d.line("upstream:")
@@ -114,6 +116,9 @@ func (d *draft) candidate(c *discover.Candidate) {
 			pairs = append(pairs, scalarText(plain)+": "+scalarText(c.Prefixes[plain]))
 		}
 		settings += ", prefixes: {" + strings.Join(pairs, ", ") + "}"
+	}
+	if c.Vault {
+		settings += ", overflow: vault"
 	}
 	d.line("    %s%s: {%s}", mark, scalarText(c.Column.String()), settings)
 }

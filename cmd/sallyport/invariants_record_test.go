@@ -71,7 +71,7 @@ func TestInvariant1NoRevealWithoutARecord(t *testing.T) {
 		if !statements[execution{e.Who.Session, e.Reveal.Statement}] {
 			t.Errorf("entry %d reveals for statement %d of its session, which is not on record before it", e.Seq, e.Reveal.Statement)
 		}
-		for _, v := range e.Reveal.Values {
+		for v := range e.Reveal.Values.All() {
 			if e.Reveal.Columns[v.Column].Name == "email" {
 				recorded[v.Subject]++
 			}

@@ -286,7 +286,7 @@ func (c *Config) codecs(ring *token.Ring) ([]protect.Column, error) {
 			return nil, fmt.Errorf("read column %q: expected schema.table.column", name)
 		}
 		settings := c.Protect.Columns[name]
-		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes})
+		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, Region: settings.Region, Canonical: settings.Canonical})
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ var (
 		{name: "seen", kind: "timestamp", scheme: "timestamp", plain: "1980-02-29 12:34:56.5", given: bornAt, shown: fmt.Sprint(bornAt), other: "1981-01-01 00:00:00", literal: "'1980-02-29 12:34:56.5'"},
 		{name: "since", kind: "timestamptz", scheme: "timestamptz", plain: "1980-02-29 12:34:56.5+00", given: bornAt, shown: fmt.Sprint(bornAt.Local()), other: "1981-01-01 00:00:00+00", literal: "'1980-02-29 12:34:56.5Z'"},
 		{name: "handle", kind: "citext", scheme: "email", plain: "typed@example.org", given: "Typed@Example.org", shown: "typed@example.org", other: "other@example.org", literal: "'Typed@Example.ORG'"},
-		{name: "nick", kind: "varchar(90)", scheme: "phone", plain: "+442071838750", given: "+44 20 7183 8750", shown: "+442071838750", other: "+442071838751", literal: "'+44 (0)20 7183 8750'"},
+		{name: "nick", kind: "varchar(90)", scheme: "phone, region: GB", plain: "+442071838750", given: "020 7183 8750", shown: "+442071838750", other: "+442071838751", literal: "'+44 (0)20 7183 8750'"},
 	}
 )
 
@@ -191,7 +191,7 @@ func checkTyped(t *testing.T, f *fort, text, binary *client, c typedColumn, own 
 		}
 	}
 	// In another customer's row the same token stays one: numbers and moments may be many people's. Others count as a second customer.
-	if c.scheme == "email" || c.scheme == "phone" {
+	if c.kind == "citext" || c.kind == "varchar(90)" {
 		return
 	}
 	stranger := own%2000 + 2001

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fitTables are a small shop as people build it, with what stands against protecting it.
+const fitTables = `
+CREATE SCHEMA app;
+CREATE TABLE app.customers (id bigint PRIMARY KEY, full_name text NOT NULL, email varchar(60) UNIQUE, phone text, birth_date date, notes text DEFAULT 'none', plan text);
+INSERT INTO app.customers SELECT n, 'Maria Lopez' || chr(97 + n % 26), 'somebody' || n || '@mail.example', '+4915112' || 30000 + n, date '1950-01-01' + 97 * n, 'Call +4915112' || 30000 + n || ' in the evening', 'basic'
+	FROM generate_series(1, 200) n;
+CREATE TABLE app.tickets (id bigint PRIMARY KEY, ticket_no text UNIQUE, customer_id bigint NOT NULL REFERENCES app.customers, assignee text, state text CHECK (state IN ('open', 'closed')), subject text, opened_at timestamptz);
+INSERT INTO app.tickets SELECT n, 'CS-' || 1000000 + n, n, 'nobody', 'open', 'Please write to somebody' || n || '@mail.example', now() FROM generate_series(1, 200) n;
+CREATE VIEW app.open_tickets AS SELECT t.id, t.ticket_no, c.email FROM app.tickets t JOIN app.customers c ON c.id = t.customer_id WHERE t.state = 'open';
+CREATE VIEW app.ours AS SELECT id, email FROM app.customers WHERE email LIKE '%@corp.example';
+CREATE VIEW app.boss AS SELECT id, plan FROM app.customers WHERE email = 'boss@mail.example';
+CREATE VIEW app.greetings AS SELECT id, 'Dear ' || full_name AS greeting FROM app.customers;
+CREATE FUNCTION app.find(text) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT id FROM app.customers WHERE email = $1';
+CREATE TABLE app.inbox (id int PRIMARY KEY, sender text);
+CREATE FUNCTION app.arrive() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE app.customers SET notes = NEW.sender WHERE email = NEW.sender; RETURN NEW; END';
+CREATE TRIGGER arrive AFTER INSERT ON app.inbox FOR EACH ROW EXECUTE FUNCTION app.arrive();
+CREATE INDEX low ON app.customers (lower(email));
+ANALYZE;
+`
+
+// TestMovingIn goes the way of a company that moves in: init, check with what it says, the statements that help, protect, and check again.
+func TestMovingIn(t *testing.T) {
+	site := ownSite(t)
+	dsn := site.database(t, fitTables)
+	folder := t.TempDir()
+	path := filepath.Join(folder, "sallyport.yaml")
+	if out, err := runMainOf(t, "init", dsn, "--out", path); err != nil {
+		t.Fatal(out, err)
+	}
+	out, err := runMainOf(t, "check", "--config", path, "--owner", dsn)
+	if exitCode(err) != exitFound {
+		t.Fatal(out, err)
+	}
+	for _, want := range []string{
+		"are plain still",
+		path + ":", // findings about a column stand where it does
+		"app.customers.email: it holds 60 characters, and a value that fills it has a token of up to ",
+		"app.customers.email: the index app.low is over an expression or a condition of it",
+		"app.customers.notes: it has a default, which would be written in plain",
+		"app.ours: the view asks of its columns what tokens cannot answer",
+		"app.boss: the view compares a protected column with a value that stands in its query in plain",
+		"app.greetings: the view makes greeting of protected columns",
+		"function find: app.find mentions app.customers: statements that give it a value are refused",
+		"app.inbox: statements that write it are refused: trigger arrive runs app.arrive, which mentions app.customers",
+		"app.customers.full_name", // nothing about it
+	} {
+		if has := strings.Contains(out, want); has != (want != "app.customers.full_name") {
+			t.Errorf("%q in the output: %v\n%s", want, has, out)
+		}
+	}
+	if strings.Contains(out, "open_tickets") || strings.Contains(out, "boss@mail") || strings.Contains(out, "corp.example") {
+		t.Errorf("check speaks of a view that nothing is wrong with, or quotes a value:\n%s", out)
+	}
+	wantCount(t, out)
+
+	sql, err := runMainOf(t, "check", "--config", path, "--owner", dsn, "--sql")
+	helps, function, both := strings.Cut(sql, "-- Run as a superuser")
+	if err != nil || !both || !strings.Contains(function, "scram_verifier") || !strings.Contains(helps, "-- DROP INDEX app.low;") {
+		t.Fatalf("%s, %v", sql, err)
+	}
+	site.exec(t, databaseOf(dsn), helps)
+	out, _ = runMainOf(t, "check", "--config", path, "--owner", dsn)
+	if strings.Contains(out, "it holds 60 characters") || strings.Contains(out, "it has a default") || !strings.Contains(out, "app.ours") {
+		t.Errorf("after the statements that help check says\n%s", out)
+	}
+
+	config, err := LoadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Protect(t.Context(), config, ProtectOptions{Owner: dsn, Data: filepath.Join(folder, "data"), KeyFile: filepath.Join(folder, "key.txt")}); err != nil {
+		t.Fatal(err)
+	}
+	findings, err := checkAll(t.Context(), path)
+	if err != nil || toDo(findings) > 0 || len(findings) == 0 {
+		t.Errorf("once protected, check finds %+v, %v; want notes and nothing to do", findings, err)
+	}
+	site.exec(t, databaseOf(dsn), "ALTER TABLE app.customers ALTER notes SET DEFAULT 'none'", "ALTER TABLE app.customers ADD CONSTRAINT plain CHECK (email LIKE '%.example') NOT VALID")
+	if findings, err = checkAll(t.Context(), path); err != nil || toDo(findings) != 2 {
+		t.Errorf("what breaks writes afterwards is %+v, %v; want 2 things to do", findings, err)
+	}
+}
+
+// TestCheckJSON: programs get the statements too, and what is a note is said to be one.
+func TestCheckJSON(t *testing.T) {
+	site := plainSiteOf(t)
+	dsn := site.database(t, fitTables)
+	path := filepath.Join(t.TempDir(), "sallyport.yaml")
+	if out, err := runMainOf(t, "init", dsn, "--out", path); err != nil {
+		t.Fatal(out, err)
+	}
+	out, err := runMainOf(t, "check", "--config", path, "--owner", dsn, "--json")
+	var report struct {
+		OK       bool
+		Findings []finding
+	}
+	if exitCode(err) != exitFound || json.Unmarshal([]byte(out), &report) != nil || report.OK {
+		t.Fatal(out, err)
+	}
+	alter := ""
+	for _, f := range report.Findings {
+		if f.Kind == "width" {
+			alter = strings.Join(f.SQL, " ")
+		}
+	}
+	if !strings.Contains(alter, "ALTER TABLE app.customers ALTER COLUMN email TYPE text") {
+		t.Errorf("the findings are %+v", report.Findings)
+	}
+}
+
+// TestCheckWithoutOwner: before there is a reader, check says that nobody has looked, and counts that for nothing.
+func TestCheckWithoutOwner(t *testing.T) {
+	site := plainSiteOf(t)
+	dsn := site.database(t, fitTables)
+	path := filepath.Join(t.TempDir(), "sallyport.yaml")
+	if out, err := runMainOf(t, "init", dsn, "--out", path); err != nil {
+		t.Fatal(out, err)
+	}
+	out, err := runMainOf(t, "check", "--config", path)
+	if exitCode(err) != exitFound || !strings.Contains(out, "note: upstream.reader: nobody has looked at") || !strings.HasSuffix(out, "1 thing to do\n") {
+		t.Errorf("%s, %v", out, err)
+	}
+	sql, err := runMainOf(t, "check", "--config", path, "--sql")
+	if err != nil || !strings.HasPrefix(sql, "-- Nobody has looked at the tables") {
+		t.Errorf("%s, %v", sql, err)
+	}
+}
+
+// wantCount holds the last line to the lines before it.
+func wantCount(t *testing.T, out string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	n := 0
+	for _, line := range lines[:len(lines)-1] {
+		if !strings.HasPrefix(line, "note: ") && !strings.HasPrefix(line, "  ") {
+			n++
+		}
+	}
+	if last := lines[len(lines)-1]; last != fmt.Sprintf("%d things to do", n) {
+		t.Errorf("the last line is %q after %d findings", last, n)
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// configSchema is the shape of sallyport.yaml as a JSON schema. A test makes it of the struct Config and its comments, and holds it to
+// the file.
+//
+//go:embed sallyport.schema.json
+var configSchema []byte //nolint:gochecknoglobals // go:embed takes a variable
+
+func (m *Main) configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "config",
+		Short:   "About the configuration itself",
+		Example: "  sallyport config schema > sallyport.schema.json",
+		Args:    exactly(0, ""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON schema of sallyport.yaml",
+		Long: `Prints the shape of sallyport.yaml as a JSON schema (draft 7), with what each key means. An editor with a YAML language server
+completes and checks a file that says where it is: put it beside the file, and this line on top of that:
+
+  # yaml-language-server: $schema=sallyport.schema.json
+
+What hangs on several keys, or on the database, is found by 'sallyport check' alone.`,
+		Example: "  sallyport config schema > sallyport.schema.json",
+		Args:    exactly(0, ""),
+		RunE: func(*cobra.Command, []string) error {
+			if _, err := m.Stdout.Write(configSchema); err != nil {
+				return fmt.Errorf("write output: %w", err)
+			}
+			return nil
+		},
+	})
+	return cmd
+}

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/spf13/cobra"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+
+	"sallyport/catalog"
+	"sallyport/keys"
+	"sallyport/scan"
+	"sallyport/token"
+)
+
+// scanFlags are what `sallyport scan` is asked.
+type scanFlags struct {
+	config, data, keyFile, only string
+	dates, count, asJSON        bool
+}
+
+func (m *Main) scanCommand() *cobra.Command {
+	var f scanFlags
+	cmd := &cobra.Command{
+		Use:   "scan [FILE|DIR|-]...",
+		Short: "Find tokens and plain personal data in files, and say from which column tokens come",
+		Long: `Looks through files, folders and standard input (-) for tokens, and for what looks like personal data in plain: e-mail
+addresses, telephone numbers with their country code, IBANs and card numbers with right check digits. Files that gzip or zstd
+compressed, and UTF-16 with a byte-order mark, are read as what is in them. Links are not followed.
+
+Tokens are recognised by their form. With --config it also knows reference numbers and the domain of e-mail tokens, and names the
+columns that a token may come from; with --data and --key-file it opens tokens and names the column that one does come from. Values
+are never printed. Telephone and reference numbers, whose tokens any keys open, are named by form only.
+
+Exit status 0: nothing was found; 1: something was; 2: wrong usage; 3: something could not be read.`,
+		Example: `  sallyport scan export.csv
+  sallyport scan --config sallyport.yaml --data ./data --key-file ./key.txt ~/Downloads /var/log/app
+  pg_dump support | sallyport scan --only plain -`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("nothing to look through; expected 'sallyport scan FILE', a folder, or - for standard input")
+			}
+			s, err := f.scanner()
+			if err != nil {
+				return err
+			}
+			p := &probing{m: m, flags: &f, scanner: s}
+			return p.run(cmd.Context(), args)
+		},
+	}
+	cmd.Flags().StringVar(&f.config, "config", "", "configuration `FILE`")
+	cmd.Flags().StringVar(&f.data, "data", "", "data `FOLDER` with the keys")
+	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "`FILE` that unwraps the keys")
+	cmd.Flags().StringVar(&f.only, "only", "", "look for `KIND` alone: tokens or plain")
+	cmd.Flags().BoolVar(&f.dates, "dates", false, "report dates that look like tokens without having been opened: any of the years 2200 to 5799")
+	cmd.Flags().BoolVar(&f.count, "count", false, "print how many were found of each kind in each file, not where")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON, one object a line")
+	return cmd
+}
+
+// scanner makes what looks through the files. It never makes keys.
+func (f *scanFlags) scanner() (*scan.Scanner, error) {
+	o := scan.Options{Dates: f.dates}
+	switch f.only {
+	case "":
+	case "tokens":
+		o.Only = scan.Token
+	case "plain":
+		o.Only = scan.Plain
+	default:
+		return nil, usagef("--only %q; expected tokens or plain", f.only)
+	}
+	if (f.data == "") != (f.keyFile == "") || f.data != "" && f.config == "" {
+		return nil, usagef("to open tokens, expected all of --config, --data and --key-file")
+	}
+	root, err := f.root()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Wipe()
+	config := &Config{}
+	if f.config != "" {
+		if config, err = LoadConfig(f.config); err != nil {
+			return nil, err
+		}
+	}
+	if o.Ring, err = config.ring(root); err != nil {
+		return nil, err
+	}
+	o.Opens = f.data != ""
+	for _, name := range slices.Sorted(maps.Keys(config.Protect.Columns)) {
+		column, settings := config.Protect.Columns[name], token.Spec{}
+		settings.Column, _ = catalog.ParseColumn(name)
+		settings.Scheme, settings.Group, settings.Prefixes = column.Scheme, column.Group, column.Prefixes
+		settings.Region, settings.Canonical = column.Region, column.Canonical
+		o.Columns = append(o.Columns, settings)
+	}
+	return scan.New(o)
+}
+
+// root is the secret of the keys, or without them one of no meaning: forms do not depend on it.
+func (f *scanFlags) root() (token.Secret, error) {
+	if f.data == "" {
+		b := make([]byte, token.SecretSize)
+		if _, err := rand.Read(b); err != nil {
+			return token.Secret{}, fmt.Errorf("read randomness: %w", err)
+		}
+		return token.NewSecret(b)
+	}
+	for _, path := range []string{filepath.Join(f.data, keys.WrappedName), f.keyFile} {
+		if _, err := os.Stat(path); err != nil {
+			return token.Secret{}, usagef("open keys: %w", err)
+		}
+	}
+	if err := keys.Harden(); err != nil {
+		return token.Secret{}, err
+	}
+	keyring, err := keys.Open(f.data, f.keyFile)
+	if err != nil {
+		return token.Secret{}, err
+	}
+	return keyring.Root(), nil
+}
+
+// probing is one run over files.
+type probing struct {
+	m       *Main
+	flags   *scanFlags
+	scanner *scan.Scanner
+
+	files, with int
+	found       map[scan.Kind]int64
+	failed      int
+	counts      map[string]int64 // of the present file, by what
+}
+
+func (p *probing) run(ctx context.Context, paths []string) error {
+	p.found = map[scan.Kind]int64{}
+	out := bufio.NewWriter(p.m.Stdout)
+	for _, path := range paths {
+		if path == "-" {
+			if err := p.stream(ctx, out, "-", p.m.Stdin); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := p.walk(ctx, out, path); err != nil {
+			return err
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	tokens, plain := p.found[scan.Token], p.found[scan.Plain]
+	if !p.flags.asJSON {
+		fmt.Fprintf(p.m.Stderr, "%s and %s in %d of %s\n", several(tokens, "token"), several(plain, "plain value"), p.with, several(int64(p.files), "file"))
+	}
+	switch {
+	case p.failed > 0:
+		return fmt.Errorf("scan: %s could not be read to the end, so they may hold more", several(int64(p.failed), "file"))
+	case tokens+plain > 0:
+		return errFound
+	}
+	return nil
+}
+
+func several(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// walk looks through a file or a folder. What cannot be read is told, and the rest is looked through.
+func (p *probing) walk(ctx context.Context, out *bufio.Writer, root string) error {
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			p.fail(path, err)
+			return nil
+		case entry.IsDir() || !entry.Type().IsRegular() && path != root:
+			return nil
+		}
+		file, err := os.Open(path) //nolint:gosec // who exchanges it meanwhile has another file looked through; nothing is written
+		if err != nil {
+			p.fail(path, err)
+			return nil
+		}
+		defer file.Close()
+		return p.stream(ctx, out, path, file)
+	})
+}
+
+func (p *probing) fail(path string, err error) {
+	p.failed++
+	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
+		err = inner.Err
+	}
+	fmt.Fprintf(p.m.Stderr, "sallyport: %s: %v\n", path, err)
+}
+
+// stream looks through one file. The error is one of writing; one of reading is told.
+func (p *probing) stream(ctx context.Context, out *bufio.Writer, name string, r io.Reader) error {
+	p.files++
+	p.counts = map[string]int64{}
+	content, release, err := unpacked(r)
+	if err != nil {
+		p.fail(name, err)
+		return nil
+	}
+	defer release()
+	var writing error
+	err = p.scanner.Scan(content, func(f scan.Finding) error {
+		p.found[f.Kind]++
+		if writing = p.print(out, name, f); writing == nil {
+			writing = ctx.Err()
+		}
+		return writing
+	})
+	if writing != nil {
+		return fmt.Errorf("write output: %w", writing)
+	}
+	if err != nil {
+		p.fail(name, err)
+	}
+	if len(p.counts) > 0 {
+		p.with++
+	}
+	return p.printCounts(out, name)
+}
+
+// print writes one finding, or counts it.
+func (p *probing) print(out *bufio.Writer, name string, f scan.Finding) error {
+	what := describeFinding(f)
+	p.counts[what]++
+	switch {
+	case p.flags.count:
+		return nil
+	case p.flags.asJSON:
+		return printJSON(out, struct {
+			File string `json:"file"`
+			scan.Finding
+		}{name, f})
+	}
+	_, err := fmt.Fprintf(out, "%s:%d:%d: %s\n", name, f.Line, f.Column, what)
+	return err
+}
+
+func (p *probing) printCounts(out *bufio.Writer, name string) error {
+	if !p.flags.count {
+		return nil
+	}
+	for _, what := range slices.Sorted(maps.Keys(p.counts)) {
+		var err error
+		if p.flags.asJSON {
+			err = printJSON(out, map[string]any{"file": name, "what": what, "count": p.counts[what]})
+		} else {
+			_, err = fmt.Fprintf(out, "%s: %d × %s\n", name, p.counts[what], what)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// describeFinding is a finding as a sentence, without its place.
+func describeFinding(f scan.Finding) string {
+	if f.Kind == scan.Plain {
+		return "plain " + map[string]string{"email": "e-mail address", "phone": "telephone number", "iban": "IBAN", "card": "card number"}[f.What]
+	}
+	out := "token of the scheme " + f.What
+	if f.Epoch > 0 {
+		out += fmt.Sprintf(", epoch %d", f.Epoch)
+	}
+	switch columns := strings.Join(f.Columns, ", "); {
+	case f.Opened:
+		return out + ", of " + columns
+	case f.Foreign:
+		return out + ", made with other keys or altered"
+	case columns != "":
+		return out + ", by its form of " + columns
+	}
+	return out
+}
+
+// mostWindow bounds what a zstd stream may ask to be kept in memory.
+const mostWindow = 128 << 20
+
+// unpacked is the text of a stream: what is compressed is read as what is in it, and UTF-16 that says so as UTF-8.
+func unpacked(r io.Reader) (content io.Reader, release func(), err error) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	content, release = b, func() {}
+	head, _ := b.Peek(4) // shorter files are none of these
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		zipped, err := gzip.NewReader(b)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read gzip: %w", err)
+		}
+		content, release = zipped, func() { _ = zipped.Close() } // what is wrong with it, reading has told
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		zipped, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(mostWindow))
+		if err != nil {
+			return nil, nil, fmt.Errorf("read zstd: %w", err)
+		}
+		content, release = zipped, zipped.Close
+	}
+	text := bufio.NewReaderSize(content, 64<<10)
+	if mark, _ := text.Peek(2); bytes.Equal(mark, []byte{0xff, 0xfe}) || bytes.Equal(mark, []byte{0xfe, 0xff}) {
+		return transform.NewReader(text, unicode.BOMOverride(transform.Nop)), release, nil
+	}
+	return text, release, nil
+}

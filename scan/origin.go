@@ -1,0 +1,90 @@
+package scan
+
+import (
+	"bytes"
+	"slices"
+
+	"sallyport"
+	"sallyport/token"
+)
+
+// describe says what is known of a token; false: it is only a date that may be none. cut says that not all of it is there.
+func (s *Scanner) describe(tok []byte, scheme sallyport.Scheme, cut bool) (Finding, bool) {
+	if scheme == "" {
+		if scheme = sallyport.Text; tok[4] >= 'A' && tok[4] <= 'Z' {
+			scheme = sallyport.Name
+		}
+	}
+	f := Finding{Kind: Token, What: string(scheme), Epoch: epochOf(tok, scheme)}
+	provable := scheme == sallyport.Email || scheme == sallyport.Name || scheme == sallyport.Text || scheme == sallyport.Date
+	var byForm []string
+	for _, codec := range s.codecs {
+		if codec.Spec().Scheme != scheme || !cut && !codec.IsToken(tok) {
+			continue
+		}
+		column := codec.Spec().Column.String()
+		byForm = append(byForm, column)
+		if !s.o.Opens || !provable || cut || codec.Overflowed(tok) {
+			continue
+		}
+		if _, err := codec.Reveal(nil, tok); err == nil {
+			f.Columns = append(f.Columns, column)
+		}
+	}
+	tried := s.o.Opens && provable && !cut && !slices.ContainsFunc(s.codecs, func(c *token.Codec) bool { return c.Spec().Scheme == scheme && c.Overflowed(tok) })
+	switch {
+	case len(f.Columns) > 0:
+		f.Opened = true
+	case scheme == sallyport.Date && !s.o.Dates: // any date of some thousand years looks like one
+		return Finding{}, false
+	case tried:
+		f.Foreign = true
+	default:
+		f.Columns = byForm
+	}
+	slices.Sort(f.Columns)
+	return f, true
+}
+
+// epochOf reads the generation of keys off a token (docs/tokens).
+func epochOf(tok []byte, scheme sallyport.Scheme) int {
+	switch scheme {
+	case sallyport.Name:
+		return int(tok[4]-'A') + 1
+	case sallyport.Text:
+		return int(tok[4]-'a') + 1
+	case sallyport.Phone:
+		if bytes.HasPrefix(tok, []byte("+89")) {
+			return 1
+		}
+		return 2
+	case sallyport.Email:
+		for label := range bytes.SplitSeq(tok[bytes.IndexByte(tok, '@')+1:], []byte(".")) {
+			if n := epochLabel(label); n > 0 {
+				return n
+			}
+		}
+	case sallyport.Date:
+		if string(tok[:4]) < "6100" {
+			return 1
+		}
+		return 2
+	case sallyport.Number, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID:
+	}
+	return 0
+}
+
+// epochLabel reads k1, k2 …; 0: it is another label.
+func epochLabel(label []byte) int {
+	if len(label) < 2 || len(label) > 4 || label[0] != 'k' {
+		return 0
+	}
+	n := 0
+	for _, c := range label[1:] {
+		if c < '0' || c > '9' {
+			return 0
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n
+}
