@@ -153,13 +153,15 @@ func (g *guard) connect(ctx context.Context) error {
 	g.reader = reader
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if g.conn, err = pgx.ConnectConfig(ctx, reader); err != nil {
+	conn, err := pgx.ConnectConfig(ctx, reader)
+	if err != nil { // the old connection, if any, stays as it is: closed, so that the next look tries again
 		err = fmt.Errorf("connect to %s as %s: %w", g.s.server.Address, reader.User, err)
 		if answer := (*pgconn.PgError)(nil); errors.As(err, &answer) && !temporary(answer.Code) {
 			return &hopeless{err}
 		}
 		return err
 	}
+	g.conn = conn
 	return nil
 }
 
