@@ -67,7 +67,11 @@ const (
 	Protected  EventKind = "protected"  // protection of a database began
 	LogInOK    EventKind = "login"      // somebody logged in for commands
 	LogInBad   EventKind = "login_failed"
-	Queried    EventKind = "queried" // somebody read the record; Note says what he asked
+	Queried    EventKind = "queried"   // somebody read the record; Note says what he asked
+	KeysMade   EventKind = "keys_made" // the data folder got its keys
+	Unsealing  EventKind = "unseal"    // somebody brings the share of the keys that Details names
+	UnsealBad  EventKind = "unseal_failed"
+	Recovering EventKind = "recover" // tokens of a dump are turned back without a gateway; before the first value is written
 )
 
 // Who is the actor of an event.
@@ -157,7 +161,7 @@ type Counters struct {
 // Order is an entry of the control stream: who wants what about whom.
 type Order struct {
 	ID      string `cbor:"1,keyasint,omitempty"` // of a proposal
-	Action  string `cbor:"2,keyasint,omitempty"` // lock, suspend, unlock, accept_mark
+	Action  string `cbor:"2,keyasint,omitempty"` // lock, suspend, unlock, accept_mark, keys_init, keys_rewrap, keys_recover, unseal
 	By      Staff  `cbor:"3,keyasint,omitempty"` // empty: Sallyport itself
 	About   Staff  `cbor:"4,keyasint,omitempty"`
 	Reason  string `cbor:"5,keyasint,omitempty"`

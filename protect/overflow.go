@@ -30,6 +30,26 @@ func (r *run) connectVault(ctx context.Context, config *pgx.ConnConfig) (err err
 	return nil
 }
 
+// exchanges appends what takes the place of a stored text: its token, or of a token its value.
+type exchanges func(dst []byte, c *column, stored []byte) ([]byte, error)
+
+// exchanging is what a run does.
+func (r *run) exchanging(ctx context.Context) exchanges {
+	if r.out {
+		return func(dst []byte, c *column, tok []byte) ([]byte, error) { return r.reveal(ctx, dst, c, tok) }
+	}
+	return func(dst []byte, c *column, value []byte) ([]byte, error) { return r.tokenise(ctx, dst, c, value) }
+}
+
+// pretend makes tokens for an estimate, and keeps nothing.
+func (r *run) pretend(dst []byte, c *column, value []byte) ([]byte, error) {
+	made, err := c.codec.Tokenise(dst, value, r.Random)
+	if c.over == nil || !errors.Is(err, token.ErrDomain) || errors.Is(err, token.ErrAlreadyToken) {
+		return made, err
+	}
+	return c.overflowing(dst, value, r.Random)
+}
+
 // tokenise appends the token of a value. What its scheme has none for is kept in the vault first, where the column has one.
 func (r *run) tokenise(ctx context.Context, dst []byte, c *column, value []byte) ([]byte, error) {
 	made, err := c.codec.Tokenise(dst, value, r.Random)

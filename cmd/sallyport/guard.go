@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -108,26 +106,34 @@ func (g *guard) unmarked(ctx context.Context) error {
 
 // openKeys opens the keyring that protect made. New keys would turn new values into tokens that nobody finds among the old
 // ones, so none are made here. Where the database holds plain values, while observing or only masking, keys that are forgotten will do.
-func (g *guard) openKeys(context.Context) error {
-	var root token.Secret
+func (g *guard) openKeys(ctx context.Context) error {
+	var secrets token.Keys
 	if g.s.o.Observe != nil || !g.s.o.Config.Protects() {
 		b := make([]byte, 32)
 		rand.Read(b)
-		var err error
-		if root, err = token.NewSecret(b); err != nil {
+		root, err := token.NewSecret(b)
+		if err != nil {
 			return &hopeless{err}
 		}
+		secrets = token.OneKey(root)
 	} else {
-		_, err := os.Stat(filepath.Join(g.s.o.Data, keys.WrappedName))
-		if errors.Is(err, fs.ErrNotExist) && !g.s.o.MovingIn {
-			return &hopeless{fmt.Errorf("open keys: %s has none; bring back the %s that 'sallyport protect' made there", g.s.o.Data, keys.WrappedName)}
+		var err error
+		g.keyring, err = g.s.o.Config.openKeys(ctx, g.s.keyring(), g.s.o.MovingIn && !g.s.hasProtected())
+		if errors.Is(err, keys.ErrNone) {
+			return &hopeless{fmt.Errorf("%w; bring back the %s that 'sallyport protect' made there", err, keys.RingName)}
 		}
-		if g.keyring, err = keys.Open(g.s.o.Data, g.s.o.KeyFile); err != nil {
+		switch {
+		case errors.Is(err, keys.ErrSealed):
+			return g.s.shares.sealed()
+		case errors.Is(err, keys.ErrUnavailable):
+			return err
+		}
+		if err != nil {
 			return &hopeless{err}
 		}
-		root = g.keyring.Root()
+		secrets = g.keyring.Keys()
 	}
-	ring, err := g.s.o.Config.ring(root)
+	ring, err := g.s.o.Config.ring(secrets)
 	if err != nil {
 		return &hopeless{err}
 	}
@@ -147,13 +153,15 @@ func (g *guard) connect(ctx context.Context) error {
 	g.reader = reader
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if g.conn, err = pgx.ConnectConfig(ctx, reader); err != nil {
+	conn, err := pgx.ConnectConfig(ctx, reader)
+	if err != nil { // the old connection, if any, stays as it is: closed, so that the next look tries again
 		err = fmt.Errorf("connect to %s as %s: %w", g.s.server.Address, reader.User, err)
 		if answer := (*pgconn.PgError)(nil); errors.As(err, &answer) && !temporary(answer.Code) {
 			return &hopeless{err}
 		}
 		return err
 	}
+	g.conn = conn
 	return nil
 }
 
