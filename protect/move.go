@@ -168,7 +168,8 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 		}
 	}()
 	b := newBatch(p.t, r.out, beside)
-	err = p.each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, r.exchanging(ctx)) })
+	exchange := r.exchanging(ctx)
+	err = p.each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, exchange) })
 	if err != nil {
 		return 0, err
 	}
