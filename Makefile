@@ -8,20 +8,21 @@
 # make servers the tests against PostgreSQL 13 to 18, from npm's packages (half an hour; docs/compatibility.md)
 # make suites  other people's test suites, through Sallyport (half an hour; docs/compatibility.md)
 # make fuzz    every fuzz target for FUZZTIME (10s)
-# make build   bin/sallyport
+# make build   bin/sallyport; TAGS=clouds for the clouds' key services
 
 GOLANGCI := 2.15.0
 GOFUMPT  := 0.12.0
 TOOLS    := $(CURDIR)/bin/tools
 FUZZTIME ?= 10s
 DEMO     ?=
+TAGS     ?=
 ROWS     ?= 12000000
 
 .PHONY: build demo test check format bench siege moving smith servers suites fuzz clean
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
-	go build -o bin/sallyport ./cmd/sallyport
+	go build -tags "$(TAGS)" -o bin/sallyport ./cmd/sallyport
 
 # Whoever has no PostgreSQL hears of it before the first build, not after it.
 demo:
@@ -39,6 +40,8 @@ check: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/gofumpt-$(GOFUMPT)
 	go vet ./...
 	$(TOOLS)/golangci-lint-$(GOLANGCI) run ./...
 	go test -race -timeout 60m ./...
+	go vet -tags clouds ./keys
+	go test -tags clouds -run Cloud ./keys
 
 format: $(TOOLS)/gofumpt-$(GOFUMPT)
 	$(TOOLS)/gofumpt-$(GOFUMPT) -l -w .

@@ -23,6 +23,7 @@ type Event struct {
 	Touch     *Touched   `cbor:"12,keyasint,omitempty"`
 	Power     *PowerUse  `cbor:"13,keyasint,omitempty"`
 	Decision  *Decision  `cbor:"14,keyasint,omitempty"`
+	Ties      []Tie      `cbor:"15,keyasint,omitempty"`
 }
 
 // EventKind says which part of an Event is filled.
@@ -40,6 +41,8 @@ const (
 	RefusedKind   EventKind = "refused"     // Statement.Refused, Note
 	PowerKind     EventKind = "power"       // Power, Statement, Note: durable before the statement is forwarded, or when it was refused
 	CopyKind      EventKind = "copy"        // Decision, Statement, Note: durable before the statement is forwarded, or when it was refused
+	TieKind       EventKind = "tie"         // Ties: tokens of names and texts seen for the first time, and whose they are from then on
+	StrayKind     EventKind = "stray"       // Ties: tokens that are somebody else's, found in a customer's row, and not revealed there
 	CountersKind  EventKind = "counters"    // Counters of traffic that touches nothing protected
 	ObservedKind  EventKind = "observed"    // what serve --observe would have done
 	// Replication by a role that the configuration names: passed on byte for byte.
@@ -64,7 +67,11 @@ const (
 	Protected  EventKind = "protected"  // protection of a database began
 	LogInOK    EventKind = "login"      // somebody logged in for commands
 	LogInBad   EventKind = "login_failed"
-	Queried    EventKind = "queried" // somebody read the record; Note says what he asked
+	Queried    EventKind = "queried"   // somebody read the record; Note says what he asked
+	KeysMade   EventKind = "keys_made" // the data folder got its keys
+	Unsealing  EventKind = "unseal"    // somebody brings the share of the keys that Details names
+	UnsealBad  EventKind = "unseal_failed"
+	Recovering EventKind = "recover" // tokens of a dump are turned back without a gateway; before the first value is written
 )
 
 // Who is the actor of an event.
@@ -116,6 +123,12 @@ type Touched struct {
 	Dates     []Digest  `cbor:"5,keyasint,omitempty"` // distinct dates so tokenised: each counts tenfold
 }
 
+// Tie says at which customer a token of a name or text stood.
+type Tie struct {
+	Handle  []byte  `cbor:"1,keyasint"` // the random bytes that tell it from all others
+	Subject Subject `cbor:"2,keyasint"`
+}
+
 // Fact is what the gateway saw committed about a ticket or a contact, and who wrote it.
 type Fact struct {
 	Table    string    `cbor:"1,keyasint"` // "ticket" or "contact"
@@ -148,7 +161,7 @@ type Counters struct {
 // Order is an entry of the control stream: who wants what about whom.
 type Order struct {
 	ID      string `cbor:"1,keyasint,omitempty"` // of a proposal
-	Action  string `cbor:"2,keyasint,omitempty"` // lock, suspend, unlock, accept_mark
+	Action  string `cbor:"2,keyasint,omitempty"` // lock, suspend, unlock, accept_mark, keys_init, keys_rewrap, keys_recover, unseal
 	By      Staff  `cbor:"3,keyasint,omitempty"` // empty: Sallyport itself
 	About   Staff  `cbor:"4,keyasint,omitempty"`
 	Reason  string `cbor:"5,keyasint,omitempty"`

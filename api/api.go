@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"sallyport"
@@ -33,6 +34,7 @@ type Config struct {
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
+	Unseal    Unsealer      // takes shares of the keys; nil: the keys are not opened by shares
 	Observing bool          // serve bars and masks nothing, see Status
 	Moving    *Moving       // nil: serve protects nothing, so nothing moves
 	Mark      func() string // the database's mark that does not fit this record, empty: it fits; nil: always
@@ -56,6 +58,8 @@ type Server struct {
 	door  *door
 	http  *http.Server
 	state *control.State
+
+	unsealing sync.Mutex // held from the check of a share until it is taken
 }
 
 // New checks the configuration of a server.
@@ -105,6 +109,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/accept-mark", s.as(overseers, s.acceptMark))
 	mux.Handle("POST /v1/proposals/{id}/approve", s.as(overseers, s.approve))
 	mux.Handle("POST /v1/proposals/{id}/decline", s.as(overseers, s.decline))
+	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
 	s.movingRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))

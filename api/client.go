@@ -94,6 +94,13 @@ func (c *Client) WhoSaw(ctx context.Context, customer sallyport.Subject) ([]Sigh
 	return answer.Sightings, err
 }
 
+// Unseal brings a share of what opens the keys.
+func (c *Client) Unseal(ctx context.Context, share string) (Unsealed, error) {
+	var u Unsealed
+	err := c.call(ctx, http.MethodPost, "/v1/unseal", unsealRequest(share), &u)
+	return u, err
+}
+
 // Status tells how serve is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status

@@ -25,6 +25,12 @@ type CustomerTable struct {
 	Key   string `yaml:"key"`   // column that identifies a customer
 }
 
+// Named is the table's name in parts; empty where it has none of the form schema.table.
+func (c CustomerTable) Named() Table {
+	t, _ := parseTable(c.Table)
+	return t
+}
+
 // ColumnConfig is one protected column.
 type ColumnConfig struct {
 	Class     sallyport.Class   `yaml:"class"`     // identity, contact, content, reference
@@ -34,6 +40,8 @@ type ColumnConfig struct {
 	Region    string            `yaml:"region"`    // of phone: numbers without a country code are read as in this country ("DE"); empty: they are refused
 	Canonical int               `yaml:"canonical"` // version of the form to which values are brought; 0: 1
 	Overflow  string            `yaml:"overflow"`  // "vault": values that the scheme has no token for are kept sealed; empty: they are refused
+	// NextPrefixes are the prefixes of tokens in every second key epoch: without them the keys of the column cannot be rotated.
+	NextPrefixes map[string]string `yaml:"next_prefixes"`
 }
 
 // Vault is the value of overflow that keeps values for which the scheme has no token.
@@ -99,7 +107,7 @@ func (c *Config) checkColumn(name string, report func(path, format string, args 
 	case sallyport.Number:
 	case sallyport.Email, sallyport.Phone, sallyport.Name, sallyport.Text, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz,
 		sallyport.Int4, sallyport.Int8, sallyport.UUID:
-		if len(settings.Prefixes) > 0 {
+		if len(settings.Prefixes)+len(settings.NextPrefixes) > 0 {
 			report(at+".prefixes", "only the scheme number has prefixes; expected none here")
 		}
 	case "int2", "smallint":

@@ -31,17 +31,18 @@ type Snapshot struct {
 
 // Protected is one protected column of the configuration.
 type Protected struct {
-	Column   sallyport.Column
-	Class    sallyport.Class
-	Scheme   sallyport.Scheme
-	Group    string
-	Prefixes map[string]string
-	Region   string
-	Overflow bool   // values that the scheme has no token for stand in the vault
-	TypeOID  uint32 // as results announce it: the base type of a domain
-	Moving   bool   // plain values stand in it beside tokens
-	Leaving  bool   // what is written into it is plain: its protection is being undone
-	Unique   bool   // a unique index holds it
+	Column       sallyport.Column
+	Class        sallyport.Class
+	Scheme       sallyport.Scheme
+	Group        string
+	Prefixes     map[string]string
+	NextPrefixes map[string]string
+	Region       string
+	Overflow     bool   // values that the scheme has no token for stand in the vault
+	TypeOID      uint32 // as results announce it: the base type of a domain
+	Moving       bool   // plain values stand in it beside tokens
+	Leaving      bool   // what is written into it is plain: its protection is being undone
+	Unique       bool   // a unique index holds it
 
 	alone bool    // one holds it alone: no value stands in it twice
 	list  string  // the type of an array of them, as SQL writes it

@@ -73,6 +73,9 @@ func (g *Gateway) admit(s *session, packet *pg.Startup) error {
 	if g.Ready != nil {
 		if err := g.Ready(); err != nil {
 			g.Log.Debug("client refused for now", "why", err.Error())
+			if told, ok := errors.AsType[*Told](err); ok {
+				return s.refuseStart(fatal("57P03", told.Sentence, told.Hint))
+			}
 			// Why is for the log: whoever reads this has not logged in, and it may name roles, addresses and folders.
 			return s.refuseStart(fatal("57P03", "the database cannot be served yet", "Try again in a moment; the administrator sees the reason in Sallyport's log."))
 		}
@@ -85,6 +88,12 @@ func (g *Gateway) admit(s *session, packet *pg.Startup) error {
 	}
 	return nil
 }
+
+// Told is a reason to refuse clients for now that they may read, though they have not logged in.
+type Told struct{ Sentence, Hint string }
+
+// Error is the sentence.
+func (t *Told) Error() string { return t.Sentence }
 
 // addressOf is where a client comes from, in PostgreSQL's words for a Unix socket.
 func addressOf(conn net.Conn) string {

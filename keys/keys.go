@@ -1,296 +1,325 @@
-// Package keys keeps the root secret: random, made at the first start, wrapped with age for one identity in DIR/keys.age.
-// The identity is in the key file, which lies elsewhere. Harden keeps the process's memory out of core files.
+// Package keys keeps the data keys: random, one for each tenant, join group and epoch, in DIR/keys.ring. Each is sealed by one
+// key of the ring, which a provider wraps: an age identity in a file that lies elsewhere, a Vault, or a cloud's KMS. Harden keeps
+// the process's memory out of core files.
 //
-// It refuses a key file that others can read, that lies inside DIR, or that is missing while DIR has wrapped keys; and it
-// never makes new keys where old ones may be. No error holds a byte of a key.
+// It refuses a key file that others can read, that lies inside DIR, or that is missing while DIR has a ring; a ring that was
+// changed by anybody else; and it never makes new keys where old ones may be. No error holds a byte of a key.
 //
 // Invariant: who copies DIR has no key, and who has the key file has no token.
 package keys
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"filippo.io/age"
+	"slices"
+	"time"
 
 	"sallyport/token"
 )
 
-// WrappedName is the file in DIR with the wrapped root secret; docs/keys.md has its format.
-const WrappedName = "keys.age"
-
 const (
-	// payloadMark begins the wrapped payload: what it is, and the version of its format. The root secret follows.
-	payloadMark = "sallyport keys\x00\x01"
-	// maxFile bounds both files: the largest that age writes for us has less than 4 KiB.
-	maxFile = 64 << 10
+	// RingName is the file in DIR with the ring; docs/keys.md has its format.
+	RingName = "keys.ring"
+	// formerName is the file that held the one root secret before there was a ring.
+	formerName = "keys.age"
+	// KeySize is the length of every key in bytes.
+	KeySize = token.SecretSize
+	// DefaultTenant is whose the keys are where nobody says otherwise.
+	DefaultTenant = "main"
 )
 
-// Keyring holds the unwrapped root secret.
-type Keyring struct {
-	root token.Secret
+// ErrNone says that the data folder has no ring.
+var ErrNone = errors.New("there are no keys")
+
+// ErrUnavailable says that a provider does not answer at present: the same may work later.
+var ErrUnavailable = errors.New("it is unavailable at present")
+
+// Provider wraps the key of the ring.
+type Provider interface {
+	Name() string // as it stands in the ring: another provider cannot unwrap
+	Wrap(ctx context.Context, key []byte) ([]byte, error)
+	Unwrap(ctx context.Context, wrapped []byte) ([]byte, error)
 }
 
-// Root is the secret from which token.NewRing derives every key.
-func (k *Keyring) Root() token.Secret { return k.root }
+// Options say where the ring is, who unwraps it and what is needed of it.
+type Options struct {
+	Dir      string
+	Provider Provider
+	Tenant   string           // empty: DefaultTenant
+	Groups   []string         // join groups that must have a key
+	Make     bool             // make what is missing, the ring itself or keys of groups; otherwise that is an error
+	Fresh    []string         // of Groups: those without any token yet, whose key may be made too
+	Now      func() time.Time // stands in the ring beside what is made; nil: time.Now
+}
 
-// Close wipes the root secret. What was derived from it before stays.
-func (k *Keyring) Close() { k.root.Wipe() }
+// Keyring holds the unwrapped data keys of one tenant.
+type Keyring struct {
+	path    string
+	tenant  string
+	now     func() time.Time
+	lock    lock
+	ring    *ring
+	content []byte // of the file, as it was read or written last
+	secrets []secret
+}
 
-// Open reads the keys of the data folder dir with the identity in keyFile. Where neither is there, at the first start, it
-// makes both; where only the key file is there, made by age-keygen or by a first start that was cut short, the wrapped keys.
-func Open(dir, keyFile string) (*Keyring, error) {
-	if keyFile == "" {
-		return nil, errors.New("open keys: there is no key file: name one with --key-file FILE, outside of the data folder")
+// secret is a data key in clear.
+type secret struct {
+	group string
+	key   token.DataKey
+}
+
+// Open reads the ring of the data folder. With Make, and where there is none, it makes one; keys that come from before there were
+// rings become one, in which every group has the former root secret.
+func Open(ctx context.Context, o Options) (*Keyring, error) {
+	if o.Provider == nil {
+		return nil, errors.New("open keys: there is no provider that unwraps them")
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open keys: create data folder: %w", err)
 	}
-	if err := refuseInside(dir, keyFile); err != nil {
-		return nil, err
-	}
-	wrapped := filepath.Join(dir, WrappedName)
-	haveWrapped, err := exists(wrapped)
+	k := newKeyring(o)
+	have, err := exists(k.path)
 	if err != nil {
 		return nil, fmt.Errorf("open keys: %w", err)
 	}
-	haveKey, err := exists(keyFile)
+	former := filepath.Join(o.Dir, formerName)
+	haveFormer, err := exists(former)
 	if err != nil {
 		return nil, fmt.Errorf("open keys: %w", err)
 	}
 	switch {
-	case haveWrapped && !haveKey:
-		return nil, fmt.Errorf("open keys: key file %s is missing, and %s cannot be unwrapped without it: restore it from its backup", keyFile, wrapped)
-	case !haveKey:
-		if err := makeKeyFile(keyFile); err != nil {
-			return nil, fmt.Errorf("make key file %s: %w", keyFile, err)
-		}
+	case !have && haveFormer:
+		err = k.convert(ctx, o, former)
+	case !have && o.Make:
+		err = k.create(ctx, o.Provider, func(l lock, r *ring) error { return r.add(l, k.tenant, "", 1, k.now()) })
+	case !have:
+		err = fmt.Errorf("open keys: %w in %s", ErrNone, o.Dir)
 	}
-	identity, err := readKeyFile(keyFile)
 	if err != nil {
 		return nil, err
-	}
-	if !haveWrapped {
-		if err := makeWrapped(wrapped, identity); err != nil {
-			return nil, fmt.Errorf("make %s: %w", wrapped, err)
-		}
 	}
 	// Read back also what was just made: a start that succeeds has shown that the next one will.
-	root, err := unwrap(wrapped, keyFile, identity)
-	if err != nil {
+	if err := k.read(ctx, o.Provider); err != nil {
 		return nil, err
 	}
-	return &Keyring{root: root}, nil
-}
-
-// refuseInside refuses a key file inside of dir, by whatever way both are named.
-func refuseInside(dir, keyFile string) error {
-	realDir, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return fmt.Errorf("open keys: find data folder: %w", err)
-	}
-	realFile, err := filepath.EvalSymlinks(keyFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		var parent string
-		parent, err = filepath.EvalSymlinks(filepath.Dir(keyFile))
-		realFile = filepath.Join(parent, filepath.Base(keyFile))
-	}
-	if err != nil {
-		return fmt.Errorf("open keys: find key file: %w", err)
-	}
-	for _, path := range []*string{&realDir, &realFile} {
-		if *path, err = filepath.Abs(*path); err != nil {
-			return fmt.Errorf("open keys: %w", err)
+	if haveFormer { // only now, since the ring can be opened
+		if err := errors.Join(ignoreMissing(os.Remove(former)), syncFolder(o.Dir)); err != nil {
+			return nil, fmt.Errorf("remove the former keys: %w", err)
 		}
 	}
-	// Without a relative path between them they are on two volumes, and so not one inside the other.
-	if relative, err := filepath.Rel(realDir, realFile); err != nil || !filepath.IsLocal(relative) {
-		return nil
+	return k, k.provide(o.Groups, o.Make, o.Fresh)
+}
+
+func newKeyring(o Options) *Keyring {
+	k := &Keyring{path: filepath.Join(o.Dir, RingName), tenant: cmp.Or(o.Tenant, DefaultTenant), now: o.Now}
+	if k.now == nil {
+		k.now = time.Now //nolint:forbidigo // the default
 	}
-	return fmt.Errorf("open keys: key file %s lies inside the data folder %s: whoever copies the folder, or its backup, would have "+
-		"the keys and what they protect: move it elsewhere", keyFile, dir)
+	return k
 }
 
-// exists follows links: a link to nothing is missing.
-func exists(path string) (bool, error) {
-	_, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+// create makes the first ring, whose keys fill puts into it. Where another process was quicker, its ring counts.
+func (k *Keyring) create(ctx context.Context, p Provider, fill func(lock, *ring) error) error {
+	kek := make([]byte, KeySize)
+	defer clear(kek)
+	rand.Read(kek)
+	l, err := newLock(kek)
+	if err != nil {
+		return err
 	}
-	return err == nil, err
+	r := &ring{Serial: 1}
+	if err := r.wrap(ctx, p, kek); err != nil {
+		return err
+	}
+	if err := fill(l, r); err != nil {
+		return err
+	}
+	content, err := r.encode(l)
+	if err != nil {
+		return err
+	}
+	if err := publish(k.path, content); err != nil {
+		return fmt.Errorf("make %s: %w", k.path, err)
+	}
+	return nil
 }
 
-// wrapper is an identity that can be wrapped for: both kinds that age makes.
-type wrapper struct {
-	identity  age.Identity
-	recipient age.Recipient
-}
-
-// readKeyFile reads the one identity of a key file that nobody else can read.
-func readKeyFile(path string) (wrapper, error) {
-	content, err := readRegular(path, func(info fs.FileInfo) error {
-		if mode := info.Mode(); mode&(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0o600 && mode.Perm() != 0o400 {
-			return fmt.Errorf("its mode is %04o, and others than its owner must not reach it: chmod 600 %s", mode.Perm(), path)
+// convert makes a ring of the former root secret. Derived as they are from it, all tokens stay what they were.
+func (k *Keyring) convert(ctx context.Context, o Options, former string) error {
+	file, ok := o.Provider.(*KeyFile)
+	if !ok {
+		return fmt.Errorf("open keys: %s comes from before there was a ring, and a key file opens it: start once with --key-file and no other provider", former)
+	}
+	sealed, err := readRegular(former, func(fs.FileInfo) error { return nil })
+	if err != nil {
+		return fmt.Errorf("read %s: %w", former, err)
+	}
+	root, err := file.unwrap(sealed, formerMark, former)
+	if err != nil {
+		return err
+	}
+	defer clear(root)
+	return k.create(ctx, o.Provider, func(l lock, r *ring) error {
+		for _, group := range append([]string{""}, distinct(o.Groups)...) {
+			row := keyRow{Tenant: k.tenant, Group: group, Epoch: 1, Made: k.now().UTC().Truncate(time.Second)}
+			if err := r.put(l, row, root); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
-	if err != nil {
-		return wrapper{}, fmt.Errorf("read key file %s: %w", path, err)
-	}
-	defer clear(content)
-	// The library's error may quote the line, which may be the key with a slip in it.
-	identities, err := age.ParseIdentities(bytes.NewReader(content))
-	if err != nil || len(identities) != 1 {
-		return wrapper{}, fmt.Errorf("read key file %s: it must hold exactly one age identity, as age-keygen writes it", path)
-	}
-	switch identity := identities[0].(type) {
-	case *age.X25519Identity:
-		return wrapper{identity: identity, recipient: identity.Recipient()}, nil
-	case *age.HybridIdentity:
-		return wrapper{identity: identity, recipient: identity.Recipient()}, nil
-	}
-	return wrapper{}, fmt.Errorf("read key file %s: its identity is of a kind that nothing can be wrapped for: use one of age-keygen", path)
 }
 
-// readRegular reads a small regular file. It is checked after it was opened, so that what was checked is what is read.
-func readRegular(path string, check func(fs.FileInfo) error) ([]byte, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
-	}
-	if err := check(info); err != nil {
-		return nil, err
-	}
-	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(content) > maxFile {
-		return nil, fmt.Errorf("it is longer than %d bytes", maxFile)
-	}
-	return content, nil
+// distinct are the groups, each once, in order.
+func distinct(groups []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(groups)))
 }
 
-// makeKeyFile makes a new identity.
-func makeKeyFile(path string) error {
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		return fmt.Errorf("make an age identity: %w", err)
-	}
-	content := fmt.Appendf(nil, "# Sallyport's key file. Without it no token can be revealed: back it up, apart from the data folder.\n"+
-		"# public key: %s\n%s\n", identity.Recipient(), identity)
-	defer clear(content)
-	return publish(path, content)
-}
-
-// makeWrapped makes a new root secret and wraps it.
-func makeWrapped(path string, key wrapper) error {
-	payload := append([]byte(payloadMark), make([]byte, token.SecretSize)...)
-	defer clear(payload)
-	if _, err := io.ReadFull(rand.Reader, payload[len(payloadMark):]); err != nil {
-		return fmt.Errorf("read randomness: %w", err)
-	}
-	var sealed bytes.Buffer
-	w, err := age.Encrypt(&sealed, key.recipient)
-	if err != nil {
-		return fmt.Errorf("wrap: %w", err)
-	}
-	if _, err := w.Write(payload); err != nil {
-		return fmt.Errorf("wrap: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return fmt.Errorf("wrap: %w", err)
-	}
-	return publish(path, sealed.Bytes())
-}
-
-// unwrap reads the root secret.
-func unwrap(path, keyFile string, key wrapper) (token.Secret, error) {
-	sealed, err := readRegular(path, func(fs.FileInfo) error { return nil })
-	if err != nil {
-		return token.Secret{}, fmt.Errorf("read %s: %w", path, err)
-	}
-	r, err := age.Decrypt(bytes.NewReader(sealed), key.identity)
-	if _, foreign := errors.AsType[*age.NoIdentityMatchError](err); foreign {
-		return token.Secret{}, fmt.Errorf("unwrap %s: it was not wrapped for the identity in %s: use the key file that was made with it", path, keyFile)
-	}
-	if err != nil {
-		return token.Secret{}, fmt.Errorf("unwrap %s: it is damaged: restore it from a backup", path)
-	}
-	payload := make([]byte, len(payloadMark)+token.SecretSize+1)
-	defer clear(payload)
-	n, err := io.ReadFull(r, payload)
-	if !errors.Is(err, io.ErrUnexpectedEOF) || n != len(payload)-1 || string(payload[:len(payloadMark)]) != payloadMark {
-		return token.Secret{}, fmt.Errorf("unwrap %s: it is damaged, or of a later version", path)
-	}
-	root, err := token.NewSecret(payload[len(payloadMark):n])
-	if err != nil {
-		return token.Secret{}, fmt.Errorf("unwrap %s: %w", path, err)
-	}
-	return root, nil
-}
-
-// publish makes a file appear whole, on stable storage and with mode 0600, or not at all. It links instead of renaming,
-// since a rename would silently replace keys that another process made in the meantime.
-func publish(path string, content []byte) (err error) {
-	temporary := path + ".tmp"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove what a crash left: %w", err)
-	}
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// read opens the file with the key that the provider unwraps.
+func (k *Keyring) read(ctx context.Context, p Provider) error {
+	r, content, err := readRing(k.path)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreMissing(os.Remove(temporary)))
+	if r.Provider != p.Name() {
+		return fmt.Errorf("open %s: it was wrapped by %s, and the provider configured is %s: configure the one that wrapped it", k.path, r.Provider, p.Name())
+	}
+	kek, err := p.Unwrap(ctx, r.Wrapped)
+	if err != nil {
+		return err
+	}
+	defer clear(kek)
+	return k.unlock(r, content, kek)
+}
+
+func readRing(path string) (*ring, []byte, error) {
+	content, err := readRegular(path, func(fs.FileInfo) error { return nil })
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	r, err := decodeRing(content)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return r, content, nil
+}
+
+// unlock checks the file and opens the tenant's data keys.
+func (k *Keyring) unlock(r *ring, content, kek []byte) error {
+	l, err := newLock(kek)
+	if err != nil {
+		return err
+	}
+	if err := l.check(content); err != nil {
+		return fmt.Errorf("open %s: %w", k.path, err)
+	}
+	k.lock, k.ring, k.content = l, r, content
+	return k.openAll()
+}
+
+func (k *Keyring) openAll() error {
+	var secrets []secret
+	for i := range k.ring.Keys {
+		row := &k.ring.Keys[i]
+		if row.Tenant != k.tenant || row.Key == nil {
+			continue
 		}
-	}()
-	_, err = file.Write(content)
-	if err == nil {
-		err = file.Chmod(0o600) // whatever the umask left of it
+		// A key that is open already stays the same secret: a token.Ring may hold it.
+		if have := slices.IndexFunc(k.secrets, func(s secret) bool { return s.group == row.Group && s.key.Epoch == row.Epoch }); have >= 0 {
+			secrets = append(secrets, k.secrets[have])
+			continue
+		}
+		key, err := k.lock.open(row)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", k.path, errDamaged)
+		}
+		s, err := token.NewSecret(key)
+		clear(key)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", k.path, err)
+		}
+		secrets = append(secrets, secret{row.Group, token.DataKey{Epoch: row.Epoch, Secret: s}})
 	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(temporary, path); err != nil {
-		return err
-	}
-	if err := os.Remove(temporary); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
+	k.secrets = secrets
+	return nil
 }
 
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+// provide sees to it that each group has a key, and the record too.
+func (k *Keyring) provide(groups []string, mayMake bool, fresh []string) error {
+	next := k.next()
+	for _, group := range append([]string{""}, distinct(groups)...) {
+		if slices.ContainsFunc(k.secrets, func(s secret) bool { return s.group == group }) {
+			continue
+		}
+		if slices.ContainsFunc(next.Keys, func(r keyRow) bool { return r.Tenant == k.tenant && r.Group == group }) {
+			return fmt.Errorf("open %s: every key of the join group %s was destroyed: give the columns another group", k.path, group)
+		}
+		if !mayMake && !slices.Contains(fresh, group) {
+			return fmt.Errorf("open keys: %s has no key of the join group %s: 'sallyport protect' makes it", k.path, group)
+		}
+		if err := next.add(k.lock, k.tenant, group, 1, k.now()); err != nil {
+			return err
+		}
+	}
+	if len(next.Keys) == len(k.ring.Keys) {
 		return nil
 	}
-	return err
+	return k.store(next)
 }
 
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
-	folder, err := os.Open(dir)
+// store replaces the file, unless somebody else did meanwhile.
+func (k *Keyring) store(next *ring) error {
+	return exclusively(filepath.Dir(k.path), func() error { return k.exchange(next) })
+}
+
+func (k *Keyring) exchange(next *ring) error {
+	present, err := os.ReadFile(k.path)
+	if err != nil {
+		return fmt.Errorf("change %s: %w", k.path, err)
+	}
+	if !bytes.Equal(present, k.content) {
+		return fmt.Errorf("change %s: another process changed it meanwhile: try again", k.path)
+	}
+	next.Serial++
+	content, err := next.encode(k.lock)
 	if err != nil {
 		return err
 	}
-	return errors.Join(folder.Sync(), folder.Close())
+	if err := replace(k.path, content); err != nil {
+		return fmt.Errorf("change %s: %w", k.path, err)
+	}
+	k.ring, k.content = next, content
+	return k.openAll()
+}
+
+// Keys are what a token.Ring derives its keys from.
+func (k *Keyring) Keys() token.Keys {
+	keys := token.Keys{Groups: map[string][]token.DataKey{}}
+	for _, s := range k.secrets {
+		if s.group == "" {
+			keys.Record = s.key.Secret
+			continue
+		}
+		keys.Groups[s.group] = append(keys.Groups[s.group], s.key)
+	}
+	for _, group := range keys.Groups {
+		slices.SortFunc(group, func(a, b token.DataKey) int { return cmp.Compare(b.Epoch, a.Epoch) })
+	}
+	return keys
+}
+
+// Close wipes the data keys. What was derived from them before stays.
+func (k *Keyring) Close() {
+	for _, s := range k.secrets {
+		s.key.Secret.Wipe()
+	}
+	k.secrets = nil
 }

@@ -2,11 +2,10 @@ package keys
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,19 +26,24 @@ func places(t *testing.T) (dir, keyFile string) {
 	return filepath.Join(base, "data"), filepath.Join(base, "sallyport.key")
 }
 
+// open makes what is missing, and has a key for phones.
+func open(dir, keyFile string) (*Keyring, error) {
+	return Open(context.Background(), Options{Dir: dir, Provider: &KeyFile{Path: keyFile, Dir: dir}, Groups: []string{"phone"}, Make: true})
+}
+
 func mustOpen(t *testing.T, dir, keyFile string) *Keyring {
 	t.Helper()
-	k, err := Open(dir, keyFile)
+	k, err := open(dir, keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k
 }
 
-// print is a token that only this root makes.
+// print is a token that only this keyring makes.
 func print(t *testing.T, k *Keyring) string {
 	t.Helper()
-	r, err := token.NewRing(k.Root(), token.Settings{})
+	r, err := token.NewKeyedRing(k.Keys(), token.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,16 +67,16 @@ func TestOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		if again := print(t, mustOpen(t, dir, keyFile)); again != first {
-			t.Errorf("mode %o: another root was found", mode)
+			t.Errorf("mode %o: another key was found", mode)
 		}
 	}
 	otherDir, otherKey := places(t)
 	if print(t, mustOpen(t, otherDir, otherKey)) == first {
-		t.Error("two first starts made the same root")
+		t.Error("two first starts made the same key")
 	}
 	k := mustOpen(t, dir, keyFile)
 	k.Close()
-	for _, path := range []string{keyFile, filepath.Join(dir, WrappedName)} {
+	for _, path := range []string{keyFile, filepath.Join(dir, RingName)} {
 		if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 && info.Mode() != 0o400 {
 			t.Errorf("%s: %v, %v", path, info, err)
 		}
@@ -100,7 +104,7 @@ func TestOpenOwnIdentities(t *testing.T) {
 		dir, keyFile := places(t)
 		write(t, keyFile, identity, 0o600)
 		if first := print(t, mustOpen(t, dir, keyFile)); first != print(t, mustOpen(t, dir, keyFile)) {
-			t.Error("another root was found")
+			t.Error("another key was found")
 		}
 	}
 }
@@ -122,10 +126,10 @@ func TestOpenAfterCrash(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, WrappedName+".tmp"), "half a", 0o600)
+	write(t, filepath.Join(dir, RingName+".tmp"), "half a", 0o600)
 	first := print(t, mustOpen(t, dir, keyFile))
 	if again := print(t, mustOpen(t, dir, keyFile)); again != first {
-		t.Error("another root was found")
+		t.Error("another key was found")
 	}
 }
 
@@ -136,7 +140,7 @@ func TestOpenTogether(t *testing.T) {
 	prints := make([]string, 8)
 	for i := range prints {
 		group.Go(func() {
-			if k, err := Open(dir, keyFile); err == nil {
+			if k, err := open(dir, keyFile); err == nil {
 				prints[i] = print(t, k)
 			}
 		})
@@ -145,7 +149,7 @@ func TestOpenTogether(t *testing.T) {
 	want := print(t, mustOpen(t, dir, keyFile))
 	for _, got := range prints {
 		if got != "" && got != want {
-			t.Error("two roots were made")
+			t.Error("two rings were made")
 		}
 	}
 }
@@ -216,18 +220,33 @@ func TestOpenRefuses(t *testing.T) {
 			write(t, keyFile, other.String(), 0o600)
 			return dir, keyFile
 		}, []string{"not wrapped for the identity in KEY"}},
-		{"keys cut short", wrapped(func(b []byte) []byte { return b[:len(b)-1] }), []string{"damaged"}},
-		{"keys with a bit flipped", wrapped(func(b []byte) []byte { b[len(b)-20] ^= 1; return b }), []string{"damaged"}},
-		{"keys with a header flipped", wrapped(func(b []byte) []byte { b[60] ^= 1; return b }), nil},
-		{"keys empty", wrapped(func([]byte) []byte { return nil }), []string{"damaged"}},
-		{"keys too long", wrapped(func(b []byte) []byte { return append(b, make([]byte, maxFile)...) }), []string{"longer than"}},
-		{"keys of a later version", payload("sallyport keys\x00\x02" + strings.Repeat("x", 32)), []string{"later version"}},
-		{"keys with a longer payload", payload(payloadMark + strings.Repeat("x", 33)), []string{"later version"}},
-		{"keys with a shorter payload", payload(payloadMark + strings.Repeat("x", 31)), []string{"later version"}},
-		{"keys of zeros", payload(payloadMark + strings.Repeat("\x00", 32)), []string{"all zeros"}},
+		{"ring cut short", wrapped(func(b []byte) []byte { return b[:len(b)-2] }), []string{"damaged"}},
+		{"ring without its MAC", wrapped(func(b []byte) []byte { return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] }), []string{"damaged"}},
+		{"ring with a letter changed", wrapped(change(`"group":"phone"`, `"group":"phona"`)), []string{"damaged"}},
+		{"ring with a date changed", wrapped(change(`"made":"2`, `"made":"3`)), []string{"damaged"}},
+		{"ring with an older serial", wrapped(change(`"serial":2`, `"serial":1`)), []string{"damaged"}},
+		{"ring with an unknown field", wrapped(change(`"serial"`, `"MARKER":1,"serial"`)), []string{"damaged"}},
+		{"ring with a key left out", wrapped(func(b []byte) []byte {
+			i, j := bytes.LastIndex(b, []byte(",{")), bytes.LastIndex(b, []byte("]"))
+			return append(b[:i:i], b[j:]...)
+		}), []string{"damaged"}},
+		{"ring that holds no JSON", wrapped(func([]byte) []byte { return []byte(ringMark + "\nMARKER\nAAAA\n") }), []string{"damaged"}},
+		{"ring empty", wrapped(func([]byte) []byte { return nil }), []string{"damaged, or of a later version"}},
+		{"ring too long", wrapped(func(b []byte) []byte { return append(b, make([]byte, maxFile)...) }), []string{"longer than"}},
+		{"ring of a later version", wrapped(change("sallyport keyring 1", "sallyport keyring 2")), []string{"later version"}},
+		{"ring of another provider", wrapped(change(`"provider":"age"`, `"provider":"vault://h:1/transit/k"`)), []string{"wrapped by vault://h:1/transit/k"}},
+		{"key of a later version", kek("sallyport keys\x00\x03" + strings.Repeat("x", 32)), []string{"later version"}},
+		{"key with a longer payload", kek(ageMark + strings.Repeat("x", 33)), []string{"later version"}},
+		{"key with a shorter payload", kek(ageMark + strings.Repeat("x", 31)), []string{"later version"}},
+		{"another key than the ring's", kek(ageMark + strings.Repeat("x", 32)), []string{"damaged"}},
+		{"key wrapped by nobody", wrapped(func(b []byte) []byte {
+			r := mustDecode(b)
+			r.Wrapped = []byte("age-encryption.org/v1 MARKER")
+			return mustEncode(r)
+		}), []string{"damaged"}},
 		{"folder for keys", func(t *testing.T, dir, keyFile string) (string, string) {
-			must(t, os.Remove(filepath.Join(dir, WrappedName)))
-			must(t, os.Mkdir(filepath.Join(dir, WrappedName), 0o700))
+			must(t, os.Remove(filepath.Join(dir, RingName)))
+			must(t, os.Mkdir(filepath.Join(dir, RingName), 0o700))
 			return dir, keyFile
 		}, []string{"not a regular file"}},
 		{"file for a data folder", func(t *testing.T, dir, keyFile string) (string, string) {
@@ -246,7 +265,7 @@ func TestOpenRefuses(t *testing.T) {
 			must(t, err)
 			dir, keyFile = c.prepare(t, dir, keyFile)
 			before := listing(t, dir)
-			k, err := Open(dir, keyFile)
+			k, err := open(dir, keyFile)
 			if err == nil || k != nil {
 				t.Fatal("accepted")
 			}
@@ -288,7 +307,7 @@ func content(text string) func(*testing.T, string, string) (string, string) {
 
 func wrapped(change func([]byte) []byte) func(*testing.T, string, string) (string, string) {
 	return func(t *testing.T, dir, keyFile string) (string, string) {
-		path := filepath.Join(dir, WrappedName)
+		path := filepath.Join(dir, RingName)
 		b, err := os.ReadFile(path)
 		must(t, err)
 		must(t, os.WriteFile(path, change(b), 0o600))
@@ -296,17 +315,44 @@ func wrapped(change func([]byte) []byte) func(*testing.T, string, string) (strin
 	}
 }
 
-// payload wraps something else for the same identity.
-func payload(text string) func(*testing.T, string, string) (string, string) {
+func change(from, to string) func([]byte) []byte {
+	return func(b []byte) []byte { return bytes.Replace(b, []byte(from), []byte(to), 1) }
+}
+
+func mustDecode(content []byte) *ring {
+	r, err := decodeRing(content)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
+// mustEncode makes a file that is right but for its MAC.
+func mustEncode(r *ring) []byte {
+	l, err := newLock(make([]byte, KeySize))
+	if err != nil {
+		panic(err)
+	}
+	content, err := r.encode(l)
+	if err != nil {
+		panic(err)
+	}
+	return content
+}
+
+// kek wraps something else as the ring's key, for the same identity.
+func kek(text string) func(*testing.T, string, string) (string, string) {
 	return func(t *testing.T, dir, keyFile string) (string, string) {
 		key, err := readKeyFile(keyFile)
 		must(t, err)
-		var out bytes.Buffer
-		w, err := age.Encrypt(&out, key.recipient)
+		sealed, err := seal(key, "", []byte(text))
 		must(t, err)
-		_, err = io.WriteString(w, text)
-		must(t, errors.Join(err, w.Close()))
-		must(t, os.WriteFile(filepath.Join(dir, WrappedName), out.Bytes(), 0o600))
+		path := filepath.Join(dir, RingName)
+		content, err := os.ReadFile(path)
+		must(t, err)
+		r := mustDecode(content)
+		r.Wrapped = sealed
+		must(t, os.WriteFile(path, mustEncode(r), 0o600))
 		return dir, keyFile
 	}
 }
@@ -330,30 +376,23 @@ func listing(t *testing.T, dir string) string {
 	return strings.Join(names, " ")
 }
 
-// TestNothingInClear looks for the root secret and the identity in everything below the data folder, and for the root in
-// the key file.
+// TestNothingInClear looks for the ring's key, the data keys and the identity in everything below the data folder and in the key file.
 func TestNothingInClear(t *testing.T) {
 	dir, keyFile := places(t)
 	k := mustOpen(t, dir, keyFile)
 	secret, err := os.ReadFile(keyFile)
 	must(t, err)
-	key, err := readKeyFile(keyFile)
+	identity := identityLine(string(secret))
+	kek, err := (&KeyFile{Path: keyFile, Dir: dir}).Unwrap(t.Context(), k.ring.Wrapped)
 	must(t, err)
-	sealed, err := os.ReadFile(filepath.Join(dir, WrappedName))
-	must(t, err)
-	r, err := age.Decrypt(bytes.NewReader(sealed), key.identity)
-	must(t, err)
-	plain, err := io.ReadAll(r)
-	must(t, err)
-	root := plain[len(payloadMark):]
-	again, err := token.NewSecret(root)
-	must(t, err)
-	if print(t, &Keyring{root: again}) != print(t, k) {
-		t.Fatal("what is wrapped is not the root")
+	clear := [][]byte{kek}
+	for i := range k.ring.Keys {
+		key, err := k.lock.open(&k.ring.Keys[i])
+		must(t, err)
+		clear = append(clear, key)
 	}
-	forms := []string{
-		string(root), hex.EncodeToString(root), strings.ToUpper(hex.EncodeToString(root)),
-		base64.StdEncoding.EncodeToString(root), base64.RawURLEncoding.EncodeToString(root), identityLine(string(secret)),
+	if len(clear) != 3 || bytes.Equal(clear[1], clear[2]) {
+		t.Fatalf("%d keys, want the ring's, the record's and one group's", len(clear))
 	}
 	must(t, filepath.WalkDir(filepath.Dir(dir), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -363,17 +402,35 @@ func TestNothingInClear(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for i, form := range forms {
-			if bytes.Contains(b, []byte(form)) && !(path == keyFile && i == len(forms)-1) {
-				t.Errorf("%s holds a key in clear (form %d)", path, i)
+		for i, key := range clear {
+			if form := findKey(b, key); form != "" {
+				t.Errorf("%s holds key %d in clear, in %s", path, i, form)
 			}
+		}
+		if path != keyFile && bytes.Contains(b, []byte(identity)) {
+			t.Errorf("%s holds the identity", path)
 		}
 		return nil
 	}))
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
-		text := fmt.Sprintf(verb, k) + fmt.Sprintf(verb, *k)
-		if strings.Contains(text, string(root[:8])) || strings.Contains(text, hex.EncodeToString(root[:8])) {
-			t.Errorf("a keyring prints its root under %s", verb)
+		text := fmt.Sprintf(verb, k) + fmt.Sprintf(verb, *k) + fmt.Sprintf(verb, k.Keys())
+		for i, key := range clear {
+			if strings.Contains(text, hex.EncodeToString(key[:8])) || findKey([]byte(text), key[:8]) != "" || strings.Contains(text, strings.Trim(fmt.Sprintf("%d", key[:4]), "[]")) {
+				t.Errorf("a keyring prints key %d under %s", i, verb)
+			}
 		}
 	}
+}
+
+// findKey names the form in which a text holds a key, empty: in none.
+func findKey(text, key []byte) string {
+	for name, form := range map[string]string{
+		"bytes": string(key), "hex": hex.EncodeToString(key), "HEX": strings.ToUpper(hex.EncodeToString(key)),
+		"base64": strings.TrimRight(base64.StdEncoding.EncodeToString(key), "="), "base64url": base64.RawURLEncoding.EncodeToString(key),
+	} {
+		if bytes.Contains(text, []byte(form)) {
+			return name
+		}
+	}
+	return ""
 }

@@ -14,8 +14,9 @@ const (
 	// noticed eight times in nine.
 	dateSalts = 9
 	tokenDays = plainDays * dateSalts
-	// Tokens of odd epochs lie from 2200-01-01 on, those of even epochs will from 6100-01-01: two epochs at a time can be told apart.
-	tokenYear = 2200
+	// Tokens of odd epochs lie from 2200-01-01 on, those of even epochs from 6100-01-01: two epochs at a time can be told apart.
+	tokenYear     = 2200
+	evenTokenYear = 6100
 	// FF1 works on two numerals of this radix: the least whose square holds tokenDays, so that walking on is rare.
 	dateRadix = 1147
 )
@@ -26,8 +27,8 @@ type dateForm struct {
 	plainDay, tokenDay int32 // first of the plain and of the token days, in days since 2000-01-01
 }
 
-func (r *Ring) newDate(spec Spec) (*dateForm, error) {
-	block, err := r.deriveBlock("ff1", spec.Group, sallyport.Date)
+func (r *Ring) newDate(spec Spec, k DataKey) (*dateForm, error) {
+	block, err := k.deriveBlock("ff1", spec.Group, sallyport.Date)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +36,7 @@ func (r *Ring) newDate(spec Spec) (*dateForm, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dateForm{ff1: ff1, plainDay: dayOf(firstYear, 1, 1), tokenDay: dayOf(tokenYear, 1, 1)}, nil
+	return &dateForm{ff1: ff1, plainDay: dayOf(firstYear, 1, 1), tokenDay: firstTokenDay(k.Epoch)}, nil
 }
 
 func (f *dateForm) tokeniseDay(day int32) (int32, error) {

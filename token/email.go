@@ -34,8 +34,8 @@ type emailForm struct {
 	most   int    // longest canonical address whose token is a legal address
 }
 
-func (r *Ring) newEmail(spec Spec) (*emailForm, error) {
-	key, err := r.derive(64, "siv", spec.Group, sallyport.Email)
+func (r *Ring) newEmail(spec Spec, k DataKey) (*emailForm, error) {
+	key, err := k.derive(64, "siv", spec.Group, sallyport.Email)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (r *Ring) newEmail(spec Spec) (*emailForm, error) {
 		return nil, err
 	}
 	s := r.pool.get()
-	f := &emailForm{siv: siv, ad: siv.associate(s, [][]byte{[]byte(sallyport.Email)}), base32: r.base32, domain: r.settings.EmailDomain}
+	f := &emailForm{siv: siv, ad: siv.associate(s, [][]byte{[]byte(sallyport.Email)}), base32: r.base32, domain: r.settings.emailDomain(k.Epoch)}
 	r.pool.put(s)
 	for f.length(f.most+1) <= maxAddress {
 		f.most++
@@ -56,8 +56,8 @@ func (r *Ring) newEmail(spec Spec) (*emailForm, error) {
 // checkEmailDomain holds the domain of tokens to lower-case letters, digits and hyphens, the epoch first.
 func checkEmailDomain(domain string) error {
 	labels := strings.Split(domain, ".")
-	if len(labels) < 2 || labels[0] != fmt.Sprintf("k%d", epoch) {
-		return fmt.Errorf("the e-mail domain must begin with the key epoch, as in k%d.invalid", epoch)
+	if len(labels) < 2 || labels[0] != emailLabel(1) {
+		return errors.New("the e-mail domain must begin with the first key epoch, as in k1.invalid")
 	}
 	if len(domain) > maxEmailDomain {
 		return fmt.Errorf("the e-mail domain is longer than %d characters", maxEmailDomain)
@@ -262,7 +262,7 @@ func (f *emailForm) check(address []byte) error {
 	if !quoted && (bytes.IndexByte(local, '@') >= 0 || bytes.IndexByte(local, ' ') >= 0) || bytes.IndexByte(domain, ' ') >= 0 {
 		return outside("it is no e-mail address: it has a second @ or a space")
 	}
-	if hasSuffix(domain, f.domain) && (len(domain) == len(f.domain) || domain[len(domain)-len(f.domain)-1] == '.') {
+	if underTokens(domain, f.domain) {
 		return outside("the e-mail address is under the domain of tokens")
 	}
 	for i := 0; i < len(address); {
@@ -273,6 +273,16 @@ func (f *emailForm) check(address []byte) error {
 		i += size
 	}
 	return nil
+}
+
+// underTokens tells whether an address belongs to the domain of tokens, or lies below it, in whatever epoch.
+func underTokens(domain []byte, of string) bool {
+	if !hasSuffix(domain, of[len(emailLabel(1)):]) {
+		return false
+	}
+	label := domain[:len(domain)-len(of)+len(emailLabel(1))]
+	label = label[bytes.LastIndexByte(label, '.')+1:]
+	return len(label) == len(emailLabel(1)) && label[0] == 'k' && '1' <= label[1] && label[1] <= '9'
 }
 
 // errUTF8 is the ErrDomain of bytes in another encoding, for example of a client with a LATIN1 encoding.

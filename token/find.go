@@ -9,18 +9,15 @@ import (
 // finder recognises tokens by form inside a larger text. It is immutable: a new number codec makes a new one.
 type finder struct {
 	base32   *base32
-	domain   string
-	code     string
-	dates    [2]int32 // first day of the tokens, and the first behind them
-	prefixes []string // reserved prefixes of all number codecs made so far, sorted
-	shortest int      // characters of the shortest token
+	epochs   []epochForms // of all keys, the first epoch first
+	prefixes []string     // reserved prefixes of all number codecs made so far, sorted
+	shortest int          // characters of the shortest token
 	anchor   [256]bool
 }
 
-// newFinder knows all forms but the numbers'.
-func newFinder(e *base32, s Settings) *finder {
-	first := dayOf(tokenYear, 1, 1)
-	f := &finder{base32: e, domain: s.EmailDomain, code: s.PhoneCode, dates: [2]int32{first, first + tokenDays}, shortest: isoLength}
+// newFinder knows all forms of some epochs but the numbers'.
+func newFinder(e *base32, epochs []epochForms) *finder {
+	f := &finder{base32: e, epochs: epochs, shortest: isoLength}
 	// The rarest character of each form: nearly all texts are passed over with one look-up a byte.
 	for _, c := range []byte("@+-:") {
 		f.anchor[c] = true
@@ -74,15 +71,18 @@ func (f *finder) tokenAt(b []byte, from, i int) (start, end int, scheme sallypor
 		start, end, ok = f.dateAround(b, from, i)
 		return start, end, sallyport.Date, ok
 	case '+':
-		if vaultPhoneAt(b[i:], f.code) {
+		if vaultPhoneAt(b[i:], f.epochs[0].code) {
 			return i, i + 3 + vaultPhone, sallyport.Phone, true
 		}
-		ok = phoneAt(b[i:], f.code) && (i+phoneTokenLen == len(b) || !isDigit(b[i+phoneTokenLen]))
+		for n := range f.epochs {
+			ok = ok || phoneAt(b[i:], f.epochs[n].code)
+		}
+		ok = ok && (i+phoneTokenLen == len(b) || !isDigit(b[i+phoneTokenLen]))
 		return i, i + phoneTokenLen, sallyport.Phone, ok
 	case ':':
 		start = i + 1 - len(sealedMark)
 		if start >= from && b[i-1] == sealedMark[len(sealedMark)-2] {
-			end = sealedEnd(b, start)
+			end = f.sealedEnd(b, start)
 		}
 		return start, end, "", end > 0
 	}
@@ -106,11 +106,15 @@ func (f *finder) emailAround(b []byte, from, at int) (start, end int, ok bool) {
 	if start > at || start > 0 && isAddress(b[start-1]) && !endsEscape(b, start) {
 		return 0, 0, false
 	}
-	n, ok := emailAt(f.base32, b[start:], f.domain)
-	if !ok {
-		n, ok = vaultEmailAt(f.base32, b[start:], f.domain)
+	for n := range f.epochs {
+		if end, ok = emailAt(f.base32, b[start:], f.epochs[n].domain); ok {
+			break
+		}
 	}
-	end = start + n
+	if !ok {
+		end, ok = vaultEmailAt(f.base32, b[start:], f.epochs[0].domain)
+	}
+	end += start
 	if !ok || end-start > maxAddress {
 		return 0, 0, false
 	}
@@ -131,14 +135,18 @@ func (f *finder) dateAround(b []byte, from, at int) (start, end int, ok bool) {
 		return 0, 0, false
 	}
 	day, ok := ParseDay(b[start:end])
-	if !ok || day < f.dates[0] || day >= f.dates[1] {
+	token := false
+	for n := range f.epochs {
+		token = token || day >= f.epochs[n].day && day < f.epochs[n].day+tokenDays
+	}
+	if !ok || !token {
 		return 0, 0, false
 	}
 	return start, end, standsAlone(b, start) && (end == len(b) || !isWord(b[end]) && b[end] != '-')
 }
 
 // sealedEnd is the end of a tk1: token that begins at b[i], or 0.
-func sealedEnd(b []byte, i int) int {
+func (f *finder) sealedEnd(b []byte, i int) int {
 	if !hasPrefix(b[i:], sealedMark) {
 		return 0
 	}
@@ -147,11 +155,13 @@ func sealedEnd(b []byte, i int) int {
 		return 0
 	}
 	whole := len(sealedMark) + n
-	switch letter := b[i+len(sealedMark)]; {
-	case letter == nameLetter && sealedLength(whole-nameOverhead, maxName):
-		return i + whole
-	case letter == textLetter && sealedLength(whole-textOverhead, maxText):
-		return i + whole
+	for n := range f.epochs {
+		switch letter := b[i+len(sealedMark)]; {
+		case letter == f.epochs[n].name && sealedLength(whole-nameOverhead, maxName):
+			return i + whole
+		case letter == f.epochs[n].text && sealedLength(whole-textOverhead, maxText):
+			return i + whole
+		}
 	}
 	return 0
 }

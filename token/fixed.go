@@ -17,7 +17,7 @@ type fixedForm struct {
 // uuidBits are what a uuid's version and variant leave (RFC 9562 section 4).
 const uuidBits = 122
 
-func (r *Ring) newFixed(spec Spec) (*fixedForm, error) {
+func (r *Ring) newFixed(spec Spec, k DataKey) (*fixedForm, error) {
 	f, width := &fixedForm{}, uuidBits
 	switch spec.Scheme {
 	case sallyport.Int4:
@@ -26,7 +26,7 @@ func (r *Ring) newFixed(spec Spec) (*fixedForm, error) {
 		f.bits, width = 64, 64
 	default:
 	}
-	block, err := r.deriveBlock("ff1", spec.Group, spec.Scheme)
+	block, err := k.deriveBlock("ff1", spec.Group, spec.Scheme)
 	if err != nil {
 		return nil, err
 	}

@@ -20,8 +20,8 @@ const (
 	momentBits = 57
 )
 
-func (r *Ring) newMoment(spec Spec) (*momentForm, error) {
-	block, err := r.deriveBlock("ff1", spec.Group, spec.Scheme)
+func (r *Ring) newMoment(spec Spec, k DataKey) (*momentForm, error) {
+	block, err := k.deriveBlock("ff1", spec.Group, spec.Scheme)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (r *Ring) newMoment(spec Spec) (*momentForm, error) {
 	return &momentForm{
 		ff1: ff1, zoned: spec.Scheme == sallyport.Timestamptz,
 		plainAt: int64(dayOf(firstYear, 1, 1)) * microsPerDay, plainMany: plainDays * microsPerDay,
-		tokenAt: int64(dayOf(tokenYear, 1, 1)) * microsPerDay, tokMany: tokenDays * microsPerDay,
+		tokenAt: int64(firstTokenDay(k.Epoch)) * microsPerDay, tokMany: tokenDays * microsPerDay,
 	}, nil
 }
 

@@ -15,7 +15,7 @@ func TestMomentsForged(t *testing.T) {
 	c := testCodec(t, sallyport.Timestamp)
 	opened, most := 0, 90_000
 	for i := range most {
-		at := c.moment.tokenAt + int64(i)*(c.moment.tokMany/int64(most))
+		at := c.forms.Load().moment.tokenAt + int64(i)*(c.forms.Load().moment.tokMany/int64(most))
 		if _, err := c.Reveal(nil, AppendMoment(nil, at)); err == nil {
 			opened++
 		} else if !errors.Is(err, ErrNotToken) {

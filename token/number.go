@@ -31,17 +31,18 @@ type numberPrefix struct {
 	ff1          [maxNumber + 1]*FF1 // by how many digits
 }
 
-func (r *Ring) newNumber(spec Spec) (*numberForm, error) {
-	if err := checkPrefixes(spec.Prefixes); err != nil {
+func (r *Ring) newNumber(spec Spec, k DataKey) (*numberForm, error) {
+	reserved, err := spec.reserved(k.Epoch)
+	if err != nil {
 		return nil, err
 	}
-	block, err := r.deriveBlock("ff1", spec.Group, sallyport.Number)
+	block, err := k.deriveBlock("ff1", spec.Group, sallyport.Number)
 	if err != nil {
 		return nil, err
 	}
 	f := &numberForm{pool: &r.pool}
 	for _, plain := range slices.Sorted(maps.Keys(spec.Prefixes)) {
-		p := numberPrefix{plain: plain, token: spec.Prefixes[plain]}
+		p := numberPrefix{plain: plain, token: reserved[plain]}
 		for n := minNumber; n <= maxNumber; n++ {
 			if p.ff1[n], err = newFF1(block, 10, n, []byte(plain), f.pool); err != nil {
 				return nil, err
@@ -49,27 +50,40 @@ func (r *Ring) newNumber(spec Spec) (*numberForm, error) {
 		}
 		f.prefixes = append(f.prefixes, p)
 	}
-	r.reserve(slices.Collect(maps.Values(spec.Prefixes)))
 	return f, nil
 }
 
-// checkPrefixes refuses whatever would make a number and a token look alike.
-func checkPrefixes(prefixes map[string]string) error {
+// checkPrefixes refuses whatever would make a number and a token look alike, or tokens of two epochs. next may be empty.
+func checkPrefixes(prefixes, next map[string]string) error {
 	if len(prefixes) == 0 {
 		return errors.New("the scheme number needs prefixes, for example {CS: ZQ}")
 	}
 	taken := map[string]bool{}
+	take := func(p string) error {
+		if taken[strings.ToUpper(p)] {
+			return fmt.Errorf("prefix %q is used twice, and case makes no difference", p)
+		}
+		taken[strings.ToUpper(p)] = true
+		return nil
+	}
 	for _, plain := range slices.Sorted(maps.Keys(prefixes)) {
-		reserved := prefixes[plain]
-		if len(plain) != len(reserved) || len(plain) > maxNumberPrefix || !isLetters(plain) || !isLetters(reserved) {
-			return fmt.Errorf("prefix %q → %q: both must be of the same length, 1 to %d ASCII letters", plain, reserved, maxNumberPrefix)
+		if err := take(plain); err != nil {
+			return err
 		}
-		for _, p := range []string{plain, reserved} {
-			if taken[strings.ToUpper(p)] {
-				return fmt.Errorf("prefix %q is used twice, and case makes no difference", p)
+	}
+	for _, reserved := range []map[string]string{prefixes, next} {
+		for _, plain := range slices.Sorted(maps.Keys(reserved)) {
+			p := reserved[plain]
+			if len(plain) != len(p) || len(plain) > maxNumberPrefix || !isLetters(plain) || !isLetters(p) {
+				return fmt.Errorf("prefix %q → %q: both must be of the same length, 1 to %d ASCII letters", plain, p, maxNumberPrefix)
 			}
-			taken[strings.ToUpper(p)] = true
+			if err := take(p); err != nil {
+				return err
+			}
 		}
+	}
+	if len(next) > 0 && !slices.Equal(slices.Sorted(maps.Keys(prefixes)), slices.Sorted(maps.Keys(next))) {
+		return errors.New("next_prefixes must have the same prefixes of plain numbers as prefixes")
 	}
 	return nil
 }

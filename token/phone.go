@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// Two-digit families of country codes that ITU-T E.164.D lists as spare. The ring's is the key epoch.
+	// Two-digit families of country codes that ITU-T E.164.D lists as spare. Which one is the key epoch.
 	phoneCode      = "89"
 	otherPhoneCode = "83"
 
@@ -28,8 +28,8 @@ type phoneForm struct {
 	region string // where numbers without a country code are at home; empty: nowhere
 }
 
-func (r *Ring) newPhone(spec Spec) (*phoneForm, error) {
-	block, err := r.deriveBlock("ff1", spec.Group, sallyport.Phone)
+func (r *Ring) newPhone(spec Spec, k DataKey) (*phoneForm, error) {
+	block, err := k.deriveBlock("ff1", spec.Group, sallyport.Phone)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (r *Ring) newPhone(spec Spec) (*phoneForm, error) {
 	if spec.Region != "" && !phonenumbers.GetSupportedRegions()[spec.Region] {
 		return nil, fmt.Errorf("the region %q is none: expected the two capital letters of a country, as in DE", spec.Region)
 	}
-	return &phoneForm{ff1: ff1, code: r.settings.PhoneCode, region: spec.Region}, nil
+	return &phoneForm{ff1: ff1, code: r.settings.phoneCode(k.Epoch), region: spec.Region}, nil
 }
 
 func (f *phoneForm) tokenise(dst, plain []byte) ([]byte, error) {

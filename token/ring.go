@@ -1,47 +1,41 @@
 package token
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"sallyport"
 )
 
-// epoch is the generation of keys. Rotation comes later; every form has a place for it already: the domain label k1, the
-// phone code, the number prefix, the letter after tk1:, the half of the years 2200–9999.
-const epoch = 1
-
 // Settings are the choices that hold for all columns. The zero value is usable.
 type Settings struct {
-	EmailDomain string // domain of e-mail tokens; its first label is the key epoch. Default "k1.invalid"
-	PhoneCode   string // unassigned country code of phone tokens, "89" (default) or "83"
+	EmailDomain string // domain of e-mail tokens in the first epoch, whose label it begins with. Default "k1.invalid"
+	PhoneCode   string // unassigned country code of phone tokens in odd epochs, "89" (default) or "83"; the other is that of even ones
 }
 
-// Ring derives every key of a root secret and makes codecs. It is safe for concurrent use.
+// Ring derives every key and makes codecs. It is safe for concurrent use, also while its keys are exchanged.
 type Ring struct {
-	root     Secret
 	settings Settings
 	pool     scratchPool
 	base32   *base32
+	record   DataKey     // of what outlives every epoch: the record's digests, and what a vault keeps
 	values   *mac        // key of Digest
 	tokens   prefixedMAC // key of TokenDigest
 
-	mu   sync.Mutex // held while find is exchanged
+	mu   sync.Mutex // guards keys and made, and is held while find is exchanged
+	keys Keys
+	made map[string]*Codec // by all that was asked for
 	find atomic.Pointer[finder]
 }
 
-// NewRing checks the settings and derives the keys that all columns share.
-func NewRing(root Secret, s Settings) (*Ring, error) {
-	if root.key == nil {
-		return nil, errors.New("make a key ring: there is no root secret")
-	}
+// NewRing makes a ring of one secret for everything, in the first epoch.
+func NewRing(root Secret, s Settings) (*Ring, error) { return NewKeyedRing(OneKey(root), s) }
+
+// NewKeyedRing checks the settings and derives the keys that all columns share.
+func NewKeyedRing(keys Keys, s Settings) (*Ring, error) {
 	if s.EmailDomain == "" {
 		s.EmailDomain = "k1.invalid"
 	}
@@ -54,13 +48,16 @@ func NewRing(root Secret, s Settings) (*Ring, error) {
 	if s.PhoneCode != phoneCode && s.PhoneCode != otherPhoneCode {
 		return nil, fmt.Errorf("make a key ring: the phone code must be one of the unassigned country codes %s and %s", phoneCode, otherPhoneCode)
 	}
-	r := &Ring{root: root, settings: s, base32: newBase32()}
-	r.find.Store(newFinder(r.base32, s))
+	if err := keys.check(); err != nil {
+		return nil, fmt.Errorf("make a key ring: %w", err)
+	}
+	r := &Ring{settings: s, base32: newBase32(), made: map[string]*Codec{}, keys: keys, record: DataKey{Epoch: 1, Secret: keys.Record}}
+	r.find.Store(newFinder(r.base32, r.epochs(keys)))
 	var err error
-	if r.values, err = r.deriveMAC("digest", "", ""); err != nil {
+	if r.values, err = r.record.deriveMAC("digest", "", ""); err != nil {
 		return nil, err
 	}
-	tokens, err := r.deriveMAC("token digest", "", "")
+	tokens, err := r.record.deriveMAC("token digest", "", "")
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +65,22 @@ func NewRing(root Secret, s Settings) (*Ring, error) {
 	return r, nil
 }
 
-// Codec makes the codec of one column.
+// epochs are the forms of all epochs that any group is in. Those of the first are always known: whoever has no keys yet can tell tokens.
+func (r *Ring) epochs(keys Keys) []epochForms {
+	seen := map[int]bool{1: true}
+	for _, group := range keys.Groups {
+		for _, key := range group {
+			seen[key.Epoch] = true
+		}
+	}
+	var forms []epochForms
+	for _, epoch := range slices.Sorted(maps.Keys(seen)) {
+		forms = append(forms, r.settings.forms(epoch))
+	}
+	return forms
+}
+
+// Codec makes the codec of one column, once.
 func (r *Ring) Codec(spec Spec) (*Codec, error) {
 	if spec.Group == "" {
 		spec.Group = string(spec.Scheme)
@@ -82,66 +94,89 @@ func (r *Ring) Codec(spec Spec) (*Codec, error) {
 	if spec.Region != "" && spec.Scheme != sallyport.Phone {
 		return nil, fmt.Errorf("make codec of %s: a region belongs to the scheme %s", spec.Column, sallyport.Phone)
 	}
-	if len(spec.Prefixes) > 0 && spec.Scheme != sallyport.Number {
+	if len(spec.Prefixes)+len(spec.NextPrefixes) > 0 && spec.Scheme != sallyport.Number {
 		return nil, fmt.Errorf("make codec of %s: prefixes belong to the scheme %s", spec.Column, sallyport.Number)
 	}
-	c := &Codec{ring: r, spec: spec, digest: r.values.after(r.pool.get(), string(spec.Scheme))}
-	var err error
-	switch spec.Scheme {
-	case sallyport.Email:
-		c.email, err = r.newEmail(spec)
-	case sallyport.Phone:
-		c.phone, err = r.newPhone(spec)
-	case sallyport.Number:
-		c.number, err = r.newNumber(spec)
-	case sallyport.Name, sallyport.Text:
-		c.sealed, err = r.newSealed(spec)
-	case sallyport.Date:
-		c.date, err = r.newDate(spec)
-	case sallyport.Timestamp, sallyport.Timestamptz:
-		c.moment, err = r.newMoment(spec)
-	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
-		c.fixed, err = r.newFixed(spec)
-	default:
-		err = errScheme(spec.Scheme)
+	asked := spec.text()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.made[asked]; c != nil {
+		return c, nil
 	}
+	c := &Codec{ring: r, spec: spec, digest: r.values.after(r.pool.get(), string(spec.Scheme)), vault: r.vaultForms(spec)}
+	forms, err := r.forms(spec, r.keys)
 	if err != nil {
 		return nil, fmt.Errorf("make codec of %s: %w", spec.Column, err)
 	}
+	c.forms.Store(forms)
+	r.made[asked] = c
+	r.find.Store(r.find.Load().with(forms.prefixes()))
 	return c, nil
 }
 
-// derive makes the key for one purpose, join group and scheme. Every part is preceded by its length, so that no two
-// triples run together to the same text.
-func (r *Ring) derive(size int, purpose, group string, scheme sallyport.Scheme) ([]byte, error) {
-	info := []byte("sallyport token keys 1")
-	for _, part := range []string{purpose, group, string(scheme)} {
-		info = binary.BigEndian.AppendUint32(info, uint32(len(part)))
-		info = append(info, part...)
+// Rekey exchanges the keys of the groups, in all codecs made so far and in those to come. The key of the record's digests stays.
+// Where the error is not nil, nothing was exchanged.
+func (r *Ring) Rekey(keys Keys) error {
+	if err := keys.check(); err != nil {
+		return fmt.Errorf("exchange keys: %w", err)
 	}
-	info = append(info, epoch)
-	key, err := hkdf.Key(sha256.New, (*r.root.key)[:], nil, string(info), size)
-	if err != nil {
-		return nil, fmt.Errorf("derive the %s key: %w", purpose, err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	finder := newFinder(r.base32, r.epochs(keys))
+	next := make(map[*Codec]*forms, len(r.made))
+	for _, c := range r.made {
+		var err error
+		if next[c], err = r.forms(c.spec, keys); err != nil {
+			return fmt.Errorf("exchange keys of %s: %w", c.spec.Column, err)
+		}
+		finder = finder.with(next[c].prefixes())
 	}
-	return key, nil
+	// A token must be known by the time somebody makes it.
+	r.find.Store(finder)
+	for c, forms := range next {
+		c.forms.Store(forms)
+	}
+	r.keys = keys
+	return nil
 }
 
-func (r *Ring) deriveBlock(purpose, group string, scheme sallyport.Scheme) (cipher.Block, error) {
-	key, err := r.derive(32, purpose, group, scheme)
-	if err != nil {
-		return nil, err
+// forms derives a column's keys of every epoch, the newest first.
+func (r *Ring) forms(spec Spec, keys Keys) (*forms, error) {
+	live := keys.of(spec.Group)
+	if len(live) == 0 {
+		return nil, fmt.Errorf("there is no key of the join group %s", spec.Group)
 	}
-	defer clear(key)
-	return aes.NewCipher(key)
-}
-
-func (r *Ring) deriveMAC(purpose, group string, scheme sallyport.Scheme) (*mac, error) {
-	block, err := r.deriveBlock(purpose, group, scheme)
-	if err != nil {
-		return nil, err
+	var older *forms
+	for _, key := range slices.Backward(live) {
+		f := &forms{spec: spec, epoch: key.Epoch, older: older}
+		var err error
+		switch spec.Scheme {
+		case sallyport.Email:
+			f.email, err = r.newEmail(spec, key)
+		case sallyport.Phone:
+			f.phone, err = r.newPhone(spec, key)
+		case sallyport.Number:
+			f.number, err = r.newNumber(spec, key)
+		case sallyport.Name, sallyport.Text:
+			f.sealed, err = r.newSealed(spec, key)
+		case sallyport.Date:
+			f.date, err = r.newDate(spec, key)
+		case sallyport.Timestamp, sallyport.Timestamptz:
+			f.moment, err = r.newMoment(spec, key)
+		case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+			if len(live) > 1 {
+				return nil, fmt.Errorf("the keys of the join group %s cannot be rotated: nothing tells in which epoch a token of the scheme %s was made", spec.Group, spec.Scheme)
+			}
+			f.fixed, err = r.newFixed(spec, key)
+		default:
+			err = errScheme(spec.Scheme)
+		}
+		if err != nil {
+			return nil, err
+		}
+		older = f
 	}
-	return newMAC(block), nil
+	return older, nil
 }
 
 // sum is the digest of a value under a prefixed MAC, without allocating.
@@ -151,11 +186,4 @@ func (r *Ring) sum(m *prefixedMAC, value []byte) sallyport.Digest {
 	d := sallyport.Digest(s.x)
 	r.pool.put(s)
 	return d
-}
-
-// reserve makes number prefixes known to Find.
-func (r *Ring) reserve(prefixes []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.find.Store(r.find.Load().with(prefixes))
 }

@@ -19,9 +19,6 @@ const NamePrefixLen = 20
 
 const (
 	sealedMark = "tk1:"
-	// nameLetter and textLetter are the character after the mark: the scheme by its case, the key epoch by its place in the alphabet.
-	nameLetter = 'A' + epoch - 1
-	textLetter = 'a' + epoch - 1
 	// sealedHeader is the first sealed byte: format 1, bound to its column. Format 1 with 2 in the low half is set aside
 	// for tokens bound to a customer too.
 	sealedHeader = 0x11
@@ -40,7 +37,7 @@ const (
 // sealedForm is AES-GCM with a random nonce, written in base64url; a name has a blind index in front.
 //
 // The nonce is also the token's handle: twelve random bytes that no other token has, authenticated with the rest, to
-// which a later version ties a customer. A handle of its own would make every token longer and tell nothing more.
+// which the gateway ties a customer. A handle of its own would make every token longer and tell nothing more.
 type sealedForm struct {
 	gcm   cipher.AEAD
 	index *mac // of names only
@@ -52,11 +49,11 @@ type sealedForm struct {
 	text  *base64.Encoding
 }
 
-func (r *Ring) newSealed(spec Spec) (*sealedForm, error) {
+func (r *Ring) newSealed(spec Spec, k DataKey) (*sealedForm, error) {
 	if spec.Column.Name == "" {
 		return nil, errors.New("the column has no name, and its tokens are bound to it")
 	}
-	block, err := r.deriveBlock("gcm", spec.Group, spec.Scheme)
+	block, err := k.deriveBlock("gcm", spec.Group, spec.Scheme)
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +62,12 @@ func (r *Ring) newSealed(spec Spec) (*sealedForm, error) {
 		return nil, fmt.Errorf("make AES-GCM: %w", err)
 	}
 	if spec.Scheme == sallyport.Name {
-		f.head, f.front, f.most = sealedMark+string(rune(nameLetter)), nameOverhead, maxName
-		if f.index, err = r.deriveMAC("index", spec.Group, spec.Scheme); err != nil {
+		f.head, f.front, f.most = sealedMark+string(rune(nameLetter(k.Epoch))), nameOverhead, maxName
+		if f.index, err = k.deriveMAC("index", spec.Group, spec.Scheme); err != nil {
 			return nil, err
 		}
 	} else {
-		f.head, f.front, f.most = sealedMark+string(rune(textLetter)), textOverhead, maxText
+		f.head, f.front, f.most = sealedMark+string(rune(textLetter(k.Epoch))), textOverhead, maxText
 	}
 	f.ad = append(f.ad, f.head...)
 	f.ad = append(f.ad, sealedHeader)

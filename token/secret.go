@@ -39,6 +39,11 @@ func (s Secret) Wipe() {
 	}
 }
 
+// wiped tells whether the bytes are gone, or were never there.
+func (s Secret) wiped() bool {
+	return s.key == nil || subtle.ConstantTimeCompare((*s.key)[:], make([]byte, SecretSize)) == 1
+}
+
 // String redacts.
 func (s Secret) String() string { return redacted }
 

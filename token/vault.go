@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -23,7 +25,6 @@ type Overflow struct {
 	codec  *Codec
 	index  *mac
 	gcm    cipher.AEAD
-	prefix string // of number: the reserved prefix of its tokens
 }
 
 const (
@@ -36,6 +37,18 @@ const (
 	vaultHeader = 0x11     // format 1, epoch 1
 )
 
+// vaultForms are how tokens of a vault look. They are of no epoch: what a vault keeps is sealed with a key that stays, so that their
+// forms are those of the first epoch, with more or fewer characters.
+type vaultForms struct{ domain, code, prefix string }
+
+func (r *Ring) vaultForms(spec Spec) vaultForms {
+	f := vaultForms{domain: r.settings.emailDomain(1), code: r.settings.phoneCode(1)}
+	if plains := slices.Sorted(maps.Keys(spec.Prefixes)); len(plains) > 0 {
+		f.prefix = spec.Prefixes[plains[0]]
+	}
+	return f
+}
+
 // ErrNoOverflow says that a scheme has no place for values outside of its domain.
 var ErrNoOverflow = errors.New("only the schemes email, phone and number have a vault for values that they have no token for")
 
@@ -43,17 +56,15 @@ var ErrNoOverflow = errors.New("only the schemes email, phone and number have a 
 func (c *Codec) Overflow() (*Overflow, error) {
 	o := &Overflow{scheme: c.spec.Scheme, codec: c}
 	switch o.scheme {
-	case sallyport.Email, sallyport.Phone:
-	case sallyport.Number:
-		o.prefix = c.number.prefixes[0].token
+	case sallyport.Email, sallyport.Phone, sallyport.Number:
 	default:
 		return nil, ErrNoOverflow
 	}
 	var err error
-	if o.index, err = c.ring.deriveMAC("vault index", c.spec.Group, o.scheme); err != nil {
+	if o.index, err = c.ring.record.deriveMAC("vault index", c.spec.Group, o.scheme); err != nil {
 		return nil, err
 	}
-	block, err := c.ring.deriveBlock("vault", c.spec.Group, o.scheme)
+	block, err := c.ring.record.deriveBlock("vault", c.spec.Group, o.scheme)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +95,7 @@ func (o *Overflow) Canonical(dst, plain []byte) ([]byte, error) {
 	switch o.scheme {
 	case sallyport.Email:
 		dst = append(dst, norm.NFC.Bytes(bytes.ToLower(norm.NFC.Bytes(bytes.Clone(value))))...)
-		if hasSuffix(dst[start:], o.codec.email.domain) {
+		if underTokens(dst[start+bytes.LastIndexByte(dst[start:], '@')+1:], o.codec.vault.domain) {
 			return dst[:start], outside("the e-mail address is under the domain of tokens")
 		}
 	case sallyport.Phone:
@@ -133,13 +144,13 @@ func (o *Overflow) New(dst []byte, random io.Reader) ([]byte, error) {
 	switch o.scheme {
 	case sallyport.Email:
 		dst = appendBase32(dst, room[:16])
-		return append(append(append(dst, '@'), vaultLabel...), o.codec.email.domain...), nil
+		return append(append(append(dst, '@'), vaultLabel...), o.codec.vault.domain...), nil
 	case sallyport.Phone:
-		dst = append(append(dst, '+'), o.codec.phone.code...)
+		dst = append(append(dst, '+'), o.codec.vault.code...)
 		return appendDigits(dst, binary.BigEndian.Uint64(room[:])%1_000_000_000_000, vaultPhone), nil
 	default:
 		const half = 10_000_000_000_000_000
-		dst = append(dst, o.prefix...)
+		dst = append(dst, o.codec.vault.prefix...)
 		dst = appendDigits(dst, binary.BigEndian.Uint64(room[:])%half, vaultNumber/2)
 		return appendDigits(dst, binary.BigEndian.Uint64(room[8:])%half, vaultNumber/2), nil
 	}
@@ -174,13 +185,13 @@ func (o *Overflow) Open(dst, tok, sealed []byte) ([]byte, error) {
 func (c *Codec) Overflowed(b []byte) bool {
 	switch c.spec.Scheme {
 	case sallyport.Email:
-		n, ok := vaultEmailAt(c.ring.base32, b, c.email.domain)
+		n, ok := vaultEmailAt(c.ring.base32, b, c.vault.domain)
 		return ok && n == len(b)
 	case sallyport.Phone:
-		return len(b) == 3+vaultPhone && vaultPhoneAt(b, c.phone.code)
+		return len(b) == 3+vaultPhone && vaultPhoneAt(b, c.vault.code)
 	case sallyport.Number:
 		letters := letterRun(b)
-		return len(b) == letters+vaultNumber && string(b[:letters]) == c.number.prefixes[0].token && digitRun(b[letters:]) == vaultNumber
+		return len(b) == letters+vaultNumber && string(b[:letters]) == c.vault.prefix && digitRun(b[letters:]) == vaultNumber
 	default:
 		return false
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport"
-	"sallyport/keys"
 	"sallyport/token"
 )
 
@@ -130,11 +129,11 @@ func readBack(t *testing.T, f *fort, conn *pgx.Conn, table string) (out [][]stri
 // plain reads stored tokens of customers with the fort's own keys.
 func (f *fort) plain(t *testing.T) func(column, stored string) string {
 	t.Helper()
-	keyring, err := keys.Open(f.options.Data, f.options.KeyFile)
+	opened, err := f.config.openKeys(t.Context(), keyring{data: f.options.Data, keyFile: f.options.KeyFile}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := f.config.ring(keyring.Root())
+	ring, err := f.config.ring(opened.Keys())
 	if err != nil {
 		t.Fatal(err)
 	}

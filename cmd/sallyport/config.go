@@ -36,6 +36,9 @@ type Config struct {
 	// Protect says which columns hold personal data and how a row finds its customer. Empty: nothing is protected.
 	Protect catalog.Config `yaml:"protect"`
 
+	// Keys says who opens the keys of the data folder. Empty: the file of --key-file.
+	Keys Keys `yaml:"keys"`
+
 	// Mask says which columns are masked in results while their values stay in the database as they are. That protects nothing:
 	// docs/masking.md says what it cannot promise.
 	Mask catalog.MaskConfig `yaml:"mask"`

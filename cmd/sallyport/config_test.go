@@ -57,7 +57,7 @@ func TestConfigPlaces(t *testing.T) {
 		{"listen: 127.0.0.1:6432", "listen: 0.0.0.0:6432", "expected a tls certificate"},
 		{"{CS: ZQ}", "{CS: ZQQ}", "both must be of the same length"},
 		{"{CS: ZQ}", "{CS: CS}", `prefix "CS" is used twice`},
-		{"email_domain: k1.invalid", "email_domain: k9.invalid", "must begin with the key epoch"},
+		{"email_domain: k1.invalid", "email_domain: k9.invalid", "must begin with the first key epoch"},
 		{"email_domain: k1.invalid", `email_domain: "@@"`, "expected a domain such as k1.invalid"},
 		{`password: "$argon2id`, `password: "$argon2i`, "no argon2id hash: make one with 'sallyport passwd'; expected"},
 		{"listen: 127.0.0.1:6432", "listen: a: b", "not allowed in this context; expected"},

@@ -34,6 +34,7 @@ func (c *Config) check(r *configReader) {
 		r.problemAt(sectionPath(p.Path), "%s", p.Text)
 	}
 	c.checkTokens(r, wrong)
+	c.checkKeys(r)
 	for _, p := range c.Purposes.Check(c.serviceIDs()) {
 		r.problemAt("purposes."+p.Path, "%s", p.Text)
 	}
@@ -95,7 +96,7 @@ func (c *Config) checkTokens(r *configReader, wrong []catalog.Problem) {
 		}
 		settings := c.Protect.Columns[name]
 		column, _ := catalog.ParseColumn(name)
-		_, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, Region: settings.Region, Canonical: settings.Canonical})
+		_, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Canonical: settings.Canonical})
 		switch {
 		case err == nil:
 		case settings.Region != "":

@@ -186,7 +186,7 @@ func spoil(v any, where, mistake string) bool {
 
 // isFree tells whether a mapping's keys are names that people choose.
 func isFree(where string) bool {
-	return slices.Contains([]string{"protect/columns", "protect/paths", "mask/columns", "services", "people", "budgets/teams", "powers", "copy"}, where) || strings.HasSuffix(where, "/prefixes")
+	return slices.Contains([]string{"protect/columns", "protect/paths", "mask/columns", "services", "people", "budgets/teams", "powers", "copy"}, where) || strings.HasSuffix(where, "/prefixes") || strings.HasSuffix(where, "/next_prefixes")
 }
 
 // placesIn are the paths of everything in a document.

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -108,26 +106,34 @@ func (g *guard) unmarked(ctx context.Context) error {
 
 // openKeys opens the keyring that protect made. New keys would turn new values into tokens that nobody finds among the old
 // ones, so none are made here. Where the database holds plain values, while observing or only masking, keys that are forgotten will do.
-func (g *guard) openKeys(context.Context) error {
-	var root token.Secret
+func (g *guard) openKeys(ctx context.Context) error {
+	var secrets token.Keys
 	if g.s.o.Observe != nil || !g.s.o.Config.Protects() {
 		b := make([]byte, 32)
 		rand.Read(b)
-		var err error
-		if root, err = token.NewSecret(b); err != nil {
+		root, err := token.NewSecret(b)
+		if err != nil {
 			return &hopeless{err}
 		}
+		secrets = token.OneKey(root)
 	} else {
-		_, err := os.Stat(filepath.Join(g.s.o.Data, keys.WrappedName))
-		if errors.Is(err, fs.ErrNotExist) && !g.s.o.MovingIn {
-			return &hopeless{fmt.Errorf("open keys: %s has none; bring back the %s that 'sallyport protect' made there", g.s.o.Data, keys.WrappedName)}
+		var err error
+		g.keyring, err = g.s.o.Config.openKeys(ctx, g.s.keyring(), g.s.o.MovingIn && !g.s.hasProtected())
+		if errors.Is(err, keys.ErrNone) {
+			return &hopeless{fmt.Errorf("%w; bring back the %s that 'sallyport protect' made there", err, keys.RingName)}
 		}
-		if g.keyring, err = keys.Open(g.s.o.Data, g.s.o.KeyFile); err != nil {
+		switch {
+		case errors.Is(err, keys.ErrSealed):
+			return g.s.shares.sealed()
+		case errors.Is(err, keys.ErrUnavailable):
+			return err
+		}
+		if err != nil {
 			return &hopeless{err}
 		}
-		root = g.keyring.Root()
+		secrets = g.keyring.Keys()
 	}
-	ring, err := g.s.o.Config.ring(root)
+	ring, err := g.s.o.Config.ring(secrets)
 	if err != nil {
 		return &hopeless{err}
 	}
@@ -218,9 +224,11 @@ func (g *guard) openCatalog(ctx context.Context) error {
 func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	config := g.s.o.Config
 	facts := purpose.NewFacts()
+	ties := gateway.NewTies(config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log, g.catalog.Snapshot)
 	g.facts = facts
 	err := g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
+		ties.Restore(e)
 		return ctx.Err()
 	})
 	if err != nil {
@@ -238,7 +246,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if g.movers, err = protect.MoverPool(g.reader); err != nil { //nolint:contextcheck // its connections outlive this call
 		return nil, &hopeless{err}
 	}
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms}) //nolint:contextcheck // its connections outlive this call
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: ties.Vet}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -256,6 +264,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Analyzer: g.current,
 		Ring:     g.ring,
 		Vault:    g.vault,
+		Ties:     ties,
 		Resolver: g.resolver,
 		Facts:    facts,
 		Person:   directory.person,

@@ -424,6 +424,13 @@ func TestInvariant8NothingBlurts(t *testing.T) {
 			secrets = append(secrets, strings.TrimSpace(line))
 		}
 	}
+	opened := ringKeys(t, f.options.Data, f.options.KeyFile)
+	if len(opened) < 3 {
+		t.Errorf("only %d keys were looked for", len(opened))
+	}
+	for _, key := range opened {
+		secrets = append(secrets, spelt(key)...)
+	}
 	for i, s := range secrets {
 		if strings.Contains(held, s) {
 			t.Errorf("secret %d stands in the log or in the data folder", i)

@@ -31,6 +31,7 @@ import (
 // protectOptions are the command line of protect.
 type protectOptions struct {
 	config, data, keyFile, owner string
+	shareFiles                   []string
 	json                         bool
 	live                         liveOptions
 }
@@ -52,15 +53,15 @@ way, once two people have agreed.`,
   sallyport protect --undo --reason 'contract ended' --as s050 --config sallyport.yaml --data ./data --key-file ./key.txt`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case o.config == "":
+			if o.config == "" {
 				return usagef("no configuration; expected --config sallyport.yaml")
-			case o.keyFile == "" && !o.live.dryRun && (!o.live.undo || o.live.proposal != ""):
-				return usagef("no key file; expected --key-file FILE, where the key that opens the keys is or will be")
 			}
 			config, err := LoadConfig(o.config)
 			if err != nil {
 				return err
+			}
+			if o.keyFile == "" && config.needsKeyFile() && !o.live.dryRun && (!o.live.undo || o.live.proposal != "") {
+				return usagef("no key file; expected --key-file FILE, where the key that opens the keys is or will be")
 			}
 			if !config.Protects() {
 				return usagef("%s protects no columns; expected some under protect.columns", o.config)
@@ -79,6 +80,7 @@ way, once two people have agreed.`,
 	flags.StringVar(&o.config, "config", "", "configuration `FILE`")
 	flags.StringVar(&o.data, "data", "sallyport-data", "data `FOLDER` that serve will use")
 	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, made at the first start")
+	flags.StringArrayVar(&o.shareFiles, "share-file", nil, "`FILE` with a share of the keys, for each that it takes (where the configuration says keys.provider: quorum)")
 	flags.StringVar(&o.owner, "owner", "", "`DSN` of the tables' owner, who may create roles (password: PGPASSWORD or ~/.pgpass)")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	o.live.flags(flags)
@@ -87,7 +89,7 @@ way, once two people have agreed.`,
 
 func (m *Main) protect(ctx context.Context, config *Config, o protectOptions) error {
 	bars := newBars(m.Stderr)
-	report, err := Protect(ctx, config, ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, Progress: bars.set})
+	report, err := Protect(ctx, config, ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, ShareFiles: o.shareFiles, Getenv: m.Getenv, Progress: bars.set})
 	bars.end()
 	if err != nil {
 		return err
@@ -102,18 +104,23 @@ func (m *Main) protect(ctx context.Context, config *Config, o protectOptions) er
 	for _, c := range report.Columns {
 		fmt.Fprintf(m.Stdout, "%-40s %d values are tokens, %d of them by this run\n", c.Column, c.Tokens, c.Moved)
 	}
-	fmt.Fprintf(m.Stdout, "Protected. Keep %s: without it nobody reads the values again. Now: sallyport serve --config %s --data %s --key-file %s\n",
+	if !config.needsKeyFile() {
+		return printLine(m.Stdout, "Protected. Now: sallyport serve --config %s --data %s", config.file, o.data)
+	}
+	return printLine(m.Stdout, "Protected. Keep %s: without it nobody reads the values again. Now: sallyport serve --config %s --data %s --key-file %s",
 		o.keyFile, config.file, o.data, o.keyFile)
-	return nil
 }
 
 // ProtectOptions are what Protect needs besides the configuration.
 type ProtectOptions struct {
-	Owner    string // DSN of the tables' owner; what it leaves out is the configuration's upstream
-	Data     string
-	KeyFile  string
-	Clock    func() time.Time // nil: time.Now
-	Progress func(table string, done, total int64)
+	Owner   string // DSN of the tables' owner; what it leaves out is the configuration's upstream
+	Data    string
+	KeyFile string
+	Getenv  func(string) string // nil: nothing is set
+	// ShareFiles are files with shares, where the keys are opened by them.
+	ShareFiles []string
+	Clock      func() time.Time // nil: time.Now
+	Progress   func(table string, done, total int64)
 }
 
 // Protect protects the configured columns with the keys and the record of the data folder, which must not be in use.
@@ -151,12 +158,24 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 	if err != nil {
 		return report, err
 	}
-	keyring, err := keys.Open(o.Data, o.KeyFile)
+	assembly, err := c.openOffline(o.Data, o.ShareFiles, func(share string) error {
+		return orders.Give(nil, &sallyport.Event{Time: o.Clock(), Kind: sallyport.Unsealing, Note: "for protect", Order: &sallyport.Order{Action: "unseal", Details: share}})
+	})
 	if err != nil {
 		return report, err
 	}
-	defer keyring.Close()
-	ring, err := c.ring(keyring.Root())
+	_, missing := keys.Look(o.Data)
+	opened, err := c.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly}, true)
+	if err != nil {
+		return report, err
+	}
+	defer opened.Close()
+	if errors.Is(missing, keys.ErrNone) {
+		if err := orders.Give(nil, &sallyport.Event{Time: o.Clock(), Kind: sallyport.KeysMade, Order: &sallyport.Order{Action: "keys_init"}}); err != nil {
+			return report, err
+		}
+	}
+	ring, err := c.ring(opened.Keys())
 	if err != nil {
 		return report, err
 	}
@@ -250,18 +269,13 @@ func (c *Config) baseline(ctx context.Context, access *record.Stream, clock func
 	})
 }
 
-// ring makes the key ring of this configuration.
-func (c *Config) ring(root token.Secret) (*token.Ring, error) {
-	return token.NewRing(root, token.Settings{EmailDomain: c.Protect.EmailDomain})
-}
-
 // formRing makes the ring with a key that is none: it shows the form of tokens, for which any key will do.
 func (c *Config) formRing() (*token.Ring, error) {
 	root, err := token.NewSecret(bytes.Repeat([]byte{1}, 32))
 	if err != nil {
 		return nil, err
 	}
-	return c.ring(root)
+	return c.ring(token.OneKey(root))
 }
 
 // protects is what this configuration protects and how.
@@ -286,7 +300,7 @@ func (c *Config) codecs(ring *token.Ring) ([]protect.Column, error) {
 			return nil, fmt.Errorf("read column %q: expected schema.table.column", name)
 		}
 		settings := c.Protect.Columns[name]
-		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, Region: settings.Region, Canonical: settings.Canonical})
+		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Canonical: settings.Canonical})
 		if err != nil {
 			return nil, err
 		}

@@ -55,7 +55,7 @@ func (m *Main) protectLive(ctx context.Context, config *Config, o protectOptions
 	}
 	bars := newBars(m.Stderr)
 	report, err := ProtectLive(ctx, config, client, LiveOptions{
-		ProtectOptions: ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, Progress: bars.set},
+		ProtectOptions: ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, ShareFiles: o.shareFiles, Getenv: m.Getenv, Progress: bars.set},
 		Undo:           o.live.undo, Proposal: o.live.proposal, Wait: o.live.wait, Rate: o.live.rate, MaxLag: o.live.maxLag, RangeRows: o.live.rangeRows,
 		Tell: func(sentence string) { fmt.Fprintln(m.Stderr, "protect: "+sentence) },
 	})
@@ -175,12 +175,17 @@ func ProtectLive(ctx context.Context, config *Config, client *api.Client, o Live
 	if err := keys.Harden(); err != nil {
 		return report, err
 	}
-	keyring, err := keys.Open(o.Data, o.KeyFile)
+	// serve has the record open; what becomes of the columns stands there.
+	assembly, err := config.openOffline(o.Data, o.ShareFiles, func(string) error { return nil })
 	if err != nil {
 		return report, err
 	}
-	defer keyring.Close()
-	ring, err := config.ring(keyring.Root())
+	opened, err := config.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly}, false)
+	if err != nil {
+		return report, err
+	}
+	defer opened.Close()
+	ring, err := config.ring(opened.Keys())
 	if err != nil {
 		return report, err
 	}

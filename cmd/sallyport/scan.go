@@ -30,6 +30,8 @@ import (
 // scanFlags are what `sallyport scan` is asked.
 type scanFlags struct {
 	config, data, keyFile, only string
+	shareFiles                  []string
+	getenv                      func(string) string
 	dates, count, asJSON        bool
 }
 
@@ -55,7 +57,7 @@ Exit status 0: nothing was found; 1: something was; 2: wrong usage; 3: something
 			if len(args) == 0 {
 				return usagef("nothing to look through; expected 'sallyport scan FILE', a folder, or - for standard input")
 			}
-			s, err := f.scanner()
+			s, err := f.scanner(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -66,6 +68,8 @@ Exit status 0: nothing was found; 1: something was; 2: wrong usage; 3: something
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration `FILE`")
 	cmd.Flags().StringVar(&f.data, "data", "", "data `FOLDER` with the keys")
 	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "`FILE` that unwraps the keys")
+	cmd.Flags().StringArrayVar(&f.shareFiles, "share-file", nil, "`FILE` with a share of the keys, for each that it takes")
+	f.getenv = m.Getenv
 	cmd.Flags().StringVar(&f.only, "only", "", "look for `KIND` alone: tokens or plain")
 	cmd.Flags().BoolVar(&f.dates, "dates", false, "report dates that look like tokens without having been opened: any of the years 2200 to 5799")
 	cmd.Flags().BoolVar(&f.count, "count", false, "print how many were found of each kind in each file, not where")
@@ -74,7 +78,7 @@ Exit status 0: nothing was found; 1: something was; 2: wrong usage; 3: something
 }
 
 // scanner makes what looks through the files. It never makes keys.
-func (f *scanFlags) scanner() (*scan.Scanner, error) {
+func (f *scanFlags) scanner(ctx context.Context) (*scan.Scanner, error) {
 	o := scan.Options{Dates: f.dates}
 	switch f.only {
 	case "":
@@ -85,56 +89,60 @@ func (f *scanFlags) scanner() (*scan.Scanner, error) {
 	default:
 		return nil, usagef("--only %q; expected tokens or plain", f.only)
 	}
-	if (f.data == "") != (f.keyFile == "") || f.data != "" && f.config == "" {
-		return nil, usagef("to open tokens, expected all of --config, --data and --key-file")
-	}
-	root, err := f.root()
-	if err != nil {
-		return nil, err
-	}
-	defer root.Wipe()
 	config := &Config{}
 	if f.config != "" {
+		var err error
 		if config, err = LoadConfig(f.config); err != nil {
 			return nil, err
 		}
 	}
-	if o.Ring, err = config.ring(root); err != nil {
+	if f.data == "" && f.keyFile != "" || f.data != "" && (f.config == "" || f.keyFile == "" && config.needsKeyFile()) {
+		return nil, usagef("to open tokens, expected all of --config, --data and --key-file")
+	}
+	secrets, wipe, err := f.secrets(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	defer wipe()
+	if o.Ring, err = config.ring(secrets); err != nil {
 		return nil, err
 	}
 	o.Opens = f.data != ""
 	for _, name := range slices.Sorted(maps.Keys(config.Protect.Columns)) {
 		column, settings := config.Protect.Columns[name], token.Spec{}
 		settings.Column, _ = catalog.ParseColumn(name)
-		settings.Scheme, settings.Group, settings.Prefixes = column.Scheme, column.Group, column.Prefixes
+		settings.Scheme, settings.Group, settings.Prefixes, settings.NextPrefixes = column.Scheme, column.Group, column.Prefixes, column.NextPrefixes
 		settings.Region, settings.Canonical = column.Region, column.Canonical
 		o.Columns = append(o.Columns, settings)
 	}
 	return scan.New(o)
 }
 
-// root is the secret of the keys, or without them one of no meaning: forms do not depend on it.
-func (f *scanFlags) root() (token.Secret, error) {
+// secrets are the keys, or without them one of no meaning: forms do not depend on it.
+func (f *scanFlags) secrets(ctx context.Context, config *Config) (secrets token.Keys, wipe func(), err error) {
 	if f.data == "" {
 		b := make([]byte, token.SecretSize)
 		if _, err := rand.Read(b); err != nil {
-			return token.Secret{}, fmt.Errorf("read randomness: %w", err)
+			return token.Keys{}, nil, fmt.Errorf("read randomness: %w", err)
 		}
-		return token.NewSecret(b)
+		root, err := token.NewSecret(b)
+		return token.OneKey(root), root.Wipe, err
 	}
-	for _, path := range []string{filepath.Join(f.data, keys.WrappedName), f.keyFile} {
-		if _, err := os.Stat(path); err != nil {
-			return token.Secret{}, usagef("open keys: %w", err)
-		}
+	if _, err := keys.Look(f.data); err != nil {
+		return token.Keys{}, nil, usagef("open keys: %w in %s", err, f.data)
 	}
 	if err := keys.Harden(); err != nil {
-		return token.Secret{}, err
+		return token.Keys{}, nil, err
 	}
-	keyring, err := keys.Open(f.data, f.keyFile)
+	assembly, err := config.openOffline(f.data, f.shareFiles, func(string) error { return nil }) // values are found, not shown
 	if err != nil {
-		return token.Secret{}, err
+		return token.Keys{}, nil, err
 	}
-	return keyring.Root(), nil
+	opened, err := config.openKeys(ctx, keyring{data: f.data, keyFile: f.keyFile, getenv: f.getenv, assembly: assembly}, false)
+	if err != nil {
+		return token.Keys{}, nil, err
+	}
+	return opened.Keys(), opened.Close, nil
 }
 
 // probing is one run over files.

@@ -91,7 +91,7 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 }
 
 func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
-	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, AwaitAgreement: o.await, MovingIn: o.movingIn, Log: m.logger(o.json)}
+	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, Getenv: m.Getenv, AwaitAgreement: o.await, MovingIn: o.movingIn, Log: m.logger(o.json)}
 	if o.config != "" {
 		config, err := LoadConfig(o.config)
 		if err != nil {

@@ -274,7 +274,7 @@ func TestServeOlderRecord(t *testing.T) {
 func TestServeOtherKeys(t *testing.T) {
 	f := newFort(t, "")
 	f.stop()
-	wrapped := filepath.Join(f.options.Data, keys.WrappedName)
+	wrapped := filepath.Join(f.options.Data, keys.RingName)
 	refused := func(want string) {
 		t.Helper()
 		s, err := StartServer(t.Context(), f.options)
@@ -289,11 +289,11 @@ func TestServeOtherKeys(t *testing.T) {
 	if err := os.Remove(wrapped); err != nil {
 		t.Fatal(err)
 	}
-	refused("bring back the keys.age")
+	refused("bring back the keys.ring")
 	if _, err := os.Stat(wrapped); err == nil {
 		t.Error("serve made new keys for a protected database")
 	}
-	other, err := keys.Open(f.options.Data, f.options.KeyFile)
+	other, err := f.config.openKeys(t.Context(), keyring{data: f.options.Data, keyFile: f.options.KeyFile}, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,9 @@ type ServerOptions struct {
 	Upstream string // the server behind, as --upstream takes it; empty: the configuration's
 	Listen   string // HOST:PORT or unix:PATH; empty: the configuration's
 	Data     string // folder of the record and the control socket
-	KeyFile  string // age identity that opens the keys; needed when columns are protected
+	KeyFile  string // age identity that opens the keys; needed when columns are protected, unless the configuration names another provider
+
+	Getenv func(string) string // nil: nothing is set
 
 	Observe        io.Writer        // not nil: nothing is masked, cut or locked; what would have been is printed here
 	MovingIn       bool             // columns that protect has not begun with are plain, and pass as they are
@@ -54,6 +56,7 @@ type Server struct {
 	verifiers    *verifiers // nil: nobody to read them as
 	certificates *certificates
 	renew        chan struct{} // SIGHUP
+	shares       *unsealer     // of the keys; nil: they are not opened by shares
 
 	started  time.Time
 	listener listener
@@ -116,11 +119,14 @@ func (s *Server) settle() error {
 		return usagef("nowhere to listen; expected --listen HOST:PORT, or listen in the configuration")
 	case o.Data == "":
 		return usagef("no data folder; expected --data FOLDER")
-	case o.Config.Protects() && o.KeyFile == "" && o.Observe == nil:
+	case o.Config.Protects() && o.KeyFile == "" && o.Config.needsKeyFile() && o.Observe == nil:
 		return usagef("no key file; expected --key-file FILE, where the key that opens the keys of the data folder is or will be")
 	}
 	var err error
 	if s.server, err = upstreamOf(o.Config, o.Upstream); err != nil {
+		return err
+	}
+	if s.shares, err = newUnsealer(o); err != nil {
 		return err
 	}
 	s.verifiers = o.Config.verifiers(s.server)
@@ -220,6 +226,7 @@ func (s *Server) people() (*api.Server, error) {
 		Delay:      time.Now,
 		Status:     s.status,
 		Mark:       s.unacceptedMark,
+		Unseal:     s.unsealer(),
 		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,
 		TicketID:   s.ticketID,
@@ -367,6 +374,7 @@ func (s *Server) retry(ctx context.Context, try func(context.Context) error) err
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(pause):
+		case <-s.shares.complete():
 		}
 	}
 }

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport"
+	"sallyport/keys"
+	"sallyport/token"
+)
+
+func (m *Main) keysRecoverCommand() *cobra.Command {
+	var o recoverOptions
+	cmd := &cobra.Command{
+		Use:   "recover",
+		Short: "Turn the tokens of a dump back into values, while no serve runs: for the day on which Sallyport is given up",
+		Long: `Reads the text of pg_dump on standard input and writes it to standard output with the values in the place of the tokens of the
+configured columns. It takes what opens the keys, all shares of a quorum included; that it was done, and with which shares, stands in
+the record of the data folder before the first value is written. What it writes is the customers' data: mind where it goes.`,
+		Example: `  pg_dump -h 127.0.0.1 -U postgres support | sallyport keys recover --config sallyport.yaml --data /var/lib/sallyport --share-file a.share --share-file b.share --reason 'contract ended' | psql plain`,
+		Args:    exactly(0, ""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return m.keysRecover(cmd.Context(), o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.config, "config", "", "configuration `FILE`")
+	flags.StringVar(&o.data, "data", "sallyport-data", "data `FOLDER`")
+	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys")
+	flags.StringArrayVar(&o.shareFiles, "share-file", nil, "`FILE` with a share of the keys, for each that it takes")
+	flags.StringVar(&o.reason, "reason", "", "why, as `TEXT` for the record")
+	flags.BoolVar(&o.json, "json", false, "print what was done as JSON, to standard error")
+	return cmd
+}
+
+type recoverOptions struct {
+	config, data, keyFile, reason string
+	shareFiles                    []string
+	json                          bool
+}
+
+func (m *Main) keysRecover(ctx context.Context, o recoverOptions) error {
+	if o.config == "" {
+		return usagef("no configuration; expected --config sallyport.yaml")
+	}
+	config, err := LoadConfig(o.config)
+	switch {
+	case err != nil:
+		return err
+	case !config.Protects():
+		return usagef("%s protects no columns; expected some under protect.columns", o.config)
+	case o.keyFile == "" && config.needsKeyFile():
+		return usagef("no key file; expected --key-file FILE")
+	case strings.TrimSpace(o.reason) == "":
+		return usagef("no reason; expected --reason 'why the values are needed without Sallyport'")
+	}
+	if err := keys.Harden(); err != nil {
+		return err
+	}
+	var r recovery
+	err = recordOffline(o.data, time.Now, func(give func(*sallyport.Event) error) error {
+		opened, err := config.openForRecovery(ctx, o, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv}, give)
+		if err != nil {
+			return err
+		}
+		defer opened.Close()
+		ring, err := config.ring(opened.Keys())
+		if err != nil {
+			return err
+		}
+		columns, err := config.codecs(ring)
+		if err != nil {
+			return err
+		}
+		r.codecs = map[sallyport.Column]*token.Codec{}
+		for _, c := range columns {
+			r.codecs[c.Column] = c.Codec
+		}
+		// Before the first value leaves.
+		if err := give(&sallyport.Event{Kind: sallyport.Recovering, Order: &sallyport.Order{Action: "keys_recover", Reason: o.reason}}); err != nil {
+			return err
+		}
+		return r.run(ctx, bufio.NewReaderSize(m.Stdin, 1<<20), m.Stdout)
+	})
+	if err != nil {
+		return err
+	}
+	return m.printRecovered(r, o.json)
+}
+
+// openForRecovery opens the keys; each share is on record before.
+func (c *Config) openForRecovery(ctx context.Context, o recoverOptions, where keyring, give func(*sallyport.Event) error) (*keys.Keyring, error) {
+	var err error
+	where.assembly, err = c.openOffline(o.data, o.shareFiles, func(share string) error {
+		return give(&sallyport.Event{Kind: sallyport.Unsealing, Note: "for keys recover", Order: &sallyport.Order{Action: "unseal", Details: share, Reason: o.reason}})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.openKeys(ctx, where, false)
+}
+
+// printRecovered says on standard error what became of the tokens, since the dump is on standard output.
+func (m *Main) printRecovered(r recovery, asJSON bool) error {
+	if asJSON {
+		if err := printJSON(m.Stderr, map[string]uint64{"values": r.values, "plain": r.plain, "unreadable": r.unreadable}); err != nil {
+			return err
+		}
+	} else if err := printLine(m.Stderr, "%d values are back; %d stood there in plain; %d tokens could not be read and are as they were.", r.values, r.plain, r.unreadable); err != nil {
+		return err
+	}
+	if r.unreadable > 0 || r.values == 0 {
+		return errFound
+	}
+	return nil
+}
+
+// recovery turns the rows of a dump back. Everything else of the dump passes as it is.
+type recovery struct {
+	codecs                    map[sallyport.Column]*token.Codec
+	values, plain, unreadable uint64
+}
+
+func (r *recovery) run(ctx context.Context, in *bufio.Reader, out io.Writer) error {
+	w := bufio.NewWriterSize(out, 1<<20)
+	var columns []*token.Codec // of the COPY whose rows come, nil where its column is not protected
+	rows := false
+	for ctx.Err() == nil {
+		line, err := in.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("read the dump: %w", err)
+		}
+		text := bytes.TrimSuffix(line, []byte("\n"))
+		switch {
+		case rows && string(text) == `\.`:
+			rows = false
+		case rows:
+			line = append(r.row(text, columns), line[len(text):]...)
+		case bytes.HasPrefix(text, []byte("COPY ")):
+			columns, rows = r.header(string(text))
+		}
+		if _, err := w.Write(line); err != nil {
+			return fmt.Errorf("write the dump: %w", err)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if rows {
+		return errors.New("read the dump: it ends in the middle of a table's rows")
+	}
+	return errors.Join(ctx.Err(), w.Flush())
+}
+
+// header reads what pg_dump writes before rows: COPY schema.table (column, …) FROM stdin;.
+func (r *recovery) header(text string) (columns []*token.Codec, rows bool) {
+	rest, ok := strings.CutSuffix(strings.TrimPrefix(text, "COPY "), ") FROM stdin;")
+	table, list, found := strings.Cut(rest, " (")
+	if !ok || !found {
+		return nil, strings.HasSuffix(text, "FROM stdin;")
+	}
+	at := identifiers(table, '.')
+	if len(at) != 2 {
+		return nil, true
+	}
+	for _, name := range identifiers(list, ',') {
+		columns = append(columns, r.codecs[sallyport.Column{Schema: at[0], Table: at[1], Name: name}])
+	}
+	return columns, true
+}
+
+// identifiers splits names as SQL writes them: in quotes where they are not plain, a quote in them doubled.
+func identifiers(text string, separator byte) []string {
+	var names []string
+	var name strings.Builder
+	quoted := false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"' && quoted && i+1 < len(text) && text[i+1] == '"':
+			name.WriteByte('"')
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == separator && !quoted:
+			names = append(names, name.String())
+			name.Reset()
+		case c == ' ' && !quoted:
+		default:
+			name.WriteByte(c)
+		}
+	}
+	return append(names, name.String())
+}
+
+// row turns one row back: fields with tabs between them, as COPY writes text.
+func (r *recovery) row(text []byte, columns []*token.Codec) []byte {
+	var out []byte
+	for i, field := range bytes.Split(text, []byte("\t")) {
+		if i > 0 {
+			out = append(out, '\t')
+		}
+		if i >= len(columns) || columns[i] == nil || string(field) == `\N` {
+			out = append(out, field...)
+			continue
+		}
+		plain, err := columns[i].Reveal(nil, field)
+		switch {
+		case err == nil:
+			r.values++
+			out = appendCopyField(out, plain)
+			continue
+		case columns[i].IsToken(field):
+			r.unreadable++
+		default:
+			r.plain++
+		}
+		out = append(out, field...)
+	}
+	return out
+}
+
+// appendCopyField escapes what COPY's text format gives a meaning.
+func appendCopyField(dst, value []byte) []byte {
+	for _, c := range value {
+		switch c {
+		case '\\':
+			dst = append(dst, `\\`...)
+		case '\n':
+			dst = append(dst, `\n`...)
+		case '\r':
+			dst = append(dst, `\r`...)
+		case '\t':
+			dst = append(dst, `\t`...)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}

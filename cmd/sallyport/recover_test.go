@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+	"sallyport/internal/throwaway"
+	"sallyport/keys"
+	"sallyport/record"
+)
+
+// TestRecover dumps a protected database with PostgreSQL's own tool, turns the dump back with two of three shares, loads it, and compares
+// every row with what the organisation has; with one share it does nothing.
+func TestRecover(t *testing.T) {
+	f := newFort(t, "")
+	f.stop()
+	split, err := keys.NewSplit(2, []string{"anna", "ben", "carla"})
+	fatal(t, err)
+	fatal(t, keys.Rewrap(t.Context(), keys.Options{Dir: f.options.Data, Provider: &keys.KeyFile{Path: f.options.KeyFile, Dir: f.options.Data}}, split))
+	shares := filepath.Join(f.folder, "shares")
+	fatal(t, writeShares(shares, f.options.Data, split.Shares))
+	f.config, err = f.stage.config(f.folder, f.database, "keys: {provider: quorum}\n")
+	fatal(t, err)
+	f.superExec(f.database, `UPDATE support.customers SET notes = NULL WHERE id = 7`)
+
+	dump := f.dump(t)
+	recoverWith := func(names ...string) (string, error) {
+		args := []string{"keys", "recover", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data, "--reason", "the test"}
+		for _, name := range names {
+			args = append(args, "--share-file", filepath.Join(shares, name+".share"))
+		}
+		var out, told bytes.Buffer
+		m := &Main{Stdin: bytes.NewReader(dump), Stdout: &out, Stderr: &told, Getenv: func(string) string { return "" }}
+		err := m.Run(t.Context(), args)
+		if err == nil && !strings.Contains(told.String(), " 0 stood there in plain; 0 tokens could not be read") {
+			t.Errorf("told: %s", told.String())
+		}
+		return out.String(), err
+	}
+	if out, err := recoverWith("anna"); err == nil || out != "" {
+		t.Errorf("one share recovered %d bytes: %v", len(out), err)
+	}
+	if out, err := recoverWith("anna", "anna"); err == nil || out != "" {
+		t.Errorf("one share twice recovered %d bytes: %v", len(out), err)
+	}
+	plain, err := recoverWith("carla", "ben")
+	fatal(t, err)
+	f.comparePlain(t, plain)
+	expectRecovery(t, f, "carla, ben, recover: the test")
+}
+
+// dump runs pg_dump on the fort's database.
+func (f *fort) dump(t *testing.T) []byte {
+	t.Helper()
+	bin, err := throwaway.FindBin()
+	fatal(t, err)
+	tool := filepath.Join(bin, "pg_dump")
+	if _, err := os.Stat(tool); errors.Is(err, os.ErrNotExist) {
+		t.Skip("there is no pg_dump beside the server")
+	}
+	out, err := exec.CommandContext(t.Context(), tool, "--data-only", "--schema=support", "--dbname="+f.cluster.SuperDSN(f.database)).Output()
+	fatal(t, err)
+	return out
+}
+
+// comparePlain loads the rows of a recovered dump into empty copies of the tables and compares them with the organisation's.
+func (f *fort) comparePlain(t *testing.T, dump string) {
+	t.Helper()
+	name := f.database + "_plain"
+	f.superExec("postgres", "CREATE DATABASE "+name)
+	conn, err := pgx.Connect(t.Context(), f.cluster.SuperDSN(name))
+	fatal(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	rows, found := strings.CutPrefix(dump[strings.Index(dump, "COPY support.customers ("):], "COPY support.customers (")
+	if !found {
+		t.Fatal("no customers in the dump")
+	}
+	list, rows, _ := strings.Cut(rows, ") FROM stdin;\n")
+	rows, _, _ = strings.Cut(rows, "\\.\n")
+	_, err = conn.Exec(t.Context(), "CREATE TABLE customers ("+strings.ReplaceAll(list, ",", " text,")+" text)")
+	fatal(t, err)
+	_, err = conn.PgConn().CopyFrom(t.Context(), strings.NewReader(rows), "COPY customers FROM STDIN")
+	fatal(t, err)
+	got, err := conn.Query(t.Context(), "SELECT id::bigint, full_name, email, coalesce(phone, ''), coalesce(birth_date, ''), coalesce(notes, '') FROM customers ORDER BY 1")
+	fatal(t, err)
+	n := 0
+	for got.Next() {
+		var id int64
+		var full, email, phone, birth, notes string
+		fatal(t, got.Scan(&id, &full, &email, &phone, &birth, &notes))
+		c := f.org.Customer(id)
+		wantNotes, wantBirth := c.Notes, ""
+		if id == 7 {
+			wantNotes = ""
+		}
+		if !c.BirthDate.IsZero() {
+			wantBirth = c.BirthDate.Format(time.DateOnly)
+		}
+		if full != c.FullName || email != strings.ToLower(c.Email) || phone != c.Phone || birth != wantBirth || notes != wantNotes {
+			t.Errorf("customer %d is not what he was", id)
+		}
+		n++
+	}
+	if got.Err() != nil || n != fortCustomers {
+		t.Errorf("%d customers, want %d (%v)", n, fortCustomers, got.Err())
+	}
+}
+
+// expectRecovery holds the control stream to the last recovery and the shares before it.
+func expectRecovery(t *testing.T, f *fort, want string) {
+	t.Helper()
+	stream, err := record.Open(filepath.Join(f.options.Data, "control"), record.Options{Now: time.Now})
+	fatal(t, err)
+	defer stream.Close()
+	var got []string
+	fatal(t, stream.Read(1, func(e *sallyport.Event) error {
+		switch e.Kind {
+		case sallyport.Unsealing:
+			got = append(got, e.Order.Details)
+		case sallyport.Recovering:
+			got = append(got, fmt.Sprintf("%s: %s", e.Kind, e.Order.Reason))
+		default:
+		}
+		return nil
+	}))
+	if text := strings.Join(got[max(0, len(got)-3):], ", "); text != want {
+		t.Errorf("on record: %s, want %s", text, want)
+	}
+}
+
+// TestRecoverRows holds the reading of dumps to what pg_dump writes.
+func TestRecoverRows(t *testing.T) {
+	for text, want := range map[string]string{
+		`support.customers`: "support|customers", `"a.b"."c""d"`: `a.b|c"d`, `public."T x"`: "public|T x",
+	} {
+		if got := strings.Join(identifiers(text, '.'), "|"); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	if got := string(appendCopyField(nil, []byte("a\tb\\c\nd\re"))); got != `a\tb\\c\nd\re` {
+		t.Errorf("escaped: %s", got)
+	}
+}

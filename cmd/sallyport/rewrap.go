@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport"
+	"sallyport/keys"
+)
+
+func (m *Main) keysRewrapCommand() *cobra.Command {
+	var o keysOptions
+	var former string
+	var shareFiles []string
+	cmd := &cobra.Command{
+		Use:   "rewrap",
+		Short: "Give the keys to another provider, or to a new quorum, while no serve runs",
+		Long: `Opens the keys with the provider that has them now (--from) and wraps them by the one of the configuration's section keys. Tokens
+stay what they are. Copies of the former keys.ring are still opened by the former provider: destroy one of the two.`,
+		Example: `  sallyport keys rewrap --from age --key-file /etc/sallyport/key.txt --config sallyport.yaml --data /var/lib/sallyport --quorum 2-of-3 --names anna,ben,carla --shares-to /media/usb
+  sallyport keys rewrap --from quorum --share-file a.share --share-file b.share --config sallyport.yaml --data /var/lib/sallyport --key-file key.txt`,
+		Args: exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, split, err := o.check()
+			if err != nil {
+				return err
+			}
+			if err := keys.CheckProvider(former); err != nil {
+				return usagef("%w", err)
+			}
+			return m.keysRewrap(cmd.Context(), config, split, o, former, shareFiles)
+		},
+	}
+	o.flags(cmd.Flags())
+	cmd.Flags().StringVar(&former, "from", keys.AgeProvider, "`PROVIDER` that has the keys now, as in the configuration")
+	cmd.Flags().StringArrayVar(&shareFiles, "share-file", nil, "`FILE` with a share, for each that it takes (with --from quorum)")
+	return cmd
+}
+
+func (m *Main) keysRewrap(ctx context.Context, config *Config, split *keys.Split, o keysOptions, former string, shareFiles []string) error {
+	if err := keys.Harden(); err != nil {
+		return err
+	}
+	err := recordOffline(o.data, time.Now, func(give func(*sallyport.Event) error) error {
+		before := *config
+		before.Keys.Provider = former
+		assembly, err := before.openOffline(o.data, shareFiles, func(share string) error {
+			return give(&sallyport.Event{Kind: sallyport.Unsealing, Note: "for keys rewrap", Order: &sallyport.Order{Action: "unseal", Details: share}})
+		})
+		if err != nil {
+			return err
+		}
+		where := keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, clock: time.Now, assembly: assembly}
+		from, err := before.keyProvider(ctx, where)
+		if err != nil {
+			return err
+		}
+		to := keys.Provider(split)
+		if split == nil {
+			if to, err = config.keyProvider(ctx, where); err != nil {
+				return err
+			}
+		}
+		if split != nil && o.sharesTo != "" {
+			if err := writeShares(o.sharesTo, o.data, split.Shares); err != nil {
+				return err
+			}
+		}
+		if err := keys.Rewrap(ctx, keys.Options{Dir: o.data, Provider: from}, to); err != nil {
+			return err
+		}
+		return give(&sallyport.Event{
+			Kind: sallyport.KeysMade, Note: "rewrapped from " + from.Name() + " to " + to.Name(), Order: &sallyport.Order{Action: "keys_rewrap"},
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return m.printMade(config, split, o)
+}
