@@ -35,9 +35,9 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// MovingForms is in how many forms a value may stand in a column that is moving: as its token, as somebody spells it, and as it is
-// spelt evenly.
-const MovingForms = 3
+// MovingForms is in how many forms a value may stand in a column that is moving: as its token of this key epoch or the one before, as
+// somebody spells it, and as it is spelt evenly.
+const MovingForms = 4
 
 // Enter makes other states hold. The snapshot that is current when it returns has them; on an error the old ones hold.
 func (c *Catalog) Enter(ctx context.Context, states map[string]State) error {

@@ -141,8 +141,11 @@ func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, b
 // codeBusy is lock_not_available.
 const codeBusy = "55P03"
 
+// mostParams is how many parameters a statement may have (55.7, Bind).
+const mostParams = 65535
+
 // addForms numbers the parameters that hold further forms of others, behind those that the client declares or names.
-func (p *prepared) addForms(declared int) {
+func (p *prepared) addForms(declared int) *query.Refusal {
 	p.params = max(declared, p.stmt.Highest)
 	next := p.params
 	for _, use := range p.stmt.Params {
@@ -157,6 +160,10 @@ func (p *prepared) addForms(declared int) {
 			p.further[use.Number] = append(p.further[use.Number], next)
 		}
 	}
+	if next > mostParams {
+		return refusal(query.CodeTooComplex, "so many parameters cannot be searched in all their forms while a column is moving", "Compare with = ANY ($1) and an array.")
+	}
+	return nil
 }
 
 // makeRoom adds the further parameters to a Bind that has all others; of one that has not, the server complains.

@@ -101,7 +101,9 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		p.stmt = &plan.Statements[0]
 	}
 	if p.stmt != nil && s.gw.Observe == nil && (len(p.stmt.Edits) > 0 || p.stmt.Capture != nil || p.stmt.Execute != nil) {
-		p.addForms(len(msg.Types) / 4)
+		if refused := p.addForms(len(msg.Types) / 4); refused != nil {
+			return s.refuseParse(p, p.stmt, refused)
+		}
 		if refused, err := s.rewriteParse(ctx, p); err != nil {
 			return err
 		} else if refused != nil {

@@ -62,7 +62,9 @@ func (s *session) renewed(ctx context.Context, p *prepared) (*prepared, *query.R
 	}
 	again := &prepared{name: p.name, batch: s.batchID, stmt: &plan.Statements[0], rewriting: rewriting{text: p.text, sent: p.text}, types: p.types, fields: p.fields}
 	again.basis = basis{source: p.basis.source, analyzer: s.by}
-	again.addForms(len(p.types) / 4)
+	if refused := again.addForms(len(p.types) / 4); refused != nil {
+		return p, refused, nil
+	}
 	if refused, err := s.rewriteParse(ctx, again); refused != nil || err != nil {
 		return p, refused, err
 	}

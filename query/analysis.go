@@ -25,10 +25,11 @@ type analysis struct {
 	lost     int             // where the first qualifier stands that names nothing; -1: none
 	visited  map[int]bool    // offsets of literals and parameters that were looked at
 	columns  map[sallyport.Column]struct{}
-	reads    int    // of masked columns that tell something of them
-	lastMask *Mask  // that was read
-	place    *place // where the value that is compared now may become several
-	work     int    // steps done
+	reads    int            // of masked columns that tell something of them
+	lastMask *Mask          // that was read
+	keyed    map[*item]bool // whose rows are told apart by their key, in what is grouped or sorted out now
+	place    *place         // where the value that is compared now may become several
+	work     int            // steps done
 }
 
 // maxWork bounds the steps of one statement's analysis: they take about half a second, and the longest text that is allowed

@@ -190,7 +190,7 @@ func (a *analysis) group(at int, v value) {
 		a.refuse(unmasking("rows are put together by something computed from a masked column", &v, at))
 	case !v.protected():
 		a.spend(v)
-	case twofold(v.stored):
+	case twofold(v.stored) && !a.oneRowEach(v.stored):
 		a.refuse(unsettled(widest(v.stored).Column, at))
 	case len(v.sources) == 0 && !v.open: // tokens among themselves
 	case v.mixed:

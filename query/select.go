@@ -54,15 +54,19 @@ func (a *analysis) plainSelect(n *pg.SelectStmt, sc *scope) result {
 	a.from(n.FromClause, sc)
 	a.condition(n.WhereClause, sc)
 	out := a.targets(n.TargetList, sc)
+	a.keyed = keyedItems(n.GroupClause, sc)
 	for _, g := range n.GroupClause {
 		a.groupBy(g, out, sc)
 	}
+	a.keyed = nil
 	a.condition(n.HavingClause, sc)
 	for _, w := range n.WindowClause {
 		a.window(w.GetWindowDef(), sc)
 	}
 	switch {
 	case len(n.DistinctClause) == 1 && n.DistinctClause[0].GetNode() == nil: // DISTINCT without ON
+		a.keyed = keyedItems(n.TargetList, sc)
+		defer func() { a.keyed = nil }()
 		for _, f := range out.columns {
 			a.group(-1, f.value)
 		}

@@ -301,3 +301,52 @@ func unsettled(c sallyport.Column, at int) *Refusal {
 		Hint: "Until protect is done compare the column by =, <>, IN or = ANY with literals and parameters, and group by another column.",
 	}
 }
+
+// oneRowEach tells whether columns are of items whose rows are told apart by their key anyway: then it does not matter in which form their
+// values stand.
+func (a *analysis) oneRowEach(list []stored) bool {
+	for _, s := range list {
+		if s.from == nil || !a.keyed[s.from] {
+			return false
+		}
+	}
+	return len(list) > 0
+}
+
+// keyedItems are the FROM items whose primary key stands in a list of outputs or of GROUP BY.
+func keyedItems(list []*pg.Node, sc *scope) map[*item]bool {
+	keyed := map[*item]bool{}
+	for _, n := range list {
+		if n.GetGroupingSet() != nil { // groups without the key, too
+			return nil
+		}
+		if target := n.GetResTarget(); target != nil {
+			n = target.Val
+		}
+		ref := n.GetColumnRef()
+		if ref == nil {
+			continue
+		}
+		names, star := fieldNames(ref.Fields)
+		items := sc.items
+		if last := len(names) - 1; star && last >= 0 || last > 0 {
+			qualifier := names[max(0, last-1)]
+			if star {
+				qualifier = names[last]
+			}
+			items = sc.named(qualifier)
+		}
+		for _, it := range items {
+			if it.relation == nil || it.vague {
+				continue
+			}
+			for i := range it.relation.Columns {
+				c := &it.relation.Columns[i]
+				if c.Key && !it.relation.View && (star || c.Name == names[len(names)-1]) {
+					keyed[it] = true
+				}
+			}
+		}
+	}
+	return keyed
+}

@@ -17,7 +17,9 @@ func movingSchema() *Schema {
 			Protect: &Protection{Column: c, Scheme: scheme, Group: string(scheme), Moving: true, Unique: name == "email", Forms: 3, List: list},
 		}
 	}
-	customers := table("customers", one(link("id"), moving("full_name", sallyport.Name, 25, "text[]"), moving("email", sallyport.Email, 25, "text[]"),
+	key := link("id")
+	key.Key = true
+	customers := table("customers", one(key, moving("full_name", sallyport.Name, 25, "text[]"), moving("email", sallyport.Email, 25, "text[]"),
 		moving("phone", sallyport.Phone, 25, "text[]"), moving("birth_date", sallyport.Date, 1082, "date[]")), plain("country"))
 	leads := table("leads", one(number("id"), guard("leads", "email", sallyport.Email)))
 	s := NewSchema([]*Relation{customers, leads}, nil)
@@ -114,26 +116,36 @@ func TestWide(t *testing.T) {
 func TestWideStatements(t *testing.T) {
 	analyzer := New(movingSchema(), Options{})
 	for sql, passes := range map[string]bool{
-		"SELECT email, count(*) FROM customers GROUP BY email":                      true,
-		"SELECT DISTINCT email FROM customers":                                      true,
-		"SELECT phone, count(*) FROM customers GROUP BY phone":                      false,
-		"SELECT DISTINCT phone FROM customers":                                      false,
-		"SELECT count(DISTINCT phone) FROM customers":                               false,
-		"SELECT count(*) OVER (PARTITION BY phone) FROM customers":                  false,
-		"SELECT phone FROM customers UNION SELECT phone FROM customers":             false,
-		"SELECT email FROM customers UNION SELECT email FROM leads":                 false,
-		"SELECT email FROM customers UNION ALL SELECT email FROM customers":         true,
-		"SELECT * FROM customers a JOIN leads b ON a.email = b.email":               false,
-		"SELECT * FROM customers a JOIN leads b USING (email)":                      false,
-		"SELECT * FROM customers a JOIN customers b USING (id)":                     true,
-		"PREPARE p AS SELECT id FROM customers WHERE email = $1":                    false,
-		"UPDATE customers SET email = 'x' WHERE email = 'y' RETURNING id":           true,
-		"INSERT INTO customers (email) VALUES ('x') ON CONFLICT (email) DO NOTHING": true,
-		"INSERT INTO customers (email) SELECT email FROM leads":                     true,
-		"INSERT INTO leads (email) SELECT email FROM customers":                     false,
-		"CREATE TABLE x AS SELECT email FROM customers":                             false,
-		"UPDATE customers SET country = email":                                      false,
-		"UPDATE customers SET email = lower(email)":                                 false,
+		"SELECT email, count(*) FROM customers GROUP BY email":                                                          true,
+		"SELECT DISTINCT email FROM customers":                                                                          true,
+		"SELECT phone, count(*) FROM customers GROUP BY phone":                                                          false,
+		"SELECT DISTINCT phone FROM customers":                                                                          false,
+		"SELECT count(DISTINCT phone) FROM customers":                                                                   false,
+		"SELECT count(*) OVER (PARTITION BY phone) FROM customers":                                                      false,
+		"SELECT DISTINCT id, phone FROM customers":                                                                      true,
+		"SELECT DISTINCT c.* FROM customers c JOIN leads l ON l.id = c.id":                                              true,
+		"SELECT DISTINCT * FROM customers":                                                                              true,
+		"SELECT DISTINCT l.id, c.phone FROM customers c, leads l":                                                       false,
+		"SELECT DISTINCT id + 1, phone FROM customers":                                                                  false,
+		"SELECT DISTINCT x.id, c.phone FROM customers c, customers x":                                                   false,
+		"SELECT phone FROM customers GROUP BY id, phone":                                                                true,
+		"SELECT phone FROM customers GROUP BY ROLLUP (id, phone)":                                                       false,
+		"SELECT id, phone FROM customers UNION SELECT id, phone FROM customers":                                         false,
+		"SELECT DISTINCT id, (SELECT max(count) FROM (SELECT count(*) FROM customers GROUP BY phone) x) FROM customers": false,
+		"SELECT phone FROM customers UNION SELECT phone FROM customers":                                                 false,
+		"SELECT email FROM customers UNION SELECT email FROM leads":                                                     false,
+		"SELECT email FROM customers UNION ALL SELECT email FROM customers":                                             true,
+		"SELECT * FROM customers a JOIN leads b ON a.email = b.email":                                                   false,
+		"SELECT * FROM customers a JOIN leads b USING (email)":                                                          false,
+		"SELECT * FROM customers a JOIN customers b USING (id)":                                                         true,
+		"PREPARE p AS SELECT id FROM customers WHERE email = $1":                                                        false,
+		"UPDATE customers SET email = 'x' WHERE email = 'y' RETURNING id":                                               true,
+		"INSERT INTO customers (email) VALUES ('x') ON CONFLICT (email) DO NOTHING":                                     true,
+		"INSERT INTO customers (email) SELECT email FROM leads":                                                         true,
+		"INSERT INTO leads (email) SELECT email FROM customers":                                                         false,
+		"CREATE TABLE x AS SELECT email FROM customers":                                                                 false,
+		"UPDATE customers SET country = email":                                                                          false,
+		"UPDATE customers SET email = lower(email)":                                                                     false,
 	} {
 		plan, err := analyzer.Analyze(sql, true)
 		if err != nil {

@@ -14,8 +14,8 @@ func (c *Codec) Settle(dst, stored []byte) ([]byte, error) {
 	return c.Tokenise(dst, stored, bytes.NewReader(seed[:]))
 }
 
-// Forms are the texts by which a value may stand in a column that holds tokens beside plain values: its token, or what the tokens
-// of a name begin with; the value as it is given; and its canonical form where that is another one. A token stands for its value.
+// Forms are the texts by which a value may stand in a column that holds tokens beside plain values: its tokens, one for each
+// key epoch and the newest first, or what the tokens of a name begin with; the value as it is given; and its canonical form where that is another one. A token stands for its value.
 func (c *Codec) Forms(value []byte) ([][]byte, error) {
 	plain := value
 	if c.IsToken(value) {
@@ -27,11 +27,11 @@ func (c *Codec) Forms(value []byte) ([][]byte, error) {
 			return nil, err
 		}
 	}
-	search, err := c.Search(nil, plain)
+	searches, err := c.Searches(plain)
 	if err != nil {
 		return nil, err
 	}
-	out := [][]byte{search, plain}
+	out := append(searches, plain)
 	if canonical, err := c.Canonical(nil, plain); err == nil && !bytes.Equal(canonical, plain) {
 		out = append(out, canonical)
 	}

@@ -360,3 +360,58 @@ func TestDryRun(t *testing.T) {
 		t.Error("something was changed")
 	}
 }
+
+// TestMoveInStrangers has somebody around the gateway: nothing moves while he is there, and what he wrote is found.
+func TestMoveInStrangers(t *testing.T) {
+	f := newPlainFort(t)
+	stranger := f.direct()
+	_, err := f.moveIn()
+	if !errors.Is(err, protect.ErrConnected) {
+		t.Fatalf("somebody is connected around the gateway, and protect says %v", err)
+	}
+	var tokens int
+	if err := stranger.QueryRow(t.Context(), "SELECT count(*) FROM support.customers WHERE email LIKE '%.k1.invalid'").Scan(&tokens); err != nil || tokens > 0 {
+		t.Errorf("%d rows moved all the same, %v", tokens, err)
+	}
+	if m := f.readMark(); len(m.Moving) == 0 || !m.ProtectedAt.IsZero() {
+		t.Errorf("mark %+v", m)
+	}
+	f.options.MovingIn = false
+	f.restart() // in the middle of the way, from the record alone
+	// He writes plain values into ranges that were done, so to speak.
+	for _, sql := range []string{"UPDATE sallyport.ranges SET done = true WHERE number % 2 = 0", "UPDATE support.customers SET email = 'Stranger@Mail.example' WHERE id = 7"} {
+		if _, err := stranger.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waited := make(chan string, 1)
+	report, err := f.moveIn(func(o *LiveOptions) {
+		o.Wait, o.Rate = true, 9000
+		o.Tell = func(s string) {
+			if strings.Contains(s, "around the gateway") {
+				waited <- s
+				_ = stranger.Close(context.WithoutCancel(t.Context()))
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-waited:
+	default:
+		t.Error("it waited for nobody")
+	}
+	for _, step := range report.Steps { // 9,440 rows, half of which count as done
+		if step.Name == "move" && step.Seconds < 0.4 {
+			t.Errorf("rows moved faster than the rate: in %.1f s", step.Seconds)
+		}
+	}
+	var stored string
+	if err := f.direct().QueryRow(t.Context(), "SELECT email FROM support.customers WHERE id = 7").Scan(&stored); err != nil || f.plain(t)("email", stored) != "stranger@mail.example" {
+		t.Errorf("what he wrote is %q, %v", stored, err)
+	}
+	if _, err := f.direct().Exec(t.Context(), "UPDATE support.customers SET email = lower($1) WHERE id = 7", f.org.Customer(7).Email); err == nil {
+		t.Error("a plain value is let in")
+	}
+}

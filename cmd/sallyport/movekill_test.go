@@ -304,7 +304,7 @@ func (w *survivor) judge(conn *pgx.Conn, err error) bool {
 	}
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows) || ok && refused.Severity != "FATAL" && !strings.HasPrefix(refused.Code, "57") && refused.Code != "55P03":
+	case errors.Is(err, pgx.ErrNoRows) || ok && refused.Severity != "FATAL" && !strings.HasPrefix(refused.Code, "57") && !strings.HasPrefix(refused.Code, "08") && refused.Code != "55P03":
 		w.problem("the application met %v", err)
 	case !conn.IsClosed() && !ok:
 		w.problem("the application met %v on a good connection", err)

@@ -434,3 +434,22 @@ func movingThefts() []string {
 		"SELECT pg_typeof(email), email IS NULL, email = 'x@example.org' FROM support.customers WHERE id < 60",
 	}
 }
+
+// TestMovingManyParameters searches for more values than a statement has places for their forms, and says so.
+func TestMovingManyParameters(t *testing.T) {
+	f := halfFort(t, rich)
+	c := f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeExec)
+	for _, n := range []int{200, 30_000} {
+		places, args := make([]string, n), make([]any, n)
+		for i := range places {
+			places[i], args[i] = fmt.Sprintf("$%d", i+1), f.org.Customer(int64(1+i%fortCustomers)).Email
+		}
+		got, err := c.rows("SELECT count(*) FROM support.customers WHERE email IN ("+strings.Join(places, ",")+")", args...)
+		switch {
+		case n == 200 && (err != nil || got[0][0] != "200"):
+			t.Errorf("%d values find %v, %v", n, got, err)
+		case n == 30_000 && (err == nil || !strings.Contains(err.Error(), "54001")):
+			t.Errorf("%d values find %v, %v", n, got, err)
+		}
+	}
+}
