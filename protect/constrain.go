@@ -52,13 +52,17 @@ func checkOf(codec *token.Codec, column string) string {
 	front := func(s string) string { return fmt.Sprintf("left(%s, %d) = %s", column, len([]rune(s)), quoted(s)) }
 	switch spec := codec.Spec(); spec.Scheme {
 	case sallyport.Email:
-		return fmt.Sprintf("right(%s, %d) IN (%s, %s)", column, len(under)+1, quoted("."+under), quoted("@"+under))
+		// In the place of the key epoch's digit any character is let pass, so that keys can be rotated.
+		label, rest, _ := strings.Cut(under, ".")
+		return fmt.Sprintf("right(%s, %d) = %s AND left(right(%s, %d), 2) IN ('.k', '@k')", column, len(rest)+1, quoted("."+rest), column, len(label)+len(rest)+2)
 	case sallyport.Phone:
-		return front(under)
+		return front("+89") + " OR " + front("+83")
 	case sallyport.Number:
 		var any []string
-		for _, prefix := range spec.Prefixes {
-			any = append(any, front(prefix))
+		for _, prefixes := range []map[string]string{spec.Prefixes, spec.NextPrefixes} {
+			for _, prefix := range prefixes {
+				any = append(any, front(prefix))
+			}
 		}
 		slices.Sort(any)
 		return strings.Join(any, " OR ")
