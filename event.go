@@ -23,6 +23,7 @@ type Event struct {
 	Touch     *Touched   `cbor:"12,keyasint,omitempty"`
 	Power     *PowerUse  `cbor:"13,keyasint,omitempty"`
 	Decision  *Decision  `cbor:"14,keyasint,omitempty"`
+	Ties      []Tie      `cbor:"15,keyasint,omitempty"`
 }
 
 // EventKind says which part of an Event is filled.
@@ -40,6 +41,8 @@ const (
 	RefusedKind   EventKind = "refused"     // Statement.Refused, Note
 	PowerKind     EventKind = "power"       // Power, Statement, Note: durable before the statement is forwarded, or when it was refused
 	CopyKind      EventKind = "copy"        // Decision, Statement, Note: durable before the statement is forwarded, or when it was refused
+	TieKind       EventKind = "tie"         // Ties: tokens of names and texts seen for the first time, and whose they are from then on
+	StrayKind     EventKind = "stray"       // Ties: tokens that are somebody else's, found in a customer's row, and not revealed there
 	CountersKind  EventKind = "counters"    // Counters of traffic that touches nothing protected
 	ObservedKind  EventKind = "observed"    // what serve --observe would have done
 	// Replication by a role that the configuration names: passed on byte for byte.
@@ -120,6 +123,12 @@ type Touched struct {
 	Values    []Digest  `cbor:"3,keyasint,omitempty"` // rows reached whose customer is not known, by digest of their token
 	Probes    []Digest  `cbor:"4,keyasint,omitempty"` // distinct values tokenised outside the purpose, but for dates
 	Dates     []Digest  `cbor:"5,keyasint,omitempty"` // distinct dates so tokenised: each counts tenfold
+}
+
+// Tie says at which customer a token of a name or text stood.
+type Tie struct {
+	Handle  []byte  `cbor:"1,keyasint"` // the random bytes that tell it from all others
+	Subject Subject `cbor:"2,keyasint"`
 }
 
 // Fact is what the gateway saw committed about a ticket or a contact, and who wrote it.

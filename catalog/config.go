@@ -25,6 +25,12 @@ type CustomerTable struct {
 	Key   string `yaml:"key"`   // column that identifies a customer
 }
 
+// Named is the table's name in parts; empty where it has none of the form schema.table.
+func (c CustomerTable) Named() Table {
+	t, _ := parseTable(c.Table)
+	return t
+}
+
 // ColumnConfig is one protected column.
 type ColumnConfig struct {
 	Class     sallyport.Class   `yaml:"class"`     // identity, contact, content, reference

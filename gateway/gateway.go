@@ -62,6 +62,7 @@ type Protection struct {
 	Unmasked func() *query.Analyzer
 	SeenBy   []sallyport.Staff
 	Ring     *token.Ring
+	Ties     *Ties        // whose names and texts are; nil: nobody asks
 	Vault    *vault.Vault // nil: no column has one
 	Resolver *purpose.Resolver
 	Facts    *purpose.Facts

@@ -184,7 +184,7 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 		if s.showCovered(row, v, c, i, stored) {
 			return
 		}
-	} else if g := r.sight.grant(s.gw, c.protected); g != nil {
+	} else if g := r.sight.grant(s.gw, c.protected); g != nil && (s.gw.Protection.Ties == nil || !s.gw.Protection.Ties.Stray(c.protected, stored, &row.customer)) {
 		if s.show(row, c.protected, &row.customer, g, c, i, stored) {
 			return
 		}

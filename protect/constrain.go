@@ -165,23 +165,31 @@ func MovingName(column string) string {
 	return fmt.Sprintf("(CASE WHEN left(%s, 4) = 'tk1:' THEN left(%s, %d) ELSE %s END)", column, column, token.NamePrefixLen, column)
 }
 
-// makeMovingIndexes makes the indexes by which names are found, without keeping anybody from writing. The one for the way is made where
-// somebody has an index on the plain column: else nobody searches there by it.
+// makeMovingIndexes makes the indexes by which names are found on the way, without keeping anybody from writing: where somebody has an
+// index on the plain column. Else nobody searches there by it.
 func (r *run) makeMovingIndexes(ctx context.Context) error {
+	for _, t := range r.tables {
+		for _, c := range t.columns {
+			if c.codec.Spec().Scheme != sallyport.Name || !c.indexed {
+				continue
+			}
+			if err := r.concurrently(ctx, t, c, pgx.Identifier{t.movingIndex(c)}.Sanitize(), MovingName(c.sql())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// makeNameIndexes makes those by which names are found afterwards. On the way they would only have to be kept up to date.
+func (r *run) makeNameIndexes(ctx context.Context) error {
 	for _, t := range r.tables {
 		for _, c := range t.columns {
 			if c.codec.Spec().Scheme != sallyport.Name {
 				continue
 			}
-			if !r.out {
-				if err := r.concurrently(ctx, t, c, t.nameIndex(c), fmt.Sprintf("left(%s, %d)", c.sql(), token.NamePrefixLen)); err != nil {
-					return err
-				}
-			}
-			if c.indexed {
-				if err := r.concurrently(ctx, t, c, pgx.Identifier{t.movingIndex(c)}.Sanitize(), MovingName(c.sql())); err != nil {
-					return err
-				}
+			if err := r.concurrently(ctx, t, c, t.nameIndex(c), fmt.Sprintf("left(%s, %d)", c.sql(), token.NamePrefixLen)); err != nil {
+				return err
 			}
 		}
 	}

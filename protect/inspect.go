@@ -83,6 +83,9 @@ func (r *run) inspect(ctx context.Context) error {
 	if len(problems) > 0 {
 		return &UnfitError{problems}
 	}
+	if r.estimates {
+		return nil
+	}
 	r.done = map[*table]int64{}
 	if err := r.resume(ctx); err != nil {
 		return err

@@ -72,22 +72,49 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 	if len(r.Columns) == 0 {
 		return r.report(), r.finishLive(ctx)
 	}
-	steps := []func(context.Context) error{
-		r.connect, r.lock, r.readMark, r.inspect, r.examine, // nothing has changed so far
-		r.beginLive, r.makeMovingIndexes, r.enter, r.awaitOthers, r.move, r.constrain, r.verify, r.settleLive, r.tidy, r.findRemains,
+	steps := []liveStep{
+		{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
+		{"examine", []stepFunc{r.examine}}, // nothing has changed so far
+		{"begin", []stepFunc{r.beginLive}},
+		{"index", []stepFunc{r.makeMovingIndexes}},
+		{"enter", []stepFunc{r.enter, r.awaitOthers}},
+		{"move", []stepFunc{r.move}},
+		{"names", []stepFunc{r.makeNameIndexes}},
+		{"constrain", []stepFunc{r.constrain}},
+		{"verify", []stepFunc{r.verify}},
+		{"settle", []stepFunc{r.settleLive}},
+		{"tidy", []stepFunc{r.tidy, r.complete, r.findRemains}},
 	}
 	if out {
-		steps = []func(context.Context) error{
-			r.connect, r.lock, r.readMark, r.inspect,
-			r.beginLive, r.dropConstraints, r.makeMovingIndexes, r.enter, r.awaitOthers, r.move, r.verify, r.settleLive, r.tidy,
+		steps = []liveStep{
+			{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
+			{"begin", []stepFunc{r.beginLive, r.dropConstraints}},
+			{"index", []stepFunc{r.makeMovingIndexes}},
+			{"enter", []stepFunc{r.enter, r.awaitOthers}},
+			{"move", []stepFunc{r.move}},
+			{"verify", []stepFunc{r.verify}},
+			{"settle", []stepFunc{r.settleLive}},
+			{"tidy", []stepFunc{r.tidy, r.complete}},
 		}
 	}
 	for _, step := range steps {
-		if err := step(ctx); err != nil {
-			return r.report(), err
+		began := o.Live.Now()
+		for _, do := range step.do {
+			if err := do(ctx); err != nil {
+				return r.report(), err
+			}
 		}
+		r.steps = append(r.steps, Step{step.name, o.Live.Now().Sub(began).Seconds()})
 	}
 	return r.report(), nil
+}
+
+type stepFunc func(context.Context) error
+
+// liveStep is a part of a run that is told of by itself.
+type liveStep struct {
+	name string
+	do   []stepFunc
 }
 
 // settled tells whether a run has nothing to do with a column.
@@ -238,8 +265,8 @@ func (r *run) finishLive(ctx context.Context) error {
 	case found && len(mark.Moving)+len(mark.Leaving) == 0 && !mark.ProtectedAt.IsZero():
 		return nil
 	}
-	r.Columns = r.all
-	for _, step := range []func(context.Context) error{r.inspect, r.complete, r.tidy} {
+	r.Columns = slices.DeleteFunc(slices.Clone(r.all), func(c Column) bool { return !c.Codec.Recognisable() })
+	for _, step := range []func(context.Context) error{r.enter, r.inspect, r.tidy, r.complete} { // what is on record may not hold yet
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -250,7 +277,7 @@ func (r *run) finishLive(ctx context.Context) error {
 // ErrNothing says that there is no protection to undo.
 var ErrNothing = errors.New("nothing in this database is protected by this record")
 
-// complete makes the mark what the record says.
+// complete makes the mark what the record says. It is the last thing done, so that a run which was cut is taken up.
 func (r *run) complete(ctx context.Context) error {
 	if len(r.states.Columns) == 0 {
 		return dropMark(ctx, r.main)
@@ -258,8 +285,11 @@ func (r *run) complete(ctx context.Context) error {
 	return settleMark(ctx, r.main, r.states.Columns)
 }
 
-// settleLive has the end recorded and lets it hold.
+// settleLive has the end recorded and lets it hold. What it tells of is on the server's disk before: ranges were committed without waiting.
 func (r *run) settleLive(ctx context.Context) error {
+	if err := flush(ctx, r.main); err != nil {
+		return err
+	}
 	states := States{Columns: SetOf(r.all)}
 	if r.out {
 		states.Columns = Set{}
@@ -272,9 +302,6 @@ func (r *run) settleLive(ctx context.Context) error {
 	if err := r.Live.Record(ctx, states); err != nil {
 		return err
 	}
-	if err := r.enter(ctx); err != nil {
-		return err
-	}
 	r.states = states
-	return r.complete(ctx)
+	return r.enter(ctx)
 }

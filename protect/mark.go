@@ -161,6 +161,18 @@ func endMark(ctx context.Context, conn *pgx.Conn) error {
 	})
 }
 
+// flush waits until everything that was committed is on the server's disk.
+func flush(ctx context.Context, conn *pgx.Conn) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, sql := range []string{"SET LOCAL synchronous_commit = on", "UPDATE sallyport.mark SET updated_at = now()"} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("wait for the server's disk: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
 // settleMark says that nothing moves any more, and what is protected.
 func settleMark(ctx context.Context, conn *pgx.Conn, columns Set) error {
 	text, err := json.Marshal(columns)

@@ -143,45 +143,57 @@ func (r *run) move(ctx context.Context) error {
 
 // moveRange changes one range in one transaction. Repeatable read turns a change that somebody made between our read and
 // our write into an error: else it would be lost.
-func (r *run) moveRange(ctx context.Context, conn *pgconn.PgConn, p piece) (err error) {
-	if err := exec(ctx, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ"); err != nil {
-		return err
+func (r *run) moveRange(ctx context.Context, conn *pgconn.PgConn, p piece) error {
+	_, err := r.change(ctx, conn, p, false)
+	return err
+}
+
+// change is moveRange, or beside others at work: then rows are compared with what was read, and those that somebody changed meanwhile in
+// these columns are missed and not lost. What else he changed stays.
+func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside bool) (missed int64, err error) {
+	level := "REPEATABLE READ"
+	if beside {
+		level = "READ COMMITTED"
+	}
+	if err := exec(ctx, conn, "BEGIN ISOLATION LEVEL "+level); err != nil {
+		return 0, err
 	}
 	defer func() {
 		if err != nil && !conn.IsClosed() {
 			err = errors.Join(err, exec(context.WithoutCancel(ctx), conn, "ROLLBACK"))
 		}
 	}()
-	b := newBatch(p.t, r.out)
+	b := newBatch(p.t, r.out, beside)
 	err = p.each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, r.Random) })
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if b.rows > 0 {
-		result := conn.ExecParams(ctx, p.t.updateSQL(), b.params(), b.oids(), b.formats(), nil).Read()
+		result := conn.ExecParams(ctx, p.t.updateSQL(beside), b.params(), b.oids(), b.formats(), nil).Read()
 		if result.Err != nil {
-			return withoutValues(result.Err)
+			return 0, withoutValues(result.Err)
 		}
-		if changed := result.CommandTag.RowsAffected(); changed != int64(b.rows) {
-			return fmt.Errorf("%d of %d rows changed; does the owner see all rows", changed, b.rows)
+		missed = int64(b.rows) - result.CommandTag.RowsAffected()
+		if missed != 0 && !beside {
+			return 0, fmt.Errorf("%d of %d rows changed; does the owner see all rows", int64(b.rows)-missed, b.rows)
 		}
 	}
-	if r.Live != nil {
+	if r.Live != nil && missed == 0 {
 		if err := p.markDone(ctx, conn); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if err := exec(ctx, conn, "COMMIT"); err != nil {
-		return err
+		return 0, err
 	}
 	for i, c := range p.t.columns {
 		c.moved.Add(b.made[i])
 	}
-	return nil
+	return missed, nil
 }
 
-// updateSQL sets all protected columns of the rows whose keys and tokens come as arrays.
-func (t *table) updateSQL() string {
+// updateSQL sets all protected columns of the rows whose keys and tokens come as arrays; compared, also what stood there.
+func (t *table) updateSQL(compared bool) string {
 	var arrays, names, joins, sets []string
 	add := func(kind string) string {
 		name := fmt.Sprintf("a%d", len(arrays)+1)
@@ -195,6 +207,11 @@ func (t *table) updateSQL() string {
 	for _, c := range t.columns {
 		sets = append(sets, fmt.Sprintf("%s = %s", c.sql(), add(c.kind)))
 	}
+	for _, c := range t.columns {
+		if compared {
+			joins = append(joins, fmt.Sprintf("was.%s IS NOT DISTINCT FROM %s", c.sql(), add(c.kind)))
+		}
+	}
 	return fmt.Sprintf("UPDATE %s AS was SET %s FROM unnest(%s) AS made (%s) WHERE %s",
 		t.sql(), strings.Join(sets, ", "), strings.Join(arrays, ", "), strings.Join(names, ", "), strings.Join(joins, " AND "))
 }
@@ -207,10 +224,16 @@ type batch struct {
 	made   []int64 // tokens by column
 	spare  []byte
 	out    bool // tokens become plain values
+	olds   []textArray
 }
 
-func newBatch(t *table, out bool) *batch {
-	return &batch{t: t, out: out, arrays: make([]textArray, len(t.key)+len(t.columns)), made: make([]int64, len(t.columns))}
+func newBatch(t *table, out, compared bool) *batch {
+	all := make([]textArray, len(t.key)+2*len(t.columns))
+	news := len(t.key) + len(t.columns)
+	if !compared {
+		all = all[:news]
+	}
+	return &batch{t: t, out: out, arrays: all, olds: all[news:], made: make([]int64, len(t.columns))}
 }
 
 // add takes a row in unless it has nothing plain.
@@ -224,6 +247,9 @@ func (b *batch) add(key, values [][]byte, random io.Reader) error {
 	}
 	for i, part := range key {
 		b.arrays[i].append(part)
+	}
+	for i := range b.olds {
+		b.olds[i].append(values[i])
 	}
 	for i, c := range b.t.columns {
 		array := &b.arrays[len(key)+i]

@@ -2,6 +2,7 @@ package protect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -113,7 +114,8 @@ func (p piece) markDone(ctx context.Context, conn *pgconn.PgConn) error {
 // mostRetries is how often a range is tried that others change or lock meanwhile.
 const mostRetries = 100
 
-// moveLive is moveRange beside others: what they change or hold for a moment is tried again.
+// moveLive is moveRange beside others. Mostly nobody is there; where somebody changes rows of the range meanwhile, they are compared, and what
+// others hold for a moment is tried again.
 func (r *run) moveLive(ctx context.Context, conn *pgconn.PgConn, p piece) error {
 	if p.done {
 		return nil
@@ -123,12 +125,22 @@ func (r *run) moveLive(ctx context.Context, conn *pgconn.PgConn, p piece) error 
 	}
 	var err error
 	for try := range mostRetries {
-		if err = r.moveRange(ctx, conn, p); !refusedBy(err, "40001", "40P01", "55P03") { // changed, deadlock, locked: by others, for a moment
+		var missed int64
+		missed, err = r.change(ctx, conn, p, try > 0)
+		switch {
+		case err == nil && missed == 0:
+			return nil
+		case err == nil, try == 0 && refusedBy(err, "40001"): // somebody changed a row
+			continue
+		case !refusedBy(err, "40001", "40P01", "55P03"): // deadlock, locked: by others, for a moment
 			return err
 		}
 		if err := exec(ctx, conn, fmt.Sprintf("SELECT pg_sleep(%g)", min(1, 0.01*float64(try)))); err != nil {
 			return err
 		}
+	}
+	if err == nil {
+		err = errors.New("others change the rows faster than they move; fewer rows a transaction help (--range)")
 	}
 	return err
 }

@@ -68,6 +68,13 @@ func (t Table) String() string { return t.Schema + "." + t.Name }
 type Report struct {
 	Columns []ColumnReport // in the order of Options.Columns; of MoveIn and MoveOut, those that moved
 	Remains []Remainder    // of MoveIn: what still holds the values as they were
+	Steps   []Step         // of MoveIn and MoveOut: how long each took
+}
+
+// Step is a part of a run.
+type Step struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
 }
 
 // Remainder is a place where plain values are still to be found.
@@ -156,7 +163,7 @@ func (r *run) begin(ctx context.Context) error {
 func (r *run) end(ctx context.Context) error { return endMark(ctx, r.main) }
 
 func (r *run) report() Report {
-	report := Report{Columns: make([]ColumnReport, len(r.Columns)), Remains: r.remains}
+	report := Report{Columns: make([]ColumnReport, len(r.Columns)), Remains: r.remains, Steps: r.steps}
 	for i, c := range r.Columns {
 		report.Columns[i].Column = c.Column
 	}

@@ -25,10 +25,12 @@ type run struct {
 	known   Set  // which columns it began with; nil: not known
 	tables  []*table
 
-	out     bool     // tokens become plain values
-	states  States   // on record when a live run began
-	all     []Column // of the configuration; Columns are those that move
-	remains []Remainder
+	out       bool     // tokens become plain values
+	states    States   // on record when a live run began
+	all       []Column // of the configuration; Columns are those that move
+	remains   []Remainder
+	steps     []Step
+	estimates bool // nothing is moved
 
 	paceMu        sync.Mutex // guards what follows, and main while rows move
 	paced, looked time.Time
@@ -64,7 +66,7 @@ func (r *run) connect(ctx context.Context) error {
 		worker.RuntimeParams[off] = "off"
 	}
 	if r.Live != nil {
-		worker.RuntimeParams["lock_timeout"] = "1s" // rather than keep others waiting behind us, a range is tried again
+		worker.RuntimeParams["lock_timeout"] = "500ms" // rather than keep others waiting behind us, or be taken for their deadlock, a range is tried again
 	}
 	worker.RuntimeParams["jit"] = "off" // statements of milliseconds
 	worker.RuntimeParams["maintenance_work_mem"] = "256MB"

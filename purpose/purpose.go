@@ -52,11 +52,12 @@ type Value struct {
 
 // Options of a Resolver. The zero value is meant for serving.
 type Options struct {
-	TTL      time.Duration     // how long an answer holds; 0: 1 s
-	Timeout  time.Duration     // of one look into the database; 0: 2 s
-	Conns    int32             // connections at most; 0: 3
-	Services []sallyport.Staff // ids that are programs and not people: what they write counts only where they are configured for it
-	Now      func() time.Time  // nil: time.Now; only the age of answers is measured with it
+	TTL      time.Duration              // how long an answer holds; 0: 1 s
+	Timeout  time.Duration              // of one look into the database; 0: 2 s
+	Conns    int32                      // connections at most; 0: 3
+	Services []sallyport.Staff          // ids that are programs and not people: what they write counts only where they are configured for it
+	Vet      func(Person, *Cover) error // takes out of a fresh cover what it must not reveal; optional
+	Now      func() time.Time           // nil: time.Now; only the age of answers is measured with it
 
 	// While a column is moving, plain values stand in it beside tokens. Settle is the token that the gateway makes of what is stored,
 	// Forms the texts by which a token's value may be stored. nil: nothing is ever moving.
@@ -276,6 +277,11 @@ func (r *Resolver) fill(ctx context.Context, a *answer, who Person, p sallyport.
 		return
 	}
 	a.cover.Purpose, a.cover.Checked = p, a.at
+	if r.options.Vet != nil && p.Kind != own && p.Kind != holding {
+		if err := r.options.Vet(who, a.cover); err != nil {
+			a.cover, a.err = nil, fmt.Errorf("resolve purpose: %w", err)
+		}
+	}
 }
 
 // look resolves one purpose: one batch finds the reason, a second one what it covers or what would help.

@@ -52,6 +52,7 @@ const (
 	keyTouch
 	keyPower
 	keyDecision
+	keyTies
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -75,6 +76,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyTouch, e.Touch != nil, e.Touch},
 		{keyPower, e.Power != nil, e.Power},
 		{keyDecision, e.Decision != nil, e.Decision},
+		{keyTies, len(e.Ties) > 0, e.Ties},
 	}
 	n := byte(0)
 	for i := range fields {

@@ -81,6 +81,7 @@ func fullEvent() *sallyport.Event {
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},
 		Decision: &sallyport.Decision{Action: "copy", Columns: []sallyport.Column{{Schema: "s", Table: "t", Name: "c"}}, Permitted: true, Policy: "copy.configured"},
+		Ties:     []sallyport.Tie{{Handle: []byte{1, 2, 3}, Subject: "19"}},
 		Touch: &sallyport.Touched{
 			Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},
 			Probes: []sallyport.Digest{{5}, {6}}, Dates: []sallyport.Digest{{7}},

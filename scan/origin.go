@@ -59,11 +59,13 @@ func epochOf(tok []byte, scheme sallyport.Scheme) int {
 		}
 		return 2
 	case sallyport.Email:
-		for label := range bytes.SplitSeq(tok[bytes.IndexByte(tok, '@')+1:], []byte(".")) {
+		epoch := 0
+		for label := range bytes.SplitSeq(tok[bytes.IndexByte(tok, '@')+1:], []byte(".")) { // a long token spills into labels in front
 			if n := epochLabel(label); n > 0 {
-				return n
+				epoch = n
 			}
 		}
+		return epoch
 	case sallyport.Date:
 		if string(tok[:4]) < "6100" {
 			return 1

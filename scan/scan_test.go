@@ -133,6 +133,15 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
+// TestEpochOfLongAddress reads the epoch off the domain, not off what spilled in front of it.
+func TestEpochOfLongAddress(t *testing.T) {
+	for tok, want := range map[string]int{"abc@k1.invalid": 1, "abc@k8.k1.invalid": 1, "abc@" + strings.Repeat("v", 63) + ".k7.k2.invalid": 2, "abc@vault.k3.invalid": 3, "abc@x.invalid": 0} {
+		if got := epochOf([]byte(tok), sallyport.Email); got != want {
+			t.Errorf("%s: epoch %d, want %d", tok, got, want)
+		}
+	}
+}
+
 // TestPlain lists texts and the plain values that are found in them.
 func TestPlain(t *testing.T) {
 	s, err := New(Options{Ring: testRing(t, 1)})

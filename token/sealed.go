@@ -37,7 +37,7 @@ const (
 // sealedForm is AES-GCM with a random nonce, written in base64url; a name has a blind index in front.
 //
 // The nonce is also the token's handle: twelve random bytes that no other token has, authenticated with the rest, to
-// which a later version ties a customer. A handle of its own would make every token longer and tell nothing more.
+// which the gateway ties a customer. A handle of its own would make every token longer and tell nothing more.
 type sealedForm struct {
 	gcm   cipher.AEAD
 	index *mac // of names only

@@ -112,3 +112,27 @@ func TestOverflowLength(t *testing.T) {
 		}
 	}
 }
+
+// TestHandle checks that the handle is what is random in a token.
+func TestHandle(t *testing.T) {
+	random := bytes.Repeat([]byte{0xa1, 0xb2, 0xc3, 0xd4, 0xe5, 0xf6}, 2)
+	for _, s := range []sallyport.Scheme{sallyport.Name, sallyport.Text} {
+		tok, err := testCodec(t, s).Tokenise(nil, []byte("Jane Roe"), bytes.NewReader(random))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, ok := Handle(tok); !ok || !bytes.Equal(h[:], random) {
+			t.Errorf("%s: the handle is %x, %t", s, h, ok)
+		}
+		for n := range 25 {
+			if _, ok := Handle(tok[:n]); ok {
+				t.Errorf("%s: %d characters have a handle", s, n)
+			}
+		}
+	}
+	for _, b := range []string{"", "tk1:", "+899475261013004", "jane roe", "tk1:a!!!!!!!!!!!!!!!!!!!!!!!!!!", "tk1:aAQAAAAAAAAAAAAAAAAAAAAAA"} {
+		if _, ok := Handle([]byte(b)); ok {
+			t.Errorf("%q has a handle", b)
+		}
+	}
+}

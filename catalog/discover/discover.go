@@ -21,7 +21,8 @@ type Database struct {
 	Name   string
 	Tables []Table
 	Logins []Login
-	Year   int // now, for what may be a date of birth
+	Year   int      // now, for what may be a date of birth
+	Notes  []string // what was left out
 }
 
 // Table is one table, or the root of a partitioned one.
@@ -49,7 +50,6 @@ type Column struct {
 	Unique    bool
 	Keyed     bool     // part of the primary key or of a foreign key, or referred to by one
 	Choices   []string // what an enum type or a check constraint allows: the schema's words, not a row's
-	NullShare float64  // of pg_stats; below 0: not known
 	Distinct  float64  // of pg_stats: a number of values, or below 0 minus their share of the rows; 0: not known
 	Values    []string // of the sampled rows, without nulls and empty ones; cut at maxValue characters
 }
@@ -118,7 +118,8 @@ type Candidate struct {
 	Scheme     sallyport.Scheme
 	Group      string
 	Prefixes   map[string]string
-	Vault      bool // a few values have no token of the scheme: new ones like them are to be kept sealed
+	Region     string // whose telephone numbers are written without a country code
+	Vault      bool   // a few values have no token of the scheme: new ones like them are to be kept sealed
 	Confidence Confidence
 	Evidence   []string // counts and names of columns, never values
 	Obstacles  []string // what must be done before it can be protected; with one of them it is no line of the configuration
@@ -170,6 +171,7 @@ func Propose(db *Database, s Settings) (*Proposal, error) {
 type proposer struct {
 	db       *Database
 	forms    *forms
+	home     string // the country that the database is about; empty where nothing says
 	region   string // whose national telephone numbers most columns hold
 	proposal *Proposal
 	tables   []*judged
@@ -184,6 +186,9 @@ type judged struct {
 	path    *Path // to the customer; nil for the customer table itself, and where there is none
 	reaches bool  // its rows belong to customers
 }
+
+// belongs tells whether rows of the table belong to customers, as far as anybody can tell.
+func (t *judged) belongs() bool { return t.reaches || t.path != nil }
 
 type judgedColumn struct {
 	*Column
@@ -213,12 +218,14 @@ func (p *proposer) table(name string) *judged {
 
 // lookAtColumns judges each column by its name and its values.
 func (p *proposer) lookAtColumns() {
+	p.proposal.Notes = append(p.proposal.Notes, p.db.Notes...)
 	for i := range p.db.Tables {
 		t := &judged{Table: &p.db.Tables[i]}
 		t.staff = aboutOthers(t)
 		for j := range t.Table.Columns {
 			c := &judgedColumn{Column: &t.Table.Columns[j], table: t}
 			c.words, c.tally = wordsOf(c.Name), p.tallyOf(c.Column)
+			c.tally.heed(c.Distinct, t.Rows)
 			t.columns = append(t.columns, c)
 			p.proposal.Looked++
 		}
@@ -250,7 +257,11 @@ func (p *proposer) settleRegion() {
 			}
 		}
 	}
-	p.region = bestRegion(hits)
+	p.findHome()
+	p.region = p.home
+	if p.home == "" {
+		p.region = bestRegion(hits)
+	}
 	for _, t := range p.tables {
 		for _, c := range t.columns {
 			c.tally.phone.settle(p.region)

@@ -86,7 +86,7 @@ func (c counts) recall() float64    { return float64(c.right) / float64(max(1, c
 func TestOtherSchemas(t *testing.T) {
 	truth := readTruth(t)
 	var whole, wide counts
-	for _, name := range []string{"shop", "crm", "clinic", "insurer", "rental"} {
+	for _, name := range []string{"shop", "crm", "clinic", "insurer", "rental", "school", "telco"} {
 		conn := newDatabase(t)
 		sql, err := os.ReadFile(filepath.Join("testdata", name+".sql"))
 		if err != nil {

@@ -31,7 +31,7 @@ func (p *proposer) fit() error {
 			}
 			c.number(reserved)
 			c.typed()
-			if err := c.try(ring); err != nil {
+			if err := c.try(ring, p.home); err != nil {
 				return err
 			}
 			p.obstruct(c)
@@ -102,10 +102,18 @@ func holds(scheme sallyport.Scheme, kind string) bool {
 const fewRefused = 0.1
 
 // try tokenises the sample, and chooses another scheme where this one refuses too much of it.
-func (c *judgedColumn) try(ring *token.Ring) error {
+func (c *judgedColumn) try(ring *token.Ring, home string) error {
 	v := c.verdict
 	if c.tally.n == 0 || !holds(v.Scheme, c.Type) {
 		return nil
+	}
+	if phone := &c.tally.phone; v.Scheme == sallyport.Phone && len(phone.open) > 0 {
+		if at := phone.homeNumbers(home); float64(at) >= (1-fewRefused)*float64(len(phone.open)) {
+			v.Region = home
+			v.Evidence = append(v.Evidence, c.tally.counted(at, "are telephone numbers of "+home+", which the rest of the database is about"))
+		} else {
+			v.Warnings = append(v.Warnings, "numbers without a country code have no token of the scheme phone, and nothing says of which country they are: 'scheme: phone, region: COUNTRY' has them read as there")
+		}
 	}
 	found, err := c.trial(ring)
 	if err != nil {
@@ -115,7 +123,7 @@ func (c *judgedColumn) try(ring *token.Ring) error {
 		if share := float64(found.refused) / float64(len(c.Values)); share > fewRefused {
 			v.Evidence = append(v.Evidence, fmt.Sprintf("%d of %d values have no token of the scheme %s as they are written: sealed as a whole, and found by equality",
 				found.refused, len(c.Values), v.Scheme))
-			v.Group, v.Scheme, v.Prefixes = string(v.Scheme), sallyport.Name, nil
+			v.Group, v.Scheme, v.Prefixes, v.Region = string(v.Scheme), sallyport.Name, nil, ""
 			if found, err = c.trial(ring); err != nil {
 				return err
 			}
@@ -135,7 +143,7 @@ type trial struct {
 
 func (c *judgedColumn) trial(ring *token.Ring) (found trial, err error) {
 	v := c.verdict
-	codec, err := ring.Codec(token.Spec{Column: v.Column, Scheme: v.Scheme, Group: v.Group, Prefixes: v.Prefixes})
+	codec, err := ring.Codec(token.Spec{Column: v.Column, Scheme: v.Scheme, Group: v.Group, Prefixes: v.Prefixes, Region: v.Region})
 	if err != nil {
 		return found, fmt.Errorf("try tokens for %s: %w", v.Column, err)
 	}
@@ -162,6 +170,9 @@ func (c *judgedColumn) warn(found trial) {
 	warn := func(format string, args ...any) { v.Warnings = append(v.Warnings, fmt.Sprintf(format, args...)) }
 	if found.refused > 0 {
 		warn("%d of %d values have no token of the scheme %s as they are written: protect lists their rows, and settles none", found.refused, len(c.Values), v.Scheme)
+	}
+	if v.Region != "" {
+		warn("numbers are read as those of %s, and come back with + and the country code in front", v.Region)
 	}
 	if found.already > 0 {
 		warn("%d of %d values are tokens already", found.already, len(c.Values))

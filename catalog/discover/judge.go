@@ -44,17 +44,22 @@ func (p *proposer) judge(c *judgedColumn) *Candidate {
 	return c.candidate(best)
 }
 
-// doubtOthers lowers what was found in tables that are called after staff, suppliers, companies or things and do not belong to a
-// customer: people's data too, but nobody's whom a reason could be about.
+// doubtOthers lowers what was found in tables that do not lead to a customer: people's data too, but nobody's whom a reason could be about.
+// Those that are called after staff, suppliers, companies or things are doubted most.
 func (p *proposer) doubtOthers() {
 	for _, t := range p.tables {
-		if !t.staff || t.reaches {
+		if t.reaches || t.path != nil {
 			continue
 		}
 		for _, c := range t.columns {
-			if c.verdict != nil && c.verdict.Confidence > Low {
+			switch {
+			case c.verdict == nil:
+			case t.staff && c.verdict.Confidence > Low:
 				c.verdict.Confidence = Low
 				c.verdict.Evidence = append(c.verdict.Evidence, "its table seems to be about staff, companies or things and leads to no customer")
+			case p.customer != nil && c.verdict.Confidence > Medium:
+				c.verdict.Confidence = Medium
+				c.verdict.Evidence = append(c.verdict.Evidence, "its table leads to no customer")
 			}
 		}
 	}
@@ -169,10 +174,13 @@ func phone(c *judgedColumn) opinion {
 	if h == strongHint && valid < most && t.share(t.phone.shaped) >= nearlyAll {
 		// The library knows the ranges of today; databases keep numbers for decades, and some are for examples only.
 		confidence := Medium
-		if valid >= some || t.share(t.phone.plus) >= most {
+		if valid >= some || t.share(t.phone.plus) >= most || t.share(t.phone.shaped) >= 0.95 && t.varied(0.2) {
 			confidence = High
 		}
 		return opinion{KindPhone, confidence, append(evidence, t.counted(t.phone.shaped, "have the form of one"))}
+	}
+	if bare := t.share(t.phone.bare); h == noHint && bare >= 0.9 && t.varied(0.3) {
+		return opinion{KindPhone, Medium, append(evidence, t.counted(t.phone.bare, "are international ones without a sign in front"))}
 	}
 	upTo := Medium
 	if t.share(t.phone.international) >= most {
@@ -223,7 +231,7 @@ func (p *proposer) identity(c *judgedColumn) opinion {
 // reference judges numbers that stand for a person or for his business: those of customers, patients, tickets and cases, and not
 // those of orders, invoices and things.
 func reference(c *judgedColumn) opinion {
-	if !isText(c.Type) {
+	if !isText(c.Type) || len(c.words) == 0 { // a column may be called "_"
 		return opinion{}
 	}
 	h := referenceWords().hint(c.words)
@@ -232,8 +240,9 @@ func reference(c *judgedColumn) opinion {
 	}
 	number, business := false, false
 	for _, word := range c.words {
-		number = number || has(numberWords, word)
-		business = business || has(ticketWords, word) || has(personWords, word)
+		rest, compound := cutNumber(word) // kundennummer, leerlingnr
+		number = number || has(numberWords, word) || compound
+		business = business || has(ticketWords, word) || has(personWords, word) || compound && (has(ticketWords, rest) || has(personWords, rest))
 	}
 	if number && (business || len(c.words) == 1 && nounOf(c.table.Name, ticketTables)) {
 		h = strongHint
@@ -242,6 +251,16 @@ func reference(c *judgedColumn) opinion {
 		return opinion{}
 	}
 	return c.perPerson(KindReference, h, "a number of a ticket or a person", c.tally.number)
+}
+
+// cutNumber takes the word for a number from the end of a compound.
+func cutNumber(word string) (rest string, ok bool) {
+	for _, number := range []string{"nummer", "number", "nr", "no"} {
+		if rest, ok := strings.CutSuffix(word, number); ok && len(rest) >= 3 {
+			return rest, true
+		}
+	}
+	return "", false
 }
 
 // perPerson judges numbers of which each person or business has one of its own.

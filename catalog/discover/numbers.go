@@ -54,6 +54,7 @@ type phoneTally struct {
 	national      int    // valid within Region, and written as people write such numbers: with a leading 0, or in groups
 	shaped        int    // 6 to 15 digits with spaces, points, brackets and the like
 	plus          int    // … and begin with + or 00
+	bare          int    // would be valid international ones with a + in front
 	region        string // of the national ones
 	open          []string
 	hits          map[string]int // by region, of some of the open ones
@@ -80,6 +81,8 @@ func phonesOf(values []string) phoneTally {
 			}
 		} else if v[0] == '0' || strings.ContainsAny(v, " /-().") {
 			t.open = append(t.open, v)
+		} else if len(v) >= 10 && valid("+"+v, "ZZ") {
+			t.bare++
 		}
 	}
 	for _, region := range regions() {

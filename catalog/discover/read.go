@@ -16,6 +16,7 @@ type Limits struct {
 	Rows      int           // of each table; 0: 1,000
 	Statement time.Duration // for one table's sample; 0: 10 s
 	Whole     time.Duration // for all samples; what is not sampled by then is judged by its name; 0: 5 min
+	Bytes     int           // of all samples together, likewise; 0: 512 MiB
 	Progress  func(done, total int, table string)
 	Clock     func() time.Time // required
 }
@@ -24,7 +25,9 @@ const (
 	usualRows      = 1000
 	usualStatement = 10 * time.Second
 	usualWhole     = 5 * time.Minute
-	maxValue       = 4000 // characters of a value that are looked at
+	usualBytes     = 512 << 20
+	tableBytes     = 2 << 20 // of one table's sample: wide rows are fewer
+	maxValue       = 4000    // characters of a value that are looked at
 	maxTables      = 5000
 )
 
@@ -40,6 +43,9 @@ func Read(ctx context.Context, conn *pgx.Conn, limits Limits) (*Database, error)
 	}
 	if r.limits.Whole <= 0 {
 		r.limits.Whole = usualWhole
+	}
+	if r.limits.Bytes <= 0 {
+		r.limits.Bytes = usualBytes
 	}
 	_, err := conn.Exec(ctx, `SET default_transaction_read_only = on; SET lock_timeout = '1s'; SET idle_in_transaction_session_timeout = '60s';
 		SET search_path = pg_catalog; SET DateStyle = ISO; SET bytea_output = hex; SET statement_timeout = '60s'`)
@@ -59,6 +65,7 @@ func Read(ctx context.Context, conn *pgx.Conn, limits Limits) (*Database, error)
 type reader struct {
 	conn   *pgx.Conn
 	limits Limits
+	bytes  int // of the samples so far
 }
 
 // withoutValues is an error of the server's without what it may quote.
@@ -88,7 +95,7 @@ const selectColumns = `SELECT a.attrelid, a.attname::text, format_type(coalesce(
 			OR k.contype = 'f' AND k.confrelid = a.attrelid AND a.attnum = ANY (k.confkey)),
 		coalesce((SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = a.atttypid), '{}'),
 		coalesce((SELECT string_agg(pg_get_constraintdef(k.oid), ' ') FROM pg_constraint k WHERE k.contype = 'c' AND k.conrelid = a.attrelid AND k.conkey = ARRAY[a.attnum]), ''),
-		coalesce(s.null_frac, -1)::float8, coalesce(s.n_distinct, 0)::float8
+		coalesce(s.n_distinct, 0)::float8
 	FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 	LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
 		AND s.inherited = (c.relkind = 'p')
@@ -110,7 +117,7 @@ type found struct {
 func (r *reader) schema(ctx context.Context, db *Database) error {
 	at, oids := map[uint32]int{}, []uint32{}
 	var more []found
-	rows, err := r.conn.Query(ctx, selectTables, maxTables)
+	rows, err := r.conn.Query(ctx, selectTables, maxTables+1)
 	if err != nil {
 		return err
 	}
@@ -124,6 +131,10 @@ func (r *reader) schema(ctx context.Context, db *Database) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(db.Tables) > maxTables {
+		db.Tables, more, oids = db.Tables[:maxTables], more[:maxTables], oids[:maxTables]
+		db.Notes = append(db.Notes, fmt.Sprintf("there are more than %d tables, and only these were looked at; the last one is %s", maxTables, &db.Tables[maxTables-1]))
 	}
 	if err := r.columns(ctx, db, at, oids); err != nil {
 		return err
@@ -155,7 +166,7 @@ func (r *reader) columns(ctx context.Context, db *Database, at map[uint32]int, o
 	var c Column
 	var checks string
 	_, err = pgx.ForEachRow(rows, []any{
-		&oid, &c.Name, &c.Type, &c.Width, &c.NotNull, &c.Generated, &c.Unique, &c.Keyed, &c.Choices, &checks, &c.NullShare, &c.Distinct,
+		&oid, &c.Name, &c.Type, &c.Width, &c.NotNull, &c.Generated, &c.Unique, &c.Keyed, &c.Choices, &checks, &c.Distinct,
 	}, func() error {
 		column := c
 		if strings.HasSuffix(column.Type, ".citext") { // the extension may be in any schema

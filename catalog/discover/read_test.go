@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,23 @@ func TestReadIsBounded(t *testing.T) {
 	}
 	if !far {
 		t.Error("the sample is the table's beginning")
+	}
+}
+
+// TestReadIsBoundedInBytes: wide rows are fewer, and what comes after the room is used up is judged by names.
+func TestReadIsBoundedInBytes(t *testing.T) {
+	conn := newDatabase(t)
+	run(t, conn, "CREATE TABLE a_wide (id int, x text, y text)", "INSERT INTO a_wide SELECT n, repeat('x', 4000), repeat('y', 5000) FROM generate_series(1, 900) n",
+		"CREATE TABLE b_next (id int, email text)", "INSERT INTO b_next VALUES (1, 'somebody@mail.example')")
+	db, err := discover.Read(t.Context(), connect(t, conn.Config().Database), discover.Limits{Clock: now, Bytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wide := db.Tables[0]; wide.Sampled < 200 || wide.Sampled > 300 {
+		t.Errorf("%d rows of 8,000 characters were read, want as many as 2 MiB hold", wide.Sampled)
+	}
+	if next := db.Tables[1]; next.Sampled > 0 || !strings.Contains(next.Note, "room for samples") {
+		t.Errorf("%d rows were read beyond the bound: %q", next.Sampled, next.Note)
 	}
 }
 
@@ -148,6 +166,37 @@ func TestProposeTellsNoValue(t *testing.T) {
 	})
 }
 
+// FuzzPropose: no name, type or value makes discovery panic, or a proposal that its own rules forbid.
+func FuzzPropose(f *testing.F) {
+	for _, seed := range [][3]string{
+		{"email", "text", "somebody@mail.example"},
+		{"phone", "text", "0151 23456789"},
+		{"iban", "text", "DE89 3704 0044 0532 0130 00"},
+		{"e", "citext", "@"},
+		{"Straße", "text", "Ring 1"},
+		{"birth", "date", "1970-01-01"},
+		{"data", "jsonb", "{\"a\": 1}"},
+		{"ticket_no", "text", "CS-4821-7730"},
+		{"", "text", "\xff\x00"},
+		{"name", "text", "Éva  d'Or"},
+	} {
+		f.Add(seed[0], seed[1], seed[2])
+	}
+	f.Fuzz(func(t *testing.T, name, kind, value string) {
+		values := slices.Repeat([]string{value}, 20)
+		table := discover.Table{Schema: "s", Name: name, Key: []string{"id"}, Sampled: 20, Rows: 20, Columns: []discover.Column{{Name: "id", Type: "bigint"}, {Name: name, Type: kind, Values: values}}}
+		p, err := discover.Propose(&discover.Database{Tables: []discover.Table{table}, Year: 2026}, discover.Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range p.Columns {
+			if c.Proposed() && (c.Confidence != discover.High || len(c.Evidence) == 0) {
+				t.Errorf("%+v", c)
+			}
+		}
+	})
+}
+
 func run(t *testing.T, conn *pgx.Conn, statements ...string) {
 	t.Helper()
 	for _, sql := range statements {
@@ -165,4 +214,25 @@ func connectAs(t *testing.T, dsn string) *pgx.Conn {
 	}
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
+}
+
+// TestStatisticsCount: where a sample's neighbours are alike, the server's statistics tell that the table's values are not.
+func TestStatisticsCount(t *testing.T) {
+	alike := make([]string, 100)
+	for i := range alike {
+		alike[i] = fmt.Sprintf("CS-100000%d", i%4)
+	}
+	look := func(distinct float64) discover.Confidence {
+		table := discover.Table{Schema: "s", Name: "tickets", Key: []string{"id"}, Sampled: 100, Rows: 1e6, Columns: []discover.Column{
+			{Name: "id", Type: "bigint"}, {Name: "ticket_no", Type: "text", Values: alike, Distinct: distinct},
+		}}
+		p, err := discover.Propose(&discover.Database{Tables: []discover.Table{table}, Year: 2026}, discover.Settings{Customer: "s.tickets"})
+		if err != nil || len(p.Columns) != 1 {
+			t.Fatal(p, err)
+		}
+		return p.Columns[0].Confidence
+	}
+	if look(-0.9) != discover.High || look(4) != discover.Low {
+		t.Errorf("with 900,000 different values %s, with 4 %s", look(-0.9), look(4))
+	}
 }

@@ -23,6 +23,8 @@ func (r *reader) samples(ctx context.Context, db *Database) error {
 		case t.Note != "":
 		case r.limits.Clock().After(end):
 			t.Note = "the time for samples had run out; judged by names alone"
+		case r.bytes > r.limits.Bytes:
+			t.Note = "the room for samples was used up; judged by names alone"
 		default:
 			if err := r.sampleOrNote(ctx, t); err != nil {
 				return err
@@ -82,22 +84,33 @@ func (r *reader) sample(ctx context.Context, t *Table, rows int) error {
 		if err != nil {
 			return err
 		}
-		values := make([]*string, len(columns))
-		into := make([]any, len(columns))
-		for i := range values {
-			into[i] = &values[i]
-		}
-		_, err = pgx.ForEachRow(result, into, func() error {
-			t.Sampled++
-			for i, v := range values {
-				if v != nil && strings.TrimSpace(*v) != "" {
-					columns[i].Values = append(columns[i].Values, *v)
-				}
-			}
-			return nil
-		})
+		size, err := t.keep(result, columns)
+		r.bytes += size
 		return err
 	})
+}
+
+// keep takes rows into the table's columns until their room is used up, and says how much they take.
+func (t *Table) keep(rows pgx.Rows, columns []*Column) (size int, err error) {
+	values := make([]*string, len(columns))
+	into := make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	_, err = pgx.ForEachRow(rows, into, func() error {
+		if size > tableBytes {
+			return nil // the rest is passed over: to cancel would end the transaction with an error
+		}
+		t.Sampled++
+		for i, v := range values {
+			if v != nil && strings.TrimSpace(*v) != "" {
+				columns[i].Values = append(columns[i].Values, *v)
+				size += len(*v)
+			}
+		}
+		return nil
+	})
+	return size, err
 }
 
 // leastPages is how many pages a sample is spread over, where there are so many: neighbours on a page are often alike.

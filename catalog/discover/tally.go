@@ -14,6 +14,7 @@ import (
 // tally counts what the values of one column look like. Each number is of values.
 type tally struct {
 	n, distinct int
+	different   int // like distinct, as far as the server's statistics tell that the sample is too alike
 	email       int // are an e-mail address, the whole of them
 	iban        int // have the form of an IBAN and its check digits
 	card        int // have the form of a payment card's number and its check digit
@@ -47,7 +48,15 @@ func (t *tally) share(k int) float64 {
 
 // varied tells whether the values are too many to be a category: kinds, states, the names of a few members of staff.
 func (t *tally) varied(share float64) bool {
-	return t.distinct >= 12 && t.share(t.distinct) >= share
+	return t.different >= 12 && t.share(t.different) >= share
+}
+
+// heed takes the server's count of different values into account, which is of the whole table: neighbours in a sample may be alike.
+func (t *tally) heed(distinct, rows float64) {
+	if distinct < 0 {
+		distinct *= -max(rows, 0)
+	}
+	t.different = max(t.distinct, min(t.n, int(distinct)))
 }
 
 func (p *proposer) tallyOf(c *Column) tally {

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -58,6 +60,9 @@ func (p *proposer) learn(q *quoting) {
 			if c.verdict == nil || c.verdict.Confidence < High || !t.reaches {
 				continue
 			}
+			if c.verdict.Kind == KindName && c.tally.share(c.tally.full) < some {
+				continue // last names alone are words, and parts of companies' names
+			}
 			for _, v := range c.Values {
 				if v = strings.ToLower(strings.TrimSpace(v)); len(v) >= knowable && strings.ContainsAny(v, " @0123456789") {
 					q.known[v] = struct{}{}
@@ -76,7 +81,7 @@ func (p *proposer) text(c *judgedColumn, q *quoting) opinion {
 	}
 	h, t := textWords().hint(c.words), &c.tally
 	if t.n == 0 {
-		if h == strongHint && c.table.reaches {
+		if h == strongHint && c.table.belongs() {
 			return opinion{KindText, Medium, named(h, "free text")}
 		}
 		return opinion{}
@@ -95,14 +100,12 @@ func (p *proposer) textConfidence(c *judgedColumn, h hint, found quotes) Confide
 	sure := found.email + found.phone + found.iban + found.known
 	quoting := sure >= 3 || sure >= 1 && t.n < 100 || found.any >= 5 && t.share(found.any) >= 0.01
 	switch {
-	case !c.table.reaches && !quoting, t.distinct < 3:
+	case !c.table.belongs() && !quoting, t.distinct < 3:
 		return 0
-	case !c.table.reaches && (c.table.staff || t.n < enough):
+	case !c.table.belongs() && (c.table.staff || t.n < enough):
 		return Low
-	case !c.table.reaches && t.share(sure) < some:
+	case !c.table.belongs():
 		return Medium
-	case !c.table.reaches:
-		return High
 	case quoting && (h >= weakHint || t.share(found.email+found.phone+found.iban) >= 0.03 || t.share(t.prose) >= nearlyAll && t.share(sure) >= 0.03):
 		return High
 	case quoting:
@@ -184,5 +187,6 @@ func (q *quoting) hasName(v string) (name, known bool) {
 }
 
 func isCapital(word string) bool {
-	return word != strings.ToLower(word) && word[:1] != strings.ToLower(word[:1]) || word[0] >= 0x80
+	first, _ := utf8.DecodeRuneInString(word)
+	return unicode.IsUpper(first)
 }

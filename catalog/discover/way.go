@@ -121,12 +121,25 @@ func (p *proposer) findPaths() {
 			}
 		}
 	}
+	p.guessPaths()
 	for _, t := range p.tables {
-		if !t.reaches && !t.staff {
-			t.path = p.guess(t)
-		}
 		if t.path != nil {
 			p.proposal.Paths = append(p.proposal.Paths, *t.path)
+		}
+	}
+}
+
+// guessPaths finds ways by names for the tables that no foreign key leads from, until there are no more.
+func (p *proposer) guessPaths() {
+	for again := true; again; {
+		again = false
+		for _, t := range p.tables {
+			if t.reaches || t.path != nil || t.staff {
+				continue
+			}
+			if t.path = p.guess(t); t.path != nil {
+				again = true
+			}
 		}
 	}
 }
@@ -164,15 +177,24 @@ func (p *proposer) step(from, to *judged) (*Path, bool) {
 	return path, true
 }
 
-// guess looks for a column that is called after the customer table and has its key's type.
+// guess looks for a column of a key's type that is called after the customer table, or as its key is, or as the key of a table that leads
+// there.
 func (p *proposer) guess(t *judged) *Path {
-	key := p.customer.column(p.customer.Key[0])
-	if key == nil {
-		return nil
-	}
-	for _, c := range t.columns {
-		if c.Type == key.Type && calledAfter(c.Name, p.customer.Name) {
-			return &Path{Table: t.String(), Column: c.Name, Guess: true}
+	for _, to := range append([]*judged{p.customer}, p.tables...) {
+		if to == t || to != p.customer && to.path == nil || len(to.Key) != 1 {
+			continue
+		}
+		key := to.column(to.Key[0])
+		for _, c := range t.columns {
+			same := c.Name == key.Name && len(wordsOf(key.Name)) > 1
+			if c.Type != key.Type || !same && (to != p.customer || !calledAfter(c.Name, to.Name)) || len(t.Key) == 1 && t.Key[0] == c.Name {
+				continue
+			}
+			path := &Path{Table: t.String(), Column: c.Name, Guess: true}
+			if to != p.customer {
+				path.Target = to.String()
+			}
+			return path
 		}
 	}
 	return nil

@@ -109,7 +109,7 @@ const aboutness = `sent verified confirmed bestaetigt verifiziert gesendet envoy
 // The vocabularies speak English, German, French, Spanish, Italian, Dutch, Portuguese and Polish.
 func emailWords() vocabulary {
 	return vocabulary{
-		words: "email mail courriel correo emailadresse mailadresse emailaddress mailaddress epost emailadres mel",
+		words: "email mail courriel correo emailadresse mailadresse emailaddress mailaddress epost emailadres mailadres mel eml",
 		stems: "email", pairs: "email_address mail_address", weak: "address recipient sender replyto adresse", spoilers: "id message server host subject body betreff",
 	}
 }
@@ -117,7 +117,7 @@ func emailWords() vocabulary {
 func phoneWords() vocabulary {
 	return vocabulary{
 		words: `phone telephone telefon tel mobile mobil cell cellphone handy fax telefax telefono movil celular portable gsm msisdn rufnummer whatsapp telefone
-			cellulare telefoon mobiel komorka fon phonenumber landline`,
+			cellulare telefoon mobiel komorka fon ph phonenumber landline`,
 		stems: "telefon telephon handynummer phone rufnummer mobilnummer", weak: "numero contact sms call caller callerid anrufer appelant",
 		spoilers: "id model os device app brand agent plan tariff version",
 	}
@@ -133,13 +133,13 @@ func birthWords() vocabulary {
 func nameWords() vocabulary {
 	return vocabulary{
 		words: `firstname lastname fullname surname forename givenname familyname middlename maidenname vorname nachname familienname geburtsname zuname kontoinhaber
-			ansprechpartner empfaenger prenom apellido apellidos cognome voornaam achternaam imie nazwisko cardholder accountholder recipientname
+			ansprechpartner empfaenger prenom apellido apellidos cognome voornaam roepnaam achternaam imie nazwisko fname lname fullnm frstnm lastnm cardholder accountholder recipientname
 			kundenname patientenname patient_name sobrenome titulaire displayname`,
 		pairs: `first_name last_name full_name given_name family_name middle_name maiden_name nom_naissance nom_famille nom_usage nom_complet customer_name client_name patient_name
 			contact_name account_holder card_holder display_name person_name personne_a nombre_completo emergency_contact next_of_kin name_on member_name
 			guest_name passenger_name name_des beneficiary_name legal_name recipient_name`,
-		weak: `name nom nombre nome naam nazwa names holder inhaber person personne persona contact owner author recipient caller sender signatory naam witness guardian tuteur
-			customer client kunde patient`,
+		weak: `name nom nombre nome naam nm nazwa names holder inhaber person personne persona contact owner author recipient caller sender signatory naam witness guardian tuteur
+			customer cust client kunde patient klant`,
 		spoilers: `id file host user table product produkt produit firma company companies societe brand marke project city ville ort country role team queue column field event
 			domain server device model class category tag label key code slug url path schema job app species street strasse plan number no nr nummer numero email mail phone
 			tel from to at on by le am`,
@@ -149,7 +149,7 @@ func nameWords() vocabulary {
 func addressWords() vocabulary {
 	return vocabulary{
 		words: "street addr anschrift strasse direccion calle indirizzo adres ulica address1 address2 addressline domicile rue morada endereco",
-		stems: "strasse anschrift street", pairs: "address_line street_address postal_address home_address billing_address shipping_address mailing_address",
+		stems: "strasse straat anschrift street", pairs: "address_line street_address postal_address home_address billing_address shipping_address mailing_address",
 		weak: "address adresse line", spoilers: "id ip mac email mail url wallet web from to net city zip",
 	}
 }
@@ -186,10 +186,11 @@ func identityWords() vocabulary {
 // A reference number is what one says about a person's business: of a ticket, or of the person himself.
 const (
 	ticketWords = `ticket case incident vorgang dossier anfrage claim complaint rma fall reklamation demande request issue servicefall caso pratica expediente sinistre schaden
-		reclamation enquiry inquiry`
+		reclamation enquiry inquiry melding zaak schade`
 	personWords = `customer patient member kunde kunden client adherent mitglied mitglieds insured versicherten subscriber abonne socio cliente patienten policyholder assure
-		beneficiary student matrikel passenger guest policy poliza polizza police contract vertrag vertrags contrato contrat contratto`
-	numberWords = "no nr num number nummer numero ref reference referenz key code zeichen nbr"
+		beneficiary student matrikel passenger guest policy poliza polizza police contract vertrag vertrags contrato contrat contratto
+		leerling klant lid deelnemer cursist verzekerde polis account acct cust subs mbr`
+	numberWords = "no nr num nbr number nummer numero ref reference referenz key code zeichen"
 )
 
 func referenceWords() vocabulary {
@@ -204,7 +205,8 @@ func textWords() vocabulary {
 	return vocabulary{
 		words: `notes note body message messages comment comments description subject remark remarks bemerkung bemerkungen notiz notizen kommentar beschreibung betreff nachricht
 			inhalt remarque remarques commentaire commentaires corps sujet objet observations observation nota notas mensaje asunto comentario comentarios
-			oggetto messaggio content feedback question transcript memo anmerkung anmerkungen text texte bericht rapport report narrative summary bodytext bodyhtml html plaintext`,
+			oggetto messaggio content feedback question transcript memo anmerkung anmerkungen text texte txt desc descr onderwerp bericht verslag omschrijving opmerking opmerkingen toelichting notitie notities descrizione testo
+			uwagi opis temat assunto mensagem observacoes bericht rapport report narrative summary bodytext bodyhtml html plaintext`,
 		pairs: "compte_rendu free_text body_text", weak: "title titel titre details reason grund motif answer info information value",
 		spoilers: "id",
 	}

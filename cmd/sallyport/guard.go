@@ -155,13 +155,15 @@ func (g *guard) connect(ctx context.Context) error {
 	g.reader = reader
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if g.conn, err = pgx.ConnectConfig(ctx, reader); err != nil {
+	conn, err := pgx.ConnectConfig(ctx, reader)
+	if err != nil { // the old connection, if any, stays as it is: closed, so that the next look tries again
 		err = fmt.Errorf("connect to %s as %s: %w", g.s.server.Address, reader.User, err)
 		if answer := (*pgconn.PgError)(nil); errors.As(err, &answer) && !temporary(answer.Code) {
 			return &hopeless{err}
 		}
 		return err
 	}
+	g.conn = conn
 	return nil
 }
 
@@ -224,9 +226,11 @@ func (g *guard) openCatalog(ctx context.Context) error {
 func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	config := g.s.o.Config
 	facts := purpose.NewFacts()
+	ties := gateway.NewTies(config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log, g.catalog.Snapshot)
 	g.facts = facts
 	err := g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
+		ties.Restore(e)
 		return ctx.Err()
 	})
 	if err != nil {
@@ -244,7 +248,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if g.movers, err = protect.MoverPool(g.reader); err != nil { //nolint:contextcheck // its connections outlive this call
 		return nil, &hopeless{err}
 	}
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms}) //nolint:contextcheck // its connections outlive this call
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: ties.Vet}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -262,6 +266,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Analyzer: g.current,
 		Ring:     g.ring,
 		Vault:    g.vault,
+		Ties:     ties,
 		Resolver: g.resolver,
 		Facts:    facts,
 		Person:   directory.person,

@@ -190,6 +190,7 @@ type columnReport struct {
 	Scheme     string            `json:"scheme"`
 	Group      string            `json:"group,omitempty"`
 	Prefixes   map[string]string `json:"prefixes,omitempty"`
+	Region     string            `json:"region,omitempty"`
 	Vault      bool              `json:"vault,omitempty"`
 	Confidence string            `json:"confidence"`
 	Protect    bool              `json:"protect"`
@@ -203,7 +204,7 @@ func reportOf(p *discover.Proposal, out string) map[string]any {
 	for i := range p.Columns {
 		c := &p.Columns[i]
 		columns[i] = columnReport{
-			c.Column.String(), string(c.Kind), string(c.Class), string(c.Scheme), c.Group, c.Prefixes, c.Vault, c.Confidence.String(), c.Proposed(),
+			c.Column.String(), string(c.Kind), string(c.Class), string(c.Scheme), c.Group, c.Prefixes, c.Region, c.Vault, c.Confidence.String(), c.Proposed(),
 			c.Evidence, c.Obstacles, c.Warnings,
 		}
 	}

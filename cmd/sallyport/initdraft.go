@@ -117,6 +117,9 @@ func (d *draft) candidate(c *discover.Candidate) {
 		}
 		settings += ", prefixes: {" + strings.Join(pairs, ", ") + "}"
 	}
+	if c.Region != "" {
+		settings += ", region: " + scalarText(c.Region)
+	}
 	if c.Vault {
 		settings += ", overflow: vault"
 	}

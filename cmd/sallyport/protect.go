@@ -60,13 +60,16 @@ way, once two people have agreed.`,
 			if err != nil {
 				return err
 			}
-			if o.keyFile == "" && config.needsKeyFile() {
+			if o.keyFile == "" && config.needsKeyFile() && !o.live.dryRun && (!o.live.undo || o.live.proposal != "") {
 				return usagef("no key file; expected --key-file FILE, where the key that opens the keys is or will be")
 			}
 			if !config.Protects() {
 				return usagef("%s protects no columns; expected some under protect.columns", o.config)
 			}
 			o.live.control.m, o.live.control.data, o.live.control.json = m, o.data, o.json
+			if o.live.dryRun {
+				return m.estimateMove(cmd.Context(), config, o)
+			}
 			if o.live.online || o.live.undo {
 				return m.protectLive(cmd.Context(), config, o)
 			}

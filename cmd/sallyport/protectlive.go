@@ -17,8 +17,9 @@ import (
 type liveOptions struct {
 	control          controlFlags
 	online, undo     bool
+	dryRun           bool
 	wait             bool
-	rate             int
+	rate, rangeRows  int
 	maxLag           time.Duration
 	reason, proposal string
 }
@@ -26,8 +27,10 @@ type liveOptions struct {
 func (o *liveOptions) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.online, "online", false, "while the database is in use, through a serve that runs with --moving-in and this data folder")
 	flags.BoolVar(&o.undo, "undo", false, "turn tokens back into plain values, beside a running serve: with --reason propose it, with --proposal do it")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "change nothing: estimate from a sample how long it would take, and how much room")
 	flags.BoolVar(&o.wait, "wait", false, "with --online or --undo: wait for sessions around the gateway to end, instead of refusing")
 	flags.IntVar(&o.rate, "rate", 0, "with --online or --undo: `ROWS` a second at most (default: as fast as it goes)")
+	flags.IntVar(&o.rangeRows, "range", 5000, "with --online or --undo: `ROWS` a transaction; fewer keep those who write the same rows waiting for less")
 	flags.DurationVar(&o.maxLag, "max-lag", 10*time.Second, "with --online or --undo: how far behind a replica may be before rows wait for it")
 	flags.StringVar(&o.reason, "reason", "", "with --undo: why, as `TEXT` for the record")
 	flags.StringVar(&o.proposal, "proposal", "", "with --undo: `ID` that another person approved")
@@ -53,7 +56,7 @@ func (m *Main) protectLive(ctx context.Context, config *Config, o protectOptions
 	bars := newBars(m.Stderr)
 	report, err := ProtectLive(ctx, config, client, LiveOptions{
 		ProtectOptions: ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, ShareFiles: o.shareFiles, Getenv: m.Getenv, Progress: bars.set},
-		Undo:           o.live.undo, Proposal: o.live.proposal, Wait: o.live.wait, Rate: o.live.rate, MaxLag: o.live.maxLag,
+		Undo:           o.live.undo, Proposal: o.live.proposal, Wait: o.live.wait, Rate: o.live.rate, MaxLag: o.live.maxLag, RangeRows: o.live.rangeRows,
 		Tell: func(sentence string) { fmt.Fprintln(m.Stderr, "protect: "+sentence) },
 	})
 	bars.end()
@@ -61,6 +64,54 @@ func (m *Main) protectLive(ctx context.Context, config *Config, o protectOptions
 		return err
 	}
 	return m.moved(report, o)
+}
+
+// estimateMove prints what protect would take.
+func (m *Main) estimateMove(ctx context.Context, config *Config, o protectOptions) error {
+	ring, err := config.formRing()
+	if err != nil {
+		return err
+	}
+	columns, err := config.codecs(ring)
+	if err != nil {
+		return err
+	}
+	estimates, err := protect.EstimateMove(ctx, config.ownerDSN(o.owner), columns, protect.Options{Random: rand.Reader}, time.Now)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		tables := map[string]protect.Estimate{}
+		for _, e := range estimates {
+			tables[e.Table.String()] = e
+		}
+		return printJSON(m.Stdout, map[string]any{"estimates": tables})
+	}
+	var least, most float64
+	var grows, log int64
+	for _, e := range estimates {
+		fmt.Fprintf(m.Stdout, "%-28s %d of about %d rows tried: %s to %s, grows by %s until old rows are vacuumed, %s of write-ahead log\n",
+			e.Table, e.Sampled, e.Rows, roughly(e.Least), roughly(e.Most), bytesOf(e.Grows), bytesOf(e.Log))
+		least, most, grows, log = least+e.Least, most+e.Most, grows+e.Grows, log+e.Log
+	}
+	return printLine(m.Stdout, "An estimate, from samples: %s to %s in all, %s of room for tables and indexes, %s for the write-ahead log. Nothing was changed.",
+		roughly(least), roughly(most), bytesOf(grows), bytesOf(log))
+}
+
+func roughly(seconds float64) time.Duration {
+	d := time.Duration(seconds * float64(time.Second))
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Second)
+}
+
+func bytesOf(n int64) string {
+	const mib = 1 << 20
+	if n < 1024*mib {
+		return fmt.Sprintf("%.1f MiB", float64(n)/mib)
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/1024/mib)
 }
 
 func (m *Main) proposeUndo(ctx context.Context, client *api.Client, o protectOptions) error {
@@ -84,7 +135,7 @@ func (m *Main) moved(report protect.Report, o protectOptions) error {
 		for i, c := range report.Columns {
 			columns[i] = map[string]any{"column": c.Column.String(), "settled": c.Tokens, "moved": c.Moved}
 		}
-		return printJSON(m.Stdout, map[string]any{"columns": columns, "undone": o.live.undo, "remains": report.Remains})
+		return printJSON(m.Stdout, map[string]any{"columns": columns, "undone": o.live.undo, "remains": report.Remains, "steps": report.Steps})
 	}
 	what := "tokens"
 	if o.live.undo {

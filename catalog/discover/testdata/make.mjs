@@ -1,7 +1,7 @@
 // Makes the .sql files beside it: schemas of real shape with made-up rows, as others would have built them.
 // npm install @faker-js/faker@10.6.0 && node make.mjs. What each column is stands in truth.txt, written before discovery was.
 import { writeFileSync } from 'node:fs';
-import { fakerDE, fakerFR, fakerEN_GB, fakerES, fakerPL, fakerTR, fakerIT, faker } from '@faker-js/faker';
+import { fakerDE, fakerFR, fakerEN_GB, fakerES, fakerPL, fakerTR, fakerIT, fakerNL, faker } from '@faker-js/faker';
 
 const all = [fakerDE, fakerFR, fakerEN_GB, fakerES, fakerPL, fakerTR, fakerIT, faker];
 all.forEach((f, i) => { f.seed(4711 + i); f.setDefaultRefDate('2026-03-01T00:00:00Z'); });
@@ -204,5 +204,63 @@ CREATE TABLE "AdminUser" (id int PRIMARY KEY, name text, email text, "lastLoginI
     + insert('"AdminUser"', rows(15, i => [i, faker.person.fullName(), `admin${i}@rental.example`, faker.internet.ipv4()]));
 }
 
+// ---------------------------------------------------------------- made after discovery had been changed for the two above
+fakerNL.seed(4719); fakerNL.setDefaultRefDate('2026-03-01T00:00:00Z');
+
+// A school, in Dutch.
+function school() {
+  const bsn = () => { for (;;) { const d = digits(9); let s = 0; for (let i = 0; i < 9; i++) s += Number(d[i]) * (i === 8 ? -1 : 9 - i); if (s % 11 === 0) return d; } };
+  const tel = () => '06' + one(['-', ' ', '']) + n(10000000, 99999999);
+  const kind = rows(230, id => { const f = local(fakerNL), voor = f.person.firstName(), achter = f.person.lastName(); return { id, voor, achter, ouder: fakerNL.person.firstName() + ' ' + achter, mail: mail(voor, achter), tel: tel() }; });
+  const verslag = k => one(['Werkt goed mee in de groep, maar is snel afgeleid.', 'Gesprek gehad over de voortgang bij rekenen.', `Moeder gebeld op ${k.tel}, komt vrijdag langs.`, `${k.voor} ${k.achter} heeft moeite met lezen.`, 'Huiswerk drie keer niet gemaakt deze maand.']);
+  const bericht = k => one(['Kan de excursie een dag later?', `Ons nieuwe adres is ${k.mail}, graag doorgeven.`, 'Hij is ziek vandaag en komt niet.', 'Bedankt voor het fijne gesprek van gisteren!', `Groeten, ${k.ouder}`]);
+  return `CREATE SCHEMA school;
+SET search_path = school;
+CREATE TABLE leerlingen (leerling_id int PRIMARY KEY, leerlingnummer text UNIQUE, roepnaam text, tussenvoegsel text, achternaam text, geslacht char(1), geboortedatum date, bsn char(9), straatnaam text, huisnr text, postcode text, woonplaats text, klas text, ingeschreven_op date, zorgnotitie text);
+CREATE TABLE ouders (ouder_id int PRIMARY KEY, leerling_id int NOT NULL REFERENCES leerlingen, naam text, relatie text, emailadres text, mobiel text, rekeningnr text, mag_ophalen boolean);
+CREATE TABLE absenties (id int PRIMARY KEY, leerling_id int NOT NULL REFERENCES leerlingen, datum date, reden text, gemeld_door text);
+CREATE TABLE cijfers (id int PRIMARY KEY, leerling_id int NOT NULL REFERENCES leerlingen, vak text, cijfer numeric(3,1), toets text, afgenomen_op date);
+CREATE TABLE gespreksverslagen (id int PRIMARY KEY, leerling_id int NOT NULL REFERENCES leerlingen, docent_code text, verslag text, gehouden_op timestamptz);
+CREATE TABLE berichten (id int PRIMARY KEY, ouder_id int NOT NULL REFERENCES ouders, onderwerp text, inhoud text, gelezen boolean, verzonden_op timestamptz);
+CREATE TABLE facturen (id int PRIMARY KEY, ouder_id int NOT NULL REFERENCES ouders, factuurnummer text, bedrag numeric(8,2), omschrijving text, betaald_op date);
+CREATE TABLE docenten (code text PRIMARY KEY, naam text, vakgebied text, mailadres text, intern_nr text);
+CREATE TABLE boeken (isbn text PRIMARY KEY, titel text, auteur text, uitgever text);
+CREATE TABLE lokalen (nr text PRIMARY KEY, gebouw text, plaatsen int);
+` + insert('leerlingen', kind.map(k => [k.id, 'L' + String(240000 + k.id), k.voor, maybe(0.3, () => one(['van', 'de', 'van der'])), k.achter, one(['m', 'v']), faker.date.birthdate({ min: 5, max: 18, mode: 'age' }).toISOString().slice(0, 10), bsn(), fakerNL.location.street(), String(n(1, 200)), n(1000, 9999) + ' ' + faker.string.alpha({ length: 2, casing: 'upper' }), fakerNL.location.city(), one(['1A', '2B', '3C']), when().slice(0, 10), maybe(0.3, () => verslag(k))]))
+    + insert('ouders', kind.map(k => [k.id, k.id, k.ouder, one(['moeder', 'vader', 'voogd']), mail(k.ouder.split(' ')[0], k.achter), k.tel, fakerNL.finance.iban({ countryCode: 'NL' }), true]))
+    + insert('absenties', rows(300, i => [i, one(kind).id, when().slice(0, 10), one(['ziek', 'tandarts', 'verlof']), one(['ouder', 'docent'])]))
+    + insert('cijfers', rows(400, i => [i, one(kind).id, one(['Nederlands', 'Rekenen', 'Engels']), n(30, 100) / 10, one(['SO hoofdstuk 3', 'Proefwerk', 'Presentatie']), when().slice(0, 10)]))
+    + insert('gespreksverslagen', rows(200, i => { const k = one(kind); return [i, k.id, one(['BAK', 'JAN', 'VIS']), verslag(k), when()]; }))
+    + insert('berichten', rows(240, i => { const k = one(kind); return [i, k.id, one(['Excursie', 'Ziekmelding', 'Vraag', `Over ${k.voor} ${k.achter}`]), bericht(k), true, when()]; }))
+    + insert('facturen', rows(150, i => [i, one(kind).id, 'F' + String(26000 + i), n(1000, 30000) / 100, one(['Ouderbijdrage 2026', 'Excursie', 'Schoolboeken']), when().slice(0, 10)]))
+    + insert('docenten', rows(20, i => { const a = fakerNL.person.firstName(), b = fakerNL.person.lastName(); return ['D' + i, a + ' ' + b, one(['Talen', 'Exact']), plain(a) + '.' + plain(b) + '@school.example', String(n(100, 999))]; }))
+    + insert('boeken', rows(60, i => ['978' + digits(10), fakerNL.commerce.productName(), fakerNL.person.fullName(), fakerNL.company.name()]))
+    + insert('lokalen', rows(20, i => ['L' + i, one(['Noord', 'Zuid']), 30]));
+}
+
+// A telephone company's old database, in English: short names, no foreign keys, everything char.
+function telco() {
+  const person = rows(250, id => { const f = local(faker), first = f.person.firstName(), last = f.person.lastName(); return { id, first, last, mail: mail(first, last), num: '1' + n(201, 989) + n(2000000, 9999999) }; });
+  const memo = p => one(['CUST CALLED RE BILL, EXPLAINED PRORATION', `SPOKE W ${p.first} ${p.last}, WILL PAY FRI`, 'NO ANSWER, LEFT VM', `SEND COPY OF BILL TO ${p.mail}`, 'PORT REQUEST REJECTED, WRONG PIN']);
+  return `CREATE SCHEMA telco;
+SET search_path = telco;
+CREATE TABLE cust_mstr (cust_id bigint PRIMARY KEY, acct_no varchar(12), cust_nm varchar(60), dob_dt date, ssn_last4 char(4), tax_ssn varchar(11), addr_ln_1 varchar(60), city_nm varchar(40), st_cd char(2), zip_cd varchar(10), email_addr varchar(80), cntct_ph varchar(20), mktg_ind char(1), cust_typ char(3), eff_dt date);
+CREATE TABLE svc_line (line_id bigint PRIMARY KEY, cust_id bigint NOT NULL, msisdn varchar(15), imei varchar(15), iccid varchar(20), plan_cd varchar(10), actv_dt date);
+CREATE TABLE cdr (cdr_id bigint PRIMARY KEY, line_id bigint NOT NULL, orig_num varchar(15), dest_num varchar(15), start_ts timestamptz, dur_sec int, cell_id varchar(12));
+CREATE TABLE acct_memo (memo_id bigint PRIMARY KEY, cust_id bigint NOT NULL, memo_txt varchar(400), rep_id varchar(10), memo_ts timestamptz);
+CREATE TABLE pymt (pymt_id bigint PRIMARY KEY, cust_id bigint NOT NULL, card_num varchar(19), card_exp char(5), auth_cd varchar(8), amt numeric(10,2), pymt_dt date);
+CREATE TABLE plan_ref (plan_cd varchar(10) PRIMARY KEY, plan_nm varchar(40), mth_rate numeric(8,2));
+CREATE TABLE rep_ref (rep_id varchar(10) PRIMARY KEY, rep_nm varchar(60), rep_ext varchar(6));
+CREATE TABLE cell_site (cell_id varchar(12) PRIMARY KEY, site_nm varchar(40), site_addr varchar(80), lat numeric(9,6), lon numeric(9,6));
+` + insert('cust_mstr', person.map(p => [p.id, digits(10), (p.last + ', ' + p.first).toUpperCase(), maybe(0.9, born), digits(4), n(100, 899) + '-' + n(10, 99) + '-' + digits(4), faker.location.streetAddress().toUpperCase(), faker.location.city().toUpperCase(), faker.location.state({ abbreviated: true }), faker.location.zipCode('#####'), maybe(0.7, () => p.mail.toUpperCase()), p.num.slice(1, 4) + '-' + p.num.slice(4, 7) + '-' + p.num.slice(7), one(['Y', 'N']), one(['RES', 'BUS']), when().slice(0, 10)]))
+    + insert('svc_line', person.map(p => [1000 + p.id, p.id, p.num, '35' + digits(13), '8901' + digits(16), one(['UNL5', 'BAS2', 'FAM4']), when().slice(0, 10)]))
+    + insert('cdr', rows(500, i => { const p = one(person); return [i, 1000 + p.id, p.num, '1' + n(201, 989) + n(2000000, 9999999), when(), n(1, 3000), 'C' + n(100, 140)]; }))
+    + insert('acct_memo', rows(220, i => { const p = one(person); return [i, p.id, memo(p), 'R' + n(10, 40), when()]; }))
+    + insert('pymt', rows(260, i => [i, one(person).id, faker.finance.creditCardNumber({ issuer: 'visa' }).replace(/-/g, ''), '0' + n(1, 9) + '/' + n(26, 31), digits(6), n(1000, 20000) / 100, when().slice(0, 10)]))
+    + insert('plan_ref', [['UNL5', 'UNLIMITED PLUS', 75], ['BAS2', 'BASIC TALK', 25], ['FAM4', 'FAMILY SHARE', 110]])
+    + insert('rep_ref', rows(31, i => ['R' + (9 + i), faker.person.fullName().toUpperCase(), 'X' + n(1000, 9999)]))
+    + insert('cell_site', rows(41, i => ['C' + (99 + i), faker.location.city().toUpperCase() + ' ' + one(['TOWER', 'ROOF']), faker.location.streetAddress().toUpperCase(), faker.location.latitude(), faker.location.longitude()]));
+}
+
 const head = '-- Made by make.mjs: no person, number or address in here is anybody\'s.\n';
-for (const [name, make] of [['shop', shop], ['crm', crm], ['clinic', clinic], ['insurer', insurer], ['rental', rental]]) writeFileSync(name + '.sql', head + make() + 'RESET search_path;\nANALYZE;\n');
+for (const [name, make] of [['shop', shop], ['crm', crm], ['clinic', clinic], ['insurer', insurer], ['rental', rental], ['school', school], ['telco', telco]]) writeFileSync(name + '.sql', head + make() + 'RESET search_path;\nANALYZE;\n');
