@@ -29,12 +29,13 @@ type rotations struct {
 	g       *guard
 	gateway *gateway.Gateway
 	mu      sync.Mutex           // guards the keyring, and what follows
+	early   map[string]bool      // join groups whose new tokens are of the older key still
 	seen    map[string]*progress // by join group
 	warned  map[string]string    // what was said last, by proposal or group
 }
 
 func newRotations(g *guard, gw *gateway.Gateway) *rotations {
-	return &rotations{g: g, gateway: gw, seen: map[string]*progress{}, warned: map[string]string{}}
+	return &rotations{g: g, gateway: gw, early: map[string]bool{}, seen: map[string]*progress{}, warned: map[string]string{}}
 }
 
 // warn says a thing once.
@@ -118,20 +119,25 @@ func (r *rotations) turn(ctx context.Context, group string) (keys.Rotation, erro
 	if err != nil {
 		return rotation, err
 	}
-	if err := r.g.ring.Rekey(olderFirst(r.g.keyring.Keys(), group)); err != nil {
+	r.early[group] = true
+	if err := r.g.ring.Rekey(r.secrets()); err != nil {
 		return rotation, err
 	}
 	// From here on searches carry both tokens; only once nobody works by what held before, new tokens are of the new key.
 	if err := r.enter(ctx); err != nil {
 		return rotation, err
 	}
-	return rotation, r.g.ring.Rekey(r.g.keyring.Keys())
+	delete(r.early, group)
+	return rotation, r.g.ring.Rekey(r.secrets())
 }
 
-// olderFirst has a group's new tokens still be of its older key.
-func olderFirst(secrets token.Keys, group string) token.Keys {
-	secrets.Groups[group] = slices.Clone(secrets.Groups[group])
-	slices.Reverse(secrets.Groups[group])
+// secrets are the ring's keys. New tokens of a group that is early are of its older key still. The caller holds mu.
+func (r *rotations) secrets() token.Keys {
+	secrets := r.g.keyring.Keys()
+	for group := range r.early {
+		secrets.Groups[group] = slices.Clone(secrets.Groups[group])
+		slices.Reverse(secrets.Groups[group])
+	}
 	return secrets
 }
 
@@ -165,9 +171,18 @@ func (r *rotations) progress(rotation keys.Rotation) *progress {
 	return p
 }
 
+// errEarly is for a pass before new tokens are of the newer key: it would take the older ones for new and find nothing to do.
+var errEarly = errors.New("new tokens are not of the newer key yet: sessions still work by what held before")
+
 // pass looks at every row of a group's columns.
 func (r *rotations) pass(ctx context.Context, group string, p *progress) (protect.Renewed, error) {
 	var all protect.Renewed
+	r.mu.Lock()
+	early := r.early[group]
+	r.mu.Unlock()
+	if early {
+		return all, errEarly
+	}
 	conn, err := r.g.renewing(ctx)
 	if err != nil {
 		return all, err
@@ -277,7 +292,8 @@ func (r *rotations) drop(ctx context.Context, rotation keys.Rotation) error {
 		return err
 	}
 	delete(r.seen, rotation.Group)
-	if err := r.g.ring.Rekey(r.g.keyring.Keys()); err != nil {
+	delete(r.early, rotation.Group)
+	if err := r.g.ring.Rekey(r.secrets()); err != nil {
 		return err
 	}
 	return r.enter(ctx)
