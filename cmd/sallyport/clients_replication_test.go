@@ -126,3 +126,47 @@ func TestClientReplication(t *testing.T) {
 		t.Errorf("%d bytes at most", bytes)
 	}
 }
+
+// TestInvariant3ReplicationMoving: while columns are moving nobody gets at their plain values by replicating, also over a connection that was
+// there before.
+func TestInvariant3ReplicationMoving(t *testing.T) {
+	f := newFort(t, "replication: [mover]\n")
+	f.superExec("postgres", "DROP ROLE IF EXISTS mover; CREATE ROLE mover LOGIN REPLICATION PASSWORD 'mover'")
+	f.superExec(f.database, "GRANT USAGE ON SCHEMA support TO mover; GRANT SELECT ON ALL TABLES IN SCHEMA support TO mover")
+	dsn := f.dsnOf("mover", "mover", f.database) + "&replication=database"
+	victim := f.org.Customer(1)
+	read := func(conn *pgconn.PgConn, sql string) string {
+		results, err := conn.Exec(t.Context(), sql).ReadAll()
+		said := ""
+		for _, r := range results {
+			for _, row := range r.Rows {
+				said += string(row[0])
+			}
+		}
+		if err != nil {
+			said += err.Error()
+		}
+		return said
+	}
+	conn, err := pgconn.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sql = "SELECT email FROM support.customers WHERE id = 1"
+	if got := read(conn, sql); !strings.HasSuffix(got, ".k1.invalid") {
+		t.Errorf("before: %q", got)
+	}
+	f.enter(f.movingSet(), nil)
+	f.makePlain(f.direct(), victim)
+	if got := read(conn, sql); !strings.Contains(got, "while columns are moving") || strings.Contains(strings.ToLower(got), strings.ToLower(victim.Email)) {
+		t.Errorf("over a connection that was there before: %q", got)
+	}
+	if _, err := pgconn.Connect(t.Context(), dsn); err == nil || !strings.Contains(err.Error(), "while columns are moving") {
+		t.Errorf("a new connection: %v", err)
+	}
+	f.enter(nil, nil)
+	if conn, err = pgconn.Connect(t.Context(), dsn); err != nil {
+		t.Fatalf("when nothing moves any more: %v", err)
+	}
+	_ = conn.Close(t.Context())
+}
