@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sallyport"
+	"sallyport/api"
 	"sallyport/sim"
 )
 
@@ -451,5 +452,19 @@ func TestMovingManyParameters(t *testing.T) {
 		case n == 30_000 && (err == nil || !strings.Contains(err.Error(), "54001")):
 			t.Errorf("%d values find %v, %v", n, got, err)
 		}
+	}
+}
+
+// TestMovingSettlesUnseen: that the database keeps plain values out has to be seen of the very columns that move when they are taken for
+// protected, also of those that began in between.
+func TestMovingSettlesUnseen(t *testing.T) {
+	f := halfFort(t, "")
+	set, err := f.config.protects()
+	fatal(t, err)
+	if err := f.server.mayFollow(api.States{Columns: set}, set, nil, time.Now()); err == nil || !strings.Contains(err.Error(), "began to move") {
+		t.Errorf("columns that move are taken for protected, unseen: %v", err)
+	}
+	if err := f.server.mayFollow(api.States{Columns: set}, set, f.movingSet(), time.Now()); err != nil {
+		t.Errorf("when all were seen: %v", err)
 	}
 }

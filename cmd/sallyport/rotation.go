@@ -115,8 +115,12 @@ func (r *rotations) begin(ctx context.Context, p control.Proposal) error {
 func (r *rotations) turn(ctx context.Context, group string) (keys.Rotation, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.reserve(group); err != nil {
+		return keys.Rotation{}, err
+	}
 	rotation, err := r.g.keyring.Rotate(group)
 	if err != nil {
+		r.g.noteTurning()
 		return rotation, err
 	}
 	r.early[group] = true
@@ -129,6 +133,32 @@ func (r *rotations) turn(ctx context.Context, group string) (keys.Rotation, erro
 	}
 	delete(r.early, group)
 	return rotation, r.g.ring.Rekey(r.secrets())
+}
+
+// reserve sees to it that no column of a group moves, which one may have begun to do since the rotation was proposed, and that none begins to.
+// The caller holds mu.
+func (r *rotations) reserve(group string) error {
+	if slices.ContainsFunc(r.g.keyring.Rotating(), func(k keys.Rotation) bool { return k.Group == group }) {
+		return nil
+	}
+	return r.g.s.orders.Between(func() error {
+		if err := r.atRest(group); err != nil {
+			return err
+		}
+		r.g.noteTurning(group)
+		return nil
+	})
+}
+
+// atRest says which column of a group is not protected, or not yet.
+func (r *rotations) atRest(group string) error {
+	states := r.g.states()
+	for _, c := range r.g.s.o.Config.groupColumns(group) {
+		if state := states[c.String()]; state != catalog.Settled && state != catalog.Rotating {
+			return fmt.Errorf("%s is %s: its keys can be rotated once it is protected", c, state)
+		}
+	}
+	return nil
 }
 
 // secrets are the ring's keys. New tokens of a group that is early are of its older key still. The caller holds mu.
@@ -313,9 +343,12 @@ func (r *rotations) enter(ctx context.Context) error {
 	return nil
 }
 
-// noteTurning keeps which groups have two keys, for those who may not ask the keyring.
-func (g *guard) noteTurning() {
+// noteTurning keeps which groups have two keys, for those who may not ask the keyring, and which will in a moment.
+func (g *guard) noteTurning(soon ...string) {
 	turning := map[string]bool{}
+	for _, group := range soon {
+		turning[group] = true
+	}
 	for _, rotation := range g.keyring.Rotating() {
 		turning[rotation.Group] = true
 	}
@@ -377,11 +410,8 @@ func (r *rotations) mayRotate(ctx context.Context, group string) error {
 	if err := r.g.ring.Rotatable(group); err != nil {
 		return err
 	}
-	states := r.g.states()
-	for _, c := range columns {
-		if state := states[c.String()]; state != catalog.Settled {
-			return fmt.Errorf("%s is %s: its keys can be rotated once it is protected", c, state)
-		}
+	if err := r.atRest(group); err != nil {
+		return err
 	}
 	conn, err := r.g.renewing(ctx)
 	if err != nil {

@@ -80,3 +80,22 @@ func TestRotateHeldUp(t *testing.T) {
 		t.Errorf("%d tokens of the older keys are left", n)
 	}
 }
+
+// TestRotateNotWhileMoving approves a rotation once a column of the group is moving: it waits until that is protected.
+func TestRotateNotWhileMoving(t *testing.T) {
+	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n")
+	fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), "email"))
+	id, err := f.officer("o1").RotateKey(f.ctx, "email", "yearly")
+	fatal(t, err)
+	f.enter(f.movingSet(), nil)
+	_, err = f.officer("o2").Approve(f.ctx, id)
+	fatal(t, err)
+	awaitCondition(t, "the rotation was tried", func() bool {
+		return len(f.server.turns.rotating()) > 0 || strings.Contains(f.log.String(), "can be rotated once it is protected")
+	})
+	if turning := f.server.turns.rotating(); len(turning) > 0 {
+		t.Fatalf("keys are rotated while columns are moving: %v", turning)
+	}
+	f.enter(nil, nil)
+	awaitCondition(t, "the rotation is done", func() bool { return f.server.mayDestroy("email") == nil })
+}
