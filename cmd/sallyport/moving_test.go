@@ -344,7 +344,7 @@ func TestInvariant2MovingThieves(t *testing.T) {
 	c := f.connect(who)
 	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
 	var said []string
-	for _, sql := range append(movingThefts(), "SELECT * FROM support.customers WHERE id < 60", "TABLE support.customers") {
+	for _, sql := range append(append(movingThefts(), orderThefts()...), "SELECT * FROM support.customers WHERE id < 60", "TABLE support.customers") {
 		rows, err := c.rows(sql)
 		said = said[:0]
 		for _, row := range rows {

@@ -62,3 +62,31 @@ func TestInvariant3MovingPreparedRow(t *testing.T) {
 	look("while moving")
 	look("again while moving")
 }
+
+// orderThefts get at plain values, or at what order and length say of them, by ways that the table of thefts has not.
+func orderThefts() []string {
+	return []string{
+		"SELECT id FROM support.customers WHERE id < 60 ORDER BY email", "SELECT id FROM support.customers ORDER BY birth_date LIMIT 1", "SELECT rank() OVER (ORDER BY birth_date), id FROM support.customers WHERE id < 60",
+		"SELECT lead(id) OVER (ORDER BY full_name) FROM support.customers WHERE id < 60", "SELECT id FROM support.customers WHERE birth_date BETWEEN '1900-01-01' AND '1970-01-01'",
+		"SELECT id FROM support.customers WHERE email = ANY (string_to_array('a@x.org,b@x.org', ','))", "SELECT id FROM support.customers WHERE array_position(ARRAY[email], 'a@x.org') > 0",
+		"SELECT id FROM support.customers WHERE email IN (VALUES ('a@x.org'))", "SELECT id FROM support.customers c WHERE EXISTS (SELECT FROM support.customers d WHERE d.email < c.email AND d.id = 3)",
+		"SELECT array_agg(id ORDER BY full_name) FROM support.customers WHERE id < 60", "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY birth_date) FROM support.customers",
+		"SELECT id FROM support.customers WHERE octet_length(email) = 20", "SELECT id FROM support.customers WHERE birth_date + 1 > '1980-01-01'", "SELECT id FROM support.customers WHERE starts_with(full_name, 'A')",
+		"SELECT count(DISTINCT full_name) FROM support.customers", "SELECT id FROM support.customers WHERE (email, id) > ('m', 1)", "SELECT id FROM support.customers WHERE to_tsvector(notes) @@ to_tsquery('invoice')",
+		"SELECT id FROM support.customers c WHERE c::text LIKE '%a%'", "SELECT id FROM support.customers c WHERE to_jsonb(c) @> '{\"email\": \"a@x.org\"}'", "SELECT id FROM support.customers c WHERE to_jsonb(c)->>'email' > 'm'",
+		"WITH u AS (UPDATE support.customers SET plan = plan WHERE id < 60 RETURNING email, full_name) SELECT upper(email), full_name FROM u",
+		"COPY (UPDATE support.customers SET plan = plan WHERE id < 60 RETURNING upper(email), notes) TO STDOUT", "SELECT row(c.*), ARRAY[c] FROM support.customers c WHERE id < 60",
+		"SELECT (c).* FROM support.customers c WHERE id < 60", "SELECT jsonb_agg(c) FROM support.customers c WHERE id < 60", "SELECT x FROM support.customers c, LATERAL jsonb_each_text(to_jsonb(c)) x WHERE id < 60",
+		"SELECT c.* FROM support.customers c TABLESAMPLE SYSTEM (100) WHERE id < 60 FOR UPDATE", "SELECT * FROM support.customers a FULL JOIN support.customers b USING (email) WHERE a.id < 60",
+		"INSERT INTO support.customers AS c (id, full_name, email, country, plan, created_at, segment) VALUES (1, 'X', 'zz@x.org', 'DE', 'x', now(), 'x') ON CONFLICT (id) DO UPDATE SET plan = c.email RETURNING plan",
+		"MERGE INTO support.customers c USING (SELECT id, email FROM support.customers WHERE id < 60) s ON c.id = s.id WHEN MATCHED THEN UPDATE SET plan = s.email",
+		"UPDATE support.customers SET full_name = email WHERE id = 1 RETURNING full_name", "UPDATE support.customers SET notes = (SELECT email FROM support.customers WHERE id = 3) WHERE id = 1",
+		"SELECT nullif(left(email, 1), 'a') IS NULL FROM support.customers WHERE id < 60", "SELECT birth_date = '1980-02-29'::date + 0 FROM support.customers WHERE id < 60",
+		"SELECT set_config('sallyport.purpose', email, false) FROM support.customers WHERE id = 1", "SELECT pg_notify('x', email) FROM support.customers WHERE id = 1", "SELECT currval(email) FROM support.customers WHERE id = 1",
+		"SELECT email::regclass FROM support.customers WHERE id = 1", "SELECT 1 FROM support.customers WHERE id = 1 AND email::xml IS NULL", "SELECT generate_series(1, length(email)) FROM support.customers WHERE id = 1",
+		"SELECT id FROM support.customers WHERE id < 60 LIMIT (SELECT length(email) FROM support.customers WHERE id = 1)", "CREATE STATISTICS st ON email, full_name FROM support.customers", "CREATE INDEX ON support.customers ((email::int))",
+		"ALTER TABLE support.customers ADD CONSTRAINT x CHECK (email < 'm')", "SELECT id FROM support.customers WHERE date_part('year', birth_date) = 1980", "SELECT DISTINCT ON (birth_date) id FROM support.customers WHERE id < 60",
+		"SELECT id FROM support.customers WHERE id < 60 GROUP BY id, birth_date ORDER BY birth_date", "DECLARE h CURSOR WITH HOLD FOR SELECT full_name || '' FROM support.customers WHERE id < 60; FETCH ALL h",
+		"VALUES ((SELECT email FROM support.customers WHERE id = 1))", "SELECT min(birth_date) FROM support.customers WHERE id < 60", "SELECT most_common_vals::text FROM pg_catalog.pg_stats", "SELECT stavalues1::text FROM pg_catalog.pg_statistic",
+	}
+}
