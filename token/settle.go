@@ -15,7 +15,8 @@ func (c *Codec) Settle(dst, stored []byte) ([]byte, error) {
 }
 
 // Forms are the texts by which a value may stand in a column that holds tokens beside plain values: its tokens, one for each
-// key epoch and the newest first, or what the tokens of a name begin with; the value as it is given; and its canonical form where that is another one. A token stands for its value.
+// key epoch and the newest first, or what the tokens of a name begin with; the value as it is given; and its canonical form where
+// that is another one. A token stands for its value.
 func (c *Codec) Forms(value []byte) ([][]byte, error) {
 	plain := value
 	if c.IsToken(value) {
