@@ -57,21 +57,23 @@ const (
 
 // The kinds of the control stream; each carries an Order.
 const (
-	Locked     EventKind = "lock"
-	Suspended  EventKind = "suspend"
-	Proposed   EventKind = "propose" // Order.Action says what; nothing has changed yet
-	Approved   EventKind = "approve" // the proposal takes effect
-	Declined   EventKind = "decline"
-	Configured EventKind = "configured" // a configuration took effect; Note holds its SHA-256
-	Protecting EventKind = "protecting" // protect begins to change a database; Order.Columns says what will be protected
-	Protected  EventKind = "protected"  // protection of a database began
-	LogInOK    EventKind = "login"      // somebody logged in for commands
-	LogInBad   EventKind = "login_failed"
-	Queried    EventKind = "queried"   // somebody read the record; Note says what he asked
-	KeysMade   EventKind = "keys_made" // the data folder got its keys
-	Unsealing  EventKind = "unseal"    // somebody brings the share of the keys that Details names
-	UnsealBad  EventKind = "unseal_failed"
-	Recovering EventKind = "recover" // tokens of a dump are turned back without a gateway; before the first value is written
+	Locked       EventKind = "lock"
+	Suspended    EventKind = "suspend"
+	Proposed     EventKind = "propose" // Order.Action says what; nothing has changed yet
+	Approved     EventKind = "approve" // the proposal takes effect
+	Declined     EventKind = "decline"
+	Configured   EventKind = "configured" // a configuration took effect; Note holds its SHA-256
+	Protecting   EventKind = "protecting" // protect begins to change a database; Order.Columns says what will be protected
+	Protected    EventKind = "protected"  // protection of a database began
+	LogInOK      EventKind = "login"      // somebody logged in for commands
+	LogInBad     EventKind = "login_failed"
+	Queried      EventKind = "queried"   // somebody read the record; Note says what he asked
+	KeysMade     EventKind = "keys_made" // the data folder got its keys
+	Unsealing    EventKind = "unseal"    // somebody brings the share of the keys that Details names
+	UnsealBad    EventKind = "unseal_failed"
+	KeyRotated   EventKind = "key_rotated"   // an approved proposal was carried out: the join group in Details has a new key; Note names the epochs
+	KeyDestroyed EventKind = "key_destroyed" // likewise: its older key is gone
+	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
 )
 
 // Who is the actor of an event.

@@ -35,6 +35,8 @@ type Config struct {
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
 	Unseal    Unsealer      // takes shares of the keys; nil: the keys are not opened by shares
+	Rotate    KeyChange     // nil: there are no keys
+	Destroy   KeyChange     // likewise
 	Observing bool          // serve bars and masks nothing, see Status
 	Moving    *Moving       // nil: serve protects nothing, so nothing moves
 	Mark      func() string // the database's mark that does not fit this record, empty: it fits; nil: always
@@ -109,6 +111,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/accept-mark", s.as(overseers, s.acceptMark))
 	mux.Handle("POST /v1/proposals/{id}/approve", s.as(overseers, s.approve))
 	mux.Handle("POST /v1/proposals/{id}/decline", s.as(overseers, s.decline))
+	mux.Handle("POST /v1/keys/rotate", s.as(overseers, s.rotateKey))
+	mux.Handle("POST /v1/keys/destroy", s.as(overseers, s.destroyKey))
 	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
 	s.movingRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))

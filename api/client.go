@@ -94,6 +94,16 @@ func (c *Client) WhoSaw(ctx context.Context, customer sallyport.Subject) ([]Sigh
 	return answer.Sightings, err
 }
 
+// RotateKey proposes to give a join group a new key, and returns the proposal's id.
+func (c *Client) RotateKey(ctx context.Context, group, reason string) (string, error) {
+	return c.propose(ctx, "/v1/keys/rotate", request{Group: group, Reason: reason})
+}
+
+// DestroyKey proposes to destroy the older key of a join group, and returns the proposal's id.
+func (c *Client) DestroyKey(ctx context.Context, group, reason string) (string, error) {
+	return c.propose(ctx, "/v1/keys/destroy", request{Group: group, Reason: reason})
+}
+
 // Unseal brings a share of what opens the keys.
 func (c *Client) Unseal(ctx context.Context, share string) (Unsealed, error) {
 	var u Unsealed

@@ -62,6 +62,7 @@ func (o *Orders) Give(check func() error, e *sallyport.Event) error {
 // request is the body of an order about somebody.
 type request struct {
 	Staff  sallyport.Staff `json:"staff,omitempty"`
+	Group  string          `json:"group,omitempty"` // join group, of orders about keys
 	Reason string          `json:"reason"`
 }
 

@@ -141,7 +141,7 @@ func (b *builder) protect() {
 		}
 		p := &Protected{
 			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Overflow: settings.Overflow == Vault,
-			Moving: state != Settled && !formless(settings.Scheme), Leaving: state == Leaving,
+			Moving: (state == Moving || state == Leaving) && !formless(settings.Scheme), Leaving: state == Leaving, Rotating: state == Rotating,
 		}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
@@ -475,6 +475,9 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 		info.Protect = &query.Protection{Column: p.Column, Scheme: p.Scheme, Group: p.Group}
 		if p.Moving {
 			info.Protect.Moving, info.Protect.Forms, info.Protect.Unique, info.Protect.List = true, MovingForms, p.alone, p.list
+		}
+		if p.Rotating {
+			info.Protect.Forms, info.Protect.Unique, info.Protect.List = RotatingForms, p.alone, p.list
 		}
 	}
 	return info

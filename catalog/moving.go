@@ -14,10 +14,11 @@ type State uint8
 
 // The states. Only protect, and its undoing, lead from one to the next, and the record says which holds.
 const (
-	Settled State = iota // all its values are tokens
-	Moving               // tokens and plain values stand beside each other; what is written is a token
-	Leaving              // likewise, and what is written is plain: its protection is being undone
-	Plain                // nothing of it is protected yet, or any more
+	Settled  State = iota // all its values are tokens
+	Moving                // tokens and plain values stand beside each other; what is written is a token
+	Leaving               // likewise, and what is written is plain: its protection is being undone
+	Plain                 // nothing of it is protected yet, or any more
+	Rotating              // all are tokens, of two key epochs; the ring of keys says so
 )
 
 // String is the state's name, for people.
@@ -31,6 +32,8 @@ func (s State) String() string {
 		return "leaving"
 	case Plain:
 		return "plain"
+	case Rotating:
+		return "rotating"
 	}
 	return "unknown"
 }
@@ -38,6 +41,12 @@ func (s State) String() string {
 // MovingForms is in how many forms a value may stand in a column that is moving: as its token of this key epoch or the one before, as
 // somebody spells it, and as it is spelt evenly.
 const MovingForms = 4
+
+// RotatingForms is in how many forms a value may stand in a column whose keys are rotated: as its token of either epoch.
+const RotatingForms = 2
+
+// Several tells whether a value may stand in the column in more forms than one.
+func (p *Protected) Several() bool { return p.Moving || p.Rotating }
 
 // Enter makes other states hold. The snapshot that is current when it returns has them; on an error the old ones hold.
 func (c *Catalog) Enter(ctx context.Context, states map[string]State) error {

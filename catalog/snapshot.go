@@ -42,6 +42,7 @@ type Protected struct {
 	TypeOID      uint32 // as results announce it: the base type of a domain
 	Moving       bool   // plain values stand in it beside tokens
 	Leaving      bool   // what is written into it is plain: its protection is being undone
+	Rotating     bool   // its tokens are of two key epochs
 	Unique       bool   // a unique index holds it
 
 	alone bool    // one holds it alone: no value stands in it twice

@@ -23,6 +23,8 @@ const (
 	Unlock     = "unlock"      // lifts lock and suspension of the person it is about
 	Undo       = "undo"        // Details says of which database protection is to be taken away, and of which columns; it is about nobody
 	AcceptMark = "accept_mark" // Details says which mark in a database is to be accepted; it is about nobody
+	RotateKey  = "rotate_key"  // Details is the join group that gets a new key
+	DestroyKey = "destroy_key" // Details is the join group whose older key goes
 )
 
 // Lifetime is how long a proposal can be approved.
@@ -83,6 +85,8 @@ type State struct {
 	undone     map[string]bool              // proposals of undoing that were made use of
 	superseded int                          // how many of agreed came before protect ran last
 
+	carried map[string]bool // proposals about keys that were carried out, by id
+
 	watchers []*watcher
 	changes  []change // not yet told
 	telling  bool     // somebody is calling the watchers
@@ -99,7 +103,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -127,6 +131,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		s.decline(e, o)
 	case sallyport.Protecting:
 		s.protecting(o)
+	case sallyport.KeyRotated, sallyport.KeyDestroyed:
+		s.carried[o.ID] = true
 	default:
 		// The other kinds tell what happened; they do not change who may do what.
 	}
@@ -285,6 +291,13 @@ func (s *State) Approved(action string) []Proposal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.list(s.agreed, func(p *Proposal) bool { return p.Action == action })
+}
+
+// Pending are the approved proposals of one action that nobody has carried out yet, in the order in which they were approved.
+func (s *State) Pending(action string) []Proposal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list(s.agreed, func(p *Proposal) bool { return p.Action == action && !s.carried[p.ID] })
 }
 
 // AcceptedMark is the Details of the latest approved proposal to accept a mark.

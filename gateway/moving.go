@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"slices"
@@ -73,7 +74,12 @@ func (s *session) forms(r *run, slot *query.Slot, value []byte) ([][]byte, *quer
 	others, err := codec.Forms(value)
 	switch {
 	case err == nil:
-		out = append(out, others[1:]...)
+		for _, other := range others {
+			if !bytes.Equal(other, first) {
+				out = append(out, other)
+			}
+		}
+	case s.rotating(slot.Column): // the vault keeps it, or it is nobody's token: it has no other form
 	case !codec.IsToken(value): // the vault keeps it; a text that only looks like a token has no other form
 		out = append(out, value)
 	}
@@ -88,12 +94,21 @@ func (s *session) binaryForms(r *run, slot *query.Slot, value []byte) ([][]byte,
 	if formOf(slot.Scheme) == asText { // the same bytes in both formats
 		return s.forms(r, slot, value)
 	}
+	if slot.Forms > 1 && s.rotating(slot.Column) {
+		return nil, refusal(codeBusy, "the keys of "+slot.Column.String()+" are being rotated, and it cannot be searched for by a parameter in the binary format", "Send the parameter as text, or search when the rotation is done.")
+	}
 	first, refused := s.binarySlot(r, slot, value)
 	out := [][]byte{first}
 	for len(out) < slot.Forms {
 		out = append(out, value)
 	}
 	return out, refused
+}
+
+// rotating tells whether tokens of two key epochs stand in a column.
+func (s *session) rotating(column sallyport.Column) bool {
+	p := s.gw.protectedColumn(column)
+	return p != nil && p.Rotating
 }
 
 // vacate sees to it that a unique index knows a value that is about to be written: where it stands in another form it becomes the same text
@@ -108,7 +123,7 @@ func (s *session) vacate(r *run, slot *query.Slot, becomes, value []byte) *query
 func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, becomes, value []byte) *query.Refusal {
 	return func(slot *query.Slot, becomes, value []byte) *query.Refusal {
 		p := s.gw.protectedColumn(slot.Column)
-		if p == nil || !p.Moving || !p.Unique || s.gw.Protection.Vacate == nil {
+		if p == nil || !p.Several() || !p.Unique || s.gw.Protection.Vacate == nil {
 			return nil
 		}
 		codec, err := s.gw.codec(p)

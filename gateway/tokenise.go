@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/rand"
 	"errors"
+	"slices"
 
 	"sallyport"
 	"sallyport/catalog"
@@ -37,7 +38,7 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if slot.Use == query.Store && slot.Scheme == sallyport.Name {
 		search = out[:token.NamePrefixLen]
 	}
-	if (codec.Deterministic() || slot.Scheme == sallyport.Name) && (r.sight == nil || !r.sight.knows(search, slot.Scheme)) {
+	if (codec.Deterministic() || slot.Scheme == sallyport.Name) && (r.sight == nil || !r.sight.knows(search, slot.Scheme) && !s.knowsOlder(r.sight, slot, codec, value)) {
 		if refused := s.probe(r, digest, slot.Scheme == sallyport.Date); refused != nil {
 			return nil, refused
 		}
@@ -46,6 +47,15 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		s.wrote(out, slot, r.sight)
 	}
 	return out, s.vacate(r, slot, out, value)
+}
+
+// knowsOlder is knows for a value whose tokens are of two key epochs: what the purpose covers may still stand there as the older one.
+func (s *session) knowsOlder(v *sight, slot *query.Slot, codec *token.Codec, value []byte) bool {
+	if !s.rotating(slot.Column) {
+		return false
+	}
+	all, err := codec.Searches(value)
+	return err == nil && slices.ContainsFunc(all, func(search []byte) bool { return v.knows(search, slot.Scheme) })
 }
 
 // token is a token that stands where a value could.

@@ -104,7 +104,7 @@ func (r *run) trySample(ctx context.Context, tx pgx.Tx, t *table, e *Estimate, n
 	}
 	conn := tx.Conn().PgConn()
 	b, began := newBatch(&sample, false, false), now()
-	if err := (piece{t: &sample}).each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, r.Random) }); err != nil {
+	if err := (piece{t: &sample}).each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, r.pretend) }); err != nil {
 		return err
 	}
 	read := now()

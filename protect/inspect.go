@@ -32,7 +32,8 @@ type keyColumn struct{ name, kind string } // both ready for SQL
 type column struct {
 	sallyport.Column
 	codec  *token.Codec
-	index  int // in Options.Columns
+	over   *token.Overflow // or nil
+	index  int             // in Options.Columns
 	kind   string
 	width  int // characters that fit, 0: any number
 	number int16
@@ -126,7 +127,7 @@ func (r *run) table(ctx context.Context, name Table) (*table, error) {
 // inspectColumn reads one column's type and what else hangs on it.
 func (r *run) inspectColumn(ctx context.Context, t *table, index int) (problems []string, err error) {
 	spec := r.Columns[index]
-	c := &column{Column: spec.Column, codec: spec.Codec, index: index}
+	c := &column{Column: spec.Column, codec: spec.Codec, over: spec.Overflow, index: index}
 	report := func(format string, args ...any) {
 		problems = append(problems, fmt.Sprintf("%s: ", c.Column)+fmt.Sprintf(format, args...))
 	}

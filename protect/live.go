@@ -222,9 +222,9 @@ func (r *run) awaitOthers(ctx context.Context) error {
 
 // strangers are sessions on the database that are neither the gateway's nor our own.
 func (r *run) strangers(ctx context.Context) ([]string, error) {
-	own := []int64{int64(r.main.PgConn().PID())}
-	for _, conn := range r.workers {
-		own = append(own, int64(conn.PID()))
+	var own []int64
+	for _, pid := range r.pids() {
+		own = append(own, int64(pid))
 	}
 	serving, err := r.Live.Serving(ctx)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -63,7 +62,7 @@ func (r *run) examine(ctx context.Context) error {
 					continue
 				}
 				var err error
-				if made, err = r.examineValue(made[:0], c, key, values[i]); err != nil {
+				if made, err = r.examineValue(ctx, made[:0], c, key, values[i]); err != nil {
 					return err
 				}
 			}
@@ -86,17 +85,22 @@ func (r *run) examine(ctx context.Context) error {
 }
 
 // examineValue notes what stands against one value; buf is room for its token.
-func (r *run) examineValue(buf []byte, c *column, key [][]byte, value []byte) ([]byte, error) {
+func (r *run) examineValue(ctx context.Context, buf []byte, c *column, key [][]byte, value []byte) ([]byte, error) {
 	made, err := c.codec.Tokenise(buf, value, r.Random)
 	switch {
 	case errors.Is(err, token.ErrAlreadyToken):
 		if !r.began(c.Column) {
 			c.bad.add(alreadyToken, key)
-		} else if made, err = c.codec.Reveal(buf, value); err != nil {
+		} else if made, err = r.reveal(ctx, buf, c, value); err != nil {
 			c.bad.add(strangeToken, key)
 		}
 		return made, nil
 	case errors.Is(err, token.ErrDomain):
+		if c.over != nil {
+			if made, err = c.overflowing(buf, value, r.Random); err == nil {
+				break
+			}
+		}
 		c.bad.add("have no token ("+err.Error()+")", key)
 		return buf, nil
 	case err != nil:
@@ -164,7 +168,8 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 		}
 	}()
 	b := newBatch(p.t, r.out, beside)
-	err = p.each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, r.Random) })
+	exchange := r.exchanging(ctx)
+	err = p.each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, exchange) })
 	if err != nil {
 		return 0, err
 	}
@@ -237,7 +242,7 @@ func newBatch(t *table, out, compared bool) *batch {
 }
 
 // add takes a row in unless it has nothing plain.
-func (b *batch) add(key, values [][]byte, random io.Reader) error {
+func (b *batch) add(key, values [][]byte, exchange exchanges) error {
 	changes := false
 	for i, c := range b.t.columns {
 		changes = changes || values[i] != nil && c.codec.IsToken(values[i]) == b.out
@@ -258,15 +263,12 @@ func (b *batch) add(key, values [][]byte, random io.Reader) error {
 			continue
 		}
 		var err error
-		if b.out && c.codec.Overflowed(values[i]) {
-			return fmt.Errorf("reveal %s in the row %s: its value is kept in the vault; write it anew first", c, bytes.Join(key, []byte("/")))
-		}
-		if b.out {
-			if b.spare, err = c.codec.Reveal(b.spare[:0], values[i]); err != nil {
-				return fmt.Errorf("reveal %s in the row %s: %w", c, bytes.Join(key, []byte("/")), err)
+		if b.spare, err = exchange(b.spare[:0], c, values[i]); err != nil { // examine has tried it: somebody wrote since
+			verb := "tokenise"
+			if b.out {
+				verb = "reveal"
 			}
-		} else if b.spare, err = c.codec.Tokenise(b.spare[:0], values[i], random); err != nil {
-			return fmt.Errorf("tokenise %s in the row %s: %w", c, bytes.Join(key, []byte("/")), err) // examine has tried it: somebody wrote since
+			return fmt.Errorf("%s %s in the row %s: %w", verb, c, bytes.Join(key, []byte("/")), err)
 		}
 		array.append(b.spare)
 		b.made[i]++

@@ -47,8 +47,9 @@ type Options struct {
 
 // Column is one column to protect.
 type Column struct {
-	Column sallyport.Column
-	Codec  *token.Codec
+	Column   sallyport.Column
+	Codec    *token.Codec
+	Overflow *token.Overflow // what has no token is kept in the vault; nil: it is refused
 }
 
 // Reader is the role with which the gateway resolves reasons: it may read the protected tables and Tables, and nothing else.

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport"
+	"sallyport/vault"
 )
 
 // run is one run of Run.
@@ -21,6 +22,8 @@ type run struct {
 	Options
 	main    *pgx.Conn // asks, locks and marks
 	workers []*pgconn.PgConn
+	keeper  *pgx.Conn // of the vault: what goes into it is committed before the row that holds its token
+	vault   *vault.Vault
 	marked  bool // an earlier run began here
 	known   Set  // which columns it began with; nil: not known
 	tables  []*table
@@ -77,7 +80,7 @@ func (r *run) connect(ctx context.Context) error {
 		}
 		r.workers = append(r.workers, conn)
 	}
-	return nil
+	return r.connectVault(ctx, config)
 }
 
 func (r *run) close(ctx context.Context) {
@@ -85,8 +88,10 @@ func (r *run) close(ctx context.Context) {
 	for _, conn := range r.workers {
 		conn.Close(ctx)
 	}
-	if r.main != nil {
-		r.main.Close(ctx)
+	for _, conn := range []*pgx.Conn{r.main, r.keeper} {
+		if conn != nil {
+			conn.Close(ctx)
+		}
 	}
 }
 
@@ -124,16 +129,25 @@ var ErrBusy = errors.New("another protect is at work on this database; wait unti
 // ErrConnected says that others are connected.
 var ErrConnected = errors.New("others are connected to the database; end these sessions first")
 
+// pids are the server's processes behind this run's own connections.
+func (r *run) pids() []int32 {
+	pids := []int32{int32(r.main.PgConn().PID())}
+	if r.keeper != nil {
+		pids = append(pids, int32(r.keeper.PgConn().PID()))
+	}
+	for _, conn := range r.workers {
+		pids = append(pids, int32(conn.PID()))
+	}
+	return pids
+}
+
 func (r *run) refuseSessions(ctx context.Context) error {
 	const query = `
 SELECT format('process %s of %s', pid, coalesce(usename, '?')) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> ALL ($1) AND backend_type IN ('client backend', 'walsender')
 UNION ALL
 SELECT format('prepared transaction of %s', owner) FROM pg_prepared_xacts WHERE database = current_database()`
-	ours := []int32{int32(r.main.PgConn().PID())}
-	for _, conn := range r.workers {
-		ours = append(ours, int32(conn.PID()))
-	}
+	ours := r.pids()
 	const looks = 20 // two seconds, for a session that has hung up and that the server has not noticed yet
 	var others []string
 	for range looks {

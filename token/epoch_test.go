@@ -259,6 +259,20 @@ func TestNumberEpochs(t *testing.T) {
 	if err := ring.Rekey(epochKeys(t, 2, 1)); err == nil || !strings.Contains(err.Error(), "next_prefixes") {
 		t.Errorf("rotated without a second prefix: %v", err)
 	}
+	if err := ring.Rotatable("number"); err == nil || !strings.Contains(err.Error(), "next_prefixes") {
+		t.Errorf("rotatable without a second prefix: %v", err)
+	}
+	if err := ring.Rotatable("email"); err != nil {
+		t.Errorf("not rotatable: %v", err)
+	}
+	if _, err := ring.Codec(Spec{Scheme: sallyport.Int8, Group: "email"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range []string{"email", "other"} {
+		if err := ring.Rotatable(group); err == nil {
+			t.Errorf("group %s is rotatable", group)
+		}
+	}
 	for name, next := range map[string]map[string]string{
 		"the same":           {"CS": "ZQ", "TK": "XY"},
 		"that of another":    {"CS": "XW", "TK": "XY"},

@@ -140,6 +140,30 @@ func (r *Ring) Rekey(keys Keys) error {
 	return nil
 }
 
+// Rotatable says why the keys of a group cannot be rotated with the columns that have a codec; nil if they can.
+func (r *Ring) Rotatable(group string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	live := r.keys.of(group)
+	switch {
+	case len(live) == 0:
+		return fmt.Errorf("there is no key of the join group %s", group)
+	case len(live) > 1:
+		return fmt.Errorf("the join group %s is being rotated already", group)
+	}
+	// Whatever the next key will be, the forms of its tokens are known.
+	next := Keys{Groups: map[string][]DataKey{group: {{Epoch: live[0].Epoch + 1, Secret: live[0].Secret}, live[0]}}}
+	for _, c := range r.made {
+		if c.spec.Group != group {
+			continue
+		}
+		if _, err := r.forms(c.spec, next); err != nil {
+			return fmt.Errorf("rotate the keys of %s: %w", c.spec.Column, err)
+		}
+	}
+	return nil
+}
+
 // forms derives a column's keys of every epoch, the newest first.
 func (r *Ring) forms(spec Spec, keys Keys) (*forms, error) {
 	live := keys.of(spec.Group)

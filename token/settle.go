@@ -14,10 +14,14 @@ func (c *Codec) Settle(dst, stored []byte) ([]byte, error) {
 	return c.Tokenise(dst, stored, bytes.NewReader(seed[:]))
 }
 
-// Forms are the texts by which a value may stand in a column that holds tokens beside plain values: its tokens, one for each
-// key epoch and the newest first, or what the tokens of a name begin with; the value as it is given; and its canonical form where
-// that is another one. A token stands for its value.
+// Forms are the texts by which a value may stand in a column that holds tokens beside plain values: its tokens, one for each key epoch and
+// the newest first, or what the tokens of a name begin with; the value as it is given; and its canonical form where that is another
+// one. A token stands for its value. While keys are rotated they are its tokens of both epochs and nothing else: then no plain
+// value stands there.
 func (c *Codec) Forms(value []byte) ([][]byte, error) {
+	if c.forms.Load().older != nil {
+		return c.Searches(value)
+	}
 	plain := value
 	if c.IsToken(value) {
 		if c.Overflowed(value) { // only the vault knows what it stands for

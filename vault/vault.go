@@ -38,12 +38,26 @@ const Rights = "SELECT, INSERT ON sallyport.vault"
 
 // Vault is the table as the gateway uses it. It is safe for use by several goroutines.
 type Vault struct {
-	pool   *pgxpool.Pool
+	pool   asker
+	close  func()
 	random io.Reader
+	one    sync.Locker // held while the connection is used, where there is but one
 
 	mu    sync.Mutex // guards known
 	known map[string][]byte
 }
+
+// asker is a pool or a connection.
+type asker interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// shared is the lock of a pool: none is needed.
+type shared struct{}
+
+func (shared) Lock()   {}
+func (shared) Unlock() {}
 
 const (
 	// timeout bounds one look into the table.
@@ -73,11 +87,16 @@ func Open(config *pgx.ConnConfig, random io.Reader) (*Vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the vault: %w", quiet(err))
 	}
-	return &Vault{pool: opened, random: random, known: map[string][]byte{}}, nil
+	return &Vault{pool: opened, close: opened.Close, random: random, one: shared{}, known: map[string][]byte{}}, nil
+}
+
+// Over uses one connection, which MUST NOT be in a transaction and stays the caller's.
+func Over(conn *pgx.Conn, random io.Reader) *Vault {
+	return &Vault{pool: conn, close: func() {}, random: random, one: &sync.Mutex{}, known: map[string][]byte{}}
 }
 
 // Close ends the connections; it waits for those in use.
-func (v *Vault) Close() { v.pool.Close() }
+func (v *Vault) Close() { v.close() }
 
 // Ready says what is missing.
 func (v *Vault) Ready(ctx context.Context) error {
@@ -106,6 +125,8 @@ func (v *Vault) Keep(ctx context.Context, o *token.Overflow, value []byte) (tok,
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	v.one.Lock()
+	defer v.one.Unlock()
 	for range attempts {
 		if tok, err = v.find(ctx, o, canonical); tok != nil || err != nil {
 			return tok, canonical, err
@@ -141,6 +162,8 @@ func (v *Vault) Find(ctx context.Context, o *token.Overflow, value []byte) (tok,
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	v.one.Lock()
+	defer v.one.Unlock()
 	if tok, err = v.find(ctx, o, canonical); tok != nil || err != nil {
 		return tok, canonical, err
 	}
@@ -176,7 +199,9 @@ func (v *Vault) Reveal(ctx context.Context, o *token.Overflow, dst, tok []byte) 
 	if !known {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
+		v.one.Lock()
 		err := v.pool.QueryRow(ctx, "SELECT sealed FROM sallyport.vault WHERE token = $1", string(tok)).Scan(&sealed)
+		v.one.Unlock()
 		if errors.Is(err, pgx.ErrNoRows) {
 			return dst, token.ErrNotToken
 		}

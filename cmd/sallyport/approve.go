@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/api"
+	"sallyport/control"
 )
 
 func (m *Main) approveCommand() *cobra.Command {
@@ -40,11 +41,22 @@ func (m *Main) decideCommand(cmd *cobra.Command, decide func(*api.Client, contex
 	})
 }
 
+// keyGroup is the join group whose keys a proposal is about; empty: it is about something else.
+func keyGroup(p api.Proposal) string {
+	if p.Action == control.RotateKey || p.Action == control.DestroyKey {
+		return p.Details
+	}
+	return ""
+}
+
 // decided says what became of a proposal, in the words of the commands.
 func decided(p api.Proposal) string {
 	what := strings.ReplaceAll(p.Action, "_", "-")
 	if p.About != "" {
 		what += " " + string(p.About)
+	}
+	if of := keyGroup(p); of != "" {
+		what += " of the join group " + of
 	}
 	return fmt.Sprintf("%s: %s is %s.", p.ID, what, p.Status)
 }

@@ -44,7 +44,8 @@ type guard struct {
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
-	wayKnown map[string]bool // by their sentences: the ways around the gateway that were told of
+	turning  atomic.Pointer[map[string]bool] // join groups with two keys
+	wayKnown map[string]bool                 // by their sentences: the ways around the gateway that were told of
 }
 
 // analyzer belongs to one snapshot of the catalogue.
@@ -132,6 +133,7 @@ func (g *guard) openKeys(ctx context.Context) error {
 			return &hopeless{err}
 		}
 		secrets = g.keyring.Keys()
+		g.noteTurning()
 	}
 	ring, err := g.s.o.Config.ring(secrets)
 	if err != nil {

@@ -26,6 +26,9 @@ type Keys struct {
 	// CA signs the Vault's certificate, PEM. Empty: the system's authorities.
 	CA string `yaml:"ca"`
 
+	// Rate is how many rows a second at most get new tokens after a rotation. 0: 2000.
+	Rate int `yaml:"rate"`
+
 	// Tenant is whose keys they are where several share a ring. Empty: main.
 	Tenant string `yaml:"tenant"`
 }
@@ -133,6 +136,9 @@ func (c *Config) ring(secrets token.Keys) (*token.Ring, error) {
 func (c *Config) checkKeys(r *configReader) {
 	if err := keys.CheckProvider(c.Keys.Provider); err != nil {
 		r.problemAt("keys.provider", "%s", innermost(err))
+	}
+	if c.Keys.Rate < 0 {
+		r.problemAt("keys.rate", "a rate below 0; expected rows a second, or 0 for %d", usualRate)
 	}
 	if !strings.HasPrefix(c.Keys.Provider, "vault:") && (c.Keys.TokenFile != "" || c.Keys.CA != "") {
 		r.problemAt("keys", "token_file and ca are a Vault's; expected provider: vault://HOST:PORT/transit/KEY")

@@ -33,6 +33,8 @@ func (g *guard) states() map[string]catalog.State {
 			states[name] = catalog.Moving
 		case slices.Contains(leaving, name):
 			states[name] = catalog.Leaving
+		case g.rotates(name):
+			states[name] = catalog.Rotating
 		case !begun && (known || g.s.o.MovingIn): // its protection was undone, or has not begun
 			states[name] = catalog.Plain
 		}
@@ -42,7 +44,7 @@ func (g *guard) states() map[string]catalog.State {
 
 // codecFor makes the codec of a column that is moving.
 func (g *guard) codecFor(p *catalog.Protected) (*token.Codec, error) {
-	return g.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes})
+	return g.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes, NextPrefixes: p.NextPrefixes, Region: p.Region})
 }
 
 // settle is the token that the gateway makes of what is stored in a column that is moving. What has none is nothing.
@@ -63,6 +65,17 @@ func (g *guard) forms(p *catalog.Protected, tok string) []string {
 	out := []string{tok}
 	codec, err := g.codecFor(p)
 	if err != nil || !codec.IsToken([]byte(tok)) {
+		return out
+	}
+	if p.Rotating {
+		all, err := codec.Searches([]byte(tok))
+		if err != nil {
+			return out
+		}
+		out = out[:0]
+		for _, search := range all {
+			out = append(out, string(search))
+		}
 		return out
 	}
 	plain, err := codec.Reveal(nil, []byte(tok))
@@ -208,6 +221,9 @@ func movingProblem(code, sentence, hint string) error {
 func (s *Server) mayFollow(next api.States, wanted protect.Set, now time.Time) error {
 	was := s.statesOnRecord()
 	for _, name := range slices.Concat(next.Moving, next.Leaving) {
+		if s.rotates(name) {
+			return movingProblem("rotating", name+" cannot move while the keys of its join group are rotated.", "Destroy the older key first: sallyport keys destroy.")
+		}
 		if _, ok := next.Columns[name]; !ok || slices.Contains(next.Moving, name) && slices.Contains(next.Leaving, name) {
 			return movingProblem("bad_states", name+" cannot move: it is not among the columns, or it would move both ways.", "")
 		}

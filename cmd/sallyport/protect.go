@@ -304,7 +304,13 @@ func (c *Config) codecs(ring *token.Ring) ([]protect.Column, error) {
 		if err != nil {
 			return nil, err
 		}
-		columns = append(columns, protect.Column{Column: column, Codec: codec})
+		made := protect.Column{Column: column, Codec: codec}
+		if settings.Overflow == catalog.Vault {
+			if made.Overflow, err = codec.Overflow(); err != nil {
+				return nil, fmt.Errorf("protect %s: %w", column, err)
+			}
+		}
+		columns = append(columns, made)
 	}
 	return columns, nil
 }

@@ -73,6 +73,7 @@ type Server struct {
 	gateway *gateway.Gateway  // the one that serves; nil until then
 	reasons *purpose.Resolver // likewise, where something is protected
 	guard   *guard            // likewise
+	turns   *rotations        // likewise
 }
 
 // StartServer opens the record, the listener and the control socket, and returns: the database may still be away. Until Ready
@@ -227,6 +228,8 @@ func (s *Server) people() (*api.Server, error) {
 		Status:     s.status,
 		Mark:       s.unacceptedMark,
 		Unseal:     s.unsealer(),
+		Rotate:     s.mayRotate,
+		Destroy:    s.mayDestroy,
 		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,
 		TicketID:   s.ticketID,
@@ -308,12 +311,14 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 			cancel(err)
 		}
 	})
+	turns := newRotations(g, gw)
+	wg.Go(func() { turns.tend(watching) })
 	defer wg.Wait()
 	defer cancel(nil)
 	defer stopWatching()
 
 	s.mu.Lock()
-	s.gateway, s.reasons, s.guard, s.waiting = gw, g.resolver, g, nil
+	s.gateway, s.reasons, s.guard, s.turns, s.waiting = gw, g.resolver, g, turns, nil
 	s.mu.Unlock()
 	close(s.ready)
 	if err := gw.Serve(ctx, s.listener); err != nil {
@@ -473,10 +478,10 @@ func (s *Server) status(context.Context) []api.Standby {
 	if n := len(s.o.Config.Mask.Columns); n > 0 && s.o.Observe == nil {
 		guards += fmt.Sprintf("; %d columns are masked, not protected", n)
 	}
-	return []api.Standby{
+	return append([]api.Standby{
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
-	}
+	}, s.turns.status()...)
 }
 
 // ticketID finds a ticket for who-saw, once the database is served.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -30,10 +31,16 @@ func newVaultFort(t *testing.T) *fort {
 	return f
 }
 
+// ask is one value from the database itself.
 func (f *fort) ask(sql string) string {
 	f.t.Helper()
+	conn, err := pgx.Connect(f.ctx, f.cluster.SuperDSN(f.database))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(f.ctx))
 	var out string
-	if err := f.direct().QueryRow(f.ctx, sql).Scan(&out); err != nil {
+	if err := conn.QueryRow(f.ctx, sql).Scan(&out); err != nil {
 		f.t.Fatalf("%s: %v", sql, err)
 	}
 	return out
@@ -152,5 +159,64 @@ func TestVaultAltered(t *testing.T) {
 	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
 	if got := c.one(read); got != stored {
 		t.Errorf("without its row it reads as %q", got)
+	}
+}
+
+// TestVaultMovesIn protects a column in which values stand that no token can stand for, again, and lets them out.
+func TestVaultMovesIn(t *testing.T) {
+	f := newFort(t, "")
+	f.stop()
+	f.superExec(f.database, `CREATE TABLE support.lines (customer_id bigint PRIMARY KEY REFERENCES support.customers, line varchar(40));
+		GRANT SELECT, UPDATE ON support.lines TO support_agents;
+		INSERT INTO support.lines SELECT id, '+44 20 7183 ' || 1000 + id FROM support.customers WHERE id <= 500;
+		UPDATE support.lines SET line = '+49 (20) 7183-8750 123' WHERE customer_id % 100 = 7;
+		UPDATE support.lines SET line = 'ask for extension ' || customer_id WHERE customer_id % 100 = 8`)
+	const line = "    support.lines.line: {class: contact, scheme: phone"
+	f.edit("  paths:\n", line+"}\n  paths:\n    support.lines: customer_id\n")
+	if err := f.protect(); err == nil || !strings.Contains(err.Error(), "5 values have no token") {
+		t.Fatalf("without a vault: %v", err)
+	}
+	f.edit(line, line+", overflow: vault")
+	for range 2 { // a second run finds all of it done
+		if err := f.protect(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := f.ask("SELECT count(*)::text FROM sallyport.vault"); got != "6" { // five extensions, and one number that five have
+		t.Errorf("%s values are in the vault", got)
+	}
+	if got := f.ask("SELECT count(*)::text FROM support.lines WHERE line NOT LIKE '+89%'"); got != "0" {
+		t.Errorf("%s values are no tokens", got)
+	}
+	if got := f.ask("SELECT count(*) || ' ' || count(DISTINCT line) FROM support.lines WHERE length(line) = 15"); got != "10 6" {
+		t.Errorf("random tokens, and different ones: %s", got)
+	}
+	f.start()
+	who, ticket, customer := f.hasTicket(0)
+	f.superExec(f.database, fmt.Sprintf("UPDATE support.lines l SET line = m.line FROM support.lines m WHERE m.customer_id = 7 AND l.customer_id = %d", customer.ID))
+	f.superExec(f.database, fmt.Sprintf("INSERT INTO support.lines SELECT %d, line FROM support.lines WHERE customer_id = 7 ON CONFLICT DO NOTHING", customer.ID))
+	c := f.connect(who)
+	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
+	if got := c.one(fmt.Sprintf("SELECT line FROM support.lines WHERE customer_id = %d", customer.ID)); got != longPhone {
+		t.Errorf("a value that was moved in reads as %q", got)
+	}
+
+	// Let out again beside the running serve, once two people agreed.
+	_ = c.Close(t.Context())
+	id, err := f.officer("o1").Undo(t.Context(), "moving out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.officer("o2").Approve(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.moveIn(func(o *LiveOptions) { o.Undo, o.Proposal = true, id }); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.ask("SELECT line FROM support.lines WHERE customer_id = 107"); got != longPhone {
+		t.Errorf("let out it is %q", got)
+	}
+	if got := f.ask("SELECT line FROM support.lines WHERE customer_id = 108"); got != "ask for extension 108" {
+		t.Errorf("let out it is %q", got)
 	}
 }

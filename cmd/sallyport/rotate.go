@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"sallyport"
+	"sallyport/api"
+)
+
+func (m *Main) keysRotateCommand() *cobra.Command {
+	var group, reason, config, owner string
+	cmd := &cobra.Command{
+		Use:   "rotate",
+		Short: "Propose to give a join group a new key; another person approves it",
+		Long: `Once another lead or security approves, new tokens of the group's columns are made with a new key, searches find both, and serve
+makes new tokens of all older ones in the background ('sallyport status' shows how far it is; a restart goes on where it was). When
+none is left, 'sallyport keys destroy' proposes to destroy the older key.
+
+serve changes the rows as the reader's role, which must be allowed to: give --config and --owner once, and the command grants it.`,
+		Example: `  sallyport keys rotate --group contact --reason 'yearly' --as s050
+  sallyport keys rotate --group contact --reason 'yearly' --as s050 --config sallyport.yaml --owner postgres://postgres@127.0.0.1:5432/support`,
+		Args: exactly(0, "--group GROUP --reason TEXT --as ID"),
+	}
+	cmd.Flags().StringVar(&group, "group", "", "join `GROUP`")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
+	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE`, with --owner")
+	cmd.Flags().StringVar(&owner, "owner", "", "`DSN` of the tables' owner, who lets the reader change the group's columns; needed once")
+	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
+		switch {
+		case group == "":
+			return usagef("no group; expected --group GROUP, one that 'sallyport keys status' lists")
+		case reason == "":
+			return usagef("no reason; expected --reason 'what for'")
+		case (config == "") != (owner == ""):
+			return usagef("only one of --config and --owner; expected both or none")
+		}
+		if owner != "" {
+			loaded, err := LoadConfig(config)
+			if err != nil {
+				return err
+			}
+			if err := loaded.letReaderRenew(cmd.Context(), owner, group); err != nil {
+				return err
+			}
+		}
+		id, err := c.RotateKey(cmd.Context(), group, reason)
+		if err != nil {
+			return err
+		}
+		return m.proposed(id, f)
+	})
+}
+
+func (m *Main) keysDestroyCommand() *cobra.Command {
+	var group, reason string
+	cmd := &cobra.Command{
+		Use:   "destroy",
+		Short: "Propose to destroy the older key of a join group that was rotated; another person approves it",
+		Long: `Once another lead or security approves, serve looks at every row of the group's columns once more. Only if none has a token of the
+older key is that key taken out of the ring. Tokens in backups of the database stay readable with backups of the ring that have it.`,
+		Example: "  sallyport keys destroy --group contact --reason 'rotated on 1 March' --as s050",
+		Args:    exactly(0, "--group GROUP --reason TEXT --as ID"),
+	}
+	cmd.Flags().StringVar(&group, "group", "", "join `GROUP`")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
+	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
+		switch {
+		case group == "":
+			return usagef("no group; expected --group GROUP, one that 'sallyport keys status' lists with two keys")
+		case reason == "":
+			return usagef("no reason; expected --reason 'what for'")
+		}
+		id, err := c.DestroyKey(cmd.Context(), group, reason)
+		if err != nil {
+			return err
+		}
+		return m.proposed(id, f)
+	})
+}
+
+// letReaderRenew grants the reader's role what renewing tokens of a group takes.
+func (c *Config) letReaderRenew(ctx context.Context, owner, group string) error {
+	columns := c.groupColumns(group)
+	if len(columns) == 0 {
+		return usagef("no column is of the join group %q; expected %s", group, oneOf(group, c.groups()))
+	}
+	config, err := pgx.ParseConfig(c.ownerDSN(owner))
+	if err != nil {
+		return errors.New("connect as the tables' owner: its address is malformed") // the error might quote the password
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("connect as the tables' owner: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // whatever was granted is committed
+	for _, sql := range c.renewGrants(columns) {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("let the reader change the columns of %s: %w", group, err)
+		}
+	}
+	return nil
+}
+
+// renewGrants are the statements that let the reader change columns.
+func (c *Config) renewGrants(columns []sallyport.Column) []string {
+	var grants []string
+	for _, column := range columns {
+		grants = append(grants, fmt.Sprintf("GRANT SELECT, UPDATE (%s) ON %s TO %s", pgx.Identifier{column.Name}.Sanitize(),
+			pgx.Identifier{column.Schema, column.Table}.Sanitize(), pgx.Identifier{c.Upstream.Reader.User}.Sanitize()))
+	}
+	return grants
+}
