@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -182,7 +183,9 @@ func (s *Server) recordStates(ctx context.Context, me sallyport.Staff, next api.
 		return err
 	}
 	now := s.o.Clock()
-	check := func() error { return s.mayFollow(next, protect.SetOf(wanted), settling, now) }
+	check := func() error {
+		return cmp.Or(s.maySettle(next, settling), s.mayFollow(next, protect.SetOf(wanted), now))
+	}
 	return s.orders.Give(check, &sallyport.Event{
 		Time: now, Kind: sallyport.Protecting, Note: "configuration " + s.o.Config.hash,
 		Order: &sallyport.Order{
@@ -228,15 +231,20 @@ func movingProblem(code, sentence, hint string) error {
 	return &api.Problem{Status: http.StatusConflict, Code: code, Sentence: sentence, Hint: hint}
 }
 
-// mayFollow says why states may not follow on those that are on record. closed are the columns out of which the database was seen to keep plain
-// values: which of them move may have become another thing since that was looked at.
-func (s *Server) mayFollow(next api.States, wanted protect.Set, closed []string, now time.Time) error {
-	was := s.statesOnRecord()
+// maySettle says which column would be protected that is not among those out of which the database was seen to keep plain values: it may have
+// begun to move since that was looked at.
+func (s *Server) maySettle(next api.States, closed []string) error {
 	for _, name := range s.settling(next) {
 		if !slices.Contains(closed, name) {
 			return movingProblem("not_moved", name+" began to move a moment ago, so that plain values may stand in it.", "Let protect go on to its end.")
 		}
 	}
+	return nil
+}
+
+// mayFollow says why states may not follow on those that are on record.
+func (s *Server) mayFollow(next api.States, wanted protect.Set, now time.Time) error {
+	was := s.statesOnRecord()
 	for _, name := range slices.Concat(next.Moving, next.Leaving) {
 		if s.rotates(name) {
 			return movingProblem("rotating", name+" cannot move while the keys of its join group are rotated.", "Destroy the older key first: sallyport keys destroy.")

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"sallyport/api"
 )
 
 // TestInvariant4LeavingProbes: while protection is undone values are written in plain, and RETURNING still shows their tokens. So each
@@ -61,6 +63,20 @@ func TestInvariant3MovingPreparedRow(t *testing.T) {
 	f.makePlain(f.direct(), victim)
 	look("while moving")
 	look("again while moving")
+}
+
+// TestMovingSettlesUnseen: that the database keeps plain values out has to be seen of the very columns that move when they are taken for
+// protected, also of those that began in between.
+func TestMovingSettlesUnseen(t *testing.T) {
+	f := halfFort(t, "")
+	set, err := f.config.protects()
+	fatal(t, err)
+	if err := f.server.maySettle(api.States{Columns: set}, nil); err == nil || !strings.Contains(err.Error(), "began to move") {
+		t.Errorf("columns that move are taken for protected, unseen: %v", err)
+	}
+	if err := f.server.maySettle(api.States{Columns: set}, f.movingSet()); err != nil {
+		t.Errorf("when all were seen: %v", err)
+	}
 }
 
 // orderThefts get at plain values, or at what order and length say of them, by ways that the table of thefts has not.
