@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport"
 )
@@ -156,10 +157,36 @@ func TestInvariant3ReplicationMoving(t *testing.T) {
 	if got := read(conn, sql); !strings.HasSuffix(got, ".k1.invalid") {
 		t.Errorf("before: %q", got)
 	}
+	stream, err := pgconn.Connect(t.Context(), f.dsnOf("mover", "mover", f.database)+"&replication=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	identified, err := stream.Exec(t.Context(), "IDENTIFY_SYSTEM").ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream.Frontend().Send(&pgproto3.Query{String: "START_REPLICATION PHYSICAL " + string(identified[0].Rows[0][2])})
+	if err := stream.Frontend().Flush(); err != nil {
+		t.Fatal(err)
+	}
 	f.enter(f.movingSet(), nil)
 	f.makePlain(f.direct(), victim)
-	if got := read(conn, sql); !strings.Contains(got, "while columns are moving") || strings.Contains(strings.ToLower(got), strings.ToLower(victim.Email)) {
+	if got := read(conn, sql); got == "" || strings.Contains(strings.ToLower(got), strings.ToLower(victim.Email)) || !conn.IsClosed() {
 		t.Errorf("over a connection that was there before: %q", got)
+	}
+	ended := ""
+	for deadline := time.Now().Add(10 * time.Second); ended == "" && stream.Conn().SetReadDeadline(deadline) == nil; {
+		switch m, err := stream.Frontend().Receive(); m := m.(type) {
+		case *pgproto3.ErrorResponse:
+			ended = m.Message
+		default:
+			if err != nil {
+				ended = err.Error()
+			}
+		}
+	}
+	if !strings.Contains(ended, "while columns are moving") {
+		t.Errorf("a stream that was there before ends with %q", ended)
 	}
 	if _, err := pgconn.Connect(t.Context(), dsn); err == nil || !strings.Contains(err.Error(), "while columns are moving") {
 		t.Errorf("a new connection: %v", err)
