@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"sallyport/api"
+)
+
+// status is what `sallyport status` prints besides the record.
+func (s *Server) status(context.Context) []api.Standby {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gateway == nil {
+		return []api.Standby{{What: "clients", How: fmt.Sprintf("are refused: %v", s.waiting)}}
+	}
+	guards := "nothing is protected"
+	if database := s.o.Config.Upstream.Database; s.o.Config.Protects() {
+		guards = fmt.Sprintf("database %s, %d columns", database, len(s.o.Config.Protect.Columns))
+	}
+	if s.o.Observe != nil {
+		guards = "nothing is protected, only observed"
+	}
+	if n := len(s.o.Config.Mask.Columns); n > 0 && s.o.Observe == nil {
+		guards += fmt.Sprintf("; %d columns are masked, not protected", n)
+	}
+	return append([]api.Standby{
+		{What: "guards", How: guards},
+		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
+	}, s.turns.status()...)
+}
+
+// ticketID finds a ticket for who-saw, once the database is served.
+func (s *Server) ticketID(ctx context.Context, number string) (id string, ok bool) {
+	s.mu.Lock()
+	reasons := s.reasons
+	s.mu.Unlock()
+	if reasons == nil {
+		return "", false
+	}
+	return reasons.TicketID(ctx, number)
+}
+
+func (s *Server) unacceptedMark() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mark
+}
