@@ -230,6 +230,7 @@ func (s *Server) people() (*api.Server, error) {
 		Unseal:     s.unsealer(),
 		Rotate:     s.mayRotate,
 		Destroy:    s.mayDestroy,
+		Shred:      s.mayShred,
 		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,
 		TicketID:   s.ticketID,
@@ -313,6 +314,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	})
 	turns := newRotations(g, gw)
 	wg.Go(func() { turns.tend(watching) })
+	wg.Go(func() { turns.tendShreds(watching) })
 	defer wg.Wait()
 	defer cancel(nil)
 	defer stopWatching()
@@ -481,7 +483,7 @@ func (s *Server) status(context.Context) []api.Standby {
 	return append([]api.Standby{
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
-	}, s.turns.status()...)
+	}, append(s.turns.status(), s.turns.shreds()...)...)
 }
 
 // ticketID finds a ticket for who-saw, once the database is served.
