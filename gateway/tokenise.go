@@ -34,9 +34,6 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if refused != nil {
 		return nil, refused
 	}
-	if refused := s.standsForNothing(slot, codec, out); refused != nil {
-		return nil, refused
-	}
 	search := []byte(catalog.Key(slot.Scheme, slot.Group, string(out)))
 	if slot.Use == query.Store && slot.Scheme == sallyport.Name {
 		search = out[:token.NamePrefixLen]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,6 +24,8 @@ type Shred struct {
 
 	// Dead tells whether a token was drawn at random in a run before, and can stay.
 	Dead func(c Column, tok string) bool
+	// Buried tells what is on that list.
+	Buried func(sallyport.Digest) bool
 	// List is given the digests of tokens before anything is committed, and makes them durable. dead were drawn at random and are never to be
 	// revealed; buried were the customer's: names and texts are not to be revealed either, others only where they are known to be somebody else's.
 	List func(dead, buried []sallyport.Digest) error
@@ -169,25 +172,46 @@ func (a *shredding) draw(c Column, old string) (string, error) {
 		return "", err
 	}
 	a.dead = append(a.dead, c.Codec.ListDigest(tok))
-	if !c.Codec.IsToken([]byte(old)) {
-		return string(tok), nil
-	}
-	switch c.Codec.Spec().Scheme {
-	case sallyport.Name, sallyport.Text: // no other token has its handle
-		a.buried = append(a.buried, c.Codec.ListDigest([]byte(old)))
-	case sallyport.Email, sallyport.Phone, sallyport.Number:
-		a.buried = append(a.buried, c.Codec.ListDigest([]byte(old)))
-		if all, err := c.Codec.Searches([]byte(old)); err == nil {
-			for _, tok := range all {
-				a.buried = append(a.buried, c.Codec.ListDigest(tok))
-			}
-		}
-	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID: // many have it
-	}
+	a.buried = a.bury(a.buried, c, old)
 	if c.Overflow != nil && c.Codec.Overflowed([]byte(old)) {
 		a.kept[old] = c
 	}
 	return string(tok), nil
+}
+
+// bury appends the digests of a former token, in every key epoch, that are not on the list.
+func (s *Shred) bury(list []sallyport.Digest, c Column, old string) []sallyport.Digest {
+	if !c.Codec.IsToken([]byte(old)) {
+		return list
+	}
+	tokens := [][]byte{[]byte(old)}
+	switch c.Codec.Spec().Scheme {
+	case sallyport.Name, sallyport.Text: // no other token has its handle
+	case sallyport.Email, sallyport.Phone, sallyport.Number:
+		if all, err := c.Codec.Searches([]byte(old)); err == nil {
+			tokens = append(tokens, all...)
+		}
+	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID: // many have it
+		return list
+	}
+	for _, tok := range tokens {
+		if d := c.Codec.ListDigest(tok); !s.Buried(d) && !slices.Contains(list[max(0, len(list)-4):], d) {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// Bury lists the customer's tokens before any of them is replaced, however long that may have to wait for somebody's locks.
+func (s *Shred) Bury(ctx context.Context) error {
+	var buried []sallyport.Digest
+	err := s.each(ctx, []string{string(s.Customer)}, func(_ sallyport.Subject, c Column, tok string) {
+		buried = s.bury(buried, c, tok)
+	})
+	if err != nil || len(buried) == 0 {
+		return err
+	}
+	return s.List(nil, buried)
 }
 
 // emptyVault removes the customer's values from the vault, but those whose token somebody else has, too.
@@ -219,10 +243,16 @@ func (a *shredding) emptyVault(ctx context.Context) error {
 // Unshredded are those of some customers who have tokens that were not drawn at random.
 func (s *Shred) Unshredded(ctx context.Context, customers []string) (left map[sallyport.Subject]bool, err error) {
 	left = map[sallyport.Subject]bool{}
+	err = s.each(ctx, customers, func(who sallyport.Subject, _ Column, _ string) { left[who] = true })
+	return left, err
+}
+
+// each reads the tokens of some customers that were not drawn at random.
+func (s *Shred) each(ctx context.Context, customers []string, do func(who sallyport.Subject, c Column, tok string)) error {
 	for _, of := range s.Rows {
 		rows, err := s.Conn.Query(ctx, of.SQL, customers)
 		if err != nil {
-			return nil, withoutValues(err)
+			return fmt.Errorf("look for tokens of shredded customers: %w", withoutValues(err))
 		}
 		values := make([]*string, 3+len(of.Columns))
 		into := make([]any, len(values))
@@ -232,16 +262,16 @@ func (s *Shred) Unshredded(ctx context.Context, customers []string) (left map[sa
 		_, err = pgx.ForEachRow(rows, into, func() error {
 			for i, c := range of.Columns {
 				if v := values[3+i]; v != nil && !s.Dead(c, *v) {
-					left[sallyport.Subject(*values[0])] = true
+					do(sallyport.Subject(*values[0]), c, *v)
 				}
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("look for tokens of shredded customers: %w", withoutValues(err))
+			return fmt.Errorf("look for tokens of shredded customers: %w", withoutValues(err))
 		}
 	}
-	return left, nil
+	return nil
 }
 
 // ShredGrants are the statements that let a role shred.

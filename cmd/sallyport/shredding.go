@@ -71,6 +71,9 @@ func (g *guard) shred(ctx context.Context, p control.Proposal) error {
 	if err != nil {
 		return err
 	}
+	if err := s.Bury(ctx); err != nil {
+		return err
+	}
 	var all protect.ShredDone
 	for range mostShreds {
 		done, err := s.Run(ctx)
@@ -103,7 +106,7 @@ func (g *guard) shredder(conn *pgx.Conn, p control.Proposal) (*protect.Shred, er
 	}
 	s := &protect.Shred{
 		Conn: conn, Customer: sallyport.Subject(p.Details), Columns: columns, Random: rand.Reader,
-		Dead: g.dead,
+		Dead: g.dead, Buried: g.s.state.Buried,
 		List: func(dead, buried []sallyport.Digest) error { return g.listShredded(p, dead, buried) },
 	}
 	for _, q := range g.catalog.Snapshot().RowQueries() {
@@ -161,7 +164,8 @@ func (g *guard) replayShreds(ctx context.Context) error {
 	if err != nil {
 		return &hopeless{err}
 	}
-	agreed := g.s.state.Approved(control.Shred)
+	// Those that are not done yet go on in the background, as they would have without the restart.
+	agreed := slices.DeleteFunc(g.s.state.Approved(control.Shred), func(p control.Proposal) bool { return !p.Done })
 	for some := range slices.Chunk(agreed, customersAtOnce) {
 		var customers []string
 		for _, p := range some {
