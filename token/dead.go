@@ -9,8 +9,8 @@ import (
 	"sallyport"
 )
 
-// Dead appends a random token of the newest epoch in the place of one that is to stand for nothing any more. It is no longer than that
-// one, and tells nothing of it. Reveal gives nothing for it, and no value becomes it, but where Total says that every token of the form
+// Dead appends a random token of the newest epoch in the place of one that is to stand for nothing any more. It is no longer than tokens
+// of the scheme are, and tells nothing of that one, but for how a number is written. Reveal gives nothing for it, and no value becomes it, but where Total says that every token of the form
 // stands for some value: there whoever uses it MUST keep a list.
 func (c *Codec) Dead(dst, like []byte, random io.Reader) ([]byte, error) {
 	d := dice{random: random}

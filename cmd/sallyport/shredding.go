@@ -84,7 +84,7 @@ func (g *guard) shred(ctx context.Context, p control.Proposal) error {
 			return err
 		case done.Rows == 0:
 			return g.s.orders.Give(nil, &sallyport.Event{
-				Time: g.s.o.Clock(), Kind: sallyport.Shredded, Note: fmt.Sprintf("%d values in %d rows", all.Values, all.Rows),
+				Time: g.s.o.Clock(), Kind: sallyport.Shredded, Note: fmt.Sprintf("%d values in %d rows; %s", all.Values, all.Rows, g.readableUntil()),
 				Order: &sallyport.Order{ID: p.ID, Action: p.Action, Details: p.Details},
 			})
 		}
@@ -96,6 +96,15 @@ func (g *guard) shred(ctx context.Context, p control.Proposal) error {
 		}
 	}
 	return errors.New("shred a customer: his rows are being written all the while")
+}
+
+// readableUntil says how long backups hold what was shredded.
+func (g *guard) readableUntil() string {
+	days := g.s.o.Config.Keys.BackupDays
+	if days == 0 {
+		return "readable in backups from before as long as they are kept"
+	}
+	return "readable in backups from before, which are kept until " + g.s.o.Clock().AddDate(0, 0, days).Format(time.DateOnly)
 }
 
 // shredder is what shreds a customer over a connection.

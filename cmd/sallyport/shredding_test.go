@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,6 +18,7 @@ import (
 
 // shredGrants lets one person read all columns of everybody.
 const shredGrants = wideBudgets + `
+keys: {backup_days: 90}
 grants:
   - {id: G1, for: s050, columns: [support.customers.full_name, support.customers.email, support.customers.phone, support.customers.birth_date, support.customers.notes, support.tickets.ticket_no, support.tickets.subject, support.messages.body], customers: 100000, until: 2099-01-01T00:00:00Z, approved_by: [o1, o2]}
 `
@@ -315,5 +318,85 @@ func TestShredReplayed(t *testing.T) {
 	f.readsNothing(t, "after the copy was put back", f.connect("s050"), victim.ID, plainOf(&victim))
 	if !strings.Contains(f.log.String(), "had values in the database again") {
 		t.Error("the log does not tell")
+	}
+
+	// The same under a running serve: the mark is not as far as it was.
+	_, err := admin.Exec(f.ctx, "UPDATE support.customers SET full_name = $1, email = $2, phone = $3 WHERE id = $4", before[0], before[1], before[2], victim.ID)
+	fatal(t, err)
+	f.readsNothing(t, "before the older copy was noticed", f.connect("s050"), victim.ID, plainOf(&victim))
+	_, err = admin.Exec(f.ctx, "UPDATE sallyport.mark SET position = 0")
+	fatal(t, err)
+	awaitCondition(t, "the older copy is shredded", func() bool {
+		return !slices.ContainsFunc(f.storedOf(t, admin, victim.ID), func(text string) bool { return slices.Contains(before, text) })
+	})
+}
+
+// TestShredVault: what the vault keeps of a customer goes, and stays where somebody else has the same value.
+func TestShredVault(t *testing.T) {
+	f := newVaultFort(t)
+	fatal(t, f.config.letReaderShred(f.ctx, f.cluster.SuperDSN(f.database)))
+	agent, ticket, victim := f.hasTicket(0)
+	other, elsewhere, stranger := f.hasTicket(1)
+	if victim.ID == stranger.ID {
+		t.Skip("both agents serve one customer")
+	}
+	read := func(who sallyport.Staff, ticket, customer int64) string {
+		c := f.connect(who)
+		c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket))
+		return c.one(fmt.Sprintf("SELECT phone FROM support.customers WHERE id = %d", customer))
+	}
+	for who, at := range map[sallyport.Staff][2]int64{agent: {ticket.ID, victim.ID}, other: {elsewhere.ID, stranger.ID}} {
+		c := f.connect(who)
+		c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", at[0]))
+		c.must(fmt.Sprintf("UPDATE support.customers SET phone = '%s' WHERE id = %d", longPhone, at[1]))
+		within(t, 5*time.Second, "what was written can be read", func() bool { return read(who, at[0], at[1]) == longPhone })
+	}
+	f.shred(t, victim.ID)
+	if n := f.ask("SELECT count(*)::text FROM sallyport.vault"); n != "1" {
+		t.Errorf("somebody else has the value, and the vault holds %s", n)
+	}
+	if got := read(agent, ticket.ID, victim.ID); got == longPhone {
+		t.Error("the number of the shredded customer is read")
+	}
+	if got := read(other, elsewhere.ID, stranger.ID); got != longPhone {
+		t.Errorf("another customer's number reads as %q", got)
+	}
+	f.shred(t, stranger.ID)
+	if n := f.ask("SELECT count(*)::text FROM sallyport.vault"); n != "0" {
+		t.Errorf("nobody has the value, and the vault holds %s", n)
+	}
+}
+
+// TestShredList prints what became of a proposal, for people and for programs.
+func TestShredList(t *testing.T) {
+	f := newFort(t, shredGrants)
+	fatal(t, f.config.letReaderShred(f.ctx, f.cluster.SuperDSN(f.database)))
+	_, _, victim := f.hasTicket(0)
+	run := func(args ...string) string {
+		var out, errs bytes.Buffer
+		m := &Main{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(name string) string {
+			return map[string]string{passwordVariable: "o1-password"}[name]
+		}}
+		if err := m.Run(f.ctx, append(args, "--data", f.options.Data, "--as", "o1")); err != nil {
+			t.Errorf("%v: %v %s", args, err, errs.String())
+		}
+		return out.String()
+	}
+	if out := run("keys", "shred", fmt.Sprint(victim.ID), "--reason", "asked for erasure"); !strings.Contains(out, "Proposed as") {
+		t.Errorf("proposing printed %q", out)
+	}
+	id := f.server.state.Proposals()[0].ID
+	if out := run("keys", "shred", "--list"); !strings.Contains(out, id) || !strings.Contains(out, "open") {
+		t.Errorf("--list printed %q", out)
+	}
+	_, err := f.officer("o2").Approve(f.ctx, id)
+	fatal(t, err)
+	awaitCondition(t, "the customer is shredded", func() bool { return f.shredded(victim.ID) })
+	until := time.Now().AddDate(0, 0, 90).Format(time.DateOnly)
+	if out := run("keys", "shred", "--list"); !strings.Contains(out, "shredded") || !strings.Contains(out, "kept until "+until) {
+		t.Errorf("--list printed %q", out)
+	}
+	if out := run("keys", "shred", "--list", "--json"); !strings.Contains(out, `"state":"shredded"`) {
+		t.Errorf("--list --json printed %q", out)
 	}
 }
