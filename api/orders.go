@@ -59,6 +59,13 @@ func (o *Orders) Give(check func() error, e *sallyport.Event) error {
 	return nil
 }
 
+// Between does something at a moment at which no order is being given.
+func (o *Orders) Between(do func() error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return do()
+}
+
 // request is the body of an order about somebody.
 type request struct {
 	Staff  sallyport.Staff `json:"staff,omitempty"`

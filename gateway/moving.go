@@ -218,11 +218,14 @@ func (s *session) leaving(column sallyport.Column) bool {
 }
 
 // plainWritten lets a value be written as it is, where nobody could take it for a token. Its token is made all the same, so that what has none
-// is refused as long as the column has tokens.
+// is refused as long as the column has tokens. RETURNING shows that token, and an index says whether the value is there: it is a probe.
 func (s *session) plainWritten(r *run, slot *query.Slot, codec *token.Codec, value []byte) ([]byte, *query.Refusal) {
 	tok, err := codec.Settle(nil, value)
 	if err != nil {
 		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
+	}
+	if refused := s.probeUnknown(r, slot, codec, value, tok, codec.Digest(value)); refused != nil {
+		return nil, refused
 	}
 	return value, s.vacate(r, slot, value, tok)
 }

@@ -43,8 +43,18 @@ func (s *session) admitReplication(packet *pg.Startup) error {
 		return s.refuseStart(fatal(codeUnsupported, "replication is not passed on for this role while data are protected",
 			"The administrator names roles that replicate under `replication` in the configuration."))
 	}
+	if s.carriesPlain() { // of whatever database, as above
+		return s.refuseStart(refusedWhileMoving())
+	}
 	s.guarded, s.protected = s.protected, false // whatever the kind: of two parameters the server keeps something of both
 	return nil
+}
+
+// carriesPlain tells whether plain values of protected columns stand in the database: what is replicated would carry them as they are.
+func (s *session) carriesPlain() bool { return s.gw.Protection.Catalog.Snapshot().Moving() }
+
+func refusedWhileMoving() pg.Notice {
+	return fatal(codeUnsupported, "replication is not passed on while columns are moving: it would carry their plain values", "Replicate when protect is done.")
 }
 
 // noteReplication puts the beginning on record, durably: a slot may stay for ever.
@@ -98,6 +108,10 @@ func (s *session) relayCommand(m []byte) error {
 	text, err := pg.ParseQuery(m)
 	if err != nil {
 		return err
+	}
+	if s.carriesPlain() {
+		s.end(refusedWhileMoving())
+		return fmt.Errorf("replicate: %w", errEnded)
 	}
 	if !replicationCommand(string(text)) && !s.readsOnly(string(text)) {
 		s.noteRefusal(s.powerOf(string(text)), refusal(codeUnsupported, "SQL on a replication connection that writes or names protected columns", ""))

@@ -7,16 +7,24 @@ import (
 )
 
 // Await waits until nobody works any more by what the catalogue was before the call: every statement that was taken then has ended, with its
-// transaction. Sessions that still do when ctx ends are named; those that come meanwhile know better.
+// transaction. Sessions that still do when ctx ends are named; those that come meanwhile know better. Those that replicate are ended where
+// columns are moving.
 func (g *Gateway) Await(ctx context.Context) (waiting []string) {
+	moving := g.Protection != nil && g.Protection.Catalog.Snapshot().Moving()
 	g.mu.Lock()
-	var pending []*session
+	var pending, streams []*session
 	for s := range g.sessions {
-		if s.protected && !s.replicating {
+		switch {
+		case s.replicating && moving:
+			streams = append(streams, s)
+		case s.protected && !s.replicating:
 			pending = append(pending, s)
 		}
 	}
 	g.mu.Unlock()
+	for _, s := range streams {
+		s.end(refusedWhileMoving())
+	}
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for {

@@ -34,19 +34,28 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if refused != nil {
 		return nil, refused
 	}
-	search := []byte(catalog.Key(slot.Scheme, slot.Group, string(out)))
-	if slot.Use == query.Store && slot.Scheme == sallyport.Name {
-		search = out[:token.NamePrefixLen]
-	}
-	if (codec.Deterministic() || slot.Scheme == sallyport.Name) && (r.sight == nil || !r.sight.knows(search, slot.Scheme) && !s.knowsOlder(r.sight, slot, codec, value)) {
-		if refused := s.probe(r, digest, slot.Scheme == sallyport.Date); refused != nil {
-			return nil, refused
-		}
+	if refused := s.probeUnknown(r, slot, codec, value, out, digest); refused != nil {
+		return nil, refused
 	}
 	if slot.Use == query.Store && r.sight != nil && r.sight.good() {
 		s.wrote(out, slot, r.sight)
 	}
 	return out, s.vacate(r, slot, out, value)
+}
+
+// probeUnknown counts the probe that a value's token is where the value lies outside what the purpose covers.
+func (s *session) probeUnknown(r *run, slot *query.Slot, codec *token.Codec, value, tok []byte, digest sallyport.Digest) *query.Refusal {
+	if !codec.Deterministic() && slot.Scheme != sallyport.Name {
+		return nil
+	}
+	search := []byte(catalog.Key(slot.Scheme, slot.Group, string(tok)))
+	if slot.Use == query.Store && slot.Scheme == sallyport.Name {
+		search = tok[:token.NamePrefixLen]
+	}
+	if r.sight != nil && (r.sight.knows(search, slot.Scheme) || s.knowsOlder(r.sight, slot, codec, value)) {
+		return nil
+	}
+	return s.probe(r, digest, slot.Scheme == sallyport.Date)
 }
 
 // knowsOlder is knows for a value whose tokens are of two key epochs: what the purpose covers may still stand there as the older one.

@@ -192,7 +192,7 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 		return 0, err
 	}
 	for i, c := range p.t.columns {
-		c.moved.Add(b.made[i])
+		c.moved.Add(max(0, b.made[i]-missed)) // of a row that was missed nothing was made
 	}
 	return missed, nil
 }

@@ -328,25 +328,31 @@ func keyedItems(list []*pg.Node, sc *scope) map[*item]bool {
 			continue
 		}
 		names, star := fieldNames(ref.Fields)
-		items := sc.items
-		if last := len(names) - 1; star && last >= 0 || last > 0 {
-			qualifier := names[max(0, last-1)]
-			if star {
-				qualifier = names[last]
-			}
-			items = sc.named(qualifier)
+		items, column := sc.items, ""
+		if !star {
+			column, names = names[len(names)-1], names[:len(names)-1]
+		}
+		if len(names) > 0 {
+			items = sc.named(names[len(names)-1])
 		}
 		for _, it := range items {
-			if it.relation == nil || it.vague {
-				continue
-			}
-			for i := range it.relation.Columns {
-				c := &it.relation.Columns[i]
-				if c.Key && !it.relation.View && (star || c.Name == names[len(names)-1]) {
-					keyed[it] = true
-				}
+			if key := it.key(); key != "" && (star || key == column) {
+				keyed[it] = true
 			}
 		}
 	}
 	return keyed
+}
+
+// key is the name of the column that tells the item's rows apart, empty where none is known to.
+func (it *item) key() string {
+	if it.relation == nil || it.vague || it.relation.View {
+		return ""
+	}
+	for i := range it.relation.Columns {
+		if it.relation.Columns[i].Key && i < len(it.columns) {
+			return it.columns[i].name // which an alias may have changed
+		}
+	}
+	return ""
 }

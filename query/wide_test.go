@@ -124,6 +124,8 @@ func TestWideStatements(t *testing.T) {
 		"SELECT count(*) OVER (PARTITION BY phone) FROM customers":                                                      false,
 		"SELECT DISTINCT id, phone FROM customers":                                                                      true,
 		"SELECT DISTINCT c.* FROM customers c JOIN leads l ON l.id = c.id":                                              true,
+		"SELECT DISTINCT id, phone FROM customers c (x, id)":                                                            false,
+		"SELECT DISTINCT x, phone FROM customers c (x, id)":                                                             true,
 		"SELECT DISTINCT * FROM customers":                                                                              true,
 		"SELECT DISTINCT l.id, c.phone FROM customers c, leads l":                                                       false,
 		"SELECT DISTINCT id + 1, phone FROM customers":                                                                  false,

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -110,7 +111,8 @@ func (c *Codec) RevealDigest(room *Room, dst, tok []byte) ([]byte, sallyport.Dig
 }
 
 // Renew appends the token of the newest epoch for one of an older epoch; dst and false for one that is new already. It is
-// ErrNotToken where Reveal says so.
+// ErrNotToken where Reveal says so. A token of a name or a text keeps its handle, so that it stays the customer's to whom it is tied:
+// under the newer key, too, the nonce that the handle is serves one text and no other.
 func (c *Codec) Renew(dst, tok []byte, random io.Reader) (renewed []byte, changed bool, err error) {
 	newest := c.forms.Load()
 	f := newest.holds(tok)
@@ -128,6 +130,9 @@ func (c *Codec) Renew(dst, tok []byte, random io.Reader) (renewed []byte, change
 		return dst, false, err
 	}
 	defer clear(plain)
+	if handle, ok := Handle(tok); ok && f.sealed != nil {
+		random = bytes.NewReader(handle[:])
+	}
 	dst, err = newest.tokenise(dst, plain, random)
 	return dst, err == nil, err
 }

@@ -102,6 +102,10 @@ func TestEpochs(t *testing.T) {
 			t.Fatalf("%s: renew an old token: %v, %v", s, changed, err)
 		}
 		expectEpoch(t, c, renewed[1:], plain, 2)
+		before, tied := Handle(first)
+		if after, ok := Handle(renewed[1:]); ok != tied || after != before {
+			t.Errorf("%s: a renewed token has another handle, so that it is nobody's", s)
+		}
 		if c.Deterministic() && string(renewed[1:]) != string(second) {
 			t.Errorf("%s: a renewed token is another than a new one", s)
 		}

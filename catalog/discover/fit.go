@@ -168,7 +168,10 @@ func (c *judgedColumn) trial(ring *token.Ring) (found trial, err error) {
 func (c *judgedColumn) warn(found trial) {
 	v := c.verdict
 	warn := func(format string, args ...any) { v.Warnings = append(v.Warnings, fmt.Sprintf(format, args...)) }
-	if found.refused > 0 {
+	switch {
+	case found.refused > 0 && v.Vault:
+		warn("%d of %d values have no token of the scheme %s as they are written: they go to the vault", found.refused, len(c.Values), v.Scheme)
+	case found.refused > 0:
 		warn("%d of %d values have no token of the scheme %s as they are written: protect lists their rows, and settles none", found.refused, len(c.Values), v.Scheme)
 	}
 	if v.Region != "" {

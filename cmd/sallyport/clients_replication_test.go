@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport"
 )
@@ -125,4 +126,74 @@ func TestClientReplication(t *testing.T) {
 	if bytes < 10000 {
 		t.Errorf("%d bytes at most", bytes)
 	}
+}
+
+// TestInvariant3ReplicationMoving: while columns are moving nobody gets at their plain values by replicating, also over a connection that was
+// there before.
+func TestInvariant3ReplicationMoving(t *testing.T) {
+	f := newFort(t, "replication: [mover]\n")
+	f.superExec("postgres", "DROP ROLE IF EXISTS mover; CREATE ROLE mover LOGIN REPLICATION PASSWORD 'mover'")
+	f.superExec(f.database, "GRANT USAGE ON SCHEMA support TO mover; GRANT SELECT ON ALL TABLES IN SCHEMA support TO mover")
+	dsn := f.dsnOf("mover", "mover", f.database) + "&replication=database"
+	victim := f.org.Customer(1)
+	read := func(conn *pgconn.PgConn, sql string) string {
+		results, err := conn.Exec(t.Context(), sql).ReadAll()
+		said := ""
+		for _, r := range results {
+			for _, row := range r.Rows {
+				said += string(row[0])
+			}
+		}
+		if err != nil {
+			said += err.Error()
+		}
+		return said
+	}
+	conn, err := pgconn.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sql = "SELECT email FROM support.customers WHERE id = 1"
+	if got := read(conn, sql); !strings.HasSuffix(got, ".k1.invalid") {
+		t.Errorf("before: %q", got)
+	}
+	stream, err := pgconn.Connect(t.Context(), f.dsnOf("mover", "mover", f.database)+"&replication=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	identified, err := stream.Exec(t.Context(), "IDENTIFY_SYSTEM").ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream.Frontend().Send(&pgproto3.Query{String: "START_REPLICATION PHYSICAL " + string(identified[0].Rows[0][2])})
+	if err := stream.Frontend().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	f.enter(f.movingSet(), nil)
+	f.makePlain(f.direct(), victim)
+	if got := read(conn, sql); got == "" || strings.Contains(strings.ToLower(got), strings.ToLower(victim.Email)) || !conn.IsClosed() {
+		t.Errorf("over a connection that was there before: %q", got)
+	}
+	ended := ""
+	for deadline := time.Now().Add(10 * time.Second); ended == "" && stream.Conn().SetReadDeadline(deadline) == nil; {
+		switch m, err := stream.Frontend().Receive(); m := m.(type) {
+		case *pgproto3.ErrorResponse:
+			ended = m.Message
+		default:
+			if err != nil {
+				ended = err.Error()
+			}
+		}
+	}
+	if !strings.Contains(ended, "while columns are moving") {
+		t.Errorf("a stream that was there before ends with %q", ended)
+	}
+	if _, err := pgconn.Connect(t.Context(), dsn); err == nil || !strings.Contains(err.Error(), "while columns are moving") {
+		t.Errorf("a new connection: %v", err)
+	}
+	f.enter(nil, nil)
+	if conn, err = pgconn.Connect(t.Context(), dsn); err != nil {
+		t.Fatalf("when nothing moves any more: %v", err)
+	}
+	_ = conn.Close(t.Context())
 }

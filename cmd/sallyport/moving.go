@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,17 +172,20 @@ func (s *Server) recordStates(ctx context.Context, me sallyport.Staff, next api.
 	if err != nil {
 		return err
 	}
-	var settles []protect.Column
+	var closed []protect.Column
+	settling := s.settling(next)
 	for _, c := range wanted {
-		if slices.Contains(s.statesOnRecord().Moving, c.Column.String()) && !slices.Contains(next.Moving, c.Column.String()) && !slices.Contains(next.Leaving, c.Column.String()) {
-			settles = append(settles, c)
+		if slices.Contains(settling, c.Column.String()) {
+			closed = append(closed, c)
 		}
 	}
-	if err := g.keepsPlainOut(ctx, settles); err != nil {
+	if err := g.keepsPlainOut(ctx, closed); err != nil {
 		return err
 	}
 	now := s.o.Clock()
-	check := func() error { return s.mayFollow(next, protect.SetOf(wanted), now) }
+	check := func() error {
+		return cmp.Or(s.maySettle(next, settling), s.mayFollow(next, protect.SetOf(wanted), now))
+	}
 	return s.orders.Give(check, &sallyport.Event{
 		Time: now, Kind: sallyport.Protecting, Note: "configuration " + s.o.Config.hash,
 		Order: &sallyport.Order{
@@ -189,6 +193,16 @@ func (s *Server) recordStates(ctx context.Context, me sallyport.Staff, next api.
 			Columns: next.Columns, Moving: next.Moving, Leaving: next.Leaving,
 		},
 	})
+}
+
+// settling are the columns that are moving by the record, and would be protected by what is to follow.
+func (s *Server) settling(next api.States) (names []string) {
+	for _, name := range s.statesOnRecord().Moving {
+		if !slices.Contains(next.Moving, name) && !slices.Contains(next.Leaving, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // keepsPlainOut refuses to take columns for protected into which the database would let plain values.
@@ -215,6 +229,17 @@ func (g *guard) keepsPlainOut(ctx context.Context, columns []protect.Column) err
 
 func movingProblem(code, sentence, hint string) error {
 	return &api.Problem{Status: http.StatusConflict, Code: code, Sentence: sentence, Hint: hint}
+}
+
+// maySettle says which column would be protected that is not among those out of which the database was seen to keep plain values: it may have
+// begun to move since that was looked at.
+func (s *Server) maySettle(next api.States, closed []string) error {
+	for _, name := range s.settling(next) {
+		if !slices.Contains(closed, name) {
+			return movingProblem("not_moved", name+" began to move a moment ago, so that plain values may stand in it.", "Let protect go on to its end.")
+		}
+	}
+	return nil
 }
 
 // mayFollow says why states may not follow on those that are on record.

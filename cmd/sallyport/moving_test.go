@@ -343,7 +343,7 @@ func TestInvariant2MovingThieves(t *testing.T) {
 	c := f.connect(who)
 	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
 	var said []string
-	for _, sql := range append(movingThefts(), "SELECT * FROM support.customers WHERE id < 60", "TABLE support.customers") {
+	for _, sql := range append(append(movingThefts(), orderThefts()...), "SELECT * FROM support.customers WHERE id < 60", "TABLE support.customers") {
 		rows, err := c.rows(sql)
 		said = said[:0]
 		for _, row := range rows {
@@ -450,6 +450,33 @@ func TestMovingManyParameters(t *testing.T) {
 			t.Errorf("%d values find %v, %v", n, got, err)
 		case n == 30_000 && (err == nil || !strings.Contains(err.Error(), "54001")):
 			t.Errorf("%d values find %v, %v", n, got, err)
+		}
+	}
+}
+
+// TestMovingBesideMasks hides what is moving from those too for whom nothing is masked, and leaves them what they see.
+func TestMovingBesideMasks(t *testing.T) {
+	s, err := theStage()
+	if err != nil {
+		t.Skip(err)
+	}
+	seer, other := s.org.Agents()[0].ID, s.org.Agents()[1].ID
+	f := halfFort(t, fmt.Sprintf("mask: {columns: {support.staff.name: {}}, seen_by: [%s]}\n", seer))
+	secret := f.org.Customer(1)
+	for who, sees := range map[sallyport.Staff]bool{seer: true, other: false} {
+		c := f.connect(who)
+		name := c.one("SELECT name FROM support.staff ORDER BY id LIMIT 1")
+		if (name != "***") != sees {
+			t.Errorf("%s reads %q of staff", who, name)
+		}
+		if got := c.one("SELECT email FROM support.customers WHERE id = 1"); !strings.HasSuffix(got, ".k1.invalid") {
+			t.Errorf("%s reads %q where a plain value stands", who, got)
+		}
+		if got := c.one("SELECT upper(email) FROM support.customers WHERE id = 1"); got != "***" {
+			t.Errorf("%s reads %q of an expression", who, got)
+		}
+		if got := c.must("SELECT c FROM support.customers c WHERE id = 1"); strings.Contains(fmt.Sprint(got), secret.FullName) {
+			t.Errorf("%s reads a whole row: %v", who, got)
 		}
 	}
 }

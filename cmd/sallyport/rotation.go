@@ -29,12 +29,13 @@ type rotations struct {
 	g       *guard
 	gateway *gateway.Gateway
 	mu      sync.Mutex           // guards the keyring, and what follows
+	early   map[string]bool      // join groups whose new tokens are of the older key still
 	seen    map[string]*progress // by join group
 	warned  map[string]string    // what was said last, by proposal or group
 }
 
 func newRotations(g *guard, gw *gateway.Gateway) *rotations {
-	return &rotations{g: g, gateway: gw, seen: map[string]*progress{}, warned: map[string]string{}}
+	return &rotations{g: g, gateway: gw, early: map[string]bool{}, seen: map[string]*progress{}, warned: map[string]string{}}
 }
 
 // warn says a thing once.
@@ -114,24 +115,59 @@ func (r *rotations) begin(ctx context.Context, p control.Proposal) error {
 func (r *rotations) turn(ctx context.Context, group string) (keys.Rotation, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.reserve(group); err != nil {
+		return keys.Rotation{}, err
+	}
 	rotation, err := r.g.keyring.Rotate(group)
 	if err != nil {
+		r.g.noteTurning()
 		return rotation, err
 	}
-	if err := r.g.ring.Rekey(olderFirst(r.g.keyring.Keys(), group)); err != nil {
+	r.early[group] = true
+	if err := r.g.ring.Rekey(r.secrets()); err != nil {
 		return rotation, err
 	}
 	// From here on searches carry both tokens; only once nobody works by what held before, new tokens are of the new key.
 	if err := r.enter(ctx); err != nil {
 		return rotation, err
 	}
-	return rotation, r.g.ring.Rekey(r.g.keyring.Keys())
+	delete(r.early, group)
+	return rotation, r.g.ring.Rekey(r.secrets())
 }
 
-// olderFirst has a group's new tokens still be of its older key.
-func olderFirst(secrets token.Keys, group string) token.Keys {
-	secrets.Groups[group] = slices.Clone(secrets.Groups[group])
-	slices.Reverse(secrets.Groups[group])
+// reserve sees to it that no column of a group moves, which one may have begun to do since the rotation was proposed, and that none begins to.
+// The caller holds mu.
+func (r *rotations) reserve(group string) error {
+	if slices.ContainsFunc(r.g.keyring.Rotating(), func(k keys.Rotation) bool { return k.Group == group }) {
+		return nil
+	}
+	return r.g.s.orders.Between(func() error {
+		if err := r.atRest(group); err != nil {
+			return err
+		}
+		r.g.noteTurning(group)
+		return nil
+	})
+}
+
+// atRest says which column of a group is not protected, or not yet.
+func (r *rotations) atRest(group string) error {
+	states := r.g.states()
+	for _, c := range r.g.s.o.Config.groupColumns(group) {
+		if state := states[c.String()]; state != catalog.Settled && state != catalog.Rotating {
+			return fmt.Errorf("%s is %s: its keys can be rotated once it is protected", c, state)
+		}
+	}
+	return nil
+}
+
+// secrets are the ring's keys. New tokens of a group that is early are of its older key still. The caller holds mu.
+func (r *rotations) secrets() token.Keys {
+	secrets := r.g.keyring.Keys()
+	for group := range r.early {
+		secrets.Groups[group] = slices.Clone(secrets.Groups[group])
+		slices.Reverse(secrets.Groups[group])
+	}
 	return secrets
 }
 
@@ -165,9 +201,18 @@ func (r *rotations) progress(rotation keys.Rotation) *progress {
 	return p
 }
 
+// errEarly is for a pass before new tokens are of the newer key: it would take the older ones for new and find nothing to do.
+var errEarly = errors.New("new tokens are not of the newer key yet: sessions still work by what held before")
+
 // pass looks at every row of a group's columns.
 func (r *rotations) pass(ctx context.Context, group string, p *progress) (protect.Renewed, error) {
 	var all protect.Renewed
+	r.mu.Lock()
+	early := r.early[group]
+	r.mu.Unlock()
+	if early {
+		return all, errEarly
+	}
 	conn, err := r.g.renewing(ctx)
 	if err != nil {
 		return all, err
@@ -277,7 +322,8 @@ func (r *rotations) drop(ctx context.Context, rotation keys.Rotation) error {
 		return err
 	}
 	delete(r.seen, rotation.Group)
-	if err := r.g.ring.Rekey(r.g.keyring.Keys()); err != nil {
+	delete(r.early, rotation.Group)
+	if err := r.g.ring.Rekey(r.secrets()); err != nil {
 		return err
 	}
 	return r.enter(ctx)
@@ -297,9 +343,12 @@ func (r *rotations) enter(ctx context.Context) error {
 	return nil
 }
 
-// noteTurning keeps which groups have two keys, for those who may not ask the keyring.
-func (g *guard) noteTurning() {
+// noteTurning keeps which groups have two keys, for those who may not ask the keyring, and which will in a moment.
+func (g *guard) noteTurning(soon ...string) {
 	turning := map[string]bool{}
+	for _, group := range soon {
+		turning[group] = true
+	}
 	for _, rotation := range g.keyring.Rotating() {
 		turning[rotation.Group] = true
 	}
@@ -361,11 +410,8 @@ func (r *rotations) mayRotate(ctx context.Context, group string) error {
 	if err := r.g.ring.Rotatable(group); err != nil {
 		return err
 	}
-	states := r.g.states()
-	for _, c := range columns {
-		if state := states[c.String()]; state != catalog.Settled {
-			return fmt.Errorf("%s is %s: its keys can be rotated once it is protected", c, state)
-		}
+	if err := r.atRest(group); err != nil {
+		return err
 	}
 	conn, err := r.g.renewing(ctx)
 	if err != nil {
