@@ -46,6 +46,7 @@ func (g *guard) checkMark(ctx context.Context) error {
 		}
 	}
 	if problem == "" || g.accepted(mark) {
+		g.advanced = min(mark.Position, g.s.access.Last())
 		g.s.setMark("")
 		return nil
 	}
