@@ -35,7 +35,9 @@ func TestShredKilled(t *testing.T) {
 	waits := func() bool {
 		return f.count(t, admin, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND usename = 'sallyport_reader'") > 0
 	}
-	f.agree(t, func() (string, error) { return f.officer("o1").Shred(f.ctx, fmt.Sprint(victim.ID), "asked for erasure") })
+	f.agree(t, func() (string, error) {
+		return f.officer("o1").Shred(f.ctx, fmt.Sprint(victim.ID), "asked for erasure")
+	})
 	if !f.server.state.Barred(sallyport.Subject(fmt.Sprint(victim.ID))) {
 		t.Error("agreed on, and something could be revealed still")
 	}
