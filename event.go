@@ -73,6 +73,8 @@ const (
 	UnsealBad    EventKind = "unseal_failed"
 	KeyRotated   EventKind = "key_rotated"   // an approved proposal was carried out: the join group in Details has a new key; Note names the epochs
 	KeyDestroyed EventKind = "key_destroyed" // likewise: its older key is gone
+	Shredding    EventKind = "shredding"     // an approved proposal is carried out: Order.Dead and Order.Buried of the customer in Details; before the database commits
+	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
 )
 
@@ -174,4 +176,9 @@ type Order struct {
 	// Moving are those of Columns in which plain values stand beside tokens from now on; in Leaving, what is written is plain again.
 	Moving  []string `cbor:"9,keyasint,omitempty"`
 	Leaving []string `cbor:"10,keyasint,omitempty"`
+	// Dead are the digests of random tokens that stand in a shredded customer's rows: none is ever revealed. Buried are those of the tokens that
+	// stood there before: of names and texts the handles, which are never revealed either; of what others may have, too, they are revealed only
+	// in rows that are known to be another's.
+	Dead   []Digest `cbor:"11,keyasint,omitempty"`
+	Buried []Digest `cbor:"12,keyasint,omitempty"`
 }

@@ -37,6 +37,7 @@ type Config struct {
 	Unseal    Unsealer      // takes shares of the keys; nil: the keys are not opened by shares
 	Rotate    KeyChange     // nil: there are no keys
 	Destroy   KeyChange     // likewise
+	Shred     KeyChange     // of a customer; likewise
 	Observing bool          // serve bars and masks nothing, see Status
 	Moving    *Moving       // nil: serve protects nothing, so nothing moves
 	Mark      func() string // the database's mark that does not fit this record, empty: it fits; nil: always
@@ -113,6 +114,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/proposals/{id}/decline", s.as(overseers, s.decline))
 	mux.Handle("POST /v1/keys/rotate", s.as(overseers, s.rotateKey))
 	mux.Handle("POST /v1/keys/destroy", s.as(overseers, s.destroyKey))
+	mux.Handle("POST /v1/keys/shred", s.as(overseers, s.shred))
+	mux.Handle("GET /v1/keys/shredded", s.as(overseers, s.shreddedTokens))
 	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
 	s.movingRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))

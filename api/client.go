@@ -104,6 +104,28 @@ func (c *Client) DestroyKey(ctx context.Context, group, reason string) (string, 
 	return c.propose(ctx, "/v1/keys/destroy", request{Group: group, Reason: reason})
 }
 
+// Shred proposes to make the values of a customer unreadable, and returns the proposal's id.
+func (c *Client) Shred(ctx context.Context, customer, reason string) (string, error) {
+	return c.propose(ctx, "/v1/keys/shred", request{Customer: sallyport.Subject(customer), Reason: reason})
+}
+
+// ShreddedTokens are the digests of tokens that stand for nothing.
+func (c *Client) ShreddedTokens(ctx context.Context) (map[sallyport.Digest]bool, error) {
+	var answer struct {
+		Tokens [][]byte `json:"tokens"`
+	}
+	if err := c.call(ctx, http.MethodGet, "/v1/keys/shredded", nil, &answer); err != nil {
+		return nil, err
+	}
+	tokens := make(map[sallyport.Digest]bool, len(answer.Tokens))
+	for _, d := range answer.Tokens {
+		if len(d) == len(sallyport.Digest{}) {
+			tokens[sallyport.Digest(d)] = true
+		}
+	}
+	return tokens, nil
+}
+
 // Unseal brings a share of what opens the keys.
 func (c *Client) Unseal(ctx context.Context, share string) (Unsealed, error) {
 	var u Unsealed

@@ -20,6 +20,48 @@ func (s *Server) destroyKey(r *http.Request, me sallyport.Staff) (any, error) {
 	return s.changeKey(r, me, control.DestroyKey, s.c.Destroy)
 }
 
+// shred proposes to make the values of a customer unreadable.
+func (s *Server) shred(r *http.Request, me sallyport.Staff) (any, error) {
+	q, err := s.order(r)
+	if err != nil {
+		return nil, err
+	}
+	if s.c.Shred == nil {
+		return nil, &Problem{http.StatusConflict, "no_keys", "This serve protects nothing, so that there is nothing to shred.", ""}
+	}
+	if q.Customer == "" || len(q.Customer) > maxCustomer {
+		return nil, &Problem{http.StatusBadRequest, "no_customer", "It must say which customer, by the key that the database has.", ""}
+	}
+	if err := s.c.Shred(string(q.Customer)); err != nil {
+		return nil, &Problem{http.StatusConflict, "not_shredded", sentence(err), "See 'sallyport keys shred --list'."}
+	}
+	return s.propose(me, sallyport.Order{Action: control.Shred, Reason: q.Reason, Details: string(q.Customer)}, func() error {
+		return s.proposedAlready(control.Shred, string(q.Customer))
+	})
+}
+
+// shreddedTokens lists the digests of tokens that stand for nothing, for a protect beside serve, which must not take them for values.
+func (s *Server) shreddedTokens(*http.Request, sallyport.Staff) (any, error) {
+	tokens := [][]byte{}
+	for _, d := range s.state.DeadTokens() {
+		tokens = append(tokens, d[:])
+	}
+	return map[string]any{"tokens": tokens}, nil
+}
+
+// maxCustomer bounds a customer's key.
+const maxCustomer = 200
+
+// proposedAlready objects to a second open proposal of the same.
+func (s *Server) proposedAlready(action, details string) error {
+	for _, p := range s.state.Proposals() {
+		if p.Action == action && p.Details == details && p.Status == control.Open {
+			return &Problem{http.StatusConflict, "proposed_already", "The same was proposed already, as " + p.ID + ".", "Approve or decline that."}
+		}
+	}
+	return nil
+}
+
 func (s *Server) changeKey(r *http.Request, me sallyport.Staff, action string, change KeyChange) (any, error) {
 	q, err := s.order(r)
 	if err != nil {
@@ -32,12 +74,5 @@ func (s *Server) changeKey(r *http.Request, me sallyport.Staff, action string, c
 	if err := change(q.Group); err != nil {
 		return nil, &Problem{http.StatusConflict, "keys_stay", sentence(err), "See 'sallyport keys status'."}
 	}
-	return s.propose(me, sallyport.Order{Action: action, Reason: q.Reason, Details: q.Group}, func() error {
-		for _, p := range s.state.Proposals() {
-			if p.Action == action && p.Details == q.Group && p.Status == control.Open {
-				return &Problem{http.StatusConflict, "proposed_already", "The same was proposed already, as " + p.ID + ".", "Approve or decline that."}
-			}
-		}
-		return nil
-	})
+	return s.propose(me, sallyport.Order{Action: action, Reason: q.Reason, Details: q.Group}, func() error { return s.proposedAlready(action, q.Group) })
 }

@@ -71,6 +71,8 @@ type request struct {
 	Staff  sallyport.Staff `json:"staff,omitempty"`
 	Group  string          `json:"group,omitempty"` // join group, of orders about keys
 	Reason string          `json:"reason"`
+
+	Customer sallyport.Subject `json:"customer,omitempty"` // of an order to shred
 }
 
 const maxReason = 500

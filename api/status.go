@@ -19,11 +19,16 @@ type Proposal struct {
 	Details string          `json:"details,omitempty"`
 	At      time.Time       `json:"at"`
 	Status  string          `json:"status"`
+
+	Decider sallyport.Staff `json:"decider,omitempty"` // who approved or declined
+	Done    bool            `json:"done,omitempty"`    // Sallyport carried it out, where there is something to carry out
+	Result  string          `json:"result,omitempty"`  // then: what it did
 }
 
 func proposalOf(p control.Proposal) Proposal {
 	return Proposal{
 		ID: p.ID, Action: p.Action, By: p.By, About: p.About, Reason: p.Reason, Details: p.Details, At: p.At, Status: string(p.Status),
+		Decider: p.Decider, Done: p.Done, Result: p.Result,
 	}
 }
 

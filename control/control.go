@@ -25,6 +25,7 @@ const (
 	AcceptMark = "accept_mark" // Details says which mark in a database is to be accepted; it is about nobody
 	RotateKey  = "rotate_key"  // Details is the join group that gets a new key
 	DestroyKey = "destroy_key" // Details is the join group whose older key goes
+	Shred      = "shred"       // Details is the customer whose values become unreadable; it is about nobody of the staff
 )
 
 // Lifetime is how long a proposal can be approved.
@@ -69,6 +70,9 @@ type Proposal struct {
 
 	Decider   sallyport.Staff // who approved or declined
 	DecidedAt time.Time
+
+	Done   bool   // Sallyport carried it out, where there is something to carry out
+	Result string // then: what it did
 }
 
 // State is the fold. It is safe for use by many goroutines.
@@ -85,7 +89,8 @@ type State struct {
 	undone     map[string]bool              // proposals of undoing that were made use of
 	superseded int                          // how many of agreed came before protect ran last
 
-	carried map[string]bool // proposals about keys that were carried out, by id
+	carried map[string]bool // proposals about keys and customers that were carried out, by id
+	shreds  shreds
 
 	watchers []*watcher
 	changes  []change // not yet told
@@ -103,7 +108,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds()}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -131,8 +136,13 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		s.decline(e, o)
 	case sallyport.Protecting:
 		s.protecting(o)
-	case sallyport.KeyRotated, sallyport.KeyDestroyed:
+	case sallyport.KeyRotated, sallyport.KeyDestroyed, sallyport.Shredded:
 		s.carried[o.ID] = true
+		if p := s.proposals[o.ID]; p != nil {
+			p.Done, p.Result = true, e.Note
+		}
+	case sallyport.Shredding:
+		s.shreds.list(o)
 	default:
 		// The other kinds tell what happened; they do not change who may do what.
 	}
@@ -172,6 +182,9 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 	p := s.proposals[o.ID]
 	p.Status, p.Decider, p.DecidedAt = Agreed, o.By, e.Time
 	s.agreed = append(s.agreed, p.ID)
+	if p.Action == Shred {
+		s.shreds.bar(sallyport.Subject(p.Details))
+	}
 	if p.Action == Unlock && p.About != "" && s.people[p.About] != nil {
 		delete(s.people, p.About)
 		s.changes = append(s.changes, change{p.About, Standing{}})
@@ -204,6 +217,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it needs a person who proposes it", ErrProposal)
 	case o.By == o.About:
 		return fmt.Errorf("%w: nobody proposes what is about himself", ErrProposal)
+	case o.Action == Shred && o.Details == "":
+		return fmt.Errorf("%w: it must say which customer is to be shredded", ErrProposal)
 	case o.Action == Unlock && o.About == "":
 		return fmt.Errorf("%w: it must say who is to be unlocked", ErrProposal)
 	}

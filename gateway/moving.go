@@ -72,6 +72,9 @@ func (s *session) forms(r *run, slot *query.Slot, value []byte) ([][]byte, *quer
 		value = isoParameter(value)
 	}
 	others, err := codec.Forms(value)
+	if refused := s.standsForNothing(slot, codec, others...); refused != nil {
+		return nil, refused
+	}
 	switch {
 	case err == nil:
 		for _, other := range others {

@@ -58,7 +58,7 @@ func (s *session) vaulting(ctx context.Context) vaulted {
 func (s *session) tokeniseSlot(r *run, slot *query.Slot, codec *token.Codec, value []byte) ([]byte, sallyport.Digest, *query.Refusal) {
 	out, err := tokenised(codec, slot, value)
 	if err == nil {
-		return out, codec.Digest(value), nil
+		return out, codec.Digest(value), s.standsForNothing(slot, codec, out)
 	}
 	if errors.Is(err, token.ErrDomain) && r.vaulted != nil {
 		tok, canonical, kept := r.vaulted(slot, value)

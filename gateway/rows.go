@@ -229,6 +229,9 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 			return false
 		}
 	}
+	if s.gw.shredded(of, codec, who, stored) {
+		return false
+	}
 	start := len(s.plain)
 	var digest sallyport.Digest
 	if s.gw.Observe != nil { // values stand there in plain still

@@ -62,6 +62,9 @@ func (r *run) tokenise(ctx context.Context, dst []byte, c *column, value []byte)
 
 // reveal appends the value of a token, from the vault where it is kept there.
 func (r *run) reveal(ctx context.Context, dst []byte, c *column, tok []byte) ([]byte, error) {
+	if r.Dead != nil && r.Dead(r.Columns[c.index], string(tok)) {
+		return append(dst, tok...), nil
+	}
 	if c.over == nil || !c.codec.Overflowed(tok) {
 		return c.codec.Reveal(dst, tok)
 	}

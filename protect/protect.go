@@ -30,6 +30,9 @@ type Options struct {
 	Recorded Set       // what that record says is protected; nil: nothing yet
 	Renamed  bool      // the record does not know the database by name: Recorded counts only where it is marked
 
+	// Dead tells whether a token was drawn at random for a customer who was shredded: it stands for nothing, and stays. Optional.
+	Dead func(c Column, tok string) bool
+
 	// Begin is called once everything was found fit, before the first change. It MUST be durable when it returns: from then on the
 	// record knows what is protected, whatever becomes of the mark. Optional.
 	Begin func(Set) error

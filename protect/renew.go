@@ -22,6 +22,8 @@ type Renewal struct {
 
 	// Pause is called after each of them with the number of rows changed: it keeps a rate. Optional.
 	Pause func(ctx context.Context, rows int) error
+	// Dead tells whether a token was drawn at random for a shredded customer: it stays as it is. Optional.
+	Dead func(c Column, tok string) bool
 	// Progress tells how many of the table's pages were looked at. Optional.
 	Progress func(done, total int64)
 }
@@ -173,6 +175,12 @@ func (w *Renewal) renew(s *stale, done *Renewed) (changes bool) {
 	s.new = append(s.new, s.old...)
 	for i, c := range w.Columns {
 		if s.old[i] == nil || !c.Codec.IsToken([]byte(*s.old[i])) {
+			continue
+		}
+		if w.Dead != nil && c.Codec.Total() && w.Dead(c, *s.old[i]) {
+			if c.Codec.Epoch([]byte(*s.old[i])) != c.Codec.Epochs()[0] {
+				done.Broken++
+			}
 			continue
 		}
 		made, older, err := c.Codec.Renew(nil, []byte(*s.old[i]), w.Random)

@@ -219,6 +219,13 @@ func (v *Vault) Reveal(ctx context.Context, o *token.Overflow, dst, tok []byte) 
 	return out, nil
 }
 
+// Forget forgets a sealed value whose row was removed.
+func (v *Vault) Forget(tok string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.known, tok)
+}
+
 func (v *Vault) remember(tok, sealed []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -49,6 +49,14 @@ func keyGroup(p api.Proposal) string {
 	return ""
 }
 
+// shredded is the customer whom a proposal to shred is about.
+func shredded(p api.Proposal) string {
+	if p.Action == control.Shred {
+		return printable(p.Details)
+	}
+	return ""
+}
+
 // decided says what became of a proposal, in the words of the commands.
 func decided(p api.Proposal) string {
 	what := strings.ReplaceAll(p.Action, "_", "-")
@@ -57,6 +65,9 @@ func decided(p api.Proposal) string {
 	}
 	if of := keyGroup(p); of != "" {
 		what += " of the join group " + of
+	}
+	if p.Action == control.Shred {
+		what += " customer " + printable(p.Details)
 	}
 	return fmt.Sprintf("%s: %s is %s.", p.ID, what, p.Status)
 }

@@ -44,6 +44,8 @@ type guard struct {
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
+	advanced uint64                          // how far the mark was moved
+	unsure   bool                            // the database may be an older copy of itself; those who were shredded are to be looked for
 	turning  atomic.Pointer[map[string]bool] // join groups with two keys
 	wayKnown map[string]bool                 // by their sentences: the ways around the gateway that were told of
 }
@@ -77,7 +79,7 @@ func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 		return nil, nil
 	}
 	g.close(ctx)
-	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.checkKeys, g.openCatalog}
+	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.checkKeys, g.openCatalog, g.replayShreds}
 	if !config.Protects() { // values stand there in plain, so there is no mark and there are no keys
 		steps = []func(context.Context) error{g.connect, g.openKeys, g.openCatalog}
 	}
@@ -248,7 +250,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if g.movers, err = protect.MoverPool(g.reader); err != nil { //nolint:contextcheck // its connections outlive this call
 		return nil, &hopeless{err}
 	}
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: ties.Vet}) //nolint:contextcheck // its connections outlive this call
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}

@@ -29,6 +29,10 @@ type Keys struct {
 	// Rate is how many rows a second at most get new tokens after a rotation. 0: 2000.
 	Rate int `yaml:"rate"`
 
+	// BackupDays is for how many days backups of the database and of the keys are kept: so long what was shredded can be read with them, which
+	// 'sallyport keys shred --list' then says with the date. 0: it is not said.
+	BackupDays int `yaml:"backup_days"`
+
 	// Tenant is whose keys they are where several share a ring. Empty: main.
 	Tenant string `yaml:"tenant"`
 }
@@ -139,6 +143,9 @@ func (c *Config) checkKeys(r *configReader) {
 	}
 	if c.Keys.Rate < 0 {
 		r.problemAt("keys.rate", "a rate below 0; expected rows a second, or 0 for %d", usualRate)
+	}
+	if c.Keys.BackupDays < 0 {
+		r.problemAt("keys.backup_days", "a number below 0; expected days, or 0 to say nothing")
 	}
 	if !strings.HasPrefix(c.Keys.Provider, "vault:") && (c.Keys.TokenFile != "" || c.Keys.CA != "") {
 		r.problemAt("keys", "token_file and ca are a Vault's; expected provider: vault://HOST:PORT/transit/KEY")

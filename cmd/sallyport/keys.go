@@ -29,7 +29,7 @@ func (m *Main) keysCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(m.keysInitCommand(), m.keysUnsealCommand(), m.keysRewrapCommand(), m.keysRecoverCommand(), m.keysRotateCommand(), m.keysDestroyCommand(), m.keysStatusCommand())
+	cmd.AddCommand(m.keysInitCommand(), m.keysUnsealCommand(), m.keysRewrapCommand(), m.keysRecoverCommand(), m.keysRotateCommand(), m.keysDestroyCommand(), m.keysShredCommand(), m.keysStatusCommand())
 	return cmd
 }
 

@@ -46,6 +46,7 @@ func (g *guard) checkMark(ctx context.Context) error {
 		}
 	}
 	if problem == "" || g.accepted(mark) {
+		g.advanced = min(mark.Position, g.s.access.Last())
 		g.s.setMark("")
 		return nil
 	}
@@ -75,6 +76,10 @@ func (g *guard) checkKeys(ctx context.Context) error {
 	if err != nil {
 		return &hopeless{err}
 	}
+	many := 1
+	if g.s.state.Shreds() {
+		many = mostTokens
+	}
 	for _, c := range columns {
 		switch g.s.o.Config.Protect.Columns[c.Column.String()].Scheme {
 		case sallyport.Email, sallyport.Name, sallyport.Text:
@@ -82,12 +87,8 @@ func (g *guard) checkKeys(ctx context.Context) error {
 			continue // every key opens these, to something
 		}
 		name := pgx.Identifier{c.Column.Name}.Sanitize()
-		var stored string
-		err := g.conn.QueryRow(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s IS NOT NULL LIMIT 1",
-			name, pgx.Identifier{c.Column.Schema, c.Column.Table}.Sanitize(), name)).Scan(&stored)
-		if errors.Is(err, pgx.ErrNoRows) {
-			continue
-		}
+		stored, err := g.anyToken(ctx, c, fmt.Sprintf("SELECT %s FROM %s WHERE %s IS NOT NULL LIMIT %d",
+			name, pgx.Identifier{c.Column.Schema, c.Column.Table}.Sanitize(), name, many))
 		if answer, ok := errors.AsType[*pgconn.PgError](err); ok && (answer.Code == undefinedTable || answer.Code == undefinedColumn) {
 			continue // the catalogue says it better, with the place in the configuration
 		}
@@ -99,6 +100,28 @@ func (g *guard) checkKeys(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// mostTokens is among how many one is looked for that is not a shredded customer's.
+const mostTokens = 1000
+
+// anyToken is the first stored text that was not drawn at random, empty where there is none.
+func (g *guard) anyToken(ctx context.Context, c protect.Column, sql string) (string, error) {
+	rows, err := g.conn.Query(ctx, sql)
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var stored string
+		if err := rows.Scan(&stored); err != nil {
+			return "", err
+		}
+		if !g.dead(c, stored) {
+			return stored, nil
+		}
+	}
+	return "", rows.Err()
 }
 
 // misfit says how a mark differs from what this record says.
@@ -142,8 +165,41 @@ func (g *guard) advanceMark(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		g.unsure = true
 	}
-	return protect.Advance(ctx, g.conn, g.s.access.Last())
+	if err := g.lookBack(ctx); err != nil {
+		return err
+	}
+	position := g.s.access.Last()
+	if err := protect.Advance(ctx, g.conn, position); err != nil {
+		return err
+	}
+	g.advanced = position
+	return nil
+}
+
+// lookBack shreds again whoever was shredded, where the database may have become an older copy of itself under this serve: the connection
+// broke, or the mark is not as far as it was.
+func (g *guard) lookBack(ctx context.Context) error {
+	if !g.s.state.Shreds() || g.keyring == nil {
+		g.unsure = false
+		return nil
+	}
+	mark, found, err := protect.ReadMark(ctx, g.conn)
+	if err != nil {
+		return err
+	}
+	if g.unsure = g.unsure || !found || mark.Position < g.advanced; !g.unsure {
+		return nil
+	}
+	if _, err := g.catalog.Refresh(ctx); err != nil {
+		return err
+	}
+	if err := g.replayShreds(ctx); err != nil {
+		return err
+	}
+	g.unsure = false
+	return nil
 }
 
 func (s *Server) setMark(details string) {

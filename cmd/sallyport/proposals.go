@@ -34,7 +34,7 @@ func (m *Main) proposalsCommand() *cobra.Command {
 		table := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "ID\tSTATUS\tACTION\tABOUT\tBY\tWHEN\tREASON")
 		for _, p := range list {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, p.Status, strings.ReplaceAll(p.Action, "_", "-"), cmp.Or(string(p.About), keyGroup(p)), p.By, p.At.Format(time.RFC3339), printable(p.Reason))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, p.Status, strings.ReplaceAll(p.Action, "_", "-"), cmp.Or(string(p.About), keyGroup(p), shredded(p)), p.By, p.At.Format(time.RFC3339), printable(p.Reason))
 		}
 		return table.Flush()
 	})

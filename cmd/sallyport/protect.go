@@ -191,7 +191,7 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 	report, err = protect.Run(ctx, protect.Options{
 		DSN: c.ownerDSN(o.Owner), Columns: columns, Reader: reader,
 		RecordID: access.ID(), Position: access.Last(), Random: rand.Reader, Progress: o.Progress,
-		Recorded: recorded, Renamed: !known,
+		Recorded: recorded, Renamed: !known, Dead: deadBy(state.Dead),
 		Begin: func(set protect.Set) error { return c.protecting(orders, set, o.Clock()) },
 	})
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"sallyport"
 	"sallyport/api"
 	"sallyport/keys"
 	"sallyport/protect"
@@ -197,8 +198,13 @@ func ProtectLive(ctx context.Context, config *Config, client *api.Client, o Live
 	if err != nil {
 		return report, err
 	}
+	shredded, err := client.ShreddedTokens(ctx)
+	if err != nil {
+		return report, err
+	}
 	options := protect.Options{
-		DSN: config.ownerDSN(o.Owner), Columns: columns, Reader: reader, Random: rand.Reader, Progress: o.Progress, Proposal: o.Proposal, RangeRows: o.RangeRows,
+		Dead: deadBy(func(d sallyport.Digest) bool { return shredded[d] }),
+		DSN:  config.ownerDSN(o.Owner), Columns: columns, Reader: reader, Random: rand.Reader, Progress: o.Progress, Proposal: o.Proposal, RangeRows: o.RangeRows,
 		Live: liveOf(client, o),
 	}
 	if o.Undo {

@@ -223,7 +223,7 @@ func (r *rotations) pass(ctx context.Context, group string, p *progress) (protec
 		return all, err
 	}
 	for _, w := range tables {
-		w.Conn, w.Random, w.Pause = conn, rand.Reader, r.pause
+		w.Conn, w.Random, w.Pause, w.Dead = conn, rand.Reader, r.pause, r.g.dead
 		w.Pages = max(1, min(64, r.rate()/100)) // so that it pauses every other moment
 		w.Progress = func(done, total int64) {
 			r.mu.Lock()
@@ -262,7 +262,7 @@ func (r *rotations) rate() int { return cmp.Or(r.g.s.o.Config.Keys.Rate, usualRa
 func (g *guard) renewing(ctx context.Context) (*pgx.Conn, error) {
 	config := g.reader.Copy()
 	config.RuntimeParams["lock_timeout"], config.RuntimeParams["statement_timeout"] = "1s", "60s"
-	config.RuntimeParams["datestyle"], config.RuntimeParams["search_path"] = "ISO, YMD", "pg_catalog"
+	config.RuntimeParams["datestyle"], config.RuntimeParams["timezone"], config.RuntimeParams["search_path"] = "ISO, YMD", "UTC", "pg_catalog"
 	config.RuntimeParams["row_security"] = "off" // an error instead of rows that are not seen
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {

@@ -230,6 +230,7 @@ func (s *Server) people() (*api.Server, error) {
 		Unseal:     s.unsealer(),
 		Rotate:     s.mayRotate,
 		Destroy:    s.mayDestroy,
+		Shred:      s.mayShred,
 		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,
 		TicketID:   s.ticketID,
@@ -313,6 +314,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	})
 	turns := newRotations(g, gw)
 	wg.Go(func() { turns.tend(watching) })
+	wg.Go(func() { turns.tendShreds(watching) })
 	defer wg.Wait()
 	defer cancel(nil)
 	defer stopWatching()

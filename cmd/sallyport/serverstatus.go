@@ -27,7 +27,7 @@ func (s *Server) status(context.Context) []api.Standby {
 	return append([]api.Standby{
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
-	}, s.turns.status()...)
+	}, append(s.turns.status(), s.turns.shreds()...)...)
 }
 
 // ticketID finds a ticket for who-saw, once the database is served.

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/catalog"
+	"sallyport/control"
+	"sallyport/gateway"
+	"sallyport/protect"
+	"sallyport/purpose"
+)
+
+const (
+	// mostListed bounds the digests of one entry of the record.
+	mostListed = 4096
+	// mostShreds is how often a customer is looked at in a row: what somebody writes in between is shredded, too.
+	mostShreds = 8
+	// customersAtOnce bounds one look at the start.
+	customersAtOnce = 500
+)
+
+// vet takes out of a cover what must not be revealed: first of those who were shredded, so that nothing of theirs is tied to anybody.
+func (g *guard) vet(ties *gateway.Ties) func(purpose.Person, *purpose.Cover) error {
+	return func(who purpose.Person, cover *purpose.Cover) error {
+		gateway.VetShredded(g.s.state, g.ring, cover)
+		return ties.Vet(who, cover)
+	}
+}
+
+// tendShreds carries out what two people agreed on until ctx ends.
+func (r *rotations) tendShreds(ctx context.Context) {
+	if r.g.keyring == nil {
+		return
+	}
+	ticker := time.NewTicker(rotationPause)
+	defer ticker.Stop()
+	for {
+		for _, p := range r.g.s.state.Pending(control.Shred) {
+			if err := r.g.shred(ctx, p); err != nil && ctx.Err() == nil {
+				r.mu.Lock()
+				r.warn("proposal "+p.ID, err)
+				r.mu.Unlock()
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// shred makes the values of one customer unreadable and puts that on record.
+func (g *guard) shred(ctx context.Context, p control.Proposal) error {
+	conn, err := g.renewing(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // whatever was changed is committed
+	s, err := g.shredder(conn, p)
+	if err != nil {
+		return err
+	}
+	if err := s.Bury(ctx); err != nil {
+		return err
+	}
+	var all protect.ShredDone
+	for range mostShreds {
+		done, err := s.Run(ctx)
+		switch {
+		case errors.Is(err, protect.ErrTaken):
+			continue
+		case err != nil:
+			return err
+		case done.Rows == 0:
+			return g.s.orders.Give(nil, &sallyport.Event{
+				Time: g.s.o.Clock(), Kind: sallyport.Shredded, Note: fmt.Sprintf("%d values in %d rows; %s", all.Values, all.Rows, g.readableUntil()),
+				Order: &sallyport.Order{ID: p.ID, Action: p.Action, Details: p.Details},
+			})
+		}
+		all.Rows, all.Values = all.Rows+done.Rows, all.Values+done.Values
+		for _, tok := range done.Vault {
+			if g.vault != nil {
+				g.vault.Forget(tok)
+			}
+		}
+	}
+	return errors.New("shred a customer: his rows are being written all the while")
+}
+
+// readableUntil says how long backups hold what was shredded.
+func (g *guard) readableUntil() string {
+	days := g.s.o.Config.Keys.BackupDays
+	if days == 0 {
+		return "readable in backups from before as long as they are kept"
+	}
+	return "readable in backups from before, which are kept until " + g.s.o.Clock().AddDate(0, 0, days).Format(time.DateOnly)
+}
+
+// shredder is what shreds a customer over a connection.
+func (g *guard) shredder(conn *pgx.Conn, p control.Proposal) (*protect.Shred, error) {
+	columns, err := g.s.o.Config.codecs(g.ring)
+	if err != nil {
+		return nil, err
+	}
+	s := &protect.Shred{
+		Conn: conn, Customer: sallyport.Subject(p.Details), Columns: columns, Random: rand.Reader,
+		Dead: g.dead, Buried: g.s.state.Buried,
+		List: func(dead, buried []sallyport.Digest) error { return g.listShredded(p, dead, buried) },
+	}
+	for _, q := range g.catalog.Snapshot().RowQueries() {
+		rows := protect.CustomerRows{SQL: q.SQL}
+		for _, of := range q.Columns {
+			i := slices.IndexFunc(columns, func(c protect.Column) bool { return c.Column == of.Column })
+			if i < 0 {
+				return nil, fmt.Errorf("shred a customer: %s is not configured", of.Column)
+			}
+			rows.Columns = append(rows.Columns, columns[i])
+		}
+		s.Rows = append(s.Rows, rows)
+	}
+	return s, nil
+}
+
+// dead tells whether a token was drawn at random in the place of a shredded customer's.
+func (g *guard) dead(c protect.Column, tok string) bool {
+	return g.s.state.Shreds() && deadBy(g.s.state.Dead)(c, tok)
+}
+
+// deadBy asks a list of digests.
+func deadBy(listed func(sallyport.Digest) bool) func(c protect.Column, tok string) bool {
+	return func(c protect.Column, tok string) bool { return listed(c.Codec.ListDigest([]byte(tok))) }
+}
+
+// listShredded puts digests on record, so many an entry.
+func (g *guard) listShredded(p control.Proposal, dead, buried []sallyport.Digest) error {
+	for len(dead)+len(buried) > 0 {
+		d, b := dead[:min(len(dead), mostListed)], buried[:min(len(buried), mostListed)]
+		dead, buried = dead[len(d):], buried[len(b):]
+		err := g.s.orders.Give(nil, &sallyport.Event{
+			Time: g.s.o.Clock(), Kind: sallyport.Shredding,
+			Order: &sallyport.Order{ID: p.ID, Action: p.Action, Details: p.Details, Dead: d, Buried: b},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replayShreds holds the rows of all who were shredded against the record: in an older copy of the database their tokens are back. It
+// shreds them again before anybody is served.
+func (g *guard) replayShreds(ctx context.Context) error {
+	if g.keyring == nil || !g.s.state.Shreds() {
+		return nil
+	}
+	conn, err := g.renewing(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only reads
+	s, err := g.shredder(conn, control.Proposal{})
+	if err != nil {
+		return &hopeless{err}
+	}
+	// Those that are not done yet go on in the background, as they would have without the restart.
+	agreed := slices.DeleteFunc(g.s.state.Approved(control.Shred), func(p control.Proposal) bool { return !p.Done })
+	for some := range slices.Chunk(agreed, customersAtOnce) {
+		var customers []string
+		for _, p := range some {
+			customers = append(customers, p.Details)
+		}
+		left, err := s.Unshredded(ctx, customers)
+		if err != nil {
+			return err
+		}
+		for _, p := range some {
+			if !left[sallyport.Subject(p.Details)] {
+				continue
+			}
+			delete(left, sallyport.Subject(p.Details))
+			if err := g.shred(ctx, p); err != nil {
+				return fmt.Errorf("the database holds values of a customer who was shredded, as an older copy does: %w", err)
+			}
+			g.s.log.Warn("a customer who was shredded had values in the database again; they were shredded", "proposal", p.ID)
+		}
+	}
+	return nil
+}
+
+// mayShred says why a customer cannot be shredded.
+func (s *Server) mayShred(customer string) error {
+	s.mu.Lock()
+	g := s.guard
+	s.mu.Unlock()
+	if g == nil || g.keyring == nil {
+		return errStarting
+	}
+	for name, state := range g.states() {
+		if state == catalog.Moving || state == catalog.Leaving {
+			return fmt.Errorf("%s is %s: a customer can be shredded once nothing moves", name, state)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+	defer cancel()
+	conn, err := g.renewing(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only reads
+	shred, err := g.shredder(conn, control.Proposal{Details: customer})
+	if err != nil {
+		return err
+	}
+	missing, err := protect.MissingToShred(ctx, conn, shred.Reached())
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the role %s may not change %s: give --config and --owner once, or grant it", g.reader.User, strings.Join(missing, ", "))
+	}
+	left, err := shred.Unshredded(ctx, []string{customer})
+	if err != nil {
+		return err
+	}
+	if !left[sallyport.Subject(customer)] {
+		return fmt.Errorf("no row of a customer %q holds a value that can be read; expected the customer's key as the database writes it", printable(customer))
+	}
+	return nil
+}
+
+// shreds is a line for each customer whose shredding two people agreed on.
+func (r *rotations) shreds() []api.Standby {
+	var lines []api.Standby
+	for _, p := range r.g.s.state.Approved(control.Shred) {
+		if p.Done {
+			continue
+		}
+		how := "nothing of customer " + printable(p.Details) + " is revealed; the values are being replaced"
+		r.mu.Lock()
+		if why := r.warned["proposal "+p.ID]; why != "" {
+			how += ": " + why
+		}
+		r.mu.Unlock()
+		lines = append(lines, api.Standby{What: "shred", How: how})
+	}
+	return lines
+}
