@@ -128,7 +128,8 @@ func (r *run) dropConstraints(ctx context.Context) error {
 	return nil
 }
 
-// Unconstrained are those of some columns into which the database would let plain values, or may hold some: no CHECK of ours was validated.
+// Unconstrained are those of some columns into which the database would let plain values, or which hold some: no CHECK by our name was
+// validated, or one was that somebody else made, and a row is not what ours would let in. Each table is read until such a row.
 func Unconstrained(ctx context.Context, conn *pgx.Conn, columns []Column) (open []string, err error) {
 	for _, c := range columns {
 		if checkOf(c.Codec, "x") == "" {
@@ -142,6 +143,14 @@ func Unconstrained(ctx context.Context, conn *pgx.Conn, columns []Column) (open 
 			c.Column.Schema, c.Column.Table, c.Column.Name).Scan(&holds)
 		if err != nil {
 			return nil, fmt.Errorf("look for the constraint of %s: %w", c.Column, err)
+		}
+		if holds {
+			column := pgx.Identifier{c.Column.Name}.Sanitize()
+			err = conn.QueryRow(ctx, fmt.Sprintf("SELECT NOT EXISTS (SELECT FROM %s WHERE NOT (%s))",
+				pgx.Identifier{c.Column.Schema, c.Column.Table}.Sanitize(), checkOf(c.Codec, column))).Scan(&holds)
+			if err != nil {
+				return nil, fmt.Errorf("look for plain values in %s: %w", c.Column, withoutValues(err))
+			}
 		}
 		if !holds {
 			open = append(open, c.Column.String())

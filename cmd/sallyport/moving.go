@@ -205,12 +205,15 @@ func (s *Server) settling(next api.States) (names []string) {
 	return names
 }
 
+// readThrough is how long reading whole tables may take.
+const readThrough = 15 * time.Minute
+
 // keepsPlainOut refuses to take columns for protected into which the database would let plain values.
 func (g *guard) keepsPlainOut(ctx context.Context, columns []protect.Column) error {
 	if len(columns) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readThrough)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, g.reader)
 	if err != nil {

@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"sallyport/api"
+	"sallyport/protect"
 )
 
 // TestInvariant4LeavingProbes: while protection is undone values are written in plain, and RETURNING still shows their tokens. So each
@@ -104,5 +106,39 @@ func orderThefts() []string {
 		"ALTER TABLE support.customers ADD CONSTRAINT x CHECK (email < 'm')", "SELECT id FROM support.customers WHERE date_part('year', birth_date) = 1980", "SELECT DISTINCT ON (birth_date) id FROM support.customers WHERE id < 60",
 		"SELECT id FROM support.customers WHERE id < 60 GROUP BY id, birth_date ORDER BY birth_date", "DECLARE h CURSOR WITH HOLD FOR SELECT full_name || '' FROM support.customers WHERE id < 60; FETCH ALL h",
 		"VALUES ((SELECT email FROM support.customers WHERE id = 1))", "SELECT min(birth_date) FROM support.customers WHERE id < 60", "SELECT most_common_vals::text FROM pg_catalog.pg_stats", "SELECT stavalues1::text FROM pg_catalog.pg_statistic",
+	}
+}
+
+// TestMovingForgedCheck: a CHECK by protect's name that somebody else made, and that lets everything in, proves nothing.
+func TestMovingForgedCheck(t *testing.T) {
+	f := halfFort(t, "")
+	admin := f.direct()
+	columns, err := f.config.codecs(f.server.guard.ring)
+	fatal(t, err)
+	columns = slices.DeleteFunc(columns, func(c protect.Column) bool { return c.Column.String() != "support.customers.email" })
+	forge := func(check string) []string {
+		t.Helper()
+		for _, sql := range []string{
+			"ALTER TABLE support.customers DROP CONSTRAINT IF EXISTS sallyport_token_3", "ALTER TABLE support.customers ADD CONSTRAINT sallyport_token_3 CHECK (" + check + ")",
+		} {
+			_, err := admin.Exec(t.Context(), sql)
+			fatal(t, err)
+		}
+		open, err := protect.Unconstrained(t.Context(), admin, columns)
+		fatal(t, err)
+		return open
+	}
+	var number int
+	fatal(t, admin.QueryRow(t.Context(), "SELECT attnum FROM pg_attribute WHERE attrelid = 'support.customers'::regclass AND attname = 'email'").Scan(&number))
+	if number != 3 {
+		t.Fatalf("e-mail addresses are column %d", number)
+	}
+	if open := forge("email IS NOT NULL OR true"); len(open) != 1 {
+		t.Errorf("a forged CHECK over plain values: open are %v", open)
+	}
+	_, err = admin.Exec(t.Context(), "DELETE FROM support.messages; DELETE FROM support.contacts; DELETE FROM support.tickets; DELETE FROM support.customers WHERE email NOT LIKE '%.k1.invalid' AND email NOT LIKE '%@k1.invalid'")
+	fatal(t, err)
+	if open := forge("email LIKE '%k1.invalid'"); len(open) != 0 {
+		t.Errorf("a CHECK over tokens alone: open are %v", open)
 	}
 }
