@@ -66,7 +66,7 @@ func (s *session) tokeniseSlot(r *run, slot *query.Slot, codec *token.Codec, val
 		case kept == nil && canonical != nil:
 			return tok, codec.DigestRevealed(canonical), nil
 		case kept != nil && !errors.Is(kept, token.ErrDomain):
-			s.gw.Log.Warn("a value cannot be kept in the vault", "reason", kept.Error())
+			s.gw.Log.Warn("a value cannot be kept in the vault", "reason", serverReason(kept))
 			return nil, sallyport.Digest{}, refusal(codeAway, "the value for "+slot.Column.String()+" has no token of its scheme, and the vault cannot be reached now", "Try again in a moment; nothing was sent to the database.")
 		case kept != nil:
 			err = kept
