@@ -71,6 +71,7 @@ var harmless = []string{"net/netip", "net/url"}
 var pureModules = []string{
 	"github.com/RoaringBitmap/roaring/v2",
 	"github.com/cedar-policy/cedar-go",
+	"github.com/goccy/go-yaml",
 	"github.com/jackc/pgx/v5/pgproto3",
 	"github.com/nyaruka/phonenumbers",
 	"github.com/pganalyze/pg_query_go/v6",

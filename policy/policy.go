@@ -15,8 +15,11 @@ import (
 
 // The kinds of purposes that may reveal something.
 const (
-	Ticket = "ticket" // an open ticket of one's own: all columns of its customer
-	Work   = "work"   // one's own work list: names and ticket numbers
+	Ticket  = "ticket" // an open ticket: all columns of its customer
+	Work    = "work"   // one's own work list: names and ticket numbers
+	Call    = "call"   // a customer who is calling, or whom somebody is to call
+	Job     = "job"    // approved work on many customers
+	ByGrant = "grant"  // a grant, named by its id
 )
 
 // Request is one value of which somebody asks whether it may leave in plain.

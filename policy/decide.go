@@ -1,0 +1,317 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/cedar-policy/cedar-go"
+	"github.com/cedar-policy/cedar-go/types"
+
+	"sallyport"
+)
+
+// Response is what a forbid asks for. The zero value denies.
+type Response string
+
+// The responses, mildest first.
+const (
+	Throttle     Response = "throttle"      // it happens, slowly
+	StepUp       Response = "step_up"       // it waits until the person confirms who he is
+	SecondPerson Response = "second_person" // it waits until a colleague approves
+	MaskInstead  Response = "mask"          // a mask leaves in place of the value
+	Refuse       Response = ""              // it does not happen
+	Suspend      Response = "suspend"       // nor does anything else of this person's
+)
+
+// Responses are those that an annotation may name; without one a forbid refuses.
+func Responses() []Response { return []Response{Throttle, StepUp, SecondPerson, MaskInstead, Suspend} }
+
+// severity orders responses: of several policies that forbid the strictest holds.
+func (r Response) severity() int {
+	return slices.Index([]Response{Throttle, StepUp, SecondPerson, MaskInstead, Refuse, Suspend}, r)
+}
+
+// Ask is one question.
+type Ask struct {
+	Who     sallyport.Staff
+	Service bool
+	Action  string
+	Column  sallyport.Column // of reveal, search, export, write, copy; of query and replicate its table; else ignored
+	Context Context
+}
+
+// Context is what is known at this second. The zero value is a person of whom nothing is known: trust 0, no log-in.
+type Context struct {
+	Purpose    *Facts // nil: none was given, or it does not exist
+	Grant      *Granted
+	Via        sallyport.Staff // a service that speaks for the person; empty: none
+	Strength   Strength
+	MFAMinutes int64 // since the last confirmation; below 0: there was none
+	Trust      int64
+	Device     string
+	Address    netip.Addr
+	Hour       int64 // 0 to 23
+	Weekday    int64 // 1 Monday to 7
+	OnShift    bool
+	SeenHour   int64 // distinct customers revealed
+	SeenDay    int64
+	SeenMonth  int64
+}
+
+// Facts are what is known of a purpose.
+type Facts struct {
+	Kind           string
+	Covers         bool
+	Open           bool
+	State          string
+	Mine           bool
+	Team           string // empty: unknown
+	Minutes        int64
+	OpenedBySelf   bool
+	AssignedBySelf bool
+	Contacted      bool
+	Looks          int64
+	Lookers        int64
+}
+
+// Granted is a grant that holds.
+type Granted struct {
+	ID        string
+	Customers int64
+	Left      int64
+}
+
+// Ruling is what policies say to a question. The zero value denies.
+type Ruling struct {
+	Verdict  sallyport.Verdict
+	Respond  Response // of the strictest forbid; Refuse where none forbids
+	Policies []string // that decided, by id
+	Because  string   // the sentence of the first of them
+	Document string   // its paragraph of the written policy
+}
+
+// Policy names what decided, for the record.
+func (r Ruling) Policy() string {
+	if len(r.Policies) == 0 {
+		return ByDefault
+	}
+	return strings.Join(r.Policies, ",")
+}
+
+// nothingPermits is why something does not happen that no policy speaks of.
+const nothingPermits = "no policy permits this"
+
+// Decide answers a question. A nil set permits nothing. A forbid that cannot be evaluated forbids; a permit that cannot, permits nothing.
+func (s *Set) Decide(a Ask) Ruling {
+	if s == nil {
+		return Ruling{Verdict: refusal(a.Action), Because: nothingPermits}
+	}
+	request := a.request()
+	entities := s.knowing(request.Principal)
+	_, forbid := cedar.Authorize(s.forbids, entities, request)
+	strictest, because := Throttle, []cedar.PolicyID(nil)
+	for _, r := range forbid.Reasons {
+		because = append(because, r.PolicyID)
+	}
+	for _, e := range forbid.Errors {
+		because = append(because, e.PolicyID)
+	}
+	for _, id := range because {
+		if r := s.rules[id]; r.respond.severity() > strictest.severity() {
+			strictest = r.respond
+		}
+	}
+	if len(because) > 0 && strictest.severity() >= Refuse.severity() {
+		return s.ruling(refusal(a.Action), strictest, because)
+	}
+	allowed, permit := cedar.Authorize(s.permits, entities, request)
+	if !allowed {
+		return Ruling{Verdict: refusal(a.Action), Because: nothingPermits}
+	}
+	if len(because) == 0 {
+		for _, r := range permit.Reasons {
+			because = append(because, r.PolicyID)
+		}
+		return s.ruling(sallyport.Reveal, Refuse, because)
+	}
+	return s.ruling(answer(strictest), strictest, because)
+}
+
+// knowing is the set's entities and one more where nobody knows the principal: he is in no team and has no role.
+func (s *Set) knowing(who types.EntityUID) types.EntityGetter {
+	if _, ok := s.entities[who]; ok {
+		return s.entities
+	}
+	return stranger{s.entities, types.Entity{UID: who, Attributes: types.NewRecord(types.RecordMap{"employment": types.String(employment(""))})}}
+}
+
+// stranger is somebody beside those of the directory.
+type stranger struct {
+	cedar.EntityMap
+	who types.Entity
+}
+
+// Get is types.EntityGetter's.
+func (s stranger) Get(uid types.EntityUID) (types.Entity, bool) {
+	if uid == s.who.UID {
+		return s.who, true
+	}
+	return s.EntityMap.Get(uid)
+}
+
+// answer is the verdict of a forbid that does not refuse.
+func answer(r Response) sallyport.Verdict {
+	switch r {
+	case Throttle:
+		return sallyport.Reveal
+	case MaskInstead:
+		return sallyport.Mask
+	case StepUp, SecondPerson:
+		return sallyport.Wait
+	case Refuse, Suspend:
+	}
+	return sallyport.Deny
+}
+
+// refusal is the verdict of what may not be: a value stays a token, all else is denied.
+func refusal(action string) sallyport.Verdict {
+	if action == ActionReveal {
+		return sallyport.Token
+	}
+	return sallyport.Deny
+}
+
+// ruling is a verdict with the words of the strictest of its policies, of the first id among equals.
+func (s *Set) ruling(v sallyport.Verdict, respond Response, ids []cedar.PolicyID) Ruling {
+	out := Ruling{Verdict: v, Respond: respond}
+	slices.Sort(ids)
+	for _, id := range ids {
+		r := s.rules[id]
+		out.Policies = append(out.Policies, r.id)
+		if out.Because == "" && (r.policy.Effect() == cedar.Permit || r.respond == respond) {
+			out.Because, out.Document = r.because, r.document
+		}
+	}
+	return out
+}
+
+// request is the question in Cedar's terms.
+func (a *Ask) request() cedar.Request {
+	kind := typeStaff
+	if a.Service {
+		kind = typeService
+	}
+	resource := types.NewEntityUID(typeColumn, types.String(a.Column.String()))
+	switch a.Action {
+	case ActionQuery, ActionReplicate:
+		resource = types.NewEntityUID(typeTable, types.String(tableOf(a.Column)))
+	case ActionApprove, ActionInvestigate, ActionAdminister:
+		resource = types.NewEntityUID(typeSystem, systemName)
+	}
+	return cedar.Request{
+		Principal: types.NewEntityUID(kind, types.String(a.Who)),
+		Action:    types.NewEntityUID(typeAction, types.String(a.Action)),
+		Resource:  resource,
+		Context:   a.Context.record(),
+	}
+}
+
+// record is the context as policies read it.
+func (c *Context) record() types.Record {
+	m := types.RecordMap{
+		"strength": types.NewEntityUID(typeStrength, types.String(c.strength())),
+		"trust":    types.Long(c.Trust), "hour": types.Long(c.Hour), "weekday": types.Long(c.Weekday), "onShift": types.Boolean(c.OnShift),
+		"seenHour": types.Long(c.SeenHour), "seenDay": types.Long(c.SeenDay), "seenMonth": types.Long(c.SeenMonth),
+	}
+	if c.Purpose != nil {
+		m["purpose"] = c.Purpose.record()
+	}
+	if g := c.Grant; g != nil {
+		m["grant"] = types.NewRecord(types.RecordMap{"id": types.String(g.ID), "customers": types.Long(g.Customers), "left": types.Long(g.Left)})
+	}
+	if c.Via != "" {
+		m["via"] = types.NewEntityUID(typeService, types.String(c.Via))
+	}
+	if c.MFAMinutes >= 0 {
+		m["mfaMinutes"] = types.Long(c.MFAMinutes)
+	}
+	if c.Device != "" {
+		m["device"] = types.String(c.Device)
+	}
+	if c.Address.IsValid() {
+		m["address"] = types.IPAddr(netip.PrefixFrom(c.Address, c.Address.BitLen()))
+	}
+	return types.NewRecord(m)
+}
+
+func (c *Context) strength() Strength {
+	if c.Strength == "" {
+		return NoLogin
+	}
+	return c.Strength
+}
+
+func (f *Facts) record() types.Record {
+	m := types.RecordMap{
+		"kind":   types.NewEntityUID(typeKind, types.String(f.Kind)),
+		"covers": types.Boolean(f.Covers), "open": types.Boolean(f.Open), "state": types.String(f.State), "mine": types.Boolean(f.Mine),
+		"minutes": types.Long(f.Minutes), "openedBySelf": types.Boolean(f.OpenedBySelf), "assignedBySelf": types.Boolean(f.AssignedBySelf),
+		"contacted": types.Boolean(f.Contacted), "looks": types.Long(f.Looks), "lookers": types.Long(f.Lookers),
+	}
+	if f.Team != "" {
+		m["team"] = types.NewEntityUID(typeTeam, types.String(f.Team))
+	}
+	return types.NewRecord(m)
+}
+
+// entities are the world as policies see it.
+func (w *World) entities(c Copiers) cedar.EntityMap {
+	m := cedar.EntityMap{}
+	put := func(uid types.EntityUID, attributes types.RecordMap, parents ...types.EntityUID) {
+		m[uid] = types.Entity{UID: uid, Parents: types.NewEntityUIDSet(parents...), Attributes: types.NewRecord(attributes)}
+	}
+	for _, p := range w.Staff {
+		attributes := types.RecordMap{"employment": types.String(employment(p.Employment))}
+		if p.Manager != "" {
+			attributes["manager"] = types.NewEntityUID(typeStaff, types.String(p.Manager))
+		}
+		put(types.NewEntityUID(typeStaff, types.String(p.ID)), attributes, groups(p.Team, p.Role)...)
+	}
+	for _, s := range w.Services {
+		attributes := types.RecordMap{}
+		if s.Owner != "" {
+			attributes["owner"] = types.NewEntityUID(typeStaff, types.String(s.Owner))
+		}
+		put(types.NewEntityUID(typeService, types.String(s.ID)), attributes, groups(s.Team, "")...)
+	}
+	for _, column := range w.Columns {
+		parents := []types.EntityUID{types.NewEntityUID(typeTable, types.String(tableOf(column.Column)))}
+		if column.Class != "" {
+			parents = append(parents, types.NewEntityUID(typeClass, types.String(column.Class)))
+		}
+		put(types.NewEntityUID(typeColumn, types.String(column.String())), types.RecordMap{
+			"scheme":  types.String(column.Scheme),
+			"copiers": services(c.Configured[column.String()]), "attesters": services(c.Attesters[column.String()]),
+		}, parents...)
+	}
+	return m
+}
+
+func employment(e string) string {
+	if e == "" {
+		return "employed"
+	}
+	return e
+}
+
+func groups(team, role string) []types.EntityUID {
+	var out []types.EntityUID
+	if team != "" {
+		out = append(out, types.NewEntityUID(typeTeam, types.String(team)))
+	}
+	if role != "" {
+		out = append(out, types.NewEntityUID(typeRole, types.String(role)))
+	}
+	return out
+}

@@ -1,0 +1,29 @@
+package policy
+
+import "embed"
+
+//go:embed defaults/*.cedar
+var defaults embed.FS
+
+//go:embed defaults/cases.yaml
+var defaultCases string
+
+// Defaults are the policies that hold where the configuration names no folder. In a demonstration a log-in at the database is good enough.
+func Defaults(demonstration bool) []Text {
+	names := []string{"copying", "grants", "people", "reasons", "strength", "trust"}
+	var out []Text
+	for _, name := range names {
+		if demonstration && name == "strength" {
+			continue
+		}
+		text, err := defaults.ReadFile("defaults/" + name + ".cedar")
+		if err != nil {
+			panic("the program lacks its own policies: " + name) // they are compiled in
+		}
+		out = append(out, Text{Name: name + ".cedar", Content: string(text)})
+	}
+	return out
+}
+
+// DefaultCases are the tests of the default policies, for Cases.
+func DefaultCases() Text { return Text{Name: "cases.yaml", Content: defaultCases} }
