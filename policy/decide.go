@@ -109,7 +109,7 @@ func (s *Set) Decide(a Ask) Ruling {
 	}
 	request := a.request()
 	entities := s.knowing(request.Principal)
-	_, forbid := cedar.Authorize(s.forbids, entities, request)
+	_, forbid := cedar.Authorize(s.forbids[a.Action], entities, request)
 	strictest, because := Throttle, []cedar.PolicyID(nil)
 	for _, r := range forbid.Reasons {
 		because = append(because, r.PolicyID)
@@ -125,7 +125,7 @@ func (s *Set) Decide(a Ask) Ruling {
 	if len(because) > 0 && strictest.severity() >= Refuse.severity() {
 		return s.ruling(refusal(a.Action), strictest, because)
 	}
-	allowed, permit := cedar.Authorize(s.permits, entities, request)
+	allowed, permit := cedar.Authorize(s.permits[a.Action], entities, request)
 	if !allowed {
 		return Ruling{Verdict: refusal(a.Action), Because: nothingPermits}
 	}

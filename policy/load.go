@@ -38,9 +38,12 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Text)
 }
 
+// at is FILE:LINE.
+func (p Problem) at() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+
 // Set is a set of policies that fit a World. It is immutable.
 type Set struct {
-	permits, forbids policies
+	permits, forbids map[string]policies // by the action that they speak of
 	rules            map[cedar.PolicyID]*rule
 	entities         cedar.EntityMap
 	world            *World
@@ -73,7 +76,9 @@ func (ps policies) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
 
 // Load reads policies and holds them to the world. The set is nil where there is a problem that is no warning.
 func Load(texts []Text, w *World, c Copiers) (*Set, []Problem) {
-	l := &loading{world: w, set: &Set{rules: map[cedar.PolicyID]*rule{}, world: w, entities: w.entities(c)}}
+	l := &loading{world: w, set: &Set{
+		permits: map[string]policies{}, forbids: map[string]policies{}, rules: map[cedar.PolicyID]*rule{}, world: w, entities: w.entities(c),
+	}}
 	if err := l.readSchema(); err != nil {
 		return nil, []Problem{{File: "schema", Line: 1, Column: 1, Text: err.Error()}}
 	}
@@ -87,8 +92,10 @@ func Load(texts []Text, w *World, c Copiers) (*Set, []Problem) {
 		return nil, l.problems
 	}
 	byID := func(a, b *rule) int { return cmp.Compare(a.id, b.id) }
-	slices.SortFunc(l.set.permits, byID)
-	slices.SortFunc(l.set.forbids, byID)
+	for _, action := range Actions() {
+		slices.SortFunc(l.set.permits[action], byID)
+		slices.SortFunc(l.set.forbids[action], byID)
+	}
 	return l.set, l.problems
 }
 
@@ -183,11 +190,32 @@ func (l *loading) add(t Text, policy *cedar.Policy, text string) {
 		return
 	}
 	l.set.rules[cedar.PolicyID(r.id)] = r
+	to := l.set.forbids
 	if policy.Effect() == cedar.Permit {
-		l.set.permits = append(l.set.permits, r)
-	} else {
-		l.set.forbids = append(l.set.forbids, r)
+		to = l.set.permits
 	}
+	for _, action := range actionsOf(tree.Action) {
+		to[action] = append(to[action], r)
+	}
+}
+
+// actionsOf are the actions that a policy speaks of.
+func actionsOf(scope ast.IsActionScopeNode) []string {
+	switch s := scope.(type) {
+	case ast.ScopeTypeEq:
+		return []string{string(s.Entity.ID)}
+	case ast.ScopeTypeIn:
+		return []string{string(s.Entity.ID)} // there are no groups of actions
+	case ast.ScopeTypeInSet:
+		var out []string
+		for _, uid := range s.Entities {
+			if !slices.Contains(out, string(uid.ID)) {
+				out = append(out, string(uid.ID))
+			}
+		}
+		return out
+	}
+	return Actions()
 }
 
 // annotationTrouble is what is wrong with a policy's annotations, and near which text.

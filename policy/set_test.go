@@ -64,10 +64,13 @@ func TestEveryCaseCounts(t *testing.T) {
 	}
 }
 
-func drop(ps policies, id string) (out policies) {
-	for _, r := range ps {
-		if r.id != id {
-			out = append(out, r)
+func drop(of map[string]policies, id string) map[string]policies {
+	out := map[string]policies{}
+	for action, ps := range of {
+		for _, r := range ps {
+			if r.id != id {
+				out[action] = append(out[action], r)
+			}
 		}
 	}
 	return out

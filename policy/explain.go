@@ -1,0 +1,229 @@
+package policy
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/cedar-policy/cedar-go"
+	cedarast "github.com/cedar-policy/cedar-go/ast"
+	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/ast"
+	"github.com/cedar-policy/cedar-go/x/exp/eval"
+
+	"sallyport"
+)
+
+// Explanation is a ruling with what each policy about the action says to the question.
+type Explanation struct {
+	Ruling   Ruling
+	Policies []Said // those that decide first, then those nearest to deciding
+}
+
+// Said is what one policy says to a question.
+type Said struct {
+	Policy   string
+	Forbids  bool
+	Because  string
+	Document string
+	Place    string   // FILE:LINE
+	Fits     bool     // it decides, or takes part
+	Missing  []string // what would have to hold for it to fit, in Cedar
+}
+
+// Explain answers a question and says what would have to be different.
+func (s *Set) Explain(a Ask) Explanation {
+	e := Explanation{Ruling: s.Decide(a)}
+	if s == nil {
+		return e
+	}
+	r := a.request()
+	env := eval.Env{Principal: r.Principal, Action: r.Action, Resource: r.Resource, Context: r.Context, Entities: s.knowing(r.Principal)}
+	for _, rule := range slices.Concat(s.forbids[a.Action], s.permits[a.Action]) {
+		said := rule.said()
+		for _, leaf := range leaves(eval.PolicyToNode((*ast.Policy)(rule.policy.AST())).AsIsNode()) {
+			if v, err := eval.Eval(leaf, env); err != nil || v != types.True {
+				said.Missing = append(said.Missing, written(leaf))
+			}
+		}
+		said.Fits = len(said.Missing) == 0
+		e.Policies = append(e.Policies, said)
+	}
+	slices.SortStableFunc(e.Policies, func(a, b Said) int {
+		return cmp.Or(yesFirst(a.Fits, b.Fits), yesFirst(a.Forbids && a.Fits, b.Forbids && b.Fits), yesFirst(!a.Forbids, !b.Forbids), cmp.Compare(len(a.Missing), len(b.Missing)))
+	})
+	return e
+}
+
+func yesFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
+
+func (r *rule) said() Said {
+	return Said{Policy: r.id, Forbids: r.policy.Effect() == cedar.Forbid, Because: r.because, Document: r.document, Place: place(r)}
+}
+
+// leaves are the parts of a condition that all have to hold.
+func leaves(n ast.IsNode) []ast.IsNode {
+	and, ok := n.(ast.NodeTypeAnd)
+	if !ok {
+		if v, ok := n.(ast.NodeValue); ok && v.Value == types.True {
+			return nil
+		}
+		return []ast.IsNode{n}
+	}
+	return append(leaves(and.Left), leaves(and.Right)...)
+}
+
+// written is a condition as Cedar writes it.
+func written(n ast.IsNode) string {
+	p := cedar.NewPolicyFromAST((*cedarast.Policy)(ast.Permit().When(ast.NewNode(n))))
+	_, text, _ := strings.Cut(string(p.MarshalCedar()), "when {")
+	text = strings.Join(strings.Fields(strings.TrimSuffix(strings.TrimSpace(text), "};")), " ")
+	text = listed.ReplaceAllStringFunc(text, func(list string) string { // sets have no order of their own
+		members := strings.Split(list[1:len(list)-1], ", ")
+		slices.Sort(members)
+		return "[" + strings.Join(members, ", ") + "]"
+	})
+	switch n.(type) {
+	case ast.NodeTypeOr, ast.NodeTypeIfThenElse:
+		return "(" + text + ")"
+	}
+	return text
+}
+
+// listed is a set in a written condition.
+var listed = regexp.MustCompile(`\[[^\[\]]+\]`)
+
+// Access is who may do something to a column, and when.
+type Access struct {
+	Who     []sallyport.Staff // all of whom the same holds, in order
+	Service bool
+	Column  sallyport.Column
+	Ways    []Way // each permits it; none: never
+	Unless  []Way // each stands against it, whatever permits
+}
+
+// Way is a policy, and what is left of its condition once it is known who, what and whose.
+type Way struct {
+	Policy  string
+	If      string   // empty: always
+	Respond Response // of what stands against it
+}
+
+// WhoCan says for everybody of the directory and every column of the world who may ever do something. It is complete: what a policy
+// makes depend on the moment stands in If, everything else is decided.
+func (s *Set) WhoCan(action string) []Access {
+	var out []Access
+	for _, g := range s.alike() {
+		for _, c := range s.world.Columns {
+			out = append(out, s.access(g, action, c.Column))
+		}
+	}
+	return out
+}
+
+// alike are people and services of whom no policy can tell one from the other.
+type alike struct {
+	who     []sallyport.Staff
+	service bool
+}
+
+func (s *Set) alike() []alike {
+	named := map[types.EntityUID]bool{}
+	for _, r := range s.rules {
+		for _, uid := range mentioned((*ast.Policy)(r.policy.AST())) {
+			named[uid] = true
+		}
+	}
+	for uid := range s.entities { // copiers and attesters are named one by one
+		for _, of := range []types.String{"copiers", "attesters"} {
+			if v, ok := s.entities[uid].Attributes.Get(of); ok {
+				if set, ok := v.(types.Set); ok {
+					for member := range set.All() {
+						if uid, ok := member.(types.EntityUID); ok {
+							named[uid] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	groups := map[string]*alike{}
+	note := func(uid types.EntityUID, service bool) {
+		e := s.entities[uid]
+		key := string(uid.Type) + " " + string(e.Attributes.MarshalCedar())
+		var parents []string
+		for p := range e.Parents.All() {
+			parents = append(parents, p.String())
+		}
+		slices.Sort(parents)
+		key += strings.Join(parents, " ")
+		if named[uid] {
+			key += " " + string(uid.ID)
+		}
+		g := groups[key]
+		if g == nil {
+			g = &alike{service: service}
+			groups[key] = g
+		}
+		g.who = append(g.who, sallyport.Staff(uid.ID))
+	}
+	for _, m := range s.world.Staff {
+		note(types.NewEntityUID(typeStaff, types.String(m.ID)), false)
+	}
+	for _, m := range s.world.Services {
+		note(types.NewEntityUID(typeService, types.String(m.ID)), true)
+	}
+	var out []alike
+	for _, g := range groups {
+		slices.Sort(g.who)
+		out = append(out, *g)
+	}
+	slices.SortFunc(out, func(a, b alike) int { return cmp.Or(yesFirst(!a.service, !b.service), cmp.Compare(a.who[0], b.who[0])) })
+	return out
+}
+
+// access is what the policies leave open about one of a group and a column.
+func (s *Set) access(g alike, action string, c sallyport.Column) Access {
+	out := Access{Who: g.who, Service: g.service, Column: c}
+	r := (&Ask{Who: g.who[0], Service: g.service, Action: action, Column: c}).request()
+	env := eval.Env{Principal: r.Principal, Action: r.Action, Resource: r.Resource, Context: eval.Variable("context"), Entities: s.knowing(r.Principal)}
+	for _, of := range []struct {
+		rules policies
+		to    *[]Way
+	}{{s.permits[action], &out.Ways}, {s.forbids[action], &out.Unless}} {
+		for _, rule := range of.rules {
+			left, keep := eval.PartialPolicy(env, (*ast.Policy)(rule.policy.AST()))
+			if !keep {
+				continue
+			}
+			var texts []string
+			for _, leaf := range leaves(eval.PolicyToNode(left).AsIsNode()) {
+				if v, ok := leaf.(ast.NodeValue); ok && v.Value == types.False {
+					keep = false
+				}
+				texts = append(texts, written(leaf))
+			}
+			if !keep {
+				continue
+			}
+			*of.to = append(*of.to, Way{Policy: rule.id, If: strings.Join(texts, " && "), Respond: rule.respond})
+		}
+	}
+	for _, against := range out.Unless {
+		if against.If == "" && against.Respond.severity() >= Refuse.severity() {
+			out.Ways = nil // whatever permits, this forbids
+		}
+	}
+	return out
+}
+
+func place(r *rule) string { return Problem{File: r.file, Line: r.line}.at() }
