@@ -37,7 +37,7 @@ func Diff(before, after *Set) []Change {
 	known := map[string]*Change{} // columns of which nothing in a policy can tell one from the other
 	for _, g := range commonGroups(before, after) {
 		for _, action := range []string{ActionReveal, ActionExport, ActionSearch, ActionWrite, ActionCopy, ActionQuery, ActionReplicate} {
-			for _, c := range before.world.Columns {
+			for _, c := range before.world.columns(action) {
 				change := Change{Who: g.who, Service: g.service, Action: action, Column: c.Column}
 				was, is := before.access(g, action, c.Column), after.access(g, action, c.Column)
 				never := len(was.Ways)+len(is.Ways) == 0
@@ -197,10 +197,16 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 	number := func() int64 { return e.numbers[r.IntN(len(e.numbers))] }
 	seldom := func() bool { return r.IntN(5) == 0 }
 	often := func() bool { return r.IntN(5) > 1 }
-	for _, n := range []*int64{&c.MFAMinutes, &c.Trust, &c.Hour, &c.Weekday, &c.SeenHour, &c.SeenDay, &c.SeenMonth} {
+	for _, n := range []*int64{&c.MFAMinutes, &c.SeenHour, &c.SeenDay, &c.SeenMonth} {
 		if seldom() {
-			*n = number()
+			*n = max(number(), 0)
 		}
+	}
+	if seldom() {
+		c.Trust = min(max(number(), 0), 100)
+	}
+	if seldom() {
+		c.Hour, c.Weekday = r.Int64N(24), 1+r.Int64N(7)
 	}
 	if seldom() {
 		c.MFAMinutes = -1

@@ -40,7 +40,11 @@ func (s *Set) Explain(a Ask) Explanation {
 	}
 	r := a.request()
 	env := eval.Env{Principal: r.Principal, Action: r.Action, Resource: r.Resource, Context: r.Context, Entities: s.knowing(r.Principal)}
+	anybody := eval.Env{Principal: eval.Variable("principal"), Action: r.Action, Resource: r.Resource, Context: eval.Variable("context"), Entities: env.Entities}
 	for _, rule := range slices.Concat(s.forbids[a.Action], s.permits[a.Action]) {
+		if _, may := conditions(anybody, rule); !may {
+			continue // it is about other columns
+		}
 		said := rule.said()
 		for _, leaf := range leaves(eval.PolicyToNode((*ast.Policy)(rule.policy.AST())).AsIsNode()) {
 			if v, err := eval.Eval(leaf, env); err != nil || v != types.True {
@@ -123,11 +127,20 @@ type Way struct {
 func (s *Set) WhoCan(action string) []Access {
 	var out []Access
 	for _, g := range s.alike() {
-		for _, c := range s.world.Columns {
+		for _, c := range s.world.columns(action) {
 			out = append(out, s.access(g, action, c.Column))
 		}
 	}
 	return out
+}
+
+// columns are those that an action can be about: values stand behind protected columns only.
+func (w *World) columns(action string) []Column {
+	switch action {
+	case ActionReveal, ActionExport, ActionSearch, ActionWrite:
+		return slices.DeleteFunc(slices.Clone(w.Columns), func(c Column) bool { return c.Scheme == "" })
+	}
+	return w.Columns
 }
 
 // alike are people and services of whom no policy can tell one from the other.
@@ -201,21 +214,11 @@ func (s *Set) access(g alike, action string, c sallyport.Column) Access {
 		to    *[]Way
 	}{{s.permits[action], &out.Ways}, {s.forbids[action], &out.Unless}} {
 		for _, rule := range of.rules {
-			left, keep := eval.PartialPolicy(env, (*ast.Policy)(rule.policy.AST()))
-			if !keep {
+			left, may := conditions(env, rule)
+			if !may {
 				continue
 			}
-			var texts []string
-			for _, leaf := range leaves(eval.PolicyToNode(left).AsIsNode()) {
-				if v, ok := leaf.(ast.NodeValue); ok && v.Value == types.False {
-					keep = false
-				}
-				texts = append(texts, written(leaf))
-			}
-			if !keep {
-				continue
-			}
-			*of.to = append(*of.to, Way{Policy: rule.id, If: strings.Join(texts, " && "), Respond: rule.respond})
+			*of.to = append(*of.to, Way{Policy: rule.id, If: strings.Join(left, " && "), Respond: rule.respond})
 		}
 	}
 	for _, against := range out.Unless {
@@ -224,6 +227,21 @@ func (s *Set) access(g alike, action string, c sallyport.Column) Access {
 		}
 	}
 	return out
+}
+
+// conditions is what is left of a policy's condition once some of a question is known. may is false where it cannot hold any more.
+func conditions(env eval.Env, r *rule) (left []string, may bool) {
+	p, may := eval.PartialPolicy(env, (*ast.Policy)(r.policy.AST()))
+	if !may {
+		return nil, false
+	}
+	for _, leaf := range leaves(eval.PolicyToNode(p).AsIsNode()) {
+		if v, ok := leaf.(ast.NodeValue); ok && v.Value == types.False {
+			return nil, false
+		}
+		left = append(left, written(leaf))
+	}
+	return left, true
 }
 
 func place(r *rule) string { return Problem{File: r.file, Line: r.line}.at() }

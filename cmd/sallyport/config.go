@@ -55,6 +55,10 @@ type Config struct {
 	// Budgets bound how many distinct customers somebody may see.
 	Budgets Budgets `yaml:"budgets"`
 
+	// Policies is the folder with the Cedar policies that decide who sees what, and with their cases. Empty: the program's own,
+	// which 'sallyport policy init DIR' writes into a folder.
+	Policies string `yaml:"policies"`
+
 	// Grants are time-boxed permissions that two people approved, neither of them the one whom it is for.
 	Grants []policy.Grant `yaml:"grants"`
 

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sallyport"
+	"sallyport/policy"
+)
+
+func (m *Main) policyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "policy",
+		Short: "Test, explain and compare the policies that decide who sees what",
+		Long: `Policies are Cedar files in a folder that the configuration names under policies; without one the program's own hold
+(docs/policies.md). Which customer a reason covers is found out before any policy is asked: no policy can widen that.`,
+		Example: "  sallyport policy test --config sallyport.yaml\n  sallyport policy explain s017 support.customers.email --purpose ticket",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return noCommand(cmd, args[0])
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(m.policyTestCommand(), m.policyExplainCommand(), m.policyWhoCanCommand(), m.policyDiffCommand(), m.policySchemaCommand(), m.policyInitCommand())
+	return cmd
+}
+
+// policyFlags are what the commands about policies share.
+type policyFlags struct {
+	config, dir string
+	asJSON      bool
+}
+
+func (f *policyFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.config, "config", "sallyport.yaml", "configuration `FILE`: the columns and the people")
+	cmd.Flags().StringVar(&f.dir, "policies", "", "`FOLDER` with policies; left out: the configuration's, else the program's own")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
+}
+
+// read loads configuration and policies.
+func (f *policyFlags) read(m *Main) (*Config, *policy.Set, error) {
+	c, err := LoadConfig(f.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, warnings, err := c.loadPolicies(f.folder(c))
+	for _, w := range warnings {
+		fmt.Fprintln(m.Stderr, "warning:", policyProblem(w))
+	}
+	return c, set, err
+}
+
+func (f *policyFlags) folder(c *Config) string {
+	if f.dir != "" {
+		return f.dir
+	}
+	return c.policyFolder()
+}
+
+func (m *Main) policyTestCommand() *cobra.Command {
+	var f policyFlags
+	cmd := &cobra.Command{
+		Use:   "test",
+		Short: "Ask the cases that stand beside the policies, and check the policies themselves",
+		Long: `Reads the policies, holds them to the columns and people of the configuration, and asks every case of the *.yaml files
+beside them: who, what, why, and what is to come of it. A file of cases that describes a company of its own is asked about that one.
+
+Exit status 0: all is as the cases say; 1: a case fails; 2: the policies or the cases cannot be used.`,
+		Example: "  sallyport policy test --config sallyport.yaml\n  sallyport policy test --config sallyport.yaml --policies ./new-policies",
+		Args:    exactly(0, ""),
+		RunE: func(*cobra.Command, []string) error {
+			c, set, err := f.read(m)
+			if err != nil {
+				return err
+			}
+			texts, err := caseTexts(f.folder(c))
+			if err != nil {
+				return err
+			}
+			return m.testPolicies(&f, c, set, texts)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// testedCase is one case as JSON.
+type testedCase struct {
+	Place   string `json:"place"`
+	Case    string `json:"case"`
+	Passed  bool   `json:"passed"`
+	Verdict string `json:"verdict,omitempty"`
+	Policy  string `json:"policy,omitempty"`
+	Want    string `json:"want"`
+	By      string `json:"by,omitempty"`
+	Trouble string `json:"trouble,omitempty"`
+}
+
+func (m *Main) testPolicies(f *policyFlags, c *Config, set *policy.Set, texts []policy.Text) error {
+	asked, failed := 0, 0
+	for _, text := range texts {
+		cases, err := policy.ReadCases(text)
+		if err != nil {
+			return &usageError{err}
+		}
+		of := set
+		if world, copiers := cases.World(); world != nil {
+			policies, err := policyTexts(f.folder(c))
+			if err != nil {
+				return err
+			}
+			var problems []policy.Problem
+			if of, problems = policy.Load(policies, world, copiers); of == nil {
+				return &usageError{fmt.Errorf("the company in %s does not fit the policies: %w", text.Name, &policyError{problems})}
+			}
+		}
+		for _, o := range cases.Run(of) {
+			asked++
+			if !o.Passed {
+				failed++
+			}
+			if err := m.printCase(f, o); err != nil {
+				return err
+			}
+		}
+	}
+	if !f.asJSON {
+		fmt.Fprintf(m.Stdout, "%s, %d as expected, %d not\n", counted(asked, "case"), asked-failed, failed)
+	}
+	if failed > 0 {
+		return errFound
+	}
+	return nil
+}
+
+func (m *Main) printCase(f *policyFlags, o policy.Outcome) error {
+	t := testedCase{Place: o.Place, Case: o.Case.Name, Passed: o.Passed, Want: o.Case.Then, By: o.Case.By, Trouble: o.Trouble}
+	if o.Trouble == "" {
+		t.Verdict, t.Policy = o.Ruling.Verdict.String(), o.Ruling.Policy()
+	}
+	switch {
+	case f.asJSON:
+		return printJSON(m.Stdout, t)
+	case o.Passed:
+		return nil
+	case o.Trouble != "":
+		return printLine(m.Stdout, "%s: %s: %s", o.Place, o.Case.Name, o.Trouble)
+	}
+	want := o.Case.Then
+	if o.Case.By != "" {
+		want += " by " + o.Case.By
+	}
+	return printLine(m.Stdout, "%s: %s: %s by %s; expected %s", o.Place, o.Case.Name, t.Verdict, t.Policy, want)
+}
+
+func (m *Main) policySchemaCommand() *cobra.Command {
+	var f policyFlags
+	cmd := &cobra.Command{
+		Use:     "schema",
+		Short:   "Print the Cedar schema that policies are held to",
+		Long:    "Prints the schema that follows from the columns and people of the configuration, with what each attribute means.",
+		Example: "  sallyport policy schema --config sallyport.yaml > sallyport.cedarschema",
+		Args:    exactly(0, ""),
+		RunE: func(*cobra.Command, []string) error {
+			c, err := LoadConfig(f.config)
+			if err != nil {
+				return err
+			}
+			schema := c.world().Schema()
+			if f.asJSON {
+				return printJSON(m.Stdout, map[string]string{"schema": schema})
+			}
+			_, err = fmt.Fprint(m.Stdout, schema)
+			return err
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (m *Main) policyInitCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "init DIR",
+		Short:   "Write the policies that hold by default into a folder, to be changed",
+		Long:    "Writes the program's own policies and their cases into a folder. Files that are there already are never overwritten.",
+		Example: "  sallyport policy init policies",
+		Args:    exactly(1, "DIR"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			names, err := writePolicies(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(m.Stdout, map[string]any{"files": names})
+			}
+			return printLine(m.Stdout, "Wrote %s. Put this into the configuration, then change them and run 'sallyport policy test':\n\n  policies: %s", counted(len(names), "file"), args[0])
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (m *Main) policyDiffCommand() *cobra.Command {
+	var f policyFlags
+	cmd := &cobra.Command{
+		Use:   "diff OLD NEW",
+		Short: "Say who gains and who loses what by other policies",
+		Long: `Holds two folders of policies beside each other, for everybody of the configuration and every column. Where conditions
+differ, a thousand situations are tried around the values that they compare with, and one of each kind of difference is shown.
+default, in place of a folder, means the program's own policies.
+
+Exit status 0: nobody gains or loses anything; 1: somebody does.`,
+		Example: "  sallyport policy diff default policies --config sallyport.yaml",
+		Args:    exactly(2, "OLD NEW"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, err := LoadConfig(f.config)
+			if err != nil {
+				return err
+			}
+			var sets [2]*policy.Set
+			for i, dir := range args {
+				if dir == "default" {
+					dir = ""
+				}
+				if sets[i], _, err = c.loadPolicies(dir); err != nil {
+					return err
+				}
+			}
+			return m.printChanges(policy.Diff(sets[0], sets[1]), f.asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&f.config, "config", "sallyport.yaml", "configuration `FILE`: the columns and the people")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON, one object a line")
+	return cmd
+}
+
+// policyChange is a change as JSON.
+type policyChange struct {
+	Staff   []sallyport.Staff `json:"staff"`
+	Action  string            `json:"action"`
+	Columns []string          `json:"columns"`
+	Gains   []string          `json:"gains,omitempty"`
+	Loses   []string          `json:"loses,omitempty"`
+	Changed bool              `json:"changed,omitempty"`
+}
+
+func (m *Main) printChanges(changes []policy.Change, asJSON bool) error {
+	var grouped []policyChange // columns of which the same is true, in one
+	for _, c := range changes {
+		p := policyChange{Staff: c.Who, Action: c.Action, Gains: c.Gains, Loses: c.Loses, Changed: c.Changed}
+		i := slices.IndexFunc(grouped, func(g policyChange) bool {
+			return g.Action == p.Action && slices.Equal(g.Staff, p.Staff) && slices.Equal(g.Gains, p.Gains) && slices.Equal(g.Loses, p.Loses)
+		})
+		if i < 0 {
+			grouped, i = append(grouped, p), len(grouped)
+		}
+		grouped[i].Columns = append(grouped[i].Columns, c.Column.String())
+	}
+	for _, p := range grouped {
+		if asJSON {
+			if err := printJSON(m.Stdout, p); err != nil {
+				return err
+			}
+			continue
+		}
+		fmt.Fprintf(m.Stdout, "%s, %s %s:\n", someStaff(p.Staff), p.Action, strings.Join(p.Columns, ", "))
+		for _, g := range p.Gains {
+			fmt.Fprintln(m.Stdout, "  gains:", g)
+		}
+		for _, l := range p.Loses {
+			fmt.Fprintln(m.Stdout, "  loses:", l)
+		}
+		if p.Changed {
+			fmt.Fprintln(m.Stdout, "  conditions read otherwise; no situation that was tried shows a difference")
+		}
+	}
+	switch {
+	case len(grouped) > 0:
+		return errFound
+	case asJSON:
+		return nil
+	}
+	return printLine(m.Stdout, "Nobody gains or loses anything.")
+}
+
+// someStaff names people, the first few of many.
+func someStaff(who []sallyport.Staff) string {
+	const most = 8
+	var names []string
+	for _, w := range who {
+		names = append(names, string(w))
+	}
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
