@@ -113,6 +113,22 @@ func ParsePurposes(s string) ([]Purpose, error) {
 	return list, nil
 }
 
+// Reason is what is known of a purpose. Facts that somebody made himself are not his: what counts is the word of others.
+type Reason struct {
+	Kind           string
+	Covers         bool
+	Open           bool
+	State          string // as the source writes it
+	Mine           bool   // assigned to who asks
+	Team           string // of whom it is assigned to; empty: unknown
+	Minutes        int64  // since it was opened
+	OpenedBySelf   bool
+	AssignedBySelf bool
+	Contacted      bool  // the customer got in touch
+	Looks          int64 // at this customer in 24 hours
+	Lookers        int64 // people who did
+}
+
 // Verdict is what happens to one value. The zero value denies.
 type Verdict uint8
 

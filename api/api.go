@@ -116,6 +116,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/keys/destroy", s.as(overseers, s.destroyKey))
 	mux.Handle("POST /v1/keys/shred", s.as(overseers, s.shred))
 	mux.Handle("GET /v1/keys/shredded", s.as(overseers, s.shreddedTokens))
+	mux.Handle("POST /v1/confirm", s.as(everybody, s.confirm))
+	mux.Handle("POST /v1/trust", s.as(overseers, s.trust))
 	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
 	s.movingRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))

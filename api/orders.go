@@ -83,16 +83,29 @@ func (s *Server) order(r *http.Request) (request, error) {
 	if err := body(r, &q); err != nil {
 		return q, err
 	}
+	return q, q.reasoned()
+}
+
+// reasoned holds an order to a reason.
+func (q *request) reasoned() error {
 	if q.Reason = strings.TrimSpace(q.Reason); q.Reason == "" || len(q.Reason) > maxReason {
-		return q, &Problem{http.StatusBadRequest, "no_reason", "An order needs a reason of at most 500 bytes.", "Add --reason 'what happened'."}
+		return &Problem{http.StatusBadRequest, "no_reason", "An order needs a reason of at most 500 bytes.", "Add --reason 'what happened'."}
 	}
-	return q, nil
+	return nil
 }
 
 // orderAbout reads the body of an order about somebody, whom there must be.
 func (s *Server) orderAbout(r *http.Request) (request, error) {
 	q, err := s.order(r)
 	if err != nil {
+		return q, err
+	}
+	return s.about(q)
+}
+
+// about holds an order to a reason and to somebody whom there is.
+func (s *Server) about(q request) (request, error) {
+	if err := q.reasoned(); err != nil {
 		return q, err
 	}
 	_, person := s.c.People[q.Staff]

@@ -25,6 +25,8 @@ const (
 	AcceptMark = "accept_mark" // Details says which mark in a database is to be accepted; it is about nobody
 	RotateKey  = "rotate_key"  // Details is the join group that gets a new key
 	DestroyKey = "destroy_key" // Details is the join group whose older key goes
+	Second     = "second"      // a colleague agrees to what the proposer does; Details says what that is
+	Trust      = "trust"       // Details is how far the person it is about is trusted from now on
 	Shred      = "shred"       // Details is the customer whose values become unreadable; it is about nobody of the staff
 )
 
@@ -91,6 +93,7 @@ type State struct {
 
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
+	doors   doors
 
 	watchers []*watcher
 	changes  []change // not yet told
@@ -108,7 +111,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds()}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), doors: newDoors()}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -134,6 +137,10 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		s.approve(e, o)
 	case sallyport.Declined:
 		s.decline(e, o)
+	case sallyport.Confirmed:
+		s.doors.confirm(e, o)
+	case sallyport.Trusted:
+		s.doors.believe(o.About, o.By, o.Details, false)
 	case sallyport.Protecting:
 		s.protecting(o)
 	case sallyport.KeyRotated, sallyport.KeyDestroyed, sallyport.Shredded:
@@ -182,6 +189,13 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 	p := s.proposals[o.ID]
 	p.Status, p.Decider, p.DecidedAt = Agreed, o.By, e.Time
 	s.agreed = append(s.agreed, p.ID)
+	switch p.Action {
+	case Second:
+		s.doors.seconded[p.By] = e.Time
+		s.doors.turn()
+	case Trust:
+		s.doors.believe(p.About, "", p.Details, true)
+	}
 	if p.Action == Shred {
 		s.shreds.bar(sallyport.Subject(p.Details))
 	}
@@ -219,6 +233,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: nobody proposes what is about himself", ErrProposal)
 	case o.Action == Shred && o.Details == "":
 		return fmt.Errorf("%w: it must say which customer is to be shredded", ErrProposal)
+	case o.Action == Trust && (o.About == "" || !validTrust(o.Details)):
+		return fmt.Errorf("%w: it must say who is to be trusted how far, from 0 to %d", ErrProposal, FullTrust)
 	case o.Action == Unlock && o.About == "":
 		return fmt.Errorf("%w: it must say who is to be unlocked", ErrProposal)
 	}
@@ -340,4 +356,9 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+func validTrust(text string) bool {
+	_, ok := ParseTrust(text)
+	return ok
 }

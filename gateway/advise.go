@@ -37,6 +37,10 @@ func (s *session) adviseOnResult(ctx context.Context, r *run) {
 			}
 		}
 	}
+	if r.sight != nil && r.sight.denied != nil {
+		sentence = "values stay tokens: " + r.sight.denied.Because
+		hint = "An administrator sees why: sallyport policy explain " + string(s.person.Staff) + " COLUMN --purpose ticket"
+	}
 	if hint == "" {
 		id, ok := "", false
 		if r.hint.known() {

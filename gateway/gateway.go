@@ -70,6 +70,14 @@ type Protection struct {
 	Budgets  func(p purpose.Person) exposure.Budgets
 	Grants   []policy.Grant
 	Rules    *policy.Rules // nil: they permit nothing
+	// Policies decide what a reason or a grant shows; nil: nothing. They may be others from one statement to the next.
+	Policies func() *policy.Set
+	// Moment is what is known of a person right now, beside his log-in.
+	Moment func(p purpose.Person) policy.Context
+	// Bar suspends a person because the policies say so. It MUST be durable when it returns.
+	Bar func(who sallyport.Staff, because string) error
+	// Second asks a colleague to agree to what somebody does, and returns the proposal's id.
+	Second func(who sallyport.Staff, what string) (id string, err error)
 	// Replication names the roles that may replicate. Empty: none.
 	Replication []string
 	// Powers says who may use which of them. A power that is absent: nobody.
@@ -121,7 +129,7 @@ func New(c Config) (*Gateway, error) {
 	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, backends: map[uint32]*session{}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin()}
 	if p := c.Protection; p != nil {
 		if p.Database == "" || p.Catalog == nil || p.Analyzer == nil || p.Ring == nil || p.Resolver == nil ||
-			p.Facts == nil || p.Person == nil || p.Budgets == nil || p.Suspend == nil {
+			p.Facts == nil || p.Person == nil || p.Budgets == nil || p.Suspend == nil || p.Policies == nil || p.Moment == nil || p.Second == nil || p.Bar == nil {
 			return nil, errors.New("start gateway: an incomplete protection")
 		}
 		g.codecs = codecs{ring: p.Ring, made: map[sallyport.Column]*token.Codec{}, overflows: map[sallyport.Column]*token.Overflow{}}

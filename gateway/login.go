@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport/identity"
+	"sallyport/policy"
 	"sallyport/wire/pg"
 )
 
@@ -119,12 +120,20 @@ func (s *session) authenticate(ctx context.Context, packet *pg.Startup, m []byte
 	}
 	switch code {
 	case pg.AuthOK:
+		if s.front.secure != nil && len(s.front.secure.ConnectionState().VerifiedChains) > 0 {
+			s.strength = policy.Certificate // whatever the server asked for beside it: its common name is the role, see checkTransport
+		}
 		return true, s.accepted(m)
+	case pg.AuthMD5:
+		s.strength = policy.ByMD5
 	case pg.AuthSASL:
+		s.strength = policy.ByDatabase
 		return false, s.chooseSASL(ctx, packet, rest)
 	case pg.AuthSASLFinal:
 		_, err := s.clientConn.Write(m)
 		return false, err
+	default:
+		s.strength = policy.ByDatabase
 	}
 	if _, err := s.clientConn.Write(m); err != nil {
 		return false, err

@@ -236,6 +236,7 @@ func (g *Gateway) cancelFor(ctx context.Context, packet []byte, secured bool) er
 	if err != nil {
 		return err
 	}
+	g.interrupt(pid, key)
 	return g.cancel(ctx, pid, key, secured)
 }
 

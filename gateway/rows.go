@@ -77,6 +77,7 @@ type seen struct {
 	customer customer // by the customer's key, else by a covered value
 	keyed    bool     // by the key
 	shown    []shown
+	masked   []int  // fields that policies mask
 	left     int    // protected values that stay tokens
 	tokens   []left // those of them that are known for tokens
 }
@@ -102,7 +103,7 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	}
 	s.plain = s.plain[:0]
 	row := &s.row0
-	*row = seen{shown: row.shown[:0], tokens: row.tokens[:0]}
+	*row = seen{shown: row.shown[:0], tokens: row.tokens[:0], masked: row.masked[:0]}
 	if cap(row.tokens) > mostScratch {
 		row.tokens = nil
 	}
@@ -120,6 +121,13 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 		} else {
 			s.formedField(r, row, c, i, fields[i]) //nolint:contextcheck // likewise
 		}
+	}
+	if r.sight.waits != nil && !r.waited {
+		r.waited = true
+		if err := s.waitAtDoor(ctx, r); err != nil {
+			return false, true, err
+		}
+		return s.rowFields(ctx, r, l, fields)
 	}
 	limit := s.count(r, row)
 	switch {
@@ -146,7 +154,10 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	for _, v := range row.shown {
 		fields[v.index] = v.plain
 	}
-	return len(row.shown) > 0, false, nil
+	for _, i := range row.masked {
+		fields[i] = stars()
+	}
+	return len(row.shown)+len(row.masked) > 0, false, nil
 }
 
 // ensureSight resolves the purpose where the statement did not let on that it reaches anything protected.
@@ -161,7 +172,7 @@ func (s *session) ensureSight(ctx context.Context, r *run) error {
 	if err != nil {
 		s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
 		s.notice("WARNING", "values stay tokens: the purpose cannot be checked now", "Try again in a moment.")
-		v = &sight{}
+		v = &sight{policies: s.gw.Protection.Policies()}
 	}
 	r.sight = v
 	return nil
@@ -192,20 +203,24 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 	if r.leftToken == "" {
 		r.leftToken = string(key)
 	}
+	if textType(c.typ) && r.sight.masks(key) {
+		row.masked = append(row.masked, i)
+	}
 	s.leave(row, c, key)
 }
 
 // readable says whether a stored text may be read: the purpose covers it, or the person wrote it himself.
 func (s *session) readable(r *run, stored []byte) (purpose.Value, bool) {
 	if len(r.sight.covers) > 0 {
-		if v, _, ok := r.sight.find(stored); ok {
-			return v, true
+		if v, ruling, ok := r.sight.find(stored); ok {
+			return v, ruling.Verdict == sallyport.Reveal
 		}
 	}
 	if len(s.written) == 0 || !r.sight.good() {
 		return purpose.Value{}, false
 	}
-	return s.readBack(stored)
+	v, ok := s.readBack(stored)
+	return v, ok && r.sight.written(v.Column).Verdict == sallyport.Reveal
 }
 
 // showCovered is show of a value that a purpose covers, wherever it stands.

@@ -29,6 +29,7 @@ type run struct {
 	copied    []sallyport.Column                                         // of which tokens are on record as copied by it
 	revealed  int                                                        // values
 	left      int                                                        // protected values that left as tokens
+	waited    bool                                                       // at the second door
 	spent     bool
 	dropped   bool // rows of it were kept from the client
 	limit     *sallyport.Limit

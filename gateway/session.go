@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/query"
 	"sallyport/wire/pg"
@@ -25,7 +26,8 @@ type session struct {
 	id        string
 	who       sallyport.Who
 	person    purpose.Person
-	protected bool // it is in the protected database: statements are analysed
+	strength  policy.Strength // of the log-in
+	protected bool            // it is in the protected database: statements are analysed
 
 	masked      bool // columns are masked for this person
 	replicating bool // by the start-up packet
@@ -81,6 +83,7 @@ type session struct {
 	facts     facts
 
 	over       atomic.Bool
+	cancelled  atomic.Bool   // the client asked to cancel what is under way
 	unsure     atomic.Bool   // what is under way is in doubt: the server's side waits
 	reads      atomic.Uint64 // reading statements whose entries were enqueued
 	statements atomic.Uint64 // ids of statements

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -19,6 +20,20 @@ type sight struct {
 	covers   []*purpose.Cover
 	grants   []policy.Grant
 	decided  []*decided
+	policies *policy.Set
+	asking   policy.Ask // who, and what is known of this moment
+	rulings  []ruled
+	denied   *policy.Ruling // the first that left a covered value a token
+	waits    *pending       // the first that has a covered value wait
+	bar      func(because string)
+}
+
+// ruled is what the policies say about a column under a reason or a grant, so that they are asked once a statement and not for each row.
+type ruled struct {
+	cover  *purpose.Cover
+	grant  *policy.Grant
+	column sallyport.Column
+	ruling policy.Ruling
 }
 
 // decided is which grant allows a column, so that it is asked once a statement and not for each row.
@@ -35,7 +50,9 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	if st != nil && st.Comment != nil {
 		current = *st.Comment
 	}
-	v := &sight{purposes: s.canonical(current)}
+	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
+	v.bar = s.bar
+	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.moment()}
 	for _, p := range v.purposes {
 		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
 		if err != nil {
@@ -47,15 +64,95 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	return v, nil
 }
 
-// find is what the purposes say of a stored text.
-func (v *sight) find(stored []byte) (purpose.Value, sallyport.Purpose, bool) {
+// moment is what is known of the person right now.
+func (s *session) moment() policy.Context {
+	c := s.gw.Protection.Moment(s.person)
+	c.Strength, c.Device = s.strength, s.who.Application
+	if at, err := netip.ParseAddrPort(s.who.Address); err == nil {
+		c.Address = at.Addr()
+	}
+	return c
+}
+
+// bar suspends the person because the policies say so; his sessions end, this one too.
+func (s *session) bar(because string) {
+	if s.gw.Observe != nil {
+		s.observe("would have suspended: " + because)
+		return
+	}
+	if err := s.gw.Protection.Bar(s.person.Staff, because); err != nil {
+		s.gw.Log.Error("a person cannot be suspended", "staff", s.person.Staff, "reason", plainReason(err))
+	}
+}
+
+// find is what the purposes say of a stored text: the first of them under which policies let it be seen.
+func (v *sight) find(stored []byte) (value purpose.Value, r policy.Ruling, ok bool) {
 	for _, c := range v.covers {
-		if value, ok := c.Values[string(stored)]; ok {
-			verdict, _ := policy.Decide(policy.Request{Purpose: c.Purpose.Kind, Column: value.Column, Scheme: value.Scheme, Covered: true})
-			return value, c.Purpose, verdict == sallyport.Reveal
+		found, here := c.Values[string(stored)]
+		if !here {
+			continue
+		}
+		ruling := v.ruling(c, nil, found.Column)
+		if !ok || ruling.Verdict > r.Verdict {
+			value, r, ok = found, ruling, true
+		}
+		if ruling.Verdict == sallyport.Reveal {
+			break
 		}
 	}
-	return purpose.Value{}, sallyport.Purpose{}, false
+	return value, r, ok
+}
+
+// masks tells whether policies mask a covered value.
+func (v *sight) masks(stored []byte) bool {
+	if v.denied == nil || v.denied.Verdict != sallyport.Mask {
+		return false
+	}
+	_, r, ok := v.find(stored)
+	return ok && r.Verdict == sallyport.Mask
+}
+
+// written is what the policies say of a column of which the person wrote a value himself: the most open answer under any of his reasons.
+func (v *sight) written(column sallyport.Column) (r policy.Ruling) {
+	for _, c := range v.covers {
+		if c.Refused != "" || len(c.Subjects) == 0 {
+			continue
+		}
+		if ruling := v.ruling(c, nil, column); ruling.Verdict >= r.Verdict {
+			r = ruling
+		}
+	}
+	return r
+}
+
+// ruling asks the policies about a column, under a reason or a grant.
+func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Column) policy.Ruling {
+	for i := range v.rulings {
+		if r := &v.rulings[i]; r.cover == c && r.grant == g && r.column == column {
+			return r.ruling
+		}
+	}
+	ask := v.asking
+	ask.Column = column
+	if c != nil {
+		ask.Context.Purpose = &c.Reason
+	}
+	if g != nil {
+		ask.Context.Grant = &policy.Granted{ID: g.ID, Customers: int64(g.Customers), Left: int64(g.Customers)} // its budget is counted by customer
+	}
+	r := v.policies.Decide(ask)
+	v.rulings = append(v.rulings, ruled{c, g, column, r})
+	if r.Respond == policy.Suspend && v.bar != nil {
+		v.bar(r.Because)
+		v.bar = nil
+	}
+	switch {
+	case r.Verdict == sallyport.Wait && v.waits == nil:
+		v.waits = &pending{ruled{c, g, column, r}}
+	case r.Verdict != sallyport.Reveal && v.denied == nil:
+		v.denied = &r
+	}
+	return r
 }
 
 // knows says whether a searched text belongs to a covered customer. A name's search text is the front of its token.
@@ -111,6 +208,9 @@ func (v *sight) grant(g *Gateway, c *catalog.Protected) *decided {
 	}
 	if i == len(v.decided) {
 		d := &decided{column: c, grant: policy.Choose(v.grants, c.Column)}
+		if d.grant != nil && v.ruling(nil, d.grant, c.Column).Verdict != sallyport.Reveal {
+			d.grant = nil
+		}
 		if d.grant != nil {
 			d.customers = g.granted.Of(d.grant.ID)
 			d.kinship, d.home = g.kin.grant(d.grant.ID), g.kin.granted(c.Column)

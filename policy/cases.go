@@ -90,6 +90,7 @@ type CaseContext struct {
 	Trust     *int64 `yaml:"trust"`      // 0 to 100; absent: 100
 	Strength  string `yaml:"strength"`   // of the log-in; absent: oidc
 	MFA       *int64 `yaml:"mfa"`        // minutes since the last confirmation; -1: none; absent: 10
+	Second    *int64 `yaml:"second"`     // minutes since a colleague agreed; -1, absent: nobody did
 	Via       string `yaml:"via"`        // the application that speaks for the person
 	Device    string `yaml:"device"`     // its id
 	Address   string `yaml:"address"`    // an IP address
@@ -225,7 +226,7 @@ func (c *Case) ask(w *World) (Ask, error) {
 	}
 	a.Column = column
 	if f := c.Why; f != nil {
-		a.Context.Purpose = &Facts{
+		a.Context.Purpose = &sallyport.Reason{
 			Kind: f.Kind, Covers: !f.Elsewhere, Open: !f.Closed, State: f.State, Mine: f.Mine, Team: f.Team, Minutes: f.Minutes, OpenedBySelf: f.OpenedBySelf,
 			AssignedBySelf: f.AssignedBySelf, Contacted: f.Contacted, Looks: f.Looks, Lookers: f.Lookers,
 		}
@@ -241,7 +242,7 @@ func (c *Case) ask(w *World) (Ask, error) {
 
 // usual is an ordinary moment: trusted, freshly logged in, at work.
 func usual() Context {
-	return Context{Strength: ByOIDC, MFAMinutes: 10, Trust: 100, Hour: 10, Weekday: 2, OnShift: true}
+	return Context{Strength: ByOIDC, MFAMinutes: 10, SecondMinutes: -1, Trust: 100, Hour: 10, Weekday: 2, OnShift: true}
 }
 
 // onto changes what a case says to be otherwise.
@@ -253,6 +254,7 @@ func (w *CaseContext) onto(c *Context) error {
 	}
 	set(&c.Trust, w.Trust)
 	set(&c.MFAMinutes, w.MFA)
+	set(&c.SecondMinutes, w.Second)
 	set(&c.Hour, w.Hour)
 	if w.Strength != "" {
 		c.Strength = Strength(w.Strength)

@@ -43,36 +43,21 @@ type Ask struct {
 
 // Context is what is known at this second. The zero value is a person of whom nothing is known: trust 0, no log-in.
 type Context struct {
-	Purpose    *Facts // nil: none was given, or it does not exist
-	Grant      *Granted
-	Via        sallyport.Staff // a service that speaks for the person; empty: none
-	Strength   Strength
-	MFAMinutes int64 // since the last confirmation; below 0: there was none
-	Trust      int64
-	Device     string
-	Address    netip.Addr
-	Hour       int64 // 0 to 23
-	Weekday    int64 // 1 Monday to 7
-	OnShift    bool
-	SeenHour   int64 // distinct customers revealed
-	SeenDay    int64
-	SeenMonth  int64
-}
-
-// Facts are what is known of a purpose.
-type Facts struct {
-	Kind           string
-	Covers         bool
-	Open           bool
-	State          string
-	Mine           bool
-	Team           string // empty: unknown
-	Minutes        int64
-	OpenedBySelf   bool
-	AssignedBySelf bool
-	Contacted      bool
-	Looks          int64
-	Lookers        int64
+	Purpose       *sallyport.Reason // nil: none was given, or it does not exist
+	Grant         *Granted
+	Via           sallyport.Staff // a service that speaks for the person; empty: none
+	Strength      Strength
+	MFAMinutes    int64 // since the last confirmation; below 0: there was none
+	SecondMinutes int64 // since a colleague agreed; below 0: nobody did
+	Trust         int64
+	Device        string
+	Address       netip.Addr
+	Hour          int64 // 0 to 23
+	Weekday       int64 // 1 Monday to 7
+	OnShift       bool
+	SeenHour      int64 // distinct customers revealed
+	SeenDay       int64
+	SeenMonth     int64
 }
 
 // Granted is a grant that holds.
@@ -225,7 +210,7 @@ func (c *Context) record() types.Record {
 		"seenHour": types.Long(c.SeenHour), "seenDay": types.Long(c.SeenDay), "seenMonth": types.Long(c.SeenMonth),
 	}
 	if c.Purpose != nil {
-		m["purpose"] = c.Purpose.record()
+		m["purpose"] = reason(c.Purpose)
 	}
 	if g := c.Grant; g != nil {
 		m["grant"] = types.NewRecord(types.RecordMap{"id": types.String(g.ID), "customers": types.Long(g.Customers), "left": types.Long(g.Left)})
@@ -235,6 +220,9 @@ func (c *Context) record() types.Record {
 	}
 	if c.MFAMinutes >= 0 {
 		m["mfaMinutes"] = types.Long(c.MFAMinutes)
+	}
+	if c.SecondMinutes >= 0 {
+		m["secondMinutes"] = types.Long(c.SecondMinutes)
 	}
 	if c.Device != "" {
 		m["device"] = types.String(c.Device)
@@ -252,7 +240,7 @@ func (c *Context) strength() Strength {
 	return c.Strength
 }
 
-func (f *Facts) record() types.Record {
+func reason(f *sallyport.Reason) types.Record {
 	m := types.RecordMap{
 		"kind":   types.NewEntityUID(typeKind, types.String(f.Kind)),
 		"covers": types.Boolean(f.Covers), "open": types.Boolean(f.Open), "state": types.String(f.State), "mine": types.Boolean(f.Mine),

@@ -212,13 +212,16 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 		c.MFAMinutes = -1
 	}
 	if seldom() {
+		c.SecondMinutes = max(number(), 0)
+	}
+	if seldom() {
 		c.Strength = pick(r, Strengths())
 	}
 	if seldom() {
 		c.OnShift, c.Device = false, pick(r, e.texts)
 	}
 	if often() {
-		c.Purpose = &Facts{
+		c.Purpose = &sallyport.Reason{
 			Kind: pick(r, Kinds()), Covers: true, Open: often(), State: pick(r, e.texts), Mine: often(), Minutes: number(),
 			OpenedBySelf: seldom(), AssignedBySelf: seldom(), Contacted: often(), Looks: number(), Lookers: number(),
 		}

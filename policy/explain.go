@@ -143,6 +143,22 @@ func (w *World) columns(action string) []Column {
 	return w.Columns
 }
 
+// SeesTeam tells whether somebody may ever see anything of a customer by an open ticket of a colleague in his team.
+func (s *Set) SeesTeam(who sallyport.Staff, service bool, team string) bool {
+	if s == nil {
+		return false
+	}
+	a := Ask{Who: who, Service: service, Action: ActionReveal, Context: usual()}
+	a.Context.Purpose = &sallyport.Reason{Kind: Ticket, Covers: true, Open: true, Team: team, Contacted: true}
+	for _, c := range s.world.columns(ActionReveal) {
+		a.Column = c.Column
+		if s.Decide(a).Verdict == sallyport.Reveal {
+			return true
+		}
+	}
+	return false
+}
+
 // alike are people and services of whom no policy can tell one from the other.
 type alike struct {
 	who     []sallyport.Staff

@@ -15,7 +15,7 @@ func TestExplain(t *testing.T) {
 	set, _ := load(t, false)
 	a := Ask{Who: "ada", Action: ActionReveal, Context: usual()}
 	a.Column, _ = ParseColumn("support.customers.email")
-	a.Context.Purpose = &Facts{Kind: Ticket, Open: true, Team: "eu"}
+	a.Context.Purpose = &sallyport.Reason{Kind: Ticket, Open: true, Team: "eu"}
 	nearest := set.Explain(a).Policies[:2]
 	if diff := cmp.Diff([][]string{{"reason.own-ticket", "context.purpose.mine"}, {"reason.team-ticket", `principal in Role::"lead"`}}, [][]string{
 		append([]string{nearest[0].Policy}, nearest[0].Missing...), append([]string{nearest[1].Policy}, nearest[1].Missing...),

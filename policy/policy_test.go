@@ -7,38 +7,6 @@ import (
 	"sallyport"
 )
 
-func TestDecide(t *testing.T) {
-	email := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
-	name := sallyport.Column{Schema: "support", Table: "customers", Name: "full_name"}
-	grant := &Grant{ID: "g1", For: "svc_billing", Columns: []string{"support.customers.email"}}
-	for _, c := range []struct {
-		what    string
-		request Request
-		want    sallyport.Verdict
-		because string
-	}{
-		{"the zero request", Request{}, sallyport.Token, "no purpose was given"},
-		{"a ticket that covers", Request{Purpose: Ticket, Column: email, Scheme: sallyport.Email, Covered: true}, sallyport.Reveal, "an open ticket of one's own covers this customer"},
-		{"a ticket that does not", Request{Purpose: Ticket, Column: email, Scheme: sallyport.Email}, sallyport.Token, "the purpose does not cover this customer"},
-		{"a name in the work list", Request{Purpose: Work, Column: name, Scheme: sallyport.Name, Covered: true}, sallyport.Reveal, "the work list shows names and ticket numbers"},
-		{"an e-mail in the work list", Request{Purpose: Work, Column: email, Scheme: sallyport.Email, Covered: true}, sallyport.Token, "the work list shows names and ticket numbers only"},
-		{"an unknown scheme in the work list", Request{Purpose: Work, Scheme: "riddle", Covered: true}, sallyport.Token, "the work list shows names and ticket numbers only"},
-		{"an unknown kind", Request{Purpose: "wish", Column: email, Scheme: sallyport.Email, Covered: true}, sallyport.Token, "this kind of purpose reveals nothing"},
-		{"a grant without a purpose", Request{Column: email, Scheme: sallyport.Email, Grant: grant}, sallyport.Reveal, "grant g1 allows support.customers.email"},
-		{"a grant for another column", Request{Column: name, Scheme: sallyport.Name, Grant: grant}, sallyport.Token, "no purpose was given"},
-		{"a ticket goes before a grant", Request{Purpose: Ticket, Column: email, Scheme: sallyport.Email, Covered: true, Grant: grant}, sallyport.Reveal, "an open ticket of one's own covers this customer"},
-		{"a grant beside the work list", Request{Purpose: Work, Column: email, Scheme: sallyport.Email, Covered: true, Grant: grant}, sallyport.Reveal, "grant g1 allows support.customers.email"},
-	} {
-		verdict, because := Decide(c.request)
-		if verdict != c.want || because != c.because {
-			t.Errorf("%s: got %v, %q, want %v, %q", c.what, verdict, because, c.want, c.because)
-		}
-	}
-	if sallyport.Verdict(0) != sallyport.Deny {
-		t.Error("the zero verdict does not deny")
-	}
-}
-
 func TestActiveGrants(t *testing.T) {
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	good := Grant{

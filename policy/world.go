@@ -175,7 +175,8 @@ type Context = {
   grant?: Grant,
   via?: Service,             // the application that speaks for the principal
   strength: Strength,        // of the log-in
-  mfaMinutes?: Long,         // since the last fresh log-in or confirmation
+  mfaMinutes?: Long,         // since the person last proved who he is, beside the log-in
+  secondMinutes?: Long,      // since a colleague last agreed to what he does
   trust: Long,               // 0 to 100
   device?: String,
   address?: ipaddr,

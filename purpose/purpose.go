@@ -37,6 +37,7 @@ type Person struct {
 type Cover struct {
 	Purpose  sallyport.Purpose
 	Subjects []sallyport.Subject
+	Reason   sallyport.Reason // what is known of it, where it is not refused
 	Values   map[string]Value // the key of a stored token (catalog.Protected.Key) → what it is
 	Refused  string           // not empty: it reveals nothing, and this sentence says why
 	Help     string           // the exact line that would help, empty where there is none
@@ -56,6 +57,7 @@ type Options struct {
 	Timeout  time.Duration              // of one look into the database; 0: 2 s
 	Conns    int32                      // connections at most; 0: 3
 	Services []sallyport.Staff          // ids that are programs and not people: what they write counts only where they are configured for it
+	Team     func(Person) []string      // log-ins of colleagues whose tickets may be somebody's reason, too; nil: nobody's
 	Vet      func(Person, *Cover) error // takes out of a fresh cover what it must not reveal; optional
 	Now      func() time.Time           // nil: time.Now; only the age of answers is measured with it
 
@@ -107,7 +109,7 @@ func New(reader *pgx.ConnConfig, snapshot func() *catalog.Snapshot, config Confi
 	}
 	r := &Resolver{
 		pool: pool, catalog: snapshot, config: config, facts: facts, options: o, answers: map[question]*answer{},
-		rules: newRules(config, facts, o.Services),
+		rules: newRules(config, facts, o.Services, o.Team),
 	}
 	if _, err := r.queriesOf(snapshot()); err != nil {
 		pool.Close()

@@ -125,8 +125,8 @@ func makeQueries(s *catalog.Snapshot, c *Config) (*queries, error) {
 		number = t.name(c.Ticket.Number)
 		q.number = t.find(c.Ticket.Number).Protected
 	}
-	q.tickets = fmt.Sprintf("SELECT %s, %s, %s, %s, %s FROM %s t WHERE ",
-		t.text(c.Ticket.ID), t.text(c.Ticket.Customer), t.text(c.Ticket.Assignee), t.text(c.Ticket.State), number, t.relation.SQL)
+	q.tickets = fmt.Sprintf("SELECT %s, %s, %s, %s, %s, (extract(epoch FROM now() - %s) / 60)::bigint::pg_catalog.text FROM %s t WHERE ",
+		t.text(c.Ticket.ID), t.text(c.Ticket.Customer), t.text(c.Ticket.Assignee), t.text(c.Ticket.State), number, t.name(c.Ticket.OpenedAt), t.relation.SQL)
 	if c.Ticket.Number != "" {
 		q.byNumber = q.tickets + number + " = ANY ($1::pg_catalog.text[]) LIMIT 2"
 	}
@@ -277,7 +277,8 @@ func textArray[T ~string](list []T) string {
 func readTickets(result *pgconn.Result) []ticketRow {
 	rows := make([]ticketRow, 0, len(result.Rows))
 	for _, f := range result.Rows {
-		rows = append(rows, ticketRow{id: string(f[0]), customer: string(f[1]), assignee: string(f[2]), state: string(f[3]), number: string(f[4])})
+		minutes, _ := strconv.ParseInt(string(f[5]), 10, 64) // a ticket that was never opened is new
+		rows = append(rows, ticketRow{id: string(f[0]), customer: string(f[1]), assignee: string(f[2]), state: string(f[3]), number: string(f[4]), minutes: minutes})
 	}
 	return rows
 }

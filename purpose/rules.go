@@ -23,15 +23,17 @@ type rules struct {
 	routers  []sallyport.Staff
 	writers  []sallyport.Staff
 	services []sallyport.Staff
+	team     func(Person) []string // nil: nobody's tickets but one's own
 }
 
-func newRules(c Config, facts *Facts, services []sallyport.Staff) rules {
-	return rules{facts: facts, open: c.Ticket.Open, routers: c.Ticket.Routers, writers: c.Contact.Writers, services: services}
+func newRules(c Config, facts *Facts, services []sallyport.Staff, team func(Person) []string) rules {
+	return rules{facts: facts, open: c.Ticket.Open, routers: c.Ticket.Routers, writers: c.Contact.Writers, services: services, team: team}
 }
 
 // ticketRow is a ticket as the database has it now.
 type ticketRow struct {
 	id, customer, assignee, state, number string
+	minutes                               int64 // since it was opened
 }
 
 // contactRow is a contact as the database has it now. The query sees to its customer, its ticket and its time.
@@ -42,45 +44,68 @@ type contactRow struct {
 	about                       string // id of the ticket that it was looked up for
 }
 
-// judge says why a ticket is no reason for this person, or nothing if it is one.
+// judge says why a ticket is no reason for this person, or nothing if it is one. A colleague's is one for whom policies let see it.
 func (r *rules) judge(who Person, t ticketRow, contacts []contactRow) (refused string) {
+	_, refused = r.reason(who, t, contacts)
+	return refused
+}
+
+// reason is judge with what is known of a ticket that is a reason.
+func (r *rules) reason(who Person, t ticketRow, contacts []contactRow) (known sallyport.Reason, refused string) {
+	known = sallyport.Reason{
+		Kind: "ticket", Covers: true, Open: true, State: t.state, Minutes: t.minutes, Team: who.Team, Mine: slices.Contains(who.Logins, t.assignee),
+		Contacted: slices.ContainsFunc(contacts, func(c contactRow) bool { return c.about == t.id && c.customer == t.customer && c.incoming }),
+	}
 	switch {
 	case !slices.Contains(r.open, t.state):
-		return fmt.Sprintf("ticket %s is closed", t.id)
+		return known, fmt.Sprintf("ticket %s is closed", t.id)
 	case t.assignee == "":
-		return fmt.Sprintf("ticket %s is assigned to nobody", t.id)
-	case !slices.Contains(who.Logins, t.assignee):
-		return fmt.Sprintf("ticket %s is somebody else's", t.id)
+		return known, fmt.Sprintf("ticket %s is assigned to nobody", t.id)
+	case !known.Mine && (r.team == nil || !slices.Contains(r.team(who), t.assignee)):
+		return known, fmt.Sprintf("ticket %s is somebody else's", t.id)
 	}
+	return r.attested(known, who, t, contacts)
+}
+
+// attested holds a ticket to what is on record about who wrote it.
+func (r *rules) attested(known sallyport.Reason, who Person, t ticketRow, contacts []contactRow) (_ sallyport.Reason, refused string) {
 	attested, ok := r.facts.lookUpTicket(t.id)
 	if !ok {
-		return fmt.Sprintf("nobody is on record as the author of ticket %s, so nothing says who gave it to you", t.id)
+		return known, fmt.Sprintf("nobody is on record as the author of ticket %s, so nothing says who gave it to you", t.id)
 	}
 	var self string
+	assigned := fmt.Sprintf("you assigned ticket %s to yourself", t.id)
+	if !known.Mine {
+		assigned = fmt.Sprintf("you assigned ticket %s", t.id)
+	}
 	for _, part := range []struct {
 		name, selfMade string
 		same           bool
 		by             attestor
 	}{
 		{"customer", fmt.Sprintf("you opened ticket %s yourself", t.id), attested.customer == t.customer && t.customer != "", attested.byCustomer},
-		{"assignee", fmt.Sprintf("you assigned ticket %s to yourself", t.id), attested.assignee == t.assignee, attested.byAssignee},
+		{"assignee", assigned, attested.assignee == t.assignee, attested.byAssignee},
 		{"state", fmt.Sprintf("you reopened ticket %s yourself", t.id), attested.open, attested.byState},
 	} {
 		switch {
 		case !part.same || part.by.none():
-			return attested.unknown(who, part.name, t.id)
+			return known, attested.unknown(who, part.name, t.id)
 		case part.by.staff == who.Staff:
 			if self == "" {
 				self = part.selfMade
 			}
 		case !r.trusted(part.by):
-			return fmt.Sprintf("the %s of ticket %s was written by an account whose word about tickets does not count", part.name, t.id)
+			return known, fmt.Sprintf("the %s of ticket %s was written by an account whose word about tickets does not count", part.name, t.id)
 		}
 	}
-	if self == "" || r.supported(who, t, attested.changed, contacts) {
-		return ""
+	known.OpenedBySelf, known.AssignedBySelf = attested.byCustomer.staff == who.Staff, attested.byAssignee.staff == who.Staff
+	if self == "" {
+		return known, ""
 	}
-	return self + ", and no contact of this customer supports it"
+	if known.Contacted = r.supported(who, t, attested.changed, contacts); known.Contacted {
+		return known, ""
+	}
+	return known, self + ", and no contact of this customer supports it"
 }
 
 // unknown says that nobody is on record for a part of a ticket as it is now: it was written around the gateway, in a way that makes no

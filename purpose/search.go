@@ -34,7 +34,8 @@ func (s *search) ticket(ctx context.Context, ref string) (*Cover, error) {
 		return &Cover{Refused: "several tickets have this number: give the ticket's id"}, nil
 	}
 	t := tickets[0]
-	if refused := s.rules.judge(s.who, t, contacts); refused != "" {
+	known, refused := s.rules.reason(s.who, t, contacts)
+	if refused != "" {
 		better, err := s.newestAbout(ctx, t.customer)
 		if err != nil {
 			return nil, err
@@ -45,7 +46,7 @@ func (s *search) ticket(ctx context.Context, ref string) (*Cover, error) {
 		}
 		return cover, nil
 	}
-	cover := &Cover{Values: map[string]Value{}}
+	cover := &Cover{Reason: known, Values: map[string]Value{}}
 	return cover, s.addValues(ctx, cover, s.values, []sallyport.Subject{sallyport.Subject(t.customer)})
 }
 
@@ -161,7 +162,7 @@ func (s *search) workList(ctx context.Context) (*Cover, error) {
 	if err != nil {
 		return nil, err
 	}
-	cover := &Cover{Values: map[string]Value{}}
+	cover := &Cover{Reason: sallyport.Reason{Kind: "work", Covers: true, Open: true, Mine: true, Team: s.who.Team}, Values: map[string]Value{}}
 	covered := map[sallyport.Subject]bool{}
 	for _, t := range tickets {
 		if s.rules.judge(s.who, t, contacts) != "" {

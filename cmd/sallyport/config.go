@@ -55,6 +55,10 @@ type Config struct {
 	// Budgets bound how many distinct customers somebody may see.
 	Budgets Budgets `yaml:"budgets"`
 
+	// Demonstration says that a log-in at the database is proof enough of who somebody is: for trying Sallyport out, where there is
+	// nobody to protect. Without it people confirm once a shift who they are.
+	Demonstration bool `yaml:"demonstration"`
+
 	// Policies is the folder with the Cedar policies that decide who sees what, and with their cases. Empty: the program's own,
 	// which 'sallyport policy init DIR' writes into a folder.
 	Policies string `yaml:"policies"`
@@ -132,6 +136,8 @@ type Person struct {
 	Team     string           `yaml:"team"`     // whose budgets he has; empty: the default ones
 	Role     string           `yaml:"role"`     // agent, lead, engineer, dba, security
 	Logins   []string         `yaml:"logins"`   // database roles that are his
+	Timezone string           `yaml:"timezone"` // his, such as Europe/Berlin, for policies that speak of hours; empty: that of the machine
+	Shift    string           `yaml:"shift"`    // his working time, 08:00-16:00; over midnight 22:00-06:00; empty: always
 	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them
 }
 

@@ -228,6 +228,12 @@ func (c *Config) checkDirectory(r *configReader) {
 				r.problemAt(path+".password", "%s; expected the line that it prints", err)
 			}
 		}
+		if _, err := person.hours(); err != nil {
+			r.problemAt(path+".shift", "%v", err)
+		}
+		if _, err := person.zone(); err != nil {
+			r.problemAt(path+".timezone", "%v", err)
+		}
 		checkID(r, path, id)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Services)) {

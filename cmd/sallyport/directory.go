@@ -13,15 +13,17 @@ import (
 // directory answers whose a log-in is, and what budgets he has.
 type directory struct {
 	people  map[string]purpose.Person // by log-in
+	teams   map[string][]string       // log-ins of a team's people
 	budgets Budgets
 }
 
 func (c *Config) directory() *directory {
-	d := &directory{people: map[string]purpose.Person{}, budgets: c.Budgets}
+	d := &directory{people: map[string]purpose.Person{}, teams: map[string][]string{}, budgets: c.Budgets}
 	for id, p := range c.People {
 		for _, login := range p.Logins {
 			d.people[login] = purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}
 		}
+		d.teams[p.Team] = append(d.teams[p.Team], p.Logins...)
 	}
 	for id, service := range c.Services {
 		for _, login := range service.Logins {

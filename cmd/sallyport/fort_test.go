@@ -108,6 +108,7 @@ var officers = []sallyport.Staff{"o1", "o2", "o3"} //nolint:gochecknoglobals // 
 func (s *stage) config(folder, database, extra string) (*Config, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `version: 1
+demonstration: true
 upstream:
   address: 127.0.0.1:%d
   database: %s

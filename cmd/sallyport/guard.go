@@ -250,7 +250,15 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if g.movers, err = protect.MoverPool(g.reader); err != nil { //nolint:contextcheck // its connections outlive this call
 		return nil, &hopeless{err}
 	}
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call
+	policies, warnings, err := config.loadPolicies(config.policyFolder())
+	if err != nil {
+		return nil, &hopeless{err}
+	}
+	for _, w := range warnings {
+		g.s.log.Warn("policies", "problem", policyProblem(w))
+	}
+	directory := config.directory()
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Team: directory.colleagues(policies), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -261,7 +269,6 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if err != nil {
 		return nil, err
 	}
-	directory := config.directory()
 	return &gateway.Protection{
 		Database: config.Upstream.Database,
 		Catalog:  g.catalog,
@@ -279,6 +286,10 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Replication: config.Replication,
 		Powers:      config.powers(),
 		Rules:       rules,
+		Policies:    func() *policy.Set { return policies },
+		Moment:      g.moment,
+		Second:      g.second,
+		Bar:         g.bar,
 
 		Vacate: g.vacate,
 
@@ -318,6 +329,13 @@ func (g *guard) suspend(who sallyport.Staff, limit sallyport.Limit) error {
 			Action: "suspend", About: who, Limit: &limit,
 			Reason: budgetReached(limit),
 		},
+	})
+}
+
+// bar suspends a person because the policies say so.
+func (g *guard) bar(who sallyport.Staff, because string) error {
+	return g.s.orders.Give(nil, &sallyport.Event{
+		Time: g.s.o.Clock(), Kind: sallyport.Suspended, Order: &sallyport.Order{Action: "suspend", About: who, Reason: because},
 	})
 }
 

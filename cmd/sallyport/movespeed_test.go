@@ -64,6 +64,7 @@ type speedStage struct {
 }
 
 const speedConfig = `version: 1
+demonstration: true
 upstream:
   address: 127.0.0.1:%d
   database: shop

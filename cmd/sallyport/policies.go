@@ -52,9 +52,9 @@ func (c *Config) world() *policy.World {
 }
 
 // policyTexts are the policies of a folder, or the program's own where none is named.
-func policyTexts(dir string) ([]policy.Text, error) {
+func (c *Config) policyTexts(dir string) ([]policy.Text, error) {
 	if dir == "" {
-		return policy.Defaults(false), nil
+		return policy.Defaults(c.Demonstration), nil
 	}
 	return textsIn(dir, "*.cedar", "policies")
 }
@@ -118,7 +118,7 @@ func policyProblem(p policy.Problem) string {
 
 // loadPolicies reads a folder's policies. Warnings are the second result.
 func (c *Config) loadPolicies(dir string) (*policy.Set, []policy.Problem, error) {
-	texts, err := policyTexts(dir)
+	texts, err := c.policyTexts(dir)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -110,7 +110,7 @@ func (m *Main) testPolicies(f *policyFlags, c *Config, set *policy.Set, texts []
 		}
 		of := set
 		if world, copiers := cases.World(); world != nil {
-			policies, err := policyTexts(f.folder(c))
+			policies, err := c.policyTexts(f.folder(c))
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
+	"sallyport/control"
+)
+
+// asked runs a statement that is expected to wait at the second door. The notice that says so is sent to waits.
+type asked struct {
+	conn  *pgconn.PgConn
+	waits chan *pgconn.Notice
+	rows  chan []string
+}
+
+// askAside sends one statement; what comes back, and the error, go to rows.
+func (f *fort) askAside(who sallyport.Staff, sql ...string) *asked {
+	f.t.Helper()
+	a := &asked{waits: make(chan *pgconn.Notice, 16), rows: make(chan []string, 1)}
+	config, err := pgconn.ParseConfig(f.dsn(who))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if strings.Contains(n.Message, "waits") || strings.Contains(n.Message, "in time") {
+			a.waits <- n
+		}
+	}
+	if a.conn, err = pgconn.ConnectConfig(f.ctx, config); err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = a.conn.Close(context.Background()) })
+	go func() {
+		results, err := a.conn.Exec(f.ctx, strings.Join(sql, "; ")).ReadAll()
+		var out []string
+		if err != nil {
+			out = append(out, "error: "+err.Error())
+		}
+		for _, r := range results {
+			for _, row := range r.Rows {
+				for _, field := range row {
+					out = append(out, string(field))
+				}
+			}
+		}
+		a.rows <- out
+	}()
+	return a
+}
+
+func (a *asked) notice(t *testing.T) *pgconn.Notice {
+	t.Helper()
+	select {
+	case n := <-a.waits:
+		return n
+	case out := <-a.rows:
+		t.Fatalf("it did not wait: %q", out)
+	case <-time.After(20 * time.Second):
+		t.Fatal("no notice came")
+	}
+	return nil
+}
+
+func (a *asked) result(t *testing.T) string {
+	t.Helper()
+	select {
+	case out := <-a.rows:
+		return strings.Join(out, "|")
+	case <-time.After(20 * time.Second):
+		t.Fatal("no result came")
+	}
+	return ""
+}
+
+// order gives an order of the control stream, as the control socket would.
+func (f *fort) order(kind sallyport.EventKind, o sallyport.Order) {
+	f.t.Helper()
+	if err := f.server.orders.Give(nil, &sallyport.Event{Time: f.server.o.Clock(), Kind: kind, Order: &o}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// TestSecondDoor holds results back until a person has proven who he is, or a colleague agreed; masks and suspends below that.
+func TestSecondDoor(t *testing.T) {
+	f := newFort(t, "", func(o *ServerOptions) { o.Config.Demonstration = false })
+	who, ticket, customer := f.hasTicket(0)
+	set := fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID)
+	read := fmt.Sprintf("SELECT email, birth_date FROM support.customers WHERE id = %d", customer.ID)
+	born := customer.BirthDate.Format(time.DateOnly)
+
+	// The database's word alone is not enough. What waits goes on the moment he confirms.
+	a := f.askAside(who, set, read)
+	n := a.notice(t)
+	if want := "sallyport: this waits: the database alone vouches for you: confirm that it is you"; n.Message != want || !strings.Contains(n.Hint, "sallyport confirm --as "+string(who)) {
+		t.Errorf("%q, %q", n.Message, n.Hint)
+	}
+	start := time.Now()
+	f.order(sallyport.Confirmed, sallyport.Order{Action: "confirm", By: who, About: who})
+	if got := a.result(t); got != customer.Email+"|"+born {
+		t.Errorf("after a confirmation: %q", got)
+	}
+	t.Logf("from the confirmation to the result: %s", time.Since(start).Round(time.Microsecond))
+	if got := f.askAside(who, set, read).result(t); got != customer.Email+"|"+born {
+		t.Errorf("a confirmation is good for a while: %q", got)
+	}
+
+	// Nobody confirms for somebody else.
+	other, ticket2, customer2 := f.hasTicket(1)
+	a = f.askAside(other, fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket2.ID), fmt.Sprintf("SELECT email FROM support.customers WHERE id = %d", customer2.ID))
+	a.notice(t)
+	f.order(sallyport.Confirmed, sallyport.Order{Action: "confirm", By: who, About: other})
+	if err := a.conn.CancelRequest(f.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.result(t); got == customer2.Email || !strings.HasSuffix(got, "k1.invalid") {
+		t.Errorf("a statement that was cancelled while it waited: %q", got)
+	}
+
+	// A colleague agrees, who is not the person himself.
+	f.order(sallyport.Trusted, sallyport.Order{Action: "trust", By: "o1", About: who, Details: "30", Reason: "test"})
+	a = f.askAside(who, set, read)
+	n = a.notice(t)
+	open := f.open(control.Second)
+	if len(open) != 1 || !strings.Contains(n.Hint, "sallyport approve "+open[0].ID) {
+		t.Fatalf("%q, proposals %+v", n.Hint, open)
+	}
+	f.order(sallyport.Approved, sallyport.Order{ID: open[0].ID, By: who}) // changes nothing
+	if _, err := f.officer("o2").Approve(f.ctx, open[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.result(t); got != customer.Email+"|"+born {
+		t.Errorf("after a colleague agreed: %q", got)
+	}
+
+	// Masked, and at the end suspended.
+	f.order(sallyport.Trusted, sallyport.Order{Action: "trust", By: "o1", About: who, Details: "20", Reason: "test"})
+	if got := f.askAside(who, set, read).result(t); !strings.HasPrefix(got, "***|") || strings.Contains(got, born) {
+		t.Errorf("masked: %q", got)
+	}
+	f.order(sallyport.Trusted, sallyport.Order{Action: "trust", By: who, About: who, Details: "100", Reason: "I say so"})
+	if got := f.server.state.Door(who).Trust; got != 20 {
+		t.Errorf("he trusts himself: %d", got)
+	}
+	f.order(sallyport.Trusted, sallyport.Order{Action: "trust", By: "o1", About: who, Details: "5", Reason: "test"})
+	if got := f.askAside(who, set, read).result(t); strings.Contains(got, customer.Email) || !strings.Contains(got, "suspended") {
+		t.Errorf("below 10: %q", got)
+	}
+	if st := f.server.state.Standing(who); !st.Suspended {
+		t.Error("he is not suspended")
+	}
+}
+
+// open are the open proposals of an action.
+func (f *fort) open(action string) (out []control.Proposal) {
+	for _, p := range f.server.state.Proposals() {
+		if p.Action == action && p.Status == control.Open {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// TestRolesDecide holds the default policies in front of a real database: leads see their team's tickets, engineers nothing, and a policy of
+// the company's own narrows what a reason covers.
+func TestRolesDecide(t *testing.T) {
+	f := newFort(t, "")
+	who, ticket, customer := f.hasTicket(0)
+	team := f.config.People[string(who)].Team
+	read := []string{fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID), fmt.Sprintf("SELECT email FROM support.customers WHERE id = %d", customer.ID)}
+	for id, p := range f.config.People {
+		if f.passwords[sallyport.Staff(id)] == "" || sallyport.Staff(id) == who {
+			continue
+		}
+		want := p.Team == team && p.Role == "lead"
+		got := f.askAside(sallyport.Staff(id), read...).result(t)
+		if (got == customer.Email) != want {
+			t.Errorf("%s, %s of %s, reads %q by a ticket of %s in %s", id, p.Role, p.Team, got, who, team)
+		}
+	}
+	if got := f.askAside(who, read...).result(t); got != customer.Email {
+		t.Errorf("%s himself reads %q", who, got)
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/control"
+	"sallyport/exposure"
+	"sallyport/policy"
+	"sallyport/purpose"
+)
+
+// moment is what is known of a person right now: how far he is trusted, when he last proved who he is, what he has seen.
+func (g *guard) moment(p purpose.Person) policy.Context {
+	now := g.s.o.Clock()
+	door := g.s.state.Door(p.Staff)
+	c := policy.Context{Trust: int64(door.Trust), MFAMinutes: since(now, door.Confirmed), SecondMinutes: since(now, door.Seconded), OnShift: true}
+	hour, day, month := g.s.book.Count(now, p.Staff, exposure.Revealed)
+	c.SeenHour, c.SeenDay, c.SeenMonth = int64(hour), int64(day), int64(month)
+	person := g.s.o.Config.People[string(p.Staff)]
+	local := now
+	if zone, err := person.zone(); err == nil {
+		local = now.In(zone)
+	}
+	c.Hour, c.Weekday = int64(local.Hour()), int64((local.Weekday()+6)%7)+1
+	if shift, err := person.hours(); err == nil && shift != nil {
+		c.OnShift = shift.holds(local)
+	}
+	return c
+}
+
+// since is whole minutes, -1 for a time that never was.
+func since(now, then time.Time) int64 {
+	if then.IsZero() {
+		return -1
+	}
+	return max(int64(now.Sub(then)/time.Minute), 0)
+}
+
+// zone is the person's time zone.
+func (p *Person) zone() (*time.Location, error) {
+	if p.Timezone == "" {
+		return time.Local, nil
+	}
+	zone, err := time.LoadLocation(p.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("there is no time zone %q; expected one such as Europe/Berlin", p.Timezone)
+	}
+	return zone, nil
+}
+
+// shift is a working time, in minutes of the day.
+type shift struct{ from, to int }
+
+// hours reads the person's working time; nil: always.
+func (p *Person) hours() (*shift, error) {
+	if p.Shift == "" {
+		return nil, nil
+	}
+	wrong := fmt.Errorf("%q is no working time; expected one such as 08:00-16:00", p.Shift)
+	from, to, ok := strings.Cut(p.Shift, "-")
+	if !ok {
+		return nil, wrong
+	}
+	var s shift
+	for text, minutes := range map[string]*int{from: &s.from, to: &s.to} {
+		at, err := time.Parse("15:04", strings.TrimSpace(text))
+		if err != nil {
+			return nil, wrong
+		}
+		*minutes = at.Hour()*60 + at.Minute()
+	}
+	return &s, nil
+}
+
+// holds tells whether a moment is within the shift, which may go over midnight.
+func (s *shift) holds(t time.Time) bool {
+	m := t.Hour()*60 + t.Minute()
+	if s.from <= s.to {
+		return s.from <= m && m < s.to
+	}
+	return m >= s.from || m < s.to
+}
+
+// second proposes that a colleague agree to what somebody does.
+func (g *guard) second(who sallyport.Staff, what string) (id string, err error) {
+	order := &sallyport.Order{ID: strings.ToLower(rand.Text()[:10]), Action: control.Second, By: who, Reason: "what he does is unlike him", Details: what}
+	return order.ID, g.s.orders.Give(func() error { return g.s.state.CheckProposal(order) }, &sallyport.Event{Time: g.s.o.Clock(), Kind: sallyport.Proposed, Order: order})
+}
+
+// colleagues are the log-ins whose tickets may be somebody's reason: those of his team, if the policies would ever let him see a customer by one.
+func (d *directory) colleagues(set *policy.Set) func(p purpose.Person) []string {
+	var known sync.Map // who → whether he may
+	return func(p purpose.Person) []string {
+		if p.Team == "" {
+			return nil
+		}
+		may, ok := known.Load(p.Staff)
+		if !ok {
+			may = set.SeesTeam(p.Staff, p.Service, p.Team)
+			known.Store(p.Staff, may)
+		}
+		if may != true {
+			return nil
+		}
+		return d.teams[p.Team]
+	}
+}

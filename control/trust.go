@@ -1,0 +1,82 @@
+package control
+
+import (
+	"strconv"
+	"time"
+
+	"sallyport"
+)
+
+// FullTrust is what everybody has of whom nothing else was said.
+const FullTrust = 100
+
+// doors are what the second door goes by: how far somebody is trusted right now, and when he last proved who he is.
+type doors struct {
+	trust     map[sallyport.Staff]int
+	confirmed map[sallyport.Staff]time.Time
+	seconded  map[sallyport.Staff]time.Time
+	turned    chan struct{} // closed and made anew with each change
+}
+
+func newDoors() doors {
+	return doors{trust: map[sallyport.Staff]int{}, confirmed: map[sallyport.Staff]time.Time{}, seconded: map[sallyport.Staff]time.Time{}, turned: make(chan struct{})}
+}
+
+// turn tells whoever waits at a door that something changed. The caller holds the state's mu.
+func (d *doors) turn() {
+	close(d.turned)
+	d.turned = make(chan struct{})
+}
+
+// confirm notes that somebody has just proven who he is.
+func (d *doors) confirm(e *sallyport.Event, o *sallyport.Order) {
+	if o.By == "" || o.By != o.About {
+		return
+	}
+	d.confirmed[o.By] = e.Time
+	d.turn()
+}
+
+// believe sets somebody's trust. It goes down by anybody's word but his own; up it goes by an approved proposal alone.
+func (d *doors) believe(who, by sallyport.Staff, text string, approved bool) {
+	n, ok := ParseTrust(text)
+	if !ok || who == "" || who == by || !approved && n > d.of(who) {
+		return
+	}
+	d.trust[who] = n
+	d.turn()
+}
+
+func (d *doors) of(who sallyport.Staff) int {
+	if n, ok := d.trust[who]; ok {
+		return n
+	}
+	return FullTrust
+}
+
+// ParseTrust reads a trust of 0 to 100.
+func ParseTrust(text string) (n int, ok bool) {
+	n, err := strconv.Atoi(text)
+	return n, err == nil && n >= 0 && n <= FullTrust
+}
+
+// Door is what is known of somebody at the second door. A time that is zero: never.
+type Door struct {
+	Trust     int       // 0 to 100
+	Confirmed time.Time // when he last proved who he is, beside his log-in
+	Seconded  time.Time // when a colleague last agreed to what he does
+}
+
+// Door is that of one person.
+func (s *State) Door(who sallyport.Staff) Door {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Door{Trust: s.doors.of(who), Confirmed: s.doors.confirmed[who], Seconded: s.doors.seconded[who]}
+}
+
+// Turned is closed when somebody's door changes after this call.
+func (s *State) Turned() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.doors.turned
+}

@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"sallyport"
+	"sallyport/policy"
+)
+
+// atDoorFor is how long a result waits at the second door for a person to confirm who he is, or for a colleague to agree.
+const atDoorFor = 2 * time.Minute
+
+// pending is what a result waits for.
+type pending struct {
+	ruled
+}
+
+// waitAtDoor holds a result back until the policies let it pass, or refuse it. What came before goes to the client, with how to open the
+// door. Afterwards the sight knows what holds then; where nobody opened it, values stay tokens.
+func (s *session) waitAtDoor(ctx context.Context, r *run) error {
+	w := *r.sight.waits
+	hint := "Confirm that it is you: sallyport confirm --as " + string(s.person.Staff)
+	if w.ruling.Respond == policy.SecondPerson {
+		id, err := s.gw.Protection.Second(s.person.Staff, r.second(s))
+		if err != nil {
+			s.gw.Log.Warn("a colleague cannot be asked", "reason", plainReason(err))
+			s.notice("NOTICE", "values stay tokens: "+w.ruling.Because, "No colleague can be asked now. Try again in a moment.")
+			return nil
+		}
+		hint = "Ask a lead or security for: sallyport approve " + id
+	}
+	s.notice("NOTICE", "this waits: "+w.ruling.Because, hint+" (within two minutes; cancel the statement to go on without).")
+	s.cancelled.Store(false)
+	if err := s.flush(); err != nil {
+		return err
+	}
+	s.out = s.gw.pool.get()
+	if !s.opened(ctx, r, w) && !s.over.Load() {
+		s.notice("NOTICE", "values stay tokens: nobody opened the door in time", hint)
+	}
+	if s.over.Load() {
+		return errEnded
+	}
+	return nil
+}
+
+// opened waits until something else is ruled, and tells whether it was.
+func (s *session) opened(ctx context.Context, r *run, w pending) bool {
+	late := time.NewTimer(atDoorFor)
+	defer late.Stop()
+	look := time.NewTicker(100 * time.Millisecond) // the session may have been ended or its statement cancelled
+	defer look.Stop()
+	for {
+		turned := s.gw.Standing.Turned()
+		r.sight.rulings, r.sight.waits, r.sight.denied = nil, nil, nil
+		r.sight.asking.Context = s.moment()
+		if r.sight.ruling(w.cover, w.grant, w.column).Verdict != sallyport.Wait {
+			return true
+		}
+		select {
+		case <-turned:
+		case <-look.C:
+			if s.over.Load() || s.cancelled.Load() {
+				return false
+			}
+		case <-late.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// second says what a colleague is to agree to.
+func (r *run) second(s *session) string {
+	what := "a statement"
+	if r.stmt != nil {
+		what = r.stmt.Verb
+	}
+	for i, p := range r.sight.purposes {
+		if i == 0 {
+			what += " for"
+		}
+		what += " " + p.String()
+	}
+	return what + " by " + string(s.person.Staff)
+}
+
+// interrupt tells a session that its client wants no more of what is under way.
+func (g *Gateway) interrupt(pid uint32, key []byte) {
+	g.mu.Lock()
+	s := g.backends[pid]
+	g.mu.Unlock()
+	if s != nil && string(s.cancelKey) == string(key) {
+		s.cancelled.Store(true)
+	}
+}
+
+// stars are what leaves in place of a value that policies mask.
+func stars() []byte { return []byte("***") }
