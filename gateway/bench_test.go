@@ -53,7 +53,7 @@ func BenchmarkRow(b *testing.B) {
 				}
 			}
 			l.front = l.frontOf()
-			r := &run{stmt: &query.Statement{Touches: true, Verb: "SELECT"}, sight: &sight{grants: way.grants}, layout: l}
+			r := &run{stmt: &query.Statement{Touches: true, Verb: "SELECT"}, sight: &sight{grants: way.grants, policies: defaultPolicies(b, email), asking: policy.Ask{Who: "svc", Service: true, Action: policy.ActionReveal, Context: policy.Context{Trust: 100}}}, layout: l}
 			s.queue = []*reply{{what: expectRows, run: r}}
 			rows := benchRows(b, codec)
 			n := 0

@@ -52,14 +52,12 @@ func (s *session) opened(ctx context.Context, r *run, w pending) bool {
 	look := time.NewTicker(100 * time.Millisecond) // the session may have been ended or its statement cancelled
 	defer look.Stop()
 	for {
-		turned := s.gw.Standing.Turned()
-		r.sight.rulings, r.sight.waits, r.sight.denied = nil, nil, nil
-		r.sight.asking.Context = s.moment()
+		r.sight.anew(s)
 		if r.sight.ruling(w.cover, w.grant, w.column).Verdict != sallyport.Wait {
 			return true
 		}
 		select {
-		case <-turned:
+		case <-r.sight.turned:
 		case <-look.C:
 			if s.over.Load() || s.cancelled.Load() {
 				return false

@@ -163,6 +163,7 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 // ensureSight resolves the purpose where the statement did not let on that it reaches anything protected.
 func (s *session) ensureSight(ctx context.Context, r *run) error {
 	if r.sight != nil {
+		r.sight.current(s)
 		return nil
 	}
 	s.mu.Lock()

@@ -21,6 +21,7 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/internal/upstream"
+	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/query"
 	"sallyport/record"
@@ -182,6 +183,7 @@ func fuzzGateway(f *testing.F, log io.Writer) *Gateway {
 	if err != nil {
 		f.Fatal(err)
 	}
+	policies := defaultPolicies(f, email.Column)
 	g, err := New(Config{
 		Server: behind, Access: stream, Standing: control.NewState(), Book: exposure.NewBook(), Clock: time.Now, Log: slog.New(slog.NewTextHandler(log, nil)),
 		Protection: &Protection{
@@ -189,6 +191,11 @@ func fuzzGateway(f *testing.F, log io.Writer) *Gateway {
 			Person:  func(login string) purpose.Person { return purpose.Person{Staff: sallyport.Staff(login)} },
 			Budgets: func(purpose.Person) exposure.Budgets { return exposure.Default() },
 			Suspend: func(sallyport.Staff, sallyport.Limit) error { return nil },
+
+			Policies: func() *policy.Set { return policies },
+			Moment:   func(purpose.Person) policy.Context { return policy.Context{Trust: 100} },
+			Second:   func(sallyport.Staff, string) (string, error) { return "x", nil },
+			Bar:      func(sallyport.Staff, string) error { return nil },
 		},
 	})
 	if err != nil {
@@ -325,4 +332,16 @@ func (l *lockedLog) take() string {
 	defer l.mu.Unlock()
 	defer l.b.Reset()
 	return l.b.String()
+}
+
+// defaultPolicies are those of a demonstration, for one column.
+func defaultPolicies(t testing.TB, email sallyport.Column) *policy.Set {
+	t.Helper()
+	set, problems := policy.Load(policy.Defaults(true), &policy.World{
+		Roles: policy.Roles(), Columns: []policy.Column{{Column: email, Class: sallyport.Contact, Scheme: sallyport.Email}},
+	}, policy.Copiers{})
+	if set == nil {
+		t.Fatal(problems)
+	}
+	return set
 }

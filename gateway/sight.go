@@ -26,6 +26,7 @@ type sight struct {
 	denied   *policy.Ruling // the first that left a covered value a token
 	waits    *pending       // the first that has a covered value wait
 	bar      func(because string)
+	turned   <-chan struct{} // closed when what is known of the person changes
 }
 
 // ruled is what the policies say about a column under a reason or a grant, so that they are asked once a statement and not for each row.
@@ -51,7 +52,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 		current = *st.Comment
 	}
 	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
-	v.bar = s.bar
+	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
 	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.moment()}
 	for _, p := range v.purposes {
 		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
@@ -72,6 +73,22 @@ func (s *session) moment() policy.Context {
 		c.Address = at.Addr()
 	}
 	return c
+}
+
+// current has the policies asked anew where what is known of the person has changed since: a verdict holds when a value leaves.
+func (v *sight) current(s *session) {
+	select {
+	case <-v.turned:
+		v.anew(s)
+	default:
+	}
+}
+
+// anew forgets what the policies said.
+func (v *sight) anew(s *session) {
+	v.turned = s.gw.Standing.Turned()
+	v.rulings, v.decided, v.denied, v.waits = nil, nil, nil, nil
+	v.asking.Context = s.moment()
 }
 
 // bar suspends the person because the policies say so; his sessions end, this one too.
