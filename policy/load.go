@@ -33,10 +33,11 @@ type Problem struct {
 	Known        []string // the names in its place
 }
 
-// String is FILE:LINE:COLUMN: what is wrong.
-func (p Problem) String() string {
-	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Text)
-}
+// Place is FILE:LINE:COLUMN.
+func (p Problem) Place() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+
+// String is the place and what is wrong.
+func (p Problem) String() string { return p.Place() + ": " + p.Text }
 
 // at is FILE:LINE.
 func (p Problem) at() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }

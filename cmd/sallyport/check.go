@@ -158,12 +158,31 @@ func checkAs(ctx context.Context, path, owner string) ([]finding, error) {
 	if _, err := config.certificate(); err != nil {
 		c.found("tls", "%v", err)
 	}
+	c.policies()
 	if config.Upstream.Address != "" {
 		ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 		defer cancel()
 		c.server(ctx)
 	}
 	return c.findings, nil
+}
+
+// policies holds the configured policies to columns and people.
+func (c *check) policies() {
+	_, warnings, err := c.config.loadPolicies(c.config.policyFolder())
+	if wrong, ok := errors.AsType[*policyError](err); ok {
+		for _, p := range wrong.problems {
+			c.found(p.Place(), "%s", policyProblem(p))
+		}
+		return
+	}
+	if err != nil {
+		c.found("policies", "%v", err)
+		return
+	}
+	for _, p := range warnings {
+		c.note(p.Place(), "%s", policyProblem(p))
+	}
 }
 
 func findingsOf(wrong *ConfigError) []finding {

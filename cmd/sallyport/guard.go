@@ -255,7 +255,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		return nil, &hopeless{err}
 	}
 	for _, w := range warnings {
-		g.s.log.Warn("policies", "problem", policyProblem(w))
+		g.s.log.Warn("policies", "place", w.Place(), "problem", policyProblem(w))
 	}
 	directory := config.directory()
 	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Team: directory.colleagues(policies), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call

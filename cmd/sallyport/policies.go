@@ -102,14 +102,14 @@ type policyError struct{ problems []policy.Problem }
 func (e *policyError) Error() string {
 	lines := []string{fmt.Sprintf("the policies have %s:", counted(len(e.problems), "problem"))}
 	for _, p := range e.problems {
-		lines = append(lines, "  "+policyProblem(p))
+		lines = append(lines, "  "+p.Place()+": "+policyProblem(p))
 	}
 	return strings.Join(lines, "\n")
 }
 
 // policyProblem is a problem with the name that was most likely meant.
 func policyProblem(p policy.Problem) string {
-	s := p.String()
+	s := p.Text
 	if p.Got != "" && len(p.Known) > 0 {
 		s += "; expected " + oneOf(p.Got, p.Known)
 	}

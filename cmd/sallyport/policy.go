@@ -50,7 +50,7 @@ func (f *policyFlags) read(m *Main) (*Config, *policy.Set, error) {
 	}
 	set, warnings, err := c.loadPolicies(f.folder(c))
 	for _, w := range warnings {
-		fmt.Fprintln(m.Stderr, "warning:", policyProblem(w))
+		fmt.Fprintf(m.Stderr, "warning: %s: %s\n", w.Place(), policyProblem(w))
 	}
 	return c, set, err
 }
