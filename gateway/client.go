@@ -85,6 +85,7 @@ func (s *session) forward() error {
 	if len(s.toServer) == 0 {
 		return nil
 	}
+	s.awaitRequests()
 	d := s.doubt
 	s.doubt = nil
 	switch {

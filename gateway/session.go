@@ -90,6 +90,7 @@ type session struct {
 	looking    atomic.Bool  // the client's side works at messages that the server does not have yet
 	underway   atomic.Bool  // the server has something of what is in queue
 	cancelling atomic.Int32 // requests to cancel that wait for looking to end
+	requests   atomic.Int32 // of them those that are on their way to the server
 	draining   atomic.Bool  // the session ends with its transaction
 	winding    atomic.Bool  // a writing statement runs to its end; then the session ends
 }
