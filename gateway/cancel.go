@@ -113,10 +113,15 @@ func (s *session) awhile(ctx context.Context, most time.Duration, condition func
 	}
 }
 
-// awaitRequests waits until no request to cancel is on its way that was meant for what the server had before.
+// awaitRequests waits until no request to cancel is on its way that was meant for what the server had before; cancelTimeout bounds each.
 func (s *session) awaitRequests() {
-	if s.requests.Load() > 0 {
-		s.awhile(context.Background(), cancelTimeout, func() bool { return s.requests.Load() > 0 })
+	if s.requests.Load() == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.requests.Load() > 0 && !s.closed && s.ending == nil {
+		s.wake.Wait()
 	}
 }
 
