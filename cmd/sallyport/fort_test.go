@@ -432,6 +432,21 @@ func (f *fort) officer(id sallyport.Staff) *api.Client {
 	return c
 }
 
+// lock takes somebody's access away. The order counts from its log-in's end: a password's hash is slow on purpose, and how slow on a busy
+// machine is measured first.
+func (f *fort) lock(who sallyport.Staff) time.Time {
+	f.t.Helper()
+	officer, began := f.officer("o1"), time.Now()
+	if _, err := officer.Status(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
+	at := time.Now()
+	if err := officer.Lock(f.t.Context(), who, "test"); err != nil {
+		f.t.Fatal(err)
+	}
+	return at.Add(at.Sub(began))
+}
+
 // within waits for a condition.
 func within(t testing.TB, d time.Duration, what string, condition func() bool) {
 	t.Helper()
