@@ -244,7 +244,7 @@ func (f *fort) start() {
 	case <-f.server.Ready():
 	case <-f.server.Done():
 		f.t.Fatalf("serve ended: %v", f.server.Close())
-	case <-time.After(20 * time.Second):
+	case <-time.After(stretched(20 * time.Second)):
 		f.t.Fatalf("serve is not ready: %s", f.log)
 	}
 }
@@ -430,33 +430,6 @@ func (f *fort) officer(id sallyport.Staff) *api.Client {
 	c := api.NewClient(filepath.Join(f.options.Data, socketName), id, string(id)+"-password")
 	f.t.Cleanup(c.Close)
 	return c
-}
-
-// lock takes somebody's access away. The order counts from its log-in's end: a password's hash is slow on purpose, and how slow on a busy
-// machine is measured first.
-func (f *fort) lock(who sallyport.Staff) time.Time {
-	f.t.Helper()
-	officer, began := f.officer("o1"), time.Now()
-	if _, err := officer.Status(f.t.Context()); err != nil {
-		f.t.Fatal(err)
-	}
-	at := time.Now()
-	if err := officer.Lock(f.t.Context(), who, "test"); err != nil {
-		f.t.Fatal(err)
-	}
-	return at.Add(at.Sub(began))
-}
-
-// within waits for a condition.
-func within(t testing.TB, d time.Duration, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(d)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", d, what)
-		}
-		time.Sleep(5 * time.Millisecond) // between two looks at the condition
-	}
 }
 
 // lockedBuffer collects what goroutines write.
