@@ -145,6 +145,7 @@ WITH RECURSIVE above (oid, depth) AS (
     SELECT w.ev_class, above.depth + 1 FROM above
         JOIN pg_depend d ON d.refobjid = above.oid AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_rewrite'::regclass
         JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_class <> above.oid
+        WHERE above.depth < 100 -- views may lie in a circle
 )
 SELECT format('%I.%I', n.nspname, c.relname) FROM above JOIN pg_class c ON c.oid = above.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'm' GROUP BY c.oid, n.nspname, c.relname ORDER BY max(above.depth)`, oids)
