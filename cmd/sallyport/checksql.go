@@ -33,7 +33,7 @@ func (m *Main) printSQL(ctx context.Context, path, owner string) error {
 
 // printHelp prints the statements that help.
 func (m *Main) printHelp(ctx context.Context, config *Config, owner string) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
 	conn, err := config.watcher(ctx, owner)
 	if err != nil {
