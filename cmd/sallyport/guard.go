@@ -179,7 +179,7 @@ func (c *Config) reader(server *upstream.Server) (*pgx.ConnConfig, error) {
 		var err error
 		password, err = readSecretFile(c.path(file))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w ('sallyport protect' makes it; is the database protected yet?)", err)
+			return nil, fmt.Errorf("%w ('sallyport protect' makes it beside the configuration: run that first, or bring the file from where it ran)", err)
 		}
 		if err != nil {
 			return nil, err
