@@ -12,7 +12,7 @@ func TestConnectErrorsAreOneLine(t *testing.T) {
 	port := site.cluster.Port
 	for dsn, want := range map[string]string{
 		fmt.Sprintf("postgres://nobody:secret@127.0.0.1:%d/postgres", port): `connect to the database to look at (password: PGPASSWORD or ~/.pgpass): password authentication failed for user "nobody" (SQLSTATE 28P01)`,
-		"postgres://nobody:secret@127.0.0.1:1/postgres":                      `connect to the database to look at (password: PGPASSWORD or ~/.pgpass): 127.0.0.1:1 (127.0.0.1): dial error: dial tcp 127.0.0.1:1: connect: connection refused`,
+		"postgres://nobody:secret@127.0.0.1:1/postgres":                     `connect to the database to look at (password: PGPASSWORD or ~/.pgpass): 127.0.0.1:1 (127.0.0.1): dial error: dial tcp 127.0.0.1:1: connect: connection refused`,
 	} {
 		_, err := runMainOf(t, "init", dsn, "--out", "-")
 		if err == nil || oneLine(err) != want || exitCode(err) != exitFailed {
