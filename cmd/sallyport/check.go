@@ -14,6 +14,7 @@ import (
 	"sallyport/catalog"
 	"sallyport/gateway"
 	"sallyport/internal/upstream"
+	"sallyport/keys"
 	"sallyport/protect"
 )
 
@@ -252,8 +253,15 @@ func (c *check) marked(ctx context.Context, sensed bool) (bool, error) {
 
 // plainStill says that protect has not run, and how it is run.
 func (c *check) plainStill() {
-	c.found("protect", "the values in %s are plain still; once the rest is done: sallyport protect --config %s --data FOLDER --key-file FILE --owner DSN",
-		c.config.Upstream.Database, c.config.file)
+	opens := ""
+	switch {
+	case c.config.needsKeyFile():
+		opens = " --key-file FILE"
+	case c.config.Keys.Provider == keys.QuorumProvider:
+		opens = " --share-file FILE …"
+	}
+	c.found("protect", "the values in %s are plain still; once the rest is done: sallyport protect --config %s --data FOLDER%s --owner DSN",
+		c.config.Upstream.Database, c.config.file, opens)
 }
 
 // asOwner looks at a database that is not protected yet, where there is an owner to look as.

@@ -78,7 +78,7 @@ func (u *unsealer) complete() <-chan struct{} {
 func (u *unsealer) sealed() error {
 	return &gateway.Told{
 		Sentence: fmt.Sprintf("the keys are sealed: %d of %d shares are in", u.Need()-u.Missing(), u.Need()),
-		Hint:     fmt.Sprintf("%d more people each bring one: sallyport keys unseal --as ID", u.Missing()),
+		Hint:     fmt.Sprintf("Missing: %d, each brought by another person: sallyport keys unseal --as ID", u.Missing()),
 	}
 }
 
