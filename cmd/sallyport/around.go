@@ -131,7 +131,8 @@ func (a *surroundings) rules(ctx context.Context) ([]detour, error) {
 	if denied(err) {
 		return []detour{{
 			Kind: "unseen", What: "pg_hba.conf cannot be seen by " + a.conn.Config().User + ", so whether it lets others in than the gateway is not known",
-			Next: "GRANT SELECT ON pg_hba_file_rules TO ROLE; GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO ROLE; as a superuser, or check --owner with a superuser's DSN.",
+			Next: strings.ReplaceAll("GRANT SELECT ON pg_hba_file_rules TO ROLE; GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO ROLE; as a superuser, or check --owner with a superuser's DSN.",
+				"ROLE", pgx.Identifier{a.conn.Config().User}.Sanitize()),
 		}}, nil
 	}
 	if err != nil {
@@ -183,7 +184,7 @@ func (a *surroundings) changed(ctx context.Context) ([]detour, error) {
 	if denied(err) {
 		return []detour{{
 			Kind: "unseen", What: "whether a role's password changed cannot be seen by " + a.conn.Config().User,
-			Next: "Install the function that sallyport check --sql prints, in the protected database.",
+			Next: "As a superuser: sallyport check --config " + a.config.file + " --sql | psql -X -v ON_ERROR_STOP=1 -d " + a.config.Upstream.Database,
 		}}, nil
 	}
 	if err != nil {
