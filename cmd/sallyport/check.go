@@ -137,7 +137,7 @@ func (m *Main) printWays(findings []finding, ways []detour) {
 		if !w.Todo {
 			note = "note: "
 		}
-		fmt.Fprintf(m.Stdout, "%saround: %s\n  %s\n", note, w.What, w.Next)
+		fmt.Fprintf(m.Stdout, "%saround: %s\n  %s\n", note, printable(w.What), printable(w.Next))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // fitTables are a small shop as people build it, with what stands against protecting it.
@@ -147,6 +149,46 @@ func TestCheckSecondDatabase(t *testing.T) {
 	if out, err = runMainOf(t, "check", "--config", paths[second], "--owner", first); exitCode(err) != exitUsage {
 		t.Errorf("%s, %v", out, err)
 	}
+
+	if out, err := runMainOf(t, "init", first, "--out", paths[first], "--force"); err != nil || !strings.Contains(out, "note: Sallyport protects columns of this database already") {
+		t.Errorf("%s, %v", out, err)
+	}
+
+	// Protecting it with a reader of the same name and another password would lock the first one's gateway out.
+	other, err := LoadConfig(paths[second])
+	if err != nil {
+		t.Fatal(err)
+	}
+	site.exec(t, databaseOf(second), "DROP VIEW app.open_tickets, app.ours, app.boss, app.greetings; ALTER TABLE app.customers ALTER email TYPE text")
+	options := ProtectOptions{Owner: second, Data: filepath.Join(folder, "data2"), KeyFile: filepath.Join(folder, "key2.txt")}
+	if _, err := Protect(t.Context(), other, options); exitCode(err) != exitUsage || !strings.Contains(err.Error(), "the role sallyport_reader is there already") {
+		t.Errorf("protecting a second database with another password of the reader: %v", err)
+	}
+	if err := config.readerLogsIn(t); err != nil {
+		t.Errorf("the first database's reader then: %v", err)
+	}
+	other.Upstream.Reader.User = "second_reader"
+	if _, err := Protect(t.Context(), other, options); err != nil {
+		t.Error(err)
+	}
+}
+
+// readerLogsIn tries the reader with the password of the configuration's file.
+func (c *Config) readerLogsIn(t *testing.T) error {
+	t.Helper()
+	server, err := c.server(place{})
+	if err != nil {
+		return err
+	}
+	reader, err := c.reader(server)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), reader)
+	if err != nil {
+		return err
+	}
+	return conn.Close(t.Context())
 }
 
 // wantLastFinding: what is to be done last stands last.

@@ -118,8 +118,22 @@ func (m *Main) lookAround(ctx context.Context, connect *pgx.ConnConfig, o initOp
 	if errors.Is(err, discover.ErrCustomer) {
 		return nil, usagef("%w", err)
 	}
-	return proposal, err
+	if err != nil {
+		return nil, err
+	}
+	marked := false
+	if err := conn.QueryRow(ctx, selectMarked).Scan(&marked); err != nil {
+		return nil, fmt.Errorf("look for the mark of protection: %w", err)
+	}
+	if marked {
+		proposal.Notes = append(proposal.Notes, "Sallyport protects columns of this database already: what they hold is tokens, which say little. Keep the configuration that they were protected with")
+	}
+	return proposal, nil
 }
+
+// selectMarked asks the catalogue alone, which everybody may read.
+const selectMarked = `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	WHERE n.nspname = 'sallyport' AND c.relname = 'mark' AND c.relkind = 'r')`
 
 // writeDraft writes the file whole or not at all, for its owner alone: hashes of passwords will stand in it.
 func writeDraft(path string, text []byte, force bool) (err error) {

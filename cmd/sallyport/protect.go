@@ -187,6 +187,9 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 	if err != nil {
 		return report, err
 	}
+	if err := c.ownReader(ctx, o.Owner); err != nil {
+		return report, err
+	}
 	recorded, known := state.Protects(c.Upstream.Database)
 	report, err = protect.Run(ctx, protect.Options{
 		DSN: c.ownerDSN(o.Owner), Columns: columns, Reader: reader,

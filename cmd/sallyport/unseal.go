@@ -103,6 +103,9 @@ unless --share-file names it; it never stands on a command line.`,
 	}
 	cmd.Flags().StringVar(&file, "share-file", "", "`FILE` whose first line is the share (else asked for)")
 	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
+		if err := keys.Harden(); err != nil { // a share is as good as a part of the keys
+			return err
+		}
 		share, err := m.share(file)
 		if err != nil {
 			return err
