@@ -217,17 +217,10 @@ func (c *Config) checkDirectory(r *configReader) {
 	for _, id := range slices.Sorted(maps.Keys(c.People)) {
 		person, path := c.People[id], "people."+id
 		claim(path, person.Logins)
-		if len(person.Logins) == 0 && person.Password == "" { // who only gives orders needs none
-			r.problemAt(path, "no log-in and no password; expected logins: [ROLE], or password: the line that 'sallyport passwd' prints")
-		}
 		if !slices.Contains(roles(), person.Role) {
 			r.problemAt(path+".role", "unknown role %q; expected %s", person.Role, oneOf(person.Role, roles()))
 		}
-		if person.Password != "" {
-			if err := person.Password.Check(); err != nil {
-				r.problemAt(path+".password", "%s; expected the line that it prints", err)
-			}
-		}
+		checkPassword(r, path, person)
 		checkID(r, path, id)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
@@ -240,6 +233,19 @@ func (c *Config) checkDirectory(r *configReader) {
 			r.problemAt(path, "%q is a person too; expected an id of its own", id)
 		}
 		checkID(r, path, id)
+	}
+}
+
+// checkPassword wants a hash, or a log-in: who only gives orders needs none.
+func checkPassword(r *configReader, path string, person Person) {
+	if person.Password == "" {
+		if len(person.Logins) == 0 {
+			r.problemAt(path, "no log-in and no password; expected logins: [ROLE], or password: the line that 'sallyport passwd' prints")
+		}
+		return
+	}
+	if err := person.Password.Check(); err != nil {
+		r.problemAt(path+".password", "%s; expected the line that it prints", err)
 	}
 }
 
