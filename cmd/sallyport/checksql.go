@@ -48,6 +48,9 @@ func (m *Main) printSQL(ctx context.Context, path, owner string) error {
 		_, err = fmt.Fprintf(m.Stdout, "-- More stands here once there is the role %s, which 'sallyport protect' makes: run this command once more then.\n", printable(quoted))
 		return err
 	}
+	if err := m.printPass(ctx, config, conn); err != nil {
+		return err
+	}
 	if err := m.printNotes(ctx, config, conn, quoted); err != nil {
 		return err
 	}
@@ -104,6 +107,19 @@ func (m *Main) printObstacle(o protect.Obstacle) {
 		fmt.Fprintln(m.Stdout, "-- "+printable(sql))
 	}
 	fmt.Fprintln(m.Stdout)
+}
+
+// printPass prints what has the reader see rows that row security hides from it.
+func (m *Main) printPass(ctx context.Context, config *Config, conn *pgx.Conn) error {
+	if conn == nil || !config.Protects() {
+		return nil
+	}
+	tables, _, err := config.hidden(ctx, conn)
+	if err != nil || len(tables) == 0 {
+		return err
+	}
+	_, err = fmt.Fprintf(m.Stdout, "-- Run as a superuser: row security hides rows from the reader, in which reasons are looked up.\n%s;\n\n", protect.PassSQL(config.Upstream.Reader.User))
+	return err
 }
 
 // printNotes prints what has a protected database note its changes, where it does not: an owner who is no superuser could not install it.
