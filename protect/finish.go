@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,7 +25,7 @@ func (r *run) makeReader(ctx context.Context) error {
 		return err
 	}
 	return pgx.BeginFunc(ctx, r.main, func(tx pgx.Tx) error {
-		if err := setRole(ctx, tx, r.Reader.User, readerConnections, secret); err != nil {
+		if err := setRole(ctx, tx, r.Reader.User, readerConnections, secret, true); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, vault.Create); err != nil {
@@ -35,21 +36,26 @@ func (r *run) makeReader(ctx context.Context) error {
 				return fmt.Errorf("grant the reader %s what it needs: %w", r.Reader.User, err)
 			}
 		}
-		return nil
+		return passRowSecurity(ctx, tx, r.Reader.User, r.readerTables())
 	})
 }
 
-func (r *run) readerGrants() []string {
-	tables := append([]Table{}, r.Reader.Tables...)
+// readerTables are those with protected columns and those in which reasons stand.
+func (r *run) readerTables() []Table {
+	tables := slices.Clone(r.Reader.Tables)
 	for _, t := range r.tables {
 		tables = append(tables, t.Table)
 	}
+	return tables
+}
+
+func (r *run) readerGrants() []string {
 	to := " TO " + pgx.Identifier{r.Reader.User}.Sanitize()
 	return append([]string{
 		"GRANT USAGE ON SCHEMA sallyport" + to,
 		"GRANT SELECT, UPDATE (position, updated_at) ON sallyport.mark" + to,
 		"GRANT " + vault.Rights + to,
-	}, r.Reader.grants(tables)...)
+	}, r.Reader.grants(r.readerTables())...)
 }
 
 // grants let the reader read tables.
@@ -82,7 +88,7 @@ func PrepareReader(ctx context.Context, dsn string, reader Reader, random io.Rea
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the transaction has ended
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if err := setRole(ctx, tx, reader.User, readerConnections, secret); err != nil {
+		if err := setRole(ctx, tx, reader.User, readerConnections, secret, true); err != nil {
 			return err
 		}
 		for _, grant := range reader.grants(reader.Tables) {
@@ -90,7 +96,7 @@ func PrepareReader(ctx context.Context, dsn string, reader Reader, random io.Rea
 				return fmt.Errorf("grant the reader %s what it needs: %w", reader.User, err)
 			}
 		}
-		return nil
+		return passRowSecurity(ctx, tx, reader.User, reader.Tables)
 	})
 }
 

@@ -46,6 +46,9 @@ func (c *check) fit(ctx context.Context) error {
 	if snapshot == nil {
 		return nil
 	}
+	if err := c.rowSecurity(ctx, conn, true); err != nil {
+		return err
+	}
 	return c.leaning(ctx, conn, snapshot, false)
 }
 
@@ -67,6 +70,9 @@ func (c *check) fits(ctx context.Context, conn *pgx.Conn, snapshot *catalog.Snap
 			}
 		case protect.ObstacleMissing, protect.ObstacleType, protect.ObstacleKey, protect.ObstaclePublication: // said elsewhere, or of no harm any more
 		}
+	}
+	if err := c.rowSecurity(ctx, conn, false); err != nil {
+		return err
 	}
 	return c.leaning(ctx, conn, snapshot, true)
 }
