@@ -126,7 +126,7 @@ func (s *session) vacate(r *run, slot *query.Slot, becomes, value []byte) *query
 func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, becomes, value []byte) *query.Refusal {
 	return func(slot *query.Slot, becomes, value []byte) *query.Refusal {
 		p := s.gw.protectedColumn(slot.Column)
-		if p == nil || !p.Several() || !p.Unique || s.gw.Protection.Vacate == nil {
+		if p == nil || !p.Several() || !p.Unique && len(p.Bound) == 0 || s.gw.Protection.Vacate == nil {
 			return nil
 		}
 		codec, err := s.gw.codec(p)
@@ -226,6 +226,11 @@ func (s *session) plainWritten(r *run, slot *query.Slot, codec *token.Codec, val
 	}
 	if refused := s.probeUnknown(r, slot, codec, value, tok, codec.Digest(value)); refused != nil {
 		return nil, refused
+	}
+	if p := s.gw.protectedColumn(slot.Column); p != nil && len(p.Bound) > 0 { // what a foreign key compares is spelt evenly
+		if value, err = codec.Reveal(nil, tok); err != nil {
+			return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
+		}
 	}
 	return value, s.vacate(r, slot, value, tok)
 }

@@ -221,7 +221,7 @@ func (r *run) concurrently(ctx context.Context, t *table, c *column, name, expre
 		}
 	}
 	if _, err := r.main.Exec(ctx, fmt.Sprintf("CREATE INDEX CONCURRENTLY %s ON %s (%s)", name, t.sql(), "("+expression+")")); err != nil {
-		return fmt.Errorf("make the index that finds names in %s: %w", c, withoutValues(err))
+		return fmt.Errorf("make an index of %s: %w", c, withoutValues(err))
 	}
 	return nil
 }
@@ -233,19 +233,26 @@ func (r *run) tidy(ctx context.Context) error {
 	}
 	for _, t := range r.tables {
 		for _, c := range t.columns {
-			names := []string{pgx.Identifier{t.Schema, t.movingIndex(c)}.Sanitize()}
+			names := []string{pgx.Identifier{t.Schema, t.movingIndex(c)}.Sanitize(), pgx.Identifier{t.Schema, t.bondIndex(c)}.Sanitize()}
 			if r.out {
 				names = append(names, pgx.Identifier{t.Schema}.Sanitize()+"."+t.nameIndex(c))
 			}
 			for _, name := range names {
-				if _, err := r.main.Exec(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+name); err != nil {
-					return fmt.Errorf("drop an index of %s: %w", c, withoutValues(err))
+				if err := r.dropIndex(ctx, c, name); err != nil {
+					return err
 				}
 			}
 		}
 		if _, err := r.main.Exec(ctx, "VACUUM (ANALYZE) "+t.sql()); err != nil {
 			return fmt.Errorf("vacuum %s: %w", t, withoutValues(err))
 		}
+	}
+	return nil
+}
+
+func (r *run) dropIndex(ctx context.Context, c *column, name string) error {
+	if _, err := r.main.Exec(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+name); err != nil {
+		return fmt.Errorf("drop an index of %s: %w", c, withoutValues(err))
 	}
 	return nil
 }

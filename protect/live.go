@@ -76,7 +76,7 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 		{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
 		{"examine", []stepFunc{r.examine}}, // nothing has changed so far
 		{"begin", []stepFunc{r.beginLive}},
-		{"index", []stepFunc{r.makeMovingIndexes}},
+		{"index", []stepFunc{r.makeMovingIndexes, r.makeBondIndexes}},
 		{"enter", []stepFunc{r.enter, r.awaitOthers}},
 		{"move", []stepFunc{r.move}},
 		{"names", []stepFunc{r.makeNameIndexes}},
@@ -89,7 +89,7 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 		steps = []liveStep{
 			{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
 			{"begin", []stepFunc{r.beginLive, r.dropConstraints}},
-			{"index", []stepFunc{r.makeMovingIndexes}},
+			{"index", []stepFunc{r.makeMovingIndexes, r.makeBondIndexes}},
 			{"enter", []stepFunc{r.enter, r.awaitOthers}},
 			{"move", []stepFunc{r.move}},
 			{"verify", []stepFunc{r.verify}},
@@ -170,11 +170,11 @@ func (r *run) beginLive(ctx context.Context) error {
 	return r.keepRanges(ctx)
 }
 
-// grantMoves lets the reader change values of unique columns as long as they are moving, or takes that away.
+// grantMoves lets the reader change values of unique columns and of bonds as long as they are moving, or takes that away.
 func (r *run) grantMoves(ctx context.Context, verb, preposition string) error {
 	for _, t := range r.tables {
 		for _, c := range t.columns {
-			if !c.unique {
+			if !c.unique && c.bond == nil {
 				continue
 			}
 			sql := fmt.Sprintf("%s UPDATE (%s) ON %s %s %s", verb, c.sql(), t.sql(), preposition, pgx.Identifier{r.Reader.User}.Sanitize())

@@ -123,7 +123,11 @@ func (r *run) moveLive(ctx context.Context, conn *pgconn.PgConn, p piece) error 
 	if err := r.pace(ctx, conn, p.rows); err != nil {
 		return err
 	}
-	var err error
+	return r.insist(ctx, conn, p)
+}
+
+// insist changes a range until nobody comes between.
+func (r *run) insist(ctx context.Context, conn *pgconn.PgConn, p piece) (err error) {
 	for try := range mostRetries {
 		var missed int64
 		missed, err = r.change(ctx, conn, p, try > 0)
@@ -132,7 +136,7 @@ func (r *run) moveLive(ctx context.Context, conn *pgconn.PgConn, p piece) error 
 			return nil
 		case err == nil, try == 0 && refusedBy(err, "40001"): // somebody changed a row
 			continue
-		case !refusedBy(err, "40001", "40P01", "55P03"): // deadlock, locked: by others, for a moment
+		case !refusedBy(err, "40001", "40P01", "55P03", "23503"): // deadlock, locked, or a row came behind a foreign key: by others, for a moment
 			return err
 		}
 		if err := exec(ctx, conn, fmt.Sprintf("SELECT pg_sleep(%g)", min(1, 0.01*float64(try)))); err != nil {

@@ -108,7 +108,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		r.inspect, // from here on r.tables is complete
 		r.examine, // nothing has changed so far
 		r.begin,
+		r.makeBondIndexes,
 		r.move,
+		r.dropBondIndexes,
 		r.rebuild,
 		r.verify,
 		r.end,

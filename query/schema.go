@@ -63,6 +63,9 @@ type Protection struct {
 	Unique bool // of which no two rows hold the same
 	Forms  int
 	List   string
+
+	// Bond is equal for columns that foreign keys hold equal, and empty for others: a value stands in all of them in one form, whichever.
+	Bond string
 }
 
 // FunctionRisk says what a function could do behind the gateway's back: write protected columns, compare with them, or run dynamic SQL.

@@ -85,13 +85,23 @@ func widest(list []stored) *Protection {
 }
 
 // twofold tells whether equal values may stand in these columns in several forms, so that comparing them with each other tells nothing.
-// In a unique column no value stands twice.
+// In a unique column no value stands twice, and in columns that foreign keys hold equal it stands in one form.
 func twofold(list []stored) bool {
-	if len(list) == 0 {
+	if len(list) == 0 || bound(list) {
 		return false
 	}
 	p := widest(list)
 	return p.Forms > 1 && (!p.Unique || len(list) > 1)
+}
+
+// bound tells whether foreign keys hold all of these columns equal.
+func bound(list []stored) bool {
+	for _, s := range list {
+		if s.protection.Bond == "" || s.protection.Bond != list[0].protection.Bond {
+			return false
+		}
+	}
+	return true
 }
 
 // forms is how many forms are wanted of a source.
@@ -111,7 +121,7 @@ func forms(list []demand) int {
 // widen writes all forms of the values that are compared with a column which holds several.
 func (a *analysis) widen(at int, both value) {
 	p := widest(both.stored)
-	if p.Forms < 2 {
+	if p.Forms < 2 || len(both.sources) == 0 && bound(both.stored) {
 		return
 	}
 	if a.place == nil || len(both.stored) != 1 || len(both.sources) == 0 {

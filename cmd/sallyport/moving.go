@@ -89,8 +89,23 @@ func (g *guard) forms(p *catalog.Protected, tok string) []string {
 // vacate gives rows of a unique column that is moving the form in which a value is about to be written.
 func (g *guard) vacate(ctx context.Context, v gateway.Vacate) error {
 	return protect.Vacate(ctx, g.movers, protect.Vacancy{
-		Column: v.Column, Becomes: v.Becomes, Forms: v.Forms, Key: v.Key, Except: v.Except,
+		Column: v.Column, Becomes: v.Becomes, Forms: v.Forms, Key: v.Key, Except: v.Except, Bound: g.bound(v.Column),
 	})
+}
+
+// bound are the columns that foreign keys hold equal to one.
+func (g *guard) bound(column sallyport.Column) (list []protect.Bound) {
+	snapshot := g.catalog.Snapshot()
+	for _, p := range snapshot.Columns() {
+		if p.Column != column {
+			continue
+		}
+		for _, other := range p.Bound {
+			table, _ := snapshot.Table(other.Column.Schema + "." + other.Column.Table)
+			list = append(list, protect.Bound{Column: other.Column, Kind: table.Columns[other.Column.Name].Type})
+		}
+	}
+	return list
 }
 
 // hasProtected tells whether protect ever began with this database, by the record.
