@@ -142,7 +142,7 @@ func (b *builder) protect() {
 		}
 		p := &Protected{
 			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Overflow: settings.Overflow == Vault,
-			Moving: (state == Moving || state == Leaving) && !formless(settings.Scheme), Leaving: state == Leaving, Rotating: state == Rotating,
+			Moving: state == Moving || state == Leaving, Leaving: state == Leaving, Rotating: state == Rotating,
 		}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
@@ -478,6 +478,7 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 			info.Protect.Bond = p.Bound[0].Column.String()
 		}
 		if p.Moving {
+			info.Protect.Closed = p.Formless()
 			info.Protect.Moving, info.Protect.Forms, info.Protect.Unique, info.Protect.List = true, MovingForms, p.alone, p.list
 		}
 		if p.Rotating {

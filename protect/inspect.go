@@ -42,6 +42,9 @@ type column struct {
 	indexed bool  // an index of all rows has it in front
 	bond    *bond // foreign keys hold it equal to others; nil: none does
 
+	formless bool // its tokens look like any other value
+	under    bool // likewise, and an earlier run began with it
+
 	tokens, moved atomic.Int64
 	longest       atomic.Int64 // characters of the longest token
 	bad           badValues
@@ -100,6 +103,9 @@ func (r *run) inspect(ctx context.Context) error {
 	if err := r.resume(ctx); err != nil {
 		return err
 	}
+	if problems := r.formlessProblems(); len(problems) > 0 {
+		return &UnfitError{problems}
+	}
 	for _, t := range r.tables {
 		if err := r.cut(ctx, t); err != nil {
 			return err
@@ -145,10 +151,10 @@ FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AN
 	}
 	c.unique = c.unique && spec.Codec.Deterministic()
 	if !c.codec.Recognisable() {
-		if r.Live != nil {
-			return fmt.Sprintf("a token of the scheme %s looks like any other value of its type: such a column is protected while it is empty and nobody is connected, by protect without --online, and cannot be undone", c.codec.Spec().Scheme), nil
+		aside, problem, err := r.inspectFormless(ctx, c)
+		if aside || problem != "" || err != nil {
+			return problem, err
 		}
-		return r.setAside(ctx, t, c)
 	}
 	t.columns = append(t.columns, c)
 	return "", nil

@@ -82,7 +82,7 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 		{"names", []stepFunc{r.makeNameIndexes}},
 		{"constrain", []stepFunc{r.constrain}},
 		{"verify", []stepFunc{r.verify}},
-		{"settle", []stepFunc{r.settleLive}},
+		{"settle", []stepFunc{r.settleLive, r.release}},
 		{"tidy", []stepFunc{r.tidy, r.complete, r.findRemains}},
 	}
 	if out {
@@ -93,7 +93,7 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 			{"enter", []stepFunc{r.enter, r.awaitOthers}},
 			{"move", []stepFunc{r.move}},
 			{"verify", []stepFunc{r.verify}},
-			{"settle", []stepFunc{r.settleLive}},
+			{"settle", []stepFunc{r.settleLive, r.release}},
 			{"tidy", []stepFunc{r.tidy, r.complete}},
 		}
 	}
@@ -150,6 +150,11 @@ func (r *run) beginLive(ctx context.Context) error {
 	} else {
 		states.Moving = r.names()
 	}
+	for _, do := range []stepFunc{r.keepRanges, r.hold} { // what has no form is held before anybody takes it for moving
+		if err := do(ctx); err != nil {
+			return err
+		}
+	}
 	if err := r.Live.Record(ctx, states); err != nil {
 		return err
 	}
@@ -164,10 +169,7 @@ func (r *run) beginLive(ctx context.Context) error {
 	if err := r.makeReader(ctx); err != nil {
 		return err
 	}
-	if err := r.grantMoves(ctx, "GRANT", "TO"); err != nil {
-		return err
-	}
-	return r.keepRanges(ctx)
+	return r.grantMoves(ctx, "GRANT", "TO")
 }
 
 // grantMoves lets the reader change values of unique columns and of bonds as long as they are moving, or takes that away.
@@ -266,7 +268,7 @@ func (r *run) finishLive(ctx context.Context) error {
 		return nil
 	}
 	r.Columns = slices.DeleteFunc(slices.Clone(r.all), func(c Column) bool { return !c.Codec.Recognisable() })
-	for _, step := range []func(context.Context) error{r.enter, r.inspect, r.tidy, r.complete} { // what is on record may not hold yet
+	for _, step := range []func(context.Context) error{r.enter, r.release, r.inspect, r.tidy, r.complete} { // what is on record may not hold yet
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (r *run) examine(ctx context.Context) error {
 		var made []byte
 		return p.each(ctx, conn, func(key, values [][]byte) error {
 			for i, c := range p.t.columns {
-				if values[i] == nil {
+				if values[i] == nil || c.formless && p.tokens {
 					continue
 				}
 				var err error
@@ -170,7 +170,7 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 			err = errors.Join(err, exec(context.WithoutCancel(ctx), conn, "ROLLBACK"))
 		}
 	}()
-	b := newBatch(p.t, r.out, beside)
+	b := newBatch(p, r.out, beside)
 	exchange := r.exchanging(ctx)
 	err = p.each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, exchange) })
 	if err != nil {
@@ -192,13 +192,20 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 	if missed != 0 && !beside {
 		return 0, fmt.Errorf("%d of %d rows did not change; does the owner see all rows", missed, b.rows)
 	}
-	if r.Live != nil && missed == 0 {
-		if err := p.markDone(ctx, conn); err != nil {
+	tracked := r.Live != nil || len(p.t.formless()) > 0
+	if tracked && missed == 0 {
+		if err := p.markDone(ctx, conn, r.out); err != nil {
 			return 0, err
 		}
 	}
+	if missed != 0 && len(p.t.formless()) > 0 { // what moved of the range could not be told from what did not
+		return missed, exec(ctx, conn, "ROLLBACK")
+	}
 	if err := exec(ctx, conn, "COMMIT"); err != nil {
 		return 0, err
+	}
+	if tracked && missed == 0 {
+		p.t.ranges[p.number].tokens = !r.out
 	}
 	for i, c := range b.own {
 		c.moved.Add(b.made[i])
@@ -246,6 +253,7 @@ func (t *table) updateSQL(compared bool) string {
 // batch collects the rows of one range that change, as the arrays of updateSQL, and the values of bonds.
 type batch struct {
 	t      *table
+	piece  piece
 	own    []*column
 	arrays []textArray
 	rows   int
@@ -256,14 +264,15 @@ type batch struct {
 	bonds  map[*bond]map[string]string // what each value becomes
 }
 
-func newBatch(t *table, out, compared bool) *batch {
+func newBatch(p piece, out, compared bool) *batch {
+	t := p.t
 	own := t.own()
 	all := make([]textArray, len(t.key)+2*len(own))
 	news := len(t.key) + len(own)
 	if !compared {
 		all = all[:news]
 	}
-	return &batch{t: t, own: own, out: out, arrays: all, olds: all[news:], made: make([]int64, len(own)), bonds: map[*bond]map[string]string{}}
+	return &batch{t: t, piece: p, own: own, out: out, arrays: all, olds: all[news:], made: make([]int64, len(own)), bonds: map[*bond]map[string]string{}}
 }
 
 // add takes a row in unless it has nothing plain.
@@ -271,7 +280,7 @@ func (b *batch) add(key, values [][]byte, exchange exchanges) error {
 	changes := false
 	own := make([][]byte, 0, len(b.own))
 	for i, c := range b.t.columns {
-		changing := values[i] != nil && c.codec.IsToken(values[i]) == b.out
+		changing := values[i] != nil && b.piece.isToken(c, values[i]) == b.out
 		switch {
 		case c.bond == nil:
 			own = append(own, values[i])
@@ -293,7 +302,7 @@ func (b *batch) add(key, values [][]byte, exchange exchanges) error {
 	}
 	for i, c := range b.own {
 		array := &b.arrays[len(key)+i]
-		if own[i] == nil || c.codec.IsToken(own[i]) != b.out {
+		if own[i] == nil || b.piece.isToken(c, own[i]) != b.out {
 			array.append(own[i])
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,7 +23,9 @@ CREATE TABLE IF NOT EXISTS sallyport.ranges (
     rows     bigint NOT NULL,  -- when it was cut
     done     bool   NOT NULL DEFAULT false,
     PRIMARY KEY (relation, number)
-)`
+);
+ALTER TABLE sallyport.ranges ADD COLUMN IF NOT EXISTS tokens boolean NOT NULL DEFAULT false, -- of columns without a form: its rows hold tokens
+    ADD COLUMN IF NOT EXISTS outward boolean NOT NULL DEFAULT false -- tokens become plain values`
 
 // resume takes up the ranges of a run that was cut, with what is done of them.
 func (r *run) resume(ctx context.Context) error {
@@ -30,11 +33,18 @@ func (r *run) resume(ctx context.Context) error {
 	if err := r.main.QueryRow(ctx, "SELECT to_regclass('sallyport.ranges') IS NOT NULL").Scan(&there); err != nil {
 		return fmt.Errorf("look for the progress of an earlier run: %w", err)
 	}
-	if !there || len(r.states.Moving)+len(r.states.Leaving) == 0 {
+	if !there {
 		return nil
 	}
+	if _, err := r.main.Exec(ctx, createRanges); err != nil { // an older version left out some columns
+		return fmt.Errorf("read the progress of an earlier run: %w", withoutValues(err))
+	}
 	for _, t := range r.tables {
-		rows, err := r.main.Query(ctx, "SELECT number, after, up_to, rows, done FROM sallyport.ranges WHERE relation = $1 ORDER BY number", t.oid)
+		if len(r.states.Moving)+len(r.states.Leaving) == 0 && !slices.ContainsFunc(t.columns, func(c *column) bool { return c.under }) {
+			continue
+		}
+		// Where the run before this one went the other way, nothing is done.
+		rows, err := r.main.Query(ctx, "SELECT number, after, up_to, rows, done AND outward = $2, tokens FROM sallyport.ranges WHERE relation = $1 ORDER BY number", t.oid, r.out)
 		if err != nil {
 			return fmt.Errorf("read the progress of an earlier run: %w", err)
 		}
@@ -42,9 +52,9 @@ func (r *run) resume(ctx context.Context) error {
 		var number int
 		var after, upTo []string
 		var count int64
-		var done bool
-		_, err = pgx.ForEachRow(rows, []any{&number, &after, &upTo, &count, &done}, func() error {
-			kept = append(kept, keyRange{number: number, after: keyOf(after), upTo: keyOf(upTo), rows: count, done: done})
+		var done, tokens bool
+		_, err = pgx.ForEachRow(rows, []any{&number, &after, &upTo, &count, &done, &tokens}, func() error {
+			kept = append(kept, keyRange{number: number, after: keyOf(after), upTo: keyOf(upTo), rows: count, done: done, tokens: tokens})
 			return nil
 		})
 		if err != nil {
@@ -81,21 +91,24 @@ func partsOf(key [][]byte) []string {
 
 // keepRanges writes down how the tables were cut.
 func (r *run) keepRanges(ctx context.Context) error {
-	if _, err := r.main.Exec(ctx, createRanges); err != nil {
+	if _, err := r.main.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS sallyport; "+createRanges); err != nil {
 		return fmt.Errorf("keep the progress of this run: %w", err)
 	}
 	for _, t := range r.tables {
 		if t.kept {
+			if _, err := r.main.Exec(ctx, "UPDATE sallyport.ranges SET done = false, outward = $2 WHERE relation = $1 AND outward <> $2", t.oid, r.out); err != nil {
+				return fmt.Errorf("keep the progress of this run: %w", withoutValues(err))
+			}
 			continue
 		}
 		err := pgx.BeginFunc(ctx, r.main, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "DELETE FROM sallyport.ranges WHERE relation = $1", t.oid); err != nil {
 				return err
 			}
-			_, err := tx.CopyFrom(ctx, pgx.Identifier{"sallyport", "ranges"}, []string{"relation", "number", "after", "up_to", "rows"},
+			_, err := tx.CopyFrom(ctx, pgx.Identifier{"sallyport", "ranges"}, []string{"relation", "number", "after", "up_to", "rows", "tokens", "outward"},
 				pgx.CopyFromSlice(len(t.ranges), func(i int) ([]any, error) {
 					k := t.ranges[i]
-					return []any{t.oid, int32(k.number), partsOf(k.after), partsOf(k.upTo), k.rows}, nil //nolint:gosec // a few thousand
+					return []any{t.oid, int32(k.number), partsOf(k.after), partsOf(k.upTo), k.rows, k.tokens, r.out}, nil //nolint:gosec // a few thousand
 				}))
 			return err
 		})
@@ -107,8 +120,8 @@ func (r *run) keepRanges(ctx context.Context) error {
 }
 
 // markDone notes within a range's transaction that it is done.
-func (p piece) markDone(ctx context.Context, conn *pgconn.PgConn) error {
-	return exec(ctx, conn, fmt.Sprintf("UPDATE sallyport.ranges SET done = true WHERE relation = %d AND number = %d", p.t.oid, p.number))
+func (p piece) markDone(ctx context.Context, conn *pgconn.PgConn, out bool) error {
+	return exec(ctx, conn, fmt.Sprintf("UPDATE sallyport.ranges SET done = true, tokens = %t WHERE relation = %d AND number = %d", !out, p.t.oid, p.number))
 }
 
 // mostRetries is how often a range is tried that others change or lock meanwhile.

@@ -69,8 +69,8 @@ func newPlainFortOn(t *testing.T, s *stage, prepare ...func(f *fort)) *fort {
 // moveIn runs protect --online beside the fort's serve.
 func (f *fort) moveIn(change ...func(*LiveOptions)) (protect.Report, error) {
 	o := LiveOptions{
-		ProtectOptions: ProtectOptions{Owner: f.cluster.SuperDSN(f.database), Data: f.options.Data, KeyFile: f.options.KeyFile},
-		RangeRows:      200, Tell: func(s string) { f.t.Log(s) },
+		ProtectOptions: ProtectOptions{Owner: f.cluster.SuperDSN(f.database), Data: f.options.Data, KeyFile: f.options.KeyFile, RangeRows: 200},
+		Tell:           func(s string) { f.t.Log(s) },
 	}
 	for _, c := range change {
 		c(&o)

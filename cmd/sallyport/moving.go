@@ -51,10 +51,16 @@ func (g *guard) codecFor(p *catalog.Protected) (*token.Codec, error) {
 // settle is the token that the gateway makes of what is stored in a column that is moving. What has none is nothing.
 func (g *guard) settle(p *catalog.Protected, stored string) string {
 	codec, err := g.codecFor(p)
-	if err != nil {
+	if err != nil || !codec.Recognisable() { // nobody can tell what it is
 		return ""
 	}
 	settled, err := codec.Settle(nil, []byte(stored))
+	if errors.Is(err, token.ErrDomain) && p.Overflow && g.vault != nil {
+		var o *token.Overflow
+		if o, err = codec.Overflow(); err == nil {
+			settled, _, err = g.vault.Keep(context.Background(), o, []byte(stored)) // it bounds its own time
+		}
+	}
 	if err != nil {
 		return ""
 	}
@@ -130,6 +136,9 @@ func (s *Server) enterStates(ctx context.Context) (waiting []string, err error) 
 	s.mu.Unlock()
 	if g == nil {
 		return nil, errors.New("serve is still starting")
+	}
+	if err := g.awaitVault(ctx); err != nil {
+		return nil, err
 	}
 	if err := g.catalog.Enter(ctx, g.states()); err != nil {
 		return nil, err
