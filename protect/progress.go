@@ -94,6 +94,11 @@ func (r *run) keepRanges(ctx context.Context) error {
 	if _, err := r.main.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS sallyport; "+createRanges); err != nil {
 		return fmt.Errorf("keep the progress of this run: %w", err)
 	}
+	// serve looks for the mark in the schema from now on.
+	_, err := r.main.Exec(ctx, "GRANT USAGE ON SCHEMA sallyport TO "+pgx.Identifier{r.Reader.User}.Sanitize())
+	if err = withoutValues(err); err != nil && !refusedBy(err, "42704") { // undefined_object: the reader is made later
+		return fmt.Errorf("keep the progress of this run: %w", err)
+	}
 	for _, t := range r.tables {
 		if t.kept {
 			if _, err := r.main.Exec(ctx, "UPDATE sallyport.ranges SET done = false, outward = $2 WHERE relation = $1 AND outward <> $2", t.oid, r.out); err != nil {

@@ -113,7 +113,7 @@ type kinder struct {
 	i                       int64
 	done                    int
 	masked, refused, denied int // values of integers and uuids not shown, searches by them and writes of them refused
-	inserted                int
+	inserted, written       int
 }
 
 func (k *kinder) work(ctx context.Context) error {
@@ -177,13 +177,22 @@ func (k *kinder) formless(ctx context.Context, id int64) error {
 	case err != nil || found != id:
 		return fmt.Errorf("account of row %d is found at %d, %w", id, found, err)
 	}
-	_, err = k.c.Exec(ctx, "UPDATE support.kinds SET account = $1 WHERE id = $2", account, id)
+	if k.inserted == 0 {
+		return k.insert(ctx)
+	}
+	_, err = k.c.Exec(ctx, "UPDATE support.kinds SET tax = $1 WHERE id = $2", k.i%1000, 1_000_000+k.i-1) // of the row before, which nobody else has
 	switch refused, ok := errors.AsType[*pgconn.PgError](err); {
 	case ok && refused.Code == "55006":
 		k.denied++
 	case err != nil && !isBusy(err):
-		return fmt.Errorf("write the account of row %d: %w", id, err)
+		return fmt.Errorf("write an integer: %w", err)
+	default:
+		k.written++
 	}
+	return k.insert(ctx)
+}
+
+func (k *kinder) insert(ctx context.Context) error {
 	if _, err := k.c.Exec(ctx, "INSERT INTO support.kinds (id, note) VALUES ($1, 'new')", 1_000_000+k.i); err != nil {
 		return fmt.Errorf("insert a row without: %w", err)
 	}
@@ -223,7 +232,7 @@ func TestMoveKinds(t *testing.T) {
 	slowly := func(o *LiveOptions) { o.Rate = 20_000 }
 	run(func() error { _, err := f.moveIn(slowly); return err })
 	f.checkKinds(t, true)
-	if k.denied == 0 || k.refused == 0 || k.masked == 0 {
+	if k.denied == 0 || k.refused == 0 || k.masked == 0 || k.written == 0 {
 		t.Error("nobody met a column that was moving")
 	}
 	stored := f.ask("SELECT account::text FROM support.kinds WHERE id = 7")
