@@ -78,6 +78,13 @@ func (r *run) examine(ctx context.Context) error {
 			problems = append(problems, c.problems()...)
 		}
 	}
+	twins, err := FindTwins(ctx, r.main, r.Columns)
+	if err != nil {
+		return err
+	}
+	for _, t := range twins {
+		problems = append(problems, fmt.Sprintf("%s: %s", t.Column, t.Sentence()))
+	}
 	if len(problems) > 0 {
 		return &UnfitError{problems}
 	}

@@ -45,6 +45,7 @@ const (
 	ObstaclePartition   ObstacleKind = "partition key"
 	ObstacleCollation   ObstacleKind = "collation"
 	ObstaclePublication ObstacleKind = "publication"
+	ObstacleTwins       ObstacleKind = "twins" // of values, which FindTwins reads and Survey does not
 )
 
 // Survey lists what stands against protecting the columns, and what will not work afterwards. It reads the catalogue and no rows, and needs
