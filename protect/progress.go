@@ -174,6 +174,9 @@ func (r *run) pace(ctx context.Context, conn *pgconn.PgConn, rows int64) error {
 	now := r.Live.Now()
 	if r.paced.IsZero() {
 		r.paced, r.looked = now, now
+		if _, err := r.lag(ctx); err != nil { // it is measured from here
+			return err
+		}
 	}
 	if now.Sub(r.looked) >= lookEvery {
 		r.looked = now
@@ -200,31 +203,6 @@ func (r *run) pace(ctx context.Context, conn *pgconn.PgConn, rows int64) error {
 
 // lookEvery is how often the run looks at replicas and other sessions.
 const lookEvery = 2 * time.Second
-
-// awaitReplicas waits until no replica is further behind than it may be.
-func (r *run) awaitReplicas(ctx context.Context) error {
-	most := r.Live.MaxLag
-	if most <= 0 {
-		most = 10 * time.Second
-	}
-	for told := false; ; {
-		var lag float64
-		err := r.main.QueryRow(ctx, "SELECT coalesce(max(extract(epoch FROM coalesce(replay_lag, flush_lag, write_lag))), 0)::float8 FROM pg_stat_replication").Scan(&lag)
-		if err != nil {
-			return fmt.Errorf("look how far replicas are: %w", err)
-		}
-		if lag <= most.Seconds() {
-			return nil
-		}
-		if !told {
-			r.tell("waiting for a replica that is %.0f s behind", lag)
-			told = true
-		}
-		if _, err := r.main.Exec(ctx, "SELECT pg_sleep(0.5)"); err != nil {
-			return fmt.Errorf("wait for replicas: %w", err)
-		}
-	}
-}
 
 // again has all ranges moved once more: somebody around the gateway wrote into some that were done.
 func (r *run) again(ctx context.Context) error {

@@ -37,6 +37,7 @@ type run struct {
 
 	paceMu        sync.Mutex // guards what follows, and main while rows move
 	paced, looked time.Time
+	written       []moment
 
 	mu   sync.Mutex // guards done, and calls of Progress
 	done map[*table]int64
