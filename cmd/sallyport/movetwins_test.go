@@ -14,8 +14,8 @@ func TestTwins(t *testing.T) {
 	f := newPlainFort(t, func(f *fort) {
 		f.superExec(f.database, `UPDATE support.customers SET email = 'Twin@Mail.example' WHERE id = 5; UPDATE support.customers SET email = 'twin@mail.example' WHERE id = 17;
 			UPDATE support.customers SET email = 'OTHER@mail.example' WHERE id = 30; UPDATE support.customers SET email = 'other@MAIL.example' WHERE id = 8; UPDATE support.customers SET email = 'Alone@Mail.example' WHERE id = 9;
-			CREATE UNIQUE INDEX ON support.customers (country, phone) WHERE id IN (11, 12, 13);
-			UPDATE support.customers SET phone = '+49 30 5550101', country = 'DE' WHERE id IN (11, 13); UPDATE support.customers SET phone = '+49305550101', country = 'DE' WHERE id = 12; UPDATE support.customers SET country = 'AT' WHERE id = 13`)
+			UPDATE support.customers SET phone = '+49 30 5550101', country = 'DE' WHERE id IN (11, 13); UPDATE support.customers SET phone = '+49305550101', country = 'DE' WHERE id = 12; UPDATE support.customers SET country = 'AT' WHERE id = 13;
+			CREATE UNIQUE INDEX ON support.customers (country, phone) WHERE id IN (11, 12, 13)`)
 	})
 	list, err := checkAs(t.Context(), filepath.Join(f.folder, "sallyport.yaml"), f.cluster.SuperDSN(f.database))
 	if err != nil {
