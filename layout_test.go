@@ -44,7 +44,7 @@ var table = map[string]folder{
 	"scan":               {pure: true, may: []string{"token"}}, // tokens and plain values in streams, for the command of that name
 	"vault":              {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
 	"protect":            {may: []string{"token", "vault"}, test: []string{"sim"}},
-	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}},
+	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"protect", "sim"}}, // the corpus of tricks stands in front of a protected database
 	"api":                {may: []string{"control", "record"}},
 	"internal/apart":     {}, // a fork and a pipe, behind the pure analysis
 	"internal/durable":   {},
