@@ -133,7 +133,7 @@ func shapeOf(t *testing.T, text string) trick {
 	t.Helper()
 	_, words, _ := strings.Cut(text, ":")
 	var k trick
-	for _, word := range strings.FieldsSeq(words) {
+	for word := range strings.FieldsSeq(words) {
 		switch word {
 		case "agent", "engineer", "stranger":
 			k.who = append(k.who, word)

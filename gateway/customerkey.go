@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"hash/maphash"
 	"strconv"
 
@@ -97,13 +98,19 @@ func keyText(c *column, field []byte) sallyport.Subject {
 	if !c.binary {
 		return sallyport.Subject(field)
 	}
-	switch len(field) {
-	case 8:
+	switch {
+	case c.typ == typeInt8 && len(field) == 8:
 		return sallyport.Subject(strconv.FormatInt(int64(binary.BigEndian.Uint64(field)), 10)) //nolint:gosec // int8send
-	case 4:
+	case c.typ == typeInt4 && len(field) == 4:
 		return sallyport.Subject(strconv.FormatInt(int64(int32(binary.BigEndian.Uint32(field))), 10)) //nolint:gosec // int4send
+	case c.typ == typeInt2 && len(field) == 2:
+		return sallyport.Subject(strconv.FormatInt(int64(int16(binary.BigEndian.Uint16(field))), 10)) //nolint:gosec // int2send
+	case c.typ == typeOID && len(field) == 4:
+		return sallyport.Subject(strconv.FormatUint(uint64(binary.BigEndian.Uint32(field)), 10))
+	case c.typ == typeUUID && len(field) == 16:
+		return sallyport.Subject(fmt.Sprintf("%x-%x-%x-%x-%x", field[:4], field[4:6], field[6:8], field[8:10], field[10:]))
 	}
-	return sallyport.Subject(field)
+	return sallyport.Subject(field) // a text is the same bytes in both formats
 }
 
 // valueKey is the customer of a revealed value; where only the value is known, it counts by itself.

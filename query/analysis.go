@@ -31,6 +31,8 @@ type analysis struct {
 	place    *place         // where the value that is compared now may become several
 	work     int            // steps done
 
+	argTypes []*pg.Node // that PREPARE declares for its parameters
+
 	removed, added []sallyport.Column // Anchors of rows that are deleted, and of rows that are inserted
 }
 
