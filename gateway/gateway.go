@@ -56,6 +56,7 @@ type Config struct {
 // Protection is what turns the relay into a guard of one database.
 type Protection struct {
 	Database string
+	Only     bool // other databases of the server are refused, not relayed
 	Catalog  *catalog.Catalog
 	Analyzer func() *query.Analyzer // for the present catalogue
 	// Unmasked reads statements as if no column were masked, for those whom SeenBy names. nil: as Analyzer.

@@ -72,8 +72,15 @@ func (a *analysis) plainSelect(n *pg.SelectStmt, sc *scope) result {
 		}
 		a.vagueDistinct(out)
 	default:
+		before := a.reads
 		for _, d := range n.DistinctClause {
 			a.groupBy(d, out, sc)
+			if v, ok := a.outputOf(d, out); ok {
+				a.sortsMasked(a.location(d), v)
+			}
+		}
+		if a.reads != before { // named there, not as an output
+			a.sortsMasked(-1, value{}.under(exact, a.lastMask))
 		}
 	}
 	return out
