@@ -85,15 +85,5 @@ func (r *run) second(s *session) string {
 	return what + " by " + string(s.person.Staff)
 }
 
-// interrupt tells a session that its client wants no more of what is under way.
-func (g *Gateway) interrupt(pid uint32, key []byte) {
-	g.mu.Lock()
-	s := g.backends[pid]
-	g.mu.Unlock()
-	if s != nil && string(s.cancelKey) == string(key) {
-		s.cancelled.Store(true)
-	}
-}
-
 // stars are what leaves in place of a value that policies mask.
 func stars() []byte { return []byte("***") }

@@ -91,10 +91,11 @@ type Config struct {
 // Upstream is the server behind.
 type Upstream struct {
 	Address   string      `yaml:"address"`   // HOST:PORT, or unix:PATH
-	Database  string      `yaml:"database"`  // the protected database; every other database of the server is relayed
+	Database  string      `yaml:"database"`  // the protected database; every other database of the server is relayed, or refused
 	TLS       UpstreamTLS `yaml:"tls"`       // on the way to the server
 	Reader    Reader      `yaml:"reader"`    // Sallyport's own log-in, which reads tickets and contacts to check reasons
 	Verifiers string      `yaml:"verifiers"` // the database with the function of `sallyport check --sql`; empty: Database
+	Others    string      `yaml:"others"`    // the server's other databases: relay (default) or refuse. Roles, rights and settings of the server can be changed from any of them
 }
 
 // UpstreamTLS is how the server is reached over TCP. Files are PEM.
@@ -135,7 +136,7 @@ type Person struct {
 	Name     string           `yaml:"name"`     // as people call him
 	Team     string           `yaml:"team"`     // whose budgets he has; empty: the default ones
 	Role     string           `yaml:"role"`     // agent, lead, engineer, dba, security
-	Logins   []string         `yaml:"logins"`   // database roles that are his
+	Logins   []string         `yaml:"logins"`   // database roles that are his; none: he gives orders only, by his password
 	Timezone string           `yaml:"timezone"` // his, such as Europe/Berlin, for policies that speak of hours; empty: that of the machine
 	Shift    string           `yaml:"shift"`    // his working time, 08:00-16:00; over midnight 22:00-06:00; empty: always
 	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them

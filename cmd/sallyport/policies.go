@@ -100,7 +100,7 @@ func textsIn(dir, pattern, what string) ([]policy.Text, error) {
 type policyError struct{ problems []policy.Problem }
 
 func (e *policyError) Error() string {
-	lines := []string{fmt.Sprintf("the policies have %s:", counted(len(e.problems), "problem"))}
+	lines := []string{fmt.Sprintf("the policies have %s:", several(int64(len(e.problems)), "problem"))}
 	for _, p := range e.problems {
 		lines = append(lines, "  "+p.Place()+": "+policyProblem(p))
 	}
@@ -159,12 +159,4 @@ func (c *Config) policyFolder() string {
 		return ""
 	}
 	return c.path(c.Policies)
-}
-
-// counted is a number with its noun.
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -130,7 +130,7 @@ func (m *Main) testPolicies(f *policyFlags, c *Config, set *policy.Set, texts []
 		}
 	}
 	if !f.asJSON {
-		fmt.Fprintf(m.Stdout, "%s, %d as expected, %d not\n", counted(asked, "case"), asked-failed, failed)
+		fmt.Fprintf(m.Stdout, "%s, %d as expected, %d not\n", several(int64(asked), "case"), asked-failed, failed)
 	}
 	if failed > 0 {
 		return errFound
@@ -199,7 +199,7 @@ func (m *Main) policyInitCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(m.Stdout, map[string]any{"files": names})
 			}
-			return printLine(m.Stdout, "Wrote %s. Put this into the configuration, then change them and run 'sallyport policy test':\n\n  policies: %s", counted(len(names), "file"), args[0])
+			return printLine(m.Stdout, "Wrote %s. Put this into the configuration, then change them and run 'sallyport policy test':\n\n  policies: %s", several(int64(len(names)), "file"), args[0])
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
