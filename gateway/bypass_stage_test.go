@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -197,6 +198,10 @@ func (s *stage) serve() {
 			Suspend: func(who sallyport.Staff, _ sallyport.Limit) error {
 				return fmt.Errorf("suspend %s: it has no bounds here", who)
 			},
+			Policies: s.policies(),
+			Moment:   func(purpose.Person) policy.Context { return policy.Context{Trust: control.FullTrust} },
+			Second:   func(sallyport.Staff, string) (string, error) { return "", errors.New("nobody is asked here") },
+			Bar:      func(who sallyport.Staff, because string) error { return fmt.Errorf("suspend %s: %s", who, because) },
 		},
 	})
 	s.must(err)
@@ -232,6 +237,27 @@ func (s *stage) analyzer() func() *query.Analyzer {
 		}
 		return analyzer
 	}
+}
+
+// policies are those of a demonstration.
+func (s *stage) policies() func() *policy.Set {
+	s.t.Helper()
+	world := &policy.World{Roles: policy.Roles(), Services: []policy.Service{{ID: "svc_phone"}, {ID: "svc_router"}}}
+	for _, p := range s.org.Staff {
+		world.Staff = append(world.Staff, policy.Member{ID: p.ID, Team: p.Team, Role: string(p.Role)})
+		if !slices.Contains(world.Teams, p.Team) {
+			world.Teams = append(world.Teams, p.Team)
+		}
+	}
+	for name, column := range guarded().Columns {
+		at, _ := policy.ParseColumn(name)
+		world.Columns = append(world.Columns, policy.Column{Column: at, Class: column.Class, Scheme: column.Scheme})
+	}
+	set, problems := policy.Load(policy.Defaults(true), world, policy.Copiers{})
+	if set == nil {
+		s.t.Fatal(problems)
+	}
+	return func() *policy.Set { return set }
 }
 
 func (s *stage) person(login string) purpose.Person {
