@@ -57,6 +57,7 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 	b.keepProtecting()
 	b.keepMasking()
 	b.inheritProtection()
+	b.bind()
 	b.veilMoving()
 	b.checkReferences()
 	b.findPaths()
@@ -142,7 +143,7 @@ func (b *builder) protect() {
 		}
 		p := &Protected{
 			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Overflow: settings.Overflow == Vault,
-			Moving: (state == Moving || state == Leaving) && !formless(settings.Scheme), Leaving: state == Leaving, Rotating: state == Rotating,
+			Moving: state == Moving || state == Leaving, Leaving: state == Leaving, Rotating: state == Rotating,
 		}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
@@ -475,7 +476,11 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 	info := query.ColumnInfo{Name: c.Name, Opaque: origin.Opaque, Link: r.links[c.Number], TypeOID: base, Length: b.length(c), Customer: origin.CustomerKey, Generated: c.Generated, Key: b.primary[attribute{r.OID, c.Number}]}
 	if p := origin.Protected; p != nil {
 		info.Protect = &query.Protection{Column: p.Column, Scheme: p.Scheme, Group: p.Group}
+		if len(p.Bound) > 0 {
+			info.Protect.Bond = p.Bound[0].Column.String()
+		}
 		if p.Moving {
+			info.Protect.Closed = p.Formless()
 			info.Protect.Moving, info.Protect.Forms, info.Protect.Unique, info.Protect.List = true, MovingForms, p.alone, p.list
 		}
 		if p.Rotating {

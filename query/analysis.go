@@ -111,6 +111,7 @@ func (a *analysis) finish() {
 			Hint: "Check the alias in front of the column, and whether its table can be seen from there.",
 		})
 	}
+	a.st.ByKey = a.st.Lookup && a.st.Refusal == nil && !a.st.Writes && len(a.st.Edits) == 0 && len(a.st.Params) == 0
 	a.st.Lookup = a.st.Lookup && a.st.Refusal == nil && !a.st.Masks && !a.st.Writes && len(a.st.Edits) == 0 && len(a.st.Params) == 0
 	a.closePrepare()
 }

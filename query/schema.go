@@ -65,9 +65,13 @@ type Protection struct {
 	// Moving says that plain values stand beside tokens. Forms is how many forms of one value a search of this column has to match;
 	// below 2: the token alone. List is the type of an array of them in SQL.
 	Moving bool
+	Closed bool // likewise, and nothing tells the two apart: no search can be answered
 	Unique bool // of which no two rows hold the same
 	Forms  int
 	List   string
+
+	// Bond is equal for columns that foreign keys hold equal, and empty for others: a value stands in all of them in one form, whichever.
+	Bond string
 }
 
 // FunctionRisk says what a function could do behind the gateway's back: write protected columns, compare with them, or run dynamic SQL.

@@ -124,7 +124,11 @@ func (a *analysis) combine(left, right result, all bool) result {
 	for i, f := range left.columns {
 		v := either(f.value, right.columns[i].value)
 		if !all {
-			a.group(-1, v)
+			rows := v
+			if f.value.veiled() == exact && right.columns[i].value.veiled() == exact && bound(v.stored) {
+				rows.veil = exact // equal values stand in one form on both sides
+			}
+			a.group(-1, rows)
 		}
 		out.columns[i] = field{f.name, v}
 	}

@@ -128,7 +128,7 @@ type Person struct {
 	Name     string           `yaml:"name"`     // as people call him
 	Team     string           `yaml:"team"`     // whose budgets he has; empty: the default ones
 	Role     string           `yaml:"role"`     // agent, lead, engineer, dba, security
-	Logins   []string         `yaml:"logins"`   // database roles that are his
+	Logins   []string         `yaml:"logins"`   // database roles that are his; none: he gives orders only, by his password
 	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them
 }
 
