@@ -154,6 +154,9 @@ func endMark(ctx context.Context, conn *pgx.Conn) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil {
 			return fmt.Errorf("complete the mark of protection: %w", err)
 		}
+		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS sallyport.ranges"); err != nil {
+			return fmt.Errorf("complete the mark of protection: %w", err)
+		}
 		if _, err := tx.Exec(ctx, "UPDATE sallyport.mark SET protected_at = now(), updated_at = now(), moving = '[]', leaving = '[]'"); err != nil {
 			return fmt.Errorf("complete the mark of protection: %w", err)
 		}

@@ -164,9 +164,14 @@ func checkAs(ctx context.Context, path, owner string) ([]finding, error) {
 		c.found("tls", "%v", err)
 	}
 	if config.Upstream.Address != "" {
-		ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+		brief, cancel := context.WithTimeout(ctx, databaseTimeout)
 		defer cancel()
-		if err := c.server(ctx); err != nil {
+		if err := c.server(brief); err != nil {
+			return nil, err
+		}
+	}
+	if c.values {
+		if err := c.twins(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -190,6 +195,7 @@ type check struct {
 	owner    string // DSN to look at the database with; empty: as the reader
 	findings []finding
 	plain    bool // protect has not run
+	values   bool // nothing is protected yet, and the values are to be compared
 }
 
 func (c *check) found(where, format string, args ...any) {

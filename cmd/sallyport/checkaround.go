@@ -21,7 +21,7 @@ func checkAround(ctx context.Context, path, owner string, sound bool) ([]detour,
 	if !config.guards() {
 		return ways, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
 	conn, err := config.watcher(ctx, owner)
 	if err != nil {

@@ -29,6 +29,9 @@ func (c *Config) check(r *configReader) {
 		r.problemAt("version", "version %d; expected version: 1", c.Version)
 	}
 	c.checkAddresses(r)
+	if o := c.Upstream.Others; o != "" && o != othersRelay && o != othersRefuse {
+		r.problemAt("upstream.others", "there is no way %q with other databases; expected %s or %s", o, othersRelay, othersRefuse)
+	}
 	wrong := c.Protect.Check()
 	for _, p := range wrong {
 		r.problemAt(sectionPath(p.Path), "%s", p.Text)
@@ -49,6 +52,12 @@ func (c *Config) check(r *configReader) {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
 	}
 }
+
+// What becomes of the server's other databases.
+const (
+	othersRelay  = "relay"
+	othersRefuse = "refuse"
+)
 
 // usualDrain is how long transactions may take to their end where nothing is configured.
 const usualDrain = 30 * time.Second

@@ -265,6 +265,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	directory := config.directory()
 	return &gateway.Protection{
 		Database: config.Upstream.Database,
+		Only:     config.Upstream.Others == othersRefuse,
 		Catalog:  g.catalog,
 		Analyzer: g.current,
 		Ring:     g.ring,

@@ -120,6 +120,7 @@ type ProtectOptions struct {
 	ShareFiles []string
 	Clock      func() time.Time // nil: time.Now
 	Progress   func(table string, done, total int64)
+	RangeRows  int // 0: protect's own
 }
 
 // Protect protects the configured columns with the keys and the record of the data folder, which must not be in use.
@@ -192,7 +193,7 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 	recorded, known := state.Protects(c.Upstream.Database)
 	report, err = protect.Run(ctx, protect.Options{
 		DSN: c.ownerDSN(o.Owner), Columns: columns, Reader: reader,
-		RecordID: access.ID(), Position: access.Last(), Random: rand.Reader, Progress: o.Progress,
+		RecordID: access.ID(), Position: access.Last(), Random: rand.Reader, Progress: o.Progress, RangeRows: o.RangeRows,
 		Recorded: recorded, Renamed: !known, Dead: deadBy(state.Dead),
 		Begin: func(set protect.Set) error { return c.protecting(orders, set, o.Clock()) },
 	})

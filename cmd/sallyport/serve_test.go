@@ -70,7 +70,7 @@ func await(t *testing.T, what string, done <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(stretched(20 * time.Second)):
 		t.Fatalf("waited in vain: %s", what)
 	}
 }
