@@ -56,6 +56,7 @@ type Config struct {
 // Protection is what turns the relay into a guard of one database.
 type Protection struct {
 	Database string
+	Only     bool // other databases of the server are refused, not relayed
 	Catalog  *catalog.Catalog
 	Analyzer func() *query.Analyzer // for the present catalogue
 	// Unmasked reads statements as if no column were masked, for those whom SeenBy names. nil: as Analyzer.
@@ -77,7 +78,8 @@ type Protection struct {
 	// Suspend is told that a person reached a budget, after the access stream was. It MUST be durable when it returns.
 	Suspend func(who sallyport.Staff, limit sallyport.Limit) error
 	// Vacate gives a value that stands in a unique column which is moving the form in which it is about to be written, in whatever row holds
-	// another form, except the one whose key column holds the key: then the unique index knows it. nil: nothing is ever moving.
+	// another form, except the one whose key column holds the key: then the unique index knows it. Of a column that foreign keys hold equal to
+	// others it does so in all of them, and in every row. nil: nothing is ever moving.
 	Vacate func(ctx context.Context, v Vacate) error
 }
 
