@@ -290,7 +290,7 @@ func (c *check) database(ctx context.Context, server *upstream.Server) error {
 		}
 	}
 	c.misfits(misfits)
-	if err != nil || ok {
+	if err != nil || ok || c.values { // as the owner it was looked at already
 		return err
 	}
 	return c.fits(ctx, conn, snapshot)
@@ -312,6 +312,7 @@ func (c *check) mark(ctx context.Context, conn *pgx.Conn) (problems catalog.Prob
 		return nil, err
 	case !found:
 		c.found("protect", "the values in %s are plain still; run 'sallyport protect'", database)
+		c.asOwner(ctx) // another database of the server is protected
 		return nil, nil
 	case mark.ProtectedAt.IsZero():
 		c.found("protect", "'sallyport protect' was interrupted in %s; run it again", database)
