@@ -62,6 +62,7 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 	b.checkReferences()
 	b.findPaths()
 	b.spreadLinks()
+	b.spreadAnchors()
 	b.markFacts(facts)
 	b.markGenerated()
 	if len(b.problems) > 0 {
@@ -432,6 +433,7 @@ func (b *builder) schemaOf(risks map[string]query.FunctionRisk, masks func(Origi
 		r := b.relations[oid]
 		known := &query.Relation{
 			Schema: r.Schema, Name: r.Name, View: r.isView(), Smuggles: r.smuggles, Ticket: r.ticket, Contact: r.contact,
+			Anchors: r.anchors, Adrift: r.adrift,
 		}
 		for _, c := range r.columns {
 			info := b.columnInfo(r, c)

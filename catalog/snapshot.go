@@ -160,6 +160,8 @@ type relation struct {
 	spills   string
 	ticket   bool
 	contact  bool
+	anchors  []sallyport.Column // see anchor.go
+	adrift   []sallyport.Column
 }
 
 func (r *relation) table() Table { return Table{r.Schema, r.Name} }

@@ -56,6 +56,7 @@ type Config struct {
 // Protection is what turns the relay into a guard of one database.
 type Protection struct {
 	Database string
+	Only     bool // other databases of the server are refused, not relayed
 	Catalog  *catalog.Catalog
 	Analyzer func() *query.Analyzer // for the present catalogue
 	// Unmasked reads statements as if no column were masked, for those whom SeenBy names. nil: as Analyzer.
@@ -284,23 +285,4 @@ func (g *Gateway) handle(ctx context.Context, conn net.Conn) {
 		return // a cancel request, or refused and told so
 	}
 	s.run(ctx)
-}
-
-// cancel asks the server to cancel what the connection with that key does, the way that a client with or without TLS would.
-func (g *Gateway) cancel(ctx context.Context, pid uint32, key []byte, secured bool) error {
-	ctx, done := context.WithTimeout(ctx, 5*time.Second)
-	defer done()
-	conn, err := g.Server.Dial(ctx, secured)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline)
-	}
-	if _, err := conn.Write(pg.AppendCancel(nil, pid, key)); err != nil {
-		return fmt.Errorf("send cancel request: %w", err)
-	}
-	_, _ = conn.Read(make([]byte, 1)) // the server closes once it has passed the request on
-	return nil
 }

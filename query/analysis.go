@@ -30,6 +30,10 @@ type analysis struct {
 	keyed    map[*item]bool // whose rows are told apart by their key, in what is grouped or sorted out now
 	place    *place         // where the value that is compared now may become several
 	work     int            // steps done
+
+	argTypes []*pg.Node // that PREPARE declares for its parameters
+
+	removed, added []sallyport.Column // Anchors of rows that are deleted, and of rows that are inserted
 }
 
 // maxWork bounds the steps of one statement's analysis: they take about half a second, and the longest text that is allowed

@@ -46,6 +46,9 @@ func (c *check) fit(ctx context.Context) error {
 	if snapshot == nil {
 		return nil
 	}
+	if err := c.rowSecurity(ctx, conn, true); err != nil {
+		return err
+	}
 	c.values = true
 	return c.leaning(ctx, conn, snapshot, false)
 }
@@ -70,8 +73,13 @@ func (c *check) twins(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	before := len(c.findings)
 	for _, t := range twins {
 		c.obstacle(protect.Obstacle{Where: t.Column.String(), Kind: protect.ObstacleTwins, What: t.Sentence(), Blocks: true}, true)
+	}
+	if before > 0 && c.findings[before-1].Where == "protect" { // that it is to be run stands last
+		last := c.findings[before-1]
+		c.findings = append(slices.Delete(c.findings, before-1, before), last)
 	}
 	return nil
 }
@@ -94,6 +102,9 @@ func (c *check) fits(ctx context.Context, conn *pgx.Conn, snapshot *catalog.Snap
 			}
 		case protect.ObstacleMissing, protect.ObstacleType, protect.ObstacleKey, protect.ObstaclePublication, protect.ObstacleTwins: // said elsewhere, or of no harm any more
 		}
+	}
+	if err := c.rowSecurity(ctx, conn, false); err != nil {
+		return err
 	}
 	return c.leaning(ctx, conn, snapshot, true)
 }
