@@ -96,7 +96,14 @@ func (r *run) inspect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if problems = append(problems, unindexed...); len(problems) > 0 {
+	if problems = append(problems, unindexed...); r.Live != nil && !r.out {
+		found, err := r.unnamed(ctx)
+		if err != nil {
+			return err
+		}
+		problems = append(problems, found...)
+	}
+	if len(problems) > 0 {
 		return &UnfitError{problems}
 	}
 	r.done = map[*table]int64{}
@@ -184,6 +191,27 @@ func wantKinds(c *token.Codec) []string {
 	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text:
 	}
 	return []string{"text", "character varying", "citext"}
+}
+
+// unnamed are the columns of names in partitioned tables whose index has to be made beforehand: the server makes none there without keeping
+// everybody from writing.
+func (r *run) unnamed(ctx context.Context) (problems []string, err error) {
+	for _, t := range r.tables {
+		for _, c := range t.columns {
+			if !t.parted || c.codec.Spec().Scheme != sallyport.Name {
+				continue
+			}
+			var there bool
+			if err := r.main.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", pgx.Identifier{t.Schema}.Sanitize()+"."+t.nameIndex(c)).Scan(&there); err != nil {
+				return nil, fmt.Errorf("look for the index of %s: %w", c, err)
+			}
+			if !there {
+				problems = append(problems, fmt.Sprintf("%s: its table is partitioned, and there the index that finds names cannot be made while others write; make it first: CREATE INDEX %s ON %s (left(%s, %d));",
+					c, t.nameIndex(c), t.sql(), c.sql(), token.NamePrefixLen))
+			}
+		}
+	}
+	return problems, nil
 }
 
 // readKey reads the primary key of a table.
