@@ -72,17 +72,21 @@ func (r *run) examine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var problems []string
+	return r.judge(ctx)
+}
+
+// judge refuses what examine found, and rows that would become one.
+func (r *run) judge(ctx context.Context) error {
+	problems, err := r.twins(ctx)
+	if err != nil {
+		return err
+	}
 	for _, t := range r.tables {
 		for _, c := range t.columns {
 			problems = append(problems, c.problems()...)
 		}
 	}
-	twins, err := r.twins(ctx)
-	if err != nil {
-		return err
-	}
-	if problems = append(problems, twins...); len(problems) > 0 {
+	if len(problems) > 0 {
 		return &UnfitError{problems}
 	}
 	return nil
