@@ -75,29 +75,8 @@ func (r *run) inspect(ctx context.Context) error {
 	if len(problems) > 0 {
 		return &UnfitError{problems}
 	}
-	for i := range r.Columns {
-		problem, err := r.inspectColumn(ctx, i)
-		if err != nil {
-			return err
-		}
-		if problem != "" {
-			problems = append(problems, fmt.Sprintf("%s: %s", r.Columns[i].Column, problem))
-		}
-	}
-	for _, t := range r.tables {
-		if err := r.readKey(ctx, t); err != nil {
-			return err
-		}
-	}
-	if r.estimates && len(problems) == 0 { // a sample has no foreign keys
-		return nil
-	}
-	unindexed, err := r.tie(ctx)
-	if err != nil {
-		return err
-	}
-	if problems = append(problems, unindexed...); r.Live != nil && !r.out {
-		found, err := r.unnamed(ctx)
+	for _, look := range []func(context.Context) ([]string, error){r.inspectColumns, r.tie, r.unnamed} {
+		found, err := look(ctx)
 		if err != nil {
 			return err
 		}
@@ -105,6 +84,9 @@ func (r *run) inspect(ctx context.Context) error {
 	}
 	if len(problems) > 0 {
 		return &UnfitError{problems}
+	}
+	if r.estimates {
+		return nil
 	}
 	r.done = map[*table]int64{}
 	if err := r.resume(ctx); err != nil {
@@ -119,6 +101,25 @@ func (r *run) inspect(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// inspectColumns reads what the run needs to know of columns and keys.
+func (r *run) inspectColumns(ctx context.Context) (problems []string, err error) {
+	for i := range r.Columns {
+		problem, err := r.inspectColumn(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		if problem != "" {
+			problems = append(problems, fmt.Sprintf("%s: %s", r.Columns[i].Column, problem))
+		}
+	}
+	for _, t := range r.tables {
+		if err := r.readKey(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	return problems, nil
 }
 
 // table finds a table among those met so far, or in the catalogue.
@@ -196,6 +197,9 @@ func wantKinds(c *token.Codec) []string {
 // unnamed are the columns of names in partitioned tables whose index has to be made beforehand: the server makes none there without keeping
 // everybody from writing.
 func (r *run) unnamed(ctx context.Context) (problems []string, err error) {
+	if r.Live == nil || r.out {
+		return nil, nil
+	}
 	for _, t := range r.tables {
 		for _, c := range t.columns {
 			if !t.parted || c.codec.Spec().Scheme != sallyport.Name {
