@@ -81,20 +81,8 @@ func (s *session) forward() error {
 	if len(s.toServer) == 0 {
 		return nil
 	}
-	d := s.doubt
-	s.doubt = nil
-	switch {
-	case d == nil:
-	case len(s.toServer) > mostDoubted:
-		s.resolve(d)
-		d = nil
-	default:
-		s.unsure.Store(true)
-	}
+	s.handDoubt()
 	_, err := s.server.write(s.toServer)
-	if d != nil {
-		s.resolve(d)
-	}
 	if s.client.buffered() > 0 {
 		s.toServer = s.toServer[:0]
 		return err
@@ -113,10 +101,6 @@ func (s *session) send(m []byte) error {
 	if err := s.forward(); err != nil {
 		return err
 	}
-	if d := s.doubt; d != nil {
-		s.doubt = nil
-		s.resolve(d)
-	}
 	s.borrow()
 	_, err := s.serverConn.Write(m)
 	return err
@@ -127,6 +111,7 @@ func (s *session) take(ctx context.Context, kind byte, m []byte) error {
 	if done, err := s.takeCopy(kind, m); done || err != nil {
 		return err
 	}
+	s.begins = !s.open
 	s.open = kind != pg.Sync && kind != pg.Query && (s.open || kind == pg.Parse || kind == pg.Bind || kind == pg.Execute)
 	switch kind {
 	case pg.Query:

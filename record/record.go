@@ -114,7 +114,7 @@ func (s *Stream) Sync() error {
 	return err
 }
 
-// Failing says whether the disk refused the last time.
+// Failing says whether the disk refused the last time, or the record is closed.
 func (s *Stream) Failing() bool { return s.log.Failing() }
 
 func (s *Stream) put(e *sallyport.Event, write func([]byte) (uint64, error)) (uint64, error) {
