@@ -114,6 +114,9 @@ func (s *Stream) Sync() error {
 	return err
 }
 
+// Syncs is how many times events were made durable since Open, each time as many as there were.
+func (s *Stream) Syncs() uint64 { return s.log.Batches() }
+
 // Failing says whether the disk refused the last time, or the record is closed.
 func (s *Stream) Failing() bool { return s.log.Failing() }
 
