@@ -68,8 +68,9 @@ func (c *Catalog) Enter(ctx context.Context, states map[string]State) error {
 	if err != nil {
 		return fmt.Errorf("read the catalogue by other states of columns: %w", err)
 	}
-	c.config, c.known = config, v
+	c.config = config
 	c.current.Store(next)
+	c.know(v)
 	return nil
 }
 

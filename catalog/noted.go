@@ -102,7 +102,7 @@ func (c *Catalog) quiet(ctx context.Context, conn *pgx.Conn) (quiet bool, err er
 		return false, fmt.Errorf("ask what the database noted: %w", err)
 	}
 	if quiet {
-		c.known.moment = moment
+		c.know(c.known.at(moment))
 	}
 	return quiet, nil
 }

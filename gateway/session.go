@@ -66,7 +66,8 @@ type session struct {
 	unsynced bool            // a statement was executed since the last Sync
 	batchID  uint64          // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
 	by       *query.Analyzer // that the last text was analysed by
-	doubt    *doubt          // what must be asked behind the statements in toServer, or nil
+	doubt    *doubt          // what is asked in front of the statements in toServer, or nil
+	begins   bool            // nothing was open when the present message came
 
 	// The server's side only.
 	batch
@@ -79,9 +80,10 @@ type session struct {
 	advised   bool     // that something is masked because it is moving
 	torn      bool     // a message was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
+	moment    []byte         // what the server told of its moment
+	asking    sync.WaitGroup // questions about the catalogue that the session's end does not wait for
 
 	over       atomic.Bool
-	unsure     atomic.Bool   // what is under way is in doubt: the server's side waits
 	reads      atomic.Uint64 // reading statements whose entries were enqueued
 	statements atomic.Uint64 // ids of statements
 	counters   counters
@@ -124,6 +126,7 @@ func (s *session) run(ctx context.Context) {
 	s.close()
 	wg.Wait()
 	s.gw.forget(s)
+	s.asking.Wait()
 	_ = s.join() // the connections are closed by now
 	s.behind.release(&s.gw.pool)
 	s.batch.free(&s.gw.pool)
