@@ -66,6 +66,11 @@ func NewTree(key DataKey, group string, nodes []TreeNode) (*Tree, error) {
 	return t, t.Put(nodes)
 }
 
+// TreeBlock is AES under the key that a tree is kept with.
+func (k DataKey) TreeBlock(group string) (cipher.Block, error) {
+	return k.deriveBlock("tree file", group, "")
+}
+
 // LeafOf is the place of a handle's key.
 func LeafOf(handle [HandleSize]byte) uint64 { return binary.LittleEndian.Uint64(handle[:]) | 1 }
 
@@ -220,8 +225,8 @@ func (t *Tree) leaf(s *scratch, leaf uint64) bool {
 	return true
 }
 
-// has tells whether the key of a leaf is there.
-func (t *Tree) has(leaf uint64) bool {
+// Has tells whether the key of a leaf is there.
+func (t *Tree) Has(leaf uint64) bool {
 	var s scratch
 	_, ok := t.now.Load().over(&s, leaf)
 	return ok
@@ -264,22 +269,15 @@ func xorText(text []byte, pad *[16]byte) {
 	binary.LittleEndian.PutUint64(text[8:16], binary.LittleEndian.Uint64(text[8:16])^binary.LittleEndian.Uint64(pad[8:]))
 }
 
-// Leaf names the key of one token.
-type Leaf struct {
-	Group string
-	Epoch int
-	At    uint64
-}
-
 // Leaf is the key of its own that a token has, whether it is there still or not. Only a token that was made for this very column
 // counts: who writes another column's token where it does not belong, or makes one up, destroys nothing with it.
-func (c *Codec) Leaf(tok []byte) (Leaf, bool) {
+func (c *Codec) Leaf(tok []byte) (sallyport.Leaf, bool) {
 	f := c.forms.Load().holds(tok)
 	if f == nil || f.sealed == nil || !f.sealed.made(tok) {
-		return Leaf{}, false
+		return sallyport.Leaf{}, false
 	}
 	handle, ok := Handle(tok)
-	return Leaf{Group: c.spec.Group, Epoch: f.epoch, At: LeafOf(handle)}, ok
+	return sallyport.Leaf{Group: c.spec.Group, Epoch: f.epoch, At: LeafOf(handle)}, ok
 }
 
 // Destroyed tells by form whether a token has a key of its own, and that is gone.
@@ -289,7 +287,7 @@ func (c *Codec) Destroyed(tok []byte) bool {
 		return false
 	}
 	handle, ok := Handle(tok)
-	return ok && (f.sealed.tree == nil || !f.sealed.tree.has(LeafOf(handle)))
+	return ok && (f.sealed.tree == nil || !f.sealed.tree.Has(LeafOf(handle)))
 }
 
 // OwnKeys tells whether each new token of the column has a key of its own.

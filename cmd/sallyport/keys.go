@@ -102,6 +102,9 @@ func (m *Main) printKeys(s keys.Status) error {
 		case k.Epoch < newest[[2]string{k.Tenant, k.Group}]:
 			state = "reads tokens"
 		}
+		if k.Own {
+			state += ", names and texts by keys of their own"
+		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", k.Tenant, group, k.Epoch, k.Made.Format(time.DateOnly), state)
 	}
 	if err := w.Flush(); err != nil {

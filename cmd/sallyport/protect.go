@@ -300,7 +300,7 @@ func (c *Config) codecs(ring *token.Ring) ([]protect.Column, error) {
 			return nil, fmt.Errorf("read column %q: expected schema.table.column", name)
 		}
 		settings := c.Protect.Columns[name]
-		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Canonical: settings.Canonical})
+		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Canonical: settings.Canonical, Shred: settings.Shred})
 		if err != nil {
 			return nil, err
 		}
