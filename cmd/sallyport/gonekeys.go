@@ -7,6 +7,8 @@ import (
 
 	"sallyport"
 	"sallyport/catalog"
+	"sallyport/control"
+	"sallyport/keys"
 )
 
 // goneKeys lists keys by their group and epoch.
@@ -29,11 +31,16 @@ func (g *guard) destroyGone() error {
 		turns.mu.Lock()
 		defer turns.mu.Unlock()
 	}
-	standing := g.keyring.Standing(g.s.state.GoneKeys())
+	return destroyListed(g.keyring, g.s.state)
+}
+
+// destroyListed is destroyGone where no serve runs.
+func destroyListed(opened *keys.Keyring, state *control.State) error {
+	standing := opened.Standing(state.GoneKeys())
 	if len(standing) == 0 {
 		return nil
 	}
-	if _, err := g.keyring.DestroyLeaves(standing); err != nil {
+	if _, err := opened.DestroyLeaves(standing); err != nil {
 		return fmt.Errorf("destroy the keys of a customer's names and texts: %w", err)
 	}
 	return nil

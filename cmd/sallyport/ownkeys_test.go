@@ -196,7 +196,7 @@ func TestOwnKeysShredded(t *testing.T) {
 	expectReadable(t, "with the keys of now, another customer", now, others, true)
 	expectReadable(t, "with the keys of before", f.keysFrom(t, former), before, true)
 
-	secrets := []string{victim.FullName, "Zebulon Quatermain", victim.Notes}
+	secrets := []string{victim.FullName, "Zebulon Quatermain", victim.Notes, strings.ToLower(victim.Email), victim.Phone}
 	for name, dump := range map[string][]byte{"before the change of name": dump, "after it": later} {
 		plain := f.recover(t, f.options.Data, dump)
 		for _, secret := range secrets {
@@ -211,8 +211,26 @@ func TestOwnKeysShredded(t *testing.T) {
 	if plain := f.recover(t, former, later); !strings.Contains(rowsOf(plain, victim.ID), "Zebulon Quatermain") {
 		t.Error("with the data folder from before, the name is not recovered")
 	}
+	f.knowsOlderKeys(t, former, later, before)
 	f.servesBackup(t, later, victim, other, secrets)
 	f.keepsNoTrace(t, before)
+}
+
+// knowsOlderKeys puts the file of keys from before beside the record of now: nobody reads anything with it before it has lost them again.
+func (f *fort) knowsOlderKeys(t *testing.T, former string, dump []byte, before map[string][]string) {
+	t.Helper()
+	older, err := os.ReadFile(filepath.Join(former, "keys.tree"))
+	fatal(t, err)
+	for name, run := range map[string]func(){
+		"keys recover": func() { f.recover(t, f.options.Data, dump) },
+		"protect":      func() { fatal(t, f.protect()) },
+		"serve":        func() { f.start(); f.stop() },
+	} {
+		fatal(t, os.WriteFile(filepath.Join(f.options.Data, "keys.tree"), older, 0o600))
+		expectReadable(t, name+", with the older keys before it ran", f.keysFrom(t, f.options.Data), before, true)
+		run()
+		expectReadable(t, name+", with the older keys", f.keysFrom(t, f.options.Data), before, false)
+	}
 }
 
 // servesBackup puts a dump from before in the place of the database, beside the keys of now.

@@ -158,6 +158,13 @@ func deadBy(listed func(sallyport.Digest) bool) func(c protect.Column, tok strin
 	return func(c protect.Column, tok string) bool { return listed(c.Codec.ListDigest([]byte(tok))) }
 }
 
+// nothingBy asks a list of digests whether a token stands for nothing any more: it was drawn at random, or its own key is gone.
+func nothingBy(listed func(sallyport.Digest) bool) func(c protect.Column, tok string) bool {
+	return func(c protect.Column, tok string) bool {
+		return deadBy(listed)(c, tok) || c.Codec.Destroyed([]byte(tok))
+	}
+}
+
 // listShredded puts digests and keys on record, so many an entry; then the keys are destroyed.
 func (g *guard) listShredded(p control.Proposal, list protect.ShredList) error {
 	dead, buried := list.Dead, list.Buried
