@@ -54,6 +54,24 @@ func (g *guard) replayGone(context.Context) error {
 	return g.destroyGone()
 }
 
+// everyEpoch adds the keys of the same tokens in other epochs: while keys are rotated, backups hold a token under the older one.
+func (g *guard) everyEpoch(leaves []sallyport.Leaf) (all []sallyport.Leaf) {
+	if turns := g.s.turning(); turns != nil && turns.g == g {
+		turns.mu.Lock()
+		defer turns.mu.Unlock()
+	}
+	seen := map[sallyport.Leaf]bool{}
+	for _, l := range leaves {
+		for _, epoch := range append(g.keyring.Epochs(l.Group), l.Epoch) {
+			if l.Epoch = epoch; !seen[l] {
+				seen[l] = true
+				all = append(all, l)
+			}
+		}
+	}
+	return all
+}
+
 // tiedKeys are the keys of tokens that the record ties to a customer: also of those in whose place others stand now, which backups hold.
 func (g *guard) tiedKeys(who sallyport.Subject) (tied []sallyport.Leaf) {
 	if g.ties == nil {

@@ -168,7 +168,7 @@ func nothingBy(listed func(sallyport.Digest) bool) func(c protect.Column, tok st
 // listShredded puts digests and keys on record, so many an entry; then the keys are destroyed.
 func (g *guard) listShredded(p control.Proposal, list protect.ShredList) error {
 	dead, buried := list.Dead, list.Buried
-	gone := slices.DeleteFunc(list.Keys, g.s.state.Gone)
+	gone := slices.DeleteFunc(g.everyEpoch(list.Keys), g.s.state.Gone)
 	for len(dead)+len(buried)+len(gone) > 0 {
 		d, b, k := dead[:min(len(dead), mostListed)], buried[:min(len(buried), mostListed)], gone[:min(len(gone), mostListed)]
 		dead, buried, gone = dead[len(d):], buried[len(b):], gone[len(k):]
