@@ -176,7 +176,7 @@ func (r *run) verify(ctx context.Context) error {
 		err := p.each(ctx, conn, func(_, values [][]byte) error {
 			for i, c := range p.t.columns {
 				switch {
-				case values[i] == nil:
+				case values[i] == nil || r.out && r.stays(c, values[i]):
 				case c.codec.IsToken(values[i]) != r.out:
 					tokens[i]++
 				default:
