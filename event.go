@@ -181,4 +181,20 @@ type Order struct {
 	// in rows that are known to be another's.
 	Dead   []Digest `cbor:"11,keyasint,omitempty"`
 	Buried []Digest `cbor:"12,keyasint,omitempty"`
+	// Gone are keys of single tokens of the customer: each is destroyed, whatever file it comes back in.
+	Gone []GoneKeys `cbor:"13,keyasint,omitempty"`
+}
+
+// Leaf names the key that one token has to itself.
+type Leaf struct {
+	Group string // join group
+	Epoch int
+	At    uint64 // the first bytes of the token's handle, the lowest bit set
+}
+
+// GoneKeys are keys of one join group and epoch that are destroyed.
+type GoneKeys struct {
+	Group  string   `cbor:"1,keyasint"`
+	Epoch  int      `cbor:"2,keyasint"`
+	Leaves []uint64 `cbor:"3,keyasint"`
 }

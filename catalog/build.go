@@ -142,7 +142,7 @@ func (b *builder) protect() {
 			continue
 		}
 		p := &Protected{
-			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Overflow: settings.Overflow == Vault,
+			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Shred: settings.Shred, Overflow: settings.Overflow == Vault,
 			Moving: state == Moving || state == Leaving, Leaving: state == Leaving, Rotating: state == Rotating,
 		}
 		if p.Group == "" {

@@ -38,6 +38,7 @@ type Protected struct {
 	Prefixes     map[string]string
 	NextPrefixes map[string]string
 	Region       string
+	Shred        string // "customer": each value has a key of its own
 	Overflow     bool   // values that the scheme has no token for stand in the vault
 	TypeOID      uint32 // as results announce it: the base type of a domain
 	Moving       bool   // plain values stand in it beside tokens

@@ -77,7 +77,7 @@ func fullEvent() *sallyport.Event {
 			ID: "p1", Action: "unlock", By: "s002", About: "s001", Reason: "r",
 			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1}, Details: "d", Columns: map[string]string{"support.customers.email": "email"},
 			Moving: []string{"support.customers.email"}, Leaving: []string{"support.customers.phone"},
-			Dead: []sallyport.Digest{{3}}, Buried: []sallyport.Digest{{4}},
+			Dead: []sallyport.Digest{{3}}, Buried: []sallyport.Digest{{4}}, Gone: []sallyport.GoneKeys{{Group: "name", Epoch: 2, Leaves: []uint64{1<<64 - 1, 5}}},
 		},
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},

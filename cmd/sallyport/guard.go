@@ -40,7 +40,8 @@ type guard struct {
 	resolver *purpose.Resolver
 	facts    *purpose.Facts
 	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
-	vault    *vault.Vault  // nil: no column has one
+	ties     *gateway.Ties
+	vault    *vault.Vault // nil: no column has one
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
@@ -79,7 +80,7 @@ func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 		return nil, nil
 	}
 	g.close(ctx)
-	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.checkKeys, g.openCatalog, g.replayShreds}
+	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.replayGone, g.checkKeys, g.openCatalog, g.replayShreds}
 	if !config.Protects() { // values stand there in plain, so there is no mark and there are no keys
 		steps = []func(context.Context) error{g.connect, g.openKeys, g.openCatalog}
 	}
@@ -230,7 +231,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	config := g.s.o.Config
 	facts := purpose.NewFacts()
 	ties := gateway.NewTies(config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log, g.catalog.Snapshot)
-	g.facts = facts
+	g.facts, g.ties = facts, ties
 	err := g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
 		ties.Restore(e)

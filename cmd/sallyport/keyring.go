@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -47,6 +48,7 @@ type keyring struct {
 	clock         func() time.Time
 	assembly      *keys.Assembly // of a quorum
 	fresh         []string       // groups without a token yet
+	reads         bool           // no tokens are made
 }
 
 // openKeys opens the ring with a key for each join group of the configuration; with mayMake it makes what is missing.
@@ -55,9 +57,11 @@ func (c *Config) openKeys(ctx context.Context, where keyring, mayMake bool) (*ke
 	if err != nil {
 		return nil, err
 	}
-	return keys.Open(ctx, keys.Options{
-		Dir: where.data, Provider: provider, Tenant: c.Keys.Tenant, Groups: c.groups(), Make: mayMake, Fresh: where.fresh, Now: where.clock,
-	})
+	o := keys.Options{Dir: where.data, Provider: provider, Tenant: c.Keys.Tenant, Groups: c.groups(), Make: mayMake, Fresh: where.fresh, Now: where.clock}
+	if !where.reads {
+		o.Own = c.ownGroups()
+	}
+	return keys.Open(ctx, o)
 }
 
 // makeKeys makes the ring, under the secret of a quorum where there is one.
@@ -65,7 +69,7 @@ func (c *Config) makeKeys(ctx context.Context, where keyring, split *keys.Split)
 	if split == nil {
 		return c.openKeys(ctx, where, true)
 	}
-	return keys.Open(ctx, keys.Options{Dir: where.data, Provider: split, Tenant: c.Keys.Tenant, Groups: c.groups(), Make: true, Now: where.clock})
+	return keys.Open(ctx, keys.Options{Dir: where.data, Provider: split, Tenant: c.Keys.Tenant, Groups: c.groups(), Own: c.ownGroups(), Make: true, Now: where.clock})
 }
 
 func (c *Config) keyProvider(ctx context.Context, where keyring) (keys.Provider, error) {
@@ -127,6 +131,17 @@ func (c *Config) groups() []string {
 			settings.Group = string(settings.Scheme)
 		}
 		groups[settings.Group] = true
+	}
+	return slices.Sorted(maps.Keys(groups))
+}
+
+// ownGroups are the join groups of columns whose values have keys of their own.
+func (c *Config) ownGroups() []string {
+	groups := map[string]bool{}
+	for _, settings := range c.Protect.Columns {
+		if settings.Shred != "" {
+			groups[cmp.Or(settings.Group, string(settings.Scheme))] = true
+		}
 	}
 	return slices.Sorted(maps.Keys(groups))
 }

@@ -34,7 +34,7 @@ func (m *Main) keysCommand() *cobra.Command {
 }
 
 // recordOffline lets a command that works on the data folder while no serve does put events into its control stream.
-func recordOffline(data string, clock func() time.Time, do func(give func(*sallyport.Event) error) error) (err error) {
+func recordOffline(data string, clock func() time.Time, do func(state *control.State, give func(*sallyport.Event) error) error) (err error) {
 	stream, err := openStream(data, "control", clock, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func recordOffline(data string, clock func() time.Time, do func(give func(*sally
 	if err != nil {
 		return err
 	}
-	return do(func(e *sallyport.Event) error {
+	return do(orders.State(), func(e *sallyport.Event) error {
 		e.Time = clock()
 		return orders.Give(nil, e)
 	})
@@ -101,6 +101,9 @@ func (m *Main) printKeys(s keys.Status) error {
 			group, state = "-", "digests of the record"
 		case k.Epoch < newest[[2]string{k.Tenant, k.Group}]:
 			state = "reads tokens"
+		}
+		if k.Own {
+			state += ", names and texts by keys of their own"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", k.Tenant, group, k.Epoch, k.Made.Format(time.DateOnly), state)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sallyport"
+	"sallyport/control"
 	"sallyport/keys"
 )
 
@@ -118,7 +119,7 @@ func (m *Main) keysInit(ctx context.Context, config *Config, split *keys.Split, 
 			return err
 		}
 	}
-	err := recordOffline(o.data, time.Now, func(give func(*sallyport.Event) error) error {
+	err := recordOffline(o.data, time.Now, func(_ *control.State, give func(*sallyport.Event) error) error {
 		opened, err := config.makeKeys(ctx, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, clock: time.Now}, split)
 		if err != nil {
 			return err

@@ -117,7 +117,7 @@ func (g *guard) anyToken(ctx context.Context, c protect.Column, sql string) (str
 		if err := rows.Scan(&stored); err != nil {
 			return "", err
 		}
-		if !g.dead(c, stored) {
+		if !g.dead(c, stored) && !c.Codec.Destroyed([]byte(stored)) {
 			return stored, nil
 		}
 	}

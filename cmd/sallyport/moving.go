@@ -45,7 +45,7 @@ func (g *guard) states() map[string]catalog.State {
 
 // codecFor makes the codec of a column that is moving.
 func (g *guard) codecFor(p *catalog.Protected) (*token.Codec, error) {
-	return g.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes, NextPrefixes: p.NextPrefixes, Region: p.Region})
+	return g.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes, NextPrefixes: p.NextPrefixes, Region: p.Region, Shred: p.Shred})
 }
 
 // settle is the token that the gateway makes of what is stored in a column that is moving. What has none is nothing.

@@ -201,7 +201,7 @@ func ProtectLive(ctx context.Context, config *Config, client *api.Client, o Live
 		return report, err
 	}
 	options := protect.Options{
-		Dead: deadBy(func(d sallyport.Digest) bool { return shredded[d] }),
+		Dead: nothingBy(func(d sallyport.Digest) bool { return shredded[d] }),
 		DSN:  config.ownerDSN(o.Owner), Columns: columns, Reader: reader, Random: rand.Reader, Progress: o.Progress, Proposal: o.Proposal, RangeRows: o.RangeRows,
 		Live: liveOf(client, o),
 	}

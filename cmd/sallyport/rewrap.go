@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport"
+	"sallyport/control"
 	"sallyport/keys"
 )
 
@@ -43,7 +44,7 @@ func (m *Main) keysRewrap(ctx context.Context, config *Config, split *keys.Split
 	if err := keys.Harden(); err != nil {
 		return err
 	}
-	err := recordOffline(o.data, time.Now, func(give func(*sallyport.Event) error) error {
+	err := recordOffline(o.data, time.Now, func(_ *control.State, give func(*sallyport.Event) error) error {
 		before := *config
 		before.Keys.Provider = former
 		assembly, err := before.openOffline(o.data, shareFiles, func(share string) error {

@@ -114,7 +114,7 @@ func (f *scanFlags) scanner(ctx context.Context) (*scan.Scanner, error) {
 		column, settings := config.Protect.Columns[name], token.Spec{}
 		settings.Column, _ = catalog.ParseColumn(name)
 		settings.Scheme, settings.Group, settings.Prefixes, settings.NextPrefixes = column.Scheme, column.Group, column.Prefixes, column.NextPrefixes
-		settings.Region, settings.Canonical = column.Region, column.Canonical
+		settings.Region, settings.Canonical, settings.Shred = column.Region, column.Canonical, column.Shred
 		o.Columns = append(o.Columns, settings)
 	}
 	return scan.New(o)
@@ -140,7 +140,7 @@ func (f *scanFlags) secrets(ctx context.Context, config *Config) (secrets token.
 	if err != nil {
 		return token.Keys{}, nil, err
 	}
-	opened, err := config.openKeys(ctx, keyring{data: f.data, keyFile: f.keyFile, getenv: f.getenv, assembly: assembly}, false)
+	opened, err := config.openKeys(ctx, keyring{data: f.data, keyFile: f.keyFile, getenv: f.getenv, assembly: assembly, reads: true}, false)
 	if err != nil {
 		return token.Keys{}, nil, err
 	}
