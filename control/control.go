@@ -91,6 +91,7 @@ type State struct {
 
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
+	ring    *sallyport.Ring // of keys, as the record knows it last
 
 	watchers []*watcher
 	changes  []change // not yet told
@@ -123,6 +124,9 @@ func (s *State) Apply(e *sallyport.Event) {
 }
 
 func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
+	if o.Ring != nil {
+		s.ring = o.Ring
+	}
 	switch e.Kind {
 	case sallyport.Locked:
 		s.hold(e, o, func(p *person) **hold { return &p.locked })

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"sallyport"
 	"sallyport/token"
 )
 
@@ -57,6 +58,7 @@ type Options struct {
 	Make     bool             // make what is missing, the ring itself or keys of groups; otherwise that is an error
 	Fresh    []string         // of Groups: those without any token yet, whose key may be made too
 	Now      func() time.Time // stands in the ring beside what is made; nil: time.Now
+	Known    *sallyport.Ring  // as the record knows it: an older ring is refused; nil: it knows none
 }
 
 // Keyring holds the unwrapped data keys of one tenant.
@@ -96,6 +98,8 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 		return nil, fmt.Errorf("open keys: %w", err)
 	}
 	switch {
+	case !have && o.Known != nil:
+		err = fmt.Errorf("open keys: %w in %s, and the record knows some: bring back the newest copy of %s", ErrNone, o.Dir, RingName)
 	case !have && haveFormer:
 		err = k.convert(ctx, o, former)
 	case !have && o.Make:
@@ -108,6 +112,10 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 	}
 	// Read back also what was just made: a start that succeeds has shown that the next one will.
 	if err := k.read(ctx, o.Provider); err != nil {
+		return nil, err
+	}
+	if err := k.check(o.Known); err != nil {
+		k.Close()
 		return nil, err
 	}
 	if haveFormer { // only now, since the ring can be opened

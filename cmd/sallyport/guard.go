@@ -134,6 +134,9 @@ func (g *guard) openKeys(ctx context.Context) error {
 		if err != nil {
 			return &hopeless{err}
 		}
+		if err := noteRing(g.s.orders, g.keyring, g.s.o.Clock()); err != nil {
+			return err
+		}
 		secrets = g.keyring.Keys()
 		g.noteTurning()
 	}

@@ -34,7 +34,7 @@ func (m *Main) keysCommand() *cobra.Command {
 }
 
 // recordOffline lets a command that works on the data folder while no serve does put events into its control stream.
-func recordOffline(data string, clock func() time.Time, do func(give func(*sallyport.Event) error) error) (err error) {
+func recordOffline(data string, clock func() time.Time, do func(give func(*sallyport.Event) error, state *control.State) error) (err error) {
 	stream, err := openStream(data, "control", clock, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func recordOffline(data string, clock func() time.Time, do func(give func(*sally
 	return do(func(e *sallyport.Event) error {
 		e.Time = clock()
 		return orders.Give(nil, e)
-	})
+	}, orders.State())
 }
 
 func (m *Main) keysStatusCommand() *cobra.Command {

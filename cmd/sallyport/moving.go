@@ -133,7 +133,7 @@ func (s *Server) moving() *api.Moving {
 }
 
 func (s *Server) serving() api.Serving {
-	out := api.Serving{RecordID: s.access.ID(), Position: s.access.Last(), States: s.statesOnRecord(), Backends: []uint32{}}
+	out := api.Serving{RecordID: s.access.ID(), Position: s.access.Last(), States: s.statesOnRecord(), Backends: []uint32{}, Keys: s.state.Ring()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gateway != nil {

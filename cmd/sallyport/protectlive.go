@@ -181,7 +181,12 @@ func ProtectLive(ctx context.Context, config *Config, client *api.Client, o Live
 	if err != nil {
 		return report, err
 	}
-	opened, err := config.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly}, false)
+	// The file may have been put back since serve read it.
+	serving, err := client.Serving(ctx)
+	if err != nil {
+		return report, err
+	}
+	opened, err := config.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly, known: serving.Keys}, false)
 	if err != nil {
 		return report, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport"
+	"sallyport/control"
 	"sallyport/keys"
 	"sallyport/token"
 )
@@ -64,8 +65,8 @@ func (m *Main) keysRecover(ctx context.Context, o recoverOptions) error {
 		return err
 	}
 	var r recovery
-	err = recordOffline(o.data, time.Now, func(give func(*sallyport.Event) error) error {
-		opened, err := config.openForRecovery(ctx, o, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv}, give)
+	err = recordOffline(o.data, time.Now, func(give func(*sallyport.Event) error, state *control.State) error {
+		opened, err := config.openForRecovery(ctx, o, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, known: state.Ring()}, give)
 		if err != nil {
 			return err
 		}

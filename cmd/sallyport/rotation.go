@@ -123,6 +123,9 @@ func (r *rotations) turn(ctx context.Context, group string) (keys.Rotation, erro
 		r.g.noteTurning()
 		return rotation, err
 	}
+	if err := noteRing(r.g.s.orders, r.g.keyring, r.g.s.o.Clock()); err != nil {
+		return rotation, err
+	}
 	r.early[group] = true
 	if err := r.g.ring.Rekey(r.secrets()); err != nil {
 		return rotation, err
@@ -310,9 +313,19 @@ func (r *rotations) destroy(ctx context.Context, proposal control.Proposal) erro
 		}
 		note = fmt.Sprintf("epoch %d; %d tokens of it could not be read", rotation.From, done.Broken)
 	}
+	if err := r.noteRing(); err != nil {
+		return err
+	}
 	return r.g.s.orders.Give(nil, &sallyport.Event{
 		Time: r.g.s.o.Clock(), Kind: sallyport.KeyDestroyed, Note: note, Order: &sallyport.Order{ID: proposal.ID, Action: proposal.Action, Details: proposal.Details},
 	})
+}
+
+// noteRing puts on record which keys there are now.
+func (r *rotations) noteRing() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return noteRing(r.g.s.orders, r.g.keyring, r.g.s.o.Clock())
 }
 
 func (r *rotations) drop(ctx context.Context, rotation keys.Rotation) error {
