@@ -43,6 +43,7 @@ type Protected struct {
 	Moving       bool   // plain values stand in it beside tokens
 	Leaving      bool   // what is written into it is plain: its protection is being undone
 	Rotating     bool   // its tokens are of two key epochs
+	Whole        bool   // and equal values of its join group have equal ones at every moment
 	Unique       bool   // a unique index holds it
 
 	alone bool    // one holds it alone: no value stands in it twice

@@ -66,6 +66,7 @@ func (s *session) nextMessage() (kind byte, m []byte, err error) {
 	s.resting.Store(!s.open && s.copyFrom == nil)
 	kind, m, err = s.client.message()
 	s.resting.Store(false) // before the message is looked at by any catalogue
+	s.stored()
 	return kind, m, err
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"slices"
 
@@ -116,28 +117,43 @@ func (s *session) rotating(column sallyport.Column) bool {
 
 // vacate sees to it that a unique index knows a value that is about to be written: where it stands in another form it becomes the same text
 // first, which is its token, or of a column whose protection is being undone the plain one.
-func (s *session) vacate(r *run, slot *query.Slot, becomes, value []byte) *query.Refusal {
+func (s *session) vacate(r *run, slot *query.Slot, becomes, value []byte) ([]byte, *query.Refusal) {
 	if slot.Use != query.Store || r.vacates == nil || s.gw.Observe != nil {
-		return nil
+		return becomes, nil
 	}
 	return r.vacates(slot, becomes, value)
 }
 
-func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, becomes, value []byte) *query.Refusal {
-	return func(slot *query.Slot, becomes, value []byte) *query.Refusal {
+// tokenAnew is a token as it is written: of the newest key, so that a program that writes back what it read does not bring an older one back.
+// As a value would, it makes room for itself.
+func (s *session) tokenAnew(r *run, slot *query.Slot, codec *token.Codec, stored []byte) ([]byte, *query.Refusal) {
+	if !codec.IsToken(stored) || codec.Overflowed(stored) || s.gw.Standing.Dead(codec.ListDigest(stored)) {
+		return stored, nil // nobody's, or it is of no epoch
+	}
+	if _, err := codec.Reveal(nil, stored); err != nil {
+		return stored, nil // somebody made it up, or it is a shredded customer's
+	}
+	if newer, changed, err := codec.Renew(nil, stored, rand.Reader); err == nil && changed {
+		stored = newer
+	}
+	return s.vacate(r, slot, stored, stored)
+}
+
+func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, becomes, value []byte) ([]byte, *query.Refusal) {
+	return func(slot *query.Slot, becomes, value []byte) ([]byte, *query.Refusal) {
 		p := s.gw.protectedColumn(slot.Column)
-		if p == nil || !p.Several() || !p.Unique || s.gw.Protection.Vacate == nil {
-			return nil
+		if p == nil || !p.Several() || !p.Unique && !p.Whole || s.gw.Protection.Vacate == nil {
+			return becomes, nil
 		}
 		codec, err := s.gw.codec(p)
 		if err != nil || !codec.Deterministic() { // no index holds two of its tokens apart
-			return nil
+			return becomes, nil
 		}
 		forms, err := codec.Forms(value)
 		if err != nil {
-			return refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "")
+			return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "")
 		}
-		v := Vacate{Column: slot.Column, Becomes: string(becomes)}
+		v := Vacate{Column: slot.Column, Becomes: string(becomes), Backend: s.backend()}
 		for _, form := range forms {
 			if string(form) != v.Becomes {
 				v.Forms = append(v.Forms, string(form))
@@ -148,11 +164,15 @@ func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, b
 				v.Key, v.Except = slot.Row.Column, key
 			}
 		}
-		if err := s.gw.Protection.Vacate(ctx, v); err != nil {
+		instead, err := s.gw.Protection.Vacate(ctx, v)
+		if err != nil {
 			s.gw.Log.Warn("a value that is moving cannot be made a token", "column", slot.Column.String(), "reason", plainReason(err))
-			return refusal(codeBusy, "a row that may hold this value of "+slot.Column.String()+" is locked, and the column is moving", "Try again in a moment.")
+			return nil, refusal(codeBusy, "a row that may hold this value of "+slot.Column.String()+" is locked, and the column is moving or its keys are rotated", "Try again in a moment.")
 		}
-		return nil
+		if instead != "" {
+			return []byte(instead), nil
+		}
+		return becomes, nil
 	}
 }
 
@@ -227,5 +247,12 @@ func (s *session) plainWritten(r *run, slot *query.Slot, codec *token.Codec, val
 	if refused := s.probeUnknown(r, slot, codec, value, tok, codec.Digest(value)); refused != nil {
 		return nil, refused
 	}
-	return value, s.vacate(r, slot, value, tok)
+	return s.vacate(r, slot, value, tok)
+}
+
+// backend is the database's process behind the session.
+func (s *session) backend() uint32 {
+	s.gw.mu.Lock()
+	defer s.gw.mu.Unlock()
+	return s.pid
 }

@@ -86,6 +86,7 @@ type session struct {
 	statements atomic.Uint64 // ids of statements
 	counters   counters
 	idle       atomic.Bool // the last ReadyForQuery came outside a transaction
+	storing    atomic.Bool // its transaction wrote tokens into a column whose keys are rotated, see crossing
 	resting    atomic.Bool // the client's side waits for a message, and nothing stands open
 	draining   atomic.Bool // the session ends with its transaction
 	winding    atomic.Bool // a writing statement runs to its end; then the session ends

@@ -20,6 +20,7 @@ type Vacancy struct {
 	Forms   []string // others by which it may stand there
 	Key     string   // name of the column that pins the row which is written; empty: none does
 	Except  string   // what stands in it
+	Backend uint32   // the process behind whoever writes
 }
 
 // vacancyPatience is how long a row that somebody else has locked is waited for.
@@ -37,7 +38,7 @@ func MoverPool(reader *pgx.ConnConfig) (*pgxpool.Pool, error) {
 		params = map[string]string{}
 	}
 	maps.Copy(params, map[string]string{
-		"application_name": "sallyport", "search_path": "", "lock_timeout": vacancyPatience, "statement_timeout": "5s", "datestyle": "ISO, YMD",
+		"application_name": "sallyport", "search_path": "", "lock_timeout": vacancyPatience, "row_security": "off", "statement_timeout": "5s", "datestyle": "ISO, YMD",
 	})
 	config.ConnConfig.RuntimeParams = params
 	config.MaxConns, config.MinConns = 2, 0

@@ -63,6 +63,8 @@ type Protection struct {
 	Unique bool // of which no two rows hold the same
 	Forms  int
 	List   string
+	// Whole says that equal values stand in one form at every moment, so that columns may be compared with each other though Forms is above 1.
+	Whole bool
 }
 
 // FunctionRisk says what a function could do behind the gateway's back: write protected columns, compare with them, or run dynamic SQL.

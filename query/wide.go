@@ -1,6 +1,7 @@
 package query
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -90,6 +91,9 @@ func twofold(list []stored) bool {
 	if len(list) == 0 {
 		return false
 	}
+	if !slices.ContainsFunc(list, func(s stored) bool { return s.protection.Forms > 1 && !s.protection.Whole }) {
+		return false
+	}
 	p := widest(list)
 	return p.Forms > 1 && (!p.Unique || len(list) > 1)
 }
@@ -113,6 +117,9 @@ func (a *analysis) widen(at int, both value) {
 	p := widest(both.stored)
 	if p.Forms < 2 {
 		return
+	}
+	if len(both.sources) == 0 && !slices.ContainsFunc(both.stored, func(s stored) bool { return s.protection.Forms > 1 && !s.protection.Whole }) {
+		return // tokens among themselves
 	}
 	if a.place == nil || len(both.stored) != 1 || len(both.sources) == 0 {
 		a.refuse(unsettled(p.Column, at))
@@ -297,8 +304,8 @@ func (t *tokens) highest(sql string) int {
 // unsettled says that a column holds several forms of one value, which cannot be compared in this way.
 func unsettled(c sallyport.Column, at int) *Refusal {
 	return &Refusal{
-		Code: CodeUntraceable, Position: at, Sentence: "this comparison would find some rows only while the column is moving" + about(c),
-		Hint: "Until protect is done compare the column by =, <>, IN or = ANY with literals and parameters, and group by another column.",
+		Code: CodeUntraceable, Position: at, Sentence: "this comparison would find some rows only while the column is moving or its keys are rotated" + about(c),
+		Hint: "Until that is done compare the column by =, <>, IN or = ANY with literals and parameters, and group by another column.",
 	}
 }
 

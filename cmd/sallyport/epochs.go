@@ -22,7 +22,7 @@ func (g *guard) checkEpochs(ctx context.Context, columns []protect.Column) error
 	}
 	states := g.states()
 	for _, c := range columns {
-		if state := states[c.Column.String()]; state != catalog.Settled && state != catalog.Rotating {
+		if state := states[c.Column.String()]; state != catalog.Settled && state != catalog.Rotating && state != catalog.Turning {
 			continue // plain values stand there, and one may look like a token
 		}
 		others := g.otherEpochs(c.Codec)

@@ -39,7 +39,7 @@ func (f *fort) refusesToServe(t *testing.T, want string) {
 // TestOlderRing puts the ring of before a rotation back: nobody opens it, neither serve nor protect nor a command about keys, and no command makes
 // it pass for the newest.
 func TestOlderRing(t *testing.T) {
-	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n")
+	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n", renewOften)
 	ring := filepath.Join(f.options.Data, keys.RingName)
 	f.stop()
 	control := t.TempDir()

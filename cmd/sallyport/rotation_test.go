@@ -20,6 +20,9 @@ import (
 
 const wideBudgets = "budgets: {default: {probed: {hour: 1000000, day: 1000000, month: 1000000}}}\n"
 
+// renewOften makes passes over tokens follow each other closely.
+func renewOften(o *ServerOptions) { o.RenewEvery = 20 * time.Millisecond }
+
 // awaitCondition looks until something is so.
 func awaitCondition(t *testing.T, what string, so func() bool) {
 	t.Helper()
@@ -52,7 +55,7 @@ func (f *fort) agree(t *testing.T, propose func() (string, error)) {
 // TestRotate rotates the keys of addresses and names while people search, insert and read, restarts serve in the middle of it, destroys
 // the older keys, and compares every row with what it was.
 func TestRotate(t *testing.T) {
-	f := newFort(t, wideBudgets+"keys: {rate: 4000}\n")
+	f := newFort(t, wideBudgets+"keys: {rate: 4000}\n", renewOften)
 	admin := f.direct()
 	if _, err := f.officer("o1").RotateKey(f.ctx, "email", "yearly"); err == nil || !strings.Contains(err.Error(), "may not change support.customers.email") {
 		t.Errorf("the reader may not change the column: %v", err)
@@ -182,7 +185,7 @@ func TestRotateKilled(t *testing.T) {
 	if os.Getenv("SALLYPORT_SIEGE") != "" {
 		kills = 50
 	}
-	f := newFort(t, wideBudgets+fmt.Sprintf("keys: {rate: %d}\n", 2*fortCustomers/kills))
+	f := newFort(t, wideBudgets+fmt.Sprintf("keys: {rate: %d}\n", 2*fortCustomers/kills), renewOften)
 	admin := f.direct()
 	for _, group := range []string{"email", "name"} {
 		fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), group))

@@ -30,6 +30,15 @@ func (s *Server) status(context.Context) []api.Standby {
 	}, append(s.turns.status(), s.turns.shreds()...)...)
 }
 
+// rotations are the join groups with two keys, once the database is served.
+func (s *Server) rotations() []api.Rotation {
+	turns := s.turning()
+	if turns == nil {
+		return nil
+	}
+	return turns.all()
+}
+
 // ticketID finds a ticket for who-saw, once the database is served.
 func (s *Server) ticketID(ctx context.Context, number string) (id string, ok bool) {
 	s.mu.Lock()
