@@ -183,10 +183,10 @@ type Order struct {
 	Dead   []Digest `cbor:"11,keyasint,omitempty"`
 	Buried []Digest `cbor:"12,keyasint,omitempty"`
 	// Ring is what the ring of keys has from now on: an older one that is put back shows by it.
-	Ring *Ring `cbor:"13,keyasint,omitempty"`
+	Ring *Ring `cbor:"14,keyasint,omitempty"`
 	// Epoch is that of the newer key of a rotation. Whole says that equal values of the group have equal tokens at every moment of it.
-	Epoch int  `cbor:"14,keyasint,omitempty"`
-	Whole bool `cbor:"15,keyasint,omitempty"`
+	Epoch int  `cbor:"15,keyasint,omitempty"`
+	Whole bool `cbor:"16,keyasint,omitempty"`
 }
 
 // Ring is what may be known of a ring of keys without being able to open it.
