@@ -23,6 +23,10 @@ const crossingPatience = 3 * time.Second
 // Cross does something while no transaction of a session holds tokens that were written before, and none writes any. Sessions that did not end
 // their transactions by the end of ctx are named; then nothing was done.
 func (g *Gateway) Cross(ctx context.Context, do func() error) (waiting []string, err error) {
+	// A transaction that stays open is told of before anybody has to wait for it.
+	if waiting := awaitRest(ctx, g.storing()); len(waiting) > 0 {
+		return waiting, nil
+	}
 	over := make(chan struct{})
 	g.crossing.mu.Lock()
 	g.crossing.held = over
@@ -33,18 +37,22 @@ func (g *Gateway) Cross(ctx context.Context, do func() error) (waiting []string,
 		g.crossing.mu.Unlock()
 		close(over)
 	}()
-	var storing []*session
-	g.mu.Lock()
-	for s := range g.sessions {
-		if s.storing.Load() {
-			storing = append(storing, s)
-		}
-	}
-	g.mu.Unlock()
-	if waiting := awaitRest(ctx, storing); len(waiting) > 0 {
+	if waiting := awaitRest(ctx, g.storing()); len(waiting) > 0 {
 		return waiting, nil
 	}
 	return nil, do()
+}
+
+// storing are the sessions whose transactions wrote tokens.
+func (g *Gateway) storing() (list []*session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s := range g.sessions {
+		if s.storing.Load() {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // stores notes that a session is about to write a token into a column whose keys are rotated. It waits where a crossing is under way, unless the

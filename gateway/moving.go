@@ -149,6 +149,9 @@ func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, b
 		if err != nil || !codec.Deterministic() { // no index holds two of its tokens apart
 			return becomes, nil
 		}
+		if p.Rotating && codec.Overflowed(becomes) { // of no epoch
+			return becomes, nil
+		}
 		forms, err := codec.Forms(value)
 		if err != nil {
 			return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "")

@@ -92,13 +92,12 @@ func VacateWhole(ctx context.Context, conn ReadingWriting, v Vacancy, columns []
 			return *held, nil
 		}
 	}
-	var sql strings.Builder
+	var updates []string
 	for _, c := range columns {
-		name := pgx.Identifier{c.Name}.Sanitize()
-		fmt.Fprintf(&sql, "UPDATE %s SET %s = $1 WHERE %[2]s = ANY ($2);", pgx.Identifier{c.Schema, c.Table}.Sanitize(), name)
+		updates = append(updates, fmt.Sprintf("UPDATE %s SET %s = $1 WHERE %[2]s = ANY ($2)", pgx.Identifier{c.Schema, c.Table}.Sanitize(), pgx.Identifier{c.Name}.Sanitize()))
 	}
 	// Several statements of one message are one transaction.
-	_, err = conn.Exec(ctx, sql.String(), pgx.QueryExecModeSimpleProtocol, v.Becomes, v.Forms)
+	_, err = conn.Exec(ctx, "SET CONSTRAINTS ALL DEFERRED;"+strings.Join(atOnce(updates, columns), ";"), pgx.QueryExecModeSimpleProtocol, v.Becomes, v.Forms)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "23505" {
 		return "", nil
 	}
@@ -106,6 +105,24 @@ func VacateWhole(ctx context.Context, conn ReadingWriting, v Vacancy, columns []
 		return "", fmt.Errorf("settle a value of %s: %w", v.Column, withoutValues(err))
 	}
 	return "", nil
+}
+
+// atOnce makes one statement of several updates, so that foreign keys between the columns hold when it ends. Of two columns of one table it cannot:
+// a statement changes a row once. Then they stay apart, and only keys that can be deferred hold.
+func atOnce(updates []string, columns []sallyport.Column) []string {
+	tables := map[Table]bool{}
+	for _, c := range columns {
+		tables[Table{c.Schema, c.Table}] = true
+	}
+	if len(tables) < len(columns) {
+		return updates
+	}
+	var with, counts []string
+	for i, update := range updates {
+		with = append(with, fmt.Sprintf("t%d AS (%s RETURNING 1)", i, update))
+		counts = append(counts, fmt.Sprintf("SELECT FROM t%d", i))
+	}
+	return []string{"WITH " + strings.Join(with, ", ") + " " + strings.Join(counts, " UNION ALL ")}
 }
 
 // ReadingWriting is the part of a pool that VacateWhole needs.
@@ -175,6 +192,9 @@ func (w *Renewal) changeValues(ctx context.Context, rows []stale, done *Renewed)
 func (w *Renewal) changeEverywhere(ctx context.Context, scheme sallyport.Scheme, v renewedValues, done *Renewed) (changed int64, err error) {
 	err = pgx.BeginFunc(ctx, w.Conn, func(tx pgx.Tx) error {
 		changed = 0
+		if _, err := tx.Exec(ctx, "SET CONSTRAINTS ALL DEFERRED"); err != nil {
+			return err
+		}
 		for _, sql := range w.everywhere(scheme) {
 			tag, err := tx.Exec(ctx, sql, v.old, v.new)
 			if err != nil {
@@ -221,6 +241,7 @@ const (
 // everywhere are the statements that change values of one scheme.
 func (w *Renewal) everywhere(scheme sallyport.Scheme) []string {
 	var list []string
+	var columns []sallyport.Column
 	for _, c := range w.Whole {
 		if c.Codec.Spec().Scheme != scheme {
 			continue
@@ -228,8 +249,9 @@ func (w *Renewal) everywhere(scheme sallyport.Scheme) []string {
 		name, kind := pgx.Identifier{c.Column.Name}.Sanitize(), w.wholeKinds[c.Column]
 		list = append(list, fmt.Sprintf("UPDATE %s AS t SET %s = x.new::%s FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS x (old, new) WHERE t.%[2]s = x.old::%[3]s",
 			pgx.Identifier{c.Column.Schema, c.Column.Table}.Sanitize(), name, kind))
+		columns = append(columns, c.Column)
 	}
-	return list
+	return atOnce(list, columns)
 }
 
 // findKinds finds the types of the columns of the group.
