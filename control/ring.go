@@ -25,10 +25,10 @@ func (s *State) Turning(group string) (Rotation, bool) {
 
 // turn begins or ends a rotation.
 func (s *State) turn(kind sallyport.EventKind, o *sallyport.Order) {
-	switch {
-	case kind == sallyport.KeyRotated:
+	if kind == sallyport.KeyRotated {
 		s.turning[o.Details] = Rotation{Epoch: o.Epoch, Whole: o.Whole}
-	case kind == sallyport.KeyDestroyed:
+	}
+	if kind == sallyport.KeyDestroyed {
 		delete(s.turning, o.Details)
 	}
 }

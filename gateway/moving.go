@@ -141,15 +141,8 @@ func (s *session) tokenAnew(r *run, slot *query.Slot, codec *token.Codec, stored
 
 func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, becomes, value []byte) ([]byte, *query.Refusal) {
 	return func(slot *query.Slot, becomes, value []byte) ([]byte, *query.Refusal) {
-		p := s.gw.protectedColumn(slot.Column)
-		if p == nil || !p.Several() || !p.Unique && !p.Whole || s.gw.Protection.Vacate == nil {
-			return becomes, nil
-		}
-		codec, err := s.gw.codec(p)
-		if err != nil || !codec.Deterministic() { // no index holds two of its tokens apart
-			return becomes, nil
-		}
-		if p.Rotating && codec.Overflowed(becomes) { // of no epoch
+		codec := s.crowded(slot.Column, becomes)
+		if codec == nil {
 			return becomes, nil
 		}
 		forms, err := codec.Forms(value)
@@ -251,6 +244,22 @@ func (s *session) plainWritten(r *run, slot *query.Slot, codec *token.Codec, val
 		return nil, refused
 	}
 	return s.vacate(r, slot, value, tok)
+}
+
+// crowded is the codec of a column in which a value may stand in the way of its other form; nil: it cannot.
+func (s *session) crowded(column sallyport.Column, becomes []byte) *token.Codec {
+	p := s.gw.protectedColumn(column)
+	if p == nil || !p.Several() || !p.Unique && !p.Whole || s.gw.Protection.Vacate == nil {
+		return nil
+	}
+	codec, err := s.gw.codec(p)
+	if err != nil || !codec.Deterministic() { // no index holds two of its tokens apart
+		return nil
+	}
+	if p.Rotating && codec.Overflowed(becomes) { // of no epoch
+		return nil
+	}
+	return codec
 }
 
 // backend is the database's process behind the session.

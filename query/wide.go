@@ -91,11 +91,16 @@ func twofold(list []stored) bool {
 	if len(list) == 0 {
 		return false
 	}
-	if !slices.ContainsFunc(list, func(s stored) bool { return s.protection.Forms > 1 && !s.protection.Whole }) {
+	if oneForm(list) {
 		return false
 	}
 	p := widest(list)
 	return p.Forms > 1 && (!p.Unique || len(list) > 1)
+}
+
+// oneForm tells whether equal values stand in these columns in one form at every moment.
+func oneForm(list []stored) bool {
+	return !slices.ContainsFunc(list, func(s stored) bool { return s.protection.Forms > 1 && !s.protection.Whole })
 }
 
 // forms is how many forms are wanted of a source.
@@ -118,7 +123,7 @@ func (a *analysis) widen(at int, both value) {
 	if p.Forms < 2 {
 		return
 	}
-	if len(both.sources) == 0 && !slices.ContainsFunc(both.stored, func(s stored) bool { return s.protection.Forms > 1 && !s.protection.Whole }) {
+	if len(both.sources) == 0 && oneForm(both.stored) {
 		return // tokens among themselves
 	}
 	if a.place == nil || len(both.stored) != 1 || len(both.sources) == 0 {

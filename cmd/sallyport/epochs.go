@@ -39,17 +39,12 @@ func (g *guard) checkEpochs(ctx context.Context, columns []protect.Column) error
 		if err != nil {
 			return fmt.Errorf("look at tokens of %s: %w", c.Column, err)
 		}
-		for _, tok := range stored {
-			epoch, is := epochAmong([]byte(tok), c.Codec, others)
-			if !is {
-				continue
-			}
+		if epoch, is := anyOther(stored, c.Codec, others); is {
 			err := fmt.Errorf("open keys: a token of %s is of another epoch (%d, or one that looks the same) than the ring in %s has keys of (docs/keys.md, An older ring)", c.Column, epoch, g.s.o.Data)
 			if _, agreed := g.s.state.AcceptedMark(); !agreed {
 				return &hopeless{err}
 			}
 			g.s.log.Warn("two people accepted this record; tokens of an epoch without a key stay unreadable", "why", err.Error())
-			break
 		}
 	}
 	return nil
@@ -77,6 +72,16 @@ func (g *guard) otherEpochs(codec *token.Codec) []*token.Codec {
 		}
 	}
 	return others
+}
+
+// anyOther tells of which other epoch one of the tokens is.
+func anyOther(stored []string, own *token.Codec, others []*token.Codec) (epoch int, is bool) {
+	for _, tok := range stored {
+		if epoch, is := epochAmong([]byte(tok), own, others); is {
+			return epoch, true
+		}
+	}
+	return 0, false
 }
 
 // epochAmong tells of which other epoch a token is that the column's own codec does not know.
