@@ -54,6 +54,7 @@ bench: build
 
 siege:
 	scripts/postgres.sh
+	SALLYPORT_SIEGE=1 go test -count=1 -timeout 30m -run '^TestBypass' ./gateway
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 60m -run '^TestBypass|^TestClientRandom|^TestLimit|^TestSmith' ./cmd/sallyport
 
 moving:

@@ -57,10 +57,12 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 	b.keepProtecting()
 	b.keepMasking()
 	b.inheritProtection()
+	b.bind()
 	b.veilMoving()
 	b.checkReferences()
 	b.findPaths()
 	b.spreadLinks()
+	b.spreadAnchors()
 	b.markFacts(facts)
 	b.markGenerated()
 	if len(b.problems) > 0 {
@@ -141,7 +143,7 @@ func (b *builder) protect() {
 		}
 		p := &Protected{
 			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Overflow: settings.Overflow == Vault,
-			Moving: (state == Moving || state == Leaving) && !formless(settings.Scheme), Leaving: state == Leaving, Rotating: state == Rotating || state == Turning, Whole: state == Turning,
+			Moving: state == Moving || state == Leaving, Leaving: state == Leaving, Rotating: state == Rotating || state == Turning, Whole: state == Turning,
 		}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
@@ -431,6 +433,7 @@ func (b *builder) schemaOf(risks map[string]query.FunctionRisk, masks func(Origi
 		r := b.relations[oid]
 		known := &query.Relation{
 			Schema: r.Schema, Name: r.Name, View: r.isView(), Smuggles: r.smuggles, Ticket: r.ticket, Contact: r.contact,
+			Anchors: r.anchors, Adrift: r.adrift,
 		}
 		for _, c := range r.columns {
 			info := b.columnInfo(r, c)
@@ -473,7 +476,11 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 	info := query.ColumnInfo{Name: c.Name, Opaque: origin.Opaque, Link: r.links[c.Number], TypeOID: base, Length: b.length(c), Customer: origin.CustomerKey, Generated: c.Generated, Key: b.primary[attribute{r.OID, c.Number}]}
 	if p := origin.Protected; p != nil {
 		info.Protect = &query.Protection{Column: p.Column, Scheme: p.Scheme, Group: p.Group}
+		if len(p.Bound) > 0 {
+			info.Protect.Bond = p.Bound[0].Column.String()
+		}
 		if p.Moving {
+			info.Protect.Closed = p.Formless()
 			info.Protect.Moving, info.Protect.Forms, info.Protect.Unique, info.Protect.List = true, MovingForms, p.alone, p.list
 		}
 		if p.Rotating {

@@ -286,6 +286,26 @@ func TestViewsThatTheReaderMayNotDescribe(t *testing.T) {
 	}
 }
 
+// TestViewsInACircle has views that lie over each other, which the server takes and refuses to use, and many that lie over the same.
+func TestViewsInACircle(t *testing.T) {
+	circles := []string{
+		"CREATE VIEW support.round AS SELECT 1 AS one; CREATE VIEW support.trip AS SELECT one FROM support.round; CREATE OR REPLACE VIEW support.round AS SELECT one FROM support.trip",
+		"CREATE VIEW support.chicken AS SELECT email FROM support.customers; CREATE VIEW support.egg AS SELECT email FROM support.chicken; CREATE OR REPLACE VIEW support.chicken AS SELECT e.email FROM support.egg e JOIN support.customers c USING (email)",
+		"CREATE VIEW support.level0 AS SELECT 1 AS one",
+	}
+	for i := range 40 {
+		circles = append(circles, fmt.Sprintf("CREATE VIEW support.level%d AS SELECT a.one FROM support.level%d a, support.level%d b", i+1, i, i))
+	}
+	_, reader := database(t, tables, strings.Join(circles, ";\n"))
+	s := open(t, reader, config()).Snapshot()
+	for name, want := range map[string]bool{"chicken": true, "egg": true, "round": false, "trip": false, "level40": false} {
+		r := find(t, s, name)
+		if got := r.Columns[0].Opaque; got != want {
+			t.Errorf("%s is opaque: %v", name, got)
+		}
+	}
+}
+
 func TestSchema(t *testing.T) {
 	_, reader := database(t, tables, `ALTER TABLE support.customers ADD COLUMN shadow text GENERATED ALWAYS AS (lower(email)) STORED,
 		ADD COLUMN land text GENERATED ALWAYS AS (lower(country)) STORED;

@@ -105,6 +105,7 @@ func (b *builder) findPath(table string) {
 			return
 		}
 		b.link(next, target.Name, false)
+		b.anchor(next, target.Name, b.held(r, column, next, target))
 		src.from += fmt.Sprintf(" JOIN %s t%d ON t%d.%s = %s", next.sql(), hop+1, hop+1, quote(target.Name), own)
 		r, name = next, s.target
 	}

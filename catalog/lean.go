@@ -60,6 +60,8 @@ type rawForeign struct {
 	References       uint32
 	ReferencesColumn int16
 	Name             string
+	Immediate        bool // it holds after every statement, for all rows
+	Cascades         bool // what refers to a row is deleted with it
 }
 
 // What runs when a row is inserted (4), updated (16) or deleted (8), or the table truncated (32), and what a domain checks. Dependencies on
@@ -116,7 +118,8 @@ const selectPolicies = `SELECT p.polrelid, 'policy ' || p.polname,
 		coalesce(pg_catalog.pg_get_expr(p.polqual, p.polrelid), '') || ' ' || coalesce(pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), '')
 	FROM pg_catalog.pg_policy p ORDER BY p.oid`
 
-const selectForeign = `SELECT k.conrelid, c.col, k.confrelid, c.ref, 'foreign key ' || k.conname FROM pg_catalog.pg_constraint k,
+const selectForeign = `SELECT k.conrelid, c.col, k.confrelid, c.ref, 'foreign key ' || k.conname,
+		NOT k.condeferrable AND k.convalidated, k.confdeltype = 'c' FROM pg_catalog.pg_constraint k,
 	LATERAL unnest(k.conkey, k.confkey) c (col, ref) WHERE k.contype = 'f' ORDER BY k.oid, c.col`
 
 type rawName struct{ Name string }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"sallyport"
 	"sallyport/query"
@@ -114,6 +116,28 @@ func movingOf(o Origin) *query.Mask {
 		return &query.Mask{Derived: true}
 	}
 	return nil
+}
+
+// bind finds the columns that foreign keys hold equal.
+func (b *builder) bind() {
+	for _, f := range b.raw.foreign {
+		from, to := b.relations[f.Relation], b.relations[f.References]
+		if from == nil || to == nil || int(f.Column) >= len(from.origins) || int(f.ReferencesColumn) >= len(to.origins) {
+			continue
+		}
+		p, q := from.origins[f.Column].Protected, to.origins[f.ReferencesColumn].Protected
+		if p == nil || q == nil || p == q || p.Scheme != q.Scheme || p.Group != q.Group || slices.Contains(p.Bound, q) {
+			continue
+		}
+		all := map[*Protected]bool{p: true, q: true}
+		for _, one := range slices.Concat(p.Bound, q.Bound) {
+			all[one] = true
+		}
+		bound := slices.SortedFunc(maps.Keys(all), func(x, y *Protected) int { return strings.Compare(x.Column.String(), y.Column.String()) })
+		for _, one := range bound {
+			one.Bound = bound
+		}
+	}
 }
 
 // unique tells whether a unique index holds a column, and whether one holds it alone.

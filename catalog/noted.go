@@ -78,7 +78,8 @@ const selectNotes = `SELECT pg_catalog.count(*) = 2 AND coalesce(bool_and(pg_cat
 	JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = 'ddl' AND c.relkind = 'r' AND c.relowner = f.proowner
 	WHERE t.evtenabled = 'A' AND t.evttags IS NULL`
 
-func notes(ctx context.Context, conn *pgx.Conn) (noted bool, err error) {
+// Noted tells whether the database notes its changes, and conn may read what it noted.
+func Noted(ctx context.Context, conn *pgx.Conn) (noted bool, err error) {
 	if err := conn.QueryRow(ctx, selectNotes, noteMade, noteDropped).Scan(&noted); err != nil {
 		return false, fmt.Errorf("look whether the database notes its changes: %w", err)
 	}

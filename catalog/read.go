@@ -75,6 +75,7 @@ type rawFunction struct {
 	Schema, Name, Language string
 	Source                 string
 	Aggregate              bool
+	Far                    bool // of an extension that is named by Source: it may look into tables
 }
 
 type rawRule struct {
@@ -136,13 +137,25 @@ const selectGenerated = `SELECT a.adrelid, a.adnum, d.refobjsubid::int2
 // and an aggregate's support functions by name.
 const selectFunctions = `SELECT p.oid, n.nspname::text, p.proname::text, l.lanname::text,
 		CASE WHEN p.prokind = 'a' THEN pg_catalog.concat_ws(' ', g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggmtransfn, g.aggmfinalfn)
-			WHEN p.prosrc = '' THEN coalesce(pg_catalog.pg_get_functiondef(p.oid), '') ELSE p.prosrc END, p.prokind = 'a'
+			WHEN p.prosrc = '' THEN coalesce(pg_catalog.pg_get_functiondef(p.oid), '') ELSE p.prosrc END, p.prokind = 'a', false
 	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 	JOIN pg_catalog.pg_language l ON l.oid = p.prolang LEFT JOIN pg_catalog.pg_aggregate g ON g.aggfnoid = p.oid
 	WHERE (p.oid >= ` + firstNormal + ` OR l.lanname NOT IN ('c', 'internal') AND (p.prosrc <> '' OR EXISTS (SELECT FROM pg_catalog.pg_depend d
 			WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.refobjid >= ` + firstNormal + `)))
 		AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-		WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`
+		WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+	UNION ALL ` + selectFar
+
+// Functions of extensions that are not immutable may read tables, by a name in a text say. Left out are those that nobody calls (of triggers, or
+// with internal arguments), and the extensions that come with PostgreSQL and read no rows.
+const selectFar = `SELECT p.oid, n.nspname::text, p.proname::text, '', x.extname::text, p.prokind = 'a', true
+	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+	JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+	JOIN pg_catalog.pg_extension x ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND x.oid = d.refobjid
+	WHERE p.provolatile <> 'i' AND NOT p.proargtypes::oid[] && ARRAY['pg_catalog.internal'::regtype::oid]
+		AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype, 'pg_catalog.language_handler'::regtype, 'pg_catalog.fdw_handler'::regtype)
+		AND x.extname NOT IN ('btree_gin', 'btree_gist', 'citext', 'cube', 'earthdistance', 'fuzzystrmatch', 'hstore', 'intarray', 'isn', 'ltree', 'pg_stat_statements', 'pg_trgm', 'pgcrypto',
+			'plpgsql', 'seg', 'sslinfo', 'unaccent', 'uuid-ossp')`
 
 const selectRules = `SELECT r.ev_class, 'rule ' || r.rulename, coalesce(pg_catalog.pg_get_ruledef(r.oid), '') FROM pg_catalog.pg_rewrite r
 	WHERE r.ev_type IN ('2', '3', '4') AND r.ev_enabled <> 'D' AND r.ev_class >= ` + firstNormal

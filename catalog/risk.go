@@ -15,6 +15,12 @@ func (b *builder) spreadRisk() {
 	words := map[uint32]map[string]bool{}
 	b.spoken = map[string]struct{}{}
 	for _, f := range b.raw.functions {
+		if f.Far { // what it reads is for masks to fear: of tokens it can tell nothing
+			if b.heatsMasks {
+				b.risks[f.OID] = "comes with the extension " + f.Source + ", which is not looked into"
+			}
+			continue
+		}
 		words[f.OID] = wordsOf(f.Source)
 		for word := range words[f.OID] {
 			b.spoken[word] = struct{}{}
@@ -28,7 +34,7 @@ func (b *builder) spreadRisk() {
 		changed = b.spreadTypes() || changed
 		names := b.hotNames()
 		for _, f := range b.raw.functions {
-			if b.risks[f.OID] != "" {
+			if b.risks[f.OID] != "" || f.Far {
 				continue
 			}
 			if why := mentioned(names, f.Source, words[f.OID]); why != "" {
@@ -158,7 +164,7 @@ func (b *builder) functionRisks() map[string]query.FunctionRisk {
 		name := strings.ToLower(f.Name)
 		if why := b.risks[f.OID]; why != "" {
 			risks[name] = query.FunctionRisk{Writes: true, Why: f.Schema + "." + f.Name + " " + why}
-		} else if _, known := risks[name]; !known && f.OID >= firstOwn {
+		} else if _, known := risks[name]; !known && f.OID >= firstOwn && !f.Far {
 			risks[name] = query.FunctionRisk{}
 		}
 	}

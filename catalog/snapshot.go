@@ -46,6 +46,9 @@ type Protected struct {
 	Whole        bool   // and equal values of its join group have equal ones at every moment
 	Unique       bool   // a unique index holds it
 
+	// Bound are the columns that foreign keys hold equal to this one, with itself among them, by name. Empty: there are none.
+	Bound []*Protected
+
 	alone bool    // one holds it alone: no value stands in it twice
 	list  string  // the type of an array of them, as SQL writes it
 	veil  *Masked // what hides its plain values, while it is moving
@@ -158,6 +161,8 @@ type relation struct {
 	spills   string
 	ticket   bool
 	contact  bool
+	anchors  []sallyport.Column // see anchor.go
+	adrift   []sallyport.Column
 }
 
 func (r *relation) table() Table { return Table{r.Schema, r.Name} }

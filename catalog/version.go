@@ -140,7 +140,7 @@ func (c *Catalog) ask(ctx context.Context, whole bool) (changed bool, err error)
 	}
 	if young == c.known.young && 0 <= transactions && transactions < mostTransactions {
 		c.known.moment, c.known.whole = moment, moment
-		c.noted, err = notes(ctx, conn)
+		c.noted, err = Noted(ctx, conn)
 		return false, err
 	}
 	return c.refresh(ctx, conn)
@@ -192,7 +192,7 @@ func (c *Catalog) refresh(ctx context.Context, conn *pgx.Conn) (changed bool, er
 	if err != nil {
 		return false, err
 	}
-	if c.noted, err = notes(ctx, conn); err != nil {
+	if c.noted, err = Noted(ctx, conn); err != nil {
 		return false, err
 	}
 	if previous != nil && previous.version == v.sum {

@@ -22,7 +22,7 @@ func (b *builder) traceViews(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// maxViewDepth bounds how deep views may lie over views; PostgreSQL has no circles of views.
+// maxViewDepth bounds how deep views may lie over views.
 const maxViewDepth = 200
 
 func (b *builder) traceView(ctx context.Context, conn *pgx.Conn, v *relation, depth int) error {
@@ -30,7 +30,7 @@ func (b *builder) traceView(ctx context.Context, conn *pgx.Conn, v *relation, de
 		return nil
 	}
 	v.traced = true
-	if !b.matters(v) || depth > maxViewDepth {
+	if !b.matters(v, map[*relation]bool{}) || depth > maxViewDepth {
 		b.untraceable(v)
 		return nil
 	}
@@ -84,14 +84,16 @@ func (b *builder) untraceable(v *relation) {
 }
 
 // matters tells whether a view's outputs may be anything that the catalogue speaks of. Most views of a large database are not worth
-// a round trip.
-func (b *builder) matters(v *relation) bool {
+// a round trip. seen are those that were looked at: views may lie in a circle (CREATE OR REPLACE makes one; the server refuses its use
+// only), and many over the same.
+func (b *builder) matters(v *relation, seen map[*relation]bool) bool {
 	if v.hot || v.veiled {
 		return true
 	}
+	seen[v] = true
 	for _, u := range v.uses {
 		below := b.relations[u.Relation]
-		if below != nil && (len(below.links) > 0 || below.isView() && b.matters(below)) {
+		if below != nil && (len(below.links) > 0 || below.isView() && !seen[below] && b.matters(below, seen)) {
 			return true
 		}
 	}

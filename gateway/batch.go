@@ -34,6 +34,7 @@ type batch struct {
 	parts       []part   // what left under other grants, or none
 	reached     []sallyport.Subject
 	reachedRows []sallyport.Digest
+	keys        keyTexts              // of reached
 	again       *[agains]exposure.Key // of the present run: some of the keys that are on record
 
 	// Scratch of the row path.
@@ -144,7 +145,7 @@ func (s *session) addReached(r *run, key exposure.Key, who *customer, digest sal
 	}
 	s.again[place(&key)] = key
 	if who != nil {
-		s.reached = append(s.reached, who.subject())
+		s.reached = append(s.reached, s.keys.of(who))
 	} else {
 		s.reachedRows = append(s.reachedRows, digest)
 	}
@@ -188,7 +189,7 @@ func (s *session) record() error {
 		s.synced = reads // they stand in front of it
 		s.values.Reset()
 		clear(s.recent)
-		s.columns, s.lastOf, s.reached, s.reachedRows, s.grant = s.columns[:0], nil, s.reached[:0], s.reachedRows[:0], ""
+		s.columns, s.lastOf, s.reached, s.reachedRows, s.keys, s.grant = s.columns[:0], nil, s.reached[:0], s.reachedRows[:0], keyTexts{}, ""
 	}
 	s.clean = len(s.out)
 	return nil

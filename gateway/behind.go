@@ -37,6 +37,7 @@ func (s *session) handOver() error {
 	s.values.Reset()
 	b.reached, s.reached = s.reached, b.reached[:0]
 	b.reachedRows, s.reachedRows = s.reachedRows, b.reachedRows[:0]
+	s.keys = keyTexts{}
 	b.reads = s.reads.Load()
 	s.columns, s.lastOf, s.grant = nil, nil, ""
 	b.done = make(chan error, 1)

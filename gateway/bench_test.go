@@ -3,11 +3,13 @@ package gateway
 import (
 	"crypto/rand"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
 	"sallyport"
 	"sallyport/catalog"
+	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/policy"
 	"sallyport/purpose"
@@ -17,74 +19,133 @@ import (
 	"sallyport/wire/pg"
 )
 
-// BenchmarkRow is what one row of six fields costs between the server and the client, without the network: passed on, left as a token and
-// counted, revealed under a grant and recorded. Every row is another customer's.
-func BenchmarkRow(b *testing.B) {
+// rowWay is one of the ways in which a row of six fields goes from the server to the client.
+type rowWay struct {
+	name    string
+	columns []columnKind
+	granted bool
+	most    float64 // allocations a row, on average
+}
+
+// rowWays are a row that is passed on, one with a masked field, one with a field that is left as a token and counted, and one with a field that
+// is revealed under a grant and recorded. Every row is another customer's: the sets of customers seen grow now and then.
+func rowWays() []rowWay {
+	return []rowWay{
+		{"passed", []columnKind{passing, passing, passing, passing, passing, passing}, false, 0},
+		{"masked", []columnKind{passing, veiled, passing, passing, passing, passing}, false, 0},
+		{"left", []columnKind{keyed, guarded, passing, passing, passing, passing}, false, 0.1},
+		{"revealed", []columnKind{keyed, guarded, passing, passing, passing, passing}, true, 0.1},
+	}
+}
+
+// rowPath is a session through which rows go, without connections.
+type rowPath struct {
+	*session
+	run  *run
+	rows [][]byte
+	n    int
+}
+
+func newRowPath(tb testing.TB, way *rowWay) *rowPath {
+	tb.Helper()
 	email := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
-	grant := policy.Grant{ID: "g", For: "svc", Columns: []string{email.String()}, Customers: 1 << 30, Until: time.Now().Add(time.Hour), ApprovedBy: []sallyport.Staff{"a", "b"}}
-	for _, way := range []struct {
-		name    string
-		columns []columnKind
-		grants  []policy.Grant
-	}{
-		{"passed", []columnKind{passing, passing, passing, passing, passing, passing}, nil},
-		{"masked", []columnKind{passing, veiled, passing, passing, passing, passing}, nil},
-		{"left", []columnKind{keyed, guarded, passing, passing, passing, passing}, nil},
-		{"revealed", []columnKind{keyed, guarded, passing, passing, passing, passing}, []policy.Grant{grant}},
-	} {
-		b.Run(way.name, func(b *testing.B) {
-			s := benchSession(b)
-			codec, err := s.gw.Protection.Ring.Codec(token.Spec{Column: email, Scheme: sallyport.Email, Group: "email"})
-			if err != nil {
-				b.Fatal(err)
-			}
-			protected := &catalog.Protected{Column: email, Scheme: sallyport.Email}
-			l := &layout{columns: make([]column, len(way.columns)), key: -1, visible: len(way.columns)}
-			for i, kind := range way.columns {
-				l.columns[i] = column{kind: kind, typ: typeText}
-				switch kind {
-				case guarded:
-					l.columns[i].protected, l.columns[i].codec, l.columns[i].home, l.inspect = protected, codec, s.gw.kin.column(email), true
-				case keyed:
-					l.key, l.inspect = i, true
-				case veiled:
-					l.columns[i].text, l.columns[i].show, l.inspect, l.veils = true, catalog.ShowDomain, true, []int{i}
-				case passing, formed:
-				}
-			}
-			l.front = l.frontOf()
-			r := &run{stmt: &query.Statement{Touches: true, Verb: "SELECT"}, sight: &sight{grants: way.grants}, layout: l}
-			s.queue = []*reply{{what: expectRows, run: r}}
-			rows := benchRows(b, codec)
-			n := 0
+	s := benchSession(tb)
+	codec, err := s.gw.Protection.Ring.Codec(token.Spec{Column: email, Scheme: sallyport.Email, Group: "email"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	protected := &catalog.Protected{Column: email, Scheme: sallyport.Email}
+	l := &layout{columns: make([]column, len(way.columns)), key: -1, visible: len(way.columns)}
+	for i, kind := range way.columns {
+		l.columns[i] = column{kind: kind, typ: typeText}
+		switch kind {
+		case guarded:
+			l.columns[i].protected, l.columns[i].codec, l.columns[i].home, l.inspect = protected, codec, s.gw.kin.column(email), true
+		case keyed:
+			l.key, l.inspect = i, true
+		case veiled:
+			l.columns[i].text, l.columns[i].show, l.inspect, l.veils = true, catalog.ShowDomain, true, []int{i}
+		case passing, formed:
+		}
+	}
+	l.front = l.frontOf()
+	p := &rowPath{session: s, run: &run{stmt: &query.Statement{Touches: true, Verb: "SELECT"}, sight: &sight{}, layout: l}, rows: benchRows(tb, codec)}
+	if way.granted {
+		p.run.sight.grants = []policy.Grant{{ID: "g", For: "svc", Columns: []string{email.String()}, Customers: 1 << 30, Until: time.Now().Add(time.Hour), ApprovedBy: []sallyport.Staff{"a", "b"}}}
+	}
+	s.queue = []*reply{{what: expectRows, run: p.run}}
+	p.forget()
+	return p
+}
+
+// forget makes all customers others than before.
+func (p *rowPath) forget() {
+	p.gw.Book, p.gw.granted, p.run.sight.decided = exposure.NewBook(), exposure.NewGrants(), nil
+	p.openAccounts()
+}
+
+// next takes one row on its way.
+func (p *rowPath) next(tb testing.TB) {
+	if err := p.row(tb.Context(), p.run, p.rows[p.n%len(p.rows)]); err != nil {
+		tb.Fatal(err)
+	}
+	if p.n++; p.n%512 == 0 { // as many as stand in a buffer
+		p.accounts.asked = false
+	}
+	if len(p.out) >= batchSize {
+		if err := p.record(); err != nil {
+			tb.Fatal(err)
+		}
+		p.out, p.clean = p.out[:0], 0
+	}
+}
+
+// BenchmarkRow is what one row costs between the server and the client, without the network.
+func BenchmarkRow(b *testing.B) {
+	ways := rowWays()
+	for i := range ways {
+		b.Run(ways[i].name, func(b *testing.B) {
+			p := newRowPath(b, &ways[i])
 			b.ReportAllocs()
 			for b.Loop() {
-				if n%len(rows) == 0 { // other customers than before
+				if p.n%len(p.rows) == 0 {
 					b.StopTimer()
-					s.gw.Book, s.gw.granted, r.sight.decided = exposure.NewBook(), exposure.NewGrants(), nil
-					s.openAccounts()
+					p.forget()
 					b.StartTimer()
 				}
-				if err := s.row(b.Context(), r, rows[n%len(rows)]); err != nil {
-					b.Fatal(err)
-				}
-				n++
-				if n%512 == 0 { // as many as stand in a buffer
-					s.accounts.asked = false
-				}
-				if len(s.out) >= batchSize {
-					if err := s.record(); err != nil {
-						b.Fatal(err)
-					}
-					s.out, s.clean = s.out[:0], 0
-				}
+				p.next(b)
+			}
+		})
+	}
+}
+
+// TestRowAllocatesNothing holds rows to it: none is allocated for on the way through, and hardly any where customers are counted.
+func TestRowAllocatesNothing(t *testing.T) {
+	ways := rowWays()
+	for i := range ways {
+		t.Run(ways[i].name, func(t *testing.T) {
+			p := newRowPath(t, &ways[i])
+			for range len(p.rows) / 2 { // until buffers have their size
+				p.next(t)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			measured := len(p.rows) - p.n
+			for range measured {
+				p.next(t)
+			}
+			runtime.ReadMemStats(&after)
+			each := float64(after.Mallocs-before.Mallocs) / float64(measured)
+			t.Logf("%.4f allocations a row", each)
+			if each > ways[i].most+0.001 { // a goroutine of the runtime's allocates now and then
+				t.Errorf("%.4f allocations a row, at most %.1f are allowed", each, ways[i].most)
 			}
 		})
 	}
 }
 
 // benchRows are rows of other customers each.
-func benchRows(b *testing.B, codec *token.Codec) [][]byte {
+func benchRows(b testing.TB, codec *token.Codec) [][]byte {
 	b.Helper()
 	rows := make([][]byte, 1<<16)
 	for i := range rows {
@@ -98,7 +159,7 @@ func benchRows(b *testing.B, codec *token.Codec) [][]byte {
 }
 
 // benchSession is a session without connections, with a real record.
-func benchSession(b *testing.B) *session {
+func benchSession(b testing.TB) *session {
 	b.Helper()
 	access, err := record.Open(b.TempDir(), record.Options{})
 	if err != nil {
@@ -115,7 +176,7 @@ func benchSession(b *testing.B) *session {
 	}
 	most := exposure.Budget{Hour: 1 << 30, Day: 1 << 30, Month: 1 << 30}
 	gw := &Gateway{Config: Config{
-		Access: access, Book: exposure.NewBook(), Clock: time.Now,
+		Access: access, Book: exposure.NewBook(), Clock: time.Now, Standing: control.NewState(),
 		Protection: &Protection{Ring: ring, Budgets: func(purpose.Person) exposure.Budgets {
 			return exposure.Budgets{Revealed: most, Reached: most, Probed: most}
 		}},

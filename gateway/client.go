@@ -64,7 +64,11 @@ func (s *session) fromClient(ctx context.Context) error {
 // nextMessage waits for the client. Meanwhile the session rests, unless something stands open.
 func (s *session) nextMessage() (kind byte, m []byte, err error) {
 	s.resting.Store(!s.open && s.copyFrom == nil)
+	if !s.client.whole() {
+		s.looked()
+	}
 	kind, m, err = s.client.message()
+	s.looking.Store(true)
 	s.resting.Store(false) // before the message is looked at by any catalogue
 	s.stored()
 	return kind, m, err
@@ -82,6 +86,7 @@ func (s *session) forward() error {
 	if len(s.toServer) == 0 {
 		return nil
 	}
+	s.awaitRequests()
 	d := s.doubt
 	s.doubt = nil
 	switch {
@@ -93,6 +98,7 @@ func (s *session) forward() error {
 		s.unsure.Store(true)
 	}
 	_, err := s.server.write(s.toServer)
+	s.underway.Store(true)
 	if d != nil {
 		s.resolve(d)
 	}
@@ -120,6 +126,7 @@ func (s *session) send(m []byte) error {
 	}
 	s.borrow()
 	_, err := s.serverConn.Write(m)
+	s.underway.Store(true)
 	return err
 }
 

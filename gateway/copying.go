@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 
 	"sallyport"
@@ -104,11 +105,33 @@ func (r *run) keyValue(k *query.RowKey) (string, bool) {
 	case k.Param == 0:
 		return k.Value, true
 	case r.bound != nil && i < len(r.bound.Params) && r.bound.Params[i] != nil:
-		whole := k.TypeOID == typeInt8 || k.TypeOID == typeInt4 || k.TypeOID == typeInt2
-		return string(keyText(&column{binary: whole && r.bound.Format(i) == 1}, r.bound.Params[i])), true
+		typ, ok := keyType(k.TypeOID, declared(r.types, i))
+		return string(keyText(&column{typ: typ, binary: r.bound.Format(i) == 1}, r.bound.Params[i])), ok
 	case r.outer != nil && r.outer.Execute != nil && i < len(r.outer.Execute.Args):
 		arg := r.outer.Execute.Args[i]
 		return arg.Value, arg.Literal && !arg.Null
 	}
 	return "", false
+}
+
+// keyType is the type of the parameter that a key is compared with. Of another kind than the key it could stand for another row than the one
+// that is looked at, or for many: a float8 rounds.
+func keyType(key, declared uint32) (typ uint32, ok bool) {
+	switch {
+	case declared == 0, declared == key:
+		return key, true
+	case wholeType(key) && wholeType(declared), textType(key) && (declared == typeText || declared == typeVarchar):
+		return declared, true
+	}
+	return 0, false
+}
+
+func wholeType(oid uint32) bool { return oid == typeInt8 || oid == typeInt4 || oid == typeInt2 }
+
+// declared is the type that Parse declared for a parameter; 0: none.
+func declared(types []byte, i int) uint32 {
+	if len(types) < 4*(i+1) {
+		return 0
+	}
+	return binary.BigEndian.Uint32(types[4*i:])
 }

@@ -3,8 +3,10 @@ package gateway
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"hash/maphash"
 	"strconv"
+	"strings"
 
 	"sallyport"
 	"sallyport/exposure"
@@ -30,6 +32,26 @@ func (c *customer) subject() sallyport.Subject {
 		return sallyport.Subject(strconv.FormatUint(c.number, 10))
 	}
 	return c.text
+}
+
+// keyTexts makes the texts of many customers' keys, hundreds of them with one allocation.
+type keyTexts struct{ chunk strings.Builder }
+
+// of is the customer's key as the catalogue writes it.
+func (t *keyTexts) of(c *customer) sallyport.Subject {
+	const largest, longest = 8 << 10, 20
+	if c.text != "" || !c.numbered {
+		return c.text
+	}
+	if t.chunk.Cap()-t.chunk.Len() < longest {
+		size := min(max(2*t.chunk.Cap(), longest), largest)
+		t.chunk.Reset() // the texts that were made keep theirs
+		t.chunk.Grow(size)
+	}
+	var digits [longest]byte
+	start := t.chunk.Len()
+	_, _ = t.chunk.Write(strconv.AppendUint(digits[:0], c.number, 10)) // it never fails
+	return sallyport.Subject(t.chunk.String()[start:])
 }
 
 // keySeeds make the budgets' keys of this process: of numbers, and of texts. Nobody outside knows them, so nobody finds two customers with one key.
@@ -97,13 +119,19 @@ func keyText(c *column, field []byte) sallyport.Subject {
 	if !c.binary {
 		return sallyport.Subject(field)
 	}
-	switch len(field) {
-	case 8:
+	switch {
+	case c.typ == typeInt8 && len(field) == 8:
 		return sallyport.Subject(strconv.FormatInt(int64(binary.BigEndian.Uint64(field)), 10)) //nolint:gosec // int8send
-	case 4:
+	case c.typ == typeInt4 && len(field) == 4:
 		return sallyport.Subject(strconv.FormatInt(int64(int32(binary.BigEndian.Uint32(field))), 10)) //nolint:gosec // int4send
+	case c.typ == typeInt2 && len(field) == 2:
+		return sallyport.Subject(strconv.FormatInt(int64(int16(binary.BigEndian.Uint16(field))), 10)) //nolint:gosec // int2send
+	case c.typ == typeOID && len(field) == 4:
+		return sallyport.Subject(strconv.FormatUint(uint64(binary.BigEndian.Uint32(field)), 10))
+	case c.typ == typeUUID && len(field) == 16:
+		return sallyport.Subject(fmt.Sprintf("%x-%x-%x-%x-%x", field[:4], field[4:6], field[6:8], field[8:10], field[10:]))
 	}
-	return sallyport.Subject(field)
+	return sallyport.Subject(field) // a text is the same bytes in both formats
 }
 
 // valueKey is the customer of a revealed value; where only the value is known, it counts by itself.

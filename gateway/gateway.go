@@ -56,6 +56,7 @@ type Config struct {
 // Protection is what turns the relay into a guard of one database.
 type Protection struct {
 	Database string
+	Only     bool // other databases of the server are refused, not relayed
 	Catalog  *catalog.Catalog
 	Analyzer func() *query.Analyzer // for the present catalogue
 	// Unmasked reads statements as if no column were masked, for those whom SeenBy names. nil: as Analyzer.
@@ -77,7 +78,8 @@ type Protection struct {
 	// Suspend is told that a person reached a budget, after the access stream was. It MUST be durable when it returns.
 	Suspend func(who sallyport.Staff, limit sallyport.Limit) error
 	// Vacate gives a value that stands in a unique column which is moving the form in which it is about to be written, in whatever row holds
-	// another form, except the one whose key column holds the key: then the unique index knows it. Where equal values have equal tokens at every
+	// another form, except the one whose key column holds the key: then the unique index knows it. Of a column that foreign keys hold equal to
+	// others it does so in all of them, and in every row. Where equal values have equal tokens at every
 	// moment of a rotation (catalog.Protected.Whole), it does so in every column of the join group. instead is not empty where the row that is
 	// written holds the value in that form and must keep it. nil: nothing is ever moving.
 	Vacate func(ctx context.Context, v Vacate) (instead string, err error)
@@ -287,23 +289,4 @@ func (g *Gateway) handle(ctx context.Context, conn net.Conn) {
 		return // a cancel request, or refused and told so
 	}
 	s.run(ctx)
-}
-
-// cancel asks the server to cancel what the connection with that key does, the way that a client with or without TLS would.
-func (g *Gateway) cancel(ctx context.Context, pid uint32, key []byte, secured bool) error {
-	ctx, done := context.WithTimeout(ctx, 5*time.Second)
-	defer done()
-	conn, err := g.Server.Dial(ctx, secured)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline)
-	}
-	if _, err := conn.Write(pg.AppendCancel(nil, pid, key)); err != nil {
-		return fmt.Errorf("send cancel request: %w", err)
-	}
-	_, _ = conn.Read(make([]byte, 1)) // the server closes once it has passed the request on
-	return nil
 }

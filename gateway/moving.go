@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"slices"
 
 	"sallyport"
@@ -29,18 +30,25 @@ func (s *session) settleFields(l *layout, fields [][]byte) (changed bool) {
 	return changed
 }
 
-// settled is what is shown of one value. A value that has no token is hidden as a masked one is.
+// settled is what is shown of one value. A value that has no token is hidden as a masked one is, and so is one that cannot be told from a token.
 func (s *session) settled(c *column, field []byte) []byte {
+	if !c.codec.Recognisable() {
+		return nil
+	}
 	stored, ok := field, true
 	if c.form != asText {
 		stored, ok = s.fieldText(c, field)
 	}
 	if ok {
-		if token, err := c.codec.Settle(nil, stored); err == nil {
+		tok, err := c.codec.Settle(nil, stored)
+		if errors.Is(err, token.ErrDomain) {
+			tok, err = s.gw.settleOverflow(c.protected.Column, stored)
+		}
+		if err == nil {
 			if c.form != asText {
-				token = s.refield(token, 0, c)
+				tok = s.refield(tok, 0, c)
 			}
-			return token
+			return tok
 		}
 	}
 	if c.form != asText {
@@ -86,6 +94,12 @@ func (s *session) forms(r *run, slot *query.Slot, value []byte) ([][]byte, *quer
 	case s.rotating(slot.Column): // the vault keeps it, or it is nobody's token: it has no other form
 	case !codec.IsToken(value): // the vault keeps it; a text that only looks like a token has no other form
 		out = append(out, value)
+		if r.vaulted == nil {
+			break
+		}
+		if _, canonical, err := r.vaulted(slot, value); err == nil && canonical != nil {
+			out = append(out, canonical)
+		}
 	}
 	for len(out) < slot.Forms { // as many as there are places
 		out = append(out, first)
@@ -146,6 +160,9 @@ func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, b
 			return becomes, nil
 		}
 		forms, err := codec.Forms(value)
+		if err != nil {
+			forms, err = s.gw.overflowForms(ctx, slot.Column, codec, value)
+		}
 		if err != nil {
 			return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "")
 		}
@@ -237,11 +254,24 @@ func (s *session) leaving(column sallyport.Column) bool {
 // is refused as long as the column has tokens. RETURNING shows that token, and an index says whether the value is there: it is a probe.
 func (s *session) plainWritten(r *run, slot *query.Slot, codec *token.Codec, value []byte) ([]byte, *query.Refusal) {
 	tok, err := codec.Settle(nil, value)
+	digest := codec.Digest(value)
 	if err != nil {
-		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
+		var refused *query.Refusal
+		if tok, digest, refused = s.tokeniseSlot(r, slot, codec, value); refused != nil {
+			return nil, refused
+		}
 	}
-	if refused := s.probeUnknown(r, slot, codec, value, tok, codec.Digest(value)); refused != nil {
+	if refused := s.probeUnknown(r, slot, codec, value, tok, digest); refused != nil {
 		return nil, refused
+	}
+	if p := s.gw.protectedColumn(slot.Column); p != nil && len(p.Bound) > 0 { // what a foreign key compares is spelt evenly
+		even, err := codec.Reveal(nil, tok)
+		if errors.Is(err, token.ErrNotToken) {
+			even, err = s.gw.revealOverflow(slot.Column, codec, nil, tok)
+		}
+		if value = even; err != nil {
+			return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
+		}
 	}
 	return s.vacate(r, slot, value, tok)
 }
@@ -249,11 +279,11 @@ func (s *session) plainWritten(r *run, slot *query.Slot, codec *token.Codec, val
 // crowded is the codec of a column in which a value may stand in the way of its other form; nil: it cannot.
 func (s *session) crowded(column sallyport.Column, becomes []byte) *token.Codec {
 	p := s.gw.protectedColumn(column)
-	if p == nil || !p.Several() || !p.Unique && !p.Whole || s.gw.Protection.Vacate == nil {
+	if p == nil || !p.Several() || !p.Unique && !p.Whole && len(p.Bound) == 0 || s.gw.Protection.Vacate == nil {
 		return nil
 	}
 	codec, err := s.gw.codec(p)
-	if err != nil || !codec.Deterministic() { // no index holds two of its tokens apart
+	if err != nil || !codec.Deterministic() || !codec.Recognisable() { // no index holds two of its tokens apart, or the database refuses what is written
 		return nil
 	}
 	if p.Rotating && codec.Overflowed(becomes) { // of no epoch

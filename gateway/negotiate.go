@@ -230,15 +230,6 @@ func (g *Gateway) checkTransport(f *front, start *pg.Startup) error {
 	return nil
 }
 
-// cancelFor passes a client's cancel request on, the way that it came; the key is the server's own.
-func (g *Gateway) cancelFor(ctx context.Context, packet []byte, secured bool) error {
-	pid, key, err := pg.ParseCancel(packet)
-	if err != nil {
-		return err
-	}
-	return g.cancel(ctx, pid, key, secured)
-}
-
 // local says whether the peer is on this machine.
 func local(conn net.Conn) bool {
 	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)

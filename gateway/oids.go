@@ -7,6 +7,7 @@ const (
 	typeInt2      = 21
 	typeInt4      = 23
 	typeText      = 25
+	typeOID       = 26
 	typeJSON      = 114
 	typeXML       = 142
 	typeUnknown   = 705
@@ -14,6 +15,7 @@ const (
 	typeBpchar    = 1042
 	typeVarchar   = 1043
 	typeDate      = 1082
+	typeUUID      = 2950
 	typeJSONB     = 3802
 )
 

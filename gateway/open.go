@@ -80,6 +80,10 @@ func (g *Gateway) admit(s *session, packet *pg.Startup) error {
 			return s.refuseStart(fatal("57P03", "the database cannot be served yet", "Try again in a moment; the administrator sees the reason in Sallyport's log."))
 		}
 	}
+	physical := s.replicating && !strings.EqualFold(packet.Get("replication"), "database") // of the whole server, and without SQL
+	if p != nil && p.Only && database != p.Database && !physical {
+		return s.refuseStart(fatal("3D000", "this database is not served here", "The configuration lets in the protected database only (upstream.others). Other ones are reached directly."))
+	}
 	if err := s.admitRole(packet); err != nil {
 		return err
 	}

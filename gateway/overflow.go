@@ -104,3 +104,31 @@ func (g *Gateway) revealOverflow(column sallyport.Column, codec *token.Codec, ds
 	}
 	return g.Protection.Vault.Reveal(context.Background(), o, dst, stored) // it bounds its own time
 }
+
+// settleOverflow is the token of a value that is stored in plain still, in a column that is moving, and that the vault keeps: it is kept there now.
+func (g *Gateway) settleOverflow(column sallyport.Column, stored []byte) ([]byte, error) {
+	o, err := g.overflow(column)
+	if err != nil || o == nil {
+		return nil, token.ErrDomain
+	}
+	tok, _, err := g.Protection.Vault.Keep(context.Background(), o, stored) // it bounds its own time
+	return tok, err
+}
+
+// overflowForms are the texts by which a value that the vault keeps, or its token, may stand in a column that is moving.
+func (g *Gateway) overflowForms(ctx context.Context, column sallyport.Column, codec *token.Codec, value []byte) ([][]byte, error) {
+	o, err := g.overflow(column)
+	if err != nil || o == nil {
+		return nil, token.ErrDomain
+	}
+	if codec.Overflowed(value) {
+		if value, err = g.Protection.Vault.Reveal(ctx, o, nil, value); err != nil {
+			return nil, err
+		}
+	}
+	tok, canonical, err := g.Protection.Vault.Find(ctx, o, value)
+	if err != nil {
+		return nil, err
+	}
+	return [][]byte{tok, value, canonical}, nil
+}

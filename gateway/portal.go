@@ -78,7 +78,7 @@ func (s *session) bindRun(ctx context.Context, bound *portal, msg *pg.BindMessag
 	if refused != nil || err != nil {
 		return refused, err
 	}
-	r.outer, r.rewriting, r.bound = st, bound.prepared.rewriting, msg
+	r.outer, r.rewriting, r.bound, r.types = st, bound.prepared.rewriting, msg, bound.prepared.types
 	bound.run = r
 	room := bound.prepared.makeRoom(msg)
 	for i := range st.Params {

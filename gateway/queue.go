@@ -86,6 +86,9 @@ func (s *session) done() {
 	s.head = nil
 	s.queue[0] = nil
 	s.queue = s.queue[1:]
+	if len(s.queue) == 0 {
+		s.underway.Store(false)
+	}
 	s.wake.Broadcast()
 }
 
@@ -107,6 +110,9 @@ func (s *session) skip() {
 	}
 	s.skipping = n == len(s.queue)
 	s.queue = s.queue[n:]
+	if len(s.queue) == 0 {
+		s.underway.Store(false)
+	}
 	s.wake.Broadcast()
 }
 

@@ -87,7 +87,7 @@ func TestCustomers(t *testing.T) {
 	for _, n := range []int64{0, 7, 1 << 40, -5} {
 		text := sallyport.Subject(fmt.Sprint(n))
 		who := customerOf(text)
-		row := rowKey(&column{binary: true}, binary.BigEndian.AppendUint64(nil, uint64(n))) //nolint:gosec // int8send
+		row := rowKey(&column{typ: typeInt8, binary: true}, binary.BigEndian.AppendUint64(nil, uint64(n))) //nolint:gosec // int8send
 		if row.subject() != text || row.key() != who.key() {
 			t.Errorf("%d in binary is %q", n, row.subject())
 		}

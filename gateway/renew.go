@@ -87,7 +87,7 @@ func (b *basis) means(plan *query.Plan, before *query.Statement) bool {
 		}
 		now = now.Prepare.Body
 	}
-	if now.Lookup && before.Lookup && now.Refusal == nil && len(now.Edits)+len(before.Edits)+len(now.Params)+len(before.Params) == 0 {
+	if (now.ByKey || !now.Touches) && before.Lookup && now.Refusal == nil && len(now.Edits)+len(before.Edits)+len(now.Params)+len(before.Params) == 0 {
 		return true // how its rows are read is decided when they come, by the column of each
 	}
 	if now.Refusal != nil || (now.Capture == nil) != (before.Capture == nil) || now.Capture != nil && now.Capture.Text != before.Capture.Text {

@@ -22,6 +22,7 @@ type run struct {
 	layout    *layout // of its result
 	capture   *query.Capture
 	bound     *pg.BindMessage                                                      // its parameters; nil: none
+	types     []byte                                                               // that Parse declared for them, 4 bytes each; 0 or absent: none
 	pinned    func(slot *query.Slot, stored []byte) bool                           // says whether the row that a slot goes to holds the token already
 	held      func(slot *query.Slot) (string, bool)                                // what that row holds now
 	vacates   func(slot *query.Slot, token, value []byte) ([]byte, *query.Refusal) // makes room for a value in a unique column that is moving

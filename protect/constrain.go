@@ -129,13 +129,20 @@ func (r *run) dropConstraints(ctx context.Context) error {
 }
 
 // Unconstrained are those of some columns into which the database would let plain values, or which hold some: no CHECK by our name was
-// validated, or one was that somebody else made, and a row is not what ours would let in. Each table is read until such a row.
+// validated, or one was that somebody else made, and a row is not what ours would let in. Each table is read until such a row. Where tokens have
+// no form, the progress of protect counts.
 func Unconstrained(ctx context.Context, conn *pgx.Conn, columns []Column) (open []string, err error) {
 	for _, c := range columns {
-		if checkOf(c.Codec, "x") == "" {
+		var holds bool
+		if !c.Codec.Recognisable() {
+			if holds, err = movedWhole(ctx, conn, c.Column); err != nil {
+				return nil, fmt.Errorf("look how far %s is: %w", c.Column, withoutValues(err))
+			}
+			if !holds {
+				open = append(open, c.Column.String())
+			}
 			continue
 		}
-		var holds bool
 		err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint k
 			JOIN pg_catalog.pg_class t ON t.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
 			JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attname = $3 AND k.conname = 'sallyport_token_' || a.attnum
@@ -221,7 +228,7 @@ func (r *run) concurrently(ctx context.Context, t *table, c *column, name, expre
 		}
 	}
 	if _, err := r.main.Exec(ctx, fmt.Sprintf("CREATE INDEX CONCURRENTLY %s ON %s (%s)", name, t.sql(), "("+expression+")")); err != nil {
-		return fmt.Errorf("make the index that finds names in %s: %w", c, withoutValues(err))
+		return fmt.Errorf("make an index of %s: %w", c, withoutValues(err))
 	}
 	return nil
 }
@@ -233,19 +240,26 @@ func (r *run) tidy(ctx context.Context) error {
 	}
 	for _, t := range r.tables {
 		for _, c := range t.columns {
-			names := []string{pgx.Identifier{t.Schema, t.movingIndex(c)}.Sanitize()}
+			names := []string{pgx.Identifier{t.Schema, t.movingIndex(c)}.Sanitize(), pgx.Identifier{t.Schema, t.bondIndex(c)}.Sanitize()}
 			if r.out {
 				names = append(names, pgx.Identifier{t.Schema}.Sanitize()+"."+t.nameIndex(c))
 			}
 			for _, name := range names {
-				if _, err := r.main.Exec(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+name); err != nil {
-					return fmt.Errorf("drop an index of %s: %w", c, withoutValues(err))
+				if err := r.dropIndex(ctx, c, name); err != nil {
+					return err
 				}
 			}
 		}
 		if _, err := r.main.Exec(ctx, "VACUUM (ANALYZE) "+t.sql()); err != nil {
 			return fmt.Errorf("vacuum %s: %w", t, withoutValues(err))
 		}
+	}
+	return nil
+}
+
+func (r *run) dropIndex(ctx context.Context, c *column, name string) error {
+	if _, err := r.main.Exec(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+name); err != nil {
+		return fmt.Errorf("drop an index of %s: %w", c, withoutValues(err))
 	}
 	return nil
 }

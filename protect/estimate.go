@@ -103,7 +103,7 @@ func (r *run) trySample(ctx context.Context, tx pgx.Tx, t *table, e *Estimate, n
 		return withoutValues(err)
 	}
 	conn := tx.Conn().PgConn()
-	b, began := newBatch(&sample, false, false), now()
+	b, began := newBatch(piece{t: &sample}, false, false), now()
 	if err := (piece{t: &sample}).each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, r.pretend) }); err != nil {
 		return err
 	}

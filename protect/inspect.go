@@ -2,9 +2,7 @@ package protect
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -21,6 +19,7 @@ type table struct {
 	key     []keyColumn
 	columns []*column
 	rows    int64
+	parted  bool // it is partitioned: its rows stand in others
 	ranges  []keyRange
 	kept    bool // as an earlier run cut them
 }
@@ -31,6 +30,7 @@ type keyColumn struct{ name, kind string } // both ready for SQL
 // column is one protected column of a table.
 type column struct {
 	sallyport.Column
+	table  *table
 	codec  *token.Codec
 	over   *token.Overflow // or nil
 	index  int             // in Options.Columns
@@ -38,8 +38,12 @@ type column struct {
 	width  int // characters that fit, 0: any number
 	number int16
 
-	unique  bool // its tokens are deterministic, and a unique index holds it
-	indexed bool // an index has it in front
+	unique  bool  // its tokens are deterministic, and a unique index holds it
+	indexed bool  // an index of all rows has it in front
+	bond    *bond // foreign keys hold it equal to others; nil: none does
+
+	formless bool // its tokens look like any other value
+	under    bool // likewise, and an earlier run began with it
 
 	tokens, moved atomic.Int64
 	longest       atomic.Int64 // characters of the longest token
@@ -56,40 +60,51 @@ func (e *UnfitError) Error() string {
 	return "the database cannot be protected as it is:\n  " + strings.Join(e.Problems, "\n  ")
 }
 
-// inspect reads from the catalogue what the tables are like.
+// inspect reads from the catalogue what the tables are like, and refuses what stands in the way.
 func (r *run) inspect(ctx context.Context) error {
-	var problems []string
-	for i, c := range r.Columns {
-		t, err := r.table(ctx, Table{c.Column.Schema, c.Column.Table})
-		if err != nil {
-			return err
-		}
-		if t == nil {
-			problems = append(problems, fmt.Sprintf("%s: there is no such table in the database %s", c.Column, r.main.Config().Database))
-			continue
-		}
-		found, err := r.inspectColumn(ctx, t, i)
-		if err != nil {
-			return err
-		}
-		problems = append(problems, found...)
+	obstacles, err := Survey(ctx, r.main, r.Columns)
+	if err != nil {
+		return err
 	}
-	for _, t := range r.tables {
-		found, err := r.inspectTable(ctx, t)
-		if err != nil {
-			return err
+	var problems []string
+	for _, o := range obstacles {
+		if o.Blocks && o.Kind != ObstacleWidth { // how long tokens are the values say
+			problems = append(problems, o.Where+": "+o.What)
 		}
-		problems = append(problems, found...)
 	}
 	if len(problems) > 0 {
 		return &UnfitError{problems}
 	}
-	if r.estimates {
+	for i := range r.Columns {
+		problem, err := r.inspectColumn(ctx, i)
+		if err != nil {
+			return err
+		}
+		if problem != "" {
+			problems = append(problems, fmt.Sprintf("%s: %s", r.Columns[i].Column, problem))
+		}
+	}
+	for _, t := range r.tables {
+		if err := r.readKey(ctx, t); err != nil {
+			return err
+		}
+	}
+	if r.estimates && len(problems) == 0 { // a sample has no foreign keys
 		return nil
+	}
+	unindexed, err := r.tie(ctx)
+	if err != nil {
+		return err
+	}
+	if problems = append(problems, unindexed...); len(problems) > 0 {
+		return &UnfitError{problems}
 	}
 	r.done = map[*table]int64{}
 	if err := r.resume(ctx); err != nil {
 		return err
+	}
+	if problems := r.formlessProblems(); len(problems) > 0 {
+		return &UnfitError{problems}
 	}
 	for _, t := range r.tables {
 		if err := r.cut(ctx, t); err != nil {
@@ -99,7 +114,7 @@ func (r *run) inspect(ctx context.Context) error {
 	return nil
 }
 
-// table finds a table among those met so far or in the catalogue; nil where there is none.
+// table finds a table among those met so far, or in the catalogue.
 func (r *run) table(ctx context.Context, name Table) (*table, error) {
 	for _, t := range r.tables {
 		if t.Table == name {
@@ -107,77 +122,42 @@ func (r *run) table(ctx context.Context, name Table) (*table, error) {
 		}
 	}
 	t := &table{Table: name}
-	rows, err := r.main.Query(ctx, `SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')`, name.Schema, name.Name)
+	err := r.main.QueryRow(ctx, `SELECT c.oid, c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')`, name.Schema, name.Name).Scan(&t.oid, &t.parted)
 	if err != nil {
 		return nil, fmt.Errorf("look for table %s: %w", name, err)
 	}
-	oids, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
-	if err != nil {
-		return nil, fmt.Errorf("look for table %s: %w", name, err)
-	}
-	if len(oids) == 0 {
-		return nil, nil
-	}
-	t.oid = oids[0]
 	r.tables = append(r.tables, t)
 	return t, nil
 }
 
-// inspectColumn reads one column's type and what else hangs on it.
-func (r *run) inspectColumn(ctx context.Context, t *table, index int) (problems []string, err error) {
+// inspectColumn reads what the run needs to know of one column.
+func (r *run) inspectColumn(ctx context.Context, index int) (problem string, err error) {
 	spec := r.Columns[index]
-	c := &column{Column: spec.Column, codec: spec.Codec, over: spec.Overflow, index: index}
-	report := func(format string, args ...any) {
-		problems = append(problems, fmt.Sprintf("%s: ", c.Column)+fmt.Sprintf(format, args...))
-	}
-	var generated, isKey bool
-	var foreign int
-	err = r.main.QueryRow(ctx, `
-SELECT a.attnum, format_type(a.atttypid, NULL),
-    CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4 THEN a.atttypmod - 4 ELSE 0 END,
-    a.attgenerated <> '',
-    EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)),
-    (SELECT count(*) FROM pg_constraint k WHERE k.contype = 'f'
-        AND (k.conrelid = a.attrelid AND a.attnum = ANY (k.conkey) OR k.confrelid = a.attrelid AND a.attnum = ANY (k.confkey))),
-    EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey)),
-    EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum)
-FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped`, t.oid, c.Name).
-		Scan(&c.number, &c.kind, &c.width, &generated, &isKey, &foreign, &c.unique, &c.indexed)
-	c.unique = c.unique && spec.Codec.Deterministic()
-	if errors.Is(err, pgx.ErrNoRows) {
-		report("there is no such column")
-		return problems, nil
-	}
+	t, err := r.table(ctx, Table{spec.Column.Schema, spec.Column.Table})
 	if err != nil {
-		return nil, fmt.Errorf("look at column %s: %w", c.Column, err)
+		return "", err
 	}
-	switch want := wantKinds(spec.Codec); {
-	case !slices.Contains(want, plainKind(c.kind)):
-		report("its type is %s; a column of this scheme must be %s", c.kind, strings.Join(want, " or "))
-	case generated:
-		report("it is generated from other columns")
-	case isKey:
-		report("it is part of the primary key")
-	case foreign > 0:
-		report("a foreign key stands on it; its rows cannot change one by one")
+	c := &column{Column: spec.Column, table: t, codec: spec.Codec, over: spec.Overflow, index: index}
+	err = r.main.QueryRow(ctx, `
+SELECT a.attnum, format_type(a.atttypid, NULL), CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4 THEN a.atttypmod - 4 ELSE 0 END,
+    EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey)),
+    EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum AND i.indpred IS NULL AND i.indisvalid
+        AND i.indexrelid::regclass::text !~ 'sallyport_bond_')
+FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped`, t.oid, c.Name).
+		Scan(&c.number, &c.kind, &c.width, &c.unique, &c.indexed)
+	if err != nil {
+		return "", fmt.Errorf("look at column %s: %w", c.Column, err)
 	}
+	c.unique = c.unique && spec.Codec.Deterministic()
 	if !c.codec.Recognisable() {
-		if len(problems) > 0 {
-			return problems, nil
+		aside, problem, err := r.inspectFormless(ctx, c)
+		if aside || problem != "" || err != nil {
+			return problem, err
 		}
-		if r.Live != nil {
-			report("a token of the scheme %s looks like any other value of its type: such a column is protected while it is empty and nobody is connected, by protect without --online, and cannot be undone", c.codec.Spec().Scheme)
-			return problems, nil
-		}
-		problem, err := r.setAside(ctx, t, c)
-		if problem != "" {
-			report("%s", problem)
-		}
-		return problems, err
 	}
 	t.columns = append(t.columns, c)
-	return problems, nil
+	return "", nil
 }
 
 // plainKind is a type without the schema that it is in, where that is the extension citext: it may be in any.
@@ -206,45 +186,21 @@ func wantKinds(c *token.Codec) []string {
 	return []string{"text", "character varying", "citext"}
 }
 
-// inspectTable reads the primary key and looks for what would copy plain values elsewhere.
-func (r *run) inspectTable(ctx context.Context, t *table) (problems []string, err error) {
-	report := func(format string, args ...any) {
-		problems = append(problems, fmt.Sprintf("%s: ", t)+fmt.Sprintf(format, args...))
-	}
+// readKey reads the primary key of a table.
+func (r *run) readKey(ctx context.Context, t *table) error {
 	rows, err := r.main.Query(ctx, `
 SELECT quote_ident(a.attname), format_type(a.atttypid, NULL) FROM pg_index i
     CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
 WHERE i.indrelid = $1 AND i.indisprimary ORDER BY k.position`, t.oid)
 	if err != nil {
-		return nil, fmt.Errorf("read primary key of %s: %w", t, err)
+		return fmt.Errorf("read primary key of %s: %w", t, err)
 	}
 	t.key, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k keyColumn, err error) {
 		return k, row.Scan(&k.name, &k.kind)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read primary key of %s: %w", t, err)
+		return fmt.Errorf("read primary key of %s: %w", t, err)
 	}
-	if len(t.key) == 0 {
-		report("it has no primary key")
-	}
-	rows, err = r.main.Query(ctx, `
-SELECT format('its trigger %I would see plain values; disable it for this run', tgname) FROM pg_trigger
-WHERE tgrelid = $1 AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 16 <> 0
-UNION ALL
-SELECT format('its rule %I stands in the way', rulename) FROM pg_rewrite WHERE ev_class = $1 AND ev_type <> '1'
-UNION ALL
-SELECT format('the table %s inherits from it', inhrelid::regclass) FROM pg_inherits JOIN pg_class c ON c.oid = inhparent
-WHERE inhparent = $1 AND c.relkind = 'r'`, t.oid)
-	if err != nil {
-		return nil, fmt.Errorf("look for triggers of %s: %w", t, err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("look for triggers of %s: %w", t, err)
-	}
-	for _, f := range found {
-		report("%s", f)
-	}
-	return problems, nil
+	return nil
 }

@@ -76,24 +76,24 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 		{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
 		{"examine", []stepFunc{r.examine}}, // nothing has changed so far
 		{"begin", []stepFunc{r.beginLive}},
-		{"index", []stepFunc{r.makeMovingIndexes}},
+		{"index", []stepFunc{r.makeMovingIndexes, r.makeBondIndexes}},
 		{"enter", []stepFunc{r.enter, r.awaitOthers}},
 		{"move", []stepFunc{r.move}},
 		{"names", []stepFunc{r.makeNameIndexes}},
 		{"constrain", []stepFunc{r.constrain}},
 		{"verify", []stepFunc{r.verify}},
-		{"settle", []stepFunc{r.settleLive}},
+		{"settle", []stepFunc{r.settleLive, r.release}},
 		{"tidy", []stepFunc{r.tidy, r.complete, r.findRemains}},
 	}
 	if out {
 		steps = []liveStep{
 			{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
 			{"begin", []stepFunc{r.beginLive, r.dropConstraints}},
-			{"index", []stepFunc{r.makeMovingIndexes}},
+			{"index", []stepFunc{r.makeMovingIndexes, r.makeBondIndexes}},
 			{"enter", []stepFunc{r.enter, r.awaitOthers}},
 			{"move", []stepFunc{r.move}},
 			{"verify", []stepFunc{r.verify}},
-			{"settle", []stepFunc{r.settleLive}},
+			{"settle", []stepFunc{r.settleLive, r.release}},
 			{"tidy", []stepFunc{r.tidy, r.complete}},
 		}
 	}
@@ -150,6 +150,11 @@ func (r *run) beginLive(ctx context.Context) error {
 	} else {
 		states.Moving = r.names()
 	}
+	for _, do := range []stepFunc{r.keepRanges, r.hold} { // what has no form is held before anybody takes it for moving
+		if err := do(ctx); err != nil {
+			return err
+		}
+	}
 	if err := r.Live.Record(ctx, states); err != nil {
 		return err
 	}
@@ -164,17 +169,14 @@ func (r *run) beginLive(ctx context.Context) error {
 	if err := r.makeReader(ctx); err != nil {
 		return err
 	}
-	if err := r.grantMoves(ctx, "GRANT", "TO"); err != nil {
-		return err
-	}
-	return r.keepRanges(ctx)
+	return r.grantMoves(ctx, "GRANT", "TO")
 }
 
-// grantMoves lets the reader change values of unique columns as long as they are moving, or takes that away.
+// grantMoves lets the reader change values of unique columns and of bonds as long as they are moving, or takes that away.
 func (r *run) grantMoves(ctx context.Context, verb, preposition string) error {
 	for _, t := range r.tables {
 		for _, c := range t.columns {
-			if !c.unique {
+			if !c.unique && c.bond == nil {
 				continue
 			}
 			sql := fmt.Sprintf("%s UPDATE (%s) ON %s %s %s", verb, c.sql(), t.sql(), preposition, pgx.Identifier{r.Reader.User}.Sanitize())
@@ -266,7 +268,7 @@ func (r *run) finishLive(ctx context.Context) error {
 		return nil
 	}
 	r.Columns = slices.DeleteFunc(slices.Clone(r.all), func(c Column) bool { return !c.Codec.Recognisable() })
-	for _, step := range []func(context.Context) error{r.enter, r.inspect, r.tidy, r.complete} { // what is on record may not hold yet
+	for _, step := range []func(context.Context) error{r.enter, r.release, r.inspect, r.tidy, r.complete} { // what is on record may not hold yet
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -154,6 +154,9 @@ func endMark(ctx context.Context, conn *pgx.Conn) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = on"); err != nil {
 			return fmt.Errorf("complete the mark of protection: %w", err)
 		}
+		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS sallyport.ranges"); err != nil {
+			return fmt.Errorf("complete the mark of protection: %w", err)
+		}
 		if _, err := tx.Exec(ctx, "UPDATE sallyport.mark SET protected_at = now(), updated_at = now(), moving = '[]', leaving = '[]'"); err != nil {
 			return fmt.Errorf("complete the mark of protection: %w", err)
 		}
@@ -218,18 +221,19 @@ func makeMarkRole(ctx context.Context, tx pgx.Tx, recordID string, random io.Rea
 		return fmt.Errorf("mark the server: %w", err)
 	}
 	secret := formatVerifier(append([]byte(saltPrefix), id...), keys[:32], keys[32:])
-	return setRole(ctx, tx, markRole, 0, secret)
+	return setRole(ctx, tx, markRole, 0, secret, false)
 }
 
 // ErrRoleTaken says that a role that protect wants to make is there and may do more than it should.
 var ErrRoleTaken = errors.New("a role of that name has other rights already; choose another name")
 
 // setRole makes a log-in without any right, or gives the one that is there the password and the limit. What a role was
-// granted before is not taken away, so one that has more is refused. The verifier holds no character that needs quoting.
-func setRole(ctx context.Context, tx pgx.Tx, name string, limit int, secret string) error {
+// granted before is not taken away, so one that has more is refused; the reader may pass row security. The verifier holds no character
+// that needs quoting.
+func setRole(ctx context.Context, tx pgx.Tx, name string, limit int, secret string, passes bool) error {
 	var powerful bool
-	err := tx.QueryRow(ctx, `SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR rolname = current_user
-		OR EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid) FROM pg_roles r WHERE rolname = $1`, name).Scan(&powerful)
+	err := tx.QueryRow(ctx, `SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls AND NOT $2 OR rolname = current_user
+		OR EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid) FROM pg_roles r WHERE rolname = $1`, name, passes).Scan(&powerful)
 	verb := "ALTER"
 	if errors.Is(err, pgx.ErrNoRows) {
 		verb, err = "CREATE", nil

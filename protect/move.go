@@ -58,7 +58,7 @@ func (r *run) examine(ctx context.Context) error {
 		var made []byte
 		return p.each(ctx, conn, func(key, values [][]byte) error {
 			for i, c := range p.t.columns {
-				if values[i] == nil {
+				if values[i] == nil || c.formless && p.tokens {
 					continue
 				}
 				var err error
@@ -77,6 +77,13 @@ func (r *run) examine(ctx context.Context) error {
 		for _, c := range t.columns {
 			problems = append(problems, c.problems()...)
 		}
+	}
+	twins, err := FindTwins(ctx, r.main, r.Columns)
+	if err != nil {
+		return err
+	}
+	for _, t := range twins {
+		problems = append(problems, fmt.Sprintf("%s: %s", t.Column, t.Sentence()))
 	}
 	if len(problems) > 0 {
 		return &UnfitError{problems}
@@ -148,6 +155,9 @@ func (r *run) move(ctx context.Context) error {
 // moveRange changes one range in one transaction. Repeatable read turns a change that somebody made between our read and
 // our write into an error: else it would be lost.
 func (r *run) moveRange(ctx context.Context, conn *pgconn.PgConn, p piece) error {
+	if len(p.t.own()) < len(p.t.columns) { // the other connection may change the same rows, by their values
+		return r.insist(ctx, conn, p)
+	}
 	_, err := r.change(ctx, conn, p, false)
 	return err
 }
@@ -167,9 +177,13 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 			err = errors.Join(err, exec(context.WithoutCancel(ctx), conn, "ROLLBACK"))
 		}
 	}()
-	b := newBatch(p.t, r.out, beside)
+	b := newBatch(p, r.out, beside)
 	exchange := r.exchanging(ctx)
 	err = p.each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, exchange) })
+	if err != nil {
+		return 0, err
+	}
+	bound, missed, err := b.exchangeBonds(ctx, conn)
 	if err != nil {
 		return 0, err
 	}
@@ -178,26 +192,48 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 		if result.Err != nil {
 			return 0, withoutValues(result.Err)
 		}
-		missed = int64(b.rows) - result.CommandTag.RowsAffected()
-		if missed != 0 && !beside {
-			return 0, fmt.Errorf("%d of %d rows changed; does the owner see all rows", int64(b.rows)-missed, b.rows)
-		}
+		own := int64(b.rows) - result.CommandTag.RowsAffected()
+		b.forget(own)
+		missed += own
 	}
-	if r.Live != nil && missed == 0 {
-		if err := p.markDone(ctx, conn); err != nil {
+	if missed != 0 && !beside {
+		return 0, fmt.Errorf("%d of %d rows did not change; does the owner see all rows", missed, b.rows)
+	}
+	tracked := r.Live != nil || len(p.t.formless()) > 0
+	if tracked && missed == 0 {
+		if err := p.markDone(ctx, conn, r.out); err != nil {
 			return 0, err
 		}
+	}
+	if missed != 0 && len(p.t.formless()) > 0 { // what moved of the range could not be told from what did not
+		return missed, exec(ctx, conn, "ROLLBACK")
 	}
 	if err := exec(ctx, conn, "COMMIT"); err != nil {
 		return 0, err
 	}
-	for i, c := range p.t.columns {
-		c.moved.Add(max(0, b.made[i]-missed)) // of a row that was missed nothing was made
+	if tracked && missed == 0 {
+		p.t.ranges[p.number].tokens = !r.out
+	}
+	for i, c := range b.own {
+		c.moved.Add(b.made[i])
+	}
+	for of, changed := range bound {
+		of.moved(changed)
 	}
 	return missed, nil
 }
 
-// updateSQL sets all protected columns of the rows whose keys and tokens come as arrays; compared, also what stood there.
+// own are the columns that change row by row, by the row's key.
+func (t *table) own() (list []*column) {
+	for _, c := range t.columns {
+		if c.bond == nil {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// updateSQL sets those columns of the rows whose keys and tokens come as arrays; compared, also what stood there.
 func (t *table) updateSQL(compared bool) string {
 	var arrays, names, joins, sets []string
 	add := func(kind string) string {
@@ -209,10 +245,10 @@ func (t *table) updateSQL(compared bool) string {
 	for _, k := range t.key {
 		joins = append(joins, fmt.Sprintf("was.%s = %s", k.name, add(k.kind)))
 	}
-	for _, c := range t.columns {
+	for _, c := range t.own() {
 		sets = append(sets, fmt.Sprintf("%s = %s", c.sql(), add(c.kind)))
 	}
-	for _, c := range t.columns {
+	for _, c := range t.own() {
 		if compared {
 			joins = append(joins, fmt.Sprintf("was.%s IS NOT DISTINCT FROM %s", c.sql(), add(c.kind)))
 		}
@@ -221,31 +257,46 @@ func (t *table) updateSQL(compared bool) string {
 		t.sql(), strings.Join(sets, ", "), strings.Join(arrays, ", "), strings.Join(names, ", "), strings.Join(joins, " AND "))
 }
 
-// batch collects the rows of one range that change, as the arrays of updateSQL.
+// batch collects the rows of one range that change, as the arrays of updateSQL, and the values of bonds.
 type batch struct {
 	t      *table
+	piece  piece
+	own    []*column
 	arrays []textArray
 	rows   int
-	made   []int64 // tokens by column
+	made   []int64 // tokens by column of own
 	spare  []byte
 	out    bool // tokens become plain values
 	olds   []textArray
+	bonds  map[*bond]map[string]string // what each value becomes
 }
 
-func newBatch(t *table, out, compared bool) *batch {
-	all := make([]textArray, len(t.key)+2*len(t.columns))
-	news := len(t.key) + len(t.columns)
+func newBatch(p piece, out, compared bool) *batch {
+	t := p.t
+	own := t.own()
+	all := make([]textArray, len(t.key)+2*len(own))
+	news := len(t.key) + len(own)
 	if !compared {
 		all = all[:news]
 	}
-	return &batch{t: t, out: out, arrays: all, olds: all[news:], made: make([]int64, len(t.columns))}
+	return &batch{t: t, piece: p, own: own, out: out, arrays: all, olds: all[news:], made: make([]int64, len(own)), bonds: map[*bond]map[string]string{}}
 }
 
 // add takes a row in unless it has nothing plain.
 func (b *batch) add(key, values [][]byte, exchange exchanges) error {
 	changes := false
+	own := make([][]byte, 0, len(b.own))
 	for i, c := range b.t.columns {
-		changes = changes || values[i] != nil && c.codec.IsToken(values[i]) == b.out
+		changing := values[i] != nil && b.piece.isToken(c, values[i]) == b.out
+		switch {
+		case c.bond == nil:
+			own = append(own, values[i])
+			changes = changes || changing
+		case changing:
+			if err := b.bind(key, c, values[i], exchange); err != nil {
+				return err
+			}
+		}
 	}
 	if !changes {
 		return nil
@@ -254,27 +305,76 @@ func (b *batch) add(key, values [][]byte, exchange exchanges) error {
 		b.arrays[i].append(part)
 	}
 	for i := range b.olds {
-		b.olds[i].append(values[i])
+		b.olds[i].append(own[i])
 	}
-	for i, c := range b.t.columns {
+	for i, c := range b.own {
 		array := &b.arrays[len(key)+i]
-		if values[i] == nil || c.codec.IsToken(values[i]) != b.out {
-			array.append(values[i])
+		if own[i] == nil || b.piece.isToken(c, own[i]) != b.out {
+			array.append(own[i])
 			continue
 		}
-		var err error
-		if b.spare, err = exchange(b.spare[:0], c, values[i]); err != nil { // examine has tried it: somebody wrote since
-			verb := "tokenise"
-			if b.out {
-				verb = "reveal"
-			}
-			return fmt.Errorf("%s %s in the row %s: %w", verb, c, bytes.Join(key, []byte("/")), err)
+		if err := b.exchange(key, c, own[i], exchange); err != nil {
+			return err
 		}
 		array.append(b.spare)
 		b.made[i]++
 	}
 	b.rows++
 	return nil
+}
+
+// exchange leaves what becomes of a value in b.spare.
+func (b *batch) exchange(key [][]byte, c *column, value []byte, exchange exchanges) (err error) {
+	if b.spare, err = exchange(b.spare[:0], c, value); err != nil { // examine has tried it: somebody wrote since
+		verb := "tokenise"
+		if b.out {
+			verb = "reveal"
+		}
+		return fmt.Errorf("%s %s in the row %s: %w", verb, c, bytes.Join(key, []byte("/")), err)
+	}
+	return nil
+}
+
+// bind takes a value of a bond in.
+func (b *batch) bind(key [][]byte, c *column, value []byte, exchange exchanges) error {
+	pairs := b.bonds[c.bond]
+	if pairs == nil {
+		pairs = map[string]string{}
+		b.bonds[c.bond] = pairs
+	}
+	if _, known := pairs[string(value)]; known {
+		return nil
+	}
+	if err := b.exchange(key, c, value, exchange); err != nil {
+		return err
+	}
+	if becomes := string(b.spare); becomes != string(value) { // a token that stands for nothing stays
+		pairs[string(value)] = becomes
+	}
+	return nil
+}
+
+// exchangeBonds changes the values of bonds wherever they stand.
+func (b *batch) exchangeBonds(ctx context.Context, conn *pgconn.PgConn) (bound map[*bond][]int64, missed int64, err error) {
+	bound = map[*bond][]int64{}
+	for of, pairs := range b.bonds {
+		if len(pairs) == 0 {
+			continue
+		}
+		changed, left, err := of.exchange(ctx, conn, pairs)
+		if err != nil {
+			return nil, 0, err
+		}
+		bound[of], missed = changed, missed+left
+	}
+	return bound, missed, nil
+}
+
+// forget takes back from what was made what rows had that were missed.
+func (b *batch) forget(missed int64) {
+	for i := range b.made {
+		b.made[i] = max(0, b.made[i]-missed)
+	}
 }
 
 func (b *batch) params() [][]byte {

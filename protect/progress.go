@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,7 +23,9 @@ CREATE TABLE IF NOT EXISTS sallyport.ranges (
     rows     bigint NOT NULL,  -- when it was cut
     done     bool   NOT NULL DEFAULT false,
     PRIMARY KEY (relation, number)
-)`
+);
+ALTER TABLE sallyport.ranges ADD COLUMN IF NOT EXISTS tokens boolean NOT NULL DEFAULT false, -- of columns without a form: its rows hold tokens
+    ADD COLUMN IF NOT EXISTS outward boolean NOT NULL DEFAULT false -- tokens become plain values`
 
 // resume takes up the ranges of a run that was cut, with what is done of them.
 func (r *run) resume(ctx context.Context) error {
@@ -30,11 +33,18 @@ func (r *run) resume(ctx context.Context) error {
 	if err := r.main.QueryRow(ctx, "SELECT to_regclass('sallyport.ranges') IS NOT NULL").Scan(&there); err != nil {
 		return fmt.Errorf("look for the progress of an earlier run: %w", err)
 	}
-	if !there || len(r.states.Moving)+len(r.states.Leaving) == 0 {
+	if !there {
 		return nil
 	}
+	if _, err := r.main.Exec(ctx, createRanges); err != nil { // an older version left out some columns
+		return fmt.Errorf("read the progress of an earlier run: %w", withoutValues(err))
+	}
 	for _, t := range r.tables {
-		rows, err := r.main.Query(ctx, "SELECT number, after, up_to, rows, done FROM sallyport.ranges WHERE relation = $1 ORDER BY number", t.oid)
+		if len(r.states.Moving)+len(r.states.Leaving) == 0 && !slices.ContainsFunc(t.columns, func(c *column) bool { return c.under }) {
+			continue
+		}
+		// Where the run before this one went the other way, nothing is done.
+		rows, err := r.main.Query(ctx, "SELECT number, after, up_to, rows, done AND outward = $2, tokens FROM sallyport.ranges WHERE relation = $1 ORDER BY number", t.oid, r.out)
 		if err != nil {
 			return fmt.Errorf("read the progress of an earlier run: %w", err)
 		}
@@ -42,9 +52,9 @@ func (r *run) resume(ctx context.Context) error {
 		var number int
 		var after, upTo []string
 		var count int64
-		var done bool
-		_, err = pgx.ForEachRow(rows, []any{&number, &after, &upTo, &count, &done}, func() error {
-			kept = append(kept, keyRange{number: number, after: keyOf(after), upTo: keyOf(upTo), rows: count, done: done})
+		var done, tokens bool
+		_, err = pgx.ForEachRow(rows, []any{&number, &after, &upTo, &count, &done, &tokens}, func() error {
+			kept = append(kept, keyRange{number: number, after: keyOf(after), upTo: keyOf(upTo), rows: count, done: done, tokens: tokens})
 			return nil
 		})
 		if err != nil {
@@ -81,21 +91,29 @@ func partsOf(key [][]byte) []string {
 
 // keepRanges writes down how the tables were cut.
 func (r *run) keepRanges(ctx context.Context) error {
-	if _, err := r.main.Exec(ctx, createRanges); err != nil {
+	if _, err := r.main.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS sallyport; "+createRanges); err != nil {
+		return fmt.Errorf("keep the progress of this run: %w", err)
+	}
+	// serve looks for the mark in the schema from now on.
+	_, err := r.main.Exec(ctx, "GRANT USAGE ON SCHEMA sallyport TO "+pgx.Identifier{r.Reader.User}.Sanitize())
+	if err = withoutValues(err); err != nil && !refusedBy(err, "42704") { // undefined_object: the reader is made later
 		return fmt.Errorf("keep the progress of this run: %w", err)
 	}
 	for _, t := range r.tables {
 		if t.kept {
+			if _, err := r.main.Exec(ctx, "UPDATE sallyport.ranges SET done = false, outward = $2 WHERE relation = $1 AND outward <> $2", t.oid, r.out); err != nil {
+				return fmt.Errorf("keep the progress of this run: %w", withoutValues(err))
+			}
 			continue
 		}
 		err := pgx.BeginFunc(ctx, r.main, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "DELETE FROM sallyport.ranges WHERE relation = $1", t.oid); err != nil {
 				return err
 			}
-			_, err := tx.CopyFrom(ctx, pgx.Identifier{"sallyport", "ranges"}, []string{"relation", "number", "after", "up_to", "rows"},
+			_, err := tx.CopyFrom(ctx, pgx.Identifier{"sallyport", "ranges"}, []string{"relation", "number", "after", "up_to", "rows", "tokens", "outward"},
 				pgx.CopyFromSlice(len(t.ranges), func(i int) ([]any, error) {
 					k := t.ranges[i]
-					return []any{t.oid, int32(k.number), partsOf(k.after), partsOf(k.upTo), k.rows}, nil //nolint:gosec // a few thousand
+					return []any{t.oid, int32(k.number), partsOf(k.after), partsOf(k.upTo), k.rows, k.tokens, r.out}, nil //nolint:gosec // a few thousand
 				}))
 			return err
 		})
@@ -107,8 +125,8 @@ func (r *run) keepRanges(ctx context.Context) error {
 }
 
 // markDone notes within a range's transaction that it is done.
-func (p piece) markDone(ctx context.Context, conn *pgconn.PgConn) error {
-	return exec(ctx, conn, fmt.Sprintf("UPDATE sallyport.ranges SET done = true WHERE relation = %d AND number = %d", p.t.oid, p.number))
+func (p piece) markDone(ctx context.Context, conn *pgconn.PgConn, out bool) error {
+	return exec(ctx, conn, fmt.Sprintf("UPDATE sallyport.ranges SET done = true, tokens = %t WHERE relation = %d AND number = %d", !out, p.t.oid, p.number))
 }
 
 // mostRetries is how often a range is tried that others change or lock meanwhile.
@@ -123,7 +141,11 @@ func (r *run) moveLive(ctx context.Context, conn *pgconn.PgConn, p piece) error 
 	if err := r.pace(ctx, conn, p.rows); err != nil {
 		return err
 	}
-	var err error
+	return r.insist(ctx, conn, p)
+}
+
+// insist changes a range until nobody comes between.
+func (r *run) insist(ctx context.Context, conn *pgconn.PgConn, p piece) (err error) {
 	for try := range mostRetries {
 		var missed int64
 		missed, err = r.change(ctx, conn, p, try > 0)
@@ -132,7 +154,7 @@ func (r *run) moveLive(ctx context.Context, conn *pgconn.PgConn, p piece) error 
 			return nil
 		case err == nil, try == 0 && refusedBy(err, "40001"): // somebody changed a row
 			continue
-		case !refusedBy(err, "40001", "40P01", "55P03"): // deadlock, locked: by others, for a moment
+		case !refusedBy(err, "40001", "40P01", "55P03", "23503"): // deadlock, locked, or a row came behind a foreign key: by others, for a moment
 			return err
 		}
 		if err := exec(ctx, conn, fmt.Sprintf("SELECT pg_sleep(%g)", min(1, 0.01*float64(try)))); err != nil {
@@ -152,6 +174,9 @@ func (r *run) pace(ctx context.Context, conn *pgconn.PgConn, rows int64) error {
 	now := r.Live.Now()
 	if r.paced.IsZero() {
 		r.paced, r.looked = now, now
+		if _, err := r.lag(ctx); err != nil { // it is measured from here
+			return err
+		}
 	}
 	if now.Sub(r.looked) >= lookEvery {
 		r.looked = now
@@ -178,31 +203,6 @@ func (r *run) pace(ctx context.Context, conn *pgconn.PgConn, rows int64) error {
 
 // lookEvery is how often the run looks at replicas and other sessions.
 const lookEvery = 2 * time.Second
-
-// awaitReplicas waits until no replica is further behind than it may be.
-func (r *run) awaitReplicas(ctx context.Context) error {
-	most := r.Live.MaxLag
-	if most <= 0 {
-		most = 10 * time.Second
-	}
-	for told := false; ; {
-		var lag float64
-		err := r.main.QueryRow(ctx, "SELECT coalesce(max(extract(epoch FROM coalesce(replay_lag, flush_lag, write_lag))), 0)::float8 FROM pg_stat_replication").Scan(&lag)
-		if err != nil {
-			return fmt.Errorf("look how far replicas are: %w", err)
-		}
-		if lag <= most.Seconds() {
-			return nil
-		}
-		if !told {
-			r.tell("waiting for a replica that is %.0f s behind", lag)
-			told = true
-		}
-		if _, err := r.main.Exec(ctx, "SELECT pg_sleep(0.5)"); err != nil {
-			return fmt.Errorf("wait for replicas: %w", err)
-		}
-	}
-}
 
 // again has all ranges moved once more: somebody around the gateway wrote into some that were done.
 func (r *run) again(ctx context.Context) error {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"sallyport"
 	"sallyport/token"
@@ -108,9 +109,12 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		r.inspect, // from here on r.tables is complete
 		r.examine, // nothing has changed so far
 		r.begin,
+		r.makeBondIndexes,
 		r.move,
+		r.dropBondIndexes,
 		r.rebuild,
 		r.verify,
+		r.release,
 		r.end,
 	} {
 		if err := step(ctx); err != nil {
@@ -152,6 +156,14 @@ func (o *Options) check() error {
 // begin makes what is to be there before the first row changes.
 func (r *run) begin(ctx context.Context) error {
 	set := SetOf(r.Columns)
+	if slices.ContainsFunc(r.tables, func(t *table) bool { return len(t.formless()) > 0 }) {
+		if err := r.keepRanges(ctx); err != nil {
+			return err
+		}
+		if err := r.hold(ctx); err != nil {
+			return err
+		}
+	}
 	if r.Begin != nil {
 		if err := r.Begin(set); err != nil {
 			return err

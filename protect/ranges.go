@@ -14,6 +14,7 @@ import (
 type keyRange struct {
 	number      int
 	done        bool     // an earlier run moved it
+	tokens      bool     // of columns without a form: it holds tokens
 	after, upTo [][]byte // text form of each part of the key
 	rows        int64
 }
@@ -57,7 +58,18 @@ func (r *run) cut(ctx context.Context, t *table) error {
 		return fmt.Errorf("divide %s into ranges: %w", t, err)
 	}
 	t.ranges = append(t.ranges, keyRange{number: len(t.ranges), after: before, rows: max(0, left)})
+	for i := range t.ranges {
+		t.ranges[i].tokens = r.out // nothing has moved
+	}
 	return nil
+}
+
+// isToken tells whether a value of the range is a token: by its form, or where it has none by how far the run is.
+func (p piece) isToken(c *column, value []byte) bool {
+	if c.formless {
+		return p.tokens
+	}
+	return c.codec.IsToken(value)
 }
 
 // read asks for the key and the protected columns of a range, all as text.

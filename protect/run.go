@@ -37,6 +37,7 @@ type run struct {
 
 	paceMu        sync.Mutex // guards what follows, and main while rows move
 	paced, looked time.Time
+	written       []moment
 
 	mu   sync.Mutex // guards done, and calls of Progress
 	done map[*table]int64
@@ -282,6 +283,8 @@ func withoutValues(err error) error {
 		sentence = "two rows have one value once case and spelling are evened out, which is refused" + where
 	case "23514":
 		sentence = "a token is refused" + where + ", which expects plain values"
+	case "23503":
+		sentence = "a value that is referenced is not there, which is refused" + where
 	case "40001":
 		sentence = "somebody else changed a row meanwhile; run protect again with nobody connected"
 	}

@@ -45,6 +45,7 @@ const (
 	ObstaclePartition   ObstacleKind = "partition key"
 	ObstacleCollation   ObstacleKind = "collation"
 	ObstaclePublication ObstacleKind = "publication"
+	ObstacleTwins       ObstacleKind = "twins" // of values, which FindTwins reads and Survey does not
 )
 
 // Survey lists what stands against protecting the columns, and what will not work afterwards. It reads the catalogue and no rows, and needs
@@ -204,9 +205,9 @@ type nothing struct{}
 
 func (nothing) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// foreign looks for foreign keys on the column, in either direction. Both sides must be protected in the same way.
+// foreign looks for foreign keys on the column, in either direction. Where both sides are protected in the same way, they move together.
 func (s *surveyor) foreign(ctx context.Context, c *surveyed) error {
-	rows, err := s.conn.Query(ctx, `SELECT quote_ident(k.conname), k.conrelid::regclass::text, pg_get_constraintdef(k.oid), o.nspname::text, r.relname::text, b.attname::text
+	rows, err := s.conn.Query(ctx, `SELECT quote_ident(k.conname), k.conrelid::regclass::text, k.convalidated, o.nspname::text, r.relname::text, b.attname::text
 		FROM pg_constraint k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS p (here, there)
 		CROSS JOIN LATERAL (VALUES (k.conrelid, p.here, k.confrelid, p.there), (k.confrelid, p.there, k.conrelid, p.here)) AS side (rel, col, other, othercol)
 		JOIN pg_class r ON r.oid = side.other JOIN pg_namespace o ON o.oid = r.relnamespace JOIN pg_attribute b ON b.attrelid = side.other AND b.attnum = side.othercol
@@ -214,20 +215,20 @@ func (s *surveyor) foreign(ctx context.Context, c *surveyed) error {
 	if err != nil {
 		return err
 	}
-	var name, table, definition string
+	var name, table string
+	var valid bool
 	var other sallyport.Column
-	_, err = pgx.ForEachRow(rows, []any{&name, &table, &definition, &other.Schema, &other.Table, &other.Name}, func() error {
-		if s.sameWay(c, other) {
-			o := s.report(c, ObstacleForeign, true, "the foreign key %s compares it with %s: rows cannot change one by one while it holds; take it off until protect has run", name, other)
-			o.Never = []string{
-				fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s;", table, name),
-				fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s; -- after protect", table, name, definition),
-			}
-			return nil
+	_, err = pgx.ForEachRow(rows, []any{&name, &table, &valid, &other.Schema, &other.Table, &other.Name}, func() error {
+		switch same := s.sameWay(c, other); {
+		case same && valid:
+		case same:
+			o := s.report(c, ObstacleForeign, true, "the foreign key %s, which compares it with %s, is NOT VALID: a row that it does not hold for could not change; validate it", name, other)
+			o.SQL = []string{fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s;", table, name)}
+		default:
+			o := s.report(c, ObstacleForeign, true, "the foreign key %s compares it with %s, which is not protected in the same way: a token never equals a plain value. "+
+				"Protect both with one scheme and group that is not name or text, or give the rows another key", name, other)
+			o.Never = []string{fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s;", table, name)}
 		}
-		o := s.report(c, ObstacleForeign, true, "the foreign key %s compares it with %s, which is not protected in the same way: a token never equals a plain value. "+
-			"Protect both with one scheme and group that is not name or text, or give the rows another key", name, other)
-		o.Never = []string{fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s;", table, name)}
 		return nil
 	})
 	return err

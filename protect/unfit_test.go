@@ -33,7 +33,7 @@ func TestUnfit(t *testing.T) {
 	o.Columns = append(o.Columns, protect.Column{Column: column("support.nobody.name"), Codec: o.Columns[0].Codec})
 	waitAlone(t, database)
 	_, err := protect.Run(t.Context(), o)
-	wantProblems(t, err, "support.tickets.subject: its type is character", "trigger audit", "support.nobody.name: there is no such table")
+	wantProblems(t, err, "support.tickets.subject: its type is character", "trigger audit", "support.nobody.name: there is no such column in a table of this database")
 
 	o.Columns = o.Columns[:5] // the customers' alone: types fit, now values speak
 	waitAlone(t, database)

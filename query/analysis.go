@@ -30,6 +30,10 @@ type analysis struct {
 	keyed    map[*item]bool // whose rows are told apart by their key, in what is grouped or sorted out now
 	place    *place         // where the value that is compared now may become several
 	work     int            // steps done
+
+	argTypes []*pg.Node // that PREPARE declares for its parameters
+
+	removed, added []sallyport.Column // Anchors of rows that are deleted, and of rows that are inserted
 }
 
 // maxWork bounds the steps of one statement's analysis: they take about half a second, and the longest text that is allowed
@@ -107,6 +111,7 @@ func (a *analysis) finish() {
 			Hint: "Check the alias in front of the column, and whether its table can be seen from there.",
 		})
 	}
+	a.st.ByKey = a.st.Lookup && a.st.Refusal == nil && !a.st.Writes && len(a.st.Edits) == 0 && len(a.st.Params) == 0
 	a.st.Lookup = a.st.Lookup && a.st.Refusal == nil && !a.st.Masks && !a.st.Writes && len(a.st.Edits) == 0 && len(a.st.Params) == 0
 	a.closePrepare()
 }

@@ -208,11 +208,18 @@ func (a *analysis) group(at int, v value) {
 	}
 }
 
+// sortsMasked refuses what has the server sort by a masked column, as DISTINCT ON and PARTITION BY do.
+func (a *analysis) sortsMasked(at int, v value) bool {
+	if v.veiled() == bare {
+		return false
+	}
+	a.refuse(unmasking("sorting by a masked column would tell its order", &v, at))
+	return true
+}
+
 // sorts refuses to order by tokens.
 func (a *analysis) sorts(at int, v value) {
-	if v.veiled() > bare {
-		a.refuse(unmasking("sorting by a masked column would tell its order", &v, at))
-	}
+	a.sortsMasked(at, v)
 	if !v.protected() {
 		a.spend(v)
 		return

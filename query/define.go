@@ -141,7 +141,7 @@ func (a *analysis) mentions(node *pg.Node) {
 				return false
 			}
 		case *pg.RangeVar:
-			if rel := a.find(m); rel != nil && (rel.closed() || changes && rel.guarded()) {
+			if rel := a.find(m); rel != nil && (rel.closed() || changes && rel.guarded() || empties(node) && len(rel.Adrift) > 0) {
 				a.refuse(guardedDefinition(int(m.Location)))
 			}
 		case *pg.FuncCall:
@@ -161,6 +161,9 @@ func alters(node *pg.Node) bool {
 	}
 	return false
 }
+
+// empties tells whether a statement deletes all rows at once.
+func empties(node *pg.Node) bool { return node.GetTruncateStmt() != nil }
 
 // storedCall is a function inside a definition: it runs later, on arguments that nobody will see.
 func (a *analysis) storedCall(m *pg.FuncCall) {

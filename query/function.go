@@ -76,7 +76,11 @@ func (a *analysis) over(n *pg.FuncCall, args []value, sc *scope) {
 
 func (a *analysis) window(w *pg.WindowDef, sc *scope) {
 	for _, p := range w.PartitionClause {
-		a.group(a.location(p), a.expression(p, sc))
+		v := a.expression(p, sc)
+		if a.sortsMasked(a.location(p), v) {
+			continue
+		}
+		a.group(a.location(p), v)
 	}
 	for _, by := range w.OrderClause {
 		node := by.GetSortBy().GetNode()

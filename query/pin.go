@@ -28,12 +28,44 @@ func (a *analysis) pins(t *target, where *pg.Node, alone bool) *RowKey {
 	for _, sides := range [][2]*pg.Node{{e.Lexpr, e.Rexpr}, {e.Rexpr, e.Lexpr}} {
 		if c := t.key(sides[0], alone); c != nil {
 			row := &RowKey{Schema: t.relation.Schema, Table: t.relation.Name, Column: c.Name, TypeOID: c.TypeOID}
-			if row.is(sides[1]) {
+			if row.is(sides[1]) && a.exactly(row) {
 				return row
 			}
 		}
 	}
 	return nil
+}
+
+// exactly tells whether the parameter that a key is compared with has the key's type, so that one row is meant: as a float8 it would stand for
+// many large keys at once. The comparison decides about its type where it is used nowhere else and no type is declared; what the protocol's
+// Parse declares is the gateway's to look at.
+func (a *analysis) exactly(k *RowKey) bool {
+	if k.Param == 0 {
+		return true
+	}
+	if k.Param <= len(a.argTypes) {
+		kind := kindOfType(a.argTypes[k.Param-1].GetTypeName())
+		if integerType(k.TypeOID) != (kind == numberType) || kind != numberType && kind != textType || floats(a.argTypes[k.Param-1].GetTypeName()) {
+			return false
+		}
+	}
+	uses := 0
+	for i := a.tokens.from(a.st.Start); i < len(a.tokens.list) && int(a.tokens.list[i].Start) < a.st.End; i++ {
+		token := a.tokens.list[i]
+		if token.Token != pg.Token_PARAM {
+			continue
+		}
+		if n, err := strconv.Atoi(a.sql[token.Start+1 : token.End]); err != nil || n == k.Param { // $1 and $01 are one
+			uses++
+		}
+	}
+	return uses == 1
+}
+
+// floats tells whether a type rounds.
+func floats(t *pg.TypeName) bool {
+	_, name := lastName(t.GetNames())
+	return name == "float4" || name == "float8"
 }
 
 // equates tells whether an expression is a comparison by the server's own =.

@@ -27,6 +27,7 @@ type Statement struct {
 	DDL     bool               // the catalogue may be another one afterwards
 	Leans   bool               // what it is taken for hangs on objects of the database that may just have changed: protected ones, views, new ones, functions of its own
 	Lookup  bool               // it reads columns of one protected table by its whole-numbered key and does nothing else
+	ByKey   bool               // likewise, and what is masked may be among them
 	Copies  []sallyport.Column // what is made another customer's: Link columns that an existing row's is changed, protected ones that get other rows' tokens; sorted
 
 	Powers []sallyport.Power // it takes; those of a body that is prepared too

@@ -34,6 +34,11 @@ type Relation struct {
 	Spills       string       // not empty: writing here runs something that reads masked columns, and might speak of them
 	Ticket       bool         // its committed writes become facts
 	Contact      bool         // likewise
+
+	// Anchors are columns by whose values rows of other tables find their customer: whoever takes a row away and puts another one with its
+	// key in its place makes those another customer's. Adrift are those of them, here or where rows are deleted with those here, of which nothing
+	// in the database keeps the row while others hang on it.
+	Anchors, Adrift []sallyport.Column
 }
 
 // ColumnInfo is one column of a relation.
@@ -60,11 +65,15 @@ type Protection struct {
 	// Moving says that plain values stand beside tokens. Forms is how many forms of one value a search of this column has to match;
 	// below 2: the token alone. List is the type of an array of them in SQL.
 	Moving bool
+	Closed bool // likewise, and nothing tells the two apart: no search can be answered
 	Unique bool // of which no two rows hold the same
 	Forms  int
 	List   string
 	// Whole says that equal values stand in one form at every moment, so that columns may be compared with each other though Forms is above 1.
 	Whole bool
+
+	// Bond is equal for columns that foreign keys hold equal, and empty for others: a value stands in all of them in one form, whichever.
+	Bond string
 }
 
 // FunctionRisk says what a function could do behind the gateway's back: write protected columns, compare with them, or run dynamic SQL.
@@ -129,7 +138,7 @@ func (r *Relation) has(column string) bool {
 
 // guarded tells whether the relation matters to more than its own rows: it is protected, or leads to what is.
 func (r *Relation) guarded() bool {
-	if r.Smuggles != "" || r.Ticket || r.Contact || r.closed() {
+	if r.Smuggles != "" || r.Ticket || r.Contact || r.closed() || len(r.Anchors)+len(r.Adrift) > 0 {
 		return true
 	}
 	for i := range r.Columns {

@@ -46,6 +46,7 @@ func refSchema() *Schema {
 		one(number("id"), guard("tickets", "ticket_no", sallyport.Number), link("customer_id")), plain("assignee", "queue", "state"),
 		one(guard("tickets", "subject", sallyport.Text)), plain("opened_at", "closed_at"))
 	tickets.Ticket = true
+	tickets.Anchors = []sallyport.Column{{Schema: "support", Table: "tickets", Name: "id"}}
 	customers.Columns[0].Customer, tickets.Columns[2].Customer = true, true
 	messages := table("messages", one(number("id"), link("ticket_id")), plain("author"), one(guard("messages", "body", sallyport.Text)), plain("sent_at"))
 	contacts := table("contacts", one(number("id"), link("customer_id"), number("ticket_id")), plain("channel", "direction", "staff", "at"))
@@ -55,12 +56,16 @@ func refSchema() *Schema {
 		one(number("id"), guard("tickets", "ticket_no", sallyport.Number)), plain("assignee"), one(guard("tickets", "subject", sallyport.Text),
 			guard("customers", "full_name", sallyport.Name), guard("customers", "email", sallyport.Email), guard("customers", "phone", sallyport.Phone)))
 	open.View = true
+	open.Anchors = tickets.Anchors
 	labels := table("labels", one(number("id"), ColumnInfo{Name: "label", TypeOID: 25, Opaque: true}))
 	labels.View = true
 	leads := table("leads", one(number("id"), guard("leads", "email", sallyport.Email), guard("leads", "mobile", sallyport.Phone)), plain("source"))
+	orders := table("orders", one(number("id"), link("customer_id")), plain("state")) // no foreign key keeps what hangs on it
+	orders.Anchors = []sallyport.Column{{Schema: "support", Table: "orders", Name: "id"}}
+	orders.Adrift = orders.Anchors
 	inbox := table("inbox", plain("id", "email", "text"))
 	inbox.Smuggles = "the trigger inbox_copy writes support.customers.email"
-	return NewSchema([]*Relation{customers, tickets, messages, contacts, staff, open, labels, leads, inbox}, map[string]FunctionRisk{
+	return NewSchema([]*Relation{customers, tickets, messages, contacts, staff, open, labels, leads, orders, inbox}, map[string]FunctionRisk{
 		"find_customer": {Why: "support.find_customer reads support.customers"},
 		"add_customer":  {Writes: true, Why: "support.add_customer writes support.customers"},
 		"risky_type":    {Why: "the CHECK of support.risky_type reads support.customers"},

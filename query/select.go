@@ -72,8 +72,15 @@ func (a *analysis) plainSelect(n *pg.SelectStmt, sc *scope) result {
 		}
 		a.vagueDistinct(out)
 	default:
+		before := a.reads
 		for _, d := range n.DistinctClause {
 			a.groupBy(d, out, sc)
+			if v, ok := a.outputOf(d, out); ok {
+				a.sortsMasked(a.location(d), v)
+			}
+		}
+		if a.reads != before { // named there, not as an output
+			a.sortsMasked(-1, value{}.under(exact, a.lastMask))
 		}
 	}
 	return out
@@ -117,7 +124,11 @@ func (a *analysis) combine(left, right result, all bool) result {
 	for i, f := range left.columns {
 		v := either(f.value, right.columns[i].value)
 		if !all {
-			a.group(-1, v)
+			rows := v
+			if f.value.veiled() == exact && right.columns[i].value.veiled() == exact && bound(v.stored) {
+				rows.veil = exact // equal values stand in one form on both sides
+			}
+			a.group(-1, rows)
 		}
 		out.columns[i] = field{f.name, v}
 	}

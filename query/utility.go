@@ -103,6 +103,7 @@ func (a *analysis) prepare(n *pg.PrepareStmt) {
 	for _, t := range n.Argtypes {
 		a.checkType(t.GetTypeName(), value{open: true})
 	}
+	a.argTypes = n.Argtypes
 	a.results(a.query(n.Query, &scope{}))
 	a.st.Prepare = &Prepare{Name: n.Name, Body: &Statement{Verb: a.verb(n.Query)}}
 }

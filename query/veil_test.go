@@ -54,6 +54,14 @@ func TestVeiled(t *testing.T) {
 		"UPDATE people SET note = email":                                                           "!",
 		"UPDATE people SET email = left(email, 1)":                                                 "!",
 		"SELECT id FROM people ORDER BY email":                                                     "!",
+		"SELECT id, count(*) OVER (PARTITION BY salary) FROM people":                               "!",
+		"SELECT id, row_number() OVER w FROM people WINDOW w AS (PARTITION BY note, salary)":       "!",
+		"SELECT id, count(*) OVER (PARTITION BY note ORDER BY id) FROM people":                     "--",
+		"SELECT DISTINCT ON (salary) id FROM people":                                               "!",
+		"SELECT DISTINCT ON (2) id, salary FROM people":                                            "!",
+		"SELECT DISTINCT ON (s) id, salary AS s FROM people":                                       "!",
+		"SELECT DISTINCT ON (note) id, salary FROM people":                                         "-x",
+		"SELECT DISTINCT ON (id) id, salary FROM people ORDER BY id":                               "-x",
 	} {
 		plan, err := analyzer.Analyze(sql, true)
 		if err != nil {

@@ -86,9 +86,12 @@ func widest(list []stored) *Protection {
 }
 
 // twofold tells whether equal values may stand in these columns in several forms, so that comparing them with each other tells nothing.
-// In a unique column no value stands twice.
+// In a unique column no value stands twice, and in columns that foreign keys hold equal it stands in one form.
 func twofold(list []stored) bool {
-	if len(list) == 0 {
+	if slices.ContainsFunc(list, func(s stored) bool { return s.protection.Closed }) {
+		return true
+	}
+	if len(list) == 0 || bound(list) {
 		return false
 	}
 	if oneForm(list) {
@@ -101,6 +104,16 @@ func twofold(list []stored) bool {
 // oneForm tells whether equal values stand in these columns in one form at every moment.
 func oneForm(list []stored) bool {
 	return !slices.ContainsFunc(list, func(s stored) bool { return s.protection.Forms > 1 && !s.protection.Whole })
+}
+
+// bound tells whether foreign keys hold all of these columns equal.
+func bound(list []stored) bool {
+	for _, s := range list {
+		if s.protection.Bond == "" || s.protection.Bond != list[0].protection.Bond {
+			return false
+		}
+	}
+	return true
 }
 
 // forms is how many forms are wanted of a source.
@@ -120,7 +133,11 @@ func forms(list []demand) int {
 // widen writes all forms of the values that are compared with a column which holds several.
 func (a *analysis) widen(at int, both value) {
 	p := widest(both.stored)
-	if p.Forms < 2 {
+	if p.Forms < 2 || len(both.sources) == 0 && bound(both.stored) {
+		return
+	}
+	if p.Closed {
+		a.refuse(closed(p.Column, at))
 		return
 	}
 	if len(both.sources) == 0 && oneForm(both.stored) {
@@ -314,10 +331,21 @@ func unsettled(c sallyport.Column, at int) *Refusal {
 	}
 }
 
+// closed says that nothing tells a column's tokens from its values as long as it is moving.
+func closed(c sallyport.Column, at int) *Refusal {
+	return &Refusal{
+		Code: CodeUntraceable, Position: at, Sentence: "this column is moving, and its tokens look like its values: nothing can be found by it" + about(c),
+		Hint: "Find rows by another column until protect is done.",
+	}
+}
+
 // oneRowEach tells whether columns are of items whose rows are told apart by their key anyway: then it does not matter in which form their
 // values stand.
 func (a *analysis) oneRowEach(list []stored) bool {
 	for _, s := range list {
+		if s.protection.Closed {
+			return false
+		}
 		if s.from == nil || !a.keyed[s.from] {
 			return false
 		}

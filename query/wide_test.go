@@ -191,3 +191,47 @@ func TestWhole(t *testing.T) {
 		}
 	}
 }
+
+// TestBound answers what compares columns with each other that foreign keys hold equal, and nothing else of them.
+func TestBound(t *testing.T) {
+	bound := func(relation, column string, unique bool) ColumnInfo {
+		c := sallyport.Column{Schema: "support", Table: relation, Name: column}
+		return ColumnInfo{Name: column, TypeOID: 25, Mask: &Mask{Column: c}, Protect: &Protection{
+			Column: c, Scheme: sallyport.Email, Group: "email", Moving: true, Unique: unique, Forms: 3, List: "text[]", Bond: "support.customers.email",
+		}}
+	}
+	alone := bound("leads", "email", false)
+	alone.Protect.Bond = ""
+	s := NewSchema([]*Relation{
+		table("customers", one(number("id"), bound("customers", "email", true))), table("subs", one(number("id"), bound("subs", "email", false), bound("subs", "referrer", false))),
+		table("leads", one(number("id"), alone)),
+	}, nil)
+	s.Masks = true
+	analyzer := New(s, Options{})
+	for sql, passes := range map[string]bool{
+		"SELECT c.id FROM customers c JOIN subs s ON s.email = c.email":                true,
+		"SELECT c.id FROM customers c JOIN subs s USING (email)":                       true,
+		"SELECT id FROM subs WHERE email = referrer":                                   true,
+		"SELECT id FROM subs WHERE email <> referrer":                                  true,
+		"SELECT id FROM subs WHERE email IN (SELECT email FROM customers)":             true,
+		"SELECT email, count(*) FROM subs GROUP BY email":                              true,
+		"SELECT email FROM subs UNION SELECT email FROM customers":                     true,
+		"SELECT id FROM subs WHERE email = coalesce(referrer, 'x')":                    false,
+		"SELECT id FROM subs WHERE email IN (SELECT email FROM leads)":                 false,
+		"SELECT c.id FROM leads c JOIN subs s ON s.email = c.email":                    false,
+		"SELECT email FROM subs UNION SELECT email FROM leads":                         false,
+		"SELECT id FROM subs WHERE upper(email) = upper(referrer)":                     false,
+		"SELECT id FROM subs WHERE email > referrer":                                   false,
+		"SELECT id FROM subs WHERE email = (SELECT 'x')":                               false,
+		"SELECT id FROM subs s WHERE EXISTS (SELECT FROM leads WHERE email = s.email)": false,
+	} {
+		plan, err := analyzer.Analyze(sql, true)
+		if err != nil {
+			t.Errorf("%s: %v", sql, err)
+			continue
+		}
+		if refusal := plan.Statements[0].Refusal; (refusal == nil) != passes {
+			t.Errorf("%s: %v, want it to pass: %v", sql, refusal, passes)
+		}
+	}
+}

@@ -108,6 +108,35 @@ func (a *analysis) copied(c sallyport.Column) {
 	}
 }
 
+// takes notes that rows are deleted. What hung on them would be another customer's once somebody has put a row with the same key in their
+// place: in this statement, for a foreign key looks at its end, or in any where no foreign key does.
+func (a *analysis) takes(t target) {
+	if t.relation == nil {
+		return
+	}
+	for _, c := range t.relation.Adrift {
+		a.copied(c)
+	}
+	a.removed = append(a.removed, t.relation.Anchors...)
+	a.replaces()
+}
+
+// puts notes that rows are inserted.
+func (a *analysis) puts(t target) {
+	if t.relation != nil {
+		a.added = append(a.added, t.relation.Anchors...)
+		a.replaces()
+	}
+}
+
+func (a *analysis) replaces() {
+	for _, c := range a.removed {
+		if slices.Contains(a.added, c) {
+			a.copied(c)
+		}
+	}
+}
+
 // info is the column of a target, or nil.
 func (t target) info(name string) *ColumnInfo {
 	if t.relation == nil {
@@ -137,6 +166,7 @@ func unwritable(rel *Relation, name string, at int) *Refusal {
 func (a *analysis) insert(n *pg.InsertStmt, sc *scope) result {
 	a.with(n.WithClause, sc)
 	t := a.writes(n.Relation, sc)
+	a.puts(t)
 	names := a.insertColumns(t, n.Cols)
 	sel := n.SelectStmt.GetSelectStmt()
 	switch {
@@ -286,6 +316,7 @@ func (a *analysis) update(n *pg.UpdateStmt, sc *scope) result {
 func (a *analysis) delete(n *pg.DeleteStmt, sc *scope) result {
 	a.with(n.WithClause, sc)
 	t := a.writes(n.Relation, sc)
+	a.takes(t)
 	sc.add(t.item)
 	a.from(n.UsingClause, sc)
 	a.condition(n.WhereClause, sc)
@@ -307,10 +338,13 @@ func (a *analysis) merge(n *pg.MergeStmt, sc *scope) result {
 		a.condition(when.Condition, both)
 		switch when.CommandType {
 		case pg.CmdType_CMD_INSERT:
+			a.puts(t)
 			a.insertRow(t, a.insertColumns(t, when.TargetList), when.Values, source)
 		case pg.CmdType_CMD_UPDATE:
 			a.assign(t, when.TargetList, both)
-		case pg.CmdType_CMD_DELETE, pg.CmdType_CMD_NOTHING, pg.CmdType_CMD_UNKNOWN, pg.CmdType_CMD_SELECT, pg.CmdType_CMD_UTILITY,
+		case pg.CmdType_CMD_DELETE:
+			a.takes(t)
+		case pg.CmdType_CMD_NOTHING, pg.CmdType_CMD_UNKNOWN, pg.CmdType_CMD_SELECT, pg.CmdType_CMD_UTILITY,
 			pg.CmdType_CMD_MERGE, pg.CmdType_CMD_TYPE_UNDEFINED:
 		}
 	}

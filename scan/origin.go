@@ -19,7 +19,7 @@ func (s *Scanner) describe(tok []byte, scheme sallyport.Scheme, cut bool) (Findi
 	provable := scheme == sallyport.Email || scheme == sallyport.Name || scheme == sallyport.Text || scheme == sallyport.Date
 	var byForm []string
 	for _, codec := range s.codecs {
-		if codec.Spec().Scheme != scheme || !cut && !codec.IsToken(tok) {
+		if codec.Spec().Scheme != scheme || scheme == sallyport.Number && !reserves(codec.Spec(), tok) {
 			continue
 		}
 		column := codec.Spec().Column.String()
@@ -29,6 +29,7 @@ func (s *Scanner) describe(tok []byte, scheme sallyport.Scheme, cut bool) (Findi
 		}
 		if _, err := codec.Reveal(nil, tok); err == nil {
 			f.Columns = append(f.Columns, column)
+			f.Epoch = codec.Epoch(tok)
 		}
 	}
 	tried := s.o.Opens && provable && !cut && !slices.ContainsFunc(s.codecs, func(c *token.Codec) bool { return c.Spec().Scheme == scheme && c.Overflowed(tok) })
@@ -46,7 +47,20 @@ func (s *Scanner) describe(tok []byte, scheme sallyport.Scheme, cut bool) (Findi
 	return f, true
 }
 
-// epochOf reads the generation of keys off a token (docs/tokens).
+// reserves tells whether a number token's prefix is one of a column's, in whatever epoch.
+func reserves(spec token.Spec, tok []byte) bool {
+	prefix := tok[:len(tok)-len(bytes.TrimLeft(tok, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))]
+	for _, prefixes := range []map[string]string{spec.Prefixes, spec.NextPrefixes} {
+		for _, reserved := range prefixes {
+			if string(prefix) == reserved {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// epochOf reads the generation of keys off a token's form (docs/tokens): the first one that has that form.
 func epochOf(tok []byte, scheme sallyport.Scheme) int {
 	switch scheme {
 	case sallyport.Name:

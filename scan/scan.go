@@ -34,7 +34,7 @@ type Finding struct {
 
 	// What it is: a scheme's name, or of plain values email, phone, iban or card.
 	What string `json:"what"`
-	// Of a token: the epoch of its keys, 0 where it does not show.
+	// Of a token: the epoch of its keys, 0 where it does not show. Of one that was not opened it is the first epoch of its form.
 	Epoch int `json:"epoch,omitempty"`
 	// Columns are those that it may come from: the one whose keys opened it, else all whose tokens have this form.
 	Columns []string `json:"columns,omitempty"`
@@ -56,7 +56,7 @@ type Scanner struct {
 // Options say what is looked for.
 type Options struct {
 	// Columns are those that are protected. Ring and Columns MAY have been made from a secret of no meaning; then tokens are
-	// recognised by form only.
+	// recognised by form only. Ring SHOULD know every epoch.
 	Ring    *token.Ring
 	Columns []token.Spec
 	Opens   bool // the ring's keys are those of the columns, so tokens are tried

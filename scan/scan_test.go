@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -43,10 +44,13 @@ func specs() []token.Spec {
 }
 
 // tokens makes one of each column, by its number in specs.
-func tokens(t testing.TB, ring *token.Ring) []string {
+func tokens(t testing.TB, ring *token.Ring) []string { return tokensOf(t, ring, specs()) }
+
+// tokensOf makes one of each of some columns.
+func tokensOf(t testing.TB, ring *token.Ring, columns []token.Spec) []string {
 	t.Helper()
 	var out []string
-	for _, spec := range specs() {
+	for _, spec := range columns {
 		codec, err := ring.Codec(spec)
 		if err != nil {
 			t.Fatal(err)
@@ -300,5 +304,79 @@ func BenchmarkScan(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// ringOf has the keys of one epoch, and knows the tokens of every one.
+func ringOf(t testing.TB, epoch int) *token.Ring {
+	t.Helper()
+	secret, err := token.NewSecret(bytes.Repeat([]byte{byte(epoch)}, token.SecretSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := token.Keys{Record: secret, Groups: map[string][]token.DataKey{}}
+	for _, group := range []string{"email", "archive", "phone", "name", "text", "date", "number"} {
+		keys.Groups[group] = []token.DataKey{{Epoch: epoch, Secret: secret}}
+	}
+	ring, err := token.NewKeyedRing(keys, token.Settings{EveryEpoch: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// TestEveryEpoch: a leaked token is found and its columns named whatever the epoch of the keys that there are, and without keys. The epoch is
+// the right one where the token opens, else the first of that form.
+func TestEveryEpoch(t *testing.T) {
+	columns := specs()
+	for i := range columns {
+		if columns[i].Scheme == sallyport.Number {
+			columns[i].NextPrefixes = map[string]string{"CS": "ZX"}
+		}
+	}
+	type epochs struct{ email, phone, sealed, date int }
+	for _, c := range []struct {
+		epoch int
+		forms epochs
+	}{{1, epochs{1, 1, 1, 1}}, {2, epochs{2, 2, 2, 2}}, {3, epochs{3, 1, 3, 1}}, {10, epochs{1, 2, 10, 2}}, {29, epochs{2, 1, 3, 1}}} {
+		text := strings.Join(tokensOf(t, ringOf(t, c.epoch), columns), "\n")
+		for _, keys := range []struct {
+			name string
+			o    Options
+		}{
+			{"its keys", Options{Ring: ringOf(t, c.epoch), Columns: columns, Opens: true}},
+			{"newer keys", Options{Ring: ringOf(t, c.epoch+1), Columns: columns, Opens: true, Dates: true}},
+			{"no keys", Options{Ring: ringOf(t, 1), Columns: columns, Dates: true}},
+		} {
+			s, err := New(keys.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proof := map[string]string{"its keys": " opened ", "newer keys": " foreign", "no keys": " "}[keys.name]
+			n := c.forms
+			if keys.name == "its keys" {
+				n = epochs{c.epoch, c.forms.phone, c.epoch, c.epoch}
+			}
+			want := []string{
+				fmt.Sprintf("token email k%d", n.email), fmt.Sprintf("token phone k%d s.people.phone", n.phone), fmt.Sprintf("token name k%d", n.sealed),
+				fmt.Sprintf("token text k%d", n.sealed), fmt.Sprintf("token date k%d", n.date), "token number s.tickets.no",
+			}
+			got := map[string]bool{}
+			findings := scanAll(t, s, strings.NewReader(text))
+			for _, f := range findings {
+				_, rest, _ := strings.Cut(brief(f), " ")
+				got[rest] = true
+			}
+			if len(findings) != len(columns) {
+				t.Errorf("epoch %d with %s: %d of %d tokens are found: %v", c.epoch, keys.name, len(findings), len(columns), got)
+			}
+			for _, w := range want {
+				if !slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(g string) bool {
+					return g == w || strings.HasPrefix(g, w+proof) || strings.HasPrefix(g, w+" opened ") && strings.Contains(w, "date")
+				}) {
+					t.Errorf("epoch %d with %s: no %q%s in %v", c.epoch, keys.name, w, proof, got)
+				}
+			}
+		}
 	}
 }

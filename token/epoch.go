@@ -114,6 +114,9 @@ type epochForms struct {
 	day        int32  // first of the token days
 }
 
+// formsRound is after how many epochs every form has been there: letters have the longest round.
+const formsRound = 26
+
 func (s Settings) forms(epoch int) epochForms {
 	return epochForms{
 		domain: s.emailDomain(epoch), code: s.phoneCode(epoch), name: nameLetter(epoch), text: textLetter(epoch), day: firstTokenDay(epoch),

@@ -9,20 +9,36 @@ import (
 // finder recognises tokens by form inside a larger text. It is immutable: a new number codec makes a new one.
 type finder struct {
 	base32   *base32
-	epochs   []epochForms // of all keys, the first epoch first
-	prefixes []string     // reserved prefixes of all number codecs made so far, sorted
-	shortest int          // characters of the shortest token
+	domains  []string // of e-mail tokens, that of the first epoch first; like the others of all epochs that are known, each once
+	codes    []string // of phone tokens, likewise
+	days     []int32  // first token days
+	names    [256]bool
+	texts    [256]bool // letters after tk1:
+	prefixes []string  // reserved prefixes of all number codecs made so far, sorted
+	shortest int       // characters of the shortest token
 	anchor   [256]bool
 }
 
-// newFinder knows all forms of some epochs but the numbers'.
+// newFinder knows all forms of some epochs, the first epoch first, but the numbers'.
 func newFinder(e *base32, epochs []epochForms) *finder {
-	f := &finder{base32: e, epochs: epochs, shortest: isoLength}
+	f := &finder{base32: e, shortest: isoLength}
+	for _, forms := range epochs {
+		f.domains, f.codes, f.days = once(f.domains, forms.domain), once(f.codes, forms.code), once(f.days, forms.day)
+		f.names[forms.name], f.texts[forms.text] = true, true
+	}
 	// The rarest character of each form: nearly all texts are passed over with one look-up a byte.
 	for _, c := range []byte("@+-:") {
 		f.anchor[c] = true
 	}
 	return f
+}
+
+// once appends a form unless it is there: forms come round again.
+func once[T comparable](forms []T, form T) []T {
+	if slices.Contains(forms, form) {
+		return forms
+	}
+	return append(forms, form)
 }
 
 // with is a finder that knows more prefixes of numbers.
@@ -71,11 +87,11 @@ func (f *finder) tokenAt(b []byte, from, i int) (start, end int, scheme sallypor
 		start, end, ok = f.dateAround(b, from, i)
 		return start, end, sallyport.Date, ok
 	case '+':
-		if vaultPhoneAt(b[i:], f.epochs[0].code) {
+		if vaultPhoneAt(b[i:], f.codes[0]) {
 			return i, i + 3 + vaultPhone, sallyport.Phone, true
 		}
-		for n := range f.epochs {
-			ok = ok || phoneAt(b[i:], f.epochs[n].code)
+		for _, code := range f.codes {
+			ok = ok || phoneAt(b[i:], code)
 		}
 		ok = ok && (i+phoneTokenLen == len(b) || !isDigit(b[i+phoneTokenLen]))
 		return i, i + phoneTokenLen, sallyport.Phone, ok
@@ -106,13 +122,13 @@ func (f *finder) emailAround(b []byte, from, at int) (start, end int, ok bool) {
 	if start > at || start > 0 && isAddress(b[start-1]) && !endsEscape(b, start) {
 		return 0, 0, false
 	}
-	for n := range f.epochs {
-		if end, ok = emailAt(f.base32, b[start:], f.epochs[n].domain); ok {
+	for _, domain := range f.domains {
+		if end, ok = emailAt(f.base32, b[start:], domain); ok {
 			break
 		}
 	}
 	if !ok {
-		end, ok = vaultEmailAt(f.base32, b[start:], f.epochs[0].domain)
+		end, ok = vaultEmailAt(f.base32, b[start:], f.domains[0])
 	}
 	end += start
 	if !ok || end-start > maxAddress {
@@ -136,8 +152,8 @@ func (f *finder) dateAround(b []byte, from, at int) (start, end int, ok bool) {
 	}
 	day, ok := ParseDay(b[start:end])
 	token := false
-	for n := range f.epochs {
-		token = token || day >= f.epochs[n].day && day < f.epochs[n].day+tokenDays
+	for _, first := range f.days {
+		token = token || day >= first && day < first+tokenDays
 	}
 	if !ok || !token {
 		return 0, 0, false
@@ -155,13 +171,9 @@ func (f *finder) sealedEnd(b []byte, i int) int {
 		return 0
 	}
 	whole := len(sealedMark) + n
-	for n := range f.epochs {
-		switch letter := b[i+len(sealedMark)]; {
-		case letter == f.epochs[n].name && sealedLength(whole-nameOverhead, maxName):
-			return i + whole
-		case letter == f.epochs[n].text && sealedLength(whole-textOverhead, maxText):
-			return i + whole
-		}
+	switch letter := b[i+len(sealedMark)]; {
+	case f.names[letter] && sealedLength(whole-nameOverhead, maxName), f.texts[letter] && sealedLength(whole-textOverhead, maxText):
+		return i + whole
 	}
 	return 0
 }

@@ -14,6 +14,10 @@ import (
 type Settings struct {
 	EmailDomain string // domain of e-mail tokens in the first epoch, whose label it begins with. Default "k1.invalid"
 	PhoneCode   string // unassigned country code of phone tokens in odd epochs, "89" (default) or "83"; the other is that of even ones
+
+	// EveryEpoch has Find know the tokens of every epoch, not only of those of which there are keys: for who looks through files, in which
+	// tokens may be older than the oldest key. Codecs know those of their keys alone.
+	EveryEpoch bool
 }
 
 // Ring derives every key and makes codecs. It is safe for concurrent use, also while its keys are exchanged.
@@ -68,6 +72,11 @@ func NewKeyedRing(keys Keys, s Settings) (*Ring, error) {
 // epochs are the forms of all epochs that any group is in. Those of the first are always known: whoever has no keys yet can tell tokens.
 func (r *Ring) epochs(keys Keys) []epochForms {
 	seen := map[int]bool{1: true}
+	if r.settings.EveryEpoch {
+		for epoch := range formsRound {
+			seen[epoch+1] = true
+		}
+	}
 	for _, group := range keys.Groups {
 		for _, key := range group {
 			seen[key.Epoch] = true
@@ -78,6 +87,14 @@ func (r *Ring) epochs(keys Keys) []epochForms {
 		forms = append(forms, r.settings.forms(epoch))
 	}
 	return forms
+}
+
+// everyPrefix are the prefixes that a column's tokens have in whatever epoch, where those are to be known.
+func (r *Ring) everyPrefix(spec Spec) []string {
+	if !r.settings.EveryEpoch {
+		return nil
+	}
+	return slices.Concat(slices.Collect(maps.Values(spec.Prefixes)), slices.Collect(maps.Values(spec.NextPrefixes)))
 }
 
 // Codec makes the codec of one column, once.
@@ -110,7 +127,7 @@ func (r *Ring) Codec(spec Spec) (*Codec, error) {
 	}
 	c.forms.Store(forms)
 	r.made[asked] = c
-	r.find.Store(r.find.Load().with(forms.prefixes()))
+	r.find.Store(r.find.Load().with(append(forms.prefixes(), r.everyPrefix(spec)...)))
 	return c, nil
 }
 
@@ -129,7 +146,7 @@ func (r *Ring) Rekey(keys Keys) error {
 		if next[c], err = r.forms(c.spec, keys); err != nil {
 			return fmt.Errorf("exchange keys of %s: %w", c.spec.Column, err)
 		}
-		finder = finder.with(next[c].prefixes())
+		finder = finder.with(append(next[c].prefixes(), r.everyPrefix(c.spec)...))
 	}
 	// A token must be known by the time somebody makes it.
 	r.find.Store(finder)

@@ -38,10 +38,11 @@ const Rights = "SELECT, INSERT ON sallyport.vault"
 
 // Vault is the table as the gateway uses it. It is safe for use by several goroutines.
 type Vault struct {
-	pool   asker
-	close  func()
-	random io.Reader
-	one    sync.Locker // held while the connection is used, where there is but one
+	pool    asker
+	close   func()
+	random  io.Reader
+	timeout time.Duration // of one look into the table
+	one     sync.Locker   // held while the connection is used, where there is but one
 
 	mu    sync.Mutex // guards known
 	known map[string][]byte
@@ -60,8 +61,8 @@ func (shared) Lock()   {}
 func (shared) Unlock() {}
 
 const (
-	// timeout bounds one look into the table.
-	timeout = 3 * time.Second
+	// servedTimeout bounds one look into the table while somebody waits for an answer, movedTimeout where rows move.
+	servedTimeout, movedTimeout = 3 * time.Second, time.Minute
 	// mostKnown is how many sealed values are remembered, so that a result that repeats one asks once. None ever changes.
 	mostKnown = 4096
 	// attempts at a random token that is free; a second one is rare, as a telephone number has 10^12 of them.
@@ -87,12 +88,12 @@ func Open(config *pgx.ConnConfig, random io.Reader) (*Vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the vault: %w", quiet(err))
 	}
-	return &Vault{pool: opened, close: opened.Close, random: random, one: shared{}, known: map[string][]byte{}}, nil
+	return &Vault{pool: opened, close: opened.Close, random: random, timeout: servedTimeout, one: shared{}, known: map[string][]byte{}}, nil
 }
 
 // Over uses one connection, which MUST NOT be in a transaction and stays the caller's.
 func Over(conn *pgx.Conn, random io.Reader) *Vault {
-	return &Vault{pool: conn, close: func() {}, random: random, one: &sync.Mutex{}, known: map[string][]byte{}}
+	return &Vault{pool: conn, close: func() {}, random: random, timeout: movedTimeout, one: &sync.Mutex{}, known: map[string][]byte{}}
 }
 
 // Close ends the connections; it waits for those in use.
@@ -100,7 +101,7 @@ func (v *Vault) Close() { v.close() }
 
 // Ready says what is missing.
 func (v *Vault) Ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, v.timeout)
 	defer cancel()
 	var ready bool
 	const look = `SELECT coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass('sallyport.vault'), 'SELECT')
@@ -123,7 +124,7 @@ func (v *Vault) Keep(ctx context.Context, o *token.Overflow, value []byte) (tok,
 	if canonical, err = o.Canonical(nil, value); err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, v.timeout)
 	defer cancel()
 	v.one.Lock()
 	defer v.one.Unlock()
@@ -160,7 +161,7 @@ func (v *Vault) Find(ctx context.Context, o *token.Overflow, value []byte) (tok,
 	if canonical, err = o.Canonical(nil, value); err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, v.timeout)
 	defer cancel()
 	v.one.Lock()
 	defer v.one.Unlock()
@@ -197,7 +198,7 @@ func (v *Vault) Reveal(ctx context.Context, o *token.Overflow, dst, tok []byte) 
 	sealed, known := v.known[string(tok)]
 	v.mu.Unlock()
 	if !known {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
+		ctx, cancel := context.WithTimeout(ctx, v.timeout)
 		defer cancel()
 		v.one.Lock()
 		err := v.pool.QueryRow(ctx, "SELECT sealed FROM sallyport.vault WHERE token = $1", string(tok)).Scan(&sealed)

@@ -68,7 +68,7 @@ func (a *surroundings) roles(ctx context.Context) ([]detour, error) {
 		case !known[name]:
 			out = append(out, detour{
 				Kind: "role", Todo: true, What: fmt.Sprintf("role %s can log in and is nobody's in the configuration", name), who: sallyport.Who{Login: name},
-				Next: "Name whose it is under people or services, or ALTER ROLE … NOLOGIN.",
+				Next: "Name whose it is under people or services, or: ALTER ROLE " + pgx.Identifier{name}.Sanitize() + " NOLOGIN;",
 			})
 		}
 		return nil
@@ -131,7 +131,8 @@ func (a *surroundings) rules(ctx context.Context) ([]detour, error) {
 	if denied(err) {
 		return []detour{{
 			Kind: "unseen", What: "pg_hba.conf cannot be seen by " + a.conn.Config().User + ", so whether it lets others in than the gateway is not known",
-			Next: "GRANT SELECT ON pg_hba_file_rules TO ROLE; GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO ROLE; as a superuser, or check --owner with a superuser's DSN.",
+			Next: strings.ReplaceAll("GRANT SELECT ON pg_hba_file_rules TO ROLE; GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO ROLE; as a superuser, or check --owner with a superuser's DSN.",
+				"ROLE", pgx.Identifier{a.conn.Config().User}.Sanitize()),
 		}}, nil
 	}
 	if err != nil {
@@ -183,7 +184,7 @@ func (a *surroundings) changed(ctx context.Context) ([]detour, error) {
 	if denied(err) {
 		return []detour{{
 			Kind: "unseen", What: "whether a role's password changed cannot be seen by " + a.conn.Config().User,
-			Next: "Install the function that sallyport check --sql prints, in the protected database.",
+			Next: "As a superuser: sallyport check --config " + a.config.file + " --sql | psql -X -v ON_ERROR_STOP=1 -d " + a.config.Upstream.Database,
 		}}, nil
 	}
 	if err != nil {
@@ -213,9 +214,9 @@ func (a *surroundings) outlets(ctx context.Context) ([]detour, error) {
 	var out []detour
 	var kind, name string
 	_, err = pgx.ForEachRow(rows, []any{&kind, &name}, func() error {
-		w := detour{Kind: kind, Todo: true, What: "logical replication slot " + name + " hands out every change", Next: "SELECT pg_drop_replication_slot(…) unless it is somebody's work."}
+		w := detour{Kind: kind, Todo: true, What: "logical replication slot " + name + " hands out every change", Next: "Unless it is somebody's work: SELECT pg_drop_replication_slot(" + literal(name) + ");"}
 		if kind == "publication" {
-			w.What, w.Next = "publication "+name+" offers whole tables to subscribers", "DROP PUBLICATION … unless it is somebody's work."
+			w.What, w.Next = "publication "+name+" offers whole tables to subscribers", "Unless it is somebody's work: DROP PUBLICATION "+pgx.Identifier{name}.Sanitize()+";"
 		}
 		w.Todo = len(a.config.Replication) == 0 // where roles replicate by the configuration, they are to be expected
 		out = append(out, w)
@@ -225,6 +226,11 @@ func (a *surroundings) outlets(ctx context.Context) ([]detour, error) {
 		return nil, fmt.Errorf("look for slots: %w", err)
 	}
 	return out, nil
+}
+
+// literal quotes a text for SQL.
+func literal(text string) string {
+	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }
 
 // denied tells whether the server does not show something to this role, or has no such function.

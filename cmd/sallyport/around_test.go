@@ -137,11 +137,12 @@ func TestCheckAround(t *testing.T) {
 	}
 	role := "loose" + f.database
 	f.superExec("postgres", "CREATE ROLE "+role+" LOGIN")
+	f.superExec("postgres", "CREATE ROLE \"a\nsuper: yes\" LOGIN") // whoever may make roles chooses names
 	f.superExec(f.database, "CREATE PUBLICATION leak FOR ALL TABLES")
 	out, err := run()
 	for _, want := range []string{
-		"around: role " + role + " can log in and is nobody's", "note: around: postgres is a superuser", "GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO ROLE",
-		"publication leak offers", " things to do\n",
+		"around: role " + role + " can log in and is nobody's", "note: around: postgres is a superuser", `GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO "sallyport_reader"`,
+		`ALTER ROLE "` + role + `" NOLOGIN;`, "publication leak offers", `DROP PUBLICATION "leak";`, "role a·super: yes can log in", " things to do\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("check does not say %q:\n%s", want, out)
@@ -155,6 +156,7 @@ func TestCheckAround(t *testing.T) {
 		t.Errorf("check as the owner: %v\n%s", err, out)
 	}
 	f.superExec("postgres", "DROP ROLE "+role)
+	f.superExec("postgres", "DROP ROLE \"a\nsuper: yes\"")
 	f.superExec(f.database, "DROP PUBLICATION leak")
 	if _, err = run("--owner", f.cluster.SuperDSN("postgres")); err == nil || !strings.Contains(err.Error(), "--owner leads to database") {
 		t.Errorf("an owner of another database: %v", err)

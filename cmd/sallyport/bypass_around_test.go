@@ -144,31 +144,11 @@ func around() []trick {
 	return rows
 }
 
-// launderings are tricks that bring a victim's tokens under a customer who is covered, or build a dictionary of them.
+// launderings are tricks that bring a victim's tokens under a customer who is covered.
 func launderings() []trick {
 	const read = "SELECT * FROM support.customers WHERE id = {own}"
-	list := []string{
-		"UPDATE support.customers SET email = (SELECT email FROM support.customers WHERE id = {victim}) WHERE id = {own}", "UPDATE support.customers a SET notes = b.notes FROM support.customers b WHERE a.id = {own} AND b.id = {victim}",
-		"UPDATE support.customers SET (notes, phone) = (SELECT notes, phone FROM support.customers WHERE id = {victim}) WHERE id = {own}", "UPDATE support.customers customers SET notes = x.notes FROM (SELECT notes FROM support.customers WHERE id = {victim}) x WHERE id = {own}",
-		"UPDATE support.customers SET notes = full_name WHERE id = {victim}", "UPDATE support.customers SET phone = NULL, notes = email WHERE id = {own}", "UPDATE support.tickets SET subject = (SELECT full_name FROM support.customers WHERE id = {victim}) WHERE id = {ticket}",
-		"UPDATE support.tickets SET customer_id = {own} WHERE id = {vticket}", "UPDATE support.messages SET ticket_id = {ticket} WHERE ticket_id = {vticket}", "UPDATE support.customers SET id = -id WHERE id = {own}; UPDATE support.customers SET id = {own} WHERE id = {victim}",
-		"INSERT INTO support.messages SELECT 97{row} + id, {ticket}, author, body, sent_at FROM support.messages WHERE ticket_id = {vticket}", "INSERT INTO support.messages (id, ticket_id, author, body, sent_at) SELECT 98{row}, {ticket}, 'x', email, now() FROM support.customers WHERE id = {victim}",
-		"MERGE INTO support.customers a USING support.customers b ON a.id = {own} AND b.id = {victim} WHEN MATCHED THEN UPDATE SET notes = b.notes", "MERGE INTO support.messages m USING (SELECT * FROM support.messages WHERE ticket_id = {vticket}) v ON false WHEN NOT MATCHED THEN INSERT VALUES (v.id + 99{row}, {ticket}, 'x', v.body, now())",
-		"MERGE INTO support.tickets t USING support.tickets v ON t.id = {vticket} AND v.id = {ticket} WHEN MATCHED THEN UPDATE SET customer_id = v.customer_id", "INSERT INTO support.tickets SELECT * FROM support.tickets WHERE id = {vticket} ON CONFLICT (id) DO UPDATE SET customer_id = {own}",
-		"INSERT INTO support.tickets (id, ticket_no, customer_id, queue, state, subject, opened_at) SELECT id, ticket_no, {own}, queue, state, subject, opened_at FROM support.tickets WHERE id = {vticket} ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id",
-		"WITH v AS (SELECT email FROM support.customers WHERE id = {victim}) UPDATE support.customers SET notes = v.email FROM v WHERE id = {own}", "WITH d AS (DELETE FROM support.messages WHERE ticket_id = {vticket} RETURNING *) INSERT INTO support.messages SELECT id, {ticket}, author, body, sent_at FROM d",
-		"CREATE TEMP TABLE l{row} AS SELECT email FROM support.customers WHERE id = {victim}; UPDATE support.customers SET notes = l.email FROM l{row} l WHERE id = {own}; DROP TABLE l{row}", "UPDATE support.customers SET plan = (SELECT email FROM support.customers WHERE id = {victim}) WHERE id = {own}; UPDATE support.customers SET notes = plan WHERE id = {own}; UPDATE support.customers SET plan = 'p' WHERE id = {own}",
-		"UPDATE support.tickets SET queue = (SELECT full_name FROM support.customers WHERE id = {victim}) WHERE id = {ticket}; UPDATE support.tickets SET subject = queue WHERE id = {ticket}; UPDATE support.tickets SET queue = 'q' WHERE id = {ticket}", "UPDATE support.customers SET notes = coalesce((SELECT notes FROM support.customers WHERE id = {victim}), notes) WHERE id = {own}",
-		"UPDATE support.customers SET notes = CASE WHEN id = {own} THEN (SELECT notes FROM support.customers WHERE id = {victim}) ELSE notes END", "UPDATE support.customers SET notes = max FROM (SELECT max(notes) FROM support.customers WHERE id = {victim}) m WHERE id = {own}", "UPDATE support.open_cases SET email = 'x' WHERE id = {ticket}",
-		"PREPARE l{row} AS UPDATE support.customers SET notes = $1 WHERE id = {own}; EXECUTE l{row}((SELECT notes FROM support.customers WHERE id = {victim})); DEALLOCATE l{row}", "UPDATE support.tickets SET id = -id WHERE id = {vticket}", "UPDATE support.tickets SET id = {vticket} WHERE id = {ticket}",
-		"COPY support.messages (body, id) FROM STDIN", "UPDATE support.contacts SET customer_id = {own} WHERE customer_id = {victim}", "ALTER TABLE support.customers ALTER COLUMN id TYPE bigint USING CASE id WHEN {own} THEN {victim} WHEN {victim} THEN {own} ELSE id END",
-	}
-	rows := make([]trick, 0, len(list)+4)
-	for _, sql := range list {
-		rows = append(rows, trick{name: "laundering: " + sql[:min(len(sql), 60)], sql: []string{sql, read, "SELECT * FROM support.messages WHERE ticket_id = {ticket}", "SELECT * FROM support.tickets WHERE customer_id = {own}"}})
-	}
-	return append(rows,
-		trick{name: "laundering: the token as a value", wire: func(w *wire) {
+	return []trick{
+		{name: "laundering: the token as a value", wire: func(w *wire) {
 			for _, column := range []string{"email", "full_name", "phone", "notes"} {
 				token := w.one("SELECT " + column + " FROM support.customers WHERE id = {victim}")
 				for _, sql := range []string{
@@ -185,5 +165,5 @@ func launderings() []trick {
 			}
 			w.ask(w.query("UPDATE support.customers SET notes = NULL WHERE id = {own}"))
 		}},
-	)
+	}
 }

@@ -158,3 +158,39 @@ func TestBypassManyHands(t *testing.T) {
 		t.Errorf("%d customers at once, the budget is 4", len(seen))
 	}
 }
+
+// TestOtherDatabasesRefused keeps everybody out of the server's other databases where the configuration says so.
+func TestOtherDatabasesRefused(t *testing.T) {
+	f := newFort(t, "", func(o *ServerOptions) { o.Config.Upstream.Others = othersRefuse })
+	who, _, _ := f.hasTicket(0)
+	for _, change := range []func([]string) []string{
+		func(p []string) []string { return append([]string{"database", "postgres"}, p...) },
+		func(p []string) []string { return append(p, "database", "postgres") },
+		func([]string) []string { return []string{"user", string(who)} }, // whose name is the database's then
+	} {
+		config, err := pgconn.ParseConfig(f.dsn(who))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrapDial(config, func(conn net.Conn) net.Conn { return &meddler{Conn: conn, change: change} })
+		conn, err := pgconn.ConnectConfig(t.Context(), config)
+		if err == nil {
+			var name string
+			if r := conn.ExecParams(t.Context(), "SELECT current_database()", nil, nil, nil, nil).Read(); len(r.Rows) == 1 {
+				name = string(r.Rows[0][0])
+			}
+			_ = conn.Close(t.Context())
+			if name != f.database {
+				t.Errorf("let into %q", name)
+			}
+		} else if !strings.Contains(err.Error(), "3D000") {
+			t.Error(err)
+		}
+	}
+	f.connect(who).must("SELECT 1")
+	other, err := pgconn.Connect(t.Context(), strings.Replace(f.dsn(who), "/"+f.database, "/postgres", 1))
+	if err == nil {
+		_ = other.Close(t.Context())
+		t.Error("another database is served")
+	}
+}

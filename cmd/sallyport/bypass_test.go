@@ -269,7 +269,7 @@ func (s *siege) try(t *testing.T, row int, k *trick, r role, how protocol) []byt
 	if err != nil {
 		t.Fatalf("log in: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), stretched(20*time.Second))
 	defer cancel()
 	defer conn.Close(ctx)
 	if r == agent {

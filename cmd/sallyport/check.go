@@ -14,6 +14,7 @@ import (
 	"sallyport/catalog"
 	"sallyport/gateway"
 	"sallyport/internal/upstream"
+	"sallyport/keys"
 	"sallyport/protect"
 )
 
@@ -39,8 +40,9 @@ before rows move in, what stands against protecting them and what will not work 
 columns, indexes, checks, triggers, functions, views, collations, publications. Where everything is in order, it names the
 columns that are masked and not protected, and looks for ways around the gateway: roles, superusers, pg_hba.conf, slots and
 publications (serve looks again every 30 s, and for sessions and changed passwords too). The last line is "ready" or how many
-things there are to do; exit status 1 means that there are some. With --sql it prints statements that help, and the function
-through which log-ins are verified where clients and server both have TLS.`,
+things there are to do; exit status 1 means that there are some. With --sql it prints statements that help: those that destroy or
+switch off something are comments, for you to decide. Once protect has made the reader, what a superuser may install for it stands
+behind them: notes of changes, and the function through which log-ins are verified where clients and server both have TLS.`,
 		Example: `  sallyport check --config sallyport.yaml
   sallyport check --config sallyport.yaml --owner postgres://postgres@127.0.0.1:5432/support
   sallyport check --config sallyport.yaml --owner postgres://postgres@127.0.0.1:5432/support --sql > help.sql`,
@@ -48,6 +50,9 @@ through which log-ins are verified where clients and server both have TLS.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if config == "" {
 				return usagef("no configuration; expected 'sallyport check --config sallyport.yaml'")
+			}
+			if asSQL && asJSON {
+				return usagef("--json has the statements of --sql too, as sql and read of each finding; expected one of them")
 			}
 			if asSQL {
 				return m.printSQL(cmd.Context(), config, owner)
@@ -70,7 +75,7 @@ through which log-ins are verified where clients and server both have TLS.`,
 	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE`")
 	cmd.Flags().StringVar(&owner, "owner", "", "look at the database as the role of this `DSN`: before protect has made the reader, and where that may see less")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&asSQL, "sql", false, "print what a superuser installs in upstream.verifiers or upstream.database, and check nothing")
+	cmd.Flags().BoolVar(&asSQL, "sql", false, "print statements that help, for the tables' owner or a superuser to run, and check nothing else")
 	return cmd
 }
 
@@ -132,7 +137,7 @@ func (m *Main) printWays(findings []finding, ways []detour) {
 		if !w.Todo {
 			note = "note: "
 		}
-		fmt.Fprintf(m.Stdout, "%saround: %s\n  %s\n", note, w.What, w.Next)
+		fmt.Fprintf(m.Stdout, "%saround: %s\n  %s\n", note, printable(w.What), printable(w.Next))
 	}
 }
 
@@ -159,9 +164,16 @@ func checkAs(ctx context.Context, path, owner string) ([]finding, error) {
 		c.found("tls", "%v", err)
 	}
 	if config.Upstream.Address != "" {
-		ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
+		brief, cancel := context.WithTimeout(ctx, databaseTimeout)
 		defer cancel()
-		c.server(ctx)
+		if err := c.server(brief); err != nil {
+			return nil, err
+		}
+	}
+	if c.values {
+		if err := c.twins(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return c.findings, nil
 }
@@ -179,47 +191,83 @@ type check struct {
 	config   *Config
 	owner    string // DSN to look at the database with; empty: as the reader
 	findings []finding
+	values   bool // nothing is protected yet, and the values are to be compared
 }
 
 func (c *check) found(where, format string, args ...any) {
 	c.findings = append(c.findings, finding{Where: where, What: fmt.Sprintf(format, args...)})
 }
 
-// server looks at the server: is it there, is it protected, and does the configuration fit what it holds?
-func (c *check) server(ctx context.Context) {
-	address := c.config.Upstream.Address
+// server looks at the server: is it there, is it protected, and does the configuration fit what it holds? The error is one of the owner's
+// DSN, by which nobody can look.
+func (c *check) server(ctx context.Context) error {
 	server, err := c.config.server(place{})
 	if err != nil {
 		c.found("upstream.tls", "%v", err)
-		return
+		return nil
 	}
 	marked, err := senseSoon(ctx, server)
 	switch {
 	case errors.Is(err, protect.ErrCannotTell):
-		c.found("upstream.address", "%v", err)
+		c.found("upstream.address", "%s", oneLine(err))
+		return nil
 	case err != nil:
-		c.found("upstream.address", "%s cannot be reached: is PostgreSQL running there? (%v)", address, err)
+		c.found("upstream.address", "%s cannot be reached: is PostgreSQL running there? (%s)", c.config.Upstream.Address, oneLine(err))
+		return nil
+	case c.owner != "" && c.config.guards():
+		if marked, err = c.marked(ctx, marked); err != nil {
+			return err
+		}
+	}
+	switch {
 	case marked && !c.config.Protects():
 		c.found("protect", "the server holds a protected database; serve needs the configuration that it was protected with")
 	case !marked && c.config.Protects():
-		c.found("protect", "the values in %s are plain still; run 'sallyport protect', which compares tables and columns before it changes anything",
-			c.config.Upstream.Database)
 		if c.owner == "" {
 			c.note("upstream.reader", "nobody has looked at %s: run check with --owner, the DSN of the tables' owner, to see what stands against protecting it",
 				c.config.Upstream.Database)
 		}
 		c.asOwner(ctx)
+		c.plainStill() // behind what is to be done before
 	case c.config.Masks() && !marked:
 		if err := c.database(ctx, server); err != nil {
-			c.found("upstream", "%v", err)
+			c.found("upstream", "%s", oneLine(err))
 		}
 	case marked:
 		c.logIns(ctx, server)
 		if err := c.database(ctx, server); err != nil {
-			c.found("upstream", "%v", err)
-			c.asOwner(ctx) // the mark may be another database's
+			c.found("upstream", "%s", oneLine(err))
+			c.asOwner(ctx)
 		}
 	}
+	return nil
+}
+
+// marked asks the database itself, as the owner: a server's mark may be that of another database.
+func (c *check) marked(ctx context.Context, sensed bool) (bool, error) {
+	conn, err := c.config.watcherSoon(ctx, c.owner)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
+	if !sensed {
+		return false, nil
+	}
+	_, found, err := protect.ReadMark(ctx, conn)
+	return found || err != nil, nil //nolint:nilerr // what may not be read is there
+}
+
+// plainStill says that protect has not run, and how it is run.
+func (c *check) plainStill() {
+	opens := ""
+	switch {
+	case c.config.needsKeyFile():
+		opens = " --key-file FILE"
+	case c.config.Keys.Provider == keys.QuorumProvider:
+		opens = " --share-file FILE …"
+	}
+	c.found("protect", "the values in %s are plain still; once the rest is done: sallyport protect --config %s --data FOLDER%s --owner DSN",
+		c.config.Upstream.Database, c.config.file, opens)
 }
 
 // asOwner looks at a database that is not protected yet, where there is an owner to look as.
@@ -228,7 +276,7 @@ func (c *check) asOwner(ctx context.Context) {
 		return
 	}
 	if err := c.fit(ctx); err != nil {
-		c.found("upstream", "%v", err)
+		c.found("upstream", "%s", oneLine(err))
 	}
 }
 
@@ -305,7 +353,7 @@ func (c *check) mark(ctx context.Context, conn *pgx.Conn) (problems catalog.Prob
 	case err != nil:
 		return nil, err
 	case !found:
-		c.found("protect", "the values in %s are plain still; run 'sallyport protect'", database)
+		c.plainStill()
 		return nil, nil
 	case mark.ProtectedAt.IsZero():
 		c.found("protect", "'sallyport protect' was interrupted in %s; run it again", database)

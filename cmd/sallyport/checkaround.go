@@ -21,7 +21,7 @@ func checkAround(ctx context.Context, path, owner string, sound bool) ([]detour,
 	if !config.guards() {
 		return ways, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
 	conn, err := config.watcher(ctx, owner)
 	if err != nil {
@@ -38,6 +38,13 @@ func checkAround(ctx context.Context, path, owner string, sound bool) ([]detour,
 	}), nil
 }
 
+// watcherSoon is watcher, in the time in which a server that is there answers.
+func (c *Config) watcherSoon(ctx context.Context, owner string) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return c.watcher(ctx, owner)
+}
+
 // watcher is the connection to look from.
 func (c *Config) watcher(ctx context.Context, owner string) (*pgx.Conn, error) {
 	if owner != "" {
@@ -50,7 +57,7 @@ func (c *Config) watcher(ctx context.Context, owner string) (*pgx.Conn, error) {
 		}
 		conn, err := pgx.ConnectConfig(ctx, dsn)
 		if err != nil {
-			return nil, fmt.Errorf("connect as the owner: %w", err)
+			return nil, fmt.Errorf("connect as the owner (password: PGPASSWORD or ~/.pgpass): %w", err)
 		}
 		return conn, nil
 	}

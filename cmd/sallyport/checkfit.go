@@ -46,7 +46,37 @@ func (c *check) fit(ctx context.Context) error {
 	if snapshot == nil {
 		return nil
 	}
+	if err := c.rowSecurity(ctx, conn, true); err != nil {
+		return err
+	}
+	c.values = true
 	return c.leaning(ctx, conn, snapshot, false)
+}
+
+// twins tells of rows that a unique index holds apart and that become one value. The values are read, and none is told.
+func (c *check) twins(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readThrough)
+	defer cancel()
+	conn, err := c.config.watcher(ctx, c.owner)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // what it wrote down is gone with it
+	if _, err := conn.Exec(ctx, "SET search_path = pg_catalog"); err != nil {
+		return fmt.Errorf("compare values: %w", err)
+	}
+	columns, err := c.config.formColumns()
+	if err != nil {
+		return err
+	}
+	twins, err := protect.FindTwins(ctx, conn, columns)
+	if err != nil {
+		return err
+	}
+	for _, t := range twins {
+		c.obstacle(protect.Obstacle{Where: t.Column.String(), Kind: protect.ObstacleTwins, What: t.Sentence(), Blocks: true}, true)
+	}
+	return nil
 }
 
 // fits is fit for a database that is protected: what would break writes or comparisons is to be done, the rest is told.
@@ -65,19 +95,27 @@ func (c *check) fits(ctx context.Context, conn *pgx.Conn, snapshot *catalog.Snap
 			if !o.Blocks || strings.Contains(o.What, "reads a protected column") {
 				c.note(o.Where, "%s", o.What)
 			}
-		case protect.ObstacleMissing, protect.ObstacleType, protect.ObstacleKey, protect.ObstaclePublication: // said elsewhere, or of no harm any more
+		case protect.ObstacleMissing, protect.ObstacleType, protect.ObstacleKey, protect.ObstaclePublication, protect.ObstacleTwins: // said elsewhere, or of no harm any more
 		}
+	}
+	if err := c.rowSecurity(ctx, conn, false); err != nil {
+		return err
 	}
 	return c.leaning(ctx, conn, snapshot, true)
 }
 
-// survey asks what stands against protecting the configured columns.
-func (c *Config) survey(ctx context.Context, conn *pgx.Conn) ([]protect.Obstacle, error) {
+// formColumns are the columns with keys that are none.
+func (c *Config) formColumns() ([]protect.Column, error) {
 	ring, err := c.formRing()
 	if err != nil {
 		return nil, err
 	}
-	columns, err := c.codecs(ring)
+	return c.codecs(ring)
+}
+
+// survey asks what stands against protecting the configured columns.
+func (c *Config) survey(ctx context.Context, conn *pgx.Conn) ([]protect.Obstacle, error) {
+	columns, err := c.formColumns()
 	if err != nil {
 		return nil, err
 	}

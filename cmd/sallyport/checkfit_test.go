@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // fitTables are a small shop as people build it, with what stands against protecting it.
@@ -34,12 +36,14 @@ func TestMovingIn(t *testing.T) {
 	dsn := site.database(t, fitTables)
 	folder := t.TempDir()
 	path := filepath.Join(folder, "sallyport.yaml")
-	if out, err := runMainOf(t, "init", dsn, "--out", path); err != nil {
+	out, err := runMainOf(t, "init", dsn, "--out", path)
+	if err != nil {
 		t.Fatal(out, err)
 	}
-	out, err := runMainOf(t, "check", "--config", path, "--owner", dsn)
-	if exitCode(err) != exitFound {
-		t.Fatal(out, err)
+	t.Setenv("PGPASSWORD", site.cluster.Password)
+	next := strings.Fields(out[strings.LastIndex(strings.TrimSpace(out), "\n"):]) // what init says to run next is run as it stands there
+	if out, err = runMainOf(t, next[1:]...); exitCode(err) != exitFound || next[1] != "check" || strings.Contains(fmt.Sprint(next), site.cluster.Password) {
+		t.Fatal(next, out, err)
 	}
 	for _, want := range []string{
 		"are plain still",
@@ -63,12 +67,12 @@ func TestMovingIn(t *testing.T) {
 	}
 	wantCount(t, out)
 
+	wantLastFinding(t, out, "protect: the values in "+databaseOf(dsn)+" are plain still; once the rest is done: sallyport protect --config "+path)
 	sql, err := runMainOf(t, "check", "--config", path, "--owner", dsn, "--sql")
-	helps, function, both := strings.Cut(sql, "-- Run as a superuser")
-	if err != nil || !both || !strings.Contains(function, "scram_verifier") || !strings.Contains(helps, "-- DROP INDEX app.low;") {
+	if err != nil || !strings.Contains(sql, "-- DROP INDEX app.low;") || strings.Contains(sql, "scram_verifier") || !strings.Contains(sql, `once there is the role "sallyport_reader"`) {
 		t.Fatalf("%s, %v", sql, err)
 	}
-	site.exec(t, databaseOf(dsn), helps)
+	site.exec(t, databaseOf(dsn), sql) // all of it, as it was printed
 	out, _ = runMainOf(t, "check", "--config", path, "--owner", dsn)
 	if strings.Contains(out, "it holds 60 characters") || strings.Contains(out, "it has a default") || !strings.Contains(out, "app.ours") {
 		t.Errorf("after the statements that help check says\n%s", out)
@@ -85,9 +89,113 @@ func TestMovingIn(t *testing.T) {
 	if err != nil || toDo(findings) > 0 || len(findings) == 0 {
 		t.Errorf("once protected, check finds %+v, %v; want notes and nothing to do", findings, err)
 	}
+	site.wantInstalls(t, path, dsn)
 	site.exec(t, databaseOf(dsn), "ALTER TABLE app.customers ALTER notes SET DEFAULT 'none'", "ALTER TABLE app.customers ADD CONSTRAINT plain CHECK (email LIKE '%.example') NOT VALID")
 	if findings, err = checkAll(t.Context(), path); err != nil || toDo(findings) != 2 {
 		t.Errorf("what breaks writes afterwards is %+v, %v; want 2 things to do", findings, err)
+	}
+}
+
+// wantInstalls: once there is a reader, what stands behind the statements that help can be installed, and the notes of changes stand there
+// only where they are gone.
+func (s *plainSite) wantInstalls(t *testing.T, path, dsn string) {
+	t.Helper()
+	for _, step := range []struct {
+		before string
+		notes  bool
+	}{{"SELECT", false}, {"DROP EVENT TRIGGER sallyport_made", true}, {"SELECT", false}} {
+		s.exec(t, databaseOf(dsn), step.before)
+		sql, err := runMainOf(t, "check", "--config", path, "--owner", dsn, "--sql")
+		if err != nil || !strings.Contains(sql, "scram_verifier") || strings.Contains(sql, "CREATE EVENT TRIGGER sallyport_made") != step.notes {
+			t.Fatalf("after %s: %s, %v", step.before, sql, err)
+		}
+		s.exec(t, databaseOf(dsn), sql)
+	}
+	if out, err := runMainOf(t, "check", "--config", path, "--sql", "--json"); exitCode(err) != exitUsage {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
+// TestCheckSecondDatabase: where another database of the server is protected already, the owner still sees what stands against protecting
+// this one; a DSN that leads elsewhere is no finding.
+func TestCheckSecondDatabase(t *testing.T) {
+	site := ownSite(t)
+	first, second := site.database(t, fitTables), site.database(t, fitTables)
+	paths := map[string]string{}
+	for _, dsn := range []string{first, second} {
+		paths[dsn] = filepath.Join(t.TempDir(), "sallyport.yaml")
+		if out, err := runMainOf(t, "init", dsn, "--out", paths[dsn]); err != nil {
+			t.Fatal(out, err)
+		}
+	}
+	sql, err := runMainOf(t, "check", "--config", paths[first], "--owner", first, "--sql")
+	if err != nil {
+		t.Fatal(sql, err)
+	}
+	site.exec(t, databaseOf(first), sql)
+	config, err := LoadConfig(paths[first])
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if _, err := Protect(t.Context(), config, ProtectOptions{Owner: first, Data: filepath.Join(folder, "data"), KeyFile: filepath.Join(folder, "key.txt")}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := runMainOf(t, "check", "--config", paths[second], "--owner", second)
+	if exitCode(err) != exitFound || !strings.Contains(out, "app.customers.email: it holds 60 characters") || strings.Contains(out, "reader.password") {
+		t.Errorf("%s, %v", out, err)
+	}
+	wantLastFinding(t, out, "protect: the values in "+databaseOf(second)+" are plain still")
+	if out, err = runMainOf(t, "check", "--config", paths[second], "--owner", first); exitCode(err) != exitUsage {
+		t.Errorf("%s, %v", out, err)
+	}
+
+	if out, err := runMainOf(t, "init", first, "--out", paths[first], "--force"); err != nil || !strings.Contains(out, "note: Sallyport protects columns of this database already") {
+		t.Errorf("%s, %v", out, err)
+	}
+
+	// Protecting it with a reader of the same name and another password would lock the first one's gateway out.
+	other, err := LoadConfig(paths[second])
+	if err != nil {
+		t.Fatal(err)
+	}
+	site.exec(t, databaseOf(second), "DROP VIEW app.open_tickets, app.ours, app.boss, app.greetings; ALTER TABLE app.customers ALTER email TYPE text")
+	options := ProtectOptions{Owner: second, Data: filepath.Join(folder, "data2"), KeyFile: filepath.Join(folder, "key2.txt")}
+	if _, err := Protect(t.Context(), other, options); exitCode(err) != exitUsage || !strings.Contains(err.Error(), "the role sallyport_reader is there already") {
+		t.Errorf("protecting a second database with another password of the reader: %v", err)
+	}
+	if err := config.readerLogsIn(t); err != nil {
+		t.Errorf("the first database's reader then: %v", err)
+	}
+	other.Upstream.Reader.User = "second_reader"
+	if _, err := Protect(t.Context(), other, options); err != nil {
+		t.Error(err)
+	}
+}
+
+// readerLogsIn tries the reader with the password of the configuration's file.
+func (c *Config) readerLogsIn(t *testing.T) error {
+	t.Helper()
+	server, err := c.server(place{})
+	if err != nil {
+		return err
+	}
+	reader, err := c.reader(server)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), reader)
+	if err != nil {
+		return err
+	}
+	return conn.Close(t.Context())
+}
+
+// wantLastFinding: what is to be done last stands last.
+func wantLastFinding(t *testing.T, out, want string) {
+	t.Helper()
+	if lines := strings.Split(strings.TrimSpace(out), "\n"); len(lines) < 2 || !strings.HasPrefix(lines[len(lines)-2], want) {
+		t.Errorf("the last finding is not %q:\n%s", want, out)
 	}
 }
 

@@ -37,7 +37,7 @@ func TestClientDrain(t *testing.T) {
 	officer := f.officer("o1")
 	f.server.stop()
 	for name, c := range map[string]*client{"guarded": idle, "relayed": relayed} {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), stretched(5*time.Second))
 		_, err := c.PgConn().ReceiveMessage(ctx)
 		cancel()
 		var pgErr *pgconn.PgError
@@ -72,7 +72,7 @@ func TestClientDrain(t *testing.T) {
 	}
 	select {
 	case <-f.server.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(stretched(10 * time.Second)):
 		t.Error("serve waits though nothing is under way any more")
 	}
 }

@@ -242,7 +242,7 @@ func TestClientMalformed(t *testing.T) {
 		{'S', 0, 0, 0, 8, 0, 0, 0, 0},
 	} {
 		k := newTalk(t, f.dsn(who))
-		_ = k.conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = k.conn.SetDeadline(time.Now().Add(time.Minute))
 		if _, err := k.conn.Write(raw); err != nil {
 			t.Fatal(err)
 		}

@@ -138,7 +138,7 @@ func (f *fort) requestTLS(t *testing.T, more []byte) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	request, err := (&pgproto3.SSLRequest{}).Encode(nil)
 	if err != nil {
 		t.Fatal(err)

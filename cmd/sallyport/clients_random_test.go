@@ -106,7 +106,7 @@ func (k *talk) until(marker string, messages []pgproto3.FrontendMessage) []strin
 			k.t.Fatal(err)
 		}
 	}
-	_ = k.conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = k.conn.SetDeadline(time.Now().Add(20 * time.Second))
 	written := make(chan error, 1)
 	go func() {
 		_, err := k.conn.Write(out)

@@ -427,7 +427,7 @@ func TestClientNotify(t *testing.T) {
 	for i := range 3 {
 		payload := fmt.Sprintf("payload %d", i)
 		speaker.must("SELECT pg_notify('work', $1)", payload)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), stretched(10*time.Second))
 		n, err := listener.WaitForNotification(ctx)
 		cancel()
 		if err != nil || n.Channel != "work" || n.Payload != payload {
@@ -435,7 +435,7 @@ func TestClientNotify(t *testing.T) {
 		}
 	}
 	listener.must("NOTIFY work, 'myself'")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), stretched(10*time.Second))
 	defer cancel()
 	if n, err := listener.WaitForNotification(ctx); err != nil || n.Payload != "myself" {
 		t.Errorf("to oneself: %+v %v", n, err)

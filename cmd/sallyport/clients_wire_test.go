@@ -57,7 +57,7 @@ func (k *talk) say(messages ...pgproto3.FrontendMessage) []string {
 			k.t.Fatal(err)
 		}
 	}
-	_ = k.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = k.conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := k.conn.Write(out); err != nil {
 		k.t.Fatal(err)
 	}

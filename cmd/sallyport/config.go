@@ -83,10 +83,11 @@ type Config struct {
 // Upstream is the server behind.
 type Upstream struct {
 	Address   string      `yaml:"address"`   // HOST:PORT, or unix:PATH
-	Database  string      `yaml:"database"`  // the protected database; every other database of the server is relayed
+	Database  string      `yaml:"database"`  // the protected database; every other database of the server is relayed, or refused
 	TLS       UpstreamTLS `yaml:"tls"`       // on the way to the server
 	Reader    Reader      `yaml:"reader"`    // Sallyport's own log-in, which reads tickets and contacts to check reasons
 	Verifiers string      `yaml:"verifiers"` // the database with the function of `sallyport check --sql`; empty: Database
+	Others    string      `yaml:"others"`    // the server's other databases: relay (default) or refuse. Roles, rights and settings of the server can be changed from any of them
 }
 
 // UpstreamTLS is how the server is reached over TCP. Files are PEM.
@@ -127,7 +128,7 @@ type Person struct {
 	Name     string           `yaml:"name"`     // as people call him
 	Team     string           `yaml:"team"`     // whose budgets he has; empty: the default ones
 	Role     string           `yaml:"role"`     // agent, lead, engineer, dba, security
-	Logins   []string         `yaml:"logins"`   // database roles that are his
+	Logins   []string         `yaml:"logins"`   // database roles that are his; none: he gives orders only, by his password
 	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them
 }
 

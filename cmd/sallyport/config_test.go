@@ -30,7 +30,7 @@ func TestExample(t *testing.T) {
 		"version", "upstream", "address", "database", "reader", "user", "password_file", "listen", "tls", "certificate", "key", "protect", "customer",
 		"table", "columns", "class", "scheme", "prefixes", "paths", "email_domain", "purposes", "ticket", "contact", "routers", "writers", "services",
 		"logins", "people", "name", "team", "role", "password", "budgets", "default", "teams", "revealed", "reached", "probed", "hour", "day", "month",
-		"mode", "ca", "server_name", "verifiers", "listen_mode", "client_ca", "grants", "id", "for", "customers", "until", "approved_by", "group", "mask", "show", "seen_by",
+		"mode", "ca", "server_name", "verifiers", "others", "listen_mode", "client_ca", "grants", "id", "for", "customers", "until", "approved_by", "group", "mask", "show", "seen_by",
 	} {
 		if !strings.Contains(string(text), key+":") {
 			t.Errorf("the key %s does not stand in the example", key)

@@ -29,6 +29,9 @@ func (c *Config) check(r *configReader) {
 		r.problemAt("version", "version %d; expected version: 1", c.Version)
 	}
 	c.checkAddresses(r)
+	if o := c.Upstream.Others; o != "" && o != othersRelay && o != othersRefuse {
+		r.problemAt("upstream.others", "there is no way %q with other databases; expected %s or %s", o, othersRelay, othersRefuse)
+	}
 	wrong := c.Protect.Check()
 	for _, p := range wrong {
 		r.problemAt(sectionPath(p.Path), "%s", p.Text)
@@ -49,6 +52,12 @@ func (c *Config) check(r *configReader) {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
 	}
 }
+
+// What becomes of the server's other databases.
+const (
+	othersRelay  = "relay"
+	othersRefuse = "refuse"
+)
 
 // usualDrain is how long transactions may take to their end where nothing is configured.
 const usualDrain = 30 * time.Second
@@ -206,9 +215,6 @@ func loopback(address string) bool {
 func (c *Config) checkDirectory(r *configReader) {
 	owner := map[string]string{} // log-in → path of who has it
 	claim := func(path string, logins []string) {
-		if len(logins) == 0 {
-			r.problemAt(path, "no log-in; expected logins: [ROLE]")
-		}
 		for i, login := range logins {
 			at := fmt.Sprintf("%s.logins[%d]", path, i)
 			if first, taken := owner[login]; taken {
@@ -223,20 +229,32 @@ func (c *Config) checkDirectory(r *configReader) {
 		if !slices.Contains(roles(), person.Role) {
 			r.problemAt(path+".role", "unknown role %q; expected %s", person.Role, oneOf(person.Role, roles()))
 		}
-		if person.Password != "" {
-			if err := person.Password.Check(); err != nil {
-				r.problemAt(path+".password", "%s; expected the line that it prints", err)
-			}
-		}
+		checkPassword(r, path, person)
 		checkID(r, path, id)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
 		path := "services." + id
 		claim(path, c.Services[id].Logins)
+		if len(c.Services[id].Logins) == 0 {
+			r.problemAt(path, "no log-in; expected logins: [ROLE]")
+		}
 		if _, also := c.People[id]; also {
 			r.problemAt(path, "%q is a person too; expected an id of its own", id)
 		}
 		checkID(r, path, id)
+	}
+}
+
+// checkPassword wants a hash, or a log-in: who only gives orders needs none.
+func checkPassword(r *configReader, path string, person Person) {
+	if person.Password == "" {
+		if len(person.Logins) == 0 {
+			r.problemAt(path, "no log-in and no password; expected logins: [ROLE], or password: the line that 'sallyport passwd' prints")
+		}
+		return
+	}
+	if err := person.Password.Check(); err != nil {
+		r.problemAt(path+".password", "%s; expected the line that it prints", err)
 	}
 }
 

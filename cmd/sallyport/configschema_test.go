@@ -275,7 +275,7 @@ func (m *schemaMaker) known(key string) []string {
 
 func (m *schemaMaker) required(name string) []string {
 	return map[string][]string{
-		"main.Config": {"version"}, "catalog.ColumnConfig": {"class", "scheme"}, "main.Service": {"logins"}, "main.Person": {"role", "logins"},
+		"main.Config": {"version"}, "catalog.ColumnConfig": {"class", "scheme"}, "main.Service": {"logins"}, "main.Person": {"role"},
 		"policy.Grant": {"id", "for", "columns", "customers", "until", "approved_by"},
 	}[name]
 }
@@ -347,6 +347,9 @@ func (m *schemaMaker) object(t reflect.Type) map[string]any {
 	s := map[string]any{"type": []string{"object", "null"}, "additionalProperties": false, "properties": properties}
 	if required := m.required(t.String()); required != nil {
 		s["required"] = required
+	}
+	if t == reflect.TypeFor[Person]() { // who only gives orders needs no log-in
+		s["anyOf"] = []any{map[string]any{"required": []string{"logins"}}, map[string]any{"required": []string{"password"}}}
 	}
 	return s
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -298,6 +300,40 @@ func TestTokenStaysWhereItIs(t *testing.T) {
 			t.Errorf("%s: %s", what, err.Code)
 		}
 	}
+	// A key that rounds pins no row: as a float8 these two are one.
+	const large = int64(1) << 62
+	f.superExec(f.database, fmt.Sprintf(`INSERT INTO support.customers (id, full_name, email, phone, country, plan, created_at)
+		SELECT %d + row_number() OVER () - 1, full_name, email || 'x', phone, country, plan, created_at FROM (SELECT DISTINCT ON (phone) * FROM support.customers WHERE phone IS NOT NULL LIMIT 2) c`, large))
+	theirs := c.one(fmt.Sprintf("SELECT phone FROM support.customers WHERE id = %d", large))
+	write := func(oid uint32, format int16, key []byte) string {
+		result := c.PgConn().ExecParams(t.Context(), "UPDATE support.customers SET phone = $1 WHERE id = $2", [][]byte{[]byte(theirs), key}, []uint32{25, oid}, []int16{0, format}, nil).Read()
+		return codeOf(result.Err)
+	}
+	number, double := fmt.Append(nil, large), binary.BigEndian.AppendUint64(nil, math.Float64bits(float64(large)))
+	for _, k := range []struct {
+		oid    uint32
+		format int16
+		key    []byte
+		want   string
+	}{
+		{0, 0, number, ""},
+		{20, 0, number, ""},
+		{20, 1, binary.BigEndian.AppendUint64(nil, uint64(large)), ""},
+		{701, 0, number, "SP004"},
+		{701, 1, double, "SP004"},
+		{1700, 0, number, "SP004"},
+	} {
+		if got := write(k.oid, k.format, k.key); got != k.want {
+			t.Errorf("a key of type %d: %q, want %q", k.oid, got, k.want)
+		}
+	}
+	if _, err := c.PgConn().Exec(t.Context(), fmt.Sprintf("PREPARE round (text, float8) AS UPDATE support.customers SET phone = $1 WHERE id = $2; EXECUTE round('%s', %d)", theirs, large)).ReadAll(); codeOf(err) != "SP004" {
+		t.Errorf("a key that PREPARE declares: %v", err)
+	}
+	if got := f.connect(who).one(fmt.Sprintf("SELECT count(DISTINCT phone) FROM support.customers WHERE id >= %d", large)); got != "2" {
+		t.Error("a token was copied to the row beside its own")
+	}
+
 	// A token that stands there uncommitted proves nothing: somebody may have put it there around the gateway.
 	c.must(fmt.Sprintf("BEGIN; UPDATE support.customers SET email = 'other@x.example' WHERE id = %d", own.ID))
 	uncommitted := c.one(fmt.Sprintf("SELECT email FROM support.customers WHERE id = %d", own.ID))

@@ -70,10 +70,7 @@ func TestLookupInDoubt(t *testing.T) {
 		result <- err
 	}()
 	f.awaitQuery(t, "SELECT email FROM customers WHERE id = $1")
-	at := time.Now()
-	if err := f.officer("o1").Lock(t.Context(), who, "test"); err != nil {
-		t.Fatal(err)
-	}
+	at := f.lock(who)
 	if err := <-result; err == nil || !strings.Contains(err.Error(), "SP011") {
 		t.Errorf("locked while in doubt: %v", err)
 	}

@@ -244,7 +244,7 @@ func (f *fort) start() {
 	case <-f.server.Ready():
 	case <-f.server.Done():
 		f.t.Fatalf("serve ended: %v", f.server.Close())
-	case <-time.After(20 * time.Second):
+	case <-time.After(stretched(20 * time.Second)):
 		f.t.Fatalf("serve is not ready: %s", f.log)
 	}
 }
@@ -430,18 +430,6 @@ func (f *fort) officer(id sallyport.Staff) *api.Client {
 	c := api.NewClient(filepath.Join(f.options.Data, socketName), id, string(id)+"-password")
 	f.t.Cleanup(c.Close)
 	return c
-}
-
-// within waits for a condition.
-func within(t testing.TB, d time.Duration, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(d)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", d, what)
-		}
-		time.Sleep(5 * time.Millisecond) // between two looks at the condition
-	}
 }
 
 // lockedBuffer collects what goroutines write.

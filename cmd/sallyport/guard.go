@@ -184,7 +184,7 @@ func (c *Config) reader(server *upstream.Server) (*pgx.ConnConfig, error) {
 		var err error
 		password, err = readSecretFile(c.path(file))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w ('sallyport protect' makes it; is the database protected yet?)", err)
+			return nil, fmt.Errorf("%w ('sallyport protect' makes it beside the configuration: run that first, or bring the file from where it ran)", err)
 		}
 		if err != nil {
 			return nil, err
@@ -203,7 +203,8 @@ func readerConfig(server *upstream.Server, database, user, password string) (*pg
 		return nil, err
 	}
 	config.Database, config.User, config.Password = database, user, password
-	config.RuntimeParams = map[string]string{"application_name": "sallyport"}
+	// Rows that row security hides from the reader are an error: what a reason covers would be missed silently, and what an older key is for.
+	config.RuntimeParams = map[string]string{"application_name": "sallyport", "row_security": "off"}
 	config.ConnectTimeout = lookTimeout
 	return config, nil
 }
@@ -269,6 +270,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	directory := config.directory()
 	return &gateway.Protection{
 		Database: config.Upstream.Database,
+		Only:     config.Upstream.Others == othersRefuse,
 		Catalog:  g.catalog,
 		Analyzer: g.current,
 		Ring:     g.ring,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -89,7 +90,7 @@ func (m *Main) initFrom(ctx context.Context, dsn string, o initOptions) error {
 	if o.json {
 		return printJSON(m.Stdout, reportOf(proposal, o.out))
 	}
-	m.printProposal(proposal, o.out)
+	m.printProposal(proposal, o.out, ownerOf(connect))
 	return nil
 }
 
@@ -117,8 +118,22 @@ func (m *Main) lookAround(ctx context.Context, connect *pgx.ConnConfig, o initOp
 	if errors.Is(err, discover.ErrCustomer) {
 		return nil, usagef("%w", err)
 	}
-	return proposal, err
+	if err != nil {
+		return nil, err
+	}
+	marked := false
+	if err := conn.QueryRow(ctx, selectMarked).Scan(&marked); err != nil {
+		return nil, fmt.Errorf("look for the mark of protection: %w", err)
+	}
+	if marked {
+		proposal.Notes = append(proposal.Notes, "Sallyport protects columns of this database already: what they hold is tokens, which say little. Keep the configuration that they were protected with")
+	}
+	return proposal, nil
 }
+
+// selectMarked asks the catalogue alone, which everybody may read.
+const selectMarked = `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	WHERE n.nspname = 'sallyport' AND c.relname = 'mark' AND c.relkind = 'r')`
 
 // writeDraft writes the file whole or not at all, for its owner alone: hashes of passwords will stand in it.
 func writeDraft(path string, text []byte, force bool) (err error) {
@@ -145,7 +160,7 @@ func writeDraft(path string, text []byte, force bool) (err error) {
 }
 
 // printProposal tells people what was found.
-func (m *Main) printProposal(p *discover.Proposal, out string) {
+func (m *Main) printProposal(p *discover.Proposal, out, owner string) {
 	fmt.Fprintf(m.Stdout, "Looked at %d columns, with rows of %d tables.\n", p.Looked, p.SampledIn)
 	lines, looks := 0, 0
 	for _, c := range p.Columns {
@@ -170,7 +185,16 @@ func (m *Main) printProposal(p *discover.Proposal, out string) {
 	if p.Customer == "" {
 		fmt.Fprintln(m.Stdout, "No table of customers was recognised: name it with --customer.")
 	}
-	fmt.Fprintf(m.Stdout, "Wrote %s: %d columns to protect, %d to look at. Read it, then: sallyport check --config %s\n", out, lines, looks, out)
+	fmt.Fprintf(m.Stdout, "Wrote %s: %d columns to protect, %d to look at. Read it, then, as who owns the tables:\n  sallyport check --config %s --owner %s\n", out, lines, looks, out, owner)
+}
+
+// ownerOf is the DSN that was given, without its password and settings.
+func ownerOf(connect *pgx.ConnConfig) string {
+	u := url.URL{Scheme: "postgres", User: url.User(connect.User), Host: upstreamAddress(connect), Path: "/" + connect.Database}
+	if strings.HasPrefix(connect.Host, "/") {
+		u.Host, u.RawQuery = "", url.Values{"host": {connect.Host}, "port": {strconv.Itoa(int(connect.Port))}}.Encode()
+	}
+	return printable(u.String())
 }
 
 // upstreamAddress is where the DSN leads, as the configuration writes it.

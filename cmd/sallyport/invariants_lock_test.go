@@ -29,10 +29,7 @@ func TestInvariant5ALockBites(t *testing.T) {
 	}()
 	<-started
 	ctx := t.Context()
-	at := time.Now()
-	if err := f.officer("o1").Lock(ctx, who, "test"); err != nil {
-		t.Fatal(err)
-	}
+	at := f.lock(who)
 	select {
 	case end := <-ended:
 		t.Logf("the live session ended after %s", end.Sub(at))
@@ -84,10 +81,7 @@ func TestInvariant5ALockBitesWhoDoesNotRead(t *testing.T) {
 	if _, err := io.ReadFull(hijacked.Conn, make([]byte, 1)); err != nil { // the result has begun
 		t.Fatal(err)
 	}
-	at := time.Now()
-	if err := f.officer("o1").Lock(t.Context(), who, "test"); err != nil {
-		t.Fatal(err)
-	}
+	at := f.lock(who)
 	within(t, 5*time.Second, "the session ends", func() bool { return f.server.gateway.Sessions() == 0 })
 	if took := time.Since(at); took > time.Second {
 		t.Errorf("it ended after %s, more than a second", took)

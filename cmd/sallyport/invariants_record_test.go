@@ -101,7 +101,7 @@ func readUntilDead(t *testing.T, f *fort, address string, agent int, mu *sync.Mu
 	dsn := fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable&default_query_exec_mode=simple_protocol", who, f.passwords[who], address, f.database)
 	var conn *pgx.Conn
 	var err error
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(stretched(15 * time.Second))
 	for conn, err = pgx.Connect(t.Context(), dsn); err != nil; conn, err = pgx.Connect(t.Context(), dsn) {
 		if time.Now().After(deadline) {
 			t.Errorf("connect: %v", err)

@@ -467,7 +467,7 @@ func poke(t *testing.T, f *fort, raw []byte) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = conn.Write(raw)
 	_ = conn.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // what Dial returns for tcp
 	_, _ = io.Copy(io.Discard, conn)

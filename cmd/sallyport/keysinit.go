@@ -70,12 +70,12 @@ func (o *keysOptions) check() (*Config, *keys.Split, error) {
 	}
 	splits := config.Keys.Provider == keys.QuorumProvider
 	switch {
-	case o.keyFile == "" && config.needsKeyFile():
-		return nil, nil, usagef("no key file; expected --key-file FILE, where the key that opens the keys is or will be")
 	case splits && o.quorum == "":
 		return nil, nil, usagef("no quorum; expected --quorum 2-of-3, or another keys.provider than quorum in %s", o.config)
 	case !splits && o.quorum+o.names+o.sharesTo != "":
 		return nil, nil, usagef("%s does not say that the keys are opened by shares; expected keys: {provider: quorum}", o.config)
+	case o.keyFile == "" && config.needsKeyFile():
+		return nil, nil, usagef("no key file; expected --key-file FILE, where the key that opens the keys is or will be")
 	case !splits:
 		return config, nil, nil
 	}

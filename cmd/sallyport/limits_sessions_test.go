@@ -96,10 +96,7 @@ func TestLimitManySessions(t *testing.T) {
 	c := f.connect(f.org.Agents()[0].ID)
 	cancelled(t, c.Conn, func() error { return c.PgConn().CancelRequest(t.Context()) })
 
-	at := time.Now()
-	if err := f.officer("o1").Lock(t.Context(), f.org.Agents()[1].ID, "test"); err != nil {
-		t.Fatal(err)
-	}
+	at := f.lock(f.org.Agents()[1].ID)
 	ended := 0
 	for i, k := range talks {
 		if i%manyAgents == 1 {

@@ -24,7 +24,7 @@ func runMain() int {
 	m := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
 	err := m.Run(ctx, os.Args[1:])
 	if err != nil && !errors.Is(err, errFound) {
-		fmt.Fprintln(os.Stderr, "sallyport:", err)
+		fmt.Fprintln(os.Stderr, "sallyport:", brief(err))
 	}
 	return exitCode(err)
 }

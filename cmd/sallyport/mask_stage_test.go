@@ -134,7 +134,7 @@ func newScreen(t *testing.T) *screen {
 	case <-s.server.Ready():
 	case <-s.server.Done():
 		t.Fatalf("serve ended: %v\n%s", s.server.Close(), log)
-	case <-time.After(20 * time.Second):
+	case <-time.After(stretched(20 * time.Second)):
 		t.Fatalf("serve is not ready: %s", log)
 	}
 	return s

@@ -23,7 +23,7 @@ import (
 )
 
 // newPlainFort serves a database in which nothing is protected yet, as serve --moving-in does.
-func newPlainFort(t *testing.T) *fort {
+func newPlainFort(t *testing.T, prepare ...func(f *fort)) *fort {
 	t.Helper()
 	s, err := theStage()
 	if errors.Is(err, throwaway.ErrNoPostgreSQL) {
@@ -32,10 +32,11 @@ func newPlainFort(t *testing.T) *fort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newPlainFortOn(t, s)
+	return newPlainFortOn(t, s, prepare...)
 }
 
-func newPlainFortOn(t *testing.T, s *stage) *fort {
+// newPlainFortOn is newPlainFort on a stage of the test's own. prepare changes database and configuration before serve starts.
+func newPlainFortOn(t *testing.T, s *stage, prepare ...func(f *fort)) *fort {
 	t.Helper()
 	var err error
 	f := &fort{stage: s, t: t, ctx: t.Context(), database: fmt.Sprintf("support%d", s.made.Add(1)), folder: t.TempDir(), log: &lockedBuffer{}}
@@ -49,6 +50,9 @@ func newPlainFortOn(t *testing.T, s *stage) *fort {
 	f.options = ServerOptions{
 		Config: f.config, Data: filepath.Join(f.folder, "data"), KeyFile: filepath.Join(f.folder, "key.txt"), MovingIn: true,
 		Log: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, p := range prepare {
+		p(f)
 	}
 	reader, err := f.config.readerRole()
 	if err != nil {
@@ -65,8 +69,8 @@ func newPlainFortOn(t *testing.T, s *stage) *fort {
 // moveIn runs protect --online beside the fort's serve.
 func (f *fort) moveIn(change ...func(*LiveOptions)) (protect.Report, error) {
 	o := LiveOptions{
-		ProtectOptions: ProtectOptions{Owner: f.cluster.SuperDSN(f.database), Data: f.options.Data, KeyFile: f.options.KeyFile},
-		RangeRows:      200, Tell: func(s string) { f.t.Log(s) },
+		ProtectOptions: ProtectOptions{Owner: f.cluster.SuperDSN(f.database), Data: f.options.Data, KeyFile: f.options.KeyFile, RangeRows: 200},
+		Tell:           func(s string) { f.t.Log(s) },
 	}
 	for _, c := range change {
 		c(&o)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,29 +20,63 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport/internal/throwaway"
+	"sallyport/protect"
 )
 
-// TestMoveInKilled kills protect and serve at random moments (kill -9) while columns move in and an application is at work, starts them
-// again until protect has ended by itself, and holds every row to what it was. SALLYPORT_SIEGE kills fifty times.
+// TestMoveInKilled kills protect and serve at random moments (kill -9) while columns of every kind move in and an application is at work, starts
+// them again until protect has ended by itself, and holds every row to what it was. SALLYPORT_SIEGE kills fifty times.
 func TestMoveInKilled(t *testing.T) {
 	kills := 3
 	if large() {
 		kills = 50
 	}
 	for done := 0; done < kills; {
-		f := newPlainFort(t)
-		done += moveInKilled(t, f, kills-done, func(p *processes, protect *exec.Cmd) {
-			if mathrand.IntN(3) == 0 {
-				p.kill()
-				p.startServe()
-				return
-			}
-			_ = protect.Process.Kill()
-		})
+		f := newPlainFort(t, bonds, kinds)
+		done += moveInKilled(t, f, kills-done, "", killSomebody)
+		f.checkKinds(t, true)
+		plain := f.plain(t)
+		newTenant(f, nil).check(t, func(stored string) string { return plain("email", stored) })
 		if t.Failed() {
 			return
 		}
 	}
+}
+
+// TestMoveOutKilled is that on the way back.
+func TestMoveOutKilled(t *testing.T) {
+	kills := 2
+	if large() {
+		kills = 50
+	}
+	for done := 0; done < kills; {
+		f := newPlainFort(t, bonds, kinds)
+		if _, err := f.moveIn(); err != nil {
+			t.Fatal(err)
+		}
+		id, err := f.officer("o1").Undo(t.Context(), "moving out")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.officer("o2").Approve(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		done += moveInKilled(t, f, kills-done, id, killSomebody)
+		f.checkKinds(t, false)
+		newTenant(f, nil).check(t, strings.ToLower)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// killSomebody kills protect, or serve, which is started again.
+func killSomebody(p *processes, protect *exec.Cmd) {
+	if mathrand.IntN(3) == 0 {
+		p.kill()
+		p.startServe()
+		return
+	}
+	_ = protect.Process.Kill()
 }
 
 // TestMoveInServerCrash kills a process of PostgreSQL's instead, so that all of them go, the server recovers from its log, and what was not
@@ -61,7 +96,7 @@ func TestMoveInServerCrash(t *testing.T) {
 	const crashes = 20
 	for done := 0; done < crashes && !t.Failed(); {
 		f := newPlainFortOn(t, s)
-		done += moveInKilled(t, f, crashes-done, func(p *processes, _ *exec.Cmd) { p.crashServer() })
+		done += moveInKilled(t, f, crashes-done, "", func(p *processes, _ *exec.Cmd) { p.crashServer() })
 	}
 }
 
@@ -90,8 +125,8 @@ func (p *processes) crashServer() {
 	})
 }
 
-// moveInKilled moves one database in, kills something now and then, and returns how often it did.
-func moveInKilled(t *testing.T, f *fort, most int, strike func(p *processes, protect *exec.Cmd)) (kills int) {
+// moveInKilled moves one database in, or by a proposal out, kills something now and then, and returns how often it did.
+func moveInKilled(t *testing.T, f *fort, most int, undo string, strike func(p *processes, protect *exec.Cmd)) (kills int) {
 	t.Helper()
 	f.stop()
 	defer func() {
@@ -99,7 +134,7 @@ func moveInKilled(t *testing.T, f *fort, most int, strike func(p *processes, pro
 			t.Logf("serve and protect said:\n%s", f.log.String()[max(0, len(f.log.String())-3000):])
 		}
 	}()
-	p := &processes{f: f, address: freeAddress(t), name: filepath.Join(t.TempDir(), "sallyport")}
+	p := &processes{f: f, undo: undo, address: freeAddress(t), name: filepath.Join(t.TempDir(), "sallyport")}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -114,14 +149,15 @@ func moveInKilled(t *testing.T, f *fort, most int, strike func(p *processes, pro
 	var wg sync.WaitGroup
 	wg.Go(func() { w.work(ctx) })
 	for ended := false; !ended; {
-		protect, over := p.startProtect()
+		running, over := p.startProtect()
 		wait := time.Duration(50+mathrand.IntN(2500)) * time.Millisecond
 		if kills >= most {
 			wait = 2 * time.Minute
 		}
 		select {
 		case err := <-over:
-			if ended = err == nil; !ended && kills < most {
+			ended = err == nil || undo != "" && strings.Contains(lastLine(f.log.String()), protect.ErrNothing.Error()) // the last one was killed behind its end
+			if !ended && kills < most {
 				t.Logf("protect ended with %v: %s", err, lastLine(f.log.String()))
 				if strings.Contains(lastLine(f.log.String()), "nobody answers") {
 					t.Fatal("serve is gone")
@@ -132,7 +168,7 @@ func moveInKilled(t *testing.T, f *fort, most int, strike func(p *processes, pro
 			}
 		case <-time.After(wait):
 			kills++
-			strike(p, protect)
+			strike(p, running)
 			<-over
 		}
 	}
@@ -144,7 +180,11 @@ func moveInKilled(t *testing.T, f *fort, most int, strike func(p *processes, pro
 	for _, problem := range w.problems {
 		t.Error(problem)
 	}
-	f.checkKilled(t, w)
+	if undo == "" {
+		f.checkKilled(t, w)
+	} else {
+		f.checkPlain(t, w)
+	}
 	t.Logf("%d kills, %d rounds of the application, %d customers added", kills, w.done, len(w.added))
 	return kills
 }
@@ -181,6 +221,47 @@ func (f *fort) checkKilled(t *testing.T, w *survivor) {
 	}
 }
 
+// checkPlain holds every customer to what he was before anything was protected.
+func (f *fort) checkPlain(t *testing.T, w *survivor) {
+	t.Helper()
+	admin := f.direct()
+	defer func() { _ = admin.Close(context.WithoutCancel(t.Context())) }()
+	rows, err := admin.Query(t.Context(), "SELECT id, full_name, lower(email), coalesce(phone, ''), coalesce(birth_date::text, ''), coalesce(notes, '') FROM support.customers ORDER BY id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id int64
+	row := make([]string, 5)
+	seen, added := 0, map[string]bool{}
+	_, err = pgx.ForEachRow(rows, []any{&id, &row[0], &row[1], &row[2], &row[3], &row[4]}, func() error {
+		if id > fortCustomers {
+			added[row[1]] = true
+			return nil
+		}
+		seen++
+		c := f.org.Customer(id)
+		want := []string{c.FullName, strings.ToLower(c.Email), c.Phone, c.BirthDate.Format("2006-01-02"), c.Notes}
+		if c.BirthDate.IsZero() {
+			want[3] = ""
+		}
+		if own := "+4930" + fmt.Sprintf("%07d", c.ID); row[2] == own {
+			want[2] = own
+		}
+		if !slices.Equal(row, want) {
+			t.Errorf("customer %d is %q, want %q", id, row, want)
+		}
+		return nil
+	})
+	if err != nil || seen != fortCustomers {
+		t.Errorf("%d customers, %v", seen, err)
+	}
+	for _, email := range w.added {
+		if !added[email] {
+			t.Errorf("%s was added and is not there", email)
+		}
+	}
+}
+
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return lines[len(lines)-1]
@@ -191,6 +272,7 @@ type processes struct {
 	f       *fort
 	name    string
 	address string
+	undo    string // the proposal by which columns move out; empty: they move in
 	serve   *exec.Cmd
 }
 
@@ -218,8 +300,12 @@ func (p *processes) kill() {
 
 func (p *processes) startProtect() (*exec.Cmd, <-chan error) {
 	p.f.t.Helper()
-	protect := exec.Command(p.name, "protect", "--online", "--wait", "--rate", "8000", "--range", "150", "--as", "o1", "--config", filepath.Join(p.f.folder, "sallyport.yaml"), //nolint:gosec // this very test binary
-		"--data", p.f.options.Data, "--key-file", p.f.options.KeyFile, "--owner", p.f.cluster.SuperDSN(p.f.database))
+	way := []string{"protect", "--online"}
+	if p.undo != "" {
+		way = []string{"protect", "--undo", "--proposal", p.undo}
+	}
+	protect := exec.Command(p.name, append(way, "--wait", "--rate", "8000", "--range", "150", "--as", "o1", "--config", filepath.Join(p.f.folder, "sallyport.yaml"), //nolint:gosec // this very test binary
+		"--data", p.f.options.Data, "--key-file", p.f.options.KeyFile, "--owner", p.f.cluster.SuperDSN(p.f.database))...)
 	protect.Env = append(os.Environ(), passwordVariable+"=o1-password")
 	protect.Stderr = p.f.log
 	if err := protect.Start(); err != nil {

@@ -54,10 +54,16 @@ func (g *guard) codecFor(p *catalog.Protected) (*token.Codec, error) {
 // settle is the token that the gateway makes of what is stored in a column that is moving. What has none is nothing.
 func (g *guard) settle(p *catalog.Protected, stored string) string {
 	codec, err := g.codecFor(p)
-	if err != nil {
+	if err != nil || !codec.Recognisable() { // nobody can tell what it is
 		return ""
 	}
 	settled, err := codec.Settle(nil, []byte(stored))
+	if errors.Is(err, token.ErrDomain) && p.Overflow && g.vault != nil {
+		var o *token.Overflow
+		if o, err = codec.Overflow(); err == nil {
+			settled, _, err = g.vault.Keep(context.Background(), o, []byte(stored)) // it bounds its own time
+		}
+	}
 	if err != nil {
 		return ""
 	}
@@ -91,7 +97,7 @@ func (g *guard) forms(p *catalog.Protected, tok string) []string {
 
 // vacate gives rows of a unique column that is moving the form in which a value is about to be written.
 func (g *guard) vacate(ctx context.Context, v gateway.Vacate) (instead string, err error) {
-	vacancy := protect.Vacancy{Column: v.Column, Becomes: v.Becomes, Forms: v.Forms, Key: v.Key, Except: v.Except, Backend: v.Backend}
+	vacancy := protect.Vacancy{Column: v.Column, Becomes: v.Becomes, Forms: v.Forms, Key: v.Key, Except: v.Except, Backend: v.Backend, Bound: g.bound(v.Column)}
 	if _, whole := g.rotates(v.Column.String()); whole {
 		return protect.VacateWhole(ctx, g.movers, vacancy, g.kin(v.Column))
 	}
@@ -109,6 +115,21 @@ func (g *guard) kin(column sallyport.Column) []sallyport.Column {
 		}
 	}
 	return kin
+}
+
+// bound are the columns that foreign keys hold equal to one.
+func (g *guard) bound(column sallyport.Column) (list []protect.Bound) {
+	snapshot := g.catalog.Snapshot()
+	for _, p := range snapshot.Columns() {
+		if p.Column != column {
+			continue
+		}
+		for _, other := range p.Bound {
+			table, _ := snapshot.Table(other.Column.Schema + "." + other.Column.Table)
+			list = append(list, protect.Bound{Column: other.Column, Kind: table.Columns[other.Column.Name].Type})
+		}
+	}
+	return list
 }
 
 // hasProtected tells whether protect ever began with this database, by the record.
@@ -133,6 +154,9 @@ func (s *Server) enterStates(ctx context.Context) (waiting []string, err error) 
 	s.mu.Unlock()
 	if g == nil {
 		return nil, errors.New("serve is still starting")
+	}
+	if err := g.awaitVault(ctx); err != nil {
+		return nil, err
 	}
 	if err := g.catalog.Enter(ctx, g.states()); err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ func (g *guard) openVault(ctx context.Context) error {
 	if err != nil {
 		return &hopeless{err}
 	}
-	if err := v.Ready(ctx); err != nil {
+	if err := v.Ready(ctx); err != nil && !(errors.Is(err, vault.ErrMissing) && !g.vaults()) {
 		v.Close()
 		if errors.Is(err, vault.ErrMissing) {
 			return &hopeless{err}
@@ -31,4 +31,23 @@ func (g *guard) openVault(ctx context.Context) error {
 	}
 	g.vault = v
 	return nil
+}
+
+// vaults tells whether a column that has a vault is no longer plain: protect makes the vault before that.
+func (g *guard) vaults() bool {
+	states := g.states()
+	for name, c := range g.s.o.Config.Protect.Columns {
+		if c.Overflow == catalog.Vault && states[name] != catalog.Plain {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitVault says what is missing of the vault, once it is needed.
+func (g *guard) awaitVault(ctx context.Context) error {
+	if g.vault == nil || !g.vaults() {
+		return nil
+	}
+	return g.vault.Ready(ctx)
 }

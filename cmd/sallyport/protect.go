@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -121,6 +120,7 @@ type ProtectOptions struct {
 	ShareFiles []string
 	Clock      func() time.Time // nil: time.Now
 	Progress   func(table string, done, total int64)
+	RangeRows  int // 0: protect's own
 }
 
 // Protect protects the configured columns with the keys and the record of the data folder, which must not be in use.
@@ -190,10 +190,13 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 	if err != nil {
 		return report, err
 	}
+	if err := c.ownReader(ctx, o.Owner); err != nil {
+		return report, err
+	}
 	recorded, known := state.Protects(c.Upstream.Database)
 	report, err = protect.Run(ctx, protect.Options{
 		DSN: c.ownerDSN(o.Owner), Columns: columns, Reader: reader,
-		RecordID: access.ID(), Position: access.Last(), Random: rand.Reader, Progress: o.Progress,
+		RecordID: access.ID(), Position: access.Last(), Random: rand.Reader, Progress: o.Progress, RangeRows: o.RangeRows,
 		Recorded: recorded, Renamed: !known, Dead: deadBy(state.Dead),
 		Begin: func(set protect.Set) error { return c.protecting(orders, set, o.Clock()) },
 	})
@@ -340,14 +343,6 @@ func (c *Config) readerRole() (reader protect.Reader, err error) {
 		return reader, err
 	}
 	reader.Password = protect.NewPassword(password)
-	tables := map[string]bool{c.Protect.Customer.Table: true, c.Purposes.Ticket.Table: true, c.Purposes.Contact.Table: true}
-	for table := range c.Protect.Paths {
-		tables[table] = true
-	}
-	for _, table := range slices.Sorted(maps.Keys(tables)) {
-		if schema, name, ok := strings.Cut(table, "."); ok {
-			reader.Tables = append(reader.Tables, protect.Table{Schema: schema, Name: name})
-		}
-	}
+	reader.Tables = c.readerTables()
 	return reader, nil
 }

@@ -56,8 +56,8 @@ func (m *Main) protectLive(ctx context.Context, config *Config, o protectOptions
 	}
 	bars := newBars(m.Stderr)
 	report, err := ProtectLive(ctx, config, client, LiveOptions{
-		ProtectOptions: ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, ShareFiles: o.shareFiles, Getenv: m.Getenv, Progress: bars.set},
-		Undo:           o.live.undo, Proposal: o.live.proposal, Wait: o.live.wait, Rate: o.live.rate, MaxLag: o.live.maxLag, RangeRows: o.live.rangeRows,
+		ProtectOptions: ProtectOptions{Owner: o.owner, Data: o.data, KeyFile: o.keyFile, ShareFiles: o.shareFiles, Getenv: m.Getenv, Progress: bars.set, RangeRows: o.live.rangeRows},
+		Undo:           o.live.undo, Proposal: o.live.proposal, Wait: o.live.wait, Rate: o.live.rate, MaxLag: o.live.maxLag,
 		Tell: func(sentence string) { fmt.Fprintln(m.Stderr, "protect: "+sentence) },
 	})
 	bars.end()
@@ -164,8 +164,6 @@ type LiveOptions struct {
 	Rate     int
 	MaxLag   time.Duration
 	Tell     func(sentence string)
-
-	RangeRows int // 0: protect's own
 }
 
 // ProtectLive moves the configured columns in, or out, beside the serve that client talks to.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 
@@ -47,7 +48,7 @@ func (m *Main) scanCommand() *cobra.Command {
 		Short: "Find tokens and plain personal data in files, and say from which column tokens come",
 		Long: `Looks through files, folders and standard input (-) for tokens, and for what looks like personal data in plain: e-mail
 addresses, telephone numbers with their country code, IBANs and card numbers with right check digits. Files that gzip or zstd
-compressed, and UTF-16 with a byte-order mark, are read as what is in them. Links are not followed.
+compressed, and UTF-16 with a byte-order mark, are read as what is in them. Links are followed only where they are named.
 
 Tokens are recognised by their form. With --config it also knows reference numbers and the domain of e-mail tokens, and names the
 columns that a token may come from; with --data and --key-file it opens tokens and names the column that one does come from. Values
@@ -77,7 +78,7 @@ Exit status 0: nothing was found; 1: something was; 2: wrong usage; 3: something
 	f.getenv, f.control.m = m.Getenv, m
 	f.control.logInFlags(cmd.Flags())
 	cmd.Flags().StringVar(&f.only, "only", "", "look for `KIND` alone: tokens or plain")
-	cmd.Flags().BoolVar(&f.dates, "dates", false, "report dates that look like tokens without having been opened: any of the years 2200 to 5799")
+	cmd.Flags().BoolVar(&f.dates, "dates", false, "report dates that look like tokens without having been opened: any of the years 2200 to 9699")
 	cmd.Flags().BoolVar(&f.count, "count", false, "print how many were found of each kind in each file, not where")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON, one object a line")
 	return cmd
@@ -110,7 +111,8 @@ func (f *scanFlags) scanner(ctx context.Context) (*scan.Scanner, error) {
 		return nil, err
 	}
 	defer wipe()
-	if o.Ring, err = config.ring(secrets); err != nil {
+	// What leaked may be older than the oldest key.
+	if o.Ring, err = token.NewKeyedRing(secrets, token.Settings{EmailDomain: config.Protect.EmailDomain, EveryEpoch: true}); err != nil {
 		return nil, err
 	}
 	o.Opens = f.data != ""
@@ -184,6 +186,9 @@ type probing struct {
 	flags   *scanFlags
 	scanner *scan.Scanner
 
+	bars        *bars
+	read, total int64 // bytes of files, as they are stored
+
 	files, with int
 	found       map[scan.Kind]int64
 	failed      int
@@ -193,6 +198,11 @@ type probing struct {
 func (p *probing) run(ctx context.Context, paths []string) error {
 	p.found = map[scan.Kind]int64{}
 	out := bufio.NewWriter(p.m.Stdout)
+	p.bars = newBars(p.progressTo())
+	defer p.bars.end()
+	for _, path := range paths {
+		p.total += sizeOf(path)
+	}
 	for _, path := range paths {
 		if path == "-" {
 			if err := p.stream(ctx, out, "-", p.m.Stdin); err != nil {
@@ -220,6 +230,49 @@ func (p *probing) run(ctx context.Context, paths []string) error {
 	return nil
 }
 
+// progressTo is where a bar may be shown: not on the terminal on which the findings appear.
+func (p *probing) progressTo() io.Writer {
+	if f, ok := p.m.Stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return io.Discard
+	}
+	return p.m.Stderr
+}
+
+// sizeOf is how many bytes there are to read, as far as that can be told beforehand.
+func sizeOf(root string) (total int64) {
+	_ = filepath.WalkDir(inside(root), func(_ string, entry fs.DirEntry, err error) error { // what cannot be read is told later
+		if err == nil && entry.Type().IsRegular() {
+			if info, err := entry.Info(); err == nil {
+				total += info.Size()
+			}
+		}
+		return nil
+	})
+	return total
+}
+
+// inside is a folder that a link leads to, where a link is named.
+func inside(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return strings.TrimSuffix(path, string(filepath.Separator)) + string(filepath.Separator)
+	}
+	return path
+}
+
+// Read counts what is read of a file.
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.p.read += int64(n)
+	c.p.bars.set("bytes", c.p.read, max(c.p.read, c.p.total))
+	return n, err
+}
+
+// counted is a file whose bytes are counted.
+type counted struct {
+	io.Reader
+	p *probing
+}
+
 func several(n int64, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -229,7 +282,7 @@ func several(n int64, what string) string {
 
 // walk looks through a file or a folder. What cannot be read is told, and the rest is looked through.
 func (p *probing) walk(ctx context.Context, out *bufio.Writer, root string) error {
-	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+	return filepath.WalkDir(inside(root), func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -245,7 +298,7 @@ func (p *probing) walk(ctx context.Context, out *bufio.Writer, root string) erro
 			return nil
 		}
 		defer file.Close()
-		return p.stream(ctx, out, path, file)
+		return p.stream(ctx, out, path, &counted{file, p})
 	})
 }
 
@@ -335,7 +388,7 @@ func describeFinding(f scan.Finding) string {
 	case f.Opened:
 		return out + ", of " + columns
 	case f.Foreign:
-		return out + ", made with other keys or altered"
+		return out + ", made with keys that are not here, or altered"
 	case columns != "":
 		return out + ", by its form of " + columns
 	}

@@ -84,6 +84,19 @@ func TestScanBroken(t *testing.T) {
 	}
 }
 
+// TestScanLinkedFolder: a link that is named is followed, also to a folder; one that is met there is not.
+func TestScanLinkedFolder(t *testing.T) {
+	folder, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.WriteFile(filepath.Join(folder, "a.txt"), []byte("jane.roe@example.com\n"), 0o600),
+		os.Symlink(folder, filepath.Join(folder, "round")), os.Symlink(folder, link)); err != nil {
+		t.Fatal(err)
+	}
+	out, err := runMainOf(t, "scan", link)
+	if want := filepath.Join(link, "a.txt") + ":1:1: plain e-mail address\n0 tokens and 1 plain value in 1 of 1 file\n"; !errors.Is(err, errFound) || out != want {
+		t.Errorf("%q, %v; want %q", out, err, want)
+	}
+}
+
 func gzipped(t *testing.T, b []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer

@@ -177,7 +177,7 @@ func (m *Main) announce(state string, s *Server, o serveOptions) error {
 	}
 	guards := "protects nothing, relays and records"
 	if config := s.o.Config; config.Protects() {
-		guards = fmt.Sprintf("guards %d columns of database %s", len(config.Protect.Columns), config.Upstream.Database)
+		guards = fmt.Sprintf("guards %d columns of database %s%s", len(config.Protect.Columns), config.Upstream.Database, s.onTheirWay())
 		if o.observe {
 			guards = fmt.Sprintf("observes %d columns of database %s and protects nothing", len(config.Protect.Columns), config.Upstream.Database)
 		}

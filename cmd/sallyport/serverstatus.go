@@ -16,7 +16,7 @@ func (s *Server) status(context.Context) []api.Standby {
 	}
 	guards := "nothing is protected"
 	if database := s.o.Config.Upstream.Database; s.o.Config.Protects() {
-		guards = fmt.Sprintf("database %s, %d columns", database, len(s.o.Config.Protect.Columns))
+		guards = fmt.Sprintf("database %s, %d columns%s", database, len(s.o.Config.Protect.Columns), s.onTheirWay())
 	}
 	if s.o.Observe != nil {
 		guards = "nothing is protected, only observed"
@@ -37,6 +37,28 @@ func (s *Server) rotations() []api.Rotation {
 		return nil
 	}
 	return turns.all()
+}
+
+// onTheirWay says how many of the configured columns are plain still, and how many are moving in or out.
+func (s *Server) onTheirWay() (text string) {
+	database := s.o.Config.Upstream.Database
+	protected, known := s.state.Protects(database)
+	moving, leaving := s.state.Moving(database)
+	plain := 0
+	for name := range s.o.Config.Protect.Columns {
+		if _, ok := protected[name]; !ok && (known || s.o.MovingIn) {
+			plain++
+		}
+	}
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{plain, "plain still, and pass as they are"}, {len(moving), "moving in"}, {len(leaving), "moving out"}} {
+		if part.n > 0 {
+			text += fmt.Sprintf("; %d of them %s", part.n, part.what)
+		}
+	}
+	return text
 }
 
 // ticketID finds a ticket for who-saw, once the database is served.

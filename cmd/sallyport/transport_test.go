@@ -42,7 +42,7 @@ func TestTransportDirect(t *testing.T) {
 			return "", err
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		if _, err := c.Write(startupOf("nosuch")); err != nil {
 			return "", err
 		}
@@ -72,7 +72,7 @@ func TestTransportDirect(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer raw.Close()
-		_ = raw.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = raw.SetDeadline(time.Now().Add(time.Minute))
 		if got := exchange(t, raw, requestTLS, 1); got != "S" {
 			t.Fatalf("answered %q", got)
 		}
@@ -135,7 +135,7 @@ func TestTransportNegotiation(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(time.Minute))
 			got := ""
 			for i, send := range tt.send {
 				got += exchange(t, conn, send, 1)

@@ -78,7 +78,7 @@ func (u *unsealer) complete() <-chan struct{} {
 func (u *unsealer) sealed() error {
 	return &gateway.Told{
 		Sentence: fmt.Sprintf("the keys are sealed: %d of %d shares are in", u.Need()-u.Missing(), u.Need()),
-		Hint:     fmt.Sprintf("%d more people each bring one: sallyport keys unseal --as ID", u.Missing()),
+		Hint:     fmt.Sprintf("Missing: %d, each brought by another person: sallyport keys unseal --as ID", u.Missing()),
 	}
 }
 
@@ -103,6 +103,9 @@ unless --share-file names it; it never stands on a command line.`,
 	}
 	cmd.Flags().StringVar(&file, "share-file", "", "`FILE` whose first line is the share (else asked for)")
 	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
+		if err := keys.Harden(); err != nil { // a share is as good as a part of the keys
+			return err
+		}
 		share, err := m.share(file)
 		if err != nil {
 			return err

@@ -246,7 +246,7 @@ func bearerless(t *testing.T, address string) (said []string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	front := pgproto3.NewFrontend(conn, conn)

@@ -1,0 +1,327 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport/vault"
+)
+
+const kindRows = 1200
+
+// kinds is a table with a column of each type that has no text, and telephone numbers of which some stand in the vault. What stands in it is kept
+// beside it as text.
+func kinds(f *fort) {
+	f.superExec(f.database, fmt.Sprintf(`SET timezone = 'UTC';
+CREATE TABLE support.kinds (id bigint PRIMARY KEY, customer_id bigint REFERENCES support.customers, account bigint UNIQUE, tax integer, device uuid UNIQUE, seen timestamp, since timestamptz, nick text UNIQUE, note text);
+INSERT INTO support.kinds SELECT id, id, id * 7919 - 1000000, CASE WHEN id %% 10 > 0 THEN id %% 97 END, md5(id::text)::uuid, '1970-01-01 00:00:00.25'::timestamp + id * interval '1 day',
+	'1970-01-01 00:00:00.125+00'::timestamptz + id * interval '1 hour', CASE WHEN id %% 3 = 0 THEN '+4920718387' || 100000 + id ELSE '+49207' || 1000000 + id END, 'note' FROM generate_series(1, %d) AS id;
+CREATE SCHEMA kept;
+CREATE TABLE kept.kinds AS SELECT id, account::text, tax::text, device::text, seen::text, since::text, nick FROM support.kinds;
+GRANT SELECT, INSERT, UPDATE, DELETE ON support.kinds TO support_agents;
+ANALYZE`, kindRows))
+	lines := ""
+	for _, c := range []string{"account: {class: identity, scheme: int8}", "tax: {class: identity, scheme: int4}", "device: {class: identity, scheme: uuid}", "seen: {class: identity, scheme: timestamp}", "since: {class: identity, scheme: timestamptz}", "nick: {class: contact, scheme: phone, overflow: vault}"} {
+		lines += "    support.kinds." + c + "\n"
+	}
+	f.edit("  paths:\n", lines+"  paths:\n    support.kinds: customer_id\n")
+}
+
+// checkKinds holds every row to what it was. tokens: they are to be tokens of it.
+func (f *fort) checkKinds(t *testing.T, tokens bool) {
+	t.Helper()
+	opened, err := f.config.openKeys(t.Context(), keyring{data: f.options.Data, keyFile: f.options.KeyFile}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	ring, err := f.config.ring(opened.Keys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, err := f.config.codecs(ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, second := f.direct(), f.direct()
+	defer func() {
+		_, _ = admin.Close(context.WithoutCancel(t.Context())), second.Close(context.WithoutCancel(t.Context()))
+	}()
+	if _, err := admin.Exec(t.Context(), "SET timezone = 'UTC'"); err != nil {
+		t.Fatal(err)
+	}
+	kept := vault.Over(second, nil)
+	for _, c := range columns {
+		if c.Column.Table != "kinds" {
+			continue
+		}
+		rows, err := admin.Query(t.Context(), fmt.Sprintf("SELECT k.id, coalesce(s.%[1]s::text, ''), coalesce(k.%[1]s, '') FROM kept.kinds k LEFT JOIN support.kinds s USING (id) ORDER BY id", c.Column.Name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var id int64
+		var stored, want string
+		seen, wrong := 0, 0
+		_, err = pgx.ForEachRow(rows, []any{&id, &stored, &want}, func() error {
+			seen++
+			got := []byte(stored)
+			var err error
+			switch {
+			case stored == "":
+			case !tokens: // what was written while protection was undone is as it was spelt
+				even, err := c.Codec.Canonical(nil, got)
+				if err != nil && c.Overflow != nil {
+					even, err = c.Overflow.Canonical(nil, got)
+				}
+				if got = even; err != nil {
+					return err
+				}
+			case c.Overflow != nil && c.Codec.Overflowed(got):
+				got, err = kept.Reveal(t.Context(), c.Overflow, nil, got)
+			default:
+				got, err = c.Codec.Reveal(nil, got)
+			}
+			if err != nil || string(got) != want || tokens && stored != "" && stored == want {
+				if wrong++; wrong < 4 {
+					t.Errorf("%s of row %d is %q (stored %q), want %q, %v", c.Column, id, got, stored, want, err)
+				}
+			}
+			return nil
+		})
+		if err != nil || seen != kindRows {
+			t.Errorf("%s: %d rows, %v", c.Column, seen, err)
+		}
+		if wrong > 0 {
+			t.Errorf("%s: %d rows are wrong", c.Column, wrong)
+		}
+	}
+	for what, sql := range map[string]string{
+		"triggers": "SELECT count(*)::text FROM pg_trigger WHERE tgname LIKE 'sallyport%'",
+		"progress": "SELECT count(*)::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'sallyport' AND relname IN ('ranges', 'formless')",
+	} {
+		var left string
+		if err := admin.QueryRow(t.Context(), sql).Scan(&left); err != nil || left != "0" {
+			t.Errorf("%s: %s are left, %v", what, left, err)
+		}
+	}
+}
+
+// kinder works with that table.
+type kinder struct {
+	f                       *fort
+	c                       *pgx.Conn
+	i                       int64
+	done                    int
+	masked, refused, denied int // values of integers and uuids not shown, searches by them and writes of them refused
+	inserted, written       int
+}
+
+func (k *kinder) work(ctx context.Context) error {
+	for ; ctx.Err() == nil; k.i++ {
+		if err := k.step(context.WithoutCancel(ctx)); err != nil {
+			return fmt.Errorf("step %d: %w", k.i, err)
+		}
+		k.done++
+	}
+	return nil
+}
+
+func (k *kinder) step(ctx context.Context) error {
+	id := 1 + k.i*37%kindRows
+	phone, spelt := fmt.Sprintf("+49207%d", 1_000_000+id), fmt.Sprintf("0049 207 %d", 1_000_000+id)
+	if id%3 == 0 {
+		phone, spelt = fmt.Sprintf("+4920718387%d", 100_000+id), fmt.Sprintf("0049 (20) 718387%d", 100_000+id) // 16 digits: in the vault
+	}
+	for _, search := range []struct {
+		sql   string
+		value any
+	}{
+		{"SELECT count(*) FROM support.kinds WHERE nick = $1", phone},
+		{"SELECT count(*) FROM support.kinds WHERE nick IN ($1, '+491711234567')", phone},
+		{"SELECT count(*) FROM support.kinds WHERE seen = $1", time.Date(1970, 1, 1, 0, 0, 0, 250_000_000, time.UTC).AddDate(0, 0, int(id))},
+		{"SELECT count(*) FROM support.kinds WHERE since = $1", time.Date(1970, 1, 1, 0, 0, 0, 125_000_000, time.UTC).Add(time.Duration(id) * time.Hour)},
+		{"WITH w AS (UPDATE support.kinds SET note = 'seen' WHERE nick = $1 RETURNING 1) SELECT count(*) FROM w", phone},
+	} {
+		var found int
+		if err := k.c.QueryRow(ctx, search.sql, search.value).Scan(&found); err != nil || found != 1 {
+			return fmt.Errorf("%s of row %d: %d, %w", search.sql, id, found, err)
+		}
+	}
+	if _, err := k.c.Exec(ctx, "UPDATE support.kinds SET nick = $1, since = $3 WHERE id = $2", spelt, id, time.Date(1970, 1, 1, 0, 0, 0, 125_000_000, time.UTC).Add(time.Duration(id)*time.Hour)); !isBusy(err) && err != nil {
+		return fmt.Errorf("write row %d: %w", id, err)
+	}
+	return k.formless(ctx, id)
+}
+
+func isBusy(err error) bool {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && refused.Code == "55P03"
+}
+
+// formless reads, searches and writes integers and uuids: while they move nothing is shown, found or written, and never anything wrong.
+func (k *kinder) formless(ctx context.Context, id int64) error {
+	account := id*7919 - 1_000_000
+	var shown *int64
+	var device *string
+	if err := k.c.QueryRow(ctx, "SELECT account, device FROM support.kinds WHERE id = $1", id).Scan(&shown, &device); err != nil {
+		return fmt.Errorf("read row %d: %w", id, err)
+	}
+	if shown == nil {
+		k.masked++
+	}
+	var found int64
+	err := k.c.QueryRow(ctx, "SELECT id FROM support.kinds WHERE account = $1", account).Scan(&found)
+	switch refused, ok := errors.AsType[*pgconn.PgError](err); {
+	case ok && refused.Code == "SP001":
+		k.refused++
+	case err != nil || found != id:
+		return fmt.Errorf("account of row %d is found at %d, %w", id, found, err)
+	}
+	if k.inserted == 0 {
+		return k.insert(ctx)
+	}
+	_, err = k.c.Exec(ctx, "UPDATE support.kinds SET tax = $1 WHERE id = $2", k.i%1000, 1_000_000+k.i-1) // of the row before, which nobody else has
+	switch refused, ok := errors.AsType[*pgconn.PgError](err); {
+	case ok && refused.Code == "55006":
+		k.denied++
+	case err != nil && !isBusy(err):
+		return fmt.Errorf("write an integer: %w", err)
+	default:
+		k.written++
+	}
+	return k.insert(ctx)
+}
+
+func (k *kinder) insert(ctx context.Context) error {
+	if _, err := k.c.Exec(ctx, "INSERT INTO support.kinds (id, note) VALUES ($1, 'new')", 1_000_000+k.i); err != nil {
+		return fmt.Errorf("insert a row without: %w", err)
+	}
+	k.inserted++
+	return nil
+}
+
+// TestMoveKinds moves integers, uuids, moments and values of the vault in and out again under work.
+func TestMoveKinds(t *testing.T) {
+	f := newPlainFort(t, kinds)
+	k := &kinder{f: f, c: f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn}
+	run := func(do func() error) {
+		t.Helper()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := k.work(ctx); err != nil {
+				t.Error(err)
+				stop()
+			}
+		})
+		before := k.done
+		within(t, 20*time.Second, "the application works", func() bool { return ctx.Err() != nil || k.done > before+3 })
+		if err := do(); err != nil {
+			t.Error(err)
+		}
+		before = k.done
+		within(t, 20*time.Second, "the application goes on", func() bool { return ctx.Err() != nil || k.done > before+3 })
+		stop()
+		wg.Wait()
+		t.Logf("%d rounds, %d values hidden, %d searches refused, %d writes refused", k.done, k.masked, k.refused, k.denied)
+		if t.Failed() {
+			t.Fatalf("serve says: %s", f.log.String()[max(0, len(f.log.String())-3000):])
+		}
+	}
+	slowly := func(o *LiveOptions) { o.Rate = 20_000 }
+	run(func() error { _, err := f.moveIn(slowly); return err })
+	f.checkKinds(t, true)
+	if k.denied == 0 || k.refused == 0 || k.masked == 0 || k.written == 0 {
+		t.Error("nobody met a column that was moving")
+	}
+	stored := f.ask("SELECT account::text FROM support.kinds WHERE id = 7")
+	who := f.connect(f.org.Agents()[1].ID)
+	if got := who.one("SELECT account FROM support.kinds WHERE id = 7"); got != stored {
+		t.Errorf("afterwards row 7 shows %q to who has no purpose, stored is %q", got, stored)
+	}
+	_ = who.Close(t.Context())
+
+	id, err := f.officer("o1").Undo(t.Context(), "moving out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.officer("o2").Approve(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	run(func() error {
+		_, err := f.moveIn(slowly, func(o *LiveOptions) { o.Undo, o.Proposal = true, id })
+		return err
+	})
+	f.checkKinds(t, false)
+}
+
+// TestProtectKinds does it with nobody connected, cut many times on the way, while others try to come between.
+func TestProtectKinds(t *testing.T) {
+	f := newPlainFort(t, kinds)
+	f.stop()
+	for cut := int64(1); ; cut++ {
+		ctx, stop := context.WithCancel(t.Context())
+		steps := int64(0)
+		_, err := Protect(ctx, f.config, ProtectOptions{
+			Owner: f.cluster.SuperDSN(f.database), Data: f.options.Data, KeyFile: f.options.KeyFile, RangeRows: 100,
+			Progress: func(table string, done, total int64) {
+				if table == "support.kinds" && 3*done > total {
+					if steps++; steps > cut && steps < 14 {
+						stop()
+					}
+				}
+			},
+		})
+		stop()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), "canceled") && !strings.Contains(err.Error(), "57014") && !strings.Contains(err.Error(), "closed") || cut > 40 {
+			t.Fatalf("cut %d: %v", cut, err)
+		}
+		admin := f.direct()
+		for _, sql := range []string{
+			"UPDATE support.kinds SET account = 5 WHERE id = 3", "UPDATE support.kinds SET id = 999999 WHERE id = 3", "INSERT INTO support.kinds (id, tax) VALUES (2000001, 8)",
+			"UPDATE support.kinds SET device = NULL WHERE id = 3",
+		} {
+			_, err := admin.Exec(t.Context(), sql)
+			if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "55006" {
+				t.Errorf("between two runs %s: %v", sql, err)
+			}
+		}
+		_ = admin.Close(t.Context())
+		f.waitAlone(t)
+		if cut > 1 {
+			cut += 2
+		}
+	}
+	f.checkKinds(t, true)
+	if err := f.protect(); err != nil { // once more, which finds all of it done
+		t.Error(err)
+	}
+	f.checkKinds(t, true)
+}
+
+// waitAlone waits until the server has noticed that everybody hung up.
+func (f *fort) waitAlone(t *testing.T) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), f.cluster.SuperDSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	within(t, 20*time.Second, "everybody has left", func() bool {
+		var n int
+		err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = $1", f.database).Scan(&n)
+		return err == nil && n == 0
+	})
+}

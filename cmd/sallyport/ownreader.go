@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport/protect"
+)
+
+// ownReader refuses to give the reader's role another password where it is there already, with one that is not the file's, and this
+// database is not protected yet: then it is the reader of another database of this server, whose gateway would be locked out.
+func (c *Config) ownReader(ctx context.Context, owner string) error {
+	conn, err := pgx.Connect(ctx, c.ownerDSN(owner))
+	if err != nil {
+		return nil //nolint:nilerr // protect tells of it, with its hint
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
+	_, marked, err := protect.ReadMark(ctx, conn)
+	if err != nil || marked {
+		return nil //nolint:nilerr // likewise; and a reader whose file was lost gets a new password
+	}
+	there := false
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)", c.Upstream.Reader.User).Scan(&there); err != nil {
+		return fmt.Errorf("look for the role of upstream.reader: %w", err)
+	}
+	if !there {
+		return nil
+	}
+	server, err := c.server(place{})
+	if err != nil {
+		return err
+	}
+	reader, err := c.reader(server)
+	if err != nil {
+		return err
+	}
+	own, err := pgx.ConnectConfig(ctx, reader)
+	if err == nil {
+		return own.Close(ctx)
+	}
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok && answer.Code == "28P01" {
+		return usagef("the role %s is there already, with another password than the one in %s: it is the reader of another database of this server, which could not be served any more. "+
+			"Bring that gateway's password file here, or expected another role in upstream.reader.user", reader.User, c.path(c.Upstream.Reader.PasswordFile))
+	}
+	return nil // what else there is about the way to the server, serve tells
+}

@@ -1,0 +1,309 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
+	"sallyport/catalog"
+	"sallyport/control"
+	"sallyport/exposure"
+	"sallyport/gateway"
+	"sallyport/internal/refdb"
+	"sallyport/internal/throwaway"
+	"sallyport/internal/upstream"
+	"sallyport/policy"
+	"sallyport/protect"
+	"sallyport/purpose"
+	"sallyport/query"
+	"sallyport/record"
+	"sallyport/sim"
+	"sallyport/token"
+)
+
+// stage is a private PostgreSQL with the reference database, protected, and a gateway in front of it, wired as `sallyport serve` does.
+type stage struct {
+	t         *testing.T
+	cluster   *throwaway.Cluster
+	org       *sim.Org
+	passwords map[sallyport.Staff]string
+	heard     buffer // the server's log: every statement and parameter that reached it
+	log       buffer // the gateway's own
+	data      string // folder of the record
+	access    *record.Stream
+	catalog   *catalog.Catalog
+	addr      net.Addr
+}
+
+// customers is how many the database has: enough for every agent to have tickets.
+const customers = 600
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s := &stage{t: t, data: t.TempDir()}
+	ctx := t.Context()
+	var err error
+	s.cluster, err = throwaway.Start(ctx, throwaway.Options{Out: &s.heard, Settings: map[string]string{
+		"fsync": "off", "log_statement": "all", "logging_collector": "off", "log_parameter_max_length": "-1", "log_parameter_max_length_on_error": "-1",
+		"max_prepared_transactions": "5", "wal_level": "logical",
+	}})
+	if errors.Is(err, throwaway.ErrNoPostgreSQL) {
+		t.Skip(err)
+	}
+	s.must(err)
+	t.Cleanup(func() {
+		if err := s.cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.org, err = sim.New(1, customers, time.Now())
+	s.must(err)
+	super := s.cluster.SuperDSN("postgres")
+	s.exec(super, "CREATE DATABASE support")
+	s.passwords, err = refdb.Load(ctx, refdb.Options{DSN: s.cluster.SuperDSN("support"), Org: s.org, Random: rand.Reader})
+	s.must(err)
+	s.serve()
+	return s
+}
+
+func (s *stage) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *stage) exec(dsn, sql string) {
+	s.t.Helper()
+	conn, err := pgx.Connect(s.t.Context(), dsn)
+	s.must(err)
+	defer conn.Close(context.WithoutCancel(s.t.Context()))
+	_, err = conn.PgConn().Exec(s.t.Context(), sql).ReadAll()
+	s.must(err)
+}
+
+// guarded is what is protected.
+func guarded() catalog.Config {
+	column := func(class sallyport.Class, scheme sallyport.Scheme) catalog.ColumnConfig {
+		return catalog.ColumnConfig{Class: class, Scheme: scheme}
+	}
+	number := column(sallyport.Reference, sallyport.Number)
+	number.Prefixes = map[string]string{"CS": "ZQ"}
+	return catalog.Config{
+		Customer: catalog.CustomerTable{Table: "support.customers", Key: "id"},
+		Columns: map[string]catalog.ColumnConfig{
+			"support.customers.full_name":  column(sallyport.Identity, sallyport.Name),
+			"support.customers.email":      column(sallyport.Contact, sallyport.Email),
+			"support.customers.phone":      column(sallyport.Contact, sallyport.Phone),
+			"support.customers.birth_date": column(sallyport.Identity, sallyport.Date),
+			"support.customers.notes":      column(sallyport.Content, sallyport.Text),
+			"support.tickets.ticket_no":    number,
+			"support.tickets.subject":      column(sallyport.Content, sallyport.Text),
+			"support.messages.body":        column(sallyport.Content, sallyport.Text),
+		},
+		Paths:       map[string]string{"support.tickets": "customer_id", "support.messages": "ticket_id -> support.tickets", "support.contacts": "customer_id"},
+		EmailDomain: "k1.invalid",
+	}
+}
+
+// reasons is where tickets and contacts stand.
+func reasons() purpose.Config {
+	return purpose.Config{
+		Ticket: purpose.TicketSource{
+			Table: "support.tickets", ID: "id", Number: "ticket_no", Customer: "customer_id", Assignee: "assignee", State: "state",
+			Open: []string{"open", "pending"}, OpenedAt: "opened_at", Routers: []sallyport.Staff{"svc_router"},
+		},
+		Contact: purpose.ContactSource{
+			Table: "support.contacts", ID: "id", Customer: "customer_id", Ticket: "ticket_id", Staff: "staff", Direction: "direction",
+			Incoming: []string{"in"}, At: "at", Writers: []sallyport.Staff{"svc_phone"},
+		},
+	}
+}
+
+// protect makes tokens of what stands in the database, and takes down which tickets stand there.
+func (s *stage) protect(ring *token.Ring, reader *pgx.ConnConfig) {
+	s.t.Helper()
+	var columns []protect.Column
+	for name, settings := range guarded().Columns {
+		column, _ := catalog.ParseColumn(name)
+		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Prefixes: settings.Prefixes})
+		s.must(err)
+		columns = append(columns, protect.Column{Column: column, Codec: codec})
+	}
+	_, err := protect.Run(s.t.Context(), protect.Options{
+		DSN: s.cluster.SuperDSN("support"), Columns: columns, RecordID: s.access.ID(), Position: s.access.Last(), Random: rand.Reader,
+		Reader: protect.Reader{User: reader.User, Password: protect.NewPassword(reader.Password), Tables: []protect.Table{{Schema: "support", Name: "contacts"}}},
+	})
+	s.must(err)
+	conn, err := pgx.ConnectConfig(s.t.Context(), reader)
+	s.must(err)
+	defer conn.Close(context.WithoutCancel(s.t.Context()))
+	snapshot, err := catalog.Load(s.t.Context(), conn, guarded(), tables())
+	s.must(err)
+	s.must(purpose.Baseline(s.t.Context(), conn, reasons(), snapshot, func(facts []sallyport.Fact) error {
+		_, err := s.access.Append(&sallyport.Event{Time: time.Now(), Kind: sallyport.FactKind, Facts: facts, Note: purpose.BaselineNote})
+		return err
+	}))
+}
+
+func tables() catalog.FactTables {
+	config := reasons()
+	return config.Tables()
+}
+
+// serve starts the gateway; the test's end stops it.
+func (s *stage) serve() {
+	s.t.Helper()
+	var err error
+	s.access, err = record.Open(filepath.Join(s.data, "access"), record.Options{})
+	s.must(err)
+	root, err := token.NewSecret(bytes.Repeat([]byte{7}, 32))
+	s.must(err)
+	ring, err := token.NewKeyedRing(token.OneKey(root), token.Settings{EmailDomain: "k1.invalid"})
+	s.must(err)
+	reader, err := pgx.ParseConfig(s.cluster.DSN("sallyport_reader", "reader-secret", "support"))
+	s.must(err)
+	s.protect(ring, reader)
+	s.catalog, err = catalog.Open(s.t.Context(), reader, guarded(), tables())
+	s.must(err)
+	facts := purpose.NewFacts()
+	s.must(s.access.Read(1, func(e *sallyport.Event) error { facts.Apply(e); return nil }))
+	services := []sallyport.Staff{"svc_phone", "svc_router"}
+	ties := gateway.NewTies(catalog.Table{Schema: "support", Name: "customers"}, s.access, time.Now, slog.New(slog.DiscardHandler), s.catalog.Snapshot)
+	resolver, err := purpose.New(reader, s.catalog.Snapshot, reasons(), facts, purpose.Options{Services: services, Vet: ties.Vet})
+	s.must(err)
+	rules, err := policy.NewRules(policy.Copiers{})
+	s.must(err)
+	server, err := upstream.New("tcp", net.JoinHostPort("127.0.0.1", fmt.Sprint(s.cluster.Port)), upstream.TLS{})
+	s.must(err)
+	gw, err := gateway.New(gateway.Config{
+		Server: server, Access: s.access, Standing: control.NewState(), Book: exposure.NewBook(), Clock: time.Now,
+		Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Protection: &gateway.Protection{
+			Database: "support", Catalog: s.catalog, Analyzer: s.analyzer(), Ring: ring, Ties: ties, Resolver: resolver, Facts: facts, Person: s.person, Budgets: rich, Rules: rules,
+			Suspend: func(who sallyport.Staff, _ sallyport.Limit) error {
+				return fmt.Errorf("suspend %s: it has no bounds here", who)
+			},
+		},
+	})
+	s.must(err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
+	s.must(err)
+	s.addr = listener.Addr()
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- gw.Serve(ctx, listener) }()
+	s.t.Cleanup(func() {
+		stop()
+		resolver.Close()
+		if err := errors.Join(<-served, s.catalog.Close(context.Background()), s.access.Close()); err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
+// analyzer gives the analyzer for the present catalogue.
+func (s *stage) analyzer() func() *query.Analyzer {
+	var mu sync.Mutex // guards what follows
+	var of *catalog.Snapshot
+	var analyzer *query.Analyzer
+	t, k := reasons().Ticket, reasons().Contact
+	return func() *query.Analyzer {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := s.catalog.Snapshot(); of != now {
+			of, analyzer = now, query.New(now.Schema, query.Options{Facts: query.FactColumns{
+				Ticket:  query.TicketColumns{ID: t.ID, Customer: t.Customer, Assignee: t.Assignee, State: t.State},
+				Contact: query.ContactColumns{ID: k.ID, Customer: k.Customer, Staff: k.Staff, Ticket: k.Ticket, Direction: k.Direction, At: k.At},
+			}})
+		}
+		return analyzer
+	}
+}
+
+func (s *stage) person(login string) purpose.Person {
+	for _, p := range s.org.Staff {
+		if string(p.ID) == login {
+			return purpose.Person{Staff: p.ID, Logins: []string{login}, Team: p.Team, Role: string(p.Role)}
+		}
+	}
+	if strings.HasPrefix(login, "svc_") {
+		return purpose.Person{Staff: sallyport.Staff(login), Logins: []string{login}, Service: true}
+	}
+	return purpose.Person{Staff: sallyport.UnknownLogin(login), Logins: []string{login}}
+}
+
+// rich are budgets that nobody reaches here: what a trick finds is the question, not how often.
+func rich(purpose.Person) exposure.Budgets {
+	lots := exposure.Budget{Hour: 1e9, Day: 1e9, Month: 1e9}
+	return exposure.Budgets{Revealed: lots, Reached: lots, Probed: lots}
+}
+
+// dial logs somebody in and keeps every byte that comes back.
+func (s *stage) dial(login, password string) (*pgconn.PgConn, *ear) {
+	s.t.Helper()
+	host, port, err := net.SplitHostPort(s.addr.String())
+	s.must(err)
+	config, err := pgconn.ParseConfig(fmt.Sprintf("postgres://%s:%s@%s/support?sslmode=disable", login, password, net.JoinHostPort(host, port)))
+	s.must(err)
+	kept := &ear{}
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		var d net.Dialer
+		kept.Conn, err = d.DialContext(ctx, network, address)
+		return kept, err
+	}
+	conn, err := pgconn.ConnectConfig(s.t.Context(), config)
+	s.must(err)
+	return conn, kept
+}
+
+// ear keeps every byte that is read from a connection.
+type ear struct {
+	net.Conn
+	read buffer
+}
+
+func (e *ear) Read(b []byte) (int, error) {
+	n, err := e.Conn.Read(b)
+	_, _ = e.read.Write(b[:n])
+	return n, err
+}
+
+// buffer collects what goroutines write.
+type buffer struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (l *buffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *buffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// take is what was written since the last take.
+func (l *buffer) take() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.b.Reset()
+	return bytes.Clone(l.b.Bytes())
+}
