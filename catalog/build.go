@@ -143,7 +143,7 @@ func (b *builder) protect() {
 		}
 		p := &Protected{
 			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Shred: settings.Shred, Overflow: settings.Overflow == Vault,
-			Moving: state == Moving || state == Leaving, Leaving: state == Leaving, Rotating: state == Rotating,
+			Moving: state == Moving || state == Leaving, Leaving: state == Leaving, Rotating: state == Rotating || state == Turning, Whole: state == Turning,
 		}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
@@ -449,7 +449,7 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 			info.Protect.Moving, info.Protect.Forms, info.Protect.Unique, info.Protect.List = true, MovingForms, p.alone, p.list
 		}
 		if p.Rotating {
-			info.Protect.Forms, info.Protect.Unique, info.Protect.List = RotatingForms, p.alone, p.list
+			info.Protect.Forms, info.Protect.Unique, info.Protect.List, info.Protect.Whole = RotatingForms, p.alone, p.list, p.Whole
 		}
 	}
 	return info

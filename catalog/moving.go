@@ -21,6 +21,7 @@ const (
 	Leaving               // likewise, and what is written is plain: its protection is being undone
 	Plain                 // nothing of it is protected yet, or any more
 	Rotating              // all are tokens, of two key epochs; the ring of keys says so
+	Turning               // likewise, and equal values of the join group have equal tokens at every moment
 )
 
 // String is the state's name, for people.
@@ -34,7 +35,7 @@ func (s State) String() string {
 		return "leaving"
 	case Plain:
 		return "plain"
-	case Rotating:
+	case Rotating, Turning:
 		return "rotating"
 	}
 	return "unknown"

@@ -44,6 +44,7 @@ type Protected struct {
 	Moving       bool   // plain values stand in it beside tokens
 	Leaving      bool   // what is written into it is plain: its protection is being undone
 	Rotating     bool   // its tokens are of two key epochs
+	Whole        bool   // and equal values of its join group have equal ones at every moment
 	Unique       bool   // a unique index holds it
 
 	// Bound are the columns that foreign keys hold equal to this one, with itself among them, by name. Empty: there are none.

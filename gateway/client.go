@@ -70,6 +70,7 @@ func (s *session) nextMessage() (kind byte, m []byte, err error) {
 	kind, m, err = s.client.message()
 	s.looking.Store(true)
 	s.resting.Store(false) // before the message is looked at by any catalogue
+	s.stored()
 	return kind, m, err
 }
 

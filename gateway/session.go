@@ -88,6 +88,7 @@ type session struct {
 	statements atomic.Uint64 // ids of statements
 	counters   counters
 	idle       atomic.Bool  // the last ReadyForQuery came outside a transaction
+	storing    atomic.Bool  // its transaction wrote tokens into a column whose keys are rotated, see crossing
 	resting    atomic.Bool  // the client's side waits for a message, and nothing stands open
 	looking    atomic.Bool  // the client's side works at messages that the server does not have yet
 	underway   atomic.Bool  // the server has something of what is in queue

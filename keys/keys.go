@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"sallyport"
 	"sallyport/token"
 )
 
@@ -58,6 +59,7 @@ type Options struct {
 	Fresh    []string         // of Groups: those without any token yet, whose key may be made too
 	Own      []string         // of Groups: those in which new tokens have keys of their own; what is missing for that is made
 	Now      func() time.Time // stands in the ring beside what is made; nil: time.Now
+	Known    *sallyport.Ring  // as the record knows it: an older ring is refused; nil: it knows none
 }
 
 // Keyring holds the unwrapped data keys of one tenant.
@@ -100,6 +102,8 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 		return nil, fmt.Errorf("open keys: %w", err)
 	}
 	switch {
+	case !have && o.Known != nil:
+		err = fmt.Errorf("open keys: %w in %s, and the record knows some: bring back the newest copy of %s", ErrNone, o.Dir, RingName)
 	case !have && haveFormer:
 		err = k.convert(ctx, o, former)
 	case !have && o.Make:
@@ -112,6 +116,10 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 	}
 	// Read back also what was just made: a start that succeeds has shown that the next one will.
 	if err := k.read(ctx, o.Provider); err != nil {
+		return nil, err
+	}
+	if err := k.check(o.Known); err != nil {
+		k.Close()
 		return nil, err
 	}
 	if haveFormer { // only now, since the ring can be opened

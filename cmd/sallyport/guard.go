@@ -47,7 +47,9 @@ type guard struct {
 	ways     *surroundings
 	advanced uint64                          // how far the mark was moved
 	unsure   bool                            // the database may be an older copy of itself; those who were shredded are to be looked for
-	turning  atomic.Pointer[map[string]bool] // join groups with two keys
+	turning  atomic.Pointer[map[string]bool] // join groups with two keys, and whether they are kept whole
+	early    map[string]bool                 // join groups whose new tokens are of the older key still; the mutex of rotations guards it
+	decided  map[string]bool                 // whether groups will be kept whole, before that is on record; likewise
 	wayKnown map[string]bool                 // by their sentences: the ways around the gateway that were told of
 }
 
@@ -135,8 +137,11 @@ func (g *guard) openKeys(ctx context.Context) error {
 		if err != nil {
 			return &hopeless{err}
 		}
-		secrets = g.keyring.Keys()
-		g.noteTurning()
+		if err := noteRing(g.s.orders, g.keyring, g.s.o.Clock()); err != nil {
+			return err
+		}
+		g.resume()
+		secrets = g.secrets()
 	}
 	ring, err := g.s.o.Config.ring(secrets)
 	if err != nil {

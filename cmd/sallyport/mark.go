@@ -76,6 +76,9 @@ func (g *guard) checkKeys(ctx context.Context) error {
 	if err != nil {
 		return &hopeless{err}
 	}
+	if err := g.checkEpochs(ctx, columns); err != nil {
+		return err
+	}
 	many := 1
 	if g.s.state.Shreds() {
 		many = mostTokens

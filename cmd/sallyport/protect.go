@@ -165,7 +165,7 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 		return report, err
 	}
 	_, missing := keys.Look(o.Data)
-	opened, err := c.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly}, true)
+	opened, err := c.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly, known: state.Ring()}, true)
 	if err != nil {
 		return report, err
 	}
@@ -177,6 +177,9 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 		if err := orders.Give(nil, &sallyport.Event{Time: o.Clock(), Kind: sallyport.KeysMade, Order: &sallyport.Order{Action: "keys_init"}}); err != nil {
 			return report, err
 		}
+	}
+	if err := noteRing(orders, opened, o.Clock()); err != nil {
+		return report, err
 	}
 	ring, err := c.ring(opened.Keys())
 	if err != nil {

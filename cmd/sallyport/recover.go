@@ -67,7 +67,7 @@ func (m *Main) keysRecover(ctx context.Context, o recoverOptions) error {
 	}
 	var r recovery
 	err = recordOffline(o.data, time.Now, func(state *control.State, give func(*sallyport.Event) error) error {
-		opened, err := config.openForRecovery(ctx, o, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv}, give)
+		opened, err := config.openForRecovery(ctx, o, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, known: state.Ring()}, give)
 		if err != nil {
 			return err
 		}
