@@ -72,12 +72,17 @@ func (c *Catalog) Close(ctx context.Context) error {
 	return nil
 }
 
+// lockTimeout bounds how long a view that somebody holds locked keeps the catalogue from being read: everybody waits for it, and so may he.
+const lockTimeout = "2s"
+
 // reader is the kept connection, or a new one when that broke. c.mu is held.
 func (c *Catalog) reader(ctx context.Context) (*pgx.Conn, error) {
 	if c.conn != nil && !c.conn.IsClosed() {
 		return c.conn, nil
 	}
-	conn, err := pgx.ConnectConfig(ctx, c.connect)
+	connect := c.connect.Copy()
+	connect.RuntimeParams["lock_timeout"] = lockTimeout
+	conn, err := pgx.ConnectConfig(ctx, connect)
 	if err != nil {
 		return nil, fmt.Errorf("connect to read the catalogue: %w", err)
 	}
