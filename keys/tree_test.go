@@ -164,7 +164,8 @@ func TestTreesLater(t *testing.T) {
 	_, err = k.DestroyLeaves([]sallyport.Leaf{leaf})
 	must(t, err)
 	other := filepath.Join(t.TempDir(), "other.txt")
-	must(t, Rewrap(t.Context(), Options{Dir: o.Dir, Provider: o.Provider}, &KeyFile{Path: other, Dir: o.Dir}))
+	_, err = Rewrap(t.Context(), Options{Dir: o.Dir, Provider: o.Provider}, &KeyFile{Path: other, Dir: o.Dir})
+	must(t, err)
 	o.Provider, o.Own = &KeyFile{Path: other, Dir: o.Dir}, nil
 	k, err = Open(t.Context(), o)
 	must(t, err)
