@@ -70,7 +70,8 @@ const (
 	LogInOK      EventKind = "login"      // somebody logged in for commands
 	LogInBad     EventKind = "login_failed"
 	Queried      EventKind = "queried"   // somebody read the record; Note says what he asked
-	KeysMade     EventKind = "keys_made" // the data folder got its keys
+	KeysMade     EventKind = "keys_made" // the data folder got its keys; Order.Ring
+	KeysSeen     EventKind = "keys_seen" // the ring has other keys than the record knew; Order.Ring
 	Unsealing    EventKind = "unseal"    // somebody brings the share of the keys that Details names
 	UnsealBad    EventKind = "unseal_failed"
 	KeyRotated   EventKind = "key_rotated"   // an approved proposal was carried out: the join group in Details has a new key; Note names the epochs
@@ -183,4 +184,39 @@ type Order struct {
 	// in rows that are known to be another's.
 	Dead   []Digest `cbor:"11,keyasint,omitempty"`
 	Buried []Digest `cbor:"12,keyasint,omitempty"`
+	// Gone are keys of single tokens of the customer: each is destroyed, whatever file it comes back in.
+	Gone []GoneKeys `cbor:"13,keyasint,omitempty"`
+	// Ring is what the ring of keys has from now on: an older one that is put back shows by it.
+	Ring *Ring `cbor:"14,keyasint,omitempty"`
+	// Epoch is that of the newer key of a rotation. Whole says that equal values of the group have equal tokens at every moment of it.
+	Epoch int  `cbor:"15,keyasint,omitempty"`
+	Whole bool `cbor:"16,keyasint,omitempty"`
+}
+
+// Leaf names the key that one token has to itself.
+type Leaf struct {
+	Group string // join group
+	Epoch int
+	At    uint64 // the first bytes of the token's handle, the lowest bit set
+}
+
+// GoneKeys are keys of one join group and epoch that are destroyed.
+type GoneKeys struct {
+	Group  string   `cbor:"1,keyasint"`
+	Epoch  int      `cbor:"2,keyasint"`
+	Leaves []uint64 `cbor:"3,keyasint"`
+}
+
+// Ring is what may be known of a ring of keys without being able to open it.
+type Ring struct {
+	Serial uint64    `cbor:"1,keyasint"` // one more with each change
+	Keys   []RingKey `cbor:"2,keyasint"`
+}
+
+// RingKey is one data key of a ring.
+type RingKey struct {
+	Tenant string `cbor:"1,keyasint"`
+	Group  string `cbor:"2,keyasint,omitempty"` // join group; empty: for digests in the record
+	Epoch  int    `cbor:"3,keyasint"`
+	ID     []byte `cbor:"4,keyasint,omitempty"` // tells the key from another one of the same epoch; empty: it was destroyed
 }

@@ -34,13 +34,14 @@ type Config struct {
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
-	Unseal    Unsealer      // takes shares of the keys; nil: the keys are not opened by shares
-	Rotate    KeyChange     // nil: there are no keys
-	Destroy   KeyChange     // likewise
-	Shred     KeyChange     // of a customer; likewise
-	Observing bool          // serve bars and masks nothing, see Status
-	Moving    *Moving       // nil: serve protects nothing, so nothing moves
-	Mark      func() string // the database's mark that does not fit this record, empty: it fits; nil: always
+	Unseal    Unsealer          // takes shares of the keys; nil: the keys are not opened by shares
+	Rotate    KeyChange         // nil: there are no keys
+	Destroy   KeyChange         // likewise
+	Rotations func() []Rotation // nil: there are none
+	Shred     KeyChange         // of a customer; likewise
+	Observing bool              // serve bars and masks nothing, see Status
+	Moving    *Moving           // nil: serve protects nothing, so nothing moves
+	Mark      func() string     // the database's mark that does not fit this record, empty: it fits; nil: always
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -114,6 +115,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/proposals/{id}/decline", s.as(overseers, s.decline))
 	mux.Handle("POST /v1/keys/rotate", s.as(overseers, s.rotateKey))
 	mux.Handle("POST /v1/keys/destroy", s.as(overseers, s.destroyKey))
+	mux.Handle("POST /v1/keys/opening", s.as(overseers, s.opening))
 	mux.Handle("POST /v1/keys/shred", s.as(overseers, s.shred))
 	mux.Handle("GET /v1/keys/shredded", s.as(overseers, s.shreddedTokens))
 	mux.Handle("POST /v1/confirm", s.as(everybody, s.confirm))

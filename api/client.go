@@ -109,6 +109,11 @@ func (c *Client) Shred(ctx context.Context, customer, reason string) (string, er
 	return c.propose(ctx, "/v1/keys/shred", request{Customer: sallyport.Subject(customer), Reason: reason})
 }
 
+// Opening puts on record that a share opens the keys in a command beside serve.
+func (c *Client) Opening(ctx context.Context, share, what string) error {
+	return c.call(ctx, http.MethodPost, "/v1/keys/opening", openingRequest{Share: share, For: what}, nil)
+}
+
 // ShreddedTokens are the digests of tokens that stand for nothing.
 func (c *Client) ShreddedTokens(ctx context.Context) (map[sallyport.Digest]bool, error) {
 	var answer struct {

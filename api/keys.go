@@ -49,6 +49,28 @@ func (s *Server) shreddedTokens(*http.Request, sallyport.Staff) (any, error) {
 	return map[string]any{"tokens": tokens}, nil
 }
 
+// opening puts on record that somebody opens the keys with a share, in a command of his own beside serve. What he brings stays with him.
+func (s *Server) opening(r *http.Request, me sallyport.Staff) (any, error) {
+	var q openingRequest
+	if err := body(r, &q); err != nil {
+		return nil, err
+	}
+	if q.Share == "" || len(q.Share) > maxShare || q.For == "" || len(q.For) > maxShare {
+		return nil, &Problem{http.StatusBadRequest, "bad_request", "It must name the share and what for.", ""}
+	}
+	e := s.event(sallyport.Unsealing, me, &sallyport.Order{Action: "unseal", By: me, Details: q.Share})
+	e.Note = "for " + q.For
+	return map[string]bool{"recorded": true}, s.c.Orders.Give(s.stillFree(me), e)
+}
+
+// openingRequest is its body: the name of a share, not the share.
+type openingRequest struct {
+	Share string `json:"share"`
+	For   string `json:"for"`
+}
+
+const maxShare = 100
+
 // maxCustomer bounds a customer's key.
 const maxCustomer = 200
 

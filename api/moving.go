@@ -31,6 +31,8 @@ type Serving struct {
 	Position uint64   `json:"position"`
 	Backends []uint32 `json:"backends"` // the database's processes behind its sessions
 	States   States   `json:"states"`
+
+	Keys *sallyport.Ring `json:"keys,omitempty"` // that serve opened
 }
 
 // movingRoutes adds the endpoints for protect.

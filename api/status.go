@@ -46,8 +46,29 @@ type Status struct {
 	Locked []sallyport.Staff `json:"locked"`
 	Record Position          `json:"record"`
 	More   []Standby         `json:"more,omitempty"`
+	// Rotations are of the join groups with two keys.
+	Rotations []Rotation `json:"rotations,omitempty"`
 	// Observing: everybody reads plain values and nobody is barred. Locks are recorded, and bite once serve guards.
 	Observing bool `json:"observing,omitempty"`
+}
+
+// Rotation is how far the exchange of a join group's key is.
+type Rotation struct {
+	Group string `json:"group"`
+	From  int    `json:"from"` // epochs
+	To    int    `json:"to"`
+	State string `json:"state"` // starting, renewing, done: no older token is left
+	// Whole: equal values have equal tokens at every moment, so that columns may be compared with each other.
+	Whole bool `json:"whole"`
+
+	Rows      int64   `json:"rows"`                 // that this serve gave new tokens
+	Stuck     int64   `json:"stuck,omitempty"`      // that the database will not have changed
+	Table     string  `json:"table,omitempty"`      // where it is
+	Seen      float64 `json:"seen"`                 // part of the tables that the present pass has looked through, 0 to 1
+	PerSecond float64 `json:"per_second,omitempty"` // rows, in this pass
+	Left      int64   `json:"left,omitempty"`       // rows still to come, if they are spread evenly
+	Remaining string  `json:"remaining,omitempty"`  // time until then, as 1h2m3s
+	Why       string  `json:"why,omitempty"`        // what is in the way
 }
 
 // Position is how far a stream reaches.
@@ -64,6 +85,9 @@ func (s *Server) status(r *http.Request, me sallyport.Staff) (any, error) {
 		}
 	}
 	slices.Sort(status.Locked)
+	if s.c.Rotations != nil {
+		status.Rotations = s.c.Rotations()
+	}
 	if s.c.Status != nil {
 		status.More = s.c.Status(r.Context())
 	}

@@ -142,8 +142,8 @@ func (b *builder) protect() {
 			continue
 		}
 		p := &Protected{
-			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Overflow: settings.Overflow == Vault,
-			Moving: state == Moving || state == Leaving, Leaving: state == Leaving, Rotating: state == Rotating,
+			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Shred: settings.Shred, Overflow: settings.Overflow == Vault,
+			Moving: state == Moving || state == Leaving, Leaving: state == Leaving, Rotating: state == Rotating || state == Turning, Whole: state == Turning,
 		}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
@@ -283,33 +283,6 @@ func (b *builder) eachKept(visit func(before Origin, now *relation, c *rawColumn
 }
 
 // inheritProtection gives partitions and inheritance children what their parents have, masks too, by the columns' names.
-func (b *builder) inheritProtection() {
-	for _, oid := range slices.Sorted(maps.Keys(b.relations)) {
-		if r := b.relations[oid]; len(r.parents) == 0 {
-			b.inherit(r)
-		}
-	}
-}
-
-func (b *builder) inherit(r *relation) {
-	for _, child := range r.children {
-		for _, c := range r.columns {
-			from, own := r.origins[c.Number], child.column(c.Name)
-			if own == nil {
-				continue
-			}
-			to := &child.origins[own.Number]
-			if from.Protected != nil {
-				to.Protected = from.Protected
-			}
-			if from.Masked != nil {
-				to.Masked = from.Masked
-			}
-		}
-		b.inherit(child)
-	}
-}
-
 // baseType goes through domains to the type that results announce. Its name is given too: types of extensions have another OID in each database.
 func (b *builder) baseType(oid uint32) (base uint32, name string) {
 	for range 32 { // domains over domains; a bound, though PostgreSQL cannot make a circle
@@ -353,14 +326,6 @@ func (b *builder) markFacts(facts FactTables) {
 		if r := b.find(source.name, source.path); r != nil {
 			withParts(r, source.mark)
 		}
-	}
-}
-
-// withParts calls mark for a table and everything that inherits from it.
-func withParts(r *relation, mark func(*relation)) {
-	mark(r)
-	for _, child := range r.children {
-		withParts(child, mark)
 	}
 }
 
@@ -484,7 +449,7 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 			info.Protect.Moving, info.Protect.Forms, info.Protect.Unique, info.Protect.List = true, MovingForms, p.alone, p.list
 		}
 		if p.Rotating {
-			info.Protect.Forms, info.Protect.Unique, info.Protect.List = RotatingForms, p.alone, p.list
+			info.Protect.Forms, info.Protect.Unique, info.Protect.List, info.Protect.Whole = RotatingForms, p.alone, p.list, p.Whole
 		}
 	}
 	return info

@@ -25,12 +25,13 @@ type Catalog struct {
 	connect *pgx.ConnConfig
 	current atomic.Pointer[Snapshot]
 
-	begun    atomic.Uint64 // questions of Fresh
-	mu       sync.Mutex    // guards the rest; one refresh at a time
-	conn     *pgx.Conn     // nil after an error
-	known    version       // of the current snapshot; without a moment: not known
-	noted    bool          // the database notes its changes (NoteSQL)
-	answered uint64        // the last question of Fresh that was answered
+	begun    atomic.Uint64           // questions of Fresh
+	moments  atomic.Pointer[moments] // those of known, for Holds
+	mu       sync.Mutex              // guards the rest; one refresh at a time
+	conn     *pgx.Conn               // nil after an error
+	known    version                 // of the current snapshot; without a moment: not known
+	noted    bool                    // the database notes its changes (NoteSQL)
+	answered uint64                  // the last question of Fresh that was answered
 }
 
 // FactTables name the tables (schema.table) whose committed writes become facts. Either may be empty.
@@ -71,16 +72,22 @@ func (c *Catalog) Close(ctx context.Context) error {
 	return nil
 }
 
+// lockTimeout bounds how long a view that somebody holds locked keeps the catalogue from being read: everybody waits for it, and so may he.
+const lockTimeout = "2s"
+
 // reader is the kept connection, or a new one when that broke. c.mu is held.
 func (c *Catalog) reader(ctx context.Context) (*pgx.Conn, error) {
 	if c.conn != nil && !c.conn.IsClosed() {
 		return c.conn, nil
 	}
-	conn, err := pgx.ConnectConfig(ctx, c.connect)
+	connect := c.connect.Copy()
+	connect.RuntimeParams["lock_timeout"] = lockTimeout
+	conn, err := pgx.ConnectConfig(ctx, connect)
 	if err != nil {
 		return nil, fmt.Errorf("connect to read the catalogue: %w", err)
 	}
-	c.conn, c.known = conn, version{} // it may be another server
+	c.conn = conn
+	c.know(version{}) // it may be another server
 	return conn, nil
 }
 

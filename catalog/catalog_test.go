@@ -286,6 +286,22 @@ func TestViewsThatTheReaderMayNotDescribe(t *testing.T) {
 	}
 }
 
+// TestPartsByManyWays has tables that inherit from the protected one by a billion ways.
+func TestPartsByManyWays(t *testing.T) {
+	var ddl []string
+	above := "support.customers"
+	for i := range 30 {
+		for _, side := range []string{"left", "right"} {
+			ddl = append(ddl, fmt.Sprintf("CREATE TABLE support.%s%d () INHERITS (%s)", side, i, above))
+		}
+		above = fmt.Sprintf("support.left%d, support.right%d", i, i)
+	}
+	_, reader := database(t, tables, "SET client_min_messages = warning; "+strings.Join(ddl, ";\n"))
+	if c := column(t, find(t, open(t, reader, config()).Snapshot(), "left29"), "email"); c.Protect == nil {
+		t.Error("a part of parts is not protected")
+	}
+}
+
 // TestViewsInACircle has views that lie over each other, which the server takes and refuses to use, and many that lie over the same.
 func TestViewsInACircle(t *testing.T) {
 	circles := []string{

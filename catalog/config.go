@@ -40,12 +40,16 @@ type ColumnConfig struct {
 	Region    string            `yaml:"region"`    // of phone: numbers without a country code are read as in this country ("DE"); empty: they are refused
 	Canonical int               `yaml:"canonical"` // version of the form to which values are brought; 0: 1
 	Overflow  string            `yaml:"overflow"`  // "vault": values that the scheme has no token for are kept sealed; empty: they are refused
+	Shred     string            `yaml:"shred"`     // "customer", of name and text: each value has a key of its own, which 'keys shred' destroys with its customer; empty: all share the group's
 	// NextPrefixes are the prefixes of tokens in every second key epoch: without them the keys of the column cannot be rotated.
 	NextPrefixes map[string]string `yaml:"next_prefixes"`
 }
 
 // Vault is the value of overflow that keeps values for which the scheme has no token.
 const Vault = "vault"
+
+// ShredCustomer is the value of shred that gives each value a key of its own.
+const ShredCustomer = "customer"
 
 // Problem is what is wrong with one key of the configuration, as a sentence. Path leads to the key from the section's root:
 // "columns.support.customers.email.scheme".
@@ -116,6 +120,7 @@ func (c *Config) checkColumn(name string, report func(path, format string, args 
 		report(at+".scheme", "there is no scheme %q: expected name, email, phone, date, number or text, or after the column's type timestamp, timestamptz, int4, int8 or uuid", settings.Scheme)
 	}
 	c.checkOverflow(at, settings, report)
+	checkShred(at, settings, report)
 	if settings.Region != "" && settings.Scheme != sallyport.Phone {
 		report(at+".region", "only the scheme phone has a region; expected none here")
 	}
@@ -140,6 +145,18 @@ func (c *Config) checkOverflow(at string, settings ColumnConfig, report func(pat
 	}
 	if s := settings.Scheme; s != sallyport.Email && s != sallyport.Phone && s != sallyport.Number {
 		report(at+".overflow", "only the schemes email, phone and number have one; expected no line here")
+	}
+}
+
+func checkShred(at string, settings ColumnConfig, report func(path, format string, args ...any)) {
+	if settings.Shred == "" {
+		return
+	}
+	if settings.Shred != ShredCustomer {
+		report(at+".shred", "there is no shred %q: expected %s, or no line", settings.Shred, ShredCustomer)
+	}
+	if s := settings.Scheme; s != sallyport.Name && s != sallyport.Text {
+		report(at+".shred", "only the schemes name and text have keys of single values, since all others must give equal values one token; expected no line here")
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 	Leaving               // likewise, and what is written is plain: its protection is being undone
 	Plain                 // nothing of it is protected yet, or any more
 	Rotating              // all are tokens, of two key epochs; the ring of keys says so
+	Turning               // likewise, and equal values of the join group have equal tokens at every moment
 )
 
 // String is the state's name, for people.
@@ -34,7 +35,7 @@ func (s State) String() string {
 		return "leaving"
 	case Plain:
 		return "plain"
-	case Rotating:
+	case Rotating, Turning:
 		return "rotating"
 	}
 	return "unknown"
@@ -68,8 +69,9 @@ func (c *Catalog) Enter(ctx context.Context, states map[string]State) error {
 	if err != nil {
 		return fmt.Errorf("read the catalogue by other states of columns: %w", err)
 	}
-	c.config, c.known = config, v
+	c.config = config
 	c.current.Store(next)
+	c.know(v)
 	return nil
 }
 

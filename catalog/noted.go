@@ -79,7 +79,9 @@ const selectNotes = `SELECT pg_catalog.count(*) = 2 AND coalesce(bool_and(pg_cat
 	WHERE t.evtenabled = 'A' AND t.evttags IS NULL`
 
 // Noted tells whether the database notes its changes, and conn may read what it noted.
-func Noted(ctx context.Context, conn *pgx.Conn) (noted bool, err error) {
+func Noted(ctx context.Context, conn *pgx.Conn) (noted bool, err error) { return notes(ctx, conn) }
+
+func notes(ctx context.Context, conn *pgx.Conn) (noted bool, err error) {
 	if err := conn.QueryRow(ctx, selectNotes, noteMade, noteDropped).Scan(&noted); err != nil {
 		return false, fmt.Errorf("look whether the database notes its changes: %w", err)
 	}
@@ -100,7 +102,7 @@ func (c *Catalog) quiet(ctx context.Context, conn *pgx.Conn) (quiet bool, err er
 		return false, fmt.Errorf("ask what the database noted: %w", err)
 	}
 	if quiet {
-		c.known.moment = moment
+		c.know(c.known.at(moment))
 	}
 	return quiet, nil
 }

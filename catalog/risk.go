@@ -15,10 +15,8 @@ func (b *builder) spreadRisk() {
 	words := map[uint32]map[string]bool{}
 	b.spoken = map[string]struct{}{}
 	for _, f := range b.raw.functions {
-		if f.Far { // what it reads is for masks to fear: of tokens it can tell nothing
-			if b.heatsMasks {
-				b.risks[f.OID] = "comes with the extension " + f.Source + ", which is not looked into"
-			}
+		if f.Far {
+			b.fearFar(f)
 			continue
 		}
 		words[f.OID] = wordsOf(f.Source)
@@ -42,6 +40,13 @@ func (b *builder) spreadRisk() {
 				changed = true
 			}
 		}
+	}
+}
+
+// fearFar takes a function of an extension for risky where columns are masked: it may read them. Of tokens it can tell nothing.
+func (b *builder) fearFar(f rawFunction) {
+	if b.heatsMasks {
+		b.risks[f.OID] = "comes with the extension " + f.Source + ", which is not looked into"
 	}
 }
 

@@ -38,11 +38,13 @@ type Protected struct {
 	Prefixes     map[string]string
 	NextPrefixes map[string]string
 	Region       string
+	Shred        string // "customer": each value has a key of its own
 	Overflow     bool   // values that the scheme has no token for stand in the vault
 	TypeOID      uint32 // as results announce it: the base type of a domain
 	Moving       bool   // plain values stand in it beside tokens
 	Leaving      bool   // what is written into it is plain: its protection is being undone
 	Rotating     bool   // its tokens are of two key epochs
+	Whole        bool   // and equal values of its join group have equal ones at every moment
 	Unique       bool   // a unique index holds it
 
 	// Bound are the columns that foreign keys hold equal to this one, with itself among them, by name. Empty: there are none.

@@ -93,7 +93,7 @@ func standby(t *testing.T, super *pgx.Conn) string {
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	server := exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "-D", data, "-c", "port="+strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", //nolint:gosec // likewise
-		"-c", "unix_socket_directories=", "-c", "hot_standby_feedback=off")
+		"-c", "unix_socket_directories=", "-c", "hot_standby_feedback=off", "-c", "primary_conninfo="+source) // pg_basebackup's own has words that an older server does not know
 	if err := cluster.RunAs(server); err != nil {
 		t.Fatal(err)
 	}

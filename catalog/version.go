@@ -108,6 +108,28 @@ func (c *Catalog) Fresh(ctx context.Context) (changed bool, err error) {
 	return changed, err
 }
 
+// moments are those at which the current snapshot held: at the last question, and when all of it was last looked through.
+type moments struct{ moment, whole string }
+
+// Holds says whether the snapshot holds everything that was committed when the server of the catalogue's connection told its moment: the text
+// that a call of the function MomentFunction gives, in a transaction that has written nothing. Where it says no, Fresh has to be asked.
+func (c *Catalog) Holds(moment []byte) bool {
+	known := c.moments.Load()
+	return known != nil && len(moment) > 0 && known.moment != "" && (string(moment) == known.moment || string(moment) == known.whole)
+}
+
+// know notes what the current snapshot, which MUST be in its place by now, is known to hold. c.mu is held.
+func (c *Catalog) know(v version) {
+	c.known = v
+	c.moments.Store(&moments{moment: v.moment, whole: v.whole})
+}
+
+// at is the version at a later moment, at which nothing was another.
+func (v version) at(moment string) version {
+	v.moment = moment
+	return v
+}
+
 // ask compares moments. Where they differ it asks what the database noted since, if it does that, or looks for what came since among
 // all rows; for whole always the latter. c.mu is held.
 func (c *Catalog) ask(ctx context.Context, whole bool) (changed bool, err error) {
@@ -139,8 +161,9 @@ func (c *Catalog) ask(ctx context.Context, whole bool) (changed bool, err error)
 		return false, fmt.Errorf("read what the catalogue got: %w", err)
 	}
 	if young == c.known.young && 0 <= transactions && transactions < mostTransactions {
-		c.known.moment, c.known.whole = moment, moment
-		c.noted, err = Noted(ctx, conn)
+		c.known.whole = moment
+		c.know(c.known.at(moment))
+		c.noted, err = notes(ctx, conn)
 		return false, err
 	}
 	return c.refresh(ctx, conn)
@@ -159,7 +182,7 @@ func (c *Catalog) now(ctx context.Context, conn *pgconn.PgConn) (moment string, 
 			moment, err = "", ctx.Err()
 		}
 	}()
-	conn.Frontend().Send(&pgproto3.FunctionCall{Function: currentSnapshot})
+	conn.Frontend().Send(&pgproto3.FunctionCall{Function: MomentFunction})
 	if err := conn.Frontend().Flush(); err != nil {
 		return "", err
 	}
@@ -182,8 +205,8 @@ func (c *Catalog) now(ctx context.Context, conn *pgconn.PgConn) (moment string, 
 	}
 }
 
-// currentSnapshot is pg_current_snapshot() (pg_proc.dat, since PostgreSQL 13). The text of its result is the moment.
-const currentSnapshot = 5061
+// MomentFunction is pg_current_snapshot() (pg_proc.dat, since PostgreSQL 13). The text of its result is the moment.
+const MomentFunction = 5061
 
 // refresh reads the version, and the catalogue if it is another one. c.mu is held.
 func (c *Catalog) refresh(ctx context.Context, conn *pgx.Conn) (changed bool, err error) {
@@ -192,18 +215,18 @@ func (c *Catalog) refresh(ctx context.Context, conn *pgx.Conn) (changed bool, er
 	if err != nil {
 		return false, err
 	}
-	if c.noted, err = Noted(ctx, conn); err != nil {
+	if c.noted, err = notes(ctx, conn); err != nil {
 		return false, err
 	}
 	if previous != nil && previous.version == v.sum {
-		c.known = v
+		c.know(v)
 		return false, nil
 	}
 	next, v, err := load(ctx, conn, c.config, c.facts, v, previous)
 	if err != nil {
 		return false, err
 	}
-	c.known = v
 	c.current.Store(next)
+	c.know(v)
 	return true, nil
 }

@@ -115,3 +115,45 @@ func momentsBesideOthers(t *testing.T, noted bool) {
 	run(t, oldest, "ROLLBACK")
 	unchanged("in the end")
 }
+
+// TestHolds takes a moment from another session: it is the snapshot's as long as no transaction has ended since.
+func TestHolds(t *testing.T) {
+	super, reader := database(t, tables)
+	c := open(t, reader, config())
+	holds := func(want bool, when string) {
+		t.Helper()
+		var moment []byte
+		if err := super.QueryRow(t.Context(), "SELECT pg_current_snapshot()::text").Scan(&moment); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Holds(moment); got != want {
+			t.Errorf("%s: %t", when, got)
+		}
+	}
+	fresh := func() {
+		t.Helper()
+		if _, err := c.Fresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fresh()
+	holds(true, "at rest")
+	run(t, super, "CREATE TABLE public.beside (id int)")
+	holds(false, "after a table was made")
+	fresh()
+	holds(true, "after the question")
+	run(t, super, "INSERT INTO public.beside VALUES (1)")
+	holds(false, "after something was written")
+	if _, err := c.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	holds(true, "after all was read")
+	if c.Holds(nil) {
+		t.Error("it holds without a moment")
+	}
+	if err := c.conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fresh()
+	holds(true, "over another connection")
+}

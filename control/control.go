@@ -94,6 +94,8 @@ type State struct {
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
 	doors   doors
+	ring    *sallyport.Ring     // of keys, as the record knows it last
+	turning map[string]Rotation // by join group
 
 	watchers []*watcher
 	changes  []change // not yet told
@@ -111,7 +113,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), doors: newDoors()}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, doors: newDoors()}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -126,6 +128,9 @@ func (s *State) Apply(e *sallyport.Event) {
 }
 
 func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
+	if o.Ring != nil {
+		s.ring = o.Ring
+	}
 	switch e.Kind {
 	case sallyport.Locked:
 		s.hold(e, o, func(p *person) **hold { return &p.locked })
@@ -144,6 +149,7 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 	case sallyport.Protecting:
 		s.protecting(o)
 	case sallyport.KeyRotated, sallyport.KeyDestroyed, sallyport.Shredded:
+		s.turn(e.Kind, o)
 		s.carried[o.ID] = true
 		if p := s.proposals[o.ID]; p != nil {
 			p.Done, p.Result = true, e.Note
@@ -329,6 +335,11 @@ func (s *State) Pending(action string) []Proposal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.list(s.agreed, func(p *Proposal) bool { return p.Action == action && !s.carried[p.ID] })
+}
+
+// Fresh are those of Pending that were approved within the last day: what could not be done for so long is to be agreed on anew.
+func (s *State) Fresh(action string, now time.Time) []Proposal {
+	return slices.DeleteFunc(s.Pending(action), func(p Proposal) bool { return now.Sub(p.DecidedAt) >= Lifetime })
 }
 
 // AcceptedMark is the Details of the latest approved proposal to accept a mark.

@@ -17,10 +17,11 @@ type shreds struct {
 	barred map[sallyport.Subject]struct{}
 	dead   map[sallyport.Digest]struct{}
 	buried map[sallyport.Digest]struct{}
+	gone   map[sallyport.Leaf]struct{}
 }
 
 func newShreds() shreds {
-	return shreds{barred: map[sallyport.Subject]struct{}{}, dead: map[sallyport.Digest]struct{}{}, buried: map[sallyport.Digest]struct{}{}}
+	return shreds{barred: map[sallyport.Subject]struct{}{}, dead: map[sallyport.Digest]struct{}{}, buried: map[sallyport.Digest]struct{}{}, gone: map[sallyport.Leaf]struct{}{}}
 }
 
 func (s *shreds) bar(who sallyport.Subject) {
@@ -39,6 +40,11 @@ func (s *shreds) list(o *sallyport.Order) {
 	}
 	for _, d := range o.Buried {
 		s.buried[d] = struct{}{}
+	}
+	for _, g := range o.Gone {
+		for _, at := range g.Leaves {
+			s.gone[sallyport.Leaf{Group: g.Group, Epoch: g.Epoch, At: at}] = struct{}{}
+		}
 	}
 }
 
@@ -72,6 +78,18 @@ func (s *State) DeadTokens() []sallyport.Digest {
 // Buried tells, by its digest, whether a token was a shredded customer's, which others may have, too.
 func (s *State) Buried(d sallyport.Digest) bool {
 	return s.Shreds() && has(&s.shreds.mu, s.shreds.buried, d)
+}
+
+// Gone tells whether the record says of a token's own key that it is destroyed.
+func (s *State) Gone(l sallyport.Leaf) bool {
+	return has(&s.shreds.mu, s.shreds.gone, l)
+}
+
+// GoneKeys are the keys of single tokens of which the record says that they are destroyed.
+func (s *State) GoneKeys() []sallyport.Leaf {
+	s.shreds.mu.RLock()
+	defer s.shreds.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.shreds.gone))
 }
 
 // BarredText is Barred of a key that is no string yet.

@@ -69,7 +69,7 @@ func (s *session) plan(ctx context.Context, sql string, scs bool) (*query.Plan, 
 	if err != nil || !slices.ContainsFunc(plan.Statements, func(st query.Statement) bool { return leans(&st) }) {
 		return plan, err
 	}
-	if len(plan.Statements) == 1 && s.postpones(ctx, basis{source: sql, analyzer: analyzer}, &plan.Statements[0]) {
+	if len(plan.Statements) == 1 && s.postpones(basis{source: sql, analyzer: analyzer}, &plan.Statements[0]) {
 		return plan, nil
 	}
 	if refused := s.fresh(ctx); refused != nil {

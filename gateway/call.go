@@ -30,7 +30,13 @@ func (s *session) takeCall(m []byte) error {
 
 // answerCall passes on what a function returned.
 func (s *session) answerCall(m []byte) error {
-	if r := s.first(); r == nil || r.what != expectCall {
+	r := s.first()
+	if r != nil && r.what == expectMoment {
+		moment, err := pg.ParseFunctionResult(m)
+		s.moment = append(s.moment[:0], moment...)
+		return err
+	}
+	if r == nil || r.what != expectCall {
 		return errUnexpected(pg.FunctionCallResult)
 	}
 	s.out = append(s.out, m...)

@@ -70,6 +70,7 @@ func (s *session) nextMessage() (kind byte, m []byte, err error) {
 	kind, m, err = s.client.message()
 	s.looking.Store(true)
 	s.resting.Store(false) // before the message is looked at by any catalogue
+	s.stored()
 	return kind, m, err
 }
 
@@ -86,21 +87,9 @@ func (s *session) forward() error {
 		return nil
 	}
 	s.awaitRequests()
-	d := s.doubt
-	s.doubt = nil
-	switch {
-	case d == nil:
-	case len(s.toServer) > mostDoubted:
-		s.resolve(d)
-		d = nil
-	default:
-		s.unsure.Store(true)
-	}
+	s.handDoubt()
 	_, err := s.server.write(s.toServer)
 	s.underway.Store(true)
-	if d != nil {
-		s.resolve(d)
-	}
 	if s.client.buffered() > 0 {
 		s.toServer = s.toServer[:0]
 		return err
@@ -119,10 +108,6 @@ func (s *session) send(m []byte) error {
 	if err := s.forward(); err != nil {
 		return err
 	}
-	if d := s.doubt; d != nil {
-		s.doubt = nil
-		s.resolve(d)
-	}
 	s.borrow()
 	_, err := s.serverConn.Write(m)
 	s.underway.Store(true)
@@ -134,6 +119,7 @@ func (s *session) take(ctx context.Context, kind byte, m []byte) error {
 	if done, err := s.takeCopy(kind, m); done || err != nil {
 		return err
 	}
+	s.begins = !s.open
 	s.open = kind != pg.Sync && kind != pg.Query && (s.open || kind == pg.Parse || kind == pg.Bind || kind == pg.Execute)
 	switch kind {
 	case pg.Query:

@@ -24,7 +24,7 @@ func (g *Gateway) codec(p *catalog.Protected) (*token.Codec, error) {
 	if c, ok := g.codecs.made[p.Column]; ok {
 		return c, nil
 	}
-	c, err := g.codecs.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes, NextPrefixes: p.NextPrefixes, Region: p.Region})
+	c, err := g.codecs.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes, NextPrefixes: p.NextPrefixes, Region: p.Region, Shred: p.Shred})
 	if err != nil {
 		return nil, err
 	}

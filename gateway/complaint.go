@@ -17,6 +17,9 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 		return err
 	}
 	r := s.first()
+	if r != nil && r.what == expectMoment && n.Get(pg.SeverityV) == "ERROR" {
+		return nil // the server does not tell; then the catalogue's connection is asked
+	}
 	var broken *query.Refusal
 	s.mu.Lock()
 	s.copyIn = false

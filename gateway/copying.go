@@ -18,6 +18,9 @@ func (s *session) mayCopy(st *query.Statement) *query.Refusal {
 		return nil
 	}
 	d := s.gw.Protection.Rules.Copy(s.person.Staff, s.person.Service, st.Copies)
+	if d.Permitted && slices.ContainsFunc(st.Copies, func(c sallyport.Column) bool { p := s.gw.protectedColumn(c); return p != nil && p.Whole }) {
+		return refusal(codeBusy, "this statement moves tokens to other rows while their keys are rotated", "Write the values themselves, or wait until the rotation is done.")
+	}
 	if d.Permitted {
 		return nil
 	}

@@ -8,7 +8,8 @@ import (
 )
 
 // recordStatement puts the statement on record. What may change something is on disk before it is forwarded; what only reads is on disk before
-// anything of its result leaves (syncReads), mostly together with what it revealed.
+// anything of its result leaves (syncReads), mostly together with what it revealed. The entry of a look-up in doubt is made while the server
+// works; nothing of its result is taken up before (answerMoment).
 func (s *session) recordStatement(r *run) *query.Refusal {
 	if r.recorded {
 		return nil
@@ -19,16 +20,35 @@ func (s *session) recordStatement(r *run) *query.Refusal {
 	if refused := s.recordCopies(r); refused != nil || !r.touches() {
 		return refused
 	}
-	put, reads := s.gw.Access.Append, uint64(0)
-	if r.stmt.Verb == "SELECT" && !r.stmt.Writes && !s.gw.Access.Failing() {
-		put, reads = s.gw.Access.Enqueue, 1
-	}
-	if _, err := put(s.statementEvent(r, nil)); err != nil {
-		return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", hintJournal+" Other tables are not concerned.")
-	}
 	r.recorded = true
-	s.reads.Add(reads)
+	switch {
+	case r.stmt.Verb != "SELECT" || r.stmt.Writes || s.gw.Access.Failing():
+		if _, err := s.gw.Access.Append(s.statementEvent(r, nil)); err != nil {
+			r.recorded = false
+			return unreached()
+		}
+		return nil
+	case s.doubt != nil:
+		s.doubt.runs = append(s.doubt.runs, r)
+		return nil
+	}
+	return s.enqueueReads([]*run{r})
+}
+
+// enqueueReads hands the entries of reading statements to the record.
+func (s *session) enqueueReads(runs []*run) *query.Refusal {
+	for _, r := range runs {
+		if _, err := s.gw.Access.Enqueue(s.statementEvent(r, nil)); err != nil {
+			r.recorded = false
+			return unreached()
+		}
+		s.reads.Add(1)
+	}
 	return nil
+}
+
+func unreached() *query.Refusal {
+	return refusal(codeJournal, "the record cannot be written, so nothing protected is reached", hintJournal+" Other tables are not concerned.")
 }
 
 func (s *session) statementEvent(r *run, refused *query.Refusal) *sallyport.Event {

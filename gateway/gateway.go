@@ -87,8 +87,10 @@ type Protection struct {
 	Suspend func(who sallyport.Staff, limit sallyport.Limit) error
 	// Vacate gives a value that stands in a unique column which is moving the form in which it is about to be written, in whatever row holds
 	// another form, except the one whose key column holds the key: then the unique index knows it. Of a column that foreign keys hold equal to
-	// others it does so in all of them, and in every row. nil: nothing is ever moving.
-	Vacate func(ctx context.Context, v Vacate) error
+	// others it does so in all of them, and in every row. Where equal values have equal tokens at every
+	// moment of a rotation (catalog.Protected.Whole), it does so in every column of the join group. instead is not empty where the row that is
+	// written holds the value in that form and must keep it. nil: nothing is ever moving.
+	Vacate func(ctx context.Context, v Vacate) (instead string, err error)
 }
 
 // Vacate is what stands where a value is to be written.
@@ -98,6 +100,7 @@ type Vacate struct {
 	Forms   []string // by which the value may stand there
 	Key     string   // name of the column that pins the row which is written; empty: none does
 	Except  string   // what stands in it
+	Backend uint32   // the database's process behind the session
 }
 
 // Gateway serves connections.
@@ -108,6 +111,7 @@ type Gateway struct {
 	identities *identities
 	granted    *exposure.Grants
 	kin        *kin
+	crossing   crossing
 	warned     atomic.Bool // that TLS is left out on the way to the server
 
 	mu       sync.Mutex // guards sessions, backends and closing

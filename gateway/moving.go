@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -130,31 +131,42 @@ func (s *session) rotating(column sallyport.Column) bool {
 
 // vacate sees to it that a unique index knows a value that is about to be written: where it stands in another form it becomes the same text
 // first, which is its token, or of a column whose protection is being undone the plain one.
-func (s *session) vacate(r *run, slot *query.Slot, becomes, value []byte) *query.Refusal {
+func (s *session) vacate(r *run, slot *query.Slot, becomes, value []byte) ([]byte, *query.Refusal) {
 	if slot.Use != query.Store || r.vacates == nil || s.gw.Observe != nil {
-		return nil
+		return becomes, nil
 	}
 	return r.vacates(slot, becomes, value)
 }
 
-func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, becomes, value []byte) *query.Refusal {
-	return func(slot *query.Slot, becomes, value []byte) *query.Refusal {
-		p := s.gw.protectedColumn(slot.Column)
-		if p == nil || !p.Several() || !p.Unique && len(p.Bound) == 0 || s.gw.Protection.Vacate == nil {
-			return nil
-		}
-		codec, err := s.gw.codec(p)
-		if err != nil || !codec.Deterministic() || !codec.Recognisable() { // no index holds two of its tokens apart, or the database refuses what is written
-			return nil
+// tokenAnew is a token as it is written: of the newest key, so that a program that writes back what it read does not bring an older one back.
+// As a value would, it makes room for itself.
+func (s *session) tokenAnew(r *run, slot *query.Slot, codec *token.Codec, stored []byte) ([]byte, *query.Refusal) {
+	if !codec.IsToken(stored) || codec.Overflowed(stored) || s.gw.Standing.Dead(codec.ListDigest(stored)) {
+		return stored, nil // nobody's, or it is of no epoch
+	}
+	if _, err := codec.Reveal(nil, stored); err != nil {
+		return stored, nil // somebody made it up, or it is a shredded customer's
+	}
+	if newer, changed, err := codec.Renew(nil, stored, rand.Reader); err == nil && changed {
+		stored = newer
+	}
+	return s.vacate(r, slot, stored, stored)
+}
+
+func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, becomes, value []byte) ([]byte, *query.Refusal) {
+	return func(slot *query.Slot, becomes, value []byte) ([]byte, *query.Refusal) {
+		codec := s.crowded(slot.Column, becomes)
+		if codec == nil {
+			return becomes, nil
 		}
 		forms, err := codec.Forms(value)
 		if err != nil {
 			forms, err = s.gw.overflowForms(ctx, slot.Column, codec, value)
 		}
 		if err != nil {
-			return refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "")
+			return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "")
 		}
-		v := Vacate{Column: slot.Column, Becomes: string(becomes)}
+		v := Vacate{Column: slot.Column, Becomes: string(becomes), Backend: s.backend()}
 		for _, form := range forms {
 			if string(form) != v.Becomes {
 				v.Forms = append(v.Forms, string(form))
@@ -165,11 +177,15 @@ func (s *session) vacating(ctx context.Context, r *run) func(slot *query.Slot, b
 				v.Key, v.Except = slot.Row.Column, key
 			}
 		}
-		if err := s.gw.Protection.Vacate(ctx, v); err != nil {
+		instead, err := s.gw.Protection.Vacate(ctx, v)
+		if err != nil {
 			s.gw.Log.Warn("a value that is moving cannot be made a token", "column", slot.Column.String(), "reason", plainReason(err))
-			return refusal(codeBusy, "a row that may hold this value of "+slot.Column.String()+" is locked, and the column is moving", "Try again in a moment.")
+			return nil, refusal(codeBusy, "a row that may hold this value of "+slot.Column.String()+" is locked, and the column is moving or its keys are rotated", "Try again in a moment.")
 		}
-		return nil
+		if instead != "" {
+			return []byte(instead), nil
+		}
+		return becomes, nil
 	}
 }
 
@@ -257,5 +273,28 @@ func (s *session) plainWritten(r *run, slot *query.Slot, codec *token.Codec, val
 			return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
 		}
 	}
-	return value, s.vacate(r, slot, value, tok)
+	return s.vacate(r, slot, value, tok)
+}
+
+// crowded is the codec of a column in which a value may stand in the way of its other form; nil: it cannot.
+func (s *session) crowded(column sallyport.Column, becomes []byte) *token.Codec {
+	p := s.gw.protectedColumn(column)
+	if p == nil || !p.Several() || !p.Unique && !p.Whole && len(p.Bound) == 0 || s.gw.Protection.Vacate == nil {
+		return nil
+	}
+	codec, err := s.gw.codec(p)
+	if err != nil || !codec.Deterministic() || !codec.Recognisable() { // no index holds two of its tokens apart, or the database refuses what is written
+		return nil
+	}
+	if p.Rotating && codec.Overflowed(becomes) { // of no epoch
+		return nil
+	}
+	return codec
+}
+
+// backend is the database's process behind the session.
+func (s *session) backend() uint32 {
+	s.gw.mu.Lock()
+	defer s.gw.mu.Unlock()
+	return s.pid
 }

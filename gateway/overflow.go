@@ -61,6 +61,9 @@ func (s *session) tokeniseSlot(r *run, slot *query.Slot, codec *token.Codec, val
 		return out, codec.Digest(value), s.standsForNothing(slot, codec, out)
 	}
 	if errors.Is(err, token.ErrDomain) && r.vaulted != nil {
+		if refused := s.probeKept(r, slot, codec, value); refused != nil {
+			return nil, sallyport.Digest{}, refused
+		}
 		tok, canonical, kept := r.vaulted(slot, value)
 		switch {
 		case kept == nil && canonical != nil:
@@ -73,6 +76,21 @@ func (s *session) tokeniseSlot(r *run, slot *query.Slot, codec *token.Codec, val
 		}
 	}
 	return nil, sallyport.Digest{}, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
+}
+
+// probeKept counts the probe that a value is which the vault is about to keep: once it is kept, that is committed. What goes wrong here goes wrong
+// again when it is kept.
+func (s *session) probeKept(r *run, slot *query.Slot, codec *token.Codec, value []byte) *query.Refusal {
+	if slot.Use != query.Store {
+		return nil
+	}
+	look := *slot
+	look.Use = query.Match
+	tok, canonical, err := r.vaulted(&look, value)
+	if err != nil || canonical == nil {
+		return nil
+	}
+	return s.probeUnknown(r, slot, codec, value, tok, codec.DigestRevealed(canonical))
 }
 
 // revealOverflow appends the value of a token that no scheme made.

@@ -70,6 +70,11 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 
 func (s *session) bindRun(ctx context.Context, bound *portal, msg *pg.BindMessage) (*query.Refusal, error) {
 	st := bound.prepared.stmt
+	if st.Verb == "SELECT" && st.Comment == nil && len(st.Params) == 0 { // Execute looks at the purpose
+		bound.run = &run{id: s.statements.Add(1), stmt: st, outer: st, capture: st.Capture, rewriting: bound.prepared.rewriting}
+		extendResults(msg, st.Capture)
+		return nil, nil
+	}
 	current, err := s.currentPurpose(st)
 	if err != nil {
 		return nil, err

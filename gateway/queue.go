@@ -17,9 +17,10 @@ const (
 	expectRows      // Execute
 	expectClose
 	expectSync
-	expectQuery // a simple query: several statements, then ReadyForQuery
-	expectLook  // what the server thinks of the grammar of a text that could not be parsed here
-	expectCall  // a function call: its result, then ReadyForQuery
+	expectQuery  // a simple query: several statements, then ReadyForQuery
+	expectLook   // what the server thinks of the grammar of a text that could not be parsed here
+	expectCall   // a function call: its result, then ReadyForQuery
+	expectMoment // the gateway's own function call in front of what is in doubt
 )
 
 // reply is one entry of the queue of expected replies.
@@ -37,12 +38,13 @@ type reply struct {
 	next     int            // expectQuery: index of the next statement
 	runs     []*run         // expectQuery: those that were prepared beforehand, by index; nil: nothing to say of that one
 	asksData bool           // the server may ask the client for the data of COPY FROM STDIN
+	doubt    *doubt         // expectMoment
 	broken   *query.Refusal // why the gateway failed the COPY; session.mu guards it
 }
 
 // endsReady says whether ReadyForQuery ends what the reply answers, also behind an error.
 func (r *reply) endsReady() bool {
-	return r.what == expectSync || r.what == expectQuery || r.what == expectCall
+	return r.what == expectSync || r.what == expectQuery || r.what == expectCall || r.what == expectMoment
 }
 
 // expectReply appends to the queue, unless the server will not answer: after an error in the extended protocol it skips

@@ -29,7 +29,7 @@ func (s *session) reread(ctx context.Context, p *prepared) (other *query.Plan, r
 	if p.stmt == nil || p.basis.analyzer == nil || s.gw.Observe != nil {
 		return nil, nil
 	}
-	if p.stmt.Leans && !s.postpones(ctx, p.basis, p.stmt) {
+	if p.stmt.Leans && !s.postpones(p.basis, p.stmt) {
 		if refused := s.fresh(ctx); refused != nil {
 			return nil, refused
 		}

@@ -97,9 +97,6 @@ func (s *session) keepKey(m []byte) {
 
 // answer is one message of the server's. What the client gets of it is appended to out.
 func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
-	if err := s.sure(); err != nil {
-		return err
-	}
 	switch kind {
 	case pg.DataRow:
 		return s.rows(ctx, m)
@@ -108,7 +105,7 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 	case pg.CommandComplete, pg.EmptyQuery, pg.PortalSuspended:
 		return s.answerEnd(ctx, kind, m)
 	case pg.ReadyForQuery:
-		return s.answerReady(m)
+		return s.answerReady(ctx, m)
 	case pg.ErrorResponse:
 		return s.answerError(ctx, m)
 	case pg.NoticeResponse:
@@ -197,7 +194,7 @@ func (s *session) answerDescription(kind byte, m []byte) error {
 	case expectPortal:
 		s.done()
 		return s.describePortal(r, kind, m)
-	case expectParse, expectBind, expectRows, expectClose, expectSync, expectLook, expectCall:
+	case expectParse, expectBind, expectRows, expectClose, expectSync, expectLook, expectCall, expectMoment:
 	}
 	return errUnexpected(kind)
 }
@@ -290,7 +287,7 @@ func (s *session) forgetPrepared() {
 }
 
 // answerReady ends a batch: the transaction's state is the server's word.
-func (s *session) answerReady(m []byte) error {
+func (s *session) answerReady(ctx context.Context, m []byte) error {
 	status, err := pg.TxStatus(m)
 	if err != nil {
 		return err
@@ -298,6 +295,9 @@ func (s *session) answerReady(m []byte) error {
 	r := s.first()
 	if r == nil || !r.endsReady() {
 		return errUnexpected(pg.ReadyForQuery)
+	}
+	if r.what == expectMoment {
+		return s.answerMoment(ctx, r.doubt)
 	}
 	s.idle.Store(status == 'I') // before done: whoever waits for the last reply looks at it
 	s.done()

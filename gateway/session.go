@@ -68,7 +68,8 @@ type session struct {
 	unsynced bool            // a statement was executed since the last Sync
 	batchID  uint64          // counts Syncs and simple queries: what was parsed but not confirmed may be bound within the same batch only
 	by       *query.Analyzer // that the last text was analysed by
-	doubt    *doubt          // what must be asked behind the statements in toServer, or nil
+	doubt    *doubt          // what is asked in front of the statements in toServer, or nil
+	begins   bool            // nothing was open when the present message came
 
 	// The server's side only.
 	batch
@@ -81,14 +82,16 @@ type session struct {
 	advised   bool     // that something is masked because it is moving
 	torn      bool     // a message was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
+	moment    []byte         // what the server told of its moment
+	asking    sync.WaitGroup // questions about the catalogue that the session's end does not wait for
 
 	over       atomic.Bool
 	cancelled  atomic.Bool   // the client asked to cancel what is under way
-	unsure     atomic.Bool   // what is under way is in doubt: the server's side waits
 	reads      atomic.Uint64 // reading statements whose entries were enqueued
 	statements atomic.Uint64 // ids of statements
 	counters   counters
 	idle       atomic.Bool  // the last ReadyForQuery came outside a transaction
+	storing    atomic.Bool  // its transaction wrote tokens into a column whose keys are rotated, see crossing
 	resting    atomic.Bool  // the client's side waits for a message, and nothing stands open
 	looking    atomic.Bool  // the client's side works at messages that the server does not have yet
 	underway   atomic.Bool  // the server has something of what is in queue
@@ -127,6 +130,7 @@ func (s *session) run(ctx context.Context) {
 	s.close()
 	wg.Wait()
 	s.gw.forget(s)
+	s.asking.Wait()
 	_ = s.join() // the connections are closed by now
 	s.behind.release(&s.gw.pool)
 	s.batch.free(&s.gw.pool)

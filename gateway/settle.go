@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"slices"
-	"time"
 )
 
 // Await waits until nobody works any more by what the catalogue was before the call: every statement that was taken then has ended, with its
@@ -25,23 +23,7 @@ func (g *Gateway) Await(ctx context.Context) (waiting []string) {
 	for _, s := range streams {
 		s.end(refusedWhileMoving())
 	}
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		pending = slices.DeleteFunc(pending, (*session).rests)
-		if len(pending) == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			for _, s := range pending {
-				waiting = append(waiting, s.who.Login+" ("+s.id+")")
-			}
-			slices.Sort(waiting)
-			return waiting
-		case <-ticker.C:
-		}
-	}
+	return awaitRest(ctx, pending)
 }
 
 // rests tells whether a session has, or had at some moment since, nothing under way: what its client sends next is read by the present

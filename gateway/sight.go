@@ -53,7 +53,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	}
 	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
 	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
-	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.moment()}
+	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
 	for _, p := range v.purposes {
 		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
 		if err != nil {
@@ -65,8 +65,8 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	return v, nil
 }
 
-// moment is what is known of the person right now.
-func (s *session) moment() policy.Context {
+// situation is what is known of the person right now.
+func (s *session) situation() policy.Context {
 	c := s.gw.Protection.Moment(s.person)
 	c.Strength, c.Device = s.strength, s.who.Application
 	if at, err := netip.ParseAddrPort(s.who.Address); err == nil {
@@ -88,7 +88,7 @@ func (v *sight) current(s *session) {
 func (v *sight) anew(s *session) {
 	v.turned = s.gw.Standing.Turned()
 	v.rulings, v.decided, v.denied, v.waits = nil, nil, nil, nil
-	v.asking.Context = s.moment()
+	v.asking.Context = s.situation()
 }
 
 // bar suspends the person because the policies say so; his sessions end, this one too.

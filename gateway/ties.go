@@ -130,6 +130,35 @@ func (t *Ties) Stray(c *catalog.Protected, stored []byte, who *customer) bool {
 	return cell.handle != 0 && cell.subject != at.subject
 }
 
+// Leaves are the keys that tokens of a customer have to themselves, if they have any: of all that are tied to him, also where they
+// stand in no row any more.
+func (t *Ties) Leaves(subject sallyport.Subject) (leaves []uint64) {
+	who := customerOf(subject)
+	of := newTie([token.HandleSize]byte{}, &who).subject
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.cells {
+		if t.cells[i].handle != 0 && t.cells[i].subject == of {
+			leaves = append(leaves, t.cells[i].handle)
+		}
+	}
+	return leaves
+}
+
+// Foreign tells whether a token of the customer table is tied to another customer than this one.
+func (t *Ties) Foreign(column sallyport.Column, scheme sallyport.Scheme, stored []byte, subject sallyport.Subject) bool {
+	handle, ok := t.handle(column, scheme, stored)
+	if !ok {
+		return false
+	}
+	who := customerOf(subject)
+	at := newTie(handle, &who)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	cell := t.cell(at.handle)
+	return cell.handle != 0 && cell.subject != at.subject
+}
+
 // handle is that of a token that is tied; false: tokens of the column are not.
 func (t *Ties) handle(c sallyport.Column, scheme sallyport.Scheme, stored []byte) (h [token.HandleSize]byte, ok bool) {
 	if scheme != sallyport.Name && scheme != sallyport.Text || c.Table != t.table.Name || c.Schema != t.table.Schema {
@@ -149,10 +178,10 @@ func (t *Ties) moving() map[sallyport.Column]bool {
 	return out
 }
 
-// newTie makes the cell of a token: its bytes are random, so eight of them are enough to tell it from others.
+// newTie makes the cell of a token: its bytes are random, so eight of them are enough to tell it from others. They name its own key, too.
 func newTie(handle [token.HandleSize]byte, who *customer) tie {
 	key := who.key()
-	return tie{binary.LittleEndian.Uint64(handle[:]) | 1, binary.LittleEndian.Uint64(key[:8])}
+	return tie{token.LeafOf(handle), binary.LittleEndian.Uint64(key[:8])}
 }
 
 // tell tells whether a stray is new. The caller holds mu.

@@ -21,11 +21,16 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if slot.Scheme == sallyport.Date {
 		value = isoParameter(value)
 	}
+	if slot.Use == query.Store && s.rotating(slot.Column) {
+		if refused := s.stores(); refused != nil {
+			return nil, refused
+		}
+	}
 	if slot.Use == query.Store && s.leaving(slot.Column) && !codec.IsToken(value) {
 		return s.plainWritten(r, slot, codec, value)
 	}
 	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
-		return s.token(r, slot, value)
+		return s.token(r, slot, codec, value)
 	}
 	if stored, ok := s.kept(r, slot, codec, value); ok {
 		return stored, nil
@@ -40,7 +45,7 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if slot.Use == query.Store && r.sight != nil && r.sight.good() {
 		s.wrote(out, slot, r.sight)
 	}
-	return out, s.vacate(r, slot, out, value)
+	return s.vacate(r, slot, out, value)
 }
 
 // probeUnknown counts the probe that a value's token is where the value lies outside what the purpose covers.
@@ -68,10 +73,13 @@ func (s *session) knowsOlder(v *sight, slot *query.Slot, codec *token.Codec, val
 }
 
 // token is a token that stands where a value could.
-func (s *session) token(r *run, slot *query.Slot, stored []byte) ([]byte, *query.Refusal) {
+func (s *session) token(r *run, slot *query.Slot, codec *token.Codec, stored []byte) ([]byte, *query.Refusal) {
 	switch {
 	case slot.Use == query.Store:
-		return stored, s.tokenWritten(r, slot, stored)
+		if refused := s.tokenWritten(r, slot, stored); refused != nil {
+			return nil, refused
+		}
+		return s.tokenAnew(r, slot, codec, stored)
 	case slot.Scheme == sallyport.Name:
 		return stored[:token.NamePrefixLen], nil // the column side is its front, too
 	}

@@ -36,7 +36,8 @@ type keyRow struct {
 	Epoch     int       `json:"epoch"`
 	Made      time.Time `json:"made"`
 	Destroyed time.Time `json:"destroyed,omitzero"`
-	Key       []byte    `json:"key,omitempty"` // nonce, ciphertext and tag of AES-256-GCM
+	Tree      bool      `json:"tree,omitempty"` // there is a tree of keys of single tokens
+	Key       []byte    `json:"key,omitempty"`  // nonce, ciphertext and tag of AES-256-GCM
 }
 
 // lock seals data keys and authenticates the file, with keys derived from the one that the provider wraps. It holds closures, since

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"sallyport"
 	"sallyport/token"
 )
 
@@ -56,18 +57,23 @@ type Options struct {
 	Groups   []string         // join groups that must have a key
 	Make     bool             // make what is missing, the ring itself or keys of groups; otherwise that is an error
 	Fresh    []string         // of Groups: those without any token yet, whose key may be made too
+	Own      []string         // of Groups: those in which new tokens have keys of their own; what is missing for that is made
 	Now      func() time.Time // stands in the ring beside what is made; nil: time.Now
+	Known    *sallyport.Ring  // as the record knows it: an older ring is refused; nil: it knows none
 }
 
 // Keyring holds the unwrapped data keys of one tenant.
 type Keyring struct {
-	path    string
-	tenant  string
-	now     func() time.Time
-	lock    lock
-	ring    *ring
-	content []byte // of the file, as it was read or written last
-	secrets []secret
+	path     string
+	treePath string
+	tenant   string
+	now      func() time.Time
+	lock     lock
+	ring     *ring
+	content  []byte // of the file, as it was read or written last
+	secrets  []secret
+	trees    map[treeID]*token.Tree
+	own      []string // groups in which new tokens have keys of their own
 }
 
 // secret is a data key in clear.
@@ -96,6 +102,8 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 		return nil, fmt.Errorf("open keys: %w", err)
 	}
 	switch {
+	case !have && o.Known != nil:
+		err = fmt.Errorf("open keys: %w in %s, and the record knows some: bring back the newest copy of %s", ErrNone, o.Dir, RingName)
 	case !have && haveFormer:
 		err = k.convert(ctx, o, former)
 	case !have && o.Make:
@@ -110,16 +118,29 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 	if err := k.read(ctx, o.Provider); err != nil {
 		return nil, err
 	}
+	if err := k.check(o.Known); err != nil {
+		k.Close()
+		return nil, err
+	}
 	if haveFormer { // only now, since the ring can be opened
 		if err := errors.Join(ignoreMissing(os.Remove(former)), syncFolder(o.Dir)); err != nil {
 			return nil, fmt.Errorf("remove the former keys: %w", err)
 		}
 	}
-	return k, k.provide(o.Groups, o.Make, o.Fresh)
+	if err := k.provide(o.Groups, o.Make, o.Fresh); err != nil {
+		return k, err
+	}
+	if err := k.openTrees(); err != nil {
+		return k, err
+	}
+	return k, k.plant(o.Own)
 }
 
 func newKeyring(o Options) *Keyring {
-	k := &Keyring{path: filepath.Join(o.Dir, RingName), tenant: cmp.Or(o.Tenant, DefaultTenant), now: o.Now}
+	k := &Keyring{
+		path: filepath.Join(o.Dir, RingName), treePath: filepath.Join(o.Dir, TreeName), tenant: cmp.Or(o.Tenant, DefaultTenant), now: o.Now,
+		trees: map[treeID]*token.Tree{}, own: o.Own,
+	}
 	if k.now == nil {
 		k.now = time.Now //nolint:forbidigo // the default
 	}
@@ -249,6 +270,7 @@ func (k *Keyring) openAll() error {
 		secrets = append(secrets, secret{row.Group, token.DataKey{Epoch: row.Epoch, Secret: s}})
 	}
 	k.secrets = secrets
+	k.attach()
 	return nil
 }
 

@@ -4,16 +4,28 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+
+	"sallyport"
 )
 
 // Rewrap gives the ring of all tenants to another provider, under a new key of the ring: what the former one wrapped opens the new
-// file no longer. It still opens copies of the former file, in which the same data keys stand.
-func Rewrap(ctx context.Context, o Options, to Provider) error {
+// file no longer. It still opens copies of the former file, in which the same data keys stand. What the ring has then is returned, for the record.
+func Rewrap(ctx context.Context, o Options, to Provider) (sallyport.Ring, error) {
 	k := newKeyring(o)
 	if err := k.read(ctx, o.Provider); err != nil {
-		return err
+		return sallyport.Ring{}, err
 	}
 	defer k.Close()
+	if err := k.check(o.Known); err != nil {
+		return sallyport.Ring{}, err
+	}
+	if err := k.rewrap(ctx, to); err != nil {
+		return sallyport.Ring{}, err
+	}
+	return k.Known()
+}
+
+func (k *Keyring) rewrap(ctx context.Context, to Provider) error {
 	kek := make([]byte, KeySize)
 	defer clear(kek)
 	rand.Read(kek)

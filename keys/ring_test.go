@@ -197,7 +197,8 @@ func TestRewrap(t *testing.T) {
 	}
 	former := Provider(age)
 	for _, next := range []Provider{vault, split, age, age} {
-		must(t, Rewrap(t.Context(), Options{Dir: dir, Provider: former}, next))
+		_, err := Rewrap(t.Context(), Options{Dir: dir, Provider: former}, next)
+		must(t, err)
 		k, err := open(next)
 		must(t, err)
 		if print(t, k) != want {
@@ -218,7 +219,7 @@ func TestRewrap(t *testing.T) {
 	before, err := os.ReadFile(filepath.Join(dir, RingName))
 	must(t, err)
 	down := &Vault{name: "vault://127.0.0.1:1/transit/k", base: "https://127.0.0.1:1", bearer: vault.bearer, client: vault.client, wait: time.Millisecond}
-	if err := Rewrap(t.Context(), Options{Dir: dir, Provider: age}, down); !errors.Is(err, ErrUnavailable) {
+	if _, err := Rewrap(t.Context(), Options{Dir: dir, Provider: age}, down); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("to a Vault that is away: %v", err)
 	}
 	after, err := os.ReadFile(filepath.Join(dir, RingName))

@@ -43,7 +43,13 @@ func (k *Keyring) Rotate(group string) (Rotation, error) {
 	if err := next.add(k.lock, k.tenant, group, epoch, k.now()); err != nil {
 		return Rotation{}, err
 	}
+	if live[0].Tree != nil || slices.Contains(k.own, group) {
+		if err := k.sowNext(group, &next.Keys[len(next.Keys)-1]); err != nil {
+			return Rotation{}, err
+		}
+	}
 	if err := k.store(next); err != nil {
+		delete(k.trees, k.treeID(group, epoch))
 		return Rotation{}, err
 	}
 	return Rotation{Group: group, From: epoch - 1, To: epoch}, nil
@@ -61,7 +67,26 @@ func (k *Keyring) Destroy(group string, epoch int) error {
 			row.Key, row.Destroyed = nil, k.now().UTC().Truncate(time.Second)
 		}
 	}
-	return k.store(next)
+	if err := k.store(next); err != nil {
+		return err
+	}
+	return k.fell(group, epoch)
+}
+
+// sowNext makes the tree of a key that is not in the ring yet.
+func (k *Keyring) sowNext(group string, row *keyRow) error {
+	key, err := k.lock.open(row)
+	if err != nil {
+		return fmt.Errorf("rotate keys: %w", errDamaged)
+	}
+	defer clear(key)
+	s, err := token.NewSecret(key)
+	if err != nil {
+		return fmt.Errorf("rotate keys: %w", err)
+	}
+	defer s.Wipe()
+	row.Tree = true
+	return k.sow(group, token.DataKey{Epoch: row.Epoch, Secret: s})
 }
 
 // next is the ring that a change begins with.

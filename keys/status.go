@@ -21,6 +21,7 @@ type KeyStatus struct {
 	Epoch     int       `json:"epoch"`
 	Made      time.Time `json:"made"`
 	Destroyed time.Time `json:"destroyed,omitzero"`
+	Own       bool      `json:"own,omitempty"` // single tokens have keys of their own
 }
 
 // Look reads the status of the ring in a data folder. It is ErrNone where there is none.
@@ -39,7 +40,7 @@ func Look(dir string) (Status, error) {
 	}
 	s := Status{File: path, Serial: r.Serial, Provider: r.Provider, Quorum: r.Quorum}
 	for _, row := range r.Keys {
-		s.Keys = append(s.Keys, KeyStatus{row.Tenant, row.Group, row.Epoch, row.Made, row.Destroyed})
+		s.Keys = append(s.Keys, KeyStatus{row.Tenant, row.Group, row.Epoch, row.Made, row.Destroyed, row.Tree && row.Key != nil})
 	}
 	return s, nil
 }

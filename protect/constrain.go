@@ -185,7 +185,7 @@ func MovingName(column string) string {
 func (r *run) makeMovingIndexes(ctx context.Context) error {
 	for _, t := range r.tables {
 		for _, c := range t.columns {
-			if c.codec.Spec().Scheme != sallyport.Name || !c.indexed {
+			if c.codec.Spec().Scheme != sallyport.Name || !c.indexed || t.parted { // a partitioned table cannot get one while others write
 				continue
 			}
 			if err := r.concurrently(ctx, t, c, pgx.Identifier{t.movingIndex(c)}.Sanitize(), MovingName(c.sql())); err != nil {
@@ -258,6 +258,9 @@ func (r *run) tidy(ctx context.Context) error {
 }
 
 func (r *run) dropIndex(ctx context.Context, c *column, name string) error {
+	if c.table.parted {
+		return r.briefly(ctx, fmt.Sprintf("drop an index of %s", c), "DROP INDEX IF EXISTS "+name)
+	}
 	if _, err := r.main.Exec(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+name); err != nil {
 		return fmt.Errorf("drop an index of %s: %w", c, withoutValues(err))
 	}

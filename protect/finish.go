@@ -187,12 +187,12 @@ func (r *run) verify(ctx context.Context) error {
 		tokens, others := make([]int64, len(p.t.columns)), make([]int64, len(p.t.columns))
 		err := p.each(ctx, conn, func(_, values [][]byte) error {
 			for i, c := range p.t.columns {
-				switch {
-				case values[i] == nil:
-				case p.isToken(c, values[i]) != r.out:
+				switch r.standing(&p, c, values[i]) {
+				case asWanted:
 					tokens[i]++
-				default:
+				case otherwise:
 					others[i]++
+				case neither:
 				}
 			}
 			return nil
@@ -217,4 +217,23 @@ func (r *run) verify(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// standing is how a value stands there after all were moved.
+type standing int
+
+const (
+	neither   standing = iota // nothing, or what stands for nothing
+	asWanted                  // a token, or on the way out a plain value
+	otherwise                 // the other
+)
+
+func (r *run) standing(p *piece, c *column, value []byte) standing {
+	switch {
+	case value == nil || r.out && r.stays(c, value):
+		return neither
+	case p.isToken(c, value) != r.out:
+		return asWanted
+	}
+	return otherwise
 }

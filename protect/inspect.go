@@ -75,29 +75,18 @@ func (r *run) inspect(ctx context.Context) error {
 	if len(problems) > 0 {
 		return &UnfitError{problems}
 	}
-	for i := range r.Columns {
-		problem, err := r.inspectColumn(ctx, i)
+	for _, look := range []func(context.Context) ([]string, error){r.inspectColumns, r.tie, r.unnamed} {
+		found, err := look(ctx)
 		if err != nil {
 			return err
 		}
-		if problem != "" {
-			problems = append(problems, fmt.Sprintf("%s: %s", r.Columns[i].Column, problem))
-		}
+		problems = append(problems, found...)
 	}
-	for _, t := range r.tables {
-		if err := r.readKey(ctx, t); err != nil {
-			return err
-		}
-	}
-	if r.estimates && len(problems) == 0 { // a sample has no foreign keys
-		return nil
-	}
-	unindexed, err := r.tie(ctx)
-	if err != nil {
-		return err
-	}
-	if problems = append(problems, unindexed...); len(problems) > 0 {
+	if len(problems) > 0 {
 		return &UnfitError{problems}
+	}
+	if r.estimates {
+		return nil
 	}
 	r.done = map[*table]int64{}
 	if err := r.resume(ctx); err != nil {
@@ -112,6 +101,25 @@ func (r *run) inspect(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// inspectColumns reads what the run needs to know of columns and keys.
+func (r *run) inspectColumns(ctx context.Context) (problems []string, err error) {
+	for i := range r.Columns {
+		problem, err := r.inspectColumn(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		if problem != "" {
+			problems = append(problems, fmt.Sprintf("%s: %s", r.Columns[i].Column, problem))
+		}
+	}
+	for _, t := range r.tables {
+		if err := r.readKey(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	return problems, nil
 }
 
 // table finds a table among those met so far, or in the catalogue.
@@ -184,6 +192,30 @@ func wantKinds(c *token.Codec) []string {
 	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Name, sallyport.Text:
 	}
 	return []string{"text", "character varying", "citext"}
+}
+
+// unnamed are the columns of names in partitioned tables whose index has to be made beforehand: the server makes none there without keeping
+// everybody from writing.
+func (r *run) unnamed(ctx context.Context) (problems []string, err error) {
+	if r.Live == nil || r.out {
+		return nil, nil
+	}
+	for _, t := range r.tables {
+		for _, c := range t.columns {
+			if !t.parted || c.codec.Spec().Scheme != sallyport.Name {
+				continue
+			}
+			var there bool
+			if err := r.main.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", pgx.Identifier{t.Schema}.Sanitize()+"."+t.nameIndex(c)).Scan(&there); err != nil {
+				return nil, fmt.Errorf("look for the index of %s: %w", c, err)
+			}
+			if !there {
+				problems = append(problems, fmt.Sprintf("%s: its table is partitioned, and there the index that finds names cannot be made while others write; make it first: CREATE INDEX %s ON %s (left(%s, %d));",
+					c, t.nameIndex(c), t.sql(), c.sql(), token.NamePrefixLen))
+			}
+		}
+	}
+	return problems, nil
 }
 
 // readKey reads the primary key of a table.

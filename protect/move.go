@@ -72,18 +72,19 @@ func (r *run) examine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var problems []string
+	return r.judge(ctx)
+}
+
+// judge refuses what examine found, and rows that would become one.
+func (r *run) judge(ctx context.Context) error {
+	problems, err := r.twins(ctx)
+	if err != nil {
+		return err
+	}
 	for _, t := range r.tables {
 		for _, c := range t.columns {
 			problems = append(problems, c.problems()...)
 		}
-	}
-	twins, err := FindTwins(ctx, r.main, r.Columns)
-	if err != nil {
-		return err
-	}
-	for _, t := range twins {
-		problems = append(problems, fmt.Sprintf("%s: %s", t.Column, t.Sentence()))
 	}
 	if len(problems) > 0 {
 		return &UnfitError{problems}
@@ -95,6 +96,8 @@ func (r *run) examine(ctx context.Context) error {
 func (r *run) examineValue(ctx context.Context, buf []byte, c *column, key [][]byte, value []byte) ([]byte, error) {
 	made, err := c.codec.Tokenise(buf, value, r.Random)
 	switch {
+	case errors.Is(err, token.ErrAlreadyToken) && r.stays(c, value): // also where a protection was undone since
+		return made, nil
 	case errors.Is(err, token.ErrAlreadyToken):
 		if !r.began(c.Column) {
 			c.bad.add(alreadyToken, key)
@@ -187,32 +190,15 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 	if err != nil {
 		return 0, err
 	}
-	if b.rows > 0 {
-		result := conn.ExecParams(ctx, p.t.updateSQL(beside), b.params(), b.oids(), b.formats(), nil).Read()
-		if result.Err != nil {
-			return 0, withoutValues(result.Err)
-		}
-		own := int64(b.rows) - result.CommandTag.RowsAffected()
-		b.forget(own)
-		missed += own
-	}
-	if missed != 0 && !beside {
-		return 0, fmt.Errorf("%d of %d rows did not change; does the owner see all rows", missed, b.rows)
-	}
-	tracked := r.Live != nil || len(p.t.formless()) > 0
-	if tracked && missed == 0 {
-		if err := p.markDone(ctx, conn, r.out); err != nil {
-			return 0, err
-		}
-	}
-	if missed != 0 && len(p.t.formless()) > 0 { // what moved of the range could not be told from what did not
-		return missed, exec(ctx, conn, "ROLLBACK")
-	}
-	if err := exec(ctx, conn, "COMMIT"); err != nil {
+	own, err := b.update(ctx, conn, beside)
+	if err != nil {
 		return 0, err
 	}
-	if tracked && missed == 0 {
-		p.t.ranges[p.number].tokens = !r.out
+	if missed += own; missed != 0 && !beside {
+		return 0, fmt.Errorf("%d of %d rows did not change; does the owner see all rows", missed, b.rows)
+	}
+	if kept, err := r.finish(ctx, conn, p, missed); err != nil || !kept {
+		return missed, err
 	}
 	for i, c := range b.own {
 		c.moved.Add(b.made[i])
@@ -221,6 +207,28 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 		of.moved(changed)
 	}
 	return missed, nil
+}
+
+// finish ends the transaction of a range, with its progress. Where a row was missed and columns have no form all of it is taken back: what moved
+// could not be told from what did not.
+func (r *run) finish(ctx context.Context, conn *pgconn.PgConn, p piece, missed int64) (kept bool, err error) {
+	formless := len(p.t.formless()) > 0
+	if missed != 0 && formless {
+		return false, exec(ctx, conn, "ROLLBACK")
+	}
+	whole := missed == 0 && (formless || r.Live != nil)
+	if whole {
+		if err := p.markDone(ctx, conn, r.out); err != nil {
+			return false, err
+		}
+	}
+	if err := exec(ctx, conn, "COMMIT"); err != nil {
+		return false, err
+	}
+	if whole {
+		p.t.ranges[p.number].tokens = !r.out
+	}
+	return true, nil
 }
 
 // own are the columns that change row by row, by the row's key.
@@ -368,6 +376,20 @@ func (b *batch) exchangeBonds(ctx context.Context, conn *pgconn.PgConn) (bound m
 		bound[of], missed = changed, missed+left
 	}
 	return bound, missed, nil
+}
+
+// update changes what changes row by row. missed are rows that somebody changed meanwhile.
+func (b *batch) update(ctx context.Context, conn *pgconn.PgConn, beside bool) (missed int64, err error) {
+	if b.rows == 0 {
+		return 0, nil
+	}
+	result := conn.ExecParams(ctx, b.t.updateSQL(beside), b.params(), b.oids(), b.formats(), nil).Read()
+	if result.Err != nil {
+		return 0, withoutValues(result.Err)
+	}
+	missed = int64(b.rows) - result.CommandTag.RowsAffected()
+	b.forget(missed)
+	return missed, nil
 }
 
 // forget takes back from what was made what rows had that were missed.

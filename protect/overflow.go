@@ -62,13 +62,18 @@ func (r *run) tokenise(ctx context.Context, dst []byte, c *column, value []byte)
 
 // reveal appends the value of a token, from the vault where it is kept there.
 func (r *run) reveal(ctx context.Context, dst []byte, c *column, tok []byte) ([]byte, error) {
-	if r.Dead != nil && r.Dead(r.Columns[c.index], string(tok)) {
+	if r.stays(c, tok) {
 		return append(dst, tok...), nil
 	}
 	if c.over == nil || !c.codec.Overflowed(tok) {
 		return c.codec.Reveal(dst, tok)
 	}
 	return r.vault.Reveal(ctx, c.over, dst, tok)
+}
+
+// stays tells whether a token stands for nothing, since a customer was shredded: it stays as it is, on the way in and on the way out.
+func (r *run) stays(c *column, tok []byte) bool {
+	return r.Dead != nil && r.Dead(r.Columns[c.index], string(tok))
 }
 
 // overflowing appends a token as long as that of a value which the vault would keep, without keeping it.

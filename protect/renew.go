@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
 )
 
 // Renewal replaces the tokens of older key epochs in one table, while others work with it. It needs no progress of its own: a token
@@ -19,13 +21,18 @@ type Renewal struct {
 	Columns []Column // of Table, all of one join group or of several
 	Random  io.Reader
 	Pages   int // of the table, read and changed in one transaction; 0: 64
+	// Whole are all columns of the join group whose tokens are equal for equal values: each value of Columns, which MUST be among them, is changed in all
+	// of them in one transaction. Empty: row by row.
+	Whole []Column
 
 	// Pause is called after each of them with the number of rows changed: it keeps a rate. Optional.
 	Pause func(ctx context.Context, rows int) error
 	// Dead tells whether a token was drawn at random for a shredded customer: it stays as it is. Optional.
 	Dead func(c Column, tok string) bool
-	// Progress tells how many of the table's pages were looked at. Optional.
-	Progress func(done, total int64)
+	// Progress tells how many of the table's pages were looked at, and how many rows changed since the last call. Optional.
+	Progress func(done, total, rows int64)
+
+	wholeKinds map[sallyport.Column]string // types of Whole, as SQL writes them
 }
 
 // Renewed is what one pass over a table did.
@@ -48,6 +55,9 @@ func (w *Renewal) Pass(ctx context.Context) (Renewed, error) {
 		w.Pages = defaultPages
 	}
 	var done Renewed
+	if err := w.findKinds(ctx); err != nil {
+		return done, err
+	}
 	parts, err := w.parts(ctx)
 	if err != nil {
 		return done, fmt.Errorf("renew tokens of %s.%s: %w", w.Table.Schema, w.Table.Name, err)
@@ -57,9 +67,9 @@ func (w *Renewal) Pass(ctx context.Context) (Renewed, error) {
 		total += p.pages
 	}
 	for _, p := range parts {
-		if err := w.passPart(ctx, p, &done, func(pages int64) {
+		if err := w.passPart(ctx, p, &done, func(pages int64, rows int) {
 			if w.Progress != nil {
-				w.Progress(before+pages, total)
+				w.Progress(before+pages, total, int64(rows))
 			}
 		}); err != nil {
 			return done, fmt.Errorf("renew tokens of %s: %w", p.name, err)
@@ -69,8 +79,20 @@ func (w *Renewal) Pass(ctx context.Context) (Renewed, error) {
 	return done, nil
 }
 
+// Size is how many pages a pass looks at.
+func (w *Renewal) Size(ctx context.Context) (pages int64, err error) {
+	parts, err := w.parts(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look at the size of %s.%s: %w", w.Table.Schema, w.Table.Name, err)
+	}
+	for _, p := range parts {
+		pages += p.pages
+	}
+	return pages, nil
+}
+
 // passPart looks at every row of one part.
-func (w *Renewal) passPart(ctx context.Context, p part, done *Renewed, progress func(pages int64)) error {
+func (w *Renewal) passPart(ctx context.Context, p part, done *Renewed, progress func(pages int64, rows int)) error {
 	kinds, err := w.kinds(ctx, p)
 	if err != nil {
 		return err
@@ -80,7 +102,7 @@ func (w *Renewal) passPart(ctx context.Context, p part, done *Renewed, progress 
 		if err != nil {
 			return err
 		}
-		progress(min(from+int64(w.Pages), p.pages))
+		progress(min(from+int64(w.Pages), p.pages), rows)
 		if w.Pause != nil {
 			if err := w.Pause(ctx, rows); err != nil {
 				return err
@@ -98,10 +120,7 @@ type part struct {
 
 // parts are the table, its partitions and its children, those that hold rows.
 func (w *Renewal) parts(ctx context.Context) ([]part, error) {
-	rows, err := w.Conn.Query(ctx, `WITH RECURSIVE parts (oid) AS (
-			SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
-			UNION SELECT i.inhrelid FROM parts JOIN pg_catalog.pg_inherits i ON i.inhparent = parts.oid)
-		SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+	rows, err := w.Conn.Query(ctx, treeOf+`SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
 			pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint
 		FROM parts JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' ORDER BY 1`,
 		w.Table.Schema, w.Table.Name)
@@ -135,6 +154,11 @@ func (w *Renewal) step(ctx context.Context, p part, kinds []string, from int64, 
 	found, err := w.find(ctx, p, from, done)
 	if err != nil || len(found) == 0 {
 		return 0, err
+	}
+	if len(w.Whole) > 0 {
+		changed, err := w.changeValues(ctx, found, done)
+		done.Rows += changed
+		return int(changed), err
 	}
 	changed, err := w.change(ctx, p, kinds, found, done)
 	done.Rows += changed
@@ -206,7 +230,7 @@ func (w *Renewal) change(ctx context.Context, p part, kinds []string, rows []sta
 		return tag.RowsAffected(), nil
 	case !known:
 		return 0, withoutValues(err)
-	case refused.Code == "55P03" || refused.Code[:2] == "40": // lock_not_available; deadlock, serialization failure
+	case refused.Code == lockNotAvailable || refused.Code[:2] == "40": // lock_not_available; deadlock, serialization failure
 		done.Left += int64(len(rows))
 		return 0, nil
 	case refused.Code[:2] != "23": // only a constraint is a matter of single rows

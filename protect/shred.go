@@ -26,9 +26,19 @@ type Shred struct {
 	Dead func(c Column, tok string) bool
 	// Buried tells what is on that list.
 	Buried func(sallyport.Digest) bool
-	// List is given the digests of tokens before anything is committed, and makes them durable. dead were drawn at random and are never to be
-	// revealed; buried were the customer's: names and texts are not to be revealed either, others only where they are known to be somebody else's.
-	List func(dead, buried []sallyport.Digest) error
+	// Foreign tells whether a token is known to be another customer's, into whose rows here somebody wrote it: it is replaced here and stays what
+	// it is where it belongs. Optional.
+	Foreign func(c Column, tok string) bool
+	// List is given what is to be known of tokens before anything is committed, and makes it durable; then it destroys the keys.
+	List func(ShredList) error
+}
+
+// ShredList is what the record keeps of a customer's tokens.
+type ShredList struct {
+	Dead   []sallyport.Digest // drawn at random, never to be revealed
+	Buried []sallyport.Digest // were the customer's: names and texts are not to be revealed either, others only where they are known to be somebody else's
+	Keys   []sallyport.Leaf   // of single names and texts, to be destroyed
+	Bare   int                // names and texts that have no keys of their own
 }
 
 // CustomerRows are the rows of customers in one table.
@@ -41,6 +51,8 @@ type CustomerRows struct {
 type ShredDone struct {
 	Rows   int
 	Values int
+	Keys   int      // of single names and texts among the values
+	Bare   int      // names and texts without
 	Vault  []string // tokens whose values are out of the vault
 }
 
@@ -50,12 +62,12 @@ var ErrTaken = errors.New("a random token stands there already")
 // shredding is one attempt.
 type shredding struct {
 	*Shred
-	tx           pgx.Tx
-	done         ShredDone
-	made         map[string]string // a former token with its scheme and group → the new one, so that what was equal stays so
-	fresh        map[string]bool   // the new ones, likewise
-	dead, buried []sallyport.Digest
-	kept         map[string]Column // tokens of the vault that stood there
+	tx    pgx.Tx
+	done  ShredDone
+	made  map[string]string // a former token with its scheme and group → the new one, so that what was equal stays so
+	fresh map[string]bool   // the new ones, likewise
+	list  ShredList
+	kept  map[string]Column // tokens of the vault that stood there
 }
 
 // Run does it, or nothing.
@@ -93,7 +105,8 @@ func (a *shredding) run(ctx context.Context) error {
 	if _, err := a.tx.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
 		return err
 	}
-	return a.List(a.dead, a.buried)
+	a.done.Keys, a.done.Bare = len(a.list.Keys), a.list.Bare
+	return a.List(a.list)
 }
 
 // table changes the rows of one table.
@@ -171,47 +184,50 @@ func (a *shredding) draw(c Column, old string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	a.dead = append(a.dead, c.Codec.ListDigest(tok))
-	a.buried = a.bury(a.buried, c, old)
+	a.list.Dead = append(a.list.Dead, c.Codec.ListDigest(tok))
+	a.bury(&a.list, c, old)
 	if c.Overflow != nil && c.Codec.Overflowed([]byte(old)) {
 		a.kept[old] = c
 	}
 	return string(tok), nil
 }
 
-// bury appends the digests of a former token, in every key epoch, that are not on the list.
-func (s *Shred) bury(list []sallyport.Digest, c Column, old string) []sallyport.Digest {
-	if !c.Codec.IsToken([]byte(old)) {
-		return list
+// bury adds the digests of a former token, in every key epoch, that are not on record, and its own key.
+func (s *Shred) bury(list *ShredList, c Column, old string) {
+	if !c.Codec.IsToken([]byte(old)) || s.Foreign != nil && s.Foreign(c, old) {
+		return
 	}
 	tokens := [][]byte{[]byte(old)}
 	switch c.Codec.Spec().Scheme {
 	case sallyport.Name, sallyport.Text: // no other token has its handle
+		if leaf, ok := c.Codec.Leaf([]byte(old)); ok {
+			list.Keys = append(list.Keys, leaf)
+		} else {
+			list.Bare++
+		}
 	case sallyport.Email, sallyport.Phone, sallyport.Number:
 		if all, err := c.Codec.Searches([]byte(old)); err == nil {
 			tokens = append(tokens, all...)
 		}
 	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID: // many have it
-		return list
+		return
 	}
 	for _, tok := range tokens {
-		if d := c.Codec.ListDigest(tok); !s.Buried(d) && !slices.Contains(list[max(0, len(list)-4):], d) {
-			list = append(list, d)
+		if d := c.Codec.ListDigest(tok); !s.Buried(d) && !slices.Contains(list.Buried[max(0, len(list.Buried)-4):], d) {
+			list.Buried = append(list.Buried, d)
 		}
 	}
-	return list
 }
 
-// Bury lists the customer's tokens before any of them is replaced, however long that may have to wait for somebody's locks.
-func (s *Shred) Bury(ctx context.Context) error {
-	var buried []sallyport.Digest
-	err := s.each(ctx, []string{string(s.Customer)}, func(_ sallyport.Subject, c Column, tok string) {
-		buried = s.bury(buried, c, tok)
-	})
-	if err != nil || len(buried) == 0 {
+// Bury lists the customer's tokens, and destroys their keys, before any of them is replaced, however long that may have to wait for
+// somebody's locks. known are keys of tokens that are known to be his and stand in no row any more.
+func (s *Shred) Bury(ctx context.Context, known []sallyport.Leaf) error {
+	list := ShredList{Keys: slices.Clone(known)}
+	err := s.each(ctx, []string{string(s.Customer)}, func(_ sallyport.Subject, c Column, tok string) { s.bury(&list, c, tok) })
+	if err != nil || len(list.Buried)+len(list.Keys) == 0 {
 		return err
 	}
-	return s.List(nil, buried)
+	return s.List(list)
 }
 
 // emptyVault removes the customer's values from the vault, but those whose token somebody else has, too.

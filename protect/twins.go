@@ -56,6 +56,18 @@ func FindTwins(ctx context.Context, conn *pgx.Conn, columns []Column) (found []T
 	return found, nil
 }
 
+// twins are what FindTwins says of the run's columns, unless an earlier run has asked.
+func (r *run) twins(ctx context.Context) (problems []string, err error) {
+	if len(r.states.Moving) > 0 {
+		return nil, nil
+	}
+	found, err := FindTwins(ctx, r.main, r.Columns)
+	for _, t := range found {
+		problems = append(problems, fmt.Sprintf("%s: %s", t.Column, t.Sentence()))
+	}
+	return problems, err
+}
+
 // uniqueIndex is an index that holds values of a column apart.
 type uniqueIndex struct {
 	name, table, kind string
@@ -182,23 +194,31 @@ func (w *twinning) batch(ctx context.Context) (n int, err error) {
 	if err != nil || len(noted) == 0 {
 		return n, err
 	}
-	if len(evenly) > 0 {
-		rows, err := w.tx.Query(ctx, w.u.values(w.column, fmt.Sprintf("%s %s ANY ($1::text[]::%s[])", w.column, equals(w.u.kind), w.u.kind)), slices.Compact(slices.Sorted(slices.Values(evenly))))
-		if err != nil {
-			return n, err
-		}
-		_, err = pgx.ForEachRow(rows, []any{&key, &value, &others}, func() error {
-			if even, ok := w.canonical(value); ok && others != nil {
-				noted = append(noted, w.note(key, even, *others))
-			}
-			return nil
-		})
-		if err != nil {
-			return n, err
-		}
+	if noted, err = w.beside(ctx, noted, evenly); err != nil {
+		return n, err
 	}
 	_, err = w.tx.CopyFrom(ctx, pgx.Identifier{"pg_temp", "sallyport_twins"}, []string{"digest", "key"}, pgx.CopyFromRows(noted))
 	return n, err
+}
+
+// beside notes the rows that hold some values evenly spelt.
+func (w *twinning) beside(ctx context.Context, noted [][]any, evenly []string) ([][]any, error) {
+	if len(evenly) == 0 {
+		return noted, nil
+	}
+	rows, err := w.tx.Query(ctx, w.u.values(w.column, fmt.Sprintf("%s %s ANY ($1::text[]::%s[])", w.column, equals(w.u.kind), w.u.kind)), slices.Compact(slices.Sorted(slices.Values(evenly))))
+	if err != nil {
+		return nil, err
+	}
+	var key, value string
+	var others *string
+	_, err = pgx.ForEachRow(rows, []any{&key, &value, &others}, func() error {
+		if even, ok := w.canonical(value); ok && others != nil {
+			noted = append(noted, w.note(key, even, *others))
+		}
+		return nil
+	})
+	return noted, err
 }
 
 func (w *twinning) note(key, even, others string) []any {

@@ -22,6 +22,7 @@ type Vacancy struct {
 	Forms   []string // others by which it may stand there
 	Key     string   // name of the column that pins the row which is written; empty: none does
 	Except  string   // what stands in it
+	Backend uint32   // the process behind whoever writes
 
 	// Bound are the columns that foreign keys hold equal, with Column among them: the value changes in all of them, in the row that is written
 	// too. Empty: there are none.
@@ -49,7 +50,7 @@ func MoverPool(reader *pgx.ConnConfig) (*pgxpool.Pool, error) {
 		params = map[string]string{}
 	}
 	maps.Copy(params, map[string]string{
-		"application_name": "sallyport", "search_path": "", "lock_timeout": vacancyPatience, "statement_timeout": "5s", "datestyle": "ISO, YMD",
+		"application_name": "sallyport", "search_path": "", "lock_timeout": vacancyPatience, "row_security": "off", "statement_timeout": "5s", "datestyle": "ISO, YMD",
 	})
 	config.ConnConfig.RuntimeParams = params
 	config.MaxConns, config.MinConns = 2, 0

@@ -69,6 +69,8 @@ type Protection struct {
 	Unique bool // of which no two rows hold the same
 	Forms  int
 	List   string
+	// Whole says that equal values stand in one form at every moment, so that columns may be compared with each other though Forms is above 1.
+	Whole bool
 
 	// Bond is equal for columns that foreign keys hold equal, and empty for others: a value stands in all of them in one form, whichever.
 	Bond string

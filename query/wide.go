@@ -94,8 +94,16 @@ func twofold(list []stored) bool {
 	if len(list) == 0 || bound(list) {
 		return false
 	}
+	if oneForm(list) {
+		return false
+	}
 	p := widest(list)
 	return p.Forms > 1 && (!p.Unique || len(list) > 1)
+}
+
+// oneForm tells whether equal values stand in these columns in one form at every moment.
+func oneForm(list []stored) bool {
+	return !slices.ContainsFunc(list, func(s stored) bool { return s.protection.Forms > 1 && !s.protection.Whole })
 }
 
 // bound tells whether foreign keys hold all of these columns equal.
@@ -131,6 +139,9 @@ func (a *analysis) widen(at int, both value) {
 	if p.Closed {
 		a.refuse(closed(p.Column, at))
 		return
+	}
+	if len(both.sources) == 0 && oneForm(both.stored) {
+		return // tokens among themselves
 	}
 	if a.place == nil || len(both.stored) != 1 || len(both.sources) == 0 {
 		a.refuse(unsettled(p.Column, at))
@@ -315,8 +326,8 @@ func (t *tokens) highest(sql string) int {
 // unsettled says that a column holds several forms of one value, which cannot be compared in this way.
 func unsettled(c sallyport.Column, at int) *Refusal {
 	return &Refusal{
-		Code: CodeUntraceable, Position: at, Sentence: "this comparison would find some rows only while the column is moving" + about(c),
-		Hint: "Until protect is done compare the column by =, <>, IN or = ANY with literals and parameters, and group by another column.",
+		Code: CodeUntraceable, Position: at, Sentence: "this comparison would find some rows only while the column is moving or its keys are rotated" + about(c),
+		Hint: "Until that is done compare the column by =, <>, IN or = ANY with literals and parameters, and group by another column.",
 	}
 }
 

@@ -160,6 +160,38 @@ func TestWideStatements(t *testing.T) {
 	}
 }
 
+// TestWhole: where equal values have equal tokens at every moment of a rotation, columns are compared with each other as ever, and with a value in
+// both forms.
+func TestWhole(t *testing.T) {
+	rotating := func(table, name string, whole bool) ColumnInfo {
+		c := guard(table, name, sallyport.Email)
+		c.Protect.Forms, c.Protect.List, c.Protect.Whole = 2, "text[]", whole
+		return c
+	}
+	for _, whole := range []bool{true, false} {
+		customers := table("customers", one(link("id"), rotating("customers", "email", whole)), plain("country"))
+		leads := table("leads", one(number("id"), rotating("leads", "email", whole)))
+		analyzer := New(NewSchema([]*Relation{customers, leads}, nil), Options{})
+		for _, sql := range []string{
+			"SELECT c.id FROM customers c JOIN leads l ON l.email = c.email", "SELECT c.id FROM customers c JOIN leads l USING (email)", "SELECT 1 FROM customers NATURAL JOIN leads",
+			"SELECT email, count(*) FROM leads GROUP BY email", "SELECT DISTINCT email FROM leads", "SELECT count(DISTINCT email) FROM leads",
+			"SELECT email FROM leads UNION SELECT email FROM customers", "SELECT email FROM leads EXCEPT SELECT email FROM customers",
+			"SELECT 1 FROM leads l JOIN customers c ON l.email IS DISTINCT FROM c.email", "SELECT id FROM leads WHERE email IN (SELECT email FROM customers)",
+			"SELECT id FROM leads WHERE email = (SELECT email FROM customers LIMIT 1)", "SELECT row_number() OVER (PARTITION BY email) FROM leads",
+		} {
+			plan, err := analyzer.Analyze(sql, true)
+			refused := err != nil || plan.Statements[0].Refusal != nil
+			if refused == whole {
+				t.Errorf("whole %v: %s: refused %v", whole, sql, refused)
+			}
+		}
+		plan, err := analyzer.Analyze("SELECT id FROM leads WHERE email = 'x'", true)
+		if err != nil || plan.Statements[0].Refusal != nil || len(plan.Statements[0].Edits) != 1 || plan.Statements[0].Edits[0].Wide == nil {
+			t.Errorf("whole %v: a search carries both forms: %+v, %v", whole, plan, err)
+		}
+	}
+}
+
 // TestBound answers what compares columns with each other that foreign keys hold equal, and nothing else of them.
 func TestBound(t *testing.T) {
 	bound := func(relation, column string, unique bool) ColumnInfo {

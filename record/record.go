@@ -114,7 +114,10 @@ func (s *Stream) Sync() error {
 	return err
 }
 
-// Failing says whether the disk refused the last time.
+// Syncs is how many times events were made durable since Open, each time as many as there were.
+func (s *Stream) Syncs() uint64 { return s.log.Batches() }
+
+// Failing says whether the disk refused the last time, or the record is closed.
 func (s *Stream) Failing() bool { return s.log.Failing() }
 
 func (s *Stream) put(e *sallyport.Event, write func([]byte) (uint64, error)) (uint64, error) {

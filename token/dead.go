@@ -128,7 +128,9 @@ func (c *Codec) deadNumber(dst, like []byte, d *dice) []byte {
 // dead has random bytes where a tag would be, and the front of a name random ones, too.
 func (f *sealedForm) dead(dst []byte, d *dice) []byte {
 	sealed := d.bytes(sealedExtra)
-	sealed[0] = sealedHeader
+	if sealed[0] = sealedHeader; f.own {
+		sealed[0] = ownHeader
+	}
 	end := len(dst) + f.front
 	dst = append(dst, f.head...)
 	if f.index != nil {

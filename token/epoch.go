@@ -19,6 +19,9 @@ import (
 type DataKey struct {
 	Epoch  int // from 1 on
 	Secret Secret
+	Tree   *Tree // of the keys of single tokens, which can be destroyed; nil: there is none
+
+	lone bool // it is the one secret for everything
 }
 
 // Keys are the secrets that a Ring derives its keys from.
@@ -41,7 +44,7 @@ func (k Keys) of(group string) []DataKey {
 		return keys
 	}
 	if k.all.key != nil {
-		return []DataKey{{Epoch: 1, Secret: k.all}}
+		return []DataKey{{Epoch: 1, Secret: k.all, lone: true}}
 	}
 	return nil
 }

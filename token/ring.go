@@ -114,6 +114,9 @@ func (r *Ring) Codec(spec Spec) (*Codec, error) {
 	if len(spec.Prefixes)+len(spec.NextPrefixes) > 0 && spec.Scheme != sallyport.Number {
 		return nil, fmt.Errorf("make codec of %s: prefixes belong to the scheme %s", spec.Column, sallyport.Number)
 	}
+	if spec.Shred != "" && (spec.Shred != ShredCustomer || spec.Scheme != sallyport.Name && spec.Scheme != sallyport.Text) {
+		return nil, fmt.Errorf("make codec of %s: only names and texts have keys of their own, and %q is the one value of shred", spec.Column, ShredCustomer)
+	}
 	asked := spec.text()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -19,9 +19,10 @@ const NamePrefixLen = 20
 
 const (
 	sealedMark = "tk1:"
-	// sealedHeader is the first sealed byte: format 1, bound to its column. Format 1 with 2 in the low half is set aside
-	// for tokens bound to a customer too.
+	// sealedHeader is the first sealed byte: format 1, bound to its column.
 	sealedHeader = 0x11
+	// ownHeader is that of a token that has, besides, a key of its own, which is destroyed with its customer.
+	ownHeader = 0x12
 
 	nonceSize    = 12
 	gcmTag       = 16
@@ -40,8 +41,11 @@ const (
 // which the gateway ties a customer. A handle of its own would make every token longer and tell nothing more.
 type sealedForm struct {
 	gcm   cipher.AEAD
-	index *mac // of names only
-	ad    []byte
+	index *mac   // of names only
+	tree  *Tree  // of keys of single tokens; nil: there is none
+	own   bool   // new tokens have one
+	ad    []byte // with sealedHeader
+	ownAD []byte // with ownHeader
 	head  string // mark and letter
 	front int    // characters in front of the sealed part
 	most  int
@@ -69,13 +73,22 @@ func (r *Ring) newSealed(spec Spec, k DataKey) (*sealedForm, error) {
 	} else {
 		f.head, f.front, f.most = sealedMark+string(rune(textLetter(k.Epoch))), textOverhead, maxText
 	}
-	f.ad = append(f.ad, f.head...)
-	f.ad = append(f.ad, sealedHeader)
-	for _, part := range []string{string(spec.Scheme), spec.Column.Schema, spec.Column.Table, spec.Column.Name} {
-		f.ad = binary.BigEndian.AppendUint32(f.ad, uint32(len(part)))
-		f.ad = append(f.ad, part...)
+	f.ad, f.ownAD = f.associated(spec, sealedHeader), f.associated(spec, ownHeader)
+	f.tree, f.own = k.Tree, spec.Shred != ""
+	if f.own && f.tree == nil && k.lone {
+		f.tree, err = k.forgotten(spec.Group)
 	}
-	return f, nil
+	return f, err
+}
+
+// associated is what a token is bound to.
+func (f *sealedForm) associated(spec Spec, header byte) []byte {
+	ad := append([]byte(f.head), header)
+	for _, part := range []string{string(spec.Scheme), spec.Column.Schema, spec.Column.Table, spec.Column.Name} {
+		ad = binary.BigEndian.AppendUint32(ad, uint32(len(part)))
+		ad = append(ad, part...)
+	}
+	return ad
 }
 
 func (f *sealedForm) tokenise(dst, plain []byte, random io.Reader) ([]byte, error) {
@@ -88,14 +101,9 @@ func (f *sealedForm) tokenise(dst, plain []byte, random io.Reader) ([]byte, erro
 	s := f.pool.get()
 	defer f.pool.put(s)
 	sealed := s.room(sealedExtra + len(plain))
-	sealed[0] = sealedHeader
-	nonce := sealed[1 : 1+nonceSize]
-	if _, err := io.ReadFull(random, nonce); err != nil {
-		return dst, fmt.Errorf("tokenise a value: read randomness: %w", err)
+	if err := f.seal(s, sealed, plain, random); err != nil {
+		return dst, err
 	}
-	body := sealed[1+nonceSize:][:len(plain)]
-	copy(body, plain)
-	f.gcm.Seal(body[:0], nonce, body, f.ad)
 
 	start := len(dst)
 	if f.index == nil {
@@ -109,6 +117,31 @@ func (f *sealedForm) tokenise(dst, plain []byte, random io.Reader) ([]byte, erro
 	}
 	return f.text.AppendEncode(dst, sealed), nil
 }
+
+// seal fills the sealed part of a token.
+func (f *sealedForm) seal(s *scratch, sealed, plain []byte, random io.Reader) error {
+	nonce, body, ad := sealed[1:1+nonceSize], sealed[1+nonceSize:][:len(plain)], f.ad
+	if sealed[0] = sealedHeader; f.own {
+		sealed[0], ad = ownHeader, f.ownAD
+	}
+	for drawn := 0; ; drawn++ {
+		if _, err := io.ReadFull(random, nonce); err != nil {
+			return fmt.Errorf("tokenise a value: read randomness: %w", err)
+		}
+		copy(body, plain)
+		if !f.own || f.tree != nil && f.tree.pad(s, nonce, body) {
+			break
+		}
+		if drawn == mostDrawn { // of 2^63 keys hardly any was destroyed
+			return errors.New("tokenise a value: there are no keys for single tokens")
+		}
+	}
+	f.gcm.Seal(body[:0], nonce, body, ad)
+	return nil
+}
+
+// mostDrawn is how many nonces are tried whose key was destroyed.
+const mostDrawn = 4
 
 // search appends the part of a name's token that is equal for equal names.
 func (f *sealedForm) search(dst, plain []byte) ([]byte, error) {
@@ -139,13 +172,8 @@ func (f *sealedForm) reveal(dst, tok []byte) ([]byte, error) {
 	}
 	s := f.pool.get()
 	defer f.pool.put(s)
-	sealed := s.room(f.text.DecodedLen(len(tok) - f.front))
-	if _, err := f.text.Decode(sealed, tok[f.front:]); err != nil || sealed[0] != sealedHeader {
-		return dst, ErrNotToken
-	}
-	nonce, body := sealed[1:1+nonceSize], sealed[1+nonceSize:]
-	plain, err := f.gcm.Open(body[:0], nonce, body, f.ad)
-	if err != nil {
+	plain, ok := f.open(s, tok)
+	if !ok {
 		return dst, ErrNotToken
 	}
 	if f.index == nil {
@@ -158,6 +186,49 @@ func (f *sealedForm) reveal(dst, tok []byte) ([]byte, error) {
 		return dst, ErrNotToken
 	}
 	return append(dst, plain...), nil
+}
+
+// open gives what was sealed, in s.buf.
+func (f *sealedForm) open(s *scratch, tok []byte) (plain []byte, ok bool) {
+	plain, nonce, own := f.authentic(s, tok)
+	switch {
+	case nonce == nil:
+		return nil, false
+	case own:
+		return plain, f.tree != nil && f.tree.pad(s, nonce, plain)
+	}
+	return plain, true
+}
+
+// authentic opens the seal, in s.buf. What is under it is hidden still where the token has a key of its own. A nil nonce: it was made
+// for another column, or with other keys, or altered.
+func (f *sealedForm) authentic(s *scratch, tok []byte) (under, nonce []byte, own bool) {
+	sealed := s.room(f.text.DecodedLen(len(tok) - f.front))
+	if _, err := f.text.Decode(sealed, tok[f.front:]); err != nil {
+		return nil, nil, false
+	}
+	ad := f.ad
+	switch sealed[0] {
+	case sealedHeader:
+	case ownHeader:
+		ad, own = f.ownAD, true
+	default:
+		return nil, nil, false
+	}
+	nonce, body := sealed[1:1+nonceSize], sealed[1+nonceSize:]
+	under, err := f.gcm.Open(body[:0], nonce, body, ad)
+	if err != nil {
+		return nil, nil, false
+	}
+	return under, nonce, own
+}
+
+// made tells whether a token with a key of its own was made for this very column.
+func (f *sealedForm) made(tok []byte) bool {
+	s := f.pool.get()
+	defer f.pool.put(s)
+	_, nonce, own := f.authentic(s, tok)
+	return nonce != nil && own
 }
 
 func (f *sealedForm) isToken(b []byte) bool {

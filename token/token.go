@@ -44,14 +44,20 @@ type Spec struct {
 	// Canonical is the version of the rules by which values are brought to one form before they become tokens. Default 1, the only one
 	// that there is: with another one equal values would have other tokens, so that to change it is to rotate.
 	Canonical int
+	// Shred of the schemes name and text: ShredCustomer gives each new token a key of its own, which is destroyed with its customer.
+	// Empty: all have the join group's.
+	Shred string
 }
+
+// ShredCustomer is the value of Spec.Shred.
+const ShredCustomer = "customer"
 
 // CanonicalVersion is the version of the canonical forms that this code makes (docs/tokens). TestCanonicalVersion1 fixes what it does.
 const CanonicalVersion = 1
 
 // text is all of a spec, so that equal specs are told by it.
 func (s Spec) text() string {
-	return fmt.Sprintf("%q %q %q %q %q %q %q %q %d", s.Column.Schema, s.Column.Table, s.Column.Name, s.Scheme, s.Group, s.Prefixes, s.NextPrefixes, s.Region, s.Canonical)
+	return fmt.Sprintf("%q %q %q %q %q %q %q %q %d %q", s.Column.Schema, s.Column.Table, s.Column.Name, s.Scheme, s.Group, s.Prefixes, s.NextPrefixes, s.Region, s.Canonical, s.Shred)
 }
 
 // forms are how the tokens of one column and one epoch are made and read.

@@ -63,7 +63,9 @@ func sure(b []byte, err error) []byte {
 }
 
 // until reads up to the n-th ReadyForQuery, the end of the session, or two seconds, and returns what came in short.
-func (w *wire) until(n int) []string { return w.untilWithin(n, min(stretched(2*time.Second), 10*time.Second)) }
+func (w *wire) until(n int) []string {
+	return w.untilWithin(n, min(stretched(2*time.Second), 10*time.Second))
+}
 
 func (w *wire) untilWithin(n int, patience time.Duration) (got []string) {
 	_ = w.kept.Conn.SetReadDeadline(time.Now().Add(patience))

@@ -176,6 +176,9 @@ func checkAs(ctx context.Context, path, owner string) ([]finding, error) {
 			return nil, err
 		}
 	}
+	if c.plain { // behind what is to be done before
+		c.plainStill()
+	}
 	return c.findings, nil
 }
 
@@ -210,6 +213,7 @@ type check struct {
 	config   *Config
 	owner    string // DSN to look at the database with; empty: as the reader
 	findings []finding
+	plain    bool // protect has not run
 	values   bool // nothing is protected yet, and the values are to be compared
 }
 
@@ -246,8 +250,8 @@ func (c *check) server(ctx context.Context) error {
 			c.note("upstream.reader", "nobody has looked at %s: run check with --owner, the DSN of the tables' owner, to see what stands against protecting it",
 				c.config.Upstream.Database)
 		}
+		c.plain = true
 		c.asOwner(ctx)
-		c.plainStill() // behind what is to be done before
 	case c.config.Masks() && !marked:
 		if err := c.database(ctx, server); err != nil {
 			c.found("upstream", "%s", oneLine(err))
@@ -372,7 +376,7 @@ func (c *check) mark(ctx context.Context, conn *pgx.Conn) (problems catalog.Prob
 	case err != nil:
 		return nil, err
 	case !found:
-		c.plainStill()
+		c.plain = true
 		return nil, nil
 	case mark.ProtectedAt.IsZero():
 		c.found("protect", "'sallyport protect' was interrupted in %s; run it again", database)

@@ -73,8 +73,13 @@ func (c *check) twins(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	before := len(c.findings)
 	for _, t := range twins {
 		c.obstacle(protect.Obstacle{Where: t.Column.String(), Kind: protect.ObstacleTwins, What: t.Sentence(), Blocks: true}, true)
+	}
+	if before > 0 && c.findings[before-1].Where == "protect" { // that it is to be run stands last
+		last := c.findings[before-1]
+		c.findings = append(slices.Delete(c.findings, before-1, before), last)
 	}
 	return nil
 }

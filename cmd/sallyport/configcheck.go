@@ -105,7 +105,7 @@ func (c *Config) checkTokens(r *configReader, wrong []catalog.Problem) {
 		}
 		settings := c.Protect.Columns[name]
 		column, _ := catalog.ParseColumn(name)
-		_, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Canonical: settings.Canonical})
+		_, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Canonical: settings.Canonical, Shred: settings.Shred})
 		switch {
 		case err == nil:
 		case settings.Region != "":

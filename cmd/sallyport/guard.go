@@ -40,13 +40,16 @@ type guard struct {
 	resolver *purpose.Resolver
 	facts    *purpose.Facts
 	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
-	vault    *vault.Vault  // nil: no column has one
+	ties     *gateway.Ties
+	vault    *vault.Vault // nil: no column has one
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
 	advanced uint64                          // how far the mark was moved
 	unsure   bool                            // the database may be an older copy of itself; those who were shredded are to be looked for
-	turning  atomic.Pointer[map[string]bool] // join groups with two keys
+	turning  atomic.Pointer[map[string]bool] // join groups with two keys, and whether they are kept whole
+	early    map[string]bool                 // join groups whose new tokens are of the older key still; the mutex of rotations guards it
+	decided  map[string]bool                 // whether groups will be kept whole, before that is on record; likewise
 	wayKnown map[string]bool                 // by their sentences: the ways around the gateway that were told of
 }
 
@@ -79,7 +82,7 @@ func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 		return nil, nil
 	}
 	g.close(ctx)
-	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.checkKeys, g.openCatalog, g.replayShreds}
+	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.replayGone, g.checkKeys, g.openCatalog, g.replayShreds}
 	if !config.Protects() { // values stand there in plain, so there is no mark and there are no keys
 		steps = []func(context.Context) error{g.connect, g.openKeys, g.openCatalog}
 	}
@@ -134,8 +137,11 @@ func (g *guard) openKeys(ctx context.Context) error {
 		if err != nil {
 			return &hopeless{err}
 		}
-		secrets = g.keyring.Keys()
-		g.noteTurning()
+		if err := noteRing(g.s.orders, g.keyring, g.s.o.Clock()); err != nil {
+			return err
+		}
+		g.resume()
+		secrets = g.secrets()
 	}
 	ring, err := g.s.o.Config.ring(secrets)
 	if err != nil {
@@ -230,7 +236,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	config := g.s.o.Config
 	facts := purpose.NewFacts()
 	ties := gateway.NewTies(config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log, g.catalog.Snapshot)
-	g.facts = facts
+	g.facts, g.ties = facts, ties
 	err := g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
 		ties.Restore(e)

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"sallyport"
+	"sallyport/api"
 	"sallyport/catalog"
 	"sallyport/keys"
 	"sallyport/token"
@@ -45,8 +48,10 @@ type keyring struct {
 	data, keyFile string
 	getenv        func(string) string // nil: nothing is set
 	clock         func() time.Time
-	assembly      *keys.Assembly // of a quorum
-	fresh         []string       // groups without a token yet
+	assembly      *keys.Assembly  // of a quorum
+	fresh         []string        // groups without a token yet
+	reads         bool            // no tokens are made
+	known         *sallyport.Ring // as the record knows it; nil: it knows none
 }
 
 // openKeys opens the ring with a key for each join group of the configuration; with mayMake it makes what is missing.
@@ -55,9 +60,11 @@ func (c *Config) openKeys(ctx context.Context, where keyring, mayMake bool) (*ke
 	if err != nil {
 		return nil, err
 	}
-	return keys.Open(ctx, keys.Options{
-		Dir: where.data, Provider: provider, Tenant: c.Keys.Tenant, Groups: c.groups(), Make: mayMake, Fresh: where.fresh, Now: where.clock,
-	})
+	o := keys.Options{Dir: where.data, Provider: provider, Tenant: c.Keys.Tenant, Groups: c.groups(), Make: mayMake, Fresh: where.fresh, Now: where.clock, Known: where.known}
+	if !where.reads {
+		o.Own = c.ownGroups()
+	}
+	return keys.Open(ctx, o)
 }
 
 // makeKeys makes the ring, under the secret of a quorum where there is one.
@@ -65,7 +72,19 @@ func (c *Config) makeKeys(ctx context.Context, where keyring, split *keys.Split)
 	if split == nil {
 		return c.openKeys(ctx, where, true)
 	}
-	return keys.Open(ctx, keys.Options{Dir: where.data, Provider: split, Tenant: c.Keys.Tenant, Groups: c.groups(), Make: true, Now: where.clock})
+	return keys.Open(ctx, keys.Options{Dir: where.data, Provider: split, Tenant: c.Keys.Tenant, Groups: c.groups(), Own: c.ownGroups(), Make: true, Now: where.clock, Known: where.known})
+}
+
+// noteRing puts on record which keys a ring has, unless that is what stands there: from then on an older copy of it is refused.
+func noteRing(orders *api.Orders, opened *keys.Keyring, now time.Time) error {
+	ring, err := opened.Known()
+	if err != nil {
+		return err
+	}
+	if known := orders.State().Ring(); known != nil && reflect.DeepEqual(*known, ring) {
+		return nil
+	}
+	return orders.Give(nil, &sallyport.Event{Time: now, Kind: sallyport.KeysSeen, Order: &sallyport.Order{Action: "keys", Ring: &ring}})
 }
 
 func (c *Config) keyProvider(ctx context.Context, where keyring) (keys.Provider, error) {
@@ -84,7 +103,7 @@ func (c *Config) keyProvider(ctx context.Context, where keyring) (keys.Provider,
 
 // keyring says where this serve's keys are.
 func (s *Server) keyring() keyring {
-	return keyring{data: s.o.Data, keyFile: s.o.KeyFile, getenv: s.o.Getenv, clock: s.o.Clock, assembly: s.shares.assembly(), fresh: s.fresh()}
+	return keyring{data: s.o.Data, keyFile: s.o.KeyFile, getenv: s.o.Getenv, clock: s.o.Clock, assembly: s.shares.assembly(), fresh: s.fresh(), known: s.state.Ring()}
 }
 
 // fresh are the join groups of which no column is protected yet, by the record.
@@ -127,6 +146,17 @@ func (c *Config) groups() []string {
 			settings.Group = string(settings.Scheme)
 		}
 		groups[settings.Group] = true
+	}
+	return slices.Sorted(maps.Keys(groups))
+}
+
+// ownGroups are the join groups of columns whose values have keys of their own.
+func (c *Config) ownGroups() []string {
+	groups := map[string]bool{}
+	for _, settings := range c.Protect.Columns {
+		if settings.Shred != "" {
+			groups[cmp.Or(settings.Group, string(settings.Scheme))] = true
+		}
 	}
 	return slices.Sorted(maps.Keys(groups))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sallyport"
+	"sallyport/control"
 	"sallyport/keys"
 )
 
@@ -118,13 +119,17 @@ func (m *Main) keysInit(ctx context.Context, config *Config, split *keys.Split, 
 			return err
 		}
 	}
-	err := recordOffline(o.data, time.Now, func(give func(*sallyport.Event) error) error {
-		opened, err := config.makeKeys(ctx, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, clock: time.Now}, split)
+	err := recordOffline(o.data, time.Now, func(state *control.State, give func(*sallyport.Event) error) error {
+		opened, err := config.makeKeys(ctx, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, clock: time.Now, known: state.Ring()}, split)
 		if err != nil {
 			return err
 		}
-		opened.Close()
-		return give(&sallyport.Event{Kind: sallyport.KeysMade, Order: &sallyport.Order{Action: "keys_init"}})
+		defer opened.Close()
+		ring, err := opened.Known()
+		if err != nil {
+			return err
+		}
+		return give(&sallyport.Event{Kind: sallyport.KeysMade, Order: &sallyport.Order{Action: "keys_init", Ring: &ring}})
 	})
 	if err != nil {
 		return err

@@ -76,6 +76,9 @@ func (g *guard) checkKeys(ctx context.Context) error {
 	if err != nil {
 		return &hopeless{err}
 	}
+	if err := g.checkEpochs(ctx, columns); err != nil {
+		return err
+	}
 	many := 1
 	if g.s.state.Shreds() {
 		many = mostTokens
@@ -117,7 +120,7 @@ func (g *guard) anyToken(ctx context.Context, c protect.Column, sql string) (str
 		if err := rows.Scan(&stored); err != nil {
 			return "", err
 		}
-		if !g.dead(c, stored) {
+		if !g.dead(c, stored) && !c.Codec.Destroyed([]byte(stored)) {
 			return stored, nil
 		}
 	}

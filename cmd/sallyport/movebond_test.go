@@ -265,3 +265,45 @@ func TestProtectBonds(t *testing.T) {
 		t.Errorf("%s indexes of the way are left", left)
 	}
 }
+
+// TestMovePartitioned moves a partitioned table, once the index that finds its names is there: the server cannot make one while others write.
+func TestMovePartitioned(t *testing.T) {
+	f := newPlainFort(t, func(f *fort) {
+		f.superExec(f.database, `CREATE TABLE support.parted (id bigint PRIMARY KEY, customer_id bigint REFERENCES support.customers, who text, mail text, number bigint) PARTITION BY RANGE (id);
+			CREATE TABLE support.parted_1 PARTITION OF support.parted FOR VALUES FROM (0) TO (500); CREATE TABLE support.parted_2 PARTITION OF support.parted DEFAULT; CREATE INDEX ON support.parted (who);
+			INSERT INTO support.parted SELECT id, id, full_name, email, id * 17 FROM support.customers WHERE id <= 1000; GRANT SELECT, INSERT, UPDATE ON support.parted TO support_agents`)
+		f.edit("  paths:\n", "    support.parted.who: {class: identity, scheme: name}\n    support.parted.mail: {class: contact, scheme: email}\n    support.parted.number: {class: reference, scheme: int8}\n  paths:\n    support.parted: customer_id\n")
+	})
+	_, err := f.moveIn()
+	unfit := (*protect.UnfitError)(nil)
+	if !errors.As(err, &unfit) || len(unfit.Problems) != 1 {
+		t.Fatalf("without an index: %v", err)
+	}
+	_, create, _ := strings.Cut(unfit.Problems[0], "make it first: ")
+	f.superExec(f.database, create)
+	if _, err := f.moveIn(); err != nil {
+		t.Fatal(err)
+	}
+	plain := f.plain(t)
+	admin := f.direct()
+	rows, err := admin.Query(t.Context(), "SELECT id, mail, number FROM support.parted ORDER BY id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id, number int64
+	var mail string
+	same, seen := 0, 0
+	_, err = pgx.ForEachRow(rows, []any{&id, &mail, &number}, func() error {
+		seen++
+		if number == id*17 {
+			same++
+		}
+		if got := plain("email", mail); got != strings.ToLower(f.org.Customer(id).Email) {
+			t.Errorf("row %d has the address %q", id, got)
+		}
+		return nil
+	})
+	if err != nil || seen != 1000 || same > 0 {
+		t.Errorf("%d rows, %d numbers are as they were, %v", seen, same, err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ type worker struct {
 	f       *fort
 	c       *pgx.Conn
 	slowest time.Duration
-	done    int
+	done    atomic.Int64
 	added   []string // addresses
 }
 
@@ -95,7 +96,7 @@ func (w *worker) work(ctx context.Context, n int) error {
 			return err
 		}
 		w.slowest = max(w.slowest, time.Since(began))
-		w.done++
+		w.done.Add(1)
 	}
 	return nil
 }
@@ -211,22 +212,22 @@ func TestMoveIn(t *testing.T) {
 			}
 		})
 	}
-	within(t, 20*time.Second, "the application works", func() bool { return ctx.Err() != nil || workers[2].done > 5 })
+	within(t, 20*time.Second, "the application works", func() bool { return ctx.Err() != nil || workers[2].done.Load() > 5 })
 	began := time.Now()
 	report, err := f.moveIn()
 	if err != nil {
 		t.Error(err)
 	}
 	t.Logf("moved in %s", time.Since(began))
-	before := workers[0].done
-	within(t, 20*time.Second, "the application goes on", func() bool { return ctx.Err() != nil || workers[0].done > before+5 })
+	before := workers[0].done.Load()
+	within(t, 20*time.Second, "the application goes on", func() bool { return ctx.Err() != nil || workers[0].done.Load() > before+5 })
 	stop()
 	wg.Wait()
 	if t.Failed() {
 		t.Fatalf("serve says: %s", f.log)
 	}
 	for _, w := range workers {
-		t.Logf("%d rounds, the slowest %s", w.done, w.slowest)
+		t.Logf("%d rounds, the slowest %s", w.done.Load(), w.slowest)
 	}
 	for _, c := range report.Columns {
 		if c.Tokens == 0 || c.Moved == 0 || c.Moved > c.Tokens {
@@ -303,8 +304,8 @@ func TestMoveOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := w.done
-	within(t, 20*time.Second, "the application goes on", func() bool { return ctx.Err() != nil || w.done > before+3 })
+	before := w.done.Load()
+	within(t, 20*time.Second, "the application goes on", func() bool { return ctx.Err() != nil || w.done.Load() > before+3 })
 	stop()
 	wg.Wait()
 	for _, c := range report.Columns {

@@ -29,12 +29,15 @@ func (g *guard) states() map[string]catalog.State {
 	moving, leaving := g.s.state.Moving(config.Upstream.Database)
 	states := map[string]catalog.State{}
 	for name := range config.Protect.Columns {
+		rotating, whole := g.rotates(name)
 		switch _, begun := set[name]; {
 		case slices.Contains(moving, name):
 			states[name] = catalog.Moving
 		case slices.Contains(leaving, name):
 			states[name] = catalog.Leaving
-		case g.rotates(name):
+		case rotating && whole:
+			states[name] = catalog.Turning
+		case rotating:
 			states[name] = catalog.Rotating
 		case !begun && (known || g.s.o.MovingIn): // its protection was undone, or has not begun
 			states[name] = catalog.Plain
@@ -45,7 +48,7 @@ func (g *guard) states() map[string]catalog.State {
 
 // codecFor makes the codec of a column that is moving.
 func (g *guard) codecFor(p *catalog.Protected) (*token.Codec, error) {
-	return g.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes, NextPrefixes: p.NextPrefixes, Region: p.Region})
+	return g.ring.Codec(token.Spec{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Prefixes: p.Prefixes, NextPrefixes: p.NextPrefixes, Region: p.Region, Shred: p.Shred})
 }
 
 // settle is the token that the gateway makes of what is stored in a column that is moving. What has none is nothing.
@@ -93,10 +96,25 @@ func (g *guard) forms(p *catalog.Protected, tok string) []string {
 }
 
 // vacate gives rows of a unique column that is moving the form in which a value is about to be written.
-func (g *guard) vacate(ctx context.Context, v gateway.Vacate) error {
-	return protect.Vacate(ctx, g.movers, protect.Vacancy{
-		Column: v.Column, Becomes: v.Becomes, Forms: v.Forms, Key: v.Key, Except: v.Except, Bound: g.bound(v.Column),
-	})
+func (g *guard) vacate(ctx context.Context, v gateway.Vacate) (instead string, err error) {
+	vacancy := protect.Vacancy{Column: v.Column, Becomes: v.Becomes, Forms: v.Forms, Key: v.Key, Except: v.Except, Backend: v.Backend, Bound: g.bound(v.Column)}
+	if _, whole := g.rotates(v.Column.String()); whole {
+		return protect.VacateWhole(ctx, g.movers, vacancy, g.kin(v.Column))
+	}
+	return "", protect.Vacate(ctx, g.movers, vacancy)
+}
+
+// kin are the columns in which equal values have equal tokens, in the order in which a rotation goes through them.
+func (g *guard) kin(column sallyport.Column) []sallyport.Column {
+	all := g.s.o.Config.Protect.Columns
+	of := all[column.String()]
+	var kin []sallyport.Column
+	for _, c := range g.s.o.Config.groupColumns(cmp.Or(of.Group, string(of.Scheme))) {
+		if all[c.String()].Scheme == of.Scheme {
+			kin = append(kin, c)
+		}
+	}
+	return kin
 }
 
 // bound are the columns that foreign keys hold equal to one.
@@ -157,7 +175,7 @@ func (s *Server) moving() *api.Moving {
 }
 
 func (s *Server) serving() api.Serving {
-	out := api.Serving{RecordID: s.access.ID(), Position: s.access.Last(), States: s.statesOnRecord(), Backends: []uint32{}}
+	out := api.Serving{RecordID: s.access.ID(), Position: s.access.Last(), States: s.statesOnRecord(), Backends: []uint32{}, Keys: s.state.Ring()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gateway != nil {

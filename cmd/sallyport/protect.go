@@ -165,15 +165,21 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 		return report, err
 	}
 	_, missing := keys.Look(o.Data)
-	opened, err := c.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly}, true)
+	opened, err := c.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly, known: state.Ring()}, true)
 	if err != nil {
 		return report, err
 	}
 	defer opened.Close()
+	if err := destroyListed(opened, state); err != nil {
+		return report, err
+	}
 	if errors.Is(missing, keys.ErrNone) {
 		if err := orders.Give(nil, &sallyport.Event{Time: o.Clock(), Kind: sallyport.KeysMade, Order: &sallyport.Order{Action: "keys_init"}}); err != nil {
 			return report, err
 		}
+	}
+	if err := noteRing(orders, opened, o.Clock()); err != nil {
+		return report, err
 	}
 	ring, err := c.ring(opened.Keys())
 	if err != nil {
@@ -194,7 +200,7 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 	report, err = protect.Run(ctx, protect.Options{
 		DSN: c.ownerDSN(o.Owner), Columns: columns, Reader: reader,
 		RecordID: access.ID(), Position: access.Last(), Random: rand.Reader, Progress: o.Progress, RangeRows: o.RangeRows,
-		Recorded: recorded, Renamed: !known, Dead: deadBy(state.Dead),
+		Recorded: recorded, Renamed: !known, Dead: nothingBy(state.Dead),
 		Begin: func(set protect.Set) error { return c.protecting(orders, set, o.Clock()) },
 	})
 	if err == nil {
@@ -303,7 +309,7 @@ func (c *Config) codecs(ring *token.Ring) ([]protect.Column, error) {
 			return nil, fmt.Errorf("read column %q: expected schema.table.column", name)
 		}
 		settings := c.Protect.Columns[name]
-		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Canonical: settings.Canonical})
+		codec, err := ring.Codec(token.Spec{Column: column, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Canonical: settings.Canonical, Shred: settings.Shred})
 		if err != nil {
 			return nil, err
 		}

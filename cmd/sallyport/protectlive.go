@@ -175,11 +175,22 @@ func ProtectLive(ctx context.Context, config *Config, client *api.Client, o Live
 		return report, err
 	}
 	// serve has the record open; what becomes of the columns stands there.
-	assembly, err := config.openOffline(o.Data, o.ShareFiles, func(string) error { return nil })
+	assembly, err := config.openOffline(o.Data, o.ShareFiles, func(share string) error {
+		what := "protect --online"
+		if o.Undo {
+			what = "protect --undo"
+		}
+		return client.Opening(ctx, share, what)
+	})
 	if err != nil {
 		return report, err
 	}
-	opened, err := config.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly}, false)
+	// The file may have been put back since serve read it.
+	serving, err := client.Serving(ctx)
+	if err != nil {
+		return report, err
+	}
+	opened, err := config.openKeys(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock, assembly: assembly, known: serving.Keys}, false)
 	if err != nil {
 		return report, err
 	}
@@ -201,7 +212,7 @@ func ProtectLive(ctx context.Context, config *Config, client *api.Client, o Live
 		return report, err
 	}
 	options := protect.Options{
-		Dead: deadBy(func(d sallyport.Digest) bool { return shredded[d] }),
+		Dead: nothingBy(func(d sallyport.Digest) bool { return shredded[d] }),
 		DSN:  config.ownerDSN(o.Owner), Columns: columns, Reader: reader, Random: rand.Reader, Progress: o.Progress, Proposal: o.Proposal, RangeRows: o.RangeRows,
 		Live: liveOf(client, o),
 	}

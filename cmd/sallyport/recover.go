@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sallyport"
+	"sallyport/control"
 	"sallyport/keys"
 	"sallyport/token"
 )
@@ -23,7 +25,7 @@ func (m *Main) keysRecoverCommand() *cobra.Command {
 		Use:   "recover",
 		Short: "Turn the tokens of a dump back into values, while no serve runs: for the day on which Sallyport is given up",
 		Long: `Reads the text of pg_dump on standard input and writes it to standard output with the values in the place of the tokens of the
-configured columns. It takes what opens the keys, all shares of a quorum included; that it was done, and with which shares, stands in
+configured columns. What was shredded stays as it is. It takes what opens the keys, all shares of a quorum included; that it was done, and with which shares, stands in
 the record of the data folder before the first value is written. What it writes is the customers' data: mind where it goes.`,
 		Example: `  pg_dump -h 127.0.0.1 -U postgres support | sallyport keys recover --config sallyport.yaml --data /var/lib/sallyport --share-file a.share --share-file b.share --reason 'contract ended' | psql plain`,
 		Args:    exactly(0, ""),
@@ -64,12 +66,15 @@ func (m *Main) keysRecover(ctx context.Context, o recoverOptions) error {
 		return err
 	}
 	var r recovery
-	err = recordOffline(o.data, time.Now, func(give func(*sallyport.Event) error) error {
-		opened, err := config.openForRecovery(ctx, o, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv}, give)
+	err = recordOffline(o.data, time.Now, func(state *control.State, give func(*sallyport.Event) error) error {
+		opened, err := config.openForRecovery(ctx, o, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, known: state.Ring()}, give)
 		if err != nil {
 			return err
 		}
 		defer opened.Close()
+		if err := destroyListed(opened, state); err != nil {
+			return err
+		}
 		ring, err := config.ring(opened.Keys())
 		if err != nil {
 			return err
@@ -78,7 +83,7 @@ func (m *Main) keysRecover(ctx context.Context, o recoverOptions) error {
 		if err != nil {
 			return err
 		}
-		r.codecs = map[sallyport.Column]*token.Codec{}
+		r.state, r.config, r.codecs = state, config, map[sallyport.Column]*token.Codec{}
 		for _, c := range columns {
 			r.codecs[c.Column] = c.Codec
 		}
@@ -103,16 +108,18 @@ func (c *Config) openForRecovery(ctx context.Context, o recoverOptions, where ke
 	if err != nil {
 		return nil, err
 	}
+	where.reads = true
 	return c.openKeys(ctx, where, false)
 }
 
 // printRecovered says on standard error what became of the tokens, since the dump is on standard output.
 func (m *Main) printRecovered(r recovery, asJSON bool) error {
 	if asJSON {
-		if err := printJSON(m.Stderr, map[string]uint64{"values": r.values, "plain": r.plain, "unreadable": r.unreadable}); err != nil {
+		if err := printJSON(m.Stderr, map[string]uint64{"values": r.values, "plain": r.plain, "unreadable": r.unreadable, "shredded": r.shredded}); err != nil {
 			return err
 		}
-	} else if err := printLine(m.Stderr, "%d values are back; %d stood there in plain; %d tokens could not be read and are as they were.", r.values, r.plain, r.unreadable); err != nil {
+	} else if err := printLine(m.Stderr, "%d values are back; %d stood there in plain; %d tokens could not be read and are as they were, as are %d of customers who were shredded.",
+		r.values, r.plain, r.unreadable, r.shredded); err != nil {
 		return err
 	}
 	if r.unreadable > 0 || r.values == 0 {
@@ -123,13 +130,21 @@ func (m *Main) printRecovered(r recovery, asJSON bool) error {
 
 // recovery turns the rows of a dump back. Everything else of the dump passes as it is.
 type recovery struct {
-	codecs                    map[sallyport.Column]*token.Codec
-	values, plain, unreadable uint64
+	config                              *Config
+	state                               *control.State // who was shredded
+	codecs                              map[sallyport.Column]*token.Codec
+	values, plain, unreadable, shredded uint64
+}
+
+// copied is a COPY whose rows come.
+type copied struct {
+	columns  []*token.Codec // nil where a column is not protected
+	customer int            // the column with the customer's key, −1: none shows whose a row is
 }
 
 func (r *recovery) run(ctx context.Context, in *bufio.Reader, out io.Writer) error {
 	w := bufio.NewWriterSize(out, 1<<20)
-	var columns []*token.Codec // of the COPY whose rows come, nil where its column is not protected
+	var table copied
 	rows := false
 	for ctx.Err() == nil {
 		line, err := in.ReadBytes('\n')
@@ -141,9 +156,9 @@ func (r *recovery) run(ctx context.Context, in *bufio.Reader, out io.Writer) err
 		case rows && string(text) == `\.`:
 			rows = false
 		case rows:
-			line = append(r.row(text, columns), line[len(text):]...)
+			line = append(r.row(text, &table), line[len(text):]...)
 		case bytes.HasPrefix(text, []byte("COPY ")):
-			columns, rows = r.header(string(text))
+			table, rows = r.header(string(text))
 		}
 		if _, err := w.Write(line); err != nil {
 			return fmt.Errorf("write the dump: %w", err)
@@ -159,20 +174,22 @@ func (r *recovery) run(ctx context.Context, in *bufio.Reader, out io.Writer) err
 }
 
 // header reads what pg_dump writes before rows: COPY schema.table (column, …) FROM stdin;.
-func (r *recovery) header(text string) (columns []*token.Codec, rows bool) {
+func (r *recovery) header(text string) (table copied, rows bool) {
 	rest, ok := strings.CutSuffix(strings.TrimPrefix(text, "COPY "), ") FROM stdin;")
-	table, list, found := strings.Cut(rest, " (")
+	name, list, found := strings.Cut(rest, " (")
 	if !ok || !found {
-		return nil, strings.HasSuffix(text, "FROM stdin;")
+		return table, strings.HasSuffix(text, "FROM stdin;")
 	}
-	at := identifiers(table, '.')
+	at := identifiers(name, '.')
 	if len(at) != 2 {
-		return nil, true
+		return table, true
 	}
-	for _, name := range identifiers(list, ',') {
-		columns = append(columns, r.codecs[sallyport.Column{Schema: at[0], Table: at[1], Name: name}])
+	names := identifiers(list, ',')
+	table.customer = slices.Index(names, r.config.customerColumn(at[0]+"."+at[1]))
+	for _, name := range names {
+		table.columns = append(table.columns, r.codecs[sallyport.Column{Schema: at[0], Table: at[1], Name: name}])
 	}
-	return columns, true
+	return table, true
 }
 
 // identifiers splits names as SQL writes them: in quotes where they are not plain, a quote in them doubled.
@@ -199,13 +216,23 @@ func identifiers(text string, separator byte) []string {
 }
 
 // row turns one row back: fields with tabs between them, as COPY writes text.
-func (r *recovery) row(text []byte, columns []*token.Codec) []byte {
+func (r *recovery) row(text []byte, table *copied) []byte {
 	var out []byte
-	for i, field := range bytes.Split(text, []byte("\t")) {
+	fields, columns := bytes.Split(text, []byte("\t")), table.columns
+	var who []byte
+	if len(columns) > 0 && table.customer >= 0 && table.customer < len(fields) {
+		who = fields[table.customer]
+	}
+	for i, field := range fields {
 		if i > 0 {
 			out = append(out, '\t')
 		}
 		if i >= len(columns) || columns[i] == nil || string(field) == `\N` {
+			out = append(out, field...)
+			continue
+		}
+		if r.wasShredded(columns[i], field, who) {
+			r.shredded++
 			out = append(out, field...)
 			continue
 		}
@@ -223,6 +250,51 @@ func (r *recovery) row(text []byte, columns []*token.Codec) []byte {
 		out = append(out, field...)
 	}
 	return out
+}
+
+// wasShredded tells whether a field is one of a shredded customer's, as a gateway would: by whose row it is, or by the lists of the record.
+func (r *recovery) wasShredded(c *token.Codec, field, who []byte) bool {
+	if !r.state.Shreds() {
+		return false
+	}
+	digest := c.ListDigest(field)
+	switch {
+	case who != nil && r.state.BarredText(appendUnescaped(nil, who)), r.state.Dead(digest), c.Destroyed(field):
+		return true
+	case c.Deterministic() && who != nil: // others may have it, too
+		return false
+	}
+	return r.state.Buried(digest)
+}
+
+// appendUnescaped is the inverse of appendCopyField.
+func appendUnescaped(dst, field []byte) []byte {
+	for i := 0; i < len(field); i++ {
+		c := field[i]
+		if c == '\\' && i+1 < len(field) {
+			i++
+			if c = field[i]; c == 'n' {
+				c = '\n'
+			} else if c == 'r' {
+				c = '\r'
+			} else if c == 't' {
+				c = '\t'
+			}
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// customerColumn is the column of a table that holds the customer's key; empty: its rows find their customer by another table's.
+func (c *Config) customerColumn(table string) string {
+	if table == c.Protect.Customer.Table {
+		return c.Protect.Customer.Key
+	}
+	if path := c.Protect.Paths[table]; !strings.Contains(path, "->") {
+		return strings.TrimSpace(path)
+	}
+	return ""
 }
 
 // appendCopyField escapes what COPY's text format gives a meaning.

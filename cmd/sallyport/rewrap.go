@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport"
+	"sallyport/control"
 	"sallyport/keys"
 )
 
@@ -43,7 +44,7 @@ func (m *Main) keysRewrap(ctx context.Context, config *Config, split *keys.Split
 	if err := keys.Harden(); err != nil {
 		return err
 	}
-	err := recordOffline(o.data, time.Now, func(give func(*sallyport.Event) error) error {
+	err := recordOffline(o.data, time.Now, func(state *control.State, give func(*sallyport.Event) error) error {
 		before := *config
 		before.Keys.Provider = former
 		assembly, err := before.openOffline(o.data, shareFiles, func(share string) error {
@@ -68,11 +69,12 @@ func (m *Main) keysRewrap(ctx context.Context, config *Config, split *keys.Split
 				return err
 			}
 		}
-		if err := keys.Rewrap(ctx, keys.Options{Dir: o.data, Provider: from}, to); err != nil {
+		ring, err := keys.Rewrap(ctx, keys.Options{Dir: o.data, Provider: from, Known: state.Ring()}, to)
+		if err != nil {
 			return err
 		}
 		return give(&sallyport.Event{
-			Kind: sallyport.KeysMade, Note: "rewrapped from " + from.Name() + " to " + to.Name(), Order: &sallyport.Order{Action: "keys_rewrap"},
+			Kind: sallyport.KeysMade, Note: "rewrapped from " + from.Name() + " to " + to.Name(), Order: &sallyport.Order{Action: "keys_rewrap", Ring: &ring},
 		})
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 // TestRotateTies has a DBA put one customer's name and notes into another's row before the keys are rotated: what is not revealed there
 // before is not revealed there afterwards, whoever looks first.
 func TestRotateTies(t *testing.T) {
-	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n")
+	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n", renewOften)
 	thief, ticket, own := f.hasTicket(0)
 	agent, theirs, victim := f.hasTicket(1)
 	if own.ID == victim.ID {
@@ -49,7 +49,7 @@ func TestRotateTies(t *testing.T) {
 // TestRotateHeldUp keeps a transaction open, so that new tokens cannot be of the newer key yet: the older key, of which every token is,
 // does not pass for one that is needed no more.
 func TestRotateHeldUp(t *testing.T) {
-	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n")
+	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n", renewOften)
 	admin := f.direct()
 	idle := f.connect(f.org.Agents()[0].ID)
 	idle.must("BEGIN")
@@ -72,18 +72,43 @@ func TestRotateHeldUp(t *testing.T) {
 	if n := f.count(t, admin, "SELECT count(*) FROM support.customers WHERE email LIKE '%k2.invalid' OR full_name LIKE 'tk1:B%'"); n > 0 {
 		t.Errorf("%d tokens are of a newer key, and somebody works by what held before", n)
 	}
+	if out := f.keyStatus(t, "o1"); !strings.Contains(out, "email goes from epoch 1 to 2: is about to renew tokens: ") {
+		t.Errorf("status of what is held up:\n%s", out)
+	}
 	idle.must("COMMIT")
 	for _, group := range []string{"email", "name"} {
 		awaitCondition(t, "no older token is left", func() bool { return f.server.mayDestroy(group) == nil })
+	}
+	if out := f.keyStatus(t, "o1", "--follow"); !strings.Contains(out, "email goes from epoch 1 to 2: no token of epoch 1 is left") {
+		t.Errorf("status of what is done:\n%s", out)
+	}
+	if out := f.keyStatus(t, "o1", "--json"); !strings.Contains(out, `"state":"done","whole":true,"rows":`) {
+		t.Errorf("status as JSON:\n%s", out)
 	}
 	if n := f.count(t, admin, "SELECT count(*) FROM support.customers WHERE email LIKE '%k1.invalid' OR full_name LIKE 'tk1:A%'"); n > 0 {
 		t.Errorf("%d tokens of the older keys are left", n)
 	}
 }
 
+// keyStatus runs the command.
+func (f *fort) keyStatus(t *testing.T, as string, more ...string) string {
+	t.Helper()
+	var out, trouble strings.Builder
+	m := &Main{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &trouble, Getenv: func(name string) string {
+		if name == passwordVariable {
+			return as + "-password"
+		}
+		return ""
+	}}
+	if err := m.Run(f.ctx, append([]string{"keys", "status", "--data", f.options.Data, "--as", as}, more...)); err != nil {
+		t.Errorf("keys status: %v\n%s", err, trouble.String())
+	}
+	return out.String()
+}
+
 // TestRotateNotWhileMoving approves a rotation once a column of the group is moving: it waits until that is protected.
 func TestRotateNotWhileMoving(t *testing.T) {
-	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n")
+	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n", renewOften)
 	fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), "email"))
 	id, err := f.officer("o1").RotateKey(f.ctx, "email", "yearly")
 	fatal(t, err)

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/spf13/cobra"
@@ -22,8 +23,11 @@ import (
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 
+	"sallyport"
 	"sallyport/catalog"
+	"sallyport/control"
 	"sallyport/keys"
+	"sallyport/record"
 	"sallyport/scan"
 	"sallyport/token"
 )
@@ -34,6 +38,7 @@ type scanFlags struct {
 	shareFiles                  []string
 	getenv                      func(string) string
 	dates, count, asJSON        bool
+	control                     controlFlags // of the serve that has the data folder open
 }
 
 func (m *Main) scanCommand() *cobra.Command {
@@ -70,7 +75,8 @@ Exit status 0: nothing was found; 1: something was; 2: wrong usage; 3: something
 	cmd.Flags().StringVar(&f.data, "data", "", "data `FOLDER` with the keys")
 	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "`FILE` that unwraps the keys")
 	cmd.Flags().StringArrayVar(&f.shareFiles, "share-file", nil, "`FILE` with a share of the keys, for each that it takes")
-	f.getenv = m.Getenv
+	f.getenv, f.control.m = m.Getenv, m
+	f.control.logInFlags(cmd.Flags())
 	cmd.Flags().StringVar(&f.only, "only", "", "look for `KIND` alone: tokens or plain")
 	cmd.Flags().BoolVar(&f.dates, "dates", false, "report dates that look like tokens without having been opened: any of the years 2200 to 9699")
 	cmd.Flags().BoolVar(&f.count, "count", false, "print how many were found of each kind in each file, not where")
@@ -114,7 +120,7 @@ func (f *scanFlags) scanner(ctx context.Context) (*scan.Scanner, error) {
 		column, settings := config.Protect.Columns[name], token.Spec{}
 		settings.Column, _ = catalog.ParseColumn(name)
 		settings.Scheme, settings.Group, settings.Prefixes, settings.NextPrefixes = column.Scheme, column.Group, column.Prefixes, column.NextPrefixes
-		settings.Region, settings.Canonical = column.Region, column.Canonical
+		settings.Region, settings.Canonical, settings.Shred = column.Region, column.Canonical, column.Shred
 		o.Columns = append(o.Columns, settings)
 	}
 	return scan.New(o)
@@ -136,15 +142,42 @@ func (f *scanFlags) secrets(ctx context.Context, config *Config) (secrets token.
 	if err := keys.Harden(); err != nil {
 		return token.Keys{}, nil, err
 	}
-	assembly, err := config.openOffline(f.data, f.shareFiles, func(string) error { return nil }) // values are found, not shown
+	assembly, err := f.assemble(ctx, config)
 	if err != nil {
 		return token.Keys{}, nil, err
 	}
-	opened, err := config.openKeys(ctx, keyring{data: f.data, keyFile: f.keyFile, getenv: f.getenv, assembly: assembly}, false)
+	opened, err := config.openKeys(ctx, keyring{data: f.data, keyFile: f.keyFile, getenv: f.getenv, assembly: assembly, reads: true}, false)
 	if err != nil {
 		return token.Keys{}, nil, err
 	}
 	return opened.Keys(), opened.Close, nil
+}
+
+// assemble brings the shares of a quorum together. Which they are is on record before: by a serve that has the data folder open, if somebody logs in
+// to it, else directly.
+func (f *scanFlags) assemble(ctx context.Context, config *Config) (assembly *keys.Assembly, err error) {
+	switch {
+	case config.Keys.Provider != keys.QuorumProvider:
+		return config.openOffline(f.data, f.shareFiles, func(string) error { return nil })
+	case f.control.as != "":
+		f.control.data = f.data
+		client, err := f.control.client()
+		if err != nil {
+			return nil, err
+		}
+		defer client.Close()
+		return config.openOffline(f.data, f.shareFiles, func(share string) error { return client.Opening(ctx, share, "scan") })
+	}
+	err = recordOffline(f.data, time.Now, func(_ *control.State, give func(*sallyport.Event) error) (err error) {
+		assembly, err = config.openOffline(f.data, f.shareFiles, func(share string) error {
+			return give(&sallyport.Event{Kind: sallyport.Unsealing, Note: "for scan", Order: &sallyport.Order{Action: "unseal", Details: share}})
+		})
+		return err
+	})
+	if errors.Is(err, record.ErrInUse) {
+		return nil, fmt.Errorf("%w; beside a serve log in to it, which puts the shares on record: --as ID", err)
+	}
+	return assembly, err
 }
 
 // probing is one run over files.

@@ -80,6 +80,9 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer onHangup(s.Renew)()
+	if m.Getenv("GOMAXPROCS") == "" {
+		defer fitProcessors(s.access.Syncs)()
+	}
 	select {
 	case <-s.Ready():
 		if err := m.announce("ready", s, o); err != nil {

@@ -298,7 +298,7 @@ func TestServeOtherKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.Close()
-	refused("are not the keys of this database")
+	refused("the key of epoch 1 of the record's digests is another one")
 }
 
 func officer(t *testing.T, s *Server, id sallyport.Staff) *api.Client {

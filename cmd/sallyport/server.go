@@ -38,6 +38,7 @@ type ServerOptions struct {
 	AwaitAgreement bool             // with a record that does not fit the database's mark: wait until two people accept it
 	Drain          time.Duration    // for transactions under way when ctx ends; 0: they are cut
 	WatchEvery     time.Duration    // between two looks for ways around the gateway; 0: 30 s
+	RenewEvery     time.Duration    // between two passes over the tokens of a rotation; 0: 1 s
 	Clock          func() time.Time // stands in every event and moves the budgets' windows; nil: time.Now
 	Log            *slog.Logger     // nil: none
 }
@@ -230,6 +231,7 @@ func (s *Server) people() (*api.Server, error) {
 		Unseal:     s.unsealer(),
 		Rotate:     s.mayRotate,
 		Destroy:    s.mayDestroy,
+		Rotations:  s.rotations,
 		Shred:      s.mayShred,
 		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,

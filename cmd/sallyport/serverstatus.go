@@ -30,6 +30,15 @@ func (s *Server) status(context.Context) []api.Standby {
 	}, append(s.turns.status(), s.turns.shreds()...)...)
 }
 
+// rotations are the join groups with two keys, once the database is served.
+func (s *Server) rotations() []api.Rotation {
+	turns := s.turning()
+	if turns == nil {
+		return nil
+	}
+	return turns.all()
+}
+
 // onTheirWay says how many of the configured columns are plain still, and how many are moving in or out.
 func (s *Server) onTheirWay() (text string) {
 	database := s.o.Config.Upstream.Database

@@ -71,7 +71,10 @@ func (g *guard) shred(ctx context.Context, p control.Proposal) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Bury(ctx); err != nil {
+	if err := g.destroyGone(); err != nil { // what the record lists, and an attempt before this one did not come to
+		return err
+	}
+	if err := s.Bury(ctx, g.tiedKeys(s.Customer)); err != nil {
 		return err
 	}
 	var all protect.ShredDone
@@ -84,11 +87,11 @@ func (g *guard) shred(ctx context.Context, p control.Proposal) error {
 			return err
 		case done.Rows == 0:
 			return g.s.orders.Give(nil, &sallyport.Event{
-				Time: g.s.o.Clock(), Kind: sallyport.Shredded, Note: fmt.Sprintf("%d values in %d rows; %s", all.Values, all.Rows, g.readableUntil()),
+				Time: g.s.o.Clock(), Kind: sallyport.Shredded, Note: g.wasShredded(all),
 				Order: &sallyport.Order{ID: p.ID, Action: p.Action, Details: p.Details},
 			})
 		}
-		all.Rows, all.Values = all.Rows+done.Rows, all.Values+done.Values
+		all.Rows, all.Values, all.Keys, all.Bare = all.Rows+done.Rows, all.Values+done.Values, all.Keys+done.Keys, all.Bare+done.Bare
 		for _, tok := range done.Vault {
 			if g.vault != nil {
 				g.vault.Forget(tok)
@@ -98,13 +101,21 @@ func (g *guard) shred(ctx context.Context, p control.Proposal) error {
 	return errors.New("shred a customer: his rows are being written all the while")
 }
 
-// readableUntil says how long backups hold what was shredded.
-func (g *guard) readableUntil() string {
-	days := g.s.o.Config.Keys.BackupDays
-	if days == 0 {
-		return "readable in backups from before as long as they are kept"
+// wasShredded says what was done, and how long backups hold it.
+func (g *guard) wasShredded(done protect.ShredDone) string {
+	kept := "as long as those are kept"
+	if days := g.s.o.Config.Keys.BackupDays; days > 0 {
+		kept = "which are kept until " + g.s.o.Clock().AddDate(0, 0, days).Format(time.DateOnly)
 	}
-	return "readable in backups from before, which are kept until " + g.s.o.Clock().AddDate(0, 0, days).Format(time.DateOnly)
+	what := fmt.Sprintf("%d values in %d rows; ", done.Values, done.Rows)
+	if done.Keys == 0 {
+		return what + "readable in backups from before, " + kept
+	}
+	what += fmt.Sprintf("%d names and texts had keys of their own, now destroyed: readable only in backups together with keys from before, %s; ", done.Keys, kept)
+	if done.Bare > 0 {
+		what += fmt.Sprintf("%d had none; ", done.Bare)
+	}
+	return what + "all else readable in backups from before, as long as the keys of its groups"
 }
 
 // shredder is what shreds a customer over a connection.
@@ -116,7 +127,12 @@ func (g *guard) shredder(conn *pgx.Conn, p control.Proposal) (*protect.Shred, er
 	s := &protect.Shred{
 		Conn: conn, Customer: sallyport.Subject(p.Details), Columns: columns, Random: rand.Reader,
 		Dead: g.dead, Buried: g.s.state.Buried,
-		List: func(dead, buried []sallyport.Digest) error { return g.listShredded(p, dead, buried) },
+		List: func(list protect.ShredList) error { return g.listShredded(p, list) },
+	}
+	if g.ties != nil {
+		s.Foreign = func(c protect.Column, tok string) bool {
+			return g.ties.Foreign(c.Column, c.Codec.Spec().Scheme, []byte(tok), s.Customer)
+		}
 	}
 	for _, q := range g.catalog.Snapshot().RowQueries() {
 		rows := protect.CustomerRows{SQL: q.SQL}
@@ -142,20 +158,29 @@ func deadBy(listed func(sallyport.Digest) bool) func(c protect.Column, tok strin
 	return func(c protect.Column, tok string) bool { return listed(c.Codec.ListDigest([]byte(tok))) }
 }
 
-// listShredded puts digests on record, so many an entry.
-func (g *guard) listShredded(p control.Proposal, dead, buried []sallyport.Digest) error {
-	for len(dead)+len(buried) > 0 {
-		d, b := dead[:min(len(dead), mostListed)], buried[:min(len(buried), mostListed)]
-		dead, buried = dead[len(d):], buried[len(b):]
+// nothingBy asks a list of digests whether a token stands for nothing any more: it was drawn at random, or its own key is gone.
+func nothingBy(listed func(sallyport.Digest) bool) func(c protect.Column, tok string) bool {
+	return func(c protect.Column, tok string) bool {
+		return deadBy(listed)(c, tok) || c.Codec.Destroyed([]byte(tok))
+	}
+}
+
+// listShredded puts digests and keys on record, so many an entry; then the keys are destroyed.
+func (g *guard) listShredded(p control.Proposal, list protect.ShredList) error {
+	dead, buried := list.Dead, list.Buried
+	gone := slices.DeleteFunc(g.everyEpoch(list.Keys), g.s.state.Gone)
+	for len(dead)+len(buried)+len(gone) > 0 {
+		d, b, k := dead[:min(len(dead), mostListed)], buried[:min(len(buried), mostListed)], gone[:min(len(gone), mostListed)]
+		dead, buried, gone = dead[len(d):], buried[len(b):], gone[len(k):]
 		err := g.s.orders.Give(nil, &sallyport.Event{
 			Time: g.s.o.Clock(), Kind: sallyport.Shredding,
-			Order: &sallyport.Order{ID: p.ID, Action: p.Action, Details: p.Details, Dead: d, Buried: b},
+			Order: &sallyport.Order{ID: p.ID, Action: p.Action, Details: p.Details, Dead: d, Buried: b, Gone: goneKeys(k)},
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return g.destroyGone()
 }
 
 // replayShreds holds the rows of all who were shredded against the record: in an older copy of the database their tokens are back. It

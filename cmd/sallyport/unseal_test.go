@@ -25,7 +25,8 @@ func TestUnseal(t *testing.T) {
 	f.stop()
 	split, err := keys.NewSplit(2, []string{"anna", "ben", "carla"})
 	fatal(t, err)
-	fatal(t, keys.Rewrap(t.Context(), keys.Options{Dir: f.options.Data, Provider: &keys.KeyFile{Path: f.options.KeyFile, Dir: f.options.Data}}, split))
+	_, err = keys.Rewrap(t.Context(), keys.Options{Dir: f.options.Data, Provider: &keys.KeyFile{Path: f.options.KeyFile, Dir: f.options.Data}}, split)
+	fatal(t, err)
 	f.config, err = f.stage.config(f.folder, f.database, "keys: {provider: quorum}\n")
 	fatal(t, err)
 	f.options.Config, f.options.KeyFile = f.config, ""

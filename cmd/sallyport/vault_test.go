@@ -220,3 +220,20 @@ func TestVaultMovesIn(t *testing.T) {
 		t.Errorf("let out it is %q", got)
 	}
 }
+
+// TestVaultProbes: what is over the budget of probes leaves no row in the vault.
+func TestVaultProbes(t *testing.T) {
+	f := newVaultFort(t)
+	f.stop()
+	f.edit("people:\n", "budgets: {default: {probed: {hour: 3, day: 3, month: 3}}}\npeople:\n")
+	f.start()
+	c := f.connect(f.org.Agents()[0].ID)
+	for i := range 6 {
+		if _, err := c.rows(fmt.Sprintf("UPDATE support.customers SET phone = '+49207183875%04d' WHERE id = 1", i)); err != nil {
+			break
+		}
+	}
+	if kept := f.ask("SELECT count(*)::text FROM sallyport.vault"); kept != "3" {
+		t.Errorf("%s values are kept, with a budget of 3 probes", kept)
+	}
+}

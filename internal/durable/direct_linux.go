@@ -20,9 +20,13 @@ const (
 // kernel, which takes a third less time (0.049 ms where write and fdatasync took 0.078). Bytes of a block that stand around those to be
 // written are written again as they are, as the page cache does it, so a power cut in the middle finds each sector of them
 // unchanged. One goroutine at a time may write. Without support of the file system it writes as always.
+//
+// Within the file it writes and syncs in one call (RWF_DSYNC), which takes a twelfth less than two.
 type direct struct {
 	buffered *os.File
 	file     *os.File // with O_DIRECT; nil: as always
+	twice    bool     // the kernel does not write and sync in one call
+	unsynced bool     // something was written, or cut, that Sync has to bring to stable storage
 	buf      []byte   // of whole pages
 	size     int64    // of the file
 
@@ -70,7 +74,7 @@ func (d *direct) writeAt(b []byte, off int64) (n int, err error) {
 	for n < len(b) {
 		at := off + int64(n)
 		part := b[n:min(len(b), n+directBytes-int(at%block))]
-		if err := d.part(part, at); err != nil {
+		if err := d.part(part, at, n+len(part) == len(b)); err != nil {
 			return n, err
 		}
 		n += len(part)
@@ -78,8 +82,8 @@ func (d *direct) writeAt(b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// part writes what fits into buf together with the rest of its blocks.
-func (d *direct) part(b []byte, off int64) error {
+// part writes what fits into buf together with the rest of its blocks, and syncs the last of them where it can.
+func (d *direct) part(b []byte, off int64, sync bool) error {
 	end := off + int64(len(b))
 	first, last := off&^(block-1), (end+block-1)&^(block-1)
 	if d.file == nil || last > end && last > d.size { // the file would become longer than it was asked to be
@@ -90,7 +94,7 @@ func (d *direct) part(b []byte, off int64) error {
 		return err
 	}
 	copy(buf[off-first:], b)
-	if _, err := d.file.WriteAt(buf, first); err != nil {
+	if err := d.put(buf, first, sync); err != nil {
 		d.lastAt, d.zeroFrom = -1, max(d.zeroFrom, last) // some of it may stand there
 		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
 			d.giveUp()
@@ -104,8 +108,33 @@ func (d *direct) part(b []byte, off int64) error {
 	return nil
 }
 
+// put writes whole blocks. It is one call with the sync only where the sync has nothing else to do, and of a file that does not become longer:
+// file systems of older kernels synced such a write before they noted the new length.
+func (d *direct) put(buf []byte, at int64, sync bool) error {
+	for sync && !d.twice && !d.unsynced && at+int64(len(buf)) <= d.size {
+		n, err := unix.Pwritev2(int(d.file.Fd()), [][]byte{buf}, at, unix.RWF_DSYNC)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
+			d.twice = true
+		case err != nil:
+			d.unsynced = true
+			return fmt.Errorf("%w: %w", errUnsynced, err)
+		case n == 0:
+			return io.ErrShortWrite
+		case n == len(buf):
+			return nil
+		default:
+			buf, at = buf[n:], at+int64(n)
+		}
+	}
+	d.unsynced = true
+	_, err := d.file.WriteAt(buf, at)
+	return err
+}
+
 func (d *direct) asAlways(b []byte, off int64) error {
-	d.lastAt = -1
+	d.lastAt, d.unsynced = -1, true
 	_, err := d.buffered.WriteAt(b, off)
 	if err != nil {
 		d.zeroFrom = max(d.zeroFrom, off+int64(len(b))) // some of it may stand there
@@ -193,7 +222,7 @@ func (d *direct) read(to []byte, at int64) error {
 }
 
 func (d *direct) truncate(size int64) error {
-	d.lastAt, d.zeroFrom, d.zeroTo = -1, 0, 0
+	d.lastAt, d.zeroFrom, d.zeroTo, d.unsynced = -1, 0, 0, true
 	err := d.buffered.Truncate(size)
 	if err == nil {
 		d.size = size

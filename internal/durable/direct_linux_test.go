@@ -100,3 +100,53 @@ func checkDirect(t *testing.T, rng *rand.Rand) {
 		t.Error("the file differs")
 	}
 }
+
+// TestDirectSyncsOnce tells which writes leave nothing for Sync to do: those within the file, while nothing else is to be synced.
+func TestDirectSyncsOnce(t *testing.T) {
+	dir, err := openFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	file, err := dir.Create("f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := file.(*diskFile)
+	defer f.Close()
+	if f.direct.file == nil {
+		t.Skip("the file system of the temporary folder cannot be written to past the page cache")
+	}
+	write := func(size int, off int64, unsynced bool) {
+		t.Helper()
+		if _, err := f.WriteAt(make([]byte, size), off); err != nil {
+			t.Fatal(err)
+		}
+		if f.direct.twice {
+			t.Skip("the kernel does not write and sync in one call")
+		}
+		if f.direct.unsynced != unsynced {
+			t.Errorf("%d bytes at %d: unsynced %t", size, off, f.direct.unsynced)
+		}
+	}
+	write(2<<20, 0, true) // it makes the file longer
+	write(100, 0, true)
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	write(100, 50, false)
+	write(5000, 4000, false)
+	write(1500<<10, 0, true) // two writes
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(1<<20 + 10); err != nil {
+		t.Fatal(err)
+	}
+	write(100, 0, true)
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	write(100, 0, false)
+	write(10, 1<<20, true) // not by whole blocks, so through the page cache
+}

@@ -20,7 +20,8 @@ type Disk interface {
 	Sync() error // makes creations, renames and removals durable
 }
 
-// File is one open file. Sync makes its data and its size durable.
+// File is one open file. Sync makes its data and its size durable. WriteAt may do so already; an error that Sync would have returned is an
+// errUnsynced then.
 type File interface {
 	io.ReaderAt
 	io.WriterAt
@@ -29,6 +30,9 @@ type File interface {
 	Sync() error
 	Close() error
 }
+
+// errUnsynced says that what was written may or may not be on stable storage, and that no later sync of the file proves anything.
+var errUnsynced = errors.New("write and sync")
 
 const lockName = "lock"
 
@@ -129,7 +133,16 @@ func (f *diskFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-func (f *diskFile) Sync() error { return SyncData(f.File) }
+func (f *diskFile) Sync() error {
+	if f.direct != nil && !f.direct.unsynced {
+		return nil
+	}
+	err := SyncData(f.File)
+	if f.direct != nil {
+		f.direct.unsynced = err != nil
+	}
+	return err
+}
 
 func (f *diskFile) Close() error {
 	if f.direct != nil {

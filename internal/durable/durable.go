@@ -167,8 +167,15 @@ func (l *Log) Batches() uint64 {
 	return l.batches
 }
 
-// Failing says whether the last attempt to write has failed.
-func (l *Log) Failing() bool { return l.failing.Load() }
+// Failing says whether the last attempt to write has failed, or there will be none because the log is closed.
+func (l *Log) Failing() bool {
+	if l.failing.Load() {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closing
+}
 
 // Repaired describes what Open cut off the end because a crash had left it unfinished. The entries in it were never
 // acknowledged, unless the disk itself broke what it had confirmed.

@@ -119,7 +119,7 @@ func TestSecondOpenIsRefused(t *testing.T) {
 
 // TestFullAndBrokenDisk refuses each kind of operation once: the append in hand fails, the next works, nothing is lost.
 func TestFullAndBrokenDisk(t *testing.T) {
-	for _, op := range []string{"create", "write", "sync", "rename", "syncfolder", "one write", "undo", "removes too", "truncates too"} {
+	for _, op := range []string{"create", "write", "sync", "write and sync", "rename", "syncfolder", "one write", "undo", "removes too", "truncates too"} {
 		t.Run(op, func(t *testing.T) {
 			d := newSimDisk(7)
 			l := mustOpen(t, "sim", Options{SegmentBytes: minSegmentBytes, Disk: d})
@@ -170,7 +170,7 @@ func TestRefusedEntriesAreGone(t *testing.T) {
 	for _, tt := range []struct {
 		refuse   string
 		segments int
-	}{{"one write", 1}, {"sync", 2}, {"undo", 2}} {
+	}{{"one write", 1}, {"sync", 2}, {"write and sync", 2}, {"undo", 2}} {
 		d := newSimDisk(3)
 		l := mustOpen(t, "sim", Options{SegmentBytes: 64 << 10, Disk: d})
 		mustAppend(t, l, "one")

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -193,6 +194,13 @@ func (s *simFile) WriteAt(b []byte, off int64) (int, error) {
 	for at := off / sector; at*sector < off+int64(len(b)); at++ {
 		s.f.dirty[at] = true
 	}
+	if err == nil {
+		err = s.d.allow("write and sync", s.name)
+		if err != nil && !errors.Is(err, errPower) {
+			s.settle(err)
+			return 0, fmt.Errorf("%w: %w", errUnsynced, err)
+		}
+	}
 	return len(b), err
 }
 
@@ -225,6 +233,12 @@ func (s *simFile) Sync() error {
 		return err
 	}
 	s.d.syncs++
+	s.settle(err)
+	return err
+}
+
+// settle is what is on the medium after a sync that ended so.
+func (s *simFile) settle(err error) {
 	if len(s.f.stable) != len(s.f.data) {
 		old := s.f.stable
 		s.f.stable = make([]byte, len(s.f.data))
@@ -237,7 +251,6 @@ func (s *simFile) Sync() error {
 		}
 	}
 	clear(s.f.dirty)
-	return err
 }
 
 func (s *simFile) Close() error { return nil }

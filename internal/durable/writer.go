@@ -200,10 +200,14 @@ func (l *Log) encode(batch []*entry) (n, frames int, head []byte) {
 // store brings b to stable storage at the end of the segment, or leaves the segment as it was.
 func (l *Log) store(b []byte) error {
 	w := &l.w
-	if _, err := w.file.WriteAt(b, w.off); err != nil {
+	_, err := w.file.WriteAt(b, w.off)
+	if err != nil && !errors.Is(err, errUnsynced) {
 		return errors.Join(fmt.Errorf("write %s: %w", segmentName(w.first), err), l.undo(len(b)))
 	}
-	if err := w.file.Sync(); err != nil {
+	if err == nil {
+		err = w.file.Sync()
+	}
+	if err != nil {
 		// The kernel may have dropped the pages and marked them clean: a second sync that succeeds would prove nothing.
 		l.abandon()
 		return fmt.Errorf("sync %s: %w", segmentName(w.first), err)

@@ -237,6 +237,13 @@ func ParseFunctionCall(m []byte) (function uint32, err error) {
 	return function, c.end("FunctionCall")
 }
 
+// AppendFunctionCall appends a FunctionCall message for a function without arguments, with its result as text.
+func AppendFunctionCall(dst []byte, function uint32) []byte {
+	dst = append(dst, FunctionCall, 0, 0, 0, 14)
+	dst = binary.BigEndian.AppendUint32(dst, function)
+	return append(dst, 0, 0, 0, 0, 0, 0)
+}
+
 // ParseExecute reads an Execute message.
 func ParseExecute(m []byte) (portal []byte, maxRows uint32, err error) {
 	c := body(m)

@@ -109,6 +109,7 @@ func FuzzServer(f *testing.F) {
 			t.Error("AuthenticationSASL does not come back")
 		}
 		_, _, _ = KeyData(m)
+		_, _ = ParseFunctionResult(m)
 		_, _, _ = CopyFormat(m)
 	})
 }
@@ -148,6 +149,10 @@ func FuzzClient(f *testing.F) {
 		_, _ = ParseQuery(m)
 		_, _, _ = ParseTarget(m)
 		_, _, _ = ParseExecute(m)
-		_, _ = ParseFunctionCall(m)
+		if function, err := ParseFunctionCall(m); err == nil {
+			if again, err := ParseFunctionCall(AppendFunctionCall(nil, function)); err != nil || again != function {
+				t.Error("FunctionCall does not come back")
+			}
+		}
 	})
 }

@@ -207,6 +207,15 @@ func KeyData(m []byte) (pid uint32, key []byte, err error) {
 	return pid, c.b, nil
 }
 
+// ParseFunctionResult reads what a function returned; nil is NULL.
+func ParseFunctionResult(m []byte) (value []byte, err error) {
+	c := body(m)
+	if size := c.int32(); size != null {
+		value = c.take(int(min(size, MaxMessage+1)))
+	}
+	return value, c.end("FunctionCallResponse")
+}
+
 // AppendCancel appends a cancel request.
 func AppendCancel(dst []byte, pid uint32, key []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(12+len(key))) //nolint:gosec // at most 256

@@ -1,0 +1,34 @@
+package control
+
+import "sallyport"
+
+// Rotation is a join group whose tokens are of two key epochs, by the record.
+type Rotation struct {
+	Epoch int  // of the newer key; 0: an entry of before that was noted
+	Whole bool // equal values of the group have equal tokens at every moment
+}
+
+// Ring is the ring of keys as the record knows it last; nil where it knows none. It is not to be changed.
+func (s *State) Ring() *sallyport.Ring {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ring
+}
+
+// Turning is the rotation of a join group that was put on record and has not ended.
+func (s *State) Turning(group string) (Rotation, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.turning[group]
+	return r, ok
+}
+
+// turn begins or ends a rotation.
+func (s *State) turn(kind sallyport.EventKind, o *sallyport.Order) {
+	if kind == sallyport.KeyRotated {
+		s.turning[o.Details] = Rotation{Epoch: o.Epoch, Whole: o.Whole}
+	}
+	if kind == sallyport.KeyDestroyed {
+		delete(s.turning, o.Details)
+	}
+}

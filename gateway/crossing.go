@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"sallyport/query"
+)
+
+// crossing is the moment in which new tokens begin to be of another key. Nobody may then have written a token of the former key that is not
+// committed: whoever writes the same value as a token of the new key would not see it, and neither would a unique index. So
+// transactions that write tokens are let end, and others wait, for a second at most.
+type crossing struct {
+	mu   sync.RWMutex  // guards held, and the moment in which a session is seen to store
+	held chan struct{} // closed when it is over; nil: there is none
+}
+
+// crossingPatience is how long somebody waits who wants to write.
+const crossingPatience = 3 * time.Second
+
+// Cross does something while no transaction of a session holds tokens that were written before, and none writes any. Sessions that did not end
+// their transactions by the end of ctx are named; then nothing was done.
+func (g *Gateway) Cross(ctx context.Context, do func() error) (waiting []string, err error) {
+	// A transaction that stays open is told of before anybody has to wait for it.
+	if waiting := awaitRest(ctx, g.storing()); len(waiting) > 0 {
+		return waiting, nil
+	}
+	over := make(chan struct{})
+	g.crossing.mu.Lock()
+	g.crossing.held = over
+	g.crossing.mu.Unlock()
+	defer func() {
+		g.crossing.mu.Lock()
+		g.crossing.held = nil
+		g.crossing.mu.Unlock()
+		close(over)
+	}()
+	if waiting := awaitRest(ctx, g.storing()); len(waiting) > 0 {
+		return waiting, nil
+	}
+	return nil, do()
+}
+
+// storing are the sessions whose transactions wrote tokens.
+func (g *Gateway) storing() (list []*session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s := range g.sessions {
+		if s.storing.Load() {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// stores notes that a session is about to write a token into a column whose keys are rotated. It waits where a crossing is under way, unless the
+// session's transaction wrote some before: that one has to come to its end.
+func (s *session) stores() *query.Refusal {
+	c := &s.gw.crossing
+	patience := time.NewTimer(crossingPatience)
+	defer patience.Stop()
+	for {
+		c.mu.RLock()
+		held := c.held
+		if held == nil || s.storing.Load() {
+			s.storing.Store(true)
+			c.mu.RUnlock()
+			return nil
+		}
+		c.mu.RUnlock()
+		select {
+		case <-held:
+		case <-patience.C:
+			return refusal(codeBusy, "the keys of a column are being exchanged", "Try again in a moment.")
+		}
+	}
+}
+
+// stored forgets what a session wrote, once its transaction has ended. It is called between two messages of the client.
+func (s *session) stored() {
+	if s.storing.Load() && !s.open && s.copyFrom == nil && s.idle.Load() && !s.owed() {
+		s.storing.Store(false)
+	}
+}
+
+// awaitRest waits until each session has nothing under way, and names those that still have when ctx ends.
+func awaitRest(ctx context.Context, pending []*session) (waiting []string) {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		pending = slices.DeleteFunc(pending, (*session).rests)
+		if len(pending) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			for _, s := range pending {
+				waiting = append(waiting, s.who.Login+" ("+s.id+")")
+			}
+			slices.Sort(waiting)
+			return waiting
+		case <-ticker.C:
+		}
+	}
+}
