@@ -24,7 +24,7 @@ func TestMoveInPromises(t *testing.T) {
 	holder := f.connect(f.org.Agents()[1].ID)
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			for _, sql := range []string{"BEGIN", "SELECT count(id) FROM support.customers", "SELECT pg_sleep(0.3)", "COMMIT"} {
+			for _, sql := range []string{"BEGIN", "SELECT count(id) FROM support.customers", "SELECT pg_sleep(0.3)", "COMMIT", "SELECT pg_sleep(0.2)"} {
 				if _, err := holder.Exec(context.WithoutCancel(ctx), sql); err != nil {
 					t.Errorf("%s: %v", sql, err)
 					return
