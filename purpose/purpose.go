@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -76,6 +77,8 @@ type Resolver struct {
 	rules   rules
 	options Options
 
+	renewals atomic.Uint64 // how often stored tokens were made anew
+
 	mu      sync.Mutex // guards answers, swept and queries
 	answers map[question]*answer
 	swept   time.Time
@@ -95,6 +98,7 @@ type answer struct {
 	err     error
 	at      time.Time
 	version uint64 // of the facts that it was judged by
+	renewal uint64 // of the tokens that it holds
 }
 
 // New makes a resolver over connections of the role upstream.reader, which it opens when they are needed.
@@ -133,6 +137,9 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+// Renewed says that stored tokens were made anew: what was read of them before is not given again.
+func (r *Resolver) Renewed() { r.renewals.Add(1) }
 
 // Close ends the connections; it waits for those in use.
 func (r *Resolver) Close() { r.pool.Close() }
@@ -222,7 +229,7 @@ func (r *Resolver) ask(ctx context.Context, who Person, p sallyport.Purpose) (*C
 	r.mu.Lock()
 	known := r.answers[q]
 	if known == nil || !r.holds(known) {
-		known = &answer{done: make(chan struct{}), at: r.options.Now(), version: r.facts.Version()}
+		known = &answer{done: make(chan struct{}), at: r.options.Now(), version: r.facts.Version(), renewal: r.renewals.Load()}
 		r.sweep(known.at)
 		r.answers[q] = known
 		r.mu.Unlock()
@@ -249,7 +256,7 @@ func (r *Resolver) holds(a *answer) bool {
 	default:
 		return true // somebody is looking right now
 	}
-	if a.err != nil || r.options.Now().Sub(a.at) >= r.options.TTL {
+	if a.err != nil || r.options.Now().Sub(a.at) >= r.options.TTL || a.renewal != r.renewals.Load() {
 		return false
 	}
 	return a.cover.Refused == "" || a.version == r.facts.Version()

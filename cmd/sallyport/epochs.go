@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,6 +40,7 @@ func (g *guard) checkEpochs(ctx context.Context, columns []protect.Column) error
 		if err != nil {
 			return fmt.Errorf("look at tokens of %s: %w", c.Column, err)
 		}
+		stored = slices.DeleteFunc(stored, func(tok string) bool { return g.dead(c, tok) }) // drawn at random, whatever key there was then
 		if epoch, is := anyOther(stored, c.Codec, others); is {
 			err := fmt.Errorf("open keys: a token of %s is of another epoch (%d, or one that looks the same) than the ring in %s has keys of (docs/keys.md, An older ring)", c.Column, epoch, g.s.o.Data)
 			if _, agreed := g.s.state.AcceptedMark(); !agreed {

@@ -24,7 +24,7 @@ func TestMoveInPromises(t *testing.T) {
 	holder := f.connect(f.org.Agents()[1].ID)
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			for _, sql := range []string{"BEGIN", "SELECT count(id) FROM support.customers", "SELECT pg_sleep(0.3)", "COMMIT"} {
+			for _, sql := range []string{"BEGIN", "SELECT count(id) FROM support.customers", "SELECT pg_sleep(0.3)", "COMMIT", "SELECT pg_sleep(0.2)"} {
 				if _, err := holder.Exec(context.WithoutCancel(ctx), sql); err != nil {
 					t.Errorf("%s: %v", sql, err)
 					return
@@ -99,7 +99,10 @@ func (w *lockWatch) watch(ctx context.Context, t *testing.T) {
 		return
 	}
 	since := map[string]time.Time{}
+	often := time.NewTicker(2 * time.Millisecond) // looking all the time takes what is looked at its processor
+	defer often.Stop()
 	for ctx.Err() == nil {
+		<-often.C
 		rows, err := admin.Query(context.WithoutCancel(ctx), selectLocks, w.f.database, tables)
 		if err != nil {
 			t.Error(err)

@@ -97,6 +97,7 @@ func (g *guard) forms(p *catalog.Protected, tok string) []string {
 
 // vacate gives rows of a unique column that is moving the form in which a value is about to be written.
 func (g *guard) vacate(ctx context.Context, v gateway.Vacate) (instead string, err error) {
+	defer g.resolver.Renewed()
 	vacancy := protect.Vacancy{Column: v.Column, Becomes: v.Becomes, Forms: v.Forms, Key: v.Key, Except: v.Except, Backend: v.Backend, Bound: g.bound(v.Column)}
 	if _, whole := g.rotates(v.Column.String()); whole {
 		return protect.VacateWhole(ctx, g.movers, vacancy, g.kin(v.Column))

@@ -128,7 +128,12 @@ func (r *rotations) pass(ctx context.Context, group string, p *progress) (protec
 	for _, w := range tables {
 		w.Conn, w.Random, w.Pause, w.Dead = conn, rand.Reader, r.pause, r.g.dead
 		w.Pages = max(1, min(64, r.rate()/100)) // so that it pauses every other moment
-		w.Progress = func(done, _, rows int64) { r.reached(p, w.Table, done, rows) }
+		w.Progress = func(done, _, rows int64) {
+			if rows > 0 {
+				r.g.resolver.Renewed()
+			}
+			r.reached(p, w.Table, done, rows)
+		}
 		done, err := w.Pass(ctx)
 		all.Rows, all.Left, all.Stuck, all.Broken = all.Rows+done.Rows, all.Left+done.Left, all.Stuck+done.Stuck, all.Broken+done.Broken
 		all.Why = cmp.Or(all.Why, done.Why)
