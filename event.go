@@ -62,8 +62,8 @@ const (
 	Proposed     EventKind = "propose" // Order.Action says what; nothing has changed yet
 	Approved     EventKind = "approve" // the proposal takes effect
 	Declined     EventKind = "decline"
-	Confirmed    EventKind = "confirm" // somebody proved anew who he is: Order.By and About
-	Trusted      EventKind = "trust"   // from now on somebody is trusted as far as Details says, which is less than before; Reason says why
+	Confirmed    EventKind = "confirm"    // somebody proved anew who he is: Order.By and About
+	Trusted      EventKind = "trust"      // from now on somebody is trusted as far as Details says, which is less than before; Reason says why
 	Configured   EventKind = "configured" // a configuration took effect; Note holds its SHA-256
 	Protecting   EventKind = "protecting" // protect begins to change a database; Order.Columns says what will be protected
 	Protected    EventKind = "protected"  // protection of a database began

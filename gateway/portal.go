@@ -87,7 +87,7 @@ func (s *session) bindRun(ctx context.Context, bound *portal, msg *pg.BindMessag
 	bound.run = r
 	room := bound.prepared.makeRoom(msg)
 	for i := range st.Params {
-		if refused := s.parameter(r, &st.Params[i], msg, room); refused != nil {
+		if refused := s.parameter(r, &st.Params[i], msg, room); refused != nil { //nolint:contextcheck // the vault bounds its own time
 			return refused, nil
 		}
 	}
@@ -215,7 +215,7 @@ func (s *session) takeExecute(ctx context.Context, m []byte) error {
 	}
 	s.toServer = append(s.toServer, m...)
 	if entry.asksData {
-		return s.awaitCopy(entry)
+		return s.awaitCopy(entry) //nolint:contextcheck // the vault bounds its own time
 	}
 	return nil
 }

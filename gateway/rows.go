@@ -101,27 +101,7 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	if err := s.ensureSight(ctx, r); err != nil {
 		return false, false, err
 	}
-	s.plain = s.plain[:0]
-	row := &s.row0
-	*row = seen{shown: row.shown[:0], tokens: row.tokens[:0], masked: row.masked[:0]}
-	if cap(row.tokens) > mostScratch {
-		row.tokens = nil
-	}
-	if l.key >= 0 {
-		row.customer = rowKey(&l.columns[l.key], fields[l.key])
-		row.keyed = row.customer.known()
-	}
-	for i := range fields {
-		c := &l.columns[i]
-		if c.kind == passing || c.kind == keyed || c.kind == veiled || len(fields[i]) == 0 {
-			continue
-		}
-		if c.kind == guarded {
-			s.guardedField(r, row, c, i, fields[i]) //nolint:contextcheck // the vault bounds its own time
-		} else {
-			s.formedField(r, row, c, i, fields[i]) //nolint:contextcheck // likewise
-		}
-	}
+	row := s.seeRow(r, l, fields) //nolint:contextcheck // the vault bounds its own time
 	if r.sight.waits != nil && !r.waited {
 		r.waited = true
 		if err := s.waitAtDoor(ctx, r); err != nil {
@@ -158,6 +138,32 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 		fields[i] = stars()
 	}
 	return len(row.shown)+len(row.masked) > 0, false, nil
+}
+
+// seeRow looks at every field, and changes none.
+func (s *session) seeRow(r *run, l *layout, fields [][]byte) *seen {
+	s.plain = s.plain[:0]
+	row := &s.row0
+	*row = seen{shown: row.shown[:0], tokens: row.tokens[:0], masked: row.masked[:0]}
+	if cap(row.tokens) > mostScratch {
+		row.tokens = nil
+	}
+	if l.key >= 0 {
+		row.customer = rowKey(&l.columns[l.key], fields[l.key])
+		row.keyed = row.customer.known()
+	}
+	for i := range fields {
+		c := &l.columns[i]
+		if c.kind == passing || c.kind == keyed || c.kind == veiled || len(fields[i]) == 0 {
+			continue
+		}
+		if c.kind == guarded {
+			s.guardedField(r, row, c, i, fields[i])
+		} else {
+			s.formedField(r, row, c, i, fields[i])
+		}
+	}
+	return row
 }
 
 // ensureSight resolves the purpose where the statement did not let on that it reaches anything protected.

@@ -36,7 +36,6 @@ type run struct {
 	limit     *sallyport.Limit
 	hint      customer // a customer whose row was reached: whose ticket would have helped
 	leftToken string   // the first token that was left, where the customer is not known
-
 }
 
 // rewriting is a text before and after, to carry the server's positions back to the client's text.

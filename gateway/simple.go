@@ -42,10 +42,10 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		needsWork = needsWork || !quiet(st)
 	}
 	if s.gw.Observe != nil && needsWork {
-		return s.sendQuery(entry, s.captureOnly(entry, plan))
+		return s.sendQuery(entry, s.captureOnly(entry, plan)) //nolint:contextcheck // the vault bounds its own time
 	}
 	if !needsWork {
-		return s.sendQuery(entry, sql)
+		return s.sendQuery(entry, sql) //nolint:contextcheck // the vault bounds its own time
 	}
 	sent, refused, err := s.prepareQuery(ctx, entry, plan)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		s.refuseQuery(sql, s.refusedStatement(plan, refused), refused)
 		return nil
 	}
-	return s.sendQuery(entry, sent)
+	return s.sendQuery(entry, sent) //nolint:contextcheck // the vault bounds its own time
 }
 
 // sendQuery forwards the string; where it asks for COPY data, what the server makes of that is awaited.
@@ -122,7 +122,7 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 		if r.prepares != nil {
 			r.prepares.basis = basis{source: plan.Text, index: i, body: true, analyzer: by}
 		}
-		if edits, refused = s.appendEdits(edits, tokens, r, own); refused != nil {
+		if edits, refused = s.appendEdits(edits, tokens, r, own); refused != nil { //nolint:contextcheck // the vault bounds its own time
 			return "", refused, nil
 		}
 		if refused := s.recordStatement(r); refused != nil {

@@ -166,44 +166,13 @@ type alike struct {
 }
 
 func (s *Set) alike() []alike {
-	named := map[types.EntityUID]bool{}
-	for _, r := range s.rules {
-		for _, uid := range mentioned((*ast.Policy)(r.policy.AST())) {
-			named[uid] = true
-		}
-	}
-	for uid := range s.entities { // copiers and attesters are named one by one
-		for _, of := range []types.String{"copiers", "attesters"} {
-			if v, ok := s.entities[uid].Attributes.Get(of); ok {
-				if set, ok := v.(types.Set); ok {
-					for member := range set.All() {
-						if uid, ok := member.(types.EntityUID); ok {
-							named[uid] = true
-						}
-					}
-				}
-			}
-		}
-	}
-	groups := map[string]*alike{}
+	named, groups := s.named(), map[string]*alike{}
 	note := func(uid types.EntityUID, service bool) {
-		e := s.entities[uid]
-		key := string(uid.Type) + " " + string(e.Attributes.MarshalCedar())
-		var parents []string
-		for p := range e.Parents.All() {
-			parents = append(parents, p.String())
+		key := s.likeness(uid, named[uid])
+		if groups[key] == nil {
+			groups[key] = &alike{service: service}
 		}
-		slices.Sort(parents)
-		key += strings.Join(parents, " ")
-		if named[uid] {
-			key += " " + string(uid.ID)
-		}
-		g := groups[key]
-		if g == nil {
-			g = &alike{service: service}
-			groups[key] = g
-		}
-		g.who = append(g.who, sallyport.Staff(uid.ID))
+		groups[key].who = append(groups[key].who, sallyport.Staff(uid.ID))
 	}
 	for _, m := range s.world.Staff {
 		note(types.NewEntityUID(typeStaff, types.String(m.ID)), false)
@@ -218,6 +187,46 @@ func (s *Set) alike() []alike {
 	}
 	slices.SortFunc(out, func(a, b alike) int { return cmp.Or(yesFirst(!a.service, !b.service), cmp.Compare(a.who[0], b.who[0])) })
 	return out
+}
+
+// named are the people and services whom a policy or a column names one by one.
+func (s *Set) named() map[types.EntityUID]bool {
+	named := map[types.EntityUID]bool{}
+	for _, r := range s.rules {
+		for _, uid := range mentioned((*ast.Policy)(r.policy.AST())) {
+			named[uid] = true
+		}
+	}
+	for _, column := range s.entities {
+		for _, of := range []types.String{"copiers", "attesters"} {
+			v, _ := column.Attributes.Get(of)
+			set, ok := v.(types.Set)
+			if !ok {
+				continue
+			}
+			for member := range set.All() {
+				if uid, ok := member.(types.EntityUID); ok {
+					named[uid] = true
+				}
+			}
+		}
+	}
+	return named
+}
+
+// likeness is equal for those of whom no policy can tell one from the other.
+func (s *Set) likeness(uid types.EntityUID, named bool) string {
+	e := s.entities[uid]
+	var parts []string
+	for p := range e.Parents.All() {
+		parts = append(parts, p.String())
+	}
+	slices.Sort(parts)
+	parts = append(parts, string(uid.Type), string(e.Attributes.MarshalCedar()))
+	if named {
+		parts = append(parts, string(uid.ID))
+	}
+	return strings.Join(parts, " ")
 }
 
 // access is what the policies leave open about one of a group and a column.

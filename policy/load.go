@@ -175,7 +175,7 @@ func (l *loading) add(t Text, policy *cedar.Policy, text string) {
 	}
 	tree := (*ast.Policy)(policy.AST())
 	if err := l.validator.Policy("", tree); err != nil {
-		for _, sentence := range strings.Split(err.Error(), "\n") {
+		for sentence := range strings.SplitSeq(err.Error(), "\n") {
 			problem(nearest(sentence), "%s", sentence)
 		}
 	}

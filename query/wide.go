@@ -151,26 +151,34 @@ func (a *analysis) widen(at int, both value) {
 		if c := node.GetAConst(); c != nil && c.Isnull {
 			continue
 		}
-		where, ok := a.tokens.whole(node)
-		if ok && a.place.scalar {
-			where, ok = a.tokens.bracketed(where, at)
-		}
-		if !ok || a.place.swapped && both.stored[0].ref.end == 0 {
+		if !a.widenOne(node, both.stored[0], p, at) {
 			a.refuse(unsettled(p.Column, at))
 			return
 		}
-		edit := a.wideEdit(where, p)
-		if a.place.swapped {
-			a.edits[where.start] = Edit{Start: where.start, End: where.end, Text: a.columnSide(both.stored[0])}
-			edit.Start, edit.End = both.stored[0].ref.start, both.stored[0].ref.end
-		}
-		switch literal := a.literals[where.core.start]; {
-		case where.param > 0:
-			a.edits[edit.Start] = edit
-		case literal != nil:
-			literal.wide = &edit
-		}
 	}
+}
+
+// widenOne writes all forms of one value; false where it cannot.
+func (a *analysis) widenOne(node *pg.Node, column stored, p *Protection, at int) bool {
+	where, ok := a.tokens.whole(node)
+	if ok && a.place.scalar {
+		where, ok = a.tokens.bracketed(where, at)
+	}
+	if !ok || a.place.swapped && column.ref.end == 0 {
+		return false
+	}
+	edit := a.wideEdit(where, p)
+	if a.place.swapped {
+		a.edits[where.start] = Edit{Start: where.start, End: where.end, Text: a.columnSide(column)}
+		edit.Start, edit.End = column.ref.start, column.ref.end
+	}
+	switch literal := a.literals[where.core.start]; {
+	case where.param > 0:
+		a.edits[edit.Start] = edit
+	case literal != nil:
+		literal.wide = &edit
+	}
+	return true
 }
 
 // wideEdit is how the forms of one value are written.

@@ -108,16 +108,9 @@ func (m *Main) testPolicies(f *policyFlags, c *Config, set *policy.Set, texts []
 		if err != nil {
 			return &usageError{err}
 		}
-		of := set
-		if world, copiers := cases.World(); world != nil {
-			policies, err := c.policyTexts(f.folder(c))
-			if err != nil {
-				return err
-			}
-			var problems []policy.Problem
-			if of, problems = policy.Load(policies, world, copiers); of == nil {
-				return &usageError{fmt.Errorf("the company in %s does not fit the policies: %w", text.Name, &policyError{problems})}
-			}
+		of, err := f.about(c, cases, set)
+		if err != nil {
+			return fmt.Errorf("%s: %w", text.Name, err)
 		}
 		for _, o := range cases.Run(of) {
 			asked++
@@ -136,6 +129,23 @@ func (m *Main) testPolicies(f *policyFlags, c *Config, set *policy.Set, texts []
 		return errFound
 	}
 	return nil
+}
+
+// about are the policies on the company that the cases describe, else on the configured one.
+func (f *policyFlags) about(c *Config, cases *policy.Cases, set *policy.Set) (*policy.Set, error) {
+	world, copiers := cases.World()
+	if world == nil {
+		return set, nil
+	}
+	policies, err := c.policyTexts(f.folder(c))
+	if err != nil {
+		return nil, err
+	}
+	of, problems := policy.Load(policies, world, copiers)
+	if of == nil {
+		return nil, &usageError{fmt.Errorf("its company does not fit the policies: %w", &policyError{problems})}
+	}
+	return of, nil
 }
 
 func (m *Main) printCase(f *policyFlags, o policy.Outcome) error {

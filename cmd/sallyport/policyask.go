@@ -255,44 +255,38 @@ func (m *Main) printAccess(action string, list []policy.Access, asJSON bool) err
 		}
 		return nil
 	}
-	type entry struct {
-		who  []string
-		may  []string
-		text string
-	}
-	entries := map[string]*entry{} // columns of which the same is true, in one
+	entries := map[string][]string{} // columns of which the same is true, in one
 	var order []string
 	for _, a := range list {
-		var b strings.Builder
-		for _, w := range a.Ways {
-			fmt.Fprintf(&b, "    by %s%s\n", w.Policy, condition(" if ", w.If))
+		key := someStaff(a.Who) + ": never " + action + " COLUMNS\n"
+		if len(a.Ways) > 0 {
+			key = someStaff(a.Who) + ": may " + action + " COLUMNS\n" + waysOf(a)
 		}
-		for _, w := range a.Unless {
-			answer := "never"
-			if w.Respond != policy.Refuse {
-				answer = string(w.Respond)
-			}
-			fmt.Fprintf(&b, "    %s by %s%s\n", answer, w.Policy, condition(" if ", w.If))
-		}
-		if len(a.Ways) == 0 {
-			b.Reset()
-		}
-		key := someStaff(a.Who) + "\n" + b.String()
 		if entries[key] == nil {
-			entries[key] = &entry{who: []string{someStaff(a.Who)}, text: b.String()}
 			order = append(order, key)
 		}
-		entries[key].may = append(entries[key].may, a.Column.String())
+		entries[key] = append(entries[key], a.Column.String())
 	}
 	for _, key := range order {
-		e := entries[key]
-		if e.text == "" {
-			fmt.Fprintf(m.Stdout, "%s: never %s %s\n", e.who[0], action, strings.Join(e.may, ", "))
-			continue
-		}
-		fmt.Fprintf(m.Stdout, "%s: may %s %s\n%s", e.who[0], action, strings.Join(e.may, ", "), e.text)
+		fmt.Fprint(m.Stdout, strings.Replace(key, "COLUMNS", strings.Join(entries[key], ", "), 1))
 	}
 	return nil
+}
+
+// waysOf are the policies that permit something, and those against it, a line each.
+func waysOf(a policy.Access) string {
+	var b strings.Builder
+	for _, w := range a.Ways {
+		fmt.Fprintf(&b, "    by %s%s\n", w.Policy, condition(" if ", w.If))
+	}
+	for _, w := range a.Unless {
+		answer := "never"
+		if w.Respond != policy.Refuse {
+			answer = string(w.Respond)
+		}
+		fmt.Fprintf(&b, "    %s by %s%s\n", answer, w.Policy, condition(" if ", w.If))
+	}
+	return b.String()
 }
 
 func condition(before, text string) string {
