@@ -186,15 +186,13 @@ func (s *stage) serve() {
 	ties := gateway.NewTies(catalog.Table{Schema: "support", Name: "customers"}, s.access, time.Now, slog.New(slog.DiscardHandler), s.catalog.Snapshot)
 	resolver, err := purpose.New(reader, s.catalog.Snapshot, reasons(), facts, purpose.Options{Services: services, Vet: ties.Vet})
 	s.must(err)
-	rules, err := policy.NewRules(policy.Copiers{})
-	s.must(err)
 	server, err := upstream.New("tcp", net.JoinHostPort("127.0.0.1", fmt.Sprint(s.cluster.Port)), upstream.TLS{})
 	s.must(err)
 	gw, err := gateway.New(gateway.Config{
 		Server: server, Access: s.access, Standing: control.NewState(), Book: exposure.NewBook(), Clock: time.Now,
 		Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Protection: &gateway.Protection{
-			Database: "support", Catalog: s.catalog, Analyzer: s.analyzer(), Ring: ring, Ties: ties, Resolver: resolver, Facts: facts, Person: s.person, Budgets: rich, Rules: rules,
+			Database: "support", Catalog: s.catalog, Analyzer: s.analyzer(), Ring: ring, Ties: ties, Resolver: resolver, Facts: facts, Person: s.person, Budgets: rich,
 			Suspend: func(who sallyport.Staff, _ sallyport.Limit) error {
 				return fmt.Errorf("suspend %s: it has no bounds here", who)
 			},

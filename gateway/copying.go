@@ -17,7 +17,7 @@ func (s *session) mayCopy(st *query.Statement) *query.Refusal {
 	if len(st.Copies) == 0 {
 		return nil
 	}
-	d := s.gw.Protection.Rules.Copy(s.person.Staff, s.person.Service, st.Copies)
+	d := s.gw.Protection.Policies().Copy(s.person.Staff, s.person.Service, st.Copies)
 	if d.Permitted && slices.ContainsFunc(st.Copies, func(c sallyport.Column) bool { p := s.gw.protectedColumn(c); return p != nil && p.Whole }) {
 		return refusal(codeBusy, "this statement moves tokens to other rows while their keys are rotated", "Write the values themselves, or wait until the rotation is done.")
 	}
@@ -42,7 +42,7 @@ func (s *session) recordCopies(r *run) *query.Refusal {
 	if r.stmt == nil || len(r.stmt.Copies) == 0 {
 		return nil
 	}
-	d := s.gw.Protection.Rules.Copy(s.person.Staff, s.person.Service, r.stmt.Copies)
+	d := s.gw.Protection.Policies().Copy(s.person.Staff, s.person.Service, r.stmt.Copies)
 	return s.recordCopy(r, &d)
 }
 
@@ -64,7 +64,7 @@ func (s *session) tokenWritten(r *run, slot *query.Slot, stored []byte) *query.R
 		return nil
 	}
 	columns := []sallyport.Column{slot.Column}
-	d := s.gw.Protection.Rules.Copy(s.person.Staff, s.person.Service, columns)
+	d := s.gw.Protection.Policies().Copy(s.person.Staff, s.person.Service, columns)
 	if !d.Permitted {
 		return denied(codeTokenWrite, "a token cannot be written into "+slot.Column.String(), &d)
 	}

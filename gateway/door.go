@@ -35,7 +35,9 @@ func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	s.out = s.gw.pool.get()
+	if s.out == nil {
+		s.out = s.gw.pool.get()
+	}
 	if !s.opened(ctx, r, w) && !s.over.Load() {
 		s.notice("NOTICE", "values stay tokens: nobody opened the door in time", hint)
 	}
@@ -68,6 +70,32 @@ func (s *session) opened(ctx context.Context, r *run, w pending) bool {
 			return false
 		}
 	}
+}
+
+// slowRow is how long each row takes while policies throttle.
+const slowRow = 250 * time.Millisecond
+
+// slowDown lets a row wait whose statement policies throttle; what came before is with the client.
+func (s *session) slowDown(ctx context.Context, r *run) error {
+	if r.revealed == 0 {
+		return nil // the first row comes at once
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	if s.out == nil {
+		s.out = s.gw.pool.get()
+	}
+	wait := time.NewTimer(slowRow)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+	if s.over.Load() {
+		return errEnded
+	}
+	return nil
 }
 
 // second says what a colleague is to agree to.

@@ -70,8 +70,7 @@ type Protection struct {
 	Person   func(login string) purpose.Person
 	Budgets  func(p purpose.Person) exposure.Budgets
 	Grants   []policy.Grant
-	Rules    *policy.Rules // nil: they permit nothing
-	// Policies decide what a reason or a grant shows; nil: nothing. They may be others from one statement to the next.
+	// Policies decide what a reason or a grant shows, and who copies; nil: nothing and nobody. They may be others from one statement to the next.
 	Policies func() *policy.Set
 	// Moment is what is known of a person right now, beside his log-in.
 	Moment func(p purpose.Person) policy.Context

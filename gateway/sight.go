@@ -25,6 +25,7 @@ type sight struct {
 	rulings  []ruled
 	denied   *policy.Ruling // the first that left a covered value a token
 	waits    *pending       // the first that has a covered value wait
+	slow     bool           // a ruling throttles
 	bar      func(because string)
 	turned   <-chan struct{} // closed when what is known of the person changes
 }
@@ -68,7 +69,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 // situation is what is known of the person right now.
 func (s *session) situation() policy.Context {
 	c := s.gw.Protection.Moment(s.person)
-	c.Strength, c.Device = s.strength, s.who.Application
+	c.Strength = s.strength
 	if at, err := netip.ParseAddrPort(s.who.Address); err == nil {
 		c.Address = at.Addr()
 	}
@@ -87,7 +88,7 @@ func (v *sight) current(s *session) {
 // anew forgets what the policies said.
 func (v *sight) anew(s *session) {
 	v.turned = s.gw.Standing.Turned()
-	v.rulings, v.decided, v.denied, v.waits = nil, nil, nil, nil
+	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
 	v.asking.Context = s.situation()
 }
 
@@ -159,6 +160,7 @@ func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Colum
 	}
 	r := v.policies.Decide(ask)
 	v.rulings = append(v.rulings, ruled{c, g, column, r})
+	v.slow = v.slow || r.Respond == policy.Throttle && r.Verdict == sallyport.Reveal
 	if r.Respond == policy.Suspend && v.bar != nil {
 		v.bar(r.Because)
 		v.bar = nil

@@ -11,13 +11,10 @@ func TestCopy(t *testing.T) {
 	of := sallyport.Column{Schema: "support", Table: "tickets", Name: "customer_id"}
 	email := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
 	other := sallyport.Column{Schema: "support", Table: "messages", Name: "ticket_id"}
-	rules, err := NewRules(Copiers{
+	rules := copyRules(t, []sallyport.Column{of, email, other}, Copiers{
 		Configured: map[string][]sallyport.Staff{email.String(): {"svc_merge", "s050"}},
 		Attesters:  map[string][]sallyport.Staff{of.String(): {"svc_router"}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		what    string
 		who     sallyport.Staff
@@ -43,7 +40,7 @@ func TestCopy(t *testing.T) {
 			t.Errorf("%s: %+v", c.what, got)
 		}
 	}
-	for _, empty := range []*Rules{nil, {}} {
+	for _, empty := range []*Set{nil, {}} {
 		if got := empty.Copy("svc_merge", true, []sallyport.Column{email}); got.Permitted || got.Policy != ByDefault {
 			t.Errorf("rules without policies: %+v", got)
 		}
@@ -52,14 +49,38 @@ func TestCopy(t *testing.T) {
 
 func BenchmarkCopy(b *testing.B) {
 	of := sallyport.Column{Schema: "support", Table: "tickets", Name: "customer_id"}
-	rules, err := NewRules(Copiers{Attesters: map[string][]sallyport.Staff{of.String(): {"svc_router"}}})
-	if err != nil {
-		b.Fatal(err)
-	}
+	rules := copyRules(b, []sallyport.Column{of}, Copiers{Attesters: map[string][]sallyport.Staff{of.String(): {"svc_router"}}})
 	b.ReportAllocs()
 	for b.Loop() {
 		if !rules.Copy("svc_router", true, []sallyport.Column{of}).Permitted {
 			b.Fatal("denied")
 		}
+	}
+}
+
+// copyRules are the default policies about some columns.
+func copyRules(t testing.TB, columns []sallyport.Column, c Copiers) *Set {
+	t.Helper()
+	world := &World{Roles: Roles(), Staff: []Member{{ID: "s050"}}, Services: []Service{{ID: "svc_merge"}, {ID: "svc_router"}, {ID: "svc_phone"}}}
+	for _, column := range columns {
+		world.Columns = append(world.Columns, Column{Column: column})
+	}
+	set, problems := Load(Defaults(false), world, c)
+	if set == nil {
+		t.Fatal(problems)
+	}
+	return set
+}
+
+// TestNobodyCopiesByHand holds people to it also where a company's policies would let them.
+func TestNobodyCopiesByHand(t *testing.T) {
+	email := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
+	set, problems := Load([]Text{{Name: "x.cedar", Content: `@id("all") @because("x") permit (principal, action, resource);`}},
+		&World{Roles: Roles(), Staff: []Member{{ID: "s050"}}, Columns: []Column{{Column: email}}}, Copiers{})
+	if set == nil {
+		t.Fatal(problems)
+	}
+	if set.Copy("s050", false, []sallyport.Column{email}).Permitted || !set.Copy("svc", true, []sallyport.Column{email}).Permitted {
+		t.Error("a person copies, or a service that a policy permits it does not")
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"sallyport/api"
-	"sallyport/policy"
 )
 
 // TestExample reads the reference configuration and holds it to being complete: every key of Config stands in it.
@@ -127,8 +126,8 @@ func FuzzConfig(f *testing.F) {
 		}
 		directory.of(directory.person("nobody"))
 		config.factColumns()
-		if _, err := policy.NewRules(config.copiers()); err != nil {
-			t.Errorf("copiers of an accepted configuration: %v", err)
+		if _, _, err := config.loadPolicies(""); err != nil {
+			t.Errorf("the program's own policies on an accepted configuration: %v", err)
 		}
 		if _, err := config.protects(); err != nil {
 			t.Errorf("tokens of an accepted configuration cannot be made: %v", err)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 
 	"sallyport"
 	"sallyport/control"
+	"sallyport/exposure"
 )
 
 // asked runs a statement that is expected to wait at the second door. The notice that says so is sent to waits.
@@ -139,6 +142,15 @@ func TestSecondDoor(t *testing.T) {
 		t.Errorf("after a colleague agreed: %q", got)
 	}
 
+	// Slowed: each row but the first takes a while.
+	f.order(sallyport.Approved, sallyport.Order{ID: f.trusts(who, "70"), By: "o2"})
+	f.seen(who, 21)
+	all := fmt.Sprintf("SELECT c.email FROM support.customers c, generate_series(1, 5) WHERE c.id = %d", customer.ID)
+	start = time.Now()
+	if got, took := f.askAside(who, set, all).result(t), time.Since(start); strings.Count(got, customer.Email) != 5 || took < 4*250*time.Millisecond {
+		t.Errorf("slowed: %q in %s", got, took)
+	}
+
 	// Masked, and at the end suspended.
 	f.order(sallyport.Trusted, sallyport.Order{Action: "trust", By: "o1", About: who, Details: "20", Reason: "test"})
 	if got := f.askAside(who, set, read).result(t); !strings.HasPrefix(got, "***|") || strings.Contains(got, born) {
@@ -157,6 +169,19 @@ func TestSecondDoor(t *testing.T) {
 	}
 }
 
+// trusts proposes how far somebody is to be trusted.
+func (f *fort) trusts(who sallyport.Staff, trust string) (proposal string) {
+	f.order(sallyport.Proposed, sallyport.Order{ID: "trust" + trust, Action: control.Trust, By: "o1", About: who, Details: trust, Reason: "test"})
+	return "trust" + trust
+}
+
+// seen counts so many customers as revealed to somebody.
+func (f *fort) seen(who sallyport.Staff, n int) {
+	for i := range n {
+		f.server.book.Reserve(time.Now(), who, exposure.Revealed, exposure.Key{0xff, byte(i)}, exposure.Budget{Hour: 1000, Day: 1000, Month: 1000})
+	}
+}
+
 // open are the open proposals of an action.
 func (f *fort) open(action string) (out []control.Proposal) {
 	for _, p := range f.server.state.Proposals() {
@@ -170,19 +195,39 @@ func (f *fort) open(action string) (out []control.Proposal) {
 // TestRolesDecide holds the default policies in front of a real database: leads see their team's tickets, engineers nothing, and a policy of
 // the company's own narrows what a reason covers.
 func TestRolesDecide(t *testing.T) {
-	f := newFort(t, "")
+	// The made-up organisation's leads are a team of their own: here the last of each team leads it.
+	f := newFort(t, "", func(o *ServerOptions) {
+		last := map[string]string{}
+		for _, id := range slices.Sorted(maps.Keys(o.Config.People)) {
+			if o.Config.People[id].Role == "agent" {
+				last[o.Config.People[id].Team] = id
+			}
+		}
+		for _, id := range last {
+			p := o.Config.People[id]
+			p.Role = "lead"
+			o.Config.People[id] = p
+		}
+	})
 	who, ticket, customer := f.hasTicket(0)
 	team := f.config.People[string(who)].Team
 	read := []string{fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID), fmt.Sprintf("SELECT email FROM support.customers WHERE id = %d", customer.ID)}
+	leads := 0
 	for id, p := range f.config.People {
 		if f.passwords[sallyport.Staff(id)] == "" || sallyport.Staff(id) == who {
 			continue
 		}
 		want := p.Team == team && p.Role == "lead"
+		if want {
+			leads++
+		}
 		got := f.askAside(sallyport.Staff(id), read...).result(t)
 		if (got == customer.Email) != want {
 			t.Errorf("%s, %s of %s, reads %q by a ticket of %s in %s", id, p.Role, p.Team, got, who, team)
 		}
+	}
+	if leads == 0 {
+		t.Error("nobody leads the team: that leads see its tickets was not tried")
 	}
 	if got := f.askAside(who, read...).result(t); got != customer.Email {
 		t.Errorf("%s himself reads %q", who, got)

@@ -272,10 +272,6 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if err := g.openVault(ctx); err != nil {
 		return nil, err
 	}
-	rules, err := policy.NewRules(config.copiers())
-	if err != nil {
-		return nil, err
-	}
 	return &gateway.Protection{
 		Database: config.Upstream.Database,
 		Only:     config.Upstream.Others == othersRefuse,
@@ -293,7 +289,6 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 
 		Replication: config.Replication,
 		Powers:      config.powers(),
-		Rules:       rules,
 		Policies:    func() *policy.Set { return policies },
 		Moment:      g.moment,
 		Second:      g.second,

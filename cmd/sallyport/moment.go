@@ -86,8 +86,13 @@ func (s *shift) holds(t time.Time) bool {
 	return m >= s.from || m < s.to
 }
 
-// second proposes that a colleague agree to what somebody does.
+// second proposes that a colleague agree to what somebody does, unless that stands proposed already.
 func (g *guard) second(who sallyport.Staff, what string) (id string, err error) {
+	for _, p := range g.s.state.Proposals() {
+		if p.Action == control.Second && p.Status == control.Open && p.By == who && p.Details == what {
+			return p.ID, nil
+		}
+	}
 	order := &sallyport.Order{ID: strings.ToLower(rand.Text()[:10]), Action: control.Second, By: who, Reason: "what he does is unlike him", Details: what}
 	return order.ID, g.s.orders.Give(func() error { return g.s.state.CheckProposal(order) }, &sallyport.Event{Time: g.s.o.Clock(), Kind: sallyport.Proposed, Order: order})
 }

@@ -117,10 +117,41 @@ func TestObserve(t *testing.T) {
 	if err != nil || len(seen) == 0 || !seen[len(seen)-1].Observed || !slices.Contains(seen[len(seen)-1].Columns, "support.customers.phone") {
 		t.Errorf("who saw customer %d while observing: %+v, %v", stranger, seen, err)
 	}
+	if err := server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	observeDoor(t, f, data, out, own)
 	for _, value := range []string{customer.Email, customer.FullName, "SOME@x"} {
 		if strings.Contains(out.String(), value) {
 			t.Error("what is printed holds a value")
 		}
+	}
+}
+
+// observeDoor holds observing to letting nobody wait at the second door, and to saying who would have.
+func observeDoor(t *testing.T, f *plainStage, data string, out *lockedBuffer, ticket sim.Ticket) {
+	t.Helper()
+	f.config.Demonstration = false
+	server, err := StartServer(t.Context(), ServerOptions{Config: f.config, Data: data, Observe: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	<-server.Ready()
+	conn, err := pgx.Connect(t.Context(), fmt.Sprintf("postgres://%s:%s@%s/support?sslmode=disable", ticket.Assignee, f.passwords[ticket.Assignee], server.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	var email string
+	if _, err := conn.Exec(t.Context(), fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID)); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.QueryRow(t.Context(), "SELECT email FROM support.customers WHERE id = $1", ticket.Customer).Scan(&email); err != nil || email != f.org.Customer(ticket.Customer).Email {
+		t.Errorf("while observing a result waits or is no value: %v", err)
+	}
+	if !strings.Contains(out.String(), "would have waited: the database alone vouches for you") {
+		t.Errorf("what the second door would have done is not told: %s", out)
 	}
 }
 

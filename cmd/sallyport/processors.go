@@ -54,7 +54,7 @@ type fitting struct{ most, now, idle int }
 // look takes how many processors' time was used, and how many syncs a second there were; it says whether the number is another now. More
 // are given at once, fewer one by one.
 func (f *fitting) look(used, syncs float64) bool {
-	need := 1 + int(used/loadEach)
+	need := 1 + int(max(used, 0)/loadEach)
 	if syncs >= loadSyncs {
 		need = max(need, 2)
 	}
