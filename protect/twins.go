@@ -20,7 +20,7 @@ type Twins struct {
 	Column sallyport.Column
 	Index  string   // its name
 	Groups int64    // of rows that become one
-	Keys   []string // primary keys of the first groups: "3 = 17"
+	Keys   []string // primary keys of the first groups: "3 = 17"; places (ctid) where a key is missing or protected itself
 }
 
 // Sentence says so, by key and never by value.
@@ -44,6 +44,7 @@ func FindTwins(ctx context.Context, conn *pgx.Conn, columns []Column) (found []T
 			return nil, fmt.Errorf("look for unique indexes of %s: %w", c.Column, withoutValues(err))
 		}
 		for _, index := range indexes {
+			index.anonymise(c.Column, columns)
 			twins, err := index.twins(ctx, conn, c)
 			if err != nil {
 				return nil, fmt.Errorf("compare the values of %s: %w", c.Column, withoutValues(err))
@@ -91,6 +92,18 @@ func uniqueIndexes(ctx context.Context, conn *pgx.Conn, c sallyport.Column) ([]u
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (u uniqueIndex, err error) {
 		return u, row.Scan(&u.name, &u.table, &u.kind, &u.first, &u.condition, &u.keys, &u.others)
 	})
+}
+
+// anonymise has rows named by their place where there is no primary key, and where it holds values that nobody is to be told.
+func (u *uniqueIndex) anonymise(of sallyport.Column, columns []Column) {
+	secret := len(u.keys) == 0
+	for _, c := range columns {
+		same := c.Column.Schema == of.Schema && c.Column.Table == of.Table
+		secret = secret || same && (slices.Contains(u.keys, c.Column.Name) || slices.Contains(u.keys, pgx.Identifier{c.Column.Name}.Sanitize()))
+	}
+	if secret {
+		u.keys = []string{"ctid"}
+	}
 }
 
 // values asks for key, value and the index's other columns, each as one text.

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport"
 	"sallyport/protect"
+	"sallyport/token"
 )
 
 // TestTwins: rows that a unique index holds apart, and that become one value, are told by key before anything begins, by check and by protect.
@@ -46,5 +48,30 @@ func TestTwins(t *testing.T) {
 	f.superExec(f.database, "UPDATE support.customers SET email = 'mended' || id || '@mail.example' WHERE id IN (5, 30); UPDATE support.customers SET phone = NULL WHERE id = 11")
 	if _, err := f.moveIn(); err != nil {
 		t.Errorf("mended, it does not move: %v", err)
+	}
+}
+
+// TestTwinsWithoutKeys names rows by their place where the primary key is the very value, or is missing.
+func TestTwinsWithoutKeys(t *testing.T) {
+	f := newPlainFort(t)
+	conn := f.direct()
+	column := sallyport.Column{Schema: "support", Table: "subscribers", Name: "email"}
+	codec, err := f.server.guard.ring.Codec(token.Spec{Column: column, Scheme: sallyport.Email})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, sql := range map[string]string{
+		"the key is the value": "CREATE TABLE support.subscribers (email text PRIMARY KEY)",
+		"there is no key":      "CREATE TABLE support.subscribers (email text UNIQUE)",
+	} {
+		f.superExec(f.database, sql+"; INSERT INTO support.subscribers VALUES ('Twin@Mail.example'), ('alone@mail.example'), ('twin@mail.example')")
+		found, err := protect.FindTwins(t.Context(), conn, []protect.Column{{Column: column, Codec: codec}})
+		if err != nil || len(found) != 1 || found[0].Groups != 1 {
+			t.Fatalf("%s: %+v, %v", what, found, err)
+		}
+		if said := found[0].Sentence(); strings.Contains(strings.ToLower(said), "twin@") || !strings.Contains(said, "(0,1) = (0,3)") {
+			t.Errorf("%s: %s", what, said)
+		}
+		f.superExec(f.database, "DROP TABLE support.subscribers")
 	}
 }
