@@ -101,16 +101,12 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	if err := s.ensureSight(ctx, r); err != nil {
 		return false, false, err
 	}
-	if r.sight.slow && s.gw.Observe == nil {
+	if r.sight.slow {
 		if err := s.slowDown(ctx, r); err != nil {
 			return false, true, err
 		}
 	}
 	row := s.seeRow(r, l, fields) //nolint:contextcheck // the vault bounds its own time
-	if r.sight.waits != nil && s.gw.Observe != nil {
-		s.observe("would have waited: " + r.sight.waits.ruling.Because)
-		r.sight.waits = nil
-	}
 	if r.sight.waits != nil && !r.waited {
 		r.waited = true
 		if err := s.waitAtDoor(ctx, r); err != nil {
