@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ type tenant struct {
 	subscriptions map[int64]int64 // the customer of each
 	logins        map[int64]int64 // likewise
 	i             int64
-	done          int
+	done          atomic.Int64
 	busy          int // statements that were to be tried again
 }
 
@@ -86,7 +87,7 @@ func (n *tenant) work(ctx context.Context) error {
 		if err := n.step(context.WithoutCancel(ctx), n.i); err != nil {
 			return fmt.Errorf("step %d: %w", n.i, err)
 		}
-		n.done++
+		n.done.Add(1)
 	}
 	return nil
 }
@@ -188,7 +189,7 @@ func TestMoveBonds(t *testing.T) {
 	constraints := f.ask(selectConstraints)
 	indexes := f.ask("SELECT string_agg(indexdef, E'\n' ORDER BY indexdef) FROM pg_indexes WHERE schemaname = 'support' AND indexname !~ 'sallyport_name'")
 	n := newTenant(f, f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn)
-	whileWorking(t, n, func() error { _, err := f.moveIn(); return err })
+	n.during(t, func() error { _, err := f.moveIn(); return err })
 	if t.Failed() {
 		t.Fatalf("serve says: %s", f.log)
 	}
@@ -205,7 +206,7 @@ func TestMoveBonds(t *testing.T) {
 	if _, err := f.officer("o2").Approve(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	whileWorking(t, n, func() error {
+	n.during(t, func() error {
 		_, err := f.moveIn(func(o *LiveOptions) { o.Undo, o.Proposal = true, id })
 		return err
 	})
@@ -218,28 +219,37 @@ func TestMoveBonds(t *testing.T) {
 	}
 }
 
-// whileWorking does something while an application works, and has it go on for a while.
-func whileWorking(t *testing.T, n *tenant, do func() error) {
+// whileWorking does something while an application works that counts its rounds, and has it go on for a while.
+func whileWorking(t *testing.T, work func(context.Context) error, done *atomic.Int64, do func() error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := n.work(ctx); err != nil {
+		if err := work(ctx); err != nil {
 			t.Error(err)
 			stop()
 		}
 	})
-	before := n.done
-	within(t, 20*time.Second, "the application works", func() bool { return ctx.Err() != nil || n.done > before+3 })
+	goesOn := func(what string) {
+		t.Helper()
+		before := done.Load()
+		within(t, 20*time.Second, what, func() bool { return ctx.Err() != nil || done.Load() > before+3 })
+	}
+	goesOn("the application works")
 	if err := do(); err != nil {
 		t.Error(err)
 	}
-	before = n.done
-	within(t, 20*time.Second, "the application goes on", func() bool { return ctx.Err() != nil || n.done > before+3 })
+	goesOn("the application goes on")
 	stop()
 	wg.Wait()
-	t.Logf("%d rounds of the application, %d statements tried again", n.done, n.busy)
+}
+
+// during is whileWorking of this application.
+func (n *tenant) during(t *testing.T, do func() error) {
+	t.Helper()
+	whileWorking(t, n.work, &n.done, do)
+	t.Logf("%d rounds of the application, %d statements tried again", n.done.Load(), n.busy)
 }
 
 // TestProtectBonds does it with nobody connected; what cannot move together is refused.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,7 +119,7 @@ type kinder struct {
 	f                       *fort
 	c                       *pgx.Conn
 	i                       int64
-	done                    int
+	done                    atomic.Int64
 	masked, refused, denied int // values of integers and uuids not shown, searches by them and writes of them refused
 	inserted, written       int
 }
@@ -129,7 +129,7 @@ func (k *kinder) work(ctx context.Context) error {
 		if err := k.step(context.WithoutCancel(ctx)); err != nil {
 			return fmt.Errorf("step %d: %w", k.i, err)
 		}
-		k.done++
+		k.done.Add(1)
 	}
 	return nil
 }
@@ -214,25 +214,8 @@ func TestMoveKinds(t *testing.T) {
 	k := &kinder{f: f, c: f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn}
 	run := func(do func() error) {
 		t.Helper()
-		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			if err := k.work(ctx); err != nil {
-				t.Error(err)
-				stop()
-			}
-		})
-		before := k.done
-		within(t, 20*time.Second, "the application works", func() bool { return ctx.Err() != nil || k.done > before+3 })
-		if err := do(); err != nil {
-			t.Error(err)
-		}
-		before = k.done
-		within(t, 20*time.Second, "the application goes on", func() bool { return ctx.Err() != nil || k.done > before+3 })
-		stop()
-		wg.Wait()
-		t.Logf("%d rounds, %d values hidden, %d searches refused, %d writes refused", k.done, k.masked, k.refused, k.denied)
+		whileWorking(t, k.work, &k.done, do)
+		t.Logf("%d rounds, %d values hidden, %d searches refused, %d writes refused", k.done.Load(), k.masked, k.refused, k.denied)
 		if t.Failed() {
 			t.Fatalf("serve says: %s", f.log.String()[max(0, len(f.log.String())-3000):])
 		}
