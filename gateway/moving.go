@@ -63,7 +63,7 @@ func (s *session) adviseOnMoving() {
 		return
 	}
 	s.advised = true
-	s.notice("NOTICE", "what is made from columns that are moving is masked until protect is done", "Select the columns themselves.")
+	s.notice("NOTICE", "what is made from columns that are moving, or of integers and uuids whose keys are rotated, is masked until that is done", "Select the columns themselves.")
 }
 
 // forms are all forms of a value in which it is searched: the token first. Where one is wanted it is all there is.

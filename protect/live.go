@@ -282,6 +282,9 @@ var ErrNothing = errors.New("nothing in this database is protected by this recor
 // complete makes the mark what the record says. It is the last thing done, so that a run which was cut is taken up.
 func (r *run) complete(ctx context.Context) error {
 	if len(r.states.Columns) == 0 {
+		if err := r.dropTurning(ctx); err != nil {
+			return err
+		}
 		return dropMark(ctx, r.main)
 	}
 	return settleMark(ctx, r.main, r.states.Columns)

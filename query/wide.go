@@ -339,11 +339,11 @@ func unsettled(c sallyport.Column, at int) *Refusal {
 	}
 }
 
-// closed says that nothing tells a column's tokens from its values as long as it is moving.
+// closed says that nothing tells a column's tokens from its values as long as it is moving, or those of two keys as long as they are rotated.
 func closed(c sallyport.Column, at int) *Refusal {
 	return &Refusal{
-		Code: CodeUntraceable, Position: at, Sentence: "this column is moving, and its tokens look like its values: nothing can be found by it" + about(c),
-		Hint: "Find rows by another column until protect is done.",
+		Code: CodeUntraceable, Position: at, Sentence: "this column is moving or its keys are rotated, and its tokens look like any other value: nothing can be found by it" + about(c),
+		Hint: "Find rows by another column until that is done.",
 	}
 }
 

@@ -104,7 +104,7 @@ func (f *fort) checkKinds(t *testing.T, tokens bool) {
 		}
 	}
 	for what, sql := range map[string]string{
-		"triggers": "SELECT count(*)::text FROM pg_trigger WHERE tgname LIKE 'sallyport%'",
+		"triggers": "SELECT count(*)::text FROM pg_trigger WHERE tgname LIKE 'sallyport_hold%'",
 		"progress": "SELECT count(*)::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'sallyport' AND relname IN ('ranges', 'formless')",
 	} {
 		var left string

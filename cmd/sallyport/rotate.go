@@ -10,6 +10,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/protect"
 )
 
 func (m *Main) keysRotateCommand() *cobra.Command {
@@ -103,7 +104,7 @@ func (c *Config) letReaderRenew(ctx context.Context, owner, group string) error 
 			return fmt.Errorf("let the reader change the columns of %s: %w", group, err)
 		}
 	}
-	return nil
+	return protect.Prepare(ctx, conn, c.Upstream.Reader.User, c.turns(group))
 }
 
 // renewGrants are the statements that let the reader change columns.
