@@ -320,7 +320,7 @@ func TestTurnUnfit(t *testing.T) {
 	}
 	turn := w.turn(t, "one")
 	problems, err := turn.Unfit(t.Context())
-	if err != nil || len(problems) != 2 || !strings.Contains(problems[0], "foreign key stands on support.codes.account") || !strings.Contains(problems[1], "support.codes.tax is unique") {
+	if err != nil || len(problems) != 2 || !strings.Contains(problems[0], "foreign key stands on support.codes.account") || !strings.Contains(problems[1], "a unique index holds support.codes.tax") {
 		t.Errorf("%q, %v", problems, err)
 	}
 	w.exec(t, "ALTER TABLE support.codes DISABLE TRIGGER USER")

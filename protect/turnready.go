@@ -198,7 +198,7 @@ func (t *Turn) Unfit(ctx context.Context) (problems []string, err error) {
 		case foreign:
 			problems = append(problems, fmt.Sprintf("a foreign key stands on %s, and of a value in two tables nobody could tell of which key its token is: drop it until the rotation is done", c.Column))
 		case unique && c.Codec.Spec().Scheme == sallyport.Int4:
-			problems = append(problems, fmt.Sprintf("%s is unique, and the new token of one integer may be the older one of another: drop the unique index until the rotation is done, and make it again", c.Column))
+			problems = append(problems, fmt.Sprintf("a unique index holds %s, and the new token of one integer may be the older one of another: drop it until the rotation is done, and make it again", c.Column))
 		}
 	}
 	return problems, nil

@@ -46,7 +46,7 @@ func TestRotateKinds(t *testing.T) {
 	fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), "ids"))
 	fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), "int4"))
 	f.superExec(f.database, "CREATE UNIQUE INDEX taxes ON support.kinds (tax, id)")
-	if _, err := f.officer("o1").RotateKey(f.ctx, "int4", "yearly"); err == nil || !strings.Contains(err.Error(), "support.kinds.tax is unique") {
+	if _, err := f.officer("o1").RotateKey(f.ctx, "int4", "yearly"); err == nil || !strings.Contains(err.Error(), "unique index holds support.kinds.tax") {
 		t.Errorf("a unique integer: %v", err)
 	}
 	f.superExec(f.database, "DROP INDEX support.taxes")
