@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"sallyport/api"
 	"sallyport/keys"
 	"sallyport/token"
 )
@@ -243,6 +244,69 @@ func (f *fort) checkTurning(t *testing.T, reveal func(column string, newer bool,
 				if wrong++; wrong < 4 {
 					t.Errorf("%s of row %d, newer %v, is %q, %v, want %q", column, id, newer, got, err, want)
 				}
+			}
+			return nil
+		})
+		fatal(t, err)
+	}
+}
+
+// TestRotateKindsShredded rotates the keys of a table in which a customer was shredded: what was drawn at random for him becomes what no value does, stays on
+// the list and is drawn only once. While columns are hidden nobody is shredded.
+func TestRotateKindsShredded(t *testing.T) {
+	f := newTurningFort(t, 600)
+	fatal(t, f.config.letReaderShred(f.ctx, f.cluster.SuperDSN(f.database)))
+	const first, second = 77, 78
+	f.shred(t, first)
+	for _, group := range []string{"ids", "int4"} {
+		fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), group))
+	}
+	proposal, err := f.officer("o1").Shred(f.ctx, fmt.Sprint(second), "erasure")
+	fatal(t, err)
+	for _, group := range []string{"ids", "int4"} {
+		f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, group, "yearly") })
+	}
+	awaitCondition(t, "columns are hidden", func() bool {
+		return slices.ContainsFunc(f.server.rotations(), func(r api.Rotation) bool { return len(r.Hidden) > 0 })
+	})
+	if _, err := f.officer("o1").Shred(f.ctx, "79", "erasure"); err == nil || !strings.Contains(err.Error(), "can be shredded once") {
+		t.Errorf("shredding was proposed while columns are hidden: %v", err)
+	}
+	_, err = f.officer("o2").Approve(f.ctx, proposal)
+	fatal(t, err)
+	awaitCondition(t, "the shredding waits", func() bool { return strings.Contains(f.log.String(), "it waits until the keys of support.kinds.") })
+	f.restart()
+	f.awaitTurned(t, "ids", "int4")
+	awaitCondition(t, "the second customer is shredded", func() bool { return f.shredded(second) })
+	f.checkKinds(t, true, first, second)
+	f.listedOnly(t, first, second)
+	for _, group := range []string{"ids", "int4"} {
+		f.agree(t, func() (string, error) { return f.officer("o1").DestroyKey(f.ctx, group, "done") })
+	}
+	awaitCondition(t, "the older keys are gone", func() bool { return len(f.server.rotations()) == 0 })
+	f.restart()
+	f.listedOnly(t, first, second)
+	if strings.Contains(f.log.String(), "had values in the database again") {
+		t.Error("what a random token became passes for a value of the customer's")
+	}
+}
+
+// listedOnly holds the integers and uuids of shredded customers, and of nobody else, to stand on the list of the record.
+func (f *fort) listedOnly(t *testing.T, shredded ...int64) {
+	t.Helper()
+	columns, err := f.config.codecs(f.server.guard.ring)
+	fatal(t, err)
+	for _, c := range columns {
+		if c.Column.Table != "kinds" || c.Codec.Recognisable() {
+			continue
+		}
+		rows, err := f.direct().Query(f.ctx, fmt.Sprintf("SELECT id, %s::text FROM support.kinds WHERE %[1]s IS NOT NULL", c.Column.Name))
+		fatal(t, err)
+		var id int64
+		var stored string
+		_, err = pgx.ForEachRow(rows, []any{&id, &stored}, func() error {
+			if dead := f.server.guard.dead(c, stored); dead != slices.Contains(shredded, id) {
+				t.Errorf("%s of row %d stands on the list: %v", c.Column, id, dead)
 			}
 			return nil
 		})
