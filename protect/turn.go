@@ -192,21 +192,9 @@ func (t *Turn) change(ctx context.Context, tx pgx.Tx, rows []turningRow) (int, e
 	var full []turningRow
 	var dead []sallyport.Digest
 	for _, r := range rows {
-		r.new = make([]*string, len(r.old))
-		holds := false
-		for i, c := range t.Columns {
-			if r.old[i] == nil {
-				continue
-			}
-			made, err := c.Codec.Turn(nil, []byte(*r.old[i]))
-			if err != nil {
-				return 0, fmt.Errorf("make a token of %s anew: %w", c.Column, err)
-			}
-			if t.Dead != nil && t.Dead(c, *r.old[i]) {
-				dead = append(dead, c.Codec.ListDigest(made))
-			}
-			text := string(made)
-			r.new[i], holds = &text, true
+		holds, err := t.renew(&r, &dead)
+		if err != nil {
+			return 0, err
 		}
 		if holds {
 			full = append(full, r)
@@ -226,6 +214,26 @@ func (t *Turn) change(ctx context.Context, tx pgx.Tx, rows []turningRow) (int, e
 		err = fmt.Errorf("%d of %d rows stayed as they were: something in the database keeps them so", int64(len(full))-tag.RowsAffected(), len(full))
 	}
 	return len(full), err
+}
+
+// renew makes the new tokens of one row, and adds those to dead that are to stand for nothing.
+func (t *Turn) renew(r *turningRow, dead *[]sallyport.Digest) (holds bool, err error) {
+	r.new = make([]*string, len(r.old))
+	for i, c := range t.Columns {
+		if r.old[i] == nil {
+			continue
+		}
+		made, err := c.Codec.Turn(nil, []byte(*r.old[i]))
+		if err != nil {
+			return false, fmt.Errorf("make a token of %s anew: %w", c.Column, err)
+		}
+		if t.Dead != nil && t.Dead(c, *r.old[i]) {
+			*dead = append(*dead, c.Codec.ListDigest(made))
+		}
+		text := string(made)
+		r.new[i], holds = &text, true
+	}
+	return holds, nil
 }
 
 // update is one statement for many rows.

@@ -49,12 +49,11 @@ func TestLapse(t *testing.T) {
 
 	// A rotation that was approved, and cannot begin within the day.
 	f.superExec(f.database, "REVOKE UPDATE (email) ON support.customers FROM "+f.config.Upstream.Reader.User)
-	id, err := f.officer("o1").RotateKey(f.ctx, "email", "yearly")
-	if err == nil {
+	if _, err := f.officer("o1").RotateKey(f.ctx, "email", "yearly"); err == nil {
 		t.Fatal("proposed though the reader may not change the column")
 	}
 	f.superExec(f.database, "GRANT UPDATE (email) ON support.customers TO "+f.config.Upstream.Reader.User)
-	id, err = f.officer("o1").RotateKey(f.ctx, "email", "yearly")
+	id, err := f.officer("o1").RotateKey(f.ctx, "email", "yearly")
 	fatal(t, err)
 	f.superExec(f.database, "REVOKE UPDATE (email) ON support.customers FROM "+f.config.Upstream.Reader.User)
 	_, err = f.officer("o2").Approve(f.ctx, id)

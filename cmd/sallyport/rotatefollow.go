@@ -15,20 +15,9 @@ import (
 func (m *Main) followRotation(ctx context.Context, c *api.Client, f *controlFlags, group, id string) error {
 	ticker := time.NewTicker(followEvery)
 	defer ticker.Stop()
-	for last, done := "", false; ; {
-		var line string
-		status, err := c.Status(ctx)
+	for last := ""; ; {
+		line, done, err := m.lookAtRotation(ctx, c, f, group, id)
 		if err != nil {
-			return err
-		}
-		if i := slices.IndexFunc(status.Rotations, func(r api.Rotation) bool { return r.Group == group }); i >= 0 {
-			r := status.Rotations[i]
-			if line, done = rotationLine(r), r.State == "done"; f.json {
-				if err := printJSON(m.Stdout, map[string]any{"rotations": []api.Rotation{r}}); err != nil {
-					return err
-				}
-			}
-		} else if line, done, err = m.besideRotation(ctx, c, group, id); err != nil {
 			return err
 		}
 		if !f.json && line != last {
@@ -45,6 +34,23 @@ func (m *Main) followRotation(ctx context.Context, c *api.Client, f *controlFlag
 		case <-ticker.C:
 		}
 	}
+}
+
+// lookAtRotation says how far a rotation is; as JSON it prints that.
+func (m *Main) lookAtRotation(ctx context.Context, c *api.Client, f *controlFlags, group, id string) (line string, done bool, err error) {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	i := slices.IndexFunc(status.Rotations, func(r api.Rotation) bool { return r.Group == group })
+	if i < 0 {
+		return m.besideRotation(ctx, c, group, id)
+	}
+	r := status.Rotations[i]
+	if f.json {
+		err = printJSON(m.Stdout, map[string]any{"rotations": []api.Rotation{r}})
+	}
+	return rotationLine(r), r.State == "done", err
 }
 
 // besideRotation says what a rotation that is not under way waits for, or what it came to.
