@@ -40,7 +40,7 @@ func newTurningFort(t *testing.T, rate int) *fort {
 // TestRotateKinds rotates the keys of integers and uuids, alone and in one group with telephone numbers, while an application works with the table, and
 // restarts serve in the middle of it. Nothing wrong is ever shown, found or written; afterwards every row is what it was.
 func TestRotateKinds(t *testing.T) {
-	f := newTurningFort(t, 1500)
+	f := newTurningFort(t, 600)
 	if _, err := f.officer("o1").RotateKey(f.ctx, "ids", "yearly"); err == nil || !strings.Contains(err.Error(), "give --config and --owner once") {
 		t.Errorf("without being let: %v", err)
 	}
@@ -60,6 +60,7 @@ func TestRotateKinds(t *testing.T) {
 		awaitCondition(t, "it says how far it is", func() bool {
 			return strings.Contains(f.keyStatus(t, "o1"), "meanwhile nothing is shown of support.kinds.account, support.kinds.device, found by it or written into it")
 		})
+		f.showsNothing(t)
 		f.awaitTurned(t, "ids", "int4")
 		return nil
 	})
@@ -88,6 +89,46 @@ func TestRotateKinds(t *testing.T) {
 	f.refusesToServe(t, "as an older copy of it does")
 	f.superExec(f.database, "UPDATE sallyport.turning SET epoch = 4 WHERE join_group = 'ids'")
 	f.refusesToServe(t, "are of epoch 4, of which the ring")
+}
+
+// showsNothing asks in many ways for what is hidden, and tries to write it, through the gateway and around it.
+func (f *fort) showsNothing(t *testing.T) {
+	t.Helper()
+	c, admin := f.connect(f.org.Agents()[1].ID), f.direct()
+	defer func() { _ = admin.Close(context.WithoutCancel(f.ctx)) }()
+	if got := c.one("SELECT account FROM support.kinds WHERE id = 7"); got != "∅" || !c.heard("the keys of support.kinds.account are being rotated") {
+		t.Errorf("a hidden column shows %s, or nobody is told why", got)
+	}
+	for _, sql := range []string{
+		"SELECT device FROM support.kinds WHERE id = 7", "SELECT (SELECT account FROM support.kinds WHERE id = 7)", "SELECT max(account) FROM support.kinds", "SELECT x.device FROM (SELECT * FROM support.kinds) x WHERE id = 7",
+		"SELECT account FROM support.kinds WHERE id = 7 UNION ALL SELECT account FROM support.kinds WHERE id = 5000000",
+	} {
+		if got := c.one(sql); got != "∅" {
+			t.Errorf("%s shows %s", sql, got)
+		}
+	}
+	stored := f.ask("SELECT account::text FROM support.kinds WHERE id = 7")
+	for _, sql := range []string{"SELECT row_to_json(k)::text FROM support.kinds k WHERE id = 7", "SELECT k::text FROM support.kinds k WHERE id = 7"} {
+		if got := c.one(sql); strings.Contains(got, stored) {
+			t.Errorf("%s shows %s", sql, got)
+		}
+	}
+	for sql, code := range map[string]string{
+		"SELECT id FROM support.kinds WHERE account = 1": "SP001", "SELECT id FROM support.kinds WHERE device IN ('f47ac10b-58cc-4372-a567-0e02b2c3d479')": "SP001",
+		"SELECT count(*) FROM support.kinds a JOIN support.kinds b USING (account)": "SP001", "SELECT count(*) FROM support.kinds GROUP BY account": "SP001",
+		"UPDATE support.kinds SET account = 5 WHERE id = 7": "55006", "INSERT INTO support.kinds (id, device) VALUES (3000000, 'f47ac10b-58cc-4372-a567-0e02b2c3d479')": "55006",
+		"UPDATE support.kinds SET account = " + stored + " WHERE id = 7": "55006", "UPDATE support.kinds SET account = NULL WHERE id = 7": "55006", "UPDATE support.kinds SET id = 3000000 WHERE id = 7": "55006",
+	} {
+		if got := c.fails(sql); got.Code != code {
+			t.Errorf("%s: %v, want %s", sql, got, code)
+		}
+	}
+	if _, err := admin.Exec(f.ctx, "UPDATE support.kinds SET account = 5 WHERE id = 7"); codeOf(err) != "55006" {
+		t.Errorf("written around the gateway: %v", err)
+	}
+	if !slices.ContainsFunc(f.server.rotations(), func(r api.Rotation) bool { return r.Group == "ids" && len(r.Hidden) == 2 }) {
+		t.Error("it was over before all was tried: this test proves little")
+	}
 }
 
 // awaitTurned waits until no token of the older keys is left.
@@ -332,7 +373,7 @@ func (w *kindWriter) work(ctx context.Context) {
 			continue
 		}
 		for ; ctx.Err() == nil; n++ {
-			id := kindWritten + n
+			id := kindWritten + n // which nobody writes twice, though the connection breaks when it is committed
 			_, err := conn.Exec(ctx, "INSERT INTO support.kinds (id, tax) VALUES ($1, $2)", id, int32(id%1000)) //nolint:gosec // below 1000
 			refused, known := errors.AsType[*pgconn.PgError](err)
 			switch {
@@ -344,6 +385,7 @@ func (w *kindWriter) work(ctx context.Context) {
 				w.problems = append(w.problems, fmt.Sprintf("the application met %v", err))
 			}
 			if conn.IsClosed() {
+				n++
 				break
 			}
 		}
