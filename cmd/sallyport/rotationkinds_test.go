@@ -21,14 +21,15 @@ import (
 	"sallyport/token"
 )
 
-// newTurningFort has the table of kinds protected, with integers, uuids and telephone numbers in one join group, and integers in another.
+// newTurningFort has the table of kinds protected, with integers, uuids, moments and telephone numbers in one join group, and integers in another.
 func newTurningFort(t *testing.T, rate int) *fort {
 	t.Helper()
 	f := newPlainFort(t, kinds)
 	f.stop()
-	for _, column := range []string{"account: {class: identity, scheme: int8", "device: {class: identity, scheme: uuid", "nick: {class: contact, scheme: phone"} {
-		f.edit("support.kinds."+column, "support.kinds."+column+", group: ids")
+	for _, column := range []string{"account: {class: identity, scheme: int8", "device: {class: identity, scheme: uuid", "seen: {class: identity, scheme: timestamp", "since: {class: identity, scheme: timestamptz"} {
+		f.edit("support.kinds."+column+"}", "support.kinds."+column+", group: ids}")
 	}
+	f.edit("support.kinds.nick: {class: contact, scheme: phone", "support.kinds.nick: {class: contact, scheme: phone, group: ids")
 	f.edit("people:\n", fmt.Sprintf("keys: {rate: %d}\npeople:\n", rate))
 	f.options.MovingIn = false
 	renewOften(&f.options)
@@ -40,7 +41,7 @@ func newTurningFort(t *testing.T, rate int) *fort {
 // TestRotateKinds rotates the keys of integers and uuids, alone and in one group with telephone numbers, while an application works with the table, and
 // restarts serve in the middle of it. Nothing wrong is ever shown, found or written; afterwards every row is what it was.
 func TestRotateKinds(t *testing.T) {
-	f := newTurningFort(t, 600)
+	f := newTurningFort(t, 900)
 	if _, err := f.officer("o1").RotateKey(f.ctx, "ids", "yearly"); err == nil || !strings.Contains(err.Error(), "give --config and --owner once") {
 		t.Errorf("without being let: %v", err)
 	}
@@ -295,7 +296,7 @@ func (f *fort) checkTurning(t *testing.T, reveal func(column string, newer bool,
 // TestRotateKindsShredded rotates the keys of a table in which a customer was shredded: what was drawn at random for him becomes what no value does, stays on
 // the list and is drawn only once. While columns are hidden nobody is shredded.
 func TestRotateKindsShredded(t *testing.T) {
-	f := newTurningFort(t, 600)
+	f := newTurningFort(t, 900)
 	fatal(t, f.config.letReaderShred(f.ctx, f.cluster.SuperDSN(f.database)))
 	const first, second = 77, 78
 	f.shred(t, first)
@@ -373,7 +374,7 @@ func (w *kindWriter) work(ctx context.Context) {
 			continue
 		}
 		for ; ctx.Err() == nil; n++ {
-			id := kindWritten + n // which nobody writes twice, though the connection breaks when it is committed
+			id := kindWritten + n                                                                               // which nobody writes twice, though the connection breaks when it is committed
 			_, err := conn.Exec(ctx, "INSERT INTO support.kinds (id, tax) VALUES ($1, $2)", id, int32(id%1000)) //nolint:gosec // below 1000
 			refused, known := errors.AsType[*pgconn.PgError](err)
 			switch {
