@@ -39,6 +39,7 @@ var table = map[string]folder{
 	"catalog":            {may: []string{"query"}},
 	"catalog/discover":   {may: []string{"token"}, test: []string{"sim"}}, // reads rows, which catalog refuses to; tries the values with the real schemes
 	"purpose":            {may: []string{"catalog"}},
+	"purpose/source":     {may: []string{"purpose"}, test: []string{"catalog"}}, // asks other systems, which purpose itself refuses to
 	"keys":               {may: []string{"token"}},
 	"record":             {},
 	"scan":               {pure: true, may: []string{"token"}}, // tokens and plain values in streams, for the command of that name
@@ -53,7 +54,7 @@ var table = map[string]folder{
 	"internal/upstream":  {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":     {may: []string{"sim"}},
 	"cmd/sallyport": {may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "keys", "policy", "protect", "purpose", "query", "record", "scan", "sim", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "keys", "policy", "protect", "purpose", "purpose/source", "query", "record", "scan", "sim", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

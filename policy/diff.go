@@ -223,7 +223,17 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 	if often() {
 		c.Purpose = &sallyport.Reason{
 			Kind: pick(r, Kinds()), Covers: true, Open: often(), State: pick(r, e.texts), Mine: often(), Minutes: number(),
-			OpenedBySelf: seldom(), AssignedBySelf: seldom(), Contacted: often(), Looks: number(), Lookers: number(),
+			OpenedBySelf: seldom(), AssignedBySelf: seldom(), Contacted: often(), Looks: number(), Lookers: number(), OwnLooks: number(),
+		}
+		if len(w.Staff) > 0 {
+			for _, who := range []*sallyport.Staff{&c.Purpose.Assignee, &c.Purpose.OpenedBy, &c.Purpose.AssignedBy} {
+				if seldom() {
+					*who = w.Staff[r.IntN(len(w.Staff))].ID
+				}
+			}
+		}
+		if seldom() {
+			c.Purpose.OpenedByProgram, c.Purpose.AssignedByProgram = pick(r, e.texts), pick(r, e.texts)
 		}
 		if len(w.Teams) > 0 && often() {
 			c.Purpose.Team = pick(r, w.Teams)

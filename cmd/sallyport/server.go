@@ -75,6 +75,7 @@ type Server struct {
 	reasons *purpose.Resolver // likewise, where something is protected
 	guard   *guard            // likewise
 	turns   *rotations        // likewise
+	hooks   net.Addr          // where messages of other systems arrive; nil: nowhere
 }
 
 // StartServer opens the record, the listener and the control socket, and returns: the database may still be away. Until Ready
@@ -311,6 +312,11 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx)) // the catalogue is looked after while sessions drain
 	wg.Go(func() {
 		if err := g.watch(watching); err != nil {
+			cancel(err)
+		}
+	})
+	wg.Go(func() {
+		if err := g.sources.run(ctx, s.hears); err != nil {
 			cancel(err)
 		}
 	})
