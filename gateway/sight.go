@@ -82,9 +82,11 @@ func (s *session) situation() policy.Context {
 // current has the policies asked anew where what is known of the person has changed since, and the reasons where they were checked a
 // while ago: a verdict holds when a value leaves, and not only when its statement began.
 func (v *sight) current(ctx context.Context, s *session) {
-	if now, _ := s.now(); len(v.covers) > 0 && (now.Sub(v.at) >= recheckAfter || now.Before(v.at)) {
-		v.at = now
-		v.recheck(ctx, s)
+	if len(v.covers) > 0 {
+		if now, _ := s.now(); now.Sub(v.at) >= recheckAfter || now.Before(v.at) {
+			v.at = now
+			v.recheck(ctx, s)
+		}
 	}
 	select {
 	case <-v.turned:
