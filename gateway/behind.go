@@ -82,7 +82,7 @@ func (s *session) join() error {
 	switch {
 	case err == nil:
 		s.synced = max(s.synced, b.reads)
-		return s.stillHolds()
+		return s.mayLeave()
 	case errors.Is(err, errUnrecorded):
 		return s.unrecorded()
 	}

@@ -9,16 +9,24 @@ import (
 // codeReasonOver is what a client reads whose result was cut because its reason ended while he did not take what was ready.
 const codeReasonOver = "SP014"
 
+// mayLeave is stillHolds of a session that has rows.
+func (s *session) mayLeave() error {
+	if s.held == nil {
+		return nil
+	}
+	return s.held()
+}
+
 // stillHolds sees to it that what stands in the batch still may leave. It waited for the batch before it, and so for the client, who may take
 // as long as he likes: a verdict holds at sending. What is in plain already cannot be taken back, so the session ends.
-func (s *session) stillHolds() error {
-	if s.of == nil || s.of.sight == nil || s.values.Len()+len(s.parts) == 0 || s.gw.Observe != nil {
+func (s *session) stillHolds(ctx context.Context) error {
+	if s.of == nil || s.of.sight == nil || s.values.Len()+len(s.parts) == 0 || s.gw.Observe != nil || s.over.Load() {
 		return nil
 	}
 	v := s.of.sight
 	s.accounts.asked = false
 	before := v.rulings
-	v.current(context.Background(), s) //nolint:contextcheck // the resolver bounds its own time, and nobody else does here
+	v.current(ctx, s)
 	if len(v.rulings) == len(before) {
 		return nil // nothing was asked anew
 	}

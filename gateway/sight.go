@@ -97,7 +97,7 @@ func (v *sight) current(ctx context.Context, s *session) {
 
 // recheckAfter is how old the reasons of a result may become. What the resolver knows of them is a second old at most (purpose.Options.TTL),
 // so that a ticket which is closed covers nothing two seconds later.
-const recheckAfter = 500 * time.Millisecond
+const recheckAfter = 100 * time.Millisecond
 
 // recheck looks whether the reasons still are reasons. The person reads it where one is none any more.
 func (v *sight) recheck(ctx context.Context, s *session) {

@@ -21,7 +21,7 @@ import (
 )
 
 // What the fake lets in, and signs with.
-const (
+const ( //nolint:gosec // nobody else does
 	Email  = "admin@example.com"
 	Token  = "zendesk-api-token-of-the-fake"
 	Secret = "dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ=="

@@ -62,7 +62,7 @@ func thingOf(columns, texts []string) (t purpose.Thing, err error) {
 		case "number":
 			t.Number = text
 		case "customer":
-			for _, customer := range strings.Fields(text) {
+			for customer := range strings.FieldsSeq(text) {
 				t.Customers = append(t.Customers, sallyport.Subject(customer))
 			}
 		case "assignee":

@@ -135,7 +135,7 @@ func (m *mirror) load(n int) (whole bool, err error) {
 	}
 	m.log, m.number, whole = log, n, n == 1
 	r := log.Reader(1)
-	defer r.Close()
+	defer func() { _ = r.Close() }() // it only read
 	for {
 		_, payload, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -352,11 +352,11 @@ func (m *mirror) renew() error {
 	}
 	m.log, m.entries = log, 0
 	if err := m.copy(); err != nil { // the old one is still whole
-		m.log, m.entries = old, 0 // it is tried again after as many entries
-		return errors.Join(err, log.Close(), os.RemoveAll(m.path(number+1)))
+		m.log, m.entries = old, 0                                            // it is tried again after as many entries
+		return errors.Join(err, log.Close(), os.RemoveAll(m.path(number+1))) //nolint:gosec // a number below our own folder
 	}
 	m.number = number + 1
-	return errors.Join(old.Close(), os.RemoveAll(m.path(number)))
+	return errors.Join(old.Close(), os.RemoveAll(m.path(number))) //nolint:gosec // likewise
 }
 
 // copy appends all that is known. m.mu is held.

@@ -153,7 +153,7 @@ func Check(ctx context.Context, name string, c *purpose.SourceConfig, o Options)
 		more, err := checkZendesk(ctx, &c.Zendesk, o)
 		return append(problems, more...), err
 	}
-	s, err := Open(name, c, o)
+	s, err := Open(name, c, o) //nolint:contextcheck // it asks nobody yet
 	if err != nil {
 		return nil, err
 	}

@@ -83,8 +83,6 @@ func (d *desk) says(ref, want string) {
 	}
 }
 
-func to(id int64) *int64 { return &id }
-
 // TestZendesk: who opened, assigned and reopened a ticket is what its audits say; the webhook says at once that it has changed.
 func TestZendesk(t *testing.T) {
 	d := newDesk(t)
@@ -120,7 +118,7 @@ func TestZendesk(t *testing.T) {
 // TestZendeskSelfMade: what an agent does himself stays his, however it is dressed.
 func TestZendeskSelfMade(t *testing.T) {
 	d := newDesk(t)
-	d.Open(ada, 1, customer, to(ada), "open")
+	d.Open(ada, 1, customer, new(int64(ada)), "open")
 	d.says("1", "open, 101, opened 101, assigned 101, about 1")
 	d.c.later(time.Second)
 	d.Comment(ada, 1, customer) // as if the customer had written
@@ -143,7 +141,7 @@ func TestZendeskSelfMade(t *testing.T) {
 func TestZendeskLost(t *testing.T) {
 	d := newDesk(t)
 	for id := range int64(7) {
-		d.Open(customer, id+1, customer, to(ada), "open")
+		d.Open(customer, id+1, customer, new(int64(ada)), "open")
 	}
 	if err := d.z.follow(t.Context()); err != nil {
 		t.Fatal(err)
@@ -187,7 +185,7 @@ func TestZendeskLost(t *testing.T) {
 	}
 	d.says("3", "open, 102, opened customer, assigned 102, contacted, about 1")
 	d.c.later(time.Second)
-	d.Open(customer, 9, customer, to(ada), "open")
+	d.Open(customer, 9, customer, new(int64(ada)), "open")
 	d.Limit(1)
 	if got := d.said("9"); !strings.Contains(got, "asked too often") && got != "none" {
 		t.Error(got)
@@ -197,7 +195,7 @@ func TestZendeskLost(t *testing.T) {
 // TestZendeskForgery: what Zendesk did not sign changes nothing, and cannot be sent again.
 func TestZendeskForgery(t *testing.T) {
 	d := newDesk(t)
-	d.Open(customer, 1, customer, to(ada), "open")
+	d.Open(customer, 1, customer, new(int64(ada)), "open")
 	d.c.later(time.Second)
 	d.Hook("")
 	d.Status(grace, 1, "solved")
