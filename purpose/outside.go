@@ -279,15 +279,13 @@ func (j *judging) note(opened, assigned author) {
 	j.known.AssignedBySelf, j.known.AssignedBy, j.known.AssignedByProgram = assigned.self, assigned.person.Staff, assigned.program
 }
 
-// namesOf are what outside systems may call a person.
-func namesOf(who Person) []string {
-	if len(who.Names) > 0 {
-		return who.Names
-	}
-	names := []string{string(who.Staff)}
-	for _, login := range who.Logins {
-		if !slices.Contains(names, login) && !strings.EqualFold(login, names[0]) {
-			names = append(names, login)
+// namesOf are what outside systems may call a person, as written and in small letters.
+func namesOf(who Person) (names []string) {
+	for _, name := range slices.Concat([]string{string(who.Staff)}, who.Logins, who.Names) {
+		for _, form := range []string{name, strings.ToLower(name)} {
+			if form != "" && !slices.Contains(names, form) {
+				names = append(names, form)
+			}
 		}
 	}
 	return names

@@ -3,8 +3,9 @@
 //
 // It refuses to take a reason as a string, to ask the client's session, and to let anybody be his own witness: what a person wrote
 // himself proves nothing to him.
-// Its invariant: a write that the gateway did not see may narrow what a reason covers, never widen it; a database error covers
-// nothing.
+// What stands in other systems it has a Source asked for (package source): there each state says itself who did what.
+// Its invariant: a write that the gateway did not see may narrow what a reason covers, never widen it; a database or a source that does not
+// answer covers nothing.
 package purpose
 
 import (

@@ -15,7 +15,8 @@ import (
 type Source interface {
 	// Find returns the things that a reference names: none, one, or two where it is ambiguous.
 	Find(ctx context.Context, ref Ref) ([]Thing, error)
-	// Mine returns things that are assigned to any of these names, the newest first, at most so many.
+	// Mine returns things that are assigned to any of these names, the newest first, at most so many. Small and capital letters are the
+	// same; each name comes as it is written and in small letters.
 	Mine(ctx context.Context, names []string, most int) ([]Thing, error)
 	// Close gives back what the source holds.
 	Close() error

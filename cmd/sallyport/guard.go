@@ -272,7 +272,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{ //nolint:contextcheck // its connections outlive this call
 		Team: directory.colleagues(policies), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties),
 		Sources: g.sources.byName, Named: directory.named, Number: g.plainNumber, Clock: g.s.o.Clock,
-		Trouble: func(name string, err error) { g.sources.log(name, err.Error()) },
+		Trouble: g.sources.trouble,
 	})
 	if err != nil {
 		return nil, &hopeless{err}

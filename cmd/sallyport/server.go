@@ -75,6 +75,7 @@ type Server struct {
 	reasons *purpose.Resolver // likewise, where something is protected
 	guard   *guard            // likewise
 	turns   *rotations        // likewise
+	opened  *sources          // likewise
 	hooks   net.Addr          // where messages of other systems arrive; nil: nowhere
 }
 
@@ -328,7 +329,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	defer stopWatching()
 
 	s.mu.Lock()
-	s.gateway, s.reasons, s.guard, s.turns, s.waiting = gw, g.resolver, g, turns, nil
+	s.gateway, s.reasons, s.guard, s.turns, s.opened, s.waiting = gw, g.resolver, g, turns, g.sources, nil
 	s.mu.Unlock()
 	close(s.ready)
 	if err := gw.Serve(ctx, s.listener); err != nil {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/api"
 	"sallyport/purpose"
 	"sallyport/purpose/source"
 )
@@ -26,6 +27,39 @@ type sources struct {
 	byName map[string]purpose.Source
 	hooks  webhookAddress
 	log    func(source, problem string)
+
+	mu    sync.Mutex // guards the rest
+	last  map[string]string
+	since map[string]time.Time
+}
+
+// trouble is told each time that a source does not answer; the log hears of it once in a while.
+func (s *sources) trouble(name string, err error) {
+	const again = 10 * time.Second
+	s.mu.Lock()
+	told := s.last[name] == err.Error() && time.Since(s.since[name]) < again
+	if !told {
+		s.last[name], s.since[name] = err.Error(), time.Now()
+	}
+	s.mu.Unlock()
+	if !told {
+		s.log(name, err.Error())
+	}
+}
+
+// status says how the sources are.
+func (s *sources) status(ctx context.Context) (lines []api.Standby) {
+	if s == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.byName)) {
+		how := "answers"
+		if _, err := s.byName[name].Find(ctx, purpose.Ref{Text: "0"}); err != nil {
+			how = "covers nothing: " + err.Error()
+		}
+		lines = append(lines, api.Standby{What: "source " + name, How: how})
+	}
+	return lines
 }
 
 // webhookAddress is where messages of other systems arrive, and by which certificate.
@@ -49,7 +83,7 @@ func (c *Config) sourceOptions(name, data string) source.Options {
 func (g *guard) openSources() error {
 	c := g.s.o.Config
 	g.sources = &sources{
-		byName: map[string]purpose.Source{}, hooks: webhookAddress{c.Purposes.Webhooks.Listen, c.path(c.Purposes.Webhooks.Certificate), c.path(c.Purposes.Webhooks.Key)},
+		byName: map[string]purpose.Source{}, last: map[string]string{}, since: map[string]time.Time{}, hooks: webhookAddress{c.Purposes.Webhooks.Listen, c.path(c.Purposes.Webhooks.Certificate), c.path(c.Purposes.Webhooks.Key)},
 		log: func(name, what string) { g.s.log.Warn("a source of reasons", "source", name, "problem", what) },
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Purposes.Sources)) {

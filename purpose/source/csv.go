@@ -89,6 +89,11 @@ func (f *file) read(info fs.FileInfo) error {
 	if err != nil {
 		return fmt.Errorf("read a file of reasons: %w", err)
 	}
+	return f.parse(text)
+}
+
+// parse takes what stands in the file, as a whole or not at all.
+func (f *file) parse(text []byte) error {
 	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))))
 	r.ReuseRecord = true
 	header, err := r.Read()
@@ -171,7 +176,7 @@ func (f *file) Mine(_ context.Context, names []string, most int) ([]purpose.Thin
 	var found []purpose.Thing
 	for i := range f.list {
 		t := &f.list[i]
-		if slices.Contains(names, t.Assignee) && len(f.items[t.ID]) == 1 {
+		if slices.Contains(names, strings.ToLower(t.Assignee)) && len(f.items[t.ID]) == 1 {
 			if found = append(found, *t); len(found) == most {
 				break
 			}

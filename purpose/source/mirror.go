@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,13 +53,14 @@ type mirror struct {
 	number   int // of the log's folder: there is a new one each time it is written anew
 	entries  int // in it
 	items    map[string]*Item
-	numbers  map[string][]string // by hidden number → ids
-	mine     map[string]map[string]bool
-	messages map[string]time.Time // ids of messages that can come again within the window
+	numbers  map[string][]string        // by hidden number → ids
+	mine     map[string]map[string]bool // by assignee in small letters → ids
+	messages map[string]time.Time       // ids of messages that can come again within the window
 	swept    time.Time
 	heard    time.Time
 	note     string
 	turns    uint64
+	failing  bool // the last message could not be kept
 }
 
 // openMirror reads what is kept in a folder. asks: see mirror.
@@ -197,10 +199,24 @@ func (m *mirror) append(e *entry) error {
 	if err != nil {
 		return fmt.Errorf("keep a message: %w", err)
 	}
-	if _, err := m.log.Append(payload); err != nil {
+	_, err = m.log.Append(payload)
+	if m.failing = err != nil; m.failing {
 		return fmt.Errorf("keep a message: %w", err)
 	}
 	m.entries++
+	return nil
+}
+
+// alive is an error where the other system was not heard of for too long, or what it says cannot be kept: something may have been closed.
+func (m *mirror) alive(silent time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.failing:
+		return errors.New("what the other system sends cannot be kept")
+	case m.now().Sub(m.heard) > silent:
+		return purpose.ErrSilent
+	}
 	return nil
 }
 
@@ -294,9 +310,10 @@ func (m *mirror) drop(item *Item) {
 			delete(m.numbers, item.Number)
 		}
 	}
-	if of := m.mine[item.Assignee]; of != nil {
+	name := strings.ToLower(item.Assignee)
+	if of := m.mine[name]; of != nil {
 		if delete(of, item.ID); len(of) == 0 {
-			delete(m.mine, item.Assignee)
+			delete(m.mine, name)
 		}
 	}
 }
@@ -309,11 +326,11 @@ func (m *mirror) put(item *Item) {
 	if item.Number != "" {
 		m.numbers[item.Number] = append(m.numbers[item.Number], item.ID)
 	}
-	if item.Assignee != "" {
-		of := m.mine[item.Assignee]
+	if name := strings.ToLower(item.Assignee); name != "" {
+		of := m.mine[name]
 		if of == nil {
 			of = map[string]bool{}
-			m.mine[item.Assignee] = of
+			m.mine[name] = of
 		}
 		of[item.ID] = true
 	}

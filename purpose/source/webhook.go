@@ -138,7 +138,7 @@ func (t *messageItem) item(hide func(string) string) (item Item, wrong string) {
 
 // Find returns what a reference names.
 func (w *webhook) Find(_ context.Context, ref purpose.Ref) ([]purpose.Thing, error) {
-	if err := w.alive(); err != nil {
+	if err := w.alive(w.silent); err != nil {
 		return nil, err
 	}
 	return sure(w.find(ref)), nil
@@ -146,18 +146,10 @@ func (w *webhook) Find(_ context.Context, ref purpose.Ref) ([]purpose.Thing, err
 
 // Mine returns what is assigned to somebody.
 func (w *webhook) Mine(_ context.Context, names []string, most int) ([]purpose.Thing, error) {
-	if err := w.alive(); err != nil {
+	if err := w.alive(w.silent); err != nil {
 		return nil, err
 	}
 	return sure(w.of(names, most)), nil
-}
-
-// alive is an error where the other system was not heard of for too long: something may have been closed since.
-func (w *webhook) alive() error {
-	if w.now().Sub(w.last()) > w.silent {
-		return purpose.ErrSilent
-	}
-	return nil
 }
 
 // sure are the things of items. Of one with two states of the same version nothing is known, save that it is there.

@@ -167,7 +167,7 @@ const mostPages = 1000
 
 // Find asks for a ticket, unless what is known of it is known whole.
 func (z *zendesk) Find(ctx context.Context, ref purpose.Ref) ([]purpose.Thing, error) {
-	if err := z.alive(); err != nil {
+	if err := z.alive(z.silent); err != nil {
 		return nil, err
 	}
 	id := ref.Asked()
@@ -192,7 +192,7 @@ func (z *zendesk) Find(ctx context.Context, ref purpose.Ref) ([]purpose.Thing, e
 
 // Mine are the open tickets that are assigned to somebody. Who assigned them is asked of the newest.
 func (z *zendesk) Mine(ctx context.Context, names []string, most int) ([]purpose.Thing, error) {
-	if err := z.alive(); err != nil {
+	if err := z.alive(z.silent); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, z.timeout)
@@ -220,13 +220,6 @@ func (z *zendesk) Mine(ctx context.Context, names []string, most int) ([]purpose
 
 // mostAsked is how many tickets one look at the work list asks Zendesk about.
 const mostAsked = 5
-
-func (z *zendesk) alive() error {
-	if z.now().Sub(z.last()) > z.silent {
-		return purpose.ErrSilent
-	}
-	return nil
-}
 
 // prove asks for a ticket, its requester and its audits, and keeps what they say unless a message has come meanwhile.
 func (z *zendesk) prove(ctx context.Context, id string) (*Item, error) {
