@@ -326,14 +326,14 @@ func (r *Resolver) fill(ctx context.Context, a *answer, who Person, p sallyport.
 	if a.cover.Refused == "" {
 		r.countLooks(who, a.cover)
 	}
-	if took := r.options.Now().Sub(a.at); took > mostAge {
-		a.cover, a.err = nil, fmt.Errorf("resolve purpose: the answer took %s, and one that is older than %s covers nothing", took.Round(time.Millisecond), mostAge)
-		return
-	}
 	if r.options.Vet != nil && p.Kind != own && p.Kind != holding {
 		if err := r.options.Vet(who, a.cover); err != nil {
 			a.cover, a.err = nil, fmt.Errorf("resolve purpose: %w", err)
+			return
 		}
+	}
+	if took := r.options.Now().Sub(a.at); took > mostAge {
+		a.cover, a.err = nil, fmt.Errorf("resolve purpose: the answer took %s, and one that is older than %s covers nothing", took.Round(time.Millisecond), mostAge)
 	}
 }
 
