@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -27,6 +28,8 @@ type sources struct {
 	byName map[string]purpose.Source
 	hooks  webhookAddress
 	log    func(source, problem string)
+	// handler is of the log, for what the HTTP server says of broken connections.
+	handler slog.Handler
 
 	mu    sync.Mutex // guards the rest
 	last  map[string]string
@@ -35,9 +38,10 @@ type sources struct {
 
 // trouble is told each time that a source does not answer; the log hears of it once in a while.
 func (s *sources) trouble(name string, err error) {
-	const again = 10 * time.Second
+	const again, other = 10 * time.Second, time.Second // anybody may send what is not signed
 	s.mu.Lock()
-	told := s.last[name] == err.Error() && time.Since(s.since[name]) < again
+	ago := time.Since(s.since[name])
+	told := ago < other || s.last[name] == err.Error() && ago < again
 	if !told {
 		s.last[name], s.since[name] = err.Error(), time.Now()
 	}
@@ -84,7 +88,7 @@ func (g *guard) openSources() error {
 	c := g.s.o.Config
 	g.sources = &sources{
 		byName: map[string]purpose.Source{}, last: map[string]string{}, since: map[string]time.Time{}, hooks: webhookAddress{c.Purposes.Webhooks.Listen, c.path(c.Purposes.Webhooks.Certificate), c.path(c.Purposes.Webhooks.Key)},
-		log: func(name, what string) { g.s.log.Warn("a source of reasons", "source", name, "problem", what) },
+		handler: g.s.log.Handler(), log: func(name, what string) { g.s.log.Warn("a source of reasons", "source", name, "problem", what) },
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Purposes.Sources)) {
 		if len(c.Purposes.UsedBy(name)) == 0 {
@@ -139,7 +143,8 @@ func (s *sources) run(ctx context.Context, listening func(net.Addr)) error {
 	}
 	listening(listener.Addr())
 	server := &http.Server{
-		Handler: source.Handler(hearers, s.log), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
+		ErrorLog: slog.NewLogLogger(s.handler, slog.LevelDebug),
+		Handler:  source.Handler(hearers, func(name, what string) { s.trouble(name, errors.New(what)) }), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	wg.Go(func() {

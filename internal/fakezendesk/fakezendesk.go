@@ -34,6 +34,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards everything below
 	users   map[int64]*string
+	agents  map[int64]bool
 	tickets map[int64]*ticket
 	changed []int64 // tickets in the order of their last changes
 	hook    string
@@ -60,7 +61,7 @@ type ticket struct {
 
 // Start starts a fake account; page is how many audits and tickets a page holds.
 func Start(now func() time.Time, page int) *Server {
-	s := &Server{now: now, users: map[int64]*string{}, tickets: map[int64]*ticket{}, asked: map[string]int{}, page: page}
+	s := &Server{now: now, users: map[int64]*string{}, agents: map[int64]bool{}, tickets: map[int64]*ticket{}, asked: map[string]int{}, page: page}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v2/tickets/{file}", s.ticket)
 	mux.HandleFunc("GET /api/v2/tickets/{id}/audits.json", s.audits)
@@ -114,6 +115,13 @@ func (s *Server) User(id int64, external string) {
 	if external != "" {
 		s.users[id] = &external
 	}
+}
+
+// Agent makes a user an agent.
+func (s *Server) Agent(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.agents[id] = true
 }
 
 // Open makes a ticket: who opens it, whose it is, and for whom. An author of -1 is Zendesk itself.
@@ -262,7 +270,11 @@ func (s *Server) user(w http.ResponseWriter, r *http.Request) {
 		notFound(w)
 		return
 	}
-	answer(w, map[string]any{"user": map[string]any{"id": id, "external_id": external, "name": "a name that nobody may keep", "role": "end-user"}})
+	role := "end-user"
+	if s.agents[id] {
+		role = "agent"
+	}
+	answer(w, map[string]any{"user": map[string]any{"id": id, "external_id": external, "name": "a name that nobody may keep", "role": role}})
 }
 
 func (s *Server) audits(w http.ResponseWriter, r *http.Request) {

@@ -198,6 +198,10 @@ func (d *database) Check(ctx context.Context) (found []string) {
 	if err != nil {
 		found = append(found, "what its role may do cannot be seen: "+plain(err).Error())
 	}
+	began := time.Now() //nolint:forbidigo // how long the query takes here and now
+	if _, err := d.Find(ctx, purpose.Ref{Text: "0"}); errors.Is(err, context.DeadlineExceeded) {
+		found = append(found, fmt.Sprintf("the query find did not answer in %s, its timeout: an index may be missing", time.Since(began).Round(time.Millisecond)))
+	}
 	for _, q := range []struct{ name, sql, parameter string }{
 		{"find", d.config.Find, "text"}, {"mine", d.config.Mine, "text[]"}, {"customers", d.config.Customers, "text"},
 	} {

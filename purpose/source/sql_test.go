@@ -125,7 +125,7 @@ func TestSQLFails(t *testing.T) {
 	}{
 		{"too slow", func(c *purpose.SourceConfig) {
 			c.Timeout, c.SQL.Find = "200ms", strings.Replace(findTickets, "WHERE", "WHERE pg_sleep(5) IS NOT NULL AND", 1)
-		}, "late", ""},
+		}, "late", "the query find did not answer in 2"},
 		{"a column is missing", func(c *purpose.SourceConfig) {
 			c.SQL.Find = "SELECT id, customer, state FROM tickets WHERE id::text = $1"
 		}, "? the answer lacks assignee", "the answer of find lacks assignee, opened_by"},

@@ -38,6 +38,8 @@ func newDesk(t *testing.T) *desk {
 	write(t, filepath.Join(folder, "secret"), fakezendesk.Secret, 0o600)
 	d.User(ada, "")
 	d.User(grace, "")
+	d.Agent(ada)
+	d.Agent(grace)
 	d.User(customer, "1")
 	d.User(stranger, "2")
 	d.open()
@@ -130,6 +132,9 @@ func TestZendeskSelfMade(t *testing.T) {
 	d.Comment(customer, 1, customer)
 	d.says("1", "open, 101, opened 101, assigned 101, contacted, about 1")
 	d.c.later(time.Second)
+	d.User(ada, "2") // she makes herself a customer, and writes to herself
+	d.Open(ada, 2, ada, new(int64(ada)), "open")
+	d.says("2", "open, 101, opened customer, assigned customer, contacted")
 	d.User(customer, "77") // the requester is made somebody else
 	d.Comment(ada, 1, ada)
 	if got := d.said("1"); !strings.Contains(got, "external_id of the ticket's requester is another one") {

@@ -146,16 +146,18 @@ func (z *zendeskAPI) ticket(ctx context.Context, id string) (*zendeskTicket, err
 	return &answer.Ticket, nil
 }
 
-// externalID is what the company's own systems call a user.
+// externalID is what the company's own systems call a user; empty for one who is no end user: an agent is nobody's customer, and would
+// otherwise be his own.
 func (z *zendeskAPI) externalID(ctx context.Context, user string) (string, error) {
 	var answer struct {
 		User struct {
 			ID         anyID   `json:"id"`
 			ExternalID *string `json:"external_id"`
+			Role       string  `json:"role"`
 		} `json:"user"`
 	}
 	ok, err := z.get(ctx, "users/"+url.PathEscape(user)+".json", nil, &answer)
-	if err != nil || !ok || string(answer.User.ID) != user || answer.User.ExternalID == nil {
+	if err != nil || !ok || string(answer.User.ID) != user || answer.User.ExternalID == nil || answer.User.Role != "end-user" {
 		return "", err
 	}
 	return *answer.User.ExternalID, nil
