@@ -25,22 +25,41 @@ forbid (principal is Staff, action == Action::"search", resource == Column::"sup
 forbid (principal is Staff, action == Action::"write", resource == Column::"support.customers.email") unless { context has mfaMinutes };
 `
 
-// TestPoliciesRuleStatements holds queries, searches, writes and bulk to the policies, not values alone.
-func TestPoliciesRuleStatements(t *testing.T) {
+// bulk are policies under which a reason is enough for values to leave by COPY.
+const bulk = `
+@id("grant.columns") @because("a grant allows this column")
+permit (principal, action in [Action::"reveal", Action::"export"], resource) when { context has grant };
+@id("test.bulk") @because("a reason is enough") permit (principal, action == Action::"export", resource) when { context has purpose };
+`
+
+// policed has a fort obey the default policies with some files more, or others in their place.
+func policed(t *testing.T, more ...policy.Text) func(*ServerOptions) {
+	t.Helper()
 	dir := t.TempDir()
-	for _, text := range append(policy.Defaults(true), policy.Text{Name: "narrow.cedar", Content: narrow}) {
+	for _, text := range append(policy.Defaults(true), more...) {
 		if err := os.WriteFile(filepath.Join(dir, text.Name), []byte(text.Content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f := newFort(t, "", func(o *ServerOptions) { o.Config.Policies = dir })
+	return func(o *ServerOptions) { o.Config.Policies = dir }
+}
+
+// exporting has a fort let values leave by COPY for a reason.
+func exporting(t *testing.T) func(*ServerOptions) {
+	t.Helper()
+	return policed(t, policy.Text{Name: "grants.cedar", Content: bulk})
+}
+
+// TestPoliciesRuleStatements holds queries, searches, writes and bulk to the policies, not values alone.
+func TestPoliciesRuleStatements(t *testing.T) {
+	f := newFort(t, "", policed(t, policy.Text{Name: "narrow.cedar", Content: narrow}))
 	who, ticket, customer := f.hasTicket(0)
-	c := f.connect(who, 0)
+	c := f.connect(who)
 	refusedBy := func(sql, because, hint string, args ...any) {
 		t.Helper()
 		_, err := c.Exec(t.Context(), sql, args...)
 		e, ok := errors.AsType[*pgconn.PgError](err)
-		if !ok || e.Code != "SP014" || e.Message != "sallyport: "+because || !strings.Contains(e.Hint, hint) {
+		if !ok || e.Code != "SP016" || e.Message != "sallyport: "+because || !strings.Contains(e.Hint, hint) {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
