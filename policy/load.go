@@ -49,7 +49,7 @@ type Set struct {
 	entities         cedar.EntityMap
 	world            *World
 	silent           map[string][]field // by action: what its policies do not mention
-	memory           *memory // nil: nothing is remembered
+	memory           *memory            // nil: nothing is remembered
 }
 
 // rule is what a policy says of itself.
