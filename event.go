@@ -49,6 +49,8 @@ const (
 	ReplicationStart EventKind = "replication_start"
 	ReplicationEnd   EventKind = "replication_end" // Counters: bytes of the whole session
 
+	EntryRefused EventKind = "entry_refused" // Note: why somebody was not let in whose log-in the gateway ends itself
+
 	AroundKind EventKind = "around" // Note: a way around the gateway that was not there before, or a session on one; Who where it is somebody's
 
 	GatewayStarted EventKind = "gateway_started"
@@ -79,6 +81,10 @@ const (
 	Shredding    EventKind = "shredding"     // an approved proposal is carried out: Order.Dead and Order.Buried of the customer in Details; before the database commits
 	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
+
+	CredentialMade  EventKind = "credential"       // who logged in at the identity provider got Order.Credential; before he has it
+	CredentialEnded EventKind = "credential_ended" // its owner gave it back
+	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
 )
 
 // Who is the actor of an event.
@@ -191,6 +197,19 @@ type Order struct {
 	// Epoch is that of the newer key of a rotation. Whole says that equal values of the group have equal tokens at every moment of it.
 	Epoch int  `cbor:"15,keyasint,omitempty"`
 	Whole bool `cbor:"16,keyasint,omitempty"`
+	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
+	Credential *Credential `cbor:"40,keyasint,omitempty"`
+	Password   string      `cbor:"41,keyasint,omitempty"`
+	Code       []byte      `cbor:"42,keyasint,omitempty"`
+}
+
+// Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.
+type Credential struct {
+	Digest  []byte    `cbor:"1,keyasint"` // SHA-256 of its text
+	Until   time.Time `cbor:"2,keyasint,omitzero"`
+	Proven  time.Time `cbor:"3,keyasint,omitzero"`  // when he proved to the provider who he is; zero: it did not say
+	Factors bool      `cbor:"4,keyasint,omitempty"` // with more than a password
+	Team    string    `cbor:"5,keyasint,omitempty"` // by his groups; empty: the configuration's
 }
 
 // Leaf names the key that one token has to itself.

@@ -27,6 +27,7 @@ type session struct {
 	who       sallyport.Who
 	person    purpose.Person
 	strength  policy.Strength // of the log-in
+	proof     proof           // how he proved to Sallyport itself who he is
 	protected bool            // it is in the protected database: statements are analysed
 
 	masked      bool // columns are masked for this person
@@ -98,6 +99,7 @@ type session struct {
 	cancelling atomic.Int32 // requests to cancel that wait for looking to end
 	requests   atomic.Int32 // of them those that are on their way to the server
 	draining   atomic.Bool  // the session ends with its transaction
+	lapsed     atomic.Bool  // because what its person logged in with has ended
 	winding    atomic.Bool  // a writing statement runs to its end; then the session ends
 }
 
@@ -106,7 +108,8 @@ type counters struct{ statements, rows, in, out atomic.Uint64 }
 
 // run moves bytes until one side ends, and leaves a record of the session.
 func (s *session) run(ctx context.Context) {
-	s.note(sallyport.Event{Kind: sallyport.SessionStart})
+	s.note(sallyport.Event{Kind: sallyport.SessionStart, Note: s.proof.note(s.strength)})
+	defer s.lapse(ctx)()
 	if s.protected {
 		s.openAccounts()
 	}

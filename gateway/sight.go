@@ -54,7 +54,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	}
 	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
 	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
-	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
+	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation(), Team: s.proof.team}
 	for _, p := range v.purposes {
 		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
 		if err != nil {
@@ -70,6 +70,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 func (s *session) situation() policy.Context {
 	c := s.gw.Protection.Moment(s.person)
 	c.Strength = s.strength
+	c.MFAMinutes = s.proof.minutes(s.gw.Clock(), c.MFAMinutes)
 	if at, err := netip.ParseAddrPort(s.who.Address); err == nil {
 		c.Address = at.Addr()
 	}

@@ -39,6 +39,7 @@ type Ask struct {
 	Action  string
 	Column  sallyport.Column // of reveal, search, export, write, copy; of query and replicate its table; else ignored
 	Context Context
+	Team    string // that his log-in says he is in; empty: the directory's
 }
 
 // Context is what is known at this second. The zero value is a person of whom nothing is known: trust 0, no log-in.
@@ -87,13 +88,16 @@ func (r Ruling) Policy() string {
 // nothingPermits is why something does not happen that no policy speaks of.
 const nothingPermits = "no policy permits this"
 
+// md5Proves is why nothing is revealed to whom the server checked by MD5: its hash is as good as the password, and it stands in backups.
+const md5Proves = "your log-in is by MD5, which proves nothing: ask for a SCRAM password"
+
 // Decide answers a question. A nil set permits nothing. A forbid that cannot be evaluated forbids; a permit that cannot, permits nothing.
 func (s *Set) Decide(a Ask) Ruling {
 	if s == nil {
 		return Ruling{Verdict: refusal(a.Action), Because: nothingPermits}
 	}
 	request := a.request()
-	entities := s.knowing(request.Principal)
+	entities := s.knowing(request.Principal, a.Team)
 	_, forbid := cedar.Authorize(s.forbids[a.Action], entities, request)
 	strictest, because := Throttle, []cedar.PolicyID(nil)
 	for _, r := range forbid.Reasons {
@@ -110,6 +114,9 @@ func (s *Set) Decide(a Ask) Ruling {
 	if len(because) > 0 && strictest.severity() >= Refuse.severity() {
 		return s.ruling(refusal(a.Action), strictest, because)
 	}
+	if a.Context.strength() == ByMD5 && (a.Action == ActionReveal || a.Action == ActionExport) {
+		return Ruling{Verdict: refusal(a.Action), Because: md5Proves} // whatever the company's own policies forgot
+	}
 	allowed, permit := cedar.Authorize(s.permits[a.Action], entities, request)
 	if !allowed {
 		return Ruling{Verdict: refusal(a.Action), Because: nothingPermits}
@@ -123,10 +130,22 @@ func (s *Set) Decide(a Ask) Ruling {
 	return s.ruling(answer(strictest), strictest, because)
 }
 
-// knowing is the set's entities and one more where nobody knows the principal: he is in no team and has no role.
-func (s *Set) knowing(who types.EntityUID) types.EntityGetter {
-	if _, ok := s.entities[who]; ok {
+// knowing is the set's entities and one more where nobody knows the principal: he is in no team and has no role. Whose log-in says which team
+// he is in, is in that one alone.
+func (s *Set) knowing(who types.EntityUID, team string) types.EntityGetter {
+	known, ok := s.entities[who]
+	switch {
+	case ok && team == "":
 		return s.entities
+	case ok:
+		parents := []types.EntityUID{types.NewEntityUID(typeTeam, types.String(team))}
+		for parent := range known.Parents.All() {
+			if parent.Type != typeTeam {
+				parents = append(parents, parent)
+			}
+		}
+		known.Parents = types.NewEntityUIDSet(parents...)
+		return stranger{s.entities, known}
 	}
 	return stranger{s.entities, types.Entity{UID: who, Attributes: types.NewRecord(types.RecordMap{"employment": types.String(employment(""))})}}
 }
