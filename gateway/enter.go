@@ -152,6 +152,7 @@ func (s *session) whoIs(e *Entry) error {
 
 // enterAs logs in to the server. What the client reads of it begins with AuthenticationOk.
 func (s *session) enterAs(ctx context.Context, packet *pg.Startup, e *Entry) error {
+	s.entering = true
 	if err := s.dialAs(ctx, packet, e); err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type session struct {
 	way                    way    // how the server was reached
 	negotiated             bool   // the server has said which version of the protocol it speaks
 	asked                  bool   // the server has asked for a password or the like
+	entering               bool   // the gateway logs in to the server in its own name
 	pid                    uint32 // to cancel what the server does for this session
 	cancelKey              []byte
 

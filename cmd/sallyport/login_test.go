@@ -1,0 +1,391 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/internal/fakeidp"
+)
+
+const byAdasSecret = "    - {logins: [ada], password_file: ada.secret}\n"
+
+// TestLogInCredential logs in by the browser, and has pgx and psql use the credential as the password: inside TLS, by whose it is, as
+// long as it holds.
+func TestLogInCredential(t *testing.T) {
+	h, idp := gatehouseOf(t), startIDP(t)
+	g := h.doors(t, idp, byAdasSecret, "", "")
+	ada, eve := newHome(t, idp), newHome(t, idp)
+	idp.As(user("s1"))
+	if out := ada.must("login", "--no-browser", "--control", g.Control()); !strings.Contains(out, "You are logged in as s1 until") || !strings.Contains(out, "as ada") {
+		t.Errorf("it says %q", out)
+	}
+	idp.As(user("s7"))
+	eve.must("login", "--device", "--control", g.Control())
+	info, err := os.Stat(filepath.Join(ada.folder, ".config/sallyport/login.json"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v %v", info, err)
+	}
+
+	conn, err := g.byCredential("ada", ada.credential())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, g.log)
+	}
+	var who string
+	if err := conn.QueryRow(t.Context(), "SELECT session_user").Scan(&who); err != nil || who != "ada" || !encrypted(t, conn) {
+		t.Errorf("he is %q, %v", who, err)
+	}
+	out, err := program(t, []string{"PGPASSWORD=" + ada.credential(), "PGAPPNAME=psql"}, "psql", "-X", "-At",
+		"host=localhost port="+portOf(g.Addr())+" user=ada dbname=postgres sslmode=verify-full sslrootcert="+filepath.Join(g.folder, "ca.crt"), "-c", "SELECT 'in as ' || session_user")
+	if err != nil || !strings.Contains(string(out), "in as ada") {
+		t.Errorf("psql: %s %v", out, err)
+	}
+	g.cancels(conn)
+
+	verify := "sslmode=verify-full sslrootcert=" + filepath.Join(g.folder, "ca.crt")
+	for _, tt := range []struct{ name, role, password, settings, code, says string }{
+		{"somebody else's", "ada", eve.credential(), verify, "28P01", "no credential that holds"},
+		{"cut short", "ada", ada.credential()[:40], verify, "28P01", "no credential that holds"},
+		{"none", "ada", "", verify, "28P01", "no credential that holds"},
+		{"the database's own password", "ada", "ada-pw", verify, "28P01", "no credential that holds"},
+		{"without TLS", "ada", ada.credential(), "sslmode=disable", "28000", "over TLS only"},
+		{"a database that is not there", "ada", ada.credential(), verify + " dbname=nosuch", "3D000", "does not exist"},
+	} {
+		_, err := g.dialWith(tt.role, tt.password, tt.settings)
+		if answer := refusalOf(t, err); answer.Code != tt.code || !strings.Contains(answer.Message, tt.says) {
+			t.Errorf("%s: %s %s", tt.name, answer.Code, answer.Message)
+		}
+	}
+	// Whose role nobody enters for logs in at the database as before.
+	if _, err := g.dialWith("tlsonly", "tlsonly-pw", "sslmode=require channel_binding=require"); err != nil {
+		t.Errorf("a relayed log-in: %v", err)
+	}
+
+	g.lockBites(ada, conn)
+	if text := g.log.String(); strings.Contains(text, ada.kept().Credential) || strings.Contains(text, "ada-pw") {
+		t.Error("the log holds a secret")
+	}
+	for _, secret := range []string{ada.kept().Credential, eve.credential()} {
+		holdsNowhere(t, filepath.Join(g.folder, "data"), secret)
+	}
+}
+
+// kept is the file itself.
+func (h *home) kept() *savedLogin {
+	h.t.Helper()
+	m := &Main{Getenv: func(name string) string { return map[string]string{"HOME": h.folder}[name] }}
+	s, err := m.saved()
+	if err != nil || s == nil {
+		h.t.Fatalf("nothing was kept: %v", err)
+	}
+	return s
+}
+
+// cancels asks for what takes a minute, and cancels it by the key that the client was given.
+func (g *gate) cancels(conn *pgx.Conn) {
+	g.t.Helper()
+	ran := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(context.WithoutCancel(g.t.Context()), "SELECT pg_sleep(60)")
+		ran <- err
+	}()
+	within(g.t, 20*time.Second, "the statement runs and is cancelled", func() bool {
+		if err := conn.PgConn().CancelRequest(g.t.Context()); err != nil {
+			g.t.Error(err)
+		}
+		select {
+		case err := <-ran:
+			if answer := refusalOf(g.t, err); answer.Code != "57014" {
+				g.t.Errorf("%s %s", answer.Code, answer.Message)
+			}
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// lockBites ends what the person has open, and his credential with it: after the unlock he logs in anew.
+func (g *gate) lockBites(ada *home, conn *pgx.Conn) {
+	g.t.Helper()
+	officer := api.NewClient(g.Control(), "o1", "o1-password")
+	defer officer.Close()
+	if err := officer.Lock(g.t.Context(), "s1", "laptop stolen"); err != nil {
+		g.t.Fatal(err)
+	}
+	within(g.t, 10*time.Second, "the live session ends", func() bool {
+		_, err := conn.Exec(g.t.Context(), "SELECT 1")
+		return err != nil
+	})
+	stolen := ada.kept().Credential
+	_, err := g.byCredential("ada", stolen)
+	if answer := refusalOf(g.t, err); answer.Code != "28P01" {
+		g.t.Errorf("locked: %s %s", answer.Code, answer.Message)
+	}
+	id, err := officer.Unlock(g.t.Context(), "s1", "found")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	second := api.NewClient(g.Control(), "o2", "o1-password")
+	defer second.Close()
+	if _, err := second.Approve(g.t.Context(), id); err != nil {
+		g.t.Fatal(err)
+	}
+	if _, err := g.byCredential("ada", stolen); err == nil {
+		g.t.Error("an unlock gave the stolen credential back")
+	}
+	g.h.login(ada, g, "s1")
+	if _, err := g.byCredential("ada", ada.credential()); err != nil {
+		g.t.Errorf("after he logged in anew: %v", err)
+	}
+}
+
+// login logs somebody in by the browser, on the control socket.
+func (h *gatehouse) login(at *home, g *gate, who string) {
+	at.t.Helper()
+	at.idp.As(user(who))
+	at.must("login", "--no-browser", "--control", g.Control())
+}
+
+// TestLogInEnds has a credential let in until it ends; then the session that it opened ends too, but not in mid-transaction.
+func TestLogInEnds(t *testing.T) {
+	h, idp := gatehouseOf(t), startIDP(t)
+	g := h.doors(t, idp, byAdasSecret, ", lifetime: 4s", "")
+	ada := newHome(t, idp)
+	h.login(ada, g, "s1")
+	credential := ada.kept().Credential
+	idle, err := g.byCredential("ada", credential)
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy, err := g.byCredential("ada", credential)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := busy.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, 30*time.Second, "the idle session ends", func() bool {
+		_, err := idle.Exec(t.Context(), "SELECT 1")
+		return err != nil
+	})
+	if _, err := g.byCredential("ada", credential); err == nil {
+		t.Error("a credential that has ended lets in")
+	}
+	if _, err := tx.Exec(t.Context(), "SELECT 1"); err != nil {
+		t.Errorf("the transaction was cut: %v", err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Errorf("the transaction did not get to its end: %v", err)
+	}
+	_, err = busy.Exec(t.Context(), "SELECT 1")
+	if err == nil {
+		t.Error("the session goes on after its transaction")
+	}
+	if out, err := ada.run("status"); err == nil || !strings.Contains(err.Error(), "your log-in ended") {
+		t.Errorf("a command: %v %s", err, out)
+	}
+}
+
+// TestEnterRefuses enters as nobody who is a superuser or could become one, sends no secret in clear, and says why in the log alone.
+func TestEnterRefuses(t *testing.T) {
+	h, idp := gatehouseOf(t), startIDP(t)
+	super := h.cluster.Superuser
+	g := h.doors(t, idp, byAdasSecret+
+		"    - {logins: ["+super+"], password_file: root.secret}\n"+
+		"    - {logins: [bob], password_file: bob.secret}\n"+
+		"    - {logins: [clear], password_file: clear.secret}\n"+
+		"    - {logins: [mdfive], password_file: mdfive.secret}\n"+
+		"    - {logins: [strict], as: nobody, password_file: ada.secret}\n"+
+		"    - {logins: [shown], as: ada, password_file: wrong.secret}\n", "", "")
+	root, err := pgx.Connect(t.Context(), h.cluster.SuperDSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close(context.Background())
+	do := func(sql string) {
+		t.Helper()
+		if _, err := root.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	try := func(who, role, log string) {
+		t.Helper()
+		at := newHome(t, idp)
+		h.login(at, g, who)
+		before := len(g.log.String())
+		_, err := g.byCredential(role, at.credential())
+		if log == "" {
+			if err != nil {
+				t.Errorf("%s: %v", role, err)
+			}
+			return
+		}
+		answer := refusalOf(t, err)
+		if added := g.log.String()[before:]; answer.Code != "28000" || strings.Contains(answer.Message+answer.Hint, "superuser") || !strings.Contains(added, log) {
+			t.Errorf("%s: %s %s; the log says %q", role, answer.Code, answer.Message, added)
+		}
+	}
+	try("s3", super, "is a superuser, or could become one")
+	try("s4", "bob", "is a superuser, or could become one")
+	try("s5", "clear", "asks for something else")
+	try("s6", "mdfive", "asks for something else")
+	try("s7", "strict", "there is no role nobody")
+	try("s2", "shown", "password authentication failed")
+
+	// What the role is, is looked at each time.
+	try("s1", "ada", "")
+	do("ALTER ROLE ada SUPERUSER")
+	try("s1", "ada", "is a superuser, or could become one")
+	do("ALTER ROLE ada NOSUPERUSER")
+	try("s1", "ada", "")
+	do("CREATE ROLE ladder; GRANT pg_execute_server_program TO ladder; GRANT ladder TO ada")
+	try("s1", "ada", "is a superuser, or could become one")
+	do("DROP ROLE ladder")
+	do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'")
+	within(t, 20*time.Second, "the reader connects again", func() bool {
+		at := newHome(t, idp)
+		h.login(at, g, "s1")
+		_, err := g.byCredential("ada", at.credential())
+		return err == nil
+	})
+	within(t, 20*time.Second, "the refusals are on record", func() bool { return len(g.seen(sallyport.EntryRefused)) >= 8 })
+}
+
+// seen are the events of one kind in the access stream.
+func (g *gate) seen(kind sallyport.EventKind) (out []sallyport.Event) {
+	g.t.Helper()
+	err := g.access.Read(1, func(e *sallyport.Event) error {
+		if e.Kind == kind {
+			out = append(out, *e)
+		}
+		return nil
+	})
+	if err != nil {
+		g.t.Error(err)
+	}
+	return out
+}
+
+// TestEnterByCertificate enters with a certificate of the gateway's own, as the role that a log-in is mapped to; and lets people in who
+// show a certificate of theirs.
+func TestEnterByCertificate(t *testing.T) {
+	h, idp := gatehouseOf(t), startIDP(t)
+	g := h.doors(t, idp, "    - {logins: [shown, ada], as: shown, certificate: enter.crt, key: enter.key}\n",
+		", certificates: {ca: ca.crt, people: {ada-laptop: s1, s2-card: s2}}", "")
+	at := newHome(t, idp)
+	h.login(at, g, "s2")
+	sessionUser := func(conn *pgx.Conn, err error) string {
+		t.Helper()
+		if err != nil {
+			return refusalOf(t, err).Message
+		}
+		var who string
+		if err := conn.QueryRow(t.Context(), "SELECT session_user").Scan(&who); err != nil {
+			return err.Error()
+		}
+		return who
+	}
+	if got := sessionUser(g.byCredential("shown", at.credential())); got != "shown" {
+		t.Errorf("%s\n%s", got, g.log)
+	}
+	h.login(at, g, "s1")
+	if got := sessionUser(g.byCredential("ada", at.credential())); got != "shown" {
+		t.Errorf("ada enters as %s\n%s", got, g.log)
+	}
+
+	other, err := newAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, role string
+		of         *authority
+		want       string
+	}{
+		{"ada-laptop", "ada", h.ca, "shown"},
+		{"ada-laptop", "shown", h.ca, "not of the person"},
+		{"s2-card", "shown", h.ca, "shown"},
+		{"s3", "ada", h.ca, "not of the person"},
+		{"ada", "ada", h.ca, "not of the person"}, // the role's name is nobody's
+		{"", "ada", h.ca, "not of the person"},
+		{"ada-laptop", "ada", other, ""},
+	} {
+		certificate, key := tt.of.mustIssue(t, tt.name).files(t, t.TempDir(), "client")
+		conn, err := g.dialWith(tt.role, "unused", "sslmode=verify-full sslrootcert="+filepath.Join(g.folder, "ca.crt")+" sslcert="+certificate+" sslkey="+key)
+		if tt.want == "" {
+			if err == nil {
+				t.Errorf("a certificate of a stranger's authority lets in")
+			}
+			continue
+		}
+		if got := sessionUser(conn, err); !strings.Contains(got, tt.want) {
+			t.Errorf("%s as %s: %s", tt.name, tt.role, got)
+		}
+	}
+	within(t, 20*time.Second, "the record says how each logged in", func() bool {
+		starts := map[string]int{}
+		for _, e := range g.seen(sallyport.SessionStart) {
+			how, _, _ := strings.Cut(e.Note, ",")
+			starts[string(e.Who.Staff)+" "+how]++
+		}
+		return starts["s1 logged in by certificate"] == 1 && starts["s1 logged in by oidc"] == 1 && starts["s2 logged in by certificate"] == 1 && starts["s2 logged in by oidc"] == 1
+	})
+}
+
+// TestLogInRemote uses the same log-in for commands from another machine, over TLS.
+func TestLogInRemote(t *testing.T) {
+	h, idp := gatehouseOf(t), startIDP(t)
+	g := h.doors(t, idp, byAdasSecret, "", "")
+	idp.As(user("o1"))
+	at := newHome(t, idp)
+	server, ca := "https://localhost:"+portOf(g.Remote()), filepath.Join(g.folder, "ca.crt")
+	if out, err := at.run("status"); exitCode(err) != exitUsage || !strings.Contains(err.Error(), "a log-in first: sallyport login") {
+		t.Errorf("nobody logged in: %v %s", err, out)
+	}
+	if _, err := at.run("login", "--no-browser", "--server", server); err == nil {
+		t.Error("a certificate of an unknown authority was believed")
+	}
+	at.must("login", "--no-browser", "--server", server, "--ca", ca)
+	at.must("lock", "s1", "--reason", "test")
+	if st := g.state.Standing("s1"); !st.Locked || st.By != "o1" {
+		t.Errorf("%+v", st)
+	}
+	if out, err := at.run("status", "--server", "https://localhost:1"); err == nil || !strings.Contains(err.Error(), "your log-in is of "+server) {
+		t.Errorf("the credential went elsewhere: %v %s", err, out)
+	}
+	if out := at.must("login", "--pgpass", "localhost:6432", "--no-browser", "--server", server, "--ca", ca); out == "" {
+		t.Error("nothing is printed")
+	}
+	for name, want := range map[string]string{"o1": "", "s1": "Name or password is wrong"} {
+		c := api.NewRemote(server, nil)
+		c.Close()
+		file := filepath.Join(t.TempDir(), "pw")
+		if err := os.WriteFile(file, []byte("o1-password\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := at.run("status", "--as", name, "--password-file", file, "--server", server, "--ca", ca)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s by password: %v %s", name, err, out)
+		}
+	}
+	at.must("login", "--end")
+	if out, err := at.run("status"); err == nil {
+		t.Errorf("after the end: %s", out)
+	}
+	if len(noted(t, g.Server, sallyport.CredentialEnded)) != 1 || len(noted(t, g.Server, sallyport.CredentialMade)) != 2 {
+		t.Error("what was made and given back is not on record")
+	}
+	idp.Wrong(fakeidp.Wrong{Key: true})
+	if out, err := at.run("login", "--no-browser", "--server", server, "--ca", ca); err == nil || !strings.Contains(err.Error(), "signature") {
+		t.Errorf("a forged word: %v %s", err, out)
+	}
+}
