@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"sallyport"
@@ -26,12 +27,7 @@ type LogIns struct {
 
 // passwordCounts tells whether somebody may log in with his password.
 func (l *LogIns) passwordCounts(who sallyport.Staff) bool {
-	for _, one := range l.Passwords {
-		if one == who {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(l.Passwords, who)
 }
 
 // challenge names the ways to log in (RFC 9110, 11.6.1).

@@ -17,12 +17,12 @@ import (
 // provided is a server where people log in at a fake identity provider. s060 may use his password besides.
 func provided(t *testing.T) (*running, *fakeidp.Provider) {
 	t.Helper()
-	idp, err := fakeidp.Start()
+	idp, err := fakeidp.Start(time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(idp.Close)
-	provider, err := login.New(login.Config{Issuer: idp.Issuer(), ClientID: fakeidp.ClientID, Roots: idp.Roots()})
+	provider, err := login.New(login.Config{Issuer: idp.Issuer(), ClientID: fakeidp.ClientID, Roots: idp.Roots(), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

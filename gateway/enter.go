@@ -271,7 +271,7 @@ func (s *session) entryFailed(m []byte) error {
 // mere holds the session's role to what the server says of it: a superuser's ends before anything of it has left. What is read of
 // the server's stays to be read.
 func (s *session) mere() error {
-	for at := 0; ; {
+	for at := 0; at < bufferSize; {
 		b, err := s.server.peek(at + pg.HeaderLen)
 		if err != nil {
 			return fmt.Errorf("enter the database: %w", err)
@@ -280,29 +280,37 @@ func (s *session) mere() error {
 		if err != nil {
 			return err
 		}
-		if kind == pg.ErrorResponse {
-			return nil // there is no such database, or the server is full: the client reads it, and that is the end
-		}
-		if kind != pg.ParameterStatus && kind != pg.NoticeResponse && kind != pg.NegotiateVersion || at+size > bufferSize {
-			return s.notMere("the database does not say whether it is a superuser's")
-		}
-		if b, err = s.server.peek(at + size); err != nil {
+		if b, err = s.server.peek(min(at+size, bufferSize)); err != nil {
 			return fmt.Errorf("enter the database: %w", err)
 		}
-		if kind == pg.ParameterStatus {
-			name, value, err := pg.ParseParameterStatus(b[at:])
-			if err != nil {
+		switch kind {
+		case pg.ErrorResponse:
+			return nil // there is no such database, or the server is full: the client reads it, and that is the end
+		case pg.NoticeResponse, pg.NegotiateVersion:
+		case pg.ParameterStatus:
+			switch super, err := superuser(b[at:]); {
+			case err != nil:
 				return err
-			}
-			if string(name) == "is_superuser" {
-				if string(value) == "off" {
-					return nil
-				}
+			case super == "off":
+				return nil
+			case super != "":
 				return s.notMere("it is a superuser's")
 			}
+		default:
+			return s.notMere("the database does not say whether it is a superuser's")
 		}
 		at += size
 	}
+	return s.notMere("the database says much, and not whether it is a superuser's")
+}
+
+// superuser reads a ParameterStatus: on or off of is_superuser, empty of any other.
+func superuser(m []byte) (string, error) {
+	name, value, err := pg.ParseParameterStatus(m)
+	if string(name) != "is_superuser" {
+		return "", err
+	}
+	return string(value), err
 }
 
 func (s *session) notMere(why string) error {

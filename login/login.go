@@ -38,7 +38,7 @@ type Config struct {
 	Claim    string                 // which says who it is; empty: sub
 	Groups   string                 // the claim with his groups; empty: none is read
 	Factors  []string               // values of amr that mean more than a password; nil: mfa, otp, hwk (RFC 8176)
-	Now      func() time.Time       // nil: time.Now
+	Now      func() time.Time
 }
 
 // Person is what the provider says of who logged in.
@@ -100,6 +100,9 @@ func New(c Config) (*Provider, error) {
 	if err != nil || issuer.Host == "" || issuer.Scheme != "https" && !(issuer.Scheme == "http" && onLoopback(issuer.Hostname())) {
 		return nil, errors.New("no issuer that can be trusted; expected its https address")
 	}
+	if c.Now == nil {
+		return nil, errors.New("no clock")
+	}
 	if c.ClientID == "" {
 		return nil, errors.New("no client id; expected the one that the provider knows Sallyport by")
 	}
@@ -108,9 +111,6 @@ func New(c Config) (*Provider, error) {
 	}
 	if c.Factors == nil {
 		c.Factors = []string{"mfa", "otp", "hwk"}
-	}
-	if c.Now == nil {
-		c.Now = time.Now
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12}

@@ -44,14 +44,14 @@ type stand struct {
 
 func newStand(t *testing.T, change ...func(*Config)) *stand {
 	t.Helper()
-	idp, err := fakeidp.Start()
+	now := time.Now()
+	s := &stand{ours: &clock{now: now}, theirs: &clock{now: now}}
+	idp, err := fakeidp.Start(s.theirs.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(idp.Close)
-	now := time.Now()
-	s := &stand{idp: idp, ours: &clock{now: now}, theirs: &clock{now: now}}
-	idp.Clock(s.theirs.Now)
+	s.idp = idp
 	idp.As(fakeidp.User{Claims: map[string]any{"sub": "s017", "groups": []string{"support-eu", "all"}, "amr": []string{"pwd", "otp"}}})
 	c := Config{Issuer: idp.Issuer(), ClientID: fakeidp.ClientID, Roots: idp.Roots(), Groups: "groups", Now: s.ours.Now}
 	for _, f := range change {
@@ -318,7 +318,7 @@ func TestNew(t *testing.T) {
 	for issuer, ok := range map[string]bool{
 		"https://login.example.com/realms/x": true, "http://127.0.0.1:8080": true, "http://login.example.com": false, "login.example.com": false, "": false,
 	} {
-		if _, err := New(Config{Issuer: issuer, ClientID: "x"}); (err == nil) != ok {
+		if _, err := New(Config{Issuer: issuer, ClientID: "x", Now: time.Now}); (err == nil) != ok {
 			t.Errorf("%q: %v", issuer, err)
 		}
 	}

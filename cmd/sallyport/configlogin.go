@@ -119,6 +119,12 @@ func (c *Config) checkLogIn(r *configReader) {
 		known("login.certificates.people."+value, l.Certificates.People[value])
 	}
 	c.checkTeams(r)
+	c.checkCertificates(r)
+}
+
+// checkCertificates holds what clients may show to what can be checked.
+func (c *Config) checkCertificates(r *configReader) {
+	l := &c.LogIn
 	if f := l.Certificates.Field; f != "" && !slices.Contains(fields(), f) {
 		r.problemAt("login.certificates.field", "there is no field %q; expected %s", f, oneOf(f, fields()))
 	}
@@ -158,6 +164,20 @@ func (c *Config) checkEnter(r *configReader) {
 	if len(c.Upstream.Enter) == 0 {
 		return
 	}
+	c.checkEntries(r)
+	switch {
+	case c.LogIn.Issuer == "" && c.LogIn.Certificates.CA == "":
+		r.problemAt("upstream.enter", "nobody could prove who he is; expected login.issuer, or login.certificates.ca")
+	case c.TLS.Certificate == "":
+		r.problemAt("upstream.enter", "a credential goes through TLS only; expected a tls certificate and key")
+	case c.Upstream.Reader.User == "" || c.verifierDatabase() == "":
+		r.problemAt("upstream.enter", "nobody could look whether a role is a superuser's; expected upstream.reader, and upstream.database")
+	case c.TLS.ClientCA != "":
+		r.problemAt("upstream.enter", "tls.client_ca has every client show a certificate of its role; expected login.certificates.ca")
+	}
+}
+
+func (c *Config) checkEntries(r *configReader) {
 	at, err := parsePlace(c.Upstream.Address)
 	for i, e := range c.Upstream.Enter {
 		path := fmt.Sprintf("upstream.enter[%d]", i)
@@ -179,16 +199,6 @@ func (c *Config) checkEnter(r *configReader) {
 		if e.As != "" && e.As == c.Upstream.Reader.User {
 			r.problemAt(path+".as", "%q is Sallyport's own log-in; expected a role of its own", e.As)
 		}
-	}
-	switch {
-	case c.LogIn.Issuer == "" && c.LogIn.Certificates.CA == "":
-		r.problemAt("upstream.enter", "nobody could prove who he is; expected login.issuer, or login.certificates.ca")
-	case c.TLS.Certificate == "":
-		r.problemAt("upstream.enter", "a credential goes through TLS only; expected a tls certificate and key")
-	case c.Upstream.Reader.User == "" || c.verifierDatabase() == "":
-		r.problemAt("upstream.enter", "nobody could look whether a role is a superuser's; expected upstream.reader, and upstream.database")
-	case c.TLS.ClientCA != "":
-		r.problemAt("upstream.enter", "tls.client_ca has every client show a certificate of its role; expected login.certificates.ca")
 	}
 }
 
@@ -231,7 +241,7 @@ func (c *Config) logIns() (*api.LogIns, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := login.Config{Issuer: l.Issuer, ClientID: l.ClientID, Scopes: l.Scopes, Claim: l.Claim, Groups: l.Groups, Factors: l.Factors}
+	settings := login.Config{Issuer: l.Issuer, ClientID: l.ClientID, Scopes: l.Scopes, Claim: l.Claim, Groups: l.Groups, Factors: l.Factors, Now: time.Now}
 	if l.CA != "" {
 		if settings.Roots, err = readRoots(c.path(l.CA)); err != nil {
 			return nil, fmt.Errorf("load login.ca: %w", err)

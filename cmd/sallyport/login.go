@@ -185,7 +185,7 @@ func (m *Main) byBrowser(ctx context.Context, client *api.Client, f *loginFlags,
 	if err != nil {
 		return in, fmt.Errorf("wait for the browser: %w", err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	b, err := client.BeginBrowser(ctx, "http://"+l.Addr().String()+"/callback", confirm)
 	if err != nil {
 		return in, err
@@ -198,7 +198,7 @@ func (m *Main) byBrowser(ctx context.Context, client *api.Client, f *loginFlags,
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		_ = server.Shutdown(grace) // the page may be half sent; that harms nobody
-		<-done
+		_ = <-done                 // the log-in's own error is told, not that the page is closed
 	}()
 	fmt.Fprintf(m.Stderr, "Log in in your browser:\n  %s\n", printable(b.URL))
 	if !f.noBrowser {

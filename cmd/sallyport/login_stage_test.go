@@ -33,7 +33,7 @@ func newHome(t *testing.T, idp *fakeidp.Provider) *home {
 
 func startIDP(t *testing.T) *fakeidp.Provider {
 	t.Helper()
-	idp, err := fakeidp.Start()
+	idp, err := fakeidp.Start(time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func (m *Main) keep(s *savedLogin) (path string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("keep the log-in: %w", err)
 	}
-	defer os.Remove(file.Name()) // where it was not renamed
+	defer func() { _ = os.Remove(file.Name()) }() // where it was not renamed
 	_, err = file.Write(text)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return "", fmt.Errorf("keep the log-in: %w", err)

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -69,13 +70,13 @@ type request struct {
 	polled                     int
 }
 
-// Start runs a provider until Close.
-func Start() (*Provider, error) {
+// Start runs a provider until Close, by this clock.
+func Start(clock func() time.Time) (*Provider, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{key: key, codes: map[string]*request{}, asks: map[string]*request{}, clock: time.Now}
+	p := &Provider{key: key, codes: map[string]*request{}, asks: map[string]*request{}, clock: clock}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.discovery)
 	mux.HandleFunc("GET /keys", p.keys)
@@ -123,13 +124,6 @@ func (p *Provider) Secret(secret string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.secret = secret
-}
-
-// Clock sets the provider's clock.
-func (p *Provider) Clock(clock func() time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.clock = clock
 }
 
 // Heard are the authorisation requests so far.
@@ -214,7 +208,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	code := rand.Text()
 	p.codes[code] = a
 	back.RawQuery = url.Values{"code": {code}, "state": {q.Get("state")}}.Encode()
-	http.Redirect(w, r, back.String(), http.StatusFound)
+	http.Redirect(w, r, back.String(), http.StatusFound) // #nosec G710 -- to loopback alone, see above
 }
 
 // login is the person proving who he is, unless his browser has a session that will do. mu is held.
@@ -287,9 +281,7 @@ func (p *Provider) sign(a *request) (string, error) {
 	if a.nonce != "" {
 		claims["nonce"] = a.nonce
 	}
-	for name, value := range a.claims {
-		claims[name] = value
-	}
+	maps.Copy(claims, a.claims)
 	if p.wrong.Change != nil {
 		p.wrong.Change(claims)
 	}
