@@ -7,13 +7,16 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -87,8 +90,20 @@ func New(c Config) (*Server, error) {
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          log.New(quiet{os.Stderr}, "", log.LstdFlags),
 	}
 	return s, nil
+}
+
+// quiet passes on what a server logs but for handshakes that failed: whoever knocks could fill a log with them.
+type quiet struct{ to io.Writer }
+
+// Write is io.Writer's.
+func (q quiet) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("TLS handshake error")) {
+		return len(p), nil
+	}
+	return q.to.Write(p)
 }
 
 // Serve answers on the listeners until ctx ends or one of them fails, then lets answers that are being written finish.

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -120,6 +124,7 @@ func (h *gatehouse) doors(t *testing.T, idp *fakeidp.Provider, enter, more, rest
 	g := &gate{h: h, t: t, folder: filepath.Dir(shortDir(t)), log: &lockedBuffer{}}
 	h.ca.mustIssue(t, "localhost").files(t, g.folder, "own")
 	h.ca.mustIssue(t, "shown").files(t, g.folder, "enter")
+	h.ca.revoke(t, g.folder, time.Hour)
 	for name, content := range map[string]string{"ca.crt": h.ca.PEM, "reader.password": "reader-pw\n", "ada.secret": "ada-pw\n", "root.secret": h.cluster.Password + "\n", "bob.secret": "bob-pw\n", "clear.secret": "clear-pw\n", "mdfive.secret": "mdfive-pw\n", "wrong.secret": "wrong\n"} {
 		if err := os.WriteFile(filepath.Join(g.folder, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -146,6 +151,22 @@ func (h *gatehouse) doors(t *testing.T, idp *fakeidp.Provider, enter, more, rest
 func (g *gate) byCredential(role, credential string) (*pgx.Conn, error) {
 	g.t.Helper()
 	return g.dialWith(role, credential, "sslmode=verify-full sslrootcert="+filepath.Join(g.folder, "ca.crt"))
+}
+
+// revoke lists certificates as taken back, until the next list is due.
+func (a *authority) revoke(t *testing.T, folder string, next time.Duration, numbers ...*big.Int) {
+	t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(next)}
+	for _, n := range numbers {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.cert, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "own.crl"), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // refusal is the error that somebody reads who is not let in.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -280,7 +281,7 @@ func (g *gate) seen(kind sallyport.EventKind) (out []sallyport.Event) {
 func TestEnterByCertificate(t *testing.T) {
 	h, idp := gatehouseOf(t), startIDP(t)
 	g := h.doors(t, idp, "    - {logins: [shown, ada], as: shown, certificate: enter.crt, key: enter.key}\n",
-		", certificates: {ca: ca.crt, people: {ada-laptop: s1, s2-card: s2}}", "")
+		", certificates: {ca: ca.crt, people: {ada-laptop: s1, s2-card: s2}, crl: own.crl}", "")
 	at := newHome(t, idp)
 	h.login(at, g, "s2")
 	sessionUser := func(conn *pgx.Conn, err error) string {
@@ -331,14 +332,56 @@ func TestEnterByCertificate(t *testing.T) {
 			t.Errorf("%s as %s: %s", tt.name, tt.role, got)
 		}
 	}
+	g.certificatesEnd("ada-laptop")
 	within(t, 20*time.Second, "the record says how each logged in", func() bool {
 		starts := map[string]int{}
 		for _, e := range g.seen(sallyport.SessionStart) {
 			how, _, _ := strings.Cut(e.Note, ",")
 			starts[string(e.Who.Staff)+" "+how]++
 		}
-		return starts["s1 logged in by certificate"] == 1 && starts["s1 logged in by oidc"] == 1 && starts["s2 logged in by certificate"] == 1 && starts["s2 logged in by oidc"] == 1
+		return starts["s1 logged in by certificate"] >= 3 && starts["s1 logged in by oidc"] == 1 && starts["s2 logged in by certificate"] == 1 && starts["s2 logged in by oidc"] == 1
 	})
+}
+
+// certificatesEnd takes the certificate back that somebody logs in with: by the list, by one that is out of time, and by a lock.
+func (g *gate) certificatesEnd(name string) {
+	t := g.t
+	t.Helper()
+	mine := g.h.ca.mustIssue(t, name)
+	certificate, key := mine.files(t, t.TempDir(), "client")
+	try := func() error {
+		conn, err := g.dialWith("ada", "unused", "sslmode=verify-full sslrootcert="+filepath.Join(g.folder, "ca.crt")+" sslcert="+certificate+" sslkey="+key)
+		if err == nil {
+			_ = conn.Close(context.Background())
+		}
+		return err
+	}
+	for _, c := range []struct {
+		name  string
+		write func()
+		in    bool
+	}{
+		{"it is on the list", func() { g.h.ca.revoke(t, g.folder, time.Hour, mine.loaded(t).Leaf.SerialNumber) }, false},
+		{"another is", func() { g.h.ca.revoke(t, g.folder, time.Hour, big.NewInt(1)) }, true},
+		{"the list is out of time", func() { g.h.ca.revoke(t, g.folder, -time.Minute) }, false},
+		{"a list as it should be", func() { g.h.ca.revoke(t, g.folder, time.Hour) }, true},
+	} {
+		c.write()
+		g.Renew()
+		within(t, 20*time.Second, c.name, func() bool { return (try() == nil) == c.in })
+	}
+	g.order(sallyport.Order{Action: "lock", By: "o1", About: "s1", Reason: "test"})
+	if answer := refusalOf(t, try()); answer.Code != "SP011" {
+		t.Errorf("locked: %s %s", answer.Code, answer.Message)
+	}
+}
+
+// order locks somebody, as the control socket would.
+func (g *gate) order(o sallyport.Order) {
+	g.t.Helper()
+	if err := g.orders.Give(nil, &sallyport.Event{Time: time.Now(), Kind: sallyport.Locked, Order: &o}); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 // TestLogInRemote uses the same log-in for commands from another machine, over TLS.
