@@ -198,9 +198,9 @@ type Order struct {
 	Epoch int  `cbor:"15,keyasint,omitempty"`
 	Whole bool `cbor:"16,keyasint,omitempty"`
 	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
-	Credential *Credential `cbor:"40,keyasint,omitempty"`
-	Password   string      `cbor:"41,keyasint,omitempty"`
-	Code       []byte      `cbor:"42,keyasint,omitempty"`
+	Credential *Credential `cbor:"50,keyasint,omitempty"`
+	Password   string      `cbor:"51,keyasint,omitempty"`
+	Code       []byte      `cbor:"52,keyasint,omitempty"`
 }
 
 // Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.
