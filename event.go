@@ -209,7 +209,6 @@ type Credential struct {
 	Until   time.Time `cbor:"2,keyasint,omitzero"`
 	Proven  time.Time `cbor:"3,keyasint,omitzero"`  // when he proved to the provider who he is; zero: it did not say
 	Factors bool      `cbor:"4,keyasint,omitempty"` // with more than a password
-	Team    string    `cbor:"5,keyasint,omitempty"` // by his groups; empty: the configuration's
 }
 
 // Leaf names the key that one token has to itself.

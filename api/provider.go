@@ -17,8 +17,10 @@ import (
 // LogIns is how people log in at the company's identity provider.
 type LogIns struct {
 	Provider *login.Provider
-	// Person is who that is, and the team that his groups make him one of; empty: the configuration's. An error is for him to read.
-	Person func(login.Person) (who sallyport.Staff, team string, err error)
+	// Person is who that is. An error is for him to read.
+	Person func(login.Person) (sallyport.Staff, error)
+	// Groups hears of his groups before he is let in; nil: they count for nothing.
+	Groups func(who sallyport.Staff, groups []string) error
 	// Lifetime is how long a credential is good for.
 	Lifetime time.Duration
 	// Passwords are the people whose password counts all the same, for when the provider is away.
@@ -173,7 +175,7 @@ func (s *Server) finishLogIn(r *http.Request) (any, error) {
 		}
 		return nil, problemOf(err)
 	}
-	me, team, err := s.c.LogIns.Person(said)
+	me, err := s.c.LogIns.Person(said)
 	if err == nil {
 		if _, known := s.c.People[me]; !known {
 			err = errors.New("the identity provider knows you, and the configuration names nobody who is you")
@@ -191,7 +193,7 @@ func (s *Server) finishLogIn(r *http.Request) (any, error) {
 	if said.Fresh {
 		return s.confirmFresh(me)
 	}
-	return s.makeCredential(me, team, said)
+	return s.makeCredential(me, said)
 }
 
 // refusedLogIn records that the provider's word about somebody was refused. Attempts are bounded, and with them these entries.
@@ -208,11 +210,16 @@ func (s *Server) confirmFresh(me sallyport.Staff) (any, error) {
 	return LoggedIn{Staff: me, Confirmed: s.c.Now()}, nil
 }
 
-func (s *Server) makeCredential(me sallyport.Staff, team string, said login.Person) (any, error) {
+func (s *Server) makeCredential(me sallyport.Staff, said login.Person) (any, error) {
+	if hear := s.c.LogIns.Groups; hear != nil && said.Groups != nil {
+		if err := hear(me, said.Groups); err != nil {
+			return nil, err
+		}
+	}
 	text := login.Mint()
 	digest := sha256.Sum256([]byte(text))
 	now := s.c.Now()
-	c := &sallyport.Credential{Digest: digest[:], Until: now.Add(s.c.LogIns.Lifetime), Proven: said.Proven, Factors: said.Factors, Team: team}
+	c := &sallyport.Credential{Digest: digest[:], Until: now.Add(s.c.LogIns.Lifetime), Proven: said.Proven, Factors: said.Factors}
 	e := s.event(sallyport.CredentialMade, me, &sallyport.Order{Action: "log_in", By: me, About: me, Details: "oidc", Credential: c})
 	if err := s.c.Orders.Give(s.stillFree(me), e); err != nil {
 		return nil, err

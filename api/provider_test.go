@@ -30,7 +30,7 @@ func provided(t *testing.T) (*running, *fakeidp.Provider) {
 	return start(t, func(c *Config) {
 		c.LogIns = &LogIns{
 			Provider: provider, Lifetime: 10 * time.Hour, Passwords: []sallyport.Staff{"s060"},
-			Person: func(p login.Person) (sallyport.Staff, string, error) { return sallyport.Staff(p.Name), "", nil },
+			Person: func(p login.Person) (sallyport.Staff, error) { return sallyport.Staff(p.Name), nil },
 		}
 	}), idp
 }

@@ -22,7 +22,6 @@ type Credential struct {
 	Until   time.Time
 	Proven  time.Time // when the person proved to the identity provider who he is; zero: it did not say
 	Factors bool      // with more than a password
-	Team    string    // by his groups; empty: the configuration's
 }
 
 // invitation holds the digests of the two halves of a code.
@@ -69,7 +68,7 @@ func (k *keys) fold(e *sallyport.Event, o *sallyport.Order) {
 				delete(k.credentials, digest)
 			}
 		}
-		k.credentials[[sha256.Size]byte(c.Digest)] = Credential{Staff: o.About, Until: c.Until, Proven: c.Proven, Factors: c.Factors, Team: c.Team}
+		k.credentials[[sha256.Size]byte(c.Digest)] = Credential{Staff: o.About, Until: c.Until, Proven: c.Proven, Factors: c.Factors}
 	}
 }
 

@@ -16,7 +16,7 @@ func TestCredentials(t *testing.T) {
 	digest := sha256.Sum256([]byte("ada's"))
 	made := func(s *State, by, about sallyport.Staff) {
 		s.Apply(&sallyport.Event{Time: start, Kind: sallyport.CredentialMade, Order: &sallyport.Order{By: by, About: about, Credential: &sallyport.Credential{
-			Digest: digest[:], Until: start.Add(10 * time.Hour), Proven: start.Add(-time.Minute), Factors: true, Team: "eu",
+			Digest: digest[:], Until: start.Add(10 * time.Hour), Proven: start.Add(-time.Minute), Factors: true,
 		}}})
 	}
 	holds := func(s *State, after time.Duration) bool {

@@ -40,7 +40,6 @@ type proof struct {
 	until  time.Time // when it ends
 	at     time.Time // when he proved it to the identity provider
 	second bool      // with more than a password
-	team   string    // by his groups; empty: the directory's
 }
 
 // minutes is the MFA age: this log-in's, or what is known besides, whichever is younger. -1: he never did.
@@ -143,10 +142,7 @@ func (s *session) whoIs(e *Entry) error {
 	if !ok || c.Staff != e.Staff {
 		return s.turnAway("28P01", noCredential, hintLogIn)
 	}
-	s.strength, s.proof = policy.ByOIDC, proof{until: c.Until, at: c.Proven, second: c.Factors, team: c.Team}
-	if c.Team != "" {
-		s.person.Team, s.who.Team = c.Team, c.Team
-	}
+	s.strength, s.proof = policy.ByOIDC, proof{until: c.Until, at: c.Proven, second: c.Factors}
 	return nil
 }
 

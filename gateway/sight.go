@@ -54,7 +54,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	}
 	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
 	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
-	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation(), Team: s.proof.team}
+	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
 	for _, p := range v.purposes {
 		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
 		if err != nil {

@@ -39,7 +39,6 @@ type Ask struct {
 	Action  string
 	Column  sallyport.Column // of reveal, search, export, write, copy; of query and replicate its table; else ignored
 	Context Context
-	Team    string // that his log-in says he is in; empty: the directory's
 }
 
 // Context is what is known at this second. The zero value is a person of whom nothing is known: trust 0, no log-in.
@@ -97,7 +96,7 @@ func (s *Set) Decide(a Ask) Ruling {
 		return Ruling{Verdict: refusal(a.Action), Because: nothingPermits}
 	}
 	request := a.request()
-	entities := s.knowing(request.Principal, a.Team)
+	entities := s.knowing(request.Principal)
 	_, forbid := cedar.Authorize(s.forbids[a.Action], entities, request)
 	strictest, because := Throttle, []cedar.PolicyID(nil)
 	for _, r := range forbid.Reasons {
@@ -130,22 +129,10 @@ func (s *Set) Decide(a Ask) Ruling {
 	return s.ruling(answer(strictest), strictest, because)
 }
 
-// knowing is the set's entities and one more where nobody knows the principal: he is in no team and has no role. Whose log-in says which team
-// he is in, is in that one alone.
-func (s *Set) knowing(who types.EntityUID, team string) types.EntityGetter {
-	known, ok := s.entities[who]
-	switch {
-	case ok && team == "":
+// knowing is the set's entities and one more where nobody knows the principal: he is in no team and has no role.
+func (s *Set) knowing(who types.EntityUID) types.EntityGetter {
+	if _, ok := s.entities[who]; ok {
 		return s.entities
-	case ok:
-		parents := []types.EntityUID{types.NewEntityUID(typeTeam, types.String(team))}
-		for parent := range known.Parents.All() {
-			if parent.Type != typeTeam {
-				parents = append(parents, parent)
-			}
-		}
-		known.Parents = types.NewEntityUIDSet(parents...)
-		return stranger{s.entities, known}
 	}
 	return stranger{s.entities, types.Entity{UID: who, Attributes: types.NewRecord(types.RecordMap{"employment": types.String(employment(""))})}}
 }

@@ -39,7 +39,7 @@ func (s *Set) Explain(a Ask) Explanation {
 		return e
 	}
 	r := a.request()
-	env := eval.Env{Principal: r.Principal, Action: r.Action, Resource: r.Resource, Context: r.Context, Entities: s.knowing(r.Principal, a.Team)}
+	env := eval.Env{Principal: r.Principal, Action: r.Action, Resource: r.Resource, Context: r.Context, Entities: s.knowing(r.Principal)}
 	anybody := eval.Env{Principal: eval.Variable("principal"), Action: r.Action, Resource: r.Resource, Context: eval.Variable("context"), Entities: env.Entities}
 	for _, rule := range slices.Concat(s.forbids[a.Action], s.permits[a.Action]) {
 		if _, may := conditions(anybody, rule); !may {
@@ -233,7 +233,7 @@ func (s *Set) likeness(uid types.EntityUID, named bool) string {
 func (s *Set) access(g alike, action string, c sallyport.Column) Access {
 	out := Access{Who: g.who, Service: g.service, Column: c}
 	r := (&Ask{Who: g.who[0], Service: g.service, Action: action, Column: c}).request()
-	env := eval.Env{Principal: r.Principal, Action: r.Action, Resource: r.Resource, Context: eval.Variable("context"), Entities: s.knowing(r.Principal, "")}
+	env := eval.Env{Principal: r.Principal, Action: r.Action, Resource: r.Resource, Context: eval.Variable("context"), Entities: s.knowing(r.Principal)}
 	for _, of := range []struct {
 		rules policies
 		to    *[]Way

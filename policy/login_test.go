@@ -10,11 +10,10 @@ import (
 func open(t *testing.T) *Set {
 	t.Helper()
 	world := &World{
-		Teams: []string{"eu", "us"}, Roles: Roles(), Staff: []Member{{ID: "s001", Team: "us", Role: "agent"}},
+		Roles: Roles(), Staff: []Member{{ID: "s001", Role: "agent"}},
 		Columns: []Column{{Column: sallyport.Column{Schema: "support", Table: "customers", Name: "email"}, Class: sallyport.Contact, Scheme: sallyport.Email}},
 	}
-	set, problems := Load([]Text{{Name: "own.cedar", Content: `@id("open") @because("everybody reads") permit (principal in Role::"agent", action, resource);
-@id("eu") @because("eu reads") permit (principal in Team::"eu", action == Action::"search", resource);`}}, world, Copiers{})
+	set, problems := Load([]Text{{Name: "own.cedar", Content: `@id("open") @because("everybody reads") permit (principal in Role::"agent", action, resource);`}}, world, Copiers{})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -34,33 +33,6 @@ func TestMD5NeverReveals(t *testing.T) {
 			if strength == ByMD5 && r.Because != md5Proves {
 				t.Errorf("the person reads %q", r.Because)
 			}
-		}
-	}
-}
-
-// TestTeamOfLogIn has the team that a log-in says go before the directory's, and no other one beside it.
-func TestTeamOfLogIn(t *testing.T) {
-	set := open(t)
-	email := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
-	own, problems := Load([]Text{{Name: "own.cedar", Content: `@id("eu") @because("eu reads") permit (principal in Team::"eu", action == Action::"reveal", resource);
-@id("us") @because("agents of us") permit (principal in Team::"us", action == Action::"search", resource) when { principal in Role::"agent" };`}}, set.world, Copiers{})
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	for _, c := range []struct {
-		team, action string
-		want         bool
-	}{
-		{"", ActionReveal, false},
-		{"eu", ActionReveal, true},
-		{"us", ActionReveal, false},
-		{"", ActionSearch, true},
-		{"eu", ActionSearch, false}, // he is not in both
-		{"us", ActionSearch, true},  // and has his role still
-	} {
-		r := own.Decide(Ask{Who: "s001", Action: c.action, Column: email, Team: c.team, Context: Context{Strength: ByOIDC, Trust: 100, MFAMinutes: -1, SecondMinutes: -1}})
-		if (r.Verdict == sallyport.Reveal) != c.want {
-			t.Errorf("team %q, %s: %s", c.team, c.action, r.Verdict)
 		}
 	}
 }

@@ -30,8 +30,7 @@ type LogIn struct {
 	// People is the claim's value → id of the person, where the two differ. Absent: the value is the id.
 	People map[string]string `yaml:"people"`
 
-	Groups string      `yaml:"groups"` // the claim with somebody's groups; empty: groups count for nothing
-	Teams  []GroupTeam `yaml:"teams"`  // which team a group is; the first in this list that somebody is in counts. Roles never come from groups
+	Groups string `yaml:"groups"` // the claim with somebody's groups; empty: groups count for nothing
 
 	Factors  []string `yaml:"factors"`  // values of the claim amr that mean more than a password; absent: mfa, otp, hwk
 	Lifetime string   `yaml:"lifetime"` // of a credential, such as 10h; empty: 10h, at most 24h
@@ -41,12 +40,6 @@ type LogIn struct {
 	Passwords []string `yaml:"passwords"`
 
 	Certificates Certificates `yaml:"certificates"` // of clients, in place of a credential
-}
-
-// GroupTeam says which team a group is.
-type GroupTeam struct {
-	Group string `yaml:"group"` // as the provider writes it
-	Team  string `yaml:"team"`  // as people have it
 }
 
 // Certificates are what clients may show.
@@ -118,7 +111,6 @@ func (c *Config) checkLogIn(r *configReader) {
 	for _, value := range slices.Sorted(maps.Keys(l.Certificates.People)) {
 		known("login.certificates.people."+value, l.Certificates.People[value])
 	}
-	c.checkTeams(r)
 	c.checkCertificates(r)
 }
 
@@ -139,23 +131,6 @@ func (c *Config) checkCertificates(r *configReader) {
 	}
 	if l.Certificates.CA != "" && c.TLS.Certificate == "" {
 		r.problemAt("login.certificates.ca", "clients show certificates under TLS only; expected a tls certificate and key")
-	}
-}
-
-// checkTeams holds groups to teams that somebody is in: another one is a slip, and would have nobody's budget.
-func (c *Config) checkTeams(r *configReader) {
-	if len(c.LogIn.Teams) > 0 && c.LogIn.Groups == "" {
-		r.problemAt("login.teams", "groups count for nothing; expected login.groups, the claim that they stand in")
-	}
-	teams := map[string]bool{}
-	for _, p := range c.People {
-		teams[p.Team] = true
-	}
-	delete(teams, "")
-	for i, t := range c.LogIn.Teams {
-		if !teams[t.Team] || t.Group == "" {
-			r.problemAt(fmt.Sprintf("login.teams[%d]", i), "group %q is team %q; expected a group, and %s", t.Group, t.Team, oneOf(t.Team, slices.Sorted(maps.Keys(teams))))
-		}
 	}
 }
 
@@ -277,19 +252,11 @@ func readRoots(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// personOf is who the provider speaks of, and the team that his groups make him one of.
-func (c *Config) personOf(p login.Person) (who sallyport.Staff, team string, err error) {
+// personOf is who the provider speaks of.
+func (c *Config) personOf(p login.Person) (sallyport.Staff, error) {
 	id := cmp.Or(c.LogIn.People[p.Name], p.Name)
 	if _, ok := c.People[id]; !ok {
-		return "", "", errors.New("the identity provider knows you, and nobody in the configuration is you")
+		return "", errors.New("the identity provider knows you, and nobody in the configuration is you")
 	}
-	if len(c.LogIn.Teams) == 0 {
-		return sallyport.Staff(id), "", nil
-	}
-	for _, t := range c.LogIn.Teams {
-		if slices.Contains(p.Groups, t.Group) {
-			return sallyport.Staff(id), t.Team, nil
-		}
-	}
-	return "", "", errors.New("you are in none of the groups that have a team here")
+	return sallyport.Staff(id), nil
 }

@@ -151,33 +151,6 @@ func next[T any](t *testing.T, from <-chan T) (v T) {
 	return v
 }
 
-// TestLogInTeams has groups at the provider say in which team somebody is: whose budget he has, and nobody outside of every team is let in.
-func TestLogInTeams(t *testing.T) {
-	idp := startIDP(t)
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
-	who := s.org.Agents()[0].ID
-	f := ownDoor(t, idp, who, ", groups: groups, teams: [{group: cn=night, team: security}]")
-	at := newHome(t, idp)
-	idp.As(user(string(who), "groups", []string{"cn=day"}))
-	if out, err := at.run("login", "--no-browser", "--control", f.server.Control()); err == nil || !strings.Contains(err.Error(), "none of the groups") {
-		t.Errorf("%v %s", err, out)
-	}
-	idp.As(user(string(who), "groups", []string{"cn=day", "cn=night"}))
-	at.must("login", "--no-browser", "--control", f.server.Control())
-	f.byCredential(who, at.kept().Credential, nil)
-	within(t, 20*time.Second, "his session is on record as the team's", func() bool {
-		for _, e := range f.events() {
-			if e.Kind == sallyport.SessionStart && e.Who.Staff == who && e.Who.Team == "security" {
-				return true
-			}
-		}
-		return false
-	})
-}
-
 // TestMD5NeverReveals reads nothing by a log-in that the server checked by MD5, whatever the policies say and whoever confirms.
 func TestMD5NeverReveals(t *testing.T) {
 	policies := t.TempDir()
