@@ -279,6 +279,12 @@ func (p *Provider) take(id string) (*attempt, error) {
 	return a, nil
 }
 
+// Reach tells whether the provider is there and calls itself what it is configured as.
+func (p *Provider) Reach(ctx context.Context) error {
+	_, _, err := p.ask(ctx)
+	return err
+}
+
 // ask finds the provider's endpoints and keys.
 func (p *Provider) ask(ctx context.Context) (*oauth2.Config, *oidc.IDTokenVerifier, error) {
 	p.mu.Lock()

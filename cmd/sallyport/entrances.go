@@ -163,9 +163,12 @@ func (e *entrances) Entry(login string) (gateway.Entry, bool) {
 	return gateway.Entry{Staff: d.staff, As: d.as, Certificate: now.certificates[d.at], Secret: now.secrets[d.at]}, true
 }
 
-// powerful tells whether a role is a superuser or could become one: by membership, by running programs or writing files on the server.
-const powerful = `SELECT bool_or(g.rolsuper OR g.rolname IN ('pg_execute_server_program', 'pg_write_server_files'))
-	FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_roles g ON pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER') WHERE r.rolname = $1`
+// mighty tells whether a role is a superuser or could become one: by membership, by running programs or writing files on the server.
+const (
+	mighty      = `pg_catalog.bool_or(g.rolsuper OR g.rolname IN ('pg_execute_server_program', 'pg_write_server_files'))`
+	memberships = `pg_catalog.pg_roles r JOIN pg_catalog.pg_roles g ON pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER')`
+	powerful    = "SELECT " + mighty + " FROM " + memberships + " WHERE r.rolname = $1"
+)
 
 // Check is gateway.Entrances'.
 func (e *entrances) Check(ctx context.Context, role string) error {

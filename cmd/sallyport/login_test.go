@@ -432,3 +432,36 @@ func TestLogInRemote(t *testing.T) {
 		t.Errorf("a forged word: %v %s", err, out)
 	}
 }
+
+// TestCheckLogIn says before anybody logs in what would not work.
+func TestCheckLogIn(t *testing.T) {
+	h, idp := gatehouseOf(t), startIDP(t)
+	g := h.doors(t, idp, byAdasSecret+
+		"    - {logins: ["+h.cluster.Superuser+"], password_file: root.secret}\n"+
+		"    - {logins: [strict], as: nobody, password_file: ada.secret}\n"+
+		"    - {logins: [shown], certificate: enter.crt, key: enter.key}\n"+
+		"    - {logins: [clear], as: tlsonly, certificate: enter.crt, key: enter.key}\n", "", "")
+	c := &check{config: g.o.Config}
+	c.provider(t.Context())
+	c.entrances(t.Context(), g.server)
+	var got []string
+	for _, f := range c.findings {
+		got = append(got, f.Where+": "+f.What)
+	}
+	all := strings.Join(got, "\n")
+	for _, want := range []string{
+		h.cluster.Superuser + " is a superuser or could become one", "there is no role nobody at the server", "does not let Sallyport in as tlsonly",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("it says\n%s", all)
+	}
+	idp.Close()
+	c = &check{config: g.o.Config}
+	if c.provider(t.Context()); len(c.findings) != 1 || c.findings[0].Where != "login.issuer" {
+		t.Errorf("%+v", c.findings)
+	}
+}
