@@ -192,13 +192,16 @@ func (m *Main) byBrowser(ctx context.Context, client *api.Client, f *loginFlags,
 	}
 	back := make(chan came)
 	server := &http.Server{Handler: callback(ctx, b.State, back), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
+	done := make(chan struct{})
+	go func() {
+		_ = server.Serve(l) // the log-in's own error is told, not that the page is closed
+		close(done)
+	}()
 	defer func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		_ = server.Shutdown(grace) // the page may be half sent; that harms nobody
-		_ = <-done                 // the log-in's own error is told, not that the page is closed
+		<-done
 	}()
 	fmt.Fprintf(m.Stderr, "Log in in your browser:\n  %s\n", printable(b.URL))
 	if !f.noBrowser {
