@@ -148,11 +148,11 @@ func (s *Server) logIn(r *http.Request, unrecorded bool) (sallyport.Staff, error
 	if !given {
 		return "", &Problem{http.StatusUnauthorized, "log_in", "Nobody is logged in.", s.howToLogIn("Give a name and a password of the configuration's people (--as NAME).")}
 	}
-	result, wait := s.door.try(name, []byte(password))
+	result, wait := s.tryFrom(r, name, []byte(password))
 	switch result {
 	case shut:
 		seconds := strconv.Itoa(int(wait/time.Second) + 1)
-		return "", &Problem{http.StatusTooManyRequests, "too_many_failures", "Too many wrong passwords for this name.", "Try again in " + seconds + " s."}
+		return "", &Problem{http.StatusTooManyRequests, "too_many_failures", "Too many wrong passwords for this name, or from this place.", "Try again in " + seconds + " s."}
 	case wrong:
 		if err := s.failedLogIn(sallyport.Staff(name)); err != nil {
 			return "", err
@@ -161,6 +161,24 @@ func (s *Server) logIn(r *http.Request, unrecorded bool) (sallyport.Staff, error
 	case right:
 	}
 	return s.free(sallyport.Staff(name), "", unrecorded)
+}
+
+// tryFrom checks a name and a password. Over the network a place that is wrong again and again is shut too, whatever names it tries: each
+// attempt is an entry of the record.
+func (s *Server) tryFrom(r *http.Request, name string, password []byte) (outcome, time.Duration) {
+	from := source(r)
+	if from == "" {
+		return s.door.try(name, password)
+	}
+	place := "from\x00" + from
+	if wait := s.door.charge(place); wait > 0 {
+		return shut, wait
+	}
+	result, wait := s.door.try(name, password)
+	if result == right {
+		s.door.open(place)
+	}
+	return result, wait
 }
 
 // free records a log-in and looks at the standing of whose it is. How is empty for a password.

@@ -163,9 +163,11 @@ func (e *entrances) Entry(login string) (gateway.Entry, bool) {
 	return gateway.Entry{Staff: d.staff, As: d.as, Certificate: now.certificates[d.at], Secret: now.secrets[d.at]}, true
 }
 
-// mighty tells whether a role is a superuser or could become one: by membership, by running programs or writing files on the server.
+// mighty tells whether a role is a superuser or could become one: by membership, by running programs or writing files on the server; before
+// PostgreSQL 16 also by CREATEROLE, which gives oneself either.
 const (
-	mighty      = `pg_catalog.bool_or(g.rolsuper OR g.rolname IN ('pg_execute_server_program', 'pg_write_server_files'))`
+	mighty = `pg_catalog.bool_or(g.rolsuper OR g.rolname IN ('pg_execute_server_program', 'pg_write_server_files')
+		OR g.rolcreaterole AND pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 160000)`
 	memberships = `pg_catalog.pg_roles r JOIN pg_catalog.pg_roles g ON pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER')`
 	powerful    = "SELECT " + mighty + " FROM " + memberships + " WHERE r.rolname = $1"
 )
