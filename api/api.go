@@ -37,15 +37,16 @@ type Config struct {
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
-	Unseal    Unsealer          // takes shares of the keys; nil: the keys are not opened by shares
-	Rotate    KeyChange         // nil: there are no keys
-	Destroy   KeyChange         // likewise
-	Rotations func() []Rotation // nil: there are none
-	Shred     KeyChange         // of a customer; likewise
-	Observing bool              // serve bars and masks nothing, see Status
-	Moving    *Moving           // nil: serve protects nothing, so nothing moves
-	Mark      func() string     // the database's mark that does not fit this record, empty: it fits; nil: always
-	LogIns    *LogIns           // by the identity provider; nil: by password alone
+	Unseal    Unsealer                        // takes shares of the keys; nil: the keys are not opened by shares
+	Rotate    KeyChange                       // nil: there are no keys
+	Destroy   KeyChange                       // likewise
+	Rotations func() []Rotation               // nil: there are none
+	Shred     KeyChange                       // of a customer; likewise
+	Observing bool                            // serve bars and masks nothing, see Status
+	Moving    *Moving                         // nil: serve protects nothing, so nothing moves
+	Mark      func() string                   // the database's mark that does not fit this record, empty: it fits; nil: always
+	Waiting   func(sallyport.Staff) []Waiting // what waits at the second door for somebody; nil: nothing ever
+	LogIns    *LogIns                         // by the identity provider; nil: by password alone
 }
 
 // Standby is one more line of a status: what, and how it is.

@@ -54,6 +54,25 @@ func (s *Server) loginRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /v1/login/device", s.before(s.beginDevice))
 	mux.Handle("POST /v1/login/finish", s.before(s.finishLogIn))
 	mux.Handle("POST /v1/login/end", s.as(everybody, s.endLogIn))
+	mux.Handle("GET /v1/waiting", s.as(everybody, s.waiting))
+}
+
+// Waiting is a result of somebody's that waits at the second door.
+type Waiting struct {
+	What        string    `json:"what"` // its verb and reasons
+	Because     string    `json:"because"`
+	Address     string    `json:"address"`
+	Application string    `json:"application,omitempty"`
+	Since       time.Time `json:"since"`
+}
+
+// waiting lists what a confirmation would open: who did not ask for that has somebody else in his place.
+func (s *Server) waiting(_ *http.Request, me sallyport.Staff) (any, error) {
+	list := []Waiting{}
+	if s.c.Waiting != nil {
+		list = append(list, s.c.Waiting(me)...)
+	}
+	return map[string]any{"waiting": list}, nil
 }
 
 // before wraps an endpoint that comes before the log-in. A page in a browser has no business here.
@@ -284,6 +303,15 @@ func (c *Client) Finish(ctx context.Context, id, state, code string) (l LoggedIn
 		return l, fmt.Errorf("ask %s: it does not say who is logged in", c.path)
 	}
 	return l, nil
+}
+
+// Waiting lists what waits for whoever is logged in.
+func (c *Client) Waiting(ctx context.Context) ([]Waiting, error) {
+	var answer struct {
+		Waiting []Waiting `json:"waiting"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/waiting", nil, &answer)
+	return answer.Waiting, err
 }
 
 // EndLogIn gives the credential back.

@@ -39,6 +39,7 @@ func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 	}
 	s.notice("NOTICE", "this waits: "+w.ruling.Because, hint+" (within two minutes; cancel the statement to go on without).")
 	s.cancelled.Store(false)
+	defer s.gw.waiting.waits(s, r.second(s), w.ruling.Because)()
 	if err := s.flush(); err != nil {
 		return err
 	}

@@ -115,6 +115,7 @@ type Gateway struct {
 	crossing   crossing
 	warned     atomic.Bool // that TLS is left out on the way to the server
 	turnedAway turnedAway
+	waiting    waiting
 
 	mu       sync.Mutex // guards sessions, backends and closing
 	sessions map[*session]struct{}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +43,7 @@ func (m *Main) confirm(ctx context.Context, f *loginFlags) error {
 	if byPassword {
 		err = client.Confirm(ctx)
 	} else {
+		m.tellWaiting(ctx, client)
 		var in api.LoggedIn
 		in, err = m.logInAfresh(ctx, client, f, true)
 		f.as = string(in.Staff)
@@ -59,10 +62,37 @@ func (f *loginFlags) confirming() (*api.Client, error) {
 	if f.as != "" {
 		return f.client()
 	}
-	if s, err := f.m.saved(); err == nil && s != nil && f.server == "" && f.socket == "" && !f.dataSet() {
-		f.server, f.ca, f.socket = s.Server, s.CA, s.Socket
+	kept, err := f.m.saved()
+	own := err == nil && kept != nil && f.server == "" && f.socket == "" && !f.dataSet()
+	if own {
+		f.server, f.ca, f.socket = kept.Server, kept.CA, kept.Socket
 	}
-	return f.stranger()
+	client, err := f.stranger()
+	if err == nil && own {
+		client.With(kept.Credential) // to be told what waits; it confirms nothing
+	}
+	return client, err
+}
+
+// tellWaiting says what a confirmation opens, where somebody is logged in already. That it cannot be said hinders nobody.
+func (m *Main) tellWaiting(ctx context.Context, client *api.Client) {
+	list, err := client.Waiting(ctx)
+	if err != nil {
+		return
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(m.Stderr, "Nothing of yours waits now; what you ask for next will not have to.")
+	}
+	for _, w := range list {
+		from := w.Address
+		if w.Application != "" {
+			from += ", " + printable(w.Application)
+		}
+		fmt.Fprintf(m.Stderr, "This waits, and goes on: %s, from %s, since %s.\n", printable(w.What), from, w.Since.Local().Format(time.TimeOnly))
+	}
+	if len(list) > 0 {
+		fmt.Fprintln(m.Stderr, "If you did not ask for it, do not confirm: have yourself locked.")
+	}
 }
 
 func (m *Main) trustCommand() *cobra.Command {

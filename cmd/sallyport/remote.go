@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"sallyport"
+	"sallyport/api"
 )
 
 // listenRemote opens where commands from other machines come in, under the certificate that clients of the database see; nil: nowhere.
@@ -41,6 +44,20 @@ func (s *Server) commands() (on []net.Listener) {
 		}
 	}
 	return on
+}
+
+// waitingFor is what waits at the second door for somebody.
+func (s *Server) waitingFor(who sallyport.Staff) (out []api.Waiting) {
+	s.mu.Lock()
+	gw := s.gateway
+	s.mu.Unlock()
+	if gw == nil {
+		return nil
+	}
+	for _, w := range gw.Waiting(who) {
+		out = append(out, api.Waiting{What: w.What, Because: w.Because, Address: w.Address, Application: w.Application, Since: w.Since})
+	}
+	return out
 }
 
 // Remote is where commands from other machines reach serve; nil: nowhere.

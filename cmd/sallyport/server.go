@@ -249,6 +249,7 @@ func (s *Server) people() (*api.Server, error) {
 		Observing:  s.o.Observe != nil,
 		TicketID:   s.ticketID,
 		LogIns:     logIns,
+		Waiting:    s.waitingFor,
 	})
 }
 

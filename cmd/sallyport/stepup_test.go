@@ -129,7 +129,9 @@ func TestLogInReveals(t *testing.T) {
 	}
 	idp.As(user(string(who)))
 	start := time.Now()
-	at.must("confirm", "--no-browser")
+	if out := at.must("confirm", "--no-browser"); !strings.Contains(out, fmt.Sprintf("This waits, and goes on: SELECT for ticket:%d by %s, from 127.0.0.1:", ticket.ID, who)) {
+		t.Errorf("it does not say what it opens: %s", out)
+	}
 	if got := next(t, rows); got != customer.Email {
 		t.Errorf("after the confirmation he reads %q", got)
 	}
