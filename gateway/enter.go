@@ -314,8 +314,12 @@ func (s *session) notMere(why string) error {
 	return s.turnAway("28000", "nobody is let in as the role of this log-in", "The administrator reads why in Sallyport's log.")
 }
 
-// lapseGrace is how long a transaction may go on when what its person logged in with has ended.
-const lapseGrace = 5 * time.Minute
+// lapseGrace is how long a transaction may go on when what its person logged in with has ended. lapseLook is how long a session sleeps before it
+// looks at the clock again: a machine that was asleep itself has not let its timers run.
+const (
+	lapseGrace = 5 * time.Minute
+	lapseLook  = 5 * time.Second
+)
 
 // lapse sees to the end of a session whose person logged in for a while: with its transaction, or a little later.
 func (s *session) lapse(ctx context.Context) (stop func()) {
@@ -325,23 +329,27 @@ func (s *session) lapse(ctx context.Context) (stop func()) {
 	over := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		wait := time.NewTimer(s.proof.until.Sub(s.gw.Clock()))
-		defer wait.Stop()
-		for range 2 {
+		for {
+			now := s.gw.Clock()
+			if !now.Before(s.proof.until) {
+				s.lapsed.Store(true)
+				s.draining.Store(true)
+				if s.idle.Load() && !s.owed() || !now.Before(s.proof.until.Add(lapseGrace)) {
+					s.end(s.drained())
+					return
+				}
+			}
+			wait := lapseLook
+			if left := s.proof.until.Sub(now); left > 0 {
+				wait = min(wait, left)
+			}
 			select {
-			case <-wait.C:
+			case <-time.After(wait):
 			case <-over:
 				return
 			case <-ctx.Done():
 				return
 			}
-			again := s.lapsed.Swap(true)
-			s.draining.Store(true)
-			if again || s.idle.Load() && !s.owed() {
-				s.end(s.drained())
-				return
-			}
-			wait.Reset(lapseGrace)
 		}
 	})
 	return func() {

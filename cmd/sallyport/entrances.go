@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +29,7 @@ type entrances struct {
 
 	read atomic.Pointer[wayIn]
 
-	mu   sync.Mutex // guards conn: log-ins wait for each other for one look at a role
+	turn chan struct{} // holds one token: who has it may use conn. Log-ins wait for each other for one look at a role
 	conn *pgx.Conn
 }
 
@@ -54,7 +53,7 @@ func (c *Config) entrances(server *upstream.Server) (*entrances, error) {
 	if len(c.Upstream.Enter) == 0 && c.LogIn.Certificates.CA == "" {
 		return nil, nil
 	}
-	e := &entrances{config: c, server: server, by: map[string]door{}}
+	e := &entrances{config: c, server: server, by: map[string]door{}, turn: make(chan struct{}, 1)}
 	for id, p := range c.People {
 		for _, login := range p.Logins {
 			i := slices.IndexFunc(c.Upstream.Enter, func(way Enter) bool { return len(way.Logins) == 0 || slices.Contains(way.Logins, login) })
@@ -176,8 +175,12 @@ const (
 func (e *entrances) Check(ctx context.Context, role string) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("look whether %s is a superuser's: %w", role, ctx.Err())
+	}
 	var super *bool
 	err := e.ask(ctx, role, &super)
 	if err != nil && e.conn != nil && e.conn.IsClosed() { // a server that was restarted meanwhile
@@ -246,8 +249,8 @@ func (e *entrances) close(ctx context.Context) {
 	if e == nil {
 		return
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.turn <- struct{}{} // whoever has it gives it back in time
+	defer func() { <-e.turn }()
 	if e.conn != nil {
 		_ = e.conn.Close(ctx) // only read from
 		e.conn = nil
