@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport"
 	"sallyport/internal/fakeidp"
@@ -48,8 +48,8 @@ func ownDoor(t *testing.T, idp *fakeidp.Provider, who sallyport.Staff, more stri
 	})
 }
 
-// byCredential is a connection of somebody who logged in; waits gets what he is told while he waits.
-func (f *fort) byCredential(who sallyport.Staff, credential string, waits chan *pgconn.Notice) *pgx.Conn {
+// byCredential is a connection of somebody who logged in.
+func (f *fort) byCredential(who sallyport.Staff, credential string) *pgx.Conn {
 	f.t.Helper()
 	config, err := pgx.ParseConfig(fmt.Sprintf("host=localhost port=%s user=%s password=%s dbname=%s sslmode=verify-full sslrootcert=%s",
 		portOf(f.server.Addr()), who, credential, f.database, filepath.Join(f.folder, "ca.crt")))
@@ -57,11 +57,6 @@ func (f *fort) byCredential(who sallyport.Staff, credential string, waits chan *
 		f.t.Fatal(err)
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
-		if waits != nil && strings.Contains(n.Message, "waits") {
-			waits <- n
-		}
-	}
 	conn, err := pgx.ConnectConfig(f.ctx, config)
 	if err != nil {
 		f.t.Fatalf("%v\n%s", err, f.log)
@@ -77,6 +72,9 @@ func TestLogInReveals(t *testing.T) {
 	s, err := theStage()
 	if err != nil {
 		t.Skip(err)
+	}
+	if _, err := exec.LookPath("psql"); err != nil {
+		t.Skip("psql is not installed")
 	}
 	who := s.org.Agents()[0].ID
 	f := ownDoor(t, idp, who, "")
@@ -100,22 +98,19 @@ func TestLogInReveals(t *testing.T) {
 		}
 		return email
 	}
-	if got := ask(f.byCredential(who, logIn(), nil)); got != customer.Email {
+	if got := ask(f.byCredential(who, logIn())); got != customer.Email {
 		t.Errorf("by his log-in he reads %q\n%s", got, f.log)
 	}
 
 	// Trusted less, a factor besides the password within half an hour is enough; without one he waits.
 	f.order(sallyport.Trusted, sallyport.Order{Action: "trust", By: "o1", About: who, Details: "50", Reason: "test"})
-	if got := ask(f.byCredential(who, logIn("amr", []string{"pwd", "otp"}), nil)); got != customer.Email {
+	if got := ask(f.byCredential(who, logIn("amr", []string{"pwd", "otp"}))); got != customer.Email {
 		t.Errorf("with a second factor he reads %q", got)
 	}
-	waits, rows := make(chan *pgconn.Notice, 16), make(chan string, 1)
-	conn := f.byCredential(who, logIn("amr", []string{"pwd"}), waits)
-	go func() { rows <- ask(conn) }()
-	n := next(t, waits)
-	if !strings.Contains(n.Hint, "sallyport confirm (within") {
-		t.Errorf("the hint is %q", n.Hint)
-	}
+	rows := make(chan string, 1)
+	password := logIn("amr", []string{"pwd"})
+	go func() { rows <- f.inPsql(t, who, password, set, read) }()
+	within(t, 30*time.Second, "the statement waits", func() bool { return len(f.server.waitingFor(who)) == 1 })
 	idp.As(fakeidp.User{Claims: map[string]any{"sub": string(who)}, Proven: time.Now().Add(-5 * time.Second), Ignores: true})
 	if out, err := at.run("confirm", "--no-browser"); err == nil || !strings.Contains(err.Error(), "older than what waits") {
 		t.Errorf("a log-in from before the request: %v %s", err, out)
@@ -132,8 +127,11 @@ func TestLogInReveals(t *testing.T) {
 	if out := at.must("confirm", "--no-browser"); !strings.Contains(out, fmt.Sprintf("This waits, and goes on: SELECT for ticket:%d by %s, from 127.0.0.1:", ticket.ID, who)) {
 		t.Errorf("it does not say what it opens: %s", out)
 	}
-	if got := next(t, rows); got != customer.Email {
-		t.Errorf("after the confirmation he reads %q", got)
+	if got, want := next(t, rows), `SET
+NOTICE:  sallyport: this waits: what you do is unlike you: confirm that it is you
+HINT:  Confirm that it is you: sallyport confirm (within two minutes; cancel the statement to go on without).
+`+customer.Email+"\n"; got != want {
+		t.Errorf("psql shows %q, want %q", got, want)
 	}
 	t.Logf("step-up round trip, from the command to the row, with a person who needs no time: %s", time.Since(start).Round(time.Microsecond))
 	for _, e := range noted(t, f.server, sallyport.Confirmed) {
@@ -141,6 +139,20 @@ func TestLogInReveals(t *testing.T) {
 			t.Errorf("a confirmation is by %q", e.Order.Details)
 		}
 	}
+}
+
+// inPsql is what psql shows of statements.
+func (f *fort) inPsql(t *testing.T, who sallyport.Staff, credential string, sql ...string) string {
+	args := []string{"-X", "-At", fmt.Sprintf("host=localhost port=%s user=%s dbname=%s sslmode=verify-full sslrootcert=%s",
+		portOf(f.server.Addr()), who, f.database, filepath.Join(f.folder, "ca.crt"))}
+	for _, s := range sql {
+		args = append(args, "-c", s)
+	}
+	out, err := program(t, []string{"PGPASSWORD=" + credential}, "psql", args...)
+	if err != nil {
+		return out + err.Error()
+	}
+	return out
 }
 
 func next[T any](t *testing.T, from <-chan T) (v T) {
