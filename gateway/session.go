@@ -81,6 +81,7 @@ type session struct {
 	before    lastLayout
 	copyOut   *copyOut // the COPY TO STDOUT whose rows come, or nil
 	advised   bool     // that something is masked because it is moving
+	unseen    bool     // that something shows nothing because its keys are rotated
 	torn      bool     // a message was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
 	moment    []byte         // what the server told of its moment

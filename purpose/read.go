@@ -106,6 +106,9 @@ func (r *Resolver) settle(p *catalog.Protected, stored string) string {
 
 // forms are the texts by which a token's value may be stored.
 func (r *Resolver) forms(p *catalog.Protected, token string) []string {
+	if p != nil && p.Hidden { // nobody could tell what it is
+		return nil
+	}
 	if p == nil || !p.Several() || r.options.Forms == nil {
 		return []string{token}
 	}

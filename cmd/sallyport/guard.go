@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +51,8 @@ type guard struct {
 	unsure   bool                            // the database may be an older copy of itself; those who were shredded are to be looked for
 	turning  atomic.Pointer[map[string]bool] // join groups with two keys, and whether they are kept whole
 	early    map[string]bool                 // join groups whose new tokens are of the older key still; the mutex of rotations guards it
+	passOnce sync.Once                       // makes passText
+	passText string                          // see pass
 	decided  map[string]bool                 // whether groups will be kept whole, before that is on record; likewise
 	wayKnown map[string]bool                 // by their sentences: the ways around the gateway that were told of
 }
@@ -83,7 +86,7 @@ func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 		return nil, nil
 	}
 	g.close(ctx)
-	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.replayGone, g.checkKeys, g.openCatalog, g.replayShreds}
+	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.replayGone, g.checkKeys, g.checkTurned, g.openCatalog, g.replayShreds}
 	if !config.Protects() { // values stand there in plain, so there is no mark and there are no keys
 		steps = []func(context.Context) error{g.connect, g.openKeys, g.openCatalog}
 	}
