@@ -74,6 +74,7 @@ type session struct {
 	// The server's side only.
 	batch
 	behind    behind
+	held      func() error // says whether what waited for the client may still leave; nil: nothing is protected
 	accounts  accounts
 	head      *reply             // the first of queue, once it was asked for
 	described map[string]*layout // portals' results

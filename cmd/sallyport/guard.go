@@ -40,6 +40,7 @@ type guard struct {
 	catalog  *catalog.Catalog
 	resolver *purpose.Resolver
 	facts    *purpose.Facts
+	sources  *sources      // of reasons, outside the database
 	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
 	ties     *gateway.Ties
 	vault    *vault.Vault // nil: no column has one
@@ -269,7 +270,14 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		g.s.log.Warn("policies", "place", w.Place(), "problem", policyProblem(w))
 	}
 	directory := config.directory()
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Team: directory.colleagues(policies), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call
+	if err := g.openSources(); err != nil { //nolint:contextcheck // they outlive this call
+		return nil, err
+	}
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{ //nolint:contextcheck // its connections outlive this call
+		Team: directory.colleagues(policies), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties),
+		Sources: g.sources.byName, Named: directory.named, Number: g.plainNumber, Clock: g.s.o.Clock,
+		Trouble: g.sources.trouble,
+	})
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -433,6 +441,8 @@ func (g *guard) close(ctx context.Context) {
 		g.resolver.Close()
 		g.resolver = nil
 	}
+	g.sources.close()
+	g.sources = nil
 	if g.vault != nil {
 		g.vault.Close()
 		g.vault = nil
