@@ -98,7 +98,7 @@ type State struct {
 	keys    keys
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
-	turned  map[string]int      // by column: see TurnedEpochs
+	turned  map[string]Turned   // by column: see TurnedEpochs
 
 	watchers []*watcher
 	changes  []change // not yet told
@@ -116,7 +116,19 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, turned: map[string]int{}, doors: newDoors(), keys: newKeys()}
+	return &State{
+		people:    map[sallyport.Staff]*person{},
+		proposals: map[string]*Proposal{},
+		protects:  map[string]map[string]string{},
+		moving:    map[string][2][]string{},
+		undone:    map[string]bool{},
+		carried:   map[string]bool{},
+		shreds:    newShreds(),
+		turning:   map[string]Rotation{},
+		turned:    map[string]Turned{},
+		doors:     newDoors(),
+		keys:      newKeys(),
+	}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
