@@ -57,7 +57,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	}
 	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
 	v.exports = st != nil && st.Copy != nil && !st.Copy.In
-	v.at, _ = s.now()
+	v.at = s.gw.Clock() // not now, which is of the side that reads the server
 	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
 	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
 	for _, p := range v.purposes {
