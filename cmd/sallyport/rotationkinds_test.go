@@ -141,6 +141,50 @@ func TestRotateKindsOlderCopy(t *testing.T) {
 	f.refusesToServe(t, "as an older copy of it does")
 }
 
+// TestRotateKindsUndone takes protection away from columns whose keys were rotated, and moves them in again: nothing of the rotation is left, and no key is
+// mistaken for another.
+func TestRotateKindsUndone(t *testing.T) {
+	f := newTurningFort(t, 20_000)
+	fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), "int4"))
+	f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, "int4", "yearly") })
+	f.awaitTurned(t, "int4")
+	agreed := func() string {
+		t.Helper()
+		id, err := f.officer("o1").Undo(f.ctx, "moving out")
+		fatal(t, err)
+		_, err = f.officer("o2").Approve(f.ctx, id)
+		fatal(t, err)
+		return id
+	}
+	id := agreed()
+	undo := func(o *LiveOptions) { o.Undo, o.Proposal = true, id }
+	if _, err := f.moveIn(undo); err == nil || !strings.Contains(err.Error(), "while the keys of its join group are rotated") {
+		t.Errorf("undone while there are two keys: %v", err)
+	}
+	f.agree(t, func() (string, error) { return f.officer("o1").DestroyKey(f.ctx, "int4", "done") })
+	awaitCondition(t, "the older key is gone", func() bool { return len(f.server.rotations()) == 0 })
+	if _, err := f.moveIn(undo); err != nil {
+		t.Fatal(err)
+	}
+	f.checkKinds(t, false)
+	const left = "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'sallyport%')::text || ' ' || (to_regclass('sallyport.turning') IS NULL)::text || ' ' || (to_regproc('sallyport.hold_turning') IS NULL)::text"
+	if got := f.ask(left); got != "0 true true" {
+		t.Errorf("of the rotation is left: %s", got)
+	}
+	f.stop()
+	f.options.MovingIn = true
+	f.start()
+	if _, err := f.moveIn(); err != nil {
+		t.Fatal(err)
+	}
+	f.checkKinds(t, true)
+	f.options.MovingIn = false
+	f.restart()
+	f.turnOver(t, "int4")
+	f.restart()
+	f.checkKinds(t, true)
+}
+
 // showsNothing asks in many ways for what is hidden, and tries to write it, through the gateway and around it.
 func (f *fort) showsNothing(t *testing.T) {
 	t.Helper()
