@@ -51,7 +51,7 @@ func TestRotateKinds(t *testing.T) {
 	if _, err := f.officer("o1").RotateKey(f.ctx, "int4", "yearly"); err == nil || !strings.Contains(err.Error(), "unique index holds support.kinds.tax") {
 		t.Errorf("a unique integer: %v", err)
 	}
-	f.superExec(f.database, "DROP INDEX support.taxes")
+	f.superExec(f.database, "DROP INDEX support.taxes; INSERT INTO support.kinds (id, note) VALUES (9000000000000000000, 'the last')")
 
 	k := &kinder{f: f, c: f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn}
 	whileWorking(t, k.work, &k.done, func() error {
@@ -76,6 +76,11 @@ func TestRotateKinds(t *testing.T) {
 	awaitCondition(t, "the older keys are gone", func() bool { return len(f.server.rotations()) == 0 })
 	f.checkKinds(t, true)
 	f.readsKinds(t)
+
+	out, err := runMainOf(t, "check", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--owner", f.cluster.SuperDSN(f.database))
+	if err != nil || !strings.HasSuffix(out, "ready\n") || strings.Contains(out, "sallyport_turn") || strings.Contains(out, "hold_turning") {
+		t.Errorf("check objects to what rotations need: %v\n%s", err, out)
+	}
 
 	// Once more, with a restart in the middle.
 	f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, "ids", "again") })
@@ -190,6 +195,12 @@ func (f *fort) showsNothing(t *testing.T) {
 	t.Helper()
 	c, admin := f.connect(f.org.Agents()[1].ID), f.direct()
 	defer func() { _ = admin.Close(context.WithoutCancel(f.ctx)) }()
+	// Whoever holds the last row holds the rotation.
+	holder, err := f.direct().Begin(f.ctx)
+	fatal(t, err)
+	defer func() { _ = holder.Rollback(f.ctx) }()
+	_, err = holder.Exec(f.ctx, "SELECT FROM support.kinds WHERE id = 9000000000000000000 FOR UPDATE")
+	fatal(t, err)
 	if got := c.one("SELECT account FROM support.kinds WHERE id = 7"); got != "∅" || !c.heard("the keys of support.kinds.account are being rotated") {
 		t.Errorf("a hidden column shows %s, or nobody is told why", got)
 	}
