@@ -79,6 +79,7 @@ const (
 	Shredding    EventKind = "shredding"     // an approved proposal is carried out: Order.Dead and Order.Buried of the customer in Details; before the database commits
 	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
+	Peopled      EventKind = "people"        // Order.People and Order.Groups: what the directory's source in Details says from now on
 )
 
 // Who is the actor of an event.
@@ -191,6 +192,10 @@ type Order struct {
 	// Epoch is that of the newer key of a rotation. Whole says that equal values of the group have equal tokens at every moment of it.
 	Epoch int  `cbor:"15,keyasint,omitempty"`
 	Whole bool `cbor:"16,keyasint,omitempty"`
+	// People and Groups are what a source of the directory says. Delay is how long what a proposal gives waits after it was approved.
+	People []Listed      `cbor:"60,keyasint,omitempty"`
+	Groups []ListedGroup `cbor:"61,keyasint,omitempty"`
+	Delay  time.Duration `cbor:"62,keyasint,omitempty"`
 }
 
 // Leaf names the key that one token has to itself.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/staff"
 )
 
 // The actions that change this state. Other proposals are only kept, for those who asked.
@@ -28,6 +29,7 @@ const (
 	Second     = "second"      // a colleague agrees to what the proposer does; Details says what that is
 	Trust      = "trust"       // Details is how far the person it is about is trusted from now on
 	Shred      = "shred"       // Details is the customer whose values become unreadable; it is about nobody of the staff
+	Empower    = "empower"     // Details is the place with power, role@team, that the person it is about has from Delay after the approval on
 )
 
 // Lifetime is how long a proposal can be approved.
@@ -67,6 +69,7 @@ type Proposal struct {
 	About   sallyport.Staff
 	Reason  string
 	Details string
+	Delay   time.Duration // between its approval and what it gives
 	At      time.Time
 	Status  Status
 
@@ -94,6 +97,7 @@ type State struct {
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
 	doors   doors
+	staff   *staff.State        // who is who, by sources other than the configuration
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
 
@@ -113,7 +117,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, doors: newDoors()}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, doors: newDoors(), staff: staff.NewState()}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -156,6 +160,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		}
 	case sallyport.Shredding:
 		s.shreds.list(o)
+	case sallyport.Peopled:
+		s.listed(e, o)
 	default:
 		// The other kinds tell what happened; they do not change who may do what.
 	}
@@ -182,7 +188,7 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		return
 	}
 	s.proposals[o.ID] = &Proposal{
-		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, At: e.Time, Status: Open,
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
 }
@@ -201,6 +207,8 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 		s.doors.turn()
 	case Trust:
 		s.doors.believe(p.About, "", p.Details, true)
+	case Empower:
+		s.empower(p, e.Time)
 	}
 	if p.Action == Shred {
 		s.shreds.bar(sallyport.Subject(p.Details))
@@ -243,6 +251,10 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say who is to be trusted how far, from 0 to %d", ErrProposal, FullTrust)
 	case o.Action == Unlock && o.About == "":
 		return fmt.Errorf("%w: it must say who is to be unlocked", ErrProposal)
+	case o.Action == Unlock && s.staff.HasLeft(o.About):
+		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrProposal)
+	case o.Action == Empower:
+		return s.mayEmpower(o)
 	}
 	return nil
 }
@@ -268,6 +280,10 @@ func (s *State) mayApprove(id string, by sallyport.Staff, now time.Time) error {
 		return fmt.Errorf("%w: who proposed it cannot approve it; another person must", ErrApproval)
 	case by == p.About:
 		return fmt.Errorf("%w: nobody approves what is about himself", ErrApproval)
+	case p.Action == Unlock && s.staff.HasLeft(p.About):
+		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrApproval)
+	case p.Action == Empower && staff.FormatPlace(s.staff.Wanted(p.About)) != p.Details:
+		return fmt.Errorf("%w: the directory does not list him for that any more", ErrApproval)
 	}
 	return nil
 }

@@ -346,3 +346,14 @@ func (l *loading) known(of types.EntityType) (names []string, warning bool) {
 const systemName = "sallyport"
 
 func tableOf(c sallyport.Column) string { return c.Schema + "." + c.Table }
+
+// For is the same policies on another world, as it is after somebody came, went or moved. Names that policies speak of are not held to it
+// again: where one is gone, nobody is meant.
+func (s *Set) For(w *World, c Copiers) *Set {
+	if s == nil {
+		return nil
+	}
+	next := *s
+	next.world, next.entities = w, w.entities(c)
+	return &next
+}

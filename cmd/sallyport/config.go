@@ -52,6 +52,9 @@ type Config struct {
 	// People are the staff with access, by id.
 	People map[string]Person `yaml:"people"`
 
+	// Directory says who else tells about the staff: the identity provider, files. docs/directory.md says how.
+	Directory DirectoryConfig `yaml:"directory"`
+
 	// Budgets bound how many distinct customers somebody may see.
 	Budgets Budgets `yaml:"budgets"`
 
@@ -135,11 +138,15 @@ type Service struct {
 type Person struct {
 	Name     string           `yaml:"name"`     // as people call him
 	Team     string           `yaml:"team"`     // whose budgets he has; empty: the default ones
-	Role     string           `yaml:"role"`     // agent, lead, engineer, dba, security
+	Role     string           `yaml:"role"`     // agent, lead, engineer, dba, security; empty: for the directory's sources to say
 	Logins   []string         `yaml:"logins"`   // database roles that are his; none: he gives orders only, by his password
 	Timezone string           `yaml:"timezone"` // his, such as Europe/Berlin, for policies that speak of hours; empty: that of the machine
 	Shift    string           `yaml:"shift"`    // his working time, 08:00-16:00; over midnight 22:00-06:00; empty: always
 	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them
+
+	Manager    string `yaml:"manager"`    // id of whom he reports to; empty: for the directory's sources to say
+	Employment string `yaml:"employment"` // employed, notice, leave or left; of what this and the sources say the strictest counts
+	Account    string `yaml:"account"`    // his user name at the identity provider, where his id is another one
 }
 
 // Budgets of everybody, and of teams where they differ. A number that is 0 or absent is the default.

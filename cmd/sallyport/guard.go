@@ -265,7 +265,9 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		g.s.log.Warn("policies", "place", w.Place(), "problem", policyProblem(w))
 	}
 	directory := config.directory()
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Team: directory.colleagues(policies), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call
+	directory.live = g.s.staffing
+	live := &livePolicies{p: g.s.staffing, base: func() *policy.Set { return policies }}
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Team: directory.colleagues(live.current), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -289,7 +291,8 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 
 		Replication: config.Replication,
 		Powers:      config.powers(),
-		Policies:    func() *policy.Set { return policies },
+		Policies:    live.current,
+		Placed:      directory.placed,
 		Moment:      g.moment,
 		Second:      g.second,
 		Bar:         g.bar,

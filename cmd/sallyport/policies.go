@@ -8,28 +8,33 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport"
 	"sallyport/catalog"
 	"sallyport/policy"
+	"sallyport/staff"
 )
 
 // world is what policies can speak of: the columns and the people of the configuration.
 func (c *Config) world() *policy.World {
-	w := &policy.World{Roles: roles()}
-	team := func(name string) {
-		if name != "" && !slices.Contains(w.Teams, name) {
-			w.Teams = append(w.Teams, name)
+	return c.worldOf(staff.NewState().Roster(c.own(), c.rules(), time.Time{}))
+}
+
+// worldOf is what policies can speak of when everybody is where a roster says.
+func (c *Config) worldOf(roster *staff.Roster) *policy.World {
+	w := &policy.World{Roles: roles(), Teams: c.teams()}
+	for _, team := range roster.Teams() {
+		if !slices.Contains(w.Teams, team) {
+			w.Teams = append(w.Teams, team)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.People)) {
-		p := c.People[id]
-		w.Staff = append(w.Staff, policy.Member{ID: sallyport.Staff(id), Team: p.Team, Role: p.Role})
-		team(p.Team)
+	for _, id := range slices.Sorted(maps.Keys(roster.People)) {
+		p := roster.People[id]
+		w.Staff = append(w.Staff, policy.Member{ID: id, Team: p.Place.Team, Role: p.Place.Role, Manager: p.Manager, Employment: p.Employment})
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
 		w.Services = append(w.Services, policy.Service{ID: sallyport.Staff(id), Team: c.Services[id].Team})
-		team(c.Services[id].Team)
 	}
 	copiers := c.copiers()
 	columns := map[string]catalog.ColumnConfig{}

@@ -58,6 +58,8 @@ type Server struct {
 	certificates *certificates
 	renew        chan struct{} // SIGHUP
 	shares       *unsealer     // of the keys; nil: they are not opened by shares
+	staffing     *staffing     // who is who
+	provider     *scimListener // where the identity provider is heard; nil: nowhere
 
 	started  time.Time
 	listener listener
@@ -85,6 +87,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, err
 	}
 	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.openDirectory(ctx); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	people, err := s.people()
@@ -219,8 +224,11 @@ func (s *Server) people() (*api.Server, error) {
 		People: people,
 		Known: func(who sallyport.Staff) bool {
 			_, ok := config.Services[string(who)]
-			return ok
+			_, listed := s.staffing.person(who)
+			return ok || listed
 		},
+		Role:       s.staffing.role,
+		Directory:  s.apiDirectory(),
 		Access:     s.access,
 		Orders:     s.orders,
 		Identifies: config.identifies,
@@ -255,6 +263,12 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 		cancel(s.serve(ctx))
 	})
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
+	wg.Go(func() { s.staffing.tend(longer) })
+	wg.Go(func() {
+		if err := s.provider.serve(longer); err != nil {
+			cancel(err)
+		}
+	})
 	<-ctx.Done()
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -457,6 +471,7 @@ func (s *Server) closeFiles() error {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, s.provider.close())
 	for _, stream := range []*record.Stream{s.access, s.control} {
 		if stream != nil {
 			errs = append(errs, stream.Close())
