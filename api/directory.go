@@ -168,17 +168,16 @@ func (s *Server) empower(r *http.Request, me sallyport.Staff) (any, error) {
 	if !ok {
 		return nil, noSuchStaff()
 	}
-	return s.propose(me, sallyport.Order{Action: control.Empower, About: q.Staff, Reason: q.Reason, Details: m.Wants, Delay: d.Delay}, func() error {
-		switch {
-		case m.Wants == "":
-			return &Problem{http.StatusConflict, "nothing_wanted", "No source lists this person for a place with power that he does not have.", "The identity provider's groups or an import say first who is to be what."}
-		case !m.From.IsZero():
-			return &Problem{http.StatusConflict, "agreed_already", "Two people agreed to that already; it begins at " + m.From.Format(time.RFC3339) + ".", ""}
-		case m.Proposal != "":
-			return &Problem{http.StatusConflict, "proposed_already", "That is proposed already: " + m.Proposal + ".", "sallyport approve " + m.Proposal}
-		}
-		return nil
-	})
+	switch {
+	case m.Wants == "":
+		return nil, &Problem{http.StatusConflict, "nothing_wanted", "No source lists this person for a place with power that he does not have.", "The identity provider's groups or an import say first who is to be what."}
+	case !m.From.IsZero():
+		return nil, &Problem{http.StatusConflict, "agreed_already", "Two people agreed to that already; it begins at " + m.From.Format(time.RFC3339) + ".", ""}
+	case m.Proposal != "":
+		return nil, &Problem{http.StatusConflict, "proposed_already", "That is proposed already: " + m.Proposal + ".", "sallyport approve " + m.Proposal}
+	}
+	order := sallyport.Order{Action: control.Empower, About: q.Staff, Reason: q.Reason, Details: m.Wants, Delay: d.Delay}
+	return s.propose(me, order, func() error { return nil })
 }
 
 // Directory lists everybody as he stands right now.

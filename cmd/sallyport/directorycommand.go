@@ -314,7 +314,7 @@ func (m *Main) printPeople(r *api.ImportResult, left int) {
 	}
 	done := "Imported"
 	if r.Dry {
-		done = "Nothing was changed: it would import"
+		done = "Nothing was changed; an import would be"
 	}
 	fmt.Fprintf(m.Stdout, "%s: %d changed or new, %d as before, %s left out, %d locked.\n", done, len(r.Changes), r.Same, several(int64(left), "line"), locked)
 	if power > 0 {
