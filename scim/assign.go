@@ -26,24 +26,12 @@ func parsePath(text string) (path, error) {
 	if len(text) > maxFilter {
 		return p, bad(invalidPath, "The path is longer than %d bytes.", maxFilter)
 	}
-	rest := text
-	if strings.HasPrefix(strings.ToLower(rest), "urn:") {
-		found := false
-		for name, short := range map[string]string{userSchema: "", groupSchema: "", enterpriseSchema: enterpriseSchema, ownSchema: ownSchema} {
-			if len(rest) < len(name) || !strings.EqualFold(rest[:len(name)], name) {
-				continue
-			}
-			if after := rest[len(name):]; after == "" || after[0] == ':' {
-				p.schema, rest, found = short, strings.TrimPrefix(after, ":"), true
-				break
-			}
-		}
-		if !found {
-			return path{elsewhere: true}, nil
-		}
-		if rest == "" { // the extension as a whole
-			return p, nil
-		}
+	schema, rest, known := schemaOf(text)
+	if p.schema = schema; !known {
+		return path{elsewhere: true}, nil
+	}
+	if rest == "" && text != "" { // the extension as a whole
+		return p, nil
 	}
 	before, inner, filtered := strings.Cut(rest, "[")
 	after := ""
@@ -69,6 +57,22 @@ func parsePath(text string) (path, error) {
 		return p, bad(invalidPath, "The path is none of RFC 7644.")
 	}
 	return p, nil
+}
+
+// schemaOf cuts the schema off a name that begins with its URN.
+func schemaOf(text string) (schema, rest string, known bool) {
+	if len(text) < 4 || !strings.EqualFold(text[:4], "urn:") {
+		return "", text, true
+	}
+	for name, short := range map[string]string{userSchema: "", groupSchema: "", enterpriseSchema: enterpriseSchema, ownSchema: ownSchema} {
+		if len(text) < len(name) || !strings.EqualFold(text[:len(name)], name) {
+			continue
+		}
+		if after := text[len(name):]; after == "" || after[0] == ':' {
+			return short, strings.TrimPrefix(after, ":"), true
+		}
+	}
+	return "", "", false
 }
 
 func word(s string) bool {

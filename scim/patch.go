@@ -97,9 +97,10 @@ func (s *Server) remove(p *sallyport.Listed, at path) error {
 		})
 		return nil
 	case at.attribute == "": // an extension as a whole
-		if at.schema == enterpriseSchema {
+		switch at.schema {
+		case enterpriseSchema:
 			p.Number, p.Department, p.Manager = "", "", ""
-		} else if at.schema == ownSchema {
+		case ownSchema:
 			p.Employment = ""
 		}
 		return nil

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -71,9 +72,7 @@ func attribute(name, kind, about string, more ...map[string]any) map[string]any 
 		"mutability": "readWrite", "returned": "default", "uniqueness": "none",
 	}
 	for _, m := range more {
-		for key, value := range m {
-			a[key] = value
-		}
+		maps.Copy(a, m)
 	}
 	return a
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -204,9 +205,7 @@ func TestDirectoryDecides(t *testing.T) {
 		o.Clock = func() time.Time { return time.Now().Add(time.Duration(late.Load())) }
 		// The configuration knows an agent no more: only his log-in is there.
 		people := map[string]Person{}
-		for id, p := range o.Config.People {
-			people[id] = p
-		}
+		maps.Copy(people, o.Config.People)
 		who = firstAgent(t)
 		delete(people, string(who))
 		o.Config.People = people
@@ -301,9 +300,7 @@ func TestPowerOfOrders(t *testing.T) {
 	ca := mustAuthority(t)
 	f := newFort(t, "", heard(t, ca, func(c *Config) {
 		people := map[string]Person{}
-		for id, p := range c.People {
-			people[id] = p
-		}
+		maps.Copy(people, c.People)
 		o3 := people["o3"]
 		o3.Role, o3.Team = "", ""
 		people["o3"] = o3

@@ -230,19 +230,17 @@ Exit status 0: everything was taken; 1: a line was left out; 2: the file cannot 
 		for i, r := range rows {
 			send[i] = api.ImportRow{Listed: r.Listed, Says: r.Says}
 		}
-		result := api.ImportResult{}
-		for _, trial := range []bool{true, false} { // what serve objects to is known before anything is changed
-			if !trial && (dry || (strict || complete) && len(problems) > 0) {
-				break
-			}
-			if result, err = c.Import(cmd.Context(), send, complete, trial); err != nil {
+		result, err := c.Import(cmd.Context(), send, complete, true) // what serve objects to is known before anything is changed
+		if err != nil {
+			return err
+		}
+		for _, p := range result.Problems {
+			line, column := rows[p.Row].Place(p.Field)
+			problems = append(problems, staff.Problem{Line: line, Column: column, Text: p.Text})
+		}
+		if !dry && (len(problems) == 0 || !strict && !complete) {
+			if result, err = c.Import(cmd.Context(), send, complete, false); err != nil {
 				return err
-			}
-			if trial {
-				for _, p := range result.Problems {
-					line, column := rows[p.Row].Place(p.Field)
-					problems = append(problems, staff.Problem{Line: line, Column: column, Text: p.Text})
-				}
 			}
 		}
 		return m.printImport(args[0], &result, problems, f.json)

@@ -109,7 +109,9 @@ func (l *scimListener) serve(ctx context.Context) error {
 	if err := l.http.Shutdown(grace); err != nil {
 		_ = l.http.Close() // what was answered is on record
 	}
-	<-done
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("hear the identity provider: %w", err)
+	}
 	return nil
 }
 

@@ -162,32 +162,36 @@ func (p *staffing) resettle() error {
 		var changed []sallyport.Listed
 		for _, old := range p.directory().People(source) {
 			l := old
-			switch source {
-			case staff.CSV:
+			if source == staff.CSV {
 				m.Say(&l, outright(&old), &old)
-			default:
-				var groups []string
-				for _, g := range l.Groups {
-					if name, ok := names[g]; ok {
-						groups = append(groups, name)
-					} else if source == staff.LogIn { // its groups have no other name
-						groups = append(groups, string(g))
-					}
-				}
-				m.Resolve(&l, groups, &old)
+			} else {
+				m.Resolve(&l, groupNames(&old, names, source), &old)
 			}
 			if len(staff.Compare(&old, &l)) > 0 {
 				l.Version++
 				changed = append(changed, l)
 			}
 		}
-		if len(changed) > 0 {
-			if err := p.tell(source, changed, nil); err != nil {
-				return err
-			}
+		if len(changed) == 0 {
+			continue
+		}
+		if err := p.tell(source, changed, nil); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// groupNames are the names of somebody's groups. Those of a log-in have no other names than their ids.
+func groupNames(l *sallyport.Listed, names map[sallyport.Group]string, source string) (out []string) {
+	for _, g := range l.Groups {
+		if name, ok := names[g]; ok {
+			out = append(out, name)
+		} else if source == staff.LogIn {
+			out = append(out, string(g))
+		}
+	}
+	return out
 }
 
 // outright is the team and role that a file named.
