@@ -79,6 +79,7 @@ const (
 	Shredding    EventKind = "shredding"     // an approved proposal is carried out: Order.Dead and Order.Buried of the customer in Details; before the database commits
 	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
+	Adopted      EventKind = "adopted"       // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
 	Peopled      EventKind = "people"        // Order.People and Order.Groups: what the directory's source in Details says from now on
 )
 
@@ -196,6 +197,12 @@ type Order struct {
 	People []Listed      `cbor:"60,keyasint,omitempty"`
 	Groups []ListedGroup `cbor:"61,keyasint,omitempty"`
 	Delay  time.Duration `cbor:"62,keyasint,omitempty"`
+	// Of the proposal of configuration and policies: the SHA-256 of those that it is to follow on, what changes, who is not to decide because it
+	// is about him, and whether whoever writes the files may change them from then on.
+	Base     string  `cbor:"63,keyasint,omitempty"`
+	Diff     string  `cbor:"64,keyasint,omitempty"`
+	Subjects []Staff `cbor:"65,keyasint,omitempty"`
+	Alone    bool    `cbor:"66,keyasint,omitempty"`
 }
 
 // Leaf names the key that one token has to itself.

@@ -34,16 +34,17 @@ type Config struct {
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
-	Unseal    Unsealer                     // takes shares of the keys; nil: the keys are not opened by shares
-	Rotate    KeyChange                    // nil: there are no keys
-	Destroy   KeyChange                    // likewise
-	Rotations func() []Rotation            // nil: there are none
-	Shred     KeyChange                    // of a customer; likewise
-	Observing bool                         // serve bars and masks nothing, see Status
-	Moving    *Moving                      // nil: serve protects nothing, so nothing moves
-	Role      func(sallyport.Staff) string // somebody's role right now; nil: that of People
-	Directory *Directory                   // nil: there is none to ask
-	Mark      func() string                // the database's mark that does not fit this record, empty: it fits; nil: always
+	Unseal    Unsealer                                // takes shares of the keys; nil: the keys are not opened by shares
+	Rotate    KeyChange                               // nil: there are no keys
+	Destroy   KeyChange                               // likewise
+	Rotations func() []Rotation                       // nil: there are none
+	Shred     KeyChange                               // of a customer; likewise
+	Observing bool                                    // serve bars and masks nothing, see Status
+	Moving    *Moving                                 // nil: serve protects nothing, so nothing moves
+	Role      func(sallyport.Staff) string            // somebody's role right now; nil: that of People
+	Directory *Directory                              // nil: there is none to ask
+	Files     func(FilesRequest) (FilesChange, error) // holds files that are to be proposed to sense; nil: there are none
+	Mark      func() string                           // the database's mark that does not fit this record, empty: it fits; nil: always
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -125,6 +126,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
 	s.movingRoutes(mux)
 	s.directoryRoutes(mux)
+	s.filesRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

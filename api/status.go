@@ -23,12 +23,15 @@ type Proposal struct {
 	Decider sallyport.Staff `json:"decider,omitempty"` // who approved or declined
 	Done    bool            `json:"done,omitempty"`    // Sallyport carried it out, where there is something to carry out
 	Result  string          `json:"result,omitempty"`  // then: what it did
+
+	Subjects []sallyport.Staff `json:"subjects,omitempty"` // whom it is about besides About
+	Diff     string            `json:"diff,omitempty"`     // what files change; where one proposal is asked for
 }
 
 func proposalOf(p control.Proposal) Proposal {
 	return Proposal{
 		ID: p.ID, Action: p.Action, By: p.By, About: p.About, Reason: p.Reason, Details: p.Details, At: p.At, Status: string(p.Status),
-		Decider: p.Decider, Done: p.Done, Result: p.Result,
+		Decider: p.Decider, Done: p.Done, Result: p.Result, Subjects: p.Subjects,
 	}
 }
 

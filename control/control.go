@@ -29,6 +29,7 @@ const (
 	Second     = "second"      // a colleague agrees to what the proposer does; Details says what that is
 	Trust      = "trust"       // Details is how far the person it is about is trusted from now on
 	Shred      = "shred"       // Details is the customer whose values become unreadable; it is about nobody of the staff
+	Files      = "files"       // Details is the SHA-256 of the configuration and policies that hold from then on
 	Empower    = "empower"     // Details is the place with power, role@team, that the person it is about has from Delay after the approval on
 )
 
@@ -70,8 +71,14 @@ type Proposal struct {
 	Reason  string
 	Details string
 	Delay   time.Duration // between its approval and what it gives
-	At      time.Time
-	Status  Status
+
+	Base     string            // of files: what they follow on
+	Diff     string            // what they change
+	Subjects []sallyport.Staff // whom it is about besides About: they have no say
+	alone    bool
+
+	At     time.Time
+	Status Status
 
 	Decider   sallyport.Staff // who approved or declined
 	DecidedAt time.Time
@@ -97,7 +104,8 @@ type State struct {
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
 	doors   doors
-	staff   *staff.State        // who is who, by sources other than the configuration
+	staff   *staff.State // who is who, by sources other than the configuration
+	files   files
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
 
@@ -160,6 +168,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		}
 	case sallyport.Shredding:
 		s.shreds.list(o)
+	case sallyport.Adopted:
+		s.adopt(o)
 	case sallyport.Peopled:
 		s.listed(e, o)
 	default:
@@ -188,7 +198,7 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		return
 	}
 	s.proposals[o.ID] = &Proposal{
-		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, At: e.Time, Status: Open,
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, alone: o.Alone, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
 }
@@ -209,6 +219,9 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 		s.doors.believe(p.About, "", p.Details, true)
 	case Empower:
 		s.empower(p, e.Time)
+	case Files:
+		s.files = files{p.Details, p.alone}
+		s.doors.turn()
 	}
 	if p.Action == Shred {
 		s.shreds.bar(sallyport.Subject(p.Details))
@@ -255,6 +268,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrProposal)
 	case o.Action == Empower:
 		return s.mayEmpower(o)
+	case o.Action == Files:
+		return s.mayChange(o)
 	}
 	return nil
 }
@@ -280,6 +295,10 @@ func (s *State) mayApprove(id string, by sallyport.Staff, now time.Time) error {
 		return fmt.Errorf("%w: who proposed it cannot approve it; another person must", ErrApproval)
 	case by == p.About:
 		return fmt.Errorf("%w: nobody approves what is about himself", ErrApproval)
+	case slices.Contains(p.Subjects, by):
+		return fmt.Errorf("%w: nobody approves what is about himself", ErrApproval)
+	case p.Action == Files && p.Base != s.files.hash:
+		return fmt.Errorf("%w: other files were approved since; they are to be proposed anew", ErrApproval)
 	case p.Action == Unlock && s.staff.HasLeft(p.About):
 		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrApproval)
 	case p.Action == Empower && staff.FormatPlace(s.staff.Wanted(p.About)) != p.Details:

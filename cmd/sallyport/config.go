@@ -88,6 +88,8 @@ type Config struct {
 
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
+	text   string        // of the file
+	kept   []policy.Text // the policies that hold, whatever their folder has by now; nil: those of the folder
 	places *configReader // where each key stands
 }
 
@@ -177,7 +179,7 @@ func LoadConfig(path string) (*Config, error) {
 // ParseConfig checks the text of a configuration; path is what errors name and what relative paths start from.
 func ParseConfig(path string, text []byte) (*Config, error) {
 	sum := sha256.Sum256(text)
-	c := &Config{file: path, hash: hex.EncodeToString(sum[:])}
+	c := &Config{file: path, hash: hex.EncodeToString(sum[:]), text: string(text)}
 	r := readYAML(text, c)
 	c.Protect.Masked = c.Mask.Columns
 	if len(r.problems) == 0 {

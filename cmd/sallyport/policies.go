@@ -58,6 +58,9 @@ func (c *Config) worldOf(roster *staff.Roster) *policy.World {
 
 // policyTexts are the policies of a folder, or the program's own where none is named.
 func (c *Config) policyTexts(dir string) ([]policy.Text, error) {
+	if c.kept != nil && dir == c.policyFolder() {
+		return c.kept, nil
+	}
 	if dir == "" {
 		return policy.Defaults(c.Demonstration), nil
 	}
@@ -127,6 +130,11 @@ func (c *Config) loadPolicies(dir string) (*policy.Set, []policy.Problem, error)
 	if err != nil {
 		return nil, nil, err
 	}
+	return c.loadTexts(texts)
+}
+
+// loadTexts holds policies to the columns and people of the configuration.
+func (c *Config) loadTexts(texts []policy.Text) (*policy.Set, []policy.Problem, error) {
 	set, problems := policy.Load(texts, c.world(), c.copiers())
 	if set == nil {
 		problems = slices.DeleteFunc(problems, func(p policy.Problem) bool { return p.Warning })

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"sallyport/api"
 )
@@ -12,7 +13,7 @@ func (s *Server) status(context.Context) []api.Standby {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gateway == nil {
-		return []api.Standby{{What: "clients", How: fmt.Sprintf("are refused: %v", s.waiting)}}
+		return append([]api.Standby{{What: "clients", How: fmt.Sprintf("are refused: %v", s.waiting)}}, s.filesStatus()...)
 	}
 	guards := "nothing is protected"
 	if database := s.o.Config.Upstream.Database; s.o.Config.Protects() {
@@ -27,7 +28,22 @@ func (s *Server) status(context.Context) []api.Standby {
 	return append([]api.Standby{
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
-	}, append(s.turns.status(), s.turns.shreds()...)...)
+	}, append(append(s.turns.status(), s.turns.shreds()...), s.filesStatus()...)...)
+}
+
+// filesStatus says whether what is approved, what is on disk and what holds are the same.
+func (s *Server) filesStatus() []api.Standby {
+	approved, _ := s.state.Files()
+	if approved == "" {
+		return nil
+	}
+	if b, err := keptBundle(s.o.Data, approved); err == nil && b.config != s.o.Config.text {
+		return []api.Standby{{What: "files", How: "another configuration was approved; it holds from the next start of serve on"}}
+	}
+	if s.unapproved {
+		return []api.Standby{{What: "files", How: "those on disk are not approved, the approved ones hold: sallyport config propose --config " + s.o.Config.file + ", or put back " + filepath.Join(s.o.Data, approvedFolder, approved)}}
+	}
+	return nil
 }
 
 // rotations are the join groups with two keys, once the database is served.
