@@ -18,7 +18,12 @@ func (m *Main) proposalsCommand() *cobra.Command {
 		Use:     "proposals [PROPOSAL]",
 		Short:   "List what was proposed and what became of it, or show one with what it changes",
 		Example: "  sallyport proposals --as s051\n  sallyport proposals k3x7q2mzpa --as s051",
-		Args:    cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("%d arguments; expected none, or the id of one proposal", len(args))
+			}
+			return nil
+		},
 	}
 	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
 		if len(args) == 1 {
