@@ -170,3 +170,13 @@ func (c *Config) own() map[sallyport.Staff]*staff.Own {
 	}
 	return out
 }
+
+// program tells whether an id is a service's, or the name of Sallyport's own log-in: no person has it.
+func (c *Config) program(id sallyport.Staff) bool {
+	for name := range c.Services {
+		if strings.EqualFold(name, string(id)) {
+			return true
+		}
+	}
+	return id != "" && strings.EqualFold(string(id), c.Upstream.Reader.User)
+}

@@ -136,7 +136,7 @@ func (p *staffing) stamp(l sallyport.Listed, was *sallyport.Listed) sallyport.Li
 
 // objection says why a row cannot be taken. The command has held it to its form; here it is held to what there is.
 func (p *staffing) objection(l *sallyport.Listed, inFile map[sallyport.Staff]bool) (field, text string) {
-	_, program := p.s.o.Config.Services[string(l.Staff)]
+	program := p.s.o.Config.program(l.Staff)
 	_, known := p.person(l.Manager)
 	same, there := p.known(l.Staff)
 	switch {

@@ -176,7 +176,7 @@ func (s *Server) adopt() error {
 	case err != nil && (approved == "" || alone):
 		return err
 	case err == nil && b.hash() == approved:
-		c.kept = b.texts(c)
+		c.kept, s.held = b.texts(c), approved
 		_, err := b.keep(s.o.Data)
 		return err
 	case approved == "" || alone:
@@ -193,7 +193,7 @@ func (s *Server) adoptAlone(c *Config, b *bundle, first bool) error {
 	if err := s.orders.Give(nil, e); err != nil {
 		return err
 	}
-	c.kept = b.texts(c)
+	c.kept, s.held = b.texts(c), b.hash()
 	if first && !c.alone() {
 		s.log.Info("these files are the first ones and approve themselves; from now on two people approve changes", "configuration", c.file, "hash", b.hash())
 	}
@@ -214,7 +214,7 @@ func (s *Server) goOn(approved string) error {
 	if err != nil {
 		return fmt.Errorf("the approved configuration cannot be read by this version: start with --only-orders and the former version, and propose one that can: %w", err)
 	}
-	s.o.Config, s.unapproved = c, true
+	s.o.Config, s.held, s.unapproved = c, approved, true
 	s.log.Warn("the files on disk are not what two people approved: going on with the approved ones", "file", file, "approved", filepath.Join(s.o.Data, approvedFolder, approved),
 		"next", "sallyport config propose --config "+file+" --reason … --as ID, approved by somebody else; or put the approved files back")
 	return nil

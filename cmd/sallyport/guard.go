@@ -265,8 +265,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	}
 	directory := config.directory()
 	directory.live = g.s.staffing
-	held, _ := g.s.state.Files()
-	live := &livePolicies{p: g.s.staffing, base: (&heldPolicies{s: g.s, hash: held, set: policies}).current}
+	live := &livePolicies{p: g.s.staffing, base: (&heldPolicies{s: g.s, hash: g.s.held, set: policies}).current}
 	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Team: directory.colleagues(live.current), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}

@@ -77,7 +77,7 @@ func (s *Server) scim() (*scim.Server, error) {
 		},
 		Mapping: func() *staff.Mapping { return mapping },
 		ID:      c.ID, Account: s.staffing.account, Known: s.staffing.known,
-		Program: func(id sallyport.Staff) bool { _, ok := s.o.Config.Services[string(id)]; return ok },
+		Program: s.o.Config.program,
 		Tokens:  tokens, Now: s.o.Clock, NewID: func() string { return strings.ToLower(rand.Text()) }, Log: s.log,
 		Bad: func(refused uint64) {
 			e := &sallyport.Event{

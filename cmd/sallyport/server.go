@@ -59,6 +59,7 @@ type Server struct {
 	certificates *certificates
 	renew        chan struct{} // SIGHUP
 	shares       *unsealer     // of the keys; nil: they are not opened by shares
+	held         string        // hash of the files that this server runs by; empty: it has none
 	unapproved   bool          // the files on disk are not those that two people approved, which hold
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere

@@ -67,7 +67,7 @@ func (p *staffing) imported(login string) (purpose.Person, bool) {
 	if _, configured := p.own[who]; configured {
 		return purpose.Person{}, false
 	}
-	if _, program := p.s.o.Config.Services[login]; program {
+	if p.s.o.Config.program(who) {
 		return purpose.Person{}, false
 	}
 	if _, known := p.person(who); !known {
@@ -127,7 +127,7 @@ func (p *staffing) lock(who sallyport.Staff, reason string) error {
 // on record; what was said before is not said again.
 func (s *Server) FromLogin(who sallyport.Staff, name string, groups []string) error {
 	p := s.staffing
-	if !staff.GoodID(string(who)) {
+	if !staff.GoodID(string(who)) || s.o.Config.program(who) {
 		return fmt.Errorf("take the groups of a log-in: %q cannot be anybody's id", who)
 	}
 	old, before := p.directory().Get(staff.LogIn, who)
