@@ -79,6 +79,7 @@ const (
 	Shredding    EventKind = "shredding"     // an approved proposal is carried out: Order.Dead and Order.Buried of the customer in Details; before the database commits
 	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
+	LockLeavers  EventKind = "lock_leavers"  // the second person has those locked who left when their source had said so of many within an hour
 	Adopted      EventKind = "adopted"       // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
 	Peopled      EventKind = "people"        // Order.People and Order.Groups: what the directory's source in Details says from now on
 )
@@ -203,6 +204,7 @@ type Order struct {
 	Diff     string  `cbor:"64,keyasint,omitempty"`
 	Subjects []Staff `cbor:"65,keyasint,omitempty"`
 	Alone    bool    `cbor:"66,keyasint,omitempty"`
+	Most     int     `cbor:"67,keyasint,omitempty"` // of kind people: how many leavers of this source an hour are locked by its word alone
 }
 
 // Leaf names the key that one token has to itself.

@@ -16,6 +16,7 @@ type Directory struct {
 	List   func() []Member
 	Show   func(who sallyport.Staff) (MemberDetails, bool)
 	Import func(me sallyport.Staff, rows []ImportRow, complete bool, dry bool, give GiveImport) (ImportResult, error)
+	Most   int           // leavers an hour whom a file locks by itself; 0: control.DefaultLeavers
 	Delay  time.Duration // between the approval of a place with power and its beginning
 }
 
@@ -33,6 +34,7 @@ type Member struct {
 	Sources    []string        `json:"sources"`
 	Locked     bool            `json:"locked,omitempty"`
 	Suspended  bool            `json:"suspended,omitempty"`
+	Left       bool            `json:"left,omitempty"` // he may not work, and the lock waits for a second person
 	// Wants is the place with power, role@team, that a source lists him for and that he does not have; From when he will, if two people agreed.
 	Wants    string    `json:"wants,omitempty"`
 	From     time.Time `json:"from,omitzero"`
@@ -91,6 +93,7 @@ func (s *Server) directoryRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/directory", s.as(overseers, s.listDirectory))
 	mux.Handle("GET /v1/directory/{id}", s.as(overseers, s.showMember))
 	mux.Handle("POST /v1/directory/import", s.upTo(maxImport, overseers, s.importDirectory))
+	mux.Handle("POST /v1/directory/lock-leavers", s.as(overseers, s.lockLeavers))
 	mux.Handle("POST /v1/directory/empower", s.as(overseers, s.empower))
 }
 
@@ -143,7 +146,7 @@ func (s *Server) importDirectory(r *http.Request, me sallyport.Staff) (any, erro
 		return nil, err
 	}
 	return d.Import(me, q.Rows, q.Complete, q.Dry, func(build func() []sallyport.Listed) error {
-		order := &sallyport.Order{Action: "people", By: me, Details: staff.CSV}
+		order := &sallyport.Order{Action: "people", By: me, Details: staff.CSV, Most: d.Most}
 		return s.c.Orders.Give(func() error {
 			if err := s.stillFree(me)(); err != nil {
 				return err
@@ -152,6 +155,33 @@ func (s *Server) importDirectory(r *http.Request, me sallyport.Staff) (any, erro
 			return nil
 		}, s.event(sallyport.Peopled, me, order))
 	})
+}
+
+// lockLeavers has those locked who left when their source had said so of many within an hour, but for whom this person imported himself.
+func (s *Server) lockLeavers(r *http.Request, me sallyport.Staff) (any, error) {
+	q, err := s.order(r)
+	if err != nil {
+		return nil, err
+	}
+	var locked []sallyport.Staff
+	e := s.event(sallyport.LockLeavers, me, &sallyport.Order{Action: "lock_leavers", By: me, Reason: q.Reason})
+	err = s.c.Orders.Give(func() error {
+		if err := s.stillFree(me)(); err != nil {
+			return err
+		}
+		all, his := s.state.Leavers(me)
+		if locked = his; len(his) > 0 {
+			return nil
+		}
+		if all > 0 {
+			return &Problem{http.StatusForbidden, "not_yours_to_decide", "You imported that they left yourself.", "Ask another lead or security."}
+		}
+		return &Problem{http.StatusConflict, "nobody_waits", "Nobody's lock waits for a second person.", ""}
+	}, e)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"locked": locked}, nil
 }
 
 // empower proposes to give somebody the place with power that a source lists him for. What it is stands in the directory, not in the request.
@@ -201,6 +231,15 @@ func (c *Client) Import(ctx context.Context, rows []ImportRow, complete, dry boo
 	var result ImportResult
 	err := c.call(ctx, http.MethodPost, "/v1/directory/import", importRequest{Rows: rows, Complete: complete, Dry: dry}, &result)
 	return result, err
+}
+
+// LockLeavers has those locked who left when their source had said so of many within an hour.
+func (c *Client) LockLeavers(ctx context.Context, reason string) (locked []sallyport.Staff, err error) {
+	var answer struct {
+		Locked []sallyport.Staff `json:"locked"`
+	}
+	err = c.call(ctx, http.MethodPost, "/v1/directory/lock-leavers", request{Reason: reason}, &answer)
+	return answer.Locked, err
 }
 
 // Empower proposes to give somebody the place with power that he is listed for, and returns the proposal's id.

@@ -46,6 +46,7 @@ var ErrProposal = errors.New("cannot be proposed")
 type Standing struct {
 	Locked    bool
 	Suspended bool
+	Left      bool            // the directory says so, and of many within the hour: he may not work, and the lock waits for a second person
 	Reason    string          // of the lock, or else of the suspension
 	Since     time.Time       // likewise
 	By        sallyport.Staff // likewise; empty: Sallyport itself
@@ -75,7 +76,7 @@ type Proposal struct {
 	Base     string            // of files: what they follow on
 	Diff     string            // what they change
 	Subjects []sallyport.Staff // whom it is about besides About: they have no say
-	alone    bool
+	Alone    bool              // of files: whoever writes them may change them from then on
 
 	At     time.Time
 	Status Status
@@ -104,6 +105,7 @@ type State struct {
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
 	doors   doors
+	leavers leavers
 	staff   *staff.State // who is who, by sources other than the configuration
 	files   files
 	ring    *sallyport.Ring     // of keys, as the record knows it last
@@ -125,7 +127,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, doors: newDoors(), staff: staff.NewState()}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, doors: newDoors(), staff: staff.NewState(), leavers: newLeavers()}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -168,6 +170,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		}
 	case sallyport.Shredding:
 		s.shreds.list(o)
+	case sallyport.LockLeavers:
+		s.lockLeavers(e, o)
 	case sallyport.Adopted:
 		s.adopt(o)
 	case sallyport.Peopled:
@@ -189,7 +193,7 @@ func (s *State) hold(e *sallyport.Event, o *sallyport.Order, which func(*person)
 	}
 	if h := which(p); *h == nil {
 		*h = &hold{reason: o.Reason, since: e.Time, by: o.By}
-		s.changes = append(s.changes, change{o.About, p.standing()})
+		s.changes = append(s.changes, change{o.About, s.standing(o.About)})
 	}
 }
 
@@ -198,7 +202,7 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		return
 	}
 	s.proposals[o.ID] = &Proposal{
-		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, alone: o.Alone, At: e.Time, Status: Open,
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
 }
@@ -220,7 +224,7 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 	case Empower:
 		s.empower(p, e.Time)
 	case Files:
-		s.files = files{p.Details, p.alone}
+		s.files = files{p.Details, p.Alone}
 		s.doors.turn()
 	}
 	if p.Action == Shred {
@@ -228,7 +232,7 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 	}
 	if p.Action == Unlock && p.About != "" && s.people[p.About] != nil {
 		delete(s.people, p.About)
-		s.changes = append(s.changes, change{p.About, Standing{}})
+		s.changes = append(s.changes, change{p.About, s.standing(p.About)})
 	}
 }
 
@@ -326,16 +330,30 @@ func (s *State) Advance(now time.Time) {
 func (s *State) Standing(who sallyport.Staff) Standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.people[who].standing()
+	return s.standing(who)
 }
 
-// Out lists everybody who is locked or suspended.
+func (s *State) standing(who sallyport.Staff) Standing {
+	st := s.people[who].standing()
+	if l, waits := s.leavers.waiting[who]; waits && !st.Locked {
+		st.Left = true
+		if !st.Suspended {
+			st.Reason, st.Since, st.By = leftReason, l.at, l.by
+		}
+	}
+	return st
+}
+
+// Out lists everybody who is locked or suspended, or has left.
 func (s *State) Out() map[sallyport.Staff]Standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make(map[sallyport.Staff]Standing, len(s.people))
 	for who, p := range s.people {
 		out[who] = p.standing()
+	}
+	for who := range s.leavers.waiting {
+		out[who] = s.standing(who)
 	}
 	return out
 }

@@ -107,3 +107,64 @@ func TestEmpower(t *testing.T) {
 		t.Errorf("the delay: %+v", p)
 	}
 }
+
+// TestManyLeavers: a source that says of very many that they left bars them while it says so; their locks wait for a second person, who did not
+// import it himself.
+func TestManyLeavers(t *testing.T) {
+	s := NewState()
+	now := time.Unix(1000, 0)
+	say := func(by sallyport.Staff, inactive bool, who ...sallyport.Staff) {
+		var people []sallyport.Listed
+		for _, w := range who {
+			people = append(people, sallyport.Listed{Staff: w, Inactive: inactive})
+		}
+		s.Apply(&sallyport.Event{Kind: sallyport.Peopled, Time: now, Order: &sallyport.Order{Details: staff.CSV, By: by, Most: 2, People: people}})
+	}
+	var told []sallyport.Staff
+	defer s.Watch(func(who sallyport.Staff, st Standing) {
+		if st.Left || st.Locked {
+			told = append(told, who)
+		}
+	})()
+	say("o1", true, "a", "b", "c", "d")
+	say("o1", true, "c") // again
+	for who, want := range map[sallyport.Staff]Standing{
+		"a": {Locked: true, Reason: leftReason, Since: now, By: "o1"}, "c": {Left: true, Reason: leftReason, Since: now, By: "o1"}, "d": {Left: true, Reason: leftReason, Since: now, By: "o1"},
+	} {
+		if got := s.Standing(who); got != want {
+			t.Errorf("%s: %+v", who, got)
+		}
+	}
+	if len(told) != 4 || len(s.Out()) != 4 {
+		t.Errorf("the sessions of %v end; out are %v", told, s.Out())
+	}
+	say("o1", false, "d")
+	if s.Standing("d") != (Standing{}) {
+		t.Error("whose lock waits is barred though the source took it back")
+	}
+	confirm := func(by sallyport.Staff) {
+		s.Apply(&sallyport.Event{Kind: sallyport.LockLeavers, Time: now, Order: &sallyport.Order{By: by}})
+	}
+	confirm("o1")
+	confirm("c")
+	confirm("")
+	if s.Standing("c").Locked {
+		t.Error("who imported it, he himself or nobody was the second person")
+	}
+	if all, his := s.Leavers("o2"); all != 1 || len(his) != 1 {
+		t.Errorf("%d wait, %v for o2", all, his)
+	}
+	confirm("o2")
+	if st := s.Standing("c"); !st.Locked || st.Left {
+		t.Errorf("after a second person: %+v", st)
+	}
+	say("o1", false, "c")
+	if !s.Standing("c").Locked {
+		t.Error("the source unlocked him")
+	}
+	now = now.Add(time.Hour)
+	say("o1", true, "e")
+	if !s.Standing("e").Locked {
+		t.Error("an hour later the source locks nobody")
+	}
+}

@@ -15,10 +15,11 @@ import (
 // DirectoryConfig says who else tells about the staff, besides this file. What stands under people holds; what is left out there is for them
 // to say. Nobody becomes an approver by them alone.
 type DirectoryConfig struct {
-	SCIM   SCIMConfig      `yaml:"scim"`   // the identity provider, which tells of changes itself; empty: it is not heard
-	Groups map[string]Spot `yaml:"groups"` // what a group of the identity provider means here, by the group's name; one that is called like a team is that team
-	Power  PowerConfig     `yaml:"power"`  // what takes two people's word, besides the roles lead and security
-	Delay  string          `yaml:"delay"`  // how long after two people agreed that power begins, such as 24h; empty: 24h
+	SCIM    SCIMConfig      `yaml:"scim"`    // the identity provider, which tells of changes itself; empty: it is not heard
+	Groups  map[string]Spot `yaml:"groups"`  // what a group of the identity provider means here, by the group's name; one that is called like a team is that team
+	Power   PowerConfig     `yaml:"power"`   // what takes two people's word, besides the roles lead and security
+	Leavers int             `yaml:"leavers"` // how many people an hour a source locks by its word alone; more may not work, and the lock waits for a second person. 0: 50
+	Delay   string          `yaml:"delay"`   // how long after two people agreed that power begins, such as 24h; empty: 24h
 }
 
 // SCIMConfig is where the identity provider is heard, over TLS.
@@ -79,6 +80,9 @@ func (c *Config) checkSources(r *configReader) {
 		if !slices.Contains(roles(), role) {
 			r.problemAt(fmt.Sprintf("directory.power.roles[%d]", i), "unknown role %q; expected %s", role, oneOf(role, roles()))
 		}
+	}
+	if d.Leavers < 0 {
+		r.problemAt("directory.leavers", "below 0; expected 1 or more, or 0 for the default")
 	}
 	c.checkSCIM(r)
 }

@@ -35,7 +35,7 @@ say besides (docs/directory.md). None of them makes an approver: two people do, 
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(m.directoryListCommand(), m.directoryShowCommand(), m.directoryImportCommand(), m.directoryEmpowerCommand(), m.directoryTokenCommand())
+	cmd.AddCommand(m.directoryListCommand(), m.directoryShowCommand(), m.directoryImportCommand(), m.directoryEmpowerCommand(), m.directoryLeaversCommand(), m.directoryTokenCommand())
 	return cmd
 }
 
@@ -68,6 +68,9 @@ func remark(x *api.Member) string {
 	var parts []string
 	if x.Locked {
 		parts = append(parts, "locked")
+	}
+	if x.Left {
+		parts = append(parts, "may not work; the lock waits for a second person")
 	}
 	if x.Suspended {
 		parts = append(parts, "suspended")
@@ -180,6 +183,32 @@ source works at once, and for a second time it takes two people again.`,
 			return printJSON(m.Stdout, map[string]string{"proposal": id})
 		}
 		return printLine(m.Stdout, "Proposed as %s. Somebody else than you and %s approves it: sallyport approve %s --as ID", id, args[0], id)
+	})
+}
+
+func (m *Main) directoryLeaversCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "lock-leavers",
+		Short: "Have those locked who left when very many did within an hour",
+		Long: `A source of the directory locks so many people an hour by its word alone (directory.leavers, 50). Of more it counts as it says: while it says that they left, they may not
+work at the database; but the lock, which takes two people to undo, waits for a second person. This is his word. Nobody says it of those whom he imported himself.`,
+		Example: "  sallyport directory lock-leavers --reason 'the site in Ghent is closed' --as s051",
+		Args:    exactly(0, "--reason TEXT --as ID"),
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
+	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
+		if reason == "" {
+			return usagef("no reason; expected --reason 'what happened'")
+		}
+		locked, err := c.LockLeavers(cmd.Context(), reason)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(m.Stdout, map[string]any{"locked": locked})
+		}
+		return printLine(m.Stdout, "Locked: %s.", someStaff(locked))
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 // apiDirectory is the directory as the control socket shows and changes it.
 func (s *Server) apiDirectory() *api.Directory {
 	delay, _ := s.o.Config.Directory.powerDelay() // checked
-	return &api.Directory{List: s.staffing.list, Show: s.staffing.show, Import: s.staffing.importFile, Delay: delay}
+	return &api.Directory{List: s.staffing.list, Show: s.staffing.show, Import: s.staffing.importFile, Delay: delay, Most: s.o.Config.Directory.Leavers}
 }
 
 func (p *staffing) list() []api.Member {
@@ -28,7 +28,7 @@ func (p *staffing) member(x staff.Person) api.Member {
 	st := p.s.state.Standing(x.Staff)
 	m := api.Member{
 		Staff: x.Staff, Name: x.Name, Team: x.Place.Team, Role: x.Place.Role, Manager: x.Manager, Employment: x.Employment, Sources: x.Sources,
-		Locked: st.Locked, Suspended: st.Suspended, From: x.From,
+		Locked: st.Locked, Suspended: st.Suspended, Left: st.Left, From: x.From,
 	}
 	if x.Wants != (sallyport.Place{}) {
 		m.Wants = staff.FormatPlace(x.Wants)

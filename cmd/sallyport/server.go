@@ -339,7 +339,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 		return fmt.Errorf("count what was seen before: %w", err)
 	}
 	defer s.state.Watch(func(who sallyport.Staff, st control.Standing) {
-		if st.Locked || st.Suspended {
+		if st.Locked || st.Suspended || st.Left {
 			gw.EndSessions(who, "you are locked or suspended", "Ask a lead or security for `sallyport unlock`.")
 		}
 	})()

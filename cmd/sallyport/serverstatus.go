@@ -31,19 +31,23 @@ func (s *Server) status(context.Context) []api.Standby {
 	}, append(append(s.turns.status(), s.turns.shreds()...), s.filesStatus()...)...)
 }
 
-// filesStatus says whether what is approved, what is on disk and what holds are the same.
+// filesStatus says who waits to be locked, and whether what is approved, what is on disk and what holds are the same.
 func (s *Server) filesStatus() []api.Standby {
+	var out []api.Standby
+	if n, _ := s.state.Leavers(""); n > 0 {
+		out = append(out, api.Standby{What: "leavers", How: fmt.Sprintf("%d may not work, and their lock waits for a second person: sallyport directory lock-leavers", n)})
+	}
 	approved, _ := s.state.Files()
 	if approved == "" {
-		return nil
+		return out
 	}
 	if b, err := keptBundle(s.o.Data, approved); err == nil && b.config != s.o.Config.text {
-		return []api.Standby{{What: "files", How: "another configuration was approved; it holds from the next start of serve on"}}
+		return append(out, api.Standby{What: "files", How: "another configuration was approved; it holds from the next start of serve on"})
 	}
 	if s.unapproved {
-		return []api.Standby{{What: "files", How: "those on disk are not approved, the approved ones hold: sallyport config propose --config " + s.o.Config.file + ", or put back " + filepath.Join(s.o.Data, approvedFolder, approved)}}
+		return append(out, api.Standby{What: "files", How: "those on disk are not approved, the approved ones hold: sallyport config propose --config " + s.o.Config.file + ", or put back " + filepath.Join(s.o.Data, approvedFolder, approved)})
 	}
-	return nil
+	return out
 }
 
 // rotations are the join groups with two keys, once the database is served.

@@ -103,7 +103,7 @@ func (p *staffing) account(user string) (sallyport.Staff, bool) {
 // tell puts on record what a source says. Where that fails, who leaves by it is locked all the same.
 func (p *staffing) tell(source string, people []sallyport.Listed, groups []sallyport.ListedGroup) error {
 	e := &sallyport.Event{
-		Time: p.s.o.Clock(), Kind: sallyport.Peopled, Order: &sallyport.Order{Action: "people", Details: source, People: people, Groups: groups},
+		Time: p.s.o.Clock(), Kind: sallyport.Peopled, Order: &sallyport.Order{Action: "people", Details: source, People: people, Groups: groups, Most: p.s.o.Config.Directory.Leavers},
 	}
 	err := p.s.orders.Give(nil, e)
 	if err == nil {
@@ -232,7 +232,7 @@ func (p *staffing) tend(ctx context.Context) {
 func (p *staffing) lockLeavers(r *staff.Roster) (done bool) {
 	done = true
 	for who, person := range r.People {
-		if person.Employment != staff.Left || p.s.state.Standing(who).Locked {
+		if st := p.s.state.Standing(who); person.Employment != staff.Left || st.Locked || st.Left {
 			continue
 		}
 		if err := p.lock(who, "the directory says that he left"); err != nil {
