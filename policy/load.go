@@ -48,6 +48,7 @@ type Set struct {
 	rules            map[cedar.PolicyID]*rule
 	entities         cedar.EntityMap
 	world            *World
+	member           func(sallyport.Staff) (Member, bool) // nil: the world's
 }
 
 // rule is what a policy says of itself.
@@ -347,13 +348,13 @@ const systemName = "sallyport"
 
 func tableOf(c sallyport.Column) string { return c.Schema + "." + c.Table }
 
-// For is the same policies on another world, as it is after somebody came, went or moved. Names that policies speak of are not held to it
-// again: where one is gone, nobody is meant.
-func (s *Set) For(w *World, c Copiers) *Set {
+// Live is the same policies on people as member knows them at the moment of each question. Names that policies speak of are not held to the
+// world again: where one is gone, nobody is meant.
+func (s *Set) Live(member func(sallyport.Staff) (Member, bool)) *Set {
 	if s == nil {
 		return nil
 	}
 	next := *s
-	next.world, next.entities = w, w.entities(c)
+	next.member = member
 	return &next
 }

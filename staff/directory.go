@@ -247,3 +247,17 @@ func ParsePlace(text string) (sallyport.Place, error) {
 	}
 	return sallyport.Place{Role: role, Team: team}, nil
 }
+
+// Spelled is somebody whom a source lists under an id that differs in the case of its letters at most.
+func (s *State) Spelled(id sallyport.Staff) (sallyport.Staff, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, of := range s.sources {
+		for who := range of.people {
+			if strings.EqualFold(string(who), string(id)) {
+				return who, true
+			}
+		}
+	}
+	return "", false
+}

@@ -43,8 +43,13 @@ func (p *staffing) now() *staff.Roster {
 
 // person is one of them.
 func (p *staffing) person(who sallyport.Staff) (staff.Person, bool) {
-	person, ok := p.now().People[who]
-	return person, ok
+	return p.directory().Person(who, p.own[who], p.rules, p.s.o.Clock())
+}
+
+// principal is a person as policies ask for him.
+func (p *staffing) principal(who sallyport.Staff) (policy.Member, bool) {
+	x, ok := p.person(who)
+	return policy.Member{ID: who, Team: x.Place.Team, Role: x.Place.Role, Manager: x.Manager, Employment: x.Employment}, ok
 }
 
 // role is somebody's, right now.
@@ -78,16 +83,15 @@ func (p *staffing) imported(login string) (purpose.Person, bool) {
 
 // known is somebody of an id, whatever the case of its letters.
 func (p *staffing) known(id sallyport.Staff) (sallyport.Staff, bool) {
-	people := p.now().People
-	if _, ok := people[id]; ok {
+	if _, ok := p.person(id); ok {
 		return id, true
 	}
-	for who := range people {
+	for who := range p.own {
 		if strings.EqualFold(string(who), string(id)) {
 			return who, true
 		}
 	}
-	return "", false
+	return p.directory().Spelled(id)
 }
 
 // account is whose user name at the identity provider the configuration says it is.
@@ -248,45 +252,48 @@ type livePolicies struct {
 	p    *staffing
 	base func() *policy.Set
 
-	mu     sync.Mutex // guards what follows
-	of     *policy.Set
-	roster *staff.Roster
-	live   *policy.Set
+	mu   sync.Mutex // guards what follows
+	of   *policy.Set
+	live *policy.Set
 }
 
 // current is the set that decides now.
 func (l *livePolicies) current() *policy.Set {
-	base, roster := l.base(), l.p.now()
+	base := l.base()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if base != l.of || roster != l.roster {
-		c := l.p.s.o.Config
-		l.of, l.roster, l.live = base, roster, base.For(c.worldOf(roster), c.copiers())
+	if base != l.of {
+		l.of, l.live = base, base.Live(l.p.principal)
 	}
 	return l.live
 }
 
 // colleagues are the log-ins whose tickets may be somebody's reason: those of his team, if the policies would ever let him see a customer by one.
 func (d *directory) colleagues(policies func() *policy.Set) func(p purpose.Person) []string {
-	var mu sync.Mutex
+	type placed struct {
+		who sallyport.Staff
+		at  sallyport.Place
+	}
+	var mu sync.Mutex // guards what follows
 	var of *policy.Set
-	known := map[sallyport.Staff]bool{} // whether he may, by the policies in of
+	var version uint64
+	known := map[placed]bool{} // whether he may, by the policies in of and the directory of that version
 	return func(p purpose.Person) []string {
 		if p.Team == "" {
 			return nil
 		}
-		set := policies()
+		who, set, now := placed{p.Staff, sallyport.Place{Team: p.Team, Role: p.Role}}, policies(), d.live.directory().Version()
 		mu.Lock()
-		if set != of {
-			of, known = set, map[sallyport.Staff]bool{}
+		if set != of || version != now {
+			of, version, known = set, now, map[placed]bool{}
 		}
-		may, asked := known[p.Staff]
+		may, asked := known[who]
 		mu.Unlock()
 		if !asked {
 			may = set.SeesTeam(p.Staff, p.Service, p.Team)
 			mu.Lock()
-			if set == of {
-				known[p.Staff] = may
+			if set == of && version == now {
+				known[who] = may
 			}
 			mu.Unlock()
 		}
