@@ -13,6 +13,7 @@ import (
 	"sallyport/exposure"
 	"sallyport/policy"
 	"sallyport/purpose"
+	"sallyport/staff"
 )
 
 // Config is sallyport.yaml. What stands here is the reference: the comment of a field says what it means, its tag how it is
@@ -89,6 +90,7 @@ type Config struct {
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	text   string        // of the file
+	roster *staff.Roster // everybody, for commands that were given a list; nil: the configuration's people
 	kept   []policy.Text // the policies that hold, whatever their folder has by now; nil: those of the folder
 	places *configReader // where each key stands
 }

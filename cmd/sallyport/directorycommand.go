@@ -359,3 +359,27 @@ func some(list []string) string {
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:5], ", "), len(list)-5)
 }
+
+// listed has the commands about policies ask about everybody whom 'directory ls --json' printed, in place of the configuration's people.
+func (c *Config) listed(file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return usagef("read the people: %w", err)
+	}
+	var list struct {
+		Staff []api.Member `json:"staff"`
+	}
+	if err := json.Unmarshal(text, &list); err != nil || len(list.Staff) == 0 {
+		return usagef("read the people: %s is not what 'sallyport directory ls --json' prints", file)
+	}
+	c.roster = &staff.Roster{People: map[sallyport.Staff]staff.Person{}}
+	for _, x := range list.Staff {
+		c.roster.People[x.Staff] = staff.Person{
+			Staff: x.Staff, Name: x.Name, Place: sallyport.Place{Team: x.Team, Role: x.Role}, Manager: x.Manager, Employment: x.Employment,
+		}
+	}
+	return nil
+}

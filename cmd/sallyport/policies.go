@@ -18,6 +18,9 @@ import (
 
 // world is what policies can speak of: the columns and the people of the configuration.
 func (c *Config) world() *policy.World {
+	if c.roster != nil {
+		return c.worldOf(c.roster)
+	}
 	return c.worldOf(staff.NewState().Roster(c.own(), c.rules(), time.Time{}))
 }
 

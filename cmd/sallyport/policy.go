@@ -32,13 +32,14 @@ func (m *Main) policyCommand() *cobra.Command {
 
 // policyFlags are what the commands about policies share.
 type policyFlags struct {
-	config, dir string
-	asJSON      bool
+	config, dir, people string
+	asJSON              bool
 }
 
 func (f *policyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.config, "config", "sallyport.yaml", "configuration `FILE`: the columns and the people")
 	cmd.Flags().StringVar(&f.dir, "policies", "", "`FOLDER` with policies; left out: the configuration's, else the program's own")
+	cmd.Flags().StringVar(&f.people, "people", "", "`FILE` with everybody, from 'sallyport directory ls --json'; left out: the configuration's people")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 }
 
@@ -46,6 +47,9 @@ func (f *policyFlags) add(cmd *cobra.Command) {
 func (f *policyFlags) read(m *Main) (*Config, *policy.Set, error) {
 	c, err := LoadConfig(f.config)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.listed(f.people); err != nil {
 		return nil, nil, err
 	}
 	set, warnings, err := c.loadPolicies(f.folder(c))
@@ -179,6 +183,9 @@ func (m *Main) policySchemaCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			c, err := LoadConfig(f.config)
 			if err != nil {
+				return err
+			}
+			if err := c.listed(f.people); err != nil {
 				return err
 			}
 			schema := c.world().Schema()

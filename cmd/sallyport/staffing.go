@@ -81,6 +81,12 @@ func (p *staffing) imported(login string) (purpose.Person, bool) {
 	return p.placed(purpose.Person{Staff: who, Logins: []string{login}}), true
 }
 
+// owns tells whether a log-in is somebody's whom only a source knows.
+func (p *staffing) owns(login string) bool {
+	_, ok := p.imported(login)
+	return ok
+}
+
 // known is somebody of an id, whatever the case of its letters.
 func (p *staffing) known(id sallyport.Staff) (sallyport.Staff, bool) {
 	if _, ok := p.person(id); ok {
