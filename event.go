@@ -79,6 +79,7 @@ const (
 	Shredding    EventKind = "shredding"     // an approved proposal is carried out: Order.Dead and Order.Buried of the customer in Details; before the database commits
 	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
+	KeyTurned    EventKind = "key_turned"    // all integers and uuids of the join group in Details, in Order.Turned, are tokens of the newer key, of Order.Epoch
 	LockLeavers  EventKind = "lock_leavers"  // the second person has those locked who left when their source had said so of many within an hour
 	Adopted      EventKind = "adopted"       // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
 	Peopled      EventKind = "people"        // Order.People and Order.Groups: what the directory's source in Details says from now on
@@ -194,6 +195,8 @@ type Order struct {
 	// Epoch is that of the newer key of a rotation. Whole says that equal values of the group have equal tokens at every moment of it.
 	Epoch int  `cbor:"15,keyasint,omitempty"`
 	Whole bool `cbor:"16,keyasint,omitempty"`
+	// Turned are columns whose tokens show no epoch, and are of Epoch now.
+	Turned []string `cbor:"17,keyasint,omitempty"`
 	// People and Groups are what a source of the directory says. Delay is how long what a proposal gives waits after it was approved.
 	People []Listed      `cbor:"60,keyasint,omitempty"`
 	Groups []ListedGroup `cbor:"61,keyasint,omitempty"`

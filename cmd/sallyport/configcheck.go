@@ -43,6 +43,7 @@ func (c *Config) check(r *configReader) {
 	}
 	c.checkDirectory(r)
 	c.checkSources(r)
+	c.checkOutside(r)
 	c.checkBudgets(r)
 	c.checkGrants(r)
 	c.checkReplication(r)

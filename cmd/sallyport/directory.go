@@ -14,21 +14,24 @@ import (
 type directory struct {
 	people  map[string]purpose.Person // by log-in
 	logins  map[sallyport.Staff][]string
+	names   map[string]purpose.Person // by what other systems call them, in small letters
 	budgets Budgets
 	live    *staffing // who is where right now; nil: as the configuration says
 }
 
 func (c *Config) directory() *directory {
-	d := &directory{people: map[string]purpose.Person{}, logins: map[sallyport.Staff][]string{}, budgets: c.Budgets}
+	d := &directory{people: map[string]purpose.Person{}, logins: map[sallyport.Staff][]string{}, names: map[string]purpose.Person{}, budgets: c.Budgets}
 	for id, p := range c.People {
+		who := d.addNames(purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}, p.KnownAs)
 		for _, login := range p.Logins {
-			d.people[login] = purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}
+			d.people[login] = who
 		}
 		d.logins[sallyport.Staff(id)] = p.Logins
 	}
 	for id, service := range c.Services {
+		who := d.addNames(purpose.Person{Staff: sallyport.Staff(id), Logins: service.Logins, Team: service.Team, Service: true}, nil)
 		for _, login := range service.Logins {
-			d.people[login] = purpose.Person{Staff: sallyport.Staff(id), Logins: service.Logins, Team: service.Team, Service: true}
+			d.people[login] = who
 		}
 	}
 	return d

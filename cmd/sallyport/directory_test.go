@@ -362,6 +362,9 @@ func TestLogInGroups(t *testing.T) {
 	if person, _ := f.server.staffing.person("new1"); person.Place != (sallyport.Place{}) || person.Wants != (sallyport.Place{}) {
 		t.Errorf("without groups: %+v", person)
 	}
+	if who, ok := f.server.staffing.called("NEW1"); !ok || who != "new1" {
+		t.Errorf("what new1 wrote in another system is %q's", who)
+	}
 	if err := f.server.FromLogin("login:x", "", nil); err == nil {
 		t.Error("an id that Sallyport makes itself was taken")
 	}

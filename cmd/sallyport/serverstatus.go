@@ -4,12 +4,17 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"sallyport/api"
 )
 
 // status is what `sallyport status` prints besides the record.
-func (s *Server) status(context.Context) []api.Standby {
+func (s *Server) status(ctx context.Context) []api.Standby {
+	s.mu.Lock()
+	opened := s.opened
+	s.mu.Unlock()
+	reasons := opened.status(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gateway == nil {
@@ -28,7 +33,7 @@ func (s *Server) status(context.Context) []api.Standby {
 	return append([]api.Standby{
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
-	}, append(append(s.turns.status(), s.turns.shreds()...), s.filesStatus()...)...)
+	}, slices.Concat(s.turns.status(), s.turns.shreds(), reasons, s.filesStatus())...)
 }
 
 // filesStatus says who waits to be locked, and whether what is approved, what is on disk and what holds are the same.

@@ -22,6 +22,7 @@ type staffing struct {
 	own    map[sallyport.Staff]*staff.Own
 	rules  staff.Rules
 	roster atomic.Pointer[staff.Roster]
+	names  atomic.Pointer[calledNames]
 }
 
 func newStaffing(s *Server) *staffing {
@@ -78,7 +79,34 @@ func (p *staffing) imported(login string) (purpose.Person, bool) {
 	if _, known := p.person(who); !known {
 		return purpose.Person{}, false
 	}
-	return p.placed(purpose.Person{Staff: who, Logins: []string{login}}), true
+	return p.placed(purpose.Person{Staff: who, Logins: []string{login}, Names: []string{login}}), true
+}
+
+// calledNames are what sources of one version of the directory call people, in small letters.
+type calledNames struct {
+	version uint64
+	of      map[string]sallyport.Staff
+}
+
+// called is who a name in another system means, by what the sources call people: id, user name, address. What somebody wrote himself there is to
+// be known as his, whoever told of him.
+func (p *staffing) called(name string) (sallyport.Staff, bool) {
+	n := p.names.Load()
+	if version := p.directory().Version(); n == nil || n.version != version {
+		n = &calledNames{version, map[string]sallyport.Staff{}}
+		for _, source := range staff.Sources() {
+			for _, l := range p.directory().People(source) {
+				for _, called := range []string{string(l.Staff), l.UserName, l.Mail} {
+					if _, taken := n.of[strings.ToLower(called)]; called != "" && !taken {
+						n.of[strings.ToLower(called)] = l.Staff
+					}
+				}
+			}
+		}
+		p.names.Store(n)
+	}
+	who, ok := n.of[strings.ToLower(name)]
+	return who, ok
 }
 
 // owns tells whether a log-in is somebody's whom only a source knows.
