@@ -79,6 +79,11 @@ const (
 	Shredding    EventKind = "shredding"     // an approved proposal is carried out: Order.Dead and Order.Buried of the customer in Details; before the database commits
 	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
+	// Approved and Declined are about grants, too, where Order.ID is that of a request.
+	Requested     EventKind = "request"      // a grant is asked for: Order.Grant
+	GrantEnded    EventKind = "grant_ended"  // Order.Reason says why; Order.Use what was seen under it
+	GlassBroken   EventKind = "break_glass"  // somebody lets himself see a few customers for an incident, alone: Order.Grant
+	GlassReviewed EventKind = "glass_review" // somebody else has looked at it: Details is the finding, Reason what he says
 )
 
 // Who is the actor of an event.
@@ -191,6 +196,10 @@ type Order struct {
 	// Epoch is that of the newer key of a rotation. Whole says that equal values of the group have equal tokens at every moment of it.
 	Epoch int  `cbor:"15,keyasint,omitempty"`
 	Whole bool `cbor:"16,keyasint,omitempty"`
+
+	Grant *GrantTerms `cbor:"40,keyasint,omitempty"` // of a request or a break-glass
+	Vote  *GrantVote  `cbor:"41,keyasint,omitempty"` // of an approval or a refusal of a request
+	Use   *GrantUse   `cbor:"42,keyasint,omitempty"` // of a grant that ended
 }
 
 // Leaf names the key that one token has to itself.

@@ -32,7 +32,8 @@ var table = map[string]folder{
 	"policy":             {pure: true},
 	"token":              {pure: true},
 	"exposure":           {pure: true},
-	"control":            {pure: true},
+	"control":            {pure: true, may: []string{"grant"}}, // whether those who approved are enough is part of the fold
+	"grant":              {pure: true},                         // who must agree to a grant: rules, report lines
 	"sim":                {pure: true},
 	"trace":              {pure: true},
 	"identity":           {pure: true},
@@ -45,7 +46,7 @@ var table = map[string]folder{
 	"vault":              {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
 	"protect":            {may: []string{"token", "vault"}, test: []string{"sim"}},
 	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"protect", "sim"}}, // the corpus of tricks stands in front of a protected database
-	"api":                {may: []string{"control", "record"}},
+	"api":                {may: []string{"control", "grant", "record"}},
 	"internal/apart":     {}, // a fork and a pipe, behind the pure analysis
 	"internal/durable":   {},
 	"internal/throwaway": {},
@@ -53,7 +54,7 @@ var table = map[string]folder{
 	"internal/upstream":  {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":     {may: []string{"sim"}},
 	"cmd/sallyport": {may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "keys", "policy", "protect", "purpose", "query", "record", "scan", "sim", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "grant", "identity", "keys", "policy", "protect", "purpose", "query", "record", "scan", "sim", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

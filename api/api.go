@@ -41,6 +41,7 @@ type Config struct {
 	Shred     KeyChange         // of a customer; likewise
 	Observing bool              // serve bars and masks nothing, see Status
 	Moving    *Moving           // nil: serve protects nothing, so nothing moves
+	Desk      *Desk             // nil: nothing can be asked for
 	Mark      func() string     // the database's mark that does not fit this record, empty: it fits; nil: always
 }
 
@@ -122,6 +123,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/trust", s.as(overseers, s.trust))
 	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
 	s.movingRoutes(mux)
+	s.grantRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))
@@ -130,6 +132,9 @@ func (s *Server) routes() http.Handler {
 	}))
 	return mux
 }
+
+// noticeHeader carries sentences that whoever oversees access is to read, whatever he asked.
+const noticeHeader = "Sallyport-Notice"
 
 // lockPath is the one endpoint that works without a record.
 const lockPath = "/v1/lock"
@@ -153,6 +158,9 @@ func (s *Server) as(who audience, do func(*http.Request, sallyport.Staff) (any, 
 			}
 			if !who(s.c.People[me].Role) {
 				return nil, &Problem{http.StatusForbidden, "not_your_role", "Your role may not do this.", "Ask a lead or security."}
+			}
+			if overseers(s.c.People[me].Role) {
+				w.Header()[noticeHeader] = s.unreviewed(me)
 			}
 			return do(r, me)
 		}()

@@ -21,6 +21,10 @@ type Client struct {
 	name     string
 	password string
 	http     *http.Client
+
+	// Heard, where set, is told each sentence that whoever is logged in is to read, once.
+	Heard func(sentence string)
+	heard map[string]bool
 }
 
 // NewClient names the socket and who logs in. Nothing is sent yet. Close it after use.
@@ -168,6 +172,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("ask %s: %w", c.path, err)
 	}
 	defer response.Body.Close()
+	c.hear(response.Header[noticeHeader])
 	decoder := json.NewDecoder(response.Body)
 	if response.StatusCode != http.StatusOK {
 		var p Problem
@@ -183,4 +188,17 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("read the answer of %s: %w", c.path, err)
 	}
 	return nil
+}
+
+// hear passes on what the server wants to be read.
+func (c *Client) hear(sentences []string) {
+	for _, sentence := range sentences {
+		if c.Heard != nil && !c.heard[sentence] {
+			if c.heard == nil {
+				c.heard = map[string]bool{}
+			}
+			c.heard[sentence] = true
+			c.Heard(sentence)
+		}
+	}
 }

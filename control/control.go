@@ -94,6 +94,7 @@ type State struct {
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
 	doors   doors
+	grants  grants
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
 
@@ -113,7 +114,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, doors: newDoors()}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, doors: newDoors(), grants: newGrants()}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -130,6 +131,9 @@ func (s *State) Apply(e *sallyport.Event) {
 func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 	if o.Ring != nil {
 		s.ring = o.Ring
+	}
+	if s.foldGrant(e, o) {
+		return
 	}
 	switch e.Kind {
 	case sallyport.Locked:

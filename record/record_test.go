@@ -79,6 +79,12 @@ func fullEvent() *sallyport.Event {
 			Moving: []string{"support.customers.email"}, Leaving: []string{"support.customers.phone"},
 			Dead: []sallyport.Digest{{3}}, Buried: []sallyport.Digest{{4}}, Gone: []sallyport.GoneKeys{{Group: "name", Epoch: 2, Leaves: []uint64{1<<64 - 1, 5}}},
 			Ring: &sallyport.Ring{Serial: 3, Keys: []sallyport.RingKey{{Tenant: "main", Group: "email", Epoch: 2, ID: []byte{5}}}}, Epoch: 2, Whole: true,
+			Grant: &sallyport.GrantTerms{
+				For: "s001", Columns: []string{"support.customers.email"}, Customers: 5, Minutes: 60, Only: []sallyport.Subject{"17"}, Team: "eu", Incident: "INC-1",
+				Rule: "small", Needs: [][]sallyport.Need{{{Of: 1, From: "leads"}}}, Person: "ada", Others: 3, Usual: sallyport.Usual{Median: 1, Most: 2, Days: 3}, From: 4,
+			},
+			Vote: &sallyport.GrantVote{Person: "grace", Groups: []string{"leads"}, Line: sallyport.Above},
+			Use:  &sallyport.GrantUse{Customers: 1, Values: 2, Statements: 3, Sessions: 4, First: at, Last: at, Columns: []string{"support.customers.email"}},
 		},
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},
