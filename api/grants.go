@@ -204,6 +204,7 @@ func (s *Server) giveGrant(kind sallyport.EventKind, me sallyport.Staff, order *
 		if err := s.stillFree(me)(); err != nil {
 			return err
 		}
+		s.state.Advance(e.Time)
 		if check != nil {
 			if err := check(); err != nil {
 				return err
@@ -316,6 +317,7 @@ func cut(text string) string {
 
 // oneGrant is the one that a path names, for whom it concerns.
 func (s *Server) oneGrant(r *http.Request, me sallyport.Staff) (*control.Grant, error) {
+	s.state.Advance(s.c.Now())
 	g, ok := s.state.Grant(r.PathValue("id"))
 	if !ok || !s.concerns(&g, me) {
 		return nil, &Problem{http.StatusNotFound, "no_such_grant", "There is no request or grant with this id that concerns you.", "sallyport grants ls lists those that do."}
@@ -331,6 +333,7 @@ func (s *Server) concerns(g *control.Grant, me sallyport.Staff) bool {
 
 func (s *Server) listGrants(_ *http.Request, me sallyport.Staff) (any, error) {
 	list := []Grant{}
+	s.state.Advance(s.c.Now())
 	for _, g := range s.state.Grants() {
 		if s.concerns(&g, me) {
 			list = append(list, s.grantOf(&g, me))

@@ -118,7 +118,10 @@ func (s *session) reserve(v *shown) *sallyport.Limit {
 // put any customer's key beside another one's values.
 func (s *session) reserveGranted(v *shown) *sallyport.Limit {
 	set, most := v.under.customers, v.under.grant.Customers
-	var limit *sallyport.Limit
+	limit := v.under.over(s)
+	if limit != nil {
+		return limit
+	}
 	if v.customer.numbered {
 		limit = set.ReserveNumber(v.customer.number, most)
 	} else {

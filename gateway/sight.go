@@ -8,7 +8,6 @@ import (
 
 	"sallyport"
 	"sallyport/catalog"
-	"sallyport/exposure"
 	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/query"
@@ -18,7 +17,8 @@ import (
 type sight struct {
 	purposes []sallyport.Purpose
 	covers   []*purpose.Cover
-	grants   []policy.Grant
+	named    []*held // grants that the purposes name
+	grants   []*held // that hold
 	decided  []*decided
 	policies *policy.Set
 	asking   policy.Ask // who, and what is known of this moment
@@ -33,18 +33,9 @@ type sight struct {
 // ruled is what the policies say about a column under a reason or a grant, so that they are asked once a statement and not for each row.
 type ruled struct {
 	cover  *purpose.Cover
-	grant  *policy.Grant
+	grant  *held
 	column sallyport.Column
 	ruling policy.Ruling
-}
-
-// decided is which grant allows a column, so that it is asked once a statement and not for each row.
-type decided struct {
-	column    *catalog.Protected
-	grant     *policy.Grant   // nil: none does
-	customers *exposure.Grant // what the grant has shown so far
-	kinship   kinship         // its memory of the first value under a customer
-	home      home            // in it: the column
 }
 
 // look resolves the purpose of a statement: a trailing comment's, or the one that is set.
@@ -56,13 +47,16 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
 	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
 	for _, p := range v.purposes {
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
+		cover, named, err := s.reason(ctx, p)
 		if err != nil {
 			return nil, err
 		}
 		v.covers = append(v.covers, cover)
+		if named != nil {
+			v.named = append(v.named, named)
+		}
 	}
-	v.grants = policy.ActiveGrants(s.gw.Protection.Grants, s.gw.Clock(), s.person.Staff)
+	v.grants = s.grants(v.named)
 	return v, nil
 }
 
@@ -90,6 +84,7 @@ func (v *sight) anew(s *session) {
 	v.turned = s.gw.Standing.Turned()
 	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
 	v.asking.Context = s.situation()
+	v.grants = s.grants(v.named)
 }
 
 // bar suspends the person because the policies say so; his sessions end, this one too.
@@ -144,7 +139,7 @@ func (v *sight) written(column sallyport.Column) (r policy.Ruling) {
 }
 
 // ruling asks the policies about a column, under a reason or a grant.
-func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Column) policy.Ruling {
+func (v *sight) ruling(c *purpose.Cover, g *held, column sallyport.Column) policy.Ruling {
 	for i := range v.rulings {
 		if r := &v.rulings[i]; r.cover == c && r.grant == g && r.column == column {
 			return r.ruling
@@ -176,6 +171,13 @@ func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Colum
 
 // knows says whether a searched text belongs to a covered customer. A name's search text is the front of its token.
 func (v *sight) knows(search []byte, scheme sallyport.Scheme) bool {
+	for _, h := range v.grants {
+		if h.only != nil {
+			if _, ok := h.only.Values[string(search)]; ok {
+				return true
+			}
+		}
+	}
 	for _, c := range v.covers {
 		if _, ok := c.Values[string(search)]; ok {
 			return true
@@ -214,32 +216,6 @@ func (v *sight) good() bool {
 		}
 	}
 	return false
-}
-
-// grant is the active grant for a column, or nil.
-func (v *sight) grant(g *Gateway, c *catalog.Protected) *decided {
-	if len(v.grants) == 0 {
-		return nil
-	}
-	i := 0
-	for i < len(v.decided) && v.decided[i].column != c {
-		i++
-	}
-	if i == len(v.decided) {
-		d := &decided{column: c, grant: policy.Choose(v.grants, c.Column)}
-		if d.grant != nil && v.ruling(nil, d.grant, c.Column).Verdict != sallyport.Reveal {
-			d.grant = nil
-		}
-		if d.grant != nil {
-			d.customers = g.granted.Of(d.grant.ID)
-			d.kinship, d.home = g.kin.grant(d.grant.ID), g.kin.granted(c.Column)
-		}
-		v.decided = append(v.decided, d)
-	}
-	if v.decided[i].grant == nil {
-		return nil
-	}
-	return v.decided[i]
 }
 
 // subjects lists the customers covered, at most n.

@@ -59,6 +59,7 @@ type Options struct {
 	Conns    int32                      // connections at most; 0: 3
 	Services []sallyport.Staff          // ids that are programs and not people: what they write counts only where they are configured for it
 	Team     func(Person) []string      // log-ins of colleagues whose tickets may be somebody's reason, too; nil: nobody's
+	Logins   func(team string) []string // of a team's people, for grants that are for its tickets; nil: nobody's
 	Vet      func(Person, *Cover) error // takes out of a fresh cover what it must not reveal; optional
 	Now      func() time.Time           // nil: time.Now; only the age of answers is measured with it
 
@@ -317,6 +318,8 @@ func (r *Resolver) look(ctx context.Context, who Person, p sallyport.Purpose) (*
 		return s.ownTicket(ctx, p.Ref)
 	case holding:
 		return s.holding(ctx)
+	case granted:
+		return s.customers(ctx, p.Ref, r.options.Logins)
 	}
 	return nil, errors.New("unknown kind")
 }

@@ -11,7 +11,6 @@ import (
 	"sallyport/api"
 	"sallyport/catalog"
 	"sallyport/exposure"
-	"sallyport/policy"
 	"sallyport/purpose"
 )
 
@@ -63,8 +62,8 @@ type Config struct {
 	// which 'sallyport policy init DIR' writes into a folder.
 	Policies string `yaml:"policies"`
 
-	// Grants are time-boxed permissions that two people approved, neither of them the one whom it is for.
-	Grants []policy.Grant `yaml:"grants"`
+	// Grants are permissions to see what no reason of one's own covers: who must approve them, and those that stand here.
+	Grants Grants `yaml:"grants"`
 
 	// Drain is how long transactions under way may take to their end when serve is told to stop, such as 30s or 2m; sessions
 	// that do nothing end at once. Empty: 30s.
@@ -140,6 +139,7 @@ type Person struct {
 	Timezone string           `yaml:"timezone"` // his, such as Europe/Berlin, for policies that speak of hours; empty: that of the machine
 	Shift    string           `yaml:"shift"`    // his working time, 08:00-16:00; over midnight 22:00-06:00; empty: always
 	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them
+	SameAs   string           `yaml:"same_as"`  // id of his first account, where this is another one of the same person: they approve as one
 }
 
 // Budgets of everybody, and of teams where they differ. A number that is 0 or absent is the default.

@@ -41,6 +41,9 @@ func (d *directory) person(login string) purpose.Person {
 	return purpose.Person{Staff: sallyport.UnknownLogin(login), Logins: []string{login}}
 }
 
+// loginsOf are the log-ins of a team's people.
+func (d *directory) loginsOf(team string) []string { return d.teams[team] }
+
 // of is what somebody may see: his team's budgets, else the configuration's default, else the built-in one. An hour for
 // which nobody configured anything may use up the day.
 func (d *directory) of(p purpose.Person) exposure.Budgets {

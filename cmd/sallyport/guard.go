@@ -265,7 +265,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		g.s.log.Warn("policies", "place", w.Place(), "problem", policyProblem(w))
 	}
 	directory := config.directory()
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Team: directory.colleagues(policies), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Team: directory.colleagues(policies), Logins: directory.loginsOf, Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -284,8 +284,10 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Facts:    facts,
 		Person:   directory.person,
 		Budgets:  directory.of,
-		Grants:   config.Grants,
+		Grants:   config.Grants.Standing,
 		Suspend:  g.suspend,
+
+		GrantOver: g.s.granting.over,
 
 		Replication: config.Replication,
 		Powers:      config.powers(),

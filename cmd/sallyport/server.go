@@ -58,6 +58,7 @@ type Server struct {
 	certificates *certificates
 	renew        chan struct{} // SIGHUP
 	shares       *unsealer     // of the keys; nil: they are not opened by shares
+	granting     *granting
 
 	started  time.Time
 	listener listener
@@ -132,6 +133,10 @@ func (s *Server) settle() error {
 		return err
 	}
 	s.verifiers = o.Config.verifiers(s.server)
+	s.granting = &granting{s: s}
+	if s.granting.tell, err = o.Config.newWebhook(o.Clock, s.log); err != nil {
+		return err
+	}
 	s.certificates, err = loadCertificates(o.Config, s.server)
 	return err
 }
@@ -236,6 +241,7 @@ func (s *Server) people() (*api.Server, error) {
 		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,
 		TicketID:   s.ticketID,
+		Desk:       s.desk(),
 	})
 }
 
@@ -255,6 +261,9 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 		cancel(s.serve(ctx))
 	})
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
+	if s.granting.tell != nil {
+		wg.Go(func() { s.granting.tell.run(longer) })
+	}
 	<-ctx.Done()
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -294,10 +303,14 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	if err != nil {
 		return err
 	}
+	var latest time.Time
 	err = s.access.Read(1, func(e *sallyport.Event) error {
 		gw.Restore(e)
+		s.granting.days.note(e)
+		latest = later(latest, e.Time)
 		return nil
 	})
+	s.state.Advance(latest) // a clock that was set back meanwhile brings no grant back
 	if err != nil {
 		return fmt.Errorf("count what was seen before: %w", err)
 	}
@@ -317,6 +330,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	turns := newRotations(g, gw)
 	wg.Go(func() { turns.tend(watching) })
 	wg.Go(func() { turns.tendShreds(watching) })
+	wg.Go(func() { s.granting.tendAll(watching) })
 	defer wg.Wait()
 	defer cancel(nil)
 	defer stopWatching()
