@@ -191,7 +191,7 @@ func (g *granting) report(ctx context.Context, x *control.Grant) error {
 		return err
 	}
 	x.Use = &use
-	g.told("ended", x)
+	g.told("reported", x)
 	return nil
 }
 

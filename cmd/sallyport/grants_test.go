@@ -38,15 +38,10 @@ type asking struct {
 	moved atomic.Int64 // how far the clock is ahead
 }
 
-func newAsking(t *testing.T, extra string) *asking {
+func newAsking(t *testing.T, extra string, change ...func(*ServerOptions)) *asking {
 	t.Helper()
 	a := &asking{}
 	a.fort = newFort(t, extra+askingRules, func(o *ServerOptions) {
-		for _, agent := range []string{"s001", "s002", "s003"} {
-			if _, ok := o.Config.People[agent]; !ok {
-				t.Fatalf("there is no %s", agent)
-			}
-		}
 		for id, p := range o.Config.People {
 			if p.Role != "agent" {
 				continue
@@ -57,6 +52,9 @@ func newAsking(t *testing.T, extra string) *asking {
 			o.Config.People[id] = p
 		}
 		o.Clock = func() time.Time { return time.Now().Add(time.Duration(a.moved.Load())) }
+		for _, c := range change {
+			c(o)
+		}
 	})
 	return a
 }

@@ -51,7 +51,7 @@ func webhookPauses() []time.Duration {
 
 // GrantMessage is the body of what the webhook gets (docs/grants.md).
 type GrantMessage struct {
-	Event     string          `json:"event"` // requested, approved, active, declined, ended, glass_broken, glass_reviewed
+	Event     string          `json:"event"` // requested, approved, active, declined, ended (by somebody), reported (what was seen, once it is over), glass_broken, glass_reviewed
 	ID        string          `json:"id"`
 	Customers int             `json:"customers"` // asked for
 	Usual     sallyport.Usual `json:"usual"`     // customers a day that the beneficiary needs otherwise
