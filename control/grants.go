@@ -306,6 +306,8 @@ func (s *State) CheckGrant(kind sallyport.EventKind, o *sallyport.Order) error {
 		if x := g.byID[o.ID]; x == nil || x.at(g.now) != GrantActive {
 			return fmt.Errorf("%w: %q is no grant that holds", ErrGrant, o.ID)
 		}
+	default:
+		return fmt.Errorf("%w: %s is not about grants", ErrGrant, kind)
 	}
 	return nil
 }

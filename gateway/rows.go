@@ -120,10 +120,6 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	case s.gw.Observe != nil && r.limit == nil:
 		r.limit = limit
 		s.observe(observedLimit(limit))
-	case s.gw.Observe == nil && s.spentGrant != "":
-		if stop := s.usedUp(r, limit, s.spentGrant); stop {
-			return false, true, nil
-		}
 	case s.gw.Observe == nil:
 		if stop := s.overspent(r, limit); stop {
 			return false, true, nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -91,9 +90,4 @@ func checkGrantID(r *configReader, path, id string) {
 	if control.IsGrant(id) {
 		r.problemAt(path, "%q begins as the ids that Sallyport gives; expected another one", id)
 	}
-}
-
-// grantRules are the rules and their groups for one line of an error or a log.
-func (c *Config) grantRules() string {
-	return fmt.Sprintf("%s, %s", several(int64(len(c.Grants.Rules)), "rule"), several(int64(len(c.Grants.Groups)), "group"))
 }
