@@ -107,6 +107,7 @@ type Statement struct {
 	Covers      []Subject `cbor:"6,keyasint,omitempty"` // customers that the purposes covered; at most the first 100
 	Refused     string    `cbor:"7,keyasint,omitempty"` // code of the refusal
 	Writes      bool      `cbor:"8,keyasint,omitempty"`
+	Known       *Known    `cbor:"20,keyasint,omitempty"` // what policies were told; entries of before that was noted have none
 }
 
 // Revealed lists the values of one outgoing batch that left in plain.

@@ -46,6 +46,7 @@ var table = map[string]folder{
 	"vault":              {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
 	"protect":            {may: []string{"token", "vault"}, test: []string{"sim"}},
 	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"protect", "sim"}}, // the corpus of tricks stands in front of a protected database
+	"replay":             {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                         // the record under other policies, with the gateway's own code
 	"api":                {may: []string{"control", "grant", "record"}},
 	"internal/apart":     {}, // a fork and a pipe, behind the pure analysis
 	"internal/durable":   {},
@@ -54,7 +55,7 @@ var table = map[string]folder{
 	"internal/upstream":  {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":     {may: []string{"sim"}},
 	"cmd/sallyport": {may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "grant", "identity", "keys", "policy", "protect", "purpose", "query", "record", "scan", "sim", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "grant", "identity", "keys", "policy", "protect", "purpose", "query", "record", "replay", "scan", "sim", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }
