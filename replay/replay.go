@@ -242,7 +242,10 @@ type judged struct {
 func (r *Replay) judge(e *sallyport.Event, st *statement, c sallyport.Column, service bool) *judged {
 	who := e.Who.Staff
 	under := r.reasons(e, st, e.Reveal.Grant)
-	j := &judged{was: ruling(r.before, who, service, c, under), is: ruling(r.after, who, service, c, under)}
+	j := &judged{is: ruling(r.after, who, service, c, under)}
+	if j.was = j.is; r.before != r.after {
+		j.was = ruling(r.before, who, service, c, under)
+	}
 	for range 2 { // it may take both
 		if j.is.Verdict != sallyport.Wait {
 			break
@@ -335,7 +338,7 @@ func (r *Replay) count(e *sallyport.Event, m exposure.Measure, k exposure.Key) *
 
 // gains notes what a statement left tokens of that the other policies would have shown under the same reason.
 func (r *Replay) gains(e *sallyport.Event, st *statement) {
-	if st.known == nil || len(st.purposes) == 0 || len(e.Statement.Columns) == 0 {
+	if r.before == r.after || st.known == nil || len(st.purposes) == 0 || len(e.Statement.Columns) == 0 {
 		return
 	}
 	under := r.reasons(e, st, "")

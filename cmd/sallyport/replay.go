@@ -135,7 +135,7 @@ type replayed struct {
 // replayed runs what was accessed under other policies or budgets.
 func (c *Config) replayed(ctx context.Context, o replayed) (*replay.Report, error) {
 	r := replay.New(c.replayCompany(o.Budgets), o.Before, o.After, o.From, o.Until)
-	next, stop := iter.Pull2(eventsOf(ctx, o.Control))
+	next, stop := iter.Pull2(inOrder(ctx, o.Control))
 	defer stop()
 	order, err, more := next()
 	last := o.Access.Last()
@@ -162,8 +162,8 @@ func (c *Config) replayed(ctx context.Context, o replayed) (*replay.Report, erro
 	return r.Report()
 }
 
-// eventsOf are a stream's events as they stand now; an error comes last.
-func eventsOf(ctx context.Context, s *record.Stream) iter.Seq2[*sallyport.Event, error] {
+// inOrder are a stream's events as they stand now; an error comes last.
+func inOrder(ctx context.Context, s *record.Stream) iter.Seq2[*sallyport.Event, error] {
 	return func(yield func(*sallyport.Event, error) bool) {
 		stopped := errors.New("stopped")
 		last := s.Last()
