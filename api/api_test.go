@@ -63,7 +63,10 @@ func cheap(password string) PasswordHash {
 }
 
 // start runs a server until the test ends. Agent s001, leads s050 and s051, security s060; s002 has no password.
-func start(t *testing.T) *running {
+func start(t *testing.T) *running { return startWith(t, nil) }
+
+// startWith is start of a server that takes requests for grants.
+func startWith(t *testing.T, desk *Desk) *running {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sp") // t.TempDir's names are too long for a socket
 	if err != nil {
@@ -88,6 +91,7 @@ func start(t *testing.T) *running {
 		Orders:     orders,
 		Identifies: func(c sallyport.Column) bool { return c.Name == "email" },
 		Now:        r.clock.Now,
+		Desk:       desk,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -230,12 +230,11 @@ func (r *Replay) reveal(e *sallyport.Event) {
 
 // judged is what would have become of a column's values in one batch.
 type judged struct {
-	was, is  policy.Ruling
-	waited   policy.Ruling // what would have had to be opened first; Verdict Wait
-	values   int
-	refused  []sallyport.RevealedValue
-	overs    int // values beyond a budget
-	hindered bool
+	was, is policy.Ruling
+	waited  policy.Ruling // what would have had to be opened first; Verdict Wait
+	values  int
+	refused []sallyport.RevealedValue
+	overs   int // values beyond a budget
 }
 
 // judge asks both sets. Whoever would have had to confirm, or to have a colleague agree, is taken to have done so at once.
