@@ -84,6 +84,7 @@ const (
 	GrantEnded    EventKind = "grant_ended"  // Order.Reason says why; Order.Use what was seen under it
 	GlassBroken   EventKind = "break_glass"  // somebody lets himself see a few customers for an incident, alone: Order.Grant
 	GlassReviewed EventKind = "glass_review" // somebody else has looked at it: Details is the finding, Reason what he says
+	KeyTurned     EventKind = "key_turned"   // all integers and uuids of the join group in Details, in Order.Turned, are tokens of the newer key, of Order.Epoch
 )
 
 // Who is the actor of an event.
@@ -201,6 +202,8 @@ type Order struct {
 	Grant *GrantTerms `cbor:"40,keyasint,omitempty"` // of a request or a break-glass
 	Vote  *GrantVote  `cbor:"41,keyasint,omitempty"` // of an approval or a refusal of a request
 	Use   *GrantUse   `cbor:"42,keyasint,omitempty"` // of a grant that ended
+	// Turned are columns whose tokens show no epoch, and are of Epoch now.
+	Turned []string `cbor:"17,keyasint,omitempty"`
 }
 
 // Leaf names the key that one token has to itself.

@@ -15,6 +15,12 @@ type KnownReason struct {
 	Looks    int64  `cbor:"5,keyasint,omitempty"`
 	Lookers  int64  `cbor:"6,keyasint,omitempty"`
 	OwnLooks int64  `cbor:"7,keyasint,omitempty"`
+
+	Assignee          Staff  `cbor:"8,keyasint,omitempty"`
+	OpenedBy          Staff  `cbor:"9,keyasint,omitempty"`
+	OpenedByProgram   string `cbor:"10,keyasint,omitempty"`
+	AssignedBy        Staff  `cbor:"11,keyasint,omitempty"`
+	AssignedByProgram string `cbor:"12,keyasint,omitempty"`
 }
 
 // Facts are the yes and no of a reason.
@@ -32,7 +38,10 @@ const (
 
 // Know makes a reason small.
 func Know(r *Reason) KnownReason {
-	k := KnownReason{State: r.State, Team: r.Team, Minutes: r.Minutes, Looks: r.Looks, Lookers: r.Lookers}
+	k := KnownReason{
+		State: r.State, Team: r.Team, Minutes: r.Minutes, Looks: r.Looks, Lookers: r.Lookers, OwnLooks: r.OwnLooks,
+		Assignee: r.Assignee, OpenedBy: r.OpenedBy, OpenedByProgram: r.OpenedByProgram, AssignedBy: r.AssignedBy, AssignedByProgram: r.AssignedByProgram,
+	}
 	for i, holds := range [...]bool{r.Covers, r.Open, r.Mine, r.OpenedBySelf, r.AssignedBySelf, r.Contacted} { // in the order of the facts
 		if holds {
 			k.Is |= 1 << i
@@ -46,6 +55,7 @@ func (k *KnownReason) Reason(kind string) Reason {
 	return Reason{
 		Kind: kind, Covers: k.Is&FactCovers != 0, Open: k.Is&FactOpen != 0, Mine: k.Is&FactMine != 0, OpenedBySelf: k.Is&FactOpenedBySelf != 0,
 		AssignedBySelf: k.Is&FactAssignedBySelf != 0, Contacted: k.Is&FactContacted != 0,
-		State: k.State, Team: k.Team, Minutes: k.Minutes, Looks: k.Looks, Lookers: k.Lookers,
+		State: k.State, Team: k.Team, Minutes: k.Minutes, Looks: k.Looks, Lookers: k.Lookers, OwnLooks: k.OwnLooks,
+		Assignee: k.Assignee, OpenedBy: k.OpenedBy, OpenedByProgram: k.OpenedByProgram, AssignedBy: k.AssignedBy, AssignedByProgram: k.AssignedByProgram,
 	}
 }

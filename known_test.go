@@ -11,7 +11,17 @@ import (
 
 // TestKnow keeps every fact of a reason, each in a bit of its own.
 func TestKnow(t *testing.T) {
-	full := sallyport.Reason{Kind: "ticket", State: "open", Team: "eu", Minutes: 9, Looks: 3, Lookers: 2}
+	full := sallyport.Reason{Kind: "ticket"}
+	for i := range reflect.TypeFor[sallyport.Reason]().NumField() {
+		switch f := reflect.ValueOf(&full).Elem().Field(i); f.Kind() {
+		case reflect.String:
+			f.SetString("text " + reflect.TypeFor[sallyport.Reason]().Field(i).Name)
+		case reflect.Int64:
+			f.SetInt(int64(i + 1))
+		default:
+		}
+	}
+	full.Kind = "ticket"
 	for i := range reflect.TypeFor[sallyport.Reason]().NumField() {
 		if f := reflect.ValueOf(&full).Elem().Field(i); f.Kind() == reflect.Bool {
 			one := full

@@ -101,9 +101,30 @@ func (d *decided) whose(key []byte, row *customer) customer {
 	return customerOf(d.grant.only.Values[string(key)].Subject)
 }
 
+// namesGrant tells whether a purpose is a grant that was asked for.
+func namesGrant(p sallyport.Purpose) bool { return p.Kind == policy.ByGrant && control.IsGrant(p.Ref) }
+
+// recheckGrant reads anew whose values a grant for certain customers shows. Whether it still holds is seen to elsewhere, for each row.
+func (v *sight) recheckGrant(ctx context.Context, s *session, p sallyport.Purpose) (changed bool) {
+	for _, h := range v.named {
+		if h.ID != p.Ref || h.only == nil {
+			continue
+		}
+		only, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
+		if err != nil {
+			s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
+			only = &purpose.Cover{Refused: "the purpose cannot be checked now"}
+		}
+		if only != h.only {
+			h.only, changed = only, true
+		}
+	}
+	return changed
+}
+
 // reason finds out what one purpose covers, of a grant too; held is the grant that it names, where it holds.
 func (s *session) reason(ctx context.Context, p sallyport.Purpose) (*purpose.Cover, *held, error) {
-	if p.Kind != policy.ByGrant || !control.IsGrant(p.Ref) {
+	if !namesGrant(p) {
 		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
 		return cover, nil, err
 	}
@@ -113,7 +134,7 @@ func (s *session) reason(ctx context.Context, p sallyport.Purpose) (*purpose.Cov
 	}
 	h := &held{Grant: g.asPolicy(), asked: true}
 	if t := &g.Terms; len(t.Only) > 0 || t.Team != "" {
-		only, err := s.gw.Protection.Resolver.Customers(ctx, s.person, t.Only, t.Team)
+		only, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
 		if err != nil {
 			return nil, nil, err
 		}

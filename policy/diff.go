@@ -221,13 +221,7 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 		c.OnShift, c.Device = false, pick(r, e.texts)
 	}
 	if often() {
-		c.Purpose = &sallyport.Reason{
-			Kind: pick(r, Kinds()), Covers: true, Open: often(), State: pick(r, e.texts), Mine: often(), Minutes: number(),
-			OpenedBySelf: seldom(), AssignedBySelf: seldom(), Contacted: often(), Looks: number(), Lookers: number(),
-		}
-		if len(w.Teams) > 0 && often() {
-			c.Purpose.Team = pick(r, w.Teams)
-		}
+		c.Purpose = e.drawPurpose(r, w, seldom, often)
 	}
 	if seldom() {
 		c.Grant = &Granted{ID: pick(r, e.texts), Customers: number(), Left: number()}
@@ -236,6 +230,29 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 		c.Via = w.Services[r.IntN(len(w.Services))].ID
 	}
 	return c
+}
+
+// drawPurpose is one reason.
+func (e *edges) drawPurpose(r *rand.Rand, w *World, seldom, often func() bool) *sallyport.Reason {
+	number := func() int64 { return e.numbers[r.IntN(len(e.numbers))] }
+	p := &sallyport.Reason{
+		Kind: pick(r, Kinds()), Covers: true, Open: often(), State: pick(r, e.texts), Mine: often(), Minutes: number(),
+		OpenedBySelf: seldom(), AssignedBySelf: seldom(), Contacted: often(), Looks: number(), Lookers: number(), OwnLooks: number(),
+	}
+	if len(w.Staff) > 0 {
+		for _, who := range []*sallyport.Staff{&p.Assignee, &p.OpenedBy, &p.AssignedBy} {
+			if seldom() {
+				*who = w.Staff[r.IntN(len(w.Staff))].ID
+			}
+		}
+	}
+	if seldom() {
+		p.OpenedByProgram, p.AssignedByProgram = pick(r, e.texts), pick(r, e.texts)
+	}
+	if len(w.Teams) > 0 && often() {
+		p.Team = pick(r, w.Teams)
+	}
+	return p
 }
 
 func pick[T any](r *rand.Rand, of []T) T { return of[r.IntN(len(of))] }

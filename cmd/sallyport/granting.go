@@ -12,6 +12,7 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/grant"
+	"sallyport/purpose"
 )
 
 // granting is what requests for grants are held to while serve runs, and what ends grants.
@@ -243,4 +244,24 @@ func (g *granting) told(what string, x *control.Grant) {
 	if g.tell != nil {
 		g.tell.send(what, x)
 	}
+}
+
+// whoseGrant is for whose customers somebody's grant is that is for certain ones.
+func (g *guard) whoseGrant(ctx context.Context, who purpose.Person, id string) (purpose.GrantCover, error) {
+	x, ok := g.s.state.Grant(id)
+	t := &x.Terms
+	if !ok || t.For != who.Staff || len(t.Only) == 0 && t.Team == "" {
+		return purpose.GrantCover{Refused: "you have no grant of this name that must be named"}, nil
+	}
+	c := purpose.GrantCover{Subjects: t.Only, Reason: sallyport.Reason{Open: true, Mine: true}}
+	if t.Team != "" {
+		var err error
+		if c.Subjects, err = g.resolver.TeamCustomers(ctx, who, t.Team); err != nil {
+			return c, err
+		}
+		if len(c.Subjects) == 0 {
+			c.Refused = "the team " + t.Team + " has no open ticket that counts"
+		}
+	}
+	return c, nil
 }
