@@ -27,6 +27,7 @@ type sight struct {
 	denied   *policy.Ruling // the first that left a covered value a token
 	waits    *pending       // the first that has a covered value wait
 	slow     bool           // a ruling throttles
+	renewed  int            // how often the policies were to be asked anew
 	at       time.Time      // when the reasons were checked
 	bar      func(because string)
 	turned   <-chan struct{} // closed when what is known of the person changes
@@ -122,10 +123,17 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 
 // anew forgets what the policies said.
 func (v *sight) anew(s *session) {
+	before := v.rulings
+	v.renewed++
 	v.turned = s.gw.Standing.Turned()
 	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
 	v.asking.Context = s.situation()
 	v.grants = s.grants(v.named)
+	for _, r := range before { // no row slips through before it is known whether it still goes slowly
+		if r.ruling.Respond == policy.Throttle {
+			v.ruling(r.cover, r.grant, r.column)
+		}
+	}
 }
 
 // bar suspends the person because the policies say so; his sessions end, this one too.
