@@ -511,3 +511,71 @@ func (a *asking) countControl(kind sallyport.EventKind) (n int) {
 	}))
 	return n
 }
+
+// TestGrantOtherWays: COPY, a cursor over its end, and a statement that writes come under the same budget and the same end.
+func TestGrantOtherWays(t *testing.T) {
+	a := newAsking(t, "")
+	who := a.org.Agents()[0].ID
+	under := func(id string) *client {
+		c := a.connect(who)
+		c.must("SET sallyport.purpose = 'grant:" + id + "'")
+		return c
+	}
+	three := a.granted(who, api.GrantRequest{Customers: 3})
+	c := under(three)
+	var copied strings.Builder
+	_, err := c.PgConn().CopyTo(a.ctx, &copied, "COPY (SELECT email FROM support.customers WHERE id BETWEEN 41 AND 60 ORDER BY id) TO STDOUT")
+	if broken := (*pgconn.PgError)(nil); !errors.As(err, &broken) || broken.Code != "SP010" {
+		t.Errorf("COPY of 20: %v", err)
+	}
+	plain := 0
+	for id := range int64(20) {
+		if strings.Contains(copied.String(), a.org.Customer(41+id).Email) {
+			plain++
+		}
+	}
+	if plain != 3 {
+		t.Errorf("COPY shows %d customers of 3", plain)
+	}
+
+	cursor := a.granted(who, api.GrantRequest{Customers: 5})
+	c = under(cursor)
+	c.must("BEGIN")
+	c.must("DECLARE k CURSOR FOR SELECT email FROM support.customers WHERE id > 60 ORDER BY id")
+	if got := c.must("FETCH 2 FROM k"); got[0][0] != a.org.Customer(61).Email {
+		t.Errorf("a cursor: %q", got)
+	}
+	c.must("PREPARE p AS SELECT email FROM support.customers WHERE id = 61")
+	if got := c.one("EXECUTE p"); got != a.org.Customer(61).Email {
+		t.Errorf("a prepared statement: %q", got)
+	}
+	_, err = a.officer("o1").EndGrant(a.ctx, cursor, "enough")
+	a.fine(err)
+	for _, sql := range []string{"FETCH 2 FROM k", "EXECUTE p", "FETCH BACKWARD 1 FROM k"} {
+		for _, row := range c.must(sql) {
+			if !strings.HasSuffix(row[0], "k1.invalid") {
+				t.Errorf("%s after the end: %q", sql, row)
+			}
+		}
+	}
+	c.must("ROLLBACK")
+
+	writes := a.granted(who, api.GrantRequest{Customers: 2})
+	c = under(writes)
+	rows := c.must("UPDATE support.customers SET segment = 'x' WHERE id BETWEEN 71 AND 80 RETURNING email")
+	plain = 0
+	for _, row := range rows {
+		if !strings.HasSuffix(row[0], "k1.invalid") {
+			plain++
+		}
+	}
+	if len(rows) != 10 || plain != 2 || !c.heard("the grant is used up: 2 customers") {
+		t.Errorf("a statement that writes: %d rows, %d in plain", len(rows), plain)
+	}
+	if got := c.one("SELECT count(*) FROM support.customers WHERE segment = 'x' AND id BETWEEN 71 AND 80"); got != "10" {
+		t.Errorf("it wrote %s rows, and the session goes on", got)
+	}
+	if a.server.state.Standing(who).Suspended {
+		t.Error("he is suspended")
+	}
+}
