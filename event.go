@@ -122,7 +122,7 @@ type Revealed struct {
 
 // Decision is what a policy said of an action, and which one. The zero Decision denies.
 type Decision struct {
-	Action    string   `cbor:"1,keyasint"` // copy
+	Action    string   `cbor:"1,keyasint"` // copy; query, search or write where it was denied
 	Columns   []Column `cbor:"2,keyasint,omitempty"`
 	Permitted bool     `cbor:"3,keyasint,omitempty"`
 	Policy    string   `cbor:"4,keyasint"` // id of the policy that decided, "default" where none did; several permits with commas

@@ -28,6 +28,7 @@ type sight struct {
 	waits    *pending       // the first that has a covered value wait
 	slow     bool           // a ruling throttles
 	renewed  int            // how often the policies were to be asked anew
+	exports  bool           // by COPY: values must be allowed to leave in bulk, too
 	at       time.Time      // when the reasons were checked
 	bar      func(because string)
 	turned   <-chan struct{} // closed when what is known of the person changes
@@ -47,6 +48,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 		current = *st.Comment
 	}
 	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
+	v.exports = st != nil && st.Copy != nil && !st.Copy.In
 	v.at, _ = s.now()
 	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
 	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
@@ -200,9 +202,18 @@ func (v *sight) ruling(c *purpose.Cover, g *held, column sallyport.Column) polic
 		ask.Context.Purpose = &c.Reason
 	}
 	if g != nil {
-		ask.Context.Grant = &policy.Granted{ID: g.ID, Customers: int64(g.Customers), Left: int64(g.Customers)} // its budget is counted by customer
+		ask.Context.Grant = granted(&g.Grant)
 	}
 	r := v.policies.Decide(ask)
+	if v.exports && r.Verdict != sallyport.Token {
+		ask.Action = policy.ActionExport
+		if bulk := v.policies.Decide(ask); bulk.Verdict < r.Verdict {
+			r = bulk
+		}
+		if r.Verdict == sallyport.Deny {
+			r.Verdict = sallyport.Token // the rest of the row may leave
+		}
+	}
 	v.rulings = append(v.rulings, ruled{c, g, column, r})
 	v.slow = v.slow || r.Respond == policy.Throttle && r.Verdict == sallyport.Reveal
 	if r.Respond == policy.Suspend && v.bar != nil {

@@ -92,6 +92,11 @@ func (s *Set) Decide(a Ask) Ruling {
 	if s == nil {
 		return Ruling{Verdict: refusal(a.Action), Because: nothingPermits}
 	}
+	return s.remembered(&a)
+}
+
+// decide evaluates the policies.
+func (s *Set) decide(a *Ask) Ruling {
 	request := a.request()
 	entities := s.knowing(request.Principal)
 	_, forbid := cedar.Authorize(s.forbids[a.Action], entities, request)

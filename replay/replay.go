@@ -48,6 +48,7 @@ type Replay struct {
 type statement struct {
 	purposes []sallyport.Purpose
 	known    *sallyport.Known
+	exports  bool // by COPY: values must be allowed to leave in bulk, too
 }
 
 type sighting struct {
@@ -110,9 +111,10 @@ func (r *Replay) statement(e *sallyport.Event) {
 			}
 		}
 	}
-	st := &statement{e.Statement.Purposes, e.Statement.Known}
+	st := &statement{e.Statement.Purposes, e.Statement.Known, e.Statement.Verb == "COPY"}
 	of[e.Statement.ID] = st
 	if r.within(e) {
+		r.queries(e, st)
 		r.gains(e, st)
 	}
 }
@@ -187,10 +189,26 @@ func minutes(now, then time.Time) int64 {
 	return int64(now.Sub(then) / time.Minute)
 }
 
+// question is what is asked of a set.
+type question struct {
+	who     sallyport.Staff
+	service bool
+	action  string
+	column  sallyport.Column
+	exports bool // of reveal: by COPY
+}
+
 // ruling is the most open answer under any of the reasons, as the gateway takes it.
-func ruling(set *policy.Set, who sallyport.Staff, service bool, c sallyport.Column, under []policy.Context) (best policy.Ruling) {
+func (q question) ruling(set *policy.Set, under []policy.Context) (best policy.Ruling) {
 	for i, context := range under {
-		got := set.Decide(policy.Ask{Who: who, Service: service, Action: policy.ActionReveal, Column: c, Context: context})
+		ask := policy.Ask{Who: q.who, Service: q.service, Action: q.action, Column: q.column, Context: context}
+		got := set.Decide(ask)
+		if q.exports && got.Verdict != sallyport.Token {
+			ask.Action = policy.ActionExport
+			if bulk := set.Decide(ask); bulk.Verdict < got.Verdict {
+				got = bulk
+			}
+		}
 		if i == 0 || got.Verdict > best.Verdict {
 			best = got
 		}
@@ -240,10 +258,11 @@ type judged struct {
 // judge asks both sets. Whoever would have had to confirm, or to have a colleague agree, is taken to have done so at once.
 func (r *Replay) judge(e *sallyport.Event, st *statement, c sallyport.Column, service bool) *judged {
 	who := e.Who.Staff
+	q := question{who, service, policy.ActionReveal, c, st.exports}
 	under := r.reasons(e, st, e.Reveal.Grant)
-	j := &judged{is: ruling(r.after, who, service, c, under)}
+	j := &judged{is: q.ruling(r.after, under)}
 	if j.was = j.is; r.before != r.after {
-		j.was = ruling(r.before, who, service, c, under)
+		j.was = q.ruling(r.before, under)
 	}
 	for range 2 { // it may take both
 		if j.is.Verdict != sallyport.Wait {
@@ -255,7 +274,7 @@ func (r *Replay) judge(e *sallyport.Event, st *statement, c sallyport.Column, se
 		} else {
 			r.confirmed[who] = e.Time
 		}
-		j.is = ruling(r.after, who, service, c, r.reasons(e, st, e.Reveal.Grant))
+		j.is = q.ruling(r.after, r.reasons(e, st, e.Reveal.Grant))
 	}
 	return j
 }
@@ -335,6 +354,26 @@ func (r *Replay) count(e *sallyport.Event, m exposure.Measure, k exposure.Key) *
 	return limit
 }
 
+// queries judges whether a statement would have been refused that touched tables with protected columns.
+func (r *Replay) queries(e *sallyport.Event, st *statement) {
+	seen := map[sallyport.Column]bool{}
+	under := append(r.reasons(e, st, ""), r.situation(e, st)) // it needs no reason
+	for _, c := range e.Statement.Columns {
+		table := sallyport.Column{Schema: c.Schema, Table: c.Table}
+		if seen[table] {
+			continue
+		}
+		seen[table] = true
+		q := question{e.Who.Staff, r.company.Service(e.Who.Staff), policy.ActionQuery, table, false}
+		is := q.ruling(r.after, under)
+		if is.Verdict == sallyport.Reveal {
+			continue
+		}
+		r.result.person(e.Who.Staff).Statements++
+		r.result.refuse(e, &judged{was: q.ruling(r.before, under)}, is.Policy(), is.Because, "statement", 0, nil)
+	}
+}
+
 // gains notes what a statement left tokens of that the other policies would have shown under the same reason.
 func (r *Replay) gains(e *sallyport.Event, st *statement) {
 	if r.before == r.after || st.known == nil || len(st.purposes) == 0 || len(e.Statement.Columns) == 0 {
@@ -346,7 +385,8 @@ func (r *Replay) gains(e *sallyport.Event, st *statement) {
 	}
 	service := r.company.Service(e.Who.Staff)
 	for _, c := range e.Statement.Columns {
-		was, is := ruling(r.before, e.Who.Staff, service, c, under), ruling(r.after, e.Who.Staff, service, c, under)
+		q := question{e.Who.Staff, service, policy.ActionReveal, c, st.exports}
+		was, is := q.ruling(r.before, under), q.ruling(r.after, under)
 		if was.Verdict < sallyport.Wait && is.Verdict >= sallyport.Wait {
 			r.result.gain(e, c, is)
 		}

@@ -226,6 +226,23 @@ func TestOpened(t *testing.T) {
 	}
 }
 
+// TestStatements: what leaves by COPY is asked about as export, too, and a statement may be refused for its table.
+func TestStatements(t *testing.T) {
+	r := &tape{}
+	r.saw(0, "ada", own(), 1)
+	r.saw(time.Minute, "ada", own(), 2)
+	r.access[2].Statement.Verb = "COPY"
+	today := with(t, `@id("more.export") @because("x") permit (principal, action == Action::"export", resource);`)
+	got := r.run(t, company(), today, today)
+	if len(got.Refused) != 1 || got.Refused[0].Policy != "export.by-grant-only" || got.Refused[0].Accesses != 2 || got.Refused[0].Customers != 1 {
+		t.Errorf("%+v", got.Refused)
+	}
+	got = r.run(t, company(), with(t, ""), with(t, `@id("more.table") @because("x") forbid (principal, action == Action::"query", resource == Table::"support.customers") when { context.hour == 9 };`))
+	if len(got.People) != 1 || got.People[0].Statements != 2 {
+		t.Errorf("%+v", got.People)
+	}
+}
+
 // TestOldEntries have no word about log-in and reason: that is said, and what was assumed.
 func TestOldEntries(t *testing.T) {
 	r := &tape{}

@@ -37,7 +37,7 @@ type Report struct {
 type Refusal struct {
 	Policy    string `json:"policy"` // ids; a budget: budget revealed/day
 	Because   string `json:"because"`
-	What      string `json:"what"` // token, mask, wait, slow, suspend, cut
+	What      string `json:"what"` // token, mask, wait, slow, suspend, cut, statement
 	Accesses  int    `json:"accesses"`
 	New       int    `json:"new"` // of these, that today's policies let pass
 	Values    int    `json:"values"`
@@ -47,15 +47,16 @@ type Refusal struct {
 
 // Person is somebody, and what he would have met.
 type Person struct {
-	Staff     sallyport.Staff `json:"staff"`
-	Customers int             `json:"customers"` // distinct ones that he saw
-	Accesses  int             `json:"accesses"`
-	Refused   int             `json:"refused"` // accesses of which something would not have left
-	Waited    int             `json:"waited"`  // that would have waited for a confirmation or a colleague
-	Slowed    int             `json:"slowed"`
-	Missing   int             `json:"missing"`       // distinct customers of whom something would not have left
-	Cut       *Cut            `json:"cut,omitempty"` // the first time that a budget would have been reached
-	Cuts      int             `json:"cuts"`          // days on which one would have been
+	Staff      sallyport.Staff `json:"staff"`
+	Customers  int             `json:"customers"` // distinct ones that he saw
+	Accesses   int             `json:"accesses"`
+	Refused    int             `json:"refused"` // accesses of which something would not have left
+	Waited     int             `json:"waited"`  // that would have waited for a confirmation or a colleague
+	Slowed     int             `json:"slowed"`
+	Statements int             `json:"statements"`    // that would have been refused whole
+	Missing    int             `json:"missing"`       // distinct customers of whom something would not have left
+	Cut        *Cut            `json:"cut,omitempty"` // the first time that a budget would have been reached
+	Cuts       int             `json:"cuts"`          // days on which one would have been
 }
 
 // Cut is a budget that would have been reached.
@@ -89,6 +90,7 @@ func assumptions() []string {
 		"after a cut he is taken to have been unlocked, so that what follows is judged too",
 		"where several reasons were given, the one that lets most pass",
 		"devices are not known, as they never are",
+		"which columns a statement searched and which it wrote is not on record: query, reveal and export are judged, search and write are not",
 	}
 }
 
@@ -231,12 +233,12 @@ func (r *Replay) Report() (*Report, error) {
 	for _, who := range slices.Sorted(maps.Keys(s.people)) {
 		p := *s.people[who]
 		p.Customers, p.Missing = s.sets.Of("seen "+string(who)).Count(), s.sets.Of("missing "+string(who)).Count()
-		if p.Refused+p.Waited+p.Slowed+p.Cuts > 0 {
+		if p.Refused+p.Waited+p.Slowed+p.Cuts+p.Statements > 0 {
 			out.People = append(out.People, p)
 		}
 	}
 	slices.SortStableFunc(out.People, func(a, b Person) int {
-		return cmp.Or(cmp.Compare(b.Refused+b.Cuts, a.Refused+a.Cuts), cmp.Compare(b.Waited, a.Waited))
+		return cmp.Or(cmp.Compare(b.Refused+b.Cuts+b.Statements, a.Refused+a.Cuts+a.Statements), cmp.Compare(b.Waited, a.Waited))
 	})
 	for _, key := range slices.Sorted(maps.Keys(s.opened)) {
 		out.Opened = append(out.Opened, *s.opened[key])

@@ -258,13 +258,13 @@ func printReplay(w io.Writer, r *replay.Report) error {
 		})
 	}
 	if len(r.People) > 0 {
-		table("WHO\tCUSTOMERS\tACCESSES\tREFUSED\tWAITED\tSLOWED\tMISSING\tCUT AT", func(line func(string, ...any)) {
+		table("WHO\tCUSTOMERS\tACCESSES\tREFUSED\tSTATEMENTS\tWAITED\tSLOWED\tMISSING\tCUT AT", func(line func(string, ...any)) {
 			for _, p := range r.People {
 				cut := "-"
 				if p.Cut != nil {
 					cut = fmt.Sprintf("%d %s per %s, on %s (%s)", p.Cut.Count, p.Cut.Measure, p.Cut.Window, p.Cut.At.Format(time.DateOnly), several(int64(p.Cuts), "day"))
 				}
-				line("%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s", p.Staff, p.Customers, p.Accesses, p.Refused, p.Waited, p.Slowed, p.Missing, cut)
+				line("%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s", p.Staff, p.Customers, p.Accesses, p.Refused, p.Statements, p.Waited, p.Slowed, p.Missing, cut)
 			}
 		})
 	}
@@ -291,5 +291,5 @@ func printReplay(w io.Writer, r *replay.Report) error {
 
 // would says in a word what became of an access.
 func would(what string) string {
-	return map[string]string{"token": "stayed tokens", "mask": "been masked", "wait": "waited", "slow": "gone slower", "suspend": "suspended", "cut": "been cut"}[what]
+	return map[string]string{"token": "stayed tokens", "mask": "been masked", "wait": "waited", "slow": "gone slower", "suspend": "suspended", "cut": "been cut", "statement": "been refused"}[what]
 }
