@@ -49,6 +49,8 @@ const (
 	ReplicationStart EventKind = "replication_start"
 	ReplicationEnd   EventKind = "replication_end" // Counters: bytes of the whole session
 
+	EntryRefused EventKind = "entry_refused" // Note: why somebody was not let in whose log-in the gateway ends itself
+
 	AroundKind EventKind = "around" // Note: a way around the gateway that was not there before, or a session on one; Who where it is somebody's
 
 	GatewayStarted EventKind = "gateway_started"
@@ -85,6 +87,10 @@ const (
 	GlassBroken   EventKind = "break_glass"  // somebody lets himself see a few customers for an incident, alone: Order.Grant
 	GlassReviewed EventKind = "glass_review" // somebody else has looked at it: Details is the finding, Reason what he says
 	KeyTurned     EventKind = "key_turned"   // all integers and uuids of the join group in Details, in Order.Turned, are tokens of the newer key, of Order.Epoch
+
+	CredentialMade  EventKind = "credential"       // who logged in at the identity provider got Order.Credential; before he has it
+	CredentialEnded EventKind = "credential_ended" // its owner gave it back
+	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
 )
 
 // Who is the actor of an event.
@@ -204,6 +210,18 @@ type Order struct {
 	Use   *GrantUse   `cbor:"42,keyasint,omitempty"` // of a grant that ended
 	// Turned are columns whose tokens show no epoch, and are of Epoch now.
 	Turned []string `cbor:"17,keyasint,omitempty"`
+	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
+	Credential *Credential `cbor:"50,keyasint,omitempty"`
+	Password   string      `cbor:"51,keyasint,omitempty"`
+	Code       []byte      `cbor:"52,keyasint,omitempty"`
+}
+
+// Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.
+type Credential struct {
+	Digest  []byte    `cbor:"1,keyasint"` // SHA-256 of its text
+	Until   time.Time `cbor:"2,keyasint,omitzero"`
+	Proven  time.Time `cbor:"3,keyasint,omitzero"`  // when he proved to the provider who he is; zero: it did not say
+	Factors bool      `cbor:"4,keyasint,omitempty"` // with more than a password
 }
 
 // Leaf names the key that one token has to itself.

@@ -47,7 +47,7 @@ func asking(customers int) GrantRequest {
 // TestGrants asks, approves and ends over the socket, as who may and who may not.
 func TestGrants(t *testing.T) {
 	var told []string
-	r := startWith(t, theDesk(&told))
+	r := start(t, func(c *Config) { c.Desk = theDesk(&told) })
 	ctx := t.Context()
 	g, err := r.as("s001").RequestGrant(ctx, asking(5))
 	want(t, err, "")
@@ -108,7 +108,7 @@ func TestGrants(t *testing.T) {
 // TestAlwaysEachOther: two who approve each other's requests every time are told of, from the second time each way on.
 func TestAlwaysEachOther(t *testing.T) {
 	var told []string
-	r := startWith(t, theDesk(&told))
+	r := start(t, func(c *Config) { c.Desk = theDesk(&told) })
 	ctx := t.Context()
 	notes := 0
 	for range 3 {
@@ -133,7 +133,7 @@ func TestAlwaysEachOther(t *testing.T) {
 // TestMisused: who misused a break-glass is suspended by its review.
 func TestMisused(t *testing.T) {
 	var told []string
-	r := startWith(t, theDesk(&told))
+	r := start(t, func(c *Config) { c.Desk = theDesk(&told) })
 	ctx := t.Context()
 	q := asking(2)
 	q.Incident = "INC-1"
