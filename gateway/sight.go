@@ -60,8 +60,12 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	v.at = s.gw.Clock() // not now, which is of the side that reads the server
 	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
 	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
+	who := s.person
+	if placed := s.gw.Protection.Placed; placed != nil {
+		who = placed(who)
+	}
 	for _, p := range v.purposes {
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, who, p)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +131,7 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 
 // anew forgets what the policies said.
 func (v *sight) anew(s *session) {
-	v.turned = s.gw.Standing.Turned()
+	v.turned, v.policies = s.gw.Standing.Turned(), s.gw.Protection.Policies()
 	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
 	v.asking.Context = s.situation()
 }
