@@ -49,6 +49,8 @@ const (
 	ReplicationStart EventKind = "replication_start"
 	ReplicationEnd   EventKind = "replication_end" // Counters: bytes of the whole session
 
+	EntryRefused EventKind = "entry_refused" // Note: why somebody was not let in whose log-in the gateway ends itself
+
 	AroundKind EventKind = "around" // Note: a way around the gateway that was not there before, or a session on one; Who where it is somebody's
 
 	GatewayStarted EventKind = "gateway_started"
@@ -80,9 +82,13 @@ const (
 	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
 	KeyTurned    EventKind = "key_turned"    // all integers and uuids of the join group in Details, in Order.Turned, are tokens of the newer key, of Order.Epoch
-	LockLeavers  EventKind = "lock_leavers"  // the second person has those locked who left when their source had said so of many within an hour
-	Adopted      EventKind = "adopted"       // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
-	Peopled      EventKind = "people"        // Order.People and Order.Groups: what the directory's source in Details says from now on
+
+	CredentialMade  EventKind = "credential"       // who logged in at the identity provider got Order.Credential; before he has it
+	CredentialEnded EventKind = "credential_ended" // its owner gave it back
+	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
+	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
+	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
+	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
 )
 
 // Who is the actor of an event.
@@ -197,6 +203,10 @@ type Order struct {
 	Whole bool `cbor:"16,keyasint,omitempty"`
 	// Turned are columns whose tokens show no epoch, and are of Epoch now.
 	Turned []string `cbor:"17,keyasint,omitempty"`
+	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
+	Credential *Credential `cbor:"50,keyasint,omitempty"`
+	Password   string      `cbor:"51,keyasint,omitempty"`
+	Code       []byte      `cbor:"52,keyasint,omitempty"`
 	// People and Groups are what a source of the directory says. Delay is how long what a proposal gives waits after it was approved.
 	People []Listed      `cbor:"60,keyasint,omitempty"`
 	Groups []ListedGroup `cbor:"61,keyasint,omitempty"`
@@ -208,6 +218,14 @@ type Order struct {
 	Subjects []Staff `cbor:"65,keyasint,omitempty"`
 	Alone    bool    `cbor:"66,keyasint,omitempty"`
 	Most     int     `cbor:"67,keyasint,omitempty"` // of kind people: how many leavers of this source an hour are locked by its word alone
+}
+
+// Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.
+type Credential struct {
+	Digest  []byte    `cbor:"1,keyasint"` // SHA-256 of its text
+	Until   time.Time `cbor:"2,keyasint,omitzero"`
+	Proven  time.Time `cbor:"3,keyasint,omitzero"`  // when he proved to the provider who he is; zero: it did not say
+	Factors bool      `cbor:"4,keyasint,omitempty"` // with more than a password
 }
 
 // Leaf names the key that one token has to itself.

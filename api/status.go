@@ -23,6 +23,7 @@ type Proposal struct {
 	Decider sallyport.Staff `json:"decider,omitempty"` // who approved or declined
 	Done    bool            `json:"done,omitempty"`    // Sallyport carried it out, where there is something to carry out
 	Result  string          `json:"result,omitempty"`  // then: what it did
+	Code    string          `json:"code,omitempty"`    // half of an invitation's, for who has just approved it
 
 	Subjects []sallyport.Staff `json:"subjects,omitempty"` // whom it is about besides About
 	Diff     string            `json:"diff,omitempty"`     // what files change; where one proposal is asked for

@@ -31,6 +31,7 @@ const (
 	Shred      = "shred"       // Details is the customer whose values become unreadable; it is about nobody of the staff
 	Files      = "files"       // Details is the SHA-256 of the configuration and policies that hold from then on
 	Empower    = "empower"     // Details is the place with power, role@team, that the person it is about has from Delay after the approval on
+	Invite     = "invite"      // the person it is about may set a password of his own, with a code of which two people have a half each
 )
 
 // Lifetime is how long a proposal can be approved.
@@ -108,9 +109,10 @@ type State struct {
 	leavers leavers
 	staff   *staff.State // who is who, by sources other than the configuration
 	files   files
+	keys    keys
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
-	turned  map[string]int      // by column: see TurnedEpochs
+	turned  map[string]Turned   // by column: see TurnedEpochs
 
 	watchers []*watcher
 	changes  []change // not yet told
@@ -128,7 +130,21 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, turned: map[string]int{}, doors: newDoors(), staff: staff.NewState(), leavers: newLeavers()}
+	return &State{
+		people:    map[sallyport.Staff]*person{},
+		proposals: map[string]*Proposal{},
+		protects:  map[string]map[string]string{},
+		moving:    map[string][2][]string{},
+		undone:    map[string]bool{},
+		carried:   map[string]bool{},
+		shreds:    newShreds(),
+		turning:   map[string]Rotation{},
+		turned:    map[string]Turned{},
+		doors:     newDoors(),
+		keys:      newKeys(),
+		staff:     staff.NewState(),
+		leavers:   newLeavers(),
+	}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -149,8 +165,12 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 	switch e.Kind {
 	case sallyport.Locked:
 		s.hold(e, o, func(p *person) **hold { return &p.locked })
+		s.keys.revoke(o.About)
 	case sallyport.Suspended:
 		s.hold(e, o, func(p *person) **hold { return &p.suspended })
+		s.keys.revoke(o.About)
+	case sallyport.CredentialMade, sallyport.CredentialEnded, sallyport.PasswordSet:
+		s.keys.fold(e, o)
 	case sallyport.Proposed:
 		s.propose(e, o)
 	case sallyport.Approved:
@@ -208,6 +228,9 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
+	if o.Action == Invite {
+		s.keys.halves[o.ID] = o.Code
+	}
 }
 
 // approve lets a proposal take effect. What is done stands in the proposal: an approval cannot say something else.
@@ -229,6 +252,8 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 	case Files:
 		s.files = files{p.Details, p.Alone}
 		s.doors.turn()
+	case Invite:
+		s.keys.invite(p.About, s.keys.halves[p.ID], o.Code, e.Time)
 	}
 	if p.Action == Shred {
 		s.shreds.bar(sallyport.Subject(p.Details))
@@ -269,6 +294,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say which customer is to be shredded", ErrProposal)
 	case o.Action == Trust && (o.About == "" || !validTrust(o.Details)):
 		return fmt.Errorf("%w: it must say who is to be trusted how far, from 0 to %d", ErrProposal, FullTrust)
+	case o.Action == Invite && (o.About == "" || len(o.Code) == 0):
+		return fmt.Errorf("%w: it must say who is to be invited, and by which code", ErrProposal)
 	case o.Action == Unlock && o.About == "":
 		return fmt.Errorf("%w: it must say who is to be unlocked", ErrProposal)
 	case o.Action == Unlock && s.staff.HasLeft(o.About):

@@ -79,6 +79,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 func (s *session) situation() policy.Context {
 	c := s.gw.Protection.Moment(s.person)
 	c.Strength = s.strength
+	c.MFAMinutes = s.proof.minutes(s.gw.Clock(), c.MFAMinutes)
 	if at, err := netip.ParseAddrPort(s.who.Address); err == nil {
 		c.Address = at.Addr()
 	}

@@ -56,6 +56,13 @@ type Config struct {
 	// Directory says who else tells about the staff: the identity provider, files. docs/directory.md says how.
 	Directory DirectoryConfig `yaml:"directory"`
 
+	// LogIn says how people prove to Sallyport itself who they are: at the company's identity provider, or by a certificate. Empty: at the
+	// database, and for commands by a password.
+	LogIn LogIn `yaml:"login"`
+
+	// API is where commands from other machines reach serve. Empty: the control socket alone.
+	API API `yaml:"api"`
+
 	// Budgets bound how many distinct customers somebody may see.
 	Budgets Budgets `yaml:"budgets"`
 
@@ -102,6 +109,7 @@ type Upstream struct {
 	TLS       UpstreamTLS `yaml:"tls"`       // on the way to the server
 	Reader    Reader      `yaml:"reader"`    // Sallyport's own log-in, which reads tickets and contacts to check reasons
 	Verifiers string      `yaml:"verifiers"` // the database with the function of `sallyport check --sql`; empty: Database
+	Enter     []Enter     `yaml:"enter"`     // log-ins that Sallyport ends itself, and how it enters the database for them; the first that fits holds
 	Others    string      `yaml:"others"`    // the server's other databases: relay (default) or refuse. Roles, rights and settings of the server can be changed from any of them
 }
 
