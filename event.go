@@ -203,10 +203,6 @@ type Order struct {
 	Whole bool `cbor:"16,keyasint,omitempty"`
 	// Turned are columns whose tokens show no epoch, and are of Epoch now.
 	Turned []string `cbor:"17,keyasint,omitempty"`
-	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
-	Credential *Credential `cbor:"50,keyasint,omitempty"`
-	Password   string      `cbor:"51,keyasint,omitempty"`
-	Code       []byte      `cbor:"52,keyasint,omitempty"`
 	// People and Groups are what a source of the directory says. Delay is how long what a proposal gives waits after it was approved.
 	People []Listed      `cbor:"60,keyasint,omitempty"`
 	Groups []ListedGroup `cbor:"61,keyasint,omitempty"`
@@ -218,6 +214,10 @@ type Order struct {
 	Subjects []Staff `cbor:"65,keyasint,omitempty"`
 	Alone    bool    `cbor:"66,keyasint,omitempty"`
 	Most     int     `cbor:"67,keyasint,omitempty"` // of kind people: how many leavers of this source an hour are locked by its word alone
+	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
+	Credential *Credential `cbor:"50,keyasint,omitempty"`
+	Password   string      `cbor:"51,keyasint,omitempty"`
+	Code       []byte      `cbor:"52,keyasint,omitempty"`
 }
 
 // Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.

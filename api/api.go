@@ -44,12 +44,12 @@ type Config struct {
 	Shred     KeyChange                               // of a customer; likewise
 	Observing bool                                    // serve bars and masks nothing, see Status
 	Moving    *Moving                                 // nil: serve protects nothing, so nothing moves
-	Role      func(sallyport.Staff) string            // somebody's role right now; nil: that of People
-	Directory *Directory                              // nil: there is none to ask
-	Files     func(FilesRequest) (FilesChange, error) // holds files that are to be proposed to sense; nil: there are none
 	Mark      func() string                           // the database's mark that does not fit this record, empty: it fits; nil: always
 	Waiting   func(sallyport.Staff) []Waiting         // what waits at the second door for somebody; nil: nothing ever
 	LogIns    *LogIns                                 // by the identity provider; nil: by password alone
+	Role      func(sallyport.Staff) string            // somebody's role right now; nil: that of People
+	Directory *Directory                              // nil: there is none to ask
+	Files     func(FilesRequest) (FilesChange, error) // holds files that are to be proposed to sense; nil: there are none
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -158,10 +158,10 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/trust", s.as(overseers, s.trust))
 	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
 	s.movingRoutes(mux)
-	s.directoryRoutes(mux)
-	s.filesRoutes(mux)
 	s.loginRoutes(mux)
 	s.passwordRoutes(mux)
+	s.directoryRoutes(mux)
+	s.filesRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

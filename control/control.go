@@ -29,9 +29,9 @@ const (
 	Second     = "second"      // a colleague agrees to what the proposer does; Details says what that is
 	Trust      = "trust"       // Details is how far the person it is about is trusted from now on
 	Shred      = "shred"       // Details is the customer whose values become unreadable; it is about nobody of the staff
+	Invite     = "invite"      // the person it is about may set a password of his own, with a code of which two people have a half each
 	Files      = "files"       // Details is the SHA-256 of the configuration and policies that hold from then on
 	Empower    = "empower"     // Details is the place with power, role@team, that the person it is about has from Delay after the approval on
-	Invite     = "invite"      // the person it is about may set a password of his own, with a code of which two people have a half each
 )
 
 // Lifetime is how long a proposal can be approved.
@@ -106,10 +106,10 @@ type State struct {
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
 	doors   doors
+	keys    keys
 	leavers leavers
 	staff   *staff.State // who is who, by sources other than the configuration
 	files   files
-	keys    keys
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
 	turned  map[string]Turned   // by column: see TurnedEpochs
@@ -247,13 +247,13 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 		s.doors.turn()
 	case Trust:
 		s.doors.believe(p.About, "", p.Details, true)
+	case Invite:
+		s.keys.invite(p.About, s.keys.halves[p.ID], o.Code, e.Time)
 	case Empower:
 		s.empower(p, e.Time)
 	case Files:
 		s.files = files{p.Details, p.Alone}
 		s.doors.turn()
-	case Invite:
-		s.keys.invite(p.About, s.keys.halves[p.ID], o.Code, e.Time)
 	}
 	if p.Action == Shred {
 		s.shreds.bar(sallyport.Subject(p.Details))

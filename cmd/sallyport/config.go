@@ -53,15 +53,14 @@ type Config struct {
 	// People are the staff with access, by id.
 	People map[string]Person `yaml:"people"`
 
-	// Directory says who else tells about the staff: the identity provider, files. docs/directory.md says how.
-	Directory DirectoryConfig `yaml:"directory"`
-
 	// LogIn says how people prove to Sallyport itself who they are: at the company's identity provider, or by a certificate. Empty: at the
 	// database, and for commands by a password.
 	LogIn LogIn `yaml:"login"`
 
 	// API is where commands from other machines reach serve. Empty: the control socket alone.
 	API API `yaml:"api"`
+	// Directory says who else tells about the staff: the identity provider, files. docs/directory.md says how.
+	Directory DirectoryConfig `yaml:"directory"`
 
 	// Budgets bound how many distinct customers somebody may see.
 	Budgets Budgets `yaml:"budgets"`
