@@ -89,7 +89,7 @@ const (
 	KeyTurned     EventKind = "key_turned"   // all integers and uuids of the join group in Details, in Order.Turned, are tokens of the newer key, of Order.Epoch
 
 	CredentialMade  EventKind = "credential"       // who logged in at the identity provider got Order.Credential; before he has it
-	CredentialEnded EventKind = "credential_ended" // its owner gave it back
+	CredentialEnded EventKind = "credential_ended" //nolint:gosec // a word, and no credential: its owner gave it back
 	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
 	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
