@@ -170,10 +170,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 	switch e.Kind {
 	case sallyport.Locked:
 		s.hold(e, o, func(p *person) **hold { return &p.locked })
-		s.keys.revoke(o.About)
 	case sallyport.Suspended:
 		s.hold(e, o, func(p *person) **hold { return &p.suspended })
-		s.keys.revoke(o.About)
 	case sallyport.CredentialMade, sallyport.CredentialEnded, sallyport.PasswordSet:
 		s.keys.fold(e, o)
 	case sallyport.Proposed:
@@ -214,6 +212,7 @@ func (s *State) hold(e *sallyport.Event, o *sallyport.Order, which func(*person)
 	if o.About == "" {
 		return
 	}
+	s.keys.revoke(o.About) // for good: an unlock, or coming back, gives none of them back
 	p := s.people[o.About]
 	if p == nil {
 		p = &person{}

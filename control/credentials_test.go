@@ -10,6 +10,15 @@ import (
 
 func order(kind sallyport.EventKind, o sallyport.Order) *sallyport.Event { return event(kind, 0, o) }
 
+// left is what a source says when people have left; two are locked by its word alone.
+func left(who ...sallyport.Staff) sallyport.Order {
+	o := sallyport.Order{Action: "people", Details: "scim", Most: 2}
+	for _, w := range who {
+		o.People = append(o.People, sallyport.Listed{Staff: w, Key: string(w), Inactive: true})
+	}
+	return o
+}
+
 // TestCredentials holds what people log in with to whom it belongs and how long it lasts; a lock takes it away, and nobody gives it back.
 func TestCredentials(t *testing.T) {
 	start := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
@@ -34,6 +43,9 @@ func TestCredentials(t *testing.T) {
 		{"at its end", nil, 10 * time.Hour, false},
 		{"locked", order(sallyport.Locked, sallyport.Order{By: "lead", About: "ada"}), time.Hour, false},
 		{"suspended", order(sallyport.Suspended, sallyport.Order{About: "ada"}), time.Hour, false},
+		{"he left, says the directory", order(sallyport.Peopled, left("ada")), time.Hour, false},
+		{"he left, and his lock waits for a second person", order(sallyport.Peopled, left("x1", "x2", "ada")), time.Hour, false},
+		{"somebody else left", order(sallyport.Peopled, left("bob")), time.Hour, true},
 		{"somebody else is locked", order(sallyport.Locked, sallyport.Order{By: "lead", About: "bob"}), time.Hour, true},
 		{"given back", order(sallyport.CredentialEnded, sallyport.Order{By: "ada", About: "ada", Credential: &sallyport.Credential{Digest: digest[:]}}), time.Hour, false},
 		{"given back by another", order(sallyport.CredentialEnded, sallyport.Order{By: "bob", About: "bob", Credential: &sallyport.Credential{Digest: digest[:]}}), time.Hour, true},

@@ -49,6 +49,7 @@ func (s *State) listed(e *sallyport.Event, o *sallyport.Order) {
 			continue
 		}
 		if _, waits := s.leavers.waiting[who]; !waits {
+			s.keys.revoke(who)
 			s.leavers.waiting[who] = leaver{o.Details, o.By, e.Time}
 			s.changes = append(s.changes, change{who, s.standing(who)})
 		}

@@ -114,7 +114,7 @@ func (c *Config) certificate() (*tls.Config, error) {
 	if authority == "" {
 		return out, nil
 	}
-	if out.ClientCAs, err = readRoots(c.path(authority)); err != nil {
+	if out.ClientCAs, err = c.roots(authority); err != nil {
 		return nil, fmt.Errorf("load %s: %w", key, err)
 	}
 	// Who comes without one is refused in words that a client can read, after the handshake.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport"
@@ -21,7 +22,7 @@ type LogIn struct {
 	Issuer           string   `yaml:"issuer"`             // of the company's OpenID Connect provider, as its discovery document names it; https
 	ClientID         string   `yaml:"client_id"`          // that the provider knows Sallyport by
 	ClientSecretFile string   `yaml:"client_secret_file"` // one line, mode 0600; empty: a public client, which PKCE protects
-	CA               string   `yaml:"ca"`                 // PEM: who signs the provider's certificate; empty: the system's authorities
+	CA               string   `yaml:"ca"`                 // who signs the provider's certificate: a PEM file, or the certificates themselves; empty: the system's authorities
 	Scopes           []string `yaml:"scopes"`             // asked for besides openid, such as profile, email, groups
 
 	// Claim of the ID token that says who somebody is; empty: sub. email counts only where the provider has verified it. Choose one that
@@ -44,7 +45,7 @@ type LogIn struct {
 
 // Certificates are what clients may show.
 type Certificates struct {
-	CA     string            `yaml:"ca"`     // PEM: who signs them; empty: none counts
+	CA     string            `yaml:"ca"`     // who signs them: a PEM file, or the certificates themselves, which change with the approved configuration alone; empty: none counts
 	Field  string            `yaml:"field"`  // what names the person: cn (default), email, dns, uri, the last three among the alternative names
 	People map[string]string `yaml:"people"` // the field's value → id of the person, where the two differ
 	CRL    string            `yaml:"crl"`    // PEM or DER: those that the CA took back; empty: none. One that is out of time lets nobody in
@@ -218,7 +219,7 @@ func (c *Config) logIns() (*api.LogIns, error) {
 	}
 	settings := login.Config{Issuer: l.Issuer, ClientID: l.ClientID, Scopes: l.Scopes, Claim: l.Claim, Groups: l.Groups, Factors: l.Factors, Now: time.Now}
 	if l.CA != "" {
-		if settings.Roots, err = readRoots(c.path(l.CA)); err != nil {
+		if settings.Roots, err = c.roots(l.CA); err != nil {
 			return nil, fmt.Errorf("load login.ca: %w", err)
 		}
 	}
@@ -239,17 +240,39 @@ func (c *Config) logIns() (*api.LogIns, error) {
 	return out, nil
 }
 
-// readRoots reads who is believed.
+// authority is what a key holds that says who is believed: a file's content, or the certificates themselves, which nobody exchanges without
+// the configuration.
+func (c *Config) authority(value string) ([]byte, error) {
+	if strings.HasPrefix(strings.TrimSpace(value), "-----BEGIN") {
+		return []byte(value), nil
+	}
+	return os.ReadFile(c.path(value))
+}
+
+// roots are who is believed.
+func (c *Config) roots(value string) (*x509.CertPool, error) {
+	pem, err := c.authority(value)
+	if err != nil {
+		return nil, err
+	}
+	return parseRoots(pem)
+}
+
+func parseRoots(pem []byte) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("it holds no certificate")
+	}
+	return pool, nil
+}
+
+// readRoots reads who is believed from a file.
 func readRoots(path string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", path)
-	}
-	return pool, nil
+	return parseRoots(pem)
 }
 
 // personOf is who the provider speaks of.

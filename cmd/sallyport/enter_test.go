@@ -103,8 +103,9 @@ func (g *gate) seen(kind sallyport.EventKind) (out []sallyport.Event) {
 // show a certificate of theirs.
 func TestEnterByCertificate(t *testing.T) {
 	h, idp := gatehouseOf(t), startIDP(t)
+	inline := "\"" + strings.ReplaceAll(h.ca.PEM, "\n", "\\n") + "\"" // so that two people approve it with the configuration
 	g := h.doors(t, idp, "    - {logins: [shown, ada], as: shown, certificate: enter.crt, key: enter.key}\n",
-		", certificates: {ca: ca.crt, people: {ada-laptop: s1, s2-card: s2}, crl: own.crl}", "")
+		", certificates: {ca: "+inline+", people: {ada-laptop: s1, s2-card: s2}, crl: own.crl}", "")
 	at := newHome(t, idp)
 	h.login(at, g, "s2")
 	sessionUser := func(conn *pgx.Conn, err error) string {

@@ -127,7 +127,7 @@ func (e *entrances) readRevoked(into *wayIn) error {
 	if err != nil {
 		return err
 	}
-	authorities, err := os.ReadFile(e.config.path(e.config.LogIn.Certificates.CA))
+	authorities, err := e.config.authority(e.config.LogIn.Certificates.CA)
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ var (
 
 // shown is a value as a difference may show it.
 func shown(key, value string) string {
-	if secretKey.MatchString(key) || secretValue.MatchString(value) {
+	if secretKey.MatchString(key) && !strings.HasPrefix(key, "login.passwords[") || secretValue.MatchString(value) {
 		return "(not shown)"
 	}
 	return printable(value)
