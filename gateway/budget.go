@@ -118,7 +118,10 @@ func (s *session) reserve(v *shown) *sallyport.Limit {
 // put any customer's key beside another one's values.
 func (s *session) reserveGranted(v *shown) *sallyport.Limit {
 	set, most := v.under.customers, v.under.grant.Customers
-	var limit *sallyport.Limit
+	limit := v.under.over(s)
+	if limit != nil {
+		return limit
+	}
 	if v.customer.numbered {
 		limit = set.ReserveNumber(v.customer.number, most)
 	} else {
@@ -171,6 +174,9 @@ func (s *session) now() (time.Time, *exposure.Budgets) {
 // overspent acts on a budget that a row would exceed. A read is cut here; a statement that writes runs to its end with
 // the remaining fields left as tokens or the remaining rows left out, for closing would not undo it (FACTS), and then the session ends.
 func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
+	if s.spentGrant != "" {
+		return s.usedUp(r, limit, s.spentGrant)
+	}
 	r.limit = limit
 	if r.stmt != nil && r.stmt.Writes {
 		if !r.spent {

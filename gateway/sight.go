@@ -9,7 +9,6 @@ import (
 
 	"sallyport"
 	"sallyport/catalog"
-	"sallyport/exposure"
 	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/query"
@@ -19,7 +18,8 @@ import (
 type sight struct {
 	purposes []sallyport.Purpose
 	covers   []*purpose.Cover
-	grants   []policy.Grant
+	named    []*held // grants that the purposes name
+	grants   []*held // that hold
 	decided  []*decided
 	policies *policy.Set
 	asking   policy.Ask // who, and what is known of this moment
@@ -27,6 +27,7 @@ type sight struct {
 	denied   *policy.Ruling // the first that left a covered value a token
 	waits    *pending       // the first that has a covered value wait
 	slow     bool           // a ruling throttles
+	renewed  int            // how often the policies were to be asked anew
 	exports  bool           // by COPY: values must be allowed to leave in bulk, too
 	at       time.Time      // when the reasons were checked
 	bar      func(because string)
@@ -36,18 +37,9 @@ type sight struct {
 // ruled is what the policies say about a column under a reason or a grant, so that they are asked once a statement and not for each row.
 type ruled struct {
 	cover  *purpose.Cover
-	grant  *policy.Grant
+	grant  *held
 	column sallyport.Column
 	ruling policy.Ruling
-}
-
-// decided is which grant allows a column, so that it is asked once a statement and not for each row.
-type decided struct {
-	column    *catalog.Protected
-	grant     *policy.Grant   // nil: none does
-	customers *exposure.Grant // what the grant has shown so far
-	kinship   kinship         // its memory of the first value under a customer
-	home      home            // in it: the column
 }
 
 // look resolves the purpose of a statement: a trailing comment's, or the one that is set.
@@ -57,22 +49,30 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	}
 	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
 	v.exports = st != nil && st.Copy != nil && !st.Copy.In
-	v.at, _ = s.now()
+	v.at = s.gw.Clock() // not now, which is of the side that reads the server
 	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
 	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
-	who := s.person
-	if placed := s.gw.Protection.Placed; placed != nil {
-		who = placed(who)
-	}
+	who := s.placed()
 	for _, p := range v.purposes {
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, who, p)
+		cover, named, err := s.reason(ctx, who, p)
 		if err != nil {
 			return nil, err
 		}
 		v.covers = append(v.covers, cover)
+		if named != nil {
+			v.named = append(v.named, named)
+		}
 	}
-	v.grants = policy.ActiveGrants(s.gw.Protection.Grants, s.gw.Clock(), s.person.Staff)
+	v.grants = s.grants(v.named)
 	return v, nil
+}
+
+// placed is the person where the directory has him right now.
+func (s *session) placed() purpose.Person {
+	if placed := s.gw.Protection.Placed; placed != nil {
+		return placed(s.person)
+	}
+	return s.person
 }
 
 // situation is what is known of the person right now.
@@ -111,7 +111,11 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 	changed := false
 	for i, p := range v.purposes {
 		before := v.covers[i]
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
+		if namesGrant(p) {
+			changed = v.recheckGrant(ctx, s, p) || changed
+			continue
+		}
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), p)
 		if err != nil {
 			s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
 			cover = &purpose.Cover{Purpose: p, Refused: "the purpose cannot be checked now"}
@@ -131,9 +135,17 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 
 // anew forgets what the policies said.
 func (v *sight) anew(s *session) {
+	before := v.rulings
+	v.renewed++
 	v.turned, v.policies = s.gw.Standing.Turned(), s.gw.Protection.Policies()
 	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
 	v.asking.Context = s.situation()
+	v.grants = s.grants(v.named)
+	for _, r := range before { // no row slips through before it is known whether it still goes slowly
+		if r.ruling.Respond == policy.Throttle {
+			v.ruling(r.cover, r.grant, r.column)
+		}
+	}
 }
 
 // bar suspends the person because the policies say so; his sessions end, this one too.
@@ -188,7 +200,7 @@ func (v *sight) written(column sallyport.Column) (r policy.Ruling) {
 }
 
 // ruling asks the policies about a column, under a reason or a grant.
-func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Column) policy.Ruling {
+func (v *sight) ruling(c *purpose.Cover, g *held, column sallyport.Column) policy.Ruling {
 	for i := range v.rulings {
 		if r := &v.rulings[i]; r.cover == c && r.grant == g && r.column == column {
 			return r.ruling
@@ -200,7 +212,7 @@ func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Colum
 		ask.Context.Purpose = &c.Reason
 	}
 	if g != nil {
-		ask.Context.Grant = granted(g)
+		ask.Context.Grant = granted(&g.Grant)
 	}
 	r := v.policies.Decide(ask)
 	if v.exports && r.Verdict != sallyport.Token {
@@ -229,6 +241,13 @@ func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Colum
 
 // knows says whether a searched text belongs to a covered customer. A name's search text is the front of its token.
 func (v *sight) knows(search []byte, scheme sallyport.Scheme) bool {
+	for _, h := range v.grants {
+		if h.only != nil {
+			if _, ok := h.only.Values[string(search)]; ok {
+				return true
+			}
+		}
+	}
 	for _, c := range v.covers {
 		if _, ok := c.Values[string(search)]; ok {
 			return true
@@ -267,32 +286,6 @@ func (v *sight) good() bool {
 		}
 	}
 	return false
-}
-
-// grant is the active grant for a column, or nil.
-func (v *sight) grant(g *Gateway, c *catalog.Protected) *decided {
-	if len(v.grants) == 0 {
-		return nil
-	}
-	i := 0
-	for i < len(v.decided) && v.decided[i].column != c {
-		i++
-	}
-	if i == len(v.decided) {
-		d := &decided{column: c, grant: policy.Choose(v.grants, c.Column)}
-		if d.grant != nil && v.ruling(nil, d.grant, c.Column).Verdict != sallyport.Reveal {
-			d.grant = nil
-		}
-		if d.grant != nil {
-			d.customers = g.granted.Of(d.grant.ID)
-			d.kinship, d.home = g.kin.grant(d.grant.ID), g.kin.granted(c.Column)
-		}
-		v.decided = append(v.decided, d)
-	}
-	if v.decided[i].grant == nil {
-		return nil
-	}
-	return v.decided[i]
 }
 
 // subjects lists the customers covered, at most n.
