@@ -128,9 +128,13 @@ func (c *Config) checkPerson(r *configReader, path string, p Person) {
 	}
 }
 
-// rules say which places take two people's word.
+// rules say which places take two people's word: those that are named for it, and those that approve grants.
 func (c *Config) rules() staff.Rules {
-	return staff.Rules{Roles: c.Directory.Power.Roles, Teams: c.Directory.Power.Teams}
+	r := staff.Rules{Roles: slices.Clone(c.Directory.Power.Roles), Teams: slices.Clone(c.Directory.Power.Teams)}
+	for _, g := range c.Grants.Groups {
+		r.Roles, r.Teams = append(r.Roles, g.Roles...), append(r.Teams, g.Teams...)
+	}
+	return r
 }
 
 // mapping says what groups and roles of a source mean here.

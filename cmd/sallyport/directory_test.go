@@ -19,6 +19,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/grant"
 	"sallyport/scim"
 	"sallyport/staff"
 )
@@ -402,5 +403,16 @@ func TestImportLeavers(t *testing.T) {
 	within(t, 5*time.Second, "who is missing in a complete file is locked", func() bool { return f.server.state.Standing("o2").Locked })
 	if _, err := api.NewClient(filepath.Join(f.options.Data, socketName), who, "x").Directory(t.Context()); err == nil {
 		t.Error("anybody reads the directory")
+	}
+}
+
+// TestApproversHavePower: whom an approval rule of grants names by role or team is no approver by an import.
+func TestApproversHavePower(t *testing.T) {
+	c := &Config{}
+	c.Grants.Groups = map[string]grant.Group{"privacy": {Teams: []string{"privacy"}, Roles: []string{"dba"}}}
+	for place, want := range map[sallyport.Place]bool{{Team: "privacy", Role: "agent"}: true, {Role: "dba"}: true, {Team: "t", Role: "agent"}: false, {Role: "lead"}: true} {
+		if got := c.rules().Powerful(place); got != want {
+			t.Errorf("%+v has power: %v", place, got)
+		}
 	}
 }
