@@ -36,6 +36,7 @@ var table = map[string]folder{
 	"sim":                {pure: true},
 	"trace":              {pure: true},
 	"identity":           {pure: true},
+	"identity/assertion": {}, // reads keys from files and URLs, which identity refuses to
 	"catalog":            {may: []string{"query"}},
 	"catalog/discover":   {may: []string{"token"}, test: []string{"sim"}}, // reads rows, which catalog refuses to; tries the values with the real schemes
 	"purpose":            {may: []string{"catalog"}},
@@ -44,7 +45,7 @@ var table = map[string]folder{
 	"scan":               {pure: true, may: []string{"token"}}, // tokens and plain values in streams, for the command of that name
 	"vault":              {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
 	"protect":            {may: []string{"token", "vault"}, test: []string{"sim"}},
-	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"protect", "sim"}}, // the corpus of tricks stands in front of a protected database
+	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
 	"api":                {may: []string{"control", "record"}},
 	"internal/apart":     {}, // a fork and a pipe, behind the pure analysis
 	"internal/durable":   {},
@@ -53,7 +54,7 @@ var table = map[string]folder{
 	"internal/upstream":  {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":     {may: []string{"sim"}},
 	"cmd/sallyport": {may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "keys", "policy", "protect", "purpose", "query", "record", "scan", "sim", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "identity/assertion", "keys", "policy", "protect", "purpose", "query", "record", "scan", "sim", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

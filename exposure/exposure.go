@@ -51,20 +51,8 @@ func (b *Book) Account(who sallyport.Staff, m Measure) Account { return Account{
 
 // Reserve is Book.Reserve.
 func (a Account) Reserve(now time.Time, k *Key, in Budget) *sallyport.Limit {
-	most := in.Over(Default().Of(a.measure)).most()
-	l := a.ledger
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	at := l.advance(now.UnixNano())
-	slot := l.index.find(&l.slots, k)
-	for w := windows - 1; w >= 0; w-- { // the longest that is used up says most
-		held := slot != none && l.slots.at(slot).at > at-w.length()
-		if most[w] == 0 || !held && l.count[w] >= most[w] {
-			return &sallyport.Limit{Measure: string(a.measure), Window: w.String(), Budget: most[w], Count: l.count[w]}
-		}
-	}
-	l.touch(k, slot, at)
-	return nil
+	c := a.Charge(in)
+	return c.Reserve(now, k)
 }
 
 // ReserveAll is Reserve for several keys: all of them are counted or, where they are too many for one of the windows, none.
@@ -130,7 +118,7 @@ func (b *Book) ledger(who sallyport.Staff, m Measure) *ledger {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if l = b.ledgers[a]; l == nil {
-		l = newLedger()
+		l = newLedger(uint64(len(b.ledgers)))
 		b.ledgers[a] = l
 	}
 	return l

@@ -72,6 +72,8 @@ type Protection struct {
 	Grants   []policy.Grant
 	// Policies decide what a reason or a grant shows, and who copies; nil: nothing and nobody. They may be others from one statement to the next.
 	Policies func() *policy.Set
+	// Speak finds out for whom an assertion says that a service acts. An error that is *Told says why it does not hold. nil: no service acts for anybody.
+	Speak func(ctx context.Context, service purpose.Person, assertion string, now time.Time) (Spoken, error)
 	// Moment is what is known of a person right now, beside his log-in.
 	Moment func(p purpose.Person) policy.Context
 	// Bar suspends a person because the policies say so. It MUST be durable when it returns.
@@ -110,6 +112,7 @@ type Gateway struct {
 	identities *identities
 	granted    *exposure.Grants
 	kin        *kin
+	spent      *spent
 	crossing   crossing
 	warned     atomic.Bool // that TLS is left out on the way to the server
 
@@ -131,7 +134,7 @@ func New(c Config) (*Gateway, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, backends: map[uint32]*session{}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin()}
+	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, backends: map[uint32]*session{}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin(), spent: newSpent()}
 	if p := c.Protection; p != nil {
 		if p.Database == "" || p.Catalog == nil || p.Analyzer == nil || p.Ring == nil || p.Resolver == nil ||
 			p.Facts == nil || p.Person == nil || p.Budgets == nil || p.Suspend == nil || p.Policies == nil || p.Moment == nil || p.Second == nil || p.Bar == nil {
@@ -187,11 +190,11 @@ func (g *Gateway) EndSessions(who sallyport.Staff, sentence, hint string) int {
 	defer g.mu.Unlock()
 	n := 0
 	for s := range g.sessions {
-		if s.person.Staff == who && g.Observe != nil {
-			n++
-		} else if s.person.Staff == who {
+		if s.person.Staff != who && !s.speaksFor(who) {
+			continue
+		}
+		if n++; g.Observe == nil {
 			s.end(fatal(codeLocked, sentence, hint))
-			n++
 		}
 	}
 	if g.Observe != nil {

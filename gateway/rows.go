@@ -52,7 +52,7 @@ func (s *session) row(ctx context.Context, current *run, m []byte) error {
 		return errUnexpected(pg.DataRow)
 	}
 	if c := current.capture; c != nil {
-		s.learn(c, l, fields)
+		s.learn(current, l, fields)
 		if !c.HadReturning {
 			return nil
 		}
@@ -177,14 +177,15 @@ func (s *session) ensureSight(ctx context.Context, r *run) error {
 		r.sight.current(s)
 		return nil
 	}
+	as := s.whose(r)
 	s.mu.Lock()
-	current := s.setting.value()
+	now := s.setting.stance()
 	s.mu.Unlock()
-	v, err := s.look(ctx, r.stmt, current)
+	v, err := s.look(ctx, r.stmt, as, now.reason(as))
 	if err != nil {
 		s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
 		s.notice("WARNING", "values stay tokens: the purpose cannot be checked now", "Try again in a moment.")
-		v = &sight{policies: s.gw.Protection.Policies()}
+		v = &sight{as: as, policies: s.gw.Protection.Policies(), turned: s.gw.Standing.Turned()}
 	}
 	r.sight = v
 	return nil
@@ -231,7 +232,7 @@ func (s *session) readable(r *run, stored []byte) (purpose.Value, bool) {
 	if len(s.written) == 0 || !r.sight.good() {
 		return purpose.Value{}, false
 	}
-	v, ok := s.readBack(stored)
+	v, ok := s.readBack(stored, s.whose(r).person.Staff)
 	return v, ok && r.sight.written(v.Column).Verdict == sallyport.Reveal
 }
 
@@ -314,7 +315,7 @@ func (s *session) count(r *run, row *seen) *sallyport.Limit {
 		if r.spent {
 			break
 		}
-		if over = s.reserve(v); over != nil {
+		if over = s.reserve(r, v); over != nil {
 			break
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 // sight is what one statement may see: the covers of its purposes and the grants of the person.
 type sight struct {
+	as       *acting // who sees
 	purposes []sallyport.Purpose
 	covers   []*purpose.Cover
 	grants   []policy.Grant
@@ -48,28 +49,37 @@ type decided struct {
 }
 
 // look resolves the purpose of a statement: a trailing comment's, or the one that is set.
-func (s *session) look(ctx context.Context, st *query.Statement, current string) (*sight, error) {
+func (s *session) look(ctx context.Context, st *query.Statement, as *acting, current string) (*sight, error) {
 	if st != nil && st.Comment != nil {
 		current = *st.Comment
 	}
-	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
-	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
-	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
+	v := &sight{as: as, purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
+	v.bar, v.turned = func(because string) { s.bar(as, because) }, s.gw.Standing.Turned()
+	v.asking = policy.Ask{Who: as.person.Staff, Service: as.person.Service, Action: policy.ActionReveal, Context: s.situation(as)}
+	if as.refused != nil {
+		return v, nil
+	}
 	for _, p := range v.purposes {
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, as.person, p)
 		if err != nil {
 			return nil, err
 		}
 		v.covers = append(v.covers, cover)
 	}
-	v.grants = policy.ActiveGrants(s.gw.Protection.Grants, s.gw.Clock(), s.person.Staff)
+	v.grants = policy.ActiveGrants(s.gw.Protection.Grants, s.gw.Clock(), as.person.Staff)
 	return v, nil
 }
 
-// situation is what is known of the person right now.
-func (s *session) situation() policy.Context {
-	c := s.gw.Protection.Moment(s.person)
-	c.Strength = s.strength
+// situation is what is known of somebody right now. On a service's word alone he is trusted no further than it.
+func (s *session) situation(as *acting) policy.Context {
+	c := s.gw.Protection.Moment(as.person)
+	c.Strength = as.strength
+	if as.service != nil {
+		c.Via = as.service.person.Staff
+	}
+	if as.claim {
+		c.Trust = min(c.Trust, s.gw.Protection.Moment(as.service.person).Trust)
+	}
 	if at, err := netip.ParseAddrPort(s.who.Address); err == nil {
 		c.Address = at.Addr()
 	}
@@ -89,17 +99,17 @@ func (v *sight) current(s *session) {
 func (v *sight) anew(s *session) {
 	v.turned = s.gw.Standing.Turned()
 	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
-	v.asking.Context = s.situation()
+	v.asking.Context = s.situation(v.as)
 }
 
 // bar suspends the person because the policies say so; his sessions end, this one too.
-func (s *session) bar(because string) {
+func (s *session) bar(as *acting, because string) {
 	if s.gw.Observe != nil {
 		s.observe("would have suspended: " + because)
 		return
 	}
-	if err := s.gw.Protection.Bar(s.person.Staff, because); err != nil {
-		s.gw.Log.Error("a person cannot be suspended", "staff", s.person.Staff, "reason", plainReason(err))
+	if err := s.gw.Protection.Bar(as.person.Staff, because); err != nil {
+		s.gw.Log.Error("a person cannot be suspended", "staff", as.person.Staff, "reason", plainReason(err))
 	}
 }
 
@@ -308,6 +318,9 @@ func notWord(r rune) bool {
 
 // wrote makes a value that the person just wrote readable to him at once, also before it is committed.
 func (s *session) wrote(stored []byte, slot *query.Slot, v *sight) {
+	if v.as == nil {
+		return
+	}
 	const most = 10000 // a session that writes more reads the oldest back through its purpose
 	value := purpose.Value{Column: slot.Column, Scheme: slot.Scheme}
 	if subjects := v.subjects(2); len(subjects) == 1 {
@@ -318,13 +331,19 @@ func (s *session) wrote(stored []byte, slot *query.Slot, v *sight) {
 	if len(s.written) >= most {
 		clear(s.written)
 	}
-	s.written[catalog.Key(slot.Scheme, slot.Group, string(stored))] = value
+	s.written[catalog.Key(slot.Scheme, slot.Group, string(stored))] = written{value, v.as.person.Staff}
+}
+
+// written is a value that somebody wrote.
+type written struct {
+	purpose.Value
+	by sallyport.Staff
 }
 
 // readBack is a value that the person wrote himself in this session.
-func (s *session) readBack(stored []byte) (purpose.Value, bool) {
+func (s *session) readBack(stored []byte, by sallyport.Staff) (purpose.Value, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v, ok := s.written[string(stored)]
-	return v, ok
+	return v.Value, ok && v.by == by
 }

@@ -56,7 +56,7 @@ func fullEvent() *sallyport.Event {
 		Time: at, Kind: sallyport.RevealKind,
 		Who: sallyport.Who{
 			Staff: "s001", Login: "s001", Session: "a1", Application: "psql", Address: "127.0.0.1:1", Database: "support",
-			Team: "eu",
+			Team: "eu", Via: "svc", Claimed: true,
 		},
 		Statement: &sallyport.Statement{
 			ID: 7, Fingerprint: "f", Verb: "SELECT", Columns: []sallyport.Column{column},
@@ -84,6 +84,7 @@ func fullEvent() *sallyport.Event {
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},
 		Decision: &sallyport.Decision{Action: "copy", Columns: []sallyport.Column{{Schema: "s", Table: "t", Name: "c"}}, Permitted: true, Policy: "copy.configured"},
 		Ties:     []sallyport.Tie{{Handle: []byte{1, 2, 3}, Subject: "19"}},
+		Asserted: &sallyport.Asserted{ID: sallyport.Digest{1}, Source: "idp", Expires: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)},
 		Touch: &sallyport.Touched{
 			Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},
 			Probes: []sallyport.Digest{{5}, {6}}, Dates: []sallyport.Digest{{7}},

@@ -164,6 +164,7 @@ func checkAs(ctx context.Context, path, owner string) ([]finding, error) {
 		c.found("tls", "%v", err)
 	}
 	c.policies()
+	c.findings = append(c.findings, config.serviceFindings(ctx)...)
 	if config.Upstream.Address != "" {
 		brief, cancel := context.WithTimeout(ctx, databaseTimeout)
 		defer cancel()

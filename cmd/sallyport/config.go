@@ -49,6 +49,9 @@ type Config struct {
 	// Services are programs with access, by id.
 	Services map[string]Service `yaml:"services"`
 
+	// Assertions are who signs for whom an application acts, by name (docs/applications.md). Empty: no application acts for anybody.
+	Assertions map[string]AssertionSource `yaml:"assertions"`
+
 	// People are the staff with access, by id.
 	People map[string]Person `yaml:"people"`
 
@@ -127,8 +130,10 @@ type TLS struct {
 
 // Service is a program's account.
 type Service struct {
-	Logins []string `yaml:"logins"` // database roles that it logs in with
-	Team   string   `yaml:"team"`   // whose budgets it has; empty: the default ones
+	Logins  []string `yaml:"logins"`   // database roles that it logs in with
+	Team    string   `yaml:"team"`     // whose budgets it has; empty: the default ones
+	Owner   string   `yaml:"owner"`    // the person who answers for it, by id; must be there for one that acts for people
+	ActsFor ActsFor  `yaml:"acts_for"` // people for whom it may act; empty: nobody
 }
 
 // Person is a member of staff.

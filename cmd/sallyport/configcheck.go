@@ -48,6 +48,7 @@ func (c *Config) check(r *configReader) {
 	c.checkPowers(r)
 	c.checkCopy(r)
 	c.checkSeenBy(r)
+	c.checkAssertions(r)
 	if _, err := c.drain(); err != nil {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
 	}

@@ -13,16 +13,18 @@ import (
 // directory answers whose a log-in is, and what budgets he has.
 type directory struct {
 	people  map[string]purpose.Person // by log-in
-	teams   map[string][]string       // log-ins of a team's people
+	staff   map[sallyport.Staff]purpose.Person
+	teams   map[string][]string // log-ins of a team's people
 	budgets Budgets
 }
 
 func (c *Config) directory() *directory {
-	d := &directory{people: map[string]purpose.Person{}, teams: map[string][]string{}, budgets: c.Budgets}
+	d := &directory{people: map[string]purpose.Person{}, staff: map[sallyport.Staff]purpose.Person{}, teams: map[string][]string{}, budgets: c.Budgets}
 	for id, p := range c.People {
 		for _, login := range p.Logins {
 			d.people[login] = purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}
 		}
+		d.staff[sallyport.Staff(id)] = purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}
 		d.teams[p.Team] = append(d.teams[p.Team], p.Logins...)
 	}
 	for id, service := range c.Services {
@@ -39,6 +41,12 @@ func (d *directory) person(login string) purpose.Person {
 		return p
 	}
 	return purpose.Person{Staff: sallyport.UnknownLogin(login), Logins: []string{login}}
+}
+
+// byID is a person of the directory; a service is none.
+func (d *directory) byID(id sallyport.Staff) (purpose.Person, bool) {
+	p, ok := d.staff[id]
+	return p, ok
 }
 
 // of is what somebody may see: his team's budgets, else the configuration's default, else the built-in one. An hour for

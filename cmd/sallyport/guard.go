@@ -272,6 +272,10 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if err := g.openVault(ctx); err != nil {
 		return nil, err
 	}
+	speak, err := g.speaker(ctx, directory)
+	if err != nil {
+		return nil, &hopeless{err}
+	}
 	return &gateway.Protection{
 		Database: config.Upstream.Database,
 		Only:     config.Upstream.Others == othersRefuse,
@@ -291,6 +295,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Powers:      config.powers(),
 		Policies:    func() *policy.Set { return policies },
 		Moment:      g.moment,
+		Speak:       speak,
 		Second:      g.second,
 		Bar:         g.bar,
 

@@ -28,7 +28,7 @@ func (c *Config) world() *policy.World {
 		team(p.Team)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
-		w.Services = append(w.Services, policy.Service{ID: sallyport.Staff(id), Team: c.Services[id].Team})
+		w.Services = append(w.Services, policy.Service{ID: sallyport.Staff(id), Team: c.Services[id].Team, Owner: sallyport.Staff(c.Services[id].Owner)})
 		team(c.Services[id].Team)
 	}
 	copiers := c.copiers()
