@@ -53,7 +53,8 @@ var table = map[string]folder{
 	"internal/socket":    {},
 	"internal/upstream":  {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":     {may: []string{"sim"}},
-	"cmd/sallyport": {may: []string{
+	"examples/go":        {}, // read by who writes an application, and run by the tests
+	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
 		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "identity/assertion", "keys", "policy", "protect", "purpose", "query", "record", "scan", "sim", "token", "trace",
 		"vault", "wire/pg",
 	}},

@@ -32,7 +32,7 @@ func TestTailParsesOnce(t *testing.T) {
 // BenchmarkAnalyzeTail is a statement that was seen before under another comment, beside one without.
 func BenchmarkAnalyzeTail(b *testing.B) {
 	a := New(refSchema(), Options{})
-	for _, sql := range []string{"SELECT email FROM customers WHERE id = $1", "SELECT email FROM customers WHERE id = $1 /*sallyport_actor='%s'*/"} {
+	for _, sql := range []string{"SELECT email FROM customers WHERE id = $1", "SELECT email FROM customers WHERE id = $1 /*sallyport_actor='a.b.c'*/"} {
 		b.Run(fmt.Sprint(len(sql)), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

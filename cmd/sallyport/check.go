@@ -61,12 +61,16 @@ behind them: notes of changes, and the function through which log-ins are verifi
 			if err != nil {
 				return err
 			}
+			read, unread := LoadConfig(config)
+			if unread == nil {
+				findings = append(findings, read.serviceFindings(cmd.Context())...)
+			}
 			ways, err := checkAround(cmd.Context(), config, owner, toDo(findings) == 0)
 			if err != nil {
 				return err
 			}
 			masked := ""
-			if read, err := LoadConfig(config); err == nil {
+			if unread == nil {
 				masked = read.maskedLine()
 			}
 			return m.printFindings(findings, ways, masked, asJSON)
@@ -164,7 +168,6 @@ func checkAs(ctx context.Context, path, owner string) ([]finding, error) {
 		c.found("tls", "%v", err)
 	}
 	c.policies()
-	c.findings = append(c.findings, config.serviceFindings(ctx)...)
 	if config.Upstream.Address != "" {
 		brief, cancel := context.WithTimeout(ctx, databaseTimeout)
 		defer cancel()
