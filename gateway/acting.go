@@ -198,6 +198,20 @@ func (s *session) speakFor(spoken *Spoken) *acting {
 	return as
 }
 
+// mayClaim refuses a purpose that cannot be read, or that would be the next person's.
+func (as *acting) mayClaim(p *query.PurposeChange) *query.Refusal {
+	if p == nil {
+		return nil
+	}
+	if _, err := sallyport.ParsePurposes(p.Value); err != nil {
+		return refusal(codePurpose, "the purpose cannot be read: "+unreadable(err), "Write for example SET sallyport.purpose = 'ticket:4711'; or several: 'ticket:4711,ticket:4712'.")
+	}
+	if !p.Local && !p.Reset && as.service != nil {
+		return refusal(codePurpose, "a purpose that outlasts the transaction would be the next person's", "SET LOCAL sallyport.purpose = 'ticket:4711'; or a comment at the statement's end.")
+	}
+	return nil
+}
+
 // useUp makes an assertion good for this transaction and no other. Its entry is on disk before anything of a result leaves.
 func (s *session) useUp(as *acting, spoken *Spoken) *query.Refusal {
 	if st := s.gw.Standing.Standing(as.person.Staff); st.Locked || st.Suspended {

@@ -165,11 +165,6 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 func (s *session) prepareOne(ctx context.Context, st *query.Statement, now *stance, fresh map[string]*prepared, look bool) (*run, []query.Edit, *query.Refusal, error) {
 	edits := st.Edits
 	body := st
-	if st.Purpose != nil {
-		if _, err := sallyport.ParsePurposes(st.Purpose.Value); err != nil {
-			return nil, nil, refusal(codePurpose, "the purpose cannot be read: "+unreadable(err), "Write for example SET sallyport.purpose = 'ticket:4711'; or several: 'ticket:4711,ticket:4712'."), nil
-		}
-	}
 	if st.Execute != nil {
 		p, refused, err := s.executed(ctx, st.Execute.Name, fresh)
 		if refused != nil || err != nil {
@@ -189,8 +184,8 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, now *stan
 	if refused != nil || err != nil {
 		return nil, nil, refused, err
 	}
-	if p := st.Purpose; p != nil && !p.Local && !p.Reset && r.as.service != nil {
-		return nil, nil, refusal(codePurpose, "a purpose that outlasts the transaction would be the next person's", "SET LOCAL sallyport.purpose = 'ticket:4711'; or a comment at the statement's end."), nil
+	if refused := r.as.mayClaim(st.Purpose); refused != nil {
+		return nil, nil, refused, nil
 	}
 	if st.Execute != nil {
 		r.capture = nil // PREPARE's text has no RETURNING of ours: such a write makes no fact
