@@ -95,6 +95,8 @@ type Who struct {
 	Team        string `cbor:"7,keyasint,omitempty"`
 	Via         Staff  `cbor:"8,keyasint,omitempty"` // the service that acts for Staff
 	Claimed     bool   `cbor:"9,keyasint,omitempty"` // on its own word alone: what it shows is signed with a key that it can use itself
+	Device      string `cbor:"10,keyasint,omitempty"`
+	Country     string `cbor:"11,keyasint,omitempty"`
 }
 
 // Statement describes one statement without its literals.
@@ -167,6 +169,8 @@ type Limit struct {
 	Window  string `cbor:"2,keyasint"` // hour, day, 30 days
 	Budget  int    `cbor:"3,keyasint"`
 	Count   int    `cbor:"4,keyasint"`
+	Scope   string `cbor:"5,keyasint,omitempty"` // of a budget that several share: team, service, application, device, country, purpose
+	Name    string `cbor:"6,keyasint,omitempty"` // likewise: which one
 }
 
 // Counters are sums over unprotected traffic.

@@ -91,6 +91,8 @@ type State struct {
 	undone     map[string]bool              // proposals of undoing that were made use of
 	superseded int                          // how many of agreed came before protect ran last
 
+	locks map[sallyport.Staff]given // by who gave them
+
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
 	doors   doors
@@ -113,7 +115,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, doors: newDoors()}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, doors: newDoors(), locks: map[sallyport.Staff]given{}}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -134,6 +136,7 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 	switch e.Kind {
 	case sallyport.Locked:
 		s.hold(e, o, func(p *person) **hold { return &p.locked })
+		s.noteLock(e, o)
 	case sallyport.Suspended:
 		s.hold(e, o, func(p *person) **hold { return &p.suspended })
 	case sallyport.Proposed:
@@ -201,6 +204,8 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 		s.doors.turn()
 	case Trust:
 		s.doors.believe(p.About, "", p.Details, true)
+	case Lock:
+		s.hold(e, &sallyport.Order{By: p.By, About: p.About, Reason: p.Reason}, func(p *person) **hold { return &p.locked })
 	}
 	if p.Action == Shred {
 		s.shreds.bar(sallyport.Subject(p.Details))
@@ -243,6 +248,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say who is to be trusted how far, from 0 to %d", ErrProposal, FullTrust)
 	case o.Action == Unlock && o.About == "":
 		return fmt.Errorf("%w: it must say who is to be unlocked", ErrProposal)
+	case o.Action == Lock && o.About == "":
+		return fmt.Errorf("%w: it must say who is to be locked", ErrProposal)
 	}
 	return nil
 }

@@ -7,15 +7,53 @@ import (
 	"sallyport"
 )
 
-// Charge is an account with what it may hold.
+// Charge is an account with what it may hold. It belongs to one goroutine.
 type Charge struct {
 	account Account
 	most    [windows]int
+	next    [windows]int // the count from which used is another
+	used    int
+}
+
+// Used is how much of its fullest window was used when it was charged or looked at last: in percent, in steps of ten.
+func (c *Charge) Used() int { return c.used }
+
+// Look brings Used up to date.
+func (c *Charge) Look(now time.Time) {
+	l := c.account.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.advance(now.UnixNano())
+	c.measure()
+}
+
+// measure finds out how much is used. The caller holds the ledger.
+func (c *Charge) measure() {
+	c.used = 0
+	for w, most := range c.most {
+		c.next[w] = math.MaxInt
+		if most <= 0 || most == math.MaxInt {
+			continue
+		}
+		step := c.account.ledger.count[w] * 10 / most
+		c.used = max(c.used, step*10)
+		c.next[w] = ((step+1)*most + 9) / 10
+	}
+}
+
+// counted follows one count. The caller holds the ledger.
+func (c *Charge) counted() {
+	for w, n := range &c.account.ledger.count {
+		if n >= c.next[w] {
+			c.measure()
+			return
+		}
+	}
 }
 
 // Charge is for an account that is somebody's own: what the budget leaves open is the default.
 func (a Account) Charge(in Budget) Charge {
-	return Charge{a, in.Over(Default().Of(a.measure)).most()}
+	return Charge{account: a, most: in.Over(Default().Of(a.measure)).most()}
 }
 
 // Shared is for an account that many use: what the budget leaves open has no bound.
@@ -46,6 +84,7 @@ func (c *Charge) Reserve(now time.Time, k *Key) *sallyport.Limit {
 		}
 	}
 	l.touch(k, slot, at)
+	c.counted()
 	return nil
 }
 
@@ -78,6 +117,7 @@ func Across(now time.Time, keys []Key, charges []Charge) (limit *sallyport.Limit
 		for k := range keys {
 			l.touch(&keys[k], l.index.find(&l.slots, &keys[k]), l.now)
 		}
+		charges[i].counted()
 	}
 	return nil, 0
 }

@@ -10,13 +10,17 @@ import (
 // accounts are where the rows of a session are counted, and by what.
 type accounts struct {
 	of      *acting
+	sight   *sight // by whose purposes shared budgets are charged
 	kinship kinship
 
 	asked             bool // the clock and the budgets were read since the last bytes came
 	time              time.Time
 	revealed, reached []exposure.Charge
-	owners            []sallyport.Staff // whose each of them is
-	over              sallyport.Staff   // whose budget was reached last
+	owners            []sallyport.Staff // whose each of them is, as far as they are somebody's
+	shares            []share           // those behind owners
+	over              sallyport.Staff   // whose budget was reached last; empty: one that several share
+	used              int               // how much of the fullest is used, in percent
+	stepped           bool              // that is another than before
 
 	one  [1]exposure.Key       // scratch
 	just *[agains]exposure.Key // that were revealed at this very time: they cost nothing more
@@ -34,13 +38,16 @@ func (s *session) openAccounts() {
 // looking at the clock for each was as dear as counting it.
 func (s *session) accountsOf(r *run) *accounts {
 	a, as := &s.accounts, s.whose(r)
-	if a.of != as {
-		*a = accounts{of: as, kinship: s.gw.kin.person(as.person.Staff), just: a.just}
+	if a.of != as || s.gw.Protection.Shared != nil && a.sight != r.sight {
+		*a = accounts{of: as, sight: r.sight, kinship: s.gw.kin.person(as.person.Staff), revealed: a.revealed, reached: a.reached, owners: a.owners, just: a.just}
 	}
 	if !a.asked {
 		a.asked, a.time = true, s.gw.Clock()
 		a.revealed, a.owners = s.gw.charges(a.revealed[:0], a.owners[:0], as, exposure.Revealed)
 		a.reached, _ = s.gw.charges(a.reached[:0], nil, as, exposure.Reached)
+		if s.gw.Protection.Shared != nil {
+			a.share(s.gw, r)
+		}
 		if a.just != nil {
 			clear(a.just[:])
 		}
@@ -60,8 +67,30 @@ func (g *Gateway) charges(charges []exposure.Charge, owners []sallyport.Staff, a
 	return charges, owners
 }
 
+// share charges what is revealed to the budgets that several share, too.
+func (a *accounts) share(g *Gateway, r *run) {
+	var purposes []sallyport.Purpose
+	if r.sight != nil {
+		purposes = r.sight.purposes
+	}
+	a.shares = g.sharesOf(&a.of.who, purposes)
+	for _, h := range a.shares {
+		a.revealed = append(a.revealed, g.Book.Shared(h.scope, h.name).Shared(h.budget))
+	}
+}
+
 // reveal counts a customer as revealed.
 func (a *accounts) reveal(key *exposure.Key) *sallyport.Limit {
+	limit := a.charge(key)
+	used := 0
+	for i := range a.revealed {
+		used = max(used, a.revealed[i].Used())
+	}
+	a.stepped, a.used = a.stepped || used != a.used, used
+	return limit
+}
+
+func (a *accounts) charge(key *exposure.Key) *sallyport.Limit {
 	if len(a.revealed) == 1 {
 		return a.across(key, a.revealed)
 	}
@@ -92,7 +121,13 @@ func (a *accounts) across(key *exposure.Key, charges []exposure.Charge) *sallypo
 	}
 	a.one[0] = *key
 	limit, at := exposure.Across(a.time, a.one[:], charges)
-	a.over = a.owners[at]
+	switch {
+	case limit == nil:
+	case at < len(a.owners):
+		a.over = a.owners[at]
+	default:
+		a.over, limit = "", a.shares[at-len(a.owners)].of(limit)
+	}
 	return limit
 }
 

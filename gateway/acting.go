@@ -191,6 +191,7 @@ func (s *session) verified(ctx context.Context, assertion string) (Spoken, *quer
 // speakFor is a person for whom this session's service speaks.
 func (s *session) speakFor(spoken *Spoken) *acting {
 	as := &acting{who: s.who, person: spoken.Person, strength: policy.ByIssuer, service: s.self, claim: spoken.Claim}
+	as.who.Device, as.who.Country = "", "" // those of the application's host
 	as.who.Staff, as.who.Team, as.who.Via, as.who.Claimed = spoken.Person.Staff, spoken.Person.Team, s.person.Staff, spoken.Claim
 	if spoken.Claim {
 		as.strength = policy.ByClaim

@@ -94,13 +94,17 @@ func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.R
 		return
 	}
 	whose := customerOf(v.Subject)
-	g.restore(now, e, exposure.Revealed, new(lastKey).valueKey(&whose, v.Digest))
+	key := new(lastKey).valueKey(&whose, v.Digest)
+	g.restore(now, e, exposure.Revealed, key)
+	g.restoreShares(now, e, key)
 	if g.Protection == nil || v.Subject == "" {
 		return
 	}
 	p := g.protectedColumn(c)
 	if p != nil && g.identities.second(who, purpose.Value{Column: c, Scheme: p.Scheme, Subject: v.Subject}, v.Digest) {
-		g.restore(now, e, exposure.Revealed, secondKey(v.Subject, c, v.Digest))
+		key = secondKey(v.Subject, c, v.Digest)
+		g.restore(now, e, exposure.Revealed, key)
+		g.restoreShares(now, e, key)
 	}
 }
 
@@ -175,6 +179,10 @@ func (s *session) exceed(as *acting, owner sallyport.Staff, limit *sallyport.Lim
 		owner = as.person.Staff
 	}
 	e := &sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: as.who, Limit: limit}
+	if limit.Scope != "" { // it was not his alone: nobody is suspended
+		_, _ = s.gw.Access.Append(e)
+		return
+	}
 	_, _ = s.gw.Access.Append(e) // the suspension is an entry of its own, in the other stream
 	if err := s.gw.Protection.Suspend(owner, *limit); err != nil {
 		s.gw.Log.Error("suspension cannot be recorded; the session ends all the same", "staff", string(owner))
@@ -187,7 +195,11 @@ func (s *session) unwind() error {
 		return err
 	}
 	s.winding.Store(false)
-	s.end(fatal(codeBudget, "a budget was used up by the statement before; it ran to its end", "You are suspended. Ask a lead for `sallyport unlock`."))
+	hint := "You are suspended. Ask a lead for `sallyport unlock`."
+	if s.accounts.over == "" {
+		hint = "Others share it, and nobody is suspended. It fills up again as time passes."
+	}
+	s.end(fatal(codeBudget, "a budget was used up by the statement before; it ran to its end", hint))
 	return errEnded
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,6 +55,11 @@ type stage struct {
 	standing *control.State                        // nil: a new one
 	suspend  func(sallyport.Staff, sallyport.Limit) error
 	trust    func(purpose.Person) int // nil: full
+	shared   func(exposure.Scope, string) (exposure.Budget, bool)
+	country  func(netip.Addr) string
+	moment   func(purpose.Person) policy.Context // nil: trusted as trust says
+	real     bool                                // the policies are those of no demonstration
+	notice   func(*pgconn.PgConn, *pgconn.Notice)
 	gw       *gateway.Gateway
 	stop     func()
 	moved    bool // the rows are tokens
@@ -224,10 +230,13 @@ func (s *stage) serve() {
 		Server: server, Access: s.access, Standing: s.standing, Book: exposure.NewBook(), Clock: time.Now,
 		Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Protection: &gateway.Protection{
-			Database: "support", Catalog: s.catalog, Analyzer: s.analyzer(), Ring: ring, Ties: ties, Resolver: resolver, Facts: facts, Person: s.person, Budgets: budgets, Speak: s.speak,
+			Database: "support", Catalog: s.catalog, Analyzer: s.analyzer(), Ring: ring, Ties: ties, Resolver: resolver, Facts: facts, Person: s.person, Budgets: budgets, Speak: s.speak, Shared: s.shared, Country: s.country,
 			Suspend:  suspend,
 			Policies: s.policies(),
 			Moment: func(p purpose.Person) policy.Context {
+				if s.moment != nil {
+					return s.moment(p)
+				}
 				if s.trust != nil {
 					return policy.Context{Trust: int64(s.trust(p)), MFAMinutes: 1, SecondMinutes: 1}
 				}
@@ -290,7 +299,7 @@ func (s *stage) policies() func() *policy.Set {
 		at, _ := policy.ParseColumn(name)
 		world.Columns = append(world.Columns, policy.Column{Column: at, Class: column.Class, Scheme: column.Scheme})
 	}
-	set, problems := policy.Load(policy.Defaults(true), world, policy.Copiers{})
+	set, problems := policy.Load(policy.Defaults(!s.real), world, policy.Copiers{})
 	if set == nil {
 		s.t.Fatal(problems)
 	}
@@ -323,6 +332,7 @@ func (s *stage) dial(login, password string) (*pgconn.PgConn, *ear) {
 	config, err := pgconn.ParseConfig(fmt.Sprintf("postgres://%s:%s@%s/support?sslmode=disable", login, password, net.JoinHostPort(host, port)))
 	s.must(err)
 	kept := &ear{}
+	config.OnNotice = s.notice
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		var d net.Dialer
 		kept.Conn, err = d.DialContext(ctx, network, address)

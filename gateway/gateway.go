@@ -17,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,6 +73,10 @@ type Protection struct {
 	Grants   []policy.Grant
 	// Policies decide what a reason or a grant shows, and who copies; nil: nothing and nobody. They may be others from one statement to the next.
 	Policies func() *policy.Set
+	// Shared is the budget of those who have something in common, and whether there is one; nil: there is none.
+	Shared func(scope exposure.Scope, name string) (exposure.Budget, bool)
+	// Country is where an address is; empty: unknown. nil: nobody knows.
+	Country func(netip.Addr) string
 	// Speak finds out for whom an assertion says that a service acts. An error that is *Told says why it does not hold. nil: no service acts for anybody.
 	Speak func(ctx context.Context, service purpose.Person, assertion string, now time.Time) (Spoken, error)
 	// Moment is what is known of a person right now, beside his log-in.

@@ -101,6 +101,10 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	if err := s.ensureSight(ctx, r); err != nil {
 		return false, false, err
 	}
+	if s.accounts.stepped {
+		s.accounts.stepped, r.waited = false, false
+		r.sight.anew(s)
+	}
 	if r.sight.slow {
 		if err := s.slowDown(ctx, r); err != nil {
 			return false, true, err

@@ -107,6 +107,7 @@ type counters struct{ statements, rows, in, out atomic.Uint64 }
 
 // run moves bytes until one side ends, and leaves a record of the session.
 func (s *session) run(ctx context.Context) {
+	s.who.Device, s.who.Country = s.device(), s.country()
 	s.self = s.ownself()
 	s.note(sallyport.Event{Kind: sallyport.SessionStart})
 	if s.protected {

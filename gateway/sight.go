@@ -55,7 +55,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, as *acting, cur
 	}
 	v := &sight{as: as, purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
 	v.bar, v.turned = func(because string) { s.bar(as, because) }, s.gw.Standing.Turned()
-	v.asking = policy.Ask{Who: as.person.Staff, Service: as.person.Service, Action: policy.ActionReveal, Context: s.situation(as)}
+	v.asking = policy.Ask{Who: as.person.Staff, Service: as.person.Service, Action: policy.ActionReveal, Context: s.situation(as, v.purposes)}
 	if as.refused != nil {
 		return v, nil
 	}
@@ -71,9 +71,11 @@ func (s *session) look(ctx context.Context, st *query.Statement, as *acting, cur
 }
 
 // situation is what is known of somebody right now. On a service's word alone he is trusted no further than it.
-func (s *session) situation(as *acting) policy.Context {
+func (s *session) situation(as *acting, purposes []sallyport.Purpose) policy.Context {
 	c := s.gw.Protection.Moment(as.person)
-	c.Strength = as.strength
+	c.Strength, c.Device = as.strength, as.who.Device
+	own, shared := s.gw.used(as, purposes)
+	c.BudgetUsed, c.SharedUsed = int64(own), int64(shared)
 	if as.service != nil {
 		c.Via = as.service.person.Staff
 	}
@@ -99,7 +101,7 @@ func (v *sight) current(s *session) {
 func (v *sight) anew(s *session) {
 	v.turned = s.gw.Standing.Turned()
 	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
-	v.asking.Context = s.situation(v.as)
+	v.asking.Context = s.situation(v.as, v.purposes)
 }
 
 // bar suspends the person because the policies say so; his sessions end, this one too.

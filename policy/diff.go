@@ -150,12 +150,16 @@ func (c *Context) sentence() string {
 	if c.MFAMinutes >= 0 {
 		parts = append(parts, fmt.Sprintf("confirmed %d minutes ago", c.MFAMinutes))
 	}
+	if c.BudgetUsed+c.SharedUsed > 0 {
+		parts = append(parts, fmt.Sprintf("%d %% of his budget used, %d of a shared one", c.BudgetUsed, c.SharedUsed))
+	}
 	return strings.Join(append(parts, fmt.Sprintf("%d customers seen in the hour, %d in the day", c.SeenHour, c.SeenDay), fmt.Sprintf("at %d o'clock of day %d", c.Hour, c.Weekday)), "; ")
 }
 
 // edges are the numbers and texts that conditions compare with.
 type edges struct {
 	numbers []int64
+	parts   []int64 // those from 0 to 100
 	texts   []string
 }
 
@@ -189,6 +193,7 @@ func (e *edges) sort() {
 	slices.Sort(e.numbers)
 	slices.Sort(e.texts)
 	e.numbers, e.texts = slices.Compact(e.numbers), slices.Compact(e.texts)
+	e.parts = slices.DeleteFunc(slices.Clone(e.numbers), func(n int64) bool { return n < 0 || n > 100 })
 }
 
 // draw is one situation: an ordinary one in which a few things are otherwise, since one that is odd in every way is refused by everything.
@@ -203,7 +208,7 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 		}
 	}
 	if seldom() {
-		c.Trust = min(max(number(), 0), 100)
+		c.Trust = pick(r, e.parts)
 	}
 	if seldom() {
 		c.Hour, c.Weekday = r.Int64N(24), 1+r.Int64N(7)
@@ -234,6 +239,11 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 	}
 	if len(w.Services) > 0 && seldom() {
 		c.Via = w.Services[r.IntN(len(w.Services))].ID
+	}
+	for _, n := range []*int64{&c.BudgetUsed, &c.SharedUsed} {
+		if seldom() {
+			*n = pick(r, e.parts)
+		}
 	}
 	return c
 }

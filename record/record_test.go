@@ -56,7 +56,7 @@ func fullEvent() *sallyport.Event {
 		Time: at, Kind: sallyport.RevealKind,
 		Who: sallyport.Who{
 			Staff: "s001", Login: "s001", Session: "a1", Application: "psql", Address: "127.0.0.1:1", Database: "support",
-			Team: "eu", Via: "svc", Claimed: true,
+			Team: "eu", Via: "svc", Claimed: true, Device: "lap-017", Country: "DE",
 		},
 		Statement: &sallyport.Statement{
 			ID: 7, Fingerprint: "f", Verb: "SELECT", Columns: []sallyport.Column{column},
@@ -71,7 +71,7 @@ func fullEvent() *sallyport.Event {
 			Table: "ticket", ID: "4", Customer: "17", Assignee: "s001", Open: true, Wrote: []string{"state"},
 			Ticket: "4", Incoming: true, At: at,
 		}},
-		Limit:    &sallyport.Limit{Measure: "revealed", Window: "day", Budget: 200, Count: 200},
+		Limit:    &sallyport.Limit{Measure: "revealed", Window: "day", Budget: 200, Count: 200, Scope: "team", Name: "eu"},
 		Counters: &sallyport.Counters{Statements: 1, Rows: 2, BytesIn: 3, BytesOut: 4},
 		Order: &sallyport.Order{
 			ID: "p1", Action: "unlock", By: "s002", About: "s001", Reason: "r",

@@ -55,6 +55,12 @@ type Config struct {
 	// People are the staff with access, by id.
 	People map[string]Person `yaml:"people"`
 
+	// Networks is a CSV file of network,country (10.4.0.0/16,DE): where somebody connects from. Empty: unknown.
+	Networks string `yaml:"networks"`
+
+	// LocksPerHour is how many people one person may lock in an hour; a lock more waits for a second person. 0: 10.
+	LocksPerHour int `yaml:"locks_per_hour"`
+
 	// Budgets bound how many distinct customers somebody may see.
 	Budgets Budgets `yaml:"budgets"`
 
@@ -150,7 +156,8 @@ type Person struct {
 // Budgets of everybody, and of teams where they differ. A number that is 0 or absent is the default.
 type Budgets struct {
 	Default exposure.Budgets            `yaml:"default"` // of everybody
-	Teams   map[string]exposure.Budgets `yaml:"teams"`   // of a team, by its name, where they differ
+	Teams   map[string]exposure.Budgets `yaml:"teams"`   // of each of a team, by its name, where they differ
+	Shared  SharedBudgets               `yaml:"shared"`  // of all together who have something in common: customers revealed. Who reaches one is cut, and nobody is suspended
 }
 
 // maxConfig bounds the file; a directory of 10,000 people takes about 2 MiB.

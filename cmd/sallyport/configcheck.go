@@ -49,6 +49,10 @@ func (c *Config) check(r *configReader) {
 	c.checkCopy(r)
 	c.checkSeenBy(r)
 	c.checkAssertions(r)
+	c.checkShares(r)
+	if c.LocksPerHour < 0 {
+		r.problemAt("locks_per_hour", "%d; expected 1 or more, or 0 for the default", c.LocksPerHour)
+	}
 	if _, err := c.drain(); err != nil {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
 	}

@@ -276,6 +276,10 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if err != nil {
 		return nil, &hopeless{err}
 	}
+	where, err := config.whereabouts()
+	if err != nil {
+		return nil, &hopeless{err}
+	}
 	return &gateway.Protection{
 		Database: config.Upstream.Database,
 		Only:     config.Upstream.Others == othersRefuse,
@@ -296,6 +300,8 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Policies:    func() *policy.Set { return policies },
 		Moment:      g.moment,
 		Speak:       speak,
+		Shared:      config.shared(),
+		Country:     where,
 		Second:      g.second,
 		Bar:         g.bar,
 
