@@ -2,6 +2,7 @@ package exposure
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -28,9 +29,7 @@ func TestAcrossAgainstNaive(t *testing.T) {
 			full := -1
 			for i := first; i < len(models) && full < 0; i++ {
 				trial := naive{seen: map[Key]time.Time{}, now: models[i].now}
-				for k, v := range models[i].seen {
-					trial.seen[k] = v
-				}
+				maps.Copy(trial.seen, models[i].seen)
 				if !trial.reserve(now, k, most[i]) {
 					full = i
 				}

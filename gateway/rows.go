@@ -105,11 +105,6 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 		s.accounts.stepped, r.waited = false, false
 		r.sight.anew(s)
 	}
-	if r.sight.slow {
-		if err := s.slowDown(ctx, r); err != nil {
-			return false, true, err
-		}
-	}
 	row := s.seeRow(r, l, fields) //nolint:contextcheck // the vault bounds its own time
 	if r.sight.waits != nil && !r.waited {
 		r.waited = true
@@ -117,6 +112,11 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 			return false, true, err
 		}
 		return s.rowFields(ctx, r, l, fields)
+	}
+	if r.sight.slow { // the policies have been asked about this row by now
+		if err := s.slowDown(ctx, r); err != nil {
+			return false, true, err
+		}
 	}
 	limit := s.count(r, row)
 	switch {

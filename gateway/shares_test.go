@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -114,7 +115,7 @@ func TestSharedBudgets(t *testing.T) {
 				t.Errorf("three of four: %v, %v", err, errAgain)
 			}
 			got, err = c.way(second, why2, read2)
-			answer, _ := err.(*pgconn.PgError)
+			answer, _ := errors.AsType[*pgconn.PgError](err)
 			if n := readable(got, own2); answer == nil || answer.Code != "SP010" || !strings.Contains(answer.Message, string(c.scope)+" "+c.name) || n > 1 {
 				t.Errorf("the fifth and sixth: %d of them are readable, %v", n, err)
 			}

@@ -53,38 +53,42 @@ func (a *AssertionSource) longest() (time.Duration, error) {
 
 // checkAssertions holds assertions to sense, services to an owner whom the directory knows, and what they may act for to what there is.
 func (c *Config) checkAssertions(r *configReader) {
-	issuers := map[string]string{}
+	issuers, used := map[string]string{}, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Assertions)) {
-		a, path := c.Assertions[name], "assertions."+name
-		for key, value := range map[string]string{"issuer": a.Issuer, "audience": a.Audience, "keys": a.Keys} {
-			if value == "" {
-				r.problemAt(path, "no %s; expected issuer, audience and keys", key)
-			}
-		}
+		a := c.Assertions[name]
+		a.check(r, "assertions."+name)
 		if first, taken := issuers[a.Issuer]; taken {
-			r.problemAt(path+".issuer", "assertions.%s has this issuer already; expected one source for each", first)
+			r.problemAt("assertions."+name+".issuer", "assertions.%s has this issuer already; expected one source for each", first)
 		}
 		issuers[a.Issuer] = name
-		if a.SignedBy != "" && a.SignedBy != signedByIssuer && a.SignedBy != signedByService {
-			r.problemAt(path+".signed_by", "nobody signs as %q; expected %s or %s", a.SignedBy, signedByIssuer, signedByService)
-		}
-		for i, algorithm := range a.Algorithms {
-			if !slices.Contains(assertion.Known(), algorithm) {
-				r.problemAt(fmt.Sprintf("%s.algorithms[%d]", path, i), "there is no algorithm %q; expected %s", algorithm, oneOf(algorithm, assertion.Known()))
-			}
-		}
-		if strings.Contains(a.Keys, "://") {
-			if err := assertion.CheckURL(a.Keys); err != nil {
-				r.problemAt(path+".keys", "%s", err)
-			}
-		}
-		if _, err := a.longest(); err != nil {
-			r.problemAt(path+".longest", "%s", err)
-		}
 	}
-	used := map[string]string{}
 	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
 		c.checkService(r, id, used)
+	}
+}
+
+// check holds one source to sense.
+func (a *AssertionSource) check(r *configReader, path string) {
+	for _, k := range []struct{ key, value string }{{"issuer", a.Issuer}, {"audience", a.Audience}, {"keys", a.Keys}} {
+		if k.value == "" {
+			r.problemAt(path, "no %s; expected issuer, audience and keys", k.key)
+		}
+	}
+	if a.SignedBy != "" && a.SignedBy != signedByIssuer && a.SignedBy != signedByService {
+		r.problemAt(path+".signed_by", "nobody signs as %q; expected %s or %s", a.SignedBy, signedByIssuer, signedByService)
+	}
+	for i, algorithm := range a.Algorithms {
+		if !slices.Contains(assertion.Known(), algorithm) {
+			r.problemAt(fmt.Sprintf("%s.algorithms[%d]", path, i), "there is no algorithm %q; expected %s", algorithm, oneOf(algorithm, assertion.Known()))
+		}
+	}
+	if strings.Contains(a.Keys, "://") {
+		if err := assertion.CheckURL(a.Keys); err != nil {
+			r.problemAt(path+".keys", "%s", err)
+		}
+	}
+	if _, err := a.longest(); err != nil {
+		r.problemAt(path+".longest", "%s", err)
 	}
 }
 
