@@ -36,6 +36,9 @@ func TestActing(t *testing.T) {
 		w.expect("Bob", w.do(both), bob)
 		w.do("ROLLBACK")
 		w.expect("behind it", w.do(both))
+		w.do("SET sallyport.purpose = '" + ann.reason() + "'")
+		w.expect("a reason of the service's", w.do(comment(both, o.word(ann.id), "")))
+		w.do("RESET sallyport.purpose")
 		w.expect("all in one", w.do("BEGIN; SET LOCAL sallyport.actor = '"+o.word(ann.id)+"'; SET LOCAL sallyport.purpose = '"+ann.reason()+"'; "+both+"; COMMIT; "), ann)
 		w.expect("and what follows its end", w.do("BEGIN; SET LOCAL sallyport.actor = '"+o.word(ann.id)+"'; SET LOCAL sallyport.purpose = '"+ann.reason()+"'; COMMIT; "+both))
 	})
@@ -85,6 +88,24 @@ func TestActing(t *testing.T) {
 		w.expect("by a comment", w.do(comment(peek, o.word(bob.id), bob.reason())), bob)
 		w.expect("by nobody", w.do(peek))
 	})
+	t.Run("expiry", func(t *testing.T) {
+		w := o.desk()
+		w.do("BEGIN; SAVEPOINT a; SET LOCAL sallyport.actor = '" + o.word(ann.id) + "'; SET LOCAL sallyport.purpose = '" + ann.reason() + "'")
+		w.expect("in time", w.do(ann.read()), ann)
+		o.ahead.Store(int64(6 * time.Minute))
+		defer o.ahead.Store(0)
+		w.expect("late", w.refused("SP014", ann.read()))
+		w.do("ROLLBACK TO a")
+		w.expect("late, behind a savepoint", w.refused("SP014", ann.read()))
+		w.do("ROLLBACK")
+	})
+	t.Run("copy", func(t *testing.T) {
+		w := o.desk()
+		w.expect("out", w.do(comment("COPY ("+both+") TO STDOUT", o.word(ann.id), ann.reason())), ann)
+		w.expect("out, of nobody", w.do("COPY ("+both+") TO STDOUT"))
+		w.expect("explained", w.do(comment("EXPLAIN ANALYZE "+both, o.word(ann.id), ann.reason())))
+	})
+	t.Run("whose word", func(t *testing.T) { o.whoseWord(t) })
 	t.Run("others", func(t *testing.T) {
 		conn, kept := o.dial(string(ann.id), o.passwords[ann.id])
 		defer conn.Close(t.Context())
@@ -269,6 +290,38 @@ func (o *office) cursors(t *testing.T) {
 	w.expect("by Ann again", w.do(comment("FETCH 1 FROM c", o.word(o.ann.id), o.ann.reason())), &o.ann)
 }
 
+// whoseWord: what is written about tickets, and what is probed, is on record as the person's, whatever service it comes through: nobody is
+// his own witness through one whose word counts.
+func (o *office) whoseWord(t *testing.T) {
+	o.exec(o.cluster.SuperDSN("support"), "GRANT support_agents TO svc_router")
+	conn, kept := o.dial("svc_router", o.passwords["svc_router"])
+	defer conn.Close(t.Context())
+	router := &wireTap{o: o, PgConn: conn, ear: kept}
+	foreign := o.bob.ticket.ID
+	from := o.access.Last()
+	router.do(comment(fmt.Sprintf("UPDATE support.tickets SET assignee = '%s' WHERE id = %d", o.ann.id, foreign), o.word(o.ann.id), ""))
+	router.expect("a ticket that she gave herself", router.do(comment(o.bob.read(), o.word(o.ann.id), fmt.Sprint("ticket:", foreign))))
+	router.do(comment("SELECT id FROM support.customers WHERE email = 'nobody@at.all.example'", o.word(o.ann.id), ""))
+	facts, probes := 0, 0
+	o.must(o.access.Sync())
+	o.must(o.access.Read(from+1, func(e *sallyport.Event) error {
+		if len(e.Facts) > 0 {
+			facts++
+		}
+		if e.Touch != nil && len(e.Touch.Probes) > 0 {
+			probes++
+		}
+		if (len(e.Facts) > 0 || e.Touch != nil) && (e.Who.Staff != o.ann.id || e.Who.Via != "svc_router") {
+			t.Errorf("%s by %+v", e.Kind, e.Who)
+		}
+		return nil
+	}))
+	if facts == 0 || probes == 0 {
+		t.Errorf("%d facts, %d probes", facts, probes)
+	}
+	router.do(fmt.Sprintf("UPDATE support.tickets SET assignee = '%s' WHERE id = %d", o.bob.id, foreign))
+}
+
 // records: everything that was revealed here is somebody's, through the service.
 func (o *office) records(t *testing.T) {
 	acted, revealed := 0, 0
@@ -276,7 +329,7 @@ func (o *office) records(t *testing.T) {
 		switch {
 		case e.Kind == sallyport.ActingKind:
 			acted++
-			if e.Asserted == nil || e.Who.Via != "svc_desk" || e.Who.Staff == "svc_desk" || e.Asserted.Source != "idp" {
+			if e.Asserted == nil || !strings.HasPrefix(string(e.Who.Via), "svc_") || e.Who.Staff == e.Who.Via || e.Asserted.Source != "idp" {
 				t.Errorf("an entry of acting: %+v", e)
 			}
 		case e.Reveal != nil:

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +59,7 @@ type stage struct {
 	shared   func(exposure.Scope, string) (exposure.Budget, bool)
 	country  func(netip.Addr) string
 	moment   func(purpose.Person) policy.Context // nil: trusted as trust says
+	ahead    atomic.Int64                        // of the gateway's clock
 	real     bool                                // the policies are those of no demonstration
 	notice   func(*pgconn.PgConn, *pgconn.Notice)
 	gw       *gateway.Gateway
@@ -227,7 +229,7 @@ func (s *stage) serve() {
 		s.standing = control.NewState()
 	}
 	gw, err := gateway.New(gateway.Config{
-		Server: server, Access: s.access, Standing: s.standing, Book: exposure.NewBook(), Clock: time.Now,
+		Server: server, Access: s.access, Standing: s.standing, Book: exposure.NewBook(), Clock: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
 		Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Protection: &gateway.Protection{
 			Database: "support", Catalog: s.catalog, Analyzer: s.analyzer(), Ring: ring, Ties: ties, Resolver: resolver, Facts: facts, Person: s.person, Budgets: budgets, Speak: s.speak, Shared: s.shared, Country: s.country,
