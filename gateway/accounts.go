@@ -38,8 +38,10 @@ func (s *session) openAccounts() {
 // looking at the clock for each was as dear as counting it.
 func (s *session) accountsOf(r *run) *accounts {
 	a, as := &s.accounts, s.whose(r)
+	opened := false
 	if a.of != as || s.gw.Protection.Shared != nil && a.sight != r.sight {
 		*a = accounts{of: as, sight: r.sight, kinship: s.gw.kin.person(as.person.Staff), revealed: a.revealed, reached: a.reached, owners: a.owners, just: a.just}
+		opened = true
 	}
 	if !a.asked {
 		a.asked, a.time = true, s.gw.Clock()
@@ -51,8 +53,21 @@ func (s *session) accountsOf(r *run) *accounts {
 		if a.just != nil {
 			clear(a.just[:])
 		}
+		for i := range a.revealed {
+			a.revealed[i].Look(a.time)
+		}
+		a.use(!opened) // when it was opened the policies have just been asked
 	}
 	return a
+}
+
+// use notes how much of the fullest budget is used; tell: the policies are to be asked anew where that is another than before.
+func (a *accounts) use(tell bool) {
+	used := 0
+	for i := range a.revealed {
+		used = max(used, a.revealed[i].Used())
+	}
+	a.stepped, a.used = a.stepped || tell && used != a.used, used
 }
 
 // charges are the counts to which somebody's exposure is charged, and whose they are: on a service's word alone its own, too.
@@ -82,11 +97,7 @@ func (a *accounts) share(g *Gateway, r *run) {
 // reveal counts a customer as revealed.
 func (a *accounts) reveal(key *exposure.Key) *sallyport.Limit {
 	limit := a.charge(key)
-	used := 0
-	for i := range a.revealed {
-		used = max(used, a.revealed[i].Used())
-	}
-	a.stepped, a.used = a.stepped || used != a.used, used
+	a.use(true)
 	return limit
 }
 
