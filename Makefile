@@ -2,7 +2,7 @@
 # make test    all tests, against a real PostgreSQL (started and removed by the tests)
 # make check   format, vet, lint, and the tests under the race detector
 # make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
-# make siege   every trick that was ever tried against the gateway, against a real PostgreSQL (minutes)
+# make siege   every trick that was ever tried against the gateway, against a real PostgreSQL, and kill -9 while keys are rotated (an hour)
 # make moving moving 12,000,000 rows in beside an application, and kill -9 on the way (hours; 40 GiB free)
 # make smith   sqlsmith's made-up statements, and every byte that comes back (minutes; part of make siege)
 # make servers the tests against PostgreSQL 13 to 18, from npm's packages (half an hour; docs/compatibility.md)
@@ -56,6 +56,7 @@ siege:
 	scripts/postgres.sh
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 30m -run '^TestBypass' ./gateway
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 60m -run '^TestBypass|^TestClientRandom|^TestLimit|^TestSmith' ./cmd/sallyport
+	SALLYPORT_SIEGE=1 go test -count=1 -timeout 2h -run '^TestRotate.*Killed|^TestShredKilled|^TestOwnKeysKilled|^TestMoveOutKilled' ./cmd/sallyport
 
 moving:
 	scripts/postgres.sh

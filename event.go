@@ -82,6 +82,7 @@ const (
 	Shredding    EventKind = "shredding"     // an approved proposal is carried out: Order.Dead and Order.Buried of the customer in Details; before the database commits
 	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
+	KeyTurned    EventKind = "key_turned"    // all integers and uuids of the join group in Details, in Order.Turned, are tokens of the newer key, of Order.Epoch
 )
 
 // Who is the actor of an event.
@@ -207,6 +208,8 @@ type Order struct {
 	// Epoch is that of the newer key of a rotation. Whole says that equal values of the group have equal tokens at every moment of it.
 	Epoch int  `cbor:"15,keyasint,omitempty"`
 	Whole bool `cbor:"16,keyasint,omitempty"`
+	// Turned are columns whose tokens show no epoch, and are of Epoch now.
+	Turned []string `cbor:"17,keyasint,omitempty"`
 }
 
 // Leaf names the key that one token has to itself.

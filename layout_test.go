@@ -26,36 +26,38 @@ type folder struct {
 // table is DESIGN.md's table of packages. A new folder or a new arrow is an edit here, with the reason in the commit.
 // A package that stands here and has no folder yet is fine.
 var table = map[string]folder{
-	".":                  {pure: true},
-	"wire/pg":            {pure: true},
-	"query":              {pure: true},
-	"policy":             {pure: true},
-	"token":              {pure: true},
-	"exposure":           {pure: true},
-	"control":            {pure: true},
-	"sim":                {pure: true},
-	"trace":              {pure: true},
-	"identity":           {pure: true},
-	"identity/assertion": {}, // reads keys from files and URLs, which identity refuses to
-	"catalog":            {may: []string{"query"}},
-	"catalog/discover":   {may: []string{"token"}, test: []string{"sim"}}, // reads rows, which catalog refuses to; tries the values with the real schemes
-	"purpose":            {may: []string{"catalog"}},
-	"keys":               {may: []string{"token"}},
-	"record":             {},
-	"scan":               {pure: true, may: []string{"token"}}, // tokens and plain values in streams, for the command of that name
-	"vault":              {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
-	"protect":            {may: []string{"token", "vault"}, test: []string{"sim"}},
-	"gateway":            {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
-	"api":                {may: []string{"control", "record"}},
-	"internal/apart":     {}, // a fork and a pipe, behind the pure analysis
-	"internal/durable":   {},
-	"internal/throwaway": {},
-	"internal/socket":    {},
-	"internal/upstream":  {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
-	"internal/refdb":     {may: []string{"sim"}},
-	"examples/go":        {}, // read by who writes an application, and run by the tests
+	".":                    {pure: true},
+	"wire/pg":              {pure: true},
+	"query":                {pure: true},
+	"policy":               {pure: true},
+	"token":                {pure: true},
+	"exposure":             {pure: true},
+	"control":              {pure: true},
+	"sim":                  {pure: true},
+	"trace":                {pure: true},
+	"identity":             {pure: true},
+	"identity/assertion":   {}, // reads keys from files and URLs, which identity refuses to
+	"catalog":              {may: []string{"query"}},
+	"catalog/discover":     {may: []string{"token"}, test: []string{"sim"}}, // reads rows, which catalog refuses to; tries the values with the real schemes
+	"purpose":              {may: []string{"catalog"}},
+	"purpose/source":       {may: []string{"purpose"}, test: []string{"catalog"}}, // asks other systems, which purpose itself refuses to
+	"keys":                 {may: []string{"token"}},
+	"record":               {},
+	"scan":                 {pure: true, may: []string{"token"}}, // tokens and plain values in streams, for the command of that name
+	"vault":                {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
+	"protect":              {may: []string{"token", "vault"}, test: []string{"sim"}},
+	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
+	"api":                  {may: []string{"control", "record"}},
+	"internal/apart":       {}, // a fork and a pipe, behind the pure analysis
+	"internal/durable":     {},
+	"internal/fakezendesk": {}, // a fake of Zendesk, for tests
+	"internal/throwaway":   {},
+	"internal/socket":      {},
+	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
+	"internal/refdb":       {may: []string{"sim"}},
+	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "identity/assertion", "keys", "policy", "protect", "purpose", "query", "record", "scan", "sim", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "identity/assertion", "keys", "policy", "protect", "purpose", "purpose/source", "query", "record", "scan", "sim", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

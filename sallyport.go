@@ -127,6 +127,14 @@ type Reason struct {
 	Contacted      bool  // the customer got in touch
 	Looks          int64 // at this customer in 24 hours
 	Lookers        int64 // people who did
+	OwnLooks       int64 // those of who asks
+
+	// Who did what, where somebody is on record for it: a person of the directory, or a program by the name that its system has for it.
+	Assignee          Staff
+	OpenedBy          Staff
+	OpenedByProgram   string
+	AssignedBy        Staff
+	AssignedByProgram string
 }
 
 // Verdict is what happens to one value. The zero value denies.

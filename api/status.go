@@ -69,6 +69,9 @@ type Rotation struct {
 	Left      int64   `json:"left,omitempty"`       // rows still to come, if they are spread evenly
 	Remaining string  `json:"remaining,omitempty"`  // time until then, as 1h2m3s
 	Why       string  `json:"why,omitempty"`        // what is in the way
+
+	// Hidden are columns whose tokens do not show of which key they are: nothing is shown of them, found by them or written into them meanwhile.
+	Hidden []string `json:"hidden,omitempty"`
 }
 
 // Position is how far a stream reaches.

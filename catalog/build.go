@@ -143,7 +143,7 @@ func (b *builder) protect() {
 		}
 		p := &Protected{
 			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Shred: settings.Shred, Overflow: settings.Overflow == Vault,
-			Moving: state == Moving || state == Leaving, Leaving: state == Leaving, Rotating: state == Rotating || state == Turning, Whole: state == Turning,
+			Moving: state == Moving || state == Leaving || state == Hidden, Hidden: state == Hidden, Leaving: state == Leaving, Rotating: state == Rotating || state == Turning, Whole: state == Turning,
 		}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)

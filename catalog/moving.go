@@ -22,6 +22,7 @@ const (
 	Plain                 // nothing of it is protected yet, or any more
 	Rotating              // all are tokens, of two key epochs; the ring of keys says so
 	Turning               // likewise, and equal values of the join group have equal tokens at every moment
+	Hidden                // likewise, and nothing tells of which epoch one is: nothing of the column is shown, found or written
 )
 
 // String is the state's name, for people.
@@ -35,7 +36,7 @@ func (s State) String() string {
 		return "leaving"
 	case Plain:
 		return "plain"
-	case Rotating, Turning:
+	case Rotating, Turning, Hidden:
 		return "rotating"
 	}
 	return "unknown"
@@ -75,8 +76,11 @@ func (c *Catalog) Enter(ctx context.Context, states map[string]State) error {
 	return nil
 }
 
-// Moving tells whether any column is moving.
+// Moving tells whether any column is moving, or hidden as one that is.
 func (s *Snapshot) Moving() bool { return s.moving }
+
+// HoldsPlain tells whether plain values of any stand in the database.
+func (s *Snapshot) HoldsPlain() bool { return s.holdsPlain }
 
 // Plain tells whether a configured column is plain still.
 func (s *Snapshot) Plain() bool { return s.plain }
@@ -85,7 +89,7 @@ func (s *Snapshot) Plain() bool { return s.plain }
 func (b *builder) veilMoving() {
 	for _, p := range b.protected {
 		if p.Moving {
-			b.moving = true
+			b.moving, b.holdsPlain = true, b.holdsPlain || !p.Hidden
 			p.veil = &Masked{Column: p.Column, Show: ShowNone, Text: textScheme(p.Scheme), Moving: true}
 		}
 	}

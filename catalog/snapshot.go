@@ -18,15 +18,16 @@ type Snapshot struct {
 	// gone, a view that the reader may not describe. Nothing in it opens anything.
 	Drift []Problem
 
-	version   string
-	relations map[uint32]*relation
-	tables    map[string]*relation // by the name that the configuration uses
-	numbers   map[string]attribute // of keys and links, likewise
-	protected []*Protected
-	masked    []*Masked
-	moving    bool // any of protected is
-	plain     bool // a configured column is plain still
-	sources   []source
+	version    string
+	relations  map[uint32]*relation
+	tables     map[string]*relation // by the name that the configuration uses
+	numbers    map[string]attribute // of keys and links, likewise
+	protected  []*Protected
+	masked     []*Masked
+	moving     bool // any of protected is, or is hidden
+	holdsPlain bool // plain values of any stand in the database
+	plain      bool // a configured column is plain still
+	sources    []source
 }
 
 // Protected is one protected column of the configuration.
@@ -41,7 +42,8 @@ type Protected struct {
 	Shred        string // "customer": each value has a key of its own
 	Overflow     bool   // values that the scheme has no token for stand in the vault
 	TypeOID      uint32 // as results announce it: the base type of a domain
-	Moving       bool   // plain values stand in it beside tokens
+	Moving       bool   // plain values stand in it beside tokens, or it is to be treated so: Hidden
+	Hidden       bool   // its tokens are of two key epochs, and nothing tells which is of which
 	Leaving      bool   // what is written into it is plain: its protection is being undone
 	Rotating     bool   // its tokens are of two key epochs
 	Whole        bool   // and equal values of its join group have equal ones at every moment
@@ -61,16 +63,17 @@ func (p *Protected) Key(stored string) string { return Key(p.Scheme, p.Group, st
 
 // Key is Protected.Key of any column of a scheme and group.
 func Key(scheme sallyport.Scheme, group, stored string) string {
-	if formless(scheme) {
+	if Formless(scheme) {
 		return string(scheme) + "\x00" + group + "\x00" + stored
 	}
 	return stored
 }
 
 // Formless tells whether tokens of the column look like any other value of its type: they mean something only where they are traced.
-func (p *Protected) Formless() bool { return formless(p.Scheme) }
+func (p *Protected) Formless() bool { return Formless(p.Scheme) }
 
-func formless(s sallyport.Scheme) bool {
+// Formless is Protected.Formless of any column of a scheme.
+func Formless(s sallyport.Scheme) bool {
 	switch s {
 	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
 		return true

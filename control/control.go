@@ -98,6 +98,7 @@ type State struct {
 	doors   doors
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
+	turned  map[string]int      // by column: see TurnedEpochs
 
 	watchers []*watcher
 	changes  []change // not yet told
@@ -115,7 +116,7 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, doors: newDoors(), locks: map[sallyport.Staff]given{}}
+	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, turned: map[string]int{}, doors: newDoors(), locks: map[sallyport.Staff]given{}}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -157,6 +158,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		if p := s.proposals[o.ID]; p != nil {
 			p.Done, p.Result = true, e.Note
 		}
+	case sallyport.KeyTurned:
+		s.turnedAll(o)
 	case sallyport.Shredding:
 		s.shreds.list(o)
 	default:

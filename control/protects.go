@@ -33,6 +33,11 @@ func (s *State) Moving(database string) (moving, leaving []string) {
 
 // protecting notes what a run of protect began with. Marks that were accepted before speak of what was protected before.
 func (s *State) protecting(o *sallyport.Order) {
+	for name := range s.protects[o.Details] {
+		if _, still := o.Columns[name]; !still { // it has no tokens any more
+			delete(s.turned, name)
+		}
+	}
 	s.protects[o.Details] = maps.Clone(o.Columns)
 	s.moving[o.Details] = [2][]string{slices.Clone(o.Moving), slices.Clone(o.Leaving)}
 	s.superseded = len(s.agreed)

@@ -1,11 +1,17 @@
 package control
 
-import "sallyport"
+import (
+	"maps"
+
+	"sallyport"
+)
 
 // Rotation is a join group whose tokens are of two key epochs, by the record.
 type Rotation struct {
 	Epoch int  // of the newer key; 0: an entry of before that was noted
 	Whole bool // equal values of the group have equal tokens at every moment
+	// Turned: all tokens that show no epoch are of the newer key.
+	Turned bool
 }
 
 // Ring is the ring of keys as the record knows it last; nil where it knows none. It is not to be changed.
@@ -21,6 +27,26 @@ func (s *State) Turning(group string) (Rotation, bool) {
 	defer s.mu.Unlock()
 	r, ok := s.turning[group]
 	return r, ok
+}
+
+// TurnedEpochs are the epochs of the columns whose tokens show none, of those that were ever rotated.
+func (s *State) TurnedEpochs() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.turned)
+}
+
+// turnedAll notes that the tokens of a group that show no epoch are of the newer key.
+func (s *State) turnedAll(o *sallyport.Order) {
+	r, ok := s.turning[o.Details]
+	if !ok || r.Epoch != o.Epoch {
+		return
+	}
+	r.Turned = true
+	s.turning[o.Details] = r
+	for _, name := range o.Turned {
+		s.turned[name] = o.Epoch
+	}
 }
 
 // turn begins or ends a rotation.

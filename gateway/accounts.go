@@ -13,7 +13,8 @@ type accounts struct {
 	sight   *sight // by whose purposes shared budgets are charged
 	kinship kinship
 
-	asked             bool // the clock and the budgets were read since the last bytes came
+	asked             bool // the clock was read since the last bytes came,
+	stale             bool // and the budgets were not yet
 	time              time.Time
 	revealed, reached []exposure.Charge
 	owners            []sallyport.Staff // whose each of them is, as far as they are somebody's
@@ -43,8 +44,8 @@ func (s *session) accountsOf(r *run) *accounts {
 		*a = accounts{of: as, sight: r.sight, kinship: s.gw.kin.person(as.person.Staff), revealed: a.revealed, reached: a.reached, owners: a.owners, just: a.just}
 		opened = true
 	}
-	if !a.asked {
-		a.asked, a.time = true, s.gw.Clock()
+	if s.clock(); a.stale {
+		a.stale = false
 		a.revealed, a.owners = s.gw.charges(a.revealed[:0], a.owners[:0], as, exposure.Revealed)
 		a.reached, _ = s.gw.charges(a.reached[:0], nil, as, exposure.Reached)
 		if s.gw.Protection.Shared != nil {
@@ -59,6 +60,15 @@ func (s *session) accountsOf(r *run) *accounts {
 		a.use(!opened) // when it was opened the policies have just been asked
 	}
 	return a
+}
+
+// clock is the time. It is read once for all rows that came from the server together.
+func (s *session) clock() time.Time {
+	a := &s.accounts
+	if !a.asked {
+		a.asked, a.stale, a.time = true, true, s.gw.Clock()
+	}
+	return a.time
 }
 
 // use notes how much of the fullest budget is used; tell: the policies are to be asked anew where that is another than before.

@@ -54,13 +54,13 @@ func TestActing(t *testing.T) {
 		w.expect("first", w.do(comment(both, word, ann.reason())), ann)
 		w.expect("again in the same transaction", w.do(comment(both, word, ann.reason())), ann)
 		w.expect("without one, without reason", w.do(both))
-		w.refused("SP014", comment(both, o.word(bob.id), bob.reason()))
+		w.refused("SP018", comment(both, o.word(bob.id), bob.reason()))
 		w.do("ROLLBACK")
-		w.refused("SP014", comment(both, word, ann.reason()))
-		w.refused("SP014", "BEGIN; SET LOCAL sallyport.actor = '"+word+"'")
+		w.refused("SP018", comment(both, word, ann.reason()))
+		w.refused("SP018", "BEGIN; SET LOCAL sallyport.actor = '"+word+"'")
 		w.do("ROLLBACK")
 		other := o.desk()
-		other.refused("SP014", comment(both, word, ann.reason()))
+		other.refused("SP018", comment(both, word, ann.reason()))
 	})
 	t.Run("no way back to the service", func(t *testing.T) { o.noWayBack(t) })
 	t.Run("pipelines", func(t *testing.T) { o.pipelines(t) })
@@ -94,9 +94,9 @@ func TestActing(t *testing.T) {
 		w.expect("in time", w.do(ann.read()), ann)
 		o.ahead.Store(int64(6 * time.Minute))
 		defer o.ahead.Store(0)
-		w.expect("late", w.refused("SP014", ann.read()))
+		w.expect("late", w.refused("SP018", ann.read()))
 		w.do("ROLLBACK TO a")
-		w.expect("late, behind a savepoint", w.refused("SP014", ann.read()))
+		w.expect("late, behind a savepoint", w.refused("SP018", ann.read()))
 		w.do("ROLLBACK")
 	})
 	t.Run("copy", func(t *testing.T) {
@@ -110,12 +110,12 @@ func TestActing(t *testing.T) {
 		conn, kept := o.dial(string(ann.id), o.passwords[ann.id])
 		defer conn.Close(t.Context())
 		w := &wireTap{o: o, PgConn: conn, ear: kept}
-		w.refused("SP014", comment(both, o.word(bob.id), bob.reason()))
-		w.refused("SP014", "BEGIN; SET LOCAL sallyport.actor = '"+o.word(ann.id)+"'")
+		w.refused("SP018", comment(both, o.word(bob.id), bob.reason()))
+		w.refused("SP018", "BEGIN; SET LOCAL sallyport.actor = '"+o.word(ann.id)+"'")
 		w.do("ROLLBACK")
 		phone, heard := o.dial("svc_phone", o.passwords["svc_phone"])
 		defer phone.Close(t.Context())
-		(&wireTap{o: o, PgConn: phone, ear: heard}).refused("SP014", comment("SELECT 1", o.word(bob.id), ""))
+		(&wireTap{o: o, PgConn: phone, ear: heard}).refused("SP018", comment("SELECT 1", o.word(bob.id), ""))
 	})
 	if _, heard, found := strings.Cut(o.heard.String()+o.log.String(), "eyJhbGci"); found {
 		t.Errorf("an assertion reached the server, or its log, or ours, before %.200q", heard)
@@ -136,21 +136,21 @@ func (o *office) noWayBack(t *testing.T) {
 		"none":     "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lkcC5leGFtcGxlIn0.",
 	}
 	for name, word := range bad {
-		w.expect(name, w.refused("SP014", comment(mine, word, "")))
+		w.expect(name, w.refused("SP018", comment(mine, word, "")))
 		w.do("BEGIN")
-		w.expect(name, w.refused("SP014", "SET LOCAL sallyport.actor = '"+word+"'"))
+		w.expect(name, w.refused("SP018", "SET LOCAL sallyport.actor = '"+word+"'"))
 		w.refused("25P02", mine)
 		w.do("ROLLBACK")
 		w.do("BEGIN; SAVEPOINT a")
-		w.refused("SP014", comment(mine, word, ""))
+		w.refused("SP018", comment(mine, word, ""))
 		w.do("ROLLBACK TO a")
-		w.expect(name+", behind a savepoint", w.refused("SP014", mine))
+		w.expect(name+", behind a savepoint", w.refused("SP018", mine))
 		w.do("ROLLBACK TO a")
 		w.expect(name+", in a table of which nothing is known", w.do(fmt.Sprintf("SELECT string_agg(note, ' ') FROM public.kept WHERE id = %d", o.ann.own.ID)))
-		w.refused("SP014", comment(mine, o.word(o.ann.id), o.ann.reason()))
+		w.refused("SP018", comment(mine, o.word(o.ann.id), o.ann.reason()))
 		w.do("ROLLBACK")
-		w.refused("SP014", "SELECT 1; "+comment(mine, word, ""))
-		if _, err := w.extended(comment(mine, word, "")); !strings.Contains(fmt.Sprint(err), "SP014") {
+		w.refused("SP018", "SELECT 1; "+comment(mine, word, ""))
+		if _, err := w.extended(comment(mine, word, "")); !strings.Contains(fmt.Sprint(err), "SP018") {
 			t.Errorf("%s: extended: %v", name, err)
 		}
 	}
@@ -159,7 +159,7 @@ func (o *office) noWayBack(t *testing.T) {
 		"BEGIN; COMMIT; BEGIN; SET LOCAL sallyport.actor = '{}'", "/*sallyport_actor='{}'*/ SELECT 1", "SELECT 1 /*sallyport_actor='{}'*/ -- x",
 		"SELECT 1 /*sallyport_actor='{}',sallyport.actor='{}'*/", "BEGIN /*sallyport_actor='{}'*/", "BEGIN; SELECT 1; COMMIT /*sallyport_actor='{}'*/",
 	} {
-		w.refused("SP014", strings.ReplaceAll(sql, "{}", o.word(o.ann.id)))
+		w.refused("SP018", strings.ReplaceAll(sql, "{}", o.word(o.ann.id)))
 	}
 	w.do("ROLLBACK")
 	w.do("BEGIN; SET LOCAL sallyport.actor = '" + o.word(o.ann.id) + "'; SET LOCAL sallyport.purpose = '" + o.ann.reason() + "'")
@@ -228,7 +228,7 @@ func (o *office) pipelines(t *testing.T) {
 	word := o.word(o.ann.id)
 	got = strings.Join(send(comment("SELECT 1", word, ""), "sync", comment(a, word, o.ann.reason()), "sync"), "")
 	w.expect("one assertion for two", got)
-	if !strings.Contains(got, "SP014") {
+	if !strings.Contains(got, "SP018") {
 		t.Errorf("one assertion for two transactions of a pipeline")
 	}
 	word = o.word(o.ann.id)
@@ -257,14 +257,14 @@ func (o *office) preparedOnes(t *testing.T) {
 	w.do("COMMIT")
 	w.expect("as the service again", read("plain"))
 	w.expect("with the assertion in its text", read("hers"), &o.ann)
-	if again := read("hers"); !strings.Contains(again, "SP014") || o.ann.shows(again) {
+	if again := read("hers"); !strings.Contains(again, "SP018") || o.ann.shows(again) {
 		t.Errorf("the assertion in a prepared statement is good twice: %s", again)
 	}
 	w.do("PREPARE p AS " + o.ann.read())
 	w.expect("EXECUTE as Ann", w.do(comment("EXECUTE p", o.word(o.ann.id), o.ann.reason())), &o.ann)
 	w.expect("EXECUTE as the service", w.do("EXECUTE p"))
 	set := "SET LOCAL sallyport.actor = '" + o.word(o.ann.id) + "'"
-	if _, err := w.extended(set); !strings.Contains(fmt.Sprint(err), "SP014") {
+	if _, err := w.extended(set); !strings.Contains(fmt.Sprint(err), "SP018") {
 		t.Errorf("set outside of a transaction: %v", err)
 	}
 	w.do("BEGIN")
@@ -369,8 +369,8 @@ func TestActingOutlivesRestart(t *testing.T) {
 	o.stop()
 	o.serve()
 	w = o.desk()
-	w.refused("SP014", comment(o.ann.read(), used, o.ann.reason()))
-	w.refused("SP014", comment(o.ann.read(), claim, o.ann.reason()))
+	w.refused("SP018", comment(o.ann.read(), used, o.ann.reason()))
+	w.refused("SP018", comment(o.ann.read(), claim, o.ann.reason()))
 	w.expect("the issuer's word costs the service nothing", w.do(comment(o.bob.read(), o.word(o.bob.id), o.bob.reason())), &o.bob)
 	w.expect("known to the service", w.do(comment(o.ann.read(), o.claim(o.ann.id), o.ann.reason())), &o.ann)
 	w.expect("one too many for the service", w.refused("SP010", comment(o.bob.read(), o.claim(o.bob.id), o.bob.reason())))

@@ -186,6 +186,7 @@ func (s *session) record() error {
 		if _, err := s.gw.Access.Append(e); err != nil {
 			return s.unrecorded()
 		}
+		s.gw.looked(e)
 		s.synced = reads // they stand in front of it
 		s.values.Reset()
 		clear(s.recent)
@@ -212,12 +213,14 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 		r.recorded = true
 	}
 	for _, p := range s.parts { // they are on disk with what stands behind them
-		if _, err := s.gw.Access.Enqueue(&sallyport.Event{
+		e := &sallyport.Event{
 			Kind: s.observedOr(sallyport.RevealKind), Time: s.gw.Clock(), Who: s.whose(r).who,
 			Reveal: &sallyport.Revealed{Statement: r.id, Columns: p.columns, Values: p.values, Purposes: r.sight.purposes, Grant: p.grant},
-		}); err != nil {
+		}
+		if _, err := s.gw.Access.Enqueue(e); err != nil {
 			return nil, s.unrecorded()
 		}
+		s.gw.looked(e)
 	}
 	s.parts = nil
 	e := &sallyport.Event{Kind: sallyport.RevealKind, Time: s.gw.Clock(), Who: s.whose(r).who}

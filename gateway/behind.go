@@ -60,6 +60,7 @@ func (s *session) deliver(b *behind, e *sallyport.Event) (err error) {
 	if err != nil {
 		return errUnrecorded
 	}
+	s.gw.looked(e)
 	n, err := s.client.write(b.out)
 	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
 	return err
@@ -81,7 +82,7 @@ func (s *session) join() error {
 	switch {
 	case err == nil:
 		s.synced = max(s.synced, b.reads)
-		return nil
+		return s.mayLeave()
 	case errors.Is(err, errUnrecorded):
 		return s.unrecorded()
 	}

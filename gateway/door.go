@@ -42,7 +42,9 @@ func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 	if s.out == nil {
 		s.out = s.gw.pool.get()
 	}
-	if !s.opened(ctx, r, w) && !s.over.Load() {
+	opened := s.opened(ctx, r, w)
+	s.accounts.asked = false // it took its time: the reasons are checked anew
+	if !opened && !s.over.Load() {
 		s.notice("NOTICE", "values stay tokens: nobody opened the door in time", hint)
 	}
 	if s.over.Load() {
@@ -96,6 +98,7 @@ func (s *session) slowDown(ctx context.Context, r *run) error {
 	case <-wait.C:
 	case <-ctx.Done():
 	}
+	s.accounts.asked = false
 	if s.over.Load() {
 		return errEnded
 	}

@@ -63,7 +63,7 @@ func (s *session) adviseOnMoving() {
 		return
 	}
 	s.advised = true
-	s.notice("NOTICE", "what is made from columns that are moving is masked until protect is done", "Select the columns themselves.")
+	s.notice("NOTICE", "what is made from columns that are moving, or of integers and uuids whose keys are rotated, is masked until that is done", "Select the columns themselves.")
 }
 
 // forms are all forms of a value in which it is searched: the token first. Where one is wanted it is all there is.
@@ -113,7 +113,7 @@ func (s *session) binaryForms(r *run, slot *query.Slot, value []byte) ([][]byte,
 		return s.forms(r, slot, value)
 	}
 	if slot.Forms > 1 && s.rotating(slot.Column) {
-		return nil, refusal(codeBusy, "the keys of "+slot.Column.String()+" are being rotated, and it cannot be searched for by a parameter in the binary format", "Send the parameter as text, or search when the rotation is done.")
+		return s.binaryTokens(r, slot, value)
 	}
 	first, refused := s.binarySlot(r, slot, value)
 	out := [][]byte{first}
@@ -121,6 +121,26 @@ func (s *session) binaryForms(r *run, slot *query.Slot, value []byte) ([][]byte,
 		out = append(out, value)
 	}
 	return out, refused
+}
+
+// binaryTokens are the tokens of both key epochs for a value in the binary format of its type: a date or a moment, since others have no
+// tokens that show their epoch.
+func (s *session) binaryTokens(r *run, slot *query.Slot, value []byte) ([][]byte, *query.Refusal) {
+	form := formOf(slot.Scheme)
+	text, ok := appendBinary(nil, form, value)
+	if !ok {
+		return nil, refusal(codeValue, "the value for "+slot.Column.String()+" is not one that a token can stand for", "Send it in the type of the column, or as text.")
+	}
+	tokens, refused := s.forms(r, slot, text)
+	if refused != nil {
+		return nil, refused
+	}
+	for i, tok := range tokens {
+		if tokens[i], ok = binaryOf(nil, form, tok, slot.Scheme); !ok || len(tokens[i]) != len(value) {
+			return nil, refusal(codeValue, "the token for "+slot.Column.String()+" does not fit into the type of the parameter", "Send the value in the type of the column.")
+		}
+	}
+	return tokens, nil
 }
 
 // rotating tells whether tokens of two key epochs stand in a column.

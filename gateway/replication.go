@@ -51,7 +51,7 @@ func (s *session) admitReplication(packet *pg.Startup) error {
 }
 
 // carriesPlain tells whether plain values of protected columns stand in the database: what is replicated would carry them as they are.
-func (s *session) carriesPlain() bool { return s.gw.Protection.Catalog.Snapshot().Moving() }
+func (s *session) carriesPlain() bool { return s.gw.Protection.Catalog.Snapshot().HoldsPlain() }
 
 func refusedWhileMoving() pg.Notice {
 	return fatal(codeUnsupported, "replication is not passed on while columns are moving: it would carry their plain values", "Replicate when protect is done.")

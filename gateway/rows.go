@@ -178,7 +178,7 @@ func (s *session) seeRow(r *run, l *layout, fields [][]byte) *seen {
 // ensureSight resolves the purpose where the statement did not let on that it reaches anything protected.
 func (s *session) ensureSight(ctx context.Context, r *run) error {
 	if r.sight != nil {
-		r.sight.current(s)
+		r.sight.current(ctx, s)
 		return nil
 	}
 	as := s.whose(r)

@@ -20,6 +20,7 @@ func (s *session) fromServer(ctx context.Context) error {
 	if !s.protected {
 		return s.relayServer()
 	}
+	s.held = func() error { return s.stillHolds(ctx) }
 	for {
 		if err := s.nextAnswer(ctx); err != nil {
 			return err

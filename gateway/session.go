@@ -75,12 +75,14 @@ type session struct {
 	// The server's side only.
 	batch
 	behind    behind
+	held      func() error // says whether what waited for the client may still leave; nil: nothing is protected
 	accounts  accounts
 	head      *reply             // the first of queue, once it was asked for
 	described map[string]*layout // portals' results
 	before    lastLayout
 	copyOut   *copyOut // the COPY TO STDOUT whose rows come, or nil
 	advised   bool     // that something is masked because it is moving
+	unseen    bool     // that something shows nothing because its keys are rotated
 	torn      bool     // a message was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
 	moment    []byte         // what the server told of its moment

@@ -8,7 +8,7 @@ import (
 // transaction. Sessions that still do when ctx ends are named; those that come meanwhile know better. Those that replicate are ended where
 // columns are moving.
 func (g *Gateway) Await(ctx context.Context) (waiting []string) {
-	moving := g.Protection != nil && g.Protection.Catalog.Snapshot().Moving()
+	moving := g.Protection != nil && g.Protection.Catalog.Snapshot().HoldsPlain()
 	g.mu.Lock()
 	var pending, streams []*session
 	for s := range g.sessions {

@@ -22,10 +22,10 @@ func VetShredded(state *control.State, ring *token.Ring, cover *purpose.Cover) {
 	}
 	for stored, v := range cover.Values {
 		gone := state.Barred(v.Subject)
-		if h, ok := token.Handle([]byte(stored)); ok && (v.Scheme == sallyport.Name || v.Scheme == sallyport.Text) {
-			gone = gone || state.Buried(ring.HandleDigest(h))
+		if digest := ring.KeyDigest(v.Scheme, stored); v.Scheme == sallyport.Name || v.Scheme == sallyport.Text {
+			gone = gone || state.Buried(digest)
 		} else {
-			gone = gone || state.Dead(ring.TokenDigest([]byte(stored)))
+			gone = gone || state.Dead(digest)
 		}
 		if gone {
 			delete(cover.Values, stored)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport"
 	"sallyport/catalog"
@@ -27,6 +28,7 @@ type sight struct {
 	denied   *policy.Ruling // the first that left a covered value a token
 	waits    *pending       // the first that has a covered value wait
 	slow     bool           // a ruling throttles
+	at       time.Time      // when the reasons were checked
 	bar      func(because string)
 	turned   <-chan struct{} // closed when what is known of the person changes
 }
@@ -54,6 +56,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, as *acting, cur
 		current = *st.Comment
 	}
 	v := &sight{as: as, purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
+	v.at = s.gw.Clock()
 	v.bar, v.turned = func(because string) { s.bar(as, because) }, s.gw.Standing.Turned()
 	v.asking = policy.Ask{Who: as.person.Staff, Service: as.person.Service, Action: policy.ActionReveal, Context: s.situation(as, v.purposes)}
 	if as.refused != nil {
@@ -88,12 +91,46 @@ func (s *session) situation(as *acting, purposes []sallyport.Purpose) policy.Con
 	return c
 }
 
-// current has the policies asked anew where what is known of the person has changed since: a verdict holds when a value leaves.
-func (v *sight) current(s *session) {
+// current has the policies asked anew where what is known of the person has changed since, and the reasons where they were checked a
+// while ago: a verdict holds when a value leaves, and not only when its statement began.
+func (v *sight) current(ctx context.Context, s *session) {
+	if len(v.covers) > 0 {
+		if now := s.clock(); now.Sub(v.at) >= recheckAfter || now.Before(v.at) {
+			v.at = now
+			v.recheck(ctx, s)
+		}
+	}
 	select {
 	case <-v.turned:
 		v.anew(s)
 	default:
+	}
+}
+
+// recheckAfter is how old the reasons of a result may become. What the resolver knows of them is a second old at most (purpose.Options.TTL),
+// so that a ticket which is closed covers nothing two seconds later.
+const recheckAfter = 100 * time.Millisecond
+
+// recheck looks whether the reasons still are reasons. The person reads it where one is none any more.
+func (v *sight) recheck(ctx context.Context, s *session) {
+	changed := false
+	for i, p := range v.purposes {
+		before := v.covers[i]
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, v.as.person, p)
+		if err != nil {
+			s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
+			cover = &purpose.Cover{Purpose: p, Refused: "the purpose cannot be checked now"}
+		}
+		if cover == before {
+			continue
+		}
+		v.covers[i], changed = cover, true
+		if before.Refused == "" && cover.Refused != "" && s.gw.Observe == nil {
+			s.notice("NOTICE", "values stay tokens from here on: "+cover.Refused, cover.Help)
+		}
+	}
+	if changed {
+		v.anew(s)
 	}
 }
 
@@ -293,7 +330,7 @@ func (s *session) canonicalText(text string) string {
 func (g *Gateway) canonicalRef(p sallyport.Purpose) string {
 	switch {
 	case p.Kind != "ticket":
-		if len(p.Ref) > 64 || strings.ContainsFunc(p.Ref, notWord) {
+		if !word(p.Ref) {
 			return "?"
 		}
 		return p.Ref
@@ -311,8 +348,13 @@ func (g *Gateway) canonicalRef(p sallyport.Purpose) string {
 			return string(tok)
 		}
 	}
+	if g.Protection.Resolver.Outside(p.Kind) && word(p.Ref) { // the other system's id
+		return p.Ref
+	}
 	return "?"
 }
+
+func word(s string) bool { return len(s) <= 64 && !strings.ContainsFunc(s, notWord) }
 
 func notWord(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'

@@ -21,6 +21,9 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if slot.Scheme == sallyport.Date {
 		value = isoParameter(value)
 	}
+	if slot.Use == query.Store && s.hidden(slot.Column) {
+		return nil, hiddenWrite(slot.Column)
+	}
 	if slot.Use == query.Store && s.rotating(slot.Column) {
 		if refused := s.stores(); refused != nil {
 			return nil, refused

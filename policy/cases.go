@@ -76,6 +76,13 @@ type CaseFacts struct {
 	Contacted      bool   `yaml:"contacted"`        // the customer got in touch
 	Looks          int64  `yaml:"looks"`            // at this customer in 24 hours
 	Lookers        int64  `yaml:"lookers"`          // people who did
+	OwnLooks       int64  `yaml:"own_looks"`        // those of who asks
+
+	Assignee          string `yaml:"assignee"`            // id of the person whose it is
+	OpenedBy          string `yaml:"opened_by"`           // id of the person who opened it
+	AssignedBy        string `yaml:"assigned_by"`         // id of the person who assigned it, or approved the job
+	OpenedByProgram   string `yaml:"opened_by_program"`   // a program that opened it
+	AssignedByProgram string `yaml:"assigned_by_program"` // a program that assigned it
 }
 
 // CaseGrant is a grant for the column.
@@ -230,7 +237,9 @@ func (c *Case) ask(w *World) (Ask, error) {
 	if f := c.Why; f != nil {
 		a.Context.Purpose = &sallyport.Reason{
 			Kind: f.Kind, Covers: !f.Elsewhere, Open: !f.Closed, State: f.State, Mine: f.Mine, Team: f.Team, Minutes: f.Minutes, OpenedBySelf: f.OpenedBySelf,
-			AssignedBySelf: f.AssignedBySelf, Contacted: f.Contacted, Looks: f.Looks, Lookers: f.Lookers,
+			AssignedBySelf: f.AssignedBySelf, Contacted: f.Contacted, Looks: f.Looks, Lookers: f.Lookers, OwnLooks: f.OwnLooks,
+			Assignee: sallyport.Staff(f.Assignee), OpenedBy: sallyport.Staff(f.OpenedBy), OpenedByProgram: f.OpenedByProgram,
+			AssignedBy: sallyport.Staff(f.AssignedBy), AssignedByProgram: f.AssignedByProgram,
 		}
 	}
 	if g := c.Grant; g != nil {

@@ -248,7 +248,17 @@ func reason(f *sallyport.Reason) types.Record {
 		"kind":   types.NewEntityUID(typeKind, types.String(f.Kind)),
 		"covers": types.Boolean(f.Covers), "open": types.Boolean(f.Open), "state": types.String(f.State), "mine": types.Boolean(f.Mine),
 		"minutes": types.Long(f.Minutes), "openedBySelf": types.Boolean(f.OpenedBySelf), "assignedBySelf": types.Boolean(f.AssignedBySelf),
-		"contacted": types.Boolean(f.Contacted), "looks": types.Long(f.Looks), "lookers": types.Long(f.Lookers),
+		"contacted": types.Boolean(f.Contacted), "looks": types.Long(f.Looks), "lookers": types.Long(f.Lookers), "ownLooks": types.Long(f.OwnLooks),
+	}
+	for name, who := range map[types.String]sallyport.Staff{"assignee": f.Assignee, "openedBy": f.OpenedBy, "assignedBy": f.AssignedBy} {
+		if who != "" {
+			m[name] = types.NewEntityUID(typeStaff, types.String(who))
+		}
+	}
+	for name, program := range map[types.String]string{"openedByProgram": f.OpenedByProgram, "assignedByProgram": f.AssignedByProgram} {
+		if program != "" {
+			m[name] = types.String(program)
+		}
 	}
 	if f.Team != "" {
 		m["team"] = types.NewEntityUID(typeTeam, types.String(f.Team))

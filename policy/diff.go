@@ -26,7 +26,7 @@ type Change struct {
 }
 
 // tried is how many situations are tried for each person, action and column.
-const tried = 1000
+const tried = 3000
 
 // Diff says who gains and who loses what. Both sets MUST be of the same world. Situations are drawn from the values that either set's
 // conditions compare with, and around them; the same two sets give the same answer.
@@ -160,6 +160,7 @@ func (c *Context) sentence() string {
 type edges struct {
 	numbers []int64
 	parts   []int64 // those from 0 to 100
+	apart   []int64 // those of one set that the other does not have: what changed is looked at more closely
 	texts   []string
 }
 
@@ -185,6 +186,13 @@ func edgesOf(s *Set) *edges {
 }
 
 func (e *edges) add(other *edges) {
+	for _, of := range [][2]*edges{{e, other}, {other, e}} {
+		for _, n := range of[0].numbers {
+			if !slices.Contains(of[1].numbers, n) {
+				e.apart = append(e.apart, n)
+			}
+		}
+	}
 	e.numbers, e.texts = append(e.numbers, other.numbers...), append(e.texts, other.texts...)
 	e.sort()
 }
@@ -226,13 +234,7 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 		c.OnShift, c.Device = false, pick(r, e.texts)
 	}
 	if often() {
-		c.Purpose = &sallyport.Reason{
-			Kind: pick(r, Kinds()), Covers: true, Open: often(), State: pick(r, e.texts), Mine: often(), Minutes: number(),
-			OpenedBySelf: seldom(), AssignedBySelf: seldom(), Contacted: often(), Looks: number(), Lookers: number(),
-		}
-		if len(w.Teams) > 0 && often() {
-			c.Purpose.Team = pick(r, w.Teams)
-		}
+		c.Purpose = e.drawPurpose(r, w, seldom, often)
 	}
 	if seldom() {
 		c.Grant = &Granted{ID: pick(r, e.texts), Customers: number(), Left: number()}
@@ -245,7 +247,42 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 			*n = pick(r, e.parts)
 		}
 	}
+	if len(e.apart) > 0 && often() {
+		for _, n := range []*int64{&c.MFAMinutes, &c.SeenHour, &c.SeenDay, &c.SeenMonth} {
+			if seldom() {
+				*n = max(pick(r, e.apart), 0)
+			}
+		}
+		for _, n := range []*int64{&c.Trust, &c.BudgetUsed, &c.SharedUsed} {
+			if seldom() {
+				*n = min(max(pick(r, e.apart), 0), 100)
+			}
+		}
+	}
 	return c
+}
+
+// drawPurpose is one reason.
+func (e *edges) drawPurpose(r *rand.Rand, w *World, seldom, often func() bool) *sallyport.Reason {
+	number := func() int64 { return e.numbers[r.IntN(len(e.numbers))] }
+	p := &sallyport.Reason{
+		Kind: pick(r, Kinds()), Covers: true, Open: often(), State: pick(r, e.texts), Mine: often(), Minutes: number(),
+		OpenedBySelf: seldom(), AssignedBySelf: seldom(), Contacted: often(), Looks: number(), Lookers: number(), OwnLooks: number(),
+	}
+	if len(w.Staff) > 0 {
+		for _, who := range []*sallyport.Staff{&p.Assignee, &p.OpenedBy, &p.AssignedBy} {
+			if seldom() {
+				*who = w.Staff[r.IntN(len(w.Staff))].ID
+			}
+		}
+	}
+	if seldom() {
+		p.OpenedByProgram, p.AssignedByProgram = pick(r, e.texts), pick(r, e.texts)
+	}
+	if len(w.Teams) > 0 && often() {
+		p.Team = pick(r, w.Teams)
+	}
+	return p
 }
 
 func pick[T any](r *rand.Rand, of []T) T { return of[r.IntN(len(of))] }

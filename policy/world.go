@@ -161,6 +161,12 @@ type Purpose = {
   contacted: Bool,           // the customer got in touch
   looks: Long,               // how often anybody saw this customer in 24 hours
   lookers: Long,             // how many people did
+  ownLooks: Long,            // how often the principal did: his own doing, so nothing that speaks for him
+  assignee?: Staff,          // of whom is known
+  openedBy?: Staff,          // a person who opened it, or says whose it is
+  assignedBy?: Staff,        // a person who assigned it; of a job who approved it
+  openedByProgram?: String,  // a program that did, by the name that its system has for it
+  assignedByProgram?: String,
 };
 
 // A grant that two people approved, for this column.

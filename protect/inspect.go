@@ -224,7 +224,7 @@ func (r *run) readKey(ctx context.Context, t *table) error {
 SELECT quote_ident(a.attname), format_type(a.atttypid, NULL) FROM pg_index i
     CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-WHERE i.indrelid = $1 AND i.indisprimary ORDER BY k.position`, t.oid)
+WHERE i.indrelid = $1 AND i.indisprimary AND k.position <= i.indnkeyatts ORDER BY k.position`, t.oid)
 	if err != nil {
 		return fmt.Errorf("read primary key of %s: %w", t, err)
 	}

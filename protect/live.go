@@ -264,6 +264,8 @@ func (r *run) finishLive(ctx context.Context) error {
 		return err
 	case !found && r.out:
 		return ErrNothing
+	case found && r.out && len(r.states.Columns) == 0 && len(mark.Columns) > 0 && len(mark.Moving)+len(mark.Leaving) == 0:
+		return ErrUnknown
 	case found && len(mark.Moving)+len(mark.Leaving) == 0 && !mark.ProtectedAt.IsZero():
 		return nil
 	}
@@ -279,9 +281,15 @@ func (r *run) finishLive(ctx context.Context) error {
 // ErrNothing says that there is no protection to undo.
 var ErrNothing = errors.New("nothing in this database is protected by this record")
 
+// ErrUnknown says that a protected database is not known to the record by its name: it is a copy of another, or was renamed.
+var ErrUnknown = errors.New("this database is protected, and the record does not know it by its name; run protect without --online once, with nobody connected, which puts that on record")
+
 // complete makes the mark what the record says. It is the last thing done, so that a run which was cut is taken up.
 func (r *run) complete(ctx context.Context) error {
 	if len(r.states.Columns) == 0 {
+		if err := r.dropTurning(ctx); err != nil {
+			return err
+		}
 		return dropMark(ctx, r.main)
 	}
 	return settleMark(ctx, r.main, r.states.Columns)

@@ -138,6 +138,8 @@ func (s *surveyor) form(ctx context.Context, c *surveyed) (err error) {
 		o := s.report(c, ObstacleType, true, "its type is %s; tokens of the scheme %s need %s", c.kind, c.Codec.Spec().Scheme, strings.Join(wantKinds(c.Codec), " or "))
 		if to, using := betterType(c); to != "" {
 			o.SQL, err = s.retype(ctx, c, to, using)
+		} else {
+			err = s.domain(ctx, c, o)
 		}
 	case c.width > 0 && need > c.width:
 		o := s.report(c, ObstacleWidth, true, "it holds %d characters, and a value that fills it has a token of up to %d", c.width, need)

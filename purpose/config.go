@@ -13,6 +13,10 @@ import (
 type Config struct {
 	Ticket  TicketSource  `yaml:"ticket"`  // where tickets stand; absent: no ticket is a reason
 	Contact ContactSource `yaml:"contact"` // where calls, mails and chats stand; absent: none supports a ticket
+
+	Kinds    map[string]Kind         `yaml:"kinds"`    // ticket, call, job → by which source they are checked, where that is not the protected database
+	Sources  map[string]SourceConfig `yaml:"sources"`  // other systems that say what is a reason, by a name of yours
+	Webhooks WebhooksConfig          `yaml:"webhooks"` // where sources listen that other systems send to
 }
 
 // TicketSource is the table of tickets. All fields but Table and the lists name columns of it.
@@ -71,6 +75,7 @@ func (c *Config) Check(services []sallyport.Staff) []catalog.Problem {
 		}
 		checkServices(report, "contact.writers", k.Writers, services)
 	}
+	c.checkOutside(report)
 	slices.SortFunc(found, func(a, b catalog.Problem) int { return strings.Compare(a.Path, b.Path) })
 	return found
 }

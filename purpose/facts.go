@@ -40,11 +40,13 @@ type Facts struct {
 	day      int64 // of the last event, in days since 1970: contacts are forgotten when it changes
 	texts    table // what is no plain number
 	names    table // of staff and log-ins
+
+	looks *looks
 }
 
 // NewFacts returns facts about nothing.
 func NewFacts() *Facts {
-	f := &Facts{tickets: map[ref]ticketFact{}, contacts: map[ref]contactFact{}}
+	f := &Facts{tickets: map[ref]ticketFact{}, contacts: map[ref]contactFact{}, looks: newLooks()}
 	f.names.intern("")                    // nobody
 	f.names.intern("\x00" + BaselineNote) // no id of the directory begins like this
 	f.texts.intern("")
@@ -76,9 +78,14 @@ type contactFact struct {
 	byAndIncoming    uint32 // the writer, doubled, and 1 if the customer began
 }
 
-// Apply folds one event of the access stream; other kinds than FactKind change nothing.
+// Apply folds one event of the access stream; other kinds than FactKind and RevealKind change nothing.
 func (f *Facts) Apply(e *sallyport.Event) {
-	if e.Kind != sallyport.FactKind {
+	switch e.Kind {
+	case sallyport.RevealKind:
+		f.looks.apply(e)
+		return
+	case sallyport.FactKind:
+	default:
 		return
 	}
 	f.mu.Lock()

@@ -3,8 +3,9 @@
 //
 // It refuses to take a reason as a string, to ask the client's session, and to let anybody be his own witness: what a person wrote
 // himself proves nothing to him.
-// Its invariant: a write that the gateway did not see may narrow what a reason covers, never widen it; a database error covers
-// nothing.
+// What stands in other systems it has a Source asked for (package source): there each state says itself who did what.
+// Its invariant: a write that the gateway did not see may narrow what a reason covers, never widen it; a database or a source that does not
+// answer covers nothing.
 package purpose
 
 import (
@@ -29,6 +30,7 @@ import (
 type Person struct {
 	Staff   sallyport.Staff
 	Logins  []string // all of them are the same person
+	Names   []string // what sources outside the protected database call him; none: his id and his log-ins
 	Team    string
 	Role    string
 	Service bool
@@ -62,6 +64,16 @@ type Options struct {
 	Vet      func(Person, *Cover) error // takes out of a fresh cover what it must not reveal; optional
 	Now      func() time.Time           // nil: time.Now; only the age of answers is measured with it
 
+	// What stands in other systems: for each configured source one that answers, whose a name is that stands there, and the number in plain
+	// that a token stands for.
+	Sources map[string]Source
+	Named   func(name string) (Person, bool)
+	Number  func(token string) (plain string, ok bool)
+	Trouble func(source string, err error) // is told that a source did not answer; optional
+	// Grant says whose customers a grant of this id covers for somebody; nil: there is no purpose of that kind.
+	Grant func(ctx context.Context, who Person, id string) (GrantCover, error)
+	Clock func() time.Time // of events, and of what has begun and ended; nil: Now
+
 	// While a column is moving, plain values stand in it beside tokens. Settle is the token that the gateway makes of what is stored,
 	// Forms the texts by which a token's value may be stored. nil: nothing is ever moving.
 	Settle func(p *catalog.Protected, stored string) string
@@ -75,15 +87,20 @@ type Resolver struct {
 	config  Config
 	facts   *Facts
 	rules   rules
+	outside map[string]*outside // by kind of purpose
 	options Options
 
 	renewals atomic.Uint64 // how often stored tokens were made anew
 
-	mu      sync.Mutex // guards answers, swept and queries
+	mu      sync.Mutex // guards answers, swept, queries and bulk
 	answers map[question]*answer
 	swept   time.Time
 	queries *queries // for the snapshot that it names
+	bulk    map[question]*bulk
 }
+
+// mostAge is how old an answer may be when it is first given: a ticket that was closed two seconds ago covers nothing any more.
+const mostAge = 2 * time.Second
 
 // question is what is asked: the same person asks the same only once at a time.
 type question struct {
@@ -113,7 +130,11 @@ func New(reader *pgx.ConnConfig, snapshot func() *catalog.Snapshot, config Confi
 	}
 	r := &Resolver{
 		pool: pool, catalog: snapshot, config: config, facts: facts, options: o, answers: map[question]*answer{},
-		rules: newRules(config, facts, o.Services, o.Team),
+		rules: newRules(config, facts, o), outside: map[string]*outside{}, bulk: map[question]*bulk{},
+	}
+	if err := r.openOutside(); err != nil {
+		pool.Close()
+		return nil, err
 	}
 	if _, err := r.queriesOf(snapshot()); err != nil {
 		pool.Close()
@@ -135,8 +156,14 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Clock == nil {
+		o.Clock = o.Now
+	}
 	return o
 }
+
+// TTL is how long an answer holds.
+func (r *Resolver) TTL() time.Duration { return r.options.TTL }
 
 // Renewed says that stored tokens were made anew: what was read of them before is not given again.
 func (r *Resolver) Renewed() { r.renewals.Add(1) }
@@ -146,24 +173,26 @@ func (r *Resolver) Close() { r.pool.Close() }
 
 // Resolve says what a purpose covers for a person, as of at most TTL ago. An error covers nothing.
 func (r *Resolver) Resolve(ctx context.Context, who Person, p sallyport.Purpose) (*Cover, error) {
-	if sentence := refusedKind(who, p); sentence != "" {
+	if sentence := r.refusedKind(who, p); sentence != "" {
 		return &Cover{Purpose: p, Refused: sentence, Checked: r.options.Now()}, nil
 	}
 	return r.ask(ctx, who, p)
 }
 
-// refusedKind refuses what needs no look into the database.
-func refusedKind(who Person, p sallyport.Purpose) string {
+// refusedKind refuses what needs no look anywhere.
+func (r *Resolver) refusedKind(who Person, p sallyport.Purpose) string {
 	_, unknown := strings.CutPrefix(string(who.Staff), string(sallyport.UnknownLogin("")))
 	switch {
 	case unknown || who.Staff == "":
 		return "this log-in belongs to nobody whom the directory knows"
 	case p.Kind == "work" && p.Ref != "mine":
 		return "the work list has one form: work:mine"
-	case p.Kind != "ticket" && p.Kind != "work":
-		return "there is no purpose of this kind: give ticket:NUMBER, ticket:ID or work:mine"
+	case p.Kind == "ticket" || p.Kind == "work" || r.outside[p.Kind] != nil || p.Kind == "grant" && r.options.Grant != nil:
+		return ""
+	case p.Kind == "call" || p.Kind == "job":
+		return "no source of purposes of the kind " + p.Kind + " is configured: give ticket:NUMBER, ticket:ID or work:mine"
 	}
-	return ""
+	return "there is no purpose of this kind: give ticket:NUMBER, ticket:ID or work:mine"
 }
 
 // own is the kind of purpose by which OwnTicket asks; nobody can write it, because a purpose's kind is trimmed.
@@ -175,7 +204,7 @@ const holding = " holding"
 // OwnTicket finds the newest open ticket of the person's own about a customer that would cover. ok is false where there is none and
 // where the database does not answer.
 func (r *Resolver) OwnTicket(ctx context.Context, who Person, subject sallyport.Subject) (ticketID string, ok bool) {
-	if subject == "" || refusedKind(who, sallyport.Purpose{Kind: "work", Ref: "mine"}) != "" {
+	if subject == "" || r.refusedKind(who, sallyport.Purpose{Kind: "work", Ref: "mine"}) != "" {
 		return "", false
 	}
 	cover, err := r.ask(ctx, who, sallyport.Purpose{Kind: own, Ref: string(subject)})
@@ -187,7 +216,7 @@ func (r *Resolver) OwnTicket(ctx context.Context, who Person, subject sallyport.
 
 // OwnTicketHolding finds the same by a text that the database holds of the customer, where a result does not tell whose it is.
 func (r *Resolver) OwnTicketHolding(ctx context.Context, who Person, stored string) (ticketID string, ok bool) {
-	if refusedKind(who, sallyport.Purpose{Kind: "work", Ref: "mine"}) != "" {
+	if r.refusedKind(who, sallyport.Purpose{Kind: "work", Ref: "mine"}) != "" {
 		return "", false
 	}
 	cover, err := r.ask(ctx, who, sallyport.Purpose{Kind: holding})
@@ -199,6 +228,9 @@ func (r *Resolver) OwnTicketHolding(ctx context.Context, who Person, stored stri
 
 // TicketID finds the id of a ticket by its number as the database holds it, for people who read the record.
 func (r *Resolver) TicketID(ctx context.Context, number string) (id string, ok bool) {
+	if u := r.outside["ticket"]; u != nil {
+		return r.outsideID(ctx, u, number)
+	}
 	q, err := r.queriesOf(r.catalog())
 	if err != nil || q.byNumber == "" {
 		return "", false
@@ -273,6 +305,11 @@ func (r *Resolver) sweep(now time.Time) {
 			delete(r.answers, q)
 		}
 	}
+	for q, b := range r.bulk {
+		if now.Sub(b.at) > bulkFor {
+			delete(r.bulk, q)
+		}
+	}
 }
 
 // fill looks into the database. Others may be waiting for the answer, so the end of one asker's session does not stop it.
@@ -286,10 +323,17 @@ func (r *Resolver) fill(ctx context.Context, a *answer, who Person, p sallyport.
 		return
 	}
 	a.cover.Purpose, a.cover.Checked = p, a.at
+	if a.cover.Refused == "" {
+		r.countLooks(who, a.cover)
+	}
 	if r.options.Vet != nil && p.Kind != own && p.Kind != holding {
 		if err := r.options.Vet(who, a.cover); err != nil {
 			a.cover, a.err = nil, fmt.Errorf("resolve purpose: %w", err)
+			return
 		}
+	}
+	if took := r.options.Now().Sub(a.at); took > mostAge {
+		a.cover, a.err = nil, fmt.Errorf("resolve purpose: the answer took %s, and one that is older than %s covers nothing", took.Round(time.Millisecond), mostAge)
 	}
 }
 
@@ -298,6 +342,9 @@ func (r *Resolver) look(ctx context.Context, who Person, p sallyport.Purpose) (*
 	q, err := r.queriesOf(r.catalog())
 	if err != nil {
 		return nil, err
+	}
+	if cover, err := r.lookOutside(ctx, q, who, p); cover != nil || err != nil {
+		return cover, err
 	}
 	if q.tickets == "" {
 		return &Cover{Refused: "no tickets are configured, so no reason can be checked"}, nil

@@ -105,6 +105,9 @@ func (r *Resolver) settle(p *catalog.Protected, stored string) string {
 
 // forms are the texts by which a token's value may be stored.
 func (r *Resolver) forms(p *catalog.Protected, token string) []string {
+	if p != nil && p.Hidden { // nobody could tell what it is
+		return nil
+	}
 	if p == nil || !p.Several() || r.options.Forms == nil {
 		return []string{token}
 	}
@@ -113,6 +116,7 @@ func (r *Resolver) forms(p *catalog.Protected, token string) []string {
 
 func makeQueries(s *catalog.Snapshot, c *Config) (*queries, error) {
 	q := &queries{snapshot: s, config: c}
+	q.values, q.names = s.CustomerQueries(), s.CustomerQueries(sallyport.Name)
 	if c.Ticket.Table == "" {
 		return q, nil
 	}
@@ -135,7 +139,6 @@ func makeQueries(s *catalog.Snapshot, c *Config) (*queries, error) {
 	q.open = q.tickets + t.isAny(c.Ticket.State, 1)
 	newest := fmt.Sprintf(" ORDER BY %s DESC, %s DESC LIMIT %d", t.name(c.Ticket.OpenedAt), t.name(c.Ticket.ID), maxOwnTickets)
 	q.mine, q.mineAbout = q.mine+newest, q.mine+" AND "+t.is(c.Ticket.Customer, 3)+newest
-	q.values, q.names = s.CustomerQueries(), s.CustomerQueries(sallyport.Name)
 	if t.err != nil || c.Contact.Table == "" {
 		return q, t.err
 	}

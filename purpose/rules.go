@@ -23,11 +23,14 @@ type rules struct {
 	routers  []sallyport.Staff
 	writers  []sallyport.Staff
 	services []sallyport.Staff
-	team     func(Person) []string // nil: nobody's tickets but one's own
+	team     func(Person) []string            // nil: nobody's tickets but one's own
+	named    func(name string) (Person, bool) // whose a log-in is; nil: nobody knows
 }
 
-func newRules(c Config, facts *Facts, services []sallyport.Staff, team func(Person) []string) rules {
-	return rules{facts: facts, open: c.Ticket.Open, routers: c.Ticket.Routers, writers: c.Contact.Writers, services: services, team: team}
+func newRules(c Config, facts *Facts, o Options) rules {
+	return rules{
+		facts: facts, open: c.Ticket.Open, routers: c.Ticket.Routers, writers: c.Contact.Writers, services: o.Services, team: o.Team, named: o.Named,
+	}
 }
 
 // ticketRow is a ticket as the database has it now.
@@ -54,7 +57,12 @@ func (r *rules) judge(who Person, t ticketRow, contacts []contactRow) (refused s
 func (r *rules) reason(who Person, t ticketRow, contacts []contactRow) (known sallyport.Reason, refused string) {
 	known = sallyport.Reason{
 		Kind: "ticket", Covers: true, Open: true, State: t.state, Minutes: t.minutes, Team: who.Team, Mine: slices.Contains(who.Logins, t.assignee),
-		Contacted: slices.ContainsFunc(contacts, func(c contactRow) bool { return c.about == t.id && c.customer == t.customer && c.incoming }),
+		Contacted: slices.ContainsFunc(contacts, func(c contactRow) bool { return r.contacted(who, t, c) }),
+	}
+	if known.Mine {
+		known.Assignee = who.Staff
+	} else if of, ok := r.person(t.assignee); ok {
+		known.Assignee, known.Team = of.Staff, of.Team
 	}
 	switch {
 	case !slices.Contains(r.open, t.state):
@@ -99,10 +107,9 @@ func (r *rules) attested(known sallyport.Reason, who Person, t ticketRow, contac
 		}
 	}
 	known.OpenedBySelf, known.AssignedBySelf = attested.byCustomer.staff == who.Staff, attested.byAssignee.staff == who.Staff
-	if self == "" {
-		return known, ""
-	}
-	if known.Contacted = r.supported(who, t, attested.changed, contacts); known.Contacted {
+	known.OpenedBy, known.OpenedByProgram = r.author(attested.byCustomer)
+	known.AssignedBy, known.AssignedByProgram = r.author(attested.byAssignee)
+	if self == "" || r.supported(who, t, attested.changed, contacts) {
 		return known, ""
 	}
 	return known, self + ", and no contact of this customer supports it"
@@ -130,6 +137,34 @@ func (r *rules) trusted(by attestor) bool {
 	return !strings.HasPrefix(string(by.staff), string(sallyport.UnknownLogin("")))
 }
 
+// author is who attested something: a person or a program; neither where it stood there when protection began.
+func (r *rules) author(by attestor) (person sallyport.Staff, program string) {
+	switch {
+	case by.baseline:
+		return "", ""
+	case slices.Contains(r.services, by.staff):
+		return "", string(by.staff)
+	}
+	return by.staff, ""
+}
+
+// person is whose a log-in is.
+func (r *rules) person(login string) (Person, bool) {
+	if r.named == nil || login == "" {
+		return Person{}, false
+	}
+	return r.named(login)
+}
+
+// contacted tells whether a contact is the customer's own about a ticket, by the word of a program that is configured for it.
+func (r *rules) contacted(who Person, t ticketRow, c contactRow) bool {
+	if c.about != t.id || c.customer != t.customer || !c.incoming || c.ticket != "" && c.ticket != t.id {
+		return false
+	}
+	by, same := r.facts.lookUpContact(c)
+	return same && (by.baseline || slices.Contains(r.writers, by.staff) && slices.Contains(r.services, by.staff) && by.staff != who.Staff)
+}
+
 // supported tells whether a contact that the customer began makes a ticket valid that the person gave himself. When he did so
 // is the record's word: opened_at is a column that he may write, and an old call would otherwise serve for ever.
 func (r *rules) supported(who Person, t ticketRow, changed int64, contacts []contactRow) bool {
@@ -137,11 +172,6 @@ func (r *rules) supported(who Person, t ticketRow, changed int64, contacts []con
 		if changed != 0 && c.at < changed-contactBefore.Microseconds() {
 			return false
 		}
-		if c.about != t.id || c.customer != t.customer || !c.incoming || c.ticket != "" && c.ticket != t.id ||
-			c.staff != "" && !slices.Contains(who.Logins, c.staff) {
-			return false
-		}
-		by, same := r.facts.lookUpContact(c)
-		return same && (by.baseline || slices.Contains(r.writers, by.staff) && slices.Contains(r.services, by.staff) && by.staff != who.Staff)
+		return (c.staff == "" || slices.Contains(who.Logins, c.staff)) && r.contacted(who, t, c)
 	})
 }

@@ -35,6 +35,8 @@ func (a *analysis) operator(n *pg.A_Expr, sc *scope) value {
 		left, right := a.expression(n.Lexpr, sc), a.expression(n.Rexpr, sc)
 		if n.Kind == pg.A_Expr_Kind_AEXPR_IN {
 			a.place = listPlace(n.Rexpr.GetList().GetItems(), &left, &right)
+		} else {
+			a.place = a.distinctPlace(n, &left, &right)
 		}
 		a.compare(at, left, right)
 		a.place = nil

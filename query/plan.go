@@ -229,7 +229,7 @@ const (
 	CodeUntraceable = "SP001" // where a value flows from or to cannot be traced
 	CodeUnanswered  = "SP002" // tokens cannot answer this comparison
 	CodeMasked      = "SP008" // it would tell of a masked column, or copy it
-	CodeActor       = "SP014" // who acts cannot be read, or does not check out
+	CodeActor       = "SP018" // who acts cannot be read, or does not check out
 	CodeForbidden   = "SP003" // this kind of statement is not allowed in a protected database
 	CodeTooComplex  = "54001"
 	CodeSyntax      = "42601"

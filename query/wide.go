@@ -21,6 +21,7 @@ type place struct {
 	scalar   bool       // there is one, and it becomes an array: = ANY (…), or <> ALL (…)
 	negated  bool
 	swapped  bool // it stands to the left of the column
+	distinct span // where IS [NOT] DISTINCT FROM stands, which becomes another operator; empty: it is none
 }
 
 // scalarPlace is the place of the value in column = value.
@@ -37,6 +38,30 @@ func scalarPlace(n *pg.A_Expr, name string, left, right *value) *place {
 		return nil
 	}
 	return p
+}
+
+// distinctPlace is that of the literal in column IS [NOT] DISTINCT FROM 'value': column <> ALL (…) IS NOT FALSE says the same, whatever stands in the
+// column. Of a parameter, which may be NULL, it would not.
+func (a *analysis) distinctPlace(n *pg.A_Expr, left, right *value) *place {
+	literal := n.Rexpr
+	for literal.GetTypeCast() != nil {
+		literal = literal.GetTypeCast().Arg
+	}
+	if c := literal.GetAConst(); c == nil || c.Isnull || !onlyStored(left) || !onlySources(right) {
+		return nil
+	}
+	is := a.tokens.at(int(n.Location))
+	from := is
+	for from >= 0 && from < is+4 && from < len(a.tokens.list) && !a.tokens.is(from, pg.Token_FROM) { // IS [NOT] DISTINCT FROM, with comments between
+		from++
+	}
+	if !a.tokens.is(is, pg.Token_IS) || !a.tokens.is(from, pg.Token_FROM) {
+		return nil
+	}
+	return &place{
+		elements: []*pg.Node{n.Rexpr}, scalar: true, negated: n.Kind == pg.A_Expr_Kind_AEXPR_DISTINCT,
+		distinct: span{int(a.tokens.list[is].Start), int(a.tokens.list[from].End)},
+	}
 }
 
 // listPlace is that of the values in column IN (…).
@@ -161,6 +186,9 @@ func (a *analysis) widen(at int, both value) {
 // widenOne writes all forms of one value; false where it cannot.
 func (a *analysis) widenOne(node *pg.Node, column stored, p *Protection, at int) bool {
 	where, ok := a.tokens.whole(node)
+	if distinct := a.place.distinct; distinct.end > 0 {
+		at = distinct.end - len("from") // what brackets stand behind
+	}
 	if ok && a.place.scalar {
 		where, ok = a.tokens.bracketed(where, at)
 	}
@@ -171,6 +199,17 @@ func (a *analysis) widenOne(node *pg.Node, column stored, p *Protection, at int)
 	if a.place.swapped {
 		a.edits[where.start] = Edit{Start: where.start, End: where.end, Text: a.columnSide(column)}
 		edit.Start, edit.End = column.ref.start, column.ref.end
+	}
+	if distinct := a.place.distinct; distinct.end > 0 {
+		if a.literals[where.core.start] == nil {
+			return false
+		}
+		operator, truth := "=", " IS TRUE"
+		if a.place.negated {
+			operator, truth = "<>", " IS NOT FALSE"
+		}
+		a.edits[distinct.start] = Edit{Start: distinct.start, End: distinct.end, Text: operator}
+		edit.Wide.Close += truth
 	}
 	switch literal := a.literals[where.core.start]; {
 	case where.param > 0:
@@ -339,11 +378,11 @@ func unsettled(c sallyport.Column, at int) *Refusal {
 	}
 }
 
-// closed says that nothing tells a column's tokens from its values as long as it is moving.
+// closed says that nothing tells a column's tokens from its values as long as it is moving, or those of two keys as long as they are rotated.
 func closed(c sallyport.Column, at int) *Refusal {
 	return &Refusal{
-		Code: CodeUntraceable, Position: at, Sentence: "this column is moving, and its tokens look like its values: nothing can be found by it" + about(c),
-		Hint: "Find rows by another column until protect is done.",
+		Code: CodeUntraceable, Position: at, Sentence: "this column is moving or its keys are rotated, and its tokens look like any other value: nothing can be found by it" + about(c),
+		Hint: "Find rows by another column until that is done.",
 	}
 }
 

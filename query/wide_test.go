@@ -88,9 +88,16 @@ func TestWide(t *testing.T) {
 		"c.full_name IN ($1)":            name("c.full_name") + " IN ($1T,$1P,$1C)",
 		"'x' = full_name":                name("full_name") + " = ANY ('{T,P,C}')",
 		"full_name = $1":                 name("full_name") + " = ANY (ARRAY[$1T,$1P,$1C]::pg_catalog.text[])",
+		"email IS DISTINCT FROM 'x'":     "email <> ALL ('{T,P,C}') IS NOT FALSE",
+		"email IS NOT DISTINCT FROM 'x'": "email = ANY ('{T,P,C}') IS TRUE",
+		"id = 5 AND email IS DISTINCT FROM ('x'::text) OR id = 6": "id = 5 AND email <> ALL ('{T,P,C}') IS NOT FALSE OR id = 6",
+		"NOT c.email IS /* or */ NOT DISTINCT\n FROM 'x'":         "NOT c.email = ANY ('{T,P,C}') IS TRUE",
+		"full_name IS DISTINCT FROM 'x'":                          name("full_name") + " <> ALL ('{T,P,C}') IS NOT FALSE",
+		"birth_date IS NOT DISTINCT FROM date '2000-01-01'":       "birth_date = ANY ('{T,P,C}') IS TRUE",
+		"email IS DISTINCT FROM NULL":                             "email IS DISTINCT FROM NULL",
 
 		// Anything else would find some of the rows only.
-		"email IS DISTINCT FROM 'x'": "!", "email <> ANY ('{x}')": "!", "email = ALL ('{x}')": "!", "(id, email) = (1, 'x')": "!", "'x' IN (email, phone)": "!",
+		"email IS DISTINCT FROM $1": "!", "'x' IS DISTINCT FROM email": "!", "email IS DISTINCT FROM phone": "!", "email IS NOT DISTINCT FROM lower('x')": "!", "email IS DISTINCT FROM 'x' || ''": "!", "email <> ANY ('{x}')": "!", "email = ALL ('{x}')": "!", "(id, email) = (1, 'x')": "!", "'x' IN (email, phone)": "!",
 		"email = coalesce($1, 'x')": "!", "email = (SELECT 'x')": "!", "email IN (SELECT 'x')": "!", "email IN (SELECT email FROM leads)": "!",
 		"email = lower('x')": "!", "lower(email) = 'x'": "!", "CASE email WHEN 'x' THEN true END": "!", "NULLIF(email, 'x') IS NULL": "!",
 		"EXISTS (SELECT FROM leads l WHERE l.email = c.email)": "!", "email = phone": "!", "email LIKE 'x'": "!", "email > 'x'": "!", "email = ANY (string_to_array('x', ','))": "!",

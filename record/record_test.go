@@ -78,7 +78,7 @@ func fullEvent() *sallyport.Event {
 			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1, Scope: "device", Name: "d"}, Details: "d", Columns: map[string]string{"support.customers.email": "email"},
 			Moving: []string{"support.customers.email"}, Leaving: []string{"support.customers.phone"},
 			Dead: []sallyport.Digest{{3}}, Buried: []sallyport.Digest{{4}}, Gone: []sallyport.GoneKeys{{Group: "name", Epoch: 2, Leaves: []uint64{1<<64 - 1, 5}}},
-			Ring: &sallyport.Ring{Serial: 3, Keys: []sallyport.RingKey{{Tenant: "main", Group: "email", Epoch: 2, ID: []byte{5}}}}, Epoch: 2, Whole: true,
+			Ring: &sallyport.Ring{Serial: 3, Keys: []sallyport.RingKey{{Tenant: "main", Group: "email", Epoch: 2, ID: []byte{5}}}}, Epoch: 2, Whole: true, Turned: []string{"support.kinds.account"},
 		},
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},

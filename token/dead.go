@@ -51,7 +51,7 @@ func (c *Codec) Total() bool {
 }
 
 // ListDigest is the keyed digest under which a token stands on a list: of a name or a text that of its handle, so that it is the same
-// however the rest is altered; of a token without a form with its scheme and group.
+// however the rest is altered; of a token without a form with its scheme, group and epoch: the same one is another value's in the next.
 func (c *Codec) ListDigest(tok []byte) sallyport.Digest {
 	switch {
 	case !c.Deterministic():
@@ -59,7 +59,7 @@ func (c *Codec) ListDigest(tok []byte) sallyport.Digest {
 			return c.ring.HandleDigest(h)
 		}
 	case !c.Recognisable():
-		return c.TokenDigest([]byte(string(c.spec.Scheme) + "\x00" + c.spec.Group + "\x00" + string(tok)))
+		return c.ring.formlessDigest(c.spec, c.forms.Load().epoch, tok)
 	}
 	return c.TokenDigest(tok)
 }

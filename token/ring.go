@@ -208,9 +208,7 @@ func (r *Ring) forms(spec Spec, keys Keys) (*forms, error) {
 		case sallyport.Timestamp, sallyport.Timestamptz:
 			f.moment, err = r.newMoment(spec, key)
 		case sallyport.Int4, sallyport.Int8, sallyport.UUID:
-			if len(live) > 1 {
-				return nil, fmt.Errorf("the keys of the join group %s cannot be rotated: nothing tells in which epoch a token of the scheme %s was made", spec.Group, spec.Scheme)
-			}
+			f.older, f.before = nil, older
 			f.fixed, err = r.newFixed(spec, key)
 		default:
 			err = errScheme(spec.Scheme)

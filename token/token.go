@@ -66,6 +66,10 @@ type forms struct {
 	epoch int
 	older *forms // of the epoch before; nil: none
 
+	// before are, of a scheme whose tokens have no form, those of the group's other key: nothing tells its tokens, so that they are no older ones
+	// that anybody would come across (turn.go).
+	before *forms
+
 	// Exactly one of these is set, by Scheme. Plain pointers instead of an interface: what goes through an interface
 	// escapes to the heap, and nothing may be allocated per row.
 	email  *emailForm

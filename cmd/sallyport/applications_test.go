@@ -154,7 +154,7 @@ func (d *frontDesk) exampleGo(t *testing.T, address string, mode pgx.QueryExecMo
 			return err
 		})
 		answer, _ := errors.AsType[*pgconn.PgError](err)
-		if i == 0 && err != nil || i == 1 && (answer == nil || answer.Code != "SP014") {
+		if i == 0 && err != nil || i == 1 && (answer == nil || answer.Code != "SP018") {
 			t.Errorf("use %d of an assertion: %v", i, err)
 		}
 	}
@@ -168,7 +168,7 @@ func (d *frontDesk) exampleGo(t *testing.T, address string, mode pgx.QueryExecMo
 	}
 	for _, other := range []sallyport.Staff{"o1", "nobody", deskService} { // another team, nobody, itself
 		err := acting.For(ctx, db, d.word(d.own, other), why, func(pgx.Tx) error { return nil })
-		if answer, ok := errors.AsType[*pgconn.PgError](err); !ok || answer.Code != "SP014" {
+		if answer, ok := errors.AsType[*pgconn.PgError](err); !ok || answer.Code != "SP018" {
 			t.Errorf("for %s: %v", other, err)
 		}
 	}
@@ -277,7 +277,7 @@ func TestExamplePython(t *testing.T) {
 			ask("none", "", "", customer, token)
 			ask("sqlalchemy itself", "", "", customer, token)
 			ask(way, d.word(d.issuer, who), otherWhy, other, token)
-			ask(way, "a.b.c", why, customer, "SP014")
+			ask(way, "a.b.c", why, customer, "SP018")
 			ask(way, d.word(d.own, who), why, customer, email)
 		}
 	}

@@ -246,6 +246,7 @@ func (c *check) server(ctx context.Context) error {
 			return err
 		}
 	}
+	c.sources(ctx)
 	switch {
 	case marked && !c.config.Protects():
 		c.found("protect", "the server holds a protected database; serve needs the configuration that it was protected with")

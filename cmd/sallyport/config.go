@@ -150,6 +150,7 @@ type Person struct {
 	Logins   []string         `yaml:"logins"`   // database roles that are his; none: he gives orders only, by his password
 	Timezone string           `yaml:"timezone"` // his, such as Europe/Berlin, for policies that speak of hours; empty: that of the machine
 	Shift    string           `yaml:"shift"`    // his working time, 08:00-16:00; over midnight 22:00-06:00; empty: always
+	KnownAs  []string         `yaml:"known_as"` // what the sources of purposes call him besides his id and log-ins: an e-mail address, an id in Zendesk
 	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them
 }
 

@@ -42,6 +42,7 @@ func (c *Config) check(r *configReader) {
 		r.problemAt("purposes."+p.Path, "%s", p.Text)
 	}
 	c.checkDirectory(r)
+	c.checkOutside(r)
 	c.checkBudgets(r)
 	c.checkGrants(r)
 	c.checkReplication(r)

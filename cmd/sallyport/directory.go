@@ -14,22 +14,25 @@ import (
 type directory struct {
 	people  map[string]purpose.Person // by log-in
 	staff   map[sallyport.Staff]purpose.Person
-	teams   map[string][]string // log-ins of a team's people
+	teams   map[string][]string       // log-ins of a team's people
+	names   map[string]purpose.Person // by what other systems call them, in small letters
 	budgets Budgets
 }
 
 func (c *Config) directory() *directory {
-	d := &directory{people: map[string]purpose.Person{}, staff: map[sallyport.Staff]purpose.Person{}, teams: map[string][]string{}, budgets: c.Budgets}
+	d := &directory{people: map[string]purpose.Person{}, staff: map[sallyport.Staff]purpose.Person{}, teams: map[string][]string{}, names: map[string]purpose.Person{}, budgets: c.Budgets}
 	for id, p := range c.People {
+		who := d.addNames(purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}, p.KnownAs)
 		for _, login := range p.Logins {
-			d.people[login] = purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}
+			d.people[login] = who
 		}
-		d.staff[sallyport.Staff(id)] = purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}
+		d.staff[who.Staff] = who
 		d.teams[p.Team] = append(d.teams[p.Team], p.Logins...)
 	}
 	for id, service := range c.Services {
+		who := d.addNames(purpose.Person{Staff: sallyport.Staff(id), Logins: service.Logins, Team: service.Team, Service: true}, nil)
 		for _, login := range service.Logins {
-			d.people[login] = purpose.Person{Staff: sallyport.Staff(id), Logins: service.Logins, Team: service.Team, Service: true}
+			d.people[login] = who
 		}
 	}
 	return d

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type guard struct {
 	catalog  *catalog.Catalog
 	resolver *purpose.Resolver
 	facts    *purpose.Facts
+	sources  *sources      // of reasons, outside the database
 	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
 	ties     *gateway.Ties
 	vault    *vault.Vault // nil: no column has one
@@ -49,6 +51,8 @@ type guard struct {
 	unsure   bool                            // the database may be an older copy of itself; those who were shredded are to be looked for
 	turning  atomic.Pointer[map[string]bool] // join groups with two keys, and whether they are kept whole
 	early    map[string]bool                 // join groups whose new tokens are of the older key still; the mutex of rotations guards it
+	passOnce sync.Once                       // makes passText
+	passText string                          // see pass
 	decided  map[string]bool                 // whether groups will be kept whole, before that is on record; likewise
 	wayKnown map[string]bool                 // by their sentences: the ways around the gateway that were told of
 }
@@ -82,7 +86,7 @@ func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 		return nil, nil
 	}
 	g.close(ctx)
-	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.replayGone, g.checkKeys, g.openCatalog, g.replayShreds}
+	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.replayGone, g.checkKeys, g.checkTurned, g.openCatalog, g.replayShreds}
 	if !config.Protects() { // values stand there in plain, so there is no mark and there are no keys
 		steps = []func(context.Context) error{g.connect, g.openKeys, g.openCatalog}
 	}
@@ -265,7 +269,14 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		g.s.log.Warn("policies", "place", w.Place(), "problem", policyProblem(w))
 	}
 	directory := config.directory()
-	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{Team: directory.colleagues(policies), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties)}) //nolint:contextcheck // its connections outlive this call
+	if err := g.openSources(); err != nil { //nolint:contextcheck // they outlive this call
+		return nil, err
+	}
+	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{ //nolint:contextcheck // its connections outlive this call
+		Team: directory.colleagues(policies), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties),
+		Sources: g.sources.byName, Named: directory.named, Number: g.plainNumber, Clock: g.s.o.Clock,
+		Trouble: g.sources.trouble,
+	})
 	if err != nil {
 		return nil, &hopeless{err}
 	}
@@ -440,6 +451,8 @@ func (g *guard) close(ctx context.Context) {
 		g.resolver.Close()
 		g.resolver = nil
 	}
+	g.sources.close()
+	g.sources = nil
 	if g.vault != nil {
 		g.vault.Close()
 		g.vault = nil

@@ -133,6 +133,12 @@ func (c *Config) groupColumns(group string) []sallyport.Column {
 	return columns
 }
 
+// groupOf is the join group of a protected column.
+func (c *Config) groupOf(name string) string {
+	settings := c.Protect.Columns[name]
+	return cmp.Or(settings.Group, string(settings.Scheme))
+}
+
 // needsKeyFile tells whether keys are opened by a file that the command line names.
 func (c *Config) needsKeyFile() bool {
 	return c.Keys.Provider == "" || c.Keys.Provider == keys.AgeProvider

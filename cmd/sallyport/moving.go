@@ -35,6 +35,8 @@ func (g *guard) states() map[string]catalog.State {
 			states[name] = catalog.Moving
 		case slices.Contains(leaving, name):
 			states[name] = catalog.Leaving
+		case rotating && catalog.Formless(config.Protect.Columns[name].Scheme):
+			states[name] = g.hidden(config.groupOf(name))
 		case rotating && whole:
 			states[name] = catalog.Turning
 		case rotating:
@@ -72,6 +74,9 @@ func (g *guard) settle(p *catalog.Protected, stored string) string {
 
 // forms are the texts by which a token's value may be stored in a column that is moving.
 func (g *guard) forms(p *catalog.Protected, tok string) []string {
+	if p.Hidden {
+		return nil
+	}
 	out := []string{tok}
 	codec, err := g.codecFor(p)
 	if err != nil || !codec.IsToken([]byte(tok)) {

@@ -163,7 +163,7 @@ func TestMovingLiterals(t *testing.T) {
 			"email = '" + email + "'", "'" + email + "' = email", "email = '" + email + "'::text", "email = CAST('" + email + "' AS text)", "email = E'" + email + "'",
 			"email IN ('" + email + "', 'nobody@example.org')", "email IN ('" + email + "'::text)", "email = ANY ('{" + email + "}')", "email = ANY (ARRAY['" + email + "'])",
 			"full_name = '" + name + "' AND id = " + fmt.Sprint(customer.ID), "birth_date = '" + born + "' AND id = " + fmt.Sprint(customer.ID), "birth_date = date '" + born + "' AND id = " + fmt.Sprint(customer.ID),
-			"NOT email <> '" + email + "'", "NOT email <> ALL ('{" + email + "}')", "NOT email NOT IN ('" + email + "')", "support.customers.email = '" + email + "'",
+			"NOT email <> '" + email + "'", "email IS NOT DISTINCT FROM '" + email + "'", "NOT email IS DISTINCT FROM ('" + email + "'::text)", "NOT email <> ALL ('{" + email + "}')", "NOT email NOT IN ('" + email + "')", "support.customers.email = '" + email + "'",
 		} {
 			got, err := c.rows("SELECT id FROM support.customers WHERE " + where)
 			if err != nil || len(got) != 1 || got[0][0] != fmt.Sprint(customer.ID) {

@@ -11,6 +11,17 @@ import (
 	"sallyport/protect"
 )
 
+// marked tells whether the configured database is one that protect began with, as its owner sees it.
+func (c *Config) marked(ctx context.Context, owner string) (bool, error) {
+	conn, err := pgx.Connect(ctx, c.ownerDSN(owner))
+	if err != nil {
+		return false, errors.New("connect as the tables' owner: nobody answers, or he is not let in") // the error might quote the address
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
+	_, marked, err := protect.ReadMark(ctx, conn)
+	return marked, err
+}
+
 // ownReader refuses to give the reader's role another password where it is there already, with one that is not the file's, and this
 // database is not protected yet: then it is the reader of another database of this server, whose gateway would be locked out.
 func (c *Config) ownReader(ctx context.Context, owner string) error {

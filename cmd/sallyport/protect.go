@@ -189,6 +189,9 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 	if err != nil {
 		return report, err
 	}
+	if err := betweenKeys(opened, state, columns); err != nil {
+		return report, fmt.Errorf("protect: %w", err)
+	}
 	reader, err := c.readerRole()
 	if err != nil {
 		return report, err

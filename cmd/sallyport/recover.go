@@ -83,6 +83,9 @@ func (m *Main) keysRecover(ctx context.Context, o recoverOptions) error {
 		if err != nil {
 			return err
 		}
+		if err := betweenKeys(opened, state, columns); err != nil {
+			return fmt.Errorf("recover: %w", err)
+		}
 		r.state, r.config, r.codecs = state, config, map[sallyport.Column]*token.Codec{}
 		for _, c := range columns {
 			r.codecs[c.Column] = c.Codec

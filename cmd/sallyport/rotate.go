@@ -10,10 +10,12 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/protect"
 )
 
 func (m *Main) keysRotateCommand() *cobra.Command {
 	var group, reason, config, owner string
+	var follow bool
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Propose to give a join group a new key; another person approves it",
@@ -21,8 +23,13 @@ func (m *Main) keysRotateCommand() *cobra.Command {
 makes new tokens of all older ones in the background ('sallyport status' shows how far it is; a restart goes on where it was). When
 none is left, 'sallyport keys destroy' proposes to destroy the older key.
 
-serve changes the rows as the reader's role, which must be allowed to: give --config and --owner once, and the command grants it.`,
+serve changes the rows as the reader's role, which must be allowed to: give --config and --owner once, and the command grants it. Of
+integers and uuids, whose tokens do not show of which key they are, nothing is shown, found or written while that goes on; for them it makes
+triggers, too.
+
+--follow goes on until no older token is left, a line whenever something changed. Without --reason it follows a rotation that is under way.`,
 		Example: `  sallyport keys rotate --group contact --reason 'yearly' --as s050
+  sallyport keys rotate --group contact --follow --as s050
   sallyport keys rotate --group contact --reason 'yearly' --as s050 --config sallyport.yaml --owner postgres://postgres@127.0.0.1:5432/support`,
 		Args: exactly(0, "--group GROUP --reason TEXT --as ID"),
 	}
@@ -30,11 +37,12 @@ serve changes the rows as the reader's role, which must be allowed to: give --co
 	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
 	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE`, with --owner")
 	cmd.Flags().StringVar(&owner, "owner", "", "`DSN` of the tables' owner, who lets the reader change the group's columns; needed once")
+	cmd.Flags().BoolVar(&follow, "follow", false, "print how far it is until no older token is left")
 	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
 		switch {
 		case group == "":
 			return usagef("no group; expected --group GROUP, one that 'sallyport keys status' lists")
-		case reason == "":
+		case reason == "" && !follow:
 			return usagef("no reason; expected --reason 'what for'")
 		case (config == "") != (owner == ""):
 			return usagef("only one of --config and --owner; expected both or none")
@@ -48,11 +56,17 @@ serve changes the rows as the reader's role, which must be allowed to: give --co
 				return err
 			}
 		}
-		id, err := c.RotateKey(cmd.Context(), group, reason)
-		if err != nil {
-			return err
+		id := ""
+		if reason != "" {
+			var err error
+			if id, err = c.RotateKey(cmd.Context(), group, reason); err != nil {
+				return err
+			}
+			if err := m.proposed(id, f); err != nil || !follow {
+				return err
+			}
 		}
-		return m.proposed(id, f)
+		return m.followRotation(cmd.Context(), c, f, group, id)
 	})
 }
 
@@ -103,7 +117,7 @@ func (c *Config) letReaderRenew(ctx context.Context, owner, group string) error 
 			return fmt.Errorf("let the reader change the columns of %s: %w", group, err)
 		}
 	}
-	return nil
+	return protect.Prepare(ctx, conn, c.Upstream.Reader.User, c.turns(group))
 }
 
 // renewGrants are the statements that let the reader change columns.

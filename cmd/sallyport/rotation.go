@@ -26,10 +26,12 @@ type rotations struct {
 	seen    map[string]*progress // by join group
 	before  map[string][]string  // by join group: transactions that may hold older tokens nobody sees, and have to end before its key is destroyed
 	warned  map[string]string    // what was said last, by proposal or group
+
+	outlasting map[string][]string // transactions that have to end, by what for
 }
 
 func newRotations(g *guard, gw *gateway.Gateway) *rotations {
-	return &rotations{g: g, gateway: gw, seen: map[string]*progress{}, before: map[string][]string{}, warned: map[string]string{}}
+	return &rotations{g: g, gateway: gw, seen: map[string]*progress{}, before: map[string][]string{}, warned: map[string]string{}, outlasting: map[string][]string{}}
 }
 
 // warn says a thing once.
@@ -125,6 +127,7 @@ func (r *rotations) pass(ctx context.Context, group string, p *progress) (protec
 	if err := r.begins(ctx, p, conn, tables); err != nil {
 		return all, err
 	}
+	hiding := r.turnRows(ctx, p, conn) // first: until they are done those columns are of no use to anybody
 	for _, w := range tables {
 		w.Conn, w.Random, w.Pause, w.Dead = conn, rand.Reader, r.pause, r.g.dead
 		w.Pages = max(1, min(64, r.rate()/100)) // so that it pauses every other moment
@@ -142,7 +145,7 @@ func (r *rotations) pass(ctx context.Context, group string, p *progress) (protec
 		}
 		r.through(p)
 	}
-	return all, nil
+	return all, hiding
 }
 
 // pause keeps the rate.
@@ -174,13 +177,13 @@ func (g *guard) renewing(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // tablesOf are the tables with columns of a group, with those columns. Where the group is kept whole, columns whose tokens are equal for equal values
-// come apart from the others, which change row by row.
+// come apart from the others, which change row by row. Those whose tokens have no form are not among them (turns).
 func (g *guard) tablesOf(group string) ([]*protect.Renewal, error) {
 	columns, err := g.s.o.Config.codecs(g.ring)
 	if err != nil {
 		return nil, err
 	}
-	columns = slices.DeleteFunc(columns, func(c protect.Column) bool { return c.Codec.Spec().Group != group })
+	columns = slices.DeleteFunc(columns, func(c protect.Column) bool { return c.Codec.Spec().Group != group || !c.Codec.Recognisable() })
 	var together []protect.Column
 	if rotation, _ := g.s.state.Turning(group); rotation.Whole {
 		for _, c := range columns {

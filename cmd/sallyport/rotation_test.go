@@ -123,11 +123,13 @@ func (f *fort) searches(t *testing.T, c *client, searched *int) {
 		customer := f.org.Customer(int64(*searched*37%fortCustomers) + 1)
 		email := strings.ToLower(customer.Email)
 		for sql, args := range map[string][]any{
-			"SELECT id FROM support.customers WHERE email = $1":                                         {email},
-			"SELECT id FROM support.customers WHERE email IN ($1, 'nobody@example.com')":                {email},
-			"SELECT id FROM support.customers WHERE email = ANY ($1)":                                   {[]string{email}},
-			"SELECT id FROM support.customers WHERE full_name = $1 AND id = " + fmt.Sprint(customer.ID): {customer.FullName},
-			"SELECT id FROM support.customers WHERE email = '" + email + "'":                            nil,
+			"SELECT id FROM support.customers WHERE email = $1":                                            {email},
+			"SELECT id FROM support.customers WHERE email IN ($1, 'nobody@example.com')":                   {email},
+			"SELECT id FROM support.customers WHERE email = ANY ($1)":                                      {[]string{email}},
+			"SELECT id FROM support.customers WHERE full_name = $1 AND id = " + fmt.Sprint(customer.ID):    {customer.FullName},
+			"SELECT id FROM support.customers WHERE email = '" + email + "'":                               nil,
+			"SELECT id FROM support.customers WHERE email IS NOT DISTINCT FROM '" + email + "'":            nil,
+			"SELECT id FROM support.customers WHERE NOT email IS DISTINCT FROM '" + email + "' AND id > 0": nil,
 		} {
 			var id int64
 			if err := c.QueryRow(f.ctx, sql, args...).Scan(&id); err != nil || id != customer.ID {

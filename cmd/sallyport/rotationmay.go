@@ -73,7 +73,7 @@ func (r *rotations) mayRotate(ctx context.Context, group string) error {
 	if len(missing) > 0 {
 		return fmt.Errorf("the role %s may not change %s: give --config and --owner once, or grant it", r.g.reader.User, strings.Join(missing, ", "))
 	}
-	return nil
+	return r.mayHide(ctx, conn, group)
 }
 
 // mayDestroy says why a group's older key cannot be destroyed.

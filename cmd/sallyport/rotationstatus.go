@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"sallyport/api"
+	"sallyport/catalog"
 	"sallyport/keys"
 	"sallyport/protect"
 )
@@ -32,6 +34,16 @@ type progress struct {
 
 // begins notes that a pass begins, and how much there is to look at.
 func (r *rotations) begins(ctx context.Context, p *progress, conn *pgx.Conn, tables []*protect.Renewal) error {
+	if recorded, _ := r.g.s.state.Turning(p.Group); !recorded.Turned {
+		turns, err := r.g.turns(conn, p.Group, p.To)
+		if err != nil {
+			return err
+		}
+		tables = slices.Clone(tables)
+		for _, t := range turns {
+			tables = append(tables, &protect.Renewal{Table: t.Table})
+		}
+	}
 	var total int64
 	for _, w := range tables {
 		w.Conn = conn
@@ -66,6 +78,13 @@ func (r *rotations) through(p *progress) {
 func (r *rotations) describe(rotation keys.Rotation) api.Rotation {
 	recorded, _ := r.g.s.state.Turning(rotation.Group)
 	out := api.Rotation{Group: rotation.Group, From: rotation.From, To: rotation.To, Whole: recorded.Whole}
+	if r.g.hidden(rotation.Group) == catalog.Hidden {
+		for _, c := range r.g.s.o.Config.groupColumns(rotation.Group) {
+			if catalog.Formless(r.g.s.o.Config.Protect.Columns[c.String()].Scheme) {
+				out.Hidden = append(out.Hidden, c.String())
+			}
+		}
+	}
 	p := r.seen[rotation.Group]
 	switch {
 	case r.g.early[rotation.Group] || p == nil:
@@ -140,6 +159,9 @@ func rotationLine(r api.Rotation) string {
 	}
 	if !r.Whole && slices.Contains([]string{"starting", "renewing"}, r.State) {
 		how += "; columns of the group are not compared with each other or grouped by meanwhile"
+	}
+	if len(r.Hidden) > 0 {
+		how += "; meanwhile nothing is shown of " + strings.Join(r.Hidden, ", ") + ", found by it or written into it"
 	}
 	return fmt.Sprintf("%s goes from epoch %d to %d: %s", r.Group, r.From, r.To, how)
 }

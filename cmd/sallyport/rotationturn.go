@@ -72,6 +72,9 @@ func (r *rotations) begin(ctx context.Context, p control.Proposal) error {
 	if err != nil {
 		return err
 	}
+	if err := r.holdOff(ctx, rotation); err != nil {
+		return err
+	}
 	err = r.g.s.orders.Give(nil, &sallyport.Event{
 		Time: r.g.s.o.Clock(), Kind: sallyport.KeyRotated, Note: fmt.Sprintf("epoch %d follows %d", rotation.To, rotation.From),
 		Order: &sallyport.Order{ID: p.ID, Action: p.Action, Details: p.Details, Epoch: rotation.To, Whole: whole},
@@ -154,7 +157,7 @@ func (r *rotations) apart(ctx context.Context, group string) ([]string, error) {
 	}
 	var columns []sallyport.Column
 	for _, c := range codecs {
-		if c.Codec.Spec().Group == group && c.Codec.Deterministic() {
+		if c.Codec.Spec().Group == group && c.Codec.Deterministic() && c.Codec.Recognisable() {
 			columns = append(columns, c.Column)
 		}
 	}

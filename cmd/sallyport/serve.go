@@ -128,11 +128,18 @@ func prepareReader(ctx context.Context, o ServerOptions, owner string) error {
 	if err != nil {
 		return err
 	}
-	if _, marked, err := protect.Sense(ctx, server); err != nil {
+	_, marked, err := protect.Sense(ctx, server)
+	switch {
+	case err != nil:
 		return err
-	} else if marked && o.MovingIn {
-		return nil // by another of its databases, or by ours: then the reader is there
-	} else if marked {
+	case marked && o.MovingIn: // by this database, or by another one of the server
+		if ours, err := o.Config.marked(ctx, owner); err != nil || ours { // then its reader is there
+			return err
+		}
+		if err := o.Config.ownReader(ctx, owner); err != nil {
+			return err
+		}
+	case marked:
 		return errors.New("observe: the server holds a protected database, and observing is for plain values; run serve without --observe")
 	}
 	reader, err := o.Config.readerRole()

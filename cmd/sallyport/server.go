@@ -75,6 +75,8 @@ type Server struct {
 	reasons *purpose.Resolver // likewise, where something is protected
 	guard   *guard            // likewise
 	turns   *rotations        // likewise
+	opened  *sources          // likewise
+	hooks   net.Addr          // where messages of other systems arrive; nil: nowhere
 }
 
 // StartServer opens the record, the listener and the control socket, and returns: the database may still be away. Until Ready
@@ -315,6 +317,11 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 			cancel(err)
 		}
 	})
+	wg.Go(func() {
+		if err := g.sources.run(ctx, s.hears); err != nil {
+			cancel(err)
+		}
+	})
 	turns := newRotations(g, gw)
 	wg.Go(func() { turns.tend(watching) })
 	wg.Go(func() { turns.tendShreds(watching) })
@@ -323,7 +330,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	defer stopWatching()
 
 	s.mu.Lock()
-	s.gateway, s.reasons, s.guard, s.turns, s.waiting = gw, g.resolver, g, turns, nil
+	s.gateway, s.reasons, s.guard, s.turns, s.opened, s.waiting = gw, g.resolver, g, turns, g.sources, nil
 	s.mu.Unlock()
 	close(s.ready)
 	if err := gw.Serve(ctx, s.listener); err != nil {

@@ -3,12 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"sallyport/api"
 )
 
 // status is what `sallyport status` prints besides the record.
-func (s *Server) status(context.Context) []api.Standby {
+func (s *Server) status(ctx context.Context) []api.Standby {
+	s.mu.Lock()
+	opened := s.opened
+	s.mu.Unlock()
+	reasons := opened.status(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gateway == nil {
@@ -27,7 +32,7 @@ func (s *Server) status(context.Context) []api.Standby {
 	return append([]api.Standby{
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
-	}, append(s.turns.status(), s.turns.shreds()...)...)
+	}, slices.Concat(s.turns.status(), s.turns.shreds(), reasons)...)
 }
 
 // rotations are the join groups with two keys, once the database is served.

@@ -63,3 +63,71 @@ func TestSharesOnRecord(t *testing.T) {
 		t.Errorf("on record: %s", text)
 	}
 }
+
+// TestSharesOfMoving moves columns out and in beside a serve whose keys are split: with which shares protect opened them is on record, by whom and what for,
+// before anything changes.
+func TestSharesOfMoving(t *testing.T) {
+	f := newPlainFort(t)
+	_, err := f.moveIn()
+	fatal(t, err)
+	began := f.server.control.Last()
+	f.stop()
+	split, err := keys.NewSplit(2, []string{"anna", "ben", "carla"})
+	fatal(t, err)
+	_, err = keys.Rewrap(t.Context(), keys.Options{Dir: f.options.Data, Provider: &keys.KeyFile{Path: f.options.KeyFile, Dir: f.options.Data}}, split)
+	fatal(t, err)
+	f.edit("people:\n", "keys: {provider: quorum}\npeople:\n")
+	f.options.KeyFile = ""
+	var files []string
+	for _, share := range split.Shares[:2] {
+		files = append(files, filepath.Join(f.folder, share.Name+".share"))
+		fatal(t, os.WriteFile(files[len(files)-1], []byte(share.Text()+"\n"), 0o600))
+	}
+	f.server, err = StartServer(t.Context(), f.options)
+	fatal(t, err)
+	for i, who := range []sallyport.Staff{"o2", "o3"} {
+		_, err := f.officer(who).Unseal(f.ctx, split.Shares[i+1].Text())
+		fatal(t, err)
+	}
+	await(t, "serve opens its keys", f.server.Ready())
+	with := func(o *LiveOptions) { o.ShareFiles = files }
+
+	id, err := f.officer("o1").Undo(f.ctx, "moving out")
+	fatal(t, err)
+	if _, err := f.moveIn(func(o *LiveOptions) { o.Undo, o.Proposal, o.ShareFiles = true, id, files[:1] }); err == nil {
+		t.Error("keys were opened by one share")
+	}
+	if _, err := f.moveIn(with, func(o *LiveOptions) { o.Undo, o.Proposal = true, id }); err == nil || !strings.Contains(err.Error(), "Two people") {
+		t.Errorf("undone by one: %v", err)
+	}
+	_, err = f.officer("o2").Approve(f.ctx, id)
+	fatal(t, err)
+	if _, err := f.moveIn(with, func(o *LiveOptions) { o.Undo, o.Proposal = true, id }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.moveIn(with); err != nil {
+		t.Fatal(err)
+	}
+	f.stop()
+	stream, err := record.Open(filepath.Join(f.options.Data, "control"), record.Options{Now: time.Now})
+	fatal(t, err)
+	defer stream.Close()
+	var got []string
+	moved := 0
+	fatal(t, stream.Read(1, func(e *sallyport.Event) error {
+		switch {
+		case e.Seq <= began:
+		case e.Kind == sallyport.Unsealing && e.Order.By == "o1":
+			got = append(got, e.Order.Details+" "+e.Note)
+		case e.Kind == sallyport.Protecting && e.Order.By == "o1" && len(e.Order.Leaving)+len(e.Order.Moving) > 0:
+			if moved++; len(got) < 2*moved {
+				t.Errorf("columns move after %d shares were on record", len(got))
+			}
+		}
+		return nil
+	}))
+	want := "anna for protect --undo, anna for protect --undo, ben for protect --undo, anna for protect --undo, ben for protect --undo, anna for protect --online, ben for protect --online"
+	if text := strings.Join(got, ", "); text != want || moved < 2 {
+		t.Errorf("on record, with %d moves: %s", moved, text)
+	}
+}

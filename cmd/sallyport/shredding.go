@@ -46,7 +46,11 @@ func (r *rotations) tendShreds(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		for _, p := range r.g.s.state.Pending(control.Shred) {
-			if err := r.g.shred(ctx, p); err != nil && ctx.Err() == nil {
+			err := r.g.shows()
+			if err == nil {
+				err = r.g.shred(ctx, p)
+			}
+			if err != nil && ctx.Err() == nil {
 				r.mu.Lock()
 				r.warn("proposal "+p.ID, err)
 				r.mu.Unlock()
@@ -58,6 +62,16 @@ func (r *rotations) tendShreds(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// shows objects to shredding while a column is hidden: of its tokens nobody can tell which were drawn at random.
+func (g *guard) shows() error {
+	for name, state := range g.states() {
+		if state == catalog.Hidden {
+			return fmt.Errorf("it waits until the keys of %s are rotated", name)
+		}
+	}
+	return nil
 }
 
 // shred makes the values of one customer unreadable and puts that on record.
@@ -124,9 +138,12 @@ func (g *guard) shredder(conn *pgx.Conn, p control.Proposal) (*protect.Shred, er
 	if err != nil {
 		return nil, err
 	}
+	states := g.states()
 	s := &protect.Shred{
 		Conn: conn, Customer: sallyport.Subject(p.Details), Columns: columns, Random: rand.Reader,
-		Dead: g.dead, Buried: g.s.state.Buried,
+		Dead: func(c protect.Column, tok string) bool {
+			return states[c.Column.String()] == catalog.Hidden || g.dead(c, tok)
+		}, Buried: g.s.state.Buried,
 		List: func(list protect.ShredList) error { return g.listShredded(p, list) },
 	}
 	if g.ties != nil {
@@ -232,8 +249,8 @@ func (s *Server) mayShred(customer string) error {
 		return errStarting
 	}
 	for name, state := range g.states() {
-		if state == catalog.Moving || state == catalog.Leaving {
-			return fmt.Errorf("%s is %s: a customer can be shredded once nothing moves", name, state)
+		if state == catalog.Moving || state == catalog.Leaving || state == catalog.Hidden {
+			return fmt.Errorf("%s is %s: a customer can be shredded once that is done", name, state)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)

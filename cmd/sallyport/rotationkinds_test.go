@@ -1,0 +1,395 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport/api"
+	"sallyport/keys"
+	"sallyport/token"
+)
+
+// newTurningFort has the table of kinds protected, with integers, uuids, moments and telephone numbers in one join group, and integers in another.
+func newTurningFort(t *testing.T, rate int) *fort {
+	t.Helper()
+	f := newPlainFort(t, kinds)
+	f.stop()
+	for _, column := range []string{"account: {class: identity, scheme: int8", "device: {class: identity, scheme: uuid", "seen: {class: identity, scheme: timestamp", "since: {class: identity, scheme: timestamptz"} {
+		f.edit("support.kinds."+column+"}", "support.kinds."+column+", group: ids}")
+	}
+	f.edit("support.kinds.nick: {class: contact, scheme: phone", "support.kinds.nick: {class: contact, scheme: phone, group: ids")
+	f.edit("people:\n", fmt.Sprintf("keys: {rate: %d}\npeople:\n", rate))
+	f.options.MovingIn = false
+	renewOften(&f.options)
+	fatal(t, f.protect())
+	f.start()
+	return f
+}
+
+// TestRotateKinds rotates the keys of integers and uuids, alone and in one group with telephone numbers, while an application works with the table, and
+// restarts serve in the middle of it. Nothing wrong is ever shown, found or written; afterwards every row is what it was.
+func TestRotateKinds(t *testing.T) {
+	f := newTurningFort(t, 900)
+	if _, err := f.officer("o1").RotateKey(f.ctx, "ids", "yearly"); err == nil || !strings.Contains(err.Error(), "give --config and --owner once") {
+		t.Errorf("without being let: %v", err)
+	}
+	fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), "ids"))
+	fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), "int4"))
+	f.superExec(f.database, "CREATE UNIQUE INDEX taxes ON support.kinds (tax, id)")
+	if _, err := f.officer("o1").RotateKey(f.ctx, "int4", "yearly"); err == nil || !strings.Contains(err.Error(), "unique index holds support.kinds.tax") {
+		t.Errorf("a unique integer: %v", err)
+	}
+	f.superExec(f.database, "DROP INDEX support.taxes")
+
+	k := &kinder{f: f, c: f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn}
+	whileWorking(t, k.work, &k.done, func() error {
+		for _, group := range []string{"ids", "int4"} {
+			f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, group, "yearly") })
+		}
+		awaitCondition(t, "it says how far it is", func() bool {
+			return strings.Contains(f.keyStatus(t, "o1"), "meanwhile nothing is shown of support.kinds.account, support.kinds.device, found by it or written into it")
+		})
+		f.showsNothing(t)
+		f.awaitTurned(t, "ids", "int4")
+		return nil
+	})
+	t.Logf("%d rounds, %d values hidden, %d searches refused, %d writes refused", k.done.Load(), k.masked, k.refused, k.denied)
+	if k.denied == 0 || k.refused == 0 || k.masked == 0 || k.written == 0 {
+		t.Error("nobody met a column whose keys were rotated")
+	}
+	f.checkKinds(t, true)
+	for _, group := range []string{"ids", "int4"} {
+		f.agree(t, func() (string, error) { return f.officer("o1").DestroyKey(f.ctx, group, "done") })
+	}
+	awaitCondition(t, "the older keys are gone", func() bool { return len(f.server.rotations()) == 0 })
+	f.checkKinds(t, true)
+	f.readsKinds(t)
+
+	// Once more, with a restart in the middle.
+	f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, "ids", "again") })
+	awaitCondition(t, "rows turn", func() bool { return len(f.server.rotations()) == 1 && f.server.rotations()[0].Rows > 0 })
+	f.restart()
+	f.awaitTurned(t, "ids")
+	f.restart()
+	f.checkKinds(t, true)
+	f.readsKinds(t)
+	f.superExec(f.database, "UPDATE sallyport.turning SET epoch = 2 WHERE join_group = 'ids'")
+	f.stop()
+	f.refusesToServe(t, "as an older copy of it does")
+	f.superExec(f.database, "UPDATE sallyport.turning SET epoch = 4 WHERE join_group = 'ids'")
+	f.refusesToServe(t, "are of epoch 4, of which the ring")
+}
+
+// showsNothing asks in many ways for what is hidden, and tries to write it, through the gateway and around it.
+func (f *fort) showsNothing(t *testing.T) {
+	t.Helper()
+	c, admin := f.connect(f.org.Agents()[1].ID), f.direct()
+	defer func() { _ = admin.Close(context.WithoutCancel(f.ctx)) }()
+	if got := c.one("SELECT account FROM support.kinds WHERE id = 7"); got != "∅" || !c.heard("the keys of support.kinds.account are being rotated") {
+		t.Errorf("a hidden column shows %s, or nobody is told why", got)
+	}
+	for _, sql := range []string{
+		"SELECT device FROM support.kinds WHERE id = 7", "SELECT (SELECT account FROM support.kinds WHERE id = 7)", "SELECT max(account) FROM support.kinds", "SELECT x.device FROM (SELECT * FROM support.kinds) x WHERE id = 7",
+		"SELECT account FROM support.kinds WHERE id = 7 UNION ALL SELECT account FROM support.kinds WHERE id = 5000000",
+	} {
+		if got := c.one(sql); got != "∅" {
+			t.Errorf("%s shows %s", sql, got)
+		}
+	}
+	stored := f.ask("SELECT account::text FROM support.kinds WHERE id = 7")
+	for _, sql := range []string{"SELECT row_to_json(k)::text FROM support.kinds k WHERE id = 7", "SELECT k::text FROM support.kinds k WHERE id = 7"} {
+		if got := c.one(sql); strings.Contains(got, stored) {
+			t.Errorf("%s shows %s", sql, got)
+		}
+	}
+	for sql, code := range map[string]string{
+		"SELECT id FROM support.kinds WHERE account = 1": "SP001", "SELECT id FROM support.kinds WHERE device IN ('f47ac10b-58cc-4372-a567-0e02b2c3d479')": "SP001",
+		"SELECT count(*) FROM support.kinds a JOIN support.kinds b USING (account)": "SP001", "SELECT count(*) FROM support.kinds GROUP BY account": "SP001",
+		"UPDATE support.kinds SET account = 5 WHERE id = 7": "55006", "INSERT INTO support.kinds (id, device) VALUES (3000000, 'f47ac10b-58cc-4372-a567-0e02b2c3d479')": "55006",
+		"UPDATE support.kinds SET account = " + stored + " WHERE id = 7": "55006", "UPDATE support.kinds SET account = NULL WHERE id = 7": "55006", "UPDATE support.kinds SET id = 3000000 WHERE id = 7": "55006",
+	} {
+		if got := c.fails(sql); got.Code != code {
+			t.Errorf("%s: %v, want %s", sql, got, code)
+		}
+	}
+	if _, err := admin.Exec(f.ctx, "UPDATE support.kinds SET account = 5 WHERE id = 7"); codeOf(err) != "55006" {
+		t.Errorf("written around the gateway: %v", err)
+	}
+	if !slices.ContainsFunc(f.server.rotations(), func(r api.Rotation) bool { return r.Group == "ids" && len(r.Hidden) == 2 }) {
+		t.Error("it was over before all was tried: this test proves little")
+	}
+}
+
+// awaitTurned waits until no token of the older keys is left.
+func (f *fort) awaitTurned(t *testing.T, groups ...string) {
+	t.Helper()
+	within(t, 90*time.Second, "the rotation is done", func() bool {
+		return !slices.ContainsFunc(groups, func(group string) bool { return f.server.mayDestroy(group) != nil })
+	})
+}
+
+// readsKinds has an agent read and find his customer by what was rotated.
+func (f *fort) readsKinds(t *testing.T) {
+	t.Helper()
+	for i := range f.org.Agents() {
+		if len(f.org.OpenTickets(f.org.Agents()[i].ID)) == 0 {
+			continue
+		}
+		who, ticket, customer := f.hasTicket(i)
+		if customer.ID > kindRows {
+			continue
+		}
+		c := f.connect(who)
+		c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
+		account := fmt.Sprint(customer.ID*7919 - 1_000_000)
+		if got := c.one(fmt.Sprintf("SELECT account FROM support.kinds WHERE customer_id = %d", customer.ID)); got != account {
+			t.Errorf("the account of customer %d is %s, want %s", customer.ID, got, account)
+		}
+		if got := c.one("SELECT customer_id FROM support.kinds WHERE account = " + account); got != fmt.Sprint(customer.ID) {
+			t.Errorf("the account of customer %d is found at %s", customer.ID, got)
+		}
+		return
+	}
+	t.Skip("no agent serves a customer with a row there")
+}
+
+// TestRotateKindsKilled kills serve at random moments while it turns rows, with an application at work. At each of them the database says of every
+// row of which key its tokens are, and they are that; afterwards every row is what it was. SALLYPORT_SIEGE kills fifty times.
+func TestRotateKindsKilled(t *testing.T) {
+	kills := 4
+	if os.Getenv("SALLYPORT_SIEGE") != "" {
+		kills = 50
+	}
+	f := newTurningFort(t, 3*kindRows/kills)
+	groups := []string{"ids", "int4"}
+	for _, group := range groups {
+		fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), group))
+		f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, group, "yearly") })
+	}
+	awaitCondition(t, "there are the newer keys", func() bool {
+		status, err := keys.Look(f.options.Data)
+		fatal(t, err)
+		return len(f.server.rotations()) == 2 && slices.ContainsFunc(status.Keys, func(k keys.KeyStatus) bool { return k.Group == "int4" && k.Epoch == 2 })
+	})
+	f.stop() // perhaps in the middle of it
+	reveal := f.bothKeys(t)
+	p := &processes{f: f, address: freeAddress(t), name: filepath.Join(t.TempDir(), "sallyport")}
+	self, err := os.Executable()
+	fatal(t, err)
+	fatal(t, os.Symlink(self, p.name))
+	w := &kindWriter{p: p}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { w.work(ctx) })
+	middle, undone := 0, kindRows
+	for range kills {
+		p.startServe()
+		start := time.Now()
+		awaitCondition(t, "rows turn", func() bool { return undone == 0 || f.undone() < undone || time.Since(start) > 20*time.Second })
+		select {
+		case <-time.After(time.Duration(mathrand.IntN(400)) * time.Millisecond): // the random moment
+		case <-t.Context().Done():
+		}
+		p.kill()
+		undone = f.undone()
+		if undone > 0 {
+			middle++
+		}
+		f.checkTurning(t, reveal)
+	}
+	f.start()
+	f.awaitTurned(t, groups...)
+	stop()
+	wg.Wait()
+	t.Logf("%d kills, %d of them in the middle; %d rows written, %d refused", kills, middle, w.written, w.denied)
+	if middle == 0 || w.written == 0 || w.denied == 0 {
+		t.Error("no kill came in the middle, or nobody met a column whose keys were rotated: this test proves little")
+	}
+	f.checkKinds(t, true)
+	f.checkTurning(t, reveal)
+	for _, problem := range w.problems {
+		t.Error(problem)
+	}
+	f.readsKinds(t)
+}
+
+// undone is how many rows of both groups have not turned, by the database.
+func (f *fort) undone() (n int) {
+	f.t.Helper()
+	conn := f.direct()
+	defer func() { _ = conn.Close(context.WithoutCancel(f.ctx)) }()
+	err := conn.QueryRow(f.ctx, "SELECT (2 * (SELECT count(*) FROM support.kinds) - coalesce((SELECT sum(CASE WHEN done THEN (SELECT count(*) FROM support.kinds) ELSE rows END) FROM sallyport.turning), 0))::int").Scan(&n)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return max(0, n)
+}
+
+// bothKeys reveals tokens of a column of kinds by the older or the newer key.
+func (f *fort) bothKeys(t *testing.T) func(column string, newer bool, stored string) (string, error) {
+	t.Helper()
+	opened, err := f.config.openKeys(t.Context(), keyring{data: f.options.Data, keyFile: f.options.KeyFile}, false)
+	fatal(t, err)
+	codecs := map[bool]map[string]*token.Codec{}
+	for _, newer := range []bool{true, false} {
+		secrets := opened.Keys()
+		for _, group := range []string{"ids", "int4"} {
+			if secrets.Groups[group] = slices.Clone(secrets.Groups[group]); !newer {
+				slices.Reverse(secrets.Groups[group])
+			}
+		}
+		ring, err := f.config.ring(secrets)
+		fatal(t, err)
+		columns, err := f.config.codecs(ring)
+		fatal(t, err)
+		codecs[newer] = map[string]*token.Codec{}
+		for _, c := range columns {
+			if c.Column.Table == "kinds" {
+				codecs[newer][c.Column.Name] = c.Codec
+			}
+		}
+	}
+	t.Cleanup(opened.Close)
+	return func(column string, newer bool, stored string) (string, error) {
+		plain, err := codecs[newer][column].Reveal(nil, []byte(stored))
+		return string(plain), err
+	}
+}
+
+// checkTurning holds every row to what it was, by the key of which the database says that its tokens are.
+func (f *fort) checkTurning(t *testing.T, reveal func(column string, newer bool, stored string) (string, error)) {
+	t.Helper()
+	conn := f.direct()
+	defer func() { _ = conn.Close(context.WithoutCancel(f.ctx)) }()
+	for column, group := range map[string]string{"account": "ids", "device": "ids", "tax": "int4"} {
+		rows, err := conn.Query(f.ctx, fmt.Sprintf(`SELECT s.id, s.%[1]s::text, coalesce(k.%[1]s, CASE WHEN s.id >= $2 THEN (s.id %% 1000)::text END, ''),
+			coalesce(g.done OR s.id <= g.after[1]::bigint, false) FROM support.kinds s LEFT JOIN kept.kinds k USING (id) LEFT JOIN sallyport.turning g ON g.join_group = $1 WHERE s.%[1]s IS NOT NULL`, column), group, kindWritten)
+		fatal(t, err)
+		var id int64
+		var stored, want string
+		var newer bool
+		wrong := 0
+		_, err = pgx.ForEachRow(rows, []any{&id, &stored, &want, &newer}, func() error {
+			if got, err := reveal(column, newer, stored); err != nil || got != want {
+				if wrong++; wrong < 4 {
+					t.Errorf("%s of row %d, newer %v, is %q, %v, want %q", column, id, newer, got, err, want)
+				}
+			}
+			return nil
+		})
+		fatal(t, err)
+	}
+}
+
+// TestRotateKindsShredded rotates the keys of a table in which a customer was shredded: what was drawn at random for him becomes what no value does, stays on
+// the list and is drawn only once. While columns are hidden nobody is shredded.
+func TestRotateKindsShredded(t *testing.T) {
+	f := newTurningFort(t, 900)
+	fatal(t, f.config.letReaderShred(f.ctx, f.cluster.SuperDSN(f.database)))
+	const first, second = 77, 78
+	f.shred(t, first)
+	for _, group := range []string{"ids", "int4"} {
+		fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), group))
+	}
+	proposal, err := f.officer("o1").Shred(f.ctx, fmt.Sprint(second), "erasure")
+	fatal(t, err)
+	for _, group := range []string{"ids", "int4"} {
+		f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, group, "yearly") })
+	}
+	awaitCondition(t, "columns are hidden", func() bool {
+		return slices.ContainsFunc(f.server.rotations(), func(r api.Rotation) bool { return len(r.Hidden) > 0 })
+	})
+	if _, err := f.officer("o1").Shred(f.ctx, "79", "erasure"); err == nil || !strings.Contains(err.Error(), "can be shredded once") {
+		t.Errorf("shredding was proposed while columns are hidden: %v", err)
+	}
+	_, err = f.officer("o2").Approve(f.ctx, proposal)
+	fatal(t, err)
+	awaitCondition(t, "the shredding waits", func() bool { return strings.Contains(f.log.String(), "it waits until the keys of support.kinds.") })
+	f.restart()
+	f.awaitTurned(t, "ids", "int4")
+	awaitCondition(t, "the second customer is shredded", func() bool { return f.shredded(second) })
+	f.checkKinds(t, true, first, second)
+	f.listedOnly(t, first, second)
+	for _, group := range []string{"ids", "int4"} {
+		f.agree(t, func() (string, error) { return f.officer("o1").DestroyKey(f.ctx, group, "done") })
+	}
+	awaitCondition(t, "the older keys are gone", func() bool { return len(f.server.rotations()) == 0 })
+	f.restart()
+	f.listedOnly(t, first, second)
+	if strings.Contains(f.log.String(), "had values in the database again") {
+		t.Error("what a random token became passes for a value of the customer's")
+	}
+}
+
+// listedOnly holds the integers and uuids of shredded customers, and of nobody else, to stand on the list of the record.
+func (f *fort) listedOnly(t *testing.T, shredded ...int64) {
+	t.Helper()
+	columns, err := f.config.codecs(f.server.guard.ring)
+	fatal(t, err)
+	for _, c := range columns {
+		if c.Column.Table != "kinds" || c.Codec.Recognisable() {
+			continue
+		}
+		rows, err := f.direct().Query(f.ctx, fmt.Sprintf("SELECT id, %s::text FROM support.kinds WHERE %[1]s IS NOT NULL", c.Column.Name))
+		fatal(t, err)
+		var id int64
+		var stored string
+		_, err = pgx.ForEachRow(rows, []any{&id, &stored}, func() error {
+			if dead := f.server.guard.dead(c, stored); dead != slices.Contains(shredded, id) {
+				t.Errorf("%s of row %d stands on the list: %v", c.Column, id, dead)
+			}
+			return nil
+		})
+		fatal(t, err)
+	}
+}
+
+// kindWritten is the first key of rows that a kindWriter adds.
+const kindWritten = 2_000_000
+
+// kindWriter adds rows with an integer that says itself by the row's key what it is, and connects again whenever its connection breaks.
+type kindWriter struct {
+	p               *processes
+	written, denied int
+	problems        []string
+}
+
+func (w *kindWriter) work(ctx context.Context) {
+	for n := int64(0); ctx.Err() == nil; {
+		conn, err := w.p.connect(context.WithoutCancel(ctx))
+		if err != nil {
+			time.Sleep(20 * time.Millisecond) // between two attempts to connect
+			continue
+		}
+		for ; ctx.Err() == nil; n++ {
+			id := kindWritten + n                                                                               // which nobody writes twice, though the connection breaks when it is committed
+			_, err := conn.Exec(ctx, "INSERT INTO support.kinds (id, tax) VALUES ($1, $2)", id, int32(id%1000)) //nolint:gosec // below 1000
+			refused, known := errors.AsType[*pgconn.PgError](err)
+			switch {
+			case err == nil:
+				w.written++
+			case known && refused.Code == "55006":
+				w.denied++
+			case known && refused.Severity != "FATAL" && !strings.HasPrefix(refused.Code, "57") && refused.Code != "55P03":
+				w.problems = append(w.problems, fmt.Sprintf("the application met %v", err))
+			}
+			if conn.IsClosed() {
+				n++
+				break
+			}
+		}
+		_ = conn.Close(context.WithoutCancel(ctx))
+	}
+}

@@ -1,0 +1,337 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/purpose"
+	"sallyport/purpose/source"
+)
+
+// sources are the systems outside the protected database that say what is a reason.
+type sources struct {
+	byName map[string]purpose.Source
+	hooks  webhookAddress
+	log    func(source, problem string)
+	// handler is of the log, for what the HTTP server says of broken connections.
+	handler slog.Handler
+
+	mu    sync.Mutex // guards the rest
+	last  map[string]string
+	since map[string]time.Time
+}
+
+// trouble is told each time that a source does not answer; the log hears of it once in a while.
+func (s *sources) trouble(name string, err error) {
+	const again, other = 10 * time.Second, time.Second // anybody may send what is not signed
+	s.mu.Lock()
+	ago := time.Since(s.since[name])
+	told := ago < other || s.last[name] == err.Error() && ago < again
+	if !told {
+		s.last[name], s.since[name] = err.Error(), time.Now()
+	}
+	s.mu.Unlock()
+	if !told {
+		s.log(name, err.Error())
+	}
+}
+
+// status says how the sources are.
+func (s *sources) status(ctx context.Context) (lines []api.Standby) {
+	if s == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.byName)) {
+		how := "answers"
+		if _, err := s.byName[name].Find(ctx, purpose.Ref{Text: "0"}); err != nil {
+			how = "covers nothing: " + err.Error()
+		}
+		lines = append(lines, api.Standby{What: "source " + name, How: how})
+	}
+	return lines
+}
+
+// webhookAddress is where messages of other systems arrive, and by which certificate.
+type webhookAddress struct{ listen, certificate, key string }
+
+// runner is a source that has something to do while serve runs.
+type runner interface{ Run(ctx context.Context) }
+
+// sourceOptions are what a source of the configuration is opened with.
+func (c *Config) sourceOptions(name, data string) source.Options {
+	kinds := c.Purposes.UsedBy(name)
+	return source.Options{
+		Path: c.path, Secret: readSecretFile, Folder: filepath.Join(data, "purposes"), Kinds: kinds, Now: time.Now,
+		Live: func(state string) bool {
+			return slices.ContainsFunc(kinds, func(kind string) bool { k := c.Purposes.Kinds[kind]; return k.Holds(kind, state) })
+		},
+	}
+}
+
+// openSources opens those that a kind of purpose is checked by.
+func (g *guard) openSources() error {
+	c := g.s.o.Config
+	g.sources = &sources{
+		byName: map[string]purpose.Source{}, last: map[string]string{}, since: map[string]time.Time{}, hooks: webhookAddress{c.Purposes.Webhooks.Listen, c.path(c.Purposes.Webhooks.Certificate), c.path(c.Purposes.Webhooks.Key)},
+		handler: g.s.log.Handler(), log: func(name, what string) { g.s.log.Warn("a source of reasons", "source", name, "problem", what) },
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Purposes.Sources)) {
+		if len(c.Purposes.UsedBy(name)) == 0 {
+			continue
+		}
+		settings, o := c.Purposes.Sources[name], c.sourceOptions(name, g.s.o.Data)
+		o.Hide, o.Log = g.hideNumber, func(what string) { g.sources.log(name, what) }
+		opened, err := source.Open(name, &settings, o)
+		if err != nil {
+			return &hopeless{err}
+		}
+		g.sources.byName[name] = opened
+	}
+	return nil
+}
+
+// close gives back what the sources hold.
+func (s *sources) close() {
+	if s == nil {
+		return
+	}
+	for name, one := range s.byName {
+		if err := one.Close(); err != nil {
+			s.log(name, err.Error())
+		}
+	}
+}
+
+// run listens for what other systems send, and lets sources do what they have to, until ctx ends.
+func (s *sources) run(ctx context.Context, listening func(net.Addr)) error {
+	if s == nil {
+		return nil
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	hearers := map[string]source.Hearer{}
+	for name, one := range s.byName {
+		if h, ok := one.(source.Hearer); ok {
+			hearers[name] = h
+		}
+		if r, ok := one.(runner); ok {
+			wg.Go(func() { r.Run(ctx) })
+		}
+	}
+	if len(hearers) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	listener, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
+	listening(listener.Addr())
+	server := &http.Server{
+		ErrorLog: slog.NewLogLogger(s.handler, slog.LevelDebug),
+		Handler:  source.Handler(hearers, func(name, what string) { s.trouble(name, errors.New(what)) }), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	wg.Go(func() {
+		<-ctx.Done()
+		_ = server.Close() // what was taken is kept; the rest is sent again
+	})
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("listen for messages of other systems: %w", err)
+	}
+	return nil
+}
+
+func (s *sources) listen(ctx context.Context) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", s.hooks.listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for messages of other systems: %w", err)
+	}
+	if s.hooks.certificate == "" {
+		if at, ok := listener.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
+			return nil, errors.Join(fmt.Errorf("listen for messages of other systems on %s: expected a loopback address, or webhooks.certificate", s.hooks.listen), listener.Close())
+		}
+		return listener, nil
+	}
+	files := s.hooks
+	return tls.NewListener(listener, &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { // a renewed one is taken with the next connection
+			pair, err := tls.LoadX509KeyPair(files.certificate, files.key)
+			return &pair, err
+		},
+	}), nil
+}
+
+// hideNumber is by what a ticket's number is kept outside the protected database: its keyed digest, where numbers are protected.
+func (g *guard) hideNumber(number string) string {
+	for _, p := range g.catalog.Snapshot().Columns() {
+		if p.Scheme != sallyport.Number {
+			continue
+		}
+		if codec, err := g.codecFor(p); err == nil {
+			d := codec.Digest([]byte(number))
+			return hex.EncodeToString(d[:])
+		}
+	}
+	return number
+}
+
+// plainNumber is the number that a token stands for.
+func (g *guard) plainNumber(tok string) (string, bool) {
+	for _, p := range g.catalog.Snapshot().Columns() {
+		if p.Scheme != sallyport.Number {
+			continue
+		}
+		codec, err := g.codecFor(p)
+		if err != nil || !codec.IsToken([]byte(tok)) {
+			continue
+		}
+		if plain, err := codec.Reveal(nil, []byte(tok)); err == nil {
+			return string(plain), true
+		}
+	}
+	return "", false
+}
+
+// named is whose a name is in another system: known_as, else an id or a log-in.
+func (d *directory) named(name string) (purpose.Person, bool) {
+	p, ok := d.names[strings.ToLower(name)]
+	return p, ok
+}
+
+// addNames notes what other systems call somebody. checkNames sees to it that nobody has another's name.
+func (d *directory) addNames(p purpose.Person, known []string) purpose.Person {
+	p.Names = nil
+	for _, name := range slices.Concat([]string{string(p.Staff)}, p.Logins, known) {
+		if !slices.Contains(p.Names, name) {
+			p.Names = append(p.Names, name)
+		}
+	}
+	for _, name := range p.Names {
+		d.names[strings.ToLower(name)] = p
+	}
+	return p
+}
+
+// checkOutside holds sources to the rest of the configuration.
+func (c *Config) checkOutside(r *configReader) {
+	c.checkNames(r)
+	named := c.directory().named
+	found, who := c.Purposes.CheckNames(named)
+	for i, path := range found {
+		r.problemAt("purposes."+path, "this is a name of %s, whose own word would count for him; expected the name of a program", who[i])
+	}
+	for name, s := range c.Purposes.Sources {
+		if s.SQL.DSN != "" && c.isProtected(s.SQL.DSN) {
+			r.problemAt("purposes.sources."+name+".sql.dsn", "this is the protected database, which people write: nothing would say who made a reason there; expected purposes.ticket and purposes.contact for its tables")
+		}
+	}
+	if listen := c.Purposes.Webhooks.Listen; listen != "" {
+		checkAddress(r, "purposes.webhooks.listen", listen)
+		if c.Purposes.Webhooks.Certificate == "" && !loopback(listen) {
+			r.problemAt("purposes.webhooks.listen", "%s is no loopback address; expected webhooks.certificate and key", listen)
+		}
+	}
+}
+
+// checkNames holds names in other systems to one owner each: small and capital letters are the same there.
+func (c *Config) checkNames(r *configReader) {
+	owner := map[string]string{}
+	for _, id := range slices.Sorted(maps.Keys(c.People)) {
+		for _, name := range slices.Concat([]string{id}, c.People[id].Logins) {
+			owner[strings.ToLower(name)] = id
+		}
+	}
+	for id, s := range c.Services {
+		for _, name := range slices.Concat([]string{id}, s.Logins) {
+			owner[strings.ToLower(name)] = id
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.People)) {
+		for i, name := range c.People[id].KnownAs {
+			first, taken := owner[strings.ToLower(name)]
+			switch {
+			case strings.TrimSpace(name) == "":
+				r.problemAt(fmt.Sprintf("people.%s.known_as[%d]", id, i), "an empty name; expected what another system calls this person")
+			case taken && first != id:
+				r.problemAt(fmt.Sprintf("people.%s.known_as[%d]", id, i), "%q is %s already; expected one owner for each name", name, first)
+			}
+			owner[strings.ToLower(name)] = id
+		}
+	}
+}
+
+// isProtected tells whether an address is that of the protected database, or of Sallyport in front of it.
+func (c *Config) isProtected(dsn string) bool {
+	u, err := url.Parse(dsn)
+	if err != nil || strings.Trim(u.Path, "/") != c.Upstream.Database {
+		return false
+	}
+	host, port := u.Hostname(), u.Port()
+	if host == "" {
+		host = u.Query().Get("host")
+	}
+	if port == "" {
+		port = "5432"
+	}
+	for _, address := range []string{c.Upstream.Address, c.Listen} {
+		at, err := parsePlace(address)
+		if err != nil {
+			continue
+		}
+		if at.network == "unix" {
+			if host != "" && strings.HasPrefix(at.address, host+"/") {
+				return true
+			}
+			continue
+		}
+		if h, p, err := net.SplitHostPort(at.address); err == nil && p == port && (strings.EqualFold(h, host) || loopback(net.JoinHostPort(h, p)) && loopback(net.JoinHostPort(host, port))) {
+			return true
+		}
+	}
+	return false
+}
+
+// sources asks each source what does not work, without keeping anything.
+func (c *check) sources(ctx context.Context) {
+	for _, name := range slices.Sorted(maps.Keys(c.config.Purposes.Sources)) {
+		where := "purposes.sources." + name
+		settings := c.config.Purposes.Sources[name]
+		if len(c.config.Purposes.UsedBy(name)) == 0 {
+			c.note(where, "no kind of purpose is checked by this source; expected it as source of one of purposes.kinds")
+			continue
+		}
+		problems, err := source.Check(ctx, name, &settings, c.config.sourceOptions(name, ""))
+		if err != nil {
+			problems = append(problems, err.Error())
+		}
+		for _, what := range problems {
+			c.found(where, "%s", what)
+		}
+	}
+}
+
+// hears is told where messages of other systems arrive.
+func (s *Server) hears(at net.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hooks = at
+	s.log.Info("other systems send their messages here", "address", at.String(), "path", "/purposes/NAME")
+}

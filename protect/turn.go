@@ -1,0 +1,305 @@
+package protect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
+)
+
+// Turn gives the tokens of one table that have no form the group's newer key, in the order of primary keys, while others work with the table. Which
+// rows are done says sallyport.turning, which changes in one transaction with them. That is exact only as long as nobody else writes such a value or
+// gives a row another key: the database itself refuses that, by triggers that Prepare made, from Take until Release.
+type Turn struct {
+	Conn    *pgx.Conn // may read the table, update the columns and write sallyport.turning; set by Take: its setting sallyport.pass
+	Table   Table
+	Group   string   // join group
+	Columns []Column // of Table and Group, without a form
+	Epoch   int      // of the newer key
+	Pass    string   // tells whoever turns rows from everybody else
+
+	// Dead tells whether a token of the older key was drawn at random for a shredded customer. Optional; with it goes List, which is given what such
+	// tokens become, and makes it durable, before anything is committed.
+	Dead func(c Column, tok string) bool
+	List func([]sallyport.Digest) error
+
+	key   []keyColumn
+	kinds []string
+}
+
+// names are the columns, for people.
+func (t *Turn) names() string { return strings.Join(t.columnNames(), ", ") }
+
+func (t *Turn) columnNames() []string {
+	var names []string
+	for _, c := range t.Columns {
+		names = append(names, c.Column.String())
+	}
+	return names
+}
+
+// Take holds everybody else off the columns, and goes on where a run before this one stopped. Transactions that began before it returns may
+// not know of it yet, if it has begun with this: no row may change, and no token of the newer key be made, until they have ended (Running).
+func (t *Turn) Take(ctx context.Context) (begun bool, err error) {
+	ready, err := t.guarded(ctx)
+	if err != nil {
+		return false, err
+	}
+	if !ready {
+		return false, fmt.Errorf("nothing keeps others from writing %s: run 'sallyport keys rotate' with --config and --owner once more", t.names())
+	}
+	if _, err := t.Conn.Exec(ctx, "SELECT pg_catalog.set_config('sallyport.pass', $1, false), pg_catalog.set_config('synchronous_commit', 'on', false)", t.Pass); err != nil {
+		return false, fmt.Errorf("hold the columns of %s: %w", t.Table, withoutValues(err))
+	}
+	err = t.Conn.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM sallyport.turning WHERE relation = $1 AND join_group = $2 AND epoch = $3 AND pass IS NOT NULL)", t.Table.String(), t.Group, t.Epoch).Scan(&begun)
+	if err != nil {
+		return false, fmt.Errorf("hold the columns of %s: %w", t.Table, withoutValues(err))
+	}
+	_, err = t.Conn.Exec(ctx, treeOf+`INSERT INTO sallyport.turning AS g (relation, join_group, columns, epoch, pass, total)
+		SELECT $3::text, $4::text, $5::text[], $6::int, $7::text, coalesce(pg_catalog.sum(greatest(c.reltuples, 0)), 0)::bigint FROM parts JOIN pg_catalog.pg_class c USING (oid) WHERE c.relkind = 'r'
+		ON CONFLICT (relation, join_group) DO UPDATE SET pass = excluded.pass, columns = CASE WHEN g.epoch = excluded.epoch THEN g.columns ELSE excluded.columns END,
+			after = CASE WHEN g.epoch = excluded.epoch THEN g.after END, rows = CASE WHEN g.epoch = excluded.epoch THEN g.rows ELSE 0 END,
+			total = excluded.total, done = g.done AND g.epoch = excluded.epoch, epoch = excluded.epoch`,
+		t.Table.Schema, t.Table.Name, t.Table.String(), t.Group, t.columnNames(), t.Epoch, t.Pass)
+	if err != nil {
+		return false, fmt.Errorf("hold the columns of %s: %w", t.Table, withoutValues(err))
+	}
+	return begun, t.sameColumns(ctx)
+}
+
+// sameColumns: a column that came to the group since may hold tokens of either key.
+func (t *Turn) sameColumns(ctx context.Context) error {
+	var columns []string
+	if err := t.Conn.QueryRow(ctx, "SELECT columns FROM sallyport.turning WHERE relation = $1 AND join_group = $2", t.Table.String(), t.Group).Scan(&columns); err != nil {
+		return fmt.Errorf("read how far %s is: %w", t.Table, withoutValues(err))
+	}
+	if !slices.Equal(columns, t.columnNames()) {
+		return fmt.Errorf("the rotation began with %s, and the configuration has %s: go on with the one of before", strings.Join(columns, ", "), t.names())
+	}
+	return nil
+}
+
+// TurnProgress is how far a table is.
+type TurnProgress struct {
+	Rows, Total int64
+	Done        bool
+}
+
+// Progress is how far the table is, by the database.
+func (t *Turn) Progress(ctx context.Context) (p TurnProgress, err error) {
+	err = t.Conn.QueryRow(ctx, "SELECT rows, total, done FROM sallyport.turning WHERE relation = $1 AND join_group = $2 AND epoch = $3", t.Table.String(), t.Group, t.Epoch).Scan(&p.Rows, &p.Total, &p.Done)
+	if err != nil {
+		return p, fmt.Errorf("read how far %s is: %w", t.Table, withoutValues(err))
+	}
+	return p, nil
+}
+
+// Step turns the next rows, at most so many. ErrRowsLocked: somebody holds one of them; nothing changed.
+func (t *Turn) Step(ctx context.Context, most int) (changed int, done bool, err error) {
+	err = pgx.BeginTxFunc(ctx, t.Conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		changed, done, err = t.step(ctx, tx, most)
+		return err
+	})
+	if err = withoutValues(err); refusedBy(err, lockNotAvailable, "40001", "40P01") {
+		err = ErrRowsLocked
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("turn tokens of %s: %w", t.Table, err)
+	}
+	return changed, done, nil
+}
+
+// ErrRowsLocked says that others hold rows that are to change.
+var ErrRowsLocked = errors.New("others hold rows of it locked; trying again")
+
+func (t *Turn) step(ctx context.Context, tx pgx.Tx, most int) (changed int, done bool, err error) {
+	var after []string
+	err = tx.QueryRow(ctx, "SELECT after, done FROM sallyport.turning WHERE relation = $1 AND join_group = $2 AND epoch = $3 AND pass = $4 FOR UPDATE",
+		t.Table.String(), t.Group, t.Epoch, t.Pass).Scan(&after, &done)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, false, errors.New("another serve has taken it over")
+	}
+	if err != nil || done {
+		return 0, done, err
+	}
+	rows, err := t.next(ctx, tx, after, most)
+	if err != nil {
+		return 0, false, err
+	}
+	if changed, err = t.change(ctx, tx, rows); err != nil {
+		return 0, false, err
+	}
+	if len(rows) > 0 {
+		after = rows[len(rows)-1].key
+	}
+	done = len(rows) < most // locked rows that went away meanwhile do not count among the most
+	_, err = tx.Exec(ctx, "UPDATE sallyport.turning SET after = $3, rows = rows + $4, done = $5 WHERE relation = $1 AND join_group = $2", t.Table.String(), t.Group, after, len(rows), done)
+	return changed, done, err
+}
+
+// turningRow is a row on its way.
+type turningRow struct {
+	key      []string
+	old, new []*string
+}
+
+// next reads and locks the next rows behind a key. Those that hold nothing are among them: they say how far it is.
+func (t *Turn) next(ctx context.Context, tx pgx.Tx, after []string, most int) ([]turningRow, error) {
+	var outputs, names, values []string
+	var args []any
+	for i, k := range t.key {
+		outputs, names = append(outputs, "t."+k.name+"::pg_catalog.text"), append(names, "t."+k.name) // a bare name would be the output's: a number as text
+		if after != nil {
+			args = append(args, after[i])
+			values = append(values, fmt.Sprintf("$%d::pg_catalog.text::%s", i+1, k.kind))
+		}
+	}
+	for _, c := range t.Columns {
+		outputs = append(outputs, "t."+pgx.Identifier{c.Column.Name}.Sanitize()+"::pg_catalog.text")
+	}
+	where := ""
+	if after != nil {
+		where = fmt.Sprintf("WHERE (%s) > (%s)", strings.Join(names, ", "), strings.Join(values, ", "))
+	}
+	found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s AS t %s ORDER BY %s LIMIT %d FOR NO KEY UPDATE", strings.Join(outputs, ", "), t.sql(), where, strings.Join(names, ", "), most), args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(found, func(row pgx.CollectableRow) (r turningRow, err error) {
+		r.key, r.old = make([]string, len(t.key)), make([]*string, len(t.Columns))
+		var into []any
+		for i := range r.key {
+			into = append(into, &r.key[i])
+		}
+		for i := range r.old {
+			into = append(into, &r.old[i])
+		}
+		if err := row.Scan(into...); err != nil {
+			return r, errors.New("read a row: it cannot be read as text") // the error might quote it
+		}
+		return r, nil
+	})
+}
+
+// change writes the new tokens of rows that are locked.
+func (t *Turn) change(ctx context.Context, tx pgx.Tx, rows []turningRow) (int, error) {
+	var full []turningRow
+	var dead []sallyport.Digest
+	for _, r := range rows {
+		holds, err := t.renew(&r, &dead)
+		if err != nil {
+			return 0, err
+		}
+		if holds {
+			full = append(full, r)
+		}
+	}
+	if len(full) == 0 {
+		return 0, nil
+	}
+	if len(dead) > 0 {
+		if err := t.List(dead); err != nil {
+			return 0, err
+		}
+	}
+	sql, args := t.update(full)
+	tag, err := tx.Exec(ctx, sql, args...)
+	if err == nil && tag.RowsAffected() != int64(len(full)) {
+		err = fmt.Errorf("%d of %d rows stayed as they were: something in the database keeps them so", int64(len(full))-tag.RowsAffected(), len(full))
+	}
+	return len(full), err
+}
+
+// renew makes the new tokens of one row, and adds those to dead that are to stand for nothing.
+func (t *Turn) renew(r *turningRow, dead *[]sallyport.Digest) (holds bool, err error) {
+	r.new = make([]*string, len(r.old))
+	for i, c := range t.Columns {
+		if r.old[i] == nil {
+			continue
+		}
+		made, err := c.Codec.Turn(nil, []byte(*r.old[i]))
+		if err != nil {
+			return false, fmt.Errorf("make a token of %s anew: %w", c.Column, err)
+		}
+		if t.Dead != nil && t.Dead(c, *r.old[i]) {
+			*dead = append(*dead, c.Codec.ListDigest(made))
+		}
+		text := string(made)
+		r.new[i], holds = &text, true
+	}
+	return holds, nil
+}
+
+// update is one statement for many rows.
+func (t *Turn) update(rows []turningRow) (string, []any) {
+	var arrays, names, sets, same []string
+	var args []any
+	add := func(name string, values any) {
+		args = append(args, values)
+		arrays, names = append(arrays, fmt.Sprintf("pg_catalog.unnest($%d::pg_catalog.text[])", len(args))), append(names, name)
+	}
+	for i, k := range t.key {
+		values := make([]string, len(rows))
+		for j := range rows {
+			values[j] = rows[j].key[i]
+		}
+		add(fmt.Sprintf("key%d", i), values)
+		same = append(same, fmt.Sprintf("t.%s = x.key%d::%s", k.name, i, k.kind))
+	}
+	for i, c := range t.Columns {
+		values := make([]*string, len(rows))
+		for j := range rows {
+			values[j] = rows[j].new[i]
+		}
+		add(fmt.Sprintf("new%d", i), values)
+		sets = append(sets, fmt.Sprintf("%s = x.new%d::%s", pgx.Identifier{c.Column.Name}.Sanitize(), i, t.kinds[i]))
+	}
+	return fmt.Sprintf("UPDATE %s AS t SET %s FROM ROWS FROM (%s) AS x (%s) WHERE %s",
+		t.sql(), strings.Join(sets, ", "), strings.Join(arrays, ", "), strings.Join(names, ", "), strings.Join(same, " AND ")), args
+}
+
+// Release lets everybody write the columns of a group again.
+func Release(ctx context.Context, conn Writing, group string) error {
+	if _, err := conn.Exec(ctx, "UPDATE sallyport.turning SET pass = NULL WHERE join_group = $1 AND pass IS NOT NULL", group); err != nil {
+		return fmt.Errorf("let everybody write the columns of %s again: %w", group, withoutValues(err))
+	}
+	return nil
+}
+
+// Running are the transactions that are under way in the database, prepared ones too: what they saw at their beginning may be what held before.
+func Running(ctx context.Context, conn *pgx.Conn) ([]Writer, error) {
+	rows, err := conn.Query(ctx, `SELECT l.virtualtransaction, 'process ' || l.pid, false FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
+			WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.granted AND a.datname = pg_catalog.current_database() AND a.usename IS NOT NULL AND l.pid <> pg_catalog.pg_backend_pid()
+		UNION ALL SELECT 'prepared ' || transaction, 'a prepared transaction', true FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()`)
+	if err != nil {
+		return nil, fmt.Errorf("look for transactions: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w Writer, err error) { return w, row.Scan(&w.ID, &w.Who, &w.Prepared) })
+	if err != nil {
+		return nil, fmt.Errorf("look for transactions: %w", err)
+	}
+	return list, nil
+}
+
+// Turned tells how the rows of a table's column are known to stand, by the database: of which epoch, and whether all of them are; false where it
+// says nothing of the column.
+func Turned(ctx context.Context, conn Reading, column sallyport.Column, group string) (epoch int, done, known bool, err error) {
+	var columns []string
+	err = conn.QueryRow(ctx, "SELECT epoch, done, columns FROM sallyport.turning WHERE relation = $1 AND join_group = $2", column.Schema+"."+column.Table, group).Scan(&epoch, &done, &columns)
+	var refused *pgconn.PgError
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return 0, false, false, nil
+	case errors.As(err, &refused) && (refused.Code == "42P01" || refused.Code == "3F000"):
+		return 0, false, false, nil
+	case err != nil:
+		return 0, false, false, fmt.Errorf("read how far %s is: %w", column, withoutValues(err))
+	}
+	return epoch, done, slices.Contains(columns, column.String()), nil
+}

@@ -1,0 +1,205 @@
+package protect
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+)
+
+// createTurning makes the list of progress and the function of the triggers. Whoever turns rows names the pass of their run. A trigger that was
+// left behind lets everything through.
+const createTurning = `
+CREATE SCHEMA IF NOT EXISTS sallyport;
+CREATE TABLE IF NOT EXISTS sallyport.turning (
+    relation   text    NOT NULL,            -- schema.table
+    join_group text    NOT NULL,
+    columns    text[]  NOT NULL,
+    epoch      int     NOT NULL,            -- of the newer key
+    pass       text,                        -- null: everybody may write
+    after      text[],                      -- primary key of the last row whose tokens are of the newer key; null: none is
+    rows       bigint  NOT NULL DEFAULT 0,  -- that were looked at
+    total      bigint  NOT NULL,            -- about how many there are
+    done       boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (relation, join_group)
+);
+CREATE OR REPLACE FUNCTION sallyport.hold_turning() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM sallyport.turning WHERE relation = TG_ARGV[0] AND join_group = TG_ARGV[1]
+            AND pass IS NOT NULL AND pass IS DISTINCT FROM current_setting('sallyport.pass', true)) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: it cannot be written now, and its rows keep their keys'
+        USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when that is done.';
+END $$`
+
+// Prepare makes, as the tables' owner, what turning their rows takes, and lets the reader use it. Nobody is held off by it.
+func Prepare(ctx context.Context, conn *pgx.Conn, reader string, turns []*Turn) error {
+	if len(turns) == 0 {
+		return nil
+	}
+	grant := "; GRANT USAGE ON SCHEMA sallyport TO %[1]s; GRANT SELECT, INSERT, UPDATE ON sallyport.turning TO %[1]s"
+	if _, err := conn.Exec(ctx, "SET synchronous_commit = on; "+createTurning+fmt.Sprintf(grant, pgx.Identifier{reader}.Sanitize())); err != nil {
+		return fmt.Errorf("prepare to rotate keys of integers and uuids: %w", withoutValues(err))
+	}
+	for _, t := range turns {
+		t.Conn = conn
+		ready, err := t.guarded(ctx)
+		if err == nil && !ready {
+			err = t.guard(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("prepare to rotate keys of %s: %w", t.Table, err)
+		}
+	}
+	return nil
+}
+
+// The triggers' names: a table may hold columns of several groups.
+func (t *Turn) triggers() (insert, update string) {
+	sum := sha256.Sum256([]byte(t.Group))
+	name := hex.EncodeToString(sum[:6])
+	return "sallyport_turn_insert_" + name, "sallyport_turn_update_" + name
+}
+
+// args are the triggers' arguments. The third says what they keep an eye on, so that one of before shows where the configuration or the key changed since.
+func (t *Turn) args() []string {
+	var names []string
+	for _, c := range t.Columns {
+		names = append(names, pgx.Identifier{c.Column.Name}.Sanitize())
+	}
+	for _, k := range t.key {
+		names = append(names, k.name)
+	}
+	return []string{t.Table.String(), t.Group, strings.Join(names, ",")}
+}
+
+// guarded tells whether the triggers stand there as they have to.
+func (t *Turn) guarded(ctx context.Context) (bool, error) {
+	if err := t.readKey(ctx); err != nil {
+		return false, err
+	}
+	insert, update := t.triggers()
+	var there int
+	err := t.Conn.QueryRow(ctx, `SELECT count(*) FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+		WHERE g.tgrelid = $1::text::regclass AND g.tgname = ANY ($2) AND g.tgenabled IN ('O', 'A') AND n.nspname = 'sallyport' AND p.proname = 'hold_turning'
+		AND g.tgargs = pg_catalog.convert_to($3, pg_catalog.getdatabaseencoding()::name) || '\x00'::bytea || pg_catalog.convert_to($4, pg_catalog.getdatabaseencoding()::name) || '\x00'::bytea
+			|| pg_catalog.convert_to($5, pg_catalog.getdatabaseencoding()::name) || '\x00'::bytea`,
+		t.sql(), []string{insert, update}, t.args()[0], t.args()[1], t.args()[2]).Scan(&there)
+	if err != nil {
+		return false, fmt.Errorf("look at the triggers of %s: %w", t.Table, withoutValues(err))
+	}
+	return there == 2, nil
+}
+
+// guard makes the triggers.
+func (t *Turn) guard(ctx context.Context) error {
+	var moves, news []string
+	for _, k := range t.key {
+		moves = append(moves, fmt.Sprintf("OLD.%s IS DISTINCT FROM NEW.%[1]s", k.name))
+	}
+	for _, c := range t.Columns {
+		name := pgx.Identifier{c.Column.Name}.Sanitize()
+		moves = append(moves, fmt.Sprintf("OLD.%s IS DISTINCT FROM NEW.%[1]s", name))
+		news = append(news, fmt.Sprintf("NEW.%s IS NOT NULL", name))
+	}
+	var args []string
+	for _, a := range t.args() {
+		args = append(args, "'"+strings.ReplaceAll(a, "'", "''")+"'")
+	}
+	insert, update := t.triggers()
+	trigger := func(name, event string, when []string) string {
+		return fmt.Sprintf("DROP TRIGGER IF EXISTS %[1]s ON %[3]s; CREATE TRIGGER %[1]s BEFORE %[2]s ON %[3]s FOR EACH ROW WHEN (%[4]s) EXECUTE FUNCTION sallyport.hold_turning(%[5]s)",
+			name, event, t.sql(), strings.Join(when, " OR "), strings.Join(args, ", "))
+	}
+	for range mostTries {
+		_, err := t.Conn.Exec(ctx, "SET standard_conforming_strings = on; SET lock_timeout = '"+patience+"'; "+trigger(insert, "INSERT", news)+"; "+trigger(update, "UPDATE", moves)+"; RESET lock_timeout")
+		if err = withoutValues(err); err == nil || !refusedBy(err, lockNotAvailable, "40P01") {
+			return err
+		}
+		if _, err := t.Conn.Exec(ctx, "SELECT pg_sleep(0.2)"); err != nil {
+			return err
+		}
+	}
+	return errors.New("the table stays locked by others; end their transactions and try again")
+}
+
+func (t *Turn) sql() string { return pgx.Identifier{t.Table.Schema, t.Table.Name}.Sanitize() }
+
+// readKey reads the primary key and the types of the columns, as SQL writes them.
+func (t *Turn) readKey(ctx context.Context) error {
+	rows, err := t.Conn.Query(ctx, `SELECT pg_catalog.quote_ident(a.attname), pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_index i
+		CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, position)
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+		WHERE i.indrelid = $1::text::regclass AND i.indisprimary AND k.position <= i.indnkeyatts ORDER BY k.position`, t.sql())
+	if err != nil {
+		return fmt.Errorf("read the primary key of %s: %w", t.Table, withoutValues(err))
+	}
+	t.key, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k keyColumn, err error) { return k, row.Scan(&k.name, &k.kind) })
+	if err != nil {
+		return fmt.Errorf("read the primary key of %s: %w", t.Table, withoutValues(err))
+	}
+	if len(t.key) == 0 {
+		return fmt.Errorf("%s has no primary key, in whose order rows are gone through", t.Table)
+	}
+	w := &Renewal{Conn: t.Conn, Columns: t.Columns}
+	t.kinds, err = w.kinds(ctx, part{name: t.sql()})
+	return err
+}
+
+// dropTurning takes away what Prepare made, where nothing is protected any more.
+func (r *run) dropTurning(ctx context.Context) error {
+	rows, err := r.main.Query(ctx, `SELECT format('DROP TRIGGER IF EXISTS %I ON %s', g.tgname, g.tgrelid::regclass) FROM pg_trigger g
+		JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND p.proname = 'hold_turning' AND g.tgparentid = 0`)
+	if err != nil {
+		return fmt.Errorf("drop triggers of rotations: %w", err)
+	}
+	drops, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("drop triggers of rotations: %w", err)
+	}
+	for _, drop := range append(drops, "DROP FUNCTION IF EXISTS sallyport.hold_turning()", "DROP TABLE IF EXISTS sallyport.turning") {
+		if err := r.briefly(ctx, "drop triggers of rotations", drop); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unfit says, as the reader sees it, what stands against rotating the keys of the columns. Hints name what would help.
+func (t *Turn) Unfit(ctx context.Context) (problems []string, err error) {
+	ready, err := t.guarded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var may bool
+	err = t.Conn.QueryRow(ctx, `SELECT pg_catalog.to_regclass('sallyport.turning') IS NOT NULL AND pg_catalog.has_schema_privilege('sallyport', 'USAGE')
+		AND pg_catalog.has_table_privilege('sallyport.turning', 'SELECT, INSERT, UPDATE')`).Scan(&may)
+	if err != nil && !refusedBy(withoutValues(err), "42P01", "3F000") { // undefined_table, invalid_schema_name
+		return nil, fmt.Errorf("look for sallyport.turning: %w", withoutValues(err))
+	}
+	if err != nil || !may || !ready {
+		problems = append(problems, fmt.Sprintf("nothing keeps others from writing %s while its keys are rotated: give --config and --owner once, and the command makes the triggers", t.names()))
+	}
+	for _, c := range t.Columns {
+		var foreign, unique bool
+		err := t.Conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND (k.conrelid = a.attrelid AND a.attnum = ANY (k.conkey) OR k.confrelid = a.attrelid AND a.attnum = ANY (k.confkey))),
+				EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey::pg_catalog.int2[]))
+			FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::text::regclass AND a.attname = $2 AND NOT a.attisdropped`, t.sql(), c.Column.Name).Scan(&foreign, &unique)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("look at the constraints of %s: %w", c.Column, withoutValues(err))
+		case foreign:
+			problems = append(problems, fmt.Sprintf("a foreign key stands on %s, and of a value in two tables nobody could tell of which key its token is: drop it until the rotation is done", c.Column))
+		case unique && c.Codec.Spec().Scheme == sallyport.Int4:
+			problems = append(problems, fmt.Sprintf("a unique index holds %s, and the new token of one integer may be the older one of another: drop it until the rotation is done, and make it again", c.Column))
+		}
+	}
+	return problems, nil
+}
