@@ -50,6 +50,8 @@ const (
 	ReplicationStart EventKind = "replication_start"
 	ReplicationEnd   EventKind = "replication_end" // Counters: bytes of the whole session
 
+	EntryRefused EventKind = "entry_refused" // Note: why somebody was not let in whose log-in the gateway ends itself
+
 	AroundKind EventKind = "around" // Note: a way around the gateway that was not there before, or a session on one; Who where it is somebody's
 
 	ActingKind EventKind = "acting" // Asserted: an application acts for the person in Who; durable before anything of a result leaves
@@ -83,6 +85,10 @@ const (
 	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
 	KeyTurned    EventKind = "key_turned"    // all integers and uuids of the join group in Details, in Order.Turned, are tokens of the newer key, of Order.Epoch
+
+	CredentialMade  EventKind = "credential"       // who logged in at the identity provider got Order.Credential; before he has it
+	CredentialEnded EventKind = "credential_ended" // its owner gave it back
+	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
 )
 
 // Who is the actor of an event.
@@ -130,7 +136,7 @@ type Asserted struct {
 
 // Decision is what a policy said of an action, and which one. The zero Decision denies.
 type Decision struct {
-	Action    string   `cbor:"1,keyasint"` // copy
+	Action    string   `cbor:"1,keyasint"` // copy; query, search or write where it was denied
 	Columns   []Column `cbor:"2,keyasint,omitempty"`
 	Permitted bool     `cbor:"3,keyasint,omitempty"`
 	Policy    string   `cbor:"4,keyasint"` // id of the policy that decided, "default" where none did; several permits with commas
@@ -210,6 +216,18 @@ type Order struct {
 	Whole bool `cbor:"16,keyasint,omitempty"`
 	// Turned are columns whose tokens show no epoch, and are of Epoch now.
 	Turned []string `cbor:"17,keyasint,omitempty"`
+	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
+	Credential *Credential `cbor:"50,keyasint,omitempty"`
+	Password   string      `cbor:"51,keyasint,omitempty"`
+	Code       []byte      `cbor:"52,keyasint,omitempty"`
+}
+
+// Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.
+type Credential struct {
+	Digest  []byte    `cbor:"1,keyasint"` // SHA-256 of its text
+	Until   time.Time `cbor:"2,keyasint,omitzero"`
+	Proven  time.Time `cbor:"3,keyasint,omitzero"`  // when he proved to the provider who he is; zero: it did not say
+	Factors bool      `cbor:"4,keyasint,omitempty"` // with more than a password
 }
 
 // Leaf names the key that one token has to itself.

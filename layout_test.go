@@ -47,17 +47,19 @@ var table = map[string]folder{
 	"vault":                {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
 	"protect":              {may: []string{"token", "vault"}, test: []string{"sim"}},
 	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
-	"api":                  {may: []string{"control", "record"}},
-	"internal/apart":       {}, // a fork and a pipe, behind the pure analysis
+	"login":                {},                                                                                                                                                                                         // asks the identity provider who somebody is: network, so not in identity, which is pure
+	"api":                  {may: []string{"control", "record", "login"}},                                                                                                                                              // log-ins by the provider are begun and ended there
+	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
 	"internal/durable":     {},
 	"internal/fakezendesk": {}, // a fake of Zendesk, for tests
+	"internal/fakeidp":     {}, // a fake identity provider, for tests of log-ins
 	"internal/throwaway":   {},
 	"internal/socket":      {},
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "identity/assertion", "keys", "policy", "protect", "purpose", "purpose/source", "query", "record", "scan", "sim", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "scan", "sim", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

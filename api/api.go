@@ -7,13 +7,16 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -34,15 +37,17 @@ type Config struct {
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
-	Unseal    Unsealer          // takes shares of the keys; nil: the keys are not opened by shares
-	Rotate    KeyChange         // nil: there are no keys
-	Destroy   KeyChange         // likewise
-	Rotations func() []Rotation // nil: there are none
-	Shred     KeyChange         // of a customer; likewise
-	Locks     int               // that one person may give in an hour; more wait for a second person. 0: DefaultLocks
-	Observing bool              // serve bars and masks nothing, see Status
-	Moving    *Moving           // nil: serve protects nothing, so nothing moves
-	Mark      func() string     // the database's mark that does not fit this record, empty: it fits; nil: always
+	Unseal    Unsealer                        // takes shares of the keys; nil: the keys are not opened by shares
+	Rotate    KeyChange                       // nil: there are no keys
+	Destroy   KeyChange                       // likewise
+	Rotations func() []Rotation               // nil: there are none
+	Shred     KeyChange                       // of a customer; likewise
+	Locks     int                             // that one person may give in an hour; more wait for a second person. 0: DefaultLocks
+	Observing bool                            // serve bars and masks nothing, see Status
+	Moving    *Moving                         // nil: serve protects nothing, so nothing moves
+	Mark      func() string                   // the database's mark that does not fit this record, empty: it fits; nil: always
+	Waiting   func(sallyport.Staff) []Waiting // what waits at the second door for somebody; nil: nothing ever
+	LogIns    *LogIns                         // by the identity provider; nil: by password alone
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -55,6 +60,7 @@ type Standby struct {
 type Person struct {
 	Role     string // agent, lead, engineer, dba, security
 	Password PasswordHash
+	Logins   []string // database roles that are his
 }
 
 // Server answers on the control socket.
@@ -76,33 +82,60 @@ func New(c Config) (*Server, error) {
 		c.Delay = c.Now
 	}
 	s := &Server{c: c, state: c.Orders.state, door: newDoor(c.People, c.Delay)}
+	s.door.own = s.state.Password
+	if c.LogIns != nil {
+		s.door.counts = c.LogIns.passwordCounts
+	}
 	s.http = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          log.New(quiet{os.Stderr}, "", log.LstdFlags),
 	}
 	return s, nil
 }
 
-// Serve answers on a listener until ctx ends, then lets answers that are being written finish.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+// quiet passes on what a server logs but for handshakes that failed: whoever knocks could fill a log with them.
+type quiet struct{ to io.Writer }
+
+// Write is io.Writer's.
+func (q quiet) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("TLS handshake error")) {
+		return len(p), nil
+	}
+	return q.to.Write(p)
+}
+
+// Serve answers on the listeners until ctx ends or one of them fails, then lets answers that are being written finish.
+func (s *Server) Serve(ctx context.Context, on ...net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
-	done := make(chan error, 1)
-	go func() { done <- s.http.Serve(l) }()
+	done := make(chan error, len(on))
+	for _, l := range on {
+		go func() { done <- s.http.Serve(l) }()
+	}
+	left, failed := len(on), error(nil)
 	select {
-	case err := <-done:
-		return fmt.Errorf("serve control socket: %w", err)
+	case failed = <-done:
+		left--
+		stop()
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := s.http.Shutdown(grace); err != nil {
-		return errors.Join(fmt.Errorf("stop control socket: %w", err), s.http.Close(), <-done)
+		failed = errors.Join(failed, err, s.http.Close())
 	}
-	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve control socket: %w", err)
+	for range left {
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	if failed != nil {
+		return fmt.Errorf("serve control socket: %w", failed)
 	}
 	return nil
 }
@@ -123,6 +156,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/trust", s.as(overseers, s.trust))
 	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
 	s.movingRoutes(mux)
+	s.loginRoutes(mux)
+	s.passwordRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))
@@ -170,7 +205,7 @@ func (s *Server) answer(w http.ResponseWriter, value any, err error) {
 	}
 	problem := asProblem(err)
 	if problem.Status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Basic realm="sallyport"`)
+		w.Header().Set("WWW-Authenticate", s.challenge())
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(problem.Status)

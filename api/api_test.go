@@ -63,7 +63,7 @@ func cheap(password string) PasswordHash {
 }
 
 // start runs a server until the test ends. Agent s001, leads s050 and s051, security s060; s002 has no password.
-func start(t *testing.T) *running {
+func start(t *testing.T, change ...func(*Config)) *running {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sp") // t.TempDir's names are too long for a socket
 	if err != nil {
@@ -78,7 +78,7 @@ func start(t *testing.T) *running {
 		t.Fatal(err)
 	}
 	pw := cheap(password)
-	s, err := New(Config{
+	c := Config{
 		People: map[sallyport.Staff]Person{
 			"s001": {Role: "agent", Password: pw}, "s002": {Role: "lead"}, "s050": {Role: "lead", Password: pw},
 			"s051": {Role: "lead", Password: pw}, "s060": {Role: "security", Password: pw},
@@ -88,7 +88,11 @@ func start(t *testing.T) *running {
 		Orders:     orders,
 		Identifies: func(c sallyport.Column) bool { return c.Name == "email" },
 		Now:        r.clock.Now,
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,11 +18,34 @@ import (
 
 // Client talks to a running serve as one person.
 type Client struct {
-	path     string
+	path     string // where it is, for people
+	base     string // of URLs
 	name     string
 	password string
+	bearer   string // a credential in place of name and password
 	http     *http.Client
 }
+
+// NewRemote talks to a serve over TLS, at https://HOST:PORT. Close it after use.
+func NewRemote(address string, trust *tls.Config) *Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = trust
+	return &Client{path: address, base: address, http: &http.Client{
+		Transport: transport, Timeout: clientTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it would carry a credential elsewhere
+	}}
+}
+
+// As logs in with a name and a password.
+func (c *Client) As(name sallyport.Staff, password string) {
+	c.name, c.password = string(name), password
+}
+
+// With logs in with a credential.
+func (c *Client) With(credential string) { c.bearer = credential }
+
+// clientTimeout bounds one question.
+const clientTimeout = 10 * time.Minute
 
 // NewClient names the socket and who logs in. Nothing is sent yet. Close it after use.
 func NewClient(path string, name sallyport.Staff, password string) *Client {
@@ -31,7 +55,7 @@ func NewClient(path string, name sallyport.Staff, password string) *Client {
 			return d.DialContext(ctx, "unix", path)
 		},
 	}
-	return &Client{path: path, name: string(name), password: password, http: &http.Client{Transport: transport, Timeout: 10 * time.Minute}}
+	return &Client{path: path, base: "http://sallyport", name: string(name), password: password, http: &http.Client{Transport: transport, Timeout: clientTimeout}}
 }
 
 // Close ends idle connections.
@@ -163,15 +187,23 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		}
 		send = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://sallyport"+path, send)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, send)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
-	req.SetBasicAuth(c.name, c.password)
+	switch {
+	case c.bearer != "":
+		req.Header.Set("Authorization", "Bearer "+c.bearer)
+	case c.name != "" || c.password != "":
+		req.SetBasicAuth(c.name, c.password)
+	}
 	response, err := c.http.Do(req)
 	if err != nil {
 		var network *net.OpError
 		if errors.As(err, &network) && network.Op == "dial" {
+			if c.base == c.path {
+				return fmt.Errorf("nobody answers at %s: is 'sallyport serve' running there, with api.listen? (%w)", c.path, network.Err)
+			}
 			return fmt.Errorf("nobody answers at %s: is 'sallyport serve' running with this data folder? (%w)", c.path, network.Err)
 		}
 		return fmt.Errorf("ask %s: %w", c.path, err)

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +22,9 @@ const (
 type door struct {
 	people map[sallyport.Staff]Person
 	now    func() time.Time
-	decoy  PasswordHash // checked for names that nobody has, so that they take as long
+	decoy  PasswordHash                 // checked for names that nobody has, so that they take as long
+	own    func(sallyport.Staff) string // hashes of passwords that people set themselves; nil: nobody did
+	counts func(sallyport.Staff) bool   // whose password counts; nil: everybody's
 
 	work chan struct{} // bounds how many passwords are checked at once: each takes memory
 
@@ -65,20 +68,39 @@ func (d *door) try(name string, password []byte) (outcome, time.Duration) {
 		return shut, wait
 	}
 	d.work <- struct{}{}
-	person, known := d.people[sallyport.Staff(name)]
+	own := d.of(sallyport.Staff(name))
 	hashed := d.decoy
-	if known && person.Password != "" {
-		hashed = person.Password
+	if own != "" {
+		hashed = own
 	}
-	ok := hashed.Verify(password) && known && person.Password != ""
+	ok := hashed.Verify(password) && own != ""
 	<-d.work
 	if !ok {
 		return wrong, 0
 	}
-	d.mu.Lock()
-	delete(d.tries, name)
-	d.mu.Unlock()
+	d.open(name)
 	return right, 0
+}
+
+// open takes back what was charged: he got in.
+func (d *door) open(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.tries, name)
+}
+
+// of is the hash of somebody's password: the one that he set himself, else the configuration's. Empty: he has none, or it does not count.
+func (d *door) of(who sallyport.Staff) PasswordHash {
+	person, known := d.people[who]
+	if !known || d.counts != nil && !d.counts(who) {
+		return ""
+	}
+	if d.own != nil {
+		if set := PasswordHash(d.own(who)); set != "" {
+			return set
+		}
+	}
+	return person.Password
 }
 
 // charge counts a failure before the password is checked, so that many at once are not free; success takes it back.
@@ -119,29 +141,54 @@ func (d *door) forget(now time.Time) {
 // logIn finds out who calls. Success and failure are recorded, success before anything is done for him; only for a lock, which
 // bites even if it cannot be recorded, a record that cannot be written is no hindrance.
 func (s *Server) logIn(r *http.Request, unrecorded bool) (sallyport.Staff, error) {
+	if credential, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		return s.bearer(r, credential, unrecorded)
+	}
 	name, password, given := r.BasicAuth()
 	if !given {
-		return "", &Problem{http.StatusUnauthorized, "log_in", "Nobody is logged in.", "Give a name and a password of the configuration's people (--as NAME)."}
+		return "", &Problem{http.StatusUnauthorized, "log_in", "Nobody is logged in.", s.howToLogIn("Give a name and a password of the configuration's people (--as NAME).")}
 	}
-	result, wait := s.door.try(name, []byte(password))
+	result, wait := s.tryFrom(r, name, []byte(password))
 	switch result {
 	case shut:
 		seconds := strconv.Itoa(int(wait/time.Second) + 1)
-		return "", &Problem{http.StatusTooManyRequests, "too_many_failures", "Too many wrong passwords for this name.", "Try again in " + seconds + " s."}
+		return "", &Problem{http.StatusTooManyRequests, "too_many_failures", "Too many wrong passwords for this name, or from this place.", "Try again in " + seconds + " s."}
 	case wrong:
 		if err := s.failedLogIn(sallyport.Staff(name)); err != nil {
 			return "", err
 		}
-		return "", &Problem{http.StatusUnauthorized, "log_in", "Name or password is wrong.", "Passwords are those of 'people' in the configuration; 'sallyport passwd' makes one."}
+		return "", &Problem{http.StatusUnauthorized, "log_in", "Name or password is wrong.", s.howToLogIn("Passwords are those of 'people' in the configuration; 'sallyport passwd' makes one.")}
 	case right:
 	}
-	me := sallyport.Staff(name)
-	order := &sallyport.Order{Action: "log_in", By: me}
+	return s.free(sallyport.Staff(name), "", unrecorded)
+}
+
+// tryFrom checks a name and a password. Over the network a place that is wrong again and again is shut too, whatever names it tries: each
+// attempt is an entry of the record.
+func (s *Server) tryFrom(r *http.Request, name string, password []byte) (outcome, time.Duration) {
+	from := source(r)
+	if from == "" {
+		return s.door.try(name, password)
+	}
+	place := "from\x00" + from
+	if wait := s.door.charge(place); wait > 0 {
+		return shut, wait
+	}
+	result, wait := s.door.try(name, password)
+	if result == right {
+		s.door.open(place)
+	}
+	return result, wait
+}
+
+// free records a log-in and looks at the standing of whose it is. How is empty for a password.
+func (s *Server) free(me sallyport.Staff, how string, unrecorded bool) (sallyport.Staff, error) {
+	order := &sallyport.Order{Action: "log_in", By: me, Details: how}
 	if err := s.c.Orders.Give(nil, s.event(sallyport.LogInOK, me, order)); err != nil && !unrecorded {
 		return "", err
 	}
 	if standing := s.state.Standing(me); standing.Locked || standing.Suspended {
-		return "", &Problem{http.StatusForbidden, "locked", "You are locked or suspended.", "Somebody else proposes the unlock: sallyport unlock " + name}
+		return "", &Problem{http.StatusForbidden, "locked", "You are locked or suspended.", "Somebody else proposes the unlock: sallyport unlock " + string(me)}
 	}
 	return me, nil
 }

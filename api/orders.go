@@ -241,11 +241,20 @@ func (s *Server) decide(r *http.Request, me sallyport.Staff, kind sallyport.Even
 		}
 		return nil
 	}
+	code := ""
+	if kind == sallyport.Approved {
+		if p, ok := s.proposal(id); ok && p.Action == control.Invite {
+			code = halfACode()
+			order.Code = digestOf(code)
+		}
+	}
 	if err := s.c.Orders.Give(check, s.event(kind, me, order)); err != nil {
 		return nil, err
 	}
 	p, _ := s.proposal(id)
-	return proposalOf(p), nil
+	answer := proposalOf(p)
+	answer.Code = code
+	return answer, nil
 }
 
 // sentence makes an error's text one: control's errors begin in lower case as errors do.

@@ -23,6 +23,7 @@ type Proposal struct {
 	Decider sallyport.Staff `json:"decider,omitempty"` // who approved or declined
 	Done    bool            `json:"done,omitempty"`    // Sallyport carried it out, where there is something to carry out
 	Result  string          `json:"result,omitempty"`  // then: what it did
+	Code    string          `json:"code,omitempty"`    // half of an invitation's, for who has just approved it
 }
 
 func proposalOf(p control.Proposal) Proposal {

@@ -11,7 +11,15 @@ import (
 
 // confirm notes that whoever calls has just proven who he is: by the log-in of this very call.
 func (s *Server) confirm(_ *http.Request, me sallyport.Staff) (any, error) {
-	e := s.event(sallyport.Confirmed, me, &sallyport.Order{Action: "confirm", By: me, About: me})
+	if s.c.LogIns != nil { // a password, or a credential that lies on the same machine, is no proof that it is he who sits there
+		return nil, &Problem{http.StatusForbidden, "fresh_login", "Here people confirm by a fresh log-in at the identity provider.", "Run 'sallyport confirm' without --as."}
+	}
+	return s.confirmed(me, "")
+}
+
+// confirmed puts a confirmation on record; how is empty for a password.
+func (s *Server) confirmed(me sallyport.Staff, how string) (any, error) {
+	e := s.event(sallyport.Confirmed, me, &sallyport.Order{Action: "confirm", By: me, About: me, Details: how})
 	if err := s.c.Orders.Give(s.stillFree(me), e); err != nil {
 		return nil, err
 	}

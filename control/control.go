@@ -28,6 +28,7 @@ const (
 	Second     = "second"      // a colleague agrees to what the proposer does; Details says what that is
 	Trust      = "trust"       // Details is how far the person it is about is trusted from now on
 	Shred      = "shred"       // Details is the customer whose values become unreadable; it is about nobody of the staff
+	Invite     = "invite"      // the person it is about may set a password of his own, with a code of which two people have a half each
 )
 
 // Lifetime is how long a proposal can be approved.
@@ -96,9 +97,10 @@ type State struct {
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
 	doors   doors
+	keys    keys
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
-	turned  map[string]int      // by column: see TurnedEpochs
+	turned  map[string]Turned   // by column: see TurnedEpochs
 
 	watchers []*watcher
 	changes  []change // not yet told
@@ -116,7 +118,20 @@ type hold struct {
 
 // NewState is the state before the first event: everybody is in good standing.
 func NewState() *State {
-	return &State{people: map[sallyport.Staff]*person{}, proposals: map[string]*Proposal{}, protects: map[string]map[string]string{}, moving: map[string][2][]string{}, undone: map[string]bool{}, carried: map[string]bool{}, shreds: newShreds(), turning: map[string]Rotation{}, turned: map[string]int{}, doors: newDoors(), locks: map[sallyport.Staff]given{}}
+	return &State{
+		people:    map[sallyport.Staff]*person{},
+		proposals: map[string]*Proposal{},
+		protects:  map[string]map[string]string{},
+		moving:    map[string][2][]string{},
+		undone:    map[string]bool{},
+		carried:   map[string]bool{},
+		shreds:    newShreds(),
+		turning:   map[string]Rotation{},
+		turned:    map[string]Turned{},
+		doors:     newDoors(),
+		keys:      newKeys(),
+		locks:     map[sallyport.Staff]given{},
+	}
 }
 
 // Apply folds one event. Events MUST come in the order of the stream. What does not change anything, or may not, is passed over.
@@ -138,8 +153,12 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 	case sallyport.Locked:
 		s.hold(e, o, func(p *person) **hold { return &p.locked })
 		s.noteLock(e, o)
+		s.keys.revoke(o.About)
 	case sallyport.Suspended:
 		s.hold(e, o, func(p *person) **hold { return &p.suspended })
+		s.keys.revoke(o.About)
+	case sallyport.CredentialMade, sallyport.CredentialEnded, sallyport.PasswordSet:
+		s.keys.fold(e, o)
 	case sallyport.Proposed:
 		s.propose(e, o)
 	case sallyport.Approved:
@@ -191,6 +210,9 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
+	if o.Action == Invite {
+		s.keys.halves[o.ID] = o.Code
+	}
 }
 
 // approve lets a proposal take effect. What is done stands in the proposal: an approval cannot say something else.
@@ -209,6 +231,8 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 		s.doors.believe(p.About, "", p.Details, true)
 	case Lock:
 		s.hold(e, &sallyport.Order{By: p.By, About: p.About, Reason: p.Reason}, func(p *person) **hold { return &p.locked })
+	case Invite:
+		s.keys.invite(p.About, s.keys.halves[p.ID], o.Code, e.Time)
 	}
 	if p.Action == Shred {
 		s.shreds.bar(sallyport.Subject(p.Details))
@@ -249,6 +273,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say which customer is to be shredded", ErrProposal)
 	case o.Action == Trust && (o.About == "" || !validTrust(o.Details)):
 		return fmt.Errorf("%w: it must say who is to be trusted how far, from 0 to %d", ErrProposal, FullTrust)
+	case o.Action == Invite && (o.About == "" || len(o.Code) == 0):
+		return fmt.Errorf("%w: it must say who is to be invited, and by which code", ErrProposal)
 	case o.Action == Unlock && o.About == "":
 		return fmt.Errorf("%w: it must say who is to be unlocked", ErrProposal)
 	case o.Action == Lock && o.About == "":

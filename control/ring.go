@@ -29,8 +29,11 @@ func (s *State) Turning(group string) (Rotation, bool) {
 	return r, ok
 }
 
-// TurnedEpochs are the epochs of the columns whose tokens show none, of those that were ever rotated.
-func (s *State) TurnedEpochs() map[string]int {
+// Turned are epochs to which the tokens of a column that show none were brought, by the record.
+type Turned struct{ First, Last int }
+
+// TurnedEpochs are those of the columns whose tokens show none and were ever rotated.
+func (s *State) TurnedEpochs() map[string]Turned {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.turned)
@@ -45,7 +48,11 @@ func (s *State) turnedAll(o *sallyport.Order) {
 	r.Turned = true
 	s.turning[o.Details] = r
 	for _, name := range o.Turned {
-		s.turned[name] = o.Epoch
+		of, again := s.turned[name]
+		if of.Last = o.Epoch; !again {
+			of.First = o.Epoch
+		}
+		s.turned[name] = of
 	}
 }
 

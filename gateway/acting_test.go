@@ -101,7 +101,7 @@ func TestActing(t *testing.T) {
 	})
 	t.Run("copy", func(t *testing.T) {
 		w := o.desk()
-		w.expect("out", w.do(comment("COPY ("+both+") TO STDOUT", o.word(ann.id), ann.reason())), ann)
+		w.expect("out, without a grant", w.do(comment("COPY ("+both+") TO STDOUT", o.word(ann.id), ann.reason())))
 		w.expect("out, of nobody", w.do("COPY ("+both+") TO STDOUT"))
 		w.expect("explained", w.do(comment("EXPLAIN ANALYZE "+both, o.word(ann.id), ann.reason())))
 	})

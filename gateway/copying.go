@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"sallyport"
+	"sallyport/policy"
 	"sallyport/query"
 )
 
@@ -53,9 +54,12 @@ func (s *session) recordCopy(r *run, d *sallyport.Decision) *query.Refusal {
 	return s.recordFirst(e, "nothing is copied")
 }
 
-// noteDenial makes the entry of a refusal one of a denied action.
+// noteDenial puts into the entry of a refusal which policy decided; a denied copy has a kind of its own.
 func (s *session) noteDenial(e *sallyport.Event, d *sallyport.Decision) {
-	e.Kind, e.Decision = sallyport.CopyKind, d
+	e.Decision = d
+	if d.Action == policy.ActionCopy {
+		e.Kind = sallyport.CopyKind
+	}
 	s.noteDurably(e)
 }
 

@@ -25,6 +25,9 @@ func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 		return nil
 	}
 	hint := "Confirm that it is you: sallyport confirm --as " + string(s.whose(r).person.Staff)
+	if s.gw.Fresh {
+		hint = "Confirm that it is you: sallyport confirm"
+	}
 	if w.ruling.Respond == policy.SecondPerson {
 		id, err := s.gw.Protection.Second(s.whose(r).person.Staff, r.second(s))
 		if err != nil {
@@ -36,6 +39,7 @@ func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 	}
 	s.notice("NOTICE", "this waits: "+w.ruling.Because, hint+" (within two minutes; cancel the statement to go on without).")
 	s.cancelled.Store(false)
+	defer s.gw.waiting.waits(s, s.whose(r).person.Staff, r.second(s), w.ruling.Because)()
 	if err := s.flush(); err != nil {
 		return err
 	}

@@ -41,6 +41,8 @@ type Config struct {
 	Server     *upstream.Server
 	TLS        func() *tls.Config // to clients who connect now; nil, or a nil configuration: none is offered
 	Verifiers  Verifiers          // nil: with TLS on both sides nobody's log-in can be verified here
+	Entrances  Entrances          // nil: every log-in is the server's to check
+	Fresh      bool               // people confirm who they are by a fresh log-in at the identity provider
 	Protection *Protection
 	Access     *record.Stream
 	Standing   *control.State
@@ -120,6 +122,8 @@ type Gateway struct {
 	spent      *spent
 	crossing   crossing
 	warned     atomic.Bool // that TLS is left out on the way to the server
+	turnedAway turnedAway
+	waiting    waiting
 
 	mu       sync.Mutex // guards sessions, backends and closing
 	sessions map[*session]struct{}

@@ -18,6 +18,9 @@ import (
 // Only then, and before the client learns that the password was right, his standing is looked at. Where an exchange cannot be
 // relayed, because both sides have TLS, verify.go takes both ends of it.
 func (s *session) logIn(ctx context.Context, packet *pg.Startup) error {
+	if entry, ok := s.entry(); ok {
+		return s.enter(ctx, packet, &entry)
+	}
 	if err := s.dial(ctx, packet, false); err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (s *session) authenticate(ctx context.Context, packet *pg.Startup, m []byte
 	}
 	switch code {
 	case pg.AuthOK:
-		if s.front.secure != nil && len(s.front.secure.ConnectionState().VerifiedChains) > 0 {
+		if s.gw.Entrances == nil && s.front.secure != nil && len(s.front.secure.ConnectionState().VerifiedChains) > 0 {
 			s.strength = policy.Certificate // whatever the server asked for beside it: its common name is the role, see checkTransport
 		}
 		return true, s.accepted(m)

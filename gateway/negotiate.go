@@ -212,12 +212,12 @@ func (g *Gateway) checkTransport(f *front, start *pg.Startup) error {
 		return nil
 	}
 	if f.secure == nil {
-		if config.ClientCAs == nil && local(f.conn) {
+		if (config.ClientCAs == nil || g.Entrances != nil) && local(f.conn) {
 			return nil
 		}
 		return writeFatal(f.conn, fatal(codeEncryption, "this address wants TLS", "Connect with sslmode=verify-full."))
 	}
-	if config.ClientCAs == nil {
+	if config.ClientCAs == nil || g.Entrances != nil { // there a certificate is one way to log in, and not asked of everybody
 		return nil
 	}
 	shown := f.secure.ConnectionState().VerifiedChains

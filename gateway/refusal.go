@@ -19,6 +19,7 @@ const (
 	codeLocked      = "SP011" // locked or suspended
 	codeJournal     = "SP012" // the record cannot be written
 	codePurpose     = "SP013" // not a purpose
+	codeDenied      = "SP016" // policies forbid what the statement does
 	codeTokenWrite  = "SP004" // a token was to be written
 	codeValue       = "SP005" // a value that its column's scheme cannot hold
 	codeRelink      = "SP006" // a column through which rows find their customer

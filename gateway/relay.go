@@ -67,7 +67,7 @@ func (s *session) relayReady(skip int) (int, error) {
 	s.server.at += n
 	s.server.release()
 	if s.draining.Load() && s.idle.Load() && skip == 0 {
-		s.end(shutdown())
+		s.end(s.drained())
 		return 0, errEnded
 	}
 	return skip, nil

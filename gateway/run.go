@@ -95,6 +95,9 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, now *stan
 			return nil, refusal(codeAway, "the purpose cannot be checked now", "Try again in a moment."), nil
 		}
 		r.sight = sight
+		if refused := s.mayAct(st, sight); refused != nil {
+			return nil, refused, nil
+		}
 	}
 	if st.Touches && s.gw.Protection.Vault != nil {
 		r.vaulted = s.vaulting(ctx)

@@ -327,7 +327,7 @@ func (s *session) endDrained() error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	s.end(shutdown())
+	s.end(s.drained())
 	return errEnded
 }
 

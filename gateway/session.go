@@ -28,6 +28,7 @@ type session struct {
 	person    purpose.Person
 	strength  policy.Strength // of the log-in
 	self      *acting         // all three, once the log-in is over
+	proof     proof           // how he proved to Sallyport itself who he is
 	protected bool            // it is in the protected database: statements are analysed
 
 	masked      bool // columns are masked for this person
@@ -40,6 +41,7 @@ type session struct {
 	way                    way    // how the server was reached
 	negotiated             bool   // the server has said which version of the protocol it speaks
 	asked                  bool   // the server has asked for a password or the like
+	entering               bool   // the gateway logs in to the server in its own name
 	pid                    uint32 // to cancel what the server does for this session
 	cancelKey              []byte
 
@@ -101,6 +103,7 @@ type session struct {
 	cancelling atomic.Int32 // requests to cancel that wait for looking to end
 	requests   atomic.Int32 // of them those that are on their way to the server
 	draining   atomic.Bool  // the session ends with its transaction
+	lapsed     atomic.Bool  // because what its person logged in with has ended
 	winding    atomic.Bool  // a writing statement runs to its end; then the session ends
 }
 
@@ -112,6 +115,8 @@ func (s *session) run(ctx context.Context) {
 	s.who.Device, s.who.Country = s.device(), s.country()
 	s.self = s.ownself()
 	s.note(sallyport.Event{Kind: sallyport.SessionStart})
+	s.note(sallyport.Event{Kind: sallyport.SessionStart, Note: s.proof.note(s.strength)})
+	defer s.lapse(ctx)()
 	if s.protected {
 		s.openAccounts()
 	}

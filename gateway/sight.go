@@ -28,6 +28,7 @@ type sight struct {
 	denied   *policy.Ruling // the first that left a covered value a token
 	waits    *pending       // the first that has a covered value wait
 	slow     bool           // a ruling throttles
+	exports  bool           // by COPY: values must be allowed to leave in bulk, too
 	at       time.Time      // when the reasons were checked
 	bar      func(because string)
 	turned   <-chan struct{} // closed when what is known of the person changes
@@ -56,6 +57,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, as *acting, cur
 		current = *st.Comment
 	}
 	v := &sight{as: as, purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
+	v.exports = st != nil && st.Copy != nil && !st.Copy.In
 	v.at = s.gw.Clock()
 	v.bar, v.turned = func(because string) { s.bar(as, because) }, s.gw.Standing.Turned()
 	v.asking = policy.Ask{Who: as.person.Staff, Service: as.person.Service, Action: policy.ActionReveal, Context: s.situation(as, v.purposes)}
@@ -79,6 +81,9 @@ func (s *session) situation(as *acting, purposes []sallyport.Purpose) policy.Con
 	c.Strength, c.Device = as.strength, as.who.Device
 	own, shared := s.gw.used(as, purposes)
 	c.BudgetUsed, c.SharedUsed = int64(own), int64(shared)
+	if as.service == nil {
+		c.MFAMinutes = s.proof.minutes(s.gw.Clock(), c.MFAMinutes) // what the service proved says nothing of whom it acts for
+	}
 	if as.service != nil {
 		c.Via = as.service.person.Staff
 	}
@@ -205,9 +210,18 @@ func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Colum
 		ask.Context.Purpose = &c.Reason
 	}
 	if g != nil {
-		ask.Context.Grant = &policy.Granted{ID: g.ID, Customers: int64(g.Customers), Left: int64(g.Customers)} // its budget is counted by customer
+		ask.Context.Grant = granted(g)
 	}
 	r := v.policies.Decide(ask)
+	if v.exports && r.Verdict != sallyport.Token {
+		ask.Action = policy.ActionExport
+		if bulk := v.policies.Decide(ask); bulk.Verdict < r.Verdict {
+			r = bulk
+		}
+		if r.Verdict == sallyport.Deny {
+			r.Verdict = sallyport.Token // the rest of the row may leave
+		}
+	}
 	v.rulings = append(v.rulings, ruled{c, g, column, r})
 	v.slow = v.slow || r.Respond == policy.Throttle && r.Verdict == sallyport.Reveal
 	if r.Respond == policy.Suspend && v.bar != nil {

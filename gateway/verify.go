@@ -161,6 +161,9 @@ func (s *session) serverSays(want uint32) (string, error) {
 			}
 			return string(rest), err
 		case pg.ErrorResponse:
+			if s.entering {
+				return "", s.entryFailed(m)
+			}
 			if _, err := s.clientConn.Write(m); err != nil {
 				return "", err
 			}

@@ -89,11 +89,19 @@ func (r Ruling) Policy() string {
 // nothingPermits is why something does not happen that no policy speaks of.
 const nothingPermits = "no policy permits this"
 
+// md5Proves is why nothing is revealed to whom the server checked by MD5: its hash is as good as the password, and it stands in backups.
+const md5Proves = "your log-in is by MD5, which proves nothing: ask for a SCRAM password"
+
 // Decide answers a question. A nil set permits nothing. A forbid that cannot be evaluated forbids; a permit that cannot, permits nothing.
 func (s *Set) Decide(a Ask) Ruling {
 	if s == nil {
 		return Ruling{Verdict: refusal(a.Action), Because: nothingPermits}
 	}
+	return s.remembered(&a)
+}
+
+// decide evaluates the policies.
+func (s *Set) decide(a *Ask) Ruling {
 	request := a.request()
 	entities := s.knowing(request.Principal)
 	_, forbid := cedar.Authorize(s.forbids[a.Action], entities, request)
@@ -111,6 +119,9 @@ func (s *Set) Decide(a Ask) Ruling {
 	}
 	if len(because) > 0 && strictest.severity() >= Refuse.severity() {
 		return s.ruling(refusal(a.Action), strictest, because)
+	}
+	if a.Context.strength() == ByMD5 && (a.Action == ActionReveal || a.Action == ActionExport) {
+		return Ruling{Verdict: refusal(a.Action), Because: md5Proves} // whatever the company's own policies forgot
 	}
 	allowed, permit := cedar.Authorize(s.permits[a.Action], entities, request)
 	if !allowed {

@@ -42,12 +42,14 @@ func (p Problem) String() string { return p.Place() + ": " + p.Text }
 // at is FILE:LINE.
 func (p Problem) at() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
-// Set is a set of policies that fit a World. It is immutable.
+// Set is a set of policies that fit a World. It is immutable but for what it remembers, and safe for use by many goroutines.
 type Set struct {
 	permits, forbids map[string]policies // by the action that they speak of
 	rules            map[cedar.PolicyID]*rule
 	entities         cedar.EntityMap
 	world            *World
+	silent           map[string][]field // by action: what its policies do not mention
+	memory           *memory            // nil: nothing is remembered
 }
 
 // rule is what a policy says of itself.
@@ -78,7 +80,7 @@ func (ps policies) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
 // Load reads policies and holds them to the world. The set is nil where there is a problem that is no warning.
 func Load(texts []Text, w *World, c Copiers) (*Set, []Problem) {
 	l := &loading{world: w, set: &Set{
-		permits: map[string]policies{}, forbids: map[string]policies{}, rules: map[cedar.PolicyID]*rule{}, world: w, entities: w.entities(c),
+		permits: map[string]policies{}, forbids: map[string]policies{}, rules: map[cedar.PolicyID]*rule{}, world: w, entities: w.entities(c), memory: &memory{},
 	}}
 	if err := l.readSchema(); err != nil {
 		return nil, []Problem{{File: "schema", Line: 1, Column: 1, Text: err.Error()}}
@@ -97,6 +99,7 @@ func Load(texts []Text, w *World, c Copiers) (*Set, []Problem) {
 		slices.SortFunc(l.set.permits[action], byID)
 		slices.SortFunc(l.set.forbids[action], byID)
 	}
+	l.set.forgets()
 	return l.set, l.problems
 }
 

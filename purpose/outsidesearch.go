@@ -23,7 +23,9 @@ type GrantCover struct {
 func (r *Resolver) openOutside() error {
 	for kind, k := range r.config.Kinds {
 		source := r.options.Sources[k.Source]
-		if source == nil {
+		if k.Source == OwnContacts {
+			source = noSource{}
+		} else if source == nil {
 			return fmt.Errorf("prepare to check reasons of kind %s: its source %q was not opened", kind, k.Source)
 		}
 		u, err := newOutside(kind, k, source, r.options)
@@ -51,6 +53,9 @@ func (r *Resolver) lookOutside(ctx context.Context, q *queries, who Person, p sa
 	u := r.outside[kind]
 	if u == nil {
 		return nil, nil
+	}
+	if u.kind.Source == OwnContacts {
+		return r.ownCall(ctx, q, u, who, p)
 	}
 	s := &abroad{Resolver: r, outside: u, queries: q, who: who}
 	switch p.Kind {

@@ -63,6 +63,7 @@ type queries struct {
 	byID, byNumber string // $1; forms of a number
 	mine           string // $1 log-ins, $2 states
 	mineAbout      string // and $3 a customer
+	contactByID    string // $1 its id
 	contactsByID   string // $1 ids of tickets, $2 directions; empty: there are no contacts
 	contactsByNo   string // $1 forms of a number, $2 directions
 	contactsAbout  string // $1 log-ins, $2 directions, $3 a customer
@@ -158,6 +159,7 @@ func (q *queries) addContacts(s *catalog.Snapshot, t *columns) error {
 	}, ", ")
 	q.recentContacts = fmt.Sprintf("%s FROM %s c WHERE %s >= (SELECT least(now(), max(%s)) FROM %s c) - interval '%d seconds'",
 		outputs, c.relation.SQL, at, at, c.relation.SQL, int(baselineContacts.Seconds()))
+	q.contactByID = fmt.Sprintf("%s, NULL FROM %s c WHERE %s LIMIT 2", outputs, c.relation.SQL, c.is(source.ID, 1))
 	find := func(condition string) string {
 		return fmt.Sprintf("%s, %s FROM %s c JOIN %s t ON %s = %s WHERE %s AND %s AND %s BETWEEN %s - interval '%d seconds' AND %s + interval '%d seconds'"+
 			" ORDER BY %s DESC LIMIT %d",

@@ -56,7 +56,7 @@ var ErrSilent = errors.New("has not been heard of for too long")
 
 // Kind says by which source one kind of purpose is checked, and what its words mean.
 type Kind struct {
-	Source   string   `yaml:"source"`   // one of purposes.sources; empty: there are no purposes of this kind
+	Source   string   `yaml:"source"`   // one of purposes.sources; of calls also contact, for purposes.contact: whatever its writers say came in
 	States   []string `yaml:"states"`   // in which a thing is a reason; empty: open and pending of a ticket, incoming of a call, approved of a job
 	Programs []string `yaml:"programs"` // names of programs in that source whose word counts besides that of people of the directory, such as customer or telephony
 	// Scheduled are the states of a call that somebody else arranged; empty: scheduled.
@@ -68,6 +68,9 @@ type Kind struct {
 	// Contact is how long after the customer got in touch somebody may make the ticket his own; empty: 72h.
 	Contact string `yaml:"contact"`
 }
+
+// OwnContacts is the source of calls that stand in the table of contacts of the protected database.
+const OwnContacts = "contact"
 
 // Defaults of Kind.
 const (

@@ -111,6 +111,13 @@ func (c *Config) checkOutside(report func(path, format string, args ...any)) {
 			report(path, "there are no purposes of the kind %q from a source; expected ticket, call or job", kind)
 		case k.Source == "":
 			report(path+".source", "no source; expected the name of one of purposes.sources")
+		case k.Source == OwnContacts && kind == "call":
+			if c.Contact.Table == "" {
+				report(path+".source", "no contacts are configured; expected purposes.contact")
+			}
+			if len(k.Programs)+len(k.States)+len(k.Scheduled) > 0 || k.Longest != "" {
+				report(path, "purposes.contact says which contacts count; expected source and after alone")
+			}
 		case !hasSource(c.Sources, k.Source):
 			report(path+".source", "there is no source %q; expected one of purposes.sources", k.Source)
 		case kind == "ticket" && c.Ticket.Table != "":
@@ -152,6 +159,9 @@ func checkSource(report func(path, format string, args ...any), path, name strin
 	}
 	if _, err := duration(s.Silent, usualSilent); err != nil {
 		report(path+".silent_after", "%q is %s", s.Silent, err)
+	}
+	if name == OwnContacts {
+		report(path, "this name is that of purposes.contact; expected another one")
 	}
 	types := s.Types()
 	if len(types) != 1 {

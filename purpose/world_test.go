@@ -105,6 +105,12 @@ const opened = "2026-03-01 12:00:00+00"
 
 func newWorld(t testing.TB, o Options) *world {
 	t.Helper()
+	return newWorldOf(t, o, func(*Config) {})
+}
+
+// newWorldOf is newWorld with another configuration.
+func newWorldOf(t testing.TB, o Options, change func(c *Config)) *world {
+	t.Helper()
 	name := fmt.Sprintf("purpose_%d", databases.Add(1))
 	role := name + "_reader"
 	w := &world{t: t, facts: NewFacts(), ids: 4700}
@@ -119,12 +125,13 @@ func newWorld(t testing.TB, o Options) *world {
 		t.Fatal(err)
 	}
 	purposes := config()
+	change(&purposes)
 	if w.catalog, err = catalog.Open(t.Context(), w.reader, protection(), purposes.Tables()); err != nil {
 		t.Fatal(err)
 	}
 	o.Services = services()
 	o.Now = func() time.Time { return time.Unix(0, w.clock.Load()) }
-	if w.resolver, err = New(w.reader, w.catalog.Snapshot, config(), w.facts, o); err != nil {
+	if w.resolver, err = New(w.reader, w.catalog.Snapshot, purposes, w.facts, o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -103,6 +103,10 @@ func (a *analysis) finish() {
 		a.st.Edits = append(a.st.Edits, a.edits[start])
 	}
 	a.st.Columns = slices.SortedFunc(maps.Keys(a.columns), compareColumns)
+	for _, c := range a.st.Columns {
+		a.tabled(c)
+	}
+	slices.SortFunc(a.st.Tables, compareColumns)
 	a.st.Touches = a.st.Touches || len(a.st.Columns) > 0
 	a.st.Leans = a.st.Leans || a.st.Touches || a.st.Masks || a.st.DDL || a.st.Refusal != nil
 	if (a.st.Touches || a.st.Masks) && a.lost >= 0 {
@@ -114,6 +118,23 @@ func (a *analysis) finish() {
 	a.st.ByKey = a.st.Lookup && a.st.Refusal == nil && !a.st.Writes && len(a.st.Edits) == 0 && len(a.st.Params) == 0
 	a.st.Lookup = a.st.Lookup && a.st.Refusal == nil && !a.st.Masks && !a.st.Writes && len(a.st.Edits) == 0 && len(a.st.Params) == 0
 	a.closePrepare()
+}
+
+// touch notes that a relation is mentioned, and of which tables protected columns stand in it.
+func (a *analysis) touch(r *Relation) {
+	a.st.Touches, a.st.Masks = a.st.Touches || r.Protected(), a.st.Masks || r.Masked()
+	for i := range r.Columns {
+		if p := r.Columns[i].Protect; p != nil {
+			a.tabled(p.Column)
+		}
+	}
+}
+
+func (a *analysis) tabled(c sallyport.Column) {
+	c.Name = ""
+	if !slices.Contains(a.st.Tables, c) {
+		a.st.Tables = append(a.st.Tables, c)
+	}
 }
 
 func compareColumns(x, y sallyport.Column) int {

@@ -235,7 +235,7 @@ func (a *analysis) named(names []string) bool {
 	}
 	for _, r := range a.schema.Find(schema, names[len(names)-1]) {
 		if r.guarded() {
-			a.st.Touches, a.st.Masks = a.st.Touches || r.Protected(), a.st.Masks || r.Masked()
+			a.touch(r)
 			return true
 		}
 	}

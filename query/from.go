@@ -277,8 +277,7 @@ func (a *analysis) find(n *pg.RangeVar) *Relation {
 	}
 	switch {
 	case guarded != nil:
-		a.st.Touches = a.st.Touches || guarded.Protected()
-		a.st.Masks = a.st.Masks || guarded.Masked()
+		a.touch(guarded)
 		return guarded
 	case len(list) == 1:
 		return one

@@ -17,6 +17,7 @@ type Statement struct {
 
 	Touches bool               // a relation with protected columns is mentioned, or (FETCH) may be
 	Columns []sallyport.Column // protected columns read, written or compared, also through *, whole rows and views; sorted
+	Tables  []sallyport.Column // tables with protected columns that it mentions, also through views, without a Name; sorted
 	Masks   bool               // a relation with masked columns is mentioned, or what it sets off may speak of one
 	Veiled  []bool             // for each column of the result: something of masked columns may stand in it. nil while Masks: in any
 	Explain bool               // the result is a plan

@@ -37,6 +37,9 @@ func (m *Main) decideCommand(cmd *cobra.Command, decide func(*api.Client, contex
 		if f.json {
 			return printJSON(m.Stdout, p)
 		}
+		if p.Code != "" {
+			return printLine(m.Stdout, "%s The second half of the code, for %s alone: %s", decided(p), p.About, p.Code)
+		}
 		return printLine(m.Stdout, "%s", decided(p))
 	})
 }

@@ -95,6 +95,9 @@ func (c *Config) logins() map[string]bool {
 	for _, role := range c.Replication {
 		known[role] = true
 	}
+	for _, e := range c.Upstream.Enter { // Sallyport itself logs in as it
+		known[e.As] = true
+	}
 	return known
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +18,7 @@ import (
 type certificates struct {
 	config *Config
 	server *upstream.Server
+	enters *entrances                 // nil: the server checks every log-in
 	client atomic.Pointer[tls.Config] // nil: clients are offered no TLS
 
 	mu   sync.Mutex           // guards seen
@@ -28,8 +28,8 @@ type certificates struct {
 // certificateEvery is how often the files are looked at.
 const certificateEvery = time.Second
 
-func loadCertificates(config *Config, server *upstream.Server) (*certificates, error) {
-	c := &certificates{config: config, server: server}
+func loadCertificates(config *Config, server *upstream.Server, enters *entrances) (*certificates, error) {
+	c := &certificates{config: config, server: server, enters: enters}
 	c.changed()
 	client, err := config.certificate()
 	if err != nil {
@@ -48,7 +48,7 @@ func (c *certificates) reload() error {
 	if err == nil {
 		c.client.Store(client)
 	}
-	return errors.Join(err, c.server.Reload())
+	return errors.Join(err, c.server.Reload(), c.enters.reload())
 }
 
 // watch reloads when a file changes, or when told to, until ctx ends. report hears of each attempt.
@@ -77,6 +77,7 @@ func (c *certificates) changed() bool {
 	defer c.mu.Unlock()
 	t := c.config.TLS
 	files := append(c.server.Files(), c.config.path(t.Certificate), c.config.path(t.Key), c.config.path(t.ClientCA))
+	files = append(files, c.enters.files()...)
 	first, changed := c.seen == nil, false
 	if first {
 		c.seen = map[string]time.Time{}
@@ -106,16 +107,15 @@ func (c *Config) certificate() (*tls.Config, error) {
 		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"},
 		SessionTicketsDisabled: true, // as PostgreSQL does: what was checked under one configuration does not hold under the next
 	}
-	if c.TLS.ClientCA == "" {
+	authority, key := c.TLS.ClientCA, "tls.client_ca"
+	if authority == "" {
+		authority, key = c.LogIn.Certificates.CA, "login.certificates.ca"
+	}
+	if authority == "" {
 		return out, nil
 	}
-	pem, err := os.ReadFile(c.path(c.TLS.ClientCA))
-	if err != nil {
-		return nil, fmt.Errorf("load tls.client_ca: %w", err)
-	}
-	out.ClientCAs = x509.NewCertPool()
-	if !out.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("load tls.client_ca: %s holds no certificate", c.path(c.TLS.ClientCA))
+	if out.ClientCAs, err = readRoots(c.path(authority)); err != nil {
+		return nil, fmt.Errorf("load %s: %w", key, err)
 	}
 	// Who comes without one is refused in words that a client can read, after the handshake.
 	out.ClientAuth = tls.VerifyClientCertIfGiven

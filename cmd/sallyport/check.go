@@ -168,6 +168,7 @@ func checkAs(ctx context.Context, path, owner string) ([]finding, error) {
 		c.found("tls", "%v", err)
 	}
 	c.policies()
+	c.provider(ctx)
 	if config.Upstream.Address != "" {
 		brief, cancel := context.WithTimeout(ctx, databaseTimeout)
 		defer cancel()
@@ -263,6 +264,7 @@ func (c *check) server(ctx context.Context) error {
 		}
 	case marked:
 		c.logIns(ctx, server)
+		c.entrances(ctx, server)
 		if err := c.database(ctx, server); err != nil {
 			c.found("upstream", "%s", oneLine(err))
 			c.asOwner(ctx)

@@ -125,7 +125,7 @@ func TestClientCopy(t *testing.T) {
 
 // TestClientCopyRevealed copies what a purpose covers, and writes protected columns by COPY where that is possible at all.
 func TestClientCopyRevealed(t *testing.T) {
-	f := newFort(t, "")
+	f := newFort(t, "", exporting(t))
 	who, ticket, customer := f.hasTicket(0)
 	c := f.connect(who)
 	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
@@ -150,7 +150,7 @@ func TestClientCopyRevealed(t *testing.T) {
 // TestClientCopyBinary copies a table in binary: what a purpose covers is revealed, dates too, and all else is what PostgreSQL
 // sends. Whoever else's rows go out are counted by customer.
 func TestClientCopyBinary(t *testing.T) {
-	f := newFort(t, "")
+	f := newFort(t, "", exporting(t))
 	who, ticket, customer := f.hasTicket(0)
 	c := f.connect(who)
 	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))

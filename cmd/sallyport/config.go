@@ -55,6 +55,13 @@ type Config struct {
 	// People are the staff with access, by id.
 	People map[string]Person `yaml:"people"`
 
+	// LogIn says how people prove to Sallyport itself who they are: at the company's identity provider, or by a certificate. Empty: at the
+	// database, and for commands by a password.
+	LogIn LogIn `yaml:"login"`
+
+	// API is where commands from other machines reach serve. Empty: the control socket alone.
+	API API `yaml:"api"`
+
 	// Networks is a CSV file of network,country (10.4.0.0/16,DE): where somebody connects from. Empty: unknown.
 	Networks string `yaml:"networks"`
 
@@ -104,6 +111,7 @@ type Upstream struct {
 	TLS       UpstreamTLS `yaml:"tls"`       // on the way to the server
 	Reader    Reader      `yaml:"reader"`    // Sallyport's own log-in, which reads tickets and contacts to check reasons
 	Verifiers string      `yaml:"verifiers"` // the database with the function of `sallyport check --sql`; empty: Database
+	Enter     []Enter     `yaml:"enter"`     // log-ins that Sallyport ends itself, and how it enters the database for them; the first that fits holds
 	Others    string      `yaml:"others"`    // the server's other databases: relay (default) or refuse. Roles, rights and settings of the server can be changed from any of them
 }
 

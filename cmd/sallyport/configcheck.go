@@ -54,6 +54,9 @@ func (c *Config) check(r *configReader) {
 	if c.LocksPerHour < 0 {
 		r.problemAt("locks_per_hour", "%d; expected 1 or more, or 0 for the default", c.LocksPerHour)
 	}
+	c.checkLogIn(r)
+	c.checkEnter(r)
+	c.checkAPI(r)
 	if _, err := c.drain(); err != nil {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
 	}
@@ -235,7 +238,7 @@ func (c *Config) checkDirectory(r *configReader) {
 		if !slices.Contains(roles(), person.Role) {
 			r.problemAt(path+".role", "unknown role %q; expected %s", person.Role, oneOf(person.Role, roles()))
 		}
-		checkPassword(r, path, person)
+		c.checkPassword(r, path, person)
 		if _, err := person.hours(); err != nil {
 			r.problemAt(path+".shift", "%v", err)
 		}
@@ -257,10 +260,10 @@ func (c *Config) checkDirectory(r *configReader) {
 	}
 }
 
-// checkPassword wants a hash, or a log-in: who only gives orders needs none.
-func checkPassword(r *configReader, path string, person Person) {
+// checkPassword wants a hash, or a log-in: who only gives orders needs none. With an identity provider nobody needs a password.
+func (c *Config) checkPassword(r *configReader, path string, person Person) {
 	if person.Password == "" {
-		if len(person.Logins) == 0 {
+		if len(person.Logins) == 0 && c.LogIn.Issuer == "" {
 			r.problemAt(path, "no log-in and no password; expected logins: [ROLE], or password: the line that 'sallyport passwd' prints")
 		}
 		return

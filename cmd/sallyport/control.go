@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,13 +30,18 @@ type controlFlags struct {
 	as           string
 	passwordFile string
 	json         bool
+	server, ca   string         // of a serve on another machine
+	flags        *pflag.FlagSet // that they were taken from
 }
+
+// defaultData is the data folder where none is given.
+const defaultData = "sallyport-data"
 
 // controlCommand gives a command the flags, and hands what it does a client logged in as --as.
 func (m *Main) controlCommand(cmd *cobra.Command, do func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error) *cobra.Command {
 	f := &controlFlags{m: m}
 	flags := cmd.Flags()
-	flags.StringVar(&f.data, "data", "sallyport-data", "data `FOLDER` of the running serve")
+	flags.StringVar(&f.data, "data", defaultData, "data `FOLDER` of the running serve")
 	f.logInFlags(flags)
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -51,23 +58,61 @@ func (m *Main) controlCommand(cmd *cobra.Command, do func(cmd *cobra.Command, ar
 // logInFlags are those by which a command finds a running serve and logs in.
 func (f *controlFlags) logInFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.socket, "control", "", "control `SOCKET` of the running serve (default FOLDER/"+socketName+")")
-	flags.StringVar(&f.as, "as", "", "log in as this person (`ID` in the configuration)")
+	flags.StringVar(&f.as, "as", "", "log in as this person by his password (`ID` in the configuration; without it: by 'sallyport login')")
 	flags.StringVar(&f.passwordFile, "password-file", "", "`FILE` whose first line is the password (else "+passwordVariable+", else asked for)")
+	f.remoteFlags(flags)
+	f.flags = flags
 }
 
-// client is logged in as --as.
+// remoteFlags are those by which a command finds a serve on another machine.
+func (f *controlFlags) remoteFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&f.server, "server", "", "serve on another machine, `https://HOST:PORT` (api.listen), in place of the socket")
+	flags.StringVar(&f.ca, "ca", "", "PEM `FILE` with who signs its certificate (default: the system's authorities)")
+}
+
+// dataSet tells whether the data folder was named.
+func (f *controlFlags) dataSet() bool { return f.flags != nil && f.flags.Changed("data") }
+
+// stranger is a client that is not logged in.
+func (f *controlFlags) stranger() (*api.Client, error) {
+	if f.server == "" {
+		if f.socket == "" {
+			f.socket = filepath.Join(f.data, socketName)
+		}
+		return api.NewClient(f.socket, "", ""), nil
+	}
+	f.server = strings.TrimSuffix(f.server, "/")
+	u, err := url.Parse(f.server)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.User != nil {
+		return nil, usagef("--server %s is no address of a serve; expected https://HOST:PORT", f.server)
+	}
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.ca != "" {
+		if f.ca, err = filepath.Abs(f.ca); err == nil {
+			trust.RootCAs, err = readRoots(f.ca)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read --ca: %w", err)
+		}
+	}
+	return api.NewRemote(f.server, trust), nil
+}
+
+// client is logged in as --as, or by what 'sallyport login' kept.
 func (f *controlFlags) client() (*api.Client, error) {
 	if f.as == "" {
-		return nil, usagef("nobody to log in as; expected --as ID, one of the people in the configuration")
+		return f.bySaved()
 	}
 	password, err := f.password()
 	if err != nil {
 		return nil, err
 	}
-	if f.socket == "" {
-		f.socket = filepath.Join(f.data, socketName)
+	client, err := f.stranger()
+	if err != nil {
+		return nil, err
 	}
-	return api.NewClient(f.socket, sallyport.Staff(f.as), password), nil
+	client.As(sallyport.Staff(f.as), password)
+	return client, nil
 }
 
 func (f *controlFlags) password() (string, error) {

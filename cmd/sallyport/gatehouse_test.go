@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -24,6 +25,7 @@ type gatehouse struct {
 	ca      *authority
 	shown   pair // the server's certificate
 	heard   lockedBuffer
+	clock   func() time.Time // of what is served in front of it; nil: time.Now
 }
 
 const gatehouseHBA = `local all postgres scram-sha-256
@@ -140,7 +142,7 @@ func (g *gate) serve(text string) {
 		g.t.Fatal(err)
 	}
 	g.Server, err = StartServer(context.Background(), ServerOptions{
-		Config: config, Data: filepath.Join(g.folder, "data"), Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Config: config, Clock: g.h.clock, Data: filepath.Join(g.folder, "data"), Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		g.t.Fatal(err)

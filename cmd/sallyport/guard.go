@@ -47,14 +47,15 @@ type guard struct {
 	analyzer atomic.Pointer[analyzer]
 	open     atomic.Pointer[analyzer] // as if nothing were masked
 	ways     *surroundings
-	advanced uint64                          // how far the mark was moved
-	unsure   bool                            // the database may be an older copy of itself; those who were shredded are to be looked for
-	turning  atomic.Pointer[map[string]bool] // join groups with two keys, and whether they are kept whole
-	early    map[string]bool                 // join groups whose new tokens are of the older key still; the mutex of rotations guards it
-	passOnce sync.Once                       // makes passText
-	passText string                          // see pass
-	decided  map[string]bool                 // whether groups will be kept whole, before that is on record; likewise
-	wayKnown map[string]bool                 // by their sentences: the ways around the gateway that were told of
+	advanced uint64                             // how far the mark was moved
+	unsure   bool                               // the database may be an older copy of itself; those who were shredded are to be looked for
+	turning  atomic.Pointer[map[string]bool]    // join groups with two keys, and whether they are kept whole
+	behind   atomic.Pointer[map[string]lagging] // join groups whose integers and uuids are of another key than they have to be, see checkTurned
+	early    map[string]bool                    // join groups whose new tokens are of the older key still; the mutex of rotations guards it
+	passOnce sync.Once                          // makes passText
+	passText string                             // see pass
+	decided  map[string]bool                    // whether groups will be kept whole, before that is on record; likewise
+	wayKnown map[string]bool                    // by their sentences: the ways around the gateway that were told of
 }
 
 // analyzer belongs to one snapshot of the catalogue.

@@ -181,10 +181,10 @@ func (g *guard) advanceMark(ctx context.Context) error {
 	return nil
 }
 
-// lookBack shreds again whoever was shredded, where the database may have become an older copy of itself under this serve: the connection
+// lookBack shreds again whoever was shredded, and hides integers and uuids of another key, where the database may have become an older copy of itself under this serve: the connection
 // broke, or the mark is not as far as it was.
 func (g *guard) lookBack(ctx context.Context) error {
-	if !g.s.state.Shreds() || g.keyring == nil {
+	if !g.s.state.Shreds() && len(g.s.state.TurnedEpochs()) == 0 || g.keyring == nil {
 		g.unsure = false
 		return nil
 	}
@@ -196,6 +196,9 @@ func (g *guard) lookBack(ctx context.Context) error {
 		return nil
 	}
 	if _, err := g.catalog.Refresh(ctx); err != nil {
+		return err
+	}
+	if err := g.fallBack(ctx); err != nil {
 		return err
 	}
 	if err := g.replayShreds(ctx); err != nil {

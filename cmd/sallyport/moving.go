@@ -35,14 +35,14 @@ func (g *guard) states() map[string]catalog.State {
 			states[name] = catalog.Moving
 		case slices.Contains(leaving, name):
 			states[name] = catalog.Leaving
-		case rotating && catalog.Formless(config.Protect.Columns[name].Scheme):
+		case !begun && (known || g.s.o.MovingIn): // its protection was undone, or has not begun
+			states[name] = catalog.Plain
+		case (rotating || g.fellBehind(config.groupOf(name))) && catalog.Formless(config.Protect.Columns[name].Scheme):
 			states[name] = g.hidden(config.groupOf(name))
 		case rotating && whole:
 			states[name] = catalog.Turning
 		case rotating:
 			states[name] = catalog.Rotating
-		case !begun && (known || g.s.o.MovingIn): // its protection was undone, or has not begun
-			states[name] = catalog.Plain
 		}
 	}
 	return states

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -117,14 +118,27 @@ func (c *Config) openForRecovery(ctx context.Context, o recoverOptions, where ke
 
 // printRecovered says on standard error what became of the tokens, since the dump is on standard output.
 func (m *Main) printRecovered(r recovery, asJSON bool) error {
+	left := slices.Sorted(maps.Keys(r.left))
 	if asJSON {
-		if err := printJSON(m.Stderr, map[string]uint64{"values": r.values, "plain": r.plain, "unreadable": r.unreadable, "shredded": r.shredded}); err != nil {
+		if err := printJSON(m.Stderr, map[string]any{"values": r.values, "plain": r.plain, "unreadable": r.unreadable, "shredded": r.shredded, "left": left}); err != nil {
 			return err
 		}
-	} else if err := printLine(m.Stderr, "%d values are back; %d stood there in plain; %d tokens could not be read and are as they were, as are %d of customers who were shredded.",
+		return r.found()
+	}
+	if len(left) > 0 {
+		if err := printLine(m.Stderr, leftAsTheyAre, strings.Join(left, ", ")); err != nil {
+			return err
+		}
+	}
+	if err := printLine(m.Stderr, "%d values are back; %d stood there in plain; %d tokens could not be read and are as they were, as are %d of customers who were shredded.",
 		r.values, r.plain, r.unreadable, r.shredded); err != nil {
 		return err
 	}
+	return r.found()
+}
+
+// found is the error that gives the exit status.
+func (r *recovery) found() error {
 	if r.unreadable > 0 || r.values == 0 {
 		return errFound
 	}
@@ -136,6 +150,8 @@ type recovery struct {
 	config                              *Config
 	state                               *control.State // who was shredded
 	codecs                              map[sallyport.Column]*token.Codec
+	turned                              map[string]turnedIn // by table and join group, as far as the dump has said
+	left                                map[string]bool     // columns of integers and uuids that were left as they are
 	values, plain, unreadable, shredded uint64
 }
 
@@ -143,6 +159,8 @@ type recovery struct {
 type copied struct {
 	columns  []*token.Codec // nil where a column is not protected
 	customer int            // the column with the customer's key, −1: none shows whose a row is
+	left     []bool         // columns whose tokens are perhaps of another key, and would become other numbers
+	names    []string       // of sallyport.turning: its columns; else nil
 }
 
 func (r *recovery) run(ctx context.Context, in *bufio.Reader, out io.Writer) error {
@@ -188,9 +206,15 @@ func (r *recovery) header(text string) (table copied, rows bool) {
 		return table, true
 	}
 	names := identifiers(list, ',')
+	if at[0] == "sallyport" && at[1] == "turning" {
+		table.names = names
+		return table, true
+	}
 	table.customer = slices.Index(names, r.config.customerColumn(at[0]+"."+at[1]))
 	for _, name := range names {
-		table.columns = append(table.columns, r.codecs[sallyport.Column{Schema: at[0], Table: at[1], Name: name}])
+		column := sallyport.Column{Schema: at[0], Table: at[1], Name: name}
+		codec := r.codecs[column]
+		table.columns, table.left = append(table.columns, codec), append(table.left, codec != nil && !r.tells(column, codec))
 	}
 	return table, true
 }
@@ -222,6 +246,10 @@ func identifiers(text string, separator byte) []string {
 func (r *recovery) row(text []byte, table *copied) []byte {
 	var out []byte
 	fields, columns := bytes.Split(text, []byte("\t")), table.columns
+	if table.names != nil {
+		r.noteTurned(table.names, fields)
+		return append(out, text...)
+	}
 	var who []byte
 	if len(columns) > 0 && table.customer >= 0 && table.customer < len(fields) {
 		who = fields[table.customer]
@@ -236,6 +264,11 @@ func (r *recovery) row(text []byte, table *copied) []byte {
 		}
 		if r.wasShredded(columns[i], field, who) {
 			r.shredded++
+			out = append(out, field...)
+			continue
+		}
+		if table.left[i] {
+			r.unreadable++
 			out = append(out, field...)
 			continue
 		}

@@ -76,7 +76,7 @@ func (r *rotations) rotating() []keys.Rotation {
 // renew passes over the columns of a group once, unless a pass has met no older token before.
 func (r *rotations) renew(ctx context.Context, rotation keys.Rotation) {
 	p := r.progress(rotation)
-	if p.clean {
+	if p.clean && !r.g.fellBehind(rotation.Group) {
 		return
 	}
 	done, err := r.pass(ctx, rotation.Group, p)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -28,10 +27,16 @@ import (
 
 // hidden is the state of a column whose tokens have no form while its join group has two keys.
 func (g *guard) hidden(group string) catalog.State {
-	if recorded, ok := g.s.state.Turning(group); ok && recorded.Turned {
+	if g.turned(group) {
 		return catalog.Settled
 	}
 	return catalog.Hidden
+}
+
+// turned tells whether all tokens without a form of a group that has two keys are of the newer one, by the record, and the database does not say otherwise.
+func (g *guard) turned(group string) bool {
+	recorded, ok := g.s.state.Turning(group)
+	return ok && recorded.Turned && !g.fellBehind(group)
 }
 
 // turns are the tables of a group with columns whose tokens have no form.
@@ -99,7 +104,7 @@ func (g *guard) listTurned(dead []sallyport.Digest) error {
 // holdOff has the database keep everybody's hands off the columns of a group whose tokens have no form, and waits until nobody is left who began before
 // that. Without such columns there is nothing to do.
 func (r *rotations) holdOff(ctx context.Context, rotation keys.Rotation) error {
-	if recorded, ok := r.g.s.state.Turning(rotation.Group); ok && recorded.Turned {
+	if r.g.turned(rotation.Group) {
 		return nil
 	}
 	turns, err := r.g.turns(nil, rotation.Group, rotation.To)
@@ -171,12 +176,14 @@ func (r *rotations) mayHide(ctx context.Context, conn *pgx.Conn, group string) e
 
 // turnRows gives the tokens that have no form the newer key, and ends their being hidden.
 func (r *rotations) turnRows(ctx context.Context, p *progress, conn *pgx.Conn) error {
-	recorded, _ := r.g.s.state.Turning(p.Group)
+	if err := r.g.stranded(p.Group); err != nil {
+		return err
+	}
 	turns, err := r.g.turns(conn, p.Group, p.To)
 	switch {
 	case err != nil || len(turns) == 0:
 		return err
-	case recorded.Turned:
+	case r.g.turned(p.Group):
 		return protect.Release(ctx, conn, p.Group) // a crash may have come before
 	}
 	if err := r.holdOff(ctx, p.Rotation); err != nil { // after a restart, and in an older copy of the database
@@ -247,44 +254,10 @@ func (r *rotations) show(ctx context.Context, rotation keys.Rotation, conn *pgx.
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.g.caughtUp(rotation.Group)
 	if err := r.g.catalog.Enter(ctx, r.g.states()); err != nil {
 		return err
 	}
 	r.g.resolver.Renewed()
-	return nil
-}
-
-// checkTurned refuses a database whose integers and uuids are of another key than the ring's, by what it says of itself (sallyport.turning): it or the
-// ring is an older copy, and what they hold would be read as other numbers. Where both keys are there still, the rotation goes on instead.
-func (g *guard) checkTurned(ctx context.Context) error {
-	if g.keyring == nil { // observing
-		return nil
-	}
-	recorded, states := g.s.state.TurnedEpochs(), g.states()
-	for _, name := range slices.Sorted(maps.Keys(g.s.o.Config.Protect.Columns)) {
-		column, ok := catalog.ParseColumn(name)
-		if !ok || !catalog.Formless(g.s.o.Config.Protect.Columns[name].Scheme) || states[name] == catalog.Plain {
-			continue
-		}
-		group, newest := g.s.o.Config.groupOf(name), 0
-		for _, key := range g.keyring.Keys().Groups[group] {
-			newest = max(newest, key.Epoch)
-		}
-		at, done, known, err := protect.Turned(ctx, g.conn, column, group)
-		switch {
-		case err != nil:
-			return err
-		case known && at > newest:
-			err = fmt.Errorf("open keys: tokens of %s are of epoch %d, of which the ring in %s has no key (docs/keys.md, An older ring)", column, at, g.s.o.Data)
-		case recorded[name] > 0 && states[name] != catalog.Hidden && (!known || !done || at < recorded[name]):
-			err = fmt.Errorf("look at %s: its tokens are of epoch %d by the record, and the database does not say so, as an older copy of it does (docs/keys.md, An older ring)", column, recorded[name])
-		default:
-			continue
-		}
-		if _, agreed := g.s.state.AcceptedMark(); !agreed {
-			return &hopeless{err}
-		}
-		g.s.log.Warn("two people accepted this record; integers and uuids of another key are read as other ones", "why", err.Error())
-	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (r *rotations) mayDestroy(group string) error {
 	switch p := r.seen[group]; {
 	case i < 0:
 		return fmt.Errorf("the join group %q has no older key", group)
-	case p == nil || !p.clean:
+	case p == nil || !p.clean || r.g.fellBehind(group):
 		return fmt.Errorf("tokens of the older key of %s are still being renewed ('sallyport status' shows how far it is)", group)
 	}
 	return nil

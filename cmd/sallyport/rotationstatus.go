@@ -34,7 +34,7 @@ type progress struct {
 
 // begins notes that a pass begins, and how much there is to look at.
 func (r *rotations) begins(ctx context.Context, p *progress, conn *pgx.Conn, tables []*protect.Renewal) error {
-	if recorded, _ := r.g.s.state.Turning(p.Group); !recorded.Turned {
+	if !r.g.turned(p.Group) {
 		turns, err := r.g.turns(conn, p.Group, p.To)
 		if err != nil {
 			return err

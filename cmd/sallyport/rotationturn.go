@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -270,15 +269,19 @@ func (g *guard) noteTurning(soon ...string) {
 	g.turning.Store(&turning)
 }
 
-// rotates tells whether a column's join group has two keys, and whether equal values of it have equal tokens at every moment.
-func (g *guard) rotates(name string) (rotating, whole bool) {
+// rotatesGroup is rotates of a join group.
+func (g *guard) rotatesGroup(group string) (rotating, whole bool) {
 	turning := g.turning.Load()
 	if turning == nil {
 		return false, false
 	}
-	settings := g.s.o.Config.Protect.Columns[name]
-	whole, rotating = (*turning)[cmp.Or(settings.Group, string(settings.Scheme))]
+	whole, rotating = (*turning)[group]
 	return rotating, whole
+}
+
+// rotates tells whether a column's join group has two keys, and whether equal values of it have equal tokens at every moment.
+func (g *guard) rotates(name string) (rotating, whole bool) {
+	return g.rotatesGroup(g.s.o.Config.groupOf(name))
 }
 
 func (s *Server) rotates(name string) bool {

@@ -55,6 +55,7 @@ type Server struct {
 
 	server       *upstream.Server
 	verifiers    *verifiers // nil: nobody to read them as
+	entrances    *entrances // nil: the server checks every log-in
 	certificates *certificates
 	renew        chan struct{} // SIGHUP
 	shares       *unsealer     // of the keys; nil: they are not opened by shares
@@ -62,6 +63,7 @@ type Server struct {
 	started  time.Time
 	listener listener
 	socket   net.Listener
+	remote   net.Listener // for commands from other machines; nil: none
 	ready    chan struct{}
 
 	stop context.CancelFunc
@@ -134,7 +136,10 @@ func (s *Server) settle() error {
 		return err
 	}
 	s.verifiers = o.Config.verifiers(s.server)
-	s.certificates, err = loadCertificates(o.Config, s.server)
+	if s.entrances, err = o.Config.entrances(s.server); err != nil {
+		return err
+	}
+	s.certificates, err = loadCertificates(o.Config, s.server, s.entrances)
 	return err
 }
 
@@ -159,6 +164,9 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	if s.socket, err = api.Listen(ctx, filepath.Join(s.o.Data, socketName)); err != nil {
+		return err
+	}
+	if s.remote, err = s.listenRemote(ctx); err != nil {
 		return err
 	}
 	if s.listener, err = s.o.Config.listen(ctx, s.o.Listen); err != nil {
@@ -215,7 +223,11 @@ func (s *Server) people() (*api.Server, error) {
 	config := s.o.Config
 	people := map[sallyport.Staff]api.Person{}
 	for id, p := range config.People {
-		people[sallyport.Staff(id)] = api.Person{Role: p.Role, Password: p.Password}
+		people[sallyport.Staff(id)] = api.Person{Role: p.Role, Password: p.Password, Logins: p.Logins}
+	}
+	logIns, err := config.logIns()
+	if err != nil {
+		return nil, err
 	}
 	return api.New(api.Config{
 		People: people,
@@ -239,6 +251,8 @@ func (s *Server) people() (*api.Server, error) {
 		Observing:  s.o.Observe != nil,
 		Locks:      config.LocksPerHour,
 		TicketID:   s.ticketID,
+		LogIns:     logIns,
+		Waiting:    s.waitingFor,
 	})
 }
 
@@ -249,7 +263,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	longer, end := context.WithCancel(context.WithoutCancel(ctx)) // orders are heard as long as anybody has a session
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := people.Serve(longer, s.socket); err != nil {
+		if err := people.Serve(longer, s.commands()...); err != nil {
 			cancel(err)
 		}
 	})
@@ -271,7 +285,11 @@ func (s *Server) serve(ctx context.Context) error {
 	config := gateway.Config{
 		Server: s.server, TLS: s.certificates.current,
 		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
-		Drain: s.o.Drain,
+		Drain: s.o.Drain, Fresh: s.o.Config.LogIn.Issuer != "",
+	}
+	if s.entrances != nil {
+		config.Entrances = s.entrances
+		defer s.entrances.close(context.WithoutCancel(ctx))
 	}
 	if s.verifiers != nil {
 		config.Verifiers = s.verifiers
@@ -460,8 +478,8 @@ func (s *Server) closeFiles() error {
 			errs = append(errs, err)
 		}
 	}
-	if s.socket != nil {
-		if err := s.socket.Close(); !errors.Is(err, net.ErrClosed) {
+	for _, l := range s.commands() {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}

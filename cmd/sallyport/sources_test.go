@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport"
 	"sallyport/internal/fakezendesk"
@@ -454,49 +452,4 @@ func TestCallAndJob(t *testing.T) {
 	within(t, 20*time.Second, "the job stops covering", func() bool { return email(c, 10) })
 	c.must("SET sallyport.purpose = 'call:c-1'")
 	within(t, 20*time.Second, "the call stops covering", func() bool { return email(c, 5) })
-}
-
-// TestSlowClientIsCut: what waits for a client who does not read leaves under a reason that holds then, or not at all.
-func TestSlowClientIsCut(t *testing.T) {
-	f := newFort(t, "", otherSystems(t, "  kinds: {job: {source: helpdesk}}\n"+webhookSource, map[string]string{"helpdesk.secret": hookSecret}))
-	agent := f.org.Agents()[0].ID
-	url := f.hears("helpdesk")
-	var customers []string
-	for id := 10; id < 110; id++ {
-		customers = append(customers, strconv.Quote(strconv.Itoa(id)))
-	}
-	job := func(version int, state string) {
-		t.Helper()
-		f.tell(url, fmt.Sprintf(`{"id":"m%d","things":[{"id":"j","customers":[%s],"assignee":%q,"state":%q,"opened_by":%q,"assigned_by":"o2","begins_at":%q,"ends_at":%q,"version":%d}]}`,
-			version, strings.Join(customers, ","), agent, state, agent, time.Now().UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339), version))
-	}
-	job(1, "approved")
-	c, d := f.connect(agent), f.connect(agent)
-	c.must("SET sallyport.purpose = 'job:j'")
-	d.must("SET sallyport.purpose = 'job:j'")
-	rows, err := c.Query(t.Context(), "SELECT c.email, repeat('x', 1000) FROM support.customers c CROSS JOIN generate_series(1, 1200) g WHERE c.id BETWEEN 10 AND 109")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	if !rows.Next() || string(rows.RawValues()[0]) == "" {
-		t.Fatal("nothing comes")
-	}
-	job(2, "withdrawn")
-	within(t, 20*time.Second, "the job stops covering", func() bool {
-		return strings.HasSuffix(d.one("SELECT email FROM support.customers WHERE id = 10"), ".invalid")
-	})
-	plain, tokens := 1, 0
-	for rows.Next() {
-		if strings.HasSuffix(string(rows.RawValues()[0]), ".invalid") {
-			tokens++
-		} else {
-			plain++
-		}
-	}
-	cut, ok := errors.AsType[*pgconn.PgError](rows.Err())
-	if !ok || cut.Code != "SP014" || !strings.Contains(cut.Message, "the reason for this result ended before you took it") {
-		t.Errorf("%d rows readable, %d tokens, %v", plain, tokens, rows.Err())
-	}
-	t.Logf("%d of 120,000 rows had left when the job was withdrawn", plain)
 }

@@ -36,7 +36,7 @@ func TestDocumentedSources(t *testing.T) {
 		t.Fatal("the example has another form")
 	}
 	all := blocks(t, "../../docs/purposes.md", "yaml")
-	if len(all) != 4 {
+	if len(all) != 5 {
 		t.Fatalf("%d configurations; expected one for each source", len(all))
 	}
 	for _, block := range all {
@@ -96,6 +96,8 @@ func TestSourceMistakes(t *testing.T) {
 	const good = "  kinds: {call: {source: x, programs: [pbx]}}\n  sources: {x: {csv: {file: x.csv}}}\n"
 	for _, c := range []struct{ from, to, want string }{
 		{"", "", ""},
+		{"source: x, programs: [pbx]", "source: contact", "no contacts are configured; expected purposes.contact"},
+		{"sources: {x:", "sources: {contact: {csv: {file: x.csv}}, x:", "this name is that of purposes.contact"},
 		{"source: x", "source: y", `there is no source "y"`},
 		{"source: x, ", "", "no source; expected the name of one"},
 		{"call:", "chat:", `there are no purposes of the kind "chat" from a source`},

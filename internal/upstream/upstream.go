@@ -92,6 +92,16 @@ func (s *Server) Dial(ctx context.Context, clientTLS bool) (net.Conn, error) {
 	return s.DialClear(ctx) // as libpq does under prefer
 }
 
+// DialAs connects under TLS, and shows this certificate in place of the configured one.
+func (s *Server) DialAs(ctx context.Context, certificate *tls.Certificate) (net.Conn, error) {
+	if s.Mode == Disable {
+		return nil, errors.New("show the database a certificate: upstream.tls.mode is disable, or it is reached by a socket")
+	}
+	config := s.tls.Load().Clone()
+	config.Certificates = []tls.Certificate{*certificate}
+	return s.dialWith(ctx, config, false)
+}
+
 // DialClear connects without TLS.
 func (s *Server) DialClear(ctx context.Context) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, s.Network, s.Address)
@@ -115,6 +125,10 @@ const sslRequest = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 // dialTLS connects and sees to TLS within the time that reaching a server may take.
 func (s *Server) dialTLS(ctx context.Context) (net.Conn, error) {
+	return s.dialWith(ctx, s.tls.Load(), s.Mode.mayBeClear())
+}
+
+func (s *Server) dialWith(ctx context.Context, config *tls.Config, mayBeClear bool) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, err := s.DialClear(ctx)
@@ -122,7 +136,7 @@ func (s *Server) dialTLS(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	encrypted, err := s.encrypt(ctx, conn)
+	encrypted, err := s.encrypt(ctx, conn, config, mayBeClear)
 	if !stop() && err == nil {
 		err = fmt.Errorf("ask the database for TLS: %w", ctx.Err())
 	}
@@ -133,8 +147,8 @@ func (s *Server) dialTLS(ctx context.Context) (net.Conn, error) {
 	return encrypted, nil
 }
 
-// encrypt asks for TLS, takes a refusal where the mode allows it, and shakes hands.
-func (s *Server) encrypt(ctx context.Context, conn net.Conn) (net.Conn, error) {
+// encrypt asks for TLS, takes a refusal where that is allowed, and shakes hands.
+func (s *Server) encrypt(ctx context.Context, conn net.Conn, config *tls.Config, mayBeClear bool) (net.Conn, error) {
 	if _, err := io.WriteString(conn, sslRequest); err != nil {
 		return nil, fmt.Errorf("ask the database for TLS: %w", err)
 	}
@@ -145,14 +159,14 @@ func (s *Server) encrypt(ctx context.Context, conn net.Conn) (net.Conn, error) {
 		return nil, fmt.Errorf("ask the database for TLS: %w", err)
 	}
 	switch {
-	case answer[0] == 'N' && s.Mode.mayBeClear():
+	case answer[0] == 'N' && mayBeClear:
 		return conn, nil
 	case answer[0] == 'N':
-		return nil, fmt.Errorf("ask the database for TLS: it has none, and upstream.tls.mode is %s", s.Mode)
+		return nil, fmt.Errorf("ask the database for TLS: it has none, and under upstream.tls.mode %s it is needed here", s.Mode)
 	case answer[0] != 'S':
 		return nil, errors.New("ask the database for TLS: it answers with something that is no PostgreSQL's, or has too many connections")
 	}
-	encrypted := tls.Client(&socket.Pausing{Conn: conn}, s.tls.Load())
+	encrypted := tls.Client(&socket.Pausing{Conn: conn}, config)
 	if err := encrypted.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errHandshake, err)
 	}

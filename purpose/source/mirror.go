@@ -369,7 +369,7 @@ func (m *mirror) renew() error {
 	}
 	m.log, m.entries = log, 0
 	if err := m.copy(); err != nil { // the old one is still whole
-		m.log, m.entries = old, 0                                            // it is tried again after as many entries
+		m.log, m.entries, m.failing = old, 0, false                          // it is tried again after as many entries
 		return errors.Join(err, log.Close(), os.RemoveAll(m.path(number+1))) //nolint:gosec // a number below our own folder
 	}
 	m.number = number + 1

@@ -121,6 +121,10 @@ func TestZendesk(t *testing.T) {
 func TestZendeskSelfMade(t *testing.T) {
 	d := newDesk(t)
 	d.Open(ada, 1, customer, new(int64(ada)), "open")
+	d.says("1", "silent") // what the webhook says is no sign of life: others of its messages may be lost
+	if err := d.z.follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	d.says("1", "open, 101, opened 101, assigned 101, about 1")
 	d.c.later(time.Second)
 	d.Comment(ada, 1, customer) // as if the customer had written
@@ -221,8 +225,17 @@ func TestZendeskForgery(t *testing.T) {
 			t.Errorf("%s: %d", name, status)
 		}
 	}
+	if known := d.z.find(purpose.Ref{Text: "1"}); len(known) != 1 || known[0].State != "open" {
+		t.Errorf("a forged message was taken: %v", known)
+	}
 	if status := send(body, stamp, fakezendesk.Sign(stamp, body)); status != http.StatusOK {
 		t.Error(status)
+	}
+	if known := d.z.find(purpose.Ref{Text: "1"}); len(known) != 1 || known[0].State != "solved" {
+		t.Errorf("a message was not taken: %v", known)
+	}
+	if err := d.z.follow(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	d.says("1", "solved, , opened , assigned ")
 }

@@ -115,8 +115,9 @@ type exportPage struct {
 	End     bool            `json:"end_of_stream"`
 }
 
-// exportBack is how far back the export begins where nothing was read yet: older tickets are asked for when somebody gives them.
-const exportBack = 24 * time.Hour
+// exportBack is how far back the export begins where nothing was read yet: for the work list. Older tickets are asked for when somebody
+// gives them.
+const exportBack = 30 * 24 * time.Hour
 
 func (z *zendeskAPI) export(ctx context.Context, cursor string, now time.Time) (*exportPage, error) {
 	query := url.Values{"cursor": {cursor}}

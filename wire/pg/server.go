@@ -165,6 +165,7 @@ func AuthCode(m []byte) (code uint32, rest []byte, err error) {
 // Codes of Authentication messages that the gateway tells apart (55.7).
 const (
 	AuthOK           = 0
+	AuthCleartext    = 3
 	AuthMD5          = 5
 	AuthSASL         = 10
 	AuthSASLContinue = 11
