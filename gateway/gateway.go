@@ -81,6 +81,8 @@ type Protection struct {
 	Country func(netip.Addr) string
 	// Speak finds out for whom an assertion says that a service acts. An error that is *Told says why it does not hold. nil: no service acts for anybody.
 	Speak func(ctx context.Context, service purpose.Person, assertion string, now time.Time) (Spoken, error)
+	// Placed is a person with the team and role that he has right now; nil: those of his log-in.
+	Placed func(p purpose.Person) purpose.Person
 	// Moment is what is known of a person right now, beside his log-in.
 	Moment func(p purpose.Person) policy.Context
 	// Bar suspends a person because the policies say so. It MUST be durable when it returns.

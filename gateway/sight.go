@@ -65,7 +65,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, as *acting, cur
 		return v, nil
 	}
 	for _, p := range v.purposes {
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, as.person, p)
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(as), p)
 		if err != nil {
 			return nil, err
 		}
@@ -73,6 +73,14 @@ func (s *session) look(ctx context.Context, st *query.Statement, as *acting, cur
 	}
 	v.grants = policy.ActiveGrants(s.gw.Protection.Grants, s.gw.Clock(), as.person.Staff)
 	return v, nil
+}
+
+// placed is a person with the team and role that he has right now.
+func (s *session) placed(as *acting) purpose.Person {
+	if placed := s.gw.Protection.Placed; placed != nil {
+		return placed(as.person)
+	}
+	return as.person
 }
 
 // situation is what is known of somebody right now. On a service's word alone he is trusted no further than it.
@@ -121,7 +129,7 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 	changed := false
 	for i, p := range v.purposes {
 		before := v.covers[i]
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, v.as.person, p)
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(v.as), p)
 		if err != nil {
 			s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
 			cover = &purpose.Cover{Purpose: p, Refused: "the purpose cannot be checked now"}
@@ -141,7 +149,7 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 
 // anew forgets what the policies said.
 func (v *sight) anew(s *session) {
-	v.turned = s.gw.Standing.Turned()
+	v.turned, v.policies = s.gw.Standing.Turned(), s.gw.Protection.Policies()
 	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
 	v.asking.Context = s.situation(v.as, v.purposes)
 }

@@ -81,6 +81,13 @@ func fullEvent() *sallyport.Event {
 			Ring: &sallyport.Ring{Serial: 3, Keys: []sallyport.RingKey{{Tenant: "main", Group: "email", Epoch: 2, ID: []byte{5}}}}, Epoch: 2, Whole: true, Turned: []string{"support.kinds.account"},
 			Credential: &sallyport.Credential{Digest: []byte{1, 2}, Until: time.Date(2026, 3, 2, 18, 0, 0, 0, time.UTC), Proven: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), Factors: true},
 			Password:   "hash", Code: []byte{3, 4},
+			People: []sallyport.Listed{{
+				Staff: "s017", Key: "k1", Name: "Ada Example", UserName: "ada", External: "x1", Mail: "ada@example.org", Number: "7", Given: "Ada", Family: "Example", Department: "d",
+				Manager: "s050", Groups: []sallyport.Group{"g1"}, Said: []string{"agent"}, Place: sallyport.Place{Team: "t", Role: "agent"}, Want: sallyport.Place{Team: "t", Role: "lead"}, Placed: true,
+				Employment: "notice", Inactive: true, Gone: true, Notice: time.Unix(7, 0).UTC(), Leaves: time.Unix(8, 0).UTC(), Version: 3, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC(),
+			}},
+			Groups: []sallyport.ListedGroup{{Key: "g1", Name: "SG", External: "y1", Gone: true, Version: 2, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC()}},
+			Delay:  time.Hour, Base: "b", Diff: "~ a: 1 → 2", Subjects: []sallyport.Staff{"s001"}, Alone: true, Most: 50,
 		},
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},

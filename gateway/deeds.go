@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"slices"
+
+	"sallyport"
+	"sallyport/policy"
+	"sallyport/query"
+)
+
+// Besides what it reveals, a statement does things that policies may forbid: it touches a table, searches for values, writes them. They are
+// asked before it is forwarded, each time it is executed.
+
+// act is one thing that a statement does.
+type act struct {
+	action string
+	column sallyport.Column // of a query its table
+}
+
+// acts are what a statement does, each once.
+func acts(st *query.Statement) []act {
+	var out []act
+	note := func(a act) {
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	for _, table := range st.Tables {
+		note(act{policy.ActionQuery, table})
+	}
+	slot := func(s *query.Slot) {
+		switch {
+		case s == nil || s.Purpose || s.Actor:
+		case s.Use == query.Store:
+			note(act{policy.ActionWrite, s.Column})
+		default:
+			note(act{policy.ActionSearch, s.Column})
+		}
+	}
+	for i := range st.Edits {
+		slot(st.Edits[i].Slot)
+	}
+	for i := range st.Params {
+		slot(&st.Params[i].Slot)
+	}
+	if st.Copy != nil {
+		for i := range st.Copy.Fields {
+			slot(st.Copy.Fields[i].Slot)
+		}
+	}
+	return out
+}
+
+// mayAct asks the policies about what a statement does. One that answers a question with a wait refuses here: nothing has been sent yet, so
+// the person opens the door and sends it again.
+func (s *session) mayAct(st *query.Statement, v *sight) *query.Refusal {
+	for _, a := range acts(st) {
+		r, refused := v.acting(a)
+		if !refused {
+			continue
+		}
+		if s.gw.Observe != nil {
+			s.observe("would have refused: " + r.Because)
+			continue
+		}
+		hint := "An administrator sees why: sallyport policy explain " + string(v.as.person.Staff) + " " + a.column.String()
+		switch r.Respond {
+		case policy.StepUp:
+			hint = "Confirm that it is you, then try again: sallyport confirm --as " + string(v.as.person.Staff)
+		case policy.SecondPerson:
+			hint = "Ask a lead or security to agree, then try again."
+			if id, err := s.gw.Protection.Second(v.as.person.Staff, st.Verb+" by "+string(v.as.person.Staff)); err == nil {
+				hint = "Ask a lead or security for: sallyport approve " + id + " Then try again."
+			}
+		case policy.Throttle, policy.MaskInstead, policy.Refuse, policy.Suspend:
+		}
+		why := refusal(codeDenied, r.Because, hint)
+		why.Decision = &sallyport.Decision{Action: a.action, Columns: []sallyport.Column{a.column}, Policy: r.Policy()}
+		return why
+	}
+	return nil
+}
+
+// acting asks about one act under each reason and grant there is; the most open answer holds. A slower answer is for values alone.
+func (v *sight) acting(a act) (r policy.Ruling, refused bool) {
+	ask := v.asking
+	ask.Action, ask.Column = a.action, a.column
+	r = v.policies.Decide(ask)
+	better := func(ask policy.Ask) {
+		if other := v.policies.Decide(ask); other.Verdict > r.Verdict {
+			r = other
+		}
+	}
+	for _, c := range v.covers {
+		if r.Verdict == sallyport.Reveal {
+			break
+		}
+		why := ask
+		why.Context.Purpose = &c.Reason
+		better(why)
+	}
+	for i := range v.grants {
+		if r.Verdict == sallyport.Reveal {
+			break
+		}
+		under := ask
+		under.Context.Grant = granted(&v.grants[i])
+		better(under)
+	}
+	if r.Respond == policy.Suspend && v.bar != nil {
+		v.bar(r.Because)
+		v.bar = nil
+	}
+	return r, r.Verdict != sallyport.Reveal
+}
+
+// granted is a grant as policies read it; its budget is counted by customer.
+func granted(g *policy.Grant) *policy.Granted {
+	return &policy.Granted{ID: g.ID, Customers: int64(g.Customers), Left: int64(g.Customers)}
+}
