@@ -84,7 +84,12 @@ const (
 	Shredding    EventKind = "shredding"     // an approved proposal is carried out: Order.Dead and Order.Buried of the customer in Details; before the database commits
 	Shredded     EventKind = "shredded"      // likewise: nothing of the customer in Details can be revealed any more; Note counts
 	Recovering   EventKind = "recover"       // tokens of a dump are turned back without a gateway; before the first value is written
-	KeyTurned    EventKind = "key_turned"    // all integers and uuids of the join group in Details, in Order.Turned, are tokens of the newer key, of Order.Epoch
+	// Approved and Declined are about grants, too, where Order.ID is that of a request.
+	Requested     EventKind = "request"      // a grant is asked for: Order.Grant
+	GrantEnded    EventKind = "grant_ended"  // Order.Reason says why; Order.Use what was seen under it
+	GlassBroken   EventKind = "break_glass"  // somebody lets himself see a few customers for an incident, alone: Order.Grant
+	GlassReviewed EventKind = "glass_review" // somebody else has looked at it: Details is the finding, Reason what he says
+	KeyTurned     EventKind = "key_turned"   // all integers and uuids of the join group in Details, in Order.Turned, are tokens of the newer key, of Order.Epoch
 
 	CredentialMade  EventKind = "credential"       // who logged in at the identity provider got Order.Credential; before he has it
 	CredentialEnded EventKind = "credential_ended" // its owner gave it back
@@ -119,6 +124,7 @@ type Statement struct {
 	Covers      []Subject `cbor:"6,keyasint,omitempty"` // customers that the purposes covered; at most the first 100
 	Refused     string    `cbor:"7,keyasint,omitempty"` // code of the refusal
 	Writes      bool      `cbor:"8,keyasint,omitempty"`
+	Known       *Known    `cbor:"20,keyasint,omitempty"` // what policies were told; entries of before that was noted have none
 }
 
 // Revealed lists the values of one outgoing batch that left in plain.
@@ -217,6 +223,10 @@ type Order struct {
 	// Epoch is that of the newer key of a rotation. Whole says that equal values of the group have equal tokens at every moment of it.
 	Epoch int  `cbor:"15,keyasint,omitempty"`
 	Whole bool `cbor:"16,keyasint,omitempty"`
+
+	Grant *GrantTerms `cbor:"40,keyasint,omitempty"` // of a request or a break-glass
+	Vote  *GrantVote  `cbor:"41,keyasint,omitempty"` // of an approval or a refusal of a request
+	Use   *GrantUse   `cbor:"42,keyasint,omitempty"` // of a grant that ended
 	// Turned are columns whose tokens show no epoch, and are of Epoch now.
 	Turned []string `cbor:"17,keyasint,omitempty"`
 	// People and Groups are what a source of the directory says. Delay is how long what a proposal gives waits after it was approved.

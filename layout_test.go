@@ -32,9 +32,10 @@ var table = map[string]folder{
 	"policy":               {pure: true},
 	"token":                {pure: true},
 	"exposure":             {pure: true},
-	"control":              {pure: true, may: []string{"staff"}}, // who left is locked by the very entry that says so, and a place with power is a proposal
+	"control":              {pure: true, may: []string{"grant", "staff"}}, // who left is locked by the very entry that says so, and a place with power is a proposal; whether those who approved are enough is part of the fold
 	"staff":                {pure: true},
 	"scim":                 {may: []string{"staff"}},
+	"grant":                {pure: true}, // who must agree to a grant: rules, report lines
 	"sim":                  {pure: true},
 	"trace":                {pure: true},
 	"identity":             {pure: true},
@@ -50,8 +51,9 @@ var table = map[string]folder{
 	"protect":              {may: []string{"token", "vault"}, test: []string{"sim"}},
 	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
 	"login":                {},                                                                                                                                                                                         // asks the identity provider who somebody is: network, so not in identity, which is pure
-	"api":                  {may: []string{"control", "record", "login", "staff"}},                                                                                                                                     // log-ins by the provider are begun and ended there
+	"api":                  {may: []string{"control", "grant", "record", "login", "staff"}},                                                                                                                            // log-ins by the provider are begun and ended there
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
+	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
 	"internal/durable":     {},
 	"internal/fakezendesk": {}, // a fake of Zendesk, for tests
 	"internal/fakeidp":     {}, // a fake identity provider, for tests of log-ins
@@ -61,7 +63,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "scan", "scim", "sim", "staff", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

@@ -51,6 +51,7 @@ type Config struct {
 	Role      func(sallyport.Staff) string            // somebody's role right now; nil: that of People
 	Directory *Directory                              // nil: there is none to ask
 	Files     func(FilesRequest) (FilesChange, error) // holds files that are to be proposed to sense; nil: there are none
+	Desk      *Desk                                   // nil: nothing can be asked for
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -159,6 +160,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /v1/trust", s.as(overseers, s.trust))
 	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
 	s.movingRoutes(mux)
+	s.grantRoutes(mux)
 	s.loginRoutes(mux)
 	s.passwordRoutes(mux)
 	s.directoryRoutes(mux)
@@ -171,6 +173,9 @@ func (s *Server) routes() http.Handler {
 	}))
 	return mux
 }
+
+// noticeHeader carries sentences that whoever oversees access is to read, whatever he asked.
+const noticeHeader = "Sallyport-Notice"
 
 // lockPath is the one endpoint that works without a record.
 const lockPath = "/v1/lock"
@@ -199,6 +204,9 @@ func (s *Server) upTo(most int64, who audience, do func(*http.Request, sallyport
 			}
 			if !who(s.role(me)) {
 				return nil, &Problem{http.StatusForbidden, "not_your_role", "Your role may not do this.", "Ask a lead or security."}
+			}
+			if overseers(s.role(me)) {
+				w.Header()[noticeHeader] = s.unreviewed(me)
 			}
 			return do(r, me)
 		}()

@@ -24,6 +24,10 @@ type Client struct {
 	password string
 	bearer   string // a credential in place of name and password
 	http     *http.Client
+
+	// Heard, where set, is told each sentence that whoever is logged in is to read, once.
+	Heard func(sentence string)
+	heard map[string]bool
 }
 
 // NewRemote talks to a serve over TLS, at https://HOST:PORT. Close it after use.
@@ -209,6 +213,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("ask %s: %w", c.path, err)
 	}
 	defer response.Body.Close()
+	c.hear(response.Header[noticeHeader])
 	decoder := json.NewDecoder(response.Body)
 	if response.StatusCode != http.StatusOK {
 		var p Problem
@@ -224,4 +229,17 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("read the answer of %s: %w", c.path, err)
 	}
 	return nil
+}
+
+// hear passes on what the server wants to be read.
+func (c *Client) hear(sentences []string) {
+	for _, sentence := range sentences {
+		if c.Heard != nil && !c.heard[sentence] {
+			if c.heard == nil {
+				c.heard = map[string]bool{}
+			}
+			c.heard[sentence] = true
+			c.Heard(sentence)
+		}
+	}
 }

@@ -108,6 +108,7 @@ type State struct {
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
 	doors   doors
+	grants  grants
 	keys    keys
 	leavers leavers
 	staff   *staff.State // who is who, by sources other than the configuration
@@ -143,6 +144,7 @@ func NewState() *State {
 		turning:   map[string]Rotation{},
 		turned:    map[string]Turned{},
 		doors:     newDoors(),
+		grants:    newGrants(),
 		keys:      newKeys(),
 		locks:     map[sallyport.Staff]given{},
 		staff:     staff.NewState(),
@@ -164,6 +166,9 @@ func (s *State) Apply(e *sallyport.Event) {
 func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 	if o.Ring != nil {
 		s.ring = o.Ring
+	}
+	if s.foldGrant(e, o) {
+		return
 	}
 	switch e.Kind {
 	case sallyport.Locked:

@@ -12,7 +12,7 @@ func (s *session) adviseOnPurpose(ctx context.Context) {
 	now := s.setting.stance()
 	s.mu.Unlock()
 	for _, p := range s.canonical(now.reason(as)) {
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, as.person, p)
+		cover, _, err := s.reason(ctx, s.placed(as), p)
 		switch {
 		case s.gw.Observe != nil && (err != nil || cover.Refused != ""):
 			s.observe("set a purpose that would have revealed nothing")

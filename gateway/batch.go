@@ -106,6 +106,9 @@ func (s *session) addValue(r *run, v *shown) {
 	s.belong(r)
 	if v.under != nil {
 		s.under(v.under.grant.ID)
+		if v.under.grant.asked && (r.stmt == nil || !r.stmt.Writes) && s.granting.Load() == nil {
+			s.granting.Store(&v.under.grant.ID)
+		}
 	} else {
 		s.under("")
 	}
@@ -278,6 +281,7 @@ func (s *session) flush() error {
 	n, err := s.client.write(s.out)
 	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
 	s.clean, s.torn = 0, s.torn || err != nil
+	s.granting.Store(nil)
 	if s.server.buffered() > 0 && cap(s.out) <= 2*batchSize {
 		s.out = s.out[:0]
 		return err
@@ -299,6 +303,9 @@ func (s *session) finish(ctx context.Context, r *run, tag string) error {
 	s.of = nil
 	if r.spent {
 		sentence, hint := limitSentence(r.limit)
+		if r.overGrant {
+			hint = hintGrant
+		}
 		remaining := "the remaining fields are tokens, for "
 		if r.dropped {
 			remaining = "the remaining rows are left out, for "

@@ -130,7 +130,10 @@ func (s *session) reserve(r *run, v *shown) *sallyport.Limit {
 // put any customer's key beside another one's values.
 func (s *session) reserveGranted(v *shown) *sallyport.Limit {
 	set, most := v.under.customers, v.under.grant.Customers
-	var limit *sallyport.Limit
+	limit := v.under.over(s)
+	if limit != nil {
+		return limit
+	}
 	if v.customer.numbered {
 		limit = set.ReserveNumber(v.customer.number, most)
 	} else {
@@ -157,6 +160,9 @@ func (g *Gateway) strangerUnder(grant kinship, column home, scheme sallyport.Sch
 // overspent acts on a budget that a row would exceed. A read is cut here; a statement that writes runs to its end with
 // the remaining fields left as tokens or the remaining rows left out, for closing would not undo it (FACTS), and then the session ends.
 func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
+	if s.spentGrant != "" {
+		return s.usedUp(r, limit, s.spentGrant)
+	}
 	r.limit = limit
 	if r.stmt != nil && r.stmt.Writes {
 		if !r.spent {
@@ -175,7 +181,7 @@ func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
 
 // exceed records that a budget was reached and has its owner suspended.
 func (s *session) exceed(as *acting, owner sallyport.Staff, limit *sallyport.Limit) {
-	if owner == "" { // a grant's
+	if owner == "" || limit.Window == "grant" {
 		owner = as.person.Staff
 	}
 	e := &sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: as.who, Limit: limit}

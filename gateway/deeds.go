@@ -104,7 +104,7 @@ func (v *sight) acting(a act) (r policy.Ruling, refused bool) {
 			break
 		}
 		under := ask
-		under.Context.Grant = granted(&v.grants[i])
+		under.Context.Grant = granted(&v.grants[i].Grant)
 		better(under)
 	}
 	if r.Respond == policy.Suspend && v.bar != nil {

@@ -60,7 +60,7 @@ func (s *session) statementEvent(r *run, refused *query.Refusal) *sallyport.Even
 		e.Statement.Fingerprint, e.Statement.Verb, e.Statement.Columns, e.Statement.Writes = r.stmt.Fingerprint, r.stmt.Verb, r.stmt.Columns, r.stmt.Writes
 	}
 	if r.sight != nil {
-		e.Statement.Purposes, e.Statement.Covers = r.sight.purposes, r.sight.subjects(100)
+		e.Statement.Purposes, e.Statement.Covers, e.Statement.Known = r.sight.purposes, r.sight.subjects(100), r.sight.known(s)
 	}
 	if refused != nil {
 		e.Kind, e.Statement.Refused, e.Note = sallyport.RefusedKind, refused.Code, refused.Sentence

@@ -72,7 +72,9 @@ type Protection struct {
 	Facts    *purpose.Facts
 	Person   func(login string) purpose.Person
 	Budgets  func(p purpose.Person) exposure.Budgets
-	Grants   []policy.Grant
+	Grants   []policy.Grant // of the configuration
+	// GrantOver is told that a grant which was asked for is used up, or its time over, in the middle of a result; nil: nobody is.
+	GrantOver func(id string, why *sallyport.Limit) error
 	// Policies decide what a reason or a grant shows, and who copies; nil: nothing and nobody. They may be others from one statement to the next.
 	Policies func() *policy.Set
 	// Shared is the budget of those who have something in common, and whether there is one; nil: there is none.

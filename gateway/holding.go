@@ -25,10 +25,10 @@ func (s *session) stillHolds(ctx context.Context) error {
 	}
 	v := s.of.sight
 	s.accounts.asked = false
-	before := v.rulings
+	before, anew := v.rulings, v.renewed
 	v.current(ctx, s)
-	if len(v.rulings) == len(before) {
-		return nil // nothing was asked anew
+	if v.renewed == anew {
+		return nil // nothing is asked anew
 	}
 	for _, r := range before {
 		if r.ruling.Verdict == sallyport.Reveal && !v.stillShows(r) {

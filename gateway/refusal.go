@@ -96,8 +96,10 @@ func limitSentence(l *sallyport.Limit) (sentence, hint string) {
 	switch l.Window {
 	case "30 days":
 		sentence = fmt.Sprintf("the budget %s/%s is used up: %d %s in 30 days", l.Measure, l.Window, l.Budget, what)
-	case "grant":
+	case grantWindow:
 		sentence = fmt.Sprintf("the grant is used up: %d %s under it", l.Budget, what)
+	case overWindow:
+		return fmt.Sprintf("the grant is over: its time has passed, %d %s under it", l.Count, what), hintGrant
 	}
 	if l.Scope != "" {
 		window := "in one " + l.Window

@@ -212,8 +212,9 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 		if s.showCovered(row, v, c, i, stored) {
 			return
 		}
-	} else if g := r.sight.grant(s.gw, c.protected); g != nil && (s.gw.Protection.Ties == nil || !s.gw.Protection.Ties.Stray(c.protected, stored, &row.customer)) {
-		if s.show(row, c.protected, &row.customer, g, c, i, stored) {
+	} else if g := r.sight.grant(s.gw, c.protected, key, &row.customer, c.form.many()); g != nil && (s.gw.Protection.Ties == nil || !s.gw.Protection.Ties.Stray(c.protected, stored, &row.customer)) {
+		who := g.whose(key, &row.customer)
+		if s.show(row, c.protected, &who, g, c, i, stored) {
 			return
 		}
 	}
@@ -314,12 +315,16 @@ func (s *session) formedField(r *run, row *seen, c *column, i int, field []byte)
 // observing the row is shown all the same, so it is on record all the same.
 func (s *session) count(r *run, row *seen) *sallyport.Limit {
 	var over *sallyport.Limit
+	s.spentGrant = ""
 	for i := range row.shown {
 		v := &row.shown[i]
 		if r.spent {
 			break
 		}
 		if over = s.reserve(r, v); over != nil {
+			if v.under != nil && v.under.grant.asked {
+				s.spentGrant = v.under.grant.ID
+			}
 			break
 		}
 	}

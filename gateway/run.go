@@ -35,6 +35,7 @@ type run struct {
 	spent     bool
 	dropped   bool // rows of it were kept from the client
 	limit     *sallyport.Limit
+	overGrant bool     // limit is that of a grant which was asked for
 	hint      customer // a customer whose row was reached: whose ticket would have helped
 	leftToken string   // the first token that was left, where the customer is not known
 }

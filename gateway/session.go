@@ -87,24 +87,27 @@ type session struct {
 	unseen    bool     // that something shows nothing because its keys are rotated
 	torn      bool     // a message was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
-	moment    []byte         // what the server told of its moment
-	asking    sync.WaitGroup // questions about the catalogue that the session's end does not wait for
+	moment    []byte // what the server told of its moment
+
+	spentGrant string         // the grant whose budget or time the last row would have exceeded; empty: another limit
+	asking     sync.WaitGroup // questions about the catalogue that the session's end does not wait for
 
 	over       atomic.Bool
 	cancelled  atomic.Bool   // the client asked to cancel what is under way
 	reads      atomic.Uint64 // reading statements whose entries were enqueued
 	statements atomic.Uint64 // ids of statements
 	counters   counters
-	idle       atomic.Bool  // the last ReadyForQuery came outside a transaction
-	storing    atomic.Bool  // its transaction wrote tokens into a column whose keys are rotated, see crossing
-	resting    atomic.Bool  // the client's side waits for a message, and nothing stands open
-	looking    atomic.Bool  // the client's side works at messages that the server does not have yet
-	underway   atomic.Bool  // the server has something of what is in queue
-	cancelling atomic.Int32 // requests to cancel that wait for looking to end
-	requests   atomic.Int32 // of them those that are on their way to the server
-	draining   atomic.Bool  // the session ends with its transaction
-	lapsed     atomic.Bool  // because what its person logged in with has ended
-	winding    atomic.Bool  // a writing statement runs to its end; then the session ends
+	granting   atomic.Pointer[string] // the grant under which values stand in what is not sent yet
+	idle       atomic.Bool            // the last ReadyForQuery came outside a transaction
+	storing    atomic.Bool            // its transaction wrote tokens into a column whose keys are rotated, see crossing
+	resting    atomic.Bool            // the client's side waits for a message, and nothing stands open
+	looking    atomic.Bool            // the client's side works at messages that the server does not have yet
+	underway   atomic.Bool            // the server has something of what is in queue
+	cancelling atomic.Int32           // requests to cancel that wait for looking to end
+	requests   atomic.Int32           // of them those that are on their way to the server
+	draining   atomic.Bool            // the session ends with its transaction
+	lapsed     atomic.Bool            // because what its person logged in with has ended
+	winding    atomic.Bool            // a writing statement runs to its end; then the session ends
 }
 
 // counters are sums for the record, of what touches nothing protected too.

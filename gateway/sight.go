@@ -9,7 +9,6 @@ import (
 
 	"sallyport"
 	"sallyport/catalog"
-	"sallyport/exposure"
 	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/query"
@@ -20,7 +19,8 @@ type sight struct {
 	as       *acting // who sees
 	purposes []sallyport.Purpose
 	covers   []*purpose.Cover
-	grants   []policy.Grant
+	named    []*held // grants that the purposes name
+	grants   []*held // that hold
 	decided  []*decided
 	policies *policy.Set
 	asking   policy.Ask // who, and what is known of this moment
@@ -28,6 +28,7 @@ type sight struct {
 	denied   *policy.Ruling // the first that left a covered value a token
 	waits    *pending       // the first that has a covered value wait
 	slow     bool           // a ruling throttles
+	renewed  int            // how often the policies were to be asked anew
 	exports  bool           // by COPY: values must be allowed to leave in bulk, too
 	at       time.Time      // when the reasons were checked
 	bar      func(because string)
@@ -37,18 +38,9 @@ type sight struct {
 // ruled is what the policies say about a column under a reason or a grant, so that they are asked once a statement and not for each row.
 type ruled struct {
 	cover  *purpose.Cover
-	grant  *policy.Grant
+	grant  *held
 	column sallyport.Column
 	ruling policy.Ruling
-}
-
-// decided is which grant allows a column, so that it is asked once a statement and not for each row.
-type decided struct {
-	column    *catalog.Protected
-	grant     *policy.Grant   // nil: none does
-	customers *exposure.Grant // what the grant has shown so far
-	kinship   kinship         // its memory of the first value under a customer
-	home      home            // in it: the column
 }
 
 // look resolves the purpose of a statement: a trailing comment's, or the one that is set.
@@ -64,14 +56,18 @@ func (s *session) look(ctx context.Context, st *query.Statement, as *acting, cur
 	if as.refused != nil {
 		return v, nil
 	}
+	who := s.placed(as)
 	for _, p := range v.purposes {
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(as), p)
+		cover, named, err := s.reason(ctx, who, p)
 		if err != nil {
 			return nil, err
 		}
 		v.covers = append(v.covers, cover)
+		if named != nil {
+			v.named = append(v.named, named)
+		}
 	}
-	v.grants = policy.ActiveGrants(s.gw.Protection.Grants, s.gw.Clock(), as.person.Staff)
+	v.grants = s.grants(as, v.named)
 	return v, nil
 }
 
@@ -129,6 +125,10 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 	changed := false
 	for i, p := range v.purposes {
 		before := v.covers[i]
+		if namesGrant(p) {
+			changed = v.recheckGrant(ctx, s, p) || changed
+			continue
+		}
 		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(v.as), p)
 		if err != nil {
 			s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
@@ -149,9 +149,17 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 
 // anew forgets what the policies said.
 func (v *sight) anew(s *session) {
+	before := v.rulings
+	v.renewed++
 	v.turned, v.policies = s.gw.Standing.Turned(), s.gw.Protection.Policies()
 	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
 	v.asking.Context = s.situation(v.as, v.purposes)
+	v.grants = s.grants(v.as, v.named)
+	for _, r := range before { // no row slips through before it is known whether it still goes slowly
+		if r.ruling.Respond == policy.Throttle {
+			v.ruling(r.cover, r.grant, r.column)
+		}
+	}
 }
 
 // bar suspends the person because the policies say so; his sessions end, this one too.
@@ -206,7 +214,7 @@ func (v *sight) written(column sallyport.Column) (r policy.Ruling) {
 }
 
 // ruling asks the policies about a column, under a reason or a grant.
-func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Column) policy.Ruling {
+func (v *sight) ruling(c *purpose.Cover, g *held, column sallyport.Column) policy.Ruling {
 	for i := range v.rulings {
 		if r := &v.rulings[i]; r.cover == c && r.grant == g && r.column == column {
 			return r.ruling
@@ -218,7 +226,7 @@ func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Colum
 		ask.Context.Purpose = &c.Reason
 	}
 	if g != nil {
-		ask.Context.Grant = granted(g)
+		ask.Context.Grant = granted(&g.Grant)
 	}
 	r := v.policies.Decide(ask)
 	if v.exports && r.Verdict != sallyport.Token {
@@ -247,6 +255,13 @@ func (v *sight) ruling(c *purpose.Cover, g *policy.Grant, column sallyport.Colum
 
 // knows says whether a searched text belongs to a covered customer. A name's search text is the front of its token.
 func (v *sight) knows(search []byte, scheme sallyport.Scheme) bool {
+	for _, h := range v.grants {
+		if h.only != nil {
+			if _, ok := h.only.Values[string(search)]; ok {
+				return true
+			}
+		}
+	}
 	for _, c := range v.covers {
 		if _, ok := c.Values[string(search)]; ok {
 			return true
@@ -285,32 +300,6 @@ func (v *sight) good() bool {
 		}
 	}
 	return false
-}
-
-// grant is the active grant for a column, or nil.
-func (v *sight) grant(g *Gateway, c *catalog.Protected) *decided {
-	if len(v.grants) == 0 {
-		return nil
-	}
-	i := 0
-	for i < len(v.decided) && v.decided[i].column != c {
-		i++
-	}
-	if i == len(v.decided) {
-		d := &decided{column: c, grant: policy.Choose(v.grants, c.Column)}
-		if d.grant != nil && v.ruling(nil, d.grant, c.Column).Verdict != sallyport.Reveal {
-			d.grant = nil
-		}
-		if d.grant != nil {
-			d.customers = g.granted.Of(d.grant.ID)
-			d.kinship, d.home = g.kin.grant(d.grant.ID), g.kin.granted(c.Column)
-		}
-		v.decided = append(v.decided, d)
-	}
-	if v.decided[i].grant == nil {
-		return nil
-	}
-	return v.decided[i]
 }
 
 // subjects lists the customers covered, at most n.

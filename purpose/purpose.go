@@ -61,6 +61,7 @@ type Options struct {
 	Conns    int32                      // connections at most; 0: 3
 	Services []sallyport.Staff          // ids that are programs and not people: what they write counts only where they are configured for it
 	Team     func(Person) []string      // log-ins of colleagues whose tickets may be somebody's reason, too; nil: nobody's
+	Logins   func(team string) []string // of a team's people, for grants that are for its tickets; nil: nobody's
 	Vet      func(Person, *Cover) error // takes out of a fresh cover what it must not reveal; optional
 	Now      func() time.Time           // nil: time.Now; only the age of answers is measured with it
 

@@ -25,6 +25,28 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkEncodeStatement is what an entry of a statement costs, without and with what policies were told of it.
+func BenchmarkEncodeStatement(b *testing.B) {
+	e := fullEvent()
+	e.Reveal, e.Touch, e.Facts, e.Order, e.Ties, e.Power, e.Decision, e.Counters, e.Limit, e.Note = nil, nil, nil, nil, nil, nil, nil, nil, nil, ""
+	known := &sallyport.Known{Strength: "database", Reasons: []sallyport.KnownReason{{Is: sallyport.FactCovers | sallyport.FactOpen | sallyport.FactMine, State: "open", Team: "support-eu", Minutes: 190}}}
+	for name, k := range map[string]*sallyport.Known{"without": nil, "known": known} {
+		b.Run(name, func(b *testing.B) {
+			s := mustOpen(b, b.TempDir(), Options{})
+			buf := new(bytes.Buffer)
+			e.Statement.Known = k
+			b.ReportAllocs()
+			for b.Loop() {
+				buf.Reset()
+				if err := s.encode(buf, e); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(buf.Len()), "bytes")
+		})
+	}
+}
+
 func BenchmarkAppendReveal10000(b *testing.B) { benchAppend(b, bigReveal(10_000), 1) }
 
 func benchAppend(b *testing.B, e *sallyport.Event, workers int) {

@@ -61,6 +61,7 @@ func fullEvent() *sallyport.Event {
 		Statement: &sallyport.Statement{
 			ID: 7, Fingerprint: "f", Verb: "SELECT", Columns: []sallyport.Column{column},
 			Purposes: []sallyport.Purpose{{Kind: "ticket", Ref: "ZQ-1"}}, Covers: []sallyport.Subject{"17"}, Refused: "x", Writes: true,
+			Known: &sallyport.Known{Strength: "oidc", Reasons: []sallyport.KnownReason{{Is: sallyport.FactCovers, State: "open", Team: "eu", Minutes: 9, Looks: 1, Lookers: 2, OwnLooks: 3, Assignee: "s001", OpenedBy: "s002", OpenedByProgram: "router", AssignedBy: "s003", AssignedByProgram: "router"}}},
 		},
 		Reveal: &sallyport.Revealed{
 			Statement: 7, Columns: []sallyport.Column{column},
@@ -79,6 +80,12 @@ func fullEvent() *sallyport.Event {
 			Moving: []string{"support.customers.email"}, Leaving: []string{"support.customers.phone"},
 			Dead: []sallyport.Digest{{3}}, Buried: []sallyport.Digest{{4}}, Gone: []sallyport.GoneKeys{{Group: "name", Epoch: 2, Leaves: []uint64{1<<64 - 1, 5}}},
 			Ring: &sallyport.Ring{Serial: 3, Keys: []sallyport.RingKey{{Tenant: "main", Group: "email", Epoch: 2, ID: []byte{5}}}}, Epoch: 2, Whole: true, Turned: []string{"support.kinds.account"},
+			Grant: &sallyport.GrantTerms{
+				For: "s001", Columns: []string{"support.customers.email"}, Customers: 5, Minutes: 60, Only: []sallyport.Subject{"17"}, Team: "eu", Incident: "INC-1",
+				Rule: "small", Needs: [][]sallyport.Need{{{Of: 1, From: "leads"}}}, Person: "ada", Others: 3, Usual: sallyport.Usual{Median: 1, Most: 2, Days: 3}, From: 4,
+			},
+			Vote:       &sallyport.GrantVote{Person: "grace", Groups: []string{"leads"}, Line: sallyport.Above},
+			Use:        &sallyport.GrantUse{Customers: 1, Values: 2, Statements: 3, Sessions: 4, First: at, Last: at, Columns: []string{"support.customers.email"}},
 			Credential: &sallyport.Credential{Digest: []byte{1, 2}, Until: time.Date(2026, 3, 2, 18, 0, 0, 0, time.UTC), Proven: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), Factors: true},
 			Password:   "hash", Code: []byte{3, 4},
 			People: []sallyport.Listed{{

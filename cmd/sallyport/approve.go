@@ -14,9 +14,9 @@ import (
 func (m *Main) approveCommand() *cobra.Command {
 	return m.decideCommand(&cobra.Command{
 		Use:     "approve PROPOSAL",
-		Short:   "Let a proposal of somebody else take effect",
+		Short:   "Let a proposal or a request of somebody else take effect",
 		Example: "  sallyport proposals --as s051\n  sallyport approve k3x7q2mzpa --as s051",
-	}, (*api.Client).Approve)
+	}, (*api.Client).Approve, true)
 }
 
 func (m *Main) declineCommand() *cobra.Command {
@@ -24,12 +24,19 @@ func (m *Main) declineCommand() *cobra.Command {
 		Use:     "decline PROPOSAL",
 		Short:   "End a proposal without effect; its proposer may do so too",
 		Example: "  sallyport decline k3x7q2mzpa --as s051",
-	}, (*api.Client).Decline)
+	}, (*api.Client).Decline, false)
 }
 
-func (m *Main) decideCommand(cmd *cobra.Command, decide func(*api.Client, context.Context, string) (api.Proposal, error)) *cobra.Command {
+func (m *Main) decideCommand(cmd *cobra.Command, decide func(*api.Client, context.Context, string) (api.Proposal, error), approve bool) *cobra.Command {
+	reason := ""
+	if !approve {
+		cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record, where a request for a grant is declined")
+	}
 	cmd.Args = exactly(1, "PROPOSAL --as ID")
 	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
+		if control.IsGrant(args[0]) {
+			return m.decideGrant(cmd.Context(), c, f, args[0], reason, approve)
+		}
 		p, err := decide(c, cmd.Context(), args[0])
 		if err != nil {
 			return err

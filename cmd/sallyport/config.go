@@ -82,8 +82,8 @@ type Config struct {
 	// which 'sallyport policy init DIR' writes into a folder.
 	Policies string `yaml:"policies"`
 
-	// Grants are time-boxed permissions that two people approved, neither of them the one whom it is for.
-	Grants []policy.Grant `yaml:"grants"`
+	// Grants are permissions to see what no reason of one's own covers: who must approve them, and those that stand here.
+	Grants Grants `yaml:"grants"`
 
 	// Drain is how long transactions under way may take to their end when serve is told to stop, such as 30s or 2m; sessions
 	// that do nothing end at once. Empty: 30s.
@@ -166,6 +166,7 @@ type Person struct {
 	Shift    string           `yaml:"shift"`    // his working time, 08:00-16:00; over midnight 22:00-06:00; empty: always
 	KnownAs  []string         `yaml:"known_as"` // what the sources of purposes call him besides his id and log-ins: an e-mail address, an id in Zendesk
 	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them
+	SameAs   string           `yaml:"same_as"`  // id of his first account, where this is another one of the same person: they approve as one
 
 	Manager    string `yaml:"manager"`    // id of whom he reports to; empty: for the directory's sources to say
 	Employment string `yaml:"employment"` // employed, notice, leave or left; of what this and the sources say the strictest counts

@@ -15,7 +15,7 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(config.Protect.Columns) != 8 || len(config.People) != 4 || len(config.Grants) != 1 || !config.Protects() {
+	if len(config.Protect.Columns) != 8 || len(config.People) != 4 || len(config.Grants.Standing) != 1 || !config.Protects() {
 		t.Errorf("%+v", config)
 	}
 	if !config.People["s050"].Password.Verify([]byte("correct horse")) || !config.People["s051"].Password.Verify([]byte("battery staple")) {
@@ -100,7 +100,7 @@ func FuzzConfig(f *testing.F) {
 	}
 	for _, seed := range []string{
 		string(example), "", "version: 1", "version: [", "a: &a [*a]", "a: !!binary x", "? [1]\n: 2", "version: 1\nversion: 1", "---\n---\n", "people: {s001: }",
-		"grants: [{until: 2026-12-31}]", "{", "\t", "<<: {version: 1}", "version: 0x1", "listen: |\n  a\n", "\xff", "version: 9999999999999999999999",
+		"grants: {standing: [{until: 2026-12-31}]}", "{", "\t", "<<: {version: 1}", "version: 0x1", "listen: |\n  a\n", "\xff", "version: 9999999999999999999999",
 	} {
 		f.Add([]byte(seed))
 	}

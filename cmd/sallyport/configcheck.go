@@ -313,12 +313,14 @@ func (c *Config) checkBudget(r *configReader, path string, b exposure.Budgets) {
 
 func (c *Config) checkGrants(r *configReader) {
 	seen := map[string]bool{}
-	for i, g := range c.Grants {
-		path := fmt.Sprintf("grants[%d]", i)
+	c.checkAsking(r)
+	for i, g := range c.Grants.Standing {
+		path := fmt.Sprintf("grants.standing[%d]", i)
 		at := func(key string) string { return path + "." + key }
 		if g.ID == "" || seen[g.ID] {
 			r.problemAt(at("id"), "%q; expected an id that no other grant has", g.ID)
 		}
+		checkGrantID(r, at("id"), g.ID)
 		seen[g.ID] = true
 		if g.Customers <= 0 {
 			r.problemAt(at("customers"), "%d customers; expected the most that may be seen under this grant", g.Customers)

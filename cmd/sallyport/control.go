@@ -50,6 +50,7 @@ func (m *Main) controlCommand(cmd *cobra.Command, do func(cmd *cobra.Command, ar
 			return err
 		}
 		defer client.Close()
+		client.Heard = func(sentence string) { fmt.Fprintln(m.Stderr, "notice:", printable(sentence)) }
 		return do(cmd, args, client, f)
 	}
 	return cmd

@@ -168,8 +168,8 @@ func subjects(old, c *Config) []sallyport.Staff {
 			about[id] = true
 		}
 	}
-	for _, g := range c.Grants {
-		if !slices.ContainsFunc(old.Grants, func(o policy.Grant) bool { return reflect.DeepEqual(o, g) }) {
+	for _, g := range c.Grants.Standing {
+		if !slices.ContainsFunc(old.Grants.Standing, func(o policy.Grant) bool { return reflect.DeepEqual(o, g) }) {
 			about[g.For] = true
 		}
 	}

@@ -275,9 +275,9 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		return nil, err
 	}
 	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{ //nolint:contextcheck // its connections outlive this call
-		Team: directory.colleagues(live.current), Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties),
+		Team: directory.colleagues(live.current), Logins: directory.team, Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties),
 		Sources: g.sources.byName, Named: directory.named, Number: g.plainNumber, Clock: g.s.o.Clock,
-		Trouble: g.sources.trouble,
+		Trouble: g.sources.trouble, Grant: g.whoseGrant,
 	})
 	if err != nil {
 		return nil, &hopeless{err}
@@ -305,8 +305,10 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Facts:    facts,
 		Person:   directory.person,
 		Budgets:  directory.of,
-		Grants:   config.Grants,
+		Grants:   config.Grants.Standing,
 		Suspend:  g.suspend,
+
+		GrantOver: g.s.granting.over,
 
 		Replication: config.Replication,
 		Powers:      config.powers(),

@@ -288,7 +288,7 @@ powers: {role: [eve]}"`, `DROP ROLE "true"`, `DROP ROLE "a, b"`, `DROP ROLE "o'n
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(config.Powers) > 0 || len(config.Grants) > 0 || len(config.Copy) > 0 {
+	if len(config.Powers) > 0 || len(config.Grants.Standing) > 0 || len(config.Copy) > 0 {
 		t.Error("a name became a power")
 	}
 	for name := range config.Protect.Columns {

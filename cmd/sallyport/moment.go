@@ -17,19 +17,25 @@ import (
 func (g *guard) moment(p purpose.Person) policy.Context {
 	now := g.s.o.Clock()
 	door := g.s.state.Door(p.Staff)
-	c := policy.Context{Trust: int64(door.Trust), MFAMinutes: since(now, door.Confirmed), SecondMinutes: since(now, door.Seconded), OnShift: true}
+	c := policy.Context{Trust: int64(door.Trust), MFAMinutes: since(now, door.Confirmed), SecondMinutes: since(now, door.Seconded)}
 	hour, day, month := g.s.book.Count(now, p.Staff, exposure.Revealed)
 	c.SeenHour, c.SeenDay, c.SeenMonth = int64(hour), int64(day), int64(month)
-	person := g.s.o.Config.People[string(p.Staff)]
-	local := now
-	if zone, err := person.zone(); err == nil {
-		local = now.In(zone)
-	}
-	c.Hour, c.Weekday = int64(local.Hour()), int64((local.Weekday()+6)%7)+1
-	if shift, err := person.hours(); err == nil && shift != nil {
-		c.OnShift = shift.holds(local)
-	}
+	c.Hour, c.Weekday, c.OnShift = g.s.o.Config.local(p.Staff, now)
 	return c
+}
+
+// local is somebody's hour and weekday at a time, and whether he is on shift then.
+func (c *Config) local(who sallyport.Staff, at time.Time) (hour, weekday int64, onShift bool) {
+	person := c.People[string(who)]
+	local := at
+	if zone, err := person.zone(); err == nil {
+		local = at.In(zone)
+	}
+	onShift = true
+	if shift, err := person.hours(); err == nil && shift != nil {
+		onShift = shift.holds(local)
+	}
+	return int64(local.Hour()), int64((local.Weekday()+6)%7) + 1, onShift
 }
 
 // since is whole minutes, -1 for a time that never was.

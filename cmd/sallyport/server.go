@@ -64,6 +64,7 @@ type Server struct {
 	unapproved   bool          // the files on disk are not those that two people approved, which hold
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
+	granting     *granting
 
 	started  time.Time
 	listener listener
@@ -169,6 +170,10 @@ func (s *Server) settle() error {
 		return err
 	}
 	s.verifiers = o.Config.verifiers(s.server)
+	s.granting = &granting{s: s}
+	if s.granting.tell, err = o.Config.newWebhook(o.Clock, s.log); err != nil {
+		return err
+	}
 	if s.entrances, err = o.Config.entrances(s.server); err != nil {
 		return err
 	}
@@ -279,6 +284,7 @@ func (s *Server) people() (*api.Server, error) {
 		Observing:  s.o.Observe != nil,
 		Locks:      config.LocksPerHour,
 		TicketID:   s.ticketID,
+		Desk:       s.desk(),
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
 	})
@@ -306,6 +312,9 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 			cancel(err)
 		}
 	})
+	if s.granting.tell != nil {
+		wg.Go(func() { s.granting.tell.run(longer) })
+	}
 	<-ctx.Done()
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -352,10 +361,14 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	if err != nil {
 		return err
 	}
+	var latest time.Time
 	err = s.access.Read(1, func(e *sallyport.Event) error {
 		gw.Restore(e)
+		s.granting.days.note(e)
+		latest = later(latest, e.Time)
 		return nil
 	})
+	s.state.Advance(latest) // a clock that was set back meanwhile brings no grant back
 	if err != nil {
 		return fmt.Errorf("count what was seen before: %w", err)
 	}
@@ -380,6 +393,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	turns := newRotations(g, gw)
 	wg.Go(func() { turns.tend(watching) })
 	wg.Go(func() { turns.tendShreds(watching) })
+	wg.Go(func() { s.granting.tendAll(watching) })
 	defer wg.Wait()
 	defer cancel(nil)
 	defer stopWatching()

@@ -20,7 +20,8 @@ import (
 const shredGrants = wideBudgets + `
 keys: {backup_days: 90}
 grants:
-  - {id: G1, for: s050, columns: [support.customers.full_name, support.customers.email, support.customers.phone, support.customers.birth_date, support.customers.notes, support.tickets.ticket_no, support.tickets.subject, support.messages.body], customers: 100000, until: 2099-01-01T00:00:00Z, approved_by: [o1, o2]}
+  standing:
+    - {id: G1, for: s050, columns: [support.customers.full_name, support.customers.email, support.customers.phone, support.customers.birth_date, support.customers.notes, support.tickets.ticket_no, support.tickets.subject, support.messages.body], customers: 100000, until: 2099-01-01T00:00:00Z, approved_by: [o1, o2]}
 `
 
 // shredViews are queries for all that the reference database holds of a customer.

@@ -26,7 +26,8 @@ func (f *fort) kinds(kind sallyport.EventKind, about int64) int {
 func TestTiesHandles(t *testing.T) {
 	f := newFort(t, `
 grants:
-  - {id: G1, for: s050, columns: [support.customers.full_name, support.customers.notes], customers: 1000, until: 2099-01-01T00:00:00Z, approved_by: [o1, o2]}
+  standing:
+    - {id: G1, for: s050, columns: [support.customers.full_name, support.customers.notes], customers: 1000, until: 2099-01-01T00:00:00Z, approved_by: [o1, o2]}
 `)
 	thief, ticket, own := f.hasTicket(0)
 	agent, theirs, victim := f.hasTicket(1)
