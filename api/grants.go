@@ -18,6 +18,7 @@ import (
 
 // Desk is what requests for grants are held to.
 type Desk struct {
+	Service func(sallyport.Staff) bool // whether this is a program, for which others ask
 	// Complete fills in the columns of classes, who asks, and what the beneficiary usually needs. It may read the record.
 	Complete func(ctx context.Context, by sallyport.Staff, t *sallyport.GrantTerms, classes []string) error
 	// Fit finds the rule; no request is being made meanwhile.
@@ -157,7 +158,7 @@ func (s *Server) requestGrant(r *http.Request, me sallyport.Staff) (any, error) 
 	if err != nil {
 		return nil, grantProblem(err)
 	}
-	if q.For != me && (s.c.Known == nil || !s.c.Known(q.For)) {
+	if q.For != me && !s.c.Desk.Service(q.For) {
 		return nil, &Problem{http.StatusForbidden, "not_for_others", "Nobody asks for another person.", "Ask for yourself, or for a service: --service ID. " + string(q.For) + " asks himself."}
 	}
 	order := &sallyport.Order{ID: control.GrantPrefix + newID(), Action: "grant", By: me, About: q.For, Reason: q.Reason, Grant: t}

@@ -29,7 +29,7 @@ func (s *Server) desk() *api.Desk {
 		return nil
 	}
 	g := s.granting
-	return &api.Desk{Complete: g.complete, Fit: g.fit, Vote: g.vote, Use: g.use, Tell: g.told}
+	return &api.Desk{Service: g.service, Complete: g.complete, Fit: g.fit, Vote: g.vote, Use: g.use, Tell: g.told}
 }
 
 // Member is somebody as the directory knows him now.
@@ -48,6 +48,11 @@ func (g *granting) Member(who sallyport.Staff) (grant.Member, bool) {
 		m.Person = grant.Person(sallyport.Staff(as), first.Name)
 	}
 	return m, true
+}
+
+func (g *granting) service(who sallyport.Staff) bool {
+	m, ok := g.Member(who)
+	return ok && m.Service
 }
 
 // complete fills in what a request leaves open.
