@@ -24,6 +24,7 @@ type Event struct {
 	Power     *PowerUse  `cbor:"13,keyasint,omitempty"`
 	Decision  *Decision  `cbor:"14,keyasint,omitempty"`
 	Ties      []Tie      `cbor:"15,keyasint,omitempty"`
+	Asserted  *Asserted  `cbor:"16,keyasint,omitempty"`
 }
 
 // EventKind says which part of an Event is filled.
@@ -52,6 +53,8 @@ const (
 	EntryRefused EventKind = "entry_refused" // Note: why somebody was not let in whose log-in the gateway ends itself
 
 	AroundKind EventKind = "around" // Note: a way around the gateway that was not there before, or a session on one; Who where it is somebody's
+
+	ActingKind EventKind = "acting" // Asserted: an application acts for the person in Who; durable before anything of a result leaves
 
 	GatewayStarted EventKind = "gateway_started"
 	GatewayStopped EventKind = "gateway_stopped"
@@ -105,6 +108,10 @@ type Who struct {
 	Address     string `cbor:"5,keyasint,omitempty"`
 	Database    string `cbor:"6,keyasint,omitempty"`
 	Team        string `cbor:"7,keyasint,omitempty"`
+	Via         Staff  `cbor:"8,keyasint,omitempty"` // the service that acts for Staff
+	Claimed     bool   `cbor:"9,keyasint,omitempty"` // on its own word alone: what it shows is signed with a key that it can use itself
+	Device      string `cbor:"10,keyasint,omitempty"`
+	Country     string `cbor:"11,keyasint,omitempty"`
 }
 
 // Statement describes one statement without its literals.
@@ -127,6 +134,13 @@ type Revealed struct {
 	Values    Values    `cbor:"3,keyasint"` // repeats within a batch stand once
 	Purposes  []Purpose `cbor:"4,keyasint,omitempty"`
 	Grant     string    `cbor:"5,keyasint,omitempty"` // id of the grant where values left under one
+}
+
+// Asserted is the assertion by which an application acts for a person: it is good for one transaction.
+type Asserted struct {
+	ID      Digest    `cbor:"1,keyasint"` // of its issuer and its id
+	Source  string    `cbor:"2,keyasint"` // who signed it, by his name in the configuration
+	Expires time.Time `cbor:"3,keyasint"`
 }
 
 // Decision is what a policy said of an action, and which one. The zero Decision denies.
@@ -171,6 +185,8 @@ type Limit struct {
 	Window  string `cbor:"2,keyasint"` // hour, day, 30 days
 	Budget  int    `cbor:"3,keyasint"`
 	Count   int    `cbor:"4,keyasint"`
+	Scope   string `cbor:"5,keyasint,omitempty"` // of a budget that several share: team, service, application, device, country, purpose
+	Name    string `cbor:"6,keyasint,omitempty"` // likewise: which one
 }
 
 // Counters are sums over unprotected traffic.

@@ -39,6 +39,7 @@ var table = map[string]folder{
 	"sim":                  {pure: true},
 	"trace":                {pure: true},
 	"identity":             {pure: true},
+	"identity/assertion":   {}, // reads keys from files and URLs, which identity refuses to
 	"catalog":              {may: []string{"query"}},
 	"catalog/discover":     {may: []string{"token"}, test: []string{"sim"}}, // reads rows, which catalog refuses to; tries the values with the real schemes
 	"purpose":              {may: []string{"catalog"}},
@@ -48,11 +49,11 @@ var table = map[string]folder{
 	"scan":                 {pure: true, may: []string{"token"}}, // tokens and plain values in streams, for the command of that name
 	"vault":                {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
 	"protect":              {may: []string{"token", "vault"}, test: []string{"sim"}},
-	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"protect", "sim"}}, // the corpus of tricks stands in front of a protected database
-	"login":                {},                                                                                                                                                                   // asks the identity provider who somebody is: network, so not in identity, which is pure
-	"api":                  {may: []string{"control", "grant", "record", "login", "staff"}},                                                                                                      // log-ins by the provider are begun and ended there
-	"internal/apart":       {},                                                                                                                                                                   // a fork and a pipe, behind the pure analysis
-	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                         // the record under other policies, with the gateway's own code
+	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
+	"login":                {},                                                                                                                                                                                         // asks the identity provider who somebody is: network, so not in identity, which is pure
+	"api":                  {may: []string{"control", "grant", "record", "login", "staff"}},                                                                                                                            // log-ins by the provider are begun and ended there
+	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
+	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
 	"internal/durable":     {},
 	"internal/fakezendesk": {}, // a fake of Zendesk, for tests
 	"internal/fakeidp":     {}, // a fake identity provider, for tests of log-ins
@@ -60,8 +61,9 @@ var table = map[string]folder{
 	"internal/socket":      {},
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":       {may: []string{"sim"}},
-	"cmd/sallyport": {may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "grant", "identity", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "staff", "token", "trace",
+	"examples/go":          {}, // read by who writes an application, and run by the tests
+	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

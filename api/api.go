@@ -42,6 +42,7 @@ type Config struct {
 	Destroy   KeyChange                               // likewise
 	Rotations func() []Rotation                       // nil: there are none
 	Shred     KeyChange                               // of a customer; likewise
+	Locks     int                                     // that one person may give in an hour; more wait for a second person. 0: DefaultLocks
 	Observing bool                                    // serve bars and masks nothing, see Status
 	Moving    *Moving                                 // nil: serve protects nothing, so nothing moves
 	Mark      func() string                           // the database's mark that does not fit this record, empty: it fits; nil: always

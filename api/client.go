@@ -67,7 +67,16 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Lock takes somebody's access away, at once.
 func (c *Client) Lock(ctx context.Context, staff sallyport.Staff, reason string) error {
-	return c.call(ctx, http.MethodPost, lockPath, request{Staff: staff, Reason: reason}, nil)
+	proposal, err := c.TryLock(ctx, staff, reason)
+	if err == nil && proposal != "" {
+		err = fmt.Errorf("lock %s: you have locked many within the hour, so it waits for a second person: sallyport approve %s", staff, proposal)
+	}
+	return err
+}
+
+// TryLock is Lock; where it waits for a second person it returns the proposal's id.
+func (c *Client) TryLock(ctx context.Context, staff sallyport.Staff, reason string) (proposal string, err error) {
+	return c.propose(ctx, lockPath, request{Staff: staff, Reason: reason})
 }
 
 // Unlock proposes to give it back and returns the proposal's id.

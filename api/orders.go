@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -119,13 +121,28 @@ func (s *Server) about(q request) (request, error) {
 	return q, nil
 }
 
+// DefaultLocks is how many people one person may lock in an hour.
+const DefaultLocks = 10
+
+var errManyLocks = errors.New("too many locks") //nolint:gochecknoglobals // a sentinel
+
+// lock takes somebody's access away at once. Who has done that to many within the hour proposes it.
 func (s *Server) lock(r *http.Request, me sallyport.Staff) (any, error) {
 	q, err := s.orderAbout(r)
 	if err != nil {
 		return nil, err
 	}
 	e := s.event(sallyport.Locked, me, &sallyport.Order{Action: "lock", By: me, About: q.Staff, Reason: q.Reason})
-	if err := s.c.Orders.Give(s.stillFree(me), e); err != nil {
+	err = s.c.Orders.Give(func() error {
+		if s.state.LockedBy(me, q.Staff, s.c.Now()) >= cmp.Or(s.c.Locks, DefaultLocks) {
+			return errManyLocks
+		}
+		return s.stillFree(me)()
+	}, e)
+	if errors.Is(err, errManyLocks) {
+		return s.propose(me, sallyport.Order{Action: control.Lock, About: q.Staff, Reason: q.Reason}, func() error { return nil })
+	}
+	if err != nil {
 		return nil, err
 	}
 	answer := map[string]any{"staff": q.Staff, "locked": true}

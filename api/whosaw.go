@@ -16,6 +16,8 @@ import (
 type Sighting struct {
 	Time        time.Time       `json:"time"` // when the first of them left
 	Staff       sallyport.Staff `json:"staff"`
+	Via         sallyport.Staff `json:"via,omitempty"`     // the service that acted for him
+	Claimed     bool            `json:"claimed,omitempty"` // on its own word alone
 	Login       string          `json:"login,omitempty"`
 	Application string          `json:"application,omitempty"`
 	Address     string          `json:"address,omitempty"`
@@ -200,7 +202,7 @@ var errRead = errors.New("read so far")
 
 func sightingOf(e *sallyport.Event) *Sighting {
 	s := &Sighting{
-		Time: e.Time, Staff: e.Who.Staff, Login: e.Who.Login, Application: e.Who.Application, Address: e.Who.Address,
+		Time: e.Time, Staff: e.Who.Staff, Via: e.Who.Via, Claimed: e.Who.Claimed, Login: e.Who.Login, Application: e.Who.Application, Address: e.Who.Address,
 		Session: e.Who.Session, Columns: []string{}, Observed: e.Kind == sallyport.ObservedKind,
 	}
 	if e.Reveal == nil {

@@ -103,6 +103,8 @@ type State struct {
 	undone     map[string]bool              // proposals of undoing that were made use of
 	superseded int                          // how many of agreed came before protect ran last
 
+	locks map[sallyport.Staff]given // by who gave them
+
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
 	doors   doors
@@ -144,6 +146,7 @@ func NewState() *State {
 		doors:     newDoors(),
 		grants:    newGrants(),
 		keys:      newKeys(),
+		locks:     map[sallyport.Staff]given{},
 		staff:     staff.NewState(),
 		leavers:   newLeavers(),
 	}
@@ -170,6 +173,7 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 	switch e.Kind {
 	case sallyport.Locked:
 		s.hold(e, o, func(p *person) **hold { return &p.locked })
+		s.noteLock(e, o)
 	case sallyport.Suspended:
 		s.hold(e, o, func(p *person) **hold { return &p.suspended })
 	case sallyport.CredentialMade, sallyport.CredentialEnded, sallyport.PasswordSet:
@@ -251,6 +255,8 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 		s.doors.turn()
 	case Trust:
 		s.doors.believe(p.About, "", p.Details, true)
+	case Lock:
+		s.hold(e, &sallyport.Order{By: p.By, About: p.About, Reason: p.Reason}, func(p *person) **hold { return &p.locked })
 	case Invite:
 		s.keys.invite(p.About, s.keys.halves[p.ID], o.Code, e.Time)
 	case Empower:
@@ -302,6 +308,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say who is to be invited, and by which code", ErrProposal)
 	case o.Action == Unlock && o.About == "":
 		return fmt.Errorf("%w: it must say who is to be unlocked", ErrProposal)
+	case o.Action == Lock && o.About == "":
+		return fmt.Errorf("%w: it must say who is to be locked", ErrProposal)
 	case o.Action == Unlock && s.staff.HasLeft(o.About):
 		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrProposal)
 	case o.Action == Empower:

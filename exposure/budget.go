@@ -11,6 +11,26 @@ const (
 	Probed   Measure = "probed"
 )
 
+// Scope is what those have in common for whom a count is kept.
+type Scope string
+
+// The scopes. Customers are counted once in each of them, however many people they were revealed to.
+const (
+	Person      Scope = ""            // one person, or one service by itself
+	Team        Scope = "team"        // of a person or a service
+	Service     Scope = "service"     // that is there itself, or that acts for people
+	Application Scope = "application" // by the name that it gives itself
+	Device      Scope = "device"
+	Country     Scope = "country"
+	Purpose     Scope = "purpose" // its kind
+)
+
+// Scopes are those that several share.
+func Scopes() []Scope { return []Scope{Team, Service, Application, Device, Country, Purpose} }
+
+// Unknown is the name in its scope of what is not known.
+const Unknown = "unknown"
+
 // Budget is how many distinct keys one person may have in each sliding window. Zero stands for the default, a negative number
 // for none at all.
 type Budget struct {

@@ -26,7 +26,8 @@ type Book struct {
 }
 
 type account struct {
-	who     sallyport.Staff
+	scope   Scope
+	who     string
 	measure Measure
 }
 
@@ -47,30 +48,25 @@ type Account struct {
 }
 
 // Account finds the counts of one person and one measure.
-func (b *Book) Account(who sallyport.Staff, m Measure) Account { return Account{m, b.ledger(who, m)} }
+func (b *Book) Account(who sallyport.Staff, m Measure) Account {
+	return Account{m, b.ledger(account{Person, string(who), m})}
+}
+
+// Shared finds the counts of customers revealed to all who have something in common.
+func (b *Book) Shared(s Scope, name string) Account {
+	return Account{Revealed, b.ledger(account{s, name, Revealed})}
+}
 
 // Reserve is Book.Reserve.
 func (a Account) Reserve(now time.Time, k *Key, in Budget) *sallyport.Limit {
-	most := in.Over(Default().Of(a.measure)).most()
-	l := a.ledger
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	at := l.advance(now.UnixNano())
-	slot := l.index.find(&l.slots, k)
-	for w := windows - 1; w >= 0; w-- { // the longest that is used up says most
-		held := slot != none && l.slots.at(slot).at > at-w.length()
-		if most[w] == 0 || !held && l.count[w] >= most[w] {
-			return &sallyport.Limit{Measure: string(a.measure), Window: w.String(), Budget: most[w], Count: l.count[w]}
-		}
-	}
-	l.touch(k, slot, at)
-	return nil
+	c := a.Charge(in)
+	return c.Reserve(now, k)
 }
 
 // ReserveAll is Reserve for several keys: all of them are counted or, where they are too many for one of the windows, none.
 func (b *Book) ReserveAll(now time.Time, who sallyport.Staff, m Measure, keys []Key, in Budget) *sallyport.Limit {
 	most := in.Over(Default().Of(m)).most()
-	l := b.ledger(who, m)
+	l := b.ledger(account{Person, string(who), m})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := l.advance(now.UnixNano())
@@ -94,7 +90,7 @@ func (b *Book) ReserveAll(now time.Time, who sallyport.Staff, m Measure, keys []
 // Count is how many distinct keys each window holds at now.
 func (b *Book) Count(now time.Time, who sallyport.Staff, m Measure) (hour, day, month int) {
 	b.mu.RLock()
-	l := b.ledgers[account{who, m}]
+	l := b.ledgers[account{Person, string(who), m}]
 	b.mu.RUnlock()
 	if l == nil {
 		return 0, 0, 0
@@ -108,19 +104,26 @@ func (b *Book) Count(now time.Time, who sallyport.Staff, m Measure) (hour, day, 
 // Restore counts what the record says was counted at the time at, without a budget. It is for the start, in the record's order,
 // before the first Reserve of the same person; now is when the start happens.
 func (b *Book) Restore(now, at time.Time, who sallyport.Staff, m Measure, k Key) {
+	if at.Before(now.Add(-time.Duration(month.length()))) {
+		return // nobody's ledger is made for it
+	}
+	b.Account(who, m).Restore(now, at, k)
+}
+
+// Restore is Book.Restore.
+func (a Account) Restore(now, at time.Time, k Key) {
 	when := min(at.UnixNano(), now.UnixNano()) // a clock that ran ahead must not stop the windows
 	if when <= now.UnixNano()-month.length() {
 		return
 	}
-	l := b.ledger(who, m)
+	l := a.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	seen := l.advance(when)
 	l.touch(&k, l.index.find(&l.slots, &k), seen)
 }
 
-func (b *Book) ledger(who sallyport.Staff, m Measure) *ledger {
-	a := account{who, m}
+func (b *Book) ledger(a account) *ledger {
 	b.mu.RLock()
 	l := b.ledgers[a]
 	b.mu.RUnlock()
@@ -130,7 +133,7 @@ func (b *Book) ledger(who sallyport.Staff, m Measure) *ledger {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if l = b.ledgers[a]; l == nil {
-		l = newLedger()
+		l = newLedger(uint64(len(b.ledgers)))
 		b.ledgers[a] = l
 	}
 	return l

@@ -49,7 +49,9 @@ func (w window) String() string {
 // seen. For each window a boundary points at the oldest slot within it. Time only moves boundaries towards the newest slot, and each
 // slot is passed once by each boundary for each time it was seen, so every operation is O(1) amortised.
 type ledger struct {
-	mu    sync.Mutex // guards all fields
+	serial uint64 // several ledgers are locked in its order
+
+	mu    sync.Mutex // guards all fields below
 	index index
 	slots slots // slot 0 is the ring's anchor: its next is the oldest, its prev the newest
 	free  int32 // head of the list of unused slots, linked by next; 0 is none
@@ -68,8 +70,8 @@ type slot struct {
 // anchor ends the ring; as a boundary it says that the window is empty.
 const anchor = 0
 
-func newLedger() *ledger {
-	l := &ledger{now: math.MinInt64 / 2}
+func newLedger(serial uint64) *ledger {
+	l := &ledger{serial: serial, now: math.MinInt64 / 2}
 	l.slots.grow()
 	return l
 }

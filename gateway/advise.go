@@ -7,11 +7,12 @@ import (
 
 // adviseOnPurpose tells at once that a purpose that was just set reveals nothing, and what would.
 func (s *session) adviseOnPurpose(ctx context.Context) {
+	as := s.acts()
 	s.mu.Lock()
-	current := s.setting.value()
+	now := s.setting.stance()
 	s.mu.Unlock()
-	for _, p := range s.canonical(current) {
-		cover, _, err := s.reason(ctx, s.placed(), p)
+	for _, p := range s.canonical(now.reason(as)) {
+		cover, _, err := s.reason(ctx, s.placed(as), p)
 		switch {
 		case s.gw.Observe != nil && (err != nil || cover.Refused != ""):
 			s.observe("set a purpose that would have revealed nothing")
@@ -39,14 +40,14 @@ func (s *session) adviseOnResult(ctx context.Context, r *run) {
 	}
 	if r.sight != nil && r.sight.denied != nil {
 		sentence = "values stay tokens: " + r.sight.denied.Because
-		hint = "An administrator sees why: sallyport policy explain " + string(s.person.Staff) + " COLUMN --purpose ticket"
+		hint = "An administrator sees why: sallyport policy explain " + string(s.whose(r).person.Staff) + " COLUMN --purpose ticket"
 	}
 	if hint == "" {
 		id, ok := "", false
 		if r.hint.known() {
-			id, ok = s.gw.Protection.Resolver.OwnTicket(ctx, s.person, r.hint.subject())
+			id, ok = s.gw.Protection.Resolver.OwnTicket(ctx, s.whose(r).person, r.hint.subject())
 		} else if r.leftToken != "" {
-			id, ok = s.gw.Protection.Resolver.OwnTicketHolding(ctx, s.person, r.leftToken)
+			id, ok = s.gw.Protection.Resolver.OwnTicketHolding(ctx, s.whose(r).person, r.leftToken)
 		}
 		if ok {
 			hint = fmt.Sprintf("SET sallyport.purpose = 'ticket:%s';", id)

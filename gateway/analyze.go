@@ -55,10 +55,15 @@ func (s *session) refuses(st *query.Statement, sql string, foreign bool) *query.
 	case foreign && st.Touches:
 		return refusal(codeUnsupported, "protected columns are reached with client_encoding UTF8 only", "SET client_encoding = 'UTF8'; and try again.")
 	}
-	if refused := s.mayCopy(st); refused != nil {
+	return s.actsOn(s.me(), st)
+}
+
+// actsOn refuses what somebody may not do, whatever may be known once it is executed.
+func (s *session) actsOn(as *acting, st *query.Statement) *query.Refusal {
+	if refused := s.mayCopy(as, st); refused != nil {
 		return refused
 	}
-	return s.mayUse(st)
+	return s.mayUse(as, st)
 }
 
 // plan analyses a text by a catalogue that holds whatever was committed before it came, where that may matter.

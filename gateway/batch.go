@@ -217,7 +217,7 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 	}
 	for _, p := range s.parts { // they are on disk with what stands behind them
 		e := &sallyport.Event{
-			Kind: s.observedOr(sallyport.RevealKind), Time: s.gw.Clock(), Who: s.who,
+			Kind: s.observedOr(sallyport.RevealKind), Time: s.gw.Clock(), Who: s.whose(r).who,
 			Reveal: &sallyport.Revealed{Statement: r.id, Columns: p.columns, Values: p.values, Purposes: r.sight.purposes, Grant: p.grant},
 		}
 		if _, err := s.gw.Access.Enqueue(e); err != nil {
@@ -226,7 +226,7 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 		s.gw.looked(e)
 	}
 	s.parts = nil
-	e := &sallyport.Event{Kind: sallyport.RevealKind, Time: s.gw.Clock(), Who: s.who}
+	e := &sallyport.Event{Kind: sallyport.RevealKind, Time: s.gw.Clock(), Who: s.whose(r).who}
 	if s.values.Len() == 0 {
 		e.Kind = sallyport.TouchKind
 	} else {

@@ -182,6 +182,6 @@ func benchSession(b testing.TB) *session {
 		Protection: &Protection{Ring: ring, Budgets: func(purpose.Person) exposure.Budgets {
 			return exposure.Budgets{Revealed: most, Reached: most, Probed: most}
 		}},
-	}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin()}
-	return &session{gw: gw, person: purpose.Person{Staff: "svc"}, who: sallyport.Who{Staff: "svc"}, described: map[string]*layout{}, written: map[string]purpose.Value{}}
+	}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin(), spent: newSpent()}
+	return &session{gw: gw, person: purpose.Person{Staff: "svc"}, who: sallyport.Who{Staff: "svc"}, described: map[string]*layout{}, written: map[string]written{}}
 }

@@ -44,7 +44,8 @@ func (i *identities) second(who sallyport.Staff, v purpose.Value, d sallyport.Di
 // Restore folds one past event of the access stream into the budgets, so that a restart forgets nothing. Call it for all of
 // them, in order, before Serve: windows are 30 days long at most, and grants as long as they are.
 func (g *Gateway) Restore(e *sallyport.Event) {
-	now, who := g.Clock(), e.Who.Staff
+	now := g.Clock()
+	g.restoreSpent(e, now)
 	if r := e.Reveal; r != nil {
 		for v := range r.Values.All() {
 			column := sallyport.Column{}
@@ -56,19 +57,26 @@ func (g *Gateway) Restore(e *sallyport.Event) {
 	}
 	if t := e.Touch; t != nil {
 		for _, subject := range t.Reached {
-			g.Book.Restore(now, e.Time, who, exposure.Reached, subjectKey(subject))
+			g.restore(now, e, exposure.Reached, subjectKey(subject))
 		}
 		for _, digest := range t.Values {
-			g.Book.Restore(now, e.Time, who, exposure.Reached, exposure.Key(digest))
+			g.restore(now, e, exposure.Reached, exposure.Key(digest))
 		}
 		for _, digest := range t.Probes {
-			g.Book.Restore(now, e.Time, who, exposure.Probed, exposure.Key(digest))
+			g.restore(now, e, exposure.Probed, exposure.Key(digest))
 		}
 		for _, digest := range t.Dates {
 			for _, key := range dateKeys(digest) {
-				g.Book.Restore(now, e.Time, who, exposure.Probed, key)
+				g.restore(now, e, exposure.Probed, key)
 			}
 		}
+	}
+}
+
+// restore counts what an entry was charged to.
+func (g *Gateway) restore(now time.Time, e *sallyport.Event, m exposure.Measure, key exposure.Key) {
+	for _, who := range counted(&e.Who) {
+		g.Book.Restore(now, e.Time, who, m, key)
 	}
 }
 
@@ -86,30 +94,34 @@ func (g *Gateway) restoreValue(now time.Time, e *sallyport.Event, r *sallyport.R
 		return
 	}
 	whose := customerOf(v.Subject)
-	g.Book.Restore(now, e.Time, who, exposure.Revealed, new(lastKey).valueKey(&whose, v.Digest))
+	key := new(lastKey).valueKey(&whose, v.Digest)
+	g.restore(now, e, exposure.Revealed, key)
+	g.restoreShares(now, e, key)
 	if g.Protection == nil || v.Subject == "" {
 		return
 	}
 	p := g.protectedColumn(c)
 	if p != nil && g.identities.second(who, purpose.Value{Column: c, Scheme: p.Scheme, Subject: v.Subject}, v.Digest) {
-		g.Book.Restore(now, e.Time, who, exposure.Revealed, secondKey(v.Subject, c, v.Digest))
+		key = secondKey(v.Subject, c, v.Digest)
+		g.restore(now, e, exposure.Revealed, key)
+		g.restoreShares(now, e, key)
 	}
 }
 
 // reserve takes one value's customer out of the budget that pays for it: the grant's own, or the person's.
-func (s *session) reserve(v *shown) *sallyport.Limit {
+func (s *session) reserve(r *run, v *shown) *sallyport.Limit {
 	if v.under != nil {
 		return s.reserveGranted(v)
 	}
-	now, budgets := s.now()
+	a := s.accountsOf(r)
 	key := s.lastKey.valueKey(&v.customer, v.digest)
-	if limit := s.accounts.revealed.Reserve(now, &key, budgets.Revealed); limit != nil {
+	if limit := a.reveal(&key); limit != nil {
 		return limit
 	}
 	who := v.customer.subject()
-	if s.gw.identities.second(s.person.Staff, purpose.Value{Column: v.of.Column, Scheme: v.of.Scheme, Subject: who}, v.digest) {
+	if s.gw.identities.second(a.of.person.Staff, purpose.Value{Column: v.of.Column, Scheme: v.of.Scheme, Subject: who}, v.digest) {
 		key = secondKey(who, v.of.Column, v.digest)
-		return s.accounts.revealed.Reserve(now, &key, budgets.Revealed)
+		return a.reveal(&key)
 	}
 	return nil
 }
@@ -145,32 +157,6 @@ func (g *Gateway) strangerUnder(grant kinship, column home, scheme sallyport.Sch
 	return !g.kin.belongs(grant, column, who, binary.LittleEndian.Uint64(d[:]))
 }
 
-// accounts are where the rows of a session are counted, and by what.
-type accounts struct {
-	revealed, reached exposure.Account
-	kinship           kinship
-
-	asked   bool // the clock and the budgets were read since the last bytes came
-	time    time.Time
-	budgets exposure.Budgets
-}
-
-func (s *session) openAccounts() {
-	who := s.person.Staff
-	s.accounts.revealed, s.accounts.reached = s.gw.Book.Account(who, exposure.Revealed), s.gw.Book.Account(who, exposure.Reached)
-	s.accounts.kinship = s.gw.kin.person(who)
-}
-
-// now is the time and the person's budgets. They are read once for all rows that came from the server together: looking at the clock
-// for each was as dear as counting it.
-func (s *session) now() (time.Time, *exposure.Budgets) {
-	a := &s.accounts
-	if !a.asked {
-		a.asked, a.time, a.budgets = true, s.gw.Clock(), s.gw.Protection.Budgets(s.person)
-	}
-	return a.time, &a.budgets
-}
-
 // overspent acts on a budget that a row would exceed. A read is cut here; a statement that writes runs to its end with
 // the remaining fields left as tokens or the remaining rows left out, for closing would not undo it (FACTS), and then the session ends.
 func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
@@ -182,23 +168,30 @@ func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
 		if !r.spent {
 			r.spent = true
 			s.winding.Store(true)
-			s.exceed(limit)
+			s.exceed(s.whose(r), s.accounts.over, limit)
 		}
 		return false
 	}
 	_ = s.record() // what keeps it from being written has ended the session, or the client has gone: the budget was reached all the same
 	sentence, hint := limitSentence(limit)
 	s.end(fatal(codeBudget, sentence, hint))
-	s.exceed(limit)
+	s.exceed(s.whose(r), s.accounts.over, limit)
 	return true
 }
 
-// exceed records that a budget was reached and has the person suspended.
-func (s *session) exceed(limit *sallyport.Limit) {
-	e := &sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: s.who, Limit: limit}
+// exceed records that a budget was reached and has its owner suspended.
+func (s *session) exceed(as *acting, owner sallyport.Staff, limit *sallyport.Limit) {
+	if owner == "" || limit.Window == "grant" {
+		owner = as.person.Staff
+	}
+	e := &sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: as.who, Limit: limit}
+	if limit.Scope != "" { // it was not his alone: nobody is suspended
+		_, _ = s.gw.Access.Append(e)
+		return
+	}
 	_, _ = s.gw.Access.Append(e) // the suspension is an entry of its own, in the other stream
-	if err := s.gw.Protection.Suspend(s.person.Staff, *limit); err != nil {
-		s.gw.Log.Error("suspension cannot be recorded; the session ends all the same", "staff", string(s.person.Staff))
+	if err := s.gw.Protection.Suspend(owner, *limit); err != nil {
+		s.gw.Log.Error("suspension cannot be recorded; the session ends all the same", "staff", string(owner))
 	}
 }
 
@@ -208,7 +201,11 @@ func (s *session) unwind() error {
 		return err
 	}
 	s.winding.Store(false)
-	s.end(fatal(codeBudget, "a budget was used up by the statement before; it ran to its end", "You are suspended. Ask a lead for `sallyport unlock`."))
+	hint := "You are suspended. Ask a lead for `sallyport unlock`."
+	if s.accounts.over == "" {
+		hint = "Others share it, and nobody is suspended. It fills up again as time passes."
+	}
+	s.end(fatal(codeBudget, "a budget was used up by the statement before; it ran to its end", hint))
 	return errEnded
 }
 

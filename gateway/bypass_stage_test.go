@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +49,22 @@ type stage struct {
 	access    *record.Stream
 	catalog   *catalog.Catalog
 	addr      net.Addr
+
+	// What a test may want otherwise.
+	speak    func(context.Context, purpose.Person, string, time.Time) (gateway.Spoken, error)
+	budgets  func(purpose.Person) exposure.Budgets // nil: rich
+	standing *control.State                        // nil: a new one
+	suspend  func(sallyport.Staff, sallyport.Limit) error
+	trust    func(purpose.Person) int // nil: full
+	shared   func(exposure.Scope, string) (exposure.Budget, bool)
+	country  func(netip.Addr) string
+	moment   func(purpose.Person) policy.Context // nil: trusted as trust says
+	ahead    atomic.Int64                        // of the gateway's clock
+	real     bool                                // the policies are those of no demonstration
+	notice   func(*pgconn.PgConn, *pgconn.Notice)
+	gw       *gateway.Gateway
+	stop     func()
+	moved    bool // the rows are tokens
 }
 
 // customers is how many the database has: enough for every agent to have tickets.
@@ -55,6 +73,14 @@ const customers = 600
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{t: t, data: t.TempDir()}
+	s.set()
+	return s
+}
+
+// set sets the stage.
+func (s *stage) set() {
+	t := s.t
+	t.Helper()
 	ctx := t.Context()
 	var err error
 	s.cluster, err = throwaway.Start(ctx, throwaway.Options{Out: &s.heard, Settings: map[string]string{
@@ -77,7 +103,6 @@ func newStage(t *testing.T) *stage {
 	s.passwords, err = refdb.Load(ctx, refdb.Options{DSN: s.cluster.SuperDSN("support"), Org: s.org, Random: rand.Reader})
 	s.must(err)
 	s.serve()
-	return s
 }
 
 func (s *stage) must(err error) {
@@ -177,45 +202,70 @@ func (s *stage) serve() {
 	s.must(err)
 	reader, err := pgx.ParseConfig(s.cluster.DSN("sallyport_reader", "reader-secret", "support"))
 	s.must(err)
-	s.protect(ring, reader)
+	if !s.moved {
+		s.protect(ring, reader)
+		s.moved = true
+	}
 	s.catalog, err = catalog.Open(s.t.Context(), reader, guarded(), tables())
 	s.must(err)
 	facts := purpose.NewFacts()
 	s.must(s.access.Read(1, func(e *sallyport.Event) error { facts.Apply(e); return nil }))
-	services := []sallyport.Staff{"svc_phone", "svc_router"}
+	services := []sallyport.Staff{"svc_desk", "svc_phone", "svc_router"}
 	ties := gateway.NewTies(catalog.Table{Schema: "support", Name: "customers"}, s.access, time.Now, slog.New(slog.DiscardHandler), s.catalog.Snapshot)
 	resolver, err := purpose.New(reader, s.catalog.Snapshot, reasons(), facts, purpose.Options{Services: services, Vet: ties.Vet})
 	s.must(err)
 	server, err := upstream.New("tcp", net.JoinHostPort("127.0.0.1", fmt.Sprint(s.cluster.Port)), upstream.TLS{})
 	s.must(err)
+	budgets, suspend := s.budgets, s.suspend
+	if budgets == nil {
+		budgets = rich
+	}
+	if suspend == nil {
+		suspend = func(who sallyport.Staff, _ sallyport.Limit) error {
+			return fmt.Errorf("suspend %s: it has no bounds here", who)
+		}
+	}
+	if s.standing == nil {
+		s.standing = control.NewState()
+	}
 	gw, err := gateway.New(gateway.Config{
-		Server: server, Access: s.access, Standing: control.NewState(), Book: exposure.NewBook(), Clock: time.Now,
+		Server: server, Access: s.access, Standing: s.standing, Book: exposure.NewBook(), Clock: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
 		Log: slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Protection: &gateway.Protection{
-			Database: "support", Catalog: s.catalog, Analyzer: s.analyzer(), Ring: ring, Ties: ties, Resolver: resolver, Facts: facts, Person: s.person, Budgets: rich,
-			Suspend: func(who sallyport.Staff, _ sallyport.Limit) error {
-				return fmt.Errorf("suspend %s: it has no bounds here", who)
-			},
+			Database: "support", Catalog: s.catalog, Analyzer: s.analyzer(), Ring: ring, Ties: ties, Resolver: resolver, Facts: facts, Person: s.person, Budgets: budgets, Speak: s.speak, Shared: s.shared, Country: s.country,
+			Suspend:  suspend,
 			Policies: s.policies(),
-			Moment:   func(purpose.Person) policy.Context { return policy.Context{Trust: control.FullTrust} },
-			Second:   func(sallyport.Staff, string) (string, error) { return "", errors.New("nobody is asked here") },
-			Bar:      func(who sallyport.Staff, because string) error { return fmt.Errorf("suspend %s: %s", who, because) },
+			Moment: func(p purpose.Person) policy.Context {
+				if s.moment != nil {
+					return s.moment(p)
+				}
+				if s.trust != nil {
+					return policy.Context{Trust: int64(s.trust(p)), MFAMinutes: 1, SecondMinutes: 1}
+				}
+				return policy.Context{Trust: control.FullTrust}
+			},
+			Second: func(sallyport.Staff, string) (string, error) { return "", errors.New("nobody is asked here") },
+			Bar:    func(who sallyport.Staff, because string) error { return fmt.Errorf("suspend %s: %s", who, because) },
 		},
 	})
 	s.must(err)
+	s.gw = gw
+	s.must(s.access.Read(1, func(e *sallyport.Event) error { gw.Restore(e); return nil }))
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
 	s.must(err)
 	s.addr = listener.Addr()
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- gw.Serve(ctx, listener) }()
-	s.t.Cleanup(func() {
+	opened, access := s.catalog, s.access
+	s.stop = sync.OnceFunc(func() {
 		stop()
 		resolver.Close()
-		if err := errors.Join(<-served, s.catalog.Close(context.Background()), s.access.Close()); err != nil {
+		if err := errors.Join(<-served, opened.Close(context.Background()), access.Close()); err != nil {
 			s.t.Error(err)
 		}
 	})
+	s.t.Cleanup(s.stop)
 }
 
 // analyzer gives the analyzer for the present catalogue.
@@ -240,7 +290,7 @@ func (s *stage) analyzer() func() *query.Analyzer {
 // policies are those of a demonstration.
 func (s *stage) policies() func() *policy.Set {
 	s.t.Helper()
-	world := &policy.World{Roles: policy.Roles(), Services: []policy.Service{{ID: "svc_phone"}, {ID: "svc_router"}}}
+	world := &policy.World{Roles: policy.Roles(), Services: []policy.Service{{ID: "svc_desk"}, {ID: "svc_phone"}, {ID: "svc_router"}}}
 	for _, p := range s.org.Staff {
 		world.Staff = append(world.Staff, policy.Member{ID: p.ID, Team: p.Team, Role: string(p.Role)})
 		if !slices.Contains(world.Teams, p.Team) {
@@ -251,7 +301,7 @@ func (s *stage) policies() func() *policy.Set {
 		at, _ := policy.ParseColumn(name)
 		world.Columns = append(world.Columns, policy.Column{Column: at, Class: column.Class, Scheme: column.Scheme})
 	}
-	set, problems := policy.Load(policy.Defaults(true), world, policy.Copiers{})
+	set, problems := policy.Load(policy.Defaults(!s.real), world, policy.Copiers{})
 	if set == nil {
 		s.t.Fatal(problems)
 	}
@@ -284,6 +334,7 @@ func (s *stage) dial(login, password string) (*pgconn.PgConn, *ear) {
 	config, err := pgconn.ParseConfig(fmt.Sprintf("postgres://%s:%s@%s/support?sslmode=disable", login, password, net.JoinHostPort(host, port)))
 	s.must(err)
 	kept := &ear{}
+	config.OnNotice = s.notice
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		var d net.Dialer
 		kept.Conn, err = d.DialContext(ctx, network, address)

@@ -14,11 +14,11 @@ import (
 // It is denied unless a policy permits it, and the record says which policy decided.
 
 // mayCopy refuses a statement that copies what no policy lets its person copy.
-func (s *session) mayCopy(st *query.Statement) *query.Refusal {
+func (s *session) mayCopy(as *acting, st *query.Statement) *query.Refusal {
 	if len(st.Copies) == 0 {
 		return nil
 	}
-	d := s.gw.Protection.Policies().Copy(s.person.Staff, s.person.Service, st.Copies)
+	d := s.gw.Protection.Policies().Copy(as.person.Staff, as.person.Service, st.Copies)
 	if d.Permitted && slices.ContainsFunc(st.Copies, func(c sallyport.Column) bool { p := s.gw.protectedColumn(c); return p != nil && p.Whole }) {
 		return refusal(codeBusy, "this statement moves tokens to other rows while their keys are rotated", "Write the values themselves, or wait until the rotation is done.")
 	}
@@ -43,7 +43,8 @@ func (s *session) recordCopies(r *run) *query.Refusal {
 	if r.stmt == nil || len(r.stmt.Copies) == 0 {
 		return nil
 	}
-	d := s.gw.Protection.Policies().Copy(s.person.Staff, s.person.Service, r.stmt.Copies)
+	as := s.whose(r)
+	d := s.gw.Protection.Policies().Copy(as.person.Staff, as.person.Service, r.stmt.Copies)
 	return s.recordCopy(r, &d)
 }
 
@@ -67,8 +68,8 @@ func (s *session) tokenWritten(r *run, slot *query.Slot, stored []byte) *query.R
 	if slot.Row != nil && r.pinned != nil && r.pinned(slot, stored) {
 		return nil
 	}
-	columns := []sallyport.Column{slot.Column}
-	d := s.gw.Protection.Policies().Copy(s.person.Staff, s.person.Service, columns)
+	columns, as := []sallyport.Column{slot.Column}, s.whose(r)
+	d := s.gw.Protection.Policies().Copy(as.person.Staff, as.person.Service, columns)
 	if !d.Permitted {
 		return denied(codeTokenWrite, "a token cannot be written into "+slot.Column.String(), &d)
 	}

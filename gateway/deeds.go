@@ -30,7 +30,7 @@ func acts(st *query.Statement) []act {
 	}
 	slot := func(s *query.Slot) {
 		switch {
-		case s == nil || s.Purpose:
+		case s == nil || s.Purpose || s.Actor:
 		case s.Use == query.Store:
 			note(act{policy.ActionWrite, s.Column})
 		default:
@@ -63,13 +63,13 @@ func (s *session) mayAct(st *query.Statement, v *sight) *query.Refusal {
 			s.observe("would have refused: " + r.Because)
 			continue
 		}
-		hint := "An administrator sees why: sallyport policy explain " + string(s.person.Staff) + " " + a.column.String()
+		hint := "An administrator sees why: sallyport policy explain " + string(v.as.person.Staff) + " " + a.column.String()
 		switch r.Respond {
 		case policy.StepUp:
-			hint = "Confirm that it is you, then try again: sallyport confirm --as " + string(s.person.Staff)
+			hint = "Confirm that it is you, then try again: sallyport confirm --as " + string(v.as.person.Staff)
 		case policy.SecondPerson:
 			hint = "Ask a lead or security to agree, then try again."
-			if id, err := s.gw.Protection.Second(s.person.Staff, st.Verb+" by "+string(s.person.Staff)); err == nil {
+			if id, err := s.gw.Protection.Second(v.as.person.Staff, st.Verb+" by "+string(v.as.person.Staff)); err == nil {
 				hint = "Ask a lead or security for: sallyport approve " + id + " Then try again."
 			}
 		case policy.Throttle, policy.MaskInstead, policy.Refuse, policy.Suspend:

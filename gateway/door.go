@@ -24,12 +24,12 @@ func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 		s.observe("would have waited: " + w.ruling.Because)
 		return nil
 	}
-	hint := "Confirm that it is you: sallyport confirm --as " + string(s.person.Staff)
+	hint := "Confirm that it is you: sallyport confirm --as " + string(s.whose(r).person.Staff)
 	if s.gw.Fresh {
 		hint = "Confirm that it is you: sallyport confirm"
 	}
 	if w.ruling.Respond == policy.SecondPerson {
-		id, err := s.gw.Protection.Second(s.person.Staff, r.second(s))
+		id, err := s.gw.Protection.Second(s.whose(r).person.Staff, r.second(s))
 		if err != nil {
 			s.gw.Log.Warn("a colleague cannot be asked", "reason", plainReason(err))
 			s.notice("NOTICE", "values stay tokens: "+w.ruling.Because, "No colleague can be asked now. Try again in a moment.")
@@ -39,7 +39,7 @@ func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 	}
 	s.notice("NOTICE", "this waits: "+w.ruling.Because, hint+" (within two minutes; cancel the statement to go on without).")
 	s.cancelled.Store(false)
-	defer s.gw.waiting.waits(s, r.second(s), w.ruling.Because)()
+	defer s.gw.waiting.waits(s, s.whose(r).person.Staff, r.second(s), w.ruling.Because)()
 	if err := s.flush(); err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (r *run) second(s *session) string {
 		}
 		what += " " + p.String()
 	}
-	return what + " by " + string(s.person.Staff)
+	return what + " by " + string(s.whose(r).person.Staff)
 }
 
 // stars are what leaves in place of a value that policies mask.

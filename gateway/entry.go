@@ -53,6 +53,9 @@ func unreached() *query.Refusal {
 
 func (s *session) statementEvent(r *run, refused *query.Refusal) *sallyport.Event {
 	e := &sallyport.Event{Kind: sallyport.StatementKind, Time: s.gw.Clock(), Who: s.who, Statement: &sallyport.Statement{ID: r.id}}
+	if r.as != nil {
+		e.Who = r.as.who
+	}
 	if r.stmt != nil {
 		e.Statement.Fingerprint, e.Statement.Verb, e.Statement.Columns, e.Statement.Writes = r.stmt.Fingerprint, r.stmt.Verb, r.stmt.Columns, r.stmt.Writes
 	}
@@ -70,7 +73,7 @@ func (s *session) noteRefusal(st *query.Statement, why *query.Refusal) {
 	if st == nil {
 		st = &query.Statement{}
 	}
-	e := s.statementEvent(&run{id: s.statements.Add(1), stmt: st}, why)
+	e := s.statementEvent(&run{id: s.statements.Add(1), stmt: st, as: s.acts()}, why)
 	if why.Code == "42601" {
 		e.Note = "" // a parser's sentence quotes the text
 	}
@@ -107,7 +110,7 @@ func (s *session) refusedStatement(plan *query.Plan, why *query.Refusal) *query.
 	}
 	for i := range plan.Statements {
 		st := &plan.Statements[i]
-		if st.Refusal != nil || why.Code == codePower && s.mayUse(st) != nil || why.Decision != nil && len(st.Copies) > 0 {
+		if st.Refusal != nil || why.Code == codePower && s.mayUse(s.me(), st) != nil || why.Decision != nil && len(st.Copies) > 0 {
 			return st
 		}
 	}

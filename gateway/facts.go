@@ -10,10 +10,16 @@ import (
 // facts are the writes to tickets and contacts of the present transaction. They count once it is committed, so they
 // follow savepoints and roll-backs as the purpose does.
 type facts struct {
-	pending []sallyport.Fact
+	pending []learnt
 	saves   []savedFacts
-	done    []sallyport.Fact // committed by a COMMIT since the last ReadyForQuery
+	done    []learnt // committed by a COMMIT since the last ReadyForQuery
 	failed  bool
+}
+
+// learnt is a fact and who made it.
+type learnt struct {
+	fact sallyport.Fact
+	by   sallyport.Who
 }
 
 type savedFacts struct {
@@ -21,8 +27,8 @@ type savedFacts struct {
 	n    int
 }
 
-func (f *facts) add(fact sallyport.Fact) { f.pending = append(f.pending, fact) }
-func (f *facts) fail()                   { f.failed = true }
+func (f *facts) add(fact learnt) { f.pending = append(f.pending, fact) }
+func (f *facts) fail()           { f.failed = true }
 
 func (f *facts) transaction(t *query.TxChange, tag string) {
 	switch t.Kind {
@@ -47,7 +53,7 @@ func (f *facts) transaction(t *query.TxChange, tag string) {
 }
 
 // ready returns what is committed. An idle server has committed what did not fail.
-func (f *facts) ready(status byte) []sallyport.Fact {
+func (f *facts) ready(status byte) []learnt {
 	if status == 'I' {
 		f.end(!f.failed)
 	}
@@ -73,7 +79,8 @@ func (f *facts) find(name string) int {
 }
 
 // learn takes the columns that the gateway had returned to itself.
-func (s *session) learn(c *query.Capture, l *layout, fields [][]byte) {
+func (s *session) learn(r *run, l *layout, fields [][]byte) {
+	c := r.capture
 	texts := make([]string, 0, len(fields)-l.visible)
 	for i := l.visible; i < len(fields); i++ {
 		texts = append(texts, string(keyText(&l.columns[i], fields[i])))
@@ -82,20 +89,24 @@ func (s *session) learn(c *query.Capture, l *layout, fields [][]byte) {
 	if !ok {
 		return
 	}
+	by := s.whose(r).who
 	s.mu.Lock()
-	s.facts.add(fact)
+	s.facts.add(learnt{fact, by})
 	s.mu.Unlock()
 }
 
 // publish makes committed facts durable before anybody builds on them.
-func (s *session) publish(committed []sallyport.Fact) error {
-	if len(committed) == 0 {
-		return nil
+func (s *session) publish(committed []learnt) error {
+	for len(committed) > 0 {
+		e := &sallyport.Event{Kind: sallyport.FactKind, Time: s.gw.Clock(), Who: committed[0].by}
+		for len(committed) > 0 && committed[0].by == e.Who {
+			e.Facts = append(e.Facts, committed[0].fact)
+			committed = committed[1:]
+		}
+		if _, err := s.gw.Access.Append(e); err != nil {
+			return nil // the facts are lost, which narrows a reason and never widens one
+		}
+		s.gw.Protection.Facts.Apply(e)
 	}
-	e := &sallyport.Event{Kind: sallyport.FactKind, Time: s.gw.Clock(), Who: s.who, Facts: committed}
-	if _, err := s.gw.Access.Append(e); err != nil {
-		return nil // the facts are lost, which narrows a reason and never widens one
-	}
-	s.gw.Protection.Facts.Apply(e)
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,6 +77,12 @@ type Protection struct {
 	GrantOver func(id string, why *sallyport.Limit) error
 	// Policies decide what a reason or a grant shows, and who copies; nil: nothing and nobody. They may be others from one statement to the next.
 	Policies func() *policy.Set
+	// Shared is the budget of those who have something in common, and whether there is one; nil: there is none.
+	Shared func(scope exposure.Scope, name string) (exposure.Budget, bool)
+	// Country is where an address is; empty: unknown. nil: nobody knows.
+	Country func(netip.Addr) string
+	// Speak finds out for whom an assertion says that a service acts. An error that is *Told says why it does not hold. nil: no service acts for anybody.
+	Speak func(ctx context.Context, service purpose.Person, assertion string, now time.Time) (Spoken, error)
 	// Placed is a person with the team and role that he has right now; nil: those of his log-in.
 	Placed func(p purpose.Person) purpose.Person
 	// Moment is what is known of a person right now, beside his log-in.
@@ -116,6 +123,7 @@ type Gateway struct {
 	identities *identities
 	granted    *exposure.Grants
 	kin        *kin
+	spent      *spent
 	crossing   crossing
 	warned     atomic.Bool // that TLS is left out on the way to the server
 	turnedAway turnedAway
@@ -139,7 +147,7 @@ func New(c Config) (*Gateway, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, backends: map[uint32]*session{}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin()}
+	g := &Gateway{Config: c, sessions: map[*session]struct{}{}, backends: map[uint32]*session{}, identities: newIdentities(), granted: exposure.NewGrants(), kin: newKin(), spent: newSpent()}
 	if p := c.Protection; p != nil {
 		if p.Database == "" || p.Catalog == nil || p.Analyzer == nil || p.Ring == nil || p.Resolver == nil ||
 			p.Facts == nil || p.Person == nil || p.Budgets == nil || p.Suspend == nil || p.Policies == nil || p.Moment == nil || p.Second == nil || p.Bar == nil {
@@ -195,11 +203,11 @@ func (g *Gateway) EndSessions(who sallyport.Staff, sentence, hint string) int {
 	defer g.mu.Unlock()
 	n := 0
 	for s := range g.sessions {
-		if s.person.Staff == who && g.Observe != nil {
-			n++
-		} else if s.person.Staff == who {
+		if s.person.Staff != who && !s.speaksFor(who) {
+			continue
+		}
+		if n++; g.Observe == nil {
 			s.end(fatal(codeLocked, sentence, hint))
-			n++
 		}
 	}
 	if g.Observe != nil {

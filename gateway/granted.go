@@ -110,7 +110,7 @@ func (v *sight) recheckGrant(ctx context.Context, s *session, p sallyport.Purpos
 		if h.ID != p.Ref || h.only == nil {
 			continue
 		}
-		only, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), p)
+		only, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(v.as), p)
 		if err != nil {
 			s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
 			only = &purpose.Cover{Refused: "the purpose cannot be checked now"}
@@ -128,7 +128,7 @@ func (s *session) reason(ctx context.Context, who purpose.Person, p sallyport.Pu
 		cover, err := s.gw.Protection.Resolver.Resolve(ctx, who, p)
 		return cover, nil, err
 	}
-	g, sentence := s.granted(p.Ref)
+	g, sentence := s.granted(p.Ref, who.Staff)
 	if sentence != "" {
 		return &purpose.Cover{Purpose: p, Refused: sentence, Help: "What you asked for, and how it stands: sallyport grants ls"}, nil, nil
 	}
@@ -158,10 +158,10 @@ func (g *asked) asPolicy() policy.Grant {
 }
 
 // granted is a grant that somebody may use right now, or why he may not.
-func (s *session) granted(id string) (*asked, string) {
+func (s *session) granted(id string, who sallyport.Staff) (*asked, string) {
 	g, ok := s.gw.Standing.Grant(id)
 	switch {
-	case !ok || g.Terms.For != s.person.Staff:
+	case !ok || g.Terms.For != who:
 		return nil, "you have no grant of this name"
 	case g.Status == control.GrantAsked:
 		return nil, "nobody has agreed to " + id + " yet"
@@ -172,13 +172,13 @@ func (s *session) granted(id string) (*asked, string) {
 }
 
 // grants are those that hold right now: of the configuration, and those that the purposes name.
-func (s *session) grants(named []*held) []*held {
+func (s *session) grants(as *acting, named []*held) []*held {
 	var list []*held
-	for _, g := range policy.ActiveGrants(s.gw.Protection.Grants, s.gw.Clock(), s.person.Staff) {
+	for _, g := range policy.ActiveGrants(s.gw.Protection.Grants, s.gw.Clock(), as.person.Staff) {
 		list = append(list, &held{Grant: g})
 	}
 	for _, h := range named {
-		if _, sentence := s.granted(h.ID); sentence == "" {
+		if _, sentence := s.granted(h.ID, as.person.Staff); sentence == "" {
 			list = append(list, h)
 		}
 	}
@@ -196,7 +196,7 @@ func (d *decided) over(s *session) *sallyport.Limit {
 	if !d.grant.asked {
 		return nil
 	}
-	if now, _ := s.now(); now.Before(d.grant.Until) {
+	if now := s.clock(); now.Before(d.grant.Until) {
 		return nil
 	}
 	return &sallyport.Limit{Measure: string(exposure.Revealed), Window: overWindow, Budget: d.grant.Customers, Count: d.customers.Count()}
@@ -210,20 +210,20 @@ func (s *session) usedUp(r *run, limit *sallyport.Limit, id string) (stop bool) 
 	if r.stmt != nil && r.stmt.Writes {
 		if !r.spent {
 			r.spent = true
-			s.grantOver(limit, id)
+			s.grantOver(r, limit, id)
 		}
 		return false
 	}
 	_ = s.record() // what keeps it from being written has ended the session, or the client has gone
 	sentence, _ := limitSentence(limit)
 	s.end(fatal(codeBudget, sentence, hintGrant))
-	s.grantOver(limit, id)
+	s.grantOver(r, limit, id)
 	return true
 }
 
 // grantOver puts on record that a grant was used up, and why.
-func (s *session) grantOver(limit *sallyport.Limit, id string) {
-	_, _ = s.gw.Access.Append(&sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: s.who, Limit: limit})
+func (s *session) grantOver(r *run, limit *sallyport.Limit, id string) {
+	_, _ = s.gw.Access.Append(&sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: s.whose(r).who, Limit: limit})
 	if s.gw.Protection.GrantOver == nil {
 		return
 	}

@@ -22,7 +22,7 @@ func TestGrantsCountValues(t *testing.T) {
 		under := &decided{grant: &held{Grant: policy.Grant{ID: "g", Customers: most}}, customers: exposure.NewGrants().Of("g")}
 		reserve := func(n byte, subject sallyport.Subject) *sallyport.Limit {
 			column := sallyport.Column{Schema: "s", Table: "t", Name: "email"}
-			return s.reserve(&shown{of: &catalog.Protected{Column: column, Scheme: sallyport.Email}, customer: customerOf(subject), digest: sallyport.Digest{n}, under: under})
+			return s.reserve(&run{}, &shown{of: &catalog.Protected{Column: column, Scheme: sallyport.Email}, customer: customerOf(subject), digest: sallyport.Digest{n}, under: under})
 		}
 		passed := 0
 		for n := byte(1); n < 20; n++ {
@@ -42,7 +42,7 @@ func TestGrantsCountValues(t *testing.T) {
 	for n := range byte(6) {
 		of := &catalog.Protected{Column: sallyport.Column{Name: fmt.Sprint(n % 2)}, Scheme: sallyport.Email}
 		under := &decided{grant: &held{Grant: policy.Grant{ID: "g", Customers: most}}, customers: customers, home: s.gw.kin.granted(of.Column)}
-		if limit := s.reserve(&shown{of: of, customer: customerOf(sallyport.Subject(fmt.Sprint(n / 2))), digest: sallyport.Digest{n}, under: under}); limit != nil {
+		if limit := s.reserve(&run{}, &shown{of: of, customer: customerOf(sallyport.Subject(fmt.Sprint(n / 2))), digest: sallyport.Digest{n}, under: under}); limit != nil {
 			t.Errorf("value %d: %v", n, limit)
 		}
 	}

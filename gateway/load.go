@@ -93,7 +93,7 @@ func (s *session) recordProbes() *query.Refusal {
 		return nil
 	}
 	l.probes.Statement = l.run.id
-	e := &sallyport.Event{Kind: sallyport.TouchKind, Time: s.gw.Clock(), Who: s.who, Touch: &l.probes}
+	e := &sallyport.Event{Kind: sallyport.TouchKind, Time: s.gw.Clock(), Who: s.whose(l.run).who, Touch: &l.probes}
 	if refused := s.recordFirst(e, "nothing is stored"); refused != nil {
 		return refused
 	}

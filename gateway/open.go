@@ -30,7 +30,7 @@ func (g *Gateway) open(ctx context.Context, conn net.Conn) (*session, error) {
 	}
 	s := &session{
 		gw: g, id: newID(), front: f, client: f.stream, clientConn: f.conn,
-		prepared: map[string]*prepared{}, portals: map[string]*portal{}, described: map[string]*layout{}, written: map[string]purpose.Value{},
+		prepared: map[string]*prepared{}, portals: map[string]*portal{}, described: map[string]*layout{}, written: map[string]written{},
 	}
 	s.wake.L = &s.mu
 	if err := g.admit(s, packet); err != nil {
@@ -110,6 +110,9 @@ func addressOf(conn net.Conn) string {
 // takePurpose takes the start-up purpose out of the packet, from a parameter of that name and from options: the server
 // would otherwise be told a ticket's number.
 func (s *session) takePurpose(packet *pg.Startup) error {
+	if sets(packet, []string{actorSetting}) {
+		return s.refuseStart(notAtStart())
+	}
 	value := ""
 	kept := packet.Params[:0]
 	for _, param := range packet.Params {
@@ -138,8 +141,16 @@ func (s *session) takePurpose(packet *pg.Startup) error {
 	return nil
 }
 
-// purposeSetting is the name of the setting.
-const purposeSetting = "sallyport.purpose"
+// The settings of Sallyport's own.
+const (
+	purposeSetting = "sallyport.purpose"
+	actorSetting   = "sallyport.actor"
+)
+
+// notAtStart refuses to act for somebody for as long as a connection lasts.
+func notAtStart() pg.Notice {
+	return fatal(codeActor, "sallyport.actor is set for one transaction, and only there", "BEGIN; SET LOCAL sallyport.actor = '…'; in each transaction.")
+}
 
 // cutOption takes every "-c sallyport.purpose=…" and "--sallyport.purpose=…" out of the options parameter. Options are
 // separated by white space that a backslash protects (pg_split_opts, postinit.c).

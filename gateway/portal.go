@@ -43,7 +43,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		return nil
 	}
 	bound := &portal{prepared: p, batch: s.batchID}
-	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || p.stmt.Masks || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0 || len(p.stmt.Copies) > 0) {
+	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || p.stmt.Masks || p.stmt.Actor != nil || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0 || len(p.stmt.Copies) > 0) {
 		refused, err := s.bindRun(ctx, bound, &msg)
 		if err != nil {
 			return err
@@ -75,11 +75,11 @@ func (s *session) bindRun(ctx context.Context, bound *portal, msg *pg.BindMessag
 		extendResults(msg, st.Capture)
 		return nil, nil
 	}
-	current, err := s.currentPurpose(st)
+	now, err := s.stance(st)
 	if err != nil {
 		return nil, err
 	}
-	r, refused, err := s.prepareRun(ctx, st, current)
+	r, refused, err := s.prepareRun(ctx, st, &now, false)
 	if refused != nil || err != nil {
 		return refused, err
 	}
@@ -259,15 +259,15 @@ func (s *session) executeRun(ctx context.Context, name string, bound *portal) (*
 	}
 	bound.executed = true
 	r.prepares = bound.prepared.prepares()
-	current, err := s.currentPurpose(r.stmt)
+	now, err := s.stance(r.stmt)
 	if err != nil {
 		return r, nil, err
 	}
-	fresh, refused, err := s.prepareRun(ctx, r.stmt, current)
+	fresh, refused, err := s.prepareRun(ctx, r.stmt, &now, false)
 	if refused != nil || err != nil {
 		return r, refused, err
 	}
-	r.sight = fresh.sight
+	r.sight, r.as = fresh.sight, fresh.as
 	return r, s.recordStatement(r), nil
 }
 

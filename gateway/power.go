@@ -14,9 +14,9 @@ import (
 const codePower = "SP007"
 
 // mayUse refuses a statement that takes a power which its person was not given.
-func (s *session) mayUse(st *query.Statement) *query.Refusal {
+func (s *session) mayUse(as *acting, st *query.Statement) *query.Refusal {
 	for _, p := range st.Powers {
-		if !s.holds(p) {
+		if !s.holds(p) || as.service != nil && !slices.Contains(s.gw.Protection.Powers[p], as.person.Staff) {
 			return powerless(p)
 		}
 	}

@@ -97,6 +97,9 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 		return s.sendParse(p, nil, nil)
 	}
 	p.basis = basis{source: sql, analyzer: s.by}
+	if plan != nil {
+		p.text, p.sent = plan.Text, plan.Text
+	}
 	if plan != nil && len(plan.Statements) > 0 {
 		p.stmt = &plan.Statements[0]
 	}
@@ -112,7 +115,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 	}
 	if p.stmt != nil && s.gw.Observe != nil && p.stmt.Capture != nil {
 		c := p.stmt.Capture
-		p.sent, p.edits = rewrite(sql, []query.Edit{{Start: c.At, End: c.At, Text: c.Text}}, nil, nil)
+		p.sent, p.edits = rewrite(p.text, []query.Edit{{Start: c.At, End: c.At, Text: c.Text}}, nil, nil)
 	}
 	return s.sendParse(p, msg.Types, nil)
 }
@@ -148,6 +151,7 @@ func (s *session) giveMeaning(p *prepared, types []byte, answer *reply) error {
 
 // refuseParse sends a Parse of that name that fails: a failed one drops the unnamed statement.
 func (s *session) refuseParse(p *prepared, st *query.Statement, why *query.Refusal) error {
+	s.unspoken(why)
 	s.noteRefusal(st, why)
 	s.askGrammar(p.text, why)
 	p.sent = failing
@@ -156,7 +160,7 @@ func (s *session) refuseParse(p *prepared, st *query.Statement, why *query.Refus
 
 // rewriteParse tokenises the literals of a text that is parsed now and executed later.
 func (s *session) rewriteParse(ctx context.Context, p *prepared) (*query.Refusal, error) {
-	current, err := s.currentPurpose(p.stmt)
+	now, err := s.stance(p.stmt)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +168,7 @@ func (s *session) rewriteParse(ctx context.Context, p *prepared) (*query.Refusal
 		// What the name means may change between this Parse and its Execute.
 		return refusal(codeUnsupported, "EXECUTE with arguments is passed on in simple queries only", "Bind the prepared statement itself."), nil
 	}
-	r, edits, refused, err := s.prepareOne(ctx, p.stmt, current, map[string]*prepared{})
+	r, edits, refused, err := s.prepareOne(ctx, p.stmt, &now, map[string]*prepared{}, true)
 	if refused != nil || err != nil {
 		return refused, err
 	}
@@ -186,20 +190,9 @@ func (s *session) rewriteParse(ctx context.Context, p *prepared) (*query.Refusal
 	return nil, nil
 }
 
-// currentPurpose is the purpose that holds now; where the statement touches nothing it does not matter and is not awaited.
-func (s *session) currentPurpose(st *query.Statement) (string, error) {
-	if st.Touches || st.Comment != nil || len(st.Params) > 0 {
-		if err := s.settle(); err != nil {
-			return "", err
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.setting.value(), nil
-}
-
 // refuseMessage sends a Parse that fails in place of the client's message; the server then skips to Sync, as after any error.
 func (s *session) refuseMessage(st *query.Statement, why *query.Refusal) {
+	s.unspoken(why)
 	s.noteRefusal(st, why)
 	s.expectReply(&reply{what: expectBind, refused: why})
 	s.toServer = pg.AppendParse(s.toServer, failingName, failing, nil)

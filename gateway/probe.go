@@ -21,7 +21,8 @@ func (s *session) probe(r *run, digest sallyport.Digest, date bool) *query.Refus
 	if date {
 		keys = dateKeys(digest)
 	}
-	limit := s.gw.Book.ReserveAll(s.gw.Clock(), s.person.Staff, exposure.Probed, keys, s.gw.Protection.Budgets(s.person).Probed)
+	as := s.whose(r)
+	limit, over := s.reserveProbes(as, keys)
 	touch := &sallyport.Touched{Statement: r.id}
 	if l != nil { // recorded with its batch
 		l.known[digest] = struct{}{}
@@ -33,7 +34,7 @@ func (s *session) probe(r *run, digest sallyport.Digest, date bool) *query.Refus
 		touch.Probes = append(touch.Probes, digest)
 	}
 	if l == nil {
-		s.note(sallyport.Event{Kind: sallyport.TouchKind, Touch: touch})
+		s.note(sallyport.Event{Kind: sallyport.TouchKind, Who: as.who, Touch: touch})
 	}
 	if limit == nil {
 		return nil
@@ -44,7 +45,7 @@ func (s *session) probe(r *run, digest sallyport.Digest, date bool) *query.Refus
 	}
 	sentence, hint := limitSentence(limit)
 	s.end(fatal(codeBudget, sentence, hint)) // the first reason stands: the client reads the budget's name
-	s.exceed(limit)
+	s.exceed(as, over, limit)
 	return refusal(codeBudget, sentence, hint)
 }
 
@@ -77,7 +78,7 @@ func (s *session) probePurpose(ctx context.Context, r *run, text string) *query.
 			if err != nil || codec.IsToken([]byte(p.Ref)) {
 				continue
 			}
-			cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), sallyport.Purpose{Kind: p.Kind, Ref: string(tok)})
+			cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(s.whose(r)), sallyport.Purpose{Kind: p.Kind, Ref: string(tok)})
 			if err == nil && cover.Refused == "" {
 				break
 			}

@@ -75,7 +75,7 @@ func (s *session) leaveSealed(row *seen, field []byte) {
 // it, or one of whose values it shows, else that of its first token. The database is not believed about more than this:
 // one token of each home is his, and always the same one; every other token is another customer, wherever it stands.
 func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
-	tokens := row.tokens
+	tokens, a := row.tokens, s.accountsOf(r)
 	if row.left == 0 && len(row.shown) > 0 {
 		return nil // all that there is of him was shown, and counted as that
 	}
@@ -101,7 +101,7 @@ func (s *session) countReach(r *run, row *seen) *sallyport.Limit {
 	}
 	for i := range tokens {
 		t := &tokens[i]
-		if !row.customer.known() && i > 0 && exposure.Key(t.key()) == owner || s.gw.kin.belongs(s.accounts.kinship, t.home, owner, s.gw.kin.token(t.stored)) {
+		if !row.customer.known() && i > 0 && exposure.Key(t.key()) == owner || s.gw.kin.belongs(a.kinship, t.home, owner, s.gw.kin.token(t.stored)) {
 			continue
 		}
 		digest := t.key()
@@ -117,8 +117,7 @@ func (s *session) reachOne(r *run, key exposure.Key, who *customer, digest sally
 	if s.of == r && s.reachedBefore(&key) {
 		return nil
 	}
-	now, budgets := s.now()
-	limit := s.accounts.reached.Reserve(now, &key, budgets.Reached)
+	limit := s.accountsOf(r).reach(&key)
 	if limit == nil || s.gw.Observe != nil {
 		s.addReached(r, key, who, digest)
 	}

@@ -101,12 +101,23 @@ func limitSentence(l *sallyport.Limit) (sentence, hint string) {
 	case overWindow:
 		return fmt.Sprintf("the grant is over: its time has passed, %d %s under it", l.Count, what), hintGrant
 	}
+	if l.Scope != "" {
+		window := "in one " + l.Window
+		if l.Window == "30 days" {
+			window = "in 30 days"
+		}
+		return fmt.Sprintf("the budget of %s %s is used up: %d customers whose data were revealed %s", l.Scope, l.Name, l.Budget, window),
+			"Others share it, and nobody is suspended. It fills up again as time passes."
+	}
 	return sentence, "You are suspended. Ask a lead for `sallyport unlock`: one proposes it, another approves it."
 }
 
 // observed is what --observe prints for a limit.
 func observedLimit(l *sallyport.Limit) string {
 	sentence, _ := limitSentence(l)
+	if l.Scope != "" {
+		return "would have cut the result: " + sentence
+	}
 	return "would have cut the result and suspended: " + sentence
 }
 

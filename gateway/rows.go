@@ -52,7 +52,7 @@ func (s *session) row(ctx context.Context, current *run, m []byte) error {
 		return errUnexpected(pg.DataRow)
 	}
 	if c := current.capture; c != nil {
-		s.learn(c, l, fields)
+		s.learn(current, l, fields)
 		if !c.HadReturning {
 			return nil
 		}
@@ -101,10 +101,9 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	if err := s.ensureSight(ctx, r); err != nil {
 		return false, false, err
 	}
-	if r.sight.slow {
-		if err := s.slowDown(ctx, r); err != nil {
-			return false, true, err
-		}
+	if s.accounts.stepped {
+		s.accounts.stepped, r.waited = false, false
+		r.sight.anew(s)
 	}
 	row := s.seeRow(r, l, fields) //nolint:contextcheck // the vault bounds its own time
 	if r.sight.waits != nil && !r.waited {
@@ -113,6 +112,11 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 			return false, true, err
 		}
 		return s.rowFields(ctx, r, l, fields)
+	}
+	if r.sight.slow { // the policies have been asked about this row by now
+		if err := s.slowDown(ctx, r); err != nil {
+			return false, true, err
+		}
 	}
 	limit := s.count(r, row)
 	switch {
@@ -177,14 +181,15 @@ func (s *session) ensureSight(ctx context.Context, r *run) error {
 		r.sight.current(ctx, s)
 		return nil
 	}
+	as := s.whose(r)
 	s.mu.Lock()
-	current := s.setting.value()
+	now := s.setting.stance()
 	s.mu.Unlock()
-	v, err := s.look(ctx, r.stmt, current)
+	v, err := s.look(ctx, r.stmt, as, now.reason(as))
 	if err != nil {
 		s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
 		s.notice("WARNING", "values stay tokens: the purpose cannot be checked now", "Try again in a moment.")
-		v = &sight{policies: s.gw.Protection.Policies()}
+		v = &sight{as: as, policies: s.gw.Protection.Policies(), turned: s.gw.Standing.Turned()}
 	}
 	r.sight = v
 	return nil
@@ -232,7 +237,7 @@ func (s *session) readable(r *run, stored []byte) (purpose.Value, bool) {
 	if len(s.written) == 0 || !r.sight.good() {
 		return purpose.Value{}, false
 	}
-	v, ok := s.readBack(stored)
+	v, ok := s.readBack(stored, s.whose(r).person.Staff)
 	return v, ok && r.sight.written(v.Column).Verdict == sallyport.Reveal
 }
 
@@ -316,7 +321,7 @@ func (s *session) count(r *run, row *seen) *sallyport.Limit {
 		if r.spent {
 			break
 		}
-		if over = s.reserve(v); over != nil {
+		if over = s.reserve(r, v); over != nil {
 			if v.under != nil && v.under.grant.asked {
 				s.spentGrant = v.under.grant.ID
 			}

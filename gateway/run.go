@@ -16,8 +16,9 @@ type run struct {
 	cursor   string           // where stmt is nil
 	prepares *prepared        // what becomes known once the server confirms SQL's PREPARE
 	rewriting
-	sight    *sight // nil until it is needed
-	recorded bool   // its statement entry is on disk
+	as       *acting // whose access it is; nil until it is needed
+	sight    *sight  // nil until it is needed
+	recorded bool    // its statement entry is on disk
 
 	layout    *layout // of its result
 	capture   *query.Capture
@@ -51,11 +52,11 @@ func (r *run) touches() bool { return r.stmt != nil && r.stmt.Touches }
 // quiet says that a statement needs nothing before it is forwarded but its place in the queue.
 func quiet(st *query.Statement) bool {
 	return !st.Touches && !st.Masks && len(st.Edits) == 0 && st.Refusal == nil && st.Prepare == nil && st.Execute == nil &&
-		st.Capture == nil && st.Comment == nil && len(st.Params) == 0 && len(st.Powers) == 0 && len(st.Copies) == 0
+		st.Capture == nil && st.Comment == nil && st.Actor == nil && len(st.Params) == 0 && len(st.Powers) == 0 && len(st.Copies) == 0
 }
 
 // changes says whether purpose or transaction may change with a statement.
-func changes(st *query.Statement) bool { return st.Purpose != nil || st.Tx != nil }
+func changes(st *query.Statement) bool { return st.Purpose != nil || st.Tx != nil || st.SetsActor }
 
 // renames says whether a name of a prepared statement may mean something else after a statement.
 func renames(st *query.Statement) bool {
@@ -63,9 +64,20 @@ func renames(st *query.Statement) bool {
 }
 
 // prepareRun does for one statement what must be done before it is forwarded: who, why, tokens, budget of probes.
-// current is the purpose that will hold when the server reaches it.
-func (s *session) prepareRun(ctx context.Context, st *query.Statement, current string) (*run, *query.Refusal, error) {
-	r := &run{id: s.statements.Add(1), stmt: st, capture: st.Capture}
+// now is what it will find when the server reaches it. look: it is only parsed now, and executed later.
+func (s *session) prepareRun(ctx context.Context, st *query.Statement, now *stance, look bool) (*run, *query.Refusal, error) {
+	as, refused := s.speaker(ctx, st, now, look)
+	if refused == nil && !look && as.service != nil && now.spoken != as {
+		now.spoken, refused = as, s.speaks(as)
+	}
+	if refused != nil {
+		s.silence(refused)
+		return nil, refused, nil
+	}
+	if refused := s.actsOn(as, st); refused != nil {
+		return nil, refused, nil
+	}
+	r := &run{id: s.statements.Add(1), stmt: st, capture: st.Capture, as: as}
 	if st.Verb == "DECLARE" {
 		s.noteCursor(st.Cursor, st)
 	}
@@ -79,7 +91,7 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, current s
 		}
 	}
 	if st.Touches || st.Comment != nil {
-		sight, err := s.look(ctx, st, current)
+		sight, err := s.look(ctx, st, as, now.reason(as))
 		if err != nil {
 			return nil, refusal(codeAway, "the purpose cannot be checked now", "Try again in a moment."), nil
 		}

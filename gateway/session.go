@@ -27,6 +27,7 @@ type session struct {
 	who       sallyport.Who
 	person    purpose.Person
 	strength  policy.Strength // of the log-in
+	self      *acting         // all three, once the log-in is over
 	proof     proof           // how he proved to Sallyport itself who he is
 	protected bool            // it is in the protected database: statements are analysed
 
@@ -57,9 +58,9 @@ type session struct {
 	unread   bool       // standard_conforming_strings is off
 	foreign  bool       // client_encoding is neither UTF8 nor SQL_ASCII
 	style    dateStyle
-	written  map[string]purpose.Value // tokens of values that the person wrote under a purpose
-	cursors  map[string]struct{}      // names of those that may hold something of masked columns
-	prepared map[string]*prepared     // by name; SQL's PREPARE and the protocol's Parse share the names
+	written  map[string]written   // tokens of values that somebody wrote under a purpose
+	cursors  map[string]struct{}  // names of those that may hold something of masked columns
+	prepared map[string]*prepared // by name; SQL's PREPARE and the protocol's Parse share the names
 
 	// The client's side only.
 	toServer []byte
@@ -114,6 +115,9 @@ type counters struct{ statements, rows, in, out atomic.Uint64 }
 
 // run moves bytes until one side ends, and leaves a record of the session.
 func (s *session) run(ctx context.Context) {
+	s.who.Device, s.who.Country = s.device(), s.country()
+	s.self = s.ownself()
+	s.note(sallyport.Event{Kind: sallyport.SessionStart})
 	s.note(sallyport.Event{Kind: sallyport.SessionStart, Note: s.proof.note(s.strength)})
 	defer s.lapse(ctx)()
 	if s.protected {
@@ -166,7 +170,10 @@ func (s *session) guard() {
 
 // note appends an event that need not be durable before anything else happens.
 func (s *session) note(e sallyport.Event) {
-	e.Time, e.Who = s.gw.Clock(), s.who
+	e.Time = s.gw.Clock()
+	if e.Who.Staff == "" {
+		e.Who = s.who
+	}
 	_, _ = s.gw.Access.Enqueue(&e) // the stream counts what it refuses, and tells of it (record.Options.Trouble)
 }
 

@@ -210,7 +210,7 @@ func converse(g *Gateway, b []byte, protected bool) (toClient, toServer []byte, 
 	client, server := &half{script: s}, &half{script: s, server: true}
 	x := &session{
 		gw: g, id: "fuzz", front: &front{}, client: newStream(client, &g.pool), clientConn: client, server: newStream(server, &g.pool), serverConn: server, protected: protected,
-		prepared: map[string]*prepared{}, portals: map[string]*portal{}, described: map[string]*layout{}, written: map[string]purpose.Value{},
+		prepared: map[string]*prepared{}, portals: map[string]*portal{}, described: map[string]*layout{}, written: map[string]written{},
 	}
 	x.wake.L = &x.mu
 	x.out = g.pool.get()

@@ -16,6 +16,9 @@ type setting struct {
 	now     level     // present values
 	saves   []savedAt // savepoints, oldest first
 	failed  bool      // an error came since the transaction began
+
+	spoken *acting // for whom the transaction is; nil: nobody has said. It moves when that is said, and ends with the transaction
+	block  bool    // BEGIN was said
 }
 
 // level is a session value with the local one above it.
@@ -42,6 +45,15 @@ func (s *setting) value() string {
 	return s.now.session
 }
 
+// stance is what the next statement finds.
+func (s *setting) stance() stance {
+	now := stance{purpose: s.value(), spoken: s.spoken, block: s.block}
+	if s.now.hasLocal {
+		now.local = s.now.local
+	}
+	return now
+}
+
 // clone is for running ahead within one string of statements.
 func (s *setting) clone() setting {
 	c := *s
@@ -64,15 +76,19 @@ func (s *setting) change(c *query.PurposeChange) {
 // transaction applies confirmed transaction control. tag is the server's word: COMMIT of a failed transaction answers ROLLBACK.
 func (s *setting) transaction(t *query.TxChange, tag string) {
 	switch t.Kind {
-	case query.Begin, query.CommitPrepared, query.RollbackPrepared: // the last two end a transaction that is not this one
+	case query.Begin:
+		s.block = true
+	case query.CommitPrepared, query.RollbackPrepared: // they end a transaction that is not this one
 	case query.Commit, query.PrepareTransaction:
 		if tag == "ROLLBACK" {
 			s.rollback()
-			return
+		} else {
+			s.commit()
 		}
-		s.commit()
+		s.block = t.Chain
 	case query.Rollback:
 		s.rollback()
+		s.block = t.Chain
 	case query.Savepoint:
 		s.saves = append(s.saves, savedAt{t.Name, s.now})
 	case query.Release:
@@ -91,6 +107,7 @@ func (s *setting) transaction(t *query.TxChange, tag string) {
 // ready applies the status of ReadyForQuery: 'I' ends whatever transaction there was, an implicit one too.
 func (s *setting) ready(status byte) {
 	if status != 'I' {
+		s.block = true
 		return
 	}
 	if s.failed {
@@ -105,12 +122,27 @@ func (s *setting) fail() { s.failed = true }
 
 func (s *setting) commit() {
 	s.base, s.now = s.now.session, level{session: s.now.session}
-	s.saves, s.failed = s.saves[:0], false
+	s.end()
 }
 
 func (s *setting) rollback() {
 	s.now = level{session: s.base}
-	s.saves, s.failed = s.saves[:0], false
+	s.end()
+}
+
+// ends tells whether the session's transaction ends.
+func ends(t *query.TxChange) bool {
+	switch t.Kind {
+	case query.Commit, query.Rollback, query.PrepareTransaction:
+		return true
+	case query.Begin, query.Savepoint, query.Release, query.RollbackTo, query.CommitPrepared, query.RollbackPrepared:
+	}
+	return false
+}
+
+// end ends what holds for one transaction only.
+func (s *setting) end() {
+	s.saves, s.failed, s.spoken, s.block = s.saves[:0], false, nil, false
 }
 
 // find is the newest savepoint of that name, or -1.

@@ -16,6 +16,7 @@ import (
 
 // sight is what one statement may see: the covers of its purposes and the grants of the person.
 type sight struct {
+	as       *acting // who sees
 	purposes []sallyport.Purpose
 	covers   []*purpose.Cover
 	named    []*held // grants that the purposes name
@@ -43,16 +44,19 @@ type ruled struct {
 }
 
 // look resolves the purpose of a statement: a trailing comment's, or the one that is set.
-func (s *session) look(ctx context.Context, st *query.Statement, current string) (*sight, error) {
+func (s *session) look(ctx context.Context, st *query.Statement, as *acting, current string) (*sight, error) {
 	if st != nil && st.Comment != nil {
 		current = *st.Comment
 	}
-	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
+	v := &sight{as: as, purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
 	v.exports = st != nil && st.Copy != nil && !st.Copy.In
-	v.at = s.gw.Clock() // not now, which is of the side that reads the server
-	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
-	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
-	who := s.placed()
+	v.at = s.gw.Clock()
+	v.bar, v.turned = func(because string) { s.bar(as, because) }, s.gw.Standing.Turned()
+	v.asking = policy.Ask{Who: as.person.Staff, Service: as.person.Service, Action: policy.ActionReveal, Context: s.situation(as, v.purposes)}
+	if as.refused != nil {
+		return v, nil
+	}
+	who := s.placed(as)
 	for _, p := range v.purposes {
 		cover, named, err := s.reason(ctx, who, p)
 		if err != nil {
@@ -63,23 +67,33 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 			v.named = append(v.named, named)
 		}
 	}
-	v.grants = s.grants(v.named)
+	v.grants = s.grants(as, v.named)
 	return v, nil
 }
 
-// placed is the person where the directory has him right now.
-func (s *session) placed() purpose.Person {
+// placed is a person with the team and role that he has right now.
+func (s *session) placed(as *acting) purpose.Person {
 	if placed := s.gw.Protection.Placed; placed != nil {
-		return placed(s.person)
+		return placed(as.person)
 	}
-	return s.person
+	return as.person
 }
 
-// situation is what is known of the person right now.
-func (s *session) situation() policy.Context {
-	c := s.gw.Protection.Moment(s.person)
-	c.Strength = s.strength
-	c.MFAMinutes = s.proof.minutes(s.gw.Clock(), c.MFAMinutes)
+// situation is what is known of somebody right now. On a service's word alone he is trusted no further than it.
+func (s *session) situation(as *acting, purposes []sallyport.Purpose) policy.Context {
+	c := s.gw.Protection.Moment(as.person)
+	c.Strength, c.Device = as.strength, as.who.Device
+	own, shared := s.gw.used(as, purposes)
+	c.BudgetUsed, c.SharedUsed = int64(own), int64(shared)
+	if as.service == nil {
+		c.MFAMinutes = s.proof.minutes(s.gw.Clock(), c.MFAMinutes) // what the service proved says nothing of whom it acts for
+	}
+	if as.service != nil {
+		c.Via = as.service.person.Staff
+	}
+	if as.claim {
+		c.Trust = min(c.Trust, s.gw.Protection.Moment(as.service.person).Trust)
+	}
 	if at, err := netip.ParseAddrPort(s.who.Address); err == nil {
 		c.Address = at.Addr()
 	}
@@ -90,7 +104,7 @@ func (s *session) situation() policy.Context {
 // while ago: a verdict holds when a value leaves, and not only when its statement began.
 func (v *sight) current(ctx context.Context, s *session) {
 	if len(v.covers) > 0 {
-		if now, _ := s.now(); now.Sub(v.at) >= recheckAfter || now.Before(v.at) {
+		if now := s.clock(); now.Sub(v.at) >= recheckAfter || now.Before(v.at) {
 			v.at = now
 			v.recheck(ctx, s)
 		}
@@ -115,7 +129,7 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 			changed = v.recheckGrant(ctx, s, p) || changed
 			continue
 		}
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), p)
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(v.as), p)
 		if err != nil {
 			s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
 			cover = &purpose.Cover{Purpose: p, Refused: "the purpose cannot be checked now"}
@@ -139,8 +153,8 @@ func (v *sight) anew(s *session) {
 	v.renewed++
 	v.turned, v.policies = s.gw.Standing.Turned(), s.gw.Protection.Policies()
 	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
-	v.asking.Context = s.situation()
-	v.grants = s.grants(v.named)
+	v.asking.Context = s.situation(v.as, v.purposes)
+	v.grants = s.grants(v.as, v.named)
 	for _, r := range before { // no row slips through before it is known whether it still goes slowly
 		if r.ruling.Respond == policy.Throttle {
 			v.ruling(r.cover, r.grant, r.column)
@@ -149,13 +163,13 @@ func (v *sight) anew(s *session) {
 }
 
 // bar suspends the person because the policies say so; his sessions end, this one too.
-func (s *session) bar(because string) {
+func (s *session) bar(as *acting, because string) {
 	if s.gw.Observe != nil {
 		s.observe("would have suspended: " + because)
 		return
 	}
-	if err := s.gw.Protection.Bar(s.person.Staff, because); err != nil {
-		s.gw.Log.Error("a person cannot be suspended", "staff", s.person.Staff, "reason", plainReason(err))
+	if err := s.gw.Protection.Bar(as.person.Staff, because); err != nil {
+		s.gw.Log.Error("a person cannot be suspended", "staff", as.person.Staff, "reason", plainReason(err))
 	}
 }
 
@@ -359,6 +373,9 @@ func notWord(r rune) bool {
 
 // wrote makes a value that the person just wrote readable to him at once, also before it is committed.
 func (s *session) wrote(stored []byte, slot *query.Slot, v *sight) {
+	if v.as == nil {
+		return
+	}
 	const most = 10000 // a session that writes more reads the oldest back through its purpose
 	value := purpose.Value{Column: slot.Column, Scheme: slot.Scheme}
 	if subjects := v.subjects(2); len(subjects) == 1 {
@@ -369,13 +386,19 @@ func (s *session) wrote(stored []byte, slot *query.Slot, v *sight) {
 	if len(s.written) >= most {
 		clear(s.written)
 	}
-	s.written[catalog.Key(slot.Scheme, slot.Group, string(stored))] = value
+	s.written[catalog.Key(slot.Scheme, slot.Group, string(stored))] = written{value, v.as.person.Staff}
+}
+
+// written is a value that somebody wrote.
+type written struct {
+	purpose.Value
+	by sallyport.Staff
 }
 
 // readBack is a value that the person wrote himself in this session.
-func (s *session) readBack(stored []byte) (purpose.Value, bool) {
+func (s *session) readBack(stored []byte, by sallyport.Staff) (purpose.Value, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v, ok := s.written[string(stored)]
-	return v, ok
+	return v.Value, ok && v.by == by
 }

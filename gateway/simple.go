@@ -45,7 +45,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		return s.sendQuery(entry, s.captureOnly(entry, plan)) //nolint:contextcheck // the vault bounds its own time
 	}
 	if !needsWork {
-		return s.sendQuery(entry, sql) //nolint:contextcheck // the vault bounds its own time
+		return s.sendQuery(entry, plan.Text) //nolint:contextcheck // the vault bounds its own time
 	}
 	sent, refused, err := s.prepareQuery(ctx, entry, plan)
 	if err != nil {
@@ -68,6 +68,17 @@ func (s *session) sendQuery(entry *reply, sent string) error {
 	return nil
 }
 
+// settleFor waits for whatever may change what the statements of a string find.
+func (s *session) settleFor(plan *query.Plan) error {
+	s.mu.Lock()
+	spoken := s.setting.spoken != nil
+	s.mu.Unlock()
+	if spoken || slices.ContainsFunc(plan.Statements, func(st query.Statement) bool { return st.Actor != nil }) {
+		return s.await(s.turning, true)
+	}
+	return s.settle()
+}
+
 // captureOnly is what observing changes in a string of statements: it learns who made which reason, and the client sees
 // nothing of it.
 func (s *session) captureOnly(entry *reply, plan *query.Plan) string {
@@ -86,6 +97,7 @@ func (s *session) captureOnly(entry *reply, plan *query.Plan) string {
 
 // refuseQuery sends a statement that fails in place of the client's.
 func (s *session) refuseQuery(sql string, st *query.Statement, why *query.Refusal) {
+	s.unspoken(why)
 	s.noteRefusal(st, why)
 	if s.askGrammar(sql, why) {
 		s.expectReply(&reply{what: expectBind, refused: why})
@@ -101,12 +113,13 @@ func (s *session) refuseQuery(sql string, st *query.Statement, why *query.Refusa
 // prepareQuery prepares every statement of the string in order. The purpose runs ahead: a SET in the string holds for what
 // follows it, for if the SET fails, nothing of the string follows.
 func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Plan) (string, *query.Refusal, error) {
-	if err := s.settle(); err != nil {
+	if err := s.settleFor(plan); err != nil {
 		return "", nil, err
 	}
 	s.mu.Lock()
 	ahead := s.setting.clone()
 	s.mu.Unlock()
+	ended := false // a transaction has, in this string
 	by := s.by
 	edits := slices.Clone(plan.Edits) // of a text that is nothing but comments
 	tokens := map[int][]string{}
@@ -114,10 +127,15 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 	entry.runs = make([]*run, len(plan.Statements))
 	for i := range plan.Statements {
 		st := &plan.Statements[i]
-		r, own, refused, err := s.prepareOne(ctx, st, ahead.value(), fresh)
+		if ended && st.Actor != nil {
+			return "", refusal(codeActor, "who acts is said behind the end of another transaction", "Send each transaction by itself."), nil
+		}
+		now := ahead.stance()
+		r, own, refused, err := s.prepareOne(ctx, st, &now, fresh, false)
 		if refused != nil || err != nil {
 			return "", refused, err
 		}
+		ahead.spoken = now.spoken
 		entry.runs[i] = r
 		if r.prepares != nil {
 			r.prepares.basis = basis{source: plan.Text, index: i, body: true, analyzer: by}
@@ -133,6 +151,7 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 			ahead.change(st.Purpose)
 		case st.Tx != nil:
 			ahead.transaction(st.Tx, "")
+			ended = ended || ends(st.Tx)
 		}
 	}
 	sent, made := rewrite(plan.Text, edits, tokens, nil)
@@ -143,14 +162,9 @@ func (s *session) prepareQuery(ctx context.Context, entry *reply, plan *query.Pl
 }
 
 // prepareOne prepares one statement of a string and gives its edits.
-func (s *session) prepareOne(ctx context.Context, st *query.Statement, current string, fresh map[string]*prepared) (*run, []query.Edit, *query.Refusal, error) {
+func (s *session) prepareOne(ctx context.Context, st *query.Statement, now *stance, fresh map[string]*prepared, look bool) (*run, []query.Edit, *query.Refusal, error) {
 	edits := st.Edits
 	body := st
-	if st.Purpose != nil {
-		if _, err := sallyport.ParsePurposes(st.Purpose.Value); err != nil {
-			return nil, nil, refusal(codePurpose, "the purpose cannot be read: "+unreadable(err), "Write for example SET sallyport.purpose = 'ticket:4711'; or several: 'ticket:4711,ticket:4712'."), nil
-		}
-	}
 	if st.Execute != nil {
 		p, refused, err := s.executed(ctx, st.Execute.Name, fresh)
 		if refused != nil || err != nil {
@@ -166,9 +180,12 @@ func (s *session) prepareOne(ctx context.Context, st *query.Statement, current s
 			body = withComment(p.stmt, st)
 		}
 	}
-	r, refused, err := s.prepareRun(ctx, body, current)
+	r, refused, err := s.prepareRun(ctx, body, now, look)
 	if refused != nil || err != nil {
 		return nil, nil, refused, err
+	}
+	if refused := r.as.mayClaim(st.Purpose); refused != nil {
+		return nil, nil, refused, nil
 	}
 	if st.Execute != nil {
 		r.capture = nil // PREPARE's text has no RETURNING of ours: such a write makes no fact
@@ -236,6 +253,6 @@ func (s *session) observing(sentence string) bool {
 // withComment is a prepared body under the comment of the EXECUTE that runs it.
 func withComment(body, outer *query.Statement) *query.Statement {
 	st := *body
-	st.Comment, st.Edits = outer.Comment, nil
+	st.Comment, st.Actor, st.Edits = outer.Comment, outer.Actor, nil
 	return &st
 }

@@ -107,6 +107,9 @@ func reasonOf(err error) string {
 
 // literal tokenises a literal of the text: into one text, or as many forms as are wanted.
 func (s *session) literal(r *run, slot *query.Slot) ([]string, *query.Refusal) {
+	if slot.Actor {
+		return []string{string(s.whose(r).person.Staff)}, nil // what the server may know of the assertion
+	}
 	if slot.Purpose {
 		return []string{s.canonicalText(slot.Value)}, nil
 	}

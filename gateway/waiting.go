@@ -16,6 +16,8 @@ type Waiting struct {
 	Address     string
 	Application string
 	Since       time.Time
+
+	who sallyport.Staff // whose it is
 }
 
 // waiting are those that wait right now. The zero value: none.
@@ -25,13 +27,13 @@ type waiting struct {
 }
 
 // waits notes that a session's result waits, until the returned function is called.
-func (w *waiting) waits(s *session, what, because string) (over func()) {
+func (w *waiting) waits(s *session, who sallyport.Staff, what, because string) (over func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.at == nil {
 		w.at = map[*session]Waiting{}
 	}
-	w.at[s] = Waiting{What: what, Because: because, Address: s.who.Address, Application: s.who.Application, Since: s.gw.Clock()}
+	w.at[s] = Waiting{What: what, Because: because, Address: s.who.Address, Application: s.who.Application, Since: s.gw.Clock(), who: who}
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -43,8 +45,8 @@ func (w *waiting) waits(s *session, what, because string) (over func()) {
 func (g *Gateway) Waiting(who sallyport.Staff) (out []Waiting) {
 	g.waiting.mu.Lock()
 	defer g.waiting.mu.Unlock()
-	for s, w := range g.waiting.at {
-		if s.person.Staff == who {
+	for _, w := range g.waiting.at {
+		if w.who == who {
 			out = append(out, w)
 		}
 	}

@@ -107,6 +107,8 @@ type CaseContext struct {
 	SeenHour  int64  `yaml:"seen_hour"`  // distinct customers revealed to him
 	SeenDay   int64  `yaml:"seen_day"`   // distinct customers revealed to him
 	SeenMonth int64  `yaml:"seen_month"` // distinct customers revealed to him
+	Used      int64  `yaml:"used"`       // percent of his own budget
+	Shared    int64  `yaml:"shared"`     // percent of the fullest budget that he shares
 }
 
 // ReadCases reads a file of cases.
@@ -273,6 +275,7 @@ func (w *CaseContext) onto(c *Context) error {
 	}
 	c.Via, c.Device, c.OnShift = sallyport.Staff(w.Via), w.Device, !w.OffShift
 	c.SeenHour, c.SeenDay, c.SeenMonth = w.SeenHour, w.SeenDay, w.SeenMonth
+	c.BudgetUsed, c.SharedUsed = w.Used, w.Shared
 	if w.Address == "" {
 		return nil
 	}

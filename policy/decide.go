@@ -58,6 +58,8 @@ type Context struct {
 	SeenHour      int64 // distinct customers revealed
 	SeenDay       int64
 	SeenMonth     int64
+	BudgetUsed    int64 // of his own budget of customers revealed, in percent
+	SharedUsed    int64 // of the fullest budget that he shares with others
 }
 
 // Granted is a grant that holds.
@@ -225,6 +227,7 @@ func (c *Context) record() types.Record {
 		"strength": types.NewEntityUID(typeStrength, types.String(c.strength())),
 		"trust":    types.Long(c.Trust), "hour": types.Long(c.Hour), "weekday": types.Long(c.Weekday), "onShift": types.Boolean(c.OnShift),
 		"seenHour": types.Long(c.SeenHour), "seenDay": types.Long(c.SeenDay), "seenMonth": types.Long(c.SeenMonth),
+		"budgetUsed": types.Long(c.BudgetUsed), "sharedUsed": types.Long(c.SharedUsed),
 	}
 	if c.Purpose != nil {
 		m["purpose"] = reason(c.Purpose)

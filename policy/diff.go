@@ -26,7 +26,7 @@ type Change struct {
 }
 
 // tried is how many situations are tried for each person, action and column.
-const tried = 1000
+const tried = 3000
 
 // Diff says who gains and who loses what. Both sets MUST be of the same world. Situations are drawn from the values that either set's
 // conditions compare with, and around them; the same two sets give the same answer.
@@ -150,12 +150,17 @@ func (c *Context) sentence() string {
 	if c.MFAMinutes >= 0 {
 		parts = append(parts, fmt.Sprintf("confirmed %d minutes ago", c.MFAMinutes))
 	}
+	if c.BudgetUsed+c.SharedUsed > 0 {
+		parts = append(parts, fmt.Sprintf("%d %% of his budget used, %d of a shared one", c.BudgetUsed, c.SharedUsed))
+	}
 	return strings.Join(append(parts, fmt.Sprintf("%d customers seen in the hour, %d in the day", c.SeenHour, c.SeenDay), fmt.Sprintf("at %d o'clock of day %d", c.Hour, c.Weekday)), "; ")
 }
 
 // edges are the numbers and texts that conditions compare with.
 type edges struct {
 	numbers []int64
+	parts   []int64 // those from 0 to 100
+	apart   []int64 // those of one set that the other does not have: what changed is looked at more closely
 	texts   []string
 }
 
@@ -181,6 +186,13 @@ func edgesOf(s *Set) *edges {
 }
 
 func (e *edges) add(other *edges) {
+	for _, of := range [][2]*edges{{e, other}, {other, e}} {
+		for _, n := range of[0].numbers {
+			if !slices.Contains(of[1].numbers, n) {
+				e.apart = append(e.apart, n)
+			}
+		}
+	}
 	e.numbers, e.texts = append(e.numbers, other.numbers...), append(e.texts, other.texts...)
 	e.sort()
 }
@@ -189,6 +201,7 @@ func (e *edges) sort() {
 	slices.Sort(e.numbers)
 	slices.Sort(e.texts)
 	e.numbers, e.texts = slices.Compact(e.numbers), slices.Compact(e.texts)
+	e.parts = slices.DeleteFunc(slices.Clone(e.numbers), func(n int64) bool { return n < 0 || n > 100 })
 }
 
 // draw is one situation: an ordinary one in which a few things are otherwise, since one that is odd in every way is refused by everything.
@@ -203,7 +216,7 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 		}
 	}
 	if seldom() {
-		c.Trust = min(max(number(), 0), 100)
+		c.Trust = pick(r, e.parts)
 	}
 	if seldom() {
 		c.Hour, c.Weekday = r.Int64N(24), 1+r.Int64N(7)
@@ -228,6 +241,23 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 	}
 	if len(w.Services) > 0 && seldom() {
 		c.Via = w.Services[r.IntN(len(w.Services))].ID
+	}
+	for _, n := range []*int64{&c.BudgetUsed, &c.SharedUsed} {
+		if seldom() {
+			*n = pick(r, e.parts)
+		}
+	}
+	if len(e.apart) > 0 && often() {
+		for _, n := range []*int64{&c.MFAMinutes, &c.SeenHour, &c.SeenDay, &c.SeenMonth} {
+			if seldom() {
+				*n = max(pick(r, e.apart), 0)
+			}
+		}
+		for _, n := range []*int64{&c.Trust, &c.BudgetUsed, &c.SharedUsed} {
+			if seldom() {
+				*n = min(max(pick(r, e.apart), 0), 100)
+			}
+		}
 	}
 	return c
 }

@@ -108,6 +108,8 @@ func restless() []field {
 		{"", "seenHour", func(q *question) { q.ask.Context.SeenHour = 0 }},
 		{"", "seenDay", func(q *question) { q.ask.Context.SeenDay = 0 }},
 		{"", "seenMonth", func(q *question) { q.ask.Context.SeenMonth = 0 }},
+		{"", "budgetUsed", func(q *question) { q.ask.Context.BudgetUsed = 0 }},
+		{"", "sharedUsed", func(q *question) { q.ask.Context.SharedUsed = 0 }},
 		{"purpose", "minutes", func(q *question) { q.why.Minutes = 0 }},
 		{"purpose", "looks", func(q *question) { q.why.Looks = 0 }},
 		{"purpose", "lookers", func(q *question) { q.why.Lookers = 0 }},

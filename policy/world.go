@@ -192,6 +192,8 @@ type Context = {
   seenHour: Long,            // distinct customers revealed to the principal in an hour,
   seenDay: Long,             // a day,
   seenMonth: Long,           // 30 days
+  budgetUsed: Long,          // how much of the principal's own budget is used: percent, in steps of ten
+  sharedUsed: Long,          // of the fullest budget that he shares: of his team, application, device, …
 };
 
 action reveal, search, export, write, copy appliesTo {

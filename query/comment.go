@@ -1,7 +1,6 @@
 package query
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
@@ -13,7 +12,7 @@ func (p *Plan) attachComments(t *tokens) {
 	for _, c := range t.comments {
 		text := p.Text[c.Start:c.End]
 		owner := p.owner(int(c.Start))
-		ours := strings.Contains(strings.ToLower(text), "sallyport.")
+		ours := strings.Contains(strings.ToLower(text), "sallyport.") || strings.Contains(strings.ToLower(text), "sallyport_")
 		edit := Edit{Start: int(c.Start), End: int(c.End), Text: " "}
 		if owner == nil {
 			if ours {
@@ -23,6 +22,9 @@ func (p *Plan) attachComments(t *tokens) {
 		}
 		if ours || repeats(text, owner.Edits) {
 			owner.Edits = insertEdit(owner.Edits, edit)
+		}
+		if speaksOfActor(text) && owner.Refusal == nil { // the one that counts was cut off before
+			owner.Refusal = &Refusal{Code: CodeActor, Sentence: "a comment that says who acts does not stand where it counts", Position: int(c.Start), Hint: actorHint}
 		}
 		trailing := int(c.Start) >= t.endOf(owner.Start, owner.End)
 		if value, ok := commentPurpose(text); ok && trailing && c.Token == pg.Token_C_COMMENT {
@@ -97,26 +99,11 @@ func sortEdits(edits []Edit) {
 
 // commentPurpose reads /*key='value',sallyport.purpose='ticket%3A4711'*/ (the form of sqlcommenter.github.io).
 func commentPurpose(comment string) (string, bool) {
-	rest := strings.TrimSuffix(strings.TrimPrefix(comment, "/*"), "*/")
-	for {
-		key, after, ok := strings.Cut(rest, "=")
-		if !ok {
-			return "", false
-		}
-		after = strings.TrimLeft(after, " \t\r\n")
-		if !strings.HasPrefix(after, "'") {
-			return "", false
-		}
-		value, tail, ok := quoted(after[1:])
-		if !ok {
-			return "", false
-		}
-		if name, err := url.PathUnescape(strings.Trim(key, " \t\r\n,")); err == nil && strings.EqualFold(name, purposeSetting) {
-			value, err = url.PathUnescape(value)
-			return value, err == nil
-		}
-		rest = tail
+	values, _ := commentValues(strings.TrimSuffix(strings.TrimPrefix(comment, "/*"), "*/"))
+	if list := values[purposeSetting]; len(list) > 0 {
+		return list[0], true
 	}
+	return "", false
 }
 
 // quoted reads up to the closing quote; \' is a quote inside.

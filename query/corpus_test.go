@@ -109,6 +109,8 @@ func apply(text string, edits []Edit) string {
 		switch s := e.Slot; {
 		case s == nil:
 			out.WriteString(e.Text)
+		case s.Actor:
+			out.WriteString("'⟦actor⟧'")
 		case s.Purpose:
 			out.WriteString("'⟦purpose⟧'")
 		default:
@@ -166,6 +168,9 @@ func describeStatement(st *Statement) []string {
 	}
 	if st.Comment != nil {
 		say("comment %s", *st.Comment)
+	}
+	if st.Actor != nil {
+		say("actor %q%s", *st.Actor, map[bool]string{true: " sets"}[st.SetsActor])
 	}
 	if p := st.Purpose; p != nil {
 		say("purpose local=%t reset=%t all=%t %q", p.Local, p.Reset, p.All, p.Value)

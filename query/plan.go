@@ -4,7 +4,7 @@ import "sallyport"
 
 // Plan is what was found about one text of SQL. It is immutable and shared by sessions.
 type Plan struct {
-	Text       string
+	Text       string // without the last comment, where that spoke to Sallyport
 	Statements []Statement
 	Edits      []Edit // only where Text holds no statement at all: its comments that must not reach the server
 }
@@ -40,7 +40,9 @@ type Statement struct {
 	Params  []Param  // uses of $n that must be tokenised, by number
 	Highest int      // number of a parameter in the text; further forms of parameters are numbered behind it
 
-	Comment    *string        // the value of a trailing /*sallyport.purpose='…'*/; that comment's removal is one of Edits
+	Comment    *string        // the value of a trailing /*sallyport.purpose='…'*/; Plan.Text is without that comment, or its removal is one of Edits
+	Actor      *string        // the assertion that says for whom the statement is, by the text's last comment or SET LOCAL sallyport.actor
+	SetsActor  bool           // it is SET LOCAL sallyport.actor: it holds from here on
 	Purpose    *PurposeChange // SET, RESET or DISCARD of sallyport.purpose
 	Tx         *TxChange
 	Copy       *Copy
@@ -98,6 +100,7 @@ type Slot struct {
 	Array   bool    // an array's text form, '{a,b}', or an array parameter: every element is tokenised
 	Forms   int     // of the value that are wanted, the token first; below 2: the token alone
 	Purpose bool    // the value of SET sallyport.purpose: ticket numbers in it become tokens; Column is empty
+	Actor   bool    // the assertion of SET LOCAL sallyport.actor: the person's id stands in its place; Column is empty
 }
 
 // RowKey pins one row of a table by its primary key.
@@ -227,6 +230,7 @@ const (
 	CodeUntraceable = "SP001" // where a value flows from or to cannot be traced
 	CodeUnanswered  = "SP002" // tokens cannot answer this comparison
 	CodeMasked      = "SP008" // it would tell of a masked column, or copy it
+	CodeActor       = "SP018" // who acts cannot be read, or does not check out
 	CodeForbidden   = "SP003" // this kind of statement is not allowed in a protected database
 	CodeTooComplex  = "54001"
 	CodeSyntax      = "42601"

@@ -28,7 +28,7 @@ func TestExecute(t *testing.T) {
 	}
 	for _, c := range []struct{ sql, want string }{
 		{"EXECUTE p ('Ada', 'a@b', 'pro', '{x}')", "EXECUTE p ('⟦full_name match Ada⟧', '⟦email store a@b⟧', 'pro', '⟦phone match array {x}⟧')"},
-		{"EXECUTE p ('Ada'::text, NULL, upper('pro'), NULL) /*sallyport.purpose='work:mine'*/", "EXECUTE p ('⟦full_name match Ada⟧'::text, NULL, upper('pro'), NULL)  "},
+		{"EXECUTE p ('Ada'::text, NULL, upper('pro'), NULL) /* why */", "EXECUTE p ('⟦full_name match Ada⟧'::text, NULL, upper('pro'), NULL) /* why */"},
 		{"EXPLAIN ANALYZE EXECUTE p (E'A\\'b', U&'!0041' UESCAPE '!', 'pro')", "EXPLAIN ANALYZE EXECUTE p ('⟦full_name match A''b⟧', '⟦email store A⟧', 'pro')"},
 		{"EXECUTE p ('Ada', 4711)", "EXECUTE p ('⟦full_name match Ada⟧', '⟦email store 4711⟧')"},
 		{"EXECUTE p (lower('Ada'), 'a@b')", ""},

@@ -195,6 +195,9 @@ func (a *analysis) setConfig(name string, args []*pg.Node) {
 	a.st.exact = true
 	setting, known := text(args, 0)
 	value, plain := text(args, 1)
+	if strings.EqualFold(setting, actorSetting) { // it would say nothing to anybody, and who wrote it believes that it does
+		a.refuse(notLocal())
+	}
 	if known && sleeps(setting) && !(plain && awake(value)) {
 		a.exercise(sallyport.PowerTrigger)
 	}

@@ -10,6 +10,7 @@ package query
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -86,8 +87,24 @@ func New(schema *Schema, options Options) *Analyzer {
 }
 
 // Analyze returns the Plan of a text; standardStrings is the session's standard_conforming_strings. An error is always a
-// *Refusal of the whole text: it cannot be parsed, or is too long or too deep to be parsed safely.
+// *Refusal of the whole text: it cannot be parsed, or is too long or too deep to be parsed safely. A comment at the end that speaks to
+// Sallyport is taken off first: texts that differ in it alone are parsed once.
 func (a *Analyzer) Analyze(sql string, standardStrings bool) (*Plan, error) {
+	rest, t, refused := cutTail(sql)
+	if refused != nil {
+		return nil, refused
+	}
+	plan, err := a.read(rest, standardStrings)
+	if err != nil {
+		return nil, err
+	}
+	if plan, refused = t.on(plan); refused != nil {
+		return nil, refused
+	}
+	return plan, nil
+}
+
+func (a *Analyzer) read(sql string, standardStrings bool) (*Plan, error) {
 	if plan := a.cache.get(sql, standardStrings); plan != nil {
 		return plan, nil
 	}
@@ -99,7 +116,7 @@ func (a *Analyzer) Analyze(sql string, standardStrings bool) (*Plan, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	if !a.shapes.keep(plan) {
+	if !a.shapes.keep(plan) && !slices.ContainsFunc(plan.Statements, func(st Statement) bool { return st.SetsActor }) { // an assertion is good once
 		a.cache.put(sql, standardStrings, plan)
 	}
 	return plan, nil

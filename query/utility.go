@@ -198,8 +198,6 @@ func (a *analysis) transaction(n *pg.TransactionStmt) {
 	a.st.Tx = change
 }
 
-const purposeSetting = "sallyport.purpose"
-
 // set is SET and RESET.
 func (a *analysis) set(n *pg.VariableSetStmt) {
 	switch n.Kind {
@@ -207,6 +205,9 @@ func (a *analysis) set(n *pg.VariableSetStmt) {
 		a.st.Purpose = &PurposeChange{Reset: true, All: true}
 		return
 	case pg.VariableSetKind_VAR_RESET, pg.VariableSetKind_VAR_SET_DEFAULT:
+		if strings.EqualFold(n.Name, actorSetting) {
+			a.refuse(notLocal())
+		}
 		if strings.EqualFold(n.Name, purposeSetting) {
 			a.st.Purpose = &PurposeChange{Reset: true, Local: n.IsLocal}
 		}
@@ -217,6 +218,8 @@ func (a *analysis) set(n *pg.VariableSetStmt) {
 	switch {
 	case strings.EqualFold(n.Name, purposeSetting):
 		a.setPurpose(n)
+	case strings.EqualFold(n.Name, actorSetting):
+		a.setActor(n)
 	case strings.EqualFold(n.Name, standardStringsSetting) && !affirmative(n.Args):
 		a.refuse(forbidden("standard_conforming_strings must stay on in a protected database", "Write E'…' where backslashes shall escape.", -1))
 	case strings.EqualFold(n.Name, "client_encoding") && !readable(n.Args):
@@ -267,22 +270,47 @@ func readable(args []*pg.Node) bool {
 }
 
 func (a *analysis) setPurpose(n *pg.VariableSetStmt) {
-	if len(n.Args) != 1 || n.Kind != pg.VariableSetKind_VAR_SET_VALUE {
-		a.refuse(&Refusal{Code: CodeSyntax, Position: -1, Sentence: "a purpose is one text", Hint: "SET sallyport.purpose = 'ticket:4711';"})
+	value, where, ok := a.settingText(n)
+	if !ok {
+		a.refuse(&Refusal{Code: CodeSyntax, Position: -1, Sentence: "a purpose is one text in quotes", Hint: "SET sallyport.purpose = 'ticket:4711';"})
 		return
 	}
+	a.st.Purpose = &PurposeChange{Local: n.IsLocal, Value: value}
+	a.edits[where.start] = Edit{Start: where.start, End: where.end, Slot: &Slot{Purpose: true, Value: value}}
+}
+
+// setActor is SET LOCAL sallyport.actor. The server gets the person's id in place of the assertion.
+func (a *analysis) setActor(n *pg.VariableSetStmt) {
+	value, where, ok := a.settingText(n)
+	if !ok || !n.IsLocal {
+		a.refuse(notLocal())
+		return
+	}
+	a.st.Actor, a.st.SetsActor = &value, true
+	a.edits[where.start] = Edit{Start: where.start, End: where.end, Slot: &Slot{Actor: true}}
+}
+
+func notLocal() *Refusal {
+	return &Refusal{
+		Code: CodeActor, Position: -1, Sentence: "sallyport.actor is set for one transaction, and only there",
+		Hint: "BEGIN; SET LOCAL sallyport.actor = '…'; it ends with the transaction by itself.",
+	}
+}
+
+// settingText is the one text that a setting is set to, and where it stands.
+func (a *analysis) settingText(n *pg.VariableSetStmt) (value string, where span, ok bool) {
+	if len(n.Args) != 1 || n.Kind != pg.VariableSetKind_VAR_SET_VALUE {
+		return "", span{}, false
+	}
 	c := n.Args[0].GetAConst()
-	s := c.GetSval().GetSval()
 	at := int(c.GetLocation())
 	i := a.tokens.at(at)
 	if c.GetSval() == nil || i < 0 {
-		a.refuse(&Refusal{Code: CodeSyntax, Position: -1, Sentence: "a purpose is a text in quotes", Hint: "SET sallyport.purpose = 'ticket:4711';"})
-		return
+		return "", span{}, false
 	}
-	where, ok := a.tokens.literalSpan(at, false)
+	where, ok = a.tokens.literalSpan(at, false)
 	if !ok {
 		where = span{at, int(a.tokens.list[i].End)} // a bare word
 	}
-	a.st.Purpose = &PurposeChange{Local: n.IsLocal, Value: s}
-	a.edits[where.start] = Edit{Start: where.start, End: where.end, Slot: &Slot{Purpose: true, Value: s}}
+	return c.GetSval().GetSval(), where, true
 }

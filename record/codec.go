@@ -53,6 +53,7 @@ const (
 	keyPower
 	keyDecision
 	keyTies
+	keyAsserted
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -77,6 +78,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyPower, e.Power != nil, e.Power},
 		{keyDecision, e.Decision != nil, e.Decision},
 		{keyTies, len(e.Ties) > 0, e.Ties},
+		{keyAsserted, e.Asserted != nil, e.Asserted},
 	}
 	n := byte(0)
 	for i := range fields {

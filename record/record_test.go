@@ -56,7 +56,7 @@ func fullEvent() *sallyport.Event {
 		Time: at, Kind: sallyport.RevealKind,
 		Who: sallyport.Who{
 			Staff: "s001", Login: "s001", Session: "a1", Application: "psql", Address: "127.0.0.1:1", Database: "support",
-			Team: "eu",
+			Team: "eu", Via: "svc", Claimed: true, Device: "lap-017", Country: "DE",
 		},
 		Statement: &sallyport.Statement{
 			ID: 7, Fingerprint: "f", Verb: "SELECT", Columns: []sallyport.Column{column},
@@ -72,11 +72,11 @@ func fullEvent() *sallyport.Event {
 			Table: "ticket", ID: "4", Customer: "17", Assignee: "s001", Open: true, Wrote: []string{"state"},
 			Ticket: "4", Incoming: true, At: at,
 		}},
-		Limit:    &sallyport.Limit{Measure: "revealed", Window: "day", Budget: 200, Count: 200},
+		Limit:    &sallyport.Limit{Measure: "revealed", Window: "day", Budget: 200, Count: 200, Scope: "team", Name: "eu"},
 		Counters: &sallyport.Counters{Statements: 1, Rows: 2, BytesIn: 3, BytesOut: 4},
 		Order: &sallyport.Order{
 			ID: "p1", Action: "unlock", By: "s002", About: "s001", Reason: "r",
-			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1}, Details: "d", Columns: map[string]string{"support.customers.email": "email"},
+			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1, Scope: "device", Name: "d"}, Details: "d", Columns: map[string]string{"support.customers.email": "email"},
 			Moving: []string{"support.customers.email"}, Leaving: []string{"support.customers.phone"},
 			Dead: []sallyport.Digest{{3}}, Buried: []sallyport.Digest{{4}}, Gone: []sallyport.GoneKeys{{Group: "name", Epoch: 2, Leaves: []uint64{1<<64 - 1, 5}}},
 			Ring: &sallyport.Ring{Serial: 3, Keys: []sallyport.RingKey{{Tenant: "main", Group: "email", Epoch: 2, ID: []byte{5}}}}, Epoch: 2, Whole: true, Turned: []string{"support.kinds.account"},
@@ -100,6 +100,7 @@ func fullEvent() *sallyport.Event {
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},
 		Decision: &sallyport.Decision{Action: "copy", Columns: []sallyport.Column{{Schema: "s", Table: "t", Name: "c"}}, Permitted: true, Policy: "copy.configured"},
 		Ties:     []sallyport.Tie{{Handle: []byte{1, 2, 3}, Subject: "19"}},
+		Asserted: &sallyport.Asserted{ID: sallyport.Digest{1}, Source: "idp", Expires: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)},
 		Touch: &sallyport.Touched{
 			Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},
 			Probes: []sallyport.Digest{{5}, {6}}, Dates: []sallyport.Digest{{7}},

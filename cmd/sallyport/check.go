@@ -61,12 +61,16 @@ behind them: notes of changes, and the function through which log-ins are verifi
 			if err != nil {
 				return err
 			}
+			read, unread := LoadConfig(config)
+			if unread == nil {
+				findings = append(findings, read.serviceFindings(cmd.Context())...)
+			}
 			ways, err := checkAround(cmd.Context(), config, owner, toDo(findings) == 0)
 			if err != nil {
 				return err
 			}
 			masked := ""
-			if read, err := LoadConfig(config); err == nil {
+			if unread == nil {
 				masked = read.maskedLine()
 			}
 			return m.printFindings(findings, ways, masked, asJSON)

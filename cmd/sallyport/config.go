@@ -50,6 +50,9 @@ type Config struct {
 	// Services are programs with access, by id.
 	Services map[string]Service `yaml:"services"`
 
+	// Assertions are who signs for whom an application acts, by name (docs/applications.md). Empty: no application acts for anybody.
+	Assertions map[string]AssertionSource `yaml:"assertions"`
+
 	// People are the staff with access, by id.
 	People map[string]Person `yaml:"people"`
 
@@ -61,6 +64,12 @@ type Config struct {
 	API API `yaml:"api"`
 	// Directory says who else tells about the staff: the identity provider, files. docs/directory.md says how.
 	Directory DirectoryConfig `yaml:"directory"`
+
+	// Networks is a CSV file of network,country (10.4.0.0/16,DE): where somebody connects from. Empty: unknown.
+	Networks string `yaml:"networks"`
+
+	// LocksPerHour is how many people one person may lock in an hour; a lock more waits for a second person. 0: 10.
+	LocksPerHour int `yaml:"locks_per_hour"`
 
 	// Budgets bound how many distinct customers somebody may see.
 	Budgets Budgets `yaml:"budgets"`
@@ -141,8 +150,10 @@ type TLS struct {
 
 // Service is a program's account.
 type Service struct {
-	Logins []string `yaml:"logins"` // database roles that it logs in with
-	Team   string   `yaml:"team"`   // whose budgets it has; empty: the default ones
+	Logins  []string `yaml:"logins"`   // database roles that it logs in with
+	Team    string   `yaml:"team"`     // whose budgets it has; empty: the default ones
+	Owner   string   `yaml:"owner"`    // the person who answers for it, by id; must be there for one that acts for people
+	ActsFor ActsFor  `yaml:"acts_for"` // people for whom it may act; empty: nobody
 }
 
 // Person is a member of staff.
@@ -165,7 +176,8 @@ type Person struct {
 // Budgets of everybody, and of teams where they differ. A number that is 0 or absent is the default.
 type Budgets struct {
 	Default exposure.Budgets            `yaml:"default"` // of everybody
-	Teams   map[string]exposure.Budgets `yaml:"teams"`   // of a team, by its name, where they differ
+	Teams   map[string]exposure.Budgets `yaml:"teams"`   // of each of a team, by its name, where they differ
+	Shared  SharedBudgets               `yaml:"shared"`  // of all together who have something in common: customers revealed. Who reaches one is cut, and nobody is suspended
 }
 
 // maxConfig bounds the file; a directory of 10,000 people takes about 2 MiB.

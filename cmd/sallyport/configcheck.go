@@ -50,6 +50,11 @@ func (c *Config) check(r *configReader) {
 	c.checkPowers(r)
 	c.checkCopy(r)
 	c.checkSeenBy(r)
+	c.checkAssertions(r)
+	c.checkShares(r)
+	if c.LocksPerHour < 0 {
+		r.problemAt("locks_per_hour", "%d; expected 1 or more, or 0 for the default", c.LocksPerHour)
+	}
 	c.checkLogIn(r)
 	c.checkEnter(r)
 	c.checkAPI(r)

@@ -12,7 +12,8 @@ import (
 
 // directory answers whose a log-in is, and what budgets he has.
 type directory struct {
-	people  map[string]purpose.Person // by log-in
+	people  map[string]purpose.Person          // by log-in
+	staff   map[sallyport.Staff]purpose.Person // of the configuration, by id
 	logins  map[sallyport.Staff][]string
 	names   map[string]purpose.Person // by what other systems call them, in small letters
 	budgets Budgets
@@ -20,12 +21,13 @@ type directory struct {
 }
 
 func (c *Config) directory() *directory {
-	d := &directory{people: map[string]purpose.Person{}, logins: map[sallyport.Staff][]string{}, names: map[string]purpose.Person{}, budgets: c.Budgets}
+	d := &directory{people: map[string]purpose.Person{}, staff: map[sallyport.Staff]purpose.Person{}, logins: map[sallyport.Staff][]string{}, names: map[string]purpose.Person{}, budgets: c.Budgets}
 	for id, p := range c.People {
 		who := d.addNames(purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}, p.KnownAs)
 		for _, login := range p.Logins {
 			d.people[login] = who
 		}
+		d.staff[who.Staff] = who
 		d.logins[sallyport.Staff(id)] = p.Logins
 	}
 	for id, service := range c.Services {
@@ -48,6 +50,17 @@ func (d *directory) person(login string) purpose.Person {
 		}
 	}
 	return purpose.Person{Staff: sallyport.UnknownLogin(login), Logins: []string{login}}
+}
+
+// byID is a person of the directory as he stands right now; a service is none.
+func (d *directory) byID(id sallyport.Staff) (purpose.Person, bool) {
+	if p, ok := d.staff[id]; ok {
+		return d.placed(p), true
+	}
+	if d.live != nil {
+		return d.live.imported(string(id))
+	}
+	return purpose.Person{}, false
 }
 
 // placed is a person where he stands right now.

@@ -285,6 +285,14 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if err := g.openVault(ctx); err != nil {
 		return nil, err
 	}
+	speak, err := g.speaker(ctx, directory)
+	if err != nil {
+		return nil, &hopeless{err}
+	}
+	where, err := config.whereabouts()
+	if err != nil {
+		return nil, &hopeless{err}
+	}
 	return &gateway.Protection{
 		Database: config.Upstream.Database,
 		Only:     config.Upstream.Others == othersRefuse,
@@ -307,6 +315,9 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Policies:    live.current,
 		Placed:      directory.placed,
 		Moment:      g.moment,
+		Speak:       speak,
+		Shared:      config.shared(),
+		Country:     where,
 		Second:      g.second,
 		Bar:         g.bar,
 

@@ -15,7 +15,8 @@ func (m *Main) lockCommand() *cobra.Command {
 		Use:   "lock STAFF",
 		Short: "Take somebody's access away, at once",
 		Long: `Ends the live sessions of a person, a service or a log-in that nobody owns (login:NAME) within a second and refuses new
-ones, also after a restart, until two people agree to unlock.`,
+ones, also after a restart, until two people agree to unlock. Who has locked ten others within the hour (locks_per_hour in the
+configuration) only proposes it: a second person approves.`,
 		Example: "  sallyport lock s017 --reason 'laptop stolen' --as s050",
 		Args:    exactly(1, "STAFF --reason TEXT --as ID"),
 	}
@@ -28,8 +29,14 @@ ones, also after a restart, until two people agree to unlock.`,
 		if err != nil {
 			return err
 		}
-		if err := c.Lock(cmd.Context(), sallyport.Staff(args[0]), reason); err != nil {
+		proposal, err := c.TryLock(cmd.Context(), sallyport.Staff(args[0]), reason)
+		switch {
+		case err != nil:
 			return err
+		case proposal != "" && f.json:
+			return printJSON(m.Stdout, map[string]any{"staff": args[0], "locked": false, "proposal": proposal})
+		case proposal != "":
+			return printLine(m.Stdout, "%s is NOT locked yet: you have locked many within the hour, so a second person must agree: sallyport approve %s --as ID", args[0], proposal)
 		}
 		if f.json {
 			return printJSON(m.Stdout, map[string]any{"staff": args[0], "locked": true, "observing": status.Observing})

@@ -37,7 +37,7 @@ func (c *Config) worldOf(roster *staff.Roster) *policy.World {
 		w.Staff = append(w.Staff, policy.Member{ID: id, Team: p.Place.Team, Role: p.Place.Role, Manager: p.Manager, Employment: p.Employment})
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
-		w.Services = append(w.Services, policy.Service{ID: sallyport.Staff(id), Team: c.Services[id].Team})
+		w.Services = append(w.Services, policy.Service{ID: sallyport.Staff(id), Team: c.Services[id].Team, Owner: sallyport.Staff(c.Services[id].Owner)})
 	}
 	copiers := c.copiers()
 	columns := map[string]catalog.ColumnConfig{}

@@ -229,7 +229,7 @@ func (m *Main) policyDiffCommand() *cobra.Command {
 		Use:   "diff OLD NEW",
 		Short: "Say who gains and who loses what by other policies",
 		Long: `Holds two folders of policies beside each other, for everybody of the configuration and every column. Where conditions
-differ, a thousand situations are tried around the values that they compare with, and one of each kind of difference is shown.
+differ, three thousand situations are tried around the values that they compare with, and one of each kind of difference is shown.
 default, in place of a folder, means the program's own policies.
 
 Exit status 0: nobody gains or loses anything; 1: somebody does.`,

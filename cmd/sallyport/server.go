@@ -283,6 +283,7 @@ func (s *Server) people() (*api.Server, error) {
 		Shred:      s.mayShred,
 		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,
+		Locks:      config.LocksPerHour,
 		TicketID:   s.ticketID,
 		Desk:       s.desk(),
 		LogIns:     logIns,

@@ -18,6 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"sallyport"
 )
 
 // TestTransportDirect begins with TLS at once, as libpq 17 does under sslnegotiation=direct.
@@ -258,6 +260,15 @@ func TestTransportClientCertificates(t *testing.T) {
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+	}
+	devices := map[string]bool{}
+	if err := errors.Join(g.access.Sync(), g.access.Read(1, func(e *sallyport.Event) error {
+		if e.Kind == sallyport.SessionStart {
+			devices[e.Who.Login+" on "+e.Who.Device] = true
+		}
+		return nil
+	})); err != nil || !devices["ada on ada"] {
+		t.Errorf("the certificate's device is not on record: %v, %v", devices, err)
 	}
 }
 

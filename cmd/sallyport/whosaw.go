@@ -56,7 +56,11 @@ func (m *Main) printSightings(customer string, list []api.Sighting, asJSON bool)
 		if s.Grant != "" {
 			why = strings.Trim(why+",grant:"+s.Grant, ",")
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Time.Format(time.RFC3339), s.Staff, printable(why),
+		who := string(s.Staff)
+		if s.Via != "" {
+			who += " via " + string(s.Via)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Time.Format(time.RFC3339), who, printable(why),
 			printable(strings.TrimSpace(s.Verb+" "+s.Application)), strings.Join(sightedFields(&s), ", "))
 	}
 	return table.Flush()

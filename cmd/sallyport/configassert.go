@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport"
+	"sallyport/gateway"
+	"sallyport/identity/assertion"
+	"sallyport/purpose"
+)
+
+// AssertionSource is who signs for whom an application acts.
+type AssertionSource struct {
+	Issuer     string   `yaml:"issuer"`     // that the assertion must name (iss)
+	Audience   string   `yaml:"audience"`   // that it must be for (aud): a name for this Sallyport
+	Keys       string   `yaml:"keys"`       // the public keys, a JWKS: a file, or an https URL
+	CA         string   `yaml:"ca"`         // who signs the certificate behind that URL, PEM; empty: the system's authorities
+	SignedBy   string   `yaml:"signed_by"`  // issuer: it is the person's access; service: the service has the key itself, so it is its claim. Empty: service
+	Algorithms []string `yaml:"algorithms"` // of signatures, such as ES256; empty: EdDSA, ES256, PS256, RS256
+	Claim      string   `yaml:"claim"`      // that holds the person's id; empty: sub
+	Longest    string   `yaml:"longest"`    // that one may be good for; empty: 15m
+}
+
+// ActsFor says for whom a service may act.
+type ActsFor struct {
+	Assertions []string `yaml:"assertions"` // by whose word: names of the section of that name
+	Teams      []string `yaml:"teams"`      // whose people; empty: everybody's
+}
+
+// Who may sign for whom an application acts.
+const (
+	signedByIssuer  = "issuer"
+	signedByService = "service"
+)
+
+// longest is how long an assertion may be good for.
+func (a *AssertionSource) longest() (time.Duration, error) {
+	if a.Longest == "" {
+		return assertion.DefaultLongest, nil
+	}
+	d, err := time.ParseDuration(a.Longest)
+	if err != nil || d < time.Second || d > assertion.MostLongest {
+		return 0, fmt.Errorf("%q is no length of time that can be used; expected one such as 5m, at most 24h", a.Longest)
+	}
+	return d, nil
+}
+
+// checkAssertions holds assertions to sense, services to an owner whom the directory knows, and what they may act for to what there is.
+func (c *Config) checkAssertions(r *configReader) {
+	issuers, used := map[string]string{}, map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.Assertions)) {
+		a := c.Assertions[name]
+		a.check(r, "assertions."+name)
+		if first, taken := issuers[a.Issuer]; taken {
+			r.problemAt("assertions."+name+".issuer", "assertions.%s has this issuer already; expected one source for each", first)
+		}
+		issuers[a.Issuer] = name
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
+		c.checkService(r, id, used)
+	}
+}
+
+// check holds one source to sense.
+func (a *AssertionSource) check(r *configReader, path string) {
+	for _, k := range []struct{ key, value string }{{"issuer", a.Issuer}, {"audience", a.Audience}, {"keys", a.Keys}} {
+		if k.value == "" {
+			r.problemAt(path, "no %s; expected issuer, audience and keys", k.key)
+		}
+	}
+	if a.SignedBy != "" && a.SignedBy != signedByIssuer && a.SignedBy != signedByService {
+		r.problemAt(path+".signed_by", "nobody signs as %q; expected %s or %s", a.SignedBy, signedByIssuer, signedByService)
+	}
+	for i, algorithm := range a.Algorithms {
+		if !slices.Contains(assertion.Known(), algorithm) {
+			r.problemAt(fmt.Sprintf("%s.algorithms[%d]", path, i), "there is no algorithm %q; expected %s", algorithm, oneOf(algorithm, assertion.Known()))
+		}
+	}
+	if strings.Contains(a.Keys, "://") {
+		if err := assertion.CheckURL(a.Keys); err != nil {
+			r.problemAt(path+".keys", "%s", err)
+		}
+	}
+	if _, err := a.longest(); err != nil {
+		r.problemAt(path+".longest", "%s", err)
+	}
+}
+
+func (c *Config) checkService(r *configReader, id string, used map[string]string) {
+	service, path := c.Services[id], "services."+id
+	people := slices.Sorted(maps.Keys(c.People))
+	if _, known := c.People[service.Owner]; service.Owner != "" && !known {
+		r.problemAt(path+".owner", "nobody is called %q; expected %s", service.Owner, oneOf(service.Owner, people))
+	}
+	acts := service.ActsFor
+	if len(acts.Assertions) == 0 {
+		if len(acts.Teams) > 0 {
+			r.problemAt(path+".acts_for", "teams, and nobody's word; expected assertions: [NAME]")
+		}
+		return
+	}
+	if service.Owner == "" {
+		r.problemAt(path, "it acts for people and nobody answers for it; expected owner: the id of a person")
+	}
+	if slices.Contains(c.Mask.SeenBy, id) {
+		r.problemAt(path+".acts_for", "it sees masked columns itself (mask.seen_by), and so would those for whom it acts; expected a service of its own for one of the two")
+	}
+	for i, name := range acts.Assertions {
+		at := fmt.Sprintf("%s.acts_for.assertions[%d]", path, i)
+		a, ok := c.Assertions[name]
+		if !ok {
+			r.problemAt(at, "there is no %q under assertions; expected %s", name, oneOf(name, slices.Sorted(maps.Keys(c.Assertions))))
+			continue
+		}
+		if other, taken := used[name]; taken && a.SignedBy != signedByIssuer {
+			r.problemAt(at, "%s signs with these keys too, and nobody could tell the two apart; expected a source of its own for each service, or signed_by: issuer", other)
+		}
+		used[name] = id
+	}
+	teams := map[string]bool{}
+	for _, p := range c.People {
+		teams[p.Team] = true
+	}
+	delete(teams, "")
+	for i, team := range acts.Teams {
+		if !teams[team] {
+			r.problemAt(fmt.Sprintf("%s.acts_for.teams[%d]", path, i), "nobody is in team %q; expected %s", team, oneOf(team, slices.Sorted(maps.Keys(teams))))
+		}
+	}
+}
+
+// verifier checks what applications show; nil: none acts for anybody.
+func (c *Config) verifier() (*assertion.Verifier, error) {
+	if len(c.Assertions) == 0 {
+		return nil, nil
+	}
+	var sources []assertion.Source
+	for name, a := range c.Assertions {
+		longest, err := a.longest()
+		if err != nil {
+			return nil, err
+		}
+		keys := a.Keys
+		if !strings.Contains(keys, "://") {
+			keys = c.path(keys)
+		}
+		sources = append(sources, assertion.Source{
+			Name: name, Issuer: a.Issuer, Audience: a.Audience, Keys: keys, CA: c.path(a.CA), ByService: a.SignedBy != signedByIssuer,
+			Algorithms: a.Algorithms, Claim: a.Claim, Longest: longest,
+		})
+	}
+	return assertion.New(sources, assertion.Options{Now: time.Now})
+}
+
+// speaker finds out for whom a service acts.
+type speaker struct {
+	config   *Config
+	verifier *assertion.Verifier
+	person   func(id sallyport.Staff) (purpose.Person, bool)
+}
+
+// speaker is what the gateway asks; nil: nobody acts for anybody. Keys that cannot be read now are tried again when they are needed.
+func (g *guard) speaker(ctx context.Context, d *directory) (func(context.Context, purpose.Person, string, time.Time) (gateway.Spoken, error), error) {
+	v, err := g.s.o.Config.verifier()
+	if v == nil || err != nil {
+		return nil, err
+	}
+	if err := v.Load(ctx); err != nil {
+		g.s.log.Warn("nobody can act for anybody by these assertions until their keys can be read", "why", err.Error())
+	}
+	return (&speaker{g.s.o.Config, v, d.byID}).speak, nil
+}
+
+func (s *speaker) speak(ctx context.Context, service purpose.Person, text string, now time.Time) (gateway.Spoken, error) {
+	acts := s.config.Services[string(service.Staff)].ActsFor
+	if len(acts.Assertions) == 0 {
+		return gateway.Spoken{}, &gateway.Told{Sentence: "this service may not act for anybody", Hint: "The configuration says which may: services.ID.acts_for."}
+	}
+	word, err := s.verifier.Verify(ctx, text, acts.Assertions, now)
+	if refused, ok := errors.AsType[*assertion.Refused](err); ok {
+		return gateway.Spoken{}, &gateway.Told{Sentence: refused.Sentence, Hint: refused.Hint}
+	}
+	if err != nil {
+		return gateway.Spoken{}, err
+	}
+	person, ok := s.person(sallyport.Staff(word.Person))
+	switch {
+	case !ok:
+		return gateway.Spoken{}, &gateway.Told{Sentence: "the assertion is about nobody whom the directory knows", Hint: "Its claim must hold the person's id, as people and the configuration have it."}
+	case len(acts.Teams) > 0 && !slices.Contains(acts.Teams, person.Team):
+		return gateway.Spoken{}, &gateway.Told{Sentence: "this service may not act for people of that team", Hint: "The configuration says for whose: services.ID.acts_for.teams."}
+	}
+	return gateway.Spoken{Person: person, Source: word.Source, Claim: word.ByService, ID: word.ID, Expires: word.Expires}, nil
+}
+
+// serviceFindings are what `check` tells of services: keys that cannot be read, and accounts for which nobody answers.
+func (c *Config) serviceFindings(ctx context.Context) []finding {
+	var out []finding
+	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
+		if c.Services[id].Owner == "" {
+			out = append(out, finding{Where: "services." + id, What: "nobody answers for this account; name a person: owner: ID", Note: true})
+		}
+	}
+	v, err := c.verifier()
+	if v != nil {
+		err = v.Load(ctx)
+	}
+	if err != nil {
+		out = append(out, finding{Where: "assertions", What: strings.ReplaceAll(err.Error(), "\n", "; ")})
+	}
+	return out
+}
