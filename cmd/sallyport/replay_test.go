@@ -16,6 +16,9 @@ import (
 	"sallyport/replay"
 )
 
+const ownNoContact = `@id("own.no-contact") @because("no addresses any more")
+forbid (principal, action == Action::"reveal", resource in Class::"contact");`
+
 // TestReplay plays the record of real sessions: the policies that held refuse nothing of it, others say whom they would have hindered.
 func TestReplay(t *testing.T) {
 	a := newAsking(t, "", func(o *ServerOptions) { o.Config.Demonstration = false })
@@ -55,19 +58,33 @@ func TestReplay(t *testing.T) {
 		t.Errorf("what held refuses: %+v", live)
 	}
 
+	less, _ := policy.Load(append(policy.Defaults(false), policy.Text{Name: "own.cedar", Content: ownNoContact}), a.options.Config.world(), a.options.Config.copiers())
+	text, err := a.server.replayChange(a.ctx, a.options.Config, a.options.Config, today, less, false)
+	fatal(t, err)
+	if !strings.Contains(text, "replay: would have stayed tokens by own.no-contact: ") || !strings.Contains(text, "report ") {
+		t.Errorf("%q", text)
+	}
+	if text, err := a.server.replayChange(a.ctx, a.options.Config, a.options.Config, today, today, true); text != "" || err != nil {
+		t.Errorf("nothing changes: %q, %v", text, err)
+	}
+	small := *a.options.Config
+	small.Budgets.Default.Revealed.Day = 1
+	if text, err := a.server.replayChange(a.ctx, a.options.Config, &small, today, today, true); err != nil || !strings.Contains(text, "nobody would have been hindered") {
+		t.Errorf("each saw one: %q, %v", text, err)
+	}
+
 	// From the folder, by the command.
 	path := filepath.Join(a.folder, "sallyport.yaml")
-	text, err := os.ReadFile(path)
+	yaml, err := os.ReadFile(path)
 	fatal(t, err)
-	fatal(t, os.WriteFile(path, []byte(strings.Replace(string(text), "demonstration: true", "demonstration: false", 1)), 0o600))
+	fatal(t, os.WriteFile(path, []byte(strings.Replace(string(yaml), "demonstration: true", "demonstration: false", 1)), 0o600))
 	args := []string{"replay", "--config", path, "--data", a.options.Data, "--json", "--policy"}
 	same, other := t.TempDir(), t.TempDir()
 	for _, p := range policy.Defaults(false) {
 		fatal(t, os.WriteFile(filepath.Join(same, p.Name), []byte(p.Content), 0o600))
 		fatal(t, os.WriteFile(filepath.Join(other, p.Name), []byte(p.Content), 0o600))
 	}
-	fatal(t, os.WriteFile(filepath.Join(other, "own.cedar"), []byte(`@id("own.no-contact") @because("no addresses any more")
-		forbid (principal, action == Action::"reveal", resource in Class::"contact");`), 0o600))
+	fatal(t, os.WriteFile(filepath.Join(other, "own.cedar"), []byte(ownNoContact), 0o600))
 	if _, err := runMainOf(t, append(args, same)...); err == nil || !strings.Contains(err.Error(), "cp -r") {
 		t.Errorf("while serve runs: %v", err)
 	}
