@@ -91,6 +91,9 @@ const (
 	CredentialMade  EventKind = "credential"       // who logged in at the identity provider got Order.Credential; before he has it
 	CredentialEnded EventKind = "credential_ended" // its owner gave it back
 	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
+	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
+	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
+	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
 )
 
 // Who is the actor of an event.
@@ -210,6 +213,17 @@ type Order struct {
 	Use   *GrantUse   `cbor:"42,keyasint,omitempty"` // of a grant that ended
 	// Turned are columns whose tokens show no epoch, and are of Epoch now.
 	Turned []string `cbor:"17,keyasint,omitempty"`
+	// People and Groups are what a source of the directory says. Delay is how long what a proposal gives waits after it was approved.
+	People []Listed      `cbor:"60,keyasint,omitempty"`
+	Groups []ListedGroup `cbor:"61,keyasint,omitempty"`
+	Delay  time.Duration `cbor:"62,keyasint,omitempty"`
+	// Of the proposal of configuration and policies: the SHA-256 of those that it is to follow on, what changes, who is not to decide because it
+	// is about him, and whether whoever writes the files may change them from then on.
+	Base     string  `cbor:"63,keyasint,omitempty"`
+	Diff     string  `cbor:"64,keyasint,omitempty"`
+	Subjects []Staff `cbor:"65,keyasint,omitempty"`
+	Alone    bool    `cbor:"66,keyasint,omitempty"`
+	Most     int     `cbor:"67,keyasint,omitempty"` // of kind people: how many leavers of this source an hour are locked by its word alone
 	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
 	Credential *Credential `cbor:"50,keyasint,omitempty"`
 	Password   string      `cbor:"51,keyasint,omitempty"`

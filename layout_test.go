@@ -32,8 +32,10 @@ var table = map[string]folder{
 	"policy":               {pure: true},
 	"token":                {pure: true},
 	"exposure":             {pure: true},
-	"control":              {pure: true, may: []string{"grant"}}, // whether those who approved are enough is part of the fold
-	"grant":                {pure: true},                         // who must agree to a grant: rules, report lines
+	"control":              {pure: true, may: []string{"grant", "staff"}}, // who left is locked by the very entry that says so, and a place with power is a proposal; whether those who approved a grant are enough
+	"grant":                {pure: true},                                  // who must agree to a grant: rules, report lines
+	"staff":                {pure: true},
+	"scim":                 {may: []string{"staff"}},
 	"sim":                  {pure: true},
 	"trace":                {pure: true},
 	"identity":             {pure: true},
@@ -48,7 +50,7 @@ var table = map[string]folder{
 	"protect":              {may: []string{"token", "vault"}, test: []string{"sim"}},
 	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"protect", "sim"}}, // the corpus of tricks stands in front of a protected database
 	"login":                {},                                                                                                                                                                   // asks the identity provider who somebody is: network, so not in identity, which is pure
-	"api":                  {may: []string{"control", "grant", "record", "login"}},                                                                                                               // log-ins by the provider are begun and ended there
+	"api":                  {may: []string{"control", "grant", "record", "login", "staff"}},                                                                                                      // log-ins by the provider are begun and ended there
 	"internal/apart":       {},                                                                                                                                                                   // a fork and a pipe, behind the pure analysis
 	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                         // the record under other policies, with the gateway's own code
 	"internal/durable":     {},
@@ -59,7 +61,7 @@ var table = map[string]folder{
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":       {may: []string{"sim"}},
 	"cmd/sallyport": {may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "grant", "identity", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "sim", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "grant", "identity", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

@@ -37,17 +37,20 @@ type Config struct {
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
-	Unseal    Unsealer                        // takes shares of the keys; nil: the keys are not opened by shares
-	Rotate    KeyChange                       // nil: there are no keys
-	Destroy   KeyChange                       // likewise
-	Rotations func() []Rotation               // nil: there are none
-	Shred     KeyChange                       // of a customer; likewise
-	Observing bool                            // serve bars and masks nothing, see Status
-	Moving    *Moving                         // nil: serve protects nothing, so nothing moves
-	Mark      func() string                   // the database's mark that does not fit this record, empty: it fits; nil: always
-	Waiting   func(sallyport.Staff) []Waiting // what waits at the second door for somebody; nil: nothing ever
-	LogIns    *LogIns                         // by the identity provider; nil: by password alone
-	Desk      *Desk                           // nil: nothing can be asked for
+	Unseal    Unsealer                                // takes shares of the keys; nil: the keys are not opened by shares
+	Rotate    KeyChange                               // nil: there are no keys
+	Destroy   KeyChange                               // likewise
+	Rotations func() []Rotation                       // nil: there are none
+	Shred     KeyChange                               // of a customer; likewise
+	Observing bool                                    // serve bars and masks nothing, see Status
+	Moving    *Moving                                 // nil: serve protects nothing, so nothing moves
+	Mark      func() string                           // the database's mark that does not fit this record, empty: it fits; nil: always
+	Waiting   func(sallyport.Staff) []Waiting         // what waits at the second door for somebody; nil: nothing ever
+	LogIns    *LogIns                                 // by the identity provider; nil: by password alone
+	Role      func(sallyport.Staff) string            // somebody's role right now; nil: that of People
+	Directory *Directory                              // nil: there is none to ask
+	Files     func(FilesRequest) (FilesChange, error) // holds files that are to be proposed to sense; nil: there are none
+	Desk      *Desk                                   // nil: nothing can be asked for
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -159,6 +162,8 @@ func (s *Server) routes() http.Handler {
 	s.grantRoutes(mux)
 	s.loginRoutes(mux)
 	s.passwordRoutes(mux)
+	s.directoryRoutes(mux)
+	s.filesRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))
@@ -184,17 +189,22 @@ func overseers(role string) bool { return role == "lead" || role == "security" }
 
 // as wraps an endpoint in the log-in: who calls is known, free, and of the right role.
 func (s *Server) as(who audience, do func(*http.Request, sallyport.Staff) (any, error)) http.Handler {
+	return s.upTo(64<<10, who, do)
+}
+
+// upTo is as for a body of so many bytes.
+func (s *Server) upTo(most int64, who audience, do func(*http.Request, sallyport.Staff) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		answer, err := func() (any, error) {
 			me, err := s.logIn(r, r.URL.Path == lockPath)
 			if err != nil {
 				return nil, err
 			}
-			if !who(s.c.People[me].Role) {
+			if !who(s.role(me)) {
 				return nil, &Problem{http.StatusForbidden, "not_your_role", "Your role may not do this.", "Ask a lead or security."}
 			}
-			if overseers(s.c.People[me].Role) {
+			if overseers(s.role(me)) {
 				w.Header()[noticeHeader] = s.unreviewed(me)
 			}
 			return do(r, me)

@@ -22,6 +22,8 @@ type Desk struct {
 	Complete func(ctx context.Context, by sallyport.Staff, t *sallyport.GrantTerms, classes []string) error
 	// Fit finds the rule; no request is being made meanwhile.
 	Fit func(t *sallyport.GrantTerms) error
+	// Service tells whether somebody is a program.
+	Service func(who sallyport.Staff) bool
 	// Vote is what somebody's approval counts for at this moment.
 	Vote func(by sallyport.Staff, g *control.Grant) sallyport.GrantVote
 	// Use is what was seen under a grant until now.
@@ -157,7 +159,7 @@ func (s *Server) requestGrant(r *http.Request, me sallyport.Staff) (any, error) 
 	if err != nil {
 		return nil, grantProblem(err)
 	}
-	if q.For != me && (s.c.Known == nil || !s.c.Known(q.For)) {
+	if q.For != me && !s.c.Desk.Service(q.For) {
 		return nil, &Problem{http.StatusForbidden, "not_for_others", "Nobody asks for another person.", "Ask for yourself, or for a service: --service ID. " + string(q.For) + " asks himself."}
 	}
 	order := &sallyport.Order{ID: control.GrantPrefix + newID(), Action: "grant", By: me, About: q.For, Reason: q.Reason, Grant: t}
@@ -279,7 +281,7 @@ func (s *Server) endGrant(r *http.Request, me sallyport.Staff) (any, error) {
 		return nil, err
 	}
 	approved := slices.ContainsFunc(g.Votes, func(v control.Vote) bool { return v.By == me })
-	if me != g.By && me != g.Terms.For && !approved && !overseers(s.c.People[me].Role) {
+	if me != g.By && me != g.Terms.For && !approved && !overseers(s.role(me)) {
 		return nil, &Problem{http.StatusForbidden, "not_yours_to_decide", "Who asked for a grant, approved it, or oversees access ends it.", ""}
 	}
 	return s.giveGrant(sallyport.GrantEnded, me, &sallyport.Order{ID: g.ID, Action: "grant", By: me, About: g.Terms.For, Reason: cut(q.Reason)}, "", nil, "ended")
@@ -327,7 +329,7 @@ func (s *Server) oneGrant(r *http.Request, me sallyport.Staff) (*control.Grant, 
 
 // concerns tells whether somebody may know of a grant: he asked for it, reads under it, approved it or may, or oversees access.
 func (s *Server) concerns(g *control.Grant, me sallyport.Staff) bool {
-	return me == g.By || me == g.Terms.For || overseers(s.c.People[me].Role) || len(s.c.Desk.Vote(me, g).Groups) > 0 ||
+	return me == g.By || me == g.Terms.For || overseers(s.role(me)) || len(s.c.Desk.Vote(me, g).Groups) > 0 ||
 		slices.ContainsFunc(g.Votes, func(v control.Vote) bool { return v.By == me })
 }
 

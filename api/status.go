@@ -24,12 +24,15 @@ type Proposal struct {
 	Done    bool            `json:"done,omitempty"`    // Sallyport carried it out, where there is something to carry out
 	Result  string          `json:"result,omitempty"`  // then: what it did
 	Code    string          `json:"code,omitempty"`    // half of an invitation's, for who has just approved it
+
+	Subjects []sallyport.Staff `json:"subjects,omitempty"` // whom it is about besides About
+	Diff     string            `json:"diff,omitempty"`     // what files change; where one proposal is asked for
 }
 
 func proposalOf(p control.Proposal) Proposal {
 	return Proposal{
 		ID: p.ID, Action: p.Action, By: p.By, About: p.About, Reason: p.Reason, Details: p.Details, At: p.At, Status: string(p.Status),
-		Decider: p.Decider, Done: p.Done, Result: p.Result,
+		Decider: p.Decider, Done: p.Done, Result: p.Result, Subjects: p.Subjects,
 	}
 }
 

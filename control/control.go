@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/staff"
 )
 
 // The actions that change this state. Other proposals are only kept, for those who asked.
@@ -29,6 +30,8 @@ const (
 	Trust      = "trust"       // Details is how far the person it is about is trusted from now on
 	Shred      = "shred"       // Details is the customer whose values become unreadable; it is about nobody of the staff
 	Invite     = "invite"      // the person it is about may set a password of his own, with a code of which two people have a half each
+	Files      = "files"       // Details is the SHA-256 of the configuration and policies that hold from then on
+	Empower    = "empower"     // Details is the place with power, role@team, that the person it is about has from Delay after the approval on
 )
 
 // Lifetime is how long a proposal can be approved.
@@ -44,6 +47,7 @@ var ErrProposal = errors.New("cannot be proposed")
 type Standing struct {
 	Locked    bool
 	Suspended bool
+	Left      bool            // the directory says so, and of many within the hour: he may not work, and the lock waits for a second person
 	Reason    string          // of the lock, or else of the suspension
 	Since     time.Time       // likewise
 	By        sallyport.Staff // likewise; empty: Sallyport itself
@@ -68,8 +72,15 @@ type Proposal struct {
 	About   sallyport.Staff
 	Reason  string
 	Details string
-	At      time.Time
-	Status  Status
+	Delay   time.Duration // between its approval and what it gives
+
+	Base     string            // of files: what they follow on
+	Diff     string            // what they change
+	Subjects []sallyport.Staff // whom it is about besides About: they have no say
+	Alone    bool              // of files: whoever writes them may change them from then on
+
+	At     time.Time
+	Status Status
 
 	Decider   sallyport.Staff // who approved or declined
 	DecidedAt time.Time
@@ -97,6 +108,9 @@ type State struct {
 	doors   doors
 	grants  grants
 	keys    keys
+	leavers leavers
+	staff   *staff.State // who is who, by sources other than the configuration
+	files   files
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
 	turned  map[string]Turned   // by column: see TurnedEpochs
@@ -130,6 +144,8 @@ func NewState() *State {
 		doors:     newDoors(),
 		grants:    newGrants(),
 		keys:      newKeys(),
+		staff:     staff.NewState(),
+		leavers:   newLeavers(),
 	}
 }
 
@@ -182,6 +198,12 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		s.turnedAll(o)
 	case sallyport.Shredding:
 		s.shreds.list(o)
+	case sallyport.LockLeavers:
+		s.lockLeavers(e, o)
+	case sallyport.Adopted:
+		s.adopt(o)
+	case sallyport.Peopled:
+		s.listed(e, o)
 	default:
 		// The other kinds tell what happened; they do not change who may do what.
 	}
@@ -199,7 +221,7 @@ func (s *State) hold(e *sallyport.Event, o *sallyport.Order, which func(*person)
 	}
 	if h := which(p); *h == nil {
 		*h = &hold{reason: o.Reason, since: e.Time, by: o.By}
-		s.changes = append(s.changes, change{o.About, p.standing()})
+		s.changes = append(s.changes, change{o.About, s.standing(o.About)})
 	}
 }
 
@@ -208,7 +230,7 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		return
 	}
 	s.proposals[o.ID] = &Proposal{
-		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, At: e.Time, Status: Open,
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
 	if o.Action == Invite {
@@ -232,13 +254,18 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 		s.doors.believe(p.About, "", p.Details, true)
 	case Invite:
 		s.keys.invite(p.About, s.keys.halves[p.ID], o.Code, e.Time)
+	case Empower:
+		s.empower(p, e.Time)
+	case Files:
+		s.files = files{p.Details, p.Alone}
+		s.doors.turn()
 	}
 	if p.Action == Shred {
 		s.shreds.bar(sallyport.Subject(p.Details))
 	}
 	if p.Action == Unlock && p.About != "" && s.people[p.About] != nil {
 		delete(s.people, p.About)
-		s.changes = append(s.changes, change{p.About, Standing{}})
+		s.changes = append(s.changes, change{p.About, s.standing(p.About)})
 	}
 }
 
@@ -276,6 +303,12 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say who is to be invited, and by which code", ErrProposal)
 	case o.Action == Unlock && o.About == "":
 		return fmt.Errorf("%w: it must say who is to be unlocked", ErrProposal)
+	case o.Action == Unlock && s.staff.HasLeft(o.About):
+		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrProposal)
+	case o.Action == Empower:
+		return s.mayEmpower(o)
+	case o.Action == Files:
+		return s.mayChange(o)
 	}
 	return nil
 }
@@ -301,6 +334,14 @@ func (s *State) mayApprove(id string, by sallyport.Staff, now time.Time) error {
 		return fmt.Errorf("%w: who proposed it cannot approve it; another person must", ErrApproval)
 	case by == p.About:
 		return fmt.Errorf("%w: nobody approves what is about himself", ErrApproval)
+	case slices.Contains(p.Subjects, by):
+		return fmt.Errorf("%w: nobody approves what is about himself", ErrApproval)
+	case p.Action == Files && p.Base != s.files.hash:
+		return fmt.Errorf("%w: other files were approved since; they are to be proposed anew", ErrApproval)
+	case p.Action == Unlock && s.staff.HasLeft(p.About):
+		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrApproval)
+	case p.Action == Empower && staff.FormatPlace(s.staff.Wanted(p.About)) != p.Details:
+		return fmt.Errorf("%w: the directory does not list him for that any more", ErrApproval)
 	}
 	return nil
 }
@@ -324,16 +365,30 @@ func (s *State) Advance(now time.Time) {
 func (s *State) Standing(who sallyport.Staff) Standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.people[who].standing()
+	return s.standing(who)
 }
 
-// Out lists everybody who is locked or suspended.
+func (s *State) standing(who sallyport.Staff) Standing {
+	st := s.people[who].standing()
+	if l, waits := s.leavers.waiting[who]; waits && !st.Locked {
+		st.Left = true
+		if !st.Suspended {
+			st.Reason, st.Since, st.By = leftReason, l.at, l.by
+		}
+	}
+	return st
+}
+
+// Out lists everybody who is locked or suspended, or has left.
 func (s *State) Out() map[sallyport.Staff]Standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make(map[sallyport.Staff]Standing, len(s.people))
 	for who, p := range s.people {
 		out[who] = p.standing()
+	}
+	for who := range s.leavers.waiting {
+		out[who] = s.standing(who)
 	}
 	return out
 }

@@ -76,6 +76,8 @@ type Protection struct {
 	GrantOver func(id string, why *sallyport.Limit) error
 	// Policies decide what a reason or a grant shows, and who copies; nil: nothing and nobody. They may be others from one statement to the next.
 	Policies func() *policy.Set
+	// Placed is a person with the team and role that he has right now; nil: those of his log-in.
+	Placed func(p purpose.Person) purpose.Person
 	// Moment is what is known of a person right now, beside his log-in.
 	Moment func(p purpose.Person) policy.Context
 	// Bar suspends a person because the policies say so. It MUST be durable when it returns.

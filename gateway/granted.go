@@ -110,7 +110,7 @@ func (v *sight) recheckGrant(ctx context.Context, s *session, p sallyport.Purpos
 		if h.ID != p.Ref || h.only == nil {
 			continue
 		}
-		only, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
+		only, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), p)
 		if err != nil {
 			s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
 			only = &purpose.Cover{Refused: "the purpose cannot be checked now"}
@@ -125,7 +125,7 @@ func (v *sight) recheckGrant(ctx context.Context, s *session, p sallyport.Purpos
 // reason finds out what one purpose covers, of a grant too; held is the grant that it names, where it holds.
 func (s *session) reason(ctx context.Context, p sallyport.Purpose) (*purpose.Cover, *held, error) {
 	if !namesGrant(p) {
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), p)
 		return cover, nil, err
 	}
 	g, sentence := s.granted(p.Ref)
@@ -134,7 +134,7 @@ func (s *session) reason(ctx context.Context, p sallyport.Purpose) (*purpose.Cov
 	}
 	h := &held{Grant: g.asPolicy(), asked: true}
 	if t := &g.Terms; len(t.Only) > 0 || t.Team != "" {
-		only, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
+		only, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), p)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -232,11 +232,11 @@ func (s *session) accepted(m []byte) error {
 		return s.refuseStart(fatal(codeShutdown, "Sallyport is shutting down", ""))
 	}
 	st := s.gw.Standing.Standing(s.person.Staff)
-	switch out := st.Locked || st.Suspended; {
+	switch out := st.Locked || st.Suspended || st.Left; {
 	case out && s.gw.Observe != nil:
 		s.observe("would have refused the log-in: " + lockSentence(st.Locked, st.Reason))
 	case out:
-		return s.refuseStart(fatal(codeLocked, lockSentence(st.Locked, st.Reason), "Ask a lead for `sallyport unlock`."))
+		return s.refuseStart(fatal(codeLocked, lockSentence(st.Locked || st.Left, st.Reason), "Ask a lead for `sallyport unlock`."))
 	}
 	s.out = append(s.gw.pool.get(), m...)
 	if s.protected {

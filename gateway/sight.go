@@ -66,6 +66,14 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	return v, nil
 }
 
+// placed is the person with the team and role that he has right now.
+func (s *session) placed() purpose.Person {
+	if placed := s.gw.Protection.Placed; placed != nil {
+		return placed(s.person)
+	}
+	return s.person
+}
+
 // situation is what is known of the person right now.
 func (s *session) situation() policy.Context {
 	c := s.gw.Protection.Moment(s.person)
@@ -106,7 +114,7 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 			changed = v.recheckGrant(ctx, s, p) || changed
 			continue
 		}
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, p)
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), p)
 		if err != nil {
 			s.gw.Log.Warn("the purpose cannot be checked", "reason", plainReason(err))
 			cover = &purpose.Cover{Purpose: p, Refused: "the purpose cannot be checked now"}
@@ -128,7 +136,7 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 func (v *sight) anew(s *session) {
 	before := v.rulings
 	v.renewed++
-	v.turned = s.gw.Standing.Turned()
+	v.turned, v.policies = s.gw.Standing.Turned(), s.gw.Protection.Policies()
 	v.rulings, v.decided, v.denied, v.waits, v.slow = nil, nil, nil, nil, false
 	v.asking.Context = s.situation()
 	v.grants = s.grants(v.named)

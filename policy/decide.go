@@ -136,6 +136,12 @@ func (s *Set) decide(a *Ask) Ruling {
 
 // knowing is the set's entities and one more where nobody knows the principal: he is in no team and has no role.
 func (s *Set) knowing(who types.EntityUID) types.EntityGetter {
+	if s.member != nil && who.Type == typeStaff {
+		if m, ok := s.member(sallyport.Staff(who.ID)); ok {
+			return stranger{s.entities, m.entity()}
+		}
+		return stranger{s.entities, (&Member{ID: sallyport.Staff(who.ID)}).entity()}
+	}
 	if _, ok := s.entities[who]; ok {
 		return s.entities
 	}
@@ -280,12 +286,9 @@ func (w *World) entities(c Copiers) cedar.EntityMap {
 	put := func(uid types.EntityUID, attributes types.RecordMap, parents ...types.EntityUID) {
 		m[uid] = types.Entity{UID: uid, Parents: types.NewEntityUIDSet(parents...), Attributes: types.NewRecord(attributes)}
 	}
-	for _, p := range w.Staff {
-		attributes := types.RecordMap{"employment": types.String(employment(p.Employment))}
-		if p.Manager != "" {
-			attributes["manager"] = types.NewEntityUID(typeStaff, types.String(p.Manager))
-		}
-		put(types.NewEntityUID(typeStaff, types.String(p.ID)), attributes, groups(p.Team, p.Role)...)
+	for i := range w.Staff {
+		e := w.Staff[i].entity()
+		m[e.UID] = e
 	}
 	for _, s := range w.Services {
 		attributes := types.RecordMap{}
@@ -305,6 +308,17 @@ func (w *World) entities(c Copiers) cedar.EntityMap {
 		}, parents...)
 	}
 	return m
+}
+
+// entity is a person as policies see him.
+func (p *Member) entity() types.Entity {
+	attributes := types.RecordMap{"employment": types.String(employment(p.Employment))}
+	if p.Manager != "" {
+		attributes["manager"] = types.NewEntityUID(typeStaff, types.String(p.Manager))
+	}
+	return types.Entity{
+		UID: types.NewEntityUID(typeStaff, types.String(p.ID)), Parents: types.NewEntityUIDSet(groups(p.Team, p.Role)...), Attributes: types.NewRecord(attributes),
+	}
 }
 
 func employment(e string) string {

@@ -48,8 +48,9 @@ type Set struct {
 	rules            map[cedar.PolicyID]*rule
 	entities         cedar.EntityMap
 	world            *World
-	silent           map[string][]field // by action: what its policies do not mention
-	memory           *memory            // nil: nothing is remembered
+	member           func(sallyport.Staff) (Member, bool) // nil: the world's
+	silent           map[string][]field                   // by action: what its policies do not mention
+	memory           *memory                              // nil: nothing is remembered
 }
 
 // rule is what a policy says of itself.
@@ -349,3 +350,14 @@ func (l *loading) known(of types.EntityType) (names []string, warning bool) {
 const systemName = "sallyport"
 
 func tableOf(c sallyport.Column) string { return c.Schema + "." + c.Table }
+
+// Live is the same policies on people as member knows them at the moment of each question. Names that policies speak of are not held to the
+// world again: where one is gone, nobody is meant.
+func (s *Set) Live(member func(sallyport.Staff) (Member, bool)) *Set {
+	if s == nil {
+		return nil
+	}
+	next := *s
+	next.member = member
+	return &next
+}

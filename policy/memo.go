@@ -29,6 +29,7 @@ type question struct {
 	grant    Granted
 	purposed bool
 	granted  bool
+	member   Member // who asks, where that may change under a set
 }
 
 // question is the ask without what the action's policies do not mention.
@@ -53,13 +54,16 @@ func (s *Set) remembered(a *Ask) Ruling {
 		return s.decide(a)
 	}
 	q := s.question(a)
+	if s.member != nil && !a.Service {
+		q.member = s.asks(a.Who)
+	}
 	s.memory.mu.RLock()
 	r, ok := s.memory.answers[q]
 	s.memory.mu.RUnlock()
 	if ok {
 		return r
 	}
-	r = s.decide(a)
+	r = s.pinned(q.member).decide(a)
 	r.Policies = slices.Clip(r.Policies)
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
@@ -68,6 +72,24 @@ func (s *Set) remembered(a *Ask) Ruling {
 	}
 	s.memory.answers[q] = r
 	return r
+}
+
+// asks is somebody as he is right now.
+func (s *Set) asks(who sallyport.Staff) Member {
+	if m, ok := s.member(who); ok {
+		return m
+	}
+	return Member{ID: who}
+}
+
+// pinned is the set for one answer: what is remembered of somebody is what was decided about him as he was.
+func (s *Set) pinned(m Member) *Set {
+	if s.member == nil {
+		return s
+	}
+	one := *s
+	one.member = func(sallyport.Staff) (Member, bool) { return m, true }
+	return &one
 }
 
 // field is a part of the context that changes by itself, and how it is left out of a question.

@@ -67,3 +67,45 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d answers are kept, at most %d may be", n, mostRemembered)
 	}
 }
+
+// TestLiveMember: what is remembered of somebody does not outlive a change of who he is.
+func TestLiveMember(t *testing.T) {
+	w := &World{Roles: []string{"agent", "lead", "security"}, Teams: []string{"t"}, Columns: []Column{{Column: sallyport.Column{Schema: "a", Table: "b", Name: "c"}, Class: sallyport.Contact}}}
+	set, problems := Load(Defaults(true), w, Copiers{})
+	if set == nil {
+		t.Fatal(problems)
+	}
+	m, known := Member{ID: "x", Team: "t", Role: "agent"}, true
+	live := set.Live(func(sallyport.Staff) (Member, bool) { return m, known })
+	c := usual()
+	c.Purpose = &sallyport.Reason{Kind: Ticket, Covers: true, Open: true, Mine: true, Contacted: true}
+	reads := func() bool {
+		a := Ask{Who: "x", Action: ActionReveal, Column: w.Columns[0].Column, Context: c}
+		first := live.Decide(a)
+		if again := live.Decide(a); again.Verdict != first.Verdict {
+			t.Errorf("asked again: %v, then %v", first.Verdict, again.Verdict)
+		}
+		return first.Verdict == sallyport.Reveal
+	}
+	for _, step := range []struct {
+		m     Member
+		known bool
+		want  bool
+	}{
+		{Member{ID: "x", Role: "agent"}, true, true},
+		{Member{ID: "x", Role: "agent", Employment: "left"}, true, false},
+		{Member{ID: "x", Role: "agent", Employment: "leave"}, true, false},
+		{Member{ID: "x", Role: "agent"}, true, true},
+		{Member{ID: "x"}, true, false},
+		{Member{}, false, false},
+		{Member{ID: "x", Role: "lead"}, true, true},
+	} {
+		m, known = step.m, step.known
+		if got := reads(); got != step.want {
+			t.Errorf("%+v reads: %v", step, got)
+		}
+	}
+	if set.Decide(Ask{Who: "x", Action: ActionReveal, Column: w.Columns[0].Column, Context: c}).Verdict == sallyport.Reveal {
+		t.Error("the set itself knows nobody, and remembers what a live one said")
+	}
+}

@@ -61,7 +61,7 @@ func fullEvent() *sallyport.Event {
 		Statement: &sallyport.Statement{
 			ID: 7, Fingerprint: "f", Verb: "SELECT", Columns: []sallyport.Column{column},
 			Purposes: []sallyport.Purpose{{Kind: "ticket", Ref: "ZQ-1"}}, Covers: []sallyport.Subject{"17"}, Refused: "x", Writes: true,
-			Known: &sallyport.Known{Strength: "oidc", Reasons: []sallyport.KnownReason{{Is: sallyport.FactCovers, State: "open", Team: "eu", Minutes: 9, Looks: 1, Lookers: 2, OwnLooks: 3, Assignee: "s001", OpenedBy: "s002", OpenedByProgram: "router", AssignedBy: "s003", AssignedByProgram: "router"}}},
+			Known: &sallyport.Known{Strength: "oidc", Proof: 4, Reasons: []sallyport.KnownReason{{Is: sallyport.FactCovers, State: "open", Team: "eu", Minutes: 9, Looks: 1, Lookers: 2, OwnLooks: 3, Assignee: "s001", OpenedBy: "s002", OpenedByProgram: "router", AssignedBy: "s003", AssignedByProgram: "router"}}},
 		},
 		Reveal: &sallyport.Revealed{
 			Statement: 7, Columns: []sallyport.Column{column},
@@ -88,6 +88,13 @@ func fullEvent() *sallyport.Event {
 			Use:        &sallyport.GrantUse{Customers: 1, Values: 2, Statements: 3, Sessions: 4, First: at, Last: at, Columns: []string{"support.customers.email"}},
 			Credential: &sallyport.Credential{Digest: []byte{1, 2}, Until: time.Date(2026, 3, 2, 18, 0, 0, 0, time.UTC), Proven: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), Factors: true},
 			Password:   "hash", Code: []byte{3, 4},
+			People: []sallyport.Listed{{
+				Staff: "s017", Key: "k1", Name: "Ada Example", UserName: "ada", External: "x1", Mail: "ada@example.org", Number: "7", Given: "Ada", Family: "Example", Department: "d",
+				Manager: "s050", Groups: []sallyport.Group{"g1"}, Said: []string{"agent"}, Place: sallyport.Place{Team: "t", Role: "agent"}, Want: sallyport.Place{Team: "t", Role: "lead"}, Placed: true,
+				Employment: "notice", Inactive: true, Gone: true, Notice: time.Unix(7, 0).UTC(), Leaves: time.Unix(8, 0).UTC(), Version: 3, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC(),
+			}},
+			Groups: []sallyport.ListedGroup{{Key: "g1", Name: "SG", External: "y1", Gone: true, Version: 2, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC()}},
+			Delay:  time.Hour, Base: "b", Diff: "~ a: 1 → 2", Subjects: []sallyport.Staff{"s001"}, Alone: true, Most: 50,
 		},
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},

@@ -79,5 +79,8 @@ func decided(p api.Proposal) string {
 	if p.Action == control.Shred {
 		what += " customer " + printable(p.Details)
 	}
+	if p.Action == control.Empower {
+		what += " as " + printable(p.Details)
+	}
 	return fmt.Sprintf("%s: %s is %s.", p.ID, what, p.Status)
 }

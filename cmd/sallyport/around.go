@@ -29,6 +29,7 @@ type surroundings struct {
 	config *Config
 	conn   *pgx.Conn
 	owns   func() map[uint32]bool // the gateway's own backends; nil: nobody knows them here
+	listed func(string) bool      // whether a log-in is somebody's by the directory's sources; nil: nobody knows that here
 
 	passwords map[string]string // role → digest of its verifier at the last look
 	doubted   map[string]bool   // sessions of the last look that nobody could tell from a worker
@@ -65,7 +66,7 @@ func (a *surroundings) roles(ctx context.Context) ([]detour, error) {
 				Kind: "superuser", What: fmt.Sprintf("%s is a superuser who can log in: the server refuses him nothing", name), who: sallyport.Who{Login: name},
 				Next: "Let superusers log in on the server's own machine only, and record what they do there.",
 			})
-		case !known[name]:
+		case !known[name] && (a.listed == nil || !a.listed(name)):
 			out = append(out, detour{
 				Kind: "role", Todo: true, What: fmt.Sprintf("role %s can log in and is nobody's in the configuration", name), who: sallyport.Who{Login: name},
 				Next: "Name whose it is under people or services, or: ALTER ROLE " + pgx.Identifier{name}.Sanitize() + " NOLOGIN;",

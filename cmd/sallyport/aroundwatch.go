@@ -110,7 +110,7 @@ func (g *guard) around(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookAround)
 	defer cancel()
 	if g.ways == nil {
-		g.ways = &surroundings{config: g.s.o.Config, owns: g.s.backends}
+		g.ways = &surroundings{config: g.s.o.Config, owns: g.s.backends, listed: g.s.staffing.owns}
 	}
 	g.ways.conn = g.conn
 	all, err := g.ways.look(ctx)

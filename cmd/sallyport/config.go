@@ -11,7 +11,9 @@ import (
 	"sallyport/api"
 	"sallyport/catalog"
 	"sallyport/exposure"
+	"sallyport/policy"
 	"sallyport/purpose"
+	"sallyport/staff"
 )
 
 // Config is sallyport.yaml. What stands here is the reference: the comment of a field says what it means, its tag how it is
@@ -57,6 +59,8 @@ type Config struct {
 
 	// API is where commands from other machines reach serve. Empty: the control socket alone.
 	API API `yaml:"api"`
+	// Directory says who else tells about the staff: the identity provider, files. docs/directory.md says how.
+	Directory DirectoryConfig `yaml:"directory"`
 
 	// Budgets bound how many distinct customers somebody may see.
 	Budgets Budgets `yaml:"budgets"`
@@ -91,6 +95,9 @@ type Config struct {
 
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
+	text   string        // of the file
+	roster *staff.Roster // everybody, for commands that were given a list; nil: the configuration's people
+	kept   []policy.Text // the policies that hold, whatever their folder has by now; nil: those of the folder
 	places *configReader // where each key stands
 }
 
@@ -142,13 +149,17 @@ type Service struct {
 type Person struct {
 	Name     string           `yaml:"name"`     // as people call him
 	Team     string           `yaml:"team"`     // whose budgets he has; empty: the default ones
-	Role     string           `yaml:"role"`     // agent, lead, engineer, dba, security
+	Role     string           `yaml:"role"`     // agent, lead, engineer, dba, security; empty: for the directory's sources to say
 	Logins   []string         `yaml:"logins"`   // database roles that are his; none: he gives orders only, by his password
 	Timezone string           `yaml:"timezone"` // his, such as Europe/Berlin, for policies that speak of hours; empty: that of the machine
 	Shift    string           `yaml:"shift"`    // his working time, 08:00-16:00; over midnight 22:00-06:00; empty: always
 	KnownAs  []string         `yaml:"known_as"` // what the sources of purposes call him besides his id and log-ins: an e-mail address, an id in Zendesk
 	Password api.PasswordHash `yaml:"password"` // for commands, made with 'sallyport passwd'; empty: may not use them
 	SameAs   string           `yaml:"same_as"`  // id of his first account, where this is another one of the same person: they approve as one
+
+	Manager    string `yaml:"manager"`    // id of whom he reports to; empty: for the directory's sources to say
+	Employment string `yaml:"employment"` // employed, notice, leave or left; of what this and the sources say the strictest counts
+	Account    string `yaml:"account"`    // his user name at the identity provider, where his id is another one
 }
 
 // Budgets of everybody, and of teams where they differ. A number that is 0 or absent is the default.
@@ -179,7 +190,7 @@ func LoadConfig(path string) (*Config, error) {
 // ParseConfig checks the text of a configuration; path is what errors name and what relative paths start from.
 func ParseConfig(path string, text []byte) (*Config, error) {
 	sum := sha256.Sum256(text)
-	c := &Config{file: path, hash: hex.EncodeToString(sum[:])}
+	c := &Config{file: path, hash: hex.EncodeToString(sum[:]), text: string(text)}
 	r := readYAML(text, c)
 	c.Protect.Masked = c.Mask.Columns
 	if len(r.problems) == 0 {

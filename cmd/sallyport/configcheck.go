@@ -42,6 +42,7 @@ func (c *Config) check(r *configReader) {
 		r.problemAt("purposes."+p.Path, "%s", p.Text)
 	}
 	c.checkDirectory(r)
+	c.checkSources(r)
 	c.checkOutside(r)
 	c.checkBudgets(r)
 	c.checkGrants(r)
@@ -230,7 +231,8 @@ func (c *Config) checkDirectory(r *configReader) {
 	for _, id := range slices.Sorted(maps.Keys(c.People)) {
 		person, path := c.People[id], "people."+id
 		claim(path, person.Logins)
-		if !slices.Contains(roles(), person.Role) {
+		c.checkPerson(r, path, person)
+		if !slices.Contains(roles(), person.Role) && (person.Role != "" || !c.Directory.used()) {
 			r.problemAt(path+".role", "unknown role %q; expected %s", person.Role, oneOf(person.Role, roles()))
 		}
 		c.checkPassword(r, path, person)

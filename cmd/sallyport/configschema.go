@@ -39,5 +39,6 @@ What hangs on several keys, or on the database, is found by 'sallyport check' al
 			return nil
 		},
 	})
+	cmd.AddCommand(m.configProposeCommand())
 	return cmd
 }

@@ -275,7 +275,7 @@ func (m *schemaMaker) known(key string) []string {
 
 func (m *schemaMaker) required(name string) []string {
 	return map[string][]string{
-		"main.Config": {"version"}, "catalog.ColumnConfig": {"class", "scheme"}, "main.Service": {"logins"}, "main.Person": {"role"},
+		"main.Config": {"version"}, "catalog.ColumnConfig": {"class", "scheme"}, "main.Service": {"logins"},
 		"policy.Grant": {"id", "for", "columns", "customers", "until", "approved_by"},
 	}[name]
 }

@@ -13,19 +13,20 @@ import (
 // directory answers whose a log-in is, and what budgets he has.
 type directory struct {
 	people  map[string]purpose.Person // by log-in
-	teams   map[string][]string       // log-ins of a team's people
+	logins  map[sallyport.Staff][]string
 	names   map[string]purpose.Person // by what other systems call them, in small letters
 	budgets Budgets
+	live    *staffing // who is where right now; nil: as the configuration says
 }
 
 func (c *Config) directory() *directory {
-	d := &directory{people: map[string]purpose.Person{}, teams: map[string][]string{}, names: map[string]purpose.Person{}, budgets: c.Budgets}
+	d := &directory{people: map[string]purpose.Person{}, logins: map[sallyport.Staff][]string{}, names: map[string]purpose.Person{}, budgets: c.Budgets}
 	for id, p := range c.People {
 		who := d.addNames(purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}, p.KnownAs)
 		for _, login := range p.Logins {
 			d.people[login] = who
 		}
-		d.teams[p.Team] = append(d.teams[p.Team], p.Logins...)
+		d.logins[sallyport.Staff(id)] = p.Logins
 	}
 	for id, service := range c.Services {
 		who := d.addNames(purpose.Person{Staff: sallyport.Staff(id), Logins: service.Logins, Team: service.Team, Service: true}, nil)
@@ -39,18 +40,46 @@ func (c *Config) directory() *directory {
 // person is who logs in; a log-in that nobody owns is a person of its own without rights.
 func (d *directory) person(login string) purpose.Person {
 	if p, ok := d.people[login]; ok {
-		return p
+		return d.placed(p)
+	}
+	if d.live != nil {
+		if p, ok := d.live.imported(login); ok {
+			return p
+		}
 	}
 	return purpose.Person{Staff: sallyport.UnknownLogin(login), Logins: []string{login}}
 }
 
-// loginsOf are the log-ins of a team's people.
-func (d *directory) loginsOf(team string) []string { return d.teams[team] }
+// placed is a person where he stands right now.
+func (d *directory) placed(p purpose.Person) purpose.Person {
+	if d.live == nil || p.Service {
+		return p
+	}
+	return d.live.placed(p)
+}
+
+// team are the log-ins of a team's people right now.
+func (d *directory) team(name string) (out []string) {
+	if d.live == nil {
+		return nil
+	}
+	for who, person := range d.live.now().People {
+		if person.Place.Team != name {
+			continue
+		}
+		if logins, configured := d.logins[who]; configured {
+			out = append(out, logins...)
+		} else {
+			out = append(out, string(who))
+		}
+	}
+	return out
+}
 
 // of is what somebody may see: his team's budgets, else the configuration's default, else the built-in one. An hour for
 // which nobody configured anything may use up the day.
 func (d *directory) of(p purpose.Person) exposure.Budgets {
-	b := d.budgets.Teams[p.Team].Over(d.budgets.Default)
+	b := d.budgets.Teams[d.placed(p).Team].Over(d.budgets.Default)
 	for _, m := range []*exposure.Budget{&b.Revealed, &b.Reached, &b.Probed} {
 		if m.Hour == 0 {
 			m.Hour = m.Day

@@ -28,7 +28,10 @@ func (s *Server) desk() *api.Desk {
 		return nil
 	}
 	g := s.granting
-	return &api.Desk{Complete: g.complete, Fit: g.fit, Vote: g.vote, Use: g.use, Tell: g.told}
+	return &api.Desk{Complete: g.complete, Fit: g.fit, Vote: g.vote, Use: g.use, Tell: g.told, Service: func(who sallyport.Staff) bool {
+		_, ok := s.o.Config.Services[string(who)]
+		return ok
+	}}
 }
 
 // Member is somebody as the directory knows him now.
@@ -37,15 +40,29 @@ func (g *granting) Member(who sallyport.Staff) (grant.Member, bool) {
 	if service, ok := c.Services[string(who)]; ok {
 		return grant.Member{Person: string(who), Team: service.Team, Service: true}, true
 	}
-	p, ok := c.People[string(who)]
-	if !ok {
+	p, ok := g.s.staffing.person(who)
+	if !ok || p.Employment == "left" {
 		return grant.Member{}, false
 	}
-	m := grant.Member{Person: grant.Person(who, p.Name), Team: p.Team, Role: p.Role}
-	if first, ok := c.People[p.SameAs]; ok {
-		m.Person = grant.Person(sallyport.Staff(p.SameAs), first.Name)
+	m := grant.Member{Person: grant.Person(who, p.Name), Team: p.Place.Team, Role: p.Place.Role, Manager: p.Manager}
+	if first := sallyport.Staff(c.People[string(who)].SameAs); first != "" {
+		m.Person = grant.Person(first, "")
+		if x, ok := g.s.staffing.person(first); ok {
+			m.Person = grant.Person(first, x.Name)
+		}
 	}
 	return m, true
+}
+
+// teams are those that somebody is in now.
+func (g *granting) teams() (list []string) {
+	for _, p := range g.s.staffing.now().People {
+		if p.Place.Team != "" && !slices.Contains(list, p.Place.Team) {
+			list = append(list, p.Place.Team)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // complete fills in what a request leaves open.
@@ -69,8 +86,8 @@ func (g *granting) complete(ctx context.Context, by sallyport.Staff, t *sallypor
 			return &grant.Refusal{Sentence: printable(name) + " is not protected.", Hint: "Protected columns: " + oneOf(name, slices.Sorted(maps.Keys(columns))) + "."}
 		}
 	}
-	if t.Team != "" && !slices.Contains(g.s.o.Config.world().Teams, t.Team) {
-		return &grant.Refusal{Sentence: "Nobody is in the team " + printable(t.Team) + ".", Hint: "Teams: " + oneOf(t.Team, g.s.o.Config.world().Teams) + "."}
+	if t.Team != "" && !slices.Contains(g.teams(), t.Team) {
+		return &grant.Refusal{Sentence: "Nobody is in the team " + printable(t.Team) + ".", Hint: "Teams: " + oneOf(t.Team, g.teams()) + "."}
 	}
 	asker, ok := g.Member(by)
 	if !ok {

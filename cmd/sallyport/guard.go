@@ -22,7 +22,6 @@ import (
 	"sallyport/internal/apart"
 	"sallyport/internal/upstream"
 	"sallyport/keys"
-	"sallyport/policy"
 	"sallyport/protect"
 	"sallyport/purpose"
 	"sallyport/query"
@@ -270,11 +269,13 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		g.s.log.Warn("policies", "place", w.Place(), "problem", policyProblem(w))
 	}
 	directory := config.directory()
+	directory.live = g.s.staffing
+	live := &livePolicies{p: g.s.staffing, base: (&heldPolicies{s: g.s, hash: g.s.held, set: policies}).current}
 	if err := g.openSources(); err != nil { //nolint:contextcheck // they outlive this call
 		return nil, err
 	}
 	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{ //nolint:contextcheck // its connections outlive this call
-		Team: directory.colleagues(policies), Logins: directory.loginsOf, Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties),
+		Team: directory.colleagues(live.current), Logins: directory.team, Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties),
 		Sources: g.sources.byName, Named: directory.named, Number: g.plainNumber, Clock: g.s.o.Clock,
 		Trouble: g.sources.trouble, Grant: g.whoseGrant,
 	})
@@ -303,7 +304,8 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 
 		Replication: config.Replication,
 		Powers:      config.powers(),
-		Policies:    func() *policy.Set { return policies },
+		Policies:    live.current,
+		Placed:      directory.placed,
 		Moment:      g.moment,
 		Second:      g.second,
 		Bar:         g.bar,

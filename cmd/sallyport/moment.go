@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"sallyport"
@@ -101,23 +100,4 @@ func (g *guard) second(who sallyport.Staff, what string) (id string, err error) 
 	}
 	order := &sallyport.Order{ID: strings.ToLower(rand.Text()[:10]), Action: control.Second, By: who, Reason: "what he does is unlike him", Details: what}
 	return order.ID, g.s.orders.Give(func() error { return g.s.state.CheckProposal(order) }, &sallyport.Event{Time: g.s.o.Clock(), Kind: sallyport.Proposed, Order: order})
-}
-
-// colleagues are the log-ins whose tickets may be somebody's reason: those of his team, if the policies would ever let him see a customer by one.
-func (d *directory) colleagues(set *policy.Set) func(p purpose.Person) []string {
-	var known sync.Map // who → whether he may
-	return func(p purpose.Person) []string {
-		if p.Team == "" {
-			return nil
-		}
-		may, ok := known.Load(p.Staff)
-		if !ok {
-			may = set.SeesTeam(p.Staff, p.Service, p.Team)
-			known.Store(p.Staff, may)
-		}
-		if may != true {
-			return nil
-		}
-		return d.teams[p.Team]
-	}
 }

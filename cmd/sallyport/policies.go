@@ -8,28 +8,36 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport"
 	"sallyport/catalog"
 	"sallyport/policy"
+	"sallyport/staff"
 )
 
 // world is what policies can speak of: the columns and the people of the configuration.
 func (c *Config) world() *policy.World {
-	w := &policy.World{Roles: roles()}
-	team := func(name string) {
-		if name != "" && !slices.Contains(w.Teams, name) {
-			w.Teams = append(w.Teams, name)
+	if c.roster != nil {
+		return c.worldOf(c.roster)
+	}
+	return c.worldOf(staff.NewState().Roster(c.own(), c.rules(), time.Time{}))
+}
+
+// worldOf is what policies can speak of when everybody is where a roster says.
+func (c *Config) worldOf(roster *staff.Roster) *policy.World {
+	w := &policy.World{Roles: roles(), Teams: c.teams()}
+	for _, team := range roster.Teams() {
+		if !slices.Contains(w.Teams, team) {
+			w.Teams = append(w.Teams, team)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.People)) {
-		p := c.People[id]
-		w.Staff = append(w.Staff, policy.Member{ID: sallyport.Staff(id), Team: p.Team, Role: p.Role})
-		team(p.Team)
+	for _, id := range slices.Sorted(maps.Keys(roster.People)) {
+		p := roster.People[id]
+		w.Staff = append(w.Staff, policy.Member{ID: id, Team: p.Place.Team, Role: p.Place.Role, Manager: p.Manager, Employment: p.Employment})
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
 		w.Services = append(w.Services, policy.Service{ID: sallyport.Staff(id), Team: c.Services[id].Team})
-		team(c.Services[id].Team)
 	}
 	copiers := c.copiers()
 	columns := map[string]catalog.ColumnConfig{}
@@ -53,6 +61,9 @@ func (c *Config) world() *policy.World {
 
 // policyTexts are the policies of a folder, or the program's own where none is named.
 func (c *Config) policyTexts(dir string) ([]policy.Text, error) {
+	if c.kept != nil && dir == c.policyFolder() {
+		return c.kept, nil
+	}
 	if dir == "" {
 		return policy.Defaults(c.Demonstration), nil
 	}
@@ -122,6 +133,11 @@ func (c *Config) loadPolicies(dir string) (*policy.Set, []policy.Problem, error)
 	if err != nil {
 		return nil, nil, err
 	}
+	return c.loadTexts(texts)
+}
+
+// loadTexts holds policies to the columns and people of the configuration.
+func (c *Config) loadTexts(texts []policy.Text) (*policy.Set, []policy.Problem, error) {
 	set, problems := policy.Load(texts, c.world(), c.copiers())
 	if set == nil {
 		problems = slices.DeleteFunc(problems, func(p policy.Problem) bool { return p.Warning })

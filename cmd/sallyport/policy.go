@@ -26,19 +26,20 @@ func (m *Main) policyCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(m.policyTestCommand(), m.policyExplainCommand(), m.policyWhoCanCommand(), m.policyDiffCommand(), m.policySchemaCommand(), m.policyInitCommand())
+	cmd.AddCommand(m.policyTestCommand(), m.policyExplainCommand(), m.policyWhoCanCommand(), m.policyDiffCommand(), m.policySchemaCommand(), m.policyInitCommand(), m.policyProposeCommand())
 	return cmd
 }
 
 // policyFlags are what the commands about policies share.
 type policyFlags struct {
-	config, dir string
-	asJSON      bool
+	config, dir, people string
+	asJSON              bool
 }
 
 func (f *policyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.config, "config", "sallyport.yaml", "configuration `FILE`: the columns and the people")
 	cmd.Flags().StringVar(&f.dir, "policies", "", "`FOLDER` with policies; left out: the configuration's, else the program's own")
+	cmd.Flags().StringVar(&f.people, "people", "", "`FILE` with everybody, from 'sallyport directory ls --json'; left out: the configuration's people")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 }
 
@@ -46,6 +47,9 @@ func (f *policyFlags) add(cmd *cobra.Command) {
 func (f *policyFlags) read(m *Main) (*Config, *policy.Set, error) {
 	c, err := LoadConfig(f.config)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.listed(f.people); err != nil {
 		return nil, nil, err
 	}
 	set, warnings, err := c.loadPolicies(f.folder(c))
@@ -181,6 +185,9 @@ func (m *Main) policySchemaCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := c.listed(f.people); err != nil {
+				return err
+			}
 			schema := c.world().Schema()
 			if f.asJSON {
 				return printJSON(m.Stdout, map[string]string{"schema": schema})
@@ -261,7 +268,43 @@ type policyChange struct {
 }
 
 func (m *Main) printChanges(changes []policy.Change, asJSON bool) error {
-	var grouped []policyChange // columns of which the same is true, in one
+	grouped := groupChanges(changes)
+	for _, p := range grouped {
+		if asJSON {
+			if err := printJSON(m.Stdout, p); err != nil {
+				return err
+			}
+			continue
+		}
+		fmt.Fprint(m.Stdout, p.lines())
+	}
+	switch {
+	case len(grouped) > 0:
+		return errFound
+	case asJSON:
+		return nil
+	}
+	return printLine(m.Stdout, "Nobody gains or loses anything.")
+}
+
+// lines are a change for people.
+func (p *policyChange) lines() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s %s:\n", someStaff(p.Staff), p.Action, strings.Join(p.Columns, ", "))
+	for _, g := range p.Gains {
+		fmt.Fprintln(&b, "  gains:", g)
+	}
+	for _, l := range p.Loses {
+		fmt.Fprintln(&b, "  loses:", l)
+	}
+	if p.Changed {
+		fmt.Fprintln(&b, "  conditions read otherwise; no situation that was tried shows a difference")
+	}
+	return b.String()
+}
+
+// groupChanges puts columns of which the same is true into one.
+func groupChanges(changes []policy.Change) (grouped []policyChange) {
 	for _, c := range changes {
 		p := policyChange{Staff: c.Who, Action: c.Action, Gains: c.Gains, Loses: c.Loses, Changed: c.Changed}
 		i := slices.IndexFunc(grouped, func(g policyChange) bool {
@@ -272,31 +315,7 @@ func (m *Main) printChanges(changes []policy.Change, asJSON bool) error {
 		}
 		grouped[i].Columns = append(grouped[i].Columns, c.Column.String())
 	}
-	for _, p := range grouped {
-		if asJSON {
-			if err := printJSON(m.Stdout, p); err != nil {
-				return err
-			}
-			continue
-		}
-		fmt.Fprintf(m.Stdout, "%s, %s %s:\n", someStaff(p.Staff), p.Action, strings.Join(p.Columns, ", "))
-		for _, g := range p.Gains {
-			fmt.Fprintln(m.Stdout, "  gains:", g)
-		}
-		for _, l := range p.Loses {
-			fmt.Fprintln(m.Stdout, "  loses:", l)
-		}
-		if p.Changed {
-			fmt.Fprintln(m.Stdout, "  conditions read otherwise; no situation that was tried shows a difference")
-		}
-	}
-	switch {
-	case len(grouped) > 0:
-		return errFound
-	case asJSON:
-		return nil
-	}
-	return printLine(m.Stdout, "Nobody gains or loses anything.")
+	return grouped
 }
 
 // someStaff names people, the first few of many.

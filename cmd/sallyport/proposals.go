@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -14,12 +15,20 @@ import (
 
 func (m *Main) proposalsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "proposals",
-		Short:   "List what was proposed and what became of it",
-		Example: "  sallyport proposals --as s051",
-		Args:    exactly(0, "--as ID"),
+		Use:     "proposals [PROPOSAL]",
+		Short:   "List what was proposed and what became of it, or show one with what it changes",
+		Example: "  sallyport proposals --as s051\n  sallyport proposals k3x7q2mzpa --as s051",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("%d arguments; expected none, or the id of one proposal", len(args))
+			}
+			return nil
+		},
 	}
-	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
+	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
+		if len(args) == 1 {
+			return m.showProposal(cmd.Context(), c, args[0], f.json)
+		}
 		list, err := c.Proposals(cmd.Context())
 		if err != nil {
 			return err
@@ -38,4 +47,21 @@ func (m *Main) proposalsCommand() *cobra.Command {
 		}
 		return table.Flush()
 	})
+}
+
+// showProposal prints one proposal whole: who approves it is to know what.
+func (m *Main) showProposal(ctx context.Context, c *api.Client, id string, asJSON bool) error {
+	p, err := c.Proposal(ctx, id)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(m.Stdout, p)
+	}
+	fmt.Fprintf(m.Stdout, "%s by %s at %s: %s\n", p.ID, p.By, p.At.Format(time.RFC3339), printable(p.Reason))
+	fmt.Fprintln(m.Stdout, decided(p))
+	for line := range strings.Lines(p.Diff) {
+		fmt.Fprintln(m.Stdout, "  "+printable(strings.TrimSuffix(line, "\n")))
+	}
+	return nil
 }

@@ -158,6 +158,9 @@ func (c *Config) protectUnder(ctx context.Context, o ProtectOptions, access, ord
 	if err != nil {
 		return report, err
 	}
+	if err := c.approvedIn(state); err != nil {
+		return report, err
+	}
 	assembly, err := c.openOffline(o.Data, o.ShareFiles, func(share string) error {
 		return orders.Give(nil, &sallyport.Event{Time: o.Clock(), Kind: sallyport.Unsealing, Note: "for protect", Order: &sallyport.Order{Action: "unseal", Details: share}})
 	})

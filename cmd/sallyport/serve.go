@@ -23,7 +23,7 @@ import (
 // serveOptions are the command line of serve.
 type serveOptions struct {
 	config, upstream, listen, data, keyFile, owner string
-	observe, await, movingIn, json                 bool
+	observe, await, movingIn, onlyOrders, json     bool
 	drain                                          time.Duration
 }
 
@@ -53,6 +53,7 @@ values, it masks, cuts and locks nothing and prints what it would have done.`,
 	flags.StringVar(&o.owner, "owner", "", "with --observe or --moving-in: `DSN` of the tables' owner, who makes the reader's role first; needed once")
 	flags.BoolVar(&o.movingIn, "moving-in", false, "let configured columns be plain that protect has not begun with: 'protect --online' moves them in while serve runs")
 	flags.BoolVar(&o.await, "await-agreement", false, "with a record that does not fit the database: serve nobody until two people accept it")
+	flags.BoolVar(&o.onlyOrders, "only-orders", false, "serve nobody and only hear orders: to approve a configuration where the approved one cannot be served")
 	flags.DurationVar(&o.drain, "drain", -1, "how long transactions may take to their end when serve is told to stop (default: the configuration's, 30s)")
 	flags.Lookup("drain").DefValue = "0s" // so that help says nothing of -1
 	flags.BoolVar(&o.json, "json", false, "print and log JSON")
@@ -94,7 +95,7 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 }
 
 func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
-	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, Getenv: m.Getenv, AwaitAgreement: o.await, MovingIn: o.movingIn, Log: m.logger(o.json)}
+	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, Getenv: m.Getenv, AwaitAgreement: o.await, MovingIn: o.movingIn, OnlyOrders: o.onlyOrders, Log: m.logger(o.json)}
 	if o.config != "" {
 		config, err := LoadConfig(o.config)
 		if err != nil {
@@ -183,7 +184,7 @@ func (m *Main) logger(asJSON bool) *slog.Logger {
 // announce says on standard output how far serve is, so that a script can wait for a line.
 func (m *Main) announce(state string, s *Server, o serveOptions) error {
 	if o.json {
-		return printJSON(m.Stdout, map[string]string{"state": state, "listen": s.Addr().String(), "control": s.Control()})
+		return printJSON(m.Stdout, map[string]any{"state": state, "listen": s.Addr().String(), "control": s.Control(), "unapproved": s.unapproved})
 	}
 	guards := "protects nothing, relays and records"
 	if config := s.o.Config; config.Protects() {
@@ -194,6 +195,9 @@ func (m *Main) announce(state string, s *Server, o serveOptions) error {
 	}
 	if n := len(s.o.Config.Mask.Columns); n > 0 && !o.observe {
 		guards += fmt.Sprintf("; masks %d, which are not protected", n)
+	}
+	if s.unapproved {
+		guards += "; the files on disk are not approved, the approved ones hold (sallyport status says what to do)"
 	}
 	return printLine(m.Stdout, "sallyport: %s on %s, in front of %s; %s", state, s.Addr(), s.server.Address, guards)
 }

@@ -35,6 +35,7 @@ type ServerOptions struct {
 
 	Observe        io.Writer        // not nil: nothing is masked, cut or locked; what would have been is printed here
 	MovingIn       bool             // columns that protect has not begun with are plain, and pass as they are
+	OnlyOrders     bool             // serve nobody: orders are heard, and files can be approved
 	AwaitAgreement bool             // with a record that does not fit the database's mark: wait until two people accept it
 	Drain          time.Duration    // for transactions under way when ctx ends; 0: they are cut
 	WatchEvery     time.Duration    // between two looks for ways around the gateway; 0: 30 s
@@ -60,6 +61,10 @@ type Server struct {
 	renew        chan struct{} // SIGHUP
 	shares       *unsealer     // of the keys; nil: they are not opened by shares
 	granting     *granting
+	held         string        // hash of the files that this server runs by; empty: it has none
+	unapproved   bool          // the files on disk are not those that two people approved, which hold
+	staffing     *staffing     // who is who
+	provider     *scimListener // where the identity provider is heard; nil: nowhere
 
 	started  time.Time
 	listener listener
@@ -85,11 +90,17 @@ type Server struct {
 // StartServer opens the record, the listener and the control socket, and returns: the database may still be away. Until Ready
 // is closed clients are refused with a sentence that says why. Close ends it; so does ctx.
 func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
-	s := &Server{o: o, log: o.Log, started: time.Now(), state: control.NewState(), book: exposure.NewBook(), ready: make(chan struct{}), done: make(chan struct{}), renew: make(chan struct{}, 1)}
+	s := newServer(o)
+	if err := s.decide(); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
 	if err := s.settle(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.openDirectory(ctx); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	people, err := s.people()
@@ -104,18 +115,42 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	return s, nil
 }
 
-// settle fills in what the options leave to the configuration.
-func (s *Server) settle() error {
-	o := &s.o
-	if o.Clock == nil {
-		o.Clock = time.Now
+// newServer is one of which nothing is open yet.
+func newServer(o ServerOptions) *Server {
+	s := &Server{o: o, log: o.Log, started: time.Now(), state: control.NewState(), book: exposure.NewBook(), ready: make(chan struct{}), done: make(chan struct{}), renew: make(chan struct{}, 1)}
+	if s.o.Clock == nil {
+		s.o.Clock = time.Now
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if o.Config == nil {
-		o.Config = &Config{}
+	if s.o.Config == nil {
+		s.o.Config = &Config{}
 	}
+	return s
+}
+
+// decide opens the control stream, folds it, and finds by which files this server is to run.
+func (s *Server) decide() error {
+	if s.o.Data == "" {
+		return usagef("no data folder; expected --data FOLDER")
+	}
+	if err := os.MkdirAll(s.o.Data, 0o700); err != nil {
+		return fmt.Errorf("open data folder: %w", err)
+	}
+	var err error
+	if s.control, err = openStream(s.o.Data, "control", s.o.Clock, s.log); err != nil {
+		return err
+	}
+	if s.orders, err = api.NewOrders(s.control, s.state); err != nil {
+		return err
+	}
+	return s.adopt()
+}
+
+// settle fills in what the options leave to the configuration.
+func (s *Server) settle() error {
+	o := &s.o
 	if o.Listen == "" {
 		o.Listen = o.Config.Listen
 	}
@@ -124,8 +159,6 @@ func (s *Server) settle() error {
 		return usagef("no server to stand in front of; expected --upstream postgres://HOST:PORT, or upstream.address in the configuration")
 	case o.Listen == "":
 		return usagef("nowhere to listen; expected --listen HOST:PORT, or listen in the configuration")
-	case o.Data == "":
-		return usagef("no data folder; expected --data FOLDER")
 	case o.Config.Protects() && o.KeyFile == "" && o.Config.needsKeyFile() && o.Observe == nil:
 		return usagef("no key file; expected --key-file FILE, where the key that opens the keys of the data folder is or will be")
 	}
@@ -148,25 +181,16 @@ func (s *Server) settle() error {
 	return err
 }
 
-// open opens the data folder's streams, folds the control stream, and listens.
+// open opens the access stream, and listens.
 func (s *Server) open(ctx context.Context) error {
-	if err := os.MkdirAll(s.o.Data, 0o700); err != nil {
-		return fmt.Errorf("open data folder: %w", err)
-	}
 	var err error
 	if s.access, err = openStream(s.o.Data, "access", s.o.Clock, s.log); err != nil {
-		return err
-	}
-	if s.control, err = openStream(s.o.Data, "control", s.o.Clock, s.log); err != nil {
 		return err
 	}
 	for _, repaired := range []string{s.access.Repaired(), s.control.Repaired()} {
 		if repaired != "" {
 			s.log.Warn("the record was cut short by a crash and has been repaired", "what", repaired)
 		}
-	}
-	if s.orders, err = api.NewOrders(s.control, s.state); err != nil {
-		return err
 	}
 	if s.socket, err = api.Listen(ctx, filepath.Join(s.o.Data, socketName)); err != nil {
 		return err
@@ -238,8 +262,12 @@ func (s *Server) people() (*api.Server, error) {
 		People: people,
 		Known: func(who sallyport.Staff) bool {
 			_, ok := config.Services[string(who)]
-			return ok
+			_, listed := s.staffing.person(who)
+			return ok || listed
 		},
+		Role:       s.staffing.role,
+		Directory:  s.apiDirectory(),
+		Files:      s.prepareFiles,
 		Access:     s.access,
 		Orders:     s.orders,
 		Identifies: config.identifies,
@@ -280,6 +308,12 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}
+	wg.Go(func() { s.staffing.tend(longer) })
+	wg.Go(func() {
+		if err := s.provider.serve(longer); err != nil {
+			cancel(err)
+		}
+	})
 	<-ctx.Done()
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -306,6 +340,9 @@ func (s *Server) serve(ctx context.Context) error {
 	g := &guard{s: s}
 	defer g.close(ctx)
 	err := s.refuseUntil(ctx, config, func(ctx context.Context) (err error) {
+		if s.o.OnlyOrders {
+			return errors.New("only orders are heard (--only-orders)")
+		}
 		config.Protection, err = g.prepare(ctx)
 		return err
 	})
@@ -335,7 +372,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 		return fmt.Errorf("count what was seen before: %w", err)
 	}
 	defer s.state.Watch(func(who sallyport.Staff, st control.Standing) {
-		if st.Locked || st.Suspended {
+		if st.Locked || st.Suspended || st.Left {
 			gw.EndSessions(who, "you are locked or suspended", "Ask a lead or security for `sallyport unlock`.")
 		}
 	})()
@@ -496,6 +533,7 @@ func (s *Server) closeFiles() error {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, s.provider.close())
 	for _, stream := range []*record.Stream{s.access, s.control} {
 		if stream != nil {
 			errs = append(errs, stream.Close())

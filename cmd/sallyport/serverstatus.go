@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"sallyport/api"
@@ -17,7 +18,7 @@ func (s *Server) status(ctx context.Context) []api.Standby {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gateway == nil {
-		return []api.Standby{{What: "clients", How: fmt.Sprintf("are refused: %v", s.waiting)}}
+		return append([]api.Standby{{What: "clients", How: fmt.Sprintf("are refused: %v", s.waiting)}}, s.filesStatus()...)
 	}
 	guards := "nothing is protected"
 	if database := s.o.Config.Upstream.Database; s.o.Config.Protects() {
@@ -32,7 +33,26 @@ func (s *Server) status(ctx context.Context) []api.Standby {
 	return append([]api.Standby{
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
-	}, slices.Concat(s.turns.status(), s.turns.shreds(), reasons)...)
+	}, slices.Concat(s.turns.status(), s.turns.shreds(), reasons, s.filesStatus())...)
+}
+
+// filesStatus says who waits to be locked, and whether what is approved, what is on disk and what holds are the same.
+func (s *Server) filesStatus() []api.Standby {
+	var out []api.Standby
+	if n, _ := s.state.Leavers(""); n > 0 {
+		out = append(out, api.Standby{What: "leavers", How: fmt.Sprintf("%d may not work, and their lock waits for a second person: sallyport directory lock-leavers", n)})
+	}
+	approved, _ := s.state.Files()
+	if approved == "" {
+		return out
+	}
+	if b, err := keptBundle(s.o.Data, approved); err == nil && b.config != s.o.Config.text {
+		return append(out, api.Standby{What: "files", How: "another configuration was approved; it holds from the next start of serve on"})
+	}
+	if s.unapproved {
+		return append(out, api.Standby{What: "files", How: "those on disk are not approved, the approved ones hold: sallyport config propose --config " + s.o.Config.file + ", or put back " + filepath.Join(s.o.Data, approvedFolder, approved)})
+	}
+	return out
 }
 
 // rotations are the join groups with two keys, once the database is served.

@@ -213,7 +213,11 @@ func (g *guard) plainNumber(tok string) (string, bool) {
 // named is whose a name is in another system: known_as, else an id or a log-in.
 func (d *directory) named(name string) (purpose.Person, bool) {
 	p, ok := d.names[strings.ToLower(name)]
-	return p, ok
+	if !ok && d.live != nil {
+		p.Staff, ok = d.live.called(name)
+		p.Logins = d.logins[p.Staff]
+	}
+	return d.placed(p), ok
 }
 
 // addNames notes what other systems call somebody. checkNames sees to it that nobody has another's name.

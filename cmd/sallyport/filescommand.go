@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/api"
+)
+
+func (m *Main) configProposeCommand() *cobra.Command {
+	var config, reason string
+	cmd := &cobra.Command{
+		Use:   "propose",
+		Short: "Propose that a configuration, with its policies, holds from now on",
+		Long: `Reads a configuration and the policies that it names, holds them to sense, and shows what they change: keys, without secrets, and who gains and
+loses what. A second person, whom the change is not about, approves it ('sallyport approve'); then policies hold at once, and another configuration from the next start of serve
+on. Files on disk that nobody approved hold nothing (docs/four-eyes.md).`,
+		Example: "  sallyport config propose --config sallyport.yaml --reason 'budgets for the new team' --as s050",
+		Args:    exactly(0, "--reason TEXT --as ID"),
+	}
+	cmd.Flags().StringVar(&config, "config", "sallyport.yaml", "configuration `FILE`")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
+	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
+		loaded, err := LoadConfig(config)
+		if err != nil {
+			return err
+		}
+		b, err := bundleOf(loaded)
+		if err != nil {
+			return err
+		}
+		return m.proposeFiles(cmd.Context(), c, f, api.FilesRequest{Config: b.config, Policies: filesOf(b), Reason: reason})
+	})
+}
+
+func (m *Main) policyProposeCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "propose DIR",
+		Short: "Propose that the policies of a folder hold from now on",
+		Long: `Holds the policies of a folder to the people and columns of the running serve, and shows who gains and who loses what. A second person approves
+them ('sallyport approve'), and they hold at once, in sessions that are open, too. The configuration stays as it was approved; it must name a folder under policies already.`,
+		Example: "  sallyport policy propose policies --reason 'birth dates for nobody' --as s050",
+		Args:    exactly(1, "DIR --reason TEXT --as ID"),
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
+	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
+		texts, err := textsIn(args[0], "*.cedar", "policies")
+		if err != nil {
+			return err
+		}
+		q := api.FilesRequest{PoliciesOnly: true, Reason: reason}
+		for _, t := range texts {
+			q.Policies = append(q.Policies, api.PolicyFile{Name: filepath.Base(t.Name), Content: t.Content})
+		}
+		return m.proposeFiles(cmd.Context(), c, f, q)
+	})
+}
+
+func filesOf(b *bundle) []api.PolicyFile {
+	files := []api.PolicyFile{}
+	for _, t := range b.policies {
+		files = append(files, api.PolicyFile{Name: t.Name, Content: t.Content})
+	}
+	return files
+}
+
+func (m *Main) proposeFiles(ctx context.Context, c *api.Client, f *controlFlags, q api.FilesRequest) error {
+	if q.Reason == "" {
+		return usagef("no reason; expected --reason 'why it is to change'")
+	}
+	answer, err := c.ProposeFiles(ctx, q)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return printJSON(m.Stdout, answer)
+	}
+	fmt.Fprint(m.Stdout, answer.Diff)
+	who := "you"
+	if len(answer.Subjects) > 0 {
+		names := []string{"you"}
+		for _, s := range answer.Subjects {
+			names = append(names, string(s))
+		}
+		who = strings.Join(names, ", ")
+	}
+	return printLine(m.Stdout, "\nProposed as %s. Somebody else than %s reads it with 'sallyport proposals %s' and approves it: sallyport approve %s --as ID", answer.Proposal, who, answer.Proposal, answer.Proposal)
+}
