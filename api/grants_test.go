@@ -33,6 +33,7 @@ func theDesk(told *[]string) *Desk {
 			}
 			return v
 		},
+		Service: func(who sallyport.Staff) bool { return who == "svc_billing" },
 		Use: func(context.Context, *control.Grant) (sallyport.GrantUse, error) {
 			return sallyport.GrantUse{Customers: 1}, nil
 		},
