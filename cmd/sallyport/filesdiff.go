@@ -183,13 +183,7 @@ func subjects(old, c *Config) []sallyport.Staff {
 			about[id] = true
 		}
 	}
-	for name, group := range c.Grants.Groups { // who may approve from now on
-		for _, id := range group.People {
-			if !slices.Contains(old.Grants.Groups[name].People, id) {
-				about[id] = true
-			}
-		}
-	}
+	newApprovers(old, c, about)
 	for _, g := range c.Grants.Standing {
 		if !slices.ContainsFunc(old.Grants.Standing, func(o policy.Grant) bool { return reflect.DeepEqual(o, g) }) {
 			about[g.For] = true
@@ -197,4 +191,15 @@ func subjects(old, c *Config) []sallyport.Staff {
 	}
 	maps.DeleteFunc(about, func(_ sallyport.Staff, yes bool) bool { return !yes })
 	return slices.Sorted(maps.Keys(about))
+}
+
+// newApprovers are those whom a group of grants names and did not before.
+func newApprovers(old, c *Config, about map[sallyport.Staff]bool) {
+	for name, group := range c.Grants.Groups {
+		for _, id := range group.People {
+			if !slices.Contains(old.Grants.Groups[name].People, id) {
+				about[id] = true
+			}
+		}
+	}
 }
