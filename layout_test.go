@@ -32,10 +32,10 @@ var table = map[string]folder{
 	"policy":               {pure: true},
 	"token":                {pure: true},
 	"exposure":             {pure: true},
-	"control":              {pure: true, may: []string{"grant", "staff"}}, // who left is locked by the very entry that says so, and a place with power is a proposal; whether those who approved a grant are enough
-	"grant":                {pure: true},                                  // who must agree to a grant: rules, report lines
+	"control":              {pure: true, may: []string{"grant", "staff"}}, // who left is locked by the very entry that says so, and a place with power is a proposal; whether those who approved are enough is part of the fold
 	"staff":                {pure: true},
 	"scim":                 {may: []string{"staff"}},
+	"grant":                {pure: true}, // who must agree to a grant: rules, report lines
 	"sim":                  {pure: true},
 	"trace":                {pure: true},
 	"identity":             {pure: true},

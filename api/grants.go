@@ -18,12 +18,11 @@ import (
 
 // Desk is what requests for grants are held to.
 type Desk struct {
+	Service func(sallyport.Staff) bool // whether this is a program, for which others ask
 	// Complete fills in the columns of classes, who asks, and what the beneficiary usually needs. It may read the record.
 	Complete func(ctx context.Context, by sallyport.Staff, t *sallyport.GrantTerms, classes []string) error
 	// Fit finds the rule; no request is being made meanwhile.
 	Fit func(t *sallyport.GrantTerms) error
-	// Service tells whether somebody is a program.
-	Service func(who sallyport.Staff) bool
 	// Vote is what somebody's approval counts for at this moment.
 	Vote func(by sallyport.Staff, g *control.Grant) sallyport.GrantVote
 	// Use is what was seen under a grant until now.

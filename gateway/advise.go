@@ -11,7 +11,7 @@ func (s *session) adviseOnPurpose(ctx context.Context) {
 	current := s.setting.value()
 	s.mu.Unlock()
 	for _, p := range s.canonical(current) {
-		cover, _, err := s.reason(ctx, p)
+		cover, _, err := s.reason(ctx, s.placed(), p)
 		switch {
 		case s.gw.Observe != nil && (err != nil || cover.Refused != ""):
 			s.observe("set a purpose that would have revealed nothing")

@@ -123,9 +123,9 @@ func (v *sight) recheckGrant(ctx context.Context, s *session, p sallyport.Purpos
 }
 
 // reason finds out what one purpose covers, of a grant too; held is the grant that it names, where it holds.
-func (s *session) reason(ctx context.Context, p sallyport.Purpose) (*purpose.Cover, *held, error) {
+func (s *session) reason(ctx context.Context, who purpose.Person, p sallyport.Purpose) (*purpose.Cover, *held, error) {
 	if !namesGrant(p) {
-		cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), p)
+		cover, err := s.gw.Protection.Resolver.Resolve(ctx, who, p)
 		return cover, nil, err
 	}
 	g, sentence := s.granted(p.Ref)
@@ -134,7 +134,7 @@ func (s *session) reason(ctx context.Context, p sallyport.Purpose) (*purpose.Cov
 	}
 	h := &held{Grant: g.asPolicy(), asked: true}
 	if t := &g.Terms; len(t.Only) > 0 || t.Team != "" {
-		only, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), p)
+		only, err := s.gw.Protection.Resolver.Resolve(ctx, who, p)
 		if err != nil {
 			return nil, nil, err
 		}

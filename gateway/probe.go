@@ -77,7 +77,7 @@ func (s *session) probePurpose(ctx context.Context, r *run, text string) *query.
 			if err != nil || codec.IsToken([]byte(p.Ref)) {
 				continue
 			}
-			cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.person, sallyport.Purpose{Kind: p.Kind, Ref: string(tok)})
+			cover, err := s.gw.Protection.Resolver.Resolve(ctx, s.placed(), sallyport.Purpose{Kind: p.Kind, Ref: string(tok)})
 			if err == nil && cover.Refused == "" {
 				break
 			}

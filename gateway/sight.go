@@ -49,11 +49,12 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	}
 	v := &sight{purposes: s.canonical(current), policies: s.gw.Protection.Policies()}
 	v.exports = st != nil && st.Copy != nil && !st.Copy.In
-	v.at, _ = s.now()
+	v.at = s.gw.Clock() // not now, which is of the side that reads the server
 	v.bar, v.turned = s.bar, s.gw.Standing.Turned()
 	v.asking = policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReveal, Context: s.situation()}
+	who := s.placed()
 	for _, p := range v.purposes {
-		cover, named, err := s.reason(ctx, p)
+		cover, named, err := s.reason(ctx, who, p)
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +67,7 @@ func (s *session) look(ctx context.Context, st *query.Statement, current string)
 	return v, nil
 }
 
-// placed is the person with the team and role that he has right now.
+// placed is the person where the directory has him right now.
 func (s *session) placed() purpose.Person {
 	if placed := s.gw.Protection.Placed; placed != nil {
 		return placed(s.person)

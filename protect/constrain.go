@@ -39,6 +39,16 @@ func (r *run) briefly(ctx context.Context, what, sql string) error {
 	return fmt.Errorf("%s: the table stays locked by others; end their transactions and run protect again", what)
 }
 
+// besideVacuum is how long an automatic VACUUM is waited for: the server ends it for whoever has waited for deadlock_timeout (1 s).
+const besideVacuum = "5s"
+
+// alter changes a table for a moment. An automatic VACUUM, which begins by itself where so many rows change and may take hours, never yields to
+// somebody who waits as shortly as briefly does. So first comes a lock that nobody else needs who reads or writes.
+func (r *run) alter(ctx context.Context, what string, t *table, changes ...string) error {
+	return r.briefly(ctx, what, fmt.Sprintf("SET lock_timeout = '%s'; LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE; SET lock_timeout = '%s'; ALTER TABLE %s %s",
+		besideVacuum, t.sql(), patience, t.sql(), strings.Join(changes, ", ")))
+}
+
 // constraint is the name of the CHECK that keeps plain values out of a column.
 func (c *column) constraint() string { return fmt.Sprintf("sallyport_token_%d", c.number) }
 
@@ -105,10 +115,10 @@ func (r *run) tryConstrain(ctx context.Context) error {
 		if len(adds) == 0 {
 			continue
 		}
-		if err := r.briefly(ctx, fmt.Sprintf("keep plain values out of %s", t), "ALTER TABLE "+t.sql()+" "+strings.Join(adds, ", ")); err != nil {
+		if err := r.alter(ctx, fmt.Sprintf("keep plain values out of %s", t), t, adds...); err != nil {
 			return err
 		}
-		if err := r.briefly(ctx, fmt.Sprintf("look for plain values in %s", t), "ALTER TABLE "+t.sql()+" "+strings.Join(looks, ", ")); err != nil {
+		if err := r.alter(ctx, fmt.Sprintf("look for plain values in %s", t), t, looks...); err != nil {
 			return err
 		}
 	}
@@ -119,51 +129,13 @@ func (r *run) tryConstrain(ctx context.Context) error {
 func (r *run) dropConstraints(ctx context.Context) error {
 	for _, t := range r.tables {
 		for _, c := range t.columns {
-			drop := fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t.sql(), pgx.Identifier{c.constraint()}.Sanitize())
-			if err := r.briefly(ctx, fmt.Sprintf("let plain values into %s", c), drop); err != nil {
+			drop := "DROP CONSTRAINT IF EXISTS " + pgx.Identifier{c.constraint()}.Sanitize()
+			if err := r.alter(ctx, fmt.Sprintf("let plain values into %s", c), t, drop); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// Unconstrained are those of some columns into which the database would let plain values, or which hold some: no CHECK by our name was
-// validated, or one was that somebody else made, and a row is not what ours would let in. Each table is read until such a row. Where tokens have
-// no form, the progress of protect counts.
-func Unconstrained(ctx context.Context, conn *pgx.Conn, columns []Column) (open []string, err error) {
-	for _, c := range columns {
-		var holds bool
-		if !c.Codec.Recognisable() {
-			if holds, err = movedWhole(ctx, conn, c.Column); err != nil {
-				return nil, fmt.Errorf("look how far %s is: %w", c.Column, withoutValues(err))
-			}
-			if !holds {
-				open = append(open, c.Column.String())
-			}
-			continue
-		}
-		err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint k
-			JOIN pg_catalog.pg_class t ON t.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
-			JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attname = $3 AND k.conname = 'sallyport_token_' || a.attnum
-			WHERE n.nspname = $1 AND t.relname = $2 AND k.contype = 'c' AND k.convalidated AND k.conkey = ARRAY[a.attnum])`,
-			c.Column.Schema, c.Column.Table, c.Column.Name).Scan(&holds)
-		if err != nil {
-			return nil, fmt.Errorf("look for the constraint of %s: %w", c.Column, err)
-		}
-		if holds {
-			column := pgx.Identifier{c.Column.Name}.Sanitize()
-			err = conn.QueryRow(ctx, fmt.Sprintf("SELECT NOT EXISTS (SELECT FROM %s WHERE NOT (%s))",
-				pgx.Identifier{c.Column.Schema, c.Column.Table}.Sanitize(), checkOf(c.Codec, column))).Scan(&holds)
-			if err != nil {
-				return nil, fmt.Errorf("look for plain values in %s: %w", c.Column, withoutValues(err))
-			}
-		}
-		if !holds {
-			open = append(open, c.Column.String())
-		}
-	}
-	return open, nil
 }
 
 // Names of the indexes by which names are found: in tokens alone, and while a column is moving.
@@ -233,7 +205,7 @@ func (r *run) concurrently(ctx context.Context, t *table, c *column, name, expre
 	return nil
 }
 
-// tidy removes what was needed on the way only, and has the space of old rows used again.
+// tidy removes what was needed on the way only.
 func (r *run) tidy(ctx context.Context) error {
 	if err := r.grantMoves(ctx, "REVOKE", "FROM"); err != nil {
 		return err
@@ -250,8 +222,25 @@ func (r *run) tidy(ctx context.Context) error {
 				}
 			}
 		}
-		if _, err := r.main.Exec(ctx, "VACUUM (ANALYZE) "+t.sql()); err != nil {
+	}
+	return nil
+}
+
+// vacuum has the space of old rows used again.
+func (r *run) vacuum(ctx context.Context) error {
+	for _, t := range r.tables {
+		if _, err := r.main.Exec(ctx, "VACUUM "+t.sql()); err != nil {
 			return fmt.Errorf("vacuum %s: %w", t, withoutValues(err))
+		}
+	}
+	return nil
+}
+
+// analyze has the planner forget plain values, when all indexes are as they stay.
+func (r *run) analyze(ctx context.Context) error {
+	for _, t := range r.tables {
+		if _, err := r.main.Exec(ctx, "ANALYZE "+t.sql()); err != nil {
+			return fmt.Errorf("analyze %s: %w", t, withoutValues(err))
 		}
 	}
 	return nil

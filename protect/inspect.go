@@ -48,6 +48,7 @@ type column struct {
 	tokens, moved atomic.Int64
 	longest       atomic.Int64 // characters of the longest token
 	bad           badValues
+	uneven        atomic.Bool // unique: examine met a value that is not spelt evenly, or did not look at all
 }
 
 func (t *table) sql() string  { return pgx.Identifier{t.Schema, t.Name}.Sanitize() }

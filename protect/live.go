@@ -79,11 +79,10 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 		{"index", []stepFunc{r.makeMovingIndexes, r.makeBondIndexes}},
 		{"enter", []stepFunc{r.enter, r.awaitOthers}},
 		{"move", []stepFunc{r.move}},
-		{"names", []stepFunc{r.makeNameIndexes}},
-		{"constrain", []stepFunc{r.constrain}},
-		{"verify", []stepFunc{r.verify}},
+		{"constrain", []stepFunc{r.constrain}}, // from here on nothing plain can come
+		{"verify", []stepFunc{r.verifyBeside}},
 		{"settle", []stepFunc{r.settleLive, r.release}},
-		{"tidy", []stepFunc{r.tidy, r.complete, r.findRemains}},
+		{"tidy", []stepFunc{r.tidy, r.analyze, r.complete, r.findRemains}},
 	}
 	if out {
 		steps = []liveStep{
@@ -94,7 +93,7 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 			{"move", []stepFunc{r.move}},
 			{"verify", []stepFunc{r.verify}},
 			{"settle", []stepFunc{r.settleLive, r.release}},
-			{"tidy", []stepFunc{r.tidy, r.complete}},
+			{"tidy", []stepFunc{r.tidy, r.vacuum, r.analyze, r.complete}},
 		}
 	}
 	for _, step := range steps {
@@ -107,6 +106,16 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 		r.steps = append(r.steps, Step{step.name, o.Live.Now().Sub(began).Seconds()})
 	}
 	return r.report(), nil
+}
+
+// verifyBeside reads every value again, while the server takes away old rows, then fewer for the index to pass by, and makes the indexes that find names.
+func (r *run) verifyBeside(ctx context.Context) error {
+	return beside(ctx, func(ctx context.Context) error {
+		if err := r.vacuum(ctx); err != nil {
+			return err
+		}
+		return r.makeNameIndexes(ctx)
+	}, r.verify)
 }
 
 type stepFunc func(context.Context) error
@@ -270,7 +279,7 @@ func (r *run) finishLive(ctx context.Context) error {
 		return nil
 	}
 	r.Columns = slices.DeleteFunc(slices.Clone(r.all), func(c Column) bool { return !c.Codec.Recognisable() })
-	for _, step := range []func(context.Context) error{r.enter, r.release, r.inspect, r.tidy, r.complete} { // what is on record may not hold yet
+	for _, step := range []func(context.Context) error{r.enter, r.release, r.inspect, r.tidy, r.vacuum, r.analyze, r.complete} { // what is on record may not hold yet
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -53,6 +53,9 @@ const (
 func (r *run) examine(ctx context.Context) error {
 	err := r.walk(ctx, func(ctx context.Context, conn *pgconn.PgConn, p piece) error {
 		if p.done {
+			for _, c := range p.t.columns {
+				c.uneven.Store(true)
+			}
 			return nil
 		}
 		var made []byte
@@ -94,6 +97,12 @@ func (r *run) judge(ctx context.Context) error {
 
 // examineValue notes what stands against one value; buf is room for its token.
 func (r *run) examineValue(ctx context.Context, buf []byte, c *column, key [][]byte, value []byte) ([]byte, error) {
+	if c.unique && !c.uneven.Load() {
+		even, ok := canonical(buf, c.codec, c.over, value)
+		if ok && !bytes.Equal(even, value) {
+			c.uneven.Store(true)
+		}
+	}
 	made, err := c.codec.Tokenise(buf, value, r.Random)
 	switch {
 	case errors.Is(err, token.ErrAlreadyToken) && r.stays(c, value): // also where a protection was undone since

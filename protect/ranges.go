@@ -32,9 +32,6 @@ func (r *run) cut(ctx context.Context, t *table) error {
 	for i, k := range t.key {
 		names[i], texts[i] = k.name, k.name+"::text"
 	}
-	if err := r.main.QueryRow(ctx, "SELECT count(*) FROM "+t.sql()).Scan(&t.rows); err != nil {
-		return fmt.Errorf("count rows of %s: %w", t, err)
-	}
 	key := strings.Join(names, ", ")
 	numbered := fmt.Sprintf("SELECT %s, row_number() OVER (ORDER BY %s) AS n FROM %s", key, key, t.sql())
 	ends := fmt.Sprintf("SELECT %s FROM (%s) AS keys WHERE n %% %d = 0 ORDER BY n", strings.Join(texts, ", "), numbered, r.RangeRows)
@@ -44,7 +41,6 @@ func (r *run) cut(ctx context.Context, t *table) error {
 	}
 	defer rows.Close()
 	var before [][]byte
-	left := t.rows
 	for rows.Next() {
 		keys := make([][]byte, len(t.key))
 		for i, raw := range rows.RawValues() {
@@ -52,12 +48,21 @@ func (r *run) cut(ctx context.Context, t *table) error {
 		}
 		t.ranges = append(t.ranges, keyRange{number: len(t.ranges), after: before, upTo: keys, rows: int64(r.RangeRows)})
 		before = keys
-		left -= int64(r.RangeRows)
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("divide %s into ranges: %w", t, err)
 	}
-	t.ranges = append(t.ranges, keyRange{number: len(t.ranges), after: before, rows: max(0, left)})
+	last := keyRange{number: len(t.ranges), after: before}
+	where, params := piece{t, last}.bounds()
+	keys := make([]any, len(params))
+	for i, p := range params {
+		keys[i] = string(p)
+	}
+	if err := r.main.QueryRow(ctx, "SELECT count(*) FROM "+t.sql()+where, keys...).Scan(&last.rows); err != nil {
+		return fmt.Errorf("count rows of %s: %w", t, err)
+	}
+	t.rows = int64(len(t.ranges))*int64(r.RangeRows) + last.rows
+	t.ranges = append(t.ranges, last)
 	for i := range t.ranges {
 		t.ranges[i].tokens = r.out // nothing has moved
 	}
@@ -74,16 +79,24 @@ func (p piece) isToken(c *column, value []byte) bool {
 
 // read asks for the key and the protected columns of a range, all as text.
 func (p piece) read(ctx context.Context, conn *pgconn.PgConn) *pgconn.ResultReader {
-	var outputs, names []string
+	var outputs []string
 	for _, k := range p.t.key {
 		outputs = append(outputs, k.name+"::text")
-		names = append(names, k.name)
 	}
 	for _, c := range p.t.columns {
 		outputs = append(outputs, c.sql())
 	}
+	where, params := p.bounds()
+	return conn.ExecParams(ctx, fmt.Sprintf("SELECT %s FROM %s%s", strings.Join(outputs, ", "), p.t.sql(), where), params, nil, nil, nil)
+}
+
+// bounds is the condition of a range, with its parameters as texts.
+func (p piece) bounds() (where string, params [][]byte) {
+	names := make([]string, len(p.t.key))
+	for i, k := range p.t.key {
+		names[i] = k.name
+	}
 	var conditions []string
-	var params [][]byte
 	bound := func(operator string, keys [][]byte) {
 		if keys == nil {
 			return
@@ -97,11 +110,10 @@ func (p piece) read(ctx context.Context, conn *pgconn.PgConn) *pgconn.ResultRead
 	}
 	bound(">", p.after)
 	bound("<=", p.upTo)
-	sql := fmt.Sprintf("SELECT %s FROM %s", strings.Join(outputs, ", "), p.t.sql())
 	if len(conditions) > 0 {
-		sql += " WHERE " + strings.Join(conditions, " AND ")
+		where = " WHERE " + strings.Join(conditions, " AND ")
 	}
-	return conn.ExecParams(ctx, sql, params, nil, nil, nil)
+	return where, params
 }
 
 // each hands the key and the values of every row of the range to fn. They are valid until fn returns; nil is null.

@@ -56,7 +56,8 @@ func (r *run) connect(ctx context.Context) error {
 	config.RuntimeParams["timezone"] = "UTC"
 	config.RuntimeParams["synchronous_commit"] = "off" // the mark's own commit waits for all
 	config.RuntimeParams["search_path"] = "pg_catalog"
-	config.RuntimeParams["row_security"] = "off" // an error instead of rows that we do not see
+	config.RuntimeParams["row_security"] = "off"           // an error instead of rows that we do not see
+	config.RuntimeParams["maintenance_work_mem"] = "256MB" // an index's entries are sorted, and dead rows remembered, in one go
 	r.main, err = pgx.ConnectConfig(ctx, config)
 	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && refused.Code == "28P01" { // invalid_password
 		return fmt.Errorf("connect to the database to protect: %w; the password is read from PGPASSWORD or ~/.pgpass", err)
@@ -73,7 +74,6 @@ func (r *run) connect(ctx context.Context) error {
 		worker.RuntimeParams["lock_timeout"] = "500ms" // rather than keep others waiting behind us, or be taken for their deadlock, a range is tried again
 	}
 	worker.RuntimeParams["jit"] = "off" // statements of milliseconds
-	worker.RuntimeParams["maintenance_work_mem"] = "256MB"
 	for range r.Connections {
 		conn, err := pgconn.ConnectConfig(ctx, worker)
 		if err != nil {
@@ -255,6 +255,22 @@ func (r *run) spread(ctx context.Context, n int, work func(ctx context.Context, 
 				if err := work(ctx, conn, int(i)); err != nil {
 					cancel(err)
 				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// beside does two things at the same time, one of them on the main connection and the other on the workers. Where one fails the other is stopped.
+func beside(ctx context.Context, onMain, onWorkers stepFunc) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, do := range []stepFunc{onMain, onWorkers} {
+		wg.Go(func() {
+			if err := do(ctx); err != nil {
+				cancel(err)
 			}
 		})
 	}

@@ -46,11 +46,13 @@ func formlessKeys(tb testing.TB, epochs ...int) token.Keys {
 	return keys
 }
 
-func newTurned(tb testing.TB) *turned {
+const turnedTable = `CREATE SCHEMA support; CREATE TABLE support.codes (region text, "no" int, account bigint UNIQUE, tax int, device uuid, note text, PRIMARY KEY (region, "no") INCLUDE (note))`
+
+func newTurned(tb testing.TB, table string) *turned {
 	tb.Helper()
 	w := &turned{database: emptyDatabase(tb), values: map[string][3]string{}}
 	w.admin = connect(tb, cluster.SuperDSN(w.database))
-	w.exec(tb, `CREATE SCHEMA support; CREATE TABLE support.codes (region text, "no" int, account bigint UNIQUE, tax int, device uuid, note text, PRIMARY KEY (region, "no") INCLUDE (note))`)
+	w.exec(tb, table)
 	var err error
 	if w.ring, err = token.NewKeyedRing(formlessKeys(tb, 1), token.Settings{}); err != nil {
 		tb.Fatal(err)
@@ -147,7 +149,7 @@ func codeOf(err error) string {
 
 // TestTurn turns a table that others work with, cut again and again, and holds every row to what it was.
 func TestTurn(t *testing.T) {
-	w := newTurned(t)
+	w := newTurned(t, turnedTable)
 	first := w.turn(t, "one")
 	if _, err := first.Take(t.Context()); err == nil || !strings.Contains(err.Error(), "--owner") {
 		t.Errorf("taken without triggers: %v", err)
@@ -227,9 +229,36 @@ func TestTurn(t *testing.T) {
 	}
 }
 
+// TestTurnParted turns a table in parts. A row that would go to another part would change its key.
+func TestTurnParted(t *testing.T) {
+	w := newTurned(t, `CREATE SCHEMA support; CREATE TABLE support.codes (region text, "no" int, account bigint, tax int, device uuid, note text, PRIMARY KEY ("no", region)) PARTITION BY RANGE ("no");
+		CREATE TABLE support.codes_1 PARTITION OF support.codes FOR VALUES FROM (0) TO (150); CREATE TABLE support.codes_2 PARTITION OF support.codes DEFAULT`)
+	if err := protect.Prepare(t.Context(), w.admin, cluster.Superuser, []*protect.Turn{w.turn(t, "")}); err != nil {
+		t.Fatal(err)
+	}
+	turn := w.turn(t, "one")
+	if _, err := turn.Take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{
+		`UPDATE support.codes SET "no" = 1000 WHERE "no" = 2`, `UPDATE support.codes_1 SET account = 5 WHERE "no" = 2`, `INSERT INTO support.codes_2 (region, "no", tax) VALUES ('c', 1000, 2)`,
+	} {
+		if _, err := w.admin.Exec(t.Context(), sql); codeOf(err) != "55006" {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	for done := false; !done; {
+		var err error
+		if _, done, err = turn.Step(t.Context(), 37); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.check(t)
+}
+
 // TestTurnBusy: a row that somebody holds is waited for a moment, and nothing of the step is done.
 func TestTurnBusy(t *testing.T) {
-	w := newTurned(t)
+	w := newTurned(t, turnedTable)
 	turn := w.turn(t, "one")
 	if err := protect.Prepare(t.Context(), w.admin, cluster.Superuser, []*protect.Turn{w.turn(t, "")}); err != nil {
 		t.Fatal(err)
@@ -268,7 +297,7 @@ func TestTurnBusy(t *testing.T) {
 
 // TestTurnDead: what was drawn at random for a shredded customer becomes what no value does, and is listed before.
 func TestTurnDead(t *testing.T) {
-	w := newTurned(t)
+	w := newTurned(t, turnedTable)
 	turn := w.turn(t, "one")
 	if err := protect.Prepare(t.Context(), w.admin, cluster.Superuser, []*protect.Turn{w.turn(t, "")}); err != nil {
 		t.Fatal(err)
@@ -313,7 +342,7 @@ func TestTurnDead(t *testing.T) {
 
 // TestTurnUnfit names what stands against it.
 func TestTurnUnfit(t *testing.T) {
-	w := newTurned(t)
+	w := newTurned(t, turnedTable)
 	w.exec(t, `CREATE UNIQUE INDEX ON support.codes (tax, region, "no"); CREATE TABLE support.other (account bigint REFERENCES support.codes (account))`)
 	if err := protect.Prepare(t.Context(), w.admin, cluster.Superuser, []*protect.Turn{w.turn(t, "")}); err != nil {
 		t.Fatal(err)

@@ -263,6 +263,8 @@ func (j *judging) wrote(what, name string) (author, string) {
 	}
 	person, ok := j.named(name)
 	switch {
+	case ok && person.Staff == j.who.Staff && !person.Service: // also where a directory calls somebody like a program
+		return author{person: person, self: true}, ""
 	case slices.Contains(j.kind.Programs, name):
 		return author{program: name}, ""
 	case ok && person.Staff == j.who.Staff:

@@ -90,6 +90,13 @@ func TestOutsideTicket(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, known)
 		}
 	}
+	// A directory may come to call somebody like a program: his own word counts for nothing all the same.
+	alike := judgeOf(t, "ticket", Kind{Source: "x", Programs: []string{"adam@example.com"}})
+	own := good
+	own.OpenedBy, own.AssignedBy = "adam@example.com", "s003"
+	if _, refused := alike.judge("ticket", adam, &own); refused != "you opened ticket 1 yourself"+lately {
+		t.Errorf("called like a program: %q", refused)
+	}
 	// The lead assigned it to her agent herself: it is a reason for her once the customer got in touch.
 	if _, refused := u.judge("ticket", lead, &good); refused != "you assigned ticket 1"+lately {
 		t.Errorf("the lead: %q", refused)

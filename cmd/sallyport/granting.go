@@ -13,6 +13,7 @@ import (
 	"sallyport/exposure"
 	"sallyport/grant"
 	"sallyport/purpose"
+	"sallyport/staff"
 )
 
 // granting is what requests for grants are held to while serve runs, and what ends grants.
@@ -28,10 +29,7 @@ func (s *Server) desk() *api.Desk {
 		return nil
 	}
 	g := s.granting
-	return &api.Desk{Complete: g.complete, Fit: g.fit, Vote: g.vote, Use: g.use, Tell: g.told, Service: func(who sallyport.Staff) bool {
-		_, ok := s.o.Config.Services[string(who)]
-		return ok
-	}}
+	return &api.Desk{Service: g.service, Complete: g.complete, Fit: g.fit, Vote: g.vote, Use: g.use, Tell: g.told}
 }
 
 // Member is somebody as the directory knows him now.
@@ -41,15 +39,13 @@ func (g *granting) Member(who sallyport.Staff) (grant.Member, bool) {
 		return grant.Member{Person: string(who), Team: service.Team, Service: true}, true
 	}
 	p, ok := g.s.staffing.person(who)
-	if !ok || p.Employment == "left" {
+	if !ok || p.Employment == staff.Left {
 		return grant.Member{}, false
 	}
 	m := grant.Member{Person: grant.Person(who, p.Name), Team: p.Place.Team, Role: p.Place.Role, Manager: p.Manager}
-	if first := sallyport.Staff(c.People[string(who)].SameAs); first != "" {
-		m.Person = grant.Person(first, "")
-		if x, ok := g.s.staffing.person(first); ok {
-			m.Person = grant.Person(first, x.Name)
-		}
+	as := c.People[string(who)].SameAs
+	if first, ok := c.People[as]; ok {
+		m.Person = grant.Person(sallyport.Staff(as), first.Name)
 	}
 	return m, true
 }
@@ -63,6 +59,11 @@ func (g *granting) teams() (list []string) {
 	}
 	slices.Sort(list)
 	return list
+}
+
+func (g *granting) service(who sallyport.Staff) bool {
+	m, ok := g.Member(who)
+	return ok && m.Service
 }
 
 // complete fills in what a request leaves open.

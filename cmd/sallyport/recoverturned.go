@@ -33,7 +33,7 @@ func (r *recovery) noteTurned(names []string, fields [][]byte) {
 		return
 	}
 	at := turnedIn{epoch: epoch, done: of("done") == "t"}
-	for _, name := range strings.Split(strings.Trim(of("columns"), "{}"), ",") {
+	for name := range strings.SplitSeq(strings.Trim(of("columns"), "{}"), ",") {
 		at.columns = append(at.columns, strings.Trim(name, `"`))
 	}
 	if r.turned == nil {

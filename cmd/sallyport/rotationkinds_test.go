@@ -51,7 +51,7 @@ func TestRotateKinds(t *testing.T) {
 	if _, err := f.officer("o1").RotateKey(f.ctx, "int4", "yearly"); err == nil || !strings.Contains(err.Error(), "unique index holds support.kinds.tax") {
 		t.Errorf("a unique integer: %v", err)
 	}
-	f.superExec(f.database, "DROP INDEX support.taxes")
+	f.superExec(f.database, "DROP INDEX support.taxes; INSERT INTO support.kinds (id, note) VALUES (9000000000000000000, 'the last')")
 
 	k := &kinder{f: f, c: f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn}
 	whileWorking(t, k.work, &k.done, func() error {
@@ -76,6 +76,11 @@ func TestRotateKinds(t *testing.T) {
 	awaitCondition(t, "the older keys are gone", func() bool { return len(f.server.rotations()) == 0 })
 	f.checkKinds(t, true)
 	f.readsKinds(t)
+
+	out, err := runMainOf(t, "check", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--owner", f.cluster.SuperDSN(f.database))
+	if err != nil || !strings.HasSuffix(out, "ready\n") || strings.Contains(out, "sallyport_turn") || strings.Contains(out, "hold_turning") {
+		t.Errorf("check objects to what rotations need: %v\n%s", err, out)
+	}
 
 	// Once more, with a restart in the middle.
 	f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, "ids", "again") })
@@ -141,11 +146,61 @@ func TestRotateKindsOlderCopy(t *testing.T) {
 	f.refusesToServe(t, "as an older copy of it does")
 }
 
+// TestRotateKindsUndone takes protection away from columns whose keys were rotated, and moves them in again: nothing of the rotation is left, and no key is
+// mistaken for another.
+func TestRotateKindsUndone(t *testing.T) {
+	f := newTurningFort(t, 20_000)
+	fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), "int4"))
+	f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, "int4", "yearly") })
+	f.awaitTurned(t, "int4")
+	agreed := func() string {
+		t.Helper()
+		id, err := f.officer("o1").Undo(f.ctx, "moving out")
+		fatal(t, err)
+		_, err = f.officer("o2").Approve(f.ctx, id)
+		fatal(t, err)
+		return id
+	}
+	id := agreed()
+	undo := func(o *LiveOptions) { o.Undo, o.Proposal = true, id }
+	if _, err := f.moveIn(undo); err == nil || !strings.Contains(err.Error(), "while the keys of its join group are rotated") {
+		t.Errorf("undone while there are two keys: %v", err)
+	}
+	f.agree(t, func() (string, error) { return f.officer("o1").DestroyKey(f.ctx, "int4", "done") })
+	awaitCondition(t, "the older key is gone", func() bool { return len(f.server.rotations()) == 0 })
+	if _, err := f.moveIn(undo); err != nil {
+		t.Fatal(err)
+	}
+	f.checkKinds(t, false)
+	const left = "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'sallyport%')::text || ' ' || (to_regclass('sallyport.turning') IS NULL)::text || ' ' || (to_regproc('sallyport.hold_turning') IS NULL)::text"
+	if got := f.ask(left); got != "0 true true" {
+		t.Errorf("of the rotation is left: %s", got)
+	}
+	f.stop()
+	f.options.MovingIn = true
+	f.start()
+	if _, err := f.moveIn(); err != nil {
+		t.Fatal(err)
+	}
+	f.checkKinds(t, true)
+	f.options.MovingIn = false
+	f.restart()
+	f.turnOver(t, "int4")
+	f.restart()
+	f.checkKinds(t, true)
+}
+
 // showsNothing asks in many ways for what is hidden, and tries to write it, through the gateway and around it.
 func (f *fort) showsNothing(t *testing.T) {
 	t.Helper()
 	c, admin := f.connect(f.org.Agents()[1].ID), f.direct()
 	defer func() { _ = admin.Close(context.WithoutCancel(f.ctx)) }()
+	// Whoever holds the last row holds the rotation.
+	holder, err := f.direct().Begin(f.ctx)
+	fatal(t, err)
+	defer func() { _ = holder.Rollback(f.ctx) }()
+	_, err = holder.Exec(f.ctx, "SELECT FROM support.kinds WHERE id = 9000000000000000000 FOR UPDATE")
+	fatal(t, err)
 	if got := c.one("SELECT account FROM support.kinds WHERE id = 7"); got != "∅" || !c.heard("the keys of support.kinds.account are being rotated") {
 		t.Errorf("a hidden column shows %s, or nobody is told why", got)
 	}

@@ -60,11 +60,11 @@ type Server struct {
 	certificates *certificates
 	renew        chan struct{} // SIGHUP
 	shares       *unsealer     // of the keys; nil: they are not opened by shares
-	granting     *granting
 	held         string        // hash of the files that this server runs by; empty: it has none
 	unapproved   bool          // the files on disk are not those that two people approved, which hold
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
+	granting     *granting
 
 	started  time.Time
 	listener listener
@@ -305,15 +305,15 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 		cancel(s.serve(ctx))
 	})
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
-	if s.granting.tell != nil {
-		wg.Go(func() { s.granting.tell.run(longer) })
-	}
 	wg.Go(func() { s.staffing.tend(longer) })
 	wg.Go(func() {
 		if err := s.provider.serve(longer); err != nil {
 			cancel(err)
 		}
 	})
+	if s.granting.tell != nil {
+		wg.Go(func() { s.granting.tell.run(longer) })
+	}
 	<-ctx.Done()
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {

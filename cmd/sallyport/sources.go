@@ -215,7 +215,9 @@ func (d *directory) named(name string) (purpose.Person, bool) {
 	p, ok := d.names[strings.ToLower(name)]
 	if !ok && d.live != nil {
 		p.Staff, ok = d.live.called(name)
-		p.Logins = d.logins[p.Staff]
+		if p.Logins = d.logins[p.Staff]; ok && len(p.Logins) == 0 {
+			p.Logins = []string{string(p.Staff)} // whom only a source of the directory knows
+		}
 	}
 	return d.placed(p), ok
 }
