@@ -15,7 +15,6 @@ import (
 func theDesk(told *[]string) *Desk {
 	person := func(who sallyport.Staff) string { return "person of " + string(who) }
 	return &Desk{
-		Service: func(who sallyport.Staff) bool { return strings.HasPrefix(string(who), "svc_") },
 		Complete: func(_ context.Context, by sallyport.Staff, t *sallyport.GrantTerms, _ []string) error {
 			t.Person, t.Usual = person(by), sallyport.Usual{Median: 2, Most: 3, Days: 4}
 			return nil
@@ -34,6 +33,7 @@ func theDesk(told *[]string) *Desk {
 			}
 			return v
 		},
+		Service: func(who sallyport.Staff) bool { return who == "svc_billing" },
 		Use: func(context.Context, *control.Grant) (sallyport.GrantUse, error) {
 			return sallyport.GrantUse{Customers: 1}, nil
 		},

@@ -196,7 +196,7 @@ func (s *Server) finishLogIn(r *http.Request) (any, error) {
 	}
 	me, err := s.c.LogIns.Person(said)
 	if err == nil {
-		if _, known := s.c.People[me]; !known {
+		if !s.knows(me) {
 			err = errors.New("the identity provider knows you, and the configuration names nobody who is you")
 		}
 	}
@@ -230,7 +230,7 @@ func (s *Server) confirmFresh(me sallyport.Staff) (any, error) {
 }
 
 func (s *Server) makeCredential(me sallyport.Staff, said login.Person) (any, error) {
-	if hear := s.c.LogIns.Groups; hear != nil && said.Groups != nil {
+	if hear := s.c.LogIns.Groups; hear != nil { // none is something to hear, too
 		if err := hear(me, said.Groups); err != nil {
 			return nil, err
 		}
@@ -243,7 +243,20 @@ func (s *Server) makeCredential(me sallyport.Staff, said login.Person) (any, err
 	if err := s.c.Orders.Give(s.stillFree(me), e); err != nil {
 		return nil, err
 	}
-	return LoggedIn{Staff: me, Credential: text, Until: c.Until, Logins: s.c.People[me].Logins}, nil
+	logins := s.c.People[me].Logins
+	if _, configured := s.c.People[me]; !configured {
+		logins = []string{string(me)} // as the directory has it
+	}
+	return LoggedIn{Staff: me, Credential: text, Until: c.Until, Logins: logins}, nil
+}
+
+// knows tells whether somebody is of the configuration or of the directory.
+func (s *Server) knows(who sallyport.Staff) bool {
+	_, known := s.c.People[who]
+	if !known && s.c.Directory != nil {
+		_, known = s.c.Directory.Show(who)
+	}
+	return known
 }
 
 // bearer finds out who calls by a credential.

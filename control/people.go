@@ -40,6 +40,7 @@ func newLeavers() leavers {
 func (s *State) listed(e *sallyport.Event, o *sallyport.Order) {
 	left := s.staff.Apply(o.Details, o.People, o.Groups)
 	for _, who := range left {
+		s.keys.revoke(who)
 		if s.people[who].standing().Locked {
 			continue
 		}

@@ -19,13 +19,15 @@ import (
 	"sallyport"
 	"sallyport/gateway"
 	"sallyport/internal/upstream"
+	"sallyport/purpose"
 )
 
 // entrances are the log-ins that the gateway ends itself. Certificates and secrets are read again when they change.
 type entrances struct {
 	config *Config
 	server *upstream.Server
-	by     map[string]door // by log-in
+	by     map[string]door                           // by log-in
+	listed func(login string) (purpose.Person, bool) // whose a log-in is that the configuration gives to nobody; nil: nobody's
 
 	read atomic.Pointer[wayIn]
 
@@ -156,10 +158,23 @@ func signedByOneOf(list *x509.RevocationList, authorities []byte) bool {
 func (e *entrances) Entry(login string) (gateway.Entry, bool) {
 	d, ok := e.by[login]
 	if !ok {
+		d, ok = e.listedDoor(login)
+	}
+	if !ok {
 		return gateway.Entry{}, false
 	}
 	now := e.read.Load()
 	return gateway.Entry{Staff: d.staff, As: d.as, Certificate: now.certificates[d.at], Secret: now.secrets[d.at]}, true
+}
+
+// listedDoor is the entrance of somebody whom only a source of the directory knows.
+func (e *entrances) listedDoor(login string) (door, bool) {
+	i := slices.IndexFunc(e.config.Upstream.Enter, func(way Enter) bool { return len(way.Logins) == 0 || slices.Contains(way.Logins, login) })
+	if i < 0 || e.listed == nil {
+		return door{}, false
+	}
+	who, ok := e.listed(login)
+	return door{staff: who.Staff, as: cmp.Or(e.config.Upstream.Enter[i].As, login), at: i}, ok
 }
 
 // mighty tells whether a role is a superuser or could become one: by membership, by running programs or writing files on the server; before

@@ -74,10 +74,10 @@ func (b *bundle) parse(path string) (*Config, error) {
 
 // alone tells whether whoever writes the file may change it: while there is nothing to guard, in a demonstration, and where there are no two
 // people who could agree.
-func (c *Config) alone() bool {
+func (c *Config) alone(state *control.State) bool {
 	n := 0
-	for _, p := range c.People {
-		if c.mayOrder(p) && (p.Role == "lead" || p.Role == "security") && p.Employment != "left" {
+	for id, p := range c.People {
+		if c.mayOrder(state, id, p) && (p.Role == "lead" || p.Role == "security") && p.Employment != "left" {
 			n++
 		}
 	}
@@ -85,7 +85,9 @@ func (c *Config) alone() bool {
 }
 
 // mayOrder tells whether somebody can log in for commands.
-func (c *Config) mayOrder(p Person) bool { return p.Password != "" }
+func (c *Config) mayOrder(state *control.State, id string, p Person) bool {
+	return p.Password != "" || c.LogIn.Issuer != "" || state.Password(sallyport.Staff(id)) != ""
+}
 
 // approvedFolder holds the copies of what was proposed and approved, by hash.
 const approvedFolder = "approved"
@@ -189,12 +191,12 @@ func (s *Server) adoptAlone(c *Config, b *bundle, first bool) error {
 	if _, err := b.keep(s.o.Data); err != nil {
 		return err
 	}
-	e := &sallyport.Event{Time: s.o.Clock(), Kind: sallyport.Adopted, Order: &sallyport.Order{Action: "adopt", Details: b.hash(), Alone: c.alone()}}
+	e := &sallyport.Event{Time: s.o.Clock(), Kind: sallyport.Adopted, Order: &sallyport.Order{Action: "adopt", Details: b.hash(), Alone: c.alone(s.state)}}
 	if err := s.orders.Give(nil, e); err != nil {
 		return err
 	}
 	c.kept, s.held = b.texts(c), b.hash()
-	if first && !c.alone() {
+	if first && !c.alone(s.state) {
 		s.log.Info("these files are the first ones and approve themselves; from now on two people approve changes", "configuration", c.file, "hash", b.hash())
 	}
 	return nil
@@ -297,7 +299,7 @@ func (s *Server) prepareFiles(q api.FilesRequest) (api.FilesChange, error) {
 	if err != nil {
 		return api.FilesChange{}, err
 	}
-	change := api.FilesChange{Hash: after.hash(), Base: approved, Alone: c.alone(), Subjects: subjects(old, c)}
+	change := api.FilesChange{Hash: after.hash(), Base: approved, Alone: c.alone(s.state), Subjects: subjects(old, c)}
 	text, err := s.replayedDiff(old, c, before, after, set)
 	if err != nil {
 		return api.FilesChange{}, err

@@ -28,6 +28,9 @@ type scimListener struct {
 // openDirectory says anew what groups mean, and listens for the identity provider if the configuration says so.
 func (s *Server) openDirectory(ctx context.Context) error {
 	s.staffing = newStaffing(s)
+	if s.entrances != nil {
+		s.entrances.listed = s.staffing.imported
+	}
 	if err := s.staffing.resettle(); err != nil {
 		return err
 	}

@@ -258,6 +258,7 @@ func (s *Server) people() (*api.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.staffing.logIns(logIns)
 	return api.New(api.Config{
 		People: people,
 		Known: func(who sallyport.Staff) bool {

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/api"
 	"sallyport/control"
+	"sallyport/login"
 	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/staff"
@@ -185,6 +187,30 @@ func (s *Server) FromLogin(who sallyport.Staff, name string, groups []string) er
 		return nil
 	}
 	return p.tell(staff.LogIn, []sallyport.Listed{l}, nil)
+}
+
+// logIns has log-ins at the identity provider find whom only the directory knows, and tell it of groups.
+func (p *staffing) logIns(l *api.LogIns) {
+	if l == nil {
+		return
+	}
+	c := p.s.o.Config
+	l.Person = func(said login.Person) (sallyport.Staff, error) {
+		who, err := c.personOf(said)
+		if err == nil {
+			return who, nil
+		}
+		if who, ok := p.account(said.Name); ok {
+			return who, nil
+		}
+		if _, ok := p.imported(said.Name); ok {
+			return sallyport.Staff(said.Name), nil
+		}
+		return "", err
+	}
+	if c.LogIn.Groups != "" {
+		l.Groups = func(who sallyport.Staff, groups []string) error { return p.s.FromLogin(who, "", groups) }
+	}
 }
 
 // resettle says anew what groups and roles mean, where the configuration means something else by them than it did.
