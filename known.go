@@ -4,6 +4,8 @@ package sallyport
 type Known struct {
 	Strength string        `cbor:"1,keyasint,omitempty"` // of the log-in
 	Reasons  []KnownReason `cbor:"2,keyasint,omitempty"` // of the purposes, in their order
+	// Proof is one more than the minutes since the person last proved who he is; 0: he never did.
+	Proof int64 `cbor:"3,keyasint,omitempty"`
 }
 
 // KnownReason is a Reason, small.

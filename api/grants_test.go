@@ -87,6 +87,10 @@ func TestGrants(t *testing.T) {
 	_, err = r.as("s051").EndGrant(ctx, g.ID, "again")
 	want(t, err, "not_yours_to_decide")
 
+	forProgram, err := r.as("s001").RequestGrant(ctx, GrantRequest{For: "svc_billing", Columns: []string{"c"}, Customers: 1, Minutes: 1, Reason: "r"})
+	want(t, err, "")
+	_, err = r.as("s001").ApproveGrant(ctx, forProgram.ID)
+	want(t, err, "not_yours_to_decide")
 	late, err := r.as("s001").RequestGrant(ctx, asking(1))
 	want(t, err, "")
 	r.clock.add(24 * time.Hour)
@@ -95,7 +99,7 @@ func TestGrants(t *testing.T) {
 	r.clock.add(-20 * time.Hour) // a clock that is set back
 	_, err = r.as("s050").ApproveGrant(ctx, late.ID)
 	want(t, err, "not_yours_to_decide")
-	if got := strings.Join(told, ", "); got != "requested s001, approved s001, active s001, ended s001, requested s001" {
+	if got := strings.Join(told, ", "); got != "requested s001, approved s001, active s001, ended s001, requested s001, requested s001" {
 		t.Error(got)
 	}
 	for range mostAsked {

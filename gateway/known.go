@@ -7,7 +7,7 @@ func (v *sight) known(s *session) *sallyport.Known {
 	if !s.protected {
 		return nil
 	}
-	k := &sallyport.Known{Strength: string(s.strength)}
+	k := &sallyport.Known{Strength: string(s.strength), Proof: max(v.asking.Context.MFAMinutes, -1) + 1}
 	for _, c := range v.covers {
 		k.Reasons = append(k.Reasons, sallyport.Know(&c.Reason))
 	}

@@ -61,7 +61,7 @@ func fullEvent() *sallyport.Event {
 		Statement: &sallyport.Statement{
 			ID: 7, Fingerprint: "f", Verb: "SELECT", Columns: []sallyport.Column{column},
 			Purposes: []sallyport.Purpose{{Kind: "ticket", Ref: "ZQ-1"}}, Covers: []sallyport.Subject{"17"}, Refused: "x", Writes: true,
-			Known: &sallyport.Known{Strength: "oidc", Reasons: []sallyport.KnownReason{{Is: sallyport.FactCovers, State: "open", Team: "eu", Minutes: 9, Looks: 1, Lookers: 2, OwnLooks: 3, Assignee: "s001", OpenedBy: "s002", OpenedByProgram: "router", AssignedBy: "s003", AssignedByProgram: "router"}}},
+			Known: &sallyport.Known{Strength: "oidc", Proof: 4, Reasons: []sallyport.KnownReason{{Is: sallyport.FactCovers, State: "open", Team: "eu", Minutes: 9, Looks: 1, Lookers: 2, OwnLooks: 3, Assignee: "s001", OpenedBy: "s002", OpenedByProgram: "router", AssignedBy: "s003", AssignedByProgram: "router"}}},
 		},
 		Reveal: &sallyport.Revealed{
 			Statement: 7, Columns: []sallyport.Column{column},

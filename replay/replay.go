@@ -48,7 +48,8 @@ type Replay struct {
 type statement struct {
 	purposes []sallyport.Purpose
 	known    *sallyport.Known
-	exports  bool // by COPY: values must be allowed to leave in bulk, too
+	exports  bool      // by COPY: values must be allowed to leave in bulk, too
+	proven   time.Time // when the person last proved who he is, as policies were told then
 }
 
 type sighting struct {
@@ -111,7 +112,10 @@ func (r *Replay) statement(e *sallyport.Event) {
 			}
 		}
 	}
-	st := &statement{e.Statement.Purposes, e.Statement.Known, e.Statement.Verb == "COPY"}
+	st := &statement{purposes: e.Statement.Purposes, known: e.Statement.Known, exports: e.Statement.Verb == "COPY"}
+	if k := st.known; k != nil && k.Proof > 0 {
+		st.proven = e.Time.Add(-time.Duration(k.Proof-1) * time.Minute)
+	}
 	of[e.Statement.ID] = st
 	if r.within(e) {
 		r.queries(e, st)
@@ -159,7 +163,7 @@ func (r *Replay) situation(e *sallyport.Event, st *statement) policy.Context {
 	who := e.Who.Staff
 	door := r.state.Door(who)
 	c := policy.Context{
-		Trust: int64(door.Trust), MFAMinutes: minutes(e.Time, latest(door.Confirmed, r.confirmed[who])), SecondMinutes: minutes(e.Time, latest(door.Seconded, r.seconded[who])),
+		Trust: int64(door.Trust), MFAMinutes: minutes(e.Time, latest(latest(door.Confirmed, st.proven), r.confirmed[who])), SecondMinutes: minutes(e.Time, latest(door.Seconded, r.seconded[who])),
 	}
 	c.Hour, c.Weekday, c.OnShift = r.company.Local(who, e.Time)
 	hour, day, month := r.book.Count(e.Time, who, exposure.Revealed)

@@ -287,6 +287,7 @@ func (s *Server) prepareFiles(q api.FilesRequest) (api.FilesChange, error) {
 	if (c.Policies == "") != (len(after.policies) == 0) {
 		return api.FilesChange{}, badFiles(errors.New("policies: names a folder, and no policies came with it, or the other way round; put 'policies: FOLDER' into the configuration first"))
 	}
+	c.roster = s.state.Directory().Roster(c.own(), c.rules(), s.o.Clock())
 	set, _, err := c.loadTexts(after.textsOr(c))
 	if err != nil {
 		return api.FilesChange{}, badFiles(err)
@@ -299,7 +300,11 @@ func (s *Server) prepareFiles(q api.FilesRequest) (api.FilesChange, error) {
 		return api.FilesChange{}, err
 	}
 	change := api.FilesChange{Hash: after.hash(), Base: approved, Alone: c.alone(s.state), Subjects: subjects(old, c)}
-	change.Diff = filesDiff(old, c, before, after, set)
+	text, err := s.replayedDiff(old, c, before, after, set)
+	if err != nil {
+		return api.FilesChange{}, err
+	}
+	change.Diff = text + filesDiff(old, c, before, after, set)
 	return change, nil
 }
 

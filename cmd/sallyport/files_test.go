@@ -103,7 +103,7 @@ func TestFilesTakeTwo(t *testing.T) {
 		t.Fatalf("%q, %v", out, err)
 	}
 	id := f.newest().ID
-	if out, err := f.command("o2", "proposals", id); err != nil || !strings.Contains(out, "100 → 7777") || !strings.Contains(out, "a busy week") {
+	if out, err := f.command("o2", "proposals", id); err != nil || !strings.Contains(out, "100 → 7777") || !strings.Contains(out, "(sallyport replay, report ") || !strings.Contains(out, "a busy week") {
 		t.Errorf("the approver reads %q, %v", out, err)
 	}
 	if _, err := f.command("o1", "approve", id); err == nil {
@@ -172,7 +172,7 @@ func TestPoliciesTakeTwo(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := f.command("o1", "policy", "propose", folder, "--reason", "an incident")
-	if err != nil || !strings.Contains(out, "policies: ban.cedar is another") || !strings.Contains(out, "loses: token instead of reveal") {
+	if err != nil || !strings.Contains(out, "policies: ban.cedar is another") || !strings.Contains(out, "(sallyport replay, report ") || !strings.Contains(out, "loses: token instead of reveal") {
 		t.Fatalf("%q, %v", out, err)
 	}
 	if !reads(c) {

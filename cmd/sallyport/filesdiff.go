@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"reflect"
@@ -47,6 +48,20 @@ func filesDiff(old, c *Config, before, after *bundle, set *policy.Set) string {
 		text = strings.ToValidUTF8(text[:maxDiff], "") + "\n… and more than fits here\n"
 	}
 	return text
+}
+
+// replayedDiff adds to a difference what the change would have meant for what is on record.
+func (s *Server) replayedDiff(old, c *Config, before, after *bundle, set *policy.Set) (string, error) {
+	x, y := before.textsOr(old), after.textsOr(c)
+	former, _, err := c.loadTexts(x)
+	if err != nil {
+		return "replay: the policies that hold do not fit the new configuration, so nothing can be replayed\n", nil //nolint:nilerr // it is said
+	}
+	text, err := s.replayChange(context.Background(), old, c, former, set, reflect.DeepEqual(contents(x), contents(y)))
+	if err != nil {
+		return "", fmt.Errorf("a change of policies or budgets is proposed with its replay: %w", err)
+	}
+	return text, nil
 }
 
 // policiesDiff holds both sets to the people and columns of the new configuration.
@@ -168,6 +183,7 @@ func subjects(old, c *Config) []sallyport.Staff {
 			about[id] = true
 		}
 	}
+	newApprovers(old, c, about)
 	for _, g := range c.Grants.Standing {
 		if !slices.ContainsFunc(old.Grants.Standing, func(o policy.Grant) bool { return reflect.DeepEqual(o, g) }) {
 			about[g.For] = true
@@ -175,4 +191,15 @@ func subjects(old, c *Config) []sallyport.Staff {
 	}
 	maps.DeleteFunc(about, func(_ sallyport.Staff, yes bool) bool { return !yes })
 	return slices.Sorted(maps.Keys(about))
+}
+
+// newApprovers are those whom a group of grants names and did not before.
+func newApprovers(old, c *Config, about map[sallyport.Staff]bool) {
+	for name, group := range c.Grants.Groups {
+		for _, id := range group.People {
+			if !slices.Contains(old.Grants.Groups[name].People, id) {
+				about[id] = true
+			}
+		}
+	}
 }

@@ -50,6 +50,17 @@ func (g *granting) Member(who sallyport.Staff) (grant.Member, bool) {
 	return m, true
 }
 
+// teams are those that somebody is in now.
+func (g *granting) teams() (list []string) {
+	for _, p := range g.s.staffing.now().People {
+		if p.Place.Team != "" && !slices.Contains(list, p.Place.Team) {
+			list = append(list, p.Place.Team)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 func (g *granting) service(who sallyport.Staff) bool {
 	m, ok := g.Member(who)
 	return ok && m.Service
@@ -76,8 +87,8 @@ func (g *granting) complete(ctx context.Context, by sallyport.Staff, t *sallypor
 			return &grant.Refusal{Sentence: printable(name) + " is not protected.", Hint: "Protected columns: " + oneOf(name, slices.Sorted(maps.Keys(columns))) + "."}
 		}
 	}
-	if t.Team != "" && !slices.Contains(g.s.o.Config.world().Teams, t.Team) {
-		return &grant.Refusal{Sentence: "Nobody is in the team " + printable(t.Team) + ".", Hint: "Teams: " + oneOf(t.Team, g.s.o.Config.world().Teams) + "."}
+	if t.Team != "" && !slices.Contains(g.teams(), t.Team) {
+		return &grant.Refusal{Sentence: "Nobody is in the team " + printable(t.Team) + ".", Hint: "Teams: " + oneOf(t.Team, g.teams()) + "."}
 	}
 	asker, ok := g.Member(by)
 	if !ok {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport"
+	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/policy"
 	"sallyport/purpose"
@@ -64,16 +65,6 @@ func (m *Main) replay(ctx context.Context, o replayOptions) error {
 	if err != nil {
 		return err
 	}
-	before, _, err := config.loadPolicies(config.policyFolder())
-	if err != nil {
-		return err
-	}
-	after := before
-	if o.policies != "" {
-		if after, _, err = config.loadPolicies(o.policies); err != nil {
-			return err
-		}
-	}
 	budgets := &config.Budgets
 	if o.budgets != "" {
 		if budgets, err = loadBudgets(o.budgets); err != nil {
@@ -83,7 +74,7 @@ func (m *Main) replay(ctx context.Context, o replayOptions) error {
 	if _, err := os.Stat(o.data); err != nil {
 		return usagef("read the record: %w; expected --data FOLDER", err)
 	}
-	report, err := m.replayOffline(ctx, config, o, before, after, budgets)
+	report, err := m.replayOffline(ctx, config, o, budgets)
 	if err != nil {
 		return err
 	}
@@ -99,7 +90,7 @@ func (m *Main) replay(ctx context.Context, o replayOptions) error {
 }
 
 // replayOffline opens the streams of a folder in which no serve runs.
-func (m *Main) replayOffline(ctx context.Context, config *Config, o replayOptions, before, after *policy.Set, budgets *Budgets) (report *replay.Report, err error) {
+func (m *Main) replayOffline(ctx context.Context, config *Config, o replayOptions, budgets *Budgets) (report *replay.Report, err error) {
 	quiet := slog.New(slog.DiscardHandler)
 	access, err := openStream(o.data, "access", time.Now, quiet)
 	if errors.Is(err, record.ErrInUse) {
@@ -109,18 +100,39 @@ func (m *Main) replayOffline(ctx context.Context, config *Config, o replayOption
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, access.Close()) }()
-	control, err := openStream(o.data, "control", time.Now, quiet)
+	orders, err := openStream(o.data, "control", time.Now, quiet)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, control.Close()) }()
+	defer func() { err = errors.Join(err, orders.Close()) }()
+	before, after, err := config.replaySets(orders, o.policies)
+	if err != nil {
+		return nil, err
+	}
 	bars := newBars(m.Stderr)
 	defer bars.end()
 	now := time.Now()
 	return config.replayed(ctx, replayed{
-		Before: before, After: after, Budgets: budgets, Access: access, Control: control, From: now.AddDate(0, 0, -o.days), Until: now,
+		Before: before, After: after, Budgets: budgets, Access: access, Control: orders, From: now.AddDate(0, 0, -o.days), Until: now,
 		Progress: func(done, total uint64) { bars.set("entries", int64(done), int64(total)) }, //nolint:gosec // numbers of entries
 	})
+}
+
+// replaySets are today's policies and the other ones, on everybody whom configuration and record know.
+func (c *Config) replaySets(orders *record.Stream, other string) (before, after *policy.Set, err error) {
+	state := control.NewState()
+	if err := orders.Read(1, func(e *sallyport.Event) error {
+		state.Apply(e)
+		return nil
+	}); err != nil {
+		return nil, nil, fmt.Errorf("read who is who: %w", err)
+	}
+	c.roster = state.Directory().Roster(c.own(), c.rules(), time.Now())
+	if before, _, err = c.loadPolicies(c.policyFolder()); err != nil || other == "" {
+		return before, before, err
+	}
+	after, _, err = c.loadPolicies(other)
+	return before, after, err
 }
 
 // replayed is what a record is run under. A change of policies that widens access is proposed with the report and its hash.
@@ -208,6 +220,11 @@ func (c *Config) replayCompany(budgets *Budgets) replay.Company {
 
 // teamOf is somebody's team, else the one that the record names.
 func (c *Config) teamOf(who sallyport.Staff, recorded string) string {
+	if c.roster != nil {
+		if p, ok := c.roster.People[who]; ok {
+			return p.Place.Team
+		}
+	}
 	if p, ok := c.People[string(who)]; ok {
 		return p.Team
 	}
