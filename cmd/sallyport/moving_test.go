@@ -16,9 +16,9 @@ import (
 
 // halfFort is a fort as protect has it in the middle of its way: customers with odd ids below 60, and those of every other agent's newest
 // ticket, are plain still; all columns of customers and tickets are moving.
-func halfFort(t *testing.T, extra string) *fort {
+func halfFort(t *testing.T, extra string, change ...func(*ServerOptions)) *fort {
 	t.Helper()
-	f := newFort(t, extra)
+	f := newFort(t, extra, change...)
 	admin := f.direct()
 	for id := int64(1); id < 60; id += 2 {
 		f.makePlain(admin, f.org.Customer(id))
@@ -245,7 +245,7 @@ func TestMovingUnique(t *testing.T) {
 
 // TestMovingCopies sends no plain value by COPY but to whom the purpose covers, in all formats.
 func TestMovingCopies(t *testing.T) {
-	f := halfFort(t, "")
+	f := halfFort(t, "", exporting(t))
 	who, ticket, customer := f.hasTicket(0)
 	c := f.connect(who)
 	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
