@@ -117,7 +117,6 @@ type counters struct{ statements, rows, in, out atomic.Uint64 }
 func (s *session) run(ctx context.Context) {
 	s.who.Device, s.who.Country = s.device(), s.country()
 	s.self = s.ownself()
-	s.note(sallyport.Event{Kind: sallyport.SessionStart})
 	s.note(sallyport.Event{Kind: sallyport.SessionStart, Note: s.proof.note(s.strength)})
 	defer s.lapse(ctx)()
 	if s.protected {

@@ -47,7 +47,7 @@ var (
 // newTypedFort protects a table with a column of each type; rows stand in it for columns whose tokens have a form.
 func newTypedFort(t *testing.T) (f *fort, who sallyport.Staff, ticket sim.Ticket, customer sim.Customer) {
 	t.Helper()
-	f = newFort(t, "")
+	f = newFort(t, "", exporting(t))
 	who, ticket, customer = f.hasTicket(0)
 	f.stop()
 	columns, lines := "", ""

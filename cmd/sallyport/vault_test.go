@@ -19,7 +19,7 @@ const (
 // newVaultFort is a fort whose telephone numbers may overflow.
 func newVaultFort(t *testing.T) *fort {
 	t.Helper()
-	f := newFort(t, "")
+	f := newFort(t, "", exporting(t))
 	f.stop()
 	f.edit("support.customers.phone:      {class: contact, scheme: phone}", "support.customers.phone:      {class: contact, scheme: phone, overflow: vault}")
 	f.superExec(f.database, "DROP TABLE sallyport.vault")
