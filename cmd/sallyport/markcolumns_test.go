@@ -31,6 +31,7 @@ func (f *fort) edit(old, new string) {
 	if f.config, err = LoadConfig(path); err != nil {
 		f.t.Fatal(err)
 	}
+	f.config.Policies = f.options.Config.Policies // which a test may have set by hand
 	f.options.Config = f.config
 }
 
