@@ -256,13 +256,17 @@ func (s *Server) alwaysEachOther(me sallyport.Staff, vote *sallyport.GrantVote, 
 	return fmt.Sprintf("the same two always approve each other: with this one %s approved all %d requests of %s in 90 days, and %s all %d of %s", me, mine.Of+1, g.By, g.By, theirs.Of, me)
 }
 
-func (s *Server) declineGrant(r *http.Request, me sallyport.Staff) (any, error) {
-	g, err := s.oneGrant(r, me)
-	if err != nil {
-		return nil, err
+// aboutGrant is the grant that an order is about, and the order.
+func (s *Server) aboutGrant(r *http.Request, me sallyport.Staff) (g *control.Grant, q request, err error) {
+	if g, err = s.oneGrant(r, me); err != nil {
+		return nil, q, err
 	}
-	var q request
-	if err := body(r, &q); err != nil {
+	return g, q, body(r, &q)
+}
+
+func (s *Server) declineGrant(r *http.Request, me sallyport.Staff) (any, error) {
+	g, q, err := s.aboutGrant(r, me)
+	if err != nil {
 		return nil, err
 	}
 	vote := s.c.Desk.Vote(me, g)
@@ -271,12 +275,8 @@ func (s *Server) declineGrant(r *http.Request, me sallyport.Staff) (any, error) 
 
 // endGrant ends a grant before its time.
 func (s *Server) endGrant(r *http.Request, me sallyport.Staff) (any, error) {
-	g, err := s.oneGrant(r, me)
+	g, q, err := s.aboutGrant(r, me)
 	if err != nil {
-		return nil, err
-	}
-	var q request
-	if err := body(r, &q); err != nil {
 		return nil, err
 	}
 	approved := slices.ContainsFunc(g.Votes, func(v control.Vote) bool { return v.By == me })

@@ -186,7 +186,7 @@ func (s *session) exceed(as *acting, owner sallyport.Staff, limit *sallyport.Lim
 	}
 	e := &sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: as.who, Limit: limit}
 	if limit.Scope != "" { // it was not his alone: nobody is suspended
-		_, _ = s.gw.Access.Append(e)
+		s.noteLimit(e)
 		return
 	}
 	_, _ = s.gw.Access.Append(e) // the suspension is an entry of its own, in the other stream
@@ -216,4 +216,11 @@ func (s *session) observe(sentence string) {
 	}
 	fmt.Fprintf(s.gw.Observe, "%s %s: %s\n", s.gw.Clock().Format(time.RFC3339), s.person.Staff, sentence)
 	s.note(sallyport.Event{Kind: sallyport.ObservedKind, Note: sentence})
+}
+
+// noteLimit puts on record that something was used up. The result is cut all the same where that cannot be done.
+func (s *session) noteLimit(e *sallyport.Event) {
+	if _, err := s.gw.Access.Append(e); err != nil {
+		s.gw.Log.Error("the record cannot be written", "kind", string(e.Kind))
+	}
 }

@@ -223,7 +223,7 @@ func (s *session) usedUp(r *run, limit *sallyport.Limit, id string) (stop bool) 
 
 // grantOver puts on record that a grant was used up, and why.
 func (s *session) grantOver(r *run, limit *sallyport.Limit, id string) {
-	_, _ = s.gw.Access.Append(&sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: s.whose(r).who, Limit: limit})
+	s.noteLimit(&sallyport.Event{Kind: sallyport.BudgetReached, Time: s.gw.Clock(), Who: s.whose(r).who, Limit: limit})
 	if s.gw.Protection.GrantOver == nil {
 		return
 	}
