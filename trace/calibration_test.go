@@ -251,7 +251,7 @@ func TestCalibration(t *testing.T) {
 	seeds, most := 3, 30
 	peoples, overlaps, betas := []int{50}, []float64{0.5}, []float64{0.3}
 	if full {
-		seeds, most = 10, 60
+		seeds, most = 10, 40
 		peoples, overlaps, betas = []int{50, 300, 1000}, []float64{0, 0.5, 0.9}, []float64{0.1, 0.5}
 	}
 	var all tally

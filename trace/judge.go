@@ -22,6 +22,10 @@ var mixture = [mixtures][3]float64{
 	{1. / 3, 1. / 3, 1. / 3},
 }
 
+// prior is how probable each mixture is beforehand: scammers who call at random are what is usual, and the others are there so that nobody is
+// named because the customers who talk to the company are also those who report.
+var prior = [mixtures]float64{0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1}
+
 // shares are the values of β that are summed over, each as probable as the other.
 var shares = [...]float64{0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9}
 
@@ -72,7 +76,7 @@ func (q *question) without(people float64) hypothesis {
 func (q *question) nobody() hypothesis {
 	h := hypothesis{viewers: [2]uint32{noViewer}, log: math.Inf(-1)}
 	for m := range mixtures {
-		h.log = logAdd(h.log, math.Log(q.none/mixtures)+q.base[m])
+		h.log = logAdd(h.log, math.Log(q.none*prior[m])+q.base[m])
 	}
 	return h
 }
@@ -96,7 +100,7 @@ func (q *question) viewsOf(viewer uint32) (n float64) {
 }
 
 // alone fills in a hypothesis of one viewer. Reports about others are background: that is in base, times β each.
-func (q *question) alone(h *hypothesis, prior float64) {
+func (q *question) alone(h *hypothesis, before float64) {
 	hits := q.hits[h.viewers[0]]
 	h.log = math.Inf(-1)
 	for b, beta := range shares {
@@ -105,7 +109,7 @@ func (q *question) alone(h *hypothesis, prior float64) {
 			for _, hit := range hits {
 				grow.times(1 + (1-beta)/beta*hit.weight/q.ground[hit.report][m])
 			}
-			part := prior - math.Log(float64(len(shares)*mixtures)) + q.base[m] + float64(len(q.reports))*math.Log(beta) + grow.log()
+			part := before + math.Log(prior[m]/float64(len(shares))) + q.base[m] + float64(len(q.reports))*math.Log(beta) + grow.log()
 			h.parts[b][m] = part
 			h.log = logAdd(h.log, part)
 		}
@@ -114,7 +118,7 @@ func (q *question) alone(h *hypothesis, prior float64) {
 
 // pairs weighs two people together, among the most suspicious. They are looked at in the mixture of backgrounds that fits the first suspect,
 // and only with that mixture's share of the prior: so they get less than they deserve, never more.
-func (q *question) pairs(list []hypothesis, prior float64) (pairs []hypothesis) {
+func (q *question) pairs(list []hypothesis, before float64) (pairs []hypothesis) {
 	list = list[:min(len(list), pairAmong)]
 	if len(list) < 2 {
 		return nil
@@ -144,7 +148,7 @@ func (q *question) pairs(list []hypothesis, prior float64) (pairs []hypothesis) 
 						grow.times(1 + (1-beta)/beta*w/2)
 					}
 				}
-				part := prior - math.Log(float64(len(shares)*mixtures)*q.viewsOf(a)*q.viewsOf(b)) +
+				part := before + math.Log(prior[m]/(float64(len(shares))*q.viewsOf(a)*q.viewsOf(b))) +
 					q.base[m] + float64(len(q.reports))*math.Log(beta) + grow.log()
 				h.parts[s][m] = part
 				h.log = logAdd(h.log, part)

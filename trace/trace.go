@@ -36,7 +36,7 @@ type Report struct {
 // Options of Trace. The zero value is safe.
 type Options struct {
 	Customers int64   // how many the company has; 0: as many as somebody saw or who reported
-	None      float64 // probability beforehand that no listed person is the source; 0 means 0.5
+	None      float64 // probability beforehand that no listed person is the source; 0 means 0.3
 }
 
 // Suspect is a person, or two who act together.
@@ -146,7 +146,7 @@ func (x *Exposures) question(list []Report, o Options) *question {
 	x.build()
 	q := &question{x: x, ids: map[sallyport.Subject]bool{}, hits: map[uint32][]hit{}, none: o.None}
 	if q.none <= 0 || q.none >= 1 {
-		q.none = 0.5
+		q.none = 0.3
 	}
 	first := map[sallyport.Subject]*once{}
 	for _, r := range list {
