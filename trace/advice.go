@@ -24,7 +24,7 @@ func (q *question) count(s *Suspect, w who) {
 		times := q.x.sum.times[viewerOf(p, whole)]
 		s.Customers += upTo(times, q.last())
 		for _, r := range q.reports {
-			if q.seenByAnybody(r) {
+			if r.seen {
 				s.Expected += float64(upTo(times, r.at)) / float64(max(1, upTo(q.x.sum.anyone, r.at)))
 			}
 		}
@@ -41,10 +41,6 @@ func (q *question) last() (last uint32) {
 		last = max(last, r.at)
 	}
 	return last
-}
-
-func (q *question) seenByAnybody(r once) bool {
-	return q.lookers(r.customer, r.at) > 0
 }
 
 // matched compares a suspect with colleagues who serve the same queue, by exact permutation: of the reports by customers whom any of them
@@ -145,16 +141,7 @@ const asked = 10
 // is tested best by one of these.
 func (q *question) ask(suspects []Suspect) []sallyport.Subject {
 	suspects = suspects[:min(len(suspects), 5)]
-	worth := map[uint32][]float64{} // person → for each suspect 1/|V| if he is of it
-	for i, s := range suspects {
-		for _, name := range s.Staff {
-			p := q.x.no[name]
-			if worth[p] == nil {
-				worth[p] = make([]float64, len(suspects))
-			}
-			worth[p][i] = 1 / float64(max(1, q.sizeOf(&suspects[i], math.MaxUint32)))
-		}
-	}
+	worth := q.worth(suspects)
 	type candidate struct {
 		key   sallyport.Subject
 		score float64
@@ -163,18 +150,10 @@ func (q *question) ask(suspects []Suspect) []sallyport.Subject {
 	better := func(a, b candidate) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.key, b.key)) }
 	x := make([]float64, len(suspects))
 	for c, key := range q.x.back {
-		clear(x)
-		for _, r := range q.x.of(uint32(c)) { //nolint:gosec // an index
-			for i, w := range worth[r.viewer/uint32(views)] {
-				x[i] = max(x[i], w)
-			}
+		if !stand(x, q.x.of(uint32(c)), worth) { //nolint:gosec // an index
+			continue
 		}
-		var mean, square float64
-		for i, s := range suspects {
-			mean += s.Posterior * x[i]
-			square += s.Posterior * x[i] * x[i]
-		}
-		one := candidate{key, square - mean*mean}
+		one := candidate{key, spread(x, suspects)}
 		if one.score <= 0 || q.ids[key] || len(best) == asked && better(one, best[asked-1]) > 0 {
 			continue
 		}
@@ -187,6 +166,49 @@ func (q *question) ask(suspects []Suspect) []sallyport.Subject {
 		keys[i] = c.key
 	}
 	return keys
+}
+
+// worth is for each person, and each suspect that he is of, 1/|V|; nothing for most people.
+func (q *question) worth(suspects []Suspect) [][]float64 {
+	worth := make([][]float64, len(q.x.byNo))
+	for i := range suspects {
+		for _, name := range suspects[i].Staff {
+			p := q.x.no[name]
+			if worth[p] == nil {
+				worth[p] = make([]float64, len(suspects))
+			}
+			worth[p][i] = 1 / float64(max(1, q.sizeOf(&suspects[i], math.MaxUint32)))
+		}
+	}
+	return worth
+}
+
+// stand says how probable each suspect would make a call to one customer, and whether any of them saw him.
+func stand(x []float64, rows []seen, worth [][]float64) (seen bool) {
+	for _, r := range rows {
+		of := worth[r.viewer/uint32(views)]
+		if of == nil {
+			continue
+		}
+		if !seen {
+			clear(x)
+			seen = true
+		}
+		for i, w := range of {
+			x[i] = max(x[i], w)
+		}
+	}
+	return seen
+}
+
+// spread is the variance of that over the suspects.
+func spread(x []float64, suspects []Suspect) float64 {
+	var mean, square float64
+	for i, s := range suspects {
+		mean += s.Posterior * x[i]
+		square += s.Posterior * x[i] * x[i]
+	}
+	return square - mean*mean
 }
 
 // forgedMost bounds the search for forgeries: beyond, nobody forges so many confirmed reports.

@@ -108,6 +108,9 @@ func (x *Exposures) Apply(e *sallyport.Event) {
 		if int(v.Column) < len(e.Reveal.Columns) {
 			f = FieldOf(e.Reveal.Columns[v.Column].Name)
 		}
+		if f != 0 && slices.ContainsFunc(e.Reveal.Purposes, func(p sallyport.Purpose) bool { return p.Kind == "ticket" }) {
+			f |= TicketField // he who names a ticket knows it
+		}
 		x.Add(Seen{Staff: e.Who.Staff, Customer: v.Subject, At: e.Time, Fields: f})
 	}
 }
@@ -163,9 +166,7 @@ func (x *Exposures) build() {
 	if x.sum.rows == len(x.rows) && x.sum.start != nil {
 		return
 	}
-	slices.SortFunc(x.rows, func(a, b seen) int {
-		return cmp.Or(cmp.Compare(a.customer, b.customer), cmp.Compare(a.viewer, b.viewer), cmp.Compare(a.at, b.at))
-	})
+	x.sort()
 	kept := x.rows[:0]
 	for _, r := range x.rows {
 		if n := len(kept); n > 0 && kept[n-1].customer == r.customer && kept[n-1].viewer == r.viewer {
@@ -197,6 +198,31 @@ func (x *Exposures) build() {
 	}
 	slices.Sort(s.anyone)
 	x.sum = s
+}
+
+// sort puts rows in the order of customer, viewer and time: dealt out by customer first, since there may be a hundred million.
+func (x *Exposures) sort() {
+	next := make([]uint32, len(x.back)+1)
+	for _, r := range x.rows {
+		next[r.customer+1]++
+	}
+	for i := 1; i < len(next); i++ {
+		next[i] += next[i-1]
+	}
+	dealt := make([]seen, len(x.rows))
+	for _, r := range x.rows {
+		dealt[next[r.customer]] = r
+		next[r.customer]++
+	}
+	begin := uint32(0)
+	for c := range x.back {
+		end := next[c]
+		slices.SortFunc(dealt[begin:end], func(a, b seen) int {
+			return cmp.Or(cmp.Compare(a.viewer, b.viewer), cmp.Compare(a.at, b.at))
+		})
+		begin = end
+	}
+	x.rows = dealt
 }
 
 // of are the rows of one customer.

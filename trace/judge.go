@@ -12,7 +12,7 @@ import (
 // The backgrounds that are mixed: any customer, those whom somebody saw, those by how many saw them.
 const mixtures = 7
 
-var mixture = [mixtures][3]float64{
+var mixture = [mixtures][3]float64{ //nolint:gochecknoglobals // a table
 	{1, 0, 0},
 	{0, 1, 0},
 	{0, 0, 1},
@@ -24,10 +24,10 @@ var mixture = [mixtures][3]float64{
 
 // prior is how probable each mixture is beforehand: scammers who call at random are what is usual, and the others are there so that nobody is
 // named because the customers who talk to the company are also those who report.
-var prior = [mixtures]float64{0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1}
+var prior = [mixtures]float64{0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1} //nolint:gochecknoglobals // a table
 
 // shares are the values of β that are summed over, each as probable as the other.
-var shares = [...]float64{0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9}
+var shares = [...]float64{0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9} //nolint:gochecknoglobals // a table
 
 // Two who act together are less probable than one, and each of them may have sold more of it.
 const (
@@ -133,30 +133,34 @@ func (q *question) pairs(list []hypothesis, before float64) (pairs []hypothesis)
 	}
 	for i := range list {
 		for j := range i {
-			a, b := list[i].viewers[0], list[j].viewers[0]
-			if a/uint32(views) == b/uint32(views) {
+			if list[i].who()[0] == list[j].who()[0] {
 				continue // one person
 			}
-			h := hypothesis{viewers: [2]uint32{min(a, b), max(a, b)}, pair: true, log: math.Inf(-1)}
-			for s, beta := range shares {
-				for k := range mixtures {
-					h.parts[s][k] = math.Inf(-1)
-				}
-				grow := product{}
-				for r, w := range weights[i] {
-					if w += weights[j][r]; w > 0 {
-						grow.times(1 + (1-beta)/beta*w/2)
-					}
-				}
-				part := before + math.Log(prior[m]/(float64(len(shares))*q.viewsOf(a)*q.viewsOf(b))) +
-					q.base[m] + float64(len(q.reports))*math.Log(beta) + grow.log()
-				h.parts[s][m] = part
-				h.log = logAdd(h.log, part)
-			}
+			h := hypothesis{viewers: [2]uint32{list[i].viewers[0], list[j].viewers[0]}, pair: true}
+			q.together(&h, before, m, weights[i], weights[j])
 			pairs = append(pairs, h)
 		}
 	}
 	return pairs
+}
+
+// together fills in a hypothesis of two, in one mixture of backgrounds.
+func (q *question) together(h *hypothesis, before float64, m int, one, other []float64) {
+	h.log = math.Inf(-1)
+	before -= math.Log(float64(len(shares)) * q.viewsOf(h.viewers[0]) * q.viewsOf(h.viewers[1]))
+	for s, beta := range shares {
+		for k := range mixtures {
+			h.parts[s][k] = math.Inf(-1)
+		}
+		grow := product{}
+		for r, w := range one {
+			if w += other[r]; w > 0 {
+				grow.times(1 + (1-beta)/beta*w/2)
+			}
+		}
+		h.parts[s][m] = before + math.Log(prior[m]) + q.base[m] + float64(len(q.reports))*math.Log(beta) + grow.log()
+		h.log = logAdd(h.log, h.parts[s][m])
+	}
 }
 
 // mixture is the one that fits best.

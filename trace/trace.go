@@ -117,6 +117,7 @@ type once struct {
 	customer uint32 // number in the index; noCustomer where nobody ever saw him
 	at       uint32
 	quoted   Fields
+	seen     bool // by anybody, before
 }
 
 const noCustomer = math.MaxUint32
@@ -163,7 +164,7 @@ func (x *Exposures) question(list []Report, o Options) *question {
 		if !ok {
 			number = noCustomer
 		}
-		first[r.Customer] = &once{r.Customer, number, at, r.Quoted}
+		first[r.Customer] = &once{key: r.Customer, customer: number, at: at, quoted: r.Quoted}
 	}
 	for c := range q.ids {
 		if c != "" && first[c] == nil {
@@ -208,6 +209,7 @@ func (q *question) find() {
 			if row.at > r.at {
 				continue
 			}
+			q.reports[i].seen = q.reports[i].seen || row.viewer%uint32(views) == uint32(whole)
 			size := upTo(s.times[row.viewer], r.at)
 			q.hits[row.viewer] = append(q.hits[row.viewer], hit{uint32(i), quoting(r.quoted, row.fields) / float64(size)}) //nolint:gosec // an index
 		}
@@ -230,7 +232,7 @@ func (q *question) lookers(customer, by uint32) (n int) {
 // What callers know: how probable it is that one who bought the data quotes a field, and that one who calls at random does. Any caller has a
 // number, and many a name; nobody guesses a ticket. They are round on purpose: nobody has counted them, and they only need to be right in
 // order.
-var quotes = [...]struct {
+var quotes = [...]struct { //nolint:gochecknoglobals // a table
 	field          Fields
 	source, random float64
 }{{NameField, 0.8, 0.4}, {PhoneField, 0.6, 0.6}, {EmailField, 0.5, 0.1}, {TicketField, 0.5, 0.005}}

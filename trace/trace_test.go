@@ -34,7 +34,7 @@ func reports(at time.Time, customers ...int) (list []Report) {
 	return list
 }
 
-// office is five people who saw 40 customers each, of 2,000: s1 0 to 39, s2 40 to 79 …
+// office is five people who saw 40 customers each, of 2,000: s1 0 to 39, s2 40 to 79, and so on.
 func office() *Exposures {
 	x := NewExposures()
 	for s := range 5 {
