@@ -21,6 +21,7 @@ type signs struct {
 	device0                                                    string // the one that he used last
 	address0, application0, form0                              string
 	ownDevice                                                  bool
+	bulk                                                       bool // the statement at hand has very many customers
 }
 
 // many is from how many customers on a result is a bulk.
@@ -68,6 +69,7 @@ func (d *Detector) access(a *sallyport.Access, at int64) {
 		d.count(p, privilege, 1, at)
 	}
 	before := p.streams[exposure].x
+	p.signs.bulk = len(a.Subjects) >= many
 	hour := p.hour(at)
 	for _, s := range a.Subjects {
 		d.look(p, a, s, at, hour)
@@ -86,7 +88,7 @@ func (d *Detector) access(a *sallyport.Access, at int64) {
 		p.checked = x
 		d.renew(p, exposure)
 		d.renew(p, breadth)
-		d.together(p, at)
+		d.together(p)
 		d.check(p, at)
 	}
 	d.grown(p, at)
@@ -127,11 +129,21 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 		t.looks++
 	}
 	again := known && had.bare != 0 && p.day-int64(had.bare-1) <= countOnce && w < 0.5
+	if t == nil || t.Fact != "job" {
+		p.streams[breadth].x++
+	}
 	d.sight(p, customer, at, hour)
 	if !again {
 		d.add(p, 1-w)
 	}
 	p.work += w
+	if p.service {
+		if w < 0.5 {
+			d.counts.Unexplained++
+			p.signs.fresh++
+		}
+		return // whom programs looked at need not be remembered
+	}
 	now := look{day: int32(p.day), ms: at, w: float32(w), bare: had.bare} //nolint:gosec // days since 1970
 	if w < 0.5 {
 		d.bare(p, s, customer, &now, again, at)
@@ -166,7 +178,7 @@ func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *lo
 		p.signs.fresh++
 		now.bare = int32(p.day) + 1 //nolint:gosec // days since 1970
 	}
-	if again {
+	if again || p.signs.bulk {
 		return
 	}
 	list := d.facts.lately[customer]
@@ -182,7 +194,6 @@ func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *lo
 // sight is what any look tells, with or without a reason.
 func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
 	p.signs.looked++
-	p.streams[breadth].x++
 	if d.odd(p, at, hour) {
 		p.signs.odd = at
 		p.streams[offShift].x++

@@ -55,6 +55,7 @@ type Detector struct {
 	counts  Counts
 	scratch []float64
 	pairs   pairs
+	watch   func(*person) // hears of each day that ends; for tests
 }
 
 // Counts are figures of a run.
@@ -150,11 +151,8 @@ func (d *Detector) clock(at int64) {
 	d.now = max(d.now, at)
 	if hour := floor(d.now, hourMS); hour != d.hour {
 		d.hour = hour
-		for _, p := range d.order {
-			if p.open && p.local(d.now) > p.day {
-				d.closeDay(p)
-			}
-		}
+		d.ended(func(p *person) { p.surge = p.group.surge(p, 23) }) // of all, before the first day is closed
+		d.ended(d.closeDay)
 	}
 	if day := floor(d.now, dayMS); day != d.days {
 		d.days = day
@@ -162,6 +160,15 @@ func (d *Detector) clock(at int64) {
 			g.calibrate()
 		}
 		d.forget()
+	}
+}
+
+// ended goes through the people whose day is over.
+func (d *Detector) ended(do func(*person)) {
+	for _, p := range d.order {
+		if p.open && p.local(d.now) > p.day {
+			do(p)
+		}
 	}
 }
 

@@ -19,6 +19,9 @@ type group struct {
 	// Of the days that are open now: what came and what a whole day would bring.
 	came, expected float64
 
+	drifts [bins]float64 // how people's weeks compare with what was usual for them, by ratio
+	drift  float64
+
 	// The shadow of the process, which is set back at a low level, shows how often levels are reached by chance.
 	shadows, shadowDays float64
 	penalty             float64 // what is taken off the evidence since the null does not hold
@@ -57,7 +60,7 @@ const (
 )
 
 func newGroup(name string, level float64) *group {
-	g := &group{name: name, level: level}
+	g := &group{name: name, level: level, drift: drifting}
 	for i, spec := range specs() {
 		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: math.Exp(-level) / 20, extremes: map[int]float64{}}
 	}
@@ -82,12 +85,12 @@ func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 	for i := range sizes {
 		k := joint(size(i), evidence)
 		for j := range growths {
-			q.ratios[i][j] += min(math.Exp(min(ratio(x, n.mu, k, growth(j)), 50)), bound)
+			q.ratios[i][j] += min(math.Exp(min(ratio(x, n.mu, k, max(growth(j), n.drift*n.mu)), 50)), bound)
 		}
 	}
 	best := 0.0
 	for j := range growths {
-		best += math.Exp(min(ratio(x, n.mu, n.k, growth(j)), 50)) / growths
+		best += math.Exp(min(ratio(x, n.mu, n.k, max(growth(j), n.drift*n.mu)), 50)) / growths
 	}
 	if best > extreme {
 		q.extremes[p.number]++
@@ -106,7 +109,7 @@ func (g *group) calibrate() {
 		}
 		q.mean = max((specs[s].usual*specs[s].days+q.total)/(specs[s].days+q.days), 1e-6)
 		q.between = g.between(s)
-		q.size = q.holds()
+		q.size = q.holds(g.drift)
 		q.share = q.shares(g.level)
 		q.fade(keep)
 	}
@@ -114,6 +117,7 @@ func (g *group) calibrate() {
 		g.weekday[i].x *= keep
 		g.weekday[i].days *= keep
 	}
+	g.drift = g.drifted(keep)
 	g.recalibrate()
 }
 
@@ -135,7 +139,7 @@ func (q *peers) fade(keep float64) {
 }
 
 // holds is the largest k with which the promise holds.
-func (q *peers) holds() float64 {
+func (q *peers) holds(drift float64) float64 {
 	days := q.counted + q.zeros
 	if days < trial {
 		return min(q.size, 1)
@@ -149,7 +153,7 @@ func (q *peers) holds() float64 {
 		for j := range growths {
 			sum := trial + q.ratios[i][j]
 			if q.zeros > 0 {
-				sum += q.zeros * math.Exp(ratio(0, mu, joint(size(i), 1/doubt), growth(j)))
+				sum += q.zeros * math.Exp(ratio(0, mu, joint(size(i), 1/doubt), max(growth(j), drift*mu)))
 			}
 			most = max(most, sum/(trial+days))
 		}
@@ -200,6 +204,37 @@ func (g *group) between(s int) float64 {
 	variance := max(square/n-mean*mean, 0) * n / (n - 1)
 	noise := (mean + mean*mean/q.size) * sampling / n
 	return min(mostBetween, max(leastBetween, mean*mean/max(variance-noise, mean*mean/mostBetween)))
+}
+
+const (
+	bins     = 40
+	binWidth = 0.1  // of the ratio
+	drifting = 0.7  // before anything is known
+	least    = 0.5  // growth by less is never evidence
+	block    = 20.0 // days that are compared
+)
+
+// compared notes how a block of somebody's days compares with what was expected of them.
+func (g *group) compared(ratio float64) {
+	g.drifts[min(bins-1, int(ratio/binWidth))]++
+}
+
+// drifted is the growth that is no evidence: twice what one block in ten exceeds.
+func (g *group) drifted(keep float64) float64 {
+	all, above := 0.0, 0.0
+	for i := range g.drifts {
+		g.drifts[i] *= keep
+		all += g.drifts[i]
+	}
+	if all < 30 {
+		return drifting
+	}
+	for i := bins - 1; i >= 0; i-- {
+		if above += g.drifts[i]; above > all/10 {
+			return min(3, max(least, 2*((float64(i)+0.5)*binWidth-1)))
+		}
+	}
+	return drifting
 }
 
 // recalibrate compares how often a low level is reached by chance with what is promised. Where it is more than chance allows, the alarm

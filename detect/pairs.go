@@ -7,7 +7,9 @@ import "math"
 type pairs struct {
 	users map[uint64][]*person // of a device
 	first map[uint64]sighting  // of a customer without a reason
-	met   map[[2]int]int       // how often two looked at the same
+	met   map[[2]int]int       // how often two looked at the same, lately
+	alone map[int]int          // and how often each looked at any
+	since int64
 }
 
 type sighting struct {
@@ -18,14 +20,21 @@ type sighting struct {
 const (
 	meetings   = 3          // so many same customers
 	meetWithin = 14 * dayMS // in so long
+	often      = 0.25       // and such a part of what one of them looks at: popular customers are met by chance
 	fewUsers   = 2
 )
 
 func newPairs() pairs {
-	return pairs{users: map[uint64][]*person{}, first: map[uint64]sighting{}, met: map[[2]int]int{}}
+	return pairs{users: map[uint64][]*person{}, first: map[uint64]sighting{}, met: map[[2]int]int{}, alone: map[int]int{}}
 }
 
 func (s *pairs) forget(now int64) {
+	if now-s.since < meetWithin {
+		return
+	}
+	s.since = now
+	clear(s.met)
+	clear(s.alone)
 	for c, f := range s.first {
 		if now-f.at > meetWithin {
 			delete(s.first, c)
@@ -53,6 +62,7 @@ func (s *pairs) device(d *Detector, p *person, h uint64) {
 
 // shared notes that somebody looked at a customer without a reason.
 func (s *pairs) shared(d *Detector, p *person, customer uint64, at int64) {
+	s.alone[p.number]++
 	f, ok := s.first[customer]
 	if !ok || at-f.at > meetWithin {
 		s.first[customer] = sighting{p, at}
@@ -63,7 +73,7 @@ func (s *pairs) shared(d *Detector, p *person, customer uint64, at int64) {
 	}
 	two := [2]int{min(p.number, f.who.number), max(p.number, f.who.number)}
 	s.met[two]++
-	if s.met[two] >= meetings && p.link == nil && f.who.link == nil {
+	if n := s.met[two]; n >= meetings && float64(n) >= often*float64(min(s.alone[p.number], s.alone[f.who.number])) {
 		s.link(d, f.who, p)
 	}
 }
@@ -77,31 +87,21 @@ func (s *pairs) link(_ *Detector, a, b *person) {
 	a.streams[together].r, b.streams[together].r = none(), none()
 }
 
-// null is what a day of both has without a reason. The other's part counts while his day is open.
-func (s *pairs) null(d *Detector, p *person) null {
-	q := p.link
-	if q == nil {
-		return null{mu: 1, k: 1, share: 0.5}
-	}
-	own := d.today(p, exposure)
-	if !q.open {
-		return own
-	}
-	other := d.today(q, exposure)
-	mu := own.mu + other.mu
-	variance := own.mu + own.mu*own.mu/own.k + other.mu + other.mu*other.mu/other.k
-	return null{mu: mu, k: mu * mu / math.Max(variance-mu, 1e-9), share: max(own.share, other.share)}
-}
-
-// together counts what two linked people have looked at today.
-func (d *Detector) together(p *person, _ int64) {
+// together counts what two linked people have looked at today, while both work.
+func (d *Detector) together(p *person) {
 	q := p.link
 	if q == nil {
 		return
 	}
-	p.streams[together].x = p.streams[exposure].x
-	if q.open {
-		p.streams[together].x += q.streams[exposure].x
+	own := d.today(p, exposure)
+	p.both.x, p.both.n = p.streams[exposure].x, own
+	if q.open && q.day == p.day {
+		other := d.today(q, exposure)
+		mu := own.mu + other.mu
+		variance := own.mu + own.mu*own.mu/own.k + other.mu + other.mu*other.mu/other.k
+		p.both.x += q.streams[exposure].x
+		p.both.n = null{mu: mu, k: mu * mu / math.Max(variance-mu, 1e-9), share: max(own.share, other.share), drift: max(own.drift, other.drift)}
 	}
+	p.streams[together].x = p.both.x
 	d.renew(p, together)
 }

@@ -24,6 +24,7 @@ type person struct {
 	days    int     // that were open
 	work    float64 // explained looks today
 	usual   float64 // explained looks of a usual day
+	surge   float64 // of the day, once it is over; 0: it is not
 	checked float64 // count of customers without a reason at the last check
 	streams [streams]track
 	past    []daily // the last days, the oldest first
@@ -36,7 +37,12 @@ type person struct {
 	total   float64 // ln of what is compared with A, now
 	highest float64 // today
 	shadow  process
-	ever    process // never set back, for the comparison across people
+	block   struct{ x, mu, days float64 } // to see how his rate drifts
+	both    struct {
+		x float64
+		n null
+	} // with whom he is linked to, today
+	ever process // never set back, for the comparison across people
 
 	notice, left int64 // ms; 0: no
 	training     bool
@@ -163,7 +169,7 @@ func (d *Detector) openDay(p *person, day int64) {
 	p.day, p.open = day, true
 	p.days++
 	p.dead = d.warming(p)
-	p.work, p.checked, p.highest = 0, 0, 0
+	p.work, p.checked, p.highest, p.surge = 0, 0, 0, 0
 	d.counts.PersonDays++
 	for i := range p.streams {
 		t := &p.streams[i]
@@ -175,6 +181,7 @@ func (d *Detector) openDay(p *person, day int64) {
 	p.ever.open()
 	p.came, p.expected = 0, p.streams[exposure].mu
 	p.group.expected += p.expected
+	p.both.x, p.both.n = 0, d.today(p, exposure)
 	for i := range p.streams {
 		d.renew(p, i)
 	}
@@ -204,14 +211,22 @@ func (d *Detector) usual(p *person, i int) {
 // today is the null of his day. What came to all of his peers today, and work beyond the usual, raise what is expected, never lower it.
 func (d *Detector) today(p *person, i int) null {
 	t := &p.streams[i]
-	n := null{mu: t.mu, k: t.k, share: p.group.streams[i].share}
+	n := null{mu: t.mu, k: t.k, share: p.group.streams[i].share, drift: p.group.drift}
 	if i == exposure || i == breadth {
-		n.mu *= p.group.surge(p, p.hour(d.now)) * p.load()
+		n.mu *= d.surge(p) * p.load()
 	}
 	if p.service {
 		n.share = max(n.share, 0.02) // programs change from one day to the next
 	}
 	return n
+}
+
+// surge is that of his peers so far, or of the whole day once it is over.
+func (d *Detector) surge(p *person) float64 {
+	if p.open && p.surge == 0 {
+		return p.group.surge(p, p.hour(d.now))
+	}
+	return max(1, p.surge)
 }
 
 // load is how far his explained work is beyond the usual.
@@ -232,7 +247,7 @@ func (d *Detector) renew(p *person, i int) {
 	}
 	n := d.today(p, i)
 	if i == together {
-		n = d.pairs.null(d, p)
+		n = p.both.n
 	}
 	t.top = t.r.now(n, t.x)
 	if i == exposure {
@@ -242,7 +257,13 @@ func (d *Detector) renew(p *person, i int) {
 
 // closeDay ends his day: R takes its last value, peers learn, and so does what is usual for him, unless he is under suspicion.
 func (d *Detector) closeDay(p *person) {
+	if d.watch != nil {
+		d.watch(p)
+	}
 	p.open = false
+	if p.surge == 0 {
+		p.surge = p.group.surge(p, 23)
+	}
 	record := daily{day: p.day, suspect: p.suspect()}
 	g := p.group
 	g.came -= p.came
@@ -251,13 +272,16 @@ func (d *Detector) closeDay(p *person) {
 		t := &p.streams[i]
 		n := d.today(p, i)
 		if i == together {
-			n = d.pairs.null(d, p)
+			if n = p.both.n; p.link == nil || n.mu == 0 {
+				continue
+			}
 		}
 		record.x[i] = float32(t.x)
 		calendar := 1.0
 		if i == exposure {
 			record.mu, record.k = float32(n.mu), float32(n.k)
-			calendar = max(n.mu, 1e-9) / max(p.rate(i), 1e-9)
+			// Surges are left out: what is usual would never rise if what is more than usual were divided away.
+			calendar = g.calendar(p.day)
 			record.calendar = float32(calendar)
 			d.shadowed(p, n)
 		}
@@ -282,12 +306,6 @@ func (d *Detector) closeDay(p *person) {
 	p.keep(record)
 }
 
-// rate is what a usual day of his has, without the calendar.
-func (p *person) rate(i int) float64 {
-	t, q := &p.streams[i], &p.group.streams[i]
-	return max((q.between+t.total)/(q.between/q.mean+t.days), 0.1)
-}
-
 // shadowed lets the shadow of the process run, from which it is seen whether the null holds.
 func (d *Detector) shadowed(p *person, n null) {
 	x := p.streams[exposure].x
@@ -298,6 +316,13 @@ func (d *Detector) shadowed(p *person, n null) {
 		return
 	}
 	p.group.shadowDays++
+	if b := &p.block; !p.suspect() {
+		b.x, b.mu, b.days = b.x+x, b.mu+n.mu, b.days+1
+		if b.days >= block {
+			p.group.compared(b.x / max(b.mu, 1))
+			b.x, b.mu, b.days = 0, 0, 0
+		}
+	}
 	if logSum(p.shadow[:])-3*math.Ln2 >= math.Log(shadowLevel) {
 		p.group.shadows++
 		p.shadow = none()

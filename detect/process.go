@@ -23,12 +23,13 @@ func ratio(x, mu, k, delta float64) float64 {
 	return x*(math.Log1p(delta/mu)+whole) + k*whole
 }
 
-// null is what a day of somebody innocent looks like: a negative binomial, except that a share of days looks like anything.
-type null struct{ mu, k, share float64 }
+// null is what a day of somebody innocent looks like: a negative binomial, except that a share of days looks like anything. What people
+// unexplained do drifts by itself; growth by less than that part of the mean is no evidence, and growths below it are raised to it.
+type null struct{ mu, k, share, drift float64 }
 
 // evidence is the ratio, bounded by what days that look like anything allow.
 func (n null) evidence(x, delta float64) float64 {
-	l := ratio(x, n.mu, n.k, delta)
+	l := ratio(x, n.mu, n.k, max(delta, n.drift*n.mu))
 	switch {
 	case l > 0:
 		l = -math.Log((1-n.share)*math.Exp(-l) + n.share)

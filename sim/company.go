@@ -110,6 +110,7 @@ type Company struct {
 	staff   []sallyport.Employee
 	agents  []agent
 	plan    [][]act
+	early   []act // tickets that were there before
 	tickets int
 	uid     int
 	surge   []float64

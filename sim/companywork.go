@@ -54,6 +54,7 @@ func weekdays() [7]float64 { return [7]float64{0.216, 0.192, 0.183, 0.172, 0.132
 func (c *Company) Run(yield func(in *sallyport.Input, theft bool)) {
 	days := c.Profile.Weeks * 7
 	out := &output{Company: c, yield: yield}
+	c.before()
 	for d := range days {
 		c.planDay(d)
 		today := c.plan[d]
@@ -65,8 +66,27 @@ func (c *Company) Run(yield func(in *sallyport.Input, theft bool)) {
 	}
 }
 
+// before lets tickets of the weeks before the first day come in: a company does not begin with the log.
+func (c *Company) before() {
+	const weeks = 5
+	list := c.onDuty(1)
+	for d := -7 * weeks; d < 0; d++ {
+		p := &c.Profile
+		for range c.poisson(p.Tickets * float64(p.Staff) * 0.85 * 5 * weekdays()[(d+7*weeks)%7]) {
+			c.planTicket(d, list)
+		}
+	}
+	slices.SortStableFunc(c.early, func(a, b act) int { return int(a.at - b.at) })
+	c.plan[0] = append(c.early, c.plan[0]...)
+	c.early = nil
+}
+
 // will puts a deed where it belongs; what comes after the last day does not happen.
 func (c *Company) will(a act) {
+	if a.at < 0 && (a.what == opens || a.what == assigned || a.what == closes) {
+		c.early = append(c.early, a)
+		return
+	}
 	if d := int(a.at / msPerDay); a.at >= 0 && d < c.Profile.Weeks*7 {
 		c.plan[d] = append(c.plan[d], a)
 	}
@@ -156,8 +176,9 @@ func (c *Company) planTicket(d int, list duty) {
 	life := int64(p.Days * math.Exp(p.Tail*c.random.NormFloat64()) * float64(msPerDay))
 	life = max(5*minuteMS, min(life, 60*msPerDay))
 	end := at + life
-	heard := c.random.Float64() >= p.Unheard && !c.missing[d]
-	if c.missing[d] {
+	gap := d >= 0 && c.missing[d]
+	heard := c.random.Float64() >= p.Unheard && !gap
+	if gap {
 		id = -id // it is on no record
 	}
 	byAgent := c.random.Float64() < p.Calls
@@ -176,7 +197,7 @@ func (c *Company) planTicket(d int, list duty) {
 		}
 		until := begin + (end-begin)/int64(moves+1-i)
 		c.work(who, id, customer, begin, until)
-		if d := int(until / msPerDay); i < moves && d < p.Weeks*7 {
+		if d := int(until / msPerDay); i < moves && until > 0 && d < p.Weeks*7 {
 			if next := c.onDuty(d); len(next.who) > 0 {
 				who = c.draw(next)
 			}
@@ -224,7 +245,7 @@ func (c *Company) work1(who, ticket int, customer, from, until int64) {
 	at := from + int64(c.random.Float64()*c.random.Float64()*float64(max(1, until-from)))
 	d := int(at / msPerDay)
 	a := &c.agents[who]
-	if d >= len(a.weight) || a.weight[d] == 0 {
+	if at < 0 || d >= len(a.weight) || a.weight[d] == 0 {
 		return
 	}
 	if minute := int(at % msPerDay / minuteMS); minute < a.from || minute > a.to {
@@ -245,7 +266,7 @@ func (c *Company) planAgent(d, who int, a *agent) {
 	switch a.role {
 	case "service":
 		for h := range 24 {
-			c.will(act{at: int64(d)*msPerDay + int64(h)*60*minuteMS, what: look, who: who, customer: 1 + c.random.Int64N(p.Customers), count: int32(200 + c.random.IntN(200))}) //nolint:gosec // small
+			c.will(act{at: int64(d)*msPerDay + int64(h)*60*minuteMS, what: look, who: who, customer: 1 + c.random.Int64N(p.Customers), count: int32(40 + c.random.IntN(40))}) //nolint:gosec // small
 		}
 		return
 	case "engineer":

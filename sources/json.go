@@ -61,7 +61,7 @@ func (c *cursor) end() {
 
 // object calls field for each key, which MUST take the value. A key is good until then. null counts as an empty object.
 func (c *cursor) object(field func(key []byte)) {
-	if c.peek() == 'n' {
+	if c.depth > 0 && c.peek() == 'n' {
 		c.skip()
 		return
 	}

@@ -17,11 +17,11 @@ import (
 
 	"sallyport"
 	"sallyport/detect"
-	"sallyport/sources"
+	logs "sallyport/sources"
 )
 
 type analyzeOptions struct {
-	files                        sources.Files
+	files                        logs.Files
 	budget                       string
 	canaries, watched, templates string
 	html                         string
@@ -119,7 +119,7 @@ func (m *Main) analyze(ctx context.Context, o analyzeOptions) error {
 	}
 	out := bufio.NewWriter(m.Stdout)
 	run := &analysis{Alarms: map[string]time.Time{}, Names: map[sallyport.Staff]string{}, detector: detector}
-	reader := &sources.Reader{Stdin: m.Stdin, Strict: o.strict, Report: m.tellProblems()}
+	reader := &logs.Reader{Stdin: m.Stdin, Strict: o.strict, Report: m.tellProblems()}
 	began := time.Now()
 	err = run.read(ctx, reader, o.files, func(f *detect.Finding) error {
 		if !o.json {
@@ -154,10 +154,10 @@ func (m *Main) analyze(ctx context.Context, o analyzeOptions) error {
 }
 
 // tellProblems prints the first lines that cannot be read; all are counted.
-func (m *Main) tellProblems() func(*sources.Problem) {
+func (m *Main) tellProblems() func(*logs.Problem) {
 	const most = 20
 	told := 0
-	return func(p *sources.Problem) {
+	return func(p *logs.Problem) {
 		if told++; told <= most {
 			fmt.Fprintln(m.Stderr, p)
 		}
@@ -234,7 +234,7 @@ func readIDs(name string) (map[sallyport.Subject]bool, error) {
 }
 
 // read lets everything pass the detector.
-func (a *analysis) read(ctx context.Context, r *sources.Reader, files sources.Files, found func(*detect.Finding) error) error {
+func (a *analysis) read(ctx context.Context, r *logs.Reader, files logs.Files, found func(*detect.Finding) error) error {
 	timeline, err := r.Open(files)
 	if err != nil {
 		return err
@@ -275,7 +275,7 @@ func (a *analysis) read(ctx context.Context, r *sources.Reader, files sources.Fi
 }
 
 // finish adds the figures.
-func (a *analysis) finish(r *sources.Reader, took time.Duration) {
+func (a *analysis) finish(r *logs.Reader, took time.Duration) {
 	slices.SortStableFunc(a.Findings, func(x, y detect.Finding) int {
 		return cmp.Or(cmp.Compare(y.Log10Odds, x.Log10Odds), cmp.Compare(y.SubjectsExposed, x.SubjectsExposed), cmp.Compare(x.ID, y.ID))
 	})

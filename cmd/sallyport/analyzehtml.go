@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode"
 
 	"sallyport/detect"
 )
@@ -48,7 +47,7 @@ func (a *analysis) writeHTML(name string) error {
 		who := printable(a.Names[f.Staff[0]])
 		list = append(list, pageFinding{
 			Finding: *f, Who: who, Raised: a.Alarms[f.ID], Sentences: detect.Explain(f, who), Odds: oddsOf(f.Log10Odds),
-			Chart: chart(a.detector.Days(f.Staff[0]), f, a.Alarms[f.ID]), Bars: bars(f.Evidence),
+			Chart: chart(a.detector.Days(f.Staff[0]), f, a.Alarms[f.ID]), Bars: evidenceBars(f.Evidence),
 		})
 	}
 	var b bytes.Buffer
@@ -61,7 +60,7 @@ func (a *analysis) writeHTML(name string) error {
 	return nil
 }
 
-func bars(evidence []detect.Evidence) []pageBar {
+func evidenceBars(evidence []detect.Evidence) []pageBar {
 	const middle, scale, most = 120., 12., 10.
 	list := make([]pageBar, 0, len(evidence))
 	for _, e := range evidence {
@@ -106,16 +105,6 @@ func chart(days []detect.Day, f *detect.Finding, raised time.Time) template.HTML
 	fmt.Fprintf(&b, `<text x="0" y="%g">%s</text><text x="%g" y="%g" text-anchor="end">%s</text><text x="%.1f" y="-2" text-anchor="middle">alarm</text></svg>`,
 		height+14, from.Format(time.DateOnly), width, height+14, to.Format(time.DateOnly), x(raised))
 	return template.HTML(b.String()) //nolint:gosec // numbers and dates only
-}
-
-// printable keeps a name from steering a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '·'
-		}
-		return r
-	}, s)
 }
 
 func pow10(x float64) float64 { return math.Pow(10, x) }
