@@ -97,6 +97,11 @@ const (
 	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
 	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
+
+	FindingKind    EventKind = "finding"    // Order.Finding: a line of what detection found; before anything is done about it
+	ResponseKind   EventKind = "response"   // Order.Response: what Sallyport does about a finding, did, or would have done
+	DetectingKind  EventKind = "detecting"  // how far detection has read: Order.Position and Order.Taken; Details, where it is filled, says by which settings from there on
+	RespondingKind EventKind = "responding" // Details says whether Sallyport acts on findings, by its configuration: act or observe
 )
 
 // Who is the actor of an event.
@@ -244,6 +249,29 @@ type Order struct {
 	Credential *Credential `cbor:"50,keyasint,omitempty"`
 	Password   string      `cbor:"51,keyasint,omitempty"`
 	Code       []byte      `cbor:"52,keyasint,omitempty"`
+	// Finding is a line of a finding as JSON, whose ID is ID and whose first person is About. Position is the entry of the access stream that
+	// detection had read last, and Taken that of this stream.
+	Finding  []byte    `cbor:"110,keyasint,omitempty"`
+	Position uint64    `cbor:"111,keyasint,omitempty"`
+	Taken    uint64    `cbor:"112,keyasint,omitempty"`
+	Response *Response `cbor:"113,keyasint,omitempty"`
+}
+
+// Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.
+type Response struct {
+	ID       string `cbor:"1,keyasint"` // FINDING/STEP
+	Finding  string `cbor:"2,keyasint"`
+	Step     string `cbor:"3,keyasint"`           // throttle, step_up, second_person, mask, suspend, lock, revoke, database, provider, hold, page
+	State    string `cbor:"4,keyasint"`           // would, asked, done, failed, reversed
+	Held     *Held  `cbor:"5,keyasint,omitempty"` // of hold
+	Attempts int    `cbor:"6,keyasint,omitempty"` // of what is done outside
+	Trouble  string `cbor:"7,keyasint,omitempty"` // of failed: why
+}
+
+// Held are entries of the access stream that must be kept as evidence.
+type Held struct {
+	From uint64 `cbor:"1,keyasint"`
+	To   uint64 `cbor:"2,keyasint"`
 }
 
 // Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.

@@ -21,17 +21,19 @@ import (
 
 // The actions that change this state. Other proposals are only kept, for those who asked.
 const (
-	Unlock     = "unlock"      // lifts lock and suspension of the person it is about
-	Undo       = "undo"        // Details says of which database protection is to be taken away, and of which columns; it is about nobody
-	AcceptMark = "accept_mark" // Details says which mark in a database is to be accepted; it is about nobody
-	RotateKey  = "rotate_key"  // Details is the join group that gets a new key
-	DestroyKey = "destroy_key" // Details is the join group whose older key goes
-	Second     = "second"      // a colleague agrees to what the proposer does; Details says what that is
-	Trust      = "trust"       // Details is how far the person it is about is trusted from now on
-	Shred      = "shred"       // Details is the customer whose values become unreadable; it is about nobody of the staff
-	Invite     = "invite"      // the person it is about may set a password of his own, with a code of which two people have a half each
-	Files      = "files"       // Details is the SHA-256 of the configuration and policies that hold from then on
-	Empower    = "empower"     // Details is the place with power, role@team, that the person it is about has from Delay after the approval on
+	Unlock       = "unlock"        // lifts lock and suspension of the person it is about
+	Undo         = "undo"          // Details says of which database protection is to be taken away, and of which columns; it is about nobody
+	AcceptMark   = "accept_mark"   // Details says which mark in a database is to be accepted; it is about nobody
+	RotateKey    = "rotate_key"    // Details is the join group that gets a new key
+	DestroyKey   = "destroy_key"   // Details is the join group whose older key goes
+	Second       = "second"        // a colleague agrees to what the proposer does; Details says what that is
+	Trust        = "trust"         // Details is how far the person it is about is trusted from now on
+	Shred        = "shred"         // Details is the customer whose values become unreadable; it is about nobody of the staff
+	Invite       = "invite"        // the person it is about may set a password of his own, with a code of which two people have a half each
+	Files        = "files"         // Details is the SHA-256 of the configuration and policies that hold from then on
+	UndoResponse = "undo_response" // Details is the finding or the response to one that is taken back from the person it is about
+	Respond      = "respond"       // Details says whether Sallyport acts on findings from then on: act or observe
+	Empower      = "empower"       // Details is the place with power, role@team, that the person it is about has from Delay after the approval on
 )
 
 // Lifetime is how long a proposal can be approved.
@@ -111,6 +113,7 @@ type State struct {
 	grants  grants
 	keys    keys
 	leavers leavers
+	answers answers      // findings, and what was done about them
 	staff   *staff.State // who is who, by sources other than the configuration
 	files   files
 	ring    *sallyport.Ring     // of keys, as the record knows it last
@@ -126,9 +129,10 @@ type State struct {
 type person struct{ locked, suspended *hold }
 
 type hold struct {
-	reason string
-	since  time.Time
-	by     sallyport.Staff
+	reason   string
+	since    time.Time
+	by       sallyport.Staff
+	response string // because of a finding: the response's id
 }
 
 // NewState is the state before the first event: everybody is in good standing.
@@ -149,6 +153,7 @@ func NewState() *State {
 		locks:     map[sallyport.Staff]given{},
 		staff:     staff.NewState(),
 		leavers:   newLeavers(),
+		answers:   newAnswers(),
 	}
 }
 
@@ -167,6 +172,7 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 	if o.Ring != nil {
 		s.ring = o.Ring
 	}
+	s.noteResponse(e, o)
 	if s.foldGrant(e, o) {
 		return
 	}
@@ -187,7 +193,15 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 	case sallyport.Confirmed:
 		s.doors.confirm(e, o)
 	case sallyport.Trusted:
+		if o.Response != nil && o.By == "" {
+			s.doors.cap(o.About, o.Response.ID, o.Details)
+			break
+		}
 		s.doors.believe(o.About, o.By, o.Details, false)
+	case sallyport.FindingKind:
+		s.answers.find(e, o)
+	case sallyport.RespondingKind:
+		s.answers.mode = o.Details
 	case sallyport.Protecting:
 		s.protecting(o)
 	case sallyport.KeyRotated, sallyport.KeyDestroyed, sallyport.Shredded:
@@ -224,6 +238,9 @@ func (s *State) hold(e *sallyport.Event, o *sallyport.Order, which func(*person)
 	}
 	if h := which(p); *h == nil {
 		*h = &hold{reason: o.Reason, since: e.Time, by: o.By}
+		if o.Response != nil {
+			(*h).response = o.Response.ID
+		}
 		s.changes = append(s.changes, change{o.About, s.standing(o.About)})
 	}
 }
@@ -261,6 +278,10 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 		s.keys.invite(p.About, s.keys.halves[p.ID], o.Code, e.Time)
 	case Empower:
 		s.empower(p, e.Time)
+	case UndoResponse:
+		s.undoResponse(p)
+	case Respond:
+		s.answers.mode = p.Details
 	case Files:
 		s.files = files{p.Details, p.Alone}
 		s.doors.turn()
@@ -314,6 +335,10 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrProposal)
 	case o.Action == Empower:
 		return s.mayEmpower(o)
+	case o.Action == UndoResponse && (o.About == "" || len(s.answers.of(o.About, o.Details)) == 0):
+		return fmt.Errorf("%w: nothing that was done about him has that id, or it was taken back", ErrProposal)
+	case o.Action == Respond && o.Details != ModeAct && o.Details != ModeObserve:
+		return fmt.Errorf("%w: it must say %s or %s", ErrProposal, ModeAct, ModeObserve)
 	case o.Action == Files:
 		return s.mayChange(o)
 	}
@@ -346,6 +371,8 @@ func (s *State) mayApprove(id string, by sallyport.Staff, now time.Time) error {
 	case p.Action == Files && p.Base != s.files.hash:
 		return fmt.Errorf("%w: other files were approved since; they are to be proposed anew", ErrApproval)
 	case p.Action == Unlock && s.staff.HasLeft(p.About):
+		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrApproval)
+	case p.Action == UndoResponse && s.staff.HasLeft(p.About):
 		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrApproval)
 	case p.Action == Empower && staff.FormatPlace(s.staff.Wanted(p.About)) != p.Details:
 		return fmt.Errorf("%w: the directory does not list him for that any more", ErrApproval)

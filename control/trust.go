@@ -12,14 +12,15 @@ const FullTrust = 100
 
 // doors are what the second door goes by: how far somebody is trusted right now, and when he last proved who he is.
 type doors struct {
-	trust     map[sallyport.Staff]int
+	trust     map[sallyport.Staff]int            // by people's word
+	caps      map[sallyport.Staff]map[string]int // by Sallyport's own, by the response that lowered it: each is undone by itself
 	confirmed map[sallyport.Staff]time.Time
 	seconded  map[sallyport.Staff]time.Time
 	turned    chan struct{} // closed and made anew with each change
 }
 
 func newDoors() doors {
-	return doors{trust: map[sallyport.Staff]int{}, confirmed: map[sallyport.Staff]time.Time{}, seconded: map[sallyport.Staff]time.Time{}, turned: make(chan struct{})}
+	return doors{trust: map[sallyport.Staff]int{}, caps: map[sallyport.Staff]map[string]int{}, confirmed: map[sallyport.Staff]time.Time{}, seconded: map[sallyport.Staff]time.Time{}, turned: make(chan struct{})}
 }
 
 // turn tells whoever waits at a door that something changed. The caller holds the state's mu.
@@ -44,14 +45,42 @@ func (d *doors) believe(who, by sallyport.Staff, text string, approved bool) {
 		return
 	}
 	d.trust[who] = n
+	if approved {
+		delete(d.caps, who) // two people have looked at it
+	}
 	d.turn()
 }
 
-func (d *doors) of(who sallyport.Staff) int {
-	if n, ok := d.trust[who]; ok {
-		return n
+// cap lowers somebody's trust because of a finding.
+func (d *doors) cap(who sallyport.Staff, response, text string) {
+	n, ok := ParseTrust(text)
+	if !ok || who == "" {
+		return
 	}
-	return FullTrust
+	if d.caps[who] == nil {
+		d.caps[who] = map[string]int{}
+	}
+	d.caps[who][response] = n
+	d.turn()
+}
+
+// uncap takes that back.
+func (d *doors) uncap(who sallyport.Staff, response string) {
+	if _, ok := d.caps[who][response]; ok {
+		delete(d.caps[who], response)
+		d.turn()
+	}
+}
+
+func (d *doors) of(who sallyport.Staff) int {
+	n, ok := d.trust[who]
+	if !ok {
+		n = FullTrust
+	}
+	for _, most := range d.caps[who] {
+		n = min(n, most)
+	}
+	return n
 }
 
 // ParseTrust reads a trust of 0 to 100.
