@@ -77,6 +77,7 @@ func (s *Server) streamed(who audience, do func(*http.Request, sallyport.Staff) 
 			s.answer(w, nil, err)
 			return
 		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the request is read, and the answer may take long
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		w.Header().Set("Trailer", completeTrailer)
 		if err := write(w); err == nil { // else the trailer is missing, and the client tells
@@ -194,8 +195,8 @@ func (c *Client) BeginImport(ctx context.Context, what sallyport.Importing) (id 
 	return answer.Import, err
 }
 
-// Import hands over a part of an import.
-func (c *Client) Import(ctx context.Context, part ImportPart) (t Taken, err error) {
+// ImportAccesses hands over a part of an import.
+func (c *Client) ImportAccesses(ctx context.Context, part ImportPart) (t Taken, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/imports/part", part, &t)
 	return t, err
 }

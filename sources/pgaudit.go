@@ -14,12 +14,12 @@ import (
 // statement, these have the same Session and Statement, and Fold puts them together. A statement that the server refused for want of a
 // privilege is an access that was refused. Texts leave their shape and nothing else.
 type AuditLog struct {
-	Source string                               // of the server, by a name of the user's; begins UIDs and sessions
-	Zone   *time.Location                       // of log_timezone; nil: it must be UTC, or the times have offsets
-	Staff  func(login string) sallyport.Staff   // whose a role is; nil: it is a person of its own, as sallyport.UnknownLogin
-	Use    func(*sallyport.Access) error        // is given each access, which is its own
-	Bad    Bad                                  // is told of lines that cannot be read
-	Other  int                                  // lines that are no accesses: read and passed over
+	Source string                                  // of the server, by a name of the user's; begins UIDs and sessions
+	Zone   *time.Location                          // of log_timezone; nil: it must be UTC, or the times have offsets
+	Staff  func(login string) sallyport.Staff      // whose a role is; nil: it is a person of its own, as sallyport.UnknownLogin
+	Use    func(*sallyport.Access) error           // is given each access, which is its own
+	Bad    Bad                                     // is told of lines that cannot be read
+	Other  int                                     // lines that are no accesses: read and passed over
 	shapes map[string]struct{ shape, verb string } // of texts that came lately
 }
 
