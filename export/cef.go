@@ -9,15 +9,19 @@ import (
 )
 
 // extension writes CEF's key=value pairs. Fields that are empty are left out.
-type extension struct{ b []byte }
+type extension struct {
+	b     []byte
+	begun bool
+}
 
 func (x *extension) text(key, value string) {
 	if value == "" {
 		return
 	}
-	if len(x.b) > 0 && x.b[len(x.b)-1] != '|' {
+	if x.begun {
 		x.b = append(x.b, ' ')
 	}
+	x.begun = true
 	x.b = append(append(x.b, key...), '=')
 	for i := range len(value) {
 		switch c := value[i]; c {
@@ -61,7 +65,7 @@ func list[T ~string](members []T) string {
 
 // cefHead writes CEF:0|vendor|product|version|id|name|severity|.
 func (c *Encoder) cefHead(id, name string, severity, room int) extension {
-	x := extension{make([]byte, 0, 512+room)}
+	x := extension{b: make([]byte, 0, 512+room)}
 	x.b = append(x.b, "CEF:0|"+vendor+"|"+vendor+"|"...)
 	for _, field := range [...]string{c.Version, id, name} {
 		for i := range len(field) {

@@ -220,8 +220,12 @@ func TestNothingBlurts(t *testing.T) {
 // TestAccessRoundTrip: an access that is written as OCSF or CEF and read back is the same one, whatever stands in its texts.
 func TestAccessRoundTrip(t *testing.T) {
 	read := map[Format]func(*bytes.Reader, func(*sallyport.Access) error, sources.Bad) (int, error){
-		OCSF: func(r *bytes.Reader, use func(*sallyport.Access) error, bad sources.Bad) (int, error) { return sources.OCSF(r, use, bad) },
-		CEF:  func(r *bytes.Reader, use func(*sallyport.Access) error, bad sources.Bad) (int, error) { return sources.CEF(r, use, bad) },
+		OCSF: func(r *bytes.Reader, use func(*sallyport.Access) error, bad sources.Bad) (int, error) {
+			return sources.OCSF(r, use, bad)
+		},
+		CEF: func(r *bytes.Reader, use func(*sallyport.Access) error, bad sources.Bad) (int, error) {
+			return sources.CEF(r, use, bad)
+		},
 	}
 	check := func(t interface {
 		Helper()

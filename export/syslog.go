@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,9 +17,9 @@ import (
 // Syslog sends messages as RFC 5424 over TLS, framed by octet counting (RFC 5425).
 //
 // Syslog has no word for "I have it": what was written may lie in a buffer of a receiver that is gone. So each batch has a connection of its
-// own, which ends in order: everything is written, the end is told (close_notify), and the receiver ends its side, too. A receiver that
-// has closed with anything unread, or before something arrived, resets the connection instead, which the kernel tells; then the batch is sent
-// again. Messages that a receiver read and lost by itself are its own loss.
+// own, which ends in order: everything is written, and the end is told once the receiver's kernel has all of it and the receiver has not
+// left; then the receiver must end its side by TLS's own word (close_notify). One that is killed says no such word, and one that closes
+// with something unread resets the connection; then the batch is sent again. What a receiver read and lost by itself is its own loss.
 type Syslog struct {
 	Address  string // HOST:PORT
 	TLS      *tls.Config
@@ -35,7 +36,6 @@ const (
 	auditFacility  = 13
 	syslogTimeout  = 30 * time.Second
 	syslogProgram  = "sallyport"
-	syslogVersion  = " "
 	mostHostLength = 255
 )
 
@@ -69,29 +69,49 @@ func (s *Syslog) Deliver(ctx context.Context, batch []Message) (int, error) {
 	if _, err := conn.Write(s.buf); err != nil {
 		return 0, fmt.Errorf("send to the receiver of syslog: %w", err)
 	}
-	if err := s.confirm(conn); err != nil {
+	if err := s.confirm(ctx, conn); err != nil {
 		return 0, fmt.Errorf("the receiver of syslog did not end its side of the connection, so nobody knows what it has (a receiver that never does wants confirm: none): %w", err)
 	}
 	return len(batch), nil
 }
 
 // confirm ends the connection in order and looks whether everything was read.
-func (s *Syslog) confirm(conn *tls.Conn) error {
-	if err := conn.CloseWrite(); err != nil {
-		return err
-	}
+func (s *Syslog) confirm(ctx context.Context, conn *tls.Conn) error {
 	if s.Unconfirmed {
-		return nil
-	}
-	_, err := io.Copy(io.Discard, io.LimitReader(conn, 64<<10))
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // some end TCP without the word of TLS
-		return err
+		return conn.CloseWrite()
 	}
 	tcp, ok := conn.NetConn().(*net.TCPConn)
 	if !ok {
 		return errors.New("no TCP")
 	}
+	if err := unread(tcp); err != nil {
+		return err
+	}
+	if err := stillThere(ctx, conn); err != nil {
+		return err
+	}
+	if err := conn.CloseWrite(); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, io.LimitReader(conn, 64<<10)); err != nil {
+		return err
+	}
 	return unread(tcp)
+}
+
+// leaving is how long a receiver is watched that has everything and was not told of the end: one that leaves then has not read it all.
+const leaving = 20 * time.Millisecond
+
+func stillThere(ctx context.Context, conn *tls.Conn) error {
+	if err := conn.SetReadDeadline(time.Now().Add(leaving)); err != nil { //nolint:forbidigo // of a network, not of a decision
+		return err
+	}
+	var one [1]byte
+	_, err := conn.Read(one[:])
+	if !errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
+		return cmp.Or(err, errors.New("it answered or left before the end"))
+	}
+	return conn.SetReadDeadline(time.Time{})
 }
 
 // frame writes LENGTH SP MSG.

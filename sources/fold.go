@@ -35,6 +35,7 @@ const (
 // folding is a statement of which parts may still come.
 type folding struct {
 	a       sallyport.Access
+	session string // with where it comes from
 	began   time.Time
 	seen    map[sallyport.Subject]struct{}
 	reached map[sallyport.Subject]struct{}
@@ -52,8 +53,12 @@ func (f *Fold) Event(e *sallyport.Event) error {
 	default:
 	}
 	f.parts = f.Parts.Append(f.parts[:0], e)
+	origin := ""
+	if e.Imported != nil {
+		origin = e.Imported.Source + "\x00" // another system's session is none of ours, whatever it calls it
+	}
 	for i := range f.parts {
-		f.part(&f.parts[i])
+		f.part(origin, &f.parts[i])
 	}
 	return f.err()
 }
@@ -61,7 +66,7 @@ func (f *Fold) Event(e *sallyport.Event) error {
 // Part adds a part that comes from elsewhere, such as a line of a file that Sallyport wrote.
 func (f *Fold) Part(a *sallyport.Access) error {
 	f.pass(a.Time)
-	f.part(a)
+	f.part("", a)
 	return f.err()
 }
 
@@ -89,7 +94,7 @@ func (f *Fold) pass(to time.Time) {
 	}
 }
 
-func (f *Fold) part(a *sallyport.Access) {
+func (f *Fold) part(origin string, a *sallyport.Access) {
 	if a.Statement == 0 || a.Session == "" {
 		f.emit(a)
 		return
@@ -99,19 +104,19 @@ func (f *Fold) part(a *sallyport.Access) {
 	}
 	// Results come in order: where this one yields something, those before it have ended.
 	if yields := len(a.Subjects)+len(a.Reached) > 0 || a.Reach > 0; yields {
-		f.endBefore(a.Session, a.Statement)
+		f.endBefore(origin+a.Session, a.Statement)
 	}
-	for _, o := range f.open[a.Session] {
+	for _, o := range f.open[origin+a.Session] {
 		if o.a.Statement == a.Statement {
 			o.add(a)
 			f.full(o)
 			return
 		}
 	}
-	o := &folding{a: *a, began: a.Time, seen: map[sallyport.Subject]struct{}{}, reached: map[sallyport.Subject]struct{}{}}
+	o := &folding{a: *a, session: origin + a.Session, began: f.now, seen: map[sallyport.Subject]struct{}{}, reached: map[sallyport.Subject]struct{}{}}
 	o.a.Subjects = mergeSubjects(nil, o.seen, a.Subjects)
 	o.a.Reached = mergeSubjects(nil, o.reached, a.Reached)
-	f.open[a.Session] = append(f.open[a.Session], o)
+	f.open[o.session] = append(f.open[o.session], o)
 	f.queue = append(f.queue, o)
 	f.count++
 	f.full(o)
@@ -210,7 +215,7 @@ func (f *Fold) close(o *folding) {
 	}
 	o.done, o.seen, o.reached = true, nil, nil
 	f.count--
-	list := f.open[o.a.Session]
+	list := f.open[o.session]
 	kept := list[:0]
 	for _, other := range list {
 		if other != o {
@@ -218,8 +223,8 @@ func (f *Fold) close(o *folding) {
 		}
 	}
 	clear(list[len(kept):])
-	if f.open[o.a.Session] = kept; len(kept) == 0 {
-		delete(f.open, o.a.Session)
+	if f.open[o.session] = kept; len(kept) == 0 {
+		delete(f.open, o.session)
 	}
 	f.emit(&o.a)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"sallyport"
@@ -126,10 +127,18 @@ func (o *ocsfObject) access() (a *sallyport.Access, what string) {
 	if a.Shape == "" && ok {
 		a.Shape = shape
 	}
-	if ok {
+	switch {
+	case isVerb(o.Query.Text):
+		a.Verb = o.Query.Text
+	case ok:
 		a.Verb = verb
 	}
 	return a, ""
+}
+
+// isVerb says whether a text is no more than what Sallyport writes in place of one: SELECT, ALTER TABLE.
+func isVerb(text string) bool {
+	return len(text) < 40 && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ ") == ""
 }
 
 // known is a name, unless it is the word that stands for none where OCSF requires one.

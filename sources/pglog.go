@@ -41,81 +41,131 @@ const mostLog = 8 << 20
 // csvLog reads csvlog. A field in quotes may go over lines. An entry that a crash cut off is known by what no quoted field can hold, the
 // beginning of the next entry, because quotes in it are doubled; so a statement that looks like a line of the log is never taken for one.
 func csvLog(r io.Reader, zone *time.Location, use func(*logLine) error, bad Bad) error {
+	c := csvEntries{zone: zone, use: use, bad: bad}
 	lines := lineReader{r: bufio.NewReaderSize(r, 256<<10)}
-	var entry []byte
-	var fields []string
-	begun, open, long := 0, false, false // the line where entry began, within quotes, and too long to be kept
-	finish := func() error {
-		what := ""
-		switch {
-		case long:
-			what = fmt.Sprintf("the entry has more than %d MiB", mostLog>>20)
-		case open:
-			what = "the entry ends in the middle of a quoted field: its end is missing"
-		default:
-			var l logLine
-			if fields, what = splitCSV(fields[:0], entry); what == "" {
-				what = l.fromCSV(fields, zone)
-			}
-			if l.line = begun; what == "" {
-				return use(&l)
-			}
-		}
-		return bad(begun, what)
-	}
 	for {
-		text, n, err := lines.next()
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if len(text) == 0 && errors.Is(err, io.EOF) {
-			if begun > 0 {
-				return finish()
+		text, n, end := lines.next()
+		for len(text) > 0 {
+			next := len(text)
+			if at := entryWithin(text); at > 0 {
+				next = at
 			}
-			return nil
-		}
-		if begun > 0 && beginsEntry(text) { // the one before was cut off
-			if err := finish(); err != nil {
+			if err := c.feed(text[:next], n); err != nil {
 				return err
 			}
-			begun = 0
+			text = text[next:]
 		}
-		if begun == 0 {
-			if len(bytes.TrimSpace(text)) == 0 {
-				continue
-			}
-			begun, entry, open, long = n, entry[:0], false, false
-		}
-		if open = open != (bytes.Count(text, []byte{'"'})%2 == 1); !long {
-			entry = append(entry, text...)
-		}
-		if len(entry) > mostLog {
-			long, entry = true, entry[:0]
-		}
-		if !open {
-			if err := finish(); err != nil {
-				return err
-			}
-			begun = 0
+		switch {
+		case errors.Is(end, io.EOF):
+			return c.finish()
+		case end != nil:
+			return end
 		}
 	}
 }
 
-// beginsEntry says whether a line begins as csvlog writes each: 2026-03-01 09:00:00.123 UTC,"… with one quote, which within a quoted field
-// would be two.
-func beginsEntry(line []byte) bool {
-	const form = "dddd-dd-dd dd:dd:dd.ddd "
-	if len(line) < len(form)+4 {
+// csvEntries puts entries together.
+type csvEntries struct {
+	zone *time.Location
+	use  func(*logLine) error
+	bad  Bad
+
+	entry  []byte
+	fields []string
+	begun  int  // the line where entry began; 0: there is none
+	open   bool // within quotes
+	long   bool // it is too long to be kept
+}
+
+// feed adds a line, or the part of one up to where an entry begins in it.
+func (c *csvEntries) feed(text []byte, n int) error {
+	if c.begun > 0 && beginsEntry(text) { // the one before was cut off
+		if err := c.finish(); err != nil {
+			return err
+		}
+	}
+	if c.begun == 0 {
+		if len(bytes.TrimSpace(text)) == 0 {
+			return nil
+		}
+		c.begun, c.entry, c.open, c.long = n, c.entry[:0], false, false
+	}
+	if c.open = c.open != (bytes.Count(text, []byte{'"'})%2 == 1); !c.long {
+		c.entry = append(c.entry, text...)
+	}
+	if len(c.entry) > mostLog {
+		c.long, c.entry = true, c.entry[:0]
+	}
+	if c.open {
+		return nil
+	}
+	return c.finish()
+}
+
+// finish reads the entry, if there is one.
+func (c *csvEntries) finish() error {
+	if c.begun == 0 {
+		return nil
+	}
+	begun, what := c.begun, ""
+	c.begun = 0
+	switch {
+	case c.long:
+		return c.bad(begun, fmt.Sprintf("the entry has more than %d MiB", mostLog>>20))
+	case c.open:
+		return c.bad(begun, "the entry ends in the middle of a quoted field: its end is missing")
+	}
+	if c.fields, what = splitCSV(c.fields[:0], c.entry); what != "" {
+		return c.bad(begun, what)
+	}
+	var l logLine
+	if what = l.fromCSV(c.fields, c.zone); what != "" {
+		return c.bad(begun, what)
+	}
+	l.line = begun
+	return c.use(&l)
+}
+
+// entryForm is how csvlog begins each entry, d for a digit: 2026-03-01 09:00:00.123 UTC,"anna"… The quote behind the zone is one alone,
+// and within a quoted field it would be two.
+const entryForm = "dddd-dd-dd dd:dd:dd.ddd "
+
+// beginsEntry says whether a text begins as an entry does.
+func beginsEntry(text []byte) bool {
+	if len(text) < len(entryForm)+4 {
 		return false
 	}
-	for i := range len(form) {
-		if form[i] == 'd' && (line[i] < '0' || line[i] > '9') || form[i] != 'd' && line[i] != form[i] {
+	for i := range len(entryForm) {
+		if entryForm[i] == 'd' && (text[i] < '0' || text[i] > '9') || entryForm[i] != 'd' && text[i] != entryForm[i] {
 			return false
 		}
 	}
-	rest := line[len(form):]
-	comma := bytes.IndexByte(rest[:min(len(rest), 40)], ',')
+	rest := text[len(entryForm):]
+	comma := bytes.IndexByte(rest[:min(len(rest), longestZone)], ',')
 	return comma > 0 && len(rest) > comma+2 && rest[comma+1] == '"' && rest[comma+2] != '"' && bytes.IndexByte(rest[:comma], '"') < 0
+}
+
+// longestZone bounds the name of a time zone with its comma.
+const longestZone = 40
+
+// entryWithin is where in a line, behind its beginning, an entry begins: a server that was started again wrote on behind what a crash had left.
+// 0: nowhere.
+func entryWithin(line []byte) int {
+	for from := 0; ; {
+		at := bytes.Index(line[from:], []byte(`,"`))
+		if at < 0 {
+			return 0
+		}
+		at += from
+		space := bytes.LastIndexByte(line[max(0, at-longestZone):at], ' ')
+		if space >= 0 {
+			start := max(0, at-longestZone) + space + 1 - len(entryForm)
+			if start > 0 && beginsEntry(line[start:]) {
+				return start
+			}
+		}
+		from = at + 2
+	}
 }
 
 // splitCSV cuts one entry into fields, RFC 4180. It is stricter than it needs to be: PostgreSQL writes nothing else.
