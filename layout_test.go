@@ -59,6 +59,7 @@ var table = map[string]folder{
 	"internal/durable":     {},
 	"internal/fakezendesk": {}, // a fake of Zendesk, for tests
 	"internal/fakeidp":     {}, // a fake identity provider, for tests of log-ins
+	"internal/fakesiem":    {}, // fakes of syslog servers and of Splunk, for tests of exports
 	"internal/throwaway":   {},
 	"internal/socket":      {},
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark

@@ -51,16 +51,37 @@ func (x *extension) labelled(key, label, value string) {
 	}
 }
 
-// list joins what has no comma left in it.
+// list joins members with commas; those within one are %2C, and percent signs %25.
 func list[T ~string](members []T) string {
-	if len(members) == 1 && !strings.ContainsAny(string(members[0]), "%,") {
-		return string(members[0])
+	switch len(members) {
+	case 0:
+		return ""
+	case 1:
+		if !strings.ContainsAny(string(members[0]), "%,") {
+			return string(members[0])
+		}
 	}
-	escaped := make([]string, len(members))
+	size := len(members)
+	for _, m := range members {
+		size += len(m)
+	}
+	b := make([]byte, 0, size)
 	for i, m := range members {
-		escaped[i] = strings.NewReplacer("%", "%25", ",", "%2C").Replace(string(m))
+		if i > 0 {
+			b = append(b, ',')
+		}
+		for k := range len(m) {
+			switch m[k] {
+			case '%':
+				b = append(b, "%25"...)
+			case ',':
+				b = append(b, "%2C"...)
+			default:
+				b = append(b, m[k])
+			}
+		}
 	}
-	return strings.Join(escaped, ",")
+	return string(b)
 }
 
 // cefHead writes CEF:0|vendor|product|version|id|name|severity|.

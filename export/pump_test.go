@@ -5,24 +5,18 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
-	"math/big"
 	mrand "math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +24,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/internal/fakesiem"
 	"sallyport/record"
 	"sallyport/sources"
 )
@@ -118,207 +113,79 @@ func carried(t *testing.T, stream *record.Stream, cursors string, sink Sink, dea
 	<-ended
 }
 
-// received is what a receiver has, by id.
-type received struct {
-	mu    sync.Mutex
-	times map[string]int
-	first []string // ids in the order in which they came first
-	wrong []string
-}
-
-func (r *received) add(uid string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.times == nil {
-		r.times = map[string]int{}
-	}
-	if r.times[uid]++; r.times[uid] == 1 {
-		r.first = append(r.first, uid)
-	}
-}
-
-func (r *received) complain(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.wrong = append(r.wrong, fmt.Sprintf(format, args...))
-}
-
-func (r *received) count() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.times)
-}
-
 // check holds what came to what stands in the record: everything, in its order, and nothing else.
-func (r *received) check(t *testing.T, want []string) {
+func check(t *testing.T, r *fakesiem.Received, want []string) {
 	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	again := 0
-	for _, n := range r.times {
-		again += n - 1
-	}
-	t.Logf("%d messages, %d of them again", len(r.first), again)
-	for _, w := range r.wrong {
+	first, again, wrong := r.All()
+	t.Logf("%d messages, %d of them again", len(first), again)
+	for _, w := range wrong {
 		t.Error(w)
 	}
-	if got := strings.Join(r.first, " "); got != strings.Join(want, " ") {
+	if strings.Join(first, " ") != strings.Join(want, " ") {
 		missing := 0
 		for _, id := range want {
-			if r.times[id] == 0 {
+			if !slices.Contains(first, id) {
 				missing++
 			}
 		}
-		t.Errorf("%d messages came, %d of %d are missing, or the order is another one", len(r.first), missing, len(want))
+		t.Errorf("%d messages came, %d of %d are missing, or the order is another one", len(first), missing, len(want))
 	}
 }
 
-// uidOf reads the id of a message's own body.
-func uidOf(body []byte) (string, error) {
-	var o struct {
-		Metadata struct {
-			UID string `json:"uid"`
-		} `json:"metadata"`
-	}
-	err := json.Unmarshal(body, &o)
-	if err == nil && o.Metadata.UID == "" {
-		err = errors.New("no metadata.uid")
-	}
-	return o.Metadata.UID, err
-}
-
-// pair is a certificate for localhost, and who trusts it.
-func pair(t *testing.T) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	fatal(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	fatal(t, err)
-	leaf, err := x509.ParseCertificate(der)
-	fatal(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-}
-
-// syslogReceiver reads RFC 5425. It misbehaves as often as it is told: it reads some messages and is gone, or is not there at all.
-type syslogReceiver struct {
-	received
-	listener net.Listener
-	rng      *mrand.Rand
-	badly    int // of 10 connections
-}
-
-func (s *syslogReceiver) serve(own tls.Certificate) {
-	for {
-		raw, err := s.listener.Accept()
-		if err != nil {
-			return
-		}
-		s.one(raw, own)
-	}
-}
-
-func (s *syslogReceiver) one(raw net.Conn, own tls.Certificate) {
-	defer raw.Close()
-	conn := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12})
-	_ = raw.SetDeadline(time.Now().Add(10 * time.Second))
-	limit, way := -1, 0
-	if s.rng.IntN(10) < s.badly {
-		limit, way = s.rng.IntN(60), s.rng.IntN(4)
-	}
-	if limit == 0 && way == 3 {
-		return // before the handshake
-	}
-	r := bufio.NewReader(conn)
-	for n := 0; limit < 0 || n < limit; n++ {
-		length, err := r.ReadString(' ')
-		if errors.Is(err, io.EOF) && length == "" {
-			_ = conn.Close()
-			return
-		}
-		if err != nil {
-			return // the sender was unplugged
-		}
-		size, err := strconv.Atoi(strings.TrimSuffix(length, " "))
-		if err != nil || size <= 0 {
-			s.complain("no frame of RFC 5425: %q", length)
-			return
-		}
-		text := make([]byte, size)
-		if _, err := io.ReadFull(r, text); err != nil {
-			return
-		}
-		s.message(text)
-	}
-	if way == 1 {
-		_ = raw.(*net.TCPConn).SetLinger(0)
-	} // else it is as if it had been killed: what it did not read is gone, and nobody says a word
-}
-
-func (s *syslogReceiver) message(text []byte) {
-	head, body, ok := bytes.Cut(text, []byte("] "))
-	parts := strings.SplitN(string(head), " ", 7)
-	if !ok || len(parts) != 7 || !strings.HasPrefix(parts[0], "<") || !strings.HasSuffix(parts[0], ">1") || parts[3] != "sallyport" {
-		s.complain("no message of RFC 5424: %q", head)
-		return
-	}
-	if _, err := time.Parse(time.RFC3339Nano, parts[1]); err != nil {
-		s.complain("its time: %v", err)
-	}
-	uid, err := uidOf(body)
-	if err != nil || !strings.Contains(parts[6], `uid="`+uid+`"`) {
-		s.complain("%v: %q says another id than %s", err, parts[6], uid)
-	}
-	s.add(uid)
-}
-
-// TestSyslogCut: a receiver that reads a part and closes, in every way that there is, has everything in the end, in order.
+// TestSyslogCut: a receiver that reads a part and is gone, in every way that there is, has everything in the end, in order.
 func TestSyslogCut(t *testing.T) {
 	stream := recorded(t, 3000)
 	want := expected(t, stream)
-	own, pool := pair(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	own, pool, _, err := fakesiem.Pair()
 	fatal(t, err)
-	r := &syslogReceiver{listener: l, rng: mrand.New(mrand.NewPCG(3, 4)), badly: 6} //nolint:gosec // a test repeats
-	var wg sync.WaitGroup
-	wg.Go(func() { r.serve(own) })
+	r, err := fakesiem.NewSyslog(own, 6)
+	fatal(t, err)
 	cursors := t.TempDir()
-	sink := &Syslog{Address: l.Addr().String(), TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, Timeout: 20 * time.Second}
+	sink := &Syslog{Address: r.Address(), TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, Timeout: 20 * time.Second}
 	for part := 1; part <= 4; part++ { // the plug is pulled three times
-		carried(t, stream, cursors, sink, nil, nil, func() bool { return r.count() >= len(want)*part/4 })
+		carried(t, stream, cursors, sink, nil, nil, func() bool { return r.Count() >= len(want)*part/4 })
 	}
-	_ = l.Close()
-	wg.Wait()
-	r.check(t, want)
+	r.Close()
+	check(t, &r.Received, want)
 }
 
 // TestSyslogStranger: nothing is sent to who cannot show a certificate of the authority.
 func TestSyslogStranger(t *testing.T) {
-	own, _ := pair(t)
-	_, others := pair(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	own, _, _, err := fakesiem.Pair()
 	fatal(t, err)
-	r := &syslogReceiver{listener: l, rng: mrand.New(mrand.NewPCG(3, 4))} //nolint:gosec // a test repeats
-	var wg sync.WaitGroup
-	wg.Go(func() { r.serve(own) })
-	sink := &Syslog{Address: l.Addr().String(), TLS: &tls.Config{RootCAs: others, MinVersion: tls.VersionTLS12}}
+	_, others, _, err := fakesiem.Pair()
+	fatal(t, err)
+	r, err := fakesiem.NewSyslog(own, 0)
+	fatal(t, err)
+	sink := &Syslog{Address: r.Address(), TLS: &tls.Config{RootCAs: others, MinVersion: tls.VersionTLS12}}
 	n, err := sink.Deliver(t.Context(), []Message{{UID: "u", Body: []byte(`{"metadata":{"uid":"u"}}`)}})
-	_ = l.Close()
-	wg.Wait()
-	if n != 0 || err == nil || r.count() != 0 {
-		t.Errorf("%d taken, %v, %d came", n, err, r.count())
+	r.Close()
+	if n != 0 || err == nil || r.Count() != 0 {
+		t.Errorf("%d taken, %v, %d came", n, err, r.Count())
 	}
+}
+
+// TestHEC: Splunk's collector knows who sends by the header, and has everything in the end, busy and cutting as it is.
+func TestHEC(t *testing.T) {
+	stream := recorded(t, 1000)
+	want := expected(t, stream)
+	hec := fakesiem.NewHEC("b0b5-token", 5)
+	server := httptest.NewServer(hec)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	defer server.Close()
+	sink := &Webhook{URL: server.URL + "/services/collector/raw?sourcetype=sallyport:ocsf", Authorization: "Splunk wrong", Client: server.Client()}
+	if n, err := sink.Deliver(t.Context(), []Message{{UID: "u", Body: []byte("{}")}}); n != 0 || err == nil || errors.As(err, new(*RefusedError)) {
+		t.Errorf("a wrong token: %d, %v", n, err) // it is put right in the configuration, and nothing is given up meanwhile
+	}
+	sink.Authorization = "Splunk b0b5-token"
+	carried(t, stream, t.TempDir(), sink, nil, nil, func() bool { return hec.Count() >= len(want) })
+	check(t, &hec.Received, want)
 }
 
 // hookReceiver takes signed requests, now and then badly.
 type hookReceiver struct {
-	received
+	fakesiem.Received
+	mu     sync.Mutex // guards what follows
 	secret []byte
 	rng    *mrand.Rand
 	badly  int // of 10 requests
@@ -333,7 +200,7 @@ func (h *hookReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get(SignatureHeader), "t="), ",")
 	seconds, _ := strconv.ParseInt(at, 10, 64)
 	if Sign(h.secret, seconds, body) != r.Header.Get(SignatureHeader) {
-		h.complain("the signature is wrong")
+		h.Complain("the signature is wrong")
 	}
 	h.mu.Lock()
 	way := -1
@@ -354,11 +221,7 @@ func (h *hookReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // cut before it was taken
 	}
 	for _, line := range bytes.Split(bytes.TrimSuffix(body, []byte("\n")), []byte("\n")) {
-		uid, err := uidOf(line)
-		if err != nil {
-			h.complain("%v", err)
-		}
-		h.add(uid)
+		h.Add(line)
 	}
 	if way == 2 {
 		panic(http.ErrAbortHandler) // cut after it was taken: it comes again
@@ -381,9 +244,9 @@ func TestWebhookCut(t *testing.T) {
 	h, sink := newHook(t, 6)
 	cursors := t.TempDir()
 	for part := 1; part <= 4; part++ {
-		carried(t, stream, cursors, sink, nil, nil, func() bool { return h.count() >= len(want)*part/4 })
+		carried(t, stream, cursors, sink, nil, nil, func() bool { return h.Count() >= len(want)*part/4 })
 	}
-	h.check(t, want)
+	check(t, &h.Received, want)
 }
 
 // TestDeadLetters: a message that the receiver refuses is found among the others, put aside after the bound, and can be sent once more.
@@ -396,10 +259,10 @@ func TestDeadLetters(t *testing.T) {
 	dead := &DeadFile{Path: filepath.Join(t.TempDir(), "dead.jsonl")}
 	meter := NewMetrics(Gauges{Version: "test"})
 	carried(t, stream, t.TempDir(), sink, dead, func(p *Pump) { p.Refusals, p.Meter = 3, meter }, func() bool {
-		return h.count() >= len(want)-1 && strings.Contains(gathered(t, meter), fmt.Sprintf(`sallyport_export_delivered_total{output="test"} %d`, len(want)-1))
+		return h.Count() >= len(want)-1 && strings.Contains(gathered(t, meter), fmt.Sprintf(`sallyport_export_delivered_total{output="test"} %d`, len(want)-1))
 	})
 	rest := append(append([]string{}, want[:100]...), want[101:]...)
-	h.check(t, rest)
+	check(t, &h.Received, rest)
 	text := gathered(t, meter)
 	if !strings.Contains(text, `sallyport_export_dead_letters_total{output="test"} 1`) {
 		t.Error(text)
@@ -416,7 +279,7 @@ func TestDeadLetters(t *testing.T) {
 	if n != 2 || err != nil {
 		t.Errorf("replayed %d, %v", n, err)
 	}
-	h.check(t, append(rest, poisoned, "late"))
+	check(t, &h.Received, append(rest, poisoned, "late"))
 	if n, err := dead.Replay(t.Context(), sink); n != 0 || err != nil {
 		t.Errorf("nothing is left: %d, %v", n, err)
 	}
@@ -471,22 +334,19 @@ func TestFilePlugPulled(t *testing.T) {
 		if part == 4 {
 			break
 		}
+		if part == 2 { // between the rename and the compression
+			fatal(t, os.Rename(path, path+"."+clock().UTC().Format("20060102T150405.000000000Z")))
+			continue
+		}
 		torn, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 		fatal(t, err)
 		_, err = torn.WriteString(`{"class_uid":6005,"half`)
 		fatal(t, err)
 		fatal(t, torn.Close())
-		if part == 2 { // between the rename and the compression
-			fatal(t, os.Rename(path, path+"."+clock().UTC().Format("20060102T150405.000000000Z")))
-		}
 	}
-	r := &received{}
+	r := &fakesiem.Received{}
 	readLines(t, r, folder)
-	if len(r.wrong) > 1 || len(r.wrong) == 1 && !strings.Contains(r.wrong[0], ".gz") { // the renamed one of part 2 kept its half line
-		t.Errorf("%q", r.wrong)
-	}
-	r.wrong = nil
-	r.check(t, want)
+	check(t, r, want)
 	if entries, err := filepath.Glob(path + ".*.gz"); err != nil || len(entries) < 3 {
 		t.Errorf("%d rotated files, %v", len(entries), err)
 	}
@@ -532,12 +392,15 @@ func whole(t *testing.T, stream *record.Stream, cursors string) bool {
 }
 
 // readLines reads the rotated files, then the present one.
-func readLines(t *testing.T, r *received, folder string) {
+func readLines(t *testing.T, r *fakesiem.Received, folder string) {
 	t.Helper()
 	rotated, err := filepath.Glob(filepath.Join(folder, "*.gz"))
 	fatal(t, err)
 	for _, name := range append(rotated, filepath.Join(folder, "ocsf.jsonl")) {
 		file, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was just rotated
+		}
 		fatal(t, err)
 		var in io.Reader = file
 		if strings.HasSuffix(name, ".gz") {
@@ -547,11 +410,7 @@ func readLines(t *testing.T, r *received, folder string) {
 		lines := bufio.NewScanner(in)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
-			if uid, err := uidOf(lines.Bytes()); err == nil {
-				r.add(uid)
-			} else {
-				r.wrong = append(r.wrong, name)
-			}
+			r.Add(lines.Bytes())
 		}
 		fatal(t, errors.Join(lines.Err(), file.Close()))
 	}

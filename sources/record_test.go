@@ -221,6 +221,7 @@ func BenchmarkFold(b *testing.B) {
 	events := []*sallyport.Event{statement("x9", 1, 0), reveal("x9", 1, 0, "48211", "48212"), statement("x9", 2, 0), reveal("x9", 2, 0, "48213")}
 	f := Fold{Parts: Parts{Record: testRecord}}
 	b.ReportAllocs()
+	defer cpu(b)()
 	for i := range b.N {
 		e := events[i%len(events)]
 		e.Seq = uint64(i + 1)

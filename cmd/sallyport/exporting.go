@@ -21,8 +21,8 @@ import (
 	"sallyport/record"
 )
 
-// exporting is what serve does for other systems: the outputs of the configuration, and metrics. A nil one does nothing.
-type exporting struct {
+// outputs is what serve does for other systems: the outputs of the configuration, and metrics. A nil one does nothing.
+type outputs struct {
 	log      *slog.Logger
 	metrics  *export.Metrics
 	listener net.Listener
@@ -37,7 +37,7 @@ const exportFolder = "export"
 // openExports opens the outputs and listens for Prometheus.
 func (s *Server) openExports(ctx context.Context) error {
 	config := s.o.Config
-	x := &exporting{log: s.log, watched: map[string]*record.Stream{streamAccess: s.access, streamControl: s.control}}
+	x := &outputs{log: s.log, watched: map[string]*record.Stream{streamAccess: s.access, streamControl: s.control}}
 	s.exports = x
 	if address := config.Metrics.Listen; address != "" {
 		var lc net.ListenConfig
@@ -77,7 +77,7 @@ func (s *Server) sessions() int {
 }
 
 // openOutput makes a pump for each stream of one output; they share the receiver.
-func (s *Server) openOutput(x *exporting, o *ExportOutput) error {
+func (s *Server) openOutput(x *outputs, o *ExportOutput) error {
 	sink, closer, err := s.o.Config.exportSink(o)
 	if err != nil {
 		return err
@@ -221,7 +221,7 @@ func (o *oneAtATime) Deliver(ctx context.Context, batch []export.Message) (int, 
 }
 
 // run carries until ctx ends. What is not delivered by then is delivered after the next start.
-func (x *exporting) run(ctx context.Context) {
+func (x *outputs) run(ctx context.Context) {
 	if x == nil {
 		return
 	}
@@ -242,7 +242,7 @@ func (x *exporting) run(ctx context.Context) {
 	wg.Wait()
 }
 
-func (x *exporting) serveMetrics(ctx context.Context) {
+func (x *outputs) serveMetrics(ctx context.Context) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", x.metrics.Handler())
 	server := &http.Server{
@@ -257,7 +257,7 @@ func (x *exporting) serveMetrics(ctx context.Context) {
 }
 
 // close gives files and names free.
-func (x *exporting) close() error {
+func (x *outputs) close() error {
 	if x == nil {
 		return nil
 	}

@@ -15,9 +15,9 @@ import (
 	logs "sallyport/sources"
 )
 
-// importing puts other systems' accesses into the access stream, each once: which are there is found out from the stream itself, so that
+// intake puts other systems' accesses into the access stream, each once: which are there is found out from the stream itself, so that
 // neither a restart nor another order of files makes one twice. It knows them by their system's name and their ids.
-type importing struct {
+type intake struct {
 	s *Server
 
 	mu    sync.Mutex            // held while a part is taken: which ids are known must not change meanwhile
@@ -34,7 +34,7 @@ type importOf struct {
 const mostImports = 1000
 
 // begin puts an import on record.
-func (i *importing) begin(by sallyport.Staff, what sallyport.Importing) (string, error) {
+func (i *intake) begin(by sallyport.Staff, what sallyport.Importing) (string, error) {
 	id := "im-" + strings.ToLower(rand.Text()[:10])
 	e := &sallyport.Event{Time: i.s.o.Clock(), Kind: sallyport.ImportOrdered, Who: sallyport.Who{Staff: by}, Order: &sallyport.Order{ID: id, Action: "import", By: by, Importing: &what}}
 	if err := i.s.orders.Give(nil, e); err != nil {
@@ -51,7 +51,7 @@ func (i *importing) begin(by sallyport.Staff, what sallyport.Importing) (string,
 
 // take puts a part on record. It is on stable storage when nil is returned; after an error it may be there in part, and the same part may be
 // given again.
-func (i *importing) take(ctx context.Context, by sallyport.Staff, id, format string, list []sallyport.Access) (t api.Taken, err error) {
+func (i *intake) take(ctx context.Context, by sallyport.Staff, id, format string, list []sallyport.Access) (t api.Taken, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	of, ok := i.open[id]
@@ -90,7 +90,7 @@ func (i *importing) take(ctx context.Context, by sallyport.Staff, id, format str
 }
 
 // put enqueues an entry; where too much waits already it waits for that.
-func (i *importing) put(e *sallyport.Event) error {
+func (i *intake) put(e *sallyport.Event) error {
 	_, err := i.s.access.Enqueue(e)
 	if err == nil {
 		return nil
@@ -103,12 +103,12 @@ func (i *importing) put(e *sallyport.Event) error {
 }
 
 // ours says whether an id is of this very record: what was exported from it is not imported into it.
-func (i *importing) ours(uid string) bool {
+func (i *intake) ours(uid string) bool {
 	return strings.HasPrefix(uid, logs.UIDPrefix(i.s.access.ID()))
 }
 
 // learn reads which ids stand in the stream, once.
-func (i *importing) learn(ctx context.Context) error {
+func (i *intake) learn(ctx context.Context) error {
 	if i.known != nil {
 		return nil
 	}

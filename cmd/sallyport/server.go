@@ -65,8 +65,8 @@ type Server struct {
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
 	granting     *granting
-	exports      *exporting // what goes out to other systems
-	imports      *importing // what comes in from them
+	exports      *outputs // what goes out to other systems
+	imports      *intake  // what comes in from them
 
 	started  time.Time
 	listener listener
@@ -172,7 +172,7 @@ func (s *Server) settle() error {
 		return err
 	}
 	s.verifiers = o.Config.verifiers(s.server)
-	s.granting, s.imports = &granting{s: s}, &importing{s: s}
+	s.granting, s.imports = &granting{s: s}, &intake{s: s}
 	if s.granting.tell, err = o.Config.newWebhook(o.Clock, s.log); err != nil {
 		return err
 	}
