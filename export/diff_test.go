@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sallyport"
 )
@@ -14,5 +15,5 @@ func diffOf(want, got []sallyport.Access) string {
 	byID := func(a, b sallyport.Access) int { return cmp.Compare(a.UID, b.UID) }
 	slices.SortFunc(want, byID)
 	slices.SortFunc(got, byID)
-	return gocmp.Diff(want, got)
+	return gocmp.Diff(want, got, cmpopts.EquateEmpty())
 }

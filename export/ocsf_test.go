@@ -243,7 +243,7 @@ func TestAccessRoundTrip(t *testing.T) {
 			t.Errorf("%s: %v", format, err)
 			return
 		}
-		if diff := cmp.Diff([]sallyport.Access{a}, got); diff != "" {
+		if diff := diffOf([]sallyport.Access{a}, got); diff != "" {
 			t.Errorf("%s: %s\n%s", format, diff, c.Access(&a).Body)
 		}
 	}

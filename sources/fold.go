@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"slices"
 	"time"
 
 	"sallyport"
@@ -114,6 +115,7 @@ func (f *Fold) part(origin string, a *sallyport.Access) {
 		}
 	}
 	o := &folding{a: *a, session: origin + a.Session, began: f.now, seen: map[sallyport.Subject]struct{}{}, reached: map[sallyport.Subject]struct{}{}}
+	o.a.Columns, o.a.Powers = slices.Clone(a.Columns), slices.Clone(a.Powers) // a reader uses its lists again
 	o.a.Subjects = mergeSubjects(nil, o.seen, a.Subjects)
 	o.a.Reached = mergeSubjects(nil, o.reached, a.Reached)
 	f.open[o.session] = append(f.open[o.session], o)

@@ -1,2 +1,0 @@
-// Package sources turns what others write (logs, files of FORMATS, the record) into accesses and facts.
-package sources
