@@ -80,6 +80,8 @@ func Recognise(r io.Reader) (format string, again io.Reader, err error) {
 	first = bytes.TrimLeft(bytes.TrimPrefix(first, []byte("\ufeff")), " \t\r\n")
 	line, _, _ := bytes.Cut(first, []byte("\n"))
 	switch {
+	case len(first) == 0:
+		return FormatOCSF, b, nil // of nothing any reader makes nothing
 	case bytes.HasPrefix(line, []byte("{")) && bytes.Contains(line, []byte(`"class_uid"`)):
 		return FormatOCSF, b, nil
 	case bytes.HasPrefix(line, []byte("{")) && bytes.Contains(line, []byte(`"error_severity"`)):
