@@ -5,31 +5,41 @@ import "time"
 // Access is one executed statement, or one access in another system, as detection, history and attribution see it: what a log in OCSF's
 // class 6005 holds, or what the record's entries of one statement come to. It holds no value and no literal.
 type Access struct {
-	UID     string // of the event, unique; empty where the source gave none
-	Time    time.Time
-	Arrived uint64 // the position at which it was read, which replay follows; 0 for the order in the file
+	UID     string    `cbor:"1,keyasint,omitempty"` // of the event, unique; empty where the source gave none
+	Time    time.Time `cbor:"2,keyasint"`
+	Arrived uint64    `cbor:"-"` // the position at which it was read, which replay follows; 0 for the order in the file
 
-	Activity    Activity
-	Staff       Staff
-	Service     bool  // a program's account
-	Via         Staff // the service that acts for Staff
-	Session     string
-	Application string
-	Address     string // without a port
-	Device      string
+	Activity    Activity `cbor:"3,keyasint,omitempty"`
+	Staff       Staff    `cbor:"4,keyasint"`
+	Service     bool     `cbor:"5,keyasint,omitempty"` // a program's account
+	Via         Staff    `cbor:"6,keyasint,omitempty"` // the service that acts for Staff
+	Session     string   `cbor:"7,keyasint,omitempty"`
+	Application string   `cbor:"8,keyasint,omitempty"`
+	Address     string   `cbor:"9,keyasint,omitempty"` // without a port
+	Device      string   `cbor:"10,keyasint,omitempty"`
 
-	Shape    string // the statement's fingerprint
-	Database string
-	Table    string
-	Columns  []string // protected ones touched
-	Bytes    int64    // returned
-	Rows     int64    // returned
-	Refused  bool
+	Shape    string   `cbor:"11,keyasint,omitempty"` // the statement's fingerprint
+	Database string   `cbor:"12,keyasint,omitempty"`
+	Table    string   `cbor:"13,keyasint,omitempty"`
+	Columns  []string `cbor:"14,keyasint,omitempty"` // protected ones touched
+	Bytes    int64    `cbor:"15,keyasint,omitempty"` // returned
+	Rows     int64    `cbor:"16,keyasint,omitempty"` // returned
+	Refused  bool     `cbor:"17,keyasint,omitempty"`
 
-	Subjects []Subject // customers whose protected values he could read by it
-	Count    int64     // their number, where they are not listed
-	Purpose  Purpose   // as claimed; zero for none
-	Verdict  string    // reveal, mask, token, wait or deny; empty where the source did not say
+	Subjects []Subject `cbor:"18,keyasint,omitempty"` // customers whose protected values he could read by it
+	Count    int64     `cbor:"19,keyasint,omitempty"` // their number, where they are not listed
+	Purpose  Purpose   `cbor:"20,keyasint,omitzero"`  // as claimed; zero for none
+	Verdict  string    `cbor:"21,keyasint,omitempty"` // reveal, mask, token, wait or deny; empty where the source did not say
+
+	// What only Sallyport's own record says. Accesses of one session with the same Statement are parts of one executed statement.
+	Statement uint64    `cbor:"22,keyasint,omitempty"`
+	Verb      string    `cbor:"23,keyasint,omitempty"` // SELECT, COPY …
+	Reached   []Subject `cbor:"24,keyasint,omitempty"` // customers whose rows were returned outside the purpose, as tokens
+	Reach     int64     `cbor:"25,keyasint,omitempty"` // their number, with the rows of which nobody knows whose they are
+	Probes    int64     `cbor:"26,keyasint,omitempty"` // distinct values tokenised outside the purpose
+	Powers    []string  `cbor:"27,keyasint,omitempty"` // that the statement takes
+	Policy    string    `cbor:"28,keyasint,omitempty"` // that decided
+	Trust     int       `cbor:"29,keyasint,omitempty"` // one more than it was then, 1 to 101; 0: not said
 }
 
 // Activity is OCSF's activity_id of class 6005.

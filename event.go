@@ -25,6 +25,7 @@ type Event struct {
 	Decision  *Decision  `cbor:"14,keyasint,omitempty"`
 	Ties      []Tie      `cbor:"15,keyasint,omitempty"`
 	Asserted  *Asserted  `cbor:"16,keyasint,omitempty"`
+	Imported  *Imported  `cbor:"30,keyasint,omitempty"`
 }
 
 // EventKind says which part of an Event is filled.
@@ -58,6 +59,8 @@ const (
 
 	GatewayStarted EventKind = "gateway_started"
 	GatewayStopped EventKind = "gateway_stopped"
+
+	ImportedKind EventKind = "imported" // Imported: what another system's log says; it fills no budget, widens no reason and is no fact
 )
 
 // The kinds of the control stream; each carries an Order.
@@ -97,6 +100,7 @@ const (
 	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
 	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
+	ImportOrdered   EventKind = "import"           // Order.Importing: somebody begins to import another system's log; before its first entry
 
 	FindingKind    EventKind = "finding"    // Order.Finding: a line of what detection found; before anything is done about it
 	ResponseKind   EventKind = "response"   // Order.Response: what Sallyport does about a finding, did, or would have done
@@ -249,6 +253,7 @@ type Order struct {
 	Credential *Credential `cbor:"50,keyasint,omitempty"`
 	Password   string      `cbor:"51,keyasint,omitempty"`
 	Code       []byte      `cbor:"52,keyasint,omitempty"`
+	Importing  *Importing  `cbor:"100,keyasint,omitempty"` // of an import
 	// Finding is a line of a finding as JSON, whose ID is ID and whose first person is About. Position is the entry of the access stream that
 	// detection had read last, and Taken that of this stream.
 	Finding  []byte    `cbor:"110,keyasint,omitempty"`

@@ -52,20 +52,22 @@ var table = map[string]folder{
 	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
 	"login":                {},                                                                                                                                                                                         // asks the identity provider who somebody is: network, so not in identity, which is pure
 	"api":                  {may: []string{"control", "grant", "record", "login", "staff"}},                                                                                                                            // log-ins by the provider are begun and ended there
-	"sources":              {},                                                                                                                                                                                         // files of other systems
+	"sources":              {may: []string{"query"}},                                                                                                                                                                   // files of other systems; shapes of statements in their logs are the gateway's own
 	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
 	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
+	"export":               {may: []string{"sources"}, test: []string{"record"}},                                                                                                                                       // an entry is written as the accesses that it comes to
 	"internal/durable":     {},
 	"internal/fakezendesk": {}, // a fake of Zendesk, for tests
 	"internal/fakeidp":     {}, // a fake identity provider, for tests of log-ins
+	"internal/fakesiem":    {}, // fakes of syslog servers and of Splunk, for tests of exports
 	"internal/throwaway":   {},
 	"internal/socket":      {},
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "detect", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "sources", "staff", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

@@ -52,6 +52,7 @@ type Config struct {
 	Directory *Directory                              // nil: there is none to ask
 	Files     func(FilesRequest) (FilesChange, error) // holds files that are to be proposed to sense; nil: there are none
 	Desk      *Desk                                   // nil: nothing can be asked for
+	Traffic   *Traffic                                // exports and imports; nil: there are none
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -165,6 +166,7 @@ func (s *Server) routes() http.Handler {
 	s.passwordRoutes(mux)
 	s.directoryRoutes(mux)
 	s.filesRoutes(mux)
+	s.trafficRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))
@@ -198,20 +200,29 @@ func (s *Server) upTo(most int64, who audience, do func(*http.Request, sallyport
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, most)
 		answer, err := func() (any, error) {
-			me, err := s.logIn(r, r.URL.Path == lockPath)
+			me, err := s.enter(w, r, who)
 			if err != nil {
 				return nil, err
-			}
-			if !who(s.role(me)) {
-				return nil, &Problem{http.StatusForbidden, "not_your_role", "Your role may not do this.", "Ask a lead or security."}
-			}
-			if overseers(s.role(me)) {
-				w.Header()[noticeHeader] = s.unreviewed(me)
 			}
 			return do(r, me)
 		}()
 		s.answer(w, answer, err)
 	})
+}
+
+// enter logs in who calls and holds his role to the endpoint's.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, who audience) (sallyport.Staff, error) {
+	me, err := s.logIn(r, r.URL.Path == lockPath)
+	if err != nil {
+		return "", err
+	}
+	if !who(s.role(me)) {
+		return "", &Problem{http.StatusForbidden, "not_your_role", "Your role may not do this.", "Ask a lead or security."}
+	}
+	if overseers(s.role(me)) {
+		w.Header()[noticeHeader] = s.unreviewed(me)
+	}
+	return me, nil
 }
 
 // answer writes what an endpoint returned: a value as JSON, an error as a Problem.

@@ -183,17 +183,33 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	response, err := c.ask(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(response.Body).Decode(out); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.path, err)
+	}
+	return nil
+}
+
+// ask sends a request. The answer is one of success, whose body the caller closes.
+func (c *Client) ask(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	var send io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return fmt.Errorf("encode request: %w", err)
+			return nil, fmt.Errorf("encode request: %w", err)
 		}
 		send = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, send)
 	if err != nil {
-		return fmt.Errorf("make request: %w", err)
+		return nil, fmt.Errorf("make request: %w", err)
 	}
 	switch {
 	case c.bearer != "":
@@ -206,29 +222,22 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		var network *net.OpError
 		if errors.As(err, &network) && network.Op == "dial" {
 			if c.base == c.path {
-				return fmt.Errorf("nobody answers at %s: is 'sallyport serve' running there, with api.listen? (%w)", c.path, network.Err)
+				return nil, fmt.Errorf("nobody answers at %s: is 'sallyport serve' running there, with api.listen? (%w)", c.path, network.Err)
 			}
-			return fmt.Errorf("nobody answers at %s: is 'sallyport serve' running with this data folder? (%w)", c.path, network.Err)
+			return nil, fmt.Errorf("nobody answers at %s: is 'sallyport serve' running with this data folder? (%w)", c.path, network.Err)
 		}
-		return fmt.Errorf("ask %s: %w", c.path, err)
+		return nil, fmt.Errorf("ask %s: %w", c.path, err)
+	}
+	c.hear(response.Header[noticeHeader])
+	if response.StatusCode == http.StatusOK {
+		return response, nil
 	}
 	defer response.Body.Close()
-	c.hear(response.Header[noticeHeader])
-	decoder := json.NewDecoder(response.Body)
-	if response.StatusCode != http.StatusOK {
-		var p Problem
-		if err := decoder.Decode(&p); err != nil || p.Sentence == "" {
-			return fmt.Errorf("ask %s: answered %s, which is not from Sallyport", c.path, response.Status)
-		}
-		return &p
+	var p Problem
+	if err := json.NewDecoder(response.Body).Decode(&p); err != nil || p.Sentence == "" {
+		return nil, fmt.Errorf("ask %s: answered %s, which is not from Sallyport", c.path, response.Status)
 	}
-	if out == nil {
-		return nil
-	}
-	if err := decoder.Decode(out); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.path, err)
-	}
-	return nil
+	return nil, &p
 }
 
 // hear passes on what the server wants to be read.

@@ -54,6 +54,8 @@ const (
 	keyDecision
 	keyTies
 	keyAsserted
+
+	keyImported = 30
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -79,6 +81,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyDecision, e.Decision != nil, e.Decision},
 		{keyTies, len(e.Ties) > 0, e.Ties},
 		{keyAsserted, e.Asserted != nil, e.Asserted},
+		{keyImported, e.Imported != nil, e.Imported},
 	}
 	n := byte(0)
 	for i := range fields {
@@ -91,7 +94,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		if !fields[i].present {
 			continue
 		}
-		buf.WriteByte(fields[i].key)
+		appendHead(buf, majorUint, uint64(fields[i].key))
 		switch fields[i].key {
 		case keyReveal:
 			if err := c.appendReveal(buf, e.Reveal); err != nil {

@@ -88,6 +88,7 @@ func fullEvent() *sallyport.Event {
 			Use:        &sallyport.GrantUse{Customers: 1, Values: 2, Statements: 3, Sessions: 4, First: at, Last: at, Columns: []string{"support.customers.email"}},
 			Credential: &sallyport.Credential{Digest: []byte{1, 2}, Until: time.Date(2026, 3, 2, 18, 0, 0, 0, time.UTC), Proven: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), Factors: true},
 			Password:   "hash", Code: []byte{3, 4},
+			Importing: &sallyport.Importing{Source: "billing", Format: "csvlog", Files: []string{"pg.csv"}},
 			People: []sallyport.Listed{{
 				Staff: "s017", Key: "k1", Name: "Ada Example", UserName: "ada", External: "x1", Mail: "ada@example.org", Number: "7", Given: "Ada", Family: "Example", Department: "d",
 				Manager: "s050", Groups: []sallyport.Group{"g1"}, Said: []string{"agent"}, Place: sallyport.Place{Team: "t", Role: "agent"}, Want: sallyport.Place{Team: "t", Role: "lead"}, Placed: true,
@@ -100,6 +101,12 @@ func fullEvent() *sallyport.Event {
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},
 		Decision: &sallyport.Decision{Action: "copy", Columns: []sallyport.Column{{Schema: "s", Table: "t", Name: "c"}}, Permitted: true, Policy: "copy.configured"},
 		Ties:     []sallyport.Tie{{Handle: []byte{1, 2, 3}, Subject: "19"}},
+		Imported: &sallyport.Imported{Source: "billing", Format: "csvlog", By: "s051", Import: "im-1", Access: sallyport.Access{
+			UID: "pg:billing:1", Time: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC), Activity: 1, Staff: "s017", Service: true, Via: "svc_desk", Session: "x9", Application: "desk",
+			Address: "10.4.0.17", Device: "lap-017", Shape: "f3ab", Database: "support", Table: "customers", Columns: []string{"email"}, Bytes: 1, Rows: 2, Refused: true,
+			Subjects: []sallyport.Subject{"48211"}, Count: 3, Purpose: sallyport.Purpose{Kind: "ticket", Ref: "4711"}, Verdict: "reveal", Statement: 4, Verb: "SELECT",
+			Reached: []sallyport.Subject{"5"}, Reach: 6, Probes: 7, Powers: []string{"grant"}, Policy: "desk-1", Trust: 88,
+		}},
 		Asserted: &sallyport.Asserted{ID: sallyport.Digest{1}, Source: "idp", Expires: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)},
 		Touch: &sallyport.Touched{
 			Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},

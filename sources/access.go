@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/query"
 )
 
 // accesses gives the access events of one file, in its order.
@@ -95,9 +96,10 @@ type ocsf struct {
 	class, activity, status int64
 	dated                   bool
 	statement               []byte
+	outline                 bool // the shape of a text is the gateway's own
 	// The method values, made once: a call through a fresh one would allocate.
 	top, meta, actor, user, session, endpoint, query, database, table, unmapped, own, purpose func([]byte)
-	subject, column                                                                           func()
+	subject, column, reached, power                                                           func()
 }
 
 // mostNames bounds the texts that are kept.
@@ -107,7 +109,7 @@ func newOCSF() *ocsf {
 	d := &ocsf{names: map[string]string{}}
 	d.top, d.meta, d.actor, d.user, d.session, d.endpoint = d.topField, d.metaField, d.actorField, d.userField, d.sessionField, d.endpointField
 	d.query, d.database, d.table, d.unmapped, d.own, d.purpose = d.queryField, d.databaseField, d.tableField, d.unmappedField, d.ownField, d.purposeField
-	d.subject, d.column = d.subjectItem, d.columnItem
+	d.subject, d.column, d.reached, d.power = d.subjectItem, d.columnItem, d.reachedItem, d.powerItem
 	return d
 }
 
@@ -135,10 +137,34 @@ func (d *ocsf) access(line []byte, into *sallyport.Access) (string, bool) {
 	}
 	into.Activity = sallyport.Activity(d.activity) //nolint:gosec // bounded above
 	into.Refused = d.status == 2 || into.Verdict == "deny"
-	if into.Shape == "" && len(d.statement) > 0 {
-		into.Shape = d.name(shape(d.statement))
-	}
+	d.text()
 	return "", true
+}
+
+// text takes from a statement's text what may be kept of it. Sallyport itself writes no more than the first word.
+func (d *ocsf) text() {
+	switch {
+	case len(d.statement) == 0:
+	case isVerb(d.statement):
+		d.into.Verb = d.name(d.statement)
+	case d.outline:
+		shape, verb, _ := query.Outline(string(d.statement), true)
+		if d.into.Verb = verb; d.into.Shape == "" {
+			d.into.Shape = shape
+		}
+	case d.into.Shape == "":
+		d.into.Shape = d.name(shape(d.statement))
+	}
+}
+
+// isVerb says whether a text is no more than what Sallyport writes in place of one: SELECT, ALTER TABLE.
+func isVerb(text []byte) bool {
+	for _, ch := range text {
+		if ch != ' ' && (ch < 'A' || ch > 'Z') {
+			return false
+		}
+	}
+	return len(text) < 40
 }
 
 func (d *ocsf) name(b []byte) string {
@@ -250,6 +276,10 @@ func (d *ocsf) endpointField(key []byte) {
 		d.into.Address = d.name(d.c.text())
 	case "uid":
 		d.into.Device = d.name(d.c.text())
+	case "name":
+		if name := known(d.name(d.c.text())); d.into.Address == "" {
+			d.into.Address = name
+		}
 	default:
 		d.c.skip()
 	}
@@ -270,7 +300,7 @@ func (d *ocsf) queryField(key []byte) {
 
 func (d *ocsf) databaseField(key []byte) {
 	if string(key) == "name" {
-		d.into.Database = d.name(d.c.text())
+		d.into.Database = known(d.name(d.c.text()))
 		return
 	}
 	d.c.skip()
@@ -309,7 +339,41 @@ func (d *ocsf) ownField(key []byte) {
 	case "via":
 		d.into.Via = sallyport.Staff(d.name(d.c.text()))
 	default:
+		d.recordField(key)
+	}
+}
+
+// recordField is one of those that only Sallyport's own record says.
+func (d *ocsf) recordField(key []byte) {
+	switch string(key) {
+	case "statement":
+		d.into.Statement = uint64(max(0, d.number("unmapped.sallyport.statement"))) //nolint:gosec // not negative
+	case "reached":
+		d.c.array(d.reached)
+	case "reach":
+		d.into.Reach = d.number("unmapped.sallyport.reach")
+	case "probes":
+		d.into.Probes = d.number("unmapped.sallyport.probes")
+	case "powers":
+		d.c.array(d.power)
+	case "policy":
+		d.into.Policy = d.name(d.c.text())
+	case "trust":
+		d.into.Trust = int(max(0, min(100, d.number("unmapped.sallyport.trust")))) + 1
+	default:
 		d.c.skip()
+	}
+}
+
+func (d *ocsf) reachedItem() {
+	if b := d.c.text(); len(b) > 0 {
+		d.into.Reached = append(d.into.Reached, sallyport.Subject(b))
+	}
+}
+
+func (d *ocsf) powerItem() {
+	if b := d.c.text(); len(b) > 0 {
+		d.into.Powers = append(d.into.Powers, d.name(b))
 	}
 }
 

@@ -102,6 +102,12 @@ type Config struct {
 	// purposes.contact.writers for the customer of a ticket and of a contact.
 	Copy map[string][]string `yaml:"copy"`
 
+	// Export are the places to which serve writes the record for other systems (docs/export.md).
+	Export []ExportOutput `yaml:"export"`
+
+	// Metrics is where Prometheus reads counts, which name nobody. Empty: nowhere.
+	Metrics MetricsConfig `yaml:"metrics"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	text   string        // of the file

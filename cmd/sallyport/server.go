@@ -65,6 +65,8 @@ type Server struct {
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
 	granting     *granting
+	exports      *outputs // what goes out to other systems
+	imports      *intake  // what comes in from them
 
 	started  time.Time
 	listener listener
@@ -170,7 +172,7 @@ func (s *Server) settle() error {
 		return err
 	}
 	s.verifiers = o.Config.verifiers(s.server)
-	s.granting = &granting{s: s}
+	s.granting, s.imports = &granting{s: s}, &intake{s: s}
 	if s.granting.tell, err = o.Config.newWebhook(o.Clock, s.log); err != nil {
 		return err
 	}
@@ -196,6 +198,9 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	if s.remote, err = s.listenRemote(ctx); err != nil {
+		return err
+	}
+	if err := s.openExports(ctx); err != nil {
 		return err
 	}
 	if s.listener, err = s.o.Config.listen(ctx, s.o.Listen); err != nil {
@@ -288,6 +293,7 @@ func (s *Server) people() (*api.Server, error) {
 		Desk:       s.desk(),
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
+		Traffic:    s.traffic(),
 	})
 }
 
@@ -308,6 +314,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	})
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
 	wg.Go(func() { s.staffing.tend(longer) })
+	wg.Go(func() { s.exports.run(longer) })
 	wg.Go(func() {
 		if err := s.provider.serve(longer); err != nil {
 			cancel(err)

@@ -3,22 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"sallyport"
 	"sallyport/control"
+	"sallyport/export"
 )
 
 // webhook tells another system what happened to grants: a chat, a mail gateway. What it sends says who, how many and where to look,
@@ -164,20 +161,14 @@ func (w *webhook) deliver(ctx context.Context, d delivery) {
 	}
 }
 
-// The headers of a message.
-const (
-	signatureHeader = "Sallyport-Signature" // t=SECONDS,v1=HEX: HMAC-SHA-256 of SECONDS, a dot and the body
-	deliveryHeader  = "Sallyport-Delivery"  // the same at each attempt
-)
-
 func (w *webhook) post(ctx context.Context, d delivery) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(d.body))
 	if err != nil {
 		return errors.New("the address cannot be used")
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(deliveryHeader, d.id)
-	req.Header.Set(signatureHeader, sign(w.secret, w.clock().Unix(), d.body))
+	req.Header.Set(export.DeliveryHeader, d.id)
+	req.Header.Set(export.SignatureHeader, export.Sign(w.secret, w.clock().Unix(), d.body))
 	response, err := w.client.Do(req)
 	if err != nil {
 		return fmt.Errorf("reach it: %w", errors.Unwrap(err)) // without the address, which may hold a key
@@ -188,13 +179,4 @@ func (w *webhook) post(ctx context.Context, d delivery) error {
 		return fmt.Errorf("it answered %d", response.StatusCode)
 	}
 	return nil
-}
-
-// sign is the signature of a body at a time.
-func sign(secret []byte, seconds int64, body []byte) string {
-	at := strconv.FormatInt(seconds, 10)
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(at + "."))
-	mac.Write(body)
-	return "t=" + at + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }

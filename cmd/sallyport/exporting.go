@@ -1,0 +1,343 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/export"
+	"sallyport/record"
+)
+
+// outputs is what serve does for other systems: the outputs of the configuration, and metrics. A nil one does nothing.
+type outputs struct {
+	log      *slog.Logger
+	metrics  *export.Metrics
+	listener net.Listener
+	watched  map[string]*record.Stream
+	pumps    []*export.Pump
+	closers  []io.Closer
+}
+
+// exportFolder holds cursors and dead letters, in the data folder.
+const exportFolder = "export"
+
+// openExports opens the outputs and listens for Prometheus.
+func (s *Server) openExports(ctx context.Context) error {
+	config := s.o.Config
+	x := &outputs{log: s.log, watched: map[string]*record.Stream{streamAccess: s.access, streamControl: s.control}}
+	s.exports = x
+	if address := config.Metrics.Listen; address != "" {
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("listen for Prometheus: %w", err)
+		}
+		x.listener = l
+		x.metrics = export.NewMetrics(s.gauges())
+	}
+	for i := range config.Export {
+		if err := s.openOutput(x, &config.Export[i]); err != nil {
+			return fmt.Errorf("open export %s: %w", config.Export[i].Name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Server) gauges() export.Gauges {
+	return export.Gauges{
+		Last:     map[string]func() uint64{streamAccess: s.access.Last, streamControl: s.control.Last},
+		Syncs:    map[string]func() uint64{streamAccess: s.access.Syncs, streamControl: s.control.Syncs},
+		Failing:  map[string]func() bool{streamAccess: s.access.Failing, streamControl: s.control.Failing},
+		Sessions: s.sessions, Version: programVersion(),
+	}
+}
+
+// sessions is how many clients are served.
+func (s *Server) sessions() int {
+	s.mu.Lock()
+	gw := s.gateway
+	s.mu.Unlock()
+	if gw == nil {
+		return 0
+	}
+	return gw.Sessions()
+}
+
+// openOutput makes a pump for each stream of one output; they share the receiver.
+func (s *Server) openOutput(x *outputs, o *ExportOutput) error {
+	sink, closer, err := s.o.Config.exportSink(o)
+	if err != nil {
+		return err
+	}
+	if closer != nil {
+		x.closers = append(x.closers, closer)
+	}
+	patience, err := giveUp(o.Webhook.GiveUp)
+	if err != nil {
+		return err
+	}
+	streams := o.Streams
+	if len(streams) == 0 {
+		streams = []string{streamAccess, streamControl}
+	}
+	shared := &oneAtATime{sink: sink}
+	dead := &export.DeadFile{Path: deadFile(s.o.Data, o.Name)}
+	for _, name := range streams {
+		stream := x.watched[name]
+		cursor, err := record.OpenCursor(filepath.Join(s.o.Data, exportFolder), o.Name+"."+name)
+		if err != nil {
+			return err
+		}
+		x.closers = append(x.closers, cursor)
+		if o.Begin == "now" && cursor.Position() == 0 && stream.Last() > 0 {
+			if err := cursor.Advance(stream.Last()); err != nil {
+				return err
+			}
+		}
+		encoder, err := s.encoder(export.Format(cmp.Or(o.Format, string(export.OCSF))), stream)
+		if err != nil {
+			return err
+		}
+		p := &export.Pump{Output: o.Name, Name: name, Stream: stream, Cursor: cursor, Encode: encoder, Sink: shared, Log: s.log, Refusals: o.Webhook.Refusals, GiveUp: patience}
+		if o.Webhook != (ExportWebhook{}) {
+			p.Dead = dead
+		}
+		if o.Syslog != (ExportSyslog{}) {
+			p.Linger = time.Second // each batch is a connection
+		}
+		if x.metrics != nil {
+			p.Meter = x.metrics
+			x.metrics.Behind(o.Name, name, cursor.Position())
+		}
+		x.pumps = append(x.pumps, p)
+	}
+	return nil
+}
+
+// encoder makes messages of a stream.
+func (s *Server) encoder(format export.Format, stream *record.Stream) (*export.Encoder, error) {
+	services := s.o.Config.Services
+	return export.NewEncoder(format, stream.ID(), programVersion(), func(who sallyport.Staff) bool {
+		_, ok := services[string(who)]
+		return ok
+	})
+}
+
+// deadFile is where an output keeps what its receiver does not take.
+func deadFile(data, output string) string {
+	return filepath.Join(data, exportFolder, output+".dead.jsonl")
+}
+
+// exportSink makes the receiver of an output.
+func (c *Config) exportSink(o *ExportOutput) (export.Sink, io.Closer, error) {
+	switch {
+	case o.File != ExportFile{}:
+		f := &export.File{Path: c.path(o.File.Path), Rotate: int64(o.File.Rotate) << 20, Keep: o.File.Keep}
+		return f, f, nil
+	case o.Syslog != ExportSyslog{}:
+		trust, err := c.outputTLS(o.Syslog.CA, o.Syslog.ServerName, o.Syslog.Certificate, o.Syslog.Key)
+		if err != nil {
+			return nil, nil, err
+		}
+		return &export.Syslog{Address: o.Syslog.Address, TLS: trust, Unconfirmed: o.Syslog.Confirm == "none"}, nil, nil
+	default:
+		sink, err := c.webhookSink(&o.Webhook)
+		return sink, nil, err
+	}
+}
+
+func (c *Config) webhookSink(w *ExportWebhook) (export.Sink, error) {
+	trust, err := c.outputTLS(w.CA, "", "", "")
+	if err != nil {
+		return nil, err
+	}
+	sink := &export.Webhook{
+		URL: w.URL,
+		Client: &http.Client{
+			Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: trust, Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("redirects are not followed") },
+		},
+	}
+	if w.SecretFile != "" {
+		secret, err := readSecretFile(c.path(w.SecretFile))
+		if err != nil {
+			return nil, err
+		}
+		if len(secret) < 16 {
+			return nil, usagef("the secret of the webhook has %d bytes; expected 16 or more: openssl rand -hex 32", len(secret))
+		}
+		sink.Secret = []byte(secret)
+	}
+	if w.AuthorizationFile != "" {
+		if sink.Authorization, err = readSecretFile(c.path(w.AuthorizationFile)); err != nil {
+			return nil, err
+		}
+	}
+	return sink, nil
+}
+
+func (c *Config) outputTLS(ca, name, certificate, key string) (*tls.Config, error) {
+	trust := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: name}
+	var err error
+	if ca != "" {
+		if trust.RootCAs, err = readRoots(c.path(ca)); err != nil {
+			return nil, fmt.Errorf("read the authority of a receiver: %w", err)
+		}
+	}
+	if certificate != "" {
+		pair, err := tls.LoadX509KeyPair(c.path(certificate), c.path(key))
+		if err != nil {
+			return nil, fmt.Errorf("read the certificate for a receiver: %w", err)
+		}
+		trust.Certificates = []tls.Certificate{pair}
+	}
+	return trust, nil
+}
+
+// oneAtATime lets several streams share a receiver.
+type oneAtATime struct {
+	mu   sync.Mutex // held while the receiver works
+	sink export.Sink
+}
+
+// Deliver is export.Sink's.
+func (o *oneAtATime) Deliver(ctx context.Context, batch []export.Message) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sink.Deliver(ctx, batch)
+}
+
+// run carries until ctx ends. What is not delivered by then is delivered after the next start.
+func (x *outputs) run(ctx context.Context) {
+	if x == nil {
+		return
+	}
+	var wg sync.WaitGroup
+	for _, p := range x.pumps {
+		wg.Go(func() { p.Run(ctx) })
+	}
+	if x.metrics != nil {
+		for name, stream := range x.watched {
+			wg.Go(func() {
+				if err := x.metrics.Watch(ctx, name, stream, stream.Last()+1); err != nil && ctx.Err() == nil {
+					x.log.Error("entries are not counted any more", "stream", name, "why", err.Error())
+				}
+			})
+		}
+		wg.Go(func() { x.serveMetrics(ctx) })
+	}
+	wg.Wait()
+}
+
+func (x *outputs) serveMetrics(ctx context.Context) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", x.metrics.Handler())
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(x.log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(x.listener); !errors.Is(err, http.ErrServerClosed) {
+		x.log.Error("metrics are not served any more", "why", err.Error())
+	}
+}
+
+// close gives files and names free.
+func (x *outputs) close() error {
+	if x == nil {
+		return nil
+	}
+	var errs []error
+	if x.listener != nil {
+		if err := x.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	for _, c := range x.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// programVersion is what version prints.
+func programVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "(unknown)"
+}
+
+// traffic is what commands export and import by.
+func (s *Server) traffic() *api.Traffic {
+	return &api.Traffic{Export: s.exportTo, Formats: export.Formats(), Begin: s.imports.begin, Take: s.imports.take}
+}
+
+// exportTo writes what is on record up to now, stream after stream.
+func (s *Server) exportTo(ctx context.Context, q api.ExportQuery, w io.Writer) error {
+	for _, name := range q.Streams {
+		stream, from := s.control, uint64(1)
+		if name == streamAccess {
+			stream = s.access
+			if !q.Since.IsZero() {
+				from = s.granting.days.from(dayOf(q.Since) - 1)
+			}
+		}
+		if err := s.exportStream(ctx, q, stream, from, w); err != nil {
+			s.log.Error("an export of the record broke off", "stream", name, "why", err.Error())
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) exportStream(ctx context.Context, q api.ExportQuery, stream *record.Stream, from uint64, w io.Writer) error {
+	encoder, err := s.encoder(export.Format(q.Format), stream)
+	if err != nil {
+		return err
+	}
+	last := stream.Last()
+	var messages []export.Message
+	var buf []byte
+	write := func() error {
+		_, err := w.Write(buf)
+		buf = buf[:0]
+		return err
+	}
+	err = stream.Read(from, func(e *sallyport.Event) error {
+		if e.Seq > last {
+			return errExported
+		}
+		if e.Time.Before(q.Since) || !q.Until.IsZero() && !e.Time.Before(q.Until) {
+			return ctx.Err()
+		}
+		messages = encoder.Append(messages[:0], e)
+		for i := range messages {
+			buf = append(append(buf, messages[i].Body...), '\n')
+		}
+		if len(buf) < 64<<10 {
+			return nil
+		}
+		return cmp.Or(ctx.Err(), write())
+	})
+	if err != nil && !errors.Is(err, errExported) {
+		return errors.Join(write(), fmt.Errorf("read the record: %w", err))
+	}
+	return write()
+}
+
+// errExported ends a walk where the record ended when the question was asked.
+var errExported = errors.New("exported so far")
