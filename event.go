@@ -102,6 +102,7 @@ const (
 	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
 	ImportOrdered   EventKind = "import"           // Order.Importing: somebody begins to import another system's log; before its first entry
 
+	FedKind        EventKind = "fed"        // Order.Fed: what another system sent for detection, of the kind in Details, as it came
 	FindingKind    EventKind = "finding"    // Order.Finding: a line of what detection found; before anything is done about it
 	ResponseKind   EventKind = "response"   // Order.Response: what Sallyport does about a finding, did, or would have done
 	DetectingKind  EventKind = "detecting"  // how far detection has read: Order.Position and Order.Taken; Details, where it is filled, says by which settings from there on
@@ -260,6 +261,7 @@ type Order struct {
 	Position uint64    `cbor:"111,keyasint,omitempty"`
 	Taken    uint64    `cbor:"112,keyasint,omitempty"`
 	Response *Response `cbor:"113,keyasint,omitempty"`
+	Fed      []byte    `cbor:"114,keyasint,omitempty"`
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.

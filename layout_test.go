@@ -54,6 +54,7 @@ var table = map[string]folder{
 	"api":                  {may: []string{"control", "grant", "record", "login", "staff"}},                                                                                                                            // log-ins by the provider are begun and ended there
 	"sources":              {may: []string{"query"}},                                                                                                                                                                   // files of other systems; shapes of statements in their logs are the gateway's own
 	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
+	"respond":              {may: []string{"detect"}},                                                                                                                                                                  // findings → steps, and the protocols of those who are told
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
 	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
 	"export":               {may: []string{"sources"}, test: []string{"record"}},                                                                                                                                       // an entry is written as the accesses that it comes to
@@ -67,7 +68,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "sources", "staff", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

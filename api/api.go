@@ -33,6 +33,7 @@ type Config struct {
 	Orders     *Orders                         // the one writer of the control stream
 	Identifies func(sallyport.Column) bool     // equal values of this column mean the same customer; nil: none does
 	Now        func() time.Time                // the clock of events
+	Named      func(sallyport.Staff) string    // what people call somebody; nil: nobody knows
 	Delay      func() time.Time                // the clock of log-in delays; nil: Now
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
@@ -166,6 +167,7 @@ func (s *Server) routes() http.Handler {
 	s.passwordRoutes(mux)
 	s.directoryRoutes(mux)
 	s.filesRoutes(mux)
+	s.findingRoutes(mux)
 	s.trafficRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))

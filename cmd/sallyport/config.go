@@ -85,6 +85,12 @@ type Config struct {
 	// Grants are permissions to see what no reason of one's own covers: who must approve them, and those that stand here.
 	Grants Grants `yaml:"grants"`
 
+	// Detect says how insiders are looked for while serve runs.
+	Detect DetectConfig `yaml:"detect"`
+
+	// Respond says what is done about what is found.
+	Respond RespondConfig `yaml:"respond"`
+
 	// Drain is how long transactions under way may take to their end when serve is told to stop, such as 30s or 2m; sessions
 	// that do nothing end at once. Empty: 30s.
 	Drain string `yaml:"drain"`

@@ -65,8 +65,9 @@ type Server struct {
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
 	granting     *granting
-	exports      *outputs // what goes out to other systems
-	imports      *intake  // what comes in from them
+	detection    *detection // nil: nobody looks for insiders
+	exports      *outputs   // what goes out to other systems
+	imports      *intake    // what comes in from them
 
 	started  time.Time
 	listener listener
@@ -103,6 +104,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.openDirectory(ctx); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.openDetection(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	people, err := s.people()
@@ -272,6 +276,7 @@ func (s *Server) people() (*api.Server, error) {
 			return ok || listed
 		},
 		Role:       s.staffing.role,
+		Named:      s.staffing.calls,
 		Directory:  s.apiDirectory(),
 		Files:      s.prepareFiles,
 		Access:     s.access,
@@ -315,6 +320,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
 	wg.Go(func() { s.staffing.tend(longer) })
 	wg.Go(func() { s.exports.run(longer) })
+	wg.Go(func() { s.detection.run(longer, s.newDetecting) })
 	wg.Go(func() {
 		if err := s.provider.serve(longer); err != nil {
 			cancel(err)

@@ -61,6 +61,12 @@ func (p *staffing) role(who sallyport.Staff) string {
 	return person.Place.Role
 }
 
+// calls is somebody's name.
+func (p *staffing) calls(who sallyport.Staff) string {
+	person, _ := p.person(who)
+	return person.Name
+}
+
 // placed is a person with the place that he has right now.
 func (p *staffing) placed(who purpose.Person) purpose.Person {
 	if person, ok := p.person(who.Staff); ok {

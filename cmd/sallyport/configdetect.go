@@ -1,0 +1,243 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"sallyport"
+	"sallyport/control"
+	"sallyport/detect"
+	"sallyport/respond"
+	"sallyport/staff"
+)
+
+// DetectConfig says how insiders are looked for while serve runs (docs/detection.md). Absent: as the program does by itself.
+type DetectConfig struct {
+	Off       bool              `yaml:"off"`       // nobody looks; not while Sallyport acts on findings
+	Budget    string            `yaml:"budget"`    // false alarms that are bearable, as N/year/PEOPLE; empty: 12/year/1000
+	Templates string            `yaml:"templates"` // YAML file of explanations; empty: the program's own
+	Canaries  string            `yaml:"canaries"`  // file with the ids of customers who do not exist, one a line; mode 0600
+	Watched   string            `yaml:"watched"`   // file with the ids of famous customers and colleagues, one a line
+	Personnel bool              `yaml:"personnel"` // let what the personnel department says weigh: a little, never alone. People should be able to give notice without being watched for it
+	Feeds     map[string]string `yaml:"feeds"`     // what other systems know, by kind (tickets, ticket_events, contacts, jobs, hr, logins, alerts, reports): a file that grows, JSON Lines or CSV (docs/respond.md)
+}
+
+// RespondConfig says what is done about findings (docs/respond.md). Absent: nothing is done, and the record says what would have been.
+type RespondConfig struct {
+	Mode     string          `yaml:"mode"`     // observe: only say what would have been done; act. Once it acts, two people turn that off. Empty: observe
+	Ladder   string          `yaml:"ladder"`   // YAML file that says what is done from which odds on; empty: the program's own (sallyport respond ladder)
+	Database RespondDatabase `yaml:"database"` // who takes the log-in from somebody's roles at the server when he is locked; absent: nobody
+	Provider RespondHook     `yaml:"provider"` // the identity provider's side, which is told of locks; absent: it is not
+	Page     PageConfig      `yaml:"page"`     // whom findings are told to; absent: nobody
+}
+
+// RespondDatabase is a role with CREATEROLE that may alter the roles of people.
+type RespondDatabase struct {
+	User         string `yaml:"user"`          // the role
+	PasswordFile string `yaml:"password_file"` // one line; mode 0600
+}
+
+// RespondHook is an address that signed messages are sent to.
+type RespondHook struct {
+	URL        string `yaml:"url"`         // https://…; http only on this machine
+	SecretFile string `yaml:"secret_file"` // one line, mode 0600: the key of the signature (HMAC-SHA-256)
+}
+
+// PageConfig is whom findings are told to, all of them. What is told never names a customer.
+type PageConfig struct {
+	Webhook       RespondHook `yaml:"webhook"`        // a signed message
+	Email         PageEmail   `yaml:"email"`          // by SMTP with TLS
+	PagerDutyFile string      `yaml:"pagerduty_file"` // file with the integration key of an Events API v2 service; mode 0600
+	PagerDutyURL  string      `yaml:"pagerduty_url"`  // empty: https://events.pagerduty.com/v2/enqueue
+	SlackFile     string      `yaml:"slack_file"`     // file with the address of an incoming webhook; mode 0600
+	PerHour       int         `yaml:"per_hour"`       // messages an hour to each; what comes beyond comes together in one. 0: 12
+}
+
+// PageEmail is a mail server and who gets the mails.
+type PageEmail struct {
+	Server       string   `yaml:"server"`        // HOST:PORT; 465 begins with TLS, others must offer STARTTLS
+	From         string   `yaml:"from"`          // sender's address
+	To           []string `yaml:"to"`            // addresses
+	User         string   `yaml:"user"`          // empty: without a log-in
+	PasswordFile string   `yaml:"password_file"` // one line; mode 0600
+	CA           string   `yaml:"ca"`            // PEM of who signs its certificate; empty: the system's authorities
+}
+
+// checkDetect holds both sections to sense.
+func (c *Config) checkDetect(r *configReader) {
+	if b := c.Detect.Budget; b != "" {
+		if _, err := parseBudget(b); err != nil {
+			r.problemAt("detect.budget", "%v", err)
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(c.Detect.Feeds)) {
+		if !slices.Contains(feeds(), kind) {
+			r.problemAt("detect.feeds."+kind, "nothing of the kind %q is read; expected %s", kind, strings.Join(feeds(), ", "))
+		}
+	}
+	if m := c.Respond.Mode; m != "" && m != control.ModeAct && m != control.ModeObserve {
+		r.problemAt("respond.mode", "there is no mode %q; expected %s or %s", m, control.ModeObserve, control.ModeAct)
+	}
+	if d := c.Respond.Database; (d.User == "") != (d.PasswordFile == "") {
+		r.problemAt("respond.database", "expected user and password_file")
+	} else if d.User != "" && d.User == c.Upstream.Reader.User {
+		r.problemAt("respond.database.user", "the reader must not be able to alter roles; expected another role")
+	}
+	checkHook(r, "respond.provider", c.Respond.Provider)
+	checkHook(r, "respond.page.webhook", c.Respond.Page.Webhook)
+	p := c.Respond.Page
+	if p.PagerDutyURL != "" {
+		checkHookAddress(r, "respond.page.pagerduty_url", p.PagerDutyURL)
+	}
+	if p.PerHour < 0 {
+		r.problemAt("respond.page.per_hour", "%d; expected 1 or more, or 0 for the default", p.PerHour)
+	}
+	e := p.Email
+	if e.Server == "" && (e.From != "" || len(e.To) > 0) {
+		r.problemAt("respond.page.email", "no server; expected HOST:PORT")
+	}
+	if e.Server != "" {
+		if _, _, err := net.SplitHostPort(e.Server); err != nil {
+			r.problemAt("respond.page.email.server", "no address; expected HOST:PORT")
+		}
+		for _, a := range append([]string{e.From}, e.To...) {
+			if !strings.Contains(a, "@") || strings.ContainsAny(a, " \r\n<>") {
+				r.problemAt("respond.page.email", "expected from and to as plain addresses")
+			}
+		}
+		if len(e.To) == 0 {
+			r.problemAt("respond.page.email", "nobody gets the mails; expected to: [ADDRESS]")
+		}
+		if (e.User == "") != (e.PasswordFile == "") {
+			r.problemAt("respond.page.email", "expected user and password_file, or neither")
+		}
+	}
+}
+
+func checkHook(r *configReader, path string, h RespondHook) {
+	if h == (RespondHook{}) {
+		return
+	}
+	if h.SecretFile == "" {
+		r.problemAt(path, "no secret_file; expected the file with the key of the signature")
+	}
+	checkHookAddress(r, path+".url", h.URL)
+}
+
+func checkHookAddress(r *configReader, path, text string) {
+	at, err := url.Parse(text)
+	switch {
+	case err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http":
+		r.problemAt(path, "no address that can be used; expected https://HOST/PATH")
+	case at.User != nil:
+		r.problemAt(path, "a password in the address; expected none: the signature says who sends it")
+	case at.Scheme == "http" && !loopback(at.Host) && !loopback(at.Host+":80"):
+		r.problemAt(path, "http to another machine; expected https")
+	}
+}
+
+// detectOptions are what the configuration means for detection.
+func (c *Config) detectOptions() (detect.Options, error) {
+	d := &c.Detect
+	tickets, contacts := c.Purposes.Ticket.Table != "" || d.Feeds[feedTickets] != "", c.Purposes.Contact.Table != "" || d.Feeds[feedContacts] != ""
+	o := detect.Options{Personnel: d.Personnel, Known: detect.Sources{
+		Staff: true, Tickets: tickets, TicketEvents: c.Purposes.Ticket.Table != "" || d.Feeds[feedTicketEvents] != "", Contacts: contacts,
+		Jobs: d.Feeds[feedJobs] != "", Personnel: d.Feeds[feedHR] != "", LogIns: true, Alerts: d.Feeds[feedAlerts] != "",
+	}}
+	var err error
+	if d.Budget != "" {
+		if o.Budget, err = parseBudget(d.Budget); err != nil {
+			return o, err
+		}
+	}
+	if o.Canaries, err = readIDs(c.path(d.Canaries)); err != nil {
+		return o, err
+	}
+	if o.Watched, err = readIDs(c.path(d.Watched)); err != nil {
+		return o, err
+	}
+	if d.Templates != "" {
+		text, err := os.ReadFile(c.path(d.Templates))
+		if err != nil {
+			return o, usagef("read templates: %w", err)
+		}
+		if o.Templates, err = detect.ParseTemplates(text); err != nil {
+			return o, usagef("%s: %w", d.Templates, err)
+		}
+	}
+	return o, nil
+}
+
+// ladder is what is done from which odds on.
+func (c *Config) ladder() (respond.Ladder, error) {
+	if c.Respond.Ladder == "" {
+		return respond.DefaultLadder()
+	}
+	text, err := os.ReadFile(c.path(c.Respond.Ladder))
+	if err != nil {
+		return respond.Ladder{}, usagef("read the ladder: %w", err)
+	}
+	l, err := respond.ParseLadder(text)
+	if err != nil {
+		return l, usagef("%s: %w", c.Respond.Ladder, err)
+	}
+	return l, nil
+}
+
+// employees are the staff as detection knows them, in the order of their ids.
+func (c *Config) employees(roster *staff.Roster) []sallyport.Employee {
+	var list []sallyport.Employee
+	for _, id := range slices.Sorted(maps.Keys(roster.People)) {
+		p := roster.People[id]
+		e := sallyport.Employee{ID: id, Name: p.Name, Team: p.Place.Team, Role: p.Place.Role, Manager: p.Manager}
+		own := c.People[string(id)]
+		if own.Timezone != "" {
+			e.Zone, _ = own.zone() // that it makes sense was checked
+		}
+		if s, err := own.hours(); err == nil && s != nil {
+			e.Shift = [2]int{s.from, s.to}
+		}
+		list = append(list, e)
+	}
+	for _, id := range c.serviceIDs() {
+		list = append(list, sallyport.Employee{ID: id, Name: string(id), Team: c.Services[string(id)].Team, Service: true})
+	}
+	return list
+}
+
+// owners are whose each log-in is by the configuration; one that is nobody's is a person of that name.
+func (c *Config) owners() func(string) sallyport.Staff {
+	of := map[string]sallyport.Staff{}
+	for id, p := range c.People {
+		for _, login := range p.Logins {
+			of[login] = sallyport.Staff(id)
+		}
+	}
+	for id, s := range c.Services {
+		for _, login := range s.Logins {
+			of[login] = sallyport.Staff(id)
+		}
+	}
+	return func(login string) sallyport.Staff {
+		if who, ok := of[login]; ok {
+			return who
+		}
+		return sallyport.Staff(login)
+	}
+}
+
+// rolesOf are somebody's log-ins at the server.
+func (c *Config) rolesOf(who sallyport.Staff) ([]string, error) {
+	if p, ok := c.People[string(who)]; ok {
+		return p.Logins, nil
+	}
+	if s, ok := c.Services[string(who)]; ok {
+		return s.Logins, nil
+	}
+	return nil, fmt.Errorf("find the roles of %s: the configuration does not know him", who)
+}

@@ -1,0 +1,387 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/detect"
+	"sallyport/record"
+)
+
+// detecting runs detection over the record while serve runs. Its state is rebuilt from the record at each start.
+//
+// What is found hangs on the order in which detection reads the two streams, so that order is on record too: before anything of the control
+// stream is taken, an entry says after which entry of the access stream it was (Position, Taken). A replay takes it there again, and finds
+// the same. What was found before is not recorded a second time: a line counts as known if its position is before the last one on record.
+type detecting struct {
+	access, control *record.Stream
+	orders          *api.Orders
+	options         detect.Options
+	staff           []sallyport.Employee
+	heard           hearing
+	settings        string // digest of all that decides what is found, besides the record
+	clock           func() time.Time
+	log             *slog.Logger
+	respond         func(f *detect.Finding, given bool) // after the line is on record
+
+	detector *detect.Detector
+	past     detected
+	at       uint64 // the entry of the access stream that was read last
+	lines    int    // found at it
+	noted    uint64 // the last position on record
+	notedAt  time.Time
+	began    uint64 // where the access stream ended at the start
+	older    uint64 // findings up to there are of a time before detection ran: they are recorded, and nothing is done
+
+	read  atomic.Uint64 // at, for status
+	found atomic.Int64  // lines recorded since the start
+	mu    sync.Mutex    // guards why
+	why   string        // it does not run; empty: it does
+}
+
+// detected is what stands on record of detection.
+type detected struct {
+	anchors  []anchor
+	position uint64 // everything up to there was looked at
+	lines    int    // lines recorded at that very position
+	settings string
+	epoch    int // how often settings changed, from 1
+}
+
+// anchor says that the control stream up to taken was read after position.
+type anchor struct{ position, taken uint64 }
+
+// noteEvery is how often it is noted how far detection is, so that a start after a crash knows.
+const noteEvery = 5 * time.Minute
+
+// digest is that of settings.
+func (d *detecting) digest(parts ...any) (string, error) {
+	text, err := json.Marshal(parts)
+	if err != nil {
+		return "", fmt.Errorf("write detection's settings: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// run detects until ctx ends.
+func (d *detecting) run(ctx context.Context) error {
+	if err := d.begin(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	entries, orders := make(chan *sallyport.Event, 1024), make(chan *sallyport.Event, 1024)
+	var wg sync.WaitGroup
+	follow := func(s *record.Stream, to chan<- *sallyport.Event) {
+		wg.Go(func() {
+			err := s.Follow(ctx, 1, func(e *sallyport.Event) error {
+				select {
+				case to <- e:
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			})
+			if err != nil && ctx.Err() == nil {
+				cancel(err)
+			}
+		})
+	}
+	follow(d.access, entries)
+	follow(d.control, orders)
+	err := d.read2(ctx, entries, orders)
+	cancel(nil)
+	wg.Wait()
+	if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, record.ErrClosed) {
+		return d.note() // so that the next start knows
+	}
+	return err
+}
+
+// begin reads what is on record of detection, and makes the detector.
+func (d *detecting) begin() error {
+	err := d.control.Read(1, func(e *sallyport.Event) error {
+		d.past.fold(e)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read what was found before: %w", err)
+	}
+	d.began = d.access.Last()
+	d.noted = d.past.position
+	if d.past.settings != d.settings {
+		if d.past.epoch++; d.past.epoch == 1 {
+			d.older = d.began
+		}
+		if err := d.give(&sallyport.Order{Action: "detect", Details: d.settings, Position: d.past.position}); err != nil {
+			return err
+		}
+	}
+	if d.detector, err = detect.New(d.options); err != nil {
+		return err
+	}
+	d.detector.Hire(d.staff)
+	d.notedAt = d.clock()
+	return nil
+}
+
+func (p *detected) fold(e *sallyport.Event) {
+	o := e.Order
+	if o == nil || e.Kind != sallyport.DetectingKind && e.Kind != sallyport.FindingKind {
+		return
+	}
+	if o.Position > p.position {
+		p.position, p.lines = o.Position, 0
+	}
+	switch {
+	case e.Kind == sallyport.FindingKind:
+		if o.Position == p.position {
+			p.lines++
+		}
+	case o.Taken > 0:
+		p.anchors = append(p.anchors, anchor{o.Position, o.Taken})
+	case o.Details != "":
+		p.settings = o.Details
+		p.epoch++
+	}
+}
+
+// read2 reads both streams in the order in which they were read the first time, and from there on as entries come.
+func (d *detecting) read2(ctx context.Context, entries, orders <-chan *sallyport.Event) error {
+	var ahead *sallyport.Event // of the control stream, taken from its channel too early
+	next := func() (*sallyport.Event, error) {
+		if e := ahead; e != nil {
+			ahead = nil
+			return e, nil
+		}
+		select {
+		case e := <-orders:
+			return e, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	again := func(before uint64) error {
+		for len(d.past.anchors) > 0 && d.past.anchors[0].position < before {
+			for {
+				e, err := next()
+				if err != nil {
+					return err
+				}
+				if e.Seq > d.past.anchors[0].taken {
+					ahead = e
+					break
+				}
+				if err := d.observe(d.heard.order(e)); err != nil {
+					return err
+				}
+			}
+			d.past.anchors = d.past.anchors[1:]
+		}
+		return nil
+	}
+	for {
+		live := orders
+		if d.at < d.began || len(d.past.anchors) > 0 {
+			live = nil // first what was read before
+		}
+		if live != nil && ahead != nil {
+			e := ahead
+			ahead = nil
+			if err := d.take(e, orders); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e := <-entries:
+			if err := again(e.Seq); err != nil {
+				return err
+			}
+			d.at, d.lines = e.Seq, 0
+			d.read.Store(e.Seq)
+			if err := d.observe(d.heard.hear(e)); err != nil {
+				return err
+			}
+			if err := again(e.Seq + 1); err != nil {
+				return err
+			}
+		case e := <-live:
+			if err := d.take(e, orders); err != nil {
+				return err
+			}
+		}
+		if d.clock().Sub(d.notedAt) >= noteEvery {
+			if err := d.note(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// take reads entries of the control stream that are there by now, after it is on record that they are read here.
+func (d *detecting) take(first *sallyport.Event, orders <-chan *sallyport.Event) error {
+	const most = 256
+	var list []sallyport.Input
+	taken := uint64(0)
+	for e, n := first, 0; ; n++ {
+		if in := d.heard.order(e); len(in) > 0 {
+			list, taken = append(list, in...), e.Seq
+		}
+		if n >= most {
+			break
+		}
+		select {
+		case e = <-orders:
+			continue
+		default:
+		}
+		break
+	}
+	if taken == 0 {
+		return nil
+	}
+	if err := d.give(&sallyport.Order{Action: "detect", Position: d.at, Taken: taken}); err != nil {
+		return err
+	}
+	d.noted = d.at
+	return d.observe(list)
+}
+
+// note puts on record how far detection is.
+func (d *detecting) note() error {
+	d.notedAt = d.clock()
+	if d.at <= d.noted {
+		return nil
+	}
+	d.noted = d.at
+	err := d.give(&sallyport.Order{Action: "detect", Position: d.at})
+	if errors.Is(err, record.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (d *detecting) give(o *sallyport.Order) error {
+	return d.orders.Give(nil, &sallyport.Event{Time: d.clock(), Kind: sallyport.DetectingKind, Order: o})
+}
+
+// observe lets inputs pass the detector, records what is found, and then has it answered.
+func (d *detecting) observe(list []sallyport.Input) error {
+	for i := range list {
+		in := &list[i]
+		for _, f := range d.detector.Observe(in) {
+			if err := d.line(&f, in); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// mostFinding bounds a line on record; its evidence has at most as many parts as there are kinds.
+const mostFinding = 32 << 10
+
+// line records a line, unless it is on record.
+func (d *detecting) line(f *detect.Finding, in *sallyport.Input) error {
+	d.lines++
+	if d.at < d.past.position || d.at == d.past.position && d.lines <= d.past.lines {
+		return nil
+	}
+	if d.past.epoch > 1 {
+		f.ID = fmt.Sprintf("%s.%d", f.ID, d.past.epoch) // settings have changed, and with them what the numbers mean
+	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("write a finding: %w", err)
+	}
+	if len(text) > mostFinding {
+		return fmt.Errorf("write a finding: it has %d bytes, at most %d are kept", len(text), mostFinding)
+	}
+	d.noted = max(d.noted, d.at)
+	err = d.orders.Give(nil, &sallyport.Event{Time: d.clock(), Kind: sallyport.FindingKind, Order: &sallyport.Order{
+		ID: f.ID, Action: "find", About: f.Staff[0], Finding: text, Position: d.at,
+	}})
+	if err != nil {
+		return err
+	}
+	d.found.Add(1)
+	if d.respond != nil && d.at > d.older {
+		d.respond(f, given(in))
+	}
+	return nil
+}
+
+// given tells whether an access was for a reason that the gateway had checked: somebody other than who looked made it.
+func given(in *sallyport.Input) bool {
+	a := in.Access
+	if a == nil || a.Activity != sallyport.RevealActivity || len(a.Subjects) == 0 {
+		return false
+	}
+	switch a.Purpose.Kind {
+	case "ticket", "call", "job", "grant", "work":
+		return true
+	}
+	return false
+}
+
+// status says how it is.
+func (d *detecting) status() string {
+	d.mu.Lock()
+	why := d.why
+	d.mu.Unlock()
+	if why != "" {
+		return "does not run: " + why
+	}
+	last, read := d.access.Last(), d.read.Load()
+	if read < last {
+		return fmt.Sprintf("has read %d of %d entries, %d lines found since the start", read, last, d.found.Load())
+	}
+	return fmt.Sprintf("reads along, %d lines found since the start", d.found.Load())
+}
+
+// tend runs it, and tries again after a while where it could not go on.
+func (d *detecting) tend(ctx context.Context, renew func() (*detecting, error)) {
+	for {
+		err := d.run(ctx)
+		if ctx.Err() != nil || err == nil {
+			return
+		}
+		d.mu.Lock()
+		d.why = err.Error()
+		d.mu.Unlock()
+		d.log.Error("detection does not run; it is tried again in a moment", "why", err.Error())
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(longestPause):
+		}
+		if fresh, err := renew(); err == nil {
+			d.renewFrom(fresh)
+		}
+	}
+}
+
+// renewFrom begins anew.
+func (d *detecting) renewFrom(fresh *detecting) {
+	d.heard, d.past, d.at, d.lines = fresh.heard, detected{}, 0, 0
+	d.mu.Lock()
+	d.why = ""
+	d.mu.Unlock()
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+
+	"sallyport"
+	"sallyport/purpose"
+	logs "sallyport/sources"
+)
+
+// hearing turns entries of the record into what detection reads. It is a pure function of the entries before: a replay gives the same inputs.
+type hearing struct {
+	parts   logs.Parts
+	login   func(string) sallyport.Staff // whose a database role is
+	program func(sallyport.Staff) bool
+	tickets map[string]heardTicket
+	list    []sallyport.Input
+	access  []sallyport.Access
+}
+
+// heardTicket is how a ticket stood last.
+type heardTicket struct {
+	assignee sallyport.Staff
+	customer sallyport.Subject
+	open     bool
+	id       string // as detection knows it
+}
+
+// hear gives the inputs of one entry of the access stream, good until the next call.
+func (h *hearing) hear(e *sallyport.Event) []sallyport.Input {
+	h.list = h.list[:0]
+	switch e.Kind {
+	case sallyport.FactKind:
+		for i := range e.Facts {
+			h.fact(e, &e.Facts[i])
+		}
+	case sallyport.SessionStart, sallyport.EntryRefused:
+		if e.Who.Staff != "" {
+			h.list = append(h.list, sallyport.Input{Time: e.Time, LogIn: &sallyport.LogIn{
+				Time: e.Time, Staff: e.Who.Staff, Failed: e.Kind == sallyport.EntryRefused, Address: logs.Host(e.Who.Address), Device: e.Who.Device, Country: e.Who.Country,
+			}})
+		}
+	default:
+		h.access = h.parts.Append(h.access[:0], e)
+		for i := range h.access {
+			if a := &h.access[i]; a.Staff != "" {
+				h.list = append(h.list, sallyport.Input{Time: a.Time, Access: a})
+			}
+		}
+	}
+	return h.list
+}
+
+// fact is a committed write to a ticket or a contact. A ticket that is made another customer's is another ticket, by who made it that.
+func (h *hearing) fact(e *sallyport.Event, f *sallyport.Fact) {
+	if f.Table == purpose.ContactTable {
+		h.list = append(h.list, sallyport.Input{Time: e.Time, Contact: &sallyport.ContactFact{
+			Time: e.Time, Customer: f.Customer, Channel: "call", Incoming: f.Incoming, Ticket: f.Ticket, Staff: h.login(f.Assignee),
+		}})
+		return
+	}
+	was, known := h.tickets[f.ID]
+	now := heardTicket{assignee: h.login(f.Assignee), customer: f.Customer, open: f.Open, id: f.ID}
+	if known {
+		now.id = was.id
+	}
+	if known && was.customer != f.Customer {
+		now.id, known = f.ID+"/"+string(f.Customer), false
+	}
+	if !known {
+		by := e.Who.Staff
+		if h.program(by) {
+			by = "" // what routes tickets speaks for the customer
+		}
+		h.list = append(h.list, sallyport.Input{Time: e.Time, Ticket: &sallyport.TicketFact{ID: now.id, Customer: f.Customer, Opened: e.Time, OpenedBy: by}})
+	}
+	event := func(what string, who sallyport.Staff) {
+		h.list = append(h.list, sallyport.Input{Time: e.Time, TicketEvent: &sallyport.TicketEvent{Ticket: now.id, Time: e.Time, Type: what, Staff: who}})
+	}
+	if now.assignee != "" && (!known || now.assignee != was.assignee) {
+		event("assigned", now.assignee)
+	}
+	switch {
+	case !f.Open && (!known || was.open):
+		event("closed", "")
+	case f.Open && known && !was.open:
+		event("reopened", "")
+	}
+	h.tickets[f.ID] = now
+}
+
+// order gives the input of one entry of the control stream; nil for most.
+func (h *hearing) order(e *sallyport.Event) []sallyport.Input {
+	o := e.Order
+	if o == nil {
+		return nil
+	}
+	switch e.Kind {
+	case sallyport.LogInOK, sallyport.LogInBad:
+		who := cmp.Or(o.By, o.About)
+		if who == "" {
+			return nil
+		}
+		return []sallyport.Input{{Time: e.Time, LogIn: &sallyport.LogIn{Time: e.Time, Staff: who, Failed: e.Kind == sallyport.LogInBad, Address: logs.Host(e.Who.Address)}}}
+	case sallyport.FedKind:
+		return fed(e)
+	default:
+		return nil
+	}
+}
+
+// The kinds of facts that are fed.
+const (
+	feedTickets, feedTicketEvents, feedContacts, feedJobs = "tickets", "ticket_events", "contacts", "jobs"
+	feedHR, feedLogIns, feedAlerts, feedReports           = "hr", "logins", "alerts", "reports"
+)
+
+func feeds() []string {
+	return []string{feedTickets, feedTicketEvents, feedContacts, feedJobs, feedHR, feedLogIns, feedAlerts, feedReports}
+}
+
+// fed reads facts that another system sent: lines of one of the files of 'analyze'. What was wrong with a line was said when it came.
+func fed(e *sallyport.Event) []sallyport.Input {
+	list, _ := parseFed(e.Order.Details, e.Order.Fed)
+	for i := range list {
+		list[i].Time = e.Time // it is known from now on, whenever it was
+	}
+	return list
+}
+
+// parseFed reads lines of a kind, as JSON objects or CSV with a header.
+func parseFed(kind string, text []byte) (list []sallyport.Input, wrong []*logs.Problem) {
+	r := &logs.Reader{Stdin: bytes.NewReader(text), Report: func(p *logs.Problem) { wrong = append(wrong, p) }}
+	switch kind {
+	case feedTickets:
+		list = feed(r.Tickets, func(t *sallyport.TicketFact) sallyport.Input { return sallyport.Input{Ticket: t} })
+	case feedTicketEvents:
+		list = feed(r.TicketEvents, func(t *sallyport.TicketEvent) sallyport.Input { return sallyport.Input{TicketEvent: t} })
+	case feedContacts:
+		list = feed(r.Contacts, func(c *sallyport.ContactFact) sallyport.Input { return sallyport.Input{Contact: c} })
+	case feedJobs:
+		list = feed(r.Jobs, func(j *sallyport.BulkJob) sallyport.Input { return sallyport.Input{Job: j} })
+	case feedHR:
+		list = feed(r.HR, func(x *sallyport.HRFact) sallyport.Input { return sallyport.Input{HR: x} })
+	case feedLogIns:
+		list = feed(r.LogIns, func(l *sallyport.LogIn) sallyport.Input { return sallyport.Input{LogIn: l} })
+	case feedAlerts:
+		list = feed(r.Alerts, func(a *sallyport.Alert) sallyport.Input { return sallyport.Input{Alert: a} })
+	case feedReports:
+		list = feed(r.Reports, func(s *sallyport.ScamReport) sallyport.Input { return sallyport.Input{Report: s} })
+	}
+	return list, wrong
+}
+
+func feed[T any](read func(string) ([]T, error), input func(*T) sallyport.Input) []sallyport.Input {
+	rows, err := read("-")
+	if err != nil {
+		return nil
+	}
+	list := make([]sallyport.Input, len(rows))
+	for i := range rows {
+		list[i] = input(&rows[i])
+	}
+	return list
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/api"
+)
+
+// feeding follows files of what other systems know. Each line is put on record when it comes, and detection reads it from there.
+type feeding struct {
+	s     *Server
+	files map[string]string // by kind
+	every time.Duration
+
+	mu   sync.Mutex // guards what follows
+	told map[string]feedState
+}
+
+type feedState struct {
+	lines, bad int64
+	trouble    string
+}
+
+// Bounds of feeding.
+const (
+	feedEvery = time.Second
+	mostFed   = 64 << 10 // bytes of one entry; a longer line is passed over
+)
+
+func newFeeding(s *Server) *feeding {
+	return &feeding{s: s, files: s.o.Config.Detect.Feeds, every: feedEvery, told: map[string]feedState{}}
+}
+
+// run follows until ctx ends. How far a file was read stands on record with what was read.
+func (f *feeding) run(ctx context.Context) {
+	if len(f.files) == 0 {
+		return
+	}
+	at := map[string]uint64{}
+	err := f.s.control.Read(1, func(e *sallyport.Event) error {
+		if e.Kind == sallyport.FedKind && e.Order != nil {
+			at[e.Order.Details] = e.Order.Position
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		f.s.log.Error("what other systems know is not read", "why", err.Error())
+		return
+	}
+	ticker := time.NewTicker(f.every)
+	defer ticker.Stop()
+	for {
+		for _, kind := range slices.Sorted(maps.Keys(f.files)) {
+			next, err := f.read(kind, f.s.o.Config.path(f.files[kind]), at[kind])
+			at[kind] = next
+			f.note(kind, func(t *feedState) {
+				t.trouble = ""
+				if err != nil {
+					t.trouble = err.Error()
+				}
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (f *feeding) note(kind string, change func(*feedState)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.told[kind]
+	change(&t)
+	f.told[kind] = t
+}
+
+// read takes the whole lines of a file from a place on. A file that is shorter than that was begun anew.
+func (f *feeding) read(kind, name string, from uint64) (uint64, error) {
+	file, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return from, fmt.Errorf("read %s: there is no file yet", kind)
+	}
+	if err != nil {
+		return from, fmt.Errorf("read %s: %w", kind, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return from, fmt.Errorf("read %s: %w", kind, err)
+	}
+	if uint64(info.Size()) < from { //nolint:gosec // a size
+		from = 0
+	}
+	head, err := header(file)
+	if err != nil {
+		return from, fmt.Errorf("read %s: %w", kind, err)
+	}
+	if from == 0 {
+		from = uint64(len(head))
+	}
+	for {
+		part := make([]byte, mostFed-len(head))
+		n, err := file.ReadAt(part, int64(from)) //nolint:gosec // a place in a file
+		if err != nil && !errors.Is(err, io.EOF) {
+			return from, fmt.Errorf("read %s: %w", kind, err)
+		}
+		whole := bytes.LastIndexByte(part[:n], '\n') + 1
+		if whole == 0 {
+			if n < len(part) {
+				return from, nil // the rest of the line is to come
+			}
+			from += uint64(n) //nolint:gosec // a length
+			f.note(kind, func(t *feedState) { t.bad++ })
+			continue
+		}
+		from += uint64(whole) //nolint:gosec // a length
+		if err := f.put(kind, append(slices.Clip(head), part[:whole]...), from); err != nil {
+			return from - uint64(whole), err //nolint:gosec // a length
+		}
+	}
+}
+
+// header is the first line of a CSV file; of JSON Lines nothing.
+func header(file *os.File) ([]byte, error) {
+	first := make([]byte, 4096)
+	n, err := file.ReadAt(first, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	line, _, whole := bytes.Cut(first[:n], []byte("\n"))
+	if trimmed := bytes.TrimLeft(line, " \t\ufeff"); len(trimmed) > 0 && trimmed[0] == '{' || !whole {
+		return nil, nil
+	}
+	return append(slices.Clone(line), '\n'), nil
+}
+
+// put records lines that came.
+func (f *feeding) put(kind string, text []byte, next uint64) error {
+	list, wrong := parseFed(kind, text)
+	f.note(kind, func(t *feedState) { t.lines, t.bad = t.lines+int64(len(list)), t.bad+int64(len(wrong)) })
+	return f.s.orders.Give(nil, &sallyport.Event{Time: f.s.o.Clock(), Kind: sallyport.FedKind, Order: &sallyport.Order{Action: "feed", Details: kind, Fed: text, Position: next}})
+}
+
+func (f *feeding) status() (out []api.Standby) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, kind := range slices.Sorted(maps.Keys(f.told)) {
+		t := f.told[kind]
+		how := fmt.Sprintf("%s: %d lines since the start, %d that cannot be read", kind, t.lines, t.bad)
+		if t.trouble != "" {
+			how += "; " + t.trouble
+		}
+		out = append(out, api.Standby{What: "feed", How: how})
+	}
+	return out
+}

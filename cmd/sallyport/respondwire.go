@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/control"
+	"sallyport/internal/upstream"
+	"sallyport/respond"
+	logs "sallyport/sources"
+)
+
+// detection is what looks for insiders while serve runs, and what answers; nil where nobody looks.
+type detection struct {
+	detecting  *detecting
+	responding *responding
+	feeds      *feeding
+	ignored    string // what of the configuration does not hold, for status
+}
+
+// openDetection makes it, unless the configuration wants none. While Sallyport acts on findings, a configuration alone turns that off no more
+// than one person does.
+func (s *Server) openDetection() error {
+	c := s.o.Config
+	x := &detection{}
+	if c.Detect.Off {
+		if s.state.Responds() != control.ModeAct {
+			return nil
+		}
+		x.ignored = "detect.off does not hold while Sallyport acts on findings; two people turn that off first: sallyport respond mode observe"
+	}
+	d, err := s.newDetecting()
+	if err != nil {
+		return err
+	}
+	if x.responding, err = s.newResponding(); err != nil {
+		return err
+	}
+	x.detecting = d
+	d.respond = x.responding.answer
+	x.feeds = newFeeding(s)
+	if err := s.respondMode(x); err != nil {
+		return err
+	}
+	s.detection = x
+	return nil
+}
+
+// respondMode puts on record that the configuration has Sallyport act. That it shall not any more takes two people.
+func (s *Server) respondMode(x *detection) error {
+	mode, now := s.o.Config.Respond.Mode, s.state.Responds()
+	switch {
+	case s.o.Observe != nil:
+		return nil
+	case mode == control.ModeAct && now == "":
+		return s.orders.Give(nil, &sallyport.Event{Time: s.o.Clock(), Kind: sallyport.RespondingKind, Order: &sallyport.Order{Action: "respond_mode", Details: mode}})
+	case mode == control.ModeAct && now == control.ModeObserve:
+		x.ignored = "respond.mode act does not hold: two people agreed to observe; two people agree to act again: sallyport respond mode act"
+	case mode != control.ModeAct && now == control.ModeAct && x.ignored == "":
+		x.ignored = "respond.mode observe does not hold: Sallyport acts until two people agree that it does not: sallyport respond mode observe"
+	}
+	return nil
+}
+
+func (s *Server) newDetecting() (*detecting, error) {
+	c := s.o.Config
+	options, err := c.detectOptions()
+	if err != nil {
+		return nil, err
+	}
+	program := func(who sallyport.Staff) bool { return c.program(who) }
+	d := &detecting{access: s.access, control: s.control, orders: s.orders, options: options, staff: c.employees(s.staffing.now()), clock: s.o.Clock, log: s.log}
+	d.heard = hearing{parts: logs.Parts{Record: s.access.ID(), Service: program}, login: c.owners(), program: program, tickets: map[string]heardTicket{}}
+	canaries, watched := subjectsOf(options.Canaries), subjectsOf(options.Watched)
+	d.settings, err = d.digest(detectionVersion, options.Budget, options.Templates, canaries, watched, options.Personnel, options.Known, d.staff)
+	return d, err
+}
+
+// detectionVersion is to change when detection finds something else from the same record.
+const detectionVersion = 1
+
+func subjectsOf(set map[sallyport.Subject]bool) []sallyport.Subject {
+	list := make([]sallyport.Subject, 0, len(set))
+	for s := range set {
+		list = append(list, s)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (s *Server) newResponding() (*responding, error) {
+	c := s.o.Config
+	ladder, err := c.ladder()
+	if err != nil {
+		return nil, err
+	}
+	r := &responding{
+		orders: s.orders, state: s.state, ladder: ladder, clock: s.o.Clock, log: s.log, wake: make(chan struct{}, 1), tries: map[string]*attempts{},
+		acts:    func() bool { return s.o.Observe == nil && s.state.Responds() == control.ModeAct },
+		program: c.program, last: s.access.Last, outside: map[string]doer{},
+		from: func(since time.Time) uint64 { return s.granting.days.from(dayOf(since)) },
+	}
+	if d := c.Respond.Database; d.User != "" {
+		password, err := readSecretFile(c.path(d.PasswordFile))
+		if err != nil {
+			return nil, err
+		}
+		r.outside[respond.Database] = &logInTaker{c: c, server: s.server, user: d.User, password: password}
+	}
+	client := &http.Client{Timeout: webhookTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("redirects are not followed") }}
+	if h := c.Respond.Provider; h.URL != "" {
+		hook, err := c.hook(h, client, s.o.Clock)
+		if err != nil {
+			return nil, err
+		}
+		r.outside[respond.Provider] = &providerTeller{hook: hook, clock: s.o.Clock}
+	}
+	r.pager, err = c.pager(client, r)
+	return r, err
+}
+
+func (c *Config) hook(h RespondHook, client *http.Client, clock func() time.Time) (*respond.Webhook, error) {
+	secret, err := readSecretFile(c.path(h.SecretFile))
+	if err != nil {
+		return nil, err
+	}
+	if len(secret) < 16 {
+		return nil, usagef("the secret in %s has %d bytes; expected 16 or more: openssl rand -hex 32", h.SecretFile, len(secret))
+	}
+	return &respond.Webhook{URL: h.URL, Secret: []byte(secret), Client: client, Now: clock}, nil
+}
+
+// pager makes the senders; nil where nobody is told.
+func (c *Config) pager(client *http.Client, r *responding) (*pager, error) {
+	p, page := &pager{r: r, most: c.Respond.Page.PerHour, told: map[string]map[string]bool{}}, c.Respond.Page
+	if p.most == 0 {
+		p.most = 12
+	}
+	add := func(name string, s respond.Sender) { p.senders = append(p.senders, namedSender{name, s}) }
+	if page.Webhook.URL != "" {
+		hook, err := c.hook(page.Webhook, client, r.clock)
+		if err != nil {
+			return nil, err
+		}
+		add("webhook", hook)
+	}
+	if e := page.Email; e.Server != "" {
+		mail := &respond.Email{Server: e.Server, From: e.From, To: e.To, User: e.User, TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Now: r.clock}
+		var err error
+		if e.PasswordFile != "" {
+			if mail.Password, err = readSecretFile(c.path(e.PasswordFile)); err != nil {
+				return nil, err
+			}
+		}
+		if e.CA != "" {
+			if mail.TLS.RootCAs, err = readRoots(c.path(e.CA)); err != nil {
+				return nil, fmt.Errorf("read the authority of the mail server: %w", err)
+			}
+		}
+		add("email", mail)
+	}
+	if page.PagerDutyFile != "" {
+		key, err := readSecretFile(c.path(page.PagerDutyFile))
+		if err != nil {
+			return nil, err
+		}
+		address := page.PagerDutyURL
+		if address == "" {
+			address = "https://events.pagerduty.com/v2/enqueue"
+		}
+		add("pagerduty", &respond.PagerDuty{URL: address, Key: key, Client: client})
+	}
+	if page.SlackFile != "" {
+		address, err := readSecretFile(c.path(page.SlackFile))
+		if err != nil {
+			return nil, err
+		}
+		add("slack", &respond.Slack{URL: address, Client: client})
+	}
+	if len(p.senders) == 0 {
+		return nil, nil
+	}
+	return p, nil
+}
+
+// logInTaker takes the log-in from somebody's roles at the server, and gives it back.
+type logInTaker struct {
+	c              *Config
+	server         *upstream.Server
+	user, password string
+}
+
+func (l *logInTaker) do(ctx context.Context, a *control.Answer) error {
+	return l.alter(ctx, a.About, "NOLOGIN")
+}
+
+func (l *logInTaker) undo(ctx context.Context, a *control.Answer) error {
+	return l.alter(ctx, a.About, "LOGIN")
+}
+
+func (l *logInTaker) alter(ctx context.Context, who sallyport.Staff, to string) error {
+	roles, err := l.c.rolesOf(who)
+	if err != nil {
+		return err
+	}
+	config, err := readerConfig(l.server, l.c.Upstream.Database, l.user, l.password)
+	if err != nil {
+		return err
+	}
+	delete(config.RuntimeParams, "row_security")
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("connect to %s as %s: %w", l.server.Address, l.user, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, role := range roles {
+		if _, err := conn.Exec(ctx, "ALTER ROLE "+pgx.Identifier{role}.Sanitize()+" "+to); err != nil {
+			return fmt.Errorf("set %s for role %s: %w", to, role, err)
+		}
+	}
+	return nil
+}
+
+// providerTeller tells the identity provider's side of locks.
+type providerTeller struct {
+	hook  *respond.Webhook
+	clock func() time.Time
+}
+
+func (p *providerTeller) do(ctx context.Context, a *control.Answer) error {
+	return p.tell(ctx, a, "lock")
+}
+
+func (p *providerTeller) undo(ctx context.Context, a *control.Answer) error {
+	return p.tell(ctx, a, "restore")
+}
+
+func (p *providerTeller) tell(ctx context.Context, a *control.Answer, what string) error {
+	return p.hook.Send(ctx, &respond.Message{ID: a.ID + "-" + what, Event: what, Findings: []string{a.Finding}, Staff: []string{string(a.About)}, Acts: true, Time: p.clock()})
+}
+
+// run looks and answers until ctx ends.
+func (x *detection) run(ctx context.Context, renew func() (*detecting, error)) {
+	if x == nil {
+		return
+	}
+	done := make(chan struct{}, 2)
+	go func() { x.responding.tend(ctx); done <- struct{}{} }()
+	go func() { x.feeds.run(ctx); done <- struct{}{} }()
+	x.detecting.tend(ctx, renew)
+	<-done
+	<-done
+}
+
+// status is its part of `sallyport status`.
+func (x *detection) status() []api.Standby {
+	if x == nil {
+		return []api.Standby{{What: "detects", How: "nobody looks for insiders (detect.off)"}}
+	}
+	out := append([]api.Standby{{What: "detects", How: x.detecting.status()}}, x.responding.status()...)
+	if x.ignored != "" {
+		out = append(out, api.Standby{What: "ignored", How: x.ignored})
+	}
+	return append(out, x.feeds.status()...)
+}
