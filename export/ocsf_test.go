@@ -143,9 +143,9 @@ func activities(class float64) float64 {
 }
 
 func present(object map[string]any, path string) bool {
-	for _, choice := range strings.Split(path, "|") {
+	for choice := range strings.SplitSeq(path, "|") {
 		var at any = object
-		for _, name := range strings.Split(choice, ".") {
+		for name := range strings.SplitSeq(choice, ".") {
 			inner, _ := at.(map[string]any)
 			at = inner[name]
 		}

@@ -49,7 +49,7 @@ func (p *Parts) Append(list []sallyport.Access, e *sallyport.Event) []sallyport.
 			return list
 		}
 		a := e.Imported.Access
-		a.Arrived = e.Seq
+		a.Arrived, a.UID = e.Seq, UID(p.Record, e.Seq, 0) // two systems may both call something e-1
 		return append(list, a)
 	default:
 		return list

@@ -334,3 +334,32 @@ func TestImportedCountsForNothing(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkImport is how many accesses a second come into the record: read from OCSF, handed to serve in parts, checked, known by their ids, and
+// on disk.
+func BenchmarkImport(b *testing.B) {
+	f := newFort(b, "")
+	encoder, err := export.NewEncoder(export.OCSF, strings.Repeat("cd", 16), "1", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var lines bytes.Buffer
+	for i := range b.N {
+		lines.Write(encoder.Access(&sallyport.Access{
+			UID: fmt.Sprint("cdcdcdcdcdcdcdcd-", i), Time: time.Now(), Activity: 10, Staff: "s017", Session: "x9", Application: "desk", Address: "10.4.0.17", Shape: "f3ab",
+			Database: "support", Table: "customers", Columns: []string{"email", "phone"}, Subjects: []sallyport.Subject{sallyport.Subject(fmt.Sprint(i % 5000))}, Verb: "SELECT",
+		}).Body)
+		lines.WriteByte('\n')
+	}
+	file := filepath.Join(b.TempDir(), "log.jsonl")
+	if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(lines.Len() / b.N))
+	b.ReportAllocs()
+	b.ResetTimer()
+	m := &Main{Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "o1-password" }}
+	if err := m.Run(b.Context(), []string{"import", file, "--source", "bench", "--as", "o1", "--data", f.options.Data}); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -136,6 +136,7 @@ type importer struct {
 
 	format string // of the file that is read
 	part   []sallyport.Access
+	named  int              // customers in it
 	same   map[[32]byte]int // accesses without an id, by what they say: how many came so far
 
 	files, read, fresh, known, other, bad, nameless int
@@ -221,21 +222,25 @@ func (i *importer) take(ctx context.Context, a *sallyport.Access) error {
 		one.UID = "sha:" + hex.EncodeToString(sum[:16]) + "." + strconv.Itoa(i.same[sum])
 	}
 	one.Subjects, one.Columns, one.Reached, one.Powers = slices.Clone(a.Subjects), slices.Clone(a.Columns), slices.Clone(a.Reached), slices.Clone(a.Powers)
-	if i.part = append(i.part, one); len(i.part) < mostInPart {
+	i.named += len(one.Subjects) + len(one.Reached)
+	if i.part = append(i.part, one); len(i.part) < mostInPart && i.named < mostNamed {
 		return nil
 	}
 	return i.flush(ctx)
 }
 
 // mostInPart keeps a part well below what serve takes at a time, however many customers its accesses name.
-const mostInPart = 500
+const (
+	mostInPart = 500
+	mostNamed  = 50_000 // customers
+)
 
 func (i *importer) flush(ctx context.Context) error {
 	if len(i.part) == 0 {
 		return nil
 	}
 	t, err := i.c.ImportAccesses(ctx, api.ImportPart{Import: i.id, Format: i.format, Accesses: i.part})
-	i.part = i.part[:0]
+	i.part, i.named = i.part[:0], 0
 	i.fresh, i.known = i.fresh+t.New, i.known+t.Known
 	return err
 }
