@@ -54,6 +54,7 @@ var table = map[string]folder{
 	"api":                  {may: []string{"control", "grant", "record", "login", "staff"}},                                                                                                                            // log-ins by the provider are begun and ended there
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
 	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
+	"internal/disk":        {},                                                                                                                                                                                         // one folder of files for internal/durable, and a simulated one for tests of the log and of the record
 	"internal/durable":     {},
 	"internal/fakezendesk": {}, // a fake of Zendesk, for tests
 	"internal/fakeidp":     {}, // a fake identity provider, for tests of log-ins
