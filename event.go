@@ -175,17 +175,17 @@ type Result struct {
 	Trust    int64   `cbor:"8,keyasint,omitempty"` // one more than how far the person was trusted when they were asked last
 }
 
-// Input is what another system said: a line of a file, an object that was sent, a row that was read. Whoever writes it has taken protected values and
+// Heard is what another system said: a line of a file, an object that was sent, a row that was read. Whoever writes it has taken protected values and
 // literals of statements out of it before.
-type Input struct {
+type Heard struct {
 	Source string `cbor:"1,keyasint"`           // by its name in the configuration
 	Format string `cbor:"2,keyasint"`           // what the text is: tickets, hr, logins, alerts, reports, …
-	Text   string `cbor:"3,keyasint"`           // at most MostInput bytes
+	Text   string `cbor:"3,keyasint"`           // at most MostHeard bytes
 	Cut    bool   `cbor:"4,keyasint,omitempty"` // it was longer
 }
 
-// MostInput is how long the text of an Input may be.
-const MostInput = 64 << 10
+// MostHeard is how long the text of a Heard may be.
+const MostHeard = 64 << 10
 
 // Asserted is the assertion by which an application acts for a person: it is good for one transaction.
 type Asserted struct {
@@ -290,7 +290,7 @@ type Order struct {
 	Diff     string  `cbor:"64,keyasint,omitempty"`
 	Subjects []Staff `cbor:"65,keyasint,omitempty"`
 	Alone    bool    `cbor:"66,keyasint,omitempty"`
-	Input    *Input  `cbor:"80,keyasint,omitempty"` // of kind input
+	Input    *Heard  `cbor:"80,keyasint,omitempty"` // of kind input
 	Most     int     `cbor:"67,keyasint,omitempty"` // of kind people: how many leavers of this source an hour are locked by its word alone
 	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
 	Credential *Credential `cbor:"50,keyasint,omitempty"`

@@ -21,23 +21,23 @@ func TestInputs(t *testing.T) {
 	if _, err := s.Append(&sallyport.Event{Kind: sallyport.Locked, Order: &sallyport.Order{About: "s001"}}); err != nil {
 		t.Fatal(err)
 	}
-	seq, err := s.AppendInput(sallyport.Input{Source: "hr", Format: "hr", Text: `{"staff":"s017","type":"notice"}`}, at)
+	seq, err := s.AppendInput(sallyport.Heard{Source: "hr", Format: "hr", Text: `{"staff":"s017","type":"notice"}`}, at)
 	if err != nil || seq != 2 {
 		t.Fatal(seq, err)
 	}
-	var many []sallyport.Input
+	var many []sallyport.Heard
 	for i := range 5000 { // more than may wait at once
-		many = append(many, sallyport.Input{Source: "alerts", Format: "alerts", Text: fmt.Sprint(i, strings.Repeat("x", 400))})
+		many = append(many, sallyport.Heard{Source: "alerts", Format: "alerts", Text: fmt.Sprint(i, strings.Repeat("x", 400))})
 	}
 	if err := s.AppendInputs(many, at); err != nil || s.Last() != 5002 {
 		t.Fatalf("%d entries, %v", s.Last(), err)
 	}
-	if _, err := s.AppendInput(sallyport.Input{Source: "tickets", Format: "tickets", Text: "x" + strings.Repeat("ü", sallyport.MostInput)}, at); err != nil {
+	if _, err := s.AppendInput(sallyport.Heard{Source: "tickets", Format: "tickets", Text: "x" + strings.Repeat("ü", sallyport.MostHeard)}, at); err != nil {
 		t.Fatal(err)
 	}
-	var got []sallyport.Input
+	var got []sallyport.Heard
 	enough := errors.New("enough")
-	err = s.FollowInputs(context.Background(), 1, func(arrival uint64, when time.Time, in *sallyport.Input) error {
+	err = s.FollowInputs(context.Background(), 1, func(arrival uint64, when time.Time, in *sallyport.Heard) error {
 		if arrival != uint64(len(got)+2) || !when.Equal(at) {
 			t.Errorf("input %d arrived at %d, %v", len(got), arrival, when)
 		}
@@ -52,11 +52,11 @@ func TestInputs(t *testing.T) {
 	if diff := cmp.Diff(many, got[1:5001]); diff != "" {
 		t.Error(diff)
 	}
-	if last := got[5001]; !last.Cut || len(last.Text) > sallyport.MostInput || !utf8.ValidString(last.Text) || len(last.Text) < sallyport.MostInput-4 {
+	if last := got[5001]; !last.Cut || len(last.Text) > sallyport.MostHeard || !utf8.ValidString(last.Text) || len(last.Text) < sallyport.MostHeard-4 {
 		t.Errorf("a long one has %d bytes, cut: %v", len(last.Text), last.Cut)
 	}
 	n := 0
-	if err := s.ReadInputs(5003, func(uint64, time.Time, *sallyport.Input) error { n++; return nil }); err != nil || n != 1 {
+	if err := s.ReadInputs(5003, func(uint64, time.Time, *sallyport.Heard) error { n++; return nil }); err != nil || n != 1 {
 		t.Errorf("%d from the last on, %v", n, err)
 	}
 }

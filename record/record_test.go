@@ -98,7 +98,7 @@ func fullEvent() *sallyport.Event {
 			}},
 			Groups: []sallyport.ListedGroup{{Key: "g1", Name: "SG", External: "y1", Gone: true, Version: 2, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC()}},
 			Delay:  time.Hour, Base: "b", Diff: "~ a: 1 → 2", Subjects: []sallyport.Staff{"s001"}, Alone: true, Most: 50,
-			Input: &sallyport.Input{Source: "hr", Format: "hr", Text: "{}", Cut: true},
+			Input: &sallyport.Heard{Source: "hr", Format: "hr", Text: "{}", Cut: true},
 		},
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},

@@ -345,9 +345,9 @@ func (s *Server) hears(at net.Addr) {
 
 // arrived puts on record what a source said, in the order in which it arrived.
 func (s *Server) arrived(source, format string, texts []string) error {
-	list := make([]sallyport.Input, len(texts))
+	list := make([]sallyport.Heard, len(texts))
 	for i, text := range texts {
-		list[i] = sallyport.Input{Source: source, Format: format, Text: text}
+		list[i] = sallyport.Heard{Source: source, Format: format, Text: text}
 	}
 	return s.control.AppendInputs(list, s.o.Clock())
 }
