@@ -17,6 +17,7 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
+	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
 	"sallyport/purpose"
 	"sallyport/record"
@@ -41,6 +42,7 @@ type ServerOptions struct {
 	WatchEvery     time.Duration         // between two looks for ways around the gateway; 0: 30 s
 	RenewEvery     time.Duration         // between two passes over the tokens of a rotation; 0: 1 s
 	Free           func() (int64, error) // bytes that the data folder's disk has left; nil: the system is asked
+	disk           disk.Disk             // of the access stream; only tests measure what one costs by another
 	Clock          func() time.Time      // stands in every event and moves the budgets' windows; nil: time.Now
 	Log            *slog.Logger          // nil: none
 }
@@ -190,7 +192,7 @@ func (s *Server) settle() error {
 // open opens the access stream, and listens.
 func (s *Server) open(ctx context.Context) error {
 	var err error
-	if s.access, err = openRecord(s.o.Data, "access", record.Options{Now: s.o.Clock, Key: s.key, MaxBytes: s.o.Config.Record.MaxBytes}, s.log); err != nil {
+	if s.access, err = openRecord(s.o.Data, "access", record.Options{Now: s.o.Clock, Key: s.key, MaxBytes: s.o.Config.Record.MaxBytes, Disk: s.o.disk}, s.log); err != nil {
 		return err
 	}
 	s.room = newRoom(s)
