@@ -56,6 +56,7 @@ var table = map[string]folder{
 	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
 	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
+	"internal/disk":        {},                                                                                                                                                                                         // one folder of files for internal/durable, and a simulated one for tests of the log and of the record
 	"export":               {may: []string{"sources"}, test: []string{"record"}},                                                                                                                                       // an entry is written as the accesses that it comes to
 	"internal/durable":     {},
 	"internal/fakezendesk": {}, // a fake of Zendesk, for tests
