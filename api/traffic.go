@@ -47,8 +47,8 @@ type ImportPart struct {
 
 // MostImported is how many accesses one part has at most, and mostPart its bytes.
 const (
-	MostImported = 1000
-	mostPart     = 16 << 20
+	MostImported = 10_000
+	mostPart     = 32 << 20
 )
 
 // security alone takes the record out, and brings logs in: what stands there accuses people.

@@ -229,9 +229,9 @@ func (i *importer) take(ctx context.Context, a *sallyport.Access) error {
 	return i.flush(ctx)
 }
 
-// mostInPart keeps a part well below what serve takes at a time, however many customers its accesses name.
+// A part is well below what serve takes at a time, however many customers its accesses name.
 const (
-	mostInPart = 500
+	mostInPart = 8_000  // each part is a log-in, which is meant to be slow
 	mostNamed  = 50_000 // customers
 )
 
