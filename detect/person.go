@@ -212,7 +212,8 @@ func (d *Detector) usual(p *person, i int) {
 func (d *Detector) today(p *person, i int) null {
 	t := &p.streams[i]
 	n := null{mu: t.mu, k: t.k, share: p.group.streams[i].share, drift: p.group.drift}
-	if i == exposure || i == breadth {
+	switch i {
+	case exposure, breadth, selfMade, offShift: // what grows with the work
 		n.mu *= d.surge(p) * p.load()
 	}
 	if p.service {
@@ -285,7 +286,7 @@ func (d *Detector) closeDay(p *person) {
 			record.calendar = float32(calendar)
 			d.shadowed(p, n)
 		}
-		if !record.suspect && !specs()[i].fixed {
+		if !record.suspect && !d.specs[i].fixed {
 			g.streams[i].learn(p, n, t.doubt, t.x, calendar)
 		}
 		t.r.close(n, t.x)
