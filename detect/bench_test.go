@@ -67,7 +67,7 @@ const (
 )
 
 // whole tells whether all is compared, which takes its time.
-func whole() bool { return os.Getenv("SALLYPORT_SIEGE") != "" }
+func whole() bool { return os.Getenv("SALLYPORT_SIEGE") != "" && !quick() }
 
 func methodNames() [methods]string {
 	return [methods]string{"Sallyport", "robust z-score of volume", "isolation forest", "sequential test on reads without a claimed purpose"}
@@ -365,6 +365,9 @@ type tally struct {
 	seconds          []float64
 }
 
+// quick leaves the other methods out.
+func quick() bool { return os.Getenv("SALLYPORT_QUICK") != "" }
+
 func benchProfile(t testing.TB, p sim.Profile, seeds int) *bench {
 	t.Helper()
 	b := &bench{profile: p.Name, insiders: map[string]*tally{}}
@@ -530,7 +533,7 @@ func (b *bench) print(t testing.TB) {
 // TestBenchDetect is `make bench-detect`; without SALLYPORT_SIEGE one small company is enough.
 func TestBenchDetect(t *testing.T) {
 	profiles, seeds := sim.Profiles(), 30
-	if !whole() {
+	if !whole() && !quick() {
 		p := profiles[0]
 		p.Staff, p.Weeks = 80, 14
 		b := benchProfile(t, p, 1)

@@ -130,6 +130,7 @@ func (d *Detector) ticket(in *sallyport.TicketFact, at int64) {
 	if !in.Closed.IsZero() && in.Closed.UnixMilli() <= at {
 		t.closed = in.Closed.UnixMilli()
 	}
+	t.heard = t.heard || d.facts.calledBefore(t)
 	d.facts.tickets[in.ID] = t
 	d.facts.byCustomer[t.customer] = append(d.facts.byCustomer[t.customer], t)
 	d.reconsider(t.customer, at, t.openedBy)
