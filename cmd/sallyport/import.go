@@ -36,7 +36,7 @@ func (m *Main) importCommand() *cobra.Command {
 		Long: `Reads OCSF Datastore Activity (class 6005, one object a line), CEF that Sallyport wrote, and PostgreSQL's own log (csvlog, jsonlog) with
 pgAudit's lines, plain or packed (gzip, zstd); '-' is standard input. What it finds is put into the record of a running serve, for
 detection and history, with your name. It never fills a budget, makes no reason, and is no fact about tickets. You log in as a
-person of the role security.
+person whom policies let administer.
 
 Each access is imported once: by its id (OCSF's metadata.uid; PostgreSQL's session and number of the line), within --source, whenever and in
 whatever order files are read. Literals of statements are not kept, only the statement's shape.
