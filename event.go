@@ -25,6 +25,7 @@ type Event struct {
 	Decision  *Decision  `cbor:"14,keyasint,omitempty"`
 	Ties      []Tie      `cbor:"15,keyasint,omitempty"`
 	Asserted  *Asserted  `cbor:"16,keyasint,omitempty"`
+	Result    *Result    `cbor:"17,keyasint,omitempty"`
 	Imported  *Imported  `cbor:"30,keyasint,omitempty"`
 }
 
@@ -45,7 +46,9 @@ const (
 	CopyKind      EventKind = "copy"        // Decision, Statement, Note: durable before the statement is forwarded, or when it was refused
 	TieKind       EventKind = "tie"         // Ties: tokens of names and texts seen for the first time, and whose they are from then on
 	StrayKind     EventKind = "stray"       // Ties: tokens that are somebody else's, found in a customer's row, and not revealed there
-	CountersKind  EventKind = "counters"    // Counters of traffic that touches nothing protected
+	CountersKind  EventKind = "counters"    // Counters of traffic that touches nothing protected, of one session and Statement.Fingerprint, each second
+	ResultKind    EventKind = "result"      // Result, Statement.ID: how a statement ended that is on record
+	ShapeKind     EventKind = "shape"       // Statement.Fingerprint and Shape, once for each that is met since a gateway started
 	ObservedKind  EventKind = "observed"    // what serve --observe would have done
 	// Replication by a role that the configuration names: passed on byte for byte.
 	ReplicationStart EventKind = "replication_start"
@@ -99,10 +102,13 @@ const (
 	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
 	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
+	OrderRefused    EventKind = "order_refused"    // policies did not let somebody do what Order.Details names: Decision; nothing has changed
 	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
-	ImportOrdered   EventKind = "import"           // Order.Importing: somebody begins to import another system's log; before its first entry
 
-	FedKind        EventKind = "fed"        // Order.Fed: what another system sent for detection, of the kind in Details, as it came
+	InputKind     EventKind = "input"       // Order.Input: what another system said, as detection reads it; its sequence is when it arrived
+	RecordRoom    EventKind = "record_room" // how full the disk of the record is: Details is fine, 80 %, 90 % or full, Note the figures
+	ImportOrdered EventKind = "import"      // Order.Importing: somebody begins to import another system's log; before its first entry
+
 	FindingKind    EventKind = "finding"    // Order.Finding: a line of what detection found; before anything is done about it
 	ResponseKind   EventKind = "response"   // Order.Response: what Sallyport does about a finding, did, or would have done
 	DetectingKind  EventKind = "detecting"  // how far detection has read: Order.Position and Order.Taken; Details, where it is filled, says by which settings from there on
@@ -134,7 +140,15 @@ type Statement struct {
 	Covers      []Subject `cbor:"6,keyasint,omitempty"` // customers that the purposes covered; at most the first 100
 	Refused     string    `cbor:"7,keyasint,omitempty"` // code of the refusal
 	Writes      bool      `cbor:"8,keyasint,omitempty"`
-	Known       *Known    `cbor:"20,keyasint,omitempty"` // what policies were told; entries of before that was noted have none
+	// Tables that it mentions, as schema.table; also those that hold nothing protected.
+	Tables []string `cbor:"9,keyasint,omitempty"`
+	// Shape is the text without literals, of kind shape.
+	Shape string `cbor:"10,keyasint,omitempty"`
+	// Resolved says of each of Purposes how many customers it covered, all of them where Covers has the first ones.
+	Resolved []uint64 `cbor:"11,keyasint,omitempty"`
+	// Trust is one more than how far the person was trusted when the policies were asked; 0: they were not.
+	Trust int64  `cbor:"12,keyasint,omitempty"`
+	Known *Known `cbor:"20,keyasint,omitempty"` // what policies were told; entries of before that was noted have none
 }
 
 // Revealed lists the values of one outgoing batch that left in plain.
@@ -144,7 +158,44 @@ type Revealed struct {
 	Values    Values    `cbor:"3,keyasint"` // repeats within a batch stand once
 	Purposes  []Purpose `cbor:"4,keyasint,omitempty"`
 	Grant     string    `cbor:"5,keyasint,omitempty"` // id of the grant where values left under one
+	// Rulings are what the policies said for this statement so far, and Trust one more than how far the person was trusted then; they stand in the
+	// first batch of a statement, and again where they have changed.
+	Rulings []Ruled `cbor:"6,keyasint,omitempty"`
+	Trust   int64   `cbor:"7,keyasint,omitempty"`
 }
+
+// Ruled is what the policies said of one column under one purpose or grant, for one statement.
+type Ruled struct {
+	Column  Column `cbor:"1,keyasint"`
+	Verdict string `cbor:"2,keyasint"`           // reveal, mask, token, wait or deny
+	Policy  string `cbor:"3,keyasint"`           // ids of the policies that decided, with commas; "default" where none did
+	Purpose int    `cbor:"4,keyasint,omitempty"` // one more than its place among the statement's purposes
+	Grant   string `cbor:"5,keyasint,omitempty"` // in its place
+}
+
+// Result is how a statement ended.
+type Result struct {
+	Rows     uint64  `cbor:"1,keyasint,omitempty"` // that were returned
+	Bytes    uint64  `cbor:"2,keyasint,omitempty"` // likewise, with what describes them
+	Failed   bool    `cbor:"3,keyasint,omitempty"` // by an error, of the server's or ours
+	Revealed uint64  `cbor:"4,keyasint,omitempty"` // values that left in plain
+	Left     uint64  `cbor:"5,keyasint,omitempty"` // protected values that stayed tokens
+	Masked   uint64  `cbor:"6,keyasint,omitempty"` // protected values that left as masks
+	Rulings  []Ruled `cbor:"7,keyasint,omitempty"` // all that the policies said for it
+	Trust    int64   `cbor:"8,keyasint,omitempty"` // one more than how far the person was trusted when they were asked last
+}
+
+// Heard is what another system said: a line of a file, an object that was sent, a row that was read. Whoever writes it has taken protected values and
+// literals of statements out of it before.
+type Heard struct {
+	Source string `cbor:"1,keyasint"`           // by its name in the configuration
+	Format string `cbor:"2,keyasint"`           // what the text is: tickets, hr, logins, alerts, reports, …
+	Text   string `cbor:"3,keyasint"`           // at most MostHeard bytes
+	Cut    bool   `cbor:"4,keyasint,omitempty"` // it was longer
+}
+
+// MostHeard is how long the text of a Heard may be.
+const MostHeard = 64 << 10
 
 // Asserted is the assertion by which an application acts for a person: it is good for one transaction.
 type Asserted struct {
@@ -218,7 +269,8 @@ type Order struct {
 	Details string `cbor:"7,keyasint,omitempty"`
 	// Columns are what protect protects: schema.table.column → the form of its tokens.
 	Columns map[string]string `cbor:"8,keyasint,omitempty"`
-	// Moving are those of Columns in which plain values stand beside tokens from now on; in Leaving, what is written is plain again.
+	// Moving are those of Columns in which plain values stand beside tokens from now on; in Leaving, what is written is plain again. In a column that
+	// stands in both it is a token still: two people agreed that it leaves, and the database may refuse plain values as yet.
 	Moving  []string `cbor:"9,keyasint,omitempty"`
 	Leaving []string `cbor:"10,keyasint,omitempty"`
 	// Dead are the digests of random tokens that stand in a shredded customer's rows: none is ever revealed. Buried are those of the tokens that
@@ -249,6 +301,7 @@ type Order struct {
 	Diff     string  `cbor:"64,keyasint,omitempty"`
 	Subjects []Staff `cbor:"65,keyasint,omitempty"`
 	Alone    bool    `cbor:"66,keyasint,omitempty"`
+	Input    *Heard  `cbor:"80,keyasint,omitempty"` // of kind input
 	Most     int     `cbor:"67,keyasint,omitempty"` // of kind people: how many leavers of this source an hour are locked by its word alone
 	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
 	Credential *Credential `cbor:"50,keyasint,omitempty"`
@@ -261,7 +314,6 @@ type Order struct {
 	Position uint64    `cbor:"111,keyasint,omitempty"`
 	Taken    uint64    `cbor:"112,keyasint,omitempty"`
 	Response *Response `cbor:"113,keyasint,omitempty"`
-	Fed      []byte    `cbor:"114,keyasint,omitempty"`
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.

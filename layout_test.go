@@ -57,6 +57,7 @@ var table = map[string]folder{
 	"respond":              {may: []string{"detect"}},                                                                                                                                                                  // findings → steps, and the protocols of those who are told
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
 	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
+	"internal/disk":        {},                                                                                                                                                                                         // one folder of files for internal/durable, and a simulated one for tests of the log and of the record
 	"export":               {may: []string{"sources"}, test: []string{"record"}},                                                                                                                                       // an entry is written as the accesses that it comes to
 	"internal/durable":     {},
 	"internal/fakezendesk": {}, // a fake of Zendesk, for tests

@@ -36,9 +36,9 @@ type Response struct {
 }
 
 func (s *Server) findingRoutes(mux *http.ServeMux) {
-	mux.Handle("GET /v1/findings", s.as(overseers, s.findings))
-	mux.Handle("POST /v1/respond/undo", s.as(overseers, s.undoResponse))
-	mux.Handle("POST /v1/respond/mode", s.as(overseers, s.respondMode))
+	mux.Handle("GET /v1/findings", s.as(investigators, s.findings))
+	mux.Handle("POST /v1/respond/undo", s.as(administrators, s.undoResponse))
+	mux.Handle("POST /v1/respond/mode", s.as(administrators, s.respondMode))
 }
 
 // findings answers what was found; of one where id says which. That somebody asked is recorded first. Nobody reads what is about himself.

@@ -64,7 +64,7 @@ func (c *Encoder) Append(to []Message, e *sallyport.Event) []Message {
 	parts := sources.Parts{Record: c.Record, Service: c.Service}
 	c.list = parts.Append(c.list[:0], e)
 	for i := range c.list {
-		to = append(to, c.access(&c.list[i], e.Kind == sallyport.ImportedKind))
+		to = append(to, c.access(&c.list[i], e.Imported))
 	}
 	if len(c.list) > 0 {
 		return to
@@ -77,13 +77,13 @@ func (c *Encoder) Append(to []Message, e *sallyport.Event) []Message {
 }
 
 // Access is the message of one access, as an entry of the record would make it.
-func (c *Encoder) Access(a *sallyport.Access) Message { return c.access(a, false) }
+func (c *Encoder) Access(a *sallyport.Access) Message { return c.access(a, nil) }
 
-func (c *Encoder) access(a *sallyport.Access, imported bool) Message {
+func (c *Encoder) access(a *sallyport.Access, from *sallyport.Imported) Message {
 	m := Message{UID: a.UID, Time: a.Time, Severity: severityOf(a)}
 	switch c.Format {
 	case OCSF:
-		m.Body = c.ocsfAccess(a, m.Severity, imported)
+		m.Body = c.ocsfAccess(a, m.Severity, from)
 	case CEF:
 		m.Body = c.cefAccess(a, m.Severity)
 	case ECS:

@@ -134,7 +134,7 @@ func (f *File) forget() {
 
 // rotate renames the full file, and compresses it.
 func (f *File) rotate() error {
-	now := time.Now
+	now := time.Now //nolint:forbidigo // names a file where nobody gave a clock
 	if f.Clock != nil {
 		now = f.Clock
 	}

@@ -44,13 +44,6 @@ func (o *object) count(name string, value int64) {
 	}
 }
 
-func (o *object) yes(name string, value bool) {
-	if value {
-		o.key(name)
-		o.b = append(o.b, "true"...)
-	}
-}
-
 // texts writes a list.
 func texts[T ~string](o *object, name string, list []T) {
 	if len(list) == 0 {

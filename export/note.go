@@ -48,8 +48,12 @@ func noteOf(e *sallyport.Event) (note, bool) {
 		n.statements, n.rows, n.bytes = int64(c.Statements), int64(c.Rows), int64(c.BytesOut) //nolint:gosec // sums of one session
 	}
 	switch e.Kind {
-	case sallyport.TieKind, sallyport.ImportedKind, sallyport.StatementKind, sallyport.RevealKind, sallyport.TouchKind, sallyport.CountersKind:
-		return n, false // ties are the record's own bookkeeping; the others are accesses, where they hold anything
+	case sallyport.TieKind, sallyport.InputKind, sallyport.ImportedKind, sallyport.StatementKind, sallyport.RevealKind, sallyport.TouchKind, sallyport.CountersKind, sallyport.ResultKind:
+		return n, false // ties are the record's own bookkeeping, inputs other systems' words; the others are accesses, where they hold anything
+	case sallyport.ShapeKind:
+		if e.Statement != nil {
+			n.id, n.details = e.Statement.Fingerprint, e.Statement.Shape // its literals are gone
+		}
 	case sallyport.SessionStart:
 		n.class, n.activity = classLogIn, activityLogOn
 	case sallyport.SessionEnd:
@@ -109,6 +113,10 @@ func (n *note) order(kind sallyport.EventKind, o *sallyport.Order) {
 		n.class, n.activity, n.severity = classAccount, activityDisable, high
 	case sallyport.Trusted:
 		n.class, n.activity, n.severity, n.details = classAccount, activityOther, medium, o.Details
+	case sallyport.RecordRoom:
+		if n.class, n.activity, n.severity, n.details = classFinding, activityCreate, high, o.Details; o.Details == "fine" {
+			n.severity = informational
+		}
 	case sallyport.GlassBroken:
 		n.severity = high
 	case sallyport.UnsealBad:
@@ -156,6 +164,8 @@ func (n *note) title() string {
 		return strings.TrimSpace("A budget of customers was reached: " + n.details)
 	case sallyport.StrayKind:
 		return "Somebody else's tokens stand in a customer's row"
+	case sallyport.RecordRoom:
+		return "How full the disk of the record is: " + n.details
 	case sallyport.AroundKind:
 		return "There is a way around the gateway"
 	default:

@@ -65,7 +65,7 @@ func (c *Encoder) head(o *object, class, activity, severity int, uid, correlatio
 	o.shut()
 }
 
-func (c *Encoder) ocsfAccess(a *sallyport.Access, severity int, imported bool) []byte {
+func (c *Encoder) ocsfAccess(a *sallyport.Access, severity int, from *sallyport.Imported) []byte {
 	o := object{make([]byte, 0, 640+12*len(a.Subjects)+12*len(a.Reached))}
 	correlation := ""
 	if a.Statement != 0 {
@@ -126,7 +126,10 @@ func (c *Encoder) ocsfAccess(a *sallyport.Access, severity int, imported bool) [
 	o.count("reach", a.Reach)
 	o.count("probes", a.Probes)
 	texts(&o, "powers", a.Powers)
-	o.yes("imported", imported)
+	if from != nil {
+		o.text("source", from.Source)
+		o.text("original_uid", from.Access.UID)
+	}
 	o.shut()
 	o.shut()
 	o.shut()

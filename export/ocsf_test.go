@@ -76,6 +76,14 @@ func everyEvent() []*sallyport.Event {
 	})
 	add(sallyport.ObservedKind, nil)
 	add(sallyport.CountersKind, func(e *sallyport.Event) { e.Counters = &sallyport.Counters{Statements: 3, Rows: 5, BytesOut: 99} })
+	add(sallyport.ResultKind, func(e *sallyport.Event) {
+		e.Who = sallyport.Who{Staff: "s017", Session: "x9"}
+		e.Statement = &sallyport.Statement{ID: 12}
+		e.Result = &sallyport.Result{Rows: 3, Bytes: 420, Revealed: 1, Trust: 88, Rulings: []sallyport.Ruled{{Column: column[0], Verdict: "reveal", Policy: "desk-1"}}}
+	})
+	add(sallyport.ShapeKind, func(e *sallyport.Event) {
+		e.Statement = &sallyport.Statement{Fingerprint: "f3ab", Shape: "SELECT email FROM customers WHERE id = ?"}
+	})
 	add(sallyport.ReplicationStart, nil)
 	add(sallyport.ReplicationEnd, func(e *sallyport.Event) { e.Counters = &sallyport.Counters{BytesOut: 99} })
 	add(sallyport.FactKind, func(e *sallyport.Event) { e.Facts = []sallyport.Fact{{Table: "ticket", ID: "4711", Customer: "48211"}} })
@@ -112,7 +120,7 @@ func controlKinds() []sallyport.EventKind {
 		sallyport.Protecting, sallyport.Protected, sallyport.LogInOK, sallyport.LogInBad, sallyport.Queried, sallyport.KeysMade, sallyport.KeysSeen, sallyport.Unsealing,
 		sallyport.UnsealBad, sallyport.KeyRotated, sallyport.KeyDestroyed, sallyport.Shredding, sallyport.Shredded, sallyport.Recovering, sallyport.Requested,
 		sallyport.GrantEnded, sallyport.GlassBroken, sallyport.GlassReviewed, sallyport.KeyTurned, sallyport.CredentialMade, sallyport.CredentialEnded,
-		sallyport.PasswordSet, sallyport.LockLeavers, sallyport.Adopted, sallyport.Peopled, sallyport.ImportOrdered, "a_kind_of_later",
+		sallyport.PasswordSet, sallyport.LockLeavers, sallyport.Adopted, sallyport.Peopled, sallyport.ImportOrdered, sallyport.RecordRoom, "a_kind_of_later",
 	}
 }
 
@@ -143,9 +151,9 @@ func activities(class float64) float64 {
 }
 
 func present(object map[string]any, path string) bool {
-	for _, choice := range strings.Split(path, "|") {
+	for choice := range strings.SplitSeq(path, "|") {
 		var at any = object
-		for _, name := range strings.Split(choice, ".") {
+		for name := range strings.SplitSeq(choice, ".") {
 			inner, _ := at.(map[string]any)
 			at = inner[name]
 		}

@@ -203,59 +203,94 @@ func (p *Pump) advance(seq uint64) {
 
 // deliver gives a batch to the receiver until it has it, or gives up what it will not take. It is false where ctx has ended before.
 func (p *Pump) deliver(ctx context.Context, batch []Message) bool {
-	refused := 0
-	pause, waited := firstPause, time.Duration(0)
-	failing := false
-	for at := batch; len(at) > 0; {
+	t := trying{p: p, left: batch}
+	t.fresh()
+	for len(t.left) > 0 {
 		if ctx.Err() != nil {
 			return false
 		}
-		send := at
-		if refused > 0 {
-			send = at[:1] // the one that it does not like is found by sending them one by one
+		send := t.left
+		if t.refused > 0 {
+			send = send[:1] // the one that it does not like is found by sending them one by one
 		}
 		taken, err := p.Sink.Deliver(ctx, send)
-		if taken > 0 {
-			at, refused, pause, waited = at[taken:], 0, firstPause, 0
-			p.meter(func(m Meter) { m.Delivered(p.Output, taken) })
-		}
+		t.took(taken)
 		if err == nil {
-			if failing {
-				failing = false
-				p.Log.Warn("an output takes messages again", "output", p.Output, "stream", p.Name)
-			}
+			t.works()
 			continue
 		}
 		if ctx.Err() != nil {
 			return false
 		}
-		p.meter(func(m Meter) { m.Failed(p.Output) })
-		if !failing {
-			failing = true
-			p.Log.Error("an output does not take messages; trying again until it does", "output", p.Output, "stream", p.Name, "why", err.Error())
+		if t.fails(err); !t.bury(err) {
+			t.wait(ctx)
 		}
-		var no *RefusedError
-		if errors.As(err, &no) {
-			refused++
-		}
-		give := 0
-		switch {
-		case p.Dead == nil:
-		case refused > p.Refusals:
-			give = 1
-		case p.GiveUp > 0 && waited >= p.GiveUp:
-			give = len(at)
-		}
-		if give > 0 && p.bury(at[:give], err) {
-			at, refused, pause, waited = at[give:], 0, firstPause, 0
-			continue
-		}
-		wait := pause/2 + rand.N(pause/2+1) //nolint:gosec // it spreads retries and hides nothing
-		p.Pause(ctx, wait)
-		waited += wait
-		pause = min(2*pause, longestPause)
 	}
-	return ctx.Err() == nil || len(batch) == 0
+	return true
+}
+
+// trying is how a batch fares.
+type trying struct {
+	p       *Pump
+	left    []Message
+	refused int           // how often the first of them was
+	pause   time.Duration // before the next attempt
+	waited  time.Duration // since something was taken
+	failing bool
+}
+
+func (t *trying) fresh() { t.refused, t.pause, t.waited = 0, firstPause, 0 }
+
+func (t *trying) took(n int) {
+	if n == 0 {
+		return
+	}
+	t.left = t.left[n:]
+	t.fresh()
+	t.p.meter(func(m Meter) { m.Delivered(t.p.Output, n) })
+}
+
+func (t *trying) works() {
+	if t.failing {
+		t.failing = false
+		t.p.Log.Warn("an output takes messages again", "output", t.p.Output, "stream", t.p.Name)
+	}
+}
+
+func (t *trying) fails(err error) {
+	t.p.meter(func(m Meter) { m.Failed(t.p.Output) })
+	if !t.failing {
+		t.failing = true
+		t.p.Log.Error("an output does not take messages; trying again until it does", "output", t.p.Output, "stream", t.p.Name, "why", err.Error())
+	}
+	if _, no := errors.AsType[*RefusedError](err); no {
+		t.refused++
+	}
+}
+
+// bury puts aside what was tried for long enough.
+func (t *trying) bury(why error) bool {
+	n := 0
+	switch {
+	case t.p.Dead == nil:
+	case t.refused > t.p.Refusals:
+		n = 1
+	case t.p.GiveUp > 0 && t.waited >= t.p.GiveUp:
+		n = len(t.left)
+	}
+	if n == 0 || !t.p.bury(t.left[:n], why) {
+		return false
+	}
+	t.left = t.left[n:]
+	t.fresh()
+	return true
+}
+
+func (t *trying) wait(ctx context.Context) {
+	wait := t.pause/2 + rand.N(t.pause/2+1) //nolint:gosec // it spreads retries and hides nothing
+	t.p.Pause(ctx, wait)
+	t.waited += wait
+	t.pause = min(2*t.pause, longestPause)
 }
 
 // bury puts messages with the dead letters. Where even that fails they are tried again.

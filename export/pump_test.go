@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"log/slog"
 	mrand "math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -165,6 +166,41 @@ func TestSyslogStranger(t *testing.T) {
 	}
 }
 
+// TestSyslogWordless: a receiver that read everything and is gone without TLS's word may have been killed: it gets it again.
+func TestSyslogWordless(t *testing.T) {
+	own, pool, _, err := fakesiem.Pair()
+	fatal(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	fatal(t, err)
+	body := []byte(`{"metadata":{"uid":"u"}}`)
+	sink := &Syslog{Address: l.Addr().String(), TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+	size := len(sink.frame(nil, &Message{UID: "u", Body: body}))
+	for _, word := range []bool{false, true} {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			raw, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer raw.Close()
+			conn := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12})
+			_, _ = io.ReadFull(conn, make([]byte, size))
+			if word {
+				_, _ = io.Copy(io.Discard, conn)
+				_ = conn.Close()
+				return
+			}
+			_, _ = io.ReadFull(raw, make([]byte, 1)) // the word of the sender is on its way
+		})
+		n, err := sink.Deliver(t.Context(), []Message{{UID: "u", Body: body}})
+		if (n == 1) != word || (err == nil) != word {
+			t.Errorf("word %v: %d taken, %v", word, n, err)
+		}
+		wg.Wait()
+	}
+	_ = l.Close()
+}
+
 // TestHEC: Splunk's collector knows who sends by the header, and has everything in the end, busy and cutting as it is.
 func TestHEC(t *testing.T) {
 	stream := recorded(t, 1000)
@@ -220,7 +256,7 @@ func (h *hookReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case 1:
 		panic(http.ErrAbortHandler) // cut before it was taken
 	}
-	for _, line := range bytes.Split(bytes.TrimSuffix(body, []byte("\n")), []byte("\n")) {
+	for line := range bytes.SplitSeq(bytes.TrimSuffix(body, []byte("\n")), []byte("\n")) {
 		h.Add(line)
 	}
 	if way == 2 {
@@ -283,6 +319,21 @@ func TestDeadLetters(t *testing.T) {
 	if n, err := dead.Replay(t.Context(), sink); n != 0 || err != nil {
 		t.Errorf("nothing is left: %d, %v", n, err)
 	}
+}
+
+// TestGiveUp: a receiver that does not answer for as long as that leaves what waits with the dead letters, and nothing is lost of it.
+func TestGiveUp(t *testing.T) {
+	stream := recorded(t, 300)
+	want := expected(t, stream)
+	h, sink := newHook(t, 0)
+	down := &Webhook{URL: "http://127.0.0.1:1", Client: sink.Client}
+	dead := &DeadFile{Path: filepath.Join(t.TempDir(), "dead.jsonl")}
+	cursors := t.TempDir()
+	carried(t, stream, cursors, down, dead, func(p *Pump) { p.GiveUp = time.Minute }, func() bool { return whole(t, stream, cursors) })
+	if n, err := dead.Replay(t.Context(), sink); n != len(want) || err != nil {
+		t.Errorf("replayed %d, %v", n, err)
+	}
+	check(t, &h.Received, want)
 }
 
 func gathered(t *testing.T, m *Metrics) string {

@@ -50,18 +50,19 @@ func (s *Syslog) Deliver(ctx context.Context, batch []Message) (int, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	dialer := tls.Dialer{Config: s.TLS}
-	made, err := dialer.DialContext(ctx, "tcp", s.Address)
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", s.Address)
 	if err != nil {
 		return 0, fmt.Errorf("reach the receiver of syslog: %w", err)
 	}
-	conn, ok := made.(*tls.Conn)
-	if !ok {
-		return 0, errors.Join(errors.New("reach the receiver of syslog: no TLS"), made.Close())
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.NetConn().SetDeadline(time.Unix(1, 0)) })
+	defer raw.Close() //nolint:errcheck // what counts was confirmed before
+	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	line := &wordless{Conn: raw}
+	conn := tls.Client(line, s.trust())
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return 0, fmt.Errorf("reach the receiver of syslog: %w", err)
+	}
 	s.buf = s.buf[:0]
 	for i := range batch {
 		s.buf = s.frame(s.buf, &batch[i])
@@ -69,18 +70,41 @@ func (s *Syslog) Deliver(ctx context.Context, batch []Message) (int, error) {
 	if _, err := conn.Write(s.buf); err != nil {
 		return 0, fmt.Errorf("send to the receiver of syslog: %w", err)
 	}
-	if err := s.confirm(ctx, conn); err != nil {
+	if err := s.confirm(ctx, conn, line); err != nil {
 		return 0, fmt.Errorf("the receiver of syslog did not end its side of the connection, so nobody knows what it has (a receiver that never does wants confirm: none): %w", err)
 	}
 	return len(batch), nil
 }
 
+// trust is TLS for the host of the address.
+func (s *Syslog) trust() *tls.Config {
+	trust := s.TLS.Clone()
+	if trust.ServerName == "" {
+		trust.ServerName, _, _ = net.SplitHostPort(s.Address)
+	}
+	return trust
+}
+
+// wordless tells whether TCP came to its end. The library takes that for the end of TLS where it stands between two records, and the end
+// of TLS is not that of TCP: so whoever is killed could not be told from one who has read everything.
+type wordless struct {
+	net.Conn
+	ended bool
+}
+
+// Read is net.Conn's.
+func (w *wordless) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.ended = w.ended || errors.Is(err, io.EOF)
+	return n, err
+}
+
 // confirm ends the connection in order and looks whether everything was read.
-func (s *Syslog) confirm(ctx context.Context, conn *tls.Conn) error {
+func (s *Syslog) confirm(ctx context.Context, conn *tls.Conn, line *wordless) error {
 	if s.Unconfirmed {
 		return conn.CloseWrite()
 	}
-	tcp, ok := conn.NetConn().(*net.TCPConn)
+	tcp, ok := line.Conn.(*net.TCPConn)
 	if !ok {
 		return errors.New("no TCP")
 	}
@@ -95,6 +119,9 @@ func (s *Syslog) confirm(ctx context.Context, conn *tls.Conn) error {
 	}
 	if _, err := io.Copy(io.Discard, io.LimitReader(conn, 64<<10)); err != nil {
 		return err
+	}
+	if line.ended {
+		return errors.New("TCP ended without the word of TLS")
 	}
 	return unread(tcp)
 }

@@ -198,8 +198,11 @@ func (e *Email) Send(ctx context.Context, m *Message) error {
 	}
 	defer c.Close()
 	if port != "465" {
+		if ok, _ := c.Extension("STARTTLS"); !ok {
+			return errors.New("send a mail: the server offers no TLS, without which nothing is sent")
+		}
 		if err := c.StartTLS(trust); err != nil {
-			return fmt.Errorf("send a mail: begin TLS, without which nothing is sent: %w", err)
+			return fmt.Errorf("send a mail: begin TLS: %w", err)
 		}
 	}
 	if e.User != "" {

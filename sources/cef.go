@@ -151,7 +151,7 @@ func cefList[T ~string](text string) (list []T) {
 	if text == "" {
 		return nil
 	}
-	for _, one := range strings.Split(text, ",") {
+	for one := range strings.SplitSeq(text, ",") {
 		if plain, err := url.PathUnescape(one); err == nil {
 			one = plain
 		}

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -10,15 +11,17 @@ import (
 // Fold puts the parts of each statement together: one access a statement. It goes through a stream of any length in bounded memory and is a
 // pure function of it: what is handed out, and when, hangs on the entries alone.
 //
-// A statement is complete when its session's next one yields something, when its session or its gateway ends, or Longest of the stream's own
-// time after its first part. What comes later of it, or beyond MostFolded customers, is a further access with the same Session and
-// Statement: nothing is lost and nothing counted twice. A gateway that is killed leaves no end; GatewayStarted stands for it.
+// A statement is complete when its result is on record, when its session's next one yields something, when its session or its gateway ends,
+// or Longest of the stream's own time after its first part: a gateway that is killed leaves no end. What comes later of it (rows that are
+// fetched in parts), or beyond MostFolded customers, is a further access with the same Session and Statement: nothing is lost and
+// nothing counted twice.
 type Fold struct {
 	Parts Parts
 	// Emit is given each access as it is complete. An error of it ends Event and is returned as it is.
 	Emit func(*sallyport.Access) error
 
 	open   map[string][]*folding // by session, in the order in which they began
+	last   map[string]ended      // by session: what is known of the statement that was handed out last
 	queue  []*folding            // all, likewise; those that were handed out stay until they are in front
 	count  int                   // open ones
 	now    time.Time             // the latest of the stream
@@ -32,6 +35,14 @@ const (
 	MostFolded = 10_000 // customers of one access
 	mostOpen   = 4_096  // statements at a time
 )
+
+// ended is what a further access of the same statement says, too.
+type ended struct {
+	statement                    uint64
+	shape, verb, database        string
+	application, address, device string
+	purpose                      sallyport.Purpose
+}
 
 // folding is a statement of which parts may still come.
 type folding struct {
@@ -60,6 +71,9 @@ func (f *Fold) Event(e *sallyport.Event) error {
 	}
 	for i := range f.parts {
 		f.part(origin, &f.parts[i])
+	}
+	if e.Kind == sallyport.ResultKind && len(f.parts) > 0 {
+		f.endStatement(origin+f.parts[0].Session, f.parts[0].Statement)
 	}
 	return f.err()
 }
@@ -118,37 +132,34 @@ func (f *Fold) part(origin string, a *sallyport.Access) {
 	o.a.Columns, o.a.Powers = slices.Clone(a.Columns), slices.Clone(a.Powers) // a reader uses its lists again
 	o.a.Subjects = mergeSubjects(nil, o.seen, a.Subjects)
 	o.a.Reached = mergeSubjects(nil, o.reached, a.Reached)
+	o.goOn(f.last[o.session])
 	f.open[o.session] = append(f.open[o.session], o)
 	f.queue = append(f.queue, o)
 	f.count++
 	f.full(o)
 }
 
+// goOn fills in what an access before said of the same statement.
+func (o *folding) goOn(e ended) {
+	a := &o.a
+	if e.statement != a.Statement {
+		return
+	}
+	a.Shape, a.Verb, a.Database = cmp.Or(a.Shape, e.shape), cmp.Or(a.Verb, e.verb), cmp.Or(a.Database, e.database)
+	a.Application, a.Address, a.Device = cmp.Or(a.Application, e.application), cmp.Or(a.Address, e.address), cmp.Or(a.Device, e.device)
+	a.Purpose = cmp.Or(a.Purpose, e.purpose)
+}
+
 // add puts one more part in. The first keeps its UID and its time.
 func (o *folding) add(b *sallyport.Access) {
 	a := &o.a
 	a.Arrived = b.Arrived
-	if a.Shape == "" {
-		a.Shape = b.Shape
-	}
-	if a.Verb == "" {
-		a.Verb = b.Verb
-	}
-	if a.Table == "" {
-		a.Table = b.Table
-	}
-	if a.Purpose == (sallyport.Purpose{}) {
-		a.Purpose = b.Purpose
-	}
-	if a.Policy == "" {
-		a.Policy = b.Policy
-	}
-	if a.Trust == 0 {
-		a.Trust = b.Trust
-	}
-	if b.Activity == sallyport.RevealActivity || a.Activity == sallyport.OtherActivity {
+	if b.Activity == sallyport.RevealActivity || a.Verb == "" && b.Verb != "" && a.Activity != sallyport.RevealActivity {
 		a.Activity = b.Activity
 	}
+	a.Application, a.Address, a.Device, a.Database = cmp.Or(a.Application, b.Application), cmp.Or(a.Address, b.Address), cmp.Or(a.Device, b.Device), cmp.Or(a.Database, b.Database)
+	a.Shape, a.Verb, a.Table = cmp.Or(a.Shape, b.Shape), cmp.Or(a.Verb, b.Verb), cmp.Or(a.Table, b.Table)
+	a.Purpose, a.Policy, a.Trust = cmp.Or(a.Purpose, b.Purpose), cmp.Or(a.Policy, b.Policy), cmp.Or(a.Trust, b.Trust)
 	if opener(b.Verdict, a.Verdict) {
 		a.Verdict = b.Verdict
 	}
@@ -197,10 +208,21 @@ func (f *Fold) endBefore(session string, statement uint64) {
 	}
 }
 
+// endStatement hands out one statement.
+func (f *Fold) endStatement(session string, statement uint64) {
+	for _, o := range f.open[session] {
+		if o.a.Statement == statement {
+			f.close(o)
+			return
+		}
+	}
+}
+
 func (f *Fold) endSession(session string) {
 	for len(f.open[session]) > 0 {
 		f.close(f.open[session][0])
 	}
+	delete(f.last, session)
 }
 
 func (f *Fold) all() {
@@ -228,7 +250,20 @@ func (f *Fold) close(o *folding) {
 	if f.open[o.session] = kept; len(kept) == 0 {
 		delete(f.open, o.session)
 	}
+	f.remember(o)
 	f.emit(&o.a)
+}
+
+// remember keeps what a further access of the statement would say. Of very many sessions that never end it forgets: then it says less.
+func (f *Fold) remember(o *folding) {
+	if f.last == nil || len(f.last) >= mostOpen {
+		f.last = map[string]ended{}
+	}
+	a := &o.a
+	if f.last[o.session].statement > a.Statement {
+		return
+	}
+	f.last[o.session] = ended{a.Statement, a.Shape, a.Verb, a.Database, a.Application, a.Address, a.Device, a.Purpose}
 }
 
 func (f *Fold) emit(a *sallyport.Access) {

@@ -172,42 +172,42 @@ func entryWithin(line []byte) int {
 func splitCSV(fields []string, entry []byte) (list []string, what string) {
 	rest := strings.TrimRight(string(entry), "\r\n")
 	for {
-		if !strings.HasPrefix(rest, `"`) {
-			field, after, more := strings.Cut(rest, ",")
-			if strings.Contains(field, `"`) {
-				return fields, "a quote stands in the middle of a field"
+		var field string
+		more := false
+		if strings.HasPrefix(rest, `"`) {
+			if field, rest, what = quotedField(rest); what != "" {
+				return fields, what
 			}
-			if fields = append(fields, field); !more {
-				return fields, ""
-			}
-			rest = after
-			continue
+			rest, more = strings.CutPrefix(rest, ",")
+		} else if field, rest, more = strings.Cut(rest, ","); strings.Contains(field, `"`) {
+			return fields, "a quote stands in the middle of a field"
 		}
-		end, doubled := 1, false
-		for {
-			at := strings.IndexByte(rest[end:], '"')
-			if at < 0 {
-				return fields, "a quoted field has no end"
-			}
-			end += at + 1
-			if !strings.HasPrefix(rest[end:], `"`) {
-				break
-			}
-			end, doubled = end+1, true
-		}
-		field := rest[1 : end-1]
-		if doubled {
-			field = strings.ReplaceAll(field, `""`, `"`)
-		}
-		fields = append(fields, field)
-		switch rest = rest[end:]; {
-		case rest == "":
+		if fields = append(fields, field); !more {
 			return fields, ""
-		case rest[0] != ',':
-			return fields, "something stands between a quoted field and the next comma"
 		}
-		rest = rest[1:]
 	}
+}
+
+// quotedField is the field in quotes that a text begins with, and what stands behind it: nothing, or a comma.
+func quotedField(text string) (field, rest, what string) {
+	end, doubled := 1, false
+	for {
+		at := strings.IndexByte(text[end:], '"')
+		if at < 0 {
+			return "", "", "a quoted field has no end"
+		}
+		if end += at + 1; !strings.HasPrefix(text[end:], `"`) {
+			break
+		}
+		end, doubled = end+1, true
+	}
+	if field, rest = text[1:end-1], text[end:]; doubled {
+		field = strings.ReplaceAll(field, `""`, `"`)
+	}
+	if rest != "" && rest[0] != ',' {
+		return "", "", "something stands between a quoted field and the next comma"
+	}
+	return field, rest, ""
 }
 
 func (l *logLine) fromCSV(f []string, zone *time.Location) (what string) {

@@ -36,7 +36,7 @@ func UID(record string, seq uint64, n int) string {
 // Append adds what one entry comes to; most kinds come to nothing.
 func (p *Parts) Append(list []sallyport.Access, e *sallyport.Event) []sallyport.Access {
 	switch e.Kind {
-	case sallyport.StatementKind, sallyport.RefusedKind, sallyport.CopyKind, sallyport.PowerKind, sallyport.RevealKind, sallyport.TouchKind, sallyport.ObservedKind:
+	case sallyport.StatementKind, sallyport.RefusedKind, sallyport.CopyKind, sallyport.PowerKind, sallyport.RevealKind, sallyport.TouchKind, sallyport.ObservedKind, sallyport.ResultKind:
 		if e.Statement == nil && e.Reveal == nil && e.Touch == nil {
 			return list // a sentence of serve --observe
 		}
@@ -49,7 +49,7 @@ func (p *Parts) Append(list []sallyport.Access, e *sallyport.Event) []sallyport.
 			return list
 		}
 		a := e.Imported.Access
-		a.Arrived = e.Seq
+		a.Arrived, a.UID = e.Seq, UID(p.Record, e.Seq, 0) // two systems may both call something e-1
 		return append(list, a)
 	default:
 		return list
@@ -58,8 +58,12 @@ func (p *Parts) Append(list []sallyport.Access, e *sallyport.Event) []sallyport.
 	addStatement(&a, e)
 	addTouch(&a, e)
 	if c := e.Counters; c != nil {
-		a.Activity, a.Rows, a.Bytes = sallyport.QueryActivity, int64(c.Rows), int64(c.BytesOut) //nolint:gosec // sums of one session
+		a.Rows, a.Bytes = int64(c.Rows), int64(c.BytesOut) //nolint:gosec // sums of one session
+		if a.Activity == sallyport.OtherActivity {
+			a.Activity = sallyport.QueryActivity
+		}
 	}
+	addResult(&a, e.Result)
 	if e.Kind == sallyport.ReplicationEnd {
 		a.Activity, a.Verb = sallyport.ReadActivity, "REPLICATION"
 	}
@@ -90,6 +94,10 @@ func addStatement(a *sallyport.Access, e *sallyport.Event) {
 	}
 	a.Statement, a.Shape, a.Verb, a.Activity = s.ID, s.Fingerprint, s.Verb, ActivityOf(s.Verb)
 	touches(a, s.Columns)
+	if a.Table == "" && len(s.Tables) > 0 {
+		a.Table = bareName(s.Tables[0])
+	}
+	a.Trust = int(min(s.Trust, 101))
 	if s.Writes && a.Activity == sallyport.ReadActivity {
 		a.Activity = sallyport.WriteActivity // COPY FROM, WITH … INSERT
 	}
@@ -110,6 +118,36 @@ func addStatement(a *sallyport.Access, e *sallyport.Event) {
 	}
 	if a.Refused {
 		a.Verdict = sallyport.Deny.String()
+	}
+}
+
+// addResult adds how a statement ended.
+func addResult(a *sallyport.Access, r *sallyport.Result) {
+	if r == nil {
+		return
+	}
+	a.Activity, a.Rows, a.Bytes = sallyport.QueryActivity, int64(r.Rows), int64(r.Bytes) //nolint:gosec // counts
+	switch {
+	case r.Revealed > 0:
+		a.Verdict = sallyport.Reveal.String()
+	case r.Masked > 0:
+		a.Verdict = sallyport.Mask.String()
+	case r.Left > 0:
+		a.Verdict = sallyport.Token.String()
+	}
+	addRulings(a, r.Rulings, r.Trust)
+}
+
+// addRulings names the policy that let out most, and how far the person was trusted.
+func addRulings(a *sallyport.Access, rulings []sallyport.Ruled, trust int64) {
+	most := ""
+	for i := range rulings {
+		if opener(rulings[i].Verdict, most) {
+			most, a.Policy = rulings[i].Verdict, rulings[i].Policy
+		}
+	}
+	if trust > 0 {
+		a.Trust = int(min(trust, 101))
 	}
 }
 
@@ -151,6 +189,7 @@ func (p *Parts) addReveal(list []sallyport.Access, a sallyport.Access, e *sallyp
 	if r := e.Reveal; r != nil {
 		a.Statement, a.Activity, a.Verdict = r.Statement, sallyport.RevealActivity, sallyport.Reveal.String()
 		touches(&a, r.Columns)
+		addRulings(&a, r.Rulings, r.Trust)
 		switch {
 		case len(r.Purposes) > 0:
 			a.Purpose = r.Purposes[0]

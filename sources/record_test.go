@@ -46,6 +46,26 @@ func touch(session string, id uint64, second int, t sallyport.Touched) *sallypor
 	return &sallyport.Event{Time: at(second), Kind: sallyport.TouchKind, Who: who(session), Touch: &t}
 }
 
+func result(session string, id uint64, second int) *sallyport.Event {
+	return &sallyport.Event{Time: at(second), Kind: sallyport.ResultKind, Who: sallyport.Who{Staff: "s017", Session: session}, Statement: &sallyport.Statement{ID: id}, Result: &sallyport.Result{
+		Rows: 3, Bytes: 420, Revealed: 6, Trust: 88, Rulings: []sallyport.Ruled{{Column: phone, Verdict: "mask", Policy: "desk-2"}, {Column: email, Verdict: "reveal", Policy: "desk-1"}},
+	}}
+}
+
+// TestFoldFetchedInParts: rows that are fetched in parts have a result each; every part of it still says which statement it is.
+func TestFoldFetchedInParts(t *testing.T) {
+	got := folded(t, false, statement("x9", 1, 0), reveal("x9", 1, 0, "1"), result("x9", 1, 0), reveal("x9", 1, 1, "2"), result("x9", 1, 1))
+	if len(got) != 2 {
+		t.Fatalf("%+v", got)
+	}
+	for i, a := range got {
+		if a.Shape != "f3ab" || a.Verb != "SELECT" || a.Rows != 3 || a.Bytes != 420 || a.Policy != "desk-1" || a.Trust != 88 || a.Verdict != "reveal" || a.Activity != sallyport.RevealActivity ||
+			len(a.Subjects) != 1 || string(a.Subjects[0]) != fmt.Sprint(i+1) || a.Statement != 1 || a.Application != "desk" {
+			t.Errorf("%d: %+v", i, a)
+		}
+	}
+}
+
 // folded runs events through a Fold, with sequences from 1.
 func folded(t *testing.T, end bool, events ...*sallyport.Event) (list []sallyport.Access) {
 	t.Helper()
@@ -102,6 +122,7 @@ func TestFoldEnds(t *testing.T) {
 		{"its session goes on", []*sallyport.Event{statement("x9", 1, 0), statement("x9", 2, 1)}, ""},
 		{"the next one yields something", []*sallyport.Event{statement("x9", 1, 0), statement("x9", 2, 1), reveal("x9", 2, 1, "1")}, "1"},
 		{"another session yields something", []*sallyport.Event{statement("x9", 1, 0), statement("y1", 2, 1), reveal("y1", 2, 1, "1")}, ""},
+		{"its result is there", []*sallyport.Event{statement("x9", 1, 0), statement("x9", 2, 1), result("x9", 1, 1)}, "1"},
 		{"its session ends", []*sallyport.Event{statement("x9", 1, 0), statement("y1", 1, 0), end}, "1"},
 		{"its gateway was killed", []*sallyport.Event{statement("x9", 1, 0), statement("y1", 1, 0), crash}, "1 1"},
 		{"time passes", []*sallyport.Event{statement("x9", 1, 0), late}, "1"},

@@ -69,11 +69,7 @@ func (c *Config) checkExport(r *configReader) {
 		if o.Format != "" && !slices.Contains(export.Formats(), o.Format) {
 			r.problemAt(at+".format", "there is no format %q; expected %s", o.Format, oneOf(o.Format, export.Formats()))
 		}
-		for j, stream := range o.Streams {
-			if stream != streamAccess && stream != streamControl {
-				r.problemAt(fmt.Sprintf("%s.streams[%d]", at, j), "there is no stream %q; expected access or control", stream)
-			}
-		}
+		checkStreams(r, o, at)
 		if o.Begin != "" && o.Begin != "start" && o.Begin != "now" {
 			r.problemAt(at+".begin", "%q; expected start or now", o.Begin)
 		}
@@ -81,6 +77,14 @@ func (c *Config) checkExport(r *configReader) {
 	}
 	if l := c.Metrics.Listen; l != "" && (!loopback(l) || strings.HasPrefix(l, "unix:")) {
 		r.problemAt("metrics.listen", "%s can be reached from other machines; expected an address such as 127.0.0.1:9464, behind a proxy where Prometheus stands elsewhere", l)
+	}
+}
+
+func checkStreams(r *configReader, o *ExportOutput, at string) {
+	for j, stream := range o.Streams {
+		if stream != streamAccess && stream != streamControl {
+			r.problemAt(fmt.Sprintf("%s.streams[%d]", at, j), "there is no stream %q; expected access or control", stream)
+		}
 	}
 }
 

@@ -103,7 +103,7 @@ func (h *hearing) order(e *sallyport.Event) []sallyport.Input {
 			return nil
 		}
 		return []sallyport.Input{{Time: e.Time, LogIn: &sallyport.LogIn{Time: e.Time, Staff: who, Failed: e.Kind == sallyport.LogInBad, Address: logs.Host(e.Who.Address)}}}
-	case sallyport.FedKind:
+	case sallyport.InputKind:
 		return fed(e)
 	default:
 		return nil
@@ -122,7 +122,11 @@ func feeds() []string {
 
 // fed reads facts that another system sent: lines of one of the files of 'analyze'. What was wrong with a line was said when it came.
 func fed(e *sallyport.Event) []sallyport.Input {
-	list, _ := parseFed(e.Order.Details, e.Order.Fed)
+	in := e.Order.Input
+	if in == nil || in.Cut {
+		return nil
+	}
+	list, _ := parseFed(in.Format, []byte(in.Text))
 	for i := range list {
 		list[i].Time = e.Time // it is known from now on, whenever it was
 	}

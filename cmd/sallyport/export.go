@@ -21,7 +21,7 @@ func (m *Main) exportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the record as OCSF, CEF or ECS, one object a line",
-		Long: `Asks a running serve for what is on record, as a logged-in person of the role security, and writes it to a file or to standard
+		Long: `Asks a running serve for what is on record, as a logged-in person whom policies let administer, and writes it to a file or to standard
 output: what executed statements touched and revealed, who logged in, what was locked, asked for and approved. Literals of statements,
 values and reasons in people's own words are not in it. That you took it out is itself recorded.
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
@@ -18,10 +19,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"sallyport"
 	"sallyport/api"
 	"sallyport/export"
 	"sallyport/internal/fakesiem"
+	logs "sallyport/sources"
 )
 
 // outlets are the receivers of a test: a file, syslog over TLS and Splunk's collector, the latter two misbehaving.
@@ -213,6 +218,7 @@ func TestExportCommand(t *testing.T) {
 		t.Error("an unknown format is exported")
 	}
 
+	f.sameAccesses(ocsf)
 	if out, _, err := run("import", ocsf, "--source", "here", "--json"); err != nil || !strings.Contains(out, `"imported":0`) {
 		t.Errorf("its own export comes into the record again: %s %v", out, err)
 	}
@@ -239,6 +245,47 @@ func TestExportCommand(t *testing.T) {
 		t.Error(err)
 	}
 	f.metricsNameNobody(who)
+}
+
+// sameAccesses holds what is read of an export to what the record itself comes to, statement by statement.
+func (f *fort) sameAccesses(name string) {
+	f.t.Helper()
+	gather := func(list map[string]sallyport.Access) func(*sallyport.Access) error {
+		return func(a *sallyport.Access) error {
+			one := *a
+			one.Arrived, one.Time = 0, a.Time.UTC().Truncate(time.Millisecond) // OCSF has milliseconds
+			list[a.UID] = one
+			return nil
+		}
+	}
+	services := f.config.Services
+	want, got := map[string]sallyport.Access{}, map[string]sallyport.Access{}
+	own := logs.Fold{Emit: gather(want), Parts: logs.Parts{Record: f.server.access.ID(), Service: func(who sallyport.Staff) bool { _, ok := services[string(who)]; return ok }}}
+	for _, e := range f.events() {
+		if err := own.Event(e); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	back := logs.Fold{Emit: gather(got)}
+	file, err := os.Open(name)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer file.Close()
+	_, err = logs.OCSF(file, back.Part, func(n int, what string) error { return fmt.Errorf("%s:%d: %s", name, n, what) })
+	if err := errors.Join(err, own.End(), back.End()); err != nil {
+		f.t.Fatal(err)
+	}
+	whole := false
+	for id, a := range want {
+		whole = whole || len(a.Subjects) > 0 && a.Rows > 0 && a.Shape != "" && a.Purpose.Ref != "" && a.Verdict == "reveal" && a.Policy != "" && a.Trust > 0
+		if diff := cmp.Diff(a, got[id], cmpopts.EquateEmpty()); diff != "" {
+			f.t.Errorf("%s: %s", id, diff)
+		}
+	}
+	if len(want) != len(got) || !whole {
+		f.t.Errorf("%d accesses of the record, %d of the export; a statement with everything: %v", len(want), len(got), whole)
+	}
 }
 
 // metricsNameNobody reads /metrics of a running serve.
@@ -332,5 +379,34 @@ func TestImportedCountsForNothing(t *testing.T) {
 		if _, err := c.ImportAccesses(t.Context(), api.ImportPart{Import: id, Format: "ocsf", Accesses: []sallyport.Access{a}}); err == nil {
 			t.Errorf("%s is taken", what)
 		}
+	}
+}
+
+// BenchmarkImport is how many accesses a second come into the record: read from OCSF, handed to serve in parts, checked, known by their ids, and
+// on disk.
+func BenchmarkImport(b *testing.B) {
+	f := newFort(b, "")
+	encoder, err := export.NewEncoder(export.OCSF, strings.Repeat("cd", 16), "1", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var lines bytes.Buffer
+	for i := range b.N {
+		lines.Write(encoder.Access(&sallyport.Access{
+			UID: fmt.Sprint("cdcdcdcdcdcdcdcd-", i), Time: time.Now(), Activity: 10, Staff: "s017", Session: "x9", Application: "desk", Address: "10.4.0.17", Shape: "f3ab",
+			Database: "support", Table: "customers", Columns: []string{"email", "phone"}, Subjects: []sallyport.Subject{sallyport.Subject(fmt.Sprint(i % 5000))}, Verb: "SELECT",
+		}).Body)
+		lines.WriteByte('\n')
+	}
+	file := filepath.Join(b.TempDir(), "log.jsonl")
+	if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(lines.Len() / b.N))
+	b.ReportAllocs()
+	b.ResetTimer()
+	m := &Main{Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "o1-password" }}
+	if err := m.Run(b.Context(), []string{"import", file, "--source", "bench", "--as", "o1", "--data", f.options.Data}); err != nil {
+		b.Fatal(err)
 	}
 }

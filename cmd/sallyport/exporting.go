@@ -97,15 +97,9 @@ func (s *Server) openOutput(x *outputs, o *ExportOutput) error {
 	dead := &export.DeadFile{Path: deadFile(s.o.Data, o.Name)}
 	for _, name := range streams {
 		stream := x.watched[name]
-		cursor, err := record.OpenCursor(filepath.Join(s.o.Data, exportFolder), o.Name+"."+name)
+		cursor, err := s.openCursor(x, o, name)
 		if err != nil {
 			return err
-		}
-		x.closers = append(x.closers, cursor)
-		if o.Begin == "now" && cursor.Position() == 0 && stream.Last() > 0 {
-			if err := cursor.Advance(stream.Last()); err != nil {
-				return err
-			}
 		}
 		encoder, err := s.encoder(export.Format(cmp.Or(o.Format, string(export.OCSF))), stream)
 		if err != nil {
@@ -125,6 +119,19 @@ func (s *Server) openOutput(x *outputs, o *ExportOutput) error {
 		x.pumps = append(x.pumps, p)
 	}
 	return nil
+}
+
+// openCursor is how far an output is in a stream; one that is new begins where the configuration says.
+func (s *Server) openCursor(x *outputs, o *ExportOutput, name string) (*record.Cursor, error) {
+	cursor, err := record.OpenCursor(filepath.Join(s.o.Data, exportFolder), o.Name+"."+name)
+	if err != nil {
+		return nil, err
+	}
+	x.closers = append(x.closers, cursor)
+	if last := x.watched[name].Last(); o.Begin == "now" && cursor.Position() == 0 && last > 0 {
+		return cursor, cursor.Advance(last)
+	}
+	return cursor, nil
 }
 
 // encoder makes messages of a stream.

@@ -35,7 +35,9 @@ type feedState struct {
 // Bounds of feeding.
 const (
 	feedEvery = time.Second
-	mostFed   = 64 << 10 // bytes of one entry; a longer line is passed over
+	mostFed   = sallyport.MostHeard // bytes of one entry; a longer line is passed over
+	// feedSource is the source of inputs that come from files of the configuration.
+	feedSource = "detect.feeds"
 )
 
 func newFeeding(s *Server) *feeding {
@@ -49,8 +51,8 @@ func (f *feeding) run(ctx context.Context) {
 	}
 	at := map[string]uint64{}
 	err := f.s.control.Read(1, func(e *sallyport.Event) error {
-		if e.Kind == sallyport.FedKind && e.Order != nil {
-			at[e.Order.Details] = e.Order.Position
+		if o := e.Order; e.Kind == sallyport.InputKind && o != nil && o.Input != nil && o.Input.Source == feedSource {
+			at[o.Input.Format] = o.Position
 		}
 		return ctx.Err()
 	})
@@ -151,7 +153,8 @@ func header(file *os.File) ([]byte, error) {
 func (f *feeding) put(kind string, text []byte, next uint64) error {
 	list, wrong := parseFed(kind, text)
 	f.note(kind, func(t *feedState) { t.lines, t.bad = t.lines+int64(len(list)), t.bad+int64(len(wrong)) })
-	return f.s.orders.Give(nil, &sallyport.Event{Time: f.s.o.Clock(), Kind: sallyport.FedKind, Order: &sallyport.Order{Action: "feed", Details: kind, Fed: text, Position: next}})
+	in := &sallyport.Heard{Source: feedSource, Format: kind, Text: string(text)}
+	return f.s.orders.Give(nil, &sallyport.Event{Time: f.s.o.Clock(), Kind: sallyport.InputKind, Order: &sallyport.Order{Input: in, Position: next}})
 }
 
 func (f *feeding) status() (out []api.Standby) {

@@ -36,7 +36,7 @@ func (m *Main) importCommand() *cobra.Command {
 		Long: `Reads OCSF Datastore Activity (class 6005, one object a line), CEF that Sallyport wrote, and PostgreSQL's own log (csvlog, jsonlog) with
 pgAudit's lines, plain or packed (gzip, zstd); '-' is standard input. What it finds is put into the record of a running serve, for
 detection and history, with your name. It never fills a budget, makes no reason, and is no fact about tickets. You log in as a
-person of the role security.
+person whom policies let administer.
 
 Each access is imported once: by its id (OCSF's metadata.uid; PostgreSQL's session and number of the line), within --source, whenever and in
 whatever order files are read. Literals of statements are not kept, only the statement's shape.
@@ -136,6 +136,7 @@ type importer struct {
 
 	format string // of the file that is read
 	part   []sallyport.Access
+	named  int              // customers in it
 	same   map[[32]byte]int // accesses without an id, by what they say: how many came so far
 
 	files, read, fresh, known, other, bad, nameless int
@@ -221,21 +222,25 @@ func (i *importer) take(ctx context.Context, a *sallyport.Access) error {
 		one.UID = "sha:" + hex.EncodeToString(sum[:16]) + "." + strconv.Itoa(i.same[sum])
 	}
 	one.Subjects, one.Columns, one.Reached, one.Powers = slices.Clone(a.Subjects), slices.Clone(a.Columns), slices.Clone(a.Reached), slices.Clone(a.Powers)
-	if i.part = append(i.part, one); len(i.part) < mostInPart {
+	i.named += len(one.Subjects) + len(one.Reached)
+	if i.part = append(i.part, one); len(i.part) < mostInPart && i.named < mostNamed {
 		return nil
 	}
 	return i.flush(ctx)
 }
 
-// mostInPart keeps a part well below what serve takes at a time, however many customers its accesses name.
-const mostInPart = 500
+// A part is well below what serve takes at a time, however many customers its accesses name.
+const (
+	mostInPart = 8_000  // each part is a log-in, which is meant to be slow
+	mostNamed  = 50_000 // customers
+)
 
 func (i *importer) flush(ctx context.Context) error {
 	if len(i.part) == 0 {
 		return nil
 	}
 	t, err := i.c.ImportAccesses(ctx, api.ImportPart{Import: i.id, Format: i.format, Accesses: i.part})
-	i.part = i.part[:0]
+	i.part, i.named = i.part[:0], 0
 	i.fresh, i.known = i.fresh+t.New, i.known+t.Known
 	return err
 }

@@ -6,11 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"sallyport"
 	"sallyport/keys"
-	"sallyport/record"
 )
 
 // TestSharesOnRecord opens the keys of a quorum by commands that only look: with which shares is on record, also where that is beside a serve.
@@ -49,8 +47,7 @@ func TestSharesOnRecord(t *testing.T) {
 	}
 	fatal(t, looks("--as", "o1"))
 	fatal(t, s.Close())
-	stream, err := record.Open(filepath.Join(f.options.Data, "control"), record.Options{Now: time.Now})
-	fatal(t, err)
+	stream := f.openStream(t, "control")
 	defer stream.Close()
 	var got []string
 	fatal(t, stream.Read(1, func(e *sallyport.Event) error {
@@ -109,8 +106,7 @@ func TestSharesOfMoving(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.stop()
-	stream, err := record.Open(filepath.Join(f.options.Data, "control"), record.Options{Now: time.Now})
-	fatal(t, err)
+	stream := f.openStream(t, "control")
 	defer stream.Close()
 	var got []string
 	moved := 0

@@ -80,7 +80,7 @@ func TestSIEMPages(t *testing.T) {
 	}
 	props := map[string]string{}
 	for _, block := range fenced(t, "splunk.md", "ini") {
-		for _, line := range strings.Split(block, "\n") {
+		for line := range strings.SplitSeq(block, "\n") {
 			if key, value, ok := strings.Cut(line, " = "); ok {
 				props[key] = value
 			}

@@ -228,7 +228,7 @@ func (h *HEC) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case way == 1:
 		panic(http.ErrAbortHandler) // cut before it was taken
 	}
-	for _, line := range bytes.Split(bytes.TrimSuffix(body, []byte("\n")), []byte("\n")) {
+	for line := range bytes.SplitSeq(bytes.TrimSuffix(body, []byte("\n")), []byte("\n")) {
 		h.Add(line)
 	}
 	if way == 2 {
