@@ -91,6 +91,7 @@ type analysis struct {
 	Names    map[sallyport.Staff]string
 
 	detector *detect.Detector
+	canaries map[sallyport.Subject]bool
 }
 
 type analyzeSummary struct {
@@ -118,7 +119,7 @@ func (m *Main) analyze(ctx context.Context, o analyzeOptions) error {
 		return usagef("%w", err)
 	}
 	out := bufio.NewWriter(m.Stdout)
-	run := &analysis{Alarms: map[string]time.Time{}, Names: map[sallyport.Staff]string{}, detector: detector}
+	run := &analysis{Alarms: map[string]time.Time{}, Names: map[sallyport.Staff]string{}, detector: detector, canaries: options.Canaries}
 	reader := &logs.Reader{Stdin: m.Stdin, Strict: o.strict, Report: m.tellProblems()}
 	began := time.Now()
 	err = run.read(ctx, reader, o.files, func(f *detect.Finding) error {
@@ -255,6 +256,9 @@ func (a *analysis) read(ctx context.Context, r *logs.Reader, files logs.Files, f
 		}
 		if err != nil {
 			return err
+		}
+		if in.Access != nil {
+			touches(in.Access, a.canaries)
 		}
 		for _, f := range a.detector.Observe(in) {
 			if err := found(&f); err != nil {

@@ -79,11 +79,16 @@ func (d *detecting) run(ctx context.Context) error {
 	if err := d.begin(); err != nil {
 		return err
 	}
+	return d.follow(ctx)
+}
+
+// follow reads from the beginning, and goes on as entries come.
+func (d *detecting) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	entries, orders := make(chan *sallyport.Event, 1024), make(chan *sallyport.Event, 1024)
 	var wg sync.WaitGroup
-	follow := func(s *record.Stream, to chan<- *sallyport.Event) {
+	from := func(s *record.Stream, to chan<- *sallyport.Event) {
 		wg.Go(func() {
 			err := s.Follow(ctx, 1, func(e *sallyport.Event) error {
 				select {
@@ -98,9 +103,9 @@ func (d *detecting) run(ctx context.Context) error {
 			}
 		})
 	}
-	follow(d.access, entries)
-	follow(d.control, orders)
-	err := d.read2(ctx, entries, orders)
+	from(d.access, entries)
+	from(d.control, orders)
+	err := d.both(ctx, entries, orders)
 	cancel(nil)
 	wg.Wait()
 	if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && cause != nil && !errors.Is(cause, context.Canceled) {
@@ -160,8 +165,8 @@ func (p *detected) fold(e *sallyport.Event) {
 	}
 }
 
-// read2 reads both streams in the order in which they were read the first time, and from there on as entries come.
-func (d *detecting) read2(ctx context.Context, entries, orders <-chan *sallyport.Event) error {
+// both reads both streams in the order in which they were read the first time, and from there on as entries come.
+func (d *detecting) both(ctx context.Context, entries, orders <-chan *sallyport.Event) error {
 	var ahead *sallyport.Event // of the control stream, taken from its channel too early
 	next := func() (*sallyport.Event, error) {
 		if e := ahead; e != nil {

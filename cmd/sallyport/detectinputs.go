@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"slices"
 
 	"sallyport"
 	"sallyport/purpose"
@@ -15,6 +16,7 @@ type hearing struct {
 	login   func(string) sallyport.Staff // whose a database role is
 	program func(sallyport.Staff) bool
 	tickets map[string]heardTicket
+	canary  map[sallyport.Subject]bool
 	list    []sallyport.Input
 	access  []sallyport.Access
 }
@@ -45,11 +47,24 @@ func (h *hearing) hear(e *sallyport.Event) []sallyport.Input {
 		h.access = h.parts.Append(h.access[:0], e)
 		for i := range h.access {
 			if a := &h.access[i]; a.Staff != "" {
+				touches(a, h.canary)
 				h.list = append(h.list, sallyport.Input{Time: a.Time, Access: a})
 			}
 		}
 	}
 	return h.list
+}
+
+// touches counts customers who do not exist among those looked at also where only tokens of them came back: nobody has a reason to come by.
+func touches(a *sallyport.Access, canaries map[sallyport.Subject]bool) {
+	if len(canaries) == 0 {
+		return
+	}
+	for _, s := range a.Reached {
+		if canaries[s] && !slices.Contains(a.Subjects, s) {
+			a.Subjects = append(slices.Clip(a.Subjects), s)
+		}
+	}
 }
 
 // fact is a committed write to a ticket or a contact. A ticket that is made another customer's is another ticket, by who made it that.

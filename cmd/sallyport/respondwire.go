@@ -79,7 +79,7 @@ func (s *Server) newDetecting() (*detecting, error) {
 	}
 	program := func(who sallyport.Staff) bool { return c.program(who) }
 	d := &detecting{access: s.access, control: s.control, orders: s.orders, options: options, staff: c.employees(s.staffing.now()), clock: s.o.Clock, log: s.log}
-	d.heard = hearing{parts: logs.Parts{Record: s.access.ID(), Service: program}, login: c.owners(), program: program, tickets: map[string]heardTicket{}}
+	d.heard = hearing{parts: logs.Parts{Record: s.access.ID(), Service: program}, login: c.owners(), program: program, tickets: map[string]heardTicket{}, canary: options.Canaries}
 	canaries, watched := subjectsOf(options.Canaries), subjectsOf(options.Watched)
 	d.settings, err = d.digest(detectionVersion, options.Budget, options.Templates, canaries, watched, options.Personnel, options.Known, d.staff)
 	return d, err
