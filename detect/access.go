@@ -136,7 +136,7 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	if !again {
 		d.add(p, 1-w)
 	}
-	p.work += w
+	d.worked(p, w)
 	if p.service {
 		if w < 0.5 {
 			d.counts.Unexplained++
@@ -158,10 +158,18 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	p.seen[customer] = now
 }
 
+// worked notes explained work. With it rises what his peers' day is expected to have.
+func (d *Detector) worked(p *person, w float64) {
+	p.work += w
+	expected := p.streams[exposure].mu * p.load()
+	p.group.expected += expected - p.expected
+	p.expected = expected
+}
+
 // add puts an unexplained part to the day, his own and his peers'.
 func (d *Detector) add(p *person, v float64) {
 	p.streams[exposure].x += v
-	most := 4*p.streams[exposure].mu + 8
+	most := 2*p.streams[exposure].mu + 5 // a few thieves are no surge
 	if v = min(v, most-p.came); v > 0 {
 		p.came += v
 		p.group.came += v
