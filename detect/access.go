@@ -207,7 +207,7 @@ func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
 		p.streams[offShift].x++
 		d.renew(p, offShift)
 	}
-	if !p.suspect() {
+	if !p.watched {
 		p.hours[hour]++
 		p.group.hours[hour]++
 	}
