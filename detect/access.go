@@ -48,6 +48,10 @@ func (d *Detector) count(p *person, i int, n float64, at int64) {
 	d.ready(p, at)
 	p.streams[i].x += n
 	d.renew(p, i)
+	if i == canary && p.dead && p.episode == nil {
+		d.alarm(p, canary, at)
+		return
+	}
 	d.check(p, at)
 }
 
