@@ -183,6 +183,9 @@ func (d *Detector) add(p *person, v float64) {
 // bare notes a look without a reason.
 func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *look, again bool, at int64) {
 	d.counts.Unexplained++
+	if d.bareLook != nil {
+		d.bareLook(p, customer, at)
+	}
 	if p.signs.first == 0 {
 		p.signs.first = at
 	}

@@ -57,6 +57,8 @@ type Detector struct {
 	scratch []float64
 	pairs   pairs
 	watch   func(*person) // hears of each day that ends; for tests
+	// bareLook hears of each look without a reason; for mining.
+	bareLook func(p *person, customer uint64, at int64)
 }
 
 // Counts are figures of a run.

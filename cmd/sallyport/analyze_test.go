@@ -118,6 +118,9 @@ func TestAnalyzeUse(t *testing.T) {
 		{[]string{"analyze", bad, "--strict"}, 3, "bad.jsonl:1: no class_uid"},
 		{[]string{"analyze", bad}, 0, ""},
 		{[]string{"sim"}, 2, "no folder"},
+		{[]string{"detect", "mine"}, 2, "no events"},
+		{[]string{"detect", "mine", bad, "--known", bad}, 2, "expected a header staff,from,to"},
+		{[]string{"detect", "mine", bad}, 0, ""},
 	} {
 		_, _, err := analyzeRun(t, c.args...)
 		if exitCode(err) != c.code || c.want != "" && !strings.Contains(err.Error(), c.want) {
