@@ -57,7 +57,9 @@ func (d *Detector) count(p *person, i int, n float64, at int64) {
 
 // access takes one executed statement.
 func (d *Detector) access(a *sallyport.Access, at int64) {
-	d.counts.Accesses++
+	if d.counts.Accesses++; d.counts.Accesses == 1 {
+		d.began = at // facts may be older
+	}
 	p := d.person(a.Staff)
 	if a.Service && !p.service {
 		p.service = true

@@ -148,9 +148,6 @@ const (
 
 // clock does what is to be done by the hour and by the day: it closes the days of people that are over, and calibrates.
 func (d *Detector) clock(at int64) {
-	if d.began == 0 {
-		d.began = at
-	}
 	d.now = max(d.now, at)
 	if hour := floor(d.now, hourMS); hour != d.hour {
 		d.hour = hour
