@@ -99,14 +99,17 @@ func (s *State) undoResponse(p *Proposal) {
 		if person == nil {
 			continue
 		}
+		changed := false
 		for _, h := range []**hold{&person.locked, &person.suspended} {
 			if *h != nil && (*h).response == x.ID {
-				*h = nil
-				s.changes = append(s.changes, change{x.About, s.standing(x.About)})
+				*h, changed = nil, true
 			}
 		}
 		if person.locked == nil && person.suspended == nil {
 			delete(s.people, x.About)
+		}
+		if changed {
+			s.changes = append(s.changes, change{x.About, s.standing(x.About)})
 		}
 	}
 }

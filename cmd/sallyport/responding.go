@@ -142,6 +142,7 @@ const (
 	firstAgain   = time.Second
 	longestAgain = 10 * time.Minute
 	outsideFor   = 30 * time.Second // one attempt
+	lookAgain    = time.Second      // people take back what was done
 )
 
 // tend does what is to be done outside of Sallyport, until ctx ends. What a stop interrupts is done after the next start.
@@ -155,7 +156,7 @@ func (r *responding) tend(ctx context.Context) {
 		case <-r.wake:
 		case <-timer.C:
 		}
-		timer.Reset(r.work(ctx))
+		timer.Reset(min(r.work(ctx), lookAgain))
 	}
 }
 
