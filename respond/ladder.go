@@ -148,19 +148,7 @@ type Step struct {
 
 // Decide gives the steps to take now, in the order in which they are to be taken. Those that were taken are not given again.
 func (l *Ladder) Decide(c Case) []Step {
-	f := c.Finding
-	want := map[string]string{}
-	for i := range l.Rungs {
-		r := &l.Rungs[i]
-		if f.Log10Odds < r.Odds || len(r.Kinds) > 0 && !slices.Contains(r.Kinds, f.Kind) || len(r.Types) > 0 && !slices.Contains(r.Types, f.Type) {
-			continue
-		}
-		for _, step := range r.Do {
-			if want[step] == "" {
-				want[step] = fmt.Sprintf("odds of 10^%.1f, kind %s, rung %s", f.Log10Odds, f.Kind, r.ID)
-			}
-		}
-	}
+	want := l.climb(c.Finding)
 	l.restrain(c, want)
 	// Of what is a matter of trust the lowest holds all the others.
 	for i, kept := len(trustSteps())-1, false; i >= 0; i-- {
@@ -182,51 +170,77 @@ func (l *Ladder) Decide(c Case) []Step {
 	return list
 }
 
+// climb is what the rungs that fit want, and why.
+func (l *Ladder) climb(f *detect.Finding) map[string]string {
+	want := map[string]string{}
+	for i := range l.Rungs {
+		r := &l.Rungs[i]
+		if f.Log10Odds < r.Odds || len(r.Kinds) > 0 && !slices.Contains(r.Kinds, f.Kind) || len(r.Types) > 0 && !slices.Contains(r.Types, f.Type) {
+			continue
+		}
+		for _, step := range r.Do {
+			if want[step] == "" {
+				want[step] = fmt.Sprintf("odds of 10^%.1f, kind %s, rung %s", f.Log10Odds, f.Kind, r.ID)
+			}
+		}
+	}
+	return want
+}
+
 func trustSteps() []string { return []string{Throttle, StepUp, SecondPerson, Mask} }
 
 // restrain holds what hurts to what Sallyport may do without a person, whatever the ladder says.
 func (l *Ladder) restrain(c Case, want map[string]string) {
-	own := Own(c.Finding)
-	first := c.Finding.Kind == "canary" && !c.Given
-	instead := func(step, why string) {
-		for _, hard := range []string{Lock, Database, Provider, Suspend} {
-			delete(want, hard)
-		}
-		if want[step] == "" {
-			want[step] = why
-		}
-		if want[Page] == "" {
-			want[Page] = why
-		}
-	}
-	switch {
-	case c.Service:
+	if c.Service {
 		for _, step := range []string{StepUp, SecondPerson, Mask, Revoke} {
 			delete(want, step)
 		}
 		if len(want) > 0 {
-			instead(Throttle, "a program is not stopped without a person")
+			instead(want, Throttle, "a program is not stopped without a person")
 		}
-		return
-	case want[Lock]+want[Suspend]+want[Database]+want[Provider] == "":
-		return
-	case c.Given && own < l.LockOdds:
-		instead(SecondPerson, "he looked for a reason that somebody else made: that never stops him by itself")
-		return
-	case own < 0 && !first:
-		instead(SecondPerson, "most of what speaks for it can be brought about by others: that never stops him by itself")
-		return
-	case c.Stopped >= l.Most:
-		instead(SecondPerson, fmt.Sprintf("%d people were stopped within the hour: people are to look first", c.Stopped))
 		return
 	}
-	if own < l.LockOdds && !first {
-		why := want[Lock]
-		for _, hard := range []string{Lock, Database, Provider} {
-			delete(want, hard)
-		}
-		if why != "" && want[Suspend] == "" {
-			want[Suspend] = why + "; a lock is for a person to give"
+	if want[Lock]+want[Suspend]+want[Database]+want[Provider] == "" {
+		return
+	}
+	own, first := Own(c.Finding), c.Finding.Kind == "canary" && !c.Given
+	if why := l.spares(c, own, first); why != "" {
+		instead(want, SecondPerson, why)
+		return
+	}
+	if own >= l.LockOdds || first {
+		return
+	}
+	why := want[Lock]
+	for _, hard := range []string{Lock, Database, Provider} {
+		delete(want, hard)
+	}
+	if why != "" && want[Suspend] == "" {
+		want[Suspend] = why + "; a lock is for a person to give"
+	}
+}
+
+// spares says why somebody is not stopped without a person; empty: he may be.
+func (l *Ladder) spares(c Case, own float64, first bool) string {
+	switch {
+	case c.Given && own < l.LockOdds:
+		return "he looked for a reason that somebody else made: that never stops him by itself"
+	case own < 0 && !first:
+		return "most of what speaks for it can be brought about by others: that never stops him by itself"
+	case c.Stopped >= l.Most:
+		return fmt.Sprintf("%d people were stopped within the hour: people are to look first", c.Stopped)
+	}
+	return ""
+}
+
+// instead wants a step, and people told, in the place of what stops somebody.
+func instead(want map[string]string, step, why string) {
+	for _, hard := range []string{Lock, Database, Provider, Suspend} {
+		delete(want, hard)
+	}
+	for _, soft := range []string{step, Page} {
+		if want[soft] == "" {
+			want[soft] = why
 		}
 	}
 }

@@ -196,7 +196,7 @@ func (e *Email) Send(ctx context.Context, m *Message) error {
 	if err != nil {
 		return fmt.Errorf("send a mail: %w", err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // the mail was taken, or it is tried again
 	if port != "465" {
 		if ok, _ := c.Extension("STARTTLS"); !ok {
 			return errors.New("send a mail: the server offers no TLS, without which nothing is sent")

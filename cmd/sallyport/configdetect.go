@@ -18,13 +18,34 @@ import (
 
 // DetectConfig says how insiders are looked for while serve runs (docs/detection.md). Absent: as the program does by itself.
 type DetectConfig struct {
-	Off       bool              `yaml:"off"`       // nobody looks; not while Sallyport acts on findings
-	Budget    string            `yaml:"budget"`    // false alarms that are bearable, as N/year/PEOPLE; empty: 12/year/1000
-	Templates string            `yaml:"templates"` // YAML file of explanations; empty: the program's own
-	Canaries  string            `yaml:"canaries"`  // file with the ids of customers who do not exist, one a line; mode 0600
-	Watched   string            `yaml:"watched"`   // file with the ids of famous customers and colleagues, one a line
-	Personnel bool              `yaml:"personnel"` // let what the personnel department says weigh: a little, never alone. People should be able to give notice without being watched for it
-	Feeds     map[string]string `yaml:"feeds"`     // what other systems know, by kind (tickets, ticket_events, contacts, jobs, hr, logins, alerts, reports): a file that grows, JSON Lines or CSV (docs/respond.md)
+	Off       bool        `yaml:"off"`       // nobody looks; not while Sallyport acts on findings
+	Budget    string      `yaml:"budget"`    // false alarms that are bearable, as N/year/PEOPLE; empty: 12/year/1000
+	Templates string      `yaml:"templates"` // YAML file of explanations; empty: the program's own
+	Canaries  string      `yaml:"canaries"`  // file with the ids of customers who do not exist, one a line; mode 0600
+	Watched   string      `yaml:"watched"`   // file with the ids of famous customers and colleagues, one a line
+	Personnel bool        `yaml:"personnel"` // let what the personnel department says weigh: a little, never alone. People should be able to give notice without being watched for it
+	Feeds     DetectFeeds `yaml:"feeds"`     // what other systems know: files that grow, JSON Lines or CSV (docs/respond.md)
+}
+
+// DetectFeeds are files of what other systems know; each has the columns of the file of that kind for 'sallyport analyze'.
+type DetectFeeds struct {
+	Tickets      string `yaml:"tickets"`
+	TicketEvents string `yaml:"ticket_events"` // what happened to tickets
+	Contacts     string `yaml:"contacts"`      // customers who got in touch, or whom somebody did
+	Jobs         string `yaml:"jobs"`          // approved work on many customers
+	HR           string `yaml:"hr"`            // what the personnel department says
+	LogIns       string `yaml:"logins"`        // anywhere
+	Alerts       string `yaml:"alerts"`        // of other tools
+	Reports      string `yaml:"reports"`       // what customers tell of calls
+}
+
+// files are those that there are, by kind.
+func (d *DetectFeeds) files() map[string]string {
+	all := map[string]string{
+		feedTickets: d.Tickets, feedTicketEvents: d.TicketEvents, feedContacts: d.Contacts, feedJobs: d.Jobs, feedHR: d.HR, feedLogIns: d.LogIns, feedAlerts: d.Alerts, feedReports: d.Reports,
+	}
+	maps.DeleteFunc(all, func(_, name string) bool { return name == "" })
+	return all
 }
 
 // RespondConfig says what is done about findings (docs/respond.md). Absent: nothing is done, and the record says what would have been.
@@ -75,11 +96,6 @@ func (c *Config) checkDetect(r *configReader) {
 			r.problemAt("detect.budget", "%v", err)
 		}
 	}
-	for _, kind := range slices.Sorted(maps.Keys(c.Detect.Feeds)) {
-		if !slices.Contains(feeds(), kind) {
-			r.problemAt("detect.feeds."+kind, "nothing of the kind %q is read; expected %s", kind, strings.Join(feeds(), ", "))
-		}
-	}
 	if m := c.Respond.Mode; m != "" && m != control.ModeAct && m != control.ModeObserve {
 		r.problemAt("respond.mode", "there is no mode %q; expected %s or %s", m, control.ModeObserve, control.ModeAct)
 	}
@@ -90,14 +106,21 @@ func (c *Config) checkDetect(r *configReader) {
 	}
 	checkHook(r, "respond.provider", c.Respond.Provider)
 	checkHook(r, "respond.page.webhook", c.Respond.Page.Webhook)
-	p := c.Respond.Page
+	c.Respond.Page.check(r)
+}
+
+// check holds whom findings are told to to sense.
+func (p *PageConfig) check(r *configReader) {
 	if p.PagerDutyURL != "" {
 		checkHookAddress(r, "respond.page.pagerduty_url", p.PagerDutyURL)
 	}
 	if p.PerHour < 0 {
 		r.problemAt("respond.page.per_hour", "%d; expected 1 or more, or 0 for the default", p.PerHour)
 	}
-	e := p.Email
+	p.Email.check(r)
+}
+
+func (e *PageEmail) check(r *configReader) {
 	if e.Server == "" && (e.From != "" || len(e.To) > 0) {
 		r.problemAt("respond.page.email", "no server; expected HOST:PORT")
 	}
@@ -144,10 +167,10 @@ func checkHookAddress(r *configReader, path, text string) {
 // detectOptions are what the configuration means for detection.
 func (c *Config) detectOptions() (detect.Options, error) {
 	d := &c.Detect
-	tickets, contacts := c.Purposes.Ticket.Table != "" || d.Feeds[feedTickets] != "", c.Purposes.Contact.Table != "" || d.Feeds[feedContacts] != ""
+	tickets, contacts := c.Purposes.Ticket.Table != "" || d.Feeds.Tickets != "", c.Purposes.Contact.Table != "" || d.Feeds.Contacts != ""
 	o := detect.Options{Personnel: d.Personnel, Known: detect.Sources{
-		Staff: true, Tickets: tickets, TicketEvents: c.Purposes.Ticket.Table != "" || d.Feeds[feedTicketEvents] != "", Contacts: contacts,
-		Jobs: d.Feeds[feedJobs] != "", Personnel: d.Feeds[feedHR] != "", LogIns: true, Alerts: d.Feeds[feedAlerts] != "",
+		Staff: true, Tickets: tickets, TicketEvents: c.Purposes.Ticket.Table != "" || d.Feeds.TicketEvents != "", Contacts: contacts,
+		Jobs: d.Feeds.Jobs != "", Personnel: d.Feeds.HR != "", LogIns: true, Alerts: d.Feeds.Alerts != "",
 	}}
 	var err error
 	if d.Budget != "" {

@@ -165,78 +165,90 @@ func (p *detected) fold(e *sallyport.Event) {
 	}
 }
 
+// reading is where both streams are.
+type reading struct {
+	*detecting
+	entries, orders <-chan *sallyport.Event
+	ahead           *sallyport.Event // of the control stream, taken from its channel too early
+}
+
 // both reads both streams in the order in which they were read the first time, and from there on as entries come.
 func (d *detecting) both(ctx context.Context, entries, orders <-chan *sallyport.Event) error {
-	var ahead *sallyport.Event // of the control stream, taken from its channel too early
-	next := func() (*sallyport.Event, error) {
-		if e := ahead; e != nil {
-			ahead = nil
-			return e, nil
-		}
-		select {
-		case e := <-orders:
-			return e, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	again := func(before uint64) error {
-		for len(d.past.anchors) > 0 && d.past.anchors[0].position < before {
-			for {
-				e, err := next()
-				if err != nil {
-					return err
-				}
-				if e.Seq > d.past.anchors[0].taken {
-					ahead = e
-					break
-				}
-				if err := d.observe(d.heard.order(e)); err != nil {
-					return err
-				}
-			}
-			d.past.anchors = d.past.anchors[1:]
-		}
-		return nil
-	}
+	r := &reading{detecting: d, entries: entries, orders: orders}
 	for {
-		live := orders
-		if d.at < d.began || len(d.past.anchors) > 0 {
-			live = nil // first what was read before
-		}
-		if live != nil && ahead != nil {
-			e := ahead
-			ahead = nil
-			if err := d.take(e, orders); err != nil {
-				return err
-			}
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case e := <-entries:
-			if err := again(e.Seq); err != nil {
-				return err
-			}
-			d.at, d.lines = e.Seq, 0
-			d.read.Store(e.Seq)
-			if err := d.observe(d.heard.hear(e)); err != nil {
-				return err
-			}
-			if err := again(e.Seq + 1); err != nil {
-				return err
-			}
-		case e := <-live:
-			if err := d.take(e, orders); err != nil {
-				return err
-			}
+		if err := r.step(ctx); err != nil {
+			return err
 		}
 		if d.clock().Sub(d.notedAt) >= noteEvery {
 			if err := d.note(); err != nil {
 				return err
 			}
 		}
+	}
+}
+
+// step reads what is to be read next.
+func (r *reading) step(ctx context.Context) error {
+	live := r.orders
+	if r.at < r.began || len(r.past.anchors) > 0 {
+		live = nil // first what was read before
+	}
+	if e := r.ahead; live != nil && e != nil {
+		r.ahead = nil
+		return r.take(e, r.orders)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case e := <-live:
+		return r.take(e, r.orders)
+	case e := <-r.entries:
+		return r.entry(ctx, e)
+	}
+}
+
+// entry reads one of the access stream, with what was read before and after it the first time.
+func (r *reading) entry(ctx context.Context, e *sallyport.Event) error {
+	if err := r.again(ctx, e.Seq); err != nil {
+		return err
+	}
+	r.at, r.lines = e.Seq, 0
+	r.read.Store(e.Seq)
+	if err := r.observe(r.heard.hear(e)); err != nil {
+		return err
+	}
+	return r.again(ctx, e.Seq+1)
+}
+
+// again takes what was taken before an entry of the access stream.
+func (r *reading) again(ctx context.Context, before uint64) error {
+	for len(r.past.anchors) > 0 && r.past.anchors[0].position < before {
+		e, err := r.next(ctx)
+		if err != nil {
+			return err
+		}
+		if e.Seq > r.past.anchors[0].taken {
+			r.ahead, r.past.anchors = e, r.past.anchors[1:]
+			continue
+		}
+		if err := r.observe(r.heard.order(e)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next is the next entry of the control stream.
+func (r *reading) next(ctx context.Context) (*sallyport.Event, error) {
+	if e := r.ahead; e != nil {
+		r.ahead = nil
+		return e, nil
+	}
+	select {
+	case e := <-r.orders:
+		return e, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 

@@ -131,10 +131,6 @@ const (
 	feedHR, feedLogIns, feedAlerts, feedReports           = "hr", "logins", "alerts", "reports"
 )
 
-func feeds() []string {
-	return []string{feedTickets, feedTicketEvents, feedContacts, feedJobs, feedHR, feedLogIns, feedAlerts, feedReports}
-}
-
 // fed reads facts that another system sent: lines of one of the files of 'analyze'. What was wrong with a line was said when it came.
 func fed(e *sallyport.Event) []sallyport.Input {
 	in := e.Order.Input

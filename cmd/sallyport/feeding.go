@@ -41,7 +41,7 @@ const (
 )
 
 func newFeeding(s *Server) *feeding {
-	return &feeding{s: s, files: s.o.Config.Detect.Feeds, every: feedEvery, told: map[string]feedState{}}
+	return &feeding{s: s, files: s.o.Config.Detect.Feeds.files(), every: feedEvery, told: map[string]feedState{}}
 }
 
 // run follows until ctx ends. How far a file was read stands on record with what was read.

@@ -153,18 +153,10 @@ func (c *Config) pager(client *http.Client, r *responding) (*pager, error) {
 		}
 		add("webhook", hook)
 	}
-	if e := page.Email; e.Server != "" {
-		mail := &respond.Email{Server: e.Server, From: e.From, To: e.To, User: e.User, TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Now: r.clock}
-		var err error
-		if e.PasswordFile != "" {
-			if mail.Password, err = readSecretFile(c.path(e.PasswordFile)); err != nil {
-				return nil, err
-			}
-		}
-		if e.CA != "" {
-			if mail.TLS.RootCAs, err = readRoots(c.path(e.CA)); err != nil {
-				return nil, fmt.Errorf("read the authority of the mail server: %w", err)
-			}
+	if page.Email.Server != "" {
+		mail, err := c.mail(r.clock)
+		if err != nil {
+			return nil, err
 		}
 		add("email", mail)
 	}
@@ -190,6 +182,24 @@ func (c *Config) pager(client *http.Client, r *responding) (*pager, error) {
 		return nil, nil
 	}
 	return p, nil
+}
+
+// mail makes the sender of mails.
+func (c *Config) mail(clock func() time.Time) (*respond.Email, error) {
+	e := &c.Respond.Page.Email
+	mail := &respond.Email{Server: e.Server, From: e.From, To: e.To, User: e.User, TLS: &tls.Config{MinVersion: tls.VersionTLS12}, Now: clock}
+	var err error
+	if e.PasswordFile != "" {
+		if mail.Password, err = readSecretFile(c.path(e.PasswordFile)); err != nil {
+			return nil, err
+		}
+	}
+	if e.CA != "" {
+		if mail.TLS.RootCAs, err = readRoots(c.path(e.CA)); err != nil {
+			return nil, fmt.Errorf("read the authority of the mail server: %w", err)
+		}
+	}
+	return mail, nil
 }
 
 // logInTaker takes the log-in from somebody's roles at the server, and gives it back.
