@@ -97,6 +97,8 @@ const (
 	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
 	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
+	Erasing         EventKind = "erasing"          // Order.Erased lists what is erased next; never sealed, since whoever verifies the record must read it
+	Erased          EventKind = "erased"           // it is gone; Order.ID says by which proposal
 )
 
 // Who is the actor of an event.
@@ -244,6 +246,7 @@ type Order struct {
 	Credential *Credential `cbor:"50,keyasint,omitempty"`
 	Password   string      `cbor:"51,keyasint,omitempty"`
 	Code       []byte      `cbor:"52,keyasint,omitempty"`
+	Erased     *Erasure    `cbor:"85,keyasint,omitempty"` // of a proposal to erase, and of kind erasing
 }
 
 // Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.

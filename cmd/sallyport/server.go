@@ -18,6 +18,7 @@ import (
 	"sallyport/exposure"
 	"sallyport/gateway"
 	"sallyport/internal/upstream"
+	"sallyport/ledger"
 	"sallyport/purpose"
 	"sallyport/record"
 )
@@ -65,6 +66,7 @@ type Server struct {
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
 	granting     *granting
+	ledger       *ledger.Ledger
 
 	started  time.Time
 	listener listener
@@ -98,6 +100,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.openLedger(ctx); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.openDirectory(ctx); err != nil {
@@ -281,6 +286,7 @@ func (s *Server) people() (*api.Server, error) {
 		Destroy:    s.mayDestroy,
 		Rotations:  s.rotations,
 		Shred:      s.mayShred,
+		Erase:      s.mayErase,
 		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,
 		Locks:      config.LocksPerHour,
@@ -308,6 +314,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	})
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
 	wg.Go(func() { s.staffing.tend(longer) })
+	wg.Go(func() { s.tendErasures(ctx) })
 	wg.Go(func() {
 		if err := s.provider.serve(longer); err != nil {
 			cancel(err)
@@ -316,8 +323,10 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}
+	endLedger := s.runLedger(ctx)
 	<-ctx.Done()
 	wg.Wait()
+	endLedger()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		s.err = cause
 	}

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -49,6 +50,7 @@ type Reader struct {
 	from   uint64 // entries before it are passed over
 	next   uint64 // the sequence expected
 	first  uint64 // of the segment that is open, 0 before the first
+	made   int    // likewise: see segment
 	sc     scanner
 	damage []Damage
 }
@@ -101,6 +103,12 @@ func (r *Reader) Close() error {
 func (r *Reader) position() (bool, error) {
 	for {
 		seg, following, last := r.l.view(r.first, r.from)
+		if r.sc.f != nil && seg.made != r.made { // it was written anew: offsets are others
+			r.from = max(r.from, r.next)
+			if err := r.Close(); err != nil {
+				return false, err
+			}
+		}
 		if r.sc.f == nil {
 			if following == 0 && seg.end == headerBytes {
 				return false, nil // nothing in it yet, and another file may still take its name
@@ -162,6 +170,10 @@ func (r *Reader) open(seg segment) error {
 	if err != nil {
 		return fmt.Errorf("open segment: %w", err)
 	}
+	if now, _, _ := r.l.view(seg.first, 0); now.made != seg.made { // between the two
+		return errors.Join(f.Close(), r.open(now))
+	}
+	r.made = seg.made
 	if r.next == 0 {
 		r.next = min(r.from, seg.first)
 	}
