@@ -309,9 +309,6 @@ func (r *recordReader) end() {
 	if r.erased { // it is shorter than it was when the next one was begun
 		r.ended = 0
 	}
-	if r.at < len(r.names)-1 && r.pos != len(r.data) {
-		r.complain("a finished segment has %d bytes behind its last entry", len(r.data)-r.pos)
-	}
 	r.data = nil
 }
 

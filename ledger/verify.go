@@ -24,6 +24,7 @@ type Outside struct {
 	Key         string            // the ledger's public key; empty: that of the copy
 	Checkpoints map[string][]byte // checkpoints kept elsewhere, by the names that they are called
 	Witnesses   []string          // public keys of witnesses, each of whom must have cosigned
+	Complete    bool              // the copy is one of a stopped serve, or a backup: every entry must be in the ledger
 }
 
 // Verify holds a copy of a data folder (access, control and ledger) to itself and to what is known outside of it. It needs no key that
@@ -316,6 +317,7 @@ func (v *verifier) roots(tree *compact.Range) {
 
 // rest goes through the entries that are in no log yet.
 func (v *verifier) rest() error {
+	newest := map[[32]byte]string{}
 	for _, r := range v.streams {
 		for {
 			it, err := r.read()
@@ -330,10 +332,23 @@ func (v *verifier) rest() error {
 			}
 			v.count(r, it)
 			v.r.Unledgered[r.stream.String()]++
+			if len(newest) < mostNewest {
+				name := fmt.Sprintf("%s entry %d", r.stream, it.seq)
+				if before := newest[it.commitment]; before != "" && !it.lost {
+					v.r.find(name, "replayed: it is %s once more", before)
+				}
+				newest[it.commitment] = name
+			}
 		}
-		if n := v.r.Unledgered[r.stream.String()]; n > 0 {
+		switch n := v.r.Unledgered[r.stream.String()]; {
+		case n > 0 && v.out.Complete:
+			v.r.find(r.stream.String(), "the newest %d entries are in no log: appended by somebody else than serve, or the ledger was cut", n)
+		case n > 0:
 			v.r.unchecked("the newest %d entries of the %s stream against the ledger: they are in no log yet, and only chained to each other", n, r.stream)
 		}
+	}
+	if err := v.replayed(newest); err != nil {
+		return err
 	}
 	v.erased.end(v.r)
 	for size, wanted := range v.wanted {
@@ -343,6 +358,29 @@ func (v *verifier) rest() error {
 	}
 	if v.at.Size > 0 && v.there != nil && !maps.Equal(v.there, v.at.Records) {
 		v.r.find(Folder+"/"+positionName, "its entries are not those of the log")
+	}
+	return nil
+}
+
+// mostNewest bounds the memory for entries that are in no log yet.
+const mostNewest = 1 << 20
+
+// replayed looks for entries that are in no log yet among those that are: a salt never comes twice.
+func (v *verifier) replayed(newest map[[32]byte]string) error {
+	if len(newest) == 0 {
+		return nil
+	}
+	log := tiles{v.log}
+	for index := uint64(0); index*layout.EntryBundleWidth < v.size; index++ {
+		leaves, err := log.bundle(index, v.size)
+		if err != nil {
+			return nil // it was told
+		}
+		for _, leaf := range leaves {
+			if name := newest[leaf.Commitment]; name != "" && leaf.Commitment != [32]byte{} {
+				v.r.find(name, "replayed: it is %s entry %d once more", leaf.Stream, leaf.Seq)
+			}
+		}
 	}
 	return nil
 }

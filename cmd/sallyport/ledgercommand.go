@@ -39,7 +39,7 @@ func subcommand(cmd *cobra.Command, args []string) error {
 func (m *Main) ledgerVerifyCommand() *cobra.Command {
 	var key string
 	var checkpoints, witnesses []string
-	var asJSON bool
+	var asJSON, complete bool
 	cmd := &cobra.Command{
 		Use:   "verify [FOLDER]",
 		Short: "Look on a copy of the data folder for any entry that was changed, removed, inserted, reordered or replayed",
@@ -66,6 +66,7 @@ Exit status: 0 nothing found, 1 something found, 2 wrong usage, 3 something coul
 			if err != nil {
 				return err
 			}
+			out.Complete = complete
 			report, err := ledger.Verify(os.DirFS(folder), out)
 			if err != nil {
 				return fmt.Errorf("verify %s: %w", folder, err)
@@ -85,6 +86,7 @@ Exit status: 0 nothing found, 1 something found, 2 wrong usage, 3 something coul
 	flags.StringVar(&key, "key", "", "the ledger's public `KEY` or a file with it, kept elsewhere than the copy (default: that of the copy)")
 	flags.StringArrayVar(&checkpoints, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere; may be repeated")
 	flags.StringArrayVar(&witnesses, "witness", nil, "public `KEY` of a witness who must have cosigned, or a file with it; may be repeated")
+	flags.BoolVar(&complete, "complete", false, "the copy is a backup, or of a serve that was stopped in order: every entry must be in the ledger")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
