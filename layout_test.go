@@ -53,6 +53,8 @@ var table = map[string]folder{
 	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
 	"login":                {},                                                                                                                                                                                         // asks the identity provider who somebody is: network, so not in identity, which is pure
 	"api":                  {may: []string{"control", "grant", "record", "login", "staff"}},                                                                                                                            // log-ins by the provider are begun and ended there
+	"sources":              {},                                                                                                                                                                                         // files of other systems
+	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
 	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
 	"internal/durable":     {},
@@ -64,7 +66,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "staff", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "detect", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

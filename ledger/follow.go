@@ -97,7 +97,7 @@ func (l *Ledger) follow(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.end(cancel)
+	return s.end(inner, cancel)
 }
 
 func rest(ctx context.Context, d time.Duration) {
@@ -192,8 +192,8 @@ func (s *session) await(ctx context.Context) error {
 }
 
 // end brings in the rest and signs it, without waiting for the library to think of it.
-func (s *session) end(cancel context.CancelFunc) error {
-	ctx, done := context.WithTimeout(s.ctx, lastWords)
+func (s *session) end(ctx context.Context, cancel context.CancelFunc) error {
+	ctx, done := context.WithTimeout(ctx, lastWords)
 	defer done()
 	for {
 		n, err := s.bring(ctx)

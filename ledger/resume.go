@@ -84,17 +84,8 @@ func (s *session) resume() error {
 		}
 	}
 	if wrong != nil {
-		signed, err := s.l.key.readCheckpoint(filepath.Join(s.l.dir, checkpoint))
-		if err == nil && signed.Size > base.End() || err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("ledger and record contradict each other: %w; 'sallyport ledger verify' on a copy says more; restore both from one backup", errors.Join(wrong, err))
-		}
-		root, err := rangeRoot(base)
-		if err != nil {
+		if err := s.takeBack(base, wrong, state.Size); err != nil {
 			return err
-		}
-		s.l.log.Warn("leaves that were never signed are taken back", "why", wrong.Error(), "from", base.End(), "to", state.Size)
-		if err := writeJSON(statePath, treeState{base.End(), root}); err != nil {
-			return fmt.Errorf("take back leaves: %w", err)
 		}
 	}
 	s.size = base.End()
@@ -107,26 +98,19 @@ func (s *session) resume() error {
 
 // tidy removes what a batch that was not completed left behind the end of the log, and unfinished files there.
 func (s *session) tidy() error {
+	seen := map[string]bool{}
 	for level := range uint64(8) {
-		names := []string{fmt.Sprint("tile/", level)}
-		if level == 0 {
-			names = append(names, "tile/entries")
-		}
 		last := s.size >> (level * layout.TileHeight) / layout.TileWidth
-		for _, name := range names {
-			seen := map[string]bool{}
-			for index := last; index <= last+batchMost/layout.TileWidth+1; index++ {
-				path := filepath.Join(s.l.dir, name, filepath.FromSlash(layout.NWithSuffix(level, index, 1)))
-				for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
-					if seen[dir] {
-						continue
-					}
-					seen[dir] = true
-					if err := s.tidyFolder(dir); err != nil {
-						return err
-					}
-				}
+		for index := last; index <= last+batchMost/layout.TileWidth+1; index++ {
+			for _, name := range []string{layout.TilePath(level, index, 1), layout.EntriesPath(index, 1)} {
+				path := filepath.Join(s.l.dir, filepath.FromSlash(name))
+				seen[filepath.Dir(path)], seen[filepath.Dir(filepath.Dir(path))] = true, true
 			}
+		}
+	}
+	for dir := range seen {
+		if err := s.tidyFolder(dir); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -152,6 +136,23 @@ func (s *session) tidyFolder(dir string) error {
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// takeBack cuts leaves that were never signed.
+func (s *session) takeBack(base *compact.Range, wrong error, size uint64) error {
+	signed, err := s.l.key.readCheckpoint(filepath.Join(s.l.dir, checkpoint))
+	if err == nil && signed.Size > base.End() || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("ledger and record contradict each other: %w; 'sallyport ledger verify' on a copy says more; restore both from one backup", errors.Join(wrong, err))
+	}
+	root, err := rangeRoot(base)
+	if err != nil {
+		return err
+	}
+	s.l.log.Warn("leaves that were never signed are taken back", "why", wrong.Error(), "from", base.End(), "to", size)
+	if err := writeJSON(filepath.Join(s.l.dir, filepath.FromSlash(stateName)), treeState{base.End(), root}); err != nil {
+		return fmt.Errorf("take back leaves: %w", err)
 	}
 	return nil
 }
@@ -198,20 +199,24 @@ func (s *session) walk(log tiles, base *compact.Range, size uint64) (_ *compact.
 		}
 	}
 	base, err = extend(base, hashes)
-	if err != nil || wrong != nil {
-		return base, wrong, err
+	if err == nil && wrong == nil && size > 0 {
+		err = tilesFit(log, base)
 	}
-	// Leaves are right and the nodes above them may not be, after a power cut: then the library writes them again.
-	if size > 0 {
-		if again, err := log.rangeAt(size, size); err != nil {
-			return base, nil, fmt.Errorf("read the log's tiles: %w", err)
-		} else if a, err := rangeRoot(again); err != nil {
-			return base, nil, err
-		} else if b, err := rangeRoot(base); err != nil || !bytes.Equal(a, b) {
-			return base, nil, errors.Join(errors.New("the log's tiles do not fit its leaves: some of its files were changed; restore the ledger from a backup"), err)
-		}
+	return base, wrong, err
+}
+
+// tilesFit holds the nodes of a log to its leaves.
+func tilesFit(log tiles, base *compact.Range) error {
+	again, err := log.rangeAt(base.End(), base.End())
+	if err != nil {
+		return fmt.Errorf("read the log's tiles: %w", err)
 	}
-	return base, nil, nil
+	a, err := rangeRoot(again)
+	b, err2 := rangeRoot(base)
+	if err != nil || err2 != nil || !bytes.Equal(a, b) {
+		return errors.Join(errors.New("the log's tiles do not fit its leaves: some of its files were changed; restore the ledger from a backup"), err, err2)
+	}
+	return nil
 }
 
 // fits holds a leaf to the entry that comes next in its record.

@@ -319,32 +319,8 @@ func (v *verifier) roots(tree *compact.Range) {
 func (v *verifier) rest() error {
 	newest := map[[32]byte]string{}
 	for _, r := range v.streams {
-		for {
-			it, err := r.read()
-			if err != nil {
-				return err
-			}
-			if it == nil {
-				break
-			}
-			if it.lost {
-				v.r.find(fmt.Sprintf("%s entry %d", r.stream, it.seq), "lost: it does not read back")
-			}
-			v.count(r, it)
-			v.r.Unledgered[r.stream.String()]++
-			if len(newest) < mostNewest {
-				name := fmt.Sprintf("%s entry %d", r.stream, it.seq)
-				if before := newest[it.commitment]; before != "" && !it.lost {
-					v.r.find(name, "replayed: it is %s once more", before)
-				}
-				newest[it.commitment] = name
-			}
-		}
-		switch n := v.r.Unledgered[r.stream.String()]; {
-		case n > 0 && v.out.Complete:
-			v.r.find(r.stream.String(), "the newest %d entries are in no log: appended by somebody else than serve, or the ledger was cut", n)
-		case n > 0:
-			v.r.unchecked("the newest %d entries of the %s stream against the ledger: they are in no log yet, and only chained to each other", n, r.stream)
+		if err := v.unledgered(r, newest); err != nil {
+			return err
 		}
 	}
 	if err := v.replayed(newest); err != nil {
@@ -358,6 +334,38 @@ func (v *verifier) rest() error {
 	}
 	if v.at.Size > 0 && v.there != nil && !maps.Equal(v.there, v.at.Records) {
 		v.r.find(Folder+"/"+positionName, "its entries are not those of the log")
+	}
+	return nil
+}
+
+// unledgered goes through those of one stream, and notes them in newest by their commitments.
+func (v *verifier) unledgered(r *recordReader, newest map[[32]byte]string) error {
+	stream := r.stream.String()
+	for {
+		it, err := r.read()
+		if err != nil {
+			return err
+		}
+		if it == nil {
+			break
+		}
+		v.count(r, it)
+		v.r.Unledgered[stream]++
+		name := fmt.Sprintf("%s entry %d", stream, it.seq)
+		switch before := newest[it.commitment]; {
+		case it.lost:
+			v.r.find(name, "lost: it does not read back")
+		case before != "":
+			v.r.find(name, "replayed: it is %s once more", before)
+		case len(newest) < mostNewest:
+			newest[it.commitment] = name
+		}
+	}
+	switch n := v.r.Unledgered[stream]; {
+	case n > 0 && v.out.Complete:
+		v.r.find(stream, "the newest %d entries are in no log: appended by somebody else than serve, or the ledger was cut", n)
+	case n > 0:
+		v.r.unchecked("the newest %d entries of the %s stream against the ledger: they are in no log yet, and only chained to each other", n, stream)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"sallyport"
@@ -55,25 +56,37 @@ func (d *demo) name(list []trace.Report) error {
 	if err != nil {
 		return fmt.Errorf("read the record: %w", err)
 	}
-	suspects := seen.Suspects(list)
+	result := seen.Trace(list, trace.Options{Customers: d.org.Customers})
 	took := time.Since(start)
-	if len(suspects) == 0 {
-		return fmt.Errorf("nobody is on record as having seen any customer")
+	if result.Verdict != trace.Named {
+		return fmt.Errorf("%d reports do not name anybody: %s", len(list), result.Verdict)
 	}
+	suspects := result.Suspects
 	f := &d.figures.Reports
 	*f = demoReports{
 		Reports: len(list), FromThief: victimReports, Background: backgroundReports, Thief: d.figures.Thefts[len(d.figures.Thefts)-1].Thief,
-		Suspect: string(suspects[0].Staff), WallSeconds: took.Seconds(),
+		Suspect: staffList(suspects[0].Staff), WallSeconds: took.Seconds(),
 	}
 	for _, s := range suspects[:min(5, len(suspects))] {
-		f.Ranking = append(f.Ranking, demoSuspect{Staff: string(s.Staff), Customers: s.Customers, Seen: s.Seen, Expected: s.Expected, Score: s.Score})
+		f.Ranking = append(f.Ranking, demoSuspect{Staff: staffList(s.Staff), Customers: s.Customers, Seen: s.Seen, Expected: s.Expected, Posterior: s.Posterior})
 	}
 	d.say("%d customers say: somebody called me pretending to be you. %d of them are in the fifth thief's notes, %d were called by\n"+
 		"others. The record knows nothing of that; it knows who had seen whom before the reports:", len(list), victimReports, backgroundReports)
+	f.None, f.Forged = result.None, result.Forged
 	d.printSuspects()
-	d.say("%.0f ms (wall clock) after the last report: %s.", 1000*f.WallSeconds, f.Suspect)
+	d.say("%.0f ms (wall clock) after the last report: %s. Nobody of them: %.1f %%. To turn this around %d reports would have to be forged.",
+		1000*f.WallSeconds, f.Suspect, 100*f.None, f.Forged)
 	if f.Suspect != f.Thief {
 		return fmt.Errorf("the record points at %s, and it was %s", f.Suspect, f.Thief)
 	}
 	return nil
+}
+
+// staffList is a suspect for people: one, or two who act together.
+func staffList(staff []sallyport.Staff) string {
+	var names []string
+	for _, s := range staff {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, " and ")
 }

@@ -116,16 +116,12 @@ func (l *Log) copyFrames(to, from File, seg segment, next uint64, change func(se
 			return 0, fmt.Errorf("it does not read back at byte %d; restore it from a backup first", sc.pos)
 		}
 		sc.pos += int64(f.size)
-		payload := f.payload
-		if payload != nil {
-			payload = change(seq, payload)
-			if err := checkPayload(payload); err != nil {
-				return 0, err
-			}
+		if f.payload != nil {
+			f.payload = change(seq, f.payload)
 			seq++
 		}
 		start := len(buf)
-		buf = appendFrame(buf, f.seq, f.batch, payload)
+		buf = appendFrame(buf, f.seq, f.batch, f.payload)
 		sealFrame(buf[start:], l.seed)
 		if len(buf) >= window {
 			if _, err := to.WriteAt(buf, off); err != nil {
@@ -137,10 +133,6 @@ func (l *Log) copyFrames(to, from File, seg segment, next uint64, change func(se
 	if seq != next {
 		return 0, fmt.Errorf("it lacks the entries %d to %d; restore it from a backup first", seq, next-1)
 	}
-	if len(buf) > 0 {
-		if _, err := to.WriteAt(buf, off); err != nil {
-			return 0, err
-		}
-	}
-	return off + int64(len(buf)), nil
+	_, err := to.WriteAt(buf, off)
+	return off + int64(len(buf)), err
 }
