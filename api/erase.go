@@ -19,7 +19,7 @@ type eraseRequest struct {
 const mostRuns = 2000
 
 func (s *Server) erasureRoutes(mux *http.ServeMux) {
-	mux.Handle("POST /v1/record/erase", s.as(overseers, s.erase))
+	mux.Handle("POST /v1/record/erase", s.as(administrators, s.erase))
 }
 
 // erase proposes to erase entries. What is approved is those very entries, by a digest of what they are now.

@@ -67,6 +67,8 @@ type Server struct {
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
 	granting     *granting
 	ledger       *ledger.Ledger
+	policies     *livePolicies // that hold, for the gateway and for orders
+	unruly       error         // why they cannot be read
 
 	started  time.Time
 	listener listener
@@ -292,6 +294,7 @@ func (s *Server) people() (*api.Server, error) {
 		Locks:      config.LocksPerHour,
 		TicketID:   s.ticketID,
 		Desk:       s.desk(),
+		Rules:      s.rules(),
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
 	})
