@@ -70,6 +70,8 @@ type Server struct {
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
 	granting     *granting
+	policies     *livePolicies // that hold, for the gateway and for orders
+	unruly       error         // why they cannot be read
 
 	started  time.Time
 	listener listener
@@ -277,6 +279,7 @@ func (s *Server) people() (*api.Server, error) {
 		Locks:      config.LocksPerHour,
 		TicketID:   s.ticketID,
 		Desk:       s.desk(),
+		Rules:      s.rules(),
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
 	})
