@@ -19,7 +19,7 @@ DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
 
-.PHONY: build demo test check format bench bench-detect siege tamper moving smith servers suites fuzz clean
+.PHONY: build demo test check format bench bench-detect siege tamper journal moving smith servers suites fuzz clean
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -64,6 +64,11 @@ siege:
 
 tamper:
 	SALLYPORT_TAMPERINGS=10000 go test -v -count=1 -timeout 30m -run TestTamperings ./ledger
+
+journal:
+	scripts/postgres.sh
+	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 30m -run '^TestCrash$$|^TestPowerCuts' ./record ./internal/durable
+	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 2h -run '^TestJournalKilled$$' ./cmd/sallyport
 
 moving:
 	scripts/postgres.sh

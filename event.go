@@ -25,6 +25,7 @@ type Event struct {
 	Decision  *Decision  `cbor:"14,keyasint,omitempty"`
 	Ties      []Tie      `cbor:"15,keyasint,omitempty"`
 	Asserted  *Asserted  `cbor:"16,keyasint,omitempty"`
+	Result    *Result    `cbor:"17,keyasint,omitempty"`
 }
 
 // EventKind says which part of an Event is filled.
@@ -44,7 +45,9 @@ const (
 	CopyKind      EventKind = "copy"        // Decision, Statement, Note: durable before the statement is forwarded, or when it was refused
 	TieKind       EventKind = "tie"         // Ties: tokens of names and texts seen for the first time, and whose they are from then on
 	StrayKind     EventKind = "stray"       // Ties: tokens that are somebody else's, found in a customer's row, and not revealed there
-	CountersKind  EventKind = "counters"    // Counters of traffic that touches nothing protected
+	CountersKind  EventKind = "counters"    // Counters of traffic that touches nothing protected, of one session and Statement.Fingerprint, each second
+	ResultKind    EventKind = "result"      // Result, Statement.ID: how a statement ended that is on record
+	ShapeKind     EventKind = "shape"       // Statement.Fingerprint and Shape, once for each that is met since a gateway started
 	ObservedKind  EventKind = "observed"    // what serve --observe would have done
 	// Replication by a role that the configuration names: passed on byte for byte.
 	ReplicationStart EventKind = "replication_start"
@@ -100,6 +103,9 @@ const (
 	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
 	Erasing         EventKind = "erasing"          // Order.Erased lists what is erased next; never sealed, since whoever verifies the record must read it
 	Erased          EventKind = "erased"           // it is gone; Order.ID says by which proposal
+
+	InputKind  EventKind = "input"       // Order.Input: what another system said, as detection reads it; its sequence is when it arrived
+	RecordRoom EventKind = "record_room" // how full the disk of the record is: Details is fine, 80 %, 90 % or full, Note the figures
 )
 
 // Who is the actor of an event.
@@ -127,7 +133,15 @@ type Statement struct {
 	Covers      []Subject `cbor:"6,keyasint,omitempty"` // customers that the purposes covered; at most the first 100
 	Refused     string    `cbor:"7,keyasint,omitempty"` // code of the refusal
 	Writes      bool      `cbor:"8,keyasint,omitempty"`
-	Known       *Known    `cbor:"20,keyasint,omitempty"` // what policies were told; entries of before that was noted have none
+	// Tables that it mentions, as schema.table; also those that hold nothing protected.
+	Tables []string `cbor:"9,keyasint,omitempty"`
+	// Shape is the text without literals, of kind shape.
+	Shape string `cbor:"10,keyasint,omitempty"`
+	// Resolved says of each of Purposes how many customers it covered, all of them where Covers has the first ones.
+	Resolved []uint64 `cbor:"11,keyasint,omitempty"`
+	// Trust is one more than how far the person was trusted when the policies were asked; 0: they were not.
+	Trust int64  `cbor:"12,keyasint,omitempty"`
+	Known *Known `cbor:"20,keyasint,omitempty"` // what policies were told; entries of before that was noted have none
 }
 
 // Revealed lists the values of one outgoing batch that left in plain.
@@ -137,7 +151,44 @@ type Revealed struct {
 	Values    Values    `cbor:"3,keyasint"` // repeats within a batch stand once
 	Purposes  []Purpose `cbor:"4,keyasint,omitempty"`
 	Grant     string    `cbor:"5,keyasint,omitempty"` // id of the grant where values left under one
+	// Rulings are what the policies said for this statement so far, and Trust one more than how far the person was trusted then; they stand in the
+	// first batch of a statement, and again where they have changed.
+	Rulings []Ruled `cbor:"6,keyasint,omitempty"`
+	Trust   int64   `cbor:"7,keyasint,omitempty"`
 }
+
+// Ruled is what the policies said of one column under one purpose or grant, for one statement.
+type Ruled struct {
+	Column  Column `cbor:"1,keyasint"`
+	Verdict string `cbor:"2,keyasint"`           // reveal, mask, token, wait or deny
+	Policy  string `cbor:"3,keyasint"`           // ids of the policies that decided, with commas; "default" where none did
+	Purpose int    `cbor:"4,keyasint,omitempty"` // one more than its place among the statement's purposes
+	Grant   string `cbor:"5,keyasint,omitempty"` // in its place
+}
+
+// Result is how a statement ended.
+type Result struct {
+	Rows     uint64  `cbor:"1,keyasint,omitempty"` // that were returned
+	Bytes    uint64  `cbor:"2,keyasint,omitempty"` // likewise, with what describes them
+	Failed   bool    `cbor:"3,keyasint,omitempty"` // by an error, of the server's or ours
+	Revealed uint64  `cbor:"4,keyasint,omitempty"` // values that left in plain
+	Left     uint64  `cbor:"5,keyasint,omitempty"` // protected values that stayed tokens
+	Masked   uint64  `cbor:"6,keyasint,omitempty"` // protected values that left as masks
+	Rulings  []Ruled `cbor:"7,keyasint,omitempty"` // all that the policies said for it
+	Trust    int64   `cbor:"8,keyasint,omitempty"` // one more than how far the person was trusted when they were asked last
+}
+
+// Heard is what another system said: a line of a file, an object that was sent, a row that was read. Whoever writes it has taken protected values and
+// literals of statements out of it before.
+type Heard struct {
+	Source string `cbor:"1,keyasint"`           // by its name in the configuration
+	Format string `cbor:"2,keyasint"`           // what the text is: tickets, hr, logins, alerts, reports, …
+	Text   string `cbor:"3,keyasint"`           // at most MostHeard bytes
+	Cut    bool   `cbor:"4,keyasint,omitempty"` // it was longer
+}
+
+// MostHeard is how long the text of a Heard may be.
+const MostHeard = 64 << 10
 
 // Asserted is the assertion by which an application acts for a person: it is good for one transaction.
 type Asserted struct {
@@ -243,6 +294,7 @@ type Order struct {
 	Diff     string  `cbor:"64,keyasint,omitempty"`
 	Subjects []Staff `cbor:"65,keyasint,omitempty"`
 	Alone    bool    `cbor:"66,keyasint,omitempty"`
+	Input    *Heard  `cbor:"80,keyasint,omitempty"` // of kind input
 	Most     int     `cbor:"67,keyasint,omitempty"` // of kind people: how many leavers of this source an hour are locked by its word alone
 	// Credential is one that was made or ended. Password is an Argon2id hash. Code is the digest of half a code by which a password is set.
 	Credential *Credential `cbor:"50,keyasint,omitempty"`

@@ -57,6 +57,7 @@ var table = map[string]folder{
 	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
 	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
+	"internal/disk":        {},                                                                                                                                                                                         // one folder of files for internal/durable, and a simulated one for tests of the log and of the record
 	"internal/durable":     {},
 	"internal/fakezendesk": {}, // a fake of Zendesk, for tests
 	"internal/fakeidp":     {}, // a fake identity provider, for tests of log-ins

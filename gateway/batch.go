@@ -231,6 +231,7 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 		e.Kind = sallyport.TouchKind
 	} else {
 		e.Reveal = &sallyport.Revealed{Statement: r.id, Columns: s.columns, Values: s.values, Purposes: r.sight.purposes, Grant: s.grant}
+		r.tellRulings(e.Reveal)
 	}
 	if len(s.reached)+len(s.reachedRows) > 0 {
 		e.Touch = &sallyport.Touched{Statement: r.id, Reached: s.reached, Values: s.reachedRows}
@@ -279,6 +280,7 @@ func (s *session) flush() error {
 		return err
 	}
 	n, err := s.client.write(s.out)
+	s.tally.sent += uint64(len(s.out))
 	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
 	s.clean, s.torn = 0, s.torn || err != nil
 	s.granting.Store(nil)

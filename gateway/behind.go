@@ -31,6 +31,7 @@ func (s *session) handOver() error {
 		return err
 	}
 	b := &s.behind
+	s.tally.sent += uint64(len(s.out))
 	b.out, s.out, s.clean = s.out, b.out[:0], 0
 	clear(s.recent)
 	b.values, s.values = s.values, b.values

@@ -58,9 +58,11 @@ func (s *session) statementEvent(r *run, refused *query.Refusal) *sallyport.Even
 	}
 	if r.stmt != nil {
 		e.Statement.Fingerprint, e.Statement.Verb, e.Statement.Columns, e.Statement.Writes = r.stmt.Fingerprint, r.stmt.Verb, r.stmt.Columns, r.stmt.Writes
+		e.Statement.Tables = r.stmt.Mentions
 	}
 	if r.sight != nil {
 		e.Statement.Purposes, e.Statement.Covers, e.Statement.Known = r.sight.purposes, r.sight.subjects(100), r.sight.known(s)
+		e.Statement.Resolved, e.Statement.Trust = r.sight.resolved(), r.sight.trust()
 	}
 	if refused != nil {
 		e.Kind, e.Statement.Refused, e.Note = sallyport.RefusedKind, refused.Code, refused.Sentence
@@ -73,7 +75,11 @@ func (s *session) noteRefusal(st *query.Statement, why *query.Refusal) {
 	if st == nil {
 		st = &query.Statement{}
 	}
-	e := s.statementEvent(&run{id: s.statements.Add(1), stmt: st, as: s.acts()}, why)
+	as := s.acts()
+	e := s.statementEvent(&run{id: s.statements.Add(1), stmt: st, as: as}, why)
+	if s.protected && as != nil {
+		e.Statement.Trust = s.gw.Protection.Moment(as.person).Trust + 1
+	}
 	if why.Code == "42601" {
 		e.Note = "" // a parser's sentence quotes the text
 	}

@@ -128,6 +128,8 @@ type Gateway struct {
 	warned     atomic.Bool // that TLS is left out on the way to the server
 	turnedAway turnedAway
 	waiting    waiting
+	shapes     shapes
+	prints     query.Fingerprints // of texts that are only relayed
 
 	mu       sync.Mutex // guards sessions, backends and closing
 	sessions map[*session]struct{}
@@ -176,9 +178,12 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 	lifetime, end := context.WithCancel(context.WithoutCancel(ctx)) // of sessions: longer than that of the listener
-	defer end()
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
+	var counting sync.WaitGroup
+	counting.Go(func() { g.count(lifetime) })
+	defer counting.Wait()
+	defer end()
 	for {
 		conn, err := ln.Accept()
 		if err != nil {

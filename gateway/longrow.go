@@ -36,6 +36,7 @@ func (s *session) passLongRow() (done bool, err error) {
 			return true, err
 		}
 		n, err := s.client.write(b)
+		s.tally.sent += uint64(len(b))
 		s.counters.out.Add(uint64(n)) //nolint:gosec // a length
 		if err != nil {
 			s.torn = true

@@ -9,6 +9,7 @@ func (s *session) relayClient() error {
 	for {
 		if b := s.client.buf[s.client.at:]; len(b) > 0 {
 			s.counters.in.Add(uint64(len(b)))
+			s.watch.sees(s.gw, b)
 			s.idle.Store(false)
 			if _, err := s.server.write(b); err != nil {
 				return err
@@ -53,6 +54,7 @@ func (s *session) relayReady(skip int) (int, error) {
 			}
 			s.idle.Store(b[n+pg.HeaderLen] == 'I')
 		}
+		s.answered(kind, size)
 		s.countReply(kind, b[n:])
 		skip = max(0, size-(len(b)-n))
 		n += min(size, len(b)-n)

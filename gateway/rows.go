@@ -146,6 +146,7 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	for _, i := range row.masked {
 		fields[i] = stars()
 	}
+	r.masked += len(row.masked)
 	return len(row.shown)+len(row.masked) > 0, false, nil
 }
 

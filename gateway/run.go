@@ -20,24 +20,26 @@ type run struct {
 	sight    *sight  // nil until it is needed
 	recorded bool    // its statement entry is on disk
 
-	layout    *layout // of its result
-	capture   *query.Capture
-	bound     *pg.BindMessage                                                      // its parameters; nil: none
-	types     []byte                                                               // that Parse declared for them, 4 bytes each; 0 or absent: none
-	pinned    func(slot *query.Slot, stored []byte) bool                           // says whether the row that a slot goes to holds the token already
-	held      func(slot *query.Slot) (string, bool)                                // what that row holds now
-	vacates   func(slot *query.Slot, token, value []byte) ([]byte, *query.Refusal) // makes room for a value in a unique column that is moving
-	vaulted   vaulted                                                              // keeps values that their scheme has no token for; nil: nothing does
-	copied    []sallyport.Column                                                   // of which tokens are on record as copied by it
-	revealed  int                                                                  // values
-	left      int                                                                  // protected values that left as tokens
-	waited    bool                                                                 // at the second door
-	spent     bool
-	dropped   bool // rows of it were kept from the client
-	limit     *sallyport.Limit
-	overGrant bool     // limit is that of a grant which was asked for
-	hint      customer // a customer whose row was reached: whose ticket would have helped
-	leftToken string   // the first token that was left, where the customer is not known
+	layout      *layout // of its result
+	capture     *query.Capture
+	bound       *pg.BindMessage                                                      // its parameters; nil: none
+	types       []byte                                                               // that Parse declared for them, 4 bytes each; 0 or absent: none
+	pinned      func(slot *query.Slot, stored []byte) bool                           // says whether the row that a slot goes to holds the token already
+	held        func(slot *query.Slot) (string, bool)                                // what that row holds now
+	vacates     func(slot *query.Slot, token, value []byte) ([]byte, *query.Refusal) // makes room for a value in a unique column that is moving
+	vaulted     vaulted                                                              // keeps values that their scheme has no token for; nil: nothing does
+	copied      []sallyport.Column                                                   // of which tokens are on record as copied by it
+	revealed    int                                                                  // values
+	left        int                                                                  // protected values that left as tokens
+	masked      int                                                                  // and as masks
+	toldRulings [2]int                                                               // how many rulings an entry says already, and since when
+	waited      bool                                                                 // at the second door
+	spent       bool
+	dropped     bool // rows of it were kept from the client
+	limit       *sallyport.Limit
+	overGrant   bool     // limit is that of a grant which was asked for
+	hint        customer // a customer whose row was reached: whose ticket would have helped
+	leftToken   string   // the first token that was left, where the customer is not known
 }
 
 // rewriting is a text before and after, to carry the server's positions back to the client's text.

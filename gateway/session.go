@@ -87,6 +87,7 @@ type session struct {
 	unseen    bool     // that something shows nothing because its keys are rotated
 	torn      bool     // a message was cut in the middle: what would come behind it would be read as part of it
 	facts     facts
+	tally     tally
 	moment    []byte // what the server told of its moment
 
 	spentGrant string         // the grant whose budget or time the last row would have exceeded; empty: another limit
@@ -97,6 +98,8 @@ type session struct {
 	reads      atomic.Uint64 // reading statements whose entries were enqueued
 	statements atomic.Uint64 // ids of statements
 	counters   counters
+	traffic    traffic
+	watch      watch                  // of a session that is relayed
 	granting   atomic.Pointer[string] // the grant under which values stand in what is not sent yet
 	idle       atomic.Bool            // the last ReadyForQuery came outside a transaction
 	storing    atomic.Bool            // its transaction wrote tokens into a column whose keys are rotated, see crossing
@@ -145,12 +148,14 @@ func (s *session) run(ctx context.Context) {
 	s.asking.Wait()
 	_ = s.join() // the connections are closed by now
 	s.behind.release(&s.gw.pool)
+	s.accountCut()
 	s.batch.free(&s.gw.pool)
 	s.client.release()
 	s.server.release()
 	sums := &sallyport.Counters{
 		Statements: s.counters.statements.Load(), Rows: s.counters.rows.Load(), BytesIn: s.counters.in.Load(), BytesOut: s.counters.out.Load(),
 	}
+	s.putTraffic()
 	if s.replicating {
 		s.note(sallyport.Event{Kind: sallyport.ReplicationEnd, Counters: sums})
 	}

@@ -179,7 +179,7 @@ func (k *Keyring) convert(ctx context.Context, o Options, former string) error {
 	if !ok {
 		return fmt.Errorf("open keys: %s comes from before there was a ring, and a key file opens it: start once with --key-file and no other provider", former)
 	}
-	sealed, err := readRegular(former, func(fs.FileInfo) error { return nil })
+	sealed, err := readRegular(former, noCheck)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", former, err)
 	}
@@ -198,6 +198,9 @@ func (k *Keyring) convert(ctx context.Context, o Options, former string) error {
 		return nil
 	})
 }
+
+// noCheck is for files that may have any mode.
+func noCheck(fs.FileInfo) error { return nil }
 
 // distinct are the groups, each once, in order.
 func distinct(groups []string) []string {
@@ -222,7 +225,7 @@ func (k *Keyring) read(ctx context.Context, p Provider) error {
 }
 
 func readRing(path string) (*ring, []byte, error) {
-	content, err := readRegular(path, func(fs.FileInfo) error { return nil })
+	content, err := readRegular(path, noCheck)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", path, err)
 	}

@@ -84,6 +84,9 @@ func (a *Analyzer) analyzeStatement(sql string, t *tokens, raw *pg.RawStmt, stan
 	}
 	st.Fingerprint = t.fingerprint(sql, start, end)
 	w.dispatch(raw.Stmt)
+	if worksOnData(st.Verb) { // what names things of other kinds may name anything
+		st.Shape = t.text(sql, start, end)
+	}
 	if !standardStrings && t.ambiguous(sql) { // whatever it touches: where its statements end is not known
 		w.refuse(&Refusal{
 			Code: CodeUntraceable, Position: -1, Sentence: "strings with a backslash cannot be read while standard_conforming_strings is off",
@@ -107,6 +110,7 @@ func (a *analysis) finish() {
 		a.tabled(c)
 	}
 	slices.SortFunc(a.st.Tables, compareColumns)
+	slices.Sort(a.st.Mentions)
 	a.st.Touches = a.st.Touches || len(a.st.Columns) > 0
 	a.st.Leans = a.st.Leans || a.st.Touches || a.st.Masks || a.st.DDL || a.st.Refusal != nil
 	if (a.st.Touches || a.st.Masks) && a.lost >= 0 {
@@ -127,6 +131,26 @@ func (a *analysis) touch(r *Relation) {
 		if p := r.Columns[i].Protect; p != nil {
 			a.tabled(p.Column)
 		}
+	}
+}
+
+// worksOnData tells the statements whose names are those of tables and columns.
+func worksOnData(verb string) bool {
+	switch verb {
+	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY":
+		return true
+	}
+	return false
+}
+
+// mostMentions bounds how many tables of one statement are named.
+const mostMentions = 64
+
+// mention notes a table's name, for the record.
+func (a *analysis) mention(r *Relation) {
+	name := r.Schema + "." + r.Name
+	if len(a.st.Mentions) < mostMentions && !slices.Contains(a.st.Mentions, name) {
+		a.st.Mentions = append(a.st.Mentions, name)
 	}
 }
 

@@ -263,6 +263,7 @@ func (a *analysis) find(n *pg.RangeVar) *Relation {
 	a.st.Leans = a.st.Leans || len(list) == 0 && n.Schemaname != "pg_catalog"
 	for _, r := range list {
 		one = r
+		a.mention(r)
 		a.st.Leans = a.st.Leans || r.View
 		if !r.guarded() {
 			continue

@@ -15,6 +15,10 @@ type Statement struct {
 	Verb        string // SELECT, INSERT, CREATE VIEW …; EXPLAIN, PREPARE and DECLARE stand for what they hold
 	Fingerprint string // hash of the shape: equal for statements that differ only in literals and in lengths of literal lists
 
+	Shape string // the text that it is the hash of, of statements that work on data: no literal stands in it
+
+	Mentions []string // tables and views by schema.table, as far as the catalogue knows them; sorted
+
 	Touches bool               // a relation with protected columns is mentioned, or (FETCH) may be
 	Columns []sallyport.Column // protected columns read, written or compared, also through *, whole rows and views; sorted
 	Tables  []sallyport.Column // tables with protected columns that it mentions, also through views, without a Name; sorted

@@ -139,3 +139,23 @@ func TestCacheIsBounded(t *testing.T) {
 		t.Errorf("%d templates", n)
 	}
 }
+
+// TestShapeText: the text of the fingerprint holds no literal, and of names only those that look like names.
+func TestShapeText(t *testing.T) {
+	a := New(refSchema(), Options{})
+	for sql, want := range map[string]string{
+		"SELECT 'x', 5, $1, E'\\n', B'1', 1e5":                                  "select ?",
+		"SELECT a FROM c WHERE id IN (1, 2, 3) -- Ada":                          "select a from c where id in ( ? )",
+		"SELECT 1 AS \"Ada Lovelace\", 2 AS \"ada@example.org\", 3 AS \"Ok_1\"": "select ? as \"?\", ? as \"?\", ? as \"Ok_1\"",
+		"SET application_name TO ada":                                           "",
+		"CREATE ROLE ada":                                                       "",
+	} {
+		plan, err := a.Analyze(sql, true)
+		if err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+		if got := plan.Statements[0].Shape; got != want {
+			t.Errorf("%s: %q, want %q", sql, got, want)
+		}
+	}
+}

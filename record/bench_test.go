@@ -21,7 +21,8 @@ func BenchmarkAppend(b *testing.B) {
 		},
 	}
 	for _, workers := range []int{1, 8, 64} {
-		b.Run(fmt.Sprint(workers), func(b *testing.B) { benchAppend(b, e, workers) })
+		b.Run(fmt.Sprint("plain/", workers), func(b *testing.B) { benchAppend(b, e, workers, nil) })
+		b.Run(fmt.Sprint("sealed/", workers), func(b *testing.B) { benchAppend(b, e, workers, testKey(b, 1)) })
 	}
 }
 
@@ -47,10 +48,13 @@ func BenchmarkEncodeStatement(b *testing.B) {
 	}
 }
 
-func BenchmarkAppendReveal10000(b *testing.B) { benchAppend(b, bigReveal(10_000), 1) }
+func BenchmarkAppendReveal10000(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchAppend(b, bigReveal(10_000), 1, nil) })
+	b.Run("sealed", func(b *testing.B) { benchAppend(b, bigReveal(10_000), 1, testKey(b, 1)) })
+}
 
-func benchAppend(b *testing.B, e *sallyport.Event, workers int) {
-	s := mustOpen(b, b.TempDir(), Options{})
+func benchAppend(b *testing.B, e *sallyport.Event, workers int, key *Key) {
+	s := mustOpen(b, b.TempDir(), Options{Key: key})
 	b.ReportAllocs()
 	b.ResetTimer()
 	var left atomic.Int64
@@ -72,7 +76,12 @@ func benchAppend(b *testing.B, e *sallyport.Event, workers int) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	s := mustOpen(b, b.TempDir(), Options{})
+	b.Run("plain", func(b *testing.B) { benchRead(b, nil) })
+	b.Run("sealed", func(b *testing.B) { benchRead(b, testKey(b, 1)) })
+}
+
+func benchRead(b *testing.B, key *Key) {
+	s := mustOpen(b, b.TempDir(), Options{Key: key})
 	e := fullEvent()
 	for range 10_000 {
 		if _, err := s.Enqueue(e); err != nil {
@@ -91,15 +100,21 @@ func BenchmarkRead(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10_001, "ns/event")
 }
 
+// BenchmarkEncodeReveal10000 is what a batch of 10,000 values costs until its bytes can be written.
 func BenchmarkEncodeReveal10000(b *testing.B) {
-	s := mustOpen(b, b.TempDir(), Options{})
-	e, buf := bigReveal(10_000), new(bytes.Buffer)
-	b.ReportAllocs()
-	for b.Loop() {
-		buf.Reset()
-		if err := s.encode(buf, e); err != nil {
-			b.Fatal(err)
-		}
+	for name, key := range map[string]*Key{"plain": nil, "sealed": testKey(b, 1)} {
+		b.Run(name, func(b *testing.B) {
+			s := mustOpen(b, b.TempDir(), Options{Key: key})
+			e, buf, prev := bigReveal(10_000), new(bytes.Buffer), make([]byte, 64)
+			b.ReportAllocs()
+			for b.Loop() {
+				buf.Reset()
+				if err := s.encode(buf, e); err != nil {
+					b.Fatal(err)
+				}
+				s.finishEntry(1, prev, buf.Bytes())
+			}
+			b.SetBytes(int64(buf.Len()))
+		})
 	}
-	b.SetBytes(int64(buf.Len()))
 }

@@ -54,6 +54,7 @@ const (
 	keyDecision
 	keyTies
 	keyAsserted
+	keyResult
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -79,6 +80,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyDecision, e.Decision != nil, e.Decision},
 		{keyTies, len(e.Ties) > 0, e.Ties},
 		{keyAsserted, e.Asserted != nil, e.Asserted},
+		{keyResult, e.Result != nil, e.Result},
 	}
 	n := byte(0)
 	for i := range fields {
@@ -86,7 +88,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 			n++
 		}
 	}
-	buf.WriteByte(majorMap | n)
+	buf.WriteByte(majorMap | n) // at most 16 fields, and 23 fit
 	for i := range fields {
 		if !fields[i].present {
 			continue
@@ -125,16 +127,17 @@ const (
 	keyRevealValues
 	keyRevealPurposes
 	keyRevealGrant
+	keyRevealRulings
+	keyRevealTrust
 )
 
 // appendReveal writes the same bytes as the encoder would.
 func (c codec) appendReveal(buf *bytes.Buffer, r *sallyport.Revealed) error {
 	n := byte(3)
-	if len(r.Purposes) > 0 {
-		n++
-	}
-	if r.Grant != "" {
-		n++
+	for _, present := range [...]bool{len(r.Purposes) > 0, r.Grant != "", len(r.Rulings) > 0, r.Trust != 0} {
+		if present {
+			n++
+		}
 	}
 	buf.Write([]byte{majorMap | n, keyRevealStatement})
 	appendHead(buf, majorUint, r.Statement)
@@ -155,6 +158,18 @@ func (c codec) appendReveal(buf *bytes.Buffer, r *sallyport.Revealed) error {
 		buf.WriteByte(keyRevealGrant)
 		appendHead(buf, majorText, uint64(len(r.Grant)))
 		buf.WriteString(r.Grant)
+	}
+	if len(r.Rulings) > 0 {
+		buf.WriteByte(keyRevealRulings)
+		if err := c.enc.MarshalToBuffer(r.Rulings, buf); err != nil {
+			return fmt.Errorf("encode rulings: %w", err)
+		}
+	}
+	if r.Trust != 0 {
+		buf.WriteByte(keyRevealTrust)
+		if err := c.enc.MarshalToBuffer(r.Trust, buf); err != nil {
+			return fmt.Errorf("encode trust: %w", err)
+		}
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ const crashEnv = "SALLYPORT_CRASH_DIR"
 
 // appendUntilKilled appends from several goroutines and prints what was acknowledged: "SEQ NOTE".
 func appendUntilKilled(dir string) {
-	s, err := Open(dir, Options{SegmentBytes: 64 << 10})
+	s, err := Open(dir, Options{SegmentBytes: 64 << 10, Key: mustKey(1)})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -50,17 +50,20 @@ func appendUntilKilled(dir string) {
 	select {}
 }
 
-// TestCrash kills a process under load again and again: every acknowledged entry is there, and the chain holds.
+// TestCrash kills a process under load again and again, the entries encrypted: every acknowledged entry is there, and the chain holds.
 func TestCrash(t *testing.T) {
 	dir := t.TempDir()
 	acked := map[uint64]string{}
 	rounds, total := 20, uint64(0)
+	if os.Getenv("SALLYPORT_SIEGE") != "" {
+		rounds = 200
+	}
 	if testing.Short() {
 		rounds = 5
 	}
 	for round := range rounds {
 		killRound(t, dir, acked)
-		s, err := Open(dir, Options{SegmentBytes: 64 << 10})
+		s, err := Open(dir, Options{SegmentBytes: 64 << 10, Key: testKey(t, 1)})
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}

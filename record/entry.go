@@ -6,7 +6,7 @@ import (
 	"errors"
 )
 
-// A stored entry: link 32, form 1, and then salt 16 and body, or for an erased one the commitment 32.
+// A stored entry: link 32, form 1, and then salt 16 and body, sealed or plain, or for an erased one the commitment 32.
 const (
 	formAt = sha256.Size
 	saltAt = formAt + 1
@@ -14,6 +14,7 @@ const (
 
 	formWhole  = 1
 	formErased = 2
+	formSealed = 3
 )
 
 // entry is a parsed entry. It aliases the bytes.
@@ -21,6 +22,7 @@ type entry struct {
 	link       [32]byte
 	commitment [32]byte
 	body       []byte // nil: erased
+	sealed     bool
 }
 
 var errForm = errors.New("altered: not the form of an entry")
@@ -32,6 +34,12 @@ func parseEntry(b []byte) (entry, error) {
 	}
 	copy(e.link[:], b)
 	switch b[formAt] {
+	case formSealed:
+		if len(b) < leastSealed {
+			return e, errForm
+		}
+		e.sealed = true
+		fallthrough
 	case formWhole:
 		e.commitment = sha256.Sum256(b[saltAt:])
 		e.body = b[bodyAt:]
@@ -44,6 +52,16 @@ func parseEntry(b []byte) (entry, error) {
 		return e, nil
 	}
 	return e, errForm
+}
+
+// finishEntry completes a new entry where it is about to be written: it seals the body and makes the link. prev starts with the link before.
+func (s *Stream) finishEntry(seq uint64, prev, payload []byte) {
+	if payload[formAt] == formSealed {
+		s.seal.seal(seq, payload)
+		commitment := sha256.Sum256(payload[saltAt:])
+		copy(payload, commitment[:])
+	}
+	linkEntry(seq, prev, payload)
 }
 
 // linkEntry turns the commitment at the start of a new entry into its link. prev starts with the link before.

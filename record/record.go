@@ -4,6 +4,8 @@
 // It refuses to acknowledge an event before it is on stable storage, to show one before it is durable, and to pass over a
 // broken chain in silence. It does not judge events and keeps no state of what they mean: that is for those who fold them.
 //
+// With a Key what is appended is encrypted on disk. The chain is over what stands there, so that it is checked without the key.
+//
 // Invariant: what Read delivers is exactly what was appended, in that order, as far as the chain reaches; where anything
 // is missing or altered, Read delivers the rest and ends with an error that names it. The format stands in docs/record.md.
 package record
@@ -18,9 +20,11 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport"
+	"sallyport/internal/disk"
 	"sallyport/internal/durable"
 )
 
@@ -37,6 +41,13 @@ var ErrInUse = durable.ErrInUse
 type Options struct {
 	SegmentBytes int64            // 0 means 16 MiB
 	Now          func() time.Time // the time of events that carry none; nil means time.Now
+	// Key encrypts what is appended and opens what was. nil: what is appended is plain, and a record of which the last entries are encrypted is
+	// not appended to, nor read.
+	Key *Key
+	// MaxBytes, where set, is how much the record may take on disk; beyond that Append is ErrUnwritable, as on a full disk.
+	MaxBytes int64
+	// Disk stands in for the folder in tests of faults; nil is the real folder.
+	Disk disk.Disk
 	// Trouble, where set, is told once when the disk begins to refuse, with the cause, and once when it works again, with nil and how
 	// many enqueued events were refused meanwhile. It MUST NOT use the stream.
 	Trouble func(cause error, refused uint64)
@@ -50,6 +61,10 @@ type Stream struct {
 	codec codec
 	now   func() time.Time
 	bufs  sync.Pool // of *bytes.Buffer
+	open  opener
+	seal  *sealer // nil: without a key
+	plain error   // why nothing may be appended: it would be plain beside what is encrypted
+	full  atomic.Pointer[error]
 }
 
 // Open opens the record in dir, creating it where there is none, and repairs a torn tail. A second process is refused.
@@ -67,14 +82,50 @@ func Open(dir string, o Options) (*Stream, error) {
 			start := chainStart(s.id) // known by now: nothing is written before Open has returned
 			prev = start[:]
 		}
-		linkEntry(seq, prev, payload)
+		s.finishEntry(seq, prev, payload)
 	}
-	s.log, err = durable.Open(dir, durable.Options{SegmentBytes: o.SegmentBytes, Link: link, Trouble: o.Trouble})
+	s.log, err = durable.Open(dir, durable.Options{SegmentBytes: o.SegmentBytes, MaxBytes: o.MaxBytes, Link: link, Trouble: o.Trouble, Disk: o.Disk})
 	if err != nil {
 		return nil, fmt.Errorf("open record: %w", err)
 	}
 	s.id = s.log.ID()
+	if err := s.unlock(o.Key); err != nil {
+		return nil, fmt.Errorf("open record %s: %w", dir, errors.Join(err, s.log.Close()))
+	}
 	return s, nil
+}
+
+// unlock gets ready to seal and to open.
+func (s *Stream) unlock(key *Key) error {
+	s.open.key, s.open.id = key, s.id
+	sealed, err := s.checkKey()
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		if sealed {
+			s.plain = ErrSealed
+		}
+		return nil
+	}
+	s.seal, err = newSealer(key, s.id)
+	return err
+}
+
+// Sealed says whether what is appended is encrypted.
+func (s *Stream) Sealed() bool { return s.seal != nil }
+
+// Size is how many bytes the record takes on disk.
+func (s *Stream) Size() int64 { return s.log.Size() }
+
+// SetFull has every Append and Sync refused with this cause, as if the disk were full, until it is called with nil. What is enqueued goes on
+// being written: it is for who keeps the last room of a disk for what must not be lost.
+func (s *Stream) SetFull(cause error) {
+	if cause == nil {
+		s.full.Store(nil)
+		return
+	}
+	s.full.Store(&cause)
 }
 
 // ID is the random id that the record got when it was made, 32 hexadecimal digits.
@@ -95,6 +146,9 @@ func (s *Stream) Repaired() string {
 // the next one. The event is not changed, and may be reused afterwards; its Seq is ignored, and a zero Time is now.
 // errors.Is(err, ErrUnwritable) where the disk refused.
 func (s *Stream) Append(e *sallyport.Event) (uint64, error) {
+	if full := s.full.Load(); full != nil {
+		return 0, fmt.Errorf("%w: %w", ErrUnwritable, *full)
+	}
 	return s.put(e, s.log.Append)
 }
 
@@ -107,6 +161,9 @@ func (s *Stream) Enqueue(e *sallyport.Event) (uint64, error) {
 // Sync returns once every event that was enqueued before it is on stable storage. After an error they are kept and tried again, and the
 // next Sync waits for them. errors.Is(err, ErrUnwritable) where the disk refused.
 func (s *Stream) Sync() error {
+	if full := s.full.Load(); full != nil {
+		return fmt.Errorf("%w: %w", ErrUnwritable, *full)
+	}
 	err := s.log.Sync()
 	if err != nil && !errors.Is(err, ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrUnwritable, err)
@@ -117,10 +174,13 @@ func (s *Stream) Sync() error {
 // Syncs is how many times events were made durable since Open, each time as many as there were.
 func (s *Stream) Syncs() uint64 { return s.log.Batches() }
 
-// Failing says whether the disk refused the last time, or the record is closed.
-func (s *Stream) Failing() bool { return s.log.Failing() }
+// Failing says whether the disk refused the last time, or is full, or the record is closed.
+func (s *Stream) Failing() bool { return s.full.Load() != nil || s.log.Failing() }
 
 func (s *Stream) put(e *sallyport.Event, write func([]byte) (uint64, error)) (uint64, error) {
+	if s.plain != nil {
+		return 0, fmt.Errorf("append to record %s: %w", s.dir, s.plain)
+	}
 	buf := s.buffer()
 	defer s.recycle(buf)
 	if err := s.encode(buf, e); err != nil {
@@ -153,18 +213,29 @@ func (s *Stream) recycle(buf *bytes.Buffer) {
 	}
 }
 
-// encode makes the stored form, with the commitment where the link will stand.
+// encode makes the stored form. Of a plain entry the commitment stands where the link will; one that is to be sealed has room for that, and
+// gets it where it is written (finishEntry), since it is bound to its place.
 func (s *Stream) encode(buf *bytes.Buffer, e *sallyport.Event) error {
 	at := e.Time
 	if at.IsZero() {
 		at = s.now()
 	}
-	var front [bodyAt]byte
+	var front [ciphertext]byte
 	front[formAt] = formWhole
 	if _, err := rand.Read(front[saltAt:bodyAt]); err != nil {
 		return fmt.Errorf("choose a salt: %w", err)
 	}
-	buf.Write(front[:])
+	if s.seal != nil && e.Kind != sallyport.Erasing { // what lists an erasure is read by who has no key
+		front[formAt] = formSealed
+		buf.Write(front[:])
+		if err := s.codec.append(buf, e, at); err != nil {
+			return err
+		}
+		var tag [tagBytes]byte // it gets there with the place
+		buf.Write(tag[:])
+		return nil
+	}
+	buf.Write(front[:bodyAt])
 	if err := s.codec.append(buf, e, at); err != nil {
 		return err
 	}
@@ -228,6 +299,7 @@ type reader struct {
 	seen uint64   // the last sequence read
 	link [32]byte // its link
 	bad  []error  // breaks of the chain
+	open []byte   // the body that was opened last
 }
 
 func (s *Stream) reader(from uint64) *reader {
@@ -256,6 +328,9 @@ func (r *reader) rest(fn func(*sallyport.Event) error) error {
 			return fmt.Errorf("read record: %w", err)
 		}
 		e, err := r.check(seq, payload)
+		if errors.Is(err, ErrSealed) {
+			return fmt.Errorf("read record %s: %w", r.s.dir, err)
+		}
 		if err != nil {
 			r.bad = append(r.bad, fmt.Errorf("entry %d: %w", seq, err))
 			continue
@@ -285,7 +360,14 @@ func (r *reader) check(seq uint64, payload []byte) (*sallyport.Event, error) {
 	if ent.body == nil || seq < r.from {
 		return nil, nil
 	}
-	e, err := r.s.codec.decode(ent.body)
+	body := ent.body
+	if ent.sealed {
+		if body, err = r.s.open.open(r.open[:0], seq, body); err != nil {
+			return nil, err
+		}
+		r.open = body
+	}
+	e, err := r.s.codec.decode(body)
 	if err != nil {
 		return nil, err
 	}

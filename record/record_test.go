@@ -61,13 +61,16 @@ func fullEvent() *sallyport.Event {
 		Statement: &sallyport.Statement{
 			ID: 7, Fingerprint: "f", Verb: "SELECT", Columns: []sallyport.Column{column},
 			Purposes: []sallyport.Purpose{{Kind: "ticket", Ref: "ZQ-1"}}, Covers: []sallyport.Subject{"17"}, Refused: "x", Writes: true,
+			Tables: []string{"support.customers"}, Shape: "select ?", Resolved: []uint64{1}, Trust: 81,
 			Known: &sallyport.Known{Strength: "oidc", Proof: 4, Reasons: []sallyport.KnownReason{{Is: sallyport.FactCovers, State: "open", Team: "eu", Minutes: 9, Looks: 1, Lookers: 2, OwnLooks: 3, Assignee: "s001", OpenedBy: "s002", OpenedByProgram: "router", AssignedBy: "s003", AssignedByProgram: "router"}}},
 		},
 		Reveal: &sallyport.Revealed{
 			Statement: 7, Columns: []sallyport.Column{column},
 			Values:   sallyport.ValuesOf(sallyport.RevealedValue{Subject: "17", Column: 0, Digest: sallyport.Digest{1, 2, 3}}, sallyport.RevealedValue{Column: 300}),
 			Purposes: []sallyport.Purpose{{Kind: "work", Ref: "mine"}}, Grant: "g1",
+			Rulings: []sallyport.Ruled{{Column: column, Verdict: "reveal", Policy: "p1,p2", Purpose: 1, Grant: "g1"}}, Trust: 71,
 		},
+		Result: &sallyport.Result{Rows: 1, Bytes: 2, Failed: true, Revealed: 3, Left: 4, Masked: 5, Rulings: []sallyport.Ruled{{Column: column, Verdict: "mask", Policy: "default", Purpose: 2, Grant: "g2"}}, Trust: 61},
 		Facts: []sallyport.Fact{{
 			Table: "ticket", ID: "4", Customer: "17", Assignee: "s001", Open: true, Wrote: []string{"state"},
 			Ticket: "4", Incoming: true, At: at,
@@ -95,6 +98,7 @@ func fullEvent() *sallyport.Event {
 			}},
 			Groups: []sallyport.ListedGroup{{Key: "g1", Name: "SG", External: "y1", Gone: true, Version: 2, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC()}},
 			Delay:  time.Hour, Base: "b", Diff: "~ a: 1 → 2", Subjects: []sallyport.Staff{"s001"}, Alone: true, Most: 50,
+			Input: &sallyport.Heard{Source: "hr", Format: "hr", Text: "{}", Cut: true},
 		},
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},
@@ -237,10 +241,15 @@ func TestFollowEndsWithClose(t *testing.T) {
 	}
 }
 
-// TestTamper flips each byte of a finished segment in turn.
+// TestTamper flips each byte of a finished segment in turn: it is named, and the rest is there.
 func TestTamper(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { tamper(t, nil) })
+	t.Run("sealed", func(t *testing.T) { tamper(t, testKey(t, 1)) })
+}
+
+func tamper(t *testing.T, key *Key) {
 	dir := t.TempDir()
-	s := mustOpen(t, dir, Options{SegmentBytes: 4096})
+	s := mustOpen(t, dir, Options{SegmentBytes: 4096, Key: key})
 	for i := 0; s.Last() == 0 || len(segments(t, dir)) < 3; i++ {
 		if _, err := s.Append(&sallyport.Event{Kind: sallyport.FactKind, Note: strings.Repeat("x", i%7)}); err != nil {
 			t.Fatal(err)
@@ -249,7 +258,7 @@ func TestTamper(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = mustOpen(t, dir, Options{SegmentBytes: 4096})
+	s = mustOpen(t, dir, Options{SegmentBytes: 4096, Key: key})
 	whole := readCount(s)
 	if whole.err != nil {
 		t.Fatal(whole.err)

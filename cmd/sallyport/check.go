@@ -29,7 +29,7 @@ type finding struct {
 }
 
 func (m *Main) checkCommand() *cobra.Command {
-	var config, owner string
+	var config, owner, data string
 	var asJSON, asSQL bool
 	cmd := &cobra.Command{
 		Use:   "check",
@@ -64,6 +64,7 @@ behind them: notes of changes, and the function through which log-ins are verifi
 			read, unread := LoadConfig(config)
 			if unread == nil {
 				findings = append(findings, read.serviceFindings(cmd.Context())...)
+				findings = append(findings, read.recordFindings(data)...)
 			}
 			ways, err := checkAround(cmd.Context(), config, owner, toDo(findings) == 0)
 			if err != nil {
@@ -78,6 +79,7 @@ behind them: notes of changes, and the function through which log-ins are verifi
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE`")
 	cmd.Flags().StringVar(&owner, "owner", "", "look at the database as the role of this `DSN`: before protect has made the reader, and where that may see less")
+	cmd.Flags().StringVar(&data, "data", "", "look at the record in this data `FOLDER`, too: whether it is encrypted, and how much room there is")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&asSQL, "sql", false, "print statements that help, for the tables' owner or a superuser to run, and check nothing else")
 	return cmd

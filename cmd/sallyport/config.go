@@ -40,6 +40,9 @@ type Config struct {
 	// Keys says who opens the keys of the data folder. Empty: the file of --key-file.
 	Keys Keys `yaml:"keys"`
 
+	// Record says who opens the key that encrypts the record, and how much room it may take. Empty: who opens the others, and all there is.
+	Record Record `yaml:"record"`
+
 	// Mask says which columns are masked in results while their values stay in the database as they are. That protects nothing:
 	// docs/masking.md says what it cannot promise.
 	Mask catalog.MaskConfig `yaml:"mask"`

@@ -38,6 +38,7 @@ func (c *Config) check(r *configReader) {
 	}
 	c.checkTokens(r, wrong)
 	c.checkKeys(r)
+	c.checkRecord(r)
 	for _, p := range c.Purposes.Check(c.serviceIDs()) {
 		r.problemAt("purposes."+p.Path, "%s", p.Text)
 	}

@@ -1,16 +1,10 @@
 package main
 
 import (
-	"errors"
-	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"sallyport"
-	"sallyport/api"
-	"sallyport/control"
 	"sallyport/keys"
 )
 
@@ -29,23 +23,6 @@ func (m *Main) keysCommand() *cobra.Command {
 	}
 	cmd.AddCommand(m.keysInitCommand(), m.keysUnsealCommand(), m.keysRewrapCommand(), m.keysRecoverCommand(), m.keysRotateCommand(), m.keysDestroyCommand(), m.keysShredCommand(), m.keysStatusCommand())
 	return cmd
-}
-
-// recordOffline lets a command that works on the data folder while no serve does put events into its control stream.
-func recordOffline(data string, clock func() time.Time, do func(state *control.State, give func(*sallyport.Event) error) error) (err error) {
-	stream, err := openStream(data, "control", clock, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stream.Close()) }()
-	orders, err := api.NewOrders(stream, control.NewState())
-	if err != nil {
-		return err
-	}
-	return do(orders.State(), func(e *sallyport.Event) error {
-		e.Time = clock()
-		return orders.Give(nil, e)
-	})
 }
 
 func shareNames(q *keys.Quorum) string {

@@ -119,8 +119,10 @@ func (m *Main) keysInit(ctx context.Context, config *Config, split *keys.Split, 
 			return err
 		}
 	}
-	err := recordOffline(o.data, time.Now, func(state *control.State, give func(*sallyport.Event) error) error {
-		opened, err := config.makeKeys(ctx, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, clock: time.Now, known: state.Ring()}, split)
+	where := keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, clock: time.Now}
+	err := config.recordOffline(ctx, where, true, func(state *control.State, give func(*sallyport.Event) error) error {
+		where.known = state.Ring()
+		opened, err := config.makeKeys(ctx, where, split)
 		if err != nil {
 			return err
 		}

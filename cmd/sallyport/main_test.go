@@ -22,7 +22,7 @@ import (
 // TestMain lets scripts run this very program as the command sallyport.
 func TestMain(m *testing.M) {
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // as runMain does
-	testscript.Main(m, map[string]func(){"sallyport": main})
+	testscript.Main(m, map[string]func(){"sallyport": main, forgetfulName: forgetful})
 }
 
 // TestScripts runs the commands the way a person does: each file in testdata is a session, with what it prints.

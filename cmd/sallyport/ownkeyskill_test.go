@@ -101,7 +101,7 @@ func (f *fort) killedShredding(t *testing.T, program string, id int64) {
 // agreed tells whether the record has it that two people agreed.
 func (f *fort) agreed(t *testing.T, id int64) (agreed bool) {
 	t.Helper()
-	fatal(t, recordOffline(f.options.Data, time.Now, func(state *control.State, _ func(*sallyport.Event) error) error {
+	fatal(t, f.config.recordOffline(t.Context(), keyring{data: f.options.Data, keyFile: f.options.KeyFile}, false, func(state *control.State, _ func(*sallyport.Event) error) error {
 		agreed = state.Barred(sallyport.Subject(fmt.Sprint(id)))
 		return nil
 	}))

@@ -134,12 +134,17 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return report, fmt.Errorf("open data folder: %w", err)
 	}
-	access, err := openStream(o.Data, "access", o.Clock, slog.New(slog.DiscardHandler))
+	key, err := config.recordKey(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock}, true)
+	if err != nil {
+		return report, err
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	access, err := openRecord(o.Data, "access", record.Options{Now: o.Clock, Key: key}, quiet)
 	if err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, access.Close()) }()
-	orderStream, err := openStream(o.Data, "control", o.Clock, slog.New(slog.DiscardHandler))
+	orderStream, err := openRecord(o.Data, "control", record.Options{Now: o.Clock, Key: key}, quiet)
 	if err != nil {
 		return report, err
 	}

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -67,8 +66,10 @@ func (m *Main) keysRecover(ctx context.Context, o recoverOptions) error {
 		return err
 	}
 	var r recovery
-	err = recordOffline(o.data, time.Now, func(state *control.State, give func(*sallyport.Event) error) error {
-		opened, err := config.openForRecovery(ctx, o, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, known: state.Ring()}, give)
+	where := keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv}
+	err = config.recordOffline(ctx, where, false, func(state *control.State, give func(*sallyport.Event) error) error {
+		where.known = state.Ring()
+		opened, err := config.openForRecovery(ctx, o, where, give)
 		if err != nil {
 			return err
 		}

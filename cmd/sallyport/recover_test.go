@@ -18,7 +18,6 @@ import (
 	"sallyport"
 	"sallyport/internal/throwaway"
 	"sallyport/keys"
-	"sallyport/record"
 )
 
 // TestRecover dumps a protected database with PostgreSQL's own tool, turns the dump back with two of three shares, loads it, and compares
@@ -38,7 +37,7 @@ func TestRecover(t *testing.T) {
 
 	dump := f.dump(t)
 	recoverWith := func(names ...string) (string, error) {
-		args := []string{"keys", "recover", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data, "--reason", "the test"}
+		args := []string{"keys", "recover", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data, "--key-file", f.options.KeyFile, "--reason", "the test"}
 		for _, name := range names {
 			args = append(args, "--share-file", filepath.Join(shares, name+".share"))
 		}
@@ -167,8 +166,7 @@ func (f *fort) comparePlain(t *testing.T, dump string) {
 // expectRecovery holds the control stream to the last recovery and the shares before it.
 func expectRecovery(t *testing.T, f *fort, want string) {
 	t.Helper()
-	stream, err := record.Open(filepath.Join(f.options.Data, "control"), record.Options{Now: time.Now})
-	fatal(t, err)
+	stream := f.openStream(t, "control")
 	defer stream.Close()
 	var got []string
 	fatal(t, stream.Read(1, func(e *sallyport.Event) error {

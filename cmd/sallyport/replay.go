@@ -24,9 +24,9 @@ import (
 )
 
 type replayOptions struct {
-	config, data, policies, budgets string
-	days                            int
-	json                            bool
+	config, data, policies, budgets, keyFile string
+	days                                     int
+	json                                     bool
 }
 
 func (m *Main) replayCommand() *cobra.Command {
@@ -39,14 +39,15 @@ the last days, with what the record holds of the moment: who, the log-in, the re
 customers by other budgets. What the record does not say is assumed and named. The report has a hash, by which a change can be proposed together with it.
 
 Exit status 0: nobody would have been hindered; 1: somebody would have been; 2: the policies or budgets cannot be used.`,
-		Example: `  sallyport replay --policy ./new-policies --days 90 --config sallyport.yaml --data /var/lib/sallyport
-  cp -r /var/lib/sallyport /tmp/copy && sallyport replay --budgets new-budgets.yaml --config sallyport.yaml --data /tmp/copy --json`,
+		Example: `  sallyport replay --policy ./new-policies --days 90 --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt
+  cp -r /var/lib/sallyport /tmp/copy && sallyport replay --budgets new-budgets.yaml --config sallyport.yaml --data /tmp/copy --key-file key.txt --json`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return m.replay(cmd.Context(), o) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", "sallyport.yaml", "configuration `FILE`: people, columns, today's policies and budgets")
 	flags.StringVar(&o.data, "data", "sallyport-data", "data `FOLDER`, or a copy of it")
+	flags.StringVar(&o.keyFile, "key-file", "", "`FILE` with the key that opens the keys, where the record is encrypted")
 	flags.StringVar(&o.policies, "policy", "", "`FOLDER` with the other policies; left out: today's")
 	flags.StringVar(&o.budgets, "budgets", "", "`FILE` with a section budgets as in the configuration; left out: today's")
 	flags.IntVar(&o.days, "days", 90, "how many `DAYS` back")
@@ -92,7 +93,11 @@ func (m *Main) replay(ctx context.Context, o replayOptions) error {
 // replayOffline opens the streams of a folder in which no serve runs.
 func (m *Main) replayOffline(ctx context.Context, config *Config, o replayOptions, budgets *Budgets) (report *replay.Report, err error) {
 	quiet := slog.New(slog.DiscardHandler)
-	access, err := openStream(o.data, "access", time.Now, quiet)
+	key, err := config.recordKey(ctx, keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv}, false)
+	if err != nil {
+		return nil, err
+	}
+	access, err := openRecord(o.data, "access", record.Options{Key: key}, quiet)
 	if errors.Is(err, record.ErrInUse) {
 		return nil, fmt.Errorf("%w (while serve runs, give a copy: cp -r %s /tmp/copy)", err, o.data)
 	}
@@ -100,7 +105,7 @@ func (m *Main) replayOffline(ctx context.Context, config *Config, o replayOption
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, access.Close()) }()
-	orders, err := openStream(o.data, "control", time.Now, quiet)
+	orders, err := openRecord(o.data, "control", record.Options{Key: key}, quiet)
 	if err != nil {
 		return nil, err
 	}

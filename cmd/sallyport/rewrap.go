@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,16 +45,17 @@ func (m *Main) keysRewrap(ctx context.Context, config *Config, split *keys.Split
 	if err := keys.Harden(); err != nil {
 		return err
 	}
-	err := recordOffline(o.data, time.Now, func(state *control.State, give func(*sallyport.Event) error) error {
-		before := *config
-		before.Keys.Provider = former
+	before := *config
+	before.Keys.Provider = former
+	where := keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, clock: time.Now}
+	err := before.recordOffline(ctx, where, false, func(state *control.State, give func(*sallyport.Event) error) error {
 		assembly, err := before.openOffline(o.data, shareFiles, func(share string) error {
 			return give(&sallyport.Event{Kind: sallyport.Unsealing, Note: "for keys rewrap", Order: &sallyport.Order{Action: "unseal", Details: share}})
 		})
 		if err != nil {
 			return err
 		}
-		where := keyring{data: o.data, keyFile: o.keyFile, getenv: m.Getenv, clock: time.Now, assembly: assembly}
+		where.assembly = assembly
 		from, err := before.keyProvider(ctx, where)
 		if err != nil {
 			return err
@@ -69,6 +71,9 @@ func (m *Main) keysRewrap(ctx context.Context, config *Config, split *keys.Split
 				return err
 			}
 		}
+		if err := config.rewrapRecord(ctx, &before, where); err != nil {
+			return err
+		}
 		ring, err := keys.Rewrap(ctx, keys.Options{Dir: o.data, Provider: from, Known: state.Ring()}, to)
 		if err != nil {
 			return err
@@ -81,4 +86,28 @@ func (m *Main) keysRewrap(ctx context.Context, config *Config, split *keys.Split
 		return err
 	}
 	return m.printMade(config, split, o)
+}
+
+// rewrapRecord gives the key of the record to the provider that the configuration names for it, where that is another one. It comes before the
+// ring: whoever is stopped in between runs the command again.
+func (c *Config) rewrapRecord(ctx context.Context, before *Config, where keyring) error {
+	made, err := keys.LookRecord(where.data)
+	if errors.Is(err, keys.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	to, err := c.recordProvider(ctx, where)
+	if err != nil || to == nil || to.Name() == made {
+		return err
+	}
+	from, err := before.recordProvider(ctx, where)
+	if err == nil && from != nil && from.Name() != made && made == keys.AgeProvider && where.keyFile != "" {
+		from = &keys.KeyFile{Path: where.keyFile, Dir: where.data}
+	}
+	if err != nil || from == nil {
+		return errors.Join(err, usagef("the key of the record was wrapped by %s; expected --from %s, and what opens it", made, made))
+	}
+	return keys.RewrapRecord(ctx, where.data, from, to, time.Now())
 }

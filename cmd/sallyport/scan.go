@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/spf13/cobra"
@@ -168,7 +167,7 @@ func (f *scanFlags) assemble(ctx context.Context, config *Config) (assembly *key
 		defer client.Close()
 		return config.openOffline(f.data, f.shareFiles, func(share string) error { return client.Opening(ctx, share, "scan") })
 	}
-	err = recordOffline(f.data, time.Now, func(_ *control.State, give func(*sallyport.Event) error) (err error) {
+	err = config.recordOffline(ctx, keyring{data: f.data, keyFile: f.keyFile, getenv: f.getenv}, false, func(_ *control.State, give func(*sallyport.Event) error) (err error) {
 		assembly, err = config.openOffline(f.data, f.shareFiles, func(share string) error {
 			return give(&sallyport.Event{Kind: sallyport.Unsealing, Note: "for scan", Order: &sallyport.Order{Action: "unseal", Details: share}})
 		})

@@ -65,6 +65,10 @@ func (m *Main) serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	return m.serveWith(ctx, o, options)
+}
+
+func (m *Main) serveWith(ctx context.Context, o serveOptions, options ServerOptions) error {
 	if err := keys.Harden(); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
+	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
 	"sallyport/ledger"
 	"sallyport/purpose"
@@ -34,15 +35,17 @@ type ServerOptions struct {
 
 	Getenv func(string) string // nil: nothing is set
 
-	Observe        io.Writer        // not nil: nothing is masked, cut or locked; what would have been is printed here
-	MovingIn       bool             // columns that protect has not begun with are plain, and pass as they are
-	OnlyOrders     bool             // serve nobody: orders are heard, and files can be approved
-	AwaitAgreement bool             // with a record that does not fit the database's mark: wait until two people accept it
-	Drain          time.Duration    // for transactions under way when ctx ends; 0: they are cut
-	WatchEvery     time.Duration    // between two looks for ways around the gateway; 0: 30 s
-	RenewEvery     time.Duration    // between two passes over the tokens of a rotation; 0: 1 s
-	Clock          func() time.Time // stands in every event and moves the budgets' windows; nil: time.Now
-	Log            *slog.Logger     // nil: none
+	Observe        io.Writer             // not nil: nothing is masked, cut or locked; what would have been is printed here
+	MovingIn       bool                  // columns that protect has not begun with are plain, and pass as they are
+	OnlyOrders     bool                  // serve nobody: orders are heard, and files can be approved
+	AwaitAgreement bool                  // with a record that does not fit the database's mark: wait until two people accept it
+	Drain          time.Duration         // for transactions under way when ctx ends; 0: they are cut
+	WatchEvery     time.Duration         // between two looks for ways around the gateway; 0: 30 s
+	RenewEvery     time.Duration         // between two passes over the tokens of a rotation; 0: 1 s
+	Free           func() (int64, error) // bytes that the data folder's disk has left; nil: the system is asked
+	disk           disk.Disk             // of the access stream; only tests measure what one costs by another
+	Clock          func() time.Time      // stands in every event and moves the budgets' windows; nil: time.Now
+	Log            *slog.Logger          // nil: none
 }
 
 // Server is a running gateway with its record, its people and its control socket.
@@ -51,6 +54,8 @@ type Server struct {
 	log     *slog.Logger
 	access  *record.Stream
 	control *record.Stream
+	key     *record.Key // of both; nil: they are not encrypted
+	room    *diskRoom   // on their disk
 	orders  *api.Orders
 	state   *control.State
 	book    *exposure.Book
@@ -95,7 +100,7 @@ type Server struct {
 // is closed clients are refused with a sentence that says why. Close ends it; so does ctx.
 func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	s := newServer(o)
-	if err := s.decide(); err != nil {
+	if err := s.decide(ctx); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.settle(); err != nil {
@@ -138,7 +143,7 @@ func newServer(o ServerOptions) *Server {
 }
 
 // decide opens the control stream, folds it, and finds by which files this server is to run.
-func (s *Server) decide() error {
+func (s *Server) decide(ctx context.Context) error {
 	if s.o.Data == "" {
 		return usagef("no data folder; expected --data FOLDER")
 	}
@@ -146,7 +151,10 @@ func (s *Server) decide() error {
 		return fmt.Errorf("open data folder: %w", err)
 	}
 	var err error
-	if s.control, err = openStream(s.o.Data, "control", s.o.Clock, s.log); err != nil {
+	if s.key, err = s.recordKey(ctx); err != nil {
+		return err
+	}
+	if s.control, err = openRecord(s.o.Data, "control", record.Options{Now: s.o.Clock, Key: s.key}, s.log); err != nil {
 		return err
 	}
 	if s.orders, err = api.NewOrders(s.control, s.state); err != nil {
@@ -191,9 +199,11 @@ func (s *Server) settle() error {
 // open opens the access stream, and listens.
 func (s *Server) open(ctx context.Context) error {
 	var err error
-	if s.access, err = openStream(s.o.Data, "access", s.o.Clock, s.log); err != nil {
+	if s.access, err = openRecord(s.o.Data, "access", record.Options{Now: s.o.Clock, Key: s.key, MaxBytes: s.o.Config.Record.MaxBytes, Disk: s.o.disk}, s.log); err != nil {
 		return err
 	}
+	s.room = newRoom(s)
+	s.room.look()
 	for _, repaired := range []string{s.access.Repaired(), s.control.Repaired()} {
 		if repaired != "" {
 			s.log.Warn("the record was cut short by a crash and has been repaired", "what", repaired)
@@ -213,25 +223,6 @@ func (s *Server) open(ctx context.Context) error {
 		return usagef("values would leave in clear over the network on %s; expected a loopback address, or tls in the configuration", tcp)
 	}
 	return nil
-}
-
-func openStream(data, name string, clock func() time.Time, log *slog.Logger) (*record.Stream, error) {
-	folder := filepath.Join(data, name)
-	stream, err := record.Open(folder, record.Options{Now: clock, Trouble: func(cause error, refused uint64) {
-		if cause != nil {
-			log.Error("the record cannot be written: what is protected is refused until it can", "folder", folder, "cause", cause.Error(),
-				"next", "make room under the data folder: its next segment needs 16 MiB; serve tries again by itself")
-			return
-		}
-		log.Warn("the record is written again", "folder", folder, "entries_lost", refused)
-	}})
-	if errors.Is(err, record.ErrInUse) {
-		return nil, fmt.Errorf("open data folder %s: another sallyport has it open; stop that one, or choose another --data: %w", data, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open data folder %s: %w", data, err)
-	}
-	return stream, nil
 }
 
 // configured puts the configuration on record, unless it is the one that took effect last.
@@ -318,6 +309,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
 	wg.Go(func() { s.staffing.tend(longer) })
 	wg.Go(func() { s.tendErasures(ctx) })
+	wg.Go(func() { s.room.watch(longer) })
 	wg.Go(func() {
 		if err := s.provider.serve(longer); err != nil {
 			cancel(err)

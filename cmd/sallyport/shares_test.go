@@ -6,11 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"sallyport"
 	"sallyport/keys"
-	"sallyport/record"
 )
 
 // TestSharesOnRecord opens the keys of a quorum by commands that only look: with which shares is on record, also where that is beside a serve.
@@ -25,7 +23,7 @@ func TestSharesOnRecord(t *testing.T) {
 	fatal(t, err)
 	_, err = keys.Rewrap(t.Context(), keys.Options{Dir: f.options.Data, Provider: &keys.KeyFile{Path: f.options.KeyFile, Dir: f.options.Data}}, split)
 	fatal(t, err)
-	args := []string{"scan", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data}
+	args := []string{"scan", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data, "--key-file", f.options.KeyFile}
 	for _, share := range split.Shares[:2] {
 		file := filepath.Join(f.folder, share.Name+".share")
 		fatal(t, os.WriteFile(file, []byte(share.Text()+"\n"), 0o600))
@@ -49,8 +47,7 @@ func TestSharesOnRecord(t *testing.T) {
 	}
 	fatal(t, looks("--as", "o1"))
 	fatal(t, s.Close())
-	stream, err := record.Open(filepath.Join(f.options.Data, "control"), record.Options{Now: time.Now})
-	fatal(t, err)
+	stream := f.openStream(t, "control")
 	defer stream.Close()
 	var got []string
 	fatal(t, stream.Read(1, func(e *sallyport.Event) error {
@@ -77,7 +74,6 @@ func TestSharesOfMoving(t *testing.T) {
 	_, err = keys.Rewrap(t.Context(), keys.Options{Dir: f.options.Data, Provider: &keys.KeyFile{Path: f.options.KeyFile, Dir: f.options.Data}}, split)
 	fatal(t, err)
 	f.edit("people:\n", "keys: {provider: quorum}\npeople:\n")
-	f.options.KeyFile = ""
 	var files []string
 	for _, share := range split.Shares[:2] {
 		files = append(files, filepath.Join(f.folder, share.Name+".share"))
@@ -109,8 +105,7 @@ func TestSharesOfMoving(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.stop()
-	stream, err := record.Open(filepath.Join(f.options.Data, "control"), record.Options{Now: time.Now})
-	fatal(t, err)
+	stream := f.openStream(t, "control")
 	defer stream.Close()
 	var got []string
 	moved := 0

@@ -96,6 +96,7 @@ func (g *guard) openSources() error {
 		}
 		settings, o := c.Purposes.Sources[name], c.sourceOptions(name, g.s.o.Data)
 		o.Hide, o.Log = g.hideNumber, func(what string) { g.sources.log(name, what) }
+		o.Arrived = func(states []string) error { return g.s.arrived(name, "things", states) }
 		opened, err := source.Open(name, &settings, o)
 		if err != nil {
 			return &hopeless{err}
@@ -340,4 +341,13 @@ func (s *Server) hears(at net.Addr) {
 	defer s.mu.Unlock()
 	s.hooks = at
 	s.log.Info("other systems send their messages here", "address", at.String(), "path", "/purposes/NAME")
+}
+
+// arrived puts on record what a source said, in the order in which it arrived.
+func (s *Server) arrived(source, format string, texts []string) error {
+	list := make([]sallyport.Heard, len(texts))
+	for i, text := range texts {
+		list[i] = sallyport.Heard{Source: source, Format: format, Text: text}
+	}
+	return s.control.AppendInputs(list, s.o.Clock())
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"sallyport"
 	"sallyport/api"
 	"sallyport/keys"
-	"sallyport/record"
 )
 
 // TestUnseal starts a serve whose keys are split: nobody is served until two different people have each brought another share.
@@ -99,8 +97,7 @@ func awaitRefusal(t *testing.T, f *fort, who sallyport.Staff, want string) {
 // expectUnseals holds what the control stream says of shares, but for the order in which several people were refused.
 func expectUnseals(t *testing.T, f *fort, want string) {
 	t.Helper()
-	stream, err := record.Open(filepath.Join(f.options.Data, "control"), record.Options{Now: time.Now})
-	fatal(t, err)
+	stream := f.openStream(t, "control")
 	defer stream.Close()
 	var got []string
 	fatal(t, stream.Read(1, func(e *sallyport.Event) error {

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/disk"
 )
 
 const (
@@ -119,7 +121,7 @@ func (d *direct) put(buf []byte, at int64, sync bool) error {
 			d.twice = true
 		case err != nil:
 			d.unsynced = true
-			return fmt.Errorf("%w: %w", errUnsynced, err)
+			return fmt.Errorf("%w: %w", disk.ErrUnsynced, err)
 		case n == 0:
 			return io.ErrShortWrite
 		case n == len(buf):

@@ -3,36 +3,19 @@ package durable
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/disk"
 )
 
-// Disk is one folder of files. It exists so that tests can make it full, broken or forgetful.
-type Disk interface {
-	List() ([]string, error)
-	Open(name string) (File, error)   // for reading and writing
-	Create(name string) (File, error) // empties an existing file
-	Rename(from, to string) error     // replaces to
-	Remove(name string) error
-	Sync() error // makes creations, renames and removals durable
-}
+// Disk is where a log lies: a folder, or in tests of faults a simulated one.
+type Disk = disk.Disk
 
-// File is one open file. Sync makes its data and its size durable. WriteAt may do so already; an error that Sync would have returned is an
-// errUnsynced then.
-type File interface {
-	io.ReaderAt
-	io.WriterAt
-	Truncate(size int64) error
-	Size() (int64, error)
-	Sync() error
-	Close() error
-}
-
-// errUnsynced says that what was written may or may not be on stable storage, and that no later sync of the file proves anything.
-var errUnsynced = errors.New("write and sync")
+// File is one of its files.
+type File = disk.File
 
 const lockName = "lock"
 

@@ -24,6 +24,9 @@ import (
 // ErrClosed is returned after Close.
 var ErrClosed = errors.New("the log is closed")
 
+// ErrFull says that Options.MaxBytes is reached.
+var ErrFull = errors.New("it has reached the size that it may have")
+
 // ErrInUse says that another process (or another Open in this one) holds the folder.
 var ErrInUse = errors.New("in use by another process")
 
@@ -49,12 +52,15 @@ type Options struct {
 	// Linger is how long an enqueued entry may wait for the company of an Append; 0 means 50 ms.
 	Linger time.Duration
 	// Link, where set, completes a payload in place just before it is written: seq is its sequence and prev the first 64
-	// bytes (or fewer) of the payload before it, nil for the first entry. It MUST depend on nothing else, because it is called
-	// again where a write has to be repeated, and MUST NOT keep its arguments. It is called by one goroutine at a time, in order.
+	// bytes (or fewer) of the payload before it, nil for the first entry. Where a write fails it is called anew with the payload as it was handed
+	// over, and another sequence perhaps. It MUST NOT keep its arguments. It is called by one goroutine at a time, in order.
 	Link func(seq uint64, prev, payload []byte)
 	// Trouble, where set, is called when writing begins to fail, with the cause, and when it works again, with nil and how many
 	// enqueued entries were refused meanwhile. It is called by one goroutine at a time and MUST NOT use the log.
 	Trouble func(cause error, refused uint64)
+	// MaxBytes, where set, is how much the segments may take, the one prepared for later among them: what would take more is refused with ErrFull
+	// as on a full disk.
+	MaxBytes int64
 	// Disk stands in for the folder in tests of faults; nil is the real folder, locked against other processes.
 	Disk Disk
 }
@@ -87,6 +93,8 @@ type Log struct {
 	closing  bool
 	closeErr error
 	segments []segment
+	present  int64         // size of the last segment's file
+	spare    int64         // size of the file for the next one, as far as it is being made
 	last     uint64        // highest durable sequence
 	batches  uint64        // written and synced since Open
 	changed  chan struct{} // closed when last rises or the log closes; nil while nobody waits
@@ -162,6 +170,22 @@ func (l *Log) Last() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last
+}
+
+// Size is how many bytes the log takes on disk.
+func (l *Log) Size() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size()
+}
+
+// size is Size. l.mu is held.
+func (l *Log) size() int64 {
+	n := l.present + l.spare
+	for i := range l.segments[:max(len(l.segments), 1)-1] {
+		n += l.segments[i].end
+	}
+	return n
 }
 
 // Batches is how many times entries were written and synced together since Open.

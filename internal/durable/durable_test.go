@@ -191,24 +191,6 @@ func TestRefusedEntriesAreGone(t *testing.T) {
 	}
 }
 
-// refuse makes the disk refuse one kind of operation with ENOSPC; "" ends it. "undo" refuses all writes and syncs.
-func (d *simDisk) refuse(kind string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	also := map[string]string{"undo": "write sync", "removes too": "syncfolder remove", "truncates too": "sync truncate"}[kind]
-	once := kind == "one write"
-	d.fail = func(op, _ string) error {
-		if once && op == "write" {
-			once = false
-			return syscall.ENOSPC
-		}
-		if kind != "" && (op == kind || strings.Contains(also, op)) {
-			return syscall.ENOSPC
-		}
-		return nil
-	}
-}
-
 func check(t *testing.T, l *Log, want map[uint64]string) {
 	t.Helper()
 	got, err := entries(t, l, 1)
@@ -226,7 +208,7 @@ func check(t *testing.T, l *Log, want map[uint64]string) {
 func TestGroupCommit(t *testing.T) {
 	d := newSimDisk(1)
 	l := mustOpen(t, "sim", Options{Disk: d})
-	d.mu.Lock() // the sync of the first append cannot go on
+	d.Mu.Lock() // the sync of the first append cannot go on
 	var wg sync.WaitGroup
 	wg.Go(func() { mustAppend(t, l, "first") })
 	waitFor(t, l, func() bool { return l.inFlight == 1 })
@@ -235,7 +217,7 @@ func TestGroupCommit(t *testing.T) {
 		wg.Go(func() { mustAppend(t, l, "next") })
 	}
 	waitFor(t, l, func() bool { return len(l.queue) == n })
-	d.mu.Unlock()
+	d.Mu.Unlock()
 	wg.Wait()
 	if l.Batches() != 2 || l.Last() != n+1 {
 		t.Errorf("%d entries in %d batches", l.Last(), l.Batches())

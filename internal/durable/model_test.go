@@ -43,7 +43,7 @@ func (m *model) run(t *testing.T, rng *rand.Rand) {
 	var flaky atomic.Bool
 	flaky.Store(rng.IntN(3) > 0)
 	faults := rand.New(rand.NewPCG(rng.Uint64(), 6))
-	m.disk.fail = func(op, _ string) error {
+	m.disk.Fail = func(op, _ string) error {
 		if flaky.Load() && op != "read" && op != "list" && op != "open" && faults.IntN(9) == 0 {
 			return syscall.EIO
 		}

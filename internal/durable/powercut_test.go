@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sallyport/internal/disk"
 )
 
 // TestPowerCuts writes to a simulated disk from several goroutines, cuts the power at a random operation, and lets each sector and
@@ -44,9 +46,9 @@ type powerRun struct {
 }
 
 func (p *powerRun) round(t *testing.T, round int) {
-	p.disk.mu.Lock()
-	p.disk.fail = p.faults(round%3 == 1)
-	p.disk.mu.Unlock()
+	p.disk.Mu.Lock()
+	p.disk.Fail = p.faults(round%3 == 1)
+	p.disk.Mu.Unlock()
 
 	size := int64(minSegmentBytes)
 	if p.rng.IntN(2) == 0 {
@@ -54,10 +56,10 @@ func (p *powerRun) round(t *testing.T, round int) {
 	}
 	l, err := Open("sim", Options{SegmentBytes: size, Linger: time.Millisecond, Disk: p.disk})
 	if err != nil {
-		if !errors.Is(err, errPower) && !errors.Is(err, syscall.EIO) {
+		if !errors.Is(err, disk.ErrPower) && !errors.Is(err, syscall.EIO) {
 			t.Errorf("open: %v", err)
 		}
-		p.disk = p.disk.cut() // the power went off during the repair
+		p.disk = cut(p.disk) // the power went off during the repair
 		return
 	}
 	var wg sync.WaitGroup
@@ -65,7 +67,7 @@ func (p *powerRun) round(t *testing.T, round int) {
 		wg.Go(func() { p.appendUntilCut(l, fmt.Sprint(round, " ", g)) })
 	}
 	wg.Wait()
-	p.disk = p.disk.cut()
+	p.disk = cut(p.disk)
 	_ = l.Close() // of a log whose disk is gone
 	p.verify(t)
 }
@@ -76,8 +78,7 @@ func (p *powerRun) faults(refuse bool) func(op, name string) error {
 	rng := rand.New(rand.NewPCG(p.rng.Uint64(), 3))
 	return func(op, _ string) error {
 		if left--; left < 0 {
-			p.disk.dead = true
-			return errPower
+			return disk.ErrPower
 		}
 		if refuse && op != "read" && op != "list" && op != "open" && rng.IntN(12) == 0 {
 			return syscall.EIO
@@ -99,7 +100,7 @@ func (p *powerRun) appendUntilCut(l *Log, name string) {
 				continue
 			}
 			err := l.Sync()
-			if errors.Is(err, errPower) {
+			if errors.Is(err, disk.ErrPower) {
 				return
 			}
 			if err == nil {
@@ -110,7 +111,7 @@ func (p *powerRun) appendUntilCut(l *Log, name string) {
 			continue
 		}
 		seq, err := l.Append([]byte(payload))
-		if errors.Is(err, errPower) {
+		if errors.Is(err, disk.ErrPower) {
 			return
 		}
 		if err == nil {
@@ -159,7 +160,7 @@ func (p *powerRun) verify(t *testing.T) {
 	if _, ok := l.Repaired(); ok {
 		p.repaired++
 	}
-	p.disk.mu.Lock()
-	p.disk.fail = nil
-	p.disk.mu.Unlock()
+	p.disk.Mu.Lock()
+	p.disk.Fail = nil
+	p.disk.Mu.Unlock()
 }

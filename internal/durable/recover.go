@@ -126,6 +126,7 @@ func (l *Log) recoverLast() error {
 	}
 	w := &l.w
 	w.file, w.first, w.size = f, s.first, size
+	l.present = size
 	w.distrusted = s.broken // new entries shall not stand behind a broken header
 
 	sc := scanner{f: f, seed: l.seed, pos: headerBytes, limit: size}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"sallyport/internal/disk"
 )
 
 // shorten is what the tests put in the place of every third entry.
@@ -102,8 +104,8 @@ func TestRewrite(t *testing.T) {
 func TestRewritePowerCuts(t *testing.T) {
 	cuts := 0
 	for at := 0; ; at++ {
-		disk := newSimDisk(uint64(at))
-		l, err := Open("sim", Options{SegmentBytes: minSegmentBytes, Disk: disk})
+		sim := newSimDisk(uint64(at))
+		l, err := Open("sim", Options{SegmentBytes: minSegmentBytes, Disk: sim})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,20 +115,19 @@ func TestRewritePowerCuts(t *testing.T) {
 			}
 		}
 		left := at
-		disk.mu.Lock()
-		disk.fail = func(string, string) error {
+		sim.Mu.Lock()
+		sim.Fail = func(string, string) error {
 			if left--; left < 0 {
-				disk.dead = true
-				return errPower
+				return disk.ErrPower
 			}
 			return nil
 		}
-		disk.mu.Unlock()
+		sim.Mu.Unlock()
 		err = l.Rewrite([]uint64{1, 60}, shorten)
-		if err != nil && !errors.Is(err, errPower) {
+		if err != nil && !errors.Is(err, disk.ErrPower) {
 			t.Fatal(err)
 		}
-		next := disk.cut()
+		next := cut(sim)
 		_ = l.Close() // of a log whose disk is gone
 		cuts++
 		if l, err = Open("sim", Options{SegmentBytes: minSegmentBytes, Disk: next}); err != nil {

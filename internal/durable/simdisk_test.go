@@ -1,256 +1,33 @@
 package durable
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"maps"
-	"math/rand/v2"
-	"slices"
-	"sync"
+	"strings"
 	"syscall"
+
+	"sallyport/internal/disk"
 )
 
-// simDisk is a Disk in memory that knows what would survive a power cut: a sector that was written and not synced is there or
-// not, each by itself; names that were not synced are there up to some point.
-type simDisk struct {
-	mu    sync.Mutex
-	names map[string]*simInode
-	// stable is what the folder holds on the medium; pending are the changes since.
-	stable  map[string]*simInode
-	pending []func(map[string]*simInode)
-	rng     *rand.Rand
-	syncs   int
+// simDisk is a simulated disk with a way to make it full.
+type simDisk struct{ *disk.Sim }
 
-	// fail, where set, is asked before each operation ("write", "sync", …) and may refuse it. It is called with mu held.
-	fail func(op, name string) error
-	dead bool
-}
+func newSimDisk(seed uint64) *simDisk { return &simDisk{disk.NewSim(seed)} }
 
-const sector = 512
+func cut(d *simDisk) *simDisk { return &simDisk{d.Cut()} }
 
-type simInode struct {
-	data, stable []byte
-	dirty        map[int64]bool // sectors that differ
-}
-
-// errPower is what a disk answers from the power cut on.
-var errPower = errors.New("power cut")
-
-func newSimDisk(seed uint64) *simDisk {
-	return &simDisk{names: map[string]*simInode{}, stable: map[string]*simInode{}, rng: rand.New(rand.NewPCG(seed, 1))}
-}
-
-// cut is the disk as the next start finds it. The old one answers nothing any more.
-func (d *simDisk) cut() *simDisk {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.dead = true
-	n := &simDisk{rng: d.rng, names: maps.Clone(d.stable)}
-	for _, op := range d.pending[:d.rng.IntN(len(d.pending)+1)] {
-		op(n.names)
-	}
-	for name, f := range n.names {
-		n.names[name] = f.afterCut(d.rng)
-	}
-	n.stable = maps.Clone(n.names)
-	return n
-}
-
-func (f *simInode) afterCut(rng *rand.Rand) *simInode {
-	size := len(f.stable)
-	if rng.IntN(2) == 0 {
-		size = len(f.data)
-	}
-	b := make([]byte, size)
-	copy(b, f.stable)
-	keep := rng.IntN(4) // of 3: also the cases that all or nothing arrived
-	for s := range f.dirty {
-		if start := s * sector; start < int64(size) && rng.IntN(3) < keep && start < int64(len(f.data)) {
-			end := min(start+sector, int64(size))
-			clear(b[start:end])
-			copy(b[start:end], f.data[start:])
+// refuse makes the disk refuse one kind of operation with ENOSPC; "" ends it. "undo" refuses all writes and syncs.
+func (d *simDisk) refuse(kind string) {
+	d.Mu.Lock()
+	defer d.Mu.Unlock()
+	also := map[string]string{"undo": "write sync", "removes too": "syncfolder remove", "truncates too": "sync truncate"}[kind]
+	once := kind == "one write"
+	d.Fail = func(op, _ string) error {
+		if once && op == "write" {
+			once = false
+			return syscall.ENOSPC
 		}
-	}
-	return &simInode{data: b, stable: slices.Clone(b), dirty: map[int64]bool{}}
-}
-
-// allow is called first in each operation, with mu held.
-func (d *simDisk) allow(op, name string) error {
-	if d.dead {
-		return errPower
-	}
-	if d.fail != nil {
-		return d.fail(op, name)
-	}
-	return nil
-}
-
-func (d *simDisk) change(op func(map[string]*simInode)) {
-	op(d.names)
-	d.pending = append(d.pending, op)
-}
-
-func (d *simDisk) List() ([]string, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.allow("list", ""); err != nil {
-		return nil, err
-	}
-	return slices.Collect(maps.Keys(d.names)), nil
-}
-
-func (d *simDisk) Open(name string) (File, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.allow("open", name); err != nil {
-		return nil, err
-	}
-	f := d.names[name]
-	if f == nil {
-		return nil, syscall.ENOENT
-	}
-	return &simFile{d, f, name}, nil
-}
-
-func (d *simDisk) Create(name string) (File, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.allow("create", name); err != nil {
-		return nil, err
-	}
-	f := &simInode{dirty: map[int64]bool{}}
-	d.change(func(m map[string]*simInode) { m[name] = f })
-	return &simFile{d, f, name}, nil
-}
-
-func (d *simDisk) Rename(from, to string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.allow("rename", to); err != nil {
-		return err
-	}
-	f := d.names[from]
-	d.change(func(m map[string]*simInode) { delete(m, from); m[to] = f })
-	return nil
-}
-
-func (d *simDisk) Remove(name string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.allow("remove", name); err != nil {
-		return err
-	}
-	d.change(func(m map[string]*simInode) { delete(m, name) })
-	return nil
-}
-
-func (d *simDisk) Sync() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.allow("syncfolder", ""); err != nil {
-		return err
-	}
-	d.stable, d.pending = maps.Clone(d.names), nil
-	return nil
-}
-
-type simFile struct {
-	d    *simDisk
-	f    *simInode
-	name string
-}
-
-func (s *simFile) ReadAt(b []byte, off int64) (int, error) {
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	if err := s.d.allow("read", s.name); err != nil {
-		return 0, err
-	}
-	if off >= int64(len(s.f.data)) {
-		return 0, io.EOF
-	}
-	n := copy(b, s.f.data[off:])
-	if n < len(b) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (s *simFile) WriteAt(b []byte, off int64) (int, error) {
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	if s.d.dead {
-		return 0, errPower
-	}
-	err := s.d.allow("write", s.name)
-	if err != nil && !s.d.dead { // the write during which the power goes is one that was not synced
-		b = b[:s.d.rng.IntN(len(b)+1)] // a refused write may have got somewhere
-	}
-	if end := off + int64(len(b)); end > int64(len(s.f.data)) {
-		s.f.data = append(s.f.data, make([]byte, end-int64(len(s.f.data)))...)
-	}
-	copy(s.f.data[off:], b)
-	for at := off / sector; at*sector < off+int64(len(b)); at++ {
-		s.f.dirty[at] = true
-	}
-	if err == nil {
-		err = s.d.allow("write and sync", s.name)
-		if err != nil && !errors.Is(err, errPower) {
-			s.settle(err)
-			return 0, fmt.Errorf("%w: %w", errUnsynced, err)
+		if kind != "" && (op == kind || strings.Contains(also, op)) {
+			return syscall.ENOSPC
 		}
+		return nil
 	}
-	return len(b), err
 }
-
-func (s *simFile) Truncate(size int64) error {
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	if err := s.d.allow("truncate", s.name); err != nil {
-		return err
-	}
-	if size < int64(len(s.f.data)) {
-		s.f.data = s.f.data[:size:size]
-	} else {
-		s.f.data = append(s.f.data, make([]byte, size-int64(len(s.f.data)))...)
-	}
-	return nil
-}
-
-func (s *simFile) Size() (int64, error) {
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	return int64(len(s.f.data)), nil
-}
-
-// Sync that fails drops what was not written yet and forgets about it, as kernels do: the next one succeeds.
-func (s *simFile) Sync() error {
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	err := s.d.allow("sync", s.name)
-	if errors.Is(err, errPower) {
-		return err
-	}
-	s.d.syncs++
-	s.settle(err)
-	return err
-}
-
-// settle is what is on the medium after a sync that ended so.
-func (s *simFile) settle(err error) {
-	if len(s.f.stable) != len(s.f.data) {
-		old := s.f.stable
-		s.f.stable = make([]byte, len(s.f.data))
-		copy(s.f.stable, old)
-	}
-	for at := range s.f.dirty {
-		if start := at * sector; start < int64(len(s.f.data)) && (err == nil || s.d.rng.IntN(2) == 0) {
-			end := min(start+sector, int64(len(s.f.data)))
-			copy(s.f.stable[start:end], s.f.data[start:end])
-		}
-	}
-	clear(s.f.dirty)
-}
-
-func (s *simFile) Close() error { return nil }

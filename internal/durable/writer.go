@@ -3,6 +3,8 @@ package durable
 import (
 	"errors"
 	"fmt"
+
+	"sallyport/internal/disk"
 )
 
 // keptBuffer is how large a write buffer may stay between batches.
@@ -211,7 +213,7 @@ func (l *Log) encode(batch []*entry) (n, frames int, head []byte) {
 func (l *Log) store(b []byte) error {
 	w := &l.w
 	_, err := w.file.WriteAt(b, w.off)
-	if err != nil && !errors.Is(err, errUnsynced) {
+	if err != nil && !errors.Is(err, disk.ErrUnsynced) {
 		return errors.Join(fmt.Errorf("write %s: %w", segmentName(w.first), err), l.undo(len(b)))
 	}
 	if err == nil {
@@ -349,6 +351,7 @@ func (l *Log) roll(need int) error {
 		l.segments[n-1].endKnown = true
 	}
 	l.segments = append(l.segments, segment{first: h.first, end: headerBytes, endKnown: true})
+	l.present, l.spare = size, 0
 	return nil
 }
 
@@ -375,9 +378,12 @@ func (l *Log) create(h header, file File) error {
 
 // prepareSpare begins to fill the file of the next segment while this one is still written, so that nobody waits for it.
 func (l *Log) prepareSpare() {
+	size := l.o.SegmentBytes
+	if l.reserveSpare(size) != nil {
+		return // whoever needs it is told
+	}
 	made := make(chan spare, 1)
 	l.w.spare = made
-	size := l.o.SegmentBytes
 	go func() {
 		file, err := l.fill(size)
 		made <- spare{file, size, err}
@@ -396,7 +402,22 @@ func (l *Log) takeSpare(size int64) (File, error) {
 			_ = s.file.Close() // an entry is larger than a segment: Create empties the file
 		}
 	}
+	if err := l.reserveSpare(size); err != nil {
+		return nil, err
+	}
 	return l.fill(size)
+}
+
+// reserveSpare counts a file that is about to be made, in the place of the one that was being made before.
+func (l *Log) reserveSpare(size int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spare = 0
+	if most := l.o.MaxBytes; most > 0 && l.size()+size > most {
+		return fmt.Errorf("%w: %d of %d bytes", ErrFull, l.size(), most)
+	}
+	l.spare = size
+	return nil
 }
 
 // dropSpare waits for a spare that nobody will need.
@@ -426,6 +447,9 @@ func (l *Log) fill(size int64) (File, error) {
 	if err != nil {
 		_ = f.Close()
 		_ = l.disk.Remove(spareName) // gives the space back
+		l.mu.Lock()
+		l.spare = 0
+		l.mu.Unlock()
 		return nil, err
 	}
 	return f, nil

@@ -47,6 +47,7 @@ type mirror struct {
 	live   func(state string) bool // things in other states are kept as their version alone
 	asks   bool                    // full states are answers of the other system, not messages: the last one is true
 	now    func() time.Time
+	told   func(states []string) error // Options.Arrived
 
 	mu       sync.Mutex // guards everything below
 	log      *durable.Log
@@ -66,7 +67,7 @@ type mirror struct {
 // openMirror reads what is kept in a folder. asks: see mirror.
 func openMirror(folder string, asks bool, o Options) (*mirror, error) {
 	m := &mirror{
-		folder: folder, hide: o.Hide, live: o.Live, asks: asks, now: o.Now, items: map[string]*Item{}, numbers: map[string][]string{}, mine: map[string]map[string]bool{},
+		folder: folder, hide: o.Hide, live: o.Live, asks: asks, now: o.Now, told: o.Arrived, items: map[string]*Item{}, numbers: map[string][]string{}, mine: map[string]map[string]bool{},
 		messages: map[string]time.Time{},
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -185,6 +186,9 @@ func (m *mirror) take(e *entry) (news int, err error) {
 		}
 	}
 	if len(kept.Items) > 0 || kept.Note != m.note && kept.Note != "" {
+		if err := m.arrived(kept.Items); err != nil {
+			return 0, err
+		}
 		if err := m.append(&kept); err != nil {
 			return 0, err
 		}
@@ -192,6 +196,26 @@ func (m *mirror) take(e *entry) (news int, err error) {
 	m.fold(&kept)
 	m.sweep()
 	return len(kept.Items), m.renew()
+}
+
+// arrived puts states on record before anything goes by them. m.mu is held.
+func (m *mirror) arrived(items []Item) error {
+	if m.told == nil || len(items) == 0 {
+		return nil
+	}
+	states := make([]string, len(items))
+	for i := range items {
+		text, err := json.Marshal(items[i])
+		if err != nil {
+			return fmt.Errorf("keep a message: %w", err)
+		}
+		states[i] = string(text)
+	}
+	if err := m.told(states); err != nil {
+		m.failing = true
+		return fmt.Errorf("keep a message: %w", err)
+	}
+	return nil
 }
 
 func (m *mirror) append(e *entry) error {
@@ -267,6 +291,9 @@ func (m *mirror) takeAt(turn uint64, e *entry) (taken bool, err error) {
 	before := m.items[e.Items[0].ID]
 	if before != nil && (before.turn != turn || before.Version > e.Items[0].Version) {
 		return false, nil
+	}
+	if err := m.arrived(e.Items); err != nil {
+		return false, err
 	}
 	if err := m.append(e); err != nil {
 		return false, err

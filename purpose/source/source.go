@@ -29,6 +29,9 @@ type Options struct {
 	Now    func() time.Time
 	HTTP   *http.Client // for Zendesk; nil: one of its own
 	Log    func(problem string)
+	// Arrived puts on record what mirrors take, a thing's state each as JSON with its number hidden, before they go by it. It MUST be durable when
+	// it returns. nil: it is not recorded.
+	Arrived func(states []string) error
 }
 
 // Open opens one source. It does not wait for the other system: what that does not answer is found out when it is asked.
