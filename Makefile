@@ -19,7 +19,7 @@ DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
 
-.PHONY: build demo test check format bench bench-detect siege journal moving smith servers suites fuzz clean
+.PHONY: build demo test check format bench bench-detect siege journal moving smith servers suites fuzz clean tamper
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -61,6 +61,9 @@ siege:
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 30m -run '^TestBypass' ./gateway
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 60m -run '^TestBypass|^TestClientRandom|^TestLimit|^TestSmith' ./cmd/sallyport
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 2h -run '^TestRotate.*Killed|^TestShredKilled|^TestOwnKeysKilled|^TestMoveOutKilled' ./cmd/sallyport
+
+tamper:
+	SALLYPORT_TAMPERINGS=10000 go test -v -count=1 -timeout 30m -run TestTamperings ./ledger
 
 journal:
 	scripts/postgres.sh

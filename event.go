@@ -104,6 +104,8 @@ const (
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
 	OrderRefused    EventKind = "order_refused"    // policies did not let somebody do what Order.Details names: Decision; nothing has changed
 	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
+	Erasing         EventKind = "erasing"          // Order.Erased lists what is erased next; never sealed, since whoever verifies the record must read it
+	Erased          EventKind = "erased"           // it is gone; Order.ID says by which proposal
 
 	InputKind     EventKind = "input"       // Order.Input: what another system said, as detection reads it; its sequence is when it arrived
 	RecordRoom    EventKind = "record_room" // how full the disk of the record is: Details is fine, 80 %, 90 % or full, Note the figures
@@ -303,6 +305,7 @@ type Order struct {
 	Password   string      `cbor:"51,keyasint,omitempty"`
 	Code       []byte      `cbor:"52,keyasint,omitempty"`
 	Importing  *Importing  `cbor:"100,keyasint,omitempty"` // of an import
+	Erased     *Erasure    `cbor:"85,keyasint,omitempty"`  // of a proposal to erase, and of kind erasing
 }
 
 // Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.

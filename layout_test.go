@@ -46,6 +46,7 @@ var table = map[string]folder{
 	"purpose/source":       {may: []string{"purpose"}, test: []string{"catalog"}}, // asks other systems, which purpose itself refuses to
 	"keys":                 {may: []string{"token"}},
 	"record":               {},
+	"ledger":               {test: []string{"record"}},           // somebody who trusts nothing else of ours verifies with it, so it reads the record's files itself
 	"scan":                 {pure: true, may: []string{"token"}}, // tokens and plain values in streams, for the command of that name
 	"vault":                {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
 	"protect":              {may: []string{"token", "vault"}, test: []string{"sim"}},
@@ -68,7 +69,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "sources", "staff", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

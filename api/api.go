@@ -37,11 +37,13 @@ type Config struct {
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
-	Unseal    Unsealer                                // takes shares of the keys; nil: the keys are not opened by shares
-	Rotate    KeyChange                               // nil: there are no keys
-	Destroy   KeyChange                               // likewise
-	Rotations func() []Rotation                       // nil: there are none
-	Shred     KeyChange                               // of a customer; likewise
+	Unseal    Unsealer          // takes shares of the keys; nil: the keys are not opened by shares
+	Rotate    KeyChange         // nil: there are no keys
+	Destroy   KeyChange         // likewise
+	Rotations func() []Rotation // nil: there are none
+	Shred     KeyChange         // of a customer; likewise
+	// Erase lists entries of a stream that may be erased, by runs of their sequences; its error is a sentence for people. nil: none may.
+	Erase     func(stream string, runs []uint64) (*sallyport.Erasure, error)
 	Locks     int                                     // that one person may give in an hour; more wait for a second person. 0: DefaultLocks
 	Observing bool                                    // serve bars and masks nothing, see Status
 	Moving    *Moving                                 // nil: serve protects nothing, so nothing moves
@@ -168,6 +170,7 @@ func (s *Server) routes() http.Handler {
 	s.directoryRoutes(mux)
 	s.filesRoutes(mux)
 	s.trafficRoutes(mux)
+	s.erasureRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

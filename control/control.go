@@ -28,6 +28,7 @@ const (
 	DestroyKey = "destroy_key" // Details is the join group whose older key goes
 	Second     = "second"      // a colleague agrees to what the proposer does; Details says what that is
 	Trust      = "trust"       // Details is how far the person it is about is trusted from now on
+	Erase      = "erase"       // Erased lists entries of the record whose salts and bodies go; it is about nobody
 	Shred      = "shred"       // Details is the customer whose values become unreadable; it is about nobody of the staff
 	Invite     = "invite"      // the person it is about may set a password of his own, with a code of which two people have a half each
 	Files      = "files"       // Details is the SHA-256 of the configuration and policies that hold from then on
@@ -74,10 +75,11 @@ type Proposal struct {
 	Details string
 	Delay   time.Duration // between its approval and what it gives
 
-	Base     string            // of files: what they follow on
-	Diff     string            // what they change
-	Subjects []sallyport.Staff // whom it is about besides About: they have no say
-	Alone    bool              // of files: whoever writes them may change them from then on
+	Base     string             // of files: what they follow on
+	Diff     string             // what they change
+	Subjects []sallyport.Staff  // whom it is about besides About: they have no say
+	Erased   *sallyport.Erasure // of erase: which entries
+	Alone    bool               // of files: whoever writes them may change them from then on
 
 	At     time.Time
 	Status Status
@@ -107,6 +109,9 @@ type State struct {
 
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
+
+	erasures []Erasure // see Erasures
+
 	doors   doors
 	grants  grants
 	keys    keys
@@ -196,6 +201,10 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		if p := s.proposals[o.ID]; p != nil {
 			p.Done, p.Result = true, e.Note
 		}
+	case sallyport.Erasing:
+		s.erasing(o)
+	case sallyport.Erased:
+		s.erasedAll(e, o)
 	case sallyport.KeyTurned:
 		s.turnedAll(o)
 	case sallyport.Shredding:
@@ -233,7 +242,7 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		return
 	}
 	s.proposals[o.ID] = &Proposal{
-		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, At: e.Time, Status: Open,
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, Erased: o.Erased, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
 	if o.Action == Invite {
@@ -316,6 +325,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return s.mayEmpower(o)
 	case o.Action == Files:
 		return s.mayChange(o)
+	case o.Action == Erase:
+		return mayErase(o)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func TestRecover(t *testing.T) {
 
 	dump := f.dump(t)
 	recoverWith := func(names ...string) (string, error) {
-		args := []string{"keys", "recover", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data, "--reason", "the test"}
+		args := []string{"keys", "recover", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data, "--key-file", f.options.KeyFile, "--reason", "the test"}
 		for _, name := range names {
 			args = append(args, "--share-file", filepath.Join(shares, name+".share"))
 		}

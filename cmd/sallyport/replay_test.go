@@ -78,7 +78,7 @@ func TestReplay(t *testing.T) {
 	yaml, err := os.ReadFile(path)
 	fatal(t, err)
 	fatal(t, os.WriteFile(path, []byte(strings.Replace(string(yaml), "demonstration: true", "demonstration: false", 1)), 0o600))
-	args := []string{"replay", "--config", path, "--data", a.options.Data, "--json", "--policy"}
+	args := []string{"replay", "--config", path, "--data", a.options.Data, "--key-file", a.options.KeyFile, "--json", "--policy"}
 	same, other := t.TempDir(), t.TempDir()
 	for _, p := range policy.Defaults(false) {
 		fatal(t, os.WriteFile(filepath.Join(same, p.Name), []byte(p.Content), 0o600))

@@ -19,6 +19,7 @@ import (
 	"sallyport/gateway"
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
+	"sallyport/ledger"
 	"sallyport/purpose"
 	"sallyport/record"
 )
@@ -70,6 +71,7 @@ type Server struct {
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
 	granting     *granting
+	ledger       *ledger.Ledger
 	policies     *livePolicies // that hold, for the gateway and for orders
 	unruly       error         // why they cannot be read
 	exports      *outputs // what goes out to other systems
@@ -107,6 +109,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.openLedger(ctx); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.openDirectory(ctx); err != nil {
@@ -279,6 +284,7 @@ func (s *Server) people() (*api.Server, error) {
 		Destroy:    s.mayDestroy,
 		Rotations:  s.rotations,
 		Shred:      s.mayShred,
+		Erase:      s.mayErase,
 		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,
 		Locks:      config.LocksPerHour,
@@ -308,6 +314,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	})
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
 	wg.Go(func() { s.staffing.tend(longer) })
+	wg.Go(func() { s.tendErasures(ctx) })
 	wg.Go(func() { s.room.watch(longer) })
 	wg.Go(func() { s.exports.run(longer) })
 	wg.Go(func() {
@@ -318,8 +325,10 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}
+	endLedger := s.runLedger(ctx)
 	<-ctx.Done()
 	wg.Wait()
+	endLedger()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		s.err = cause
 	}
