@@ -13,6 +13,7 @@ import (
 // TestMoveOutBegins holds an undo between its word in the record and the end of the CHECKs, lets serve start there, and then kills the undo: whatever
 // serve writes meanwhile is let in by the database, and is a token as long as a CHECK may ask for one. Nothing but what two people agreed on is needed to go on.
 func TestMoveOutBegins(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t)
 	if _, err := f.moveIn(); err != nil {
 		t.Fatal(err)
