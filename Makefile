@@ -32,7 +32,7 @@ demo:
 
 test:
 	scripts/postgres.sh
-	go test -timeout 20m -parallel 4 ./...
+	go test -timeout 20m ./...
 
 check: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/gofumpt-$(GOFUMPT)
 	scripts/postgres.sh
