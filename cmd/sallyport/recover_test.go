@@ -77,6 +77,7 @@ func (f *fort) dump(t *testing.T) []byte {
 
 // TestRecoverTurned turns integers back whose keys were rotated: only where the dump says of which key they are, and never into other numbers.
 func TestRecoverTurned(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newTurningFort(t, 20_000)
 	f.stop()
 	before := f.dump(t)
