@@ -48,12 +48,18 @@ func (d *Detector) count(p *person, i int, n float64, at int64) {
 	d.ready(p, at)
 	p.streams[i].x += n
 	d.renew(p, i)
+	if i == canary && p.dead && p.episode == nil {
+		d.alarm(p, canary, at)
+		return
+	}
 	d.check(p, at)
 }
 
 // access takes one executed statement.
 func (d *Detector) access(a *sallyport.Access, at int64) {
-	d.counts.Accesses++
+	if d.counts.Accesses++; d.counts.Accesses == 1 {
+		d.began = at // facts may be older
+	}
 	p := d.person(a.Staff)
 	if a.Service && !p.service {
 		p.service = true
@@ -136,7 +142,7 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	if !again {
 		d.add(p, 1-w)
 	}
-	p.work += w
+	d.worked(p, w)
 	if p.service {
 		if w < 0.5 {
 			d.counts.Unexplained++
@@ -158,10 +164,18 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	p.seen[customer] = now
 }
 
+// worked notes explained work. With it rises what his peers' day is expected to have.
+func (d *Detector) worked(p *person, w float64) {
+	p.work += w
+	expected := p.streams[exposure].mu * p.load()
+	p.group.expected += expected - p.expected
+	p.expected = expected
+}
+
 // add puts an unexplained part to the day, his own and his peers'.
 func (d *Detector) add(p *person, v float64) {
 	p.streams[exposure].x += v
-	most := 4*p.streams[exposure].mu + 8
+	most := 2*p.streams[exposure].mu + 5 // a few thieves are no surge
 	if v = min(v, most-p.came); v > 0 {
 		p.came += v
 		p.group.came += v
@@ -171,6 +185,9 @@ func (d *Detector) add(p *person, v float64) {
 // bare notes a look without a reason.
 func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *look, again bool, at int64) {
 	d.counts.Unexplained++
+	if d.bareLook != nil {
+		d.bareLook(p, customer, at)
+	}
 	if p.signs.first == 0 {
 		p.signs.first = at
 	}
@@ -199,7 +216,7 @@ func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
 		p.streams[offShift].x++
 		d.renew(p, offShift)
 	}
-	if !p.suspect() {
+	if !p.watched {
 		p.hours[hour]++
 		p.group.hours[hour]++
 	}

@@ -372,15 +372,21 @@ func benchProfile(t testing.TB, p sim.Profile, seeds int) *bench {
 	t.Helper()
 	b := &bench{profile: p.Name, insiders: map[string]*tally{}}
 	level := math.Log(1 / DefaultBudget)
+	first := uint64(1000)
+	if s := os.Getenv("SALLYPORT_FIRST_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		fatal(t, err)
+		first = n
+	}
 	for seed := range seeds {
-		r := run(t, p, uint64(seed)+1000, true)
+		r := run(t, p, uint64(seed)+first, true)
 		b.runs++
 		b.days += r.innocent.days
 		b.alarms += r.innocent.alarms
 		b.took += r.took
 		b.events += r.events
 		for _, s := range r.false_ {
-			b.notes = append(b.notes, fmt.Sprintf("seed %d: %s", seed+1000, s))
+			b.notes = append(b.notes, fmt.Sprintf("seed %d: %s", uint64(seed)+first, s))
 		}
 		for i := range r.insiders {
 			b.insider(r, &r.insiders[i], level)
@@ -388,7 +394,7 @@ func benchProfile(t testing.TB, p sim.Profile, seeds int) *bench {
 		b.compare(r)
 		for _, h := range r.health {
 			if h.Warning != "" {
-				t.Logf("  seed %d, %s: %+v", seed+1000, p.Name, h)
+				t.Logf("  seed %d, %s: %+v", uint64(seed)+first, p.Name, h)
 			}
 		}
 	}

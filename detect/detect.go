@@ -57,6 +57,8 @@ type Detector struct {
 	scratch []float64
 	pairs   pairs
 	watch   func(*person) // hears of each day that ends; for tests
+	// bareLook hears of each look without a reason; for mining.
+	bareLook func(p *person, customer uint64, at int64)
 }
 
 // Counts are figures of a run.
@@ -146,9 +148,6 @@ const (
 
 // clock does what is to be done by the hour and by the day: it closes the days of people that are over, and calibrates.
 func (d *Detector) clock(at int64) {
-	if d.began == 0 {
-		d.began = at
-	}
 	d.now = max(d.now, at)
 	if hour := floor(d.now, hourMS); hour != d.hour {
 		d.hour = hour

@@ -90,8 +90,11 @@ func (d *Detector) check(p *person, at int64) {
 	d.alarm(p, lead, at)
 }
 
-// warming tells whether somebody is only learnt: a program until it has settled.
-func (d *Detector) warming(p *person) bool { return p.service && p.days <= 2*settled }
+// warming tells whether somebody is only learnt: a program until it has settled, and everybody in the first week of a log, of which nobody
+// knows what is usual. A canary is one at any time.
+func (d *Detector) warming(p *person) bool {
+	return p.service && p.days <= 2*settled || d.counts.Accesses > 0 && d.now-d.began < 7*dayMS
+}
 
 // alarm raises a finding, or lets one grow, and sets R to 0.
 func (d *Detector) alarm(p *person, lead int, at int64) {

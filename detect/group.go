@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"slices"
 )
@@ -39,13 +41,61 @@ type peers struct {
 	counted   float64                 // those days
 	square    float64                 // sum of μ², and of what days differ by beyond chance
 	beyond    float64
-	zeros     float64         // days without
-	zeroMu    float64         // sum of their means
-	zeroDoubt float64         // sum of 1/evidence
-	extremes  map[int]float64 // days that look like anything, by person
+	zeros     float64        // days without
+	zeroMu    float64        // sum of their means
+	zeroDoubt float64        // sum of 1/evidence
+	extremes  []burst        // days that look like anything
+	tail      [steps]float64 // how often an excess of so much comes, by its size in half powers of two
 }
 
 const sizes = 14
+
+// burst is a day of somebody above suspicion that looks like anything.
+type burst struct {
+	who    int
+	excess float64
+	weight float64 // fades
+}
+
+// How often innocent days look like a theft of some size is told by those that did, and beforehand by one in 2,000 days; ten times the size
+// is a thousand times as rare.
+const (
+	steps       = 44
+	priorBursts = 1.0
+	priorDays   = 2000.0
+	priorExcess = 20.0
+	steep       = 3.0
+	mostBursts  = 2000
+)
+
+// step is the place of an excess in the tail, rounded down.
+func step(excess float64) int { return int(min(steps-1, max(0, 2*math.Log2(max(excess, 1))))) }
+
+// often is how often an excess of so much comes on a day of somebody innocent. The people with the largest are left out, one in 40 and at
+// least one: a few thieves must not make thefts usual.
+func (q *peers) often(people int) {
+	most := map[int]float64{}
+	for _, b := range q.extremes {
+		most[b.who] = max(most[b.who], b.excess)
+	}
+	who := slices.SortedFunc(maps.Keys(most), func(a, b int) int { return cmp.Or(cmp.Compare(most[b], most[a]), cmp.Compare(a, b)) })
+	out := who[:min(len(who), max(1, people/40))]
+	for i := range q.tail {
+		excess := math.Exp2(float64(i) / 2)
+		sum := priorBursts * math.Min(1, math.Pow(priorExcess/excess, steep))
+		for _, b := range q.extremes {
+			if !slices.Contains(out, b.who) {
+				sum += b.weight * math.Min(1, math.Pow(b.excess/excess, steep))
+			}
+		}
+		q.tail[i] = sum / (priorDays + q.counted + q.zeros)
+	}
+}
+
+// bursts is the share of days that look like this one.
+func (q *peers) bursts(excess, least float64) float64 {
+	return min(0.5, max(least, q.tail[step(excess)]/slack))
+}
 
 // size is the grid of k, from nearly Poisson to nearly anything.
 func size(i int) float64 {
@@ -53,10 +103,10 @@ func size(i int) float64 {
 }
 
 const (
-	fade         = 60.0   // half-life of what peers did, days
-	shadowLevel  = 100.0  // at which the shadow is set back
-	trial        = 50.0   // days of innocence that calibration begins with
-	extreme      = 1000.0 // ratio of a day that looks like anything
+	fade         = 60.0  // half-life of what peers did, days
+	shadowLevel  = 100.0 // at which the shadow is set back
+	trial        = 50.0  // days of innocence that calibration begins with
+	extreme      = 100.0 // ratio of a day that looks like anything
 	mostBetween  = 20.0
 	leastBetween = 0.3
 )
@@ -64,7 +114,8 @@ const (
 func newGroup(name string, level float64) *group {
 	g := &group{name: name, level: level, drift: drifting}
 	for i, spec := range specs() {
-		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: math.Exp(-level) / 20, extremes: map[int]float64{}}
+		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: math.Exp(-level) / 20}
+		g.streams[i].often(0)
 	}
 	return g
 }
@@ -86,7 +137,7 @@ func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 		return
 	}
 	q.counted++
-	bound := min(1/q.share, max(20, 0.02*(q.counted+q.zeros)))
+	bound := min(1/n.share, max(20, 0.02*(q.counted+q.zeros)))
 	for i := range sizes {
 		k := joint(size(i), evidence)
 		for j := range growths {
@@ -98,7 +149,10 @@ func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 		best += math.Exp(min(ratio(x, n.mu, n.k, max(growth(j), n.drift*n.mu)), 50)) / growths
 	}
 	if best > extreme {
-		q.extremes[p.number]++
+		if len(q.extremes) == mostBursts {
+			q.extremes = q.extremes[:copy(q.extremes, q.extremes[1:])]
+		}
+		q.extremes = append(q.extremes, burst{p.number, x - n.mu, 1})
 	}
 }
 
@@ -115,7 +169,11 @@ func (g *group) calibrate() {
 		q.mean = max((specs[s].usual*specs[s].days+q.total)/(specs[s].days+q.days), 1e-6)
 		q.between = g.between(s)
 		q.size = q.holds(g.drift)
-		q.share = q.shares(g.level)
+		if s == exposure {
+			q.often(len(g.people))
+		} else {
+			q.share = q.shares(g.level)
+		}
 		q.fade(keep)
 	}
 	for i := range g.weekday {
@@ -140,8 +198,8 @@ func (q *peers) fade(keep float64) {
 			q.ratios[i][j] *= keep
 		}
 	}
-	for who := range q.extremes {
-		q.extremes[who] *= keep
+	for i := range q.extremes {
+		q.extremes[i].weight *= keep
 	}
 }
 
@@ -176,22 +234,15 @@ func (q *peers) holds(drift float64) float64 {
 	return size(sizes - 1)
 }
 
-// shares is the share of days that look like anything. Whoever has most of them is left out: one thief must not make thefts usual.
+// shares is the share of days that look like anything, for streams other than the first.
 func (q *peers) shares(level float64) float64 {
+	sums := map[int]float64{}
 	sum, most := 0.0, 0.0
-	for _, n := range q.extremes { // sums and maxima, whatever the order
-		most = max(most, n)
+	for _, b := range q.extremes {
+		sums[b.who] += b.weight
+		sum, most = sum+b.weight, max(most, sums[b.who])
 	}
-	numbers := make([]int, 0, len(q.extremes))
-	for who := range q.extremes {
-		numbers = append(numbers, who)
-	}
-	slices.Sort(numbers) // sums of floats depend on it
-	for _, who := range numbers {
-		sum += q.extremes[who]
-	}
-	least := math.Exp(-level) / 20
-	return min(0.5, least+max(0, sum-most)/max(q.counted+q.zeros, trial)/(2*slack))
+	return min(0.5, math.Exp(-level)/20+max(0, sum-most)/max(q.counted+q.zeros, trial)/slack)
 }
 
 // between is the shape of the gamma distribution of people's rates, by moments.

@@ -34,6 +34,7 @@ type person struct {
 	came, expected float64 // his part of the group's
 
 	dead    bool    // R was set to 0 today
+	watched bool    // he was under suspicion when the day began
 	total   float64 // ln of what is compared with A, now
 	highest float64 // today
 	shadow  process
@@ -170,6 +171,7 @@ func (d *Detector) openDay(p *person, day int64) {
 	p.day, p.open = day, true
 	p.days++
 	p.dead = d.warming(p)
+	p.watched = p.suspect()
 	p.work, p.checked, p.highest, p.surge = 0, 0, 0, 0
 	d.counts.PersonDays++
 	for i := range p.streams {
@@ -216,8 +218,13 @@ func (d *Detector) today(p *person, i int) null {
 	t := &p.streams[i]
 	n := null{mu: t.mu, k: t.k, share: p.group.streams[i].share, drift: p.group.drift}
 	switch i {
+	case canary:
+		n.share = 1e-9
 	case exposure, breadth, selfMade, offShift: // what grows with the work
 		n.mu *= d.surge(p) * p.load()
+	}
+	if i == exposure {
+		n.share = p.group.streams[i].bursts(p.streams[i].x-n.mu, n.share)
 	}
 	if i == breadth { // how much work there is changes with the work: only a multiple of it, and for days, says something
 		n.share, n.drift = max(n.share, 0.02), max(n.drift, 2)
@@ -271,7 +278,7 @@ func (d *Detector) closeDay(p *person) {
 	if p.surge == 0 {
 		p.surge = p.group.surge(p, 23)
 	}
-	record := daily{day: p.day, suspect: p.suspect()}
+	record := daily{day: p.day, suspect: p.watched}
 	g := p.group
 	g.came -= p.came
 	g.expected -= p.expected
@@ -318,12 +325,12 @@ func (d *Detector) shadowed(p *person, n null) {
 	x := p.streams[exposure].x
 	p.ever.close(n, x)
 	p.shadow.close(n, x)
-	if p.episode != nil {
+	if p.watched && p.episode != nil {
 		p.shadow = none()
 		return
 	}
 	p.group.shadowDays++
-	if b := &p.block; !p.suspect() {
+	if b := &p.block; !p.watched {
 		b.x, b.mu, b.days = b.x+x, b.mu+n.mu, b.days+1
 		if b.days >= block {
 			p.group.compared(b.x / max(b.mu, 1))
@@ -336,10 +343,11 @@ func (d *Detector) shadowed(p *person, n null) {
 	}
 }
 
-// suspect tells whether nothing is learnt of him at present.
+// suspect tells whether nothing is learnt of him at present. It is asked when a day begins: to leave out days for what they brought would
+// make the others look better than days are.
 func (p *person) suspect() bool {
 	const high = 4.6 // ln 100
-	return p.episode != nil || p.highest > high
+	return p.episode != nil || logSum(p.streams[exposure].r[:])-3*math.Ln2 > high
 }
 
 // keep notes a day, and learns the one that has become old enough. Days under suspicion are never learnt.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"sallyport"
 	"sallyport/detect"
@@ -21,7 +22,7 @@ import (
 )
 
 type analyzeOptions struct {
-	files                        logs.Files
+	files                        analyzeFilesFlags
 	budget                       string
 	canaries, watched, templates string
 	html                         string
@@ -54,22 +55,7 @@ Exit status 0: nothing found; 1: something found; 2: wrong usage; 3: failed, or,
 		},
 	}
 	flags := cmd.Flags()
-	for _, f := range []struct {
-		list       *[]string
-		name, what string
-	}{
-		{&o.files.Staff, "staff", "`FILE` of staff"},
-		{&o.files.Tickets, "tickets", "`FILE` of tickets"},
-		{&o.files.TicketEvents, "ticket-events", "`FILE` of what happened to tickets"},
-		{&o.files.Contacts, "contacts", "`FILE` of calls, mails and chats"},
-		{&o.files.Jobs, "jobs", "`FILE` of approved bulk work"},
-		{&o.files.HR, "hr", "`FILE` of the personnel department: role changes and leave explain; see --weigh-hr"},
-		{&o.files.LogIns, "logins", "`FILE` of log-ins"},
-		{&o.files.Alerts, "alerts", "`FILE` of other tools' alerts"},
-		{&o.files.Reports, "reports", "`FILE` of customers' reports of calls"},
-	} {
-		flags.StringArrayVar(f.list, f.name, nil, f.what)
-	}
+	o.files.register(flags)
 	flags.StringVar(&o.budget, "budget", "12/year/1000", "false alarms that are bearable, as `N/year/PEOPLE`")
 	flags.StringVar(&o.canaries, "canaries", "", "`FILE` with the ids of customers who do not exist, one a line")
 	flags.StringVar(&o.watched, "watched", "", "`FILE` with the ids of famous customers and colleagues, one a line")
@@ -79,6 +65,28 @@ Exit status 0: nothing found; 1: something found; 2: wrong usage; 3: failed, or,
 	flags.BoolVar(&o.json, "json", false, "print JSON lines in the order of time, and a summary")
 	flags.BoolVar(&o.strict, "strict", false, "end at the first line that cannot be read")
 	return cmd
+}
+
+// analyzeFilesFlags are the files of an organisation, as flags name them.
+type analyzeFilesFlags struct{ logs.Files }
+
+func (o *analyzeFilesFlags) register(flags *pflag.FlagSet) {
+	for _, f := range []struct {
+		list       *[]string
+		name, what string
+	}{
+		{&o.Staff, "staff", "`FILE` of staff"},
+		{&o.Tickets, "tickets", "`FILE` of tickets"},
+		{&o.TicketEvents, "ticket-events", "`FILE` of what happened to tickets"},
+		{&o.Contacts, "contacts", "`FILE` of calls, mails and chats"},
+		{&o.Jobs, "jobs", "`FILE` of approved bulk work"},
+		{&o.HR, "hr", "`FILE` of the personnel department: role changes and leave explain; see --weigh-hr"},
+		{&o.LogIns, "logins", "`FILE` of log-ins"},
+		{&o.Alerts, "alerts", "`FILE` of other tools' alerts"},
+		{&o.Reports, "reports", "`FILE` of customers' reports of calls"},
+	} {
+		flags.StringArrayVar(f.list, f.name, nil, f.what)
+	}
 }
 
 // analysis is a run with what came out.
@@ -94,18 +102,19 @@ type analysis struct {
 }
 
 type analyzeSummary struct {
-	Events    int64           `json:"events"`
-	Staff     int             `json:"staff"`
-	UserDays  int64           `json:"user_days"`
-	Findings  int64           `json:"findings"`
-	Seconds   float64         `json:"seconds"`
-	BadLines  int64           `json:"bad_lines"`
-	Late      int64           `json:"late"`
-	Duplicate int64           `json:"duplicate"`
-	Looks     int64           `json:"looks"`
-	Level     float64         `json:"level"`
-	Shares    []detect.Share  `json:"explained_by"`
-	Health    []detect.Health `json:"peers"`
+	Events    int64              `json:"events"`
+	Staff     int                `json:"staff"`
+	UserDays  int64              `json:"user_days"`
+	Findings  int64              `json:"findings"`
+	Seconds   float64            `json:"seconds"`
+	BadLines  int64              `json:"bad_lines"`
+	Late      int64              `json:"late"`
+	Duplicate int64              `json:"duplicate"`
+	Looks     int64              `json:"looks"`
+	Level     float64            `json:"level"`
+	Shares    []detect.Share     `json:"explained_by"`
+	Health    []detect.Health    `json:"peers"`
+	StandOut  []detect.StandsOut `json:"stand_out"`
 }
 
 func (m *Main) analyze(ctx context.Context, o analyzeOptions) error {
@@ -121,7 +130,7 @@ func (m *Main) analyze(ctx context.Context, o analyzeOptions) error {
 	run := &analysis{Alarms: map[string]time.Time{}, Names: map[sallyport.Staff]string{}, detector: detector}
 	reader := &logs.Reader{Stdin: m.Stdin, Strict: o.strict, Report: m.tellProblems()}
 	began := time.Now()
-	err = run.read(ctx, reader, o.files, func(f *detect.Finding) error {
+	err = run.read(ctx, reader, o.files.Files, func(f *detect.Finding) error {
 		if !o.json {
 			return nil
 		}
@@ -173,7 +182,7 @@ func (o *analyzeOptions) detect() (detect.Options, error) {
 	if err != nil {
 		return detect.Options{}, err
 	}
-	f := &o.files
+	f := &o.files.Files
 	d := detect.Options{
 		Budget: budget, Personnel: o.personnel,
 		Known: detect.Sources{
@@ -284,7 +293,7 @@ func (a *analysis) finish(r *logs.Reader, took time.Duration) {
 	s.Events, s.UserDays, s.Findings, s.Looks = counts.Accesses, counts.PersonDays, int64(len(a.Findings)), counts.Looks
 	s.Staff, s.BadLines, s.Level = a.detector.People(), r.Bad, a.detector.Level()
 	s.Seconds = float64(took.Milliseconds()) / 1000
-	s.Shares, s.Health = a.detector.Shares(), a.detector.Health()
+	s.Shares, s.Health, s.StandOut = a.detector.Shares(), a.detector.Health(), a.detector.StandOut(0.1)
 }
 
 // print is for people: the worst first.
@@ -308,10 +317,30 @@ func (a *analysis) print(w io.Writer, budget string) {
 		fmt.Fprintf(w, " %s %.1f %%", share.Template, 100*float64(share.Looks)/float64(max(1, s.Looks)))
 	}
 	fmt.Fprintln(w)
+	a.others(w)
 	for _, h := range s.Health {
 		if h.Warning != "" {
 			fmt.Fprintf(w, "%s: %s (reached %.0f times, promised at most %.0f).\n", cmp.Or(h.Peers, "everybody"), h.Warning, h.Reached, h.Promised)
 		}
+	}
+}
+
+// others names who stands out beside the findings.
+func (a *analysis) others(w io.Writer) {
+	told := map[sallyport.Staff]bool{}
+	for i := range a.Findings {
+		for _, who := range a.Findings[i].Staff {
+			told[who] = true
+		}
+	}
+	var names []string
+	for _, s := range a.Summary.StandOut {
+		if !told[s.Staff] {
+			names = append(names, string(s.Staff))
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(w, "Besides, %s stand out among all people; of those who do, one in ten does by chance.\n", strings.Join(names, ", "))
 	}
 }
 

@@ -19,7 +19,7 @@ func analyzeFiles(t *testing.T) (dir string, args []string) {
 	t.Helper()
 	dir = t.TempDir()
 	p := sim.Profiles()[0]
-	p.Staff, p.Weeks = 30, 12
+	p.Staff, p.Weeks = 80, 14
 	fatal(t, sim.NewCompany(p, 5, true).Write(func(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(dir, name)) }))
 	args = []string{"analyze", filepath.Join(dir, "events.jsonl")}
 	for _, name := range []string{"staff", "tickets", "ticket-events", "contacts", "jobs", "hr", "logins", "alerts"} {
@@ -69,7 +69,7 @@ func TestAnalyze(t *testing.T) {
 	}
 	var summary struct{ Summary analyzeSummary }
 	fatal(t, json.Unmarshal([]byte(lines[len(lines)-1]), &summary))
-	if s := summary.Summary; s.Events < 10_000 || s.Staff != 30 || s.UserDays < 1000 || s.Findings != int64(len(found)) || s.BadLines != 0 || s.Seconds <= 0 {
+	if s := summary.Summary; s.Events < 10_000 || s.Staff != 80 || s.UserDays < 1000 || s.Findings != int64(len(found)) || s.BadLines != 0 || s.Seconds <= 0 {
 		t.Errorf("%+v", s)
 	}
 	for _, in := range truth {
@@ -118,6 +118,9 @@ func TestAnalyzeUse(t *testing.T) {
 		{[]string{"analyze", bad, "--strict"}, 3, "bad.jsonl:1: no class_uid"},
 		{[]string{"analyze", bad}, 0, ""},
 		{[]string{"sim"}, 2, "no folder"},
+		{[]string{"detect", "mine"}, 2, "no events"},
+		{[]string{"detect", "mine", bad, "--known", bad}, 2, "expected a header staff,from,to"},
+		{[]string{"detect", "mine", bad}, 0, ""},
 	} {
 		_, _, err := analyzeRun(t, c.args...)
 		if exitCode(err) != c.code || c.want != "" && !strings.Contains(err.Error(), c.want) {

@@ -91,6 +91,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.ledgerCommand(),
 		m.backupCommand(),
 		m.restoreCommand(),
+		m.detectCommand(),
 	)
 	return root
 }
