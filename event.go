@@ -97,6 +97,7 @@ const (
 	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
 	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
+	HistoryMade     EventKind = "history_rebuild"  // somebody has history made again from the record
 )
 
 // Who is the actor of an event.
@@ -244,6 +245,13 @@ type Order struct {
 	Credential *Credential `cbor:"50,keyasint,omitempty"`
 	Password   string      `cbor:"51,keyasint,omitempty"`
 	Code       []byte      `cbor:"52,keyasint,omitempty"`
+	Unmask     *Unmasking  `cbor:"95,keyasint,omitempty"` // of a proposal to show two people who About is
+}
+
+// Unmasking says whom, as he is known to those who browse, and for how long from the approval on.
+type Unmasking struct {
+	Pseudonym string        `cbor:"1,keyasint"`
+	Lasts     time.Duration `cbor:"2,keyasint"`
 }
 
 // Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.

@@ -102,6 +102,9 @@ type Config struct {
 	// purposes.contact.writers for the customer of a ticket and of a contact.
 	Copy map[string][]string `yaml:"copy"`
 
+	// History is the past in columns, beside the record: docs/history.md.
+	History HistoryConfig `yaml:"history"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	text   string        // of the file

@@ -52,6 +52,7 @@ func (c *Config) check(r *configReader) {
 	c.checkSeenBy(r)
 	c.checkAssertions(r)
 	c.checkShares(r)
+	c.History.check(r)
 	if c.LocksPerHour < 0 {
 		r.problemAt("locks_per_hour", "%d; expected 1 or more, or 0 for the default", c.LocksPerHour)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sallyport"
 	"fmt"
 	"strconv"
 	"strings"
@@ -137,9 +138,9 @@ func (d *demo) printThefts() {
 // printSuspects ranks.
 func (d *demo) printSuspects() {
 	table := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "  staff\tcustomers seen\treporting, seen\texpected by chance\t−log10 P\t")
+	fmt.Fprintln(table, "  pseudonym\tcustomers seen\treporting, seen\texpected by chance\t−log10 P\t")
 	for _, s := range d.figures.Reports.Ranking {
-		fmt.Fprintf(table, "  %s\t%d\t%d\t%.2f\t%.1f\t\n", s.Staff, s.Customers, s.Seen, s.Expected, s.Score)
+		fmt.Fprintf(table, "  %s\t%d\t%d\t%.2f\t%.1f\t\n", d.server.names.Person(sallyport.Staff(s.Staff)), s.Customers, s.Seen, s.Expected, s.Score)
 	}
 	_ = table.Flush() // as above
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/api"
 	"sallyport/trace"
 )
 
@@ -19,7 +20,7 @@ const (
 )
 
 // reports lets customers of the fifth thief's notes report, and others, and asks the record who it was.
-func (d *demo) reports(context.Context) error {
+func (d *demo) reports(ctx context.Context) error {
 	d.title("Customers report calls")
 	notes := d.notes.ToArray()
 	if len(notes) < victimReports {
@@ -41,11 +42,39 @@ func (d *demo) reports(context.Context) error {
 		d.clock.advance(d.clock.Now().Add(time.Duration(2+i%5) * time.Hour))
 		list = append(list, trace.Report{Customer: sallyport.Subject(strconv.FormatInt(c, 10)), At: d.clock.Now()})
 	}
-	return d.name(list)
+	return d.name(ctx, list)
+}
+
+// unmask has two officers agree to see who the first of the ranking is, and says what they read then.
+func (d *demo) unmask(ctx context.Context, who sallyport.Staff) error {
+	one, other := d.officer(0), d.officer(1)
+	defer one.Close()
+	defer other.Close()
+	pseudonym := d.server.names.Person(who)
+	id, err := one.Unmask(ctx, pseudonym, "nine customers report calls", 0)
+	if err != nil {
+		return fmt.Errorf("propose to unmask the suspect: %w", err)
+	}
+	if _, err := other.Approve(ctx, id); err != nil {
+		return fmt.Errorf("approve to unmask the suspect: %w", err)
+	}
+	list, err := one.Unmasked(ctx)
+	if err != nil || len(list) != 1 {
+		return fmt.Errorf("unmask the suspect: %d names are shown: %w", len(list), err)
+	}
+	d.figures.Reports.Suspect = string(list[0].Staff)
+	d.say("    sallyport unmask %s --as %s, approved by %s: %s.", pseudonym, d.officers[0].ID, d.officers[1].ID, list[0].Staff)
+	return nil
+}
+
+// officer is logged in for commands.
+func (d *demo) officer(i int) *api.Client {
+	id := d.officers[i].ID
+	return api.NewClient(d.server.Control(), id, d.passwords[id])
 }
 
 // name asks the record, and nothing else.
-func (d *demo) name(list []trace.Report) error {
+func (d *demo) name(ctx context.Context, list []trace.Report) error {
 	start := time.Now()
 	seen := trace.NewExposures()
 	err := d.server.access.Read(1, func(e *sallyport.Event) error {
@@ -71,7 +100,10 @@ func (d *demo) name(list []trace.Report) error {
 	d.say("%d customers say: somebody called me pretending to be you. %d of them are in the fifth thief's notes, %d were called by\n"+
 		"others. The record knows nothing of that; it knows who had seen whom before the reports:", len(list), victimReports, backgroundReports)
 	d.printSuspects()
-	d.say("%.0f ms (wall clock) after the last report: %s.", 1000*f.WallSeconds, f.Suspect)
+	d.say("%.0f ms (wall clock) after the last report. Nobody sees a name before two people agree to:", 1000*f.WallSeconds)
+	if err := d.unmask(ctx, suspects[0].Staff); err != nil {
+		return err
+	}
 	if f.Suspect != f.Thief {
 		return fmt.Errorf("the record points at %s, and it was %s", f.Suspect, f.Thief)
 	}

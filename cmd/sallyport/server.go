@@ -17,6 +17,7 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
+	"sallyport/history"
 	"sallyport/internal/upstream"
 	"sallyport/purpose"
 	"sallyport/record"
@@ -65,6 +66,8 @@ type Server struct {
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
 	granting     *granting
+	names        *history.Names  // pseudonyms of those who have access
+	history      *history.Keeper // nil: none is kept
 
 	started  time.Time
 	listener listener
@@ -192,6 +195,9 @@ func (s *Server) open(ctx context.Context) error {
 			s.log.Warn("the record was cut short by a crash and has been repaired", "what", repaired)
 		}
 	}
+	if err := s.openHistory(); err != nil {
+		return err
+	}
 	if s.socket, err = api.Listen(ctx, filepath.Join(s.o.Data, socketName)); err != nil {
 		return err
 	}
@@ -288,6 +294,8 @@ func (s *Server) people() (*api.Server, error) {
 		Desk:       s.desk(),
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
+		Names:      s.names,
+		History:    s.apiHistory(),
 	})
 }
 
@@ -308,6 +316,9 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	})
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
 	wg.Go(func() { s.staffing.tend(longer) })
+	if s.history != nil {
+		wg.Go(func() { s.history.Run(longer) })
+	}
 	wg.Go(func() {
 		if err := s.provider.serve(longer); err != nil {
 			cancel(err)
