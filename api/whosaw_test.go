@@ -210,17 +210,17 @@ func TestHistoryQueries(t *testing.T) {
 func TestWithoutLiterals(t *testing.T) {
 	p := names(t).Person("s001")
 	for sql, want := range map[string]string{
-		"SELECT * FROM reveals":                                     "SELECT * FROM reveals",
-		"SELECT 1 FROM reveals WHERE customer = '48211'":            "SELECT 1 FROM reveals WHERE customer = '48211'",
+		"SELECT * FROM reveals":                                    "SELECT * FROM reveals",
+		"SELECT 1 FROM reveals WHERE customer = '48211'":           "SELECT 1 FROM reveals WHERE customer = '48211'",
 		"SELECT 1 WHERE x = 'anna@example.org' AND y = 'O''Neill'": "SELECT 1 WHERE x = ? AND y = ??",
-		"SELECT 1 WHERE x = '" + p + "'":                            "SELECT 1 WHERE x = '" + p + "'",
-		"SELECT 1 WHERE x = 491701234567 AND y = 48211":             "SELECT 1 WHERE x = ? AND y = 48211",
-		"SELECT 1 -- anna\n, 2 /* anna */, 3":                       "SELECT 1 , 2 , 3",
-		"SELECT $$anna$$, $x$anna$x$, 5":                            "SELECT ?, ?",
-		`SELECT "column", "anna@example.org"`:                       `SELECT "column", ?`,
-		"SELECT 'anna":     "SELECT ?",
-		"SELECT E'a\\'b', 1": "SELECT E?b?",
-		"SELECT '49170 1234567'": "SELECT ?",
+		"SELECT 1 WHERE x = '" + p + "'":                           "SELECT 1 WHERE x = '" + p + "'",
+		"SELECT 1 WHERE x = 491701234567 AND y = 48211":            "SELECT 1 WHERE x = ? AND y = 48211",
+		"SELECT 1 -- anna\n, 2 /* anna */, 3":                      "SELECT 1 , 2 , 3",
+		"SELECT $$anna$$, $x$anna$x$, 5":                           "SELECT ?, ?",
+		`SELECT "column", "anna@example.org"`:                      `SELECT "column", ?`,
+		"SELECT 'anna":                                             "SELECT ?",
+		"SELECT E'a\\'b', 1":                                       "SELECT E?b?",
+		"SELECT '49170 1234567'":                                   "SELECT ?",
 	} {
 		if got := WithoutLiterals(sql); got != want {
 			t.Errorf("%s: %s, want %s", sql, got, want)

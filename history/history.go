@@ -41,22 +41,21 @@ type Position struct {
 	Entry  uint64
 }
 
-// Question is what Saw is asked.
+// Question is what Saw is asked. Which columns' equal values mean the same customer the store knows from its opening.
 type Question struct {
 	Customer sallyport.Subject
-	Digests  []sallyport.Digest          // of values that are the customer's, besides those that the store knows
-	Tells    func(sallyport.Column) bool // an equal value of this column means the same customer; nil: none does
-	Places   []Place                     // statements that are to be described, too
-	Person   string                      // a pseudonym: who is it?
+	Digests  []sallyport.Digest // of values that are the customer's, besides those that the store knows
+	Places   []Place            // statements that are to be described, too
+	Person   string             // a pseudonym: who is it?
 }
 
 // Answer is what Saw found.
 type Answer struct {
 	Position   uint64 // up to which entry
 	Sightings  []*Sighting
-	Digests    []sallyport.Digest      // of the customer's values
-	Statements map[Place]Statement     // of Question.Places, as far as they are known
-	Person     sallyport.Staff         // whom Question.Person stands for; empty: nobody whom it knows
+	Digests    []sallyport.Digest  // of the customer's values
+	Statements map[Place]Statement // of Question.Places, as far as they are known
+	Person     sallyport.Staff     // whom Question.Person stands for; empty: nobody whom it knows
 }
 
 // Place names one statement in the record.

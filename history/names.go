@@ -9,11 +9,14 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"sallyport"
 )
@@ -21,7 +24,7 @@ import (
 // Names turns people, purposes and what leads to them into pseudonyms, and seals the names themselves. Its key is random and lies beside
 // the store: whoever sees pseudonyms cannot compute them, so not even a directory of five can be tried through. A new key is a new epoch.
 type Names struct {
-	mac     []byte
+	macs    sync.Pool // of hash.Hash, keyed
 	aead    cipher.AEAD
 	epoch   string
 	Service func(sallyport.Staff) bool // programs keep their names; nil: nobody is one
@@ -83,7 +86,8 @@ func NewNames(key []byte) (*Names, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make pseudonyms: %w", err)
 	}
-	return &Names{mac: derive("pseudonyms"), aead: aead, epoch: fmt.Sprintf("%x", derive("epoch")[:8])}, nil
+	key = derive("pseudonyms")
+	return &Names{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}, aead: aead, epoch: fmt.Sprintf("%x", derive("epoch")[:8])}, nil
 }
 
 // Epoch tells one key from another.
@@ -97,8 +101,10 @@ func (n *Names) of(kind, name string) string {
 	if name == "" {
 		return ""
 	}
-	h := hmac.New(sha256.New, n.mac)
-	h.Write([]byte(kind + "\x00" + name))
+	h := n.macs.Get().(hash.Hash) //nolint:forcetypeassert // nothing else is put there
+	defer n.macs.Put(h)
+	h.Reset()
+	_, _ = io.WriteString(h, kind+"\x00"+name) // a hash takes everything
 	return kind + "-" + letters.EncodeToString(h.Sum(nil)[:10])[:12]
 }
 

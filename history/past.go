@@ -41,7 +41,7 @@ func (p *Past) WhoSaw(ctx context.Context, customer sallyport.Subject) ([]*Sight
 	}
 	// A value that the customer is known by only since a moment ago may have been seen under nobody's name long before; and a value that
 	// was his then may just have been seen elsewhere.
-	answer, err := store.Saw(ctx, Question{Customer: customer, Digests: t.digests(), Tells: p.Tells})
+	answer, err := store.Saw(ctx, Question{Customer: customer, Digests: t.digests()})
 	if err != nil {
 		return nil, fmt.Errorf("ask history: %w", err)
 	}

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"sallyport"
 	"fmt"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"sallyport"
 
 	"sallyport/exposure"
 )

@@ -45,7 +45,7 @@ func (s *Server) openHistory() error {
 	s.history = &history.Keeper{
 		Record: s.access,
 		Open: func() (history.Store, error) {
-			return duck.Open(folder, duck.Options{Record: s.access.ID(), Names: s.names, Memory: config.Memory})
+			return duck.Open(folder, duck.Options{Record: s.access.ID(), Names: s.names, Tells: s.o.Config.identifies, Memory: config.Memory})
 		},
 		Wipe: func() error { return duck.Wipe(folder) },
 		Days: cmp.Or(config.Days, defaultHistoryDays),

@@ -61,26 +61,20 @@ func (s *Store) transact(ctx context.Context, do func() error) error {
 
 // batch writes the rows of entries through an appender for each table.
 type batch struct {
-	d          *dictionaries
-	names      *history.Names
-	conn       driver.Conn
-	appenders  map[string]*duckdb.Appender
-	fresh      *duckdb.Appender
-	keys       map[int64]bool // of customers whose key is a text, which this batch has noted
-	rows       int
-	day        int32
-	entry      int64
-	person     int32
+	d         *dictionaries
+	names     *history.Names
+	conn      driver.Conn
+	appenders map[string]*duckdb.Appender
+	fresh     *duckdb.Appender
+	keys      map[int64]bool // of customers whose key is a text, which this batch has noted
+	rows      int
+	day       int32
+	entry     int64
+	person    int32
 }
 
 func (s *Store) write(ctx context.Context, to uint64, entries []*sallyport.Event) error {
-	err := s.writer.Raw(func(conn any) (err error) {
-		b := &batch{d: s.dict, names: s.o.Names, conn: conn.(driver.Conn), appenders: map[string]*duckdb.Appender{}, keys: map[int64]bool{}}
-		defer func() {
-			for _, a := range b.appenders {
-				err = errors.Join(err, a.Close())
-			}
-		}()
+	err := s.append(func(b *batch) (err error) {
 		if b.fresh, err = b.table("fresh"); err != nil {
 			return err
 		}
@@ -100,6 +94,19 @@ func (s *Store) write(ctx context.Context, to uint64, entries []*sallyport.Event
 	}
 	_, err = s.writer.ExecContext(ctx, "UPDATE position SET entry = ?", to)
 	return err
+}
+
+// append writes rows through appenders, within the transaction that is open.
+func (s *Store) append(do func(*batch) error) error {
+	return s.writer.Raw(func(conn any) (err error) {
+		b := &batch{d: s.dict, names: s.o.Names, conn: conn.(driver.Conn), appenders: map[string]*duckdb.Appender{}, keys: map[int64]bool{}}
+		defer func() {
+			for _, a := range b.appenders {
+				err = errors.Join(err, a.Close())
+			}
+		}()
+		return do(b)
+	})
 }
 
 func (b *batch) table(name string) (*duckdb.Appender, error) {
@@ -242,7 +249,7 @@ func (b *batch) act(e *sallyport.Event) error {
 		statement = int64(st.ID) //nolint:gosec // there and back
 		verb, shape, code, writes = b.d.word(st.Verb), b.d.word(st.Fingerprint), b.d.word(st.Refused), st.Writes
 		reason = b.d.reason(b.day, st.Purposes, "")
-		fields = b.d.word(strings.Join(history.StatementOf(st).Columns, ", "))
+		fields = b.d.set(st.Columns)
 	}
 	switch {
 	case e.Limit != nil:
@@ -291,7 +298,7 @@ func (b *batch) numbered() error {
 	}
 	for _, id := range p.fields {
 		c := b.d.columns[id]
-		if err := b.row("fields", id, c.Schema, c.Table, c.Name); err != nil {
+		if err := b.row("fields", id, c.Schema, c.Table, c.Name, b.d.tells(c)); err != nil {
 			return err
 		}
 	}
@@ -311,46 +318,59 @@ func (b *batch) pseudonyms(reason string) (grant, purposes string) {
 	return b.names.Grant(grant), strings.Join(list, ",")
 }
 
-// boxes seals the names behind actors and reasons, those of a day apart, so that they go with it.
+// boxes seals the names behind actors and reasons.
 func (b *batch) boxes(p *pending) error {
-	open := map[[2]int32]*boxed{} // by kind and day
-	put := func(kind int8, day, id int32, texts ...string) error {
-		at := [2]int32{int32(kind), day}
-		if open[at] == nil {
-			open[at] = &boxed{}
-		}
-		open[at].IDs, open[at].Texts = append(open[at].IDs, id), append(open[at].Texts, texts)
-		if len(open[at].IDs) < perBox {
-			return nil
-		}
-		full := open[at]
-		delete(open, at)
-		return b.box(kind, day, full)
-	}
+	w := b.boxer("fresh_boxes")
 	for _, a := range p.actors {
-		w := &a.who
-		if err := put(boxActors, a.day, a.id, w.Session, w.Login, w.Application, w.Address); err != nil {
+		if err := w.put(boxActors, a.day, a.id, a.who.Session, a.who.Login, a.who.Application, a.who.Address); err != nil {
 			return err
 		}
 	}
 	for _, r := range p.reasons {
-		if err := put(boxReasons, r.day, r.id, r.text); err != nil {
+		if err := w.put(boxReasons, r.day, r.id, r.text); err != nil {
 			return err
 		}
 	}
-	for at, box := range open {
-		if err := b.box(int8(at[0]), at[1], box); err != nil { //nolint:gosec // a kind
+	return w.end()
+}
+
+// boxer packs names, those of a day apart, so that they go with it.
+type boxer struct {
+	b     *batch
+	table string
+	open  map[[2]int32]*boxed // by kind and day
+}
+
+func (b *batch) boxer(table string) *boxer { return &boxer{b, table, map[[2]int32]*boxed{}} }
+
+func (w *boxer) put(kind int8, day, id int32, texts ...string) error {
+	at := [2]int32{int32(kind), day}
+	if w.open[at] == nil {
+		w.open[at] = &boxed{}
+	}
+	box := w.open[at]
+	box.IDs, box.Texts = append(box.IDs, id), append(box.Texts, texts)
+	if len(box.IDs) < perBox {
+		return nil
+	}
+	delete(w.open, at)
+	return w.write(kind, day, box)
+}
+
+func (w *boxer) end() error {
+	for at, box := range w.open {
+		if err := w.write(int8(at[0]), at[1], box); err != nil { //nolint:gosec // a kind
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *batch) box(kind int8, day int32, names *boxed) error {
+func (w *boxer) write(kind int8, day int32, names *boxed) error {
 	first, last := names.IDs[0], names.IDs[len(names.IDs)-1]
-	box, err := names.seal(b.names, boxPlace(kind, first))
+	box, err := names.seal(w.b.names, boxPlace(kind, first))
 	if err != nil {
 		return err
 	}
-	return b.row("boxes", date(day), kind, first, last, box)
+	return w.b.row(w.table, date(day), kind, first, last, box)
 }

@@ -23,8 +23,12 @@ func (s *Store) compact(ctx context.Context) error {
 			SELECT v.customer, v.field, (coalesce(t.top, 0) + row_number() OVER (PARTITION BY v.customer, v.field ORDER BY v.hi, v.lo))::INTEGER AS nth, v.hi, v.lo
 			FROM (SELECT * FROM fresh_values v ANTI JOIN fresh_held h ON v.customer = h.customer AND v.field = h.field AND v.hi = h.hi AND v.lo = h.lo) v
 			LEFT JOIN (SELECT customer, field, max(nth) AS top FROM fresh_held GROUP BY customer, field) t ON t.customer = v.customer AND t.field = v.field`,
-		`INSERT INTO held SELECT * FROM fresh_new ORDER BY customer, field, nth`,
-		`INSERT INTO holders SELECT hi, field, customer FROM fresh_new ORDER BY hi`,
+	}
+	if fields := s.dict.telling(); len(fields) > 0 {
+		steps = append(steps, sharing(fields)...)
+	}
+	steps = append(steps,
+		`INSERT INTO held SELECT * FROM fresh_new ORDER BY customer, field, hi`,
 		`INSERT INTO seen SELECT DATE '1970-01-01' + f.day, f.customer, f.field, coalesce(v.nth, 0), f.person, f.entry
 			FROM fresh f LEFT JOIN (SELECT * FROM fresh_held UNION ALL SELECT * FROM fresh_new) v
 				ON v.customer = f.customer AND v.field = f.field AND v.hi = f.hi AND v.lo = f.lo
@@ -33,13 +37,68 @@ func (s *Store) compact(ctx context.Context) error {
 		`DELETE FROM fresh`,
 		`DELETE FROM fresh_keys`,
 		`DROP TABLE fresh_values`, `DROP TABLE fresh_held`, `DROP TABLE fresh_new`,
-	}
-	err := s.transact(ctx, func() error { return s.run(ctx, steps) })
+	)
+	err := s.transact(ctx, func() error { return errors.Join(s.run(ctx, steps), s.repack(ctx)) })
 	if err != nil {
 		return broken("compact history", err)
 	}
 	s.fresh = 0
 	return s.checkpoint(ctx)
+}
+
+// sharing notes which new values of columns that identify somebody another customer has, too, and which older ones a new value now shares.
+// Values of one form alone can be equal, so names, which many share, are not compared with each other.
+func sharing(fields []int16) []string {
+	in := list(fields)
+	return []string{
+		`CREATE OR REPLACE TEMP TABLE fresh_shared AS
+			SELECT DISTINCT n.customer, n.field, n.hi, n.lo FROM held h JOIN fresh_new n ON h.hi = n.hi AND h.lo = n.lo WHERE n.field IN (` + in + `) AND h.customer <> n.customer
+			UNION SELECT h.customer, h.field, h.hi, h.lo FROM held h JOIN fresh_new n ON h.hi = n.hi AND h.lo = n.lo WHERE h.field IN (` + in + `) AND h.customer <> n.customer
+			UNION SELECT n.customer, n.field, n.hi, n.lo FROM fresh_new h JOIN fresh_new n ON h.hi = n.hi AND h.lo = n.lo WHERE n.field IN (` + in + `) AND h.customer <> n.customer`,
+		`INSERT INTO shared SELECT * FROM fresh_shared f WHERE NOT EXISTS (FROM shared s WHERE s.customer = f.customer AND s.field = f.field AND s.hi = f.hi AND s.lo = f.lo)`,
+		`DROP TABLE fresh_shared`,
+	}
+}
+
+// repack puts the names of many small boxes, one for each moment, into full ones.
+func (s *Store) repack(ctx context.Context) error {
+	type small struct {
+		day   time.Time
+		kind  int8
+		names *boxed
+	}
+	var boxes []small
+	err := each(ctx, s.writer, "SELECT day, kind, first, box FROM fresh_boxes ORDER BY kind, day, first", func(scan func(...any) error) error {
+		var b small
+		var first int32
+		var box []byte
+		if err := scan(&b.day, &b.kind, &first, &box); err != nil {
+			return err
+		}
+		names, err := openBox(s.o.Names, box, boxPlace(b.kind, first))
+		b.names = names
+		boxes = append(boxes, b)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = s.append(func(b *batch) error {
+		w := b.boxer("boxes")
+		for _, old := range boxes {
+			for i, id := range old.names.IDs {
+				if err := w.put(old.kind, dayOf(old.day), id, old.names.Texts[i]...); err != nil {
+					return err
+				}
+			}
+		}
+		return w.end()
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.writer.ExecContext(ctx, "DELETE FROM fresh_boxes")
+	return err
 }
 
 func (s *Store) run(ctx context.Context, steps []string) error {
@@ -76,7 +135,7 @@ func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 		}
 		before := fmt.Sprintf("day < DATE '1970-01-01' + %d", day)
 		steps = append(steps, fmt.Sprintf("DELETE FROM fresh WHERE day < %d", day))
-		for _, table := range []string{"seen", "batches", "acts", "actors", "reasons", "boxes"} {
+		for _, table := range []string{"seen", "batches", "acts", "actors", "reasons", "boxes", "fresh_boxes"} {
 			steps = append(steps, "DELETE FROM "+table+" WHERE "+before)
 		}
 	}
@@ -94,7 +153,7 @@ func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 	}
 	steps = append(steps,
 		`DELETE FROM held h WHERE NOT EXISTS (FROM seen r WHERE r.customer = h.customer AND r.field = h.field AND r.nth = h.nth)`,
-		`DELETE FROM holders o WHERE NOT EXISTS (FROM held h WHERE h.customer = o.customer AND h.field = o.field AND h.hi = o.hi)`,
+		`DELETE FROM shared o WHERE NOT EXISTS (FROM held h WHERE h.customer = o.customer AND h.field = o.field AND h.hi = o.hi AND h.lo = o.lo)`,
 		`DELETE FROM fresh_keys k WHERE id NOT IN (SELECT customer FROM fresh)`,
 		`DELETE FROM customers c WHERE id NOT IN (SELECT customer FROM seen WHERE customer < 0)`,
 		`DELETE FROM people WHERE id NOT IN (SELECT person FROM actors UNION SELECT via FROM actors UNION SELECT person FROM seen UNION SELECT person FROM fresh)`,

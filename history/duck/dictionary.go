@@ -24,6 +24,8 @@ type dictionaries struct {
 	texts   map[int32]string
 	fields  map[sallyport.Column]int16
 	columns map[int16]sallyport.Column
+	sets    map[string]int32 // of fields → the word that lists them
+	tells   func(sallyport.Column) bool
 	actors  daily[sallyport.Who]
 	reasons daily[string]
 	next    struct{ person, word, actor, reason int32 }
@@ -79,16 +81,17 @@ func (d *daily[T]) of(day int32) map[T]int32 {
 	return d.ids
 }
 
-func newDictionaries() *dictionaries {
+func newDictionaries(o Options) *dictionaries {
 	return &dictionaries{
+		tells: func(c sallyport.Column) bool { return o.Tells != nil && o.Tells(c) }, sets: map[string]int32{},
 		people: map[sallyport.Staff]int32{}, byID: map[int32]sallyport.Staff{}, words: map[string]int32{}, texts: map[int32]string{},
 		fields: map[sallyport.Column]int16{}, columns: map[int16]sallyport.Column{}, verbs: map[history.Place]int32{},
 	}
 }
 
 // loadDictionaries reads what stands in the tables.
-func loadDictionaries(ctx context.Context, conn *sql.Conn, names *history.Names) (*dictionaries, error) {
-	d := newDictionaries()
+func loadDictionaries(ctx context.Context, conn *sql.Conn, o Options) (*dictionaries, error) {
+	d, names := newDictionaries(o), o.Names
 	err := each(ctx, conn, "SELECT id, box FROM people", func(scan func(...any) error) error {
 		var id int32
 		var box []byte
@@ -120,11 +123,15 @@ func loadDictionaries(ctx context.Context, conn *sql.Conn, names *history.Names)
 	if err != nil {
 		return nil, err
 	}
-	err = each(ctx, conn, `SELECT id, "schema", "table", name FROM fields`, func(scan func(...any) error) error {
+	err = each(ctx, conn, `SELECT id, "schema", "table", name, tells FROM fields`, func(scan func(...any) error) error {
 		var id int16
 		var c sallyport.Column
-		if err := scan(&id, &c.Schema, &c.Table, &c.Name); err != nil {
+		var tells bool
+		if err := scan(&id, &c.Schema, &c.Table, &c.Name, &tells); err != nil {
 			return err
+		}
+		if tells != d.tells(c) {
+			return fmt.Errorf("whether equal values of %s mean the same customer has changed: %w", c, history.ErrBroken)
 		}
 		d.fields[c], d.columns[id] = id, c
 		return nil
@@ -184,6 +191,37 @@ func (d *dictionaries) field(c sallyport.Column) int16 {
 		id = int16(len(d.fields) + 1) //nolint:gosec // columns of databases that Sallyport guards
 		d.fields[c], d.columns[id] = id, c
 		d.pending.fields = append(d.pending.fields, id)
+	}
+	return id
+}
+
+// telling are the fields whose values tell one customer from another.
+func (d *dictionaries) telling() (fields []int16) {
+	for id, column := range d.columns {
+		if d.tells(column) {
+			fields = append(fields, id)
+		}
+	}
+	return fields
+}
+
+// set is the word that lists columns.
+func (d *dictionaries) set(columns []sallyport.Column) int32 {
+	if len(columns) == 0 {
+		return 0
+	}
+	key := make([]byte, 0, 64)
+	for _, c := range columns {
+		key = binary.BigEndian.AppendUint16(key, uint16(d.field(c))) //nolint:gosec // a number
+	}
+	id, known := d.sets[string(key)]
+	if !known {
+		names := make([]string, len(columns))
+		for i, c := range columns {
+			names[i] = c.String()
+		}
+		id = d.word(strings.Join(names, ", "))
+		d.sets[string(key)] = id
 	}
 	return id
 }

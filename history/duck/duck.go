@@ -27,10 +27,11 @@ import (
 
 // Options of Open.
 type Options struct {
-	Record  string         // the id of the record that it is the history of
-	Names   *history.Names // gives pseudonyms and seals names
-	Memory  int            // MiB that DuckDB may use; 0: DefaultMemory
-	Threads int            // 0: one for each processor
+	Record  string                      // the id of the record that it is the history of
+	Names   *history.Names              // gives pseudonyms and seals names
+	Tells   func(sallyport.Column) bool // equal values of this column mean the same customer; nil: none does
+	Memory  int                         // MiB that DuckDB may use; 0: DefaultMemory
+	Threads int                         // 0: one for each processor
 
 	CompactRows int // fresh rows that are sorted in together; 0: compactRows. For tests
 }
@@ -135,7 +136,7 @@ func (s *Store) connect() error {
 
 // create makes the tables of an empty file.
 func (s *Store) create(ctx context.Context) error {
-	s.dict = newDictionaries()
+	s.dict = newDictionaries(s.o)
 	for _, statement := range append(schema(), views()...) {
 		if _, err := s.writer.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("create history: %w", err)
@@ -172,7 +173,7 @@ func (s *Store) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.dict, err = loadDictionaries(ctx, s.writer, s.o.Names)
+	s.dict, err = loadDictionaries(ctx, s.writer, s.o)
 	return err
 }
 
@@ -203,7 +204,7 @@ func broken(doing string, err error) error {
 		case duckdb.ErrorTypeFatal, duckdb.ErrorTypeInternal, duckdb.ErrorTypeSerialization, duckdb.ErrorTypeCatalog:
 			return fmt.Errorf("%s: %w: %w", doing, history.ErrBroken, err)
 		case duckdb.ErrorTypeIO:
-			if !strings.Contains(e.Msg, "No space left") && !strings.Contains(e.Msg, "lock") {
+			if !strings.Contains(e.Msg, "No space left") && !strings.Contains(e.Msg, "Could not set lock") {
 				return fmt.Errorf("%s: %w: %w", doing, history.ErrBroken, err)
 			}
 		default:

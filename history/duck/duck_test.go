@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 func open(t *testing.T, folder string) history.Store {
 	t.Helper()
-	s, err := duck.Open(folder, duck.Options{Record: historytest.Record, Names: historytest.Names(), Memory: 256, Threads: 2})
+	s, err := duck.Open(folder, duck.Options{Record: historytest.Record, Names: historytest.Names(), Tells: historytest.Identifies, Memory: 256, Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func keeper(t testing.TB, folder string, stream *record.Stream, tell func(string
 	return &history.Keeper{
 		Record: stream, Now: time.Now, Every: 50 * time.Millisecond, Tell: tell,
 		Open: func() (history.Store, error) {
-			return duck.Open(folder, duck.Options{Record: stream.ID(), Names: names, Memory: 256})
+			return duck.Open(folder, duck.Options{Record: stream.ID(), Names: names, Tells: historytest.Identifies, Memory: 256})
 		},
 		Wipe: func() error { return duck.Wipe(folder) },
 	}
@@ -293,7 +293,7 @@ func write(folder string) {
 	k := &history.Keeper{
 		Record: stream, Now: time.Now, Every: 5 * time.Millisecond, Tell: func(what string, cause error) { fmt.Println("TOLD", what, cause) },
 		Open: func() (history.Store, error) {
-			return duck.Open(folder, duck.Options{Record: stream.ID(), Names: names, Memory: 256, CompactRows: 64})
+			return duck.Open(folder, duck.Options{Record: stream.ID(), Names: names, Tells: historytest.Identifies, Memory: 256, CompactRows: 64})
 		},
 		Wipe: func() error { return duck.Wipe(folder) },
 	}

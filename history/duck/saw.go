@@ -125,10 +125,9 @@ func (q *question) elsewhere() error {
 	if len(q.Digests) == 0 {
 		return nil
 	}
-	tell := "customer = " + strconv.FormatInt(nobody+1, 10) + " - 1"
-	if fields := q.identifying(); len(fields) > 0 {
-		tell = "(" + tell + " OR field IN (" + list(fields) + "))"
-	}
+	q.s.mu.Lock()
+	fields := append(q.s.dict.telling(), 0)
+	q.s.mu.Unlock()
 	his := make([]int64, 0, len(q.Digests))
 	match := make([]string, 0, len(q.Digests))
 	for _, d := range q.Digests {
@@ -136,20 +135,21 @@ func (q *question) elsewhere() error {
 		his = append(his, hi)
 		match = append(match, "hi = "+literal(hi)+" AND lo = "+literal(lo))
 	}
-	matches := "(" + strings.Join(match, " OR ") + ")"
-	err := q.each("SELECT entry, field, customer FROM fresh WHERE customer <> ?1 AND field > 0 AND "+tell+" AND "+matches, func(scan func(...any) error) error {
+	matches := "hi IN (" + list(his) + ") AND (" + strings.Join(match, " OR ") + ")"
+	take := func(scan func(...any) error) error {
 		var r sawRow
 		if err := scan(&r.entry, &r.field, &r.customer); err != nil {
 			return err
 		}
 		q.rows = append(q.rows, r)
 		return nil
-	}, q.id)
-	if err != nil {
+	}
+	tell := "(customer = " + literal(int64(nobody)) + " OR field IN (" + list(fields) + "))"
+	if err := q.each("SELECT entry, field, customer FROM fresh WHERE customer <> ?1 AND field > 0 AND "+matches+" AND "+tell, take, q.id); err != nil {
 		return err
 	}
-	others := map[int64]bool{}
-	err = q.each("SELECT DISTINCT customer FROM holders WHERE customer <> ?1 AND hi IN ("+list(his)+") AND "+tell, func(scan func(...any) error) error {
+	others := map[int64]bool{nobody: true}
+	err := q.each("SELECT DISTINCT customer FROM shared WHERE customer <> ?1 AND "+matches, func(scan func(...any) error) error {
 		var other int64
 		err := scan(&other)
 		others[other] = true
@@ -159,37 +159,16 @@ func (q *question) elsewhere() error {
 		return err
 	}
 	for _, other := range slices.Sorted(maps.Keys(others)) {
-		if err := q.under_(other, tell, matches); err != nil {
+		if other == q.id {
+			continue
+		}
+		err := q.each(`SELECT r.entry, r.field, r.customer FROM seen r JOIN (SELECT field, nth FROM held WHERE customer = ?1 AND `+matches+` AND `+tell+`) h
+			ON h.field = r.field AND h.nth = r.nth WHERE r.customer = ?1`, take, other)
+		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// under_ finds the values in rows of one other customer.
-func (q *question) under_(other int64, tell, matches string) error {
-	return q.each(`SELECT r.entry, r.field FROM seen r JOIN (SELECT field, nth FROM held WHERE customer = ?1 AND `+tell+` AND `+matches+`) h
-		ON h.field = r.field AND h.nth = r.nth WHERE r.customer = ?1`, func(scan func(...any) error) error {
-		r := sawRow{customer: other}
-		if err := scan(&r.entry, &r.field); err != nil {
-			return err
-		}
-		q.rows = append(q.rows, r)
-		return nil
-	}, other)
-}
-
-// identifying are the fields whose values tell one customer from another.
-func (q *question) identifying() []int16 {
-	q.s.mu.Lock()
-	defer q.s.mu.Unlock()
-	var fields []int16
-	for id, column := range q.s.dict.columns {
-		if q.Tells != nil && q.Tells(column) {
-			fields = append(fields, id)
-		}
-	}
-	return fields
 }
 
 // sightings makes one of each statement out of the rows.
@@ -340,7 +319,9 @@ func list[T int16 | int32 | int64](numbers []T) string {
 }
 
 // chunks and tuples write entries into a statement.
-func chunks(entries []uint64, size int) [][]uint64 { return slices.Collect(slices.Chunk(entries, size)) }
+func chunks(entries []uint64, size int) [][]uint64 {
+	return slices.Collect(slices.Chunk(entries, size))
+}
 
 func tuples(entries []uint64) string {
 	var b strings.Builder

@@ -65,22 +65,32 @@ func (q *question) reasons(of map[int32][]string) error {
 
 // unbox opens the boxes in which names lie.
 func (q *question) unbox(kind int8, ids []int32, fn func(id int32, texts []string)) error {
-	query := fmt.Sprintf("SELECT DISTINCT b.first, b.box FROM boxes b JOIN (SELECT unnest([%s]) AS id) i ON i.id >= b.first AND i.id <= b.last WHERE b.kind = %d", list(ids), kind)
-	return q.each(query, func(scan func(...any) error) error {
-		var first int32
-		var box []byte
-		if err := scan(&first, &box); err != nil {
-			return err
+	for some := range slices.Chunk(ids, 250) {
+		in := make([]string, len(some))
+		for i, id := range some {
+			in[i] = fmt.Sprintf("first <= %d AND last >= %d", id, id)
 		}
-		names, err := openBox(q.s.o.Names, box, boxPlace(kind, first))
+		where := fmt.Sprintf(" WHERE kind = %d AND (%s)", kind, strings.Join(in, " OR "))
+		err := q.each("SELECT first, box FROM boxes"+where+" UNION ALL SELECT first, box FROM fresh_boxes"+where, func(scan func(...any) error) error {
+			var first int32
+			var box []byte
+			if err := scan(&first, &box); err != nil {
+				return err
+			}
+			names, err := openBox(q.s.o.Names, box, boxPlace(kind, first))
+			if err != nil {
+				return err
+			}
+			for i, id := range names.IDs {
+				fn(id, names.Texts[i])
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		for i, id := range names.IDs {
-			fn(id, names.Texts[i])
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // describe looks up statements where the batch did not know them: their results came after a restart.
@@ -115,7 +125,7 @@ func (q *question) statements(places []history.Place) (map[history.Place]history
 		asked[p] = true
 	}
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(sessions)), 1000) {
-		err := q.each("SELECT a.session, c.statement, c.verb, c.fields FROM actors a JOIN acts c ON c.actor = a.id WHERE a.session IN ('"+strings.Join(some, "','")+"') AND c.shape IS NOT NULL AND c.kind = "+literal(q.kind(sallyport.StatementKind)),
+		err := q.each("SELECT a.session, c.statement, c.verb, c.fields FROM actors a JOIN acts c ON c.actor = a.id WHERE a.session IN ('"+strings.Join(some, "','")+"') AND c.kind = "+literal(q.kind(sallyport.StatementKind)),
 			func(scan func(...any) error) error {
 				var session string
 				var statement int64

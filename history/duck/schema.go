@@ -16,8 +16,9 @@ const (
 	kindReached
 )
 
-// schema is the tables. Rows come by the day; seen is sorted by customer within what was compacted together, held by customer, holders by
-// value, so that DuckDB's zone maps let a question pass over nearly all of it.
+// schema is the tables. Rows come by the day; seen and held are sorted by customer within what was compacted together, so that
+// DuckDB's zone maps let a question pass over nearly all of it. shared lists where a value stands that identifies somebody and that another
+// customer has, too: there are few, and without it each question would look for each value everywhere.
 func schema() []string {
 	return []string{
 		`CREATE TABLE meta (k VARCHAR, v VARCHAR)`,
@@ -27,11 +28,12 @@ func schema() []string {
 		// Dictionaries. box is sealed.
 		`CREATE TABLE people (id INTEGER, person VARCHAR, service BOOLEAN, box BLOB)`,
 		`CREATE TABLE words (id INTEGER, word VARCHAR)`,
-		`CREATE TABLE fields (id SMALLINT, "schema" VARCHAR, "table" VARCHAR, name VARCHAR)`,
+		`CREATE TABLE fields (id SMALLINT, "schema" VARCHAR, "table" VARCHAR, name VARCHAR, tells BOOLEAN)`,
 		`CREATE TABLE actors (day DATE, id INTEGER, person INTEGER, via INTEGER, claimed BOOLEAN, session VARCHAR, application INTEGER,
 			address INTEGER, device INTEGER, country INTEGER, team INTEGER, "database" INTEGER)`,
 		`CREATE TABLE reasons (day DATE, id INTEGER, purposes VARCHAR, lent VARCHAR)`,
 		`CREATE TABLE boxes (day DATE, kind TINYINT, first INTEGER, last INTEGER, box BLOB)`,
+		`CREATE TABLE fresh_boxes (day DATE, kind TINYINT, first INTEGER, last INTEGER, box BLOB)`,
 		`CREATE TABLE customers (id BIGINT, key VARCHAR)`,
 
 		// What happened: one row an entry.
@@ -44,28 +46,28 @@ func schema() []string {
 		`CREATE TABLE fresh_keys (id BIGINT, key VARCHAR)`,
 		`CREATE TABLE seen (day DATE, customer BIGINT, field SMALLINT, nth INTEGER, person INTEGER, entry BIGINT)`,
 		`CREATE TABLE held (customer BIGINT, field SMALLINT, nth INTEGER, hi BIGINT, lo BIGINT)`,
-		`CREATE TABLE holders (hi BIGINT, field SMALLINT, customer BIGINT)`,
+		`CREATE TABLE shared (customer BIGINT, field SMALLINT, hi BIGINT, lo BIGINT)`,
 	}
 }
 
 // views are what questions may be about.
 func views() []string {
-	const customer = `CASE WHEN r.customer >= 0 THEN r.customer END AS customer_number,
-		CASE WHEN r.customer >= 0 THEN r.customer::VARCHAR ELSE k.key END AS customer`
 	const who = `p.person, v.person AS via, a.claimed, a.session, app.word AS application, ad.word AS address, dv.word AS device, co.word AS country,
 		te.word AS team, db.word AS "database"`
 	const joins = `LEFT JOIN people p ON p.id = a.person LEFT JOIN people v ON v.id = a.via LEFT JOIN words app ON app.id = a.application
 		LEFT JOIN words ad ON ad.id = a.address LEFT JOIN words dv ON dv.id = a.device LEFT JOIN words co ON co.id = a.country
 		LEFT JOIN words te ON te.id = a.team LEFT JOIN words db ON db.id = a."database"`
-	named := func(condition string) string {
-		return `(SELECT day, customer, field, person, entry FROM seen WHERE field ` + condition + `
-		UNION ALL SELECT DATE '1970-01-01' + day, customer, field, person, entry FROM fresh WHERE field ` + condition + `)`
+	rows := func(condition string) string { // the two halves: keys that are numbers need no look into customers, and nearly all are
+		return `(SELECT day, entry, person, field, customer AS customer_number, customer::VARCHAR AS customer FROM seen WHERE customer >= 0 AND field ` + condition + `
+			UNION ALL SELECT s.day, s.entry, s.person, s.field, NULL, k.key FROM seen s LEFT JOIN customers k ON k.id = s.customer WHERE s.customer < 0 AND s.field ` + condition + `
+			UNION ALL SELECT DATE '1970-01-01' + f.day, f.entry, f.person, f.field, CASE WHEN f.customer >= 0 THEN f.customer END, CASE WHEN f.customer >= 0 THEN f.customer::VARCHAR ELSE coalesce(k.key, n.key) END
+				FROM fresh f LEFT JOIN customers k ON k.id = f.customer LEFT JOIN (SELECT DISTINCT id, key FROM fresh_keys) n ON n.id = f.customer WHERE f.field ` + condition + `)`
 	}
 	return []string{
-		`CREATE VIEW reveals AS SELECT r.day, r.entry, p.person, ` + customer + `, f."schema" || '.' || f."table" || '.' || f.name AS "column"
-			FROM ` + named("> 0") + ` r LEFT JOIN people p ON p.id = r.person LEFT JOIN fields f ON f.id = r.field LEFT JOIN customers k ON k.id = r.customer`,
-		`CREATE VIEW reached AS SELECT r.day, r.entry, p.person, ` + customer + `, r.field = 0 AS readable
-			FROM ` + named("<= 0") + ` r LEFT JOIN people p ON p.id = r.person LEFT JOIN customers k ON k.id = r.customer`,
+		`CREATE VIEW reveals AS SELECT r.day, r.entry, p.person, r.customer, r.customer_number, f."schema" || '.' || f."table" || '.' || f.name AS "column"
+			FROM ` + rows("> 0") + ` r LEFT JOIN people p ON p.id = r.person LEFT JOIN fields f ON f.id = r.field`,
+		`CREATE VIEW reached AS SELECT r.day, r.entry, p.person, r.customer, r.customer_number, r.field = 0 AS readable
+			FROM ` + rows("<= 0") + ` r LEFT JOIN people p ON p.id = r.person`,
 		`CREATE VIEW accesses AS SELECT x.day, x.time, x.entry, x.kind, ` + who + `, x.statement, vb.word AS verb, sh.word AS shape, fl.word AS columns,
 				rs.purposes, rs.lent AS "grant", cd.word AS refused, x.writes
 			FROM (SELECT b.day, b.time, b.entry, CASE b.kind WHEN 0 THEN 'reveal' WHEN 1 THEN 'observed' ELSE 'touch' END AS kind, b.actor, b.statement, b.verb, b.reason,

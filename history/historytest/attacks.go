@@ -56,7 +56,8 @@ func Attacks() []string {
 		"WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r",
 		"SELECT repeat('x', 4000000000)", "SELECT lpad('x', 2000000000, 'y')", "SELECT count(*) FROM (SELECT DISTINCT a.range * 1000003 + b.range FROM range(100000000) a, range(100) b)",
 		"SELECT list(a.range) FROM range(100000000000) a", "SELECT string_agg(a.range, ',') FROM range(100000000000) a", "SELECT range(100000000000)", "SELECT generate_series(1, 100000000000)",
-		"SELECT " + strings.Repeat("(", 5000) + "1" + strings.Repeat(")", 5000), "SELECT " + strings.Repeat("1+", 8000) + "1", strings.Repeat("SELECT 1 UNION ALL ", 800) + "SELECT 1 FROM people",
+		"SELECT " + strings.Repeat("(", 5000) + "1 FROM people" + strings.Repeat(")", 5000), "SELECT " + strings.Repeat("NOT ", 4000) + "true", "SELECT " + strings.Repeat("(SELECT ", 1500) + "1" + strings.Repeat(")", 1500),
+		"SELECT " + strings.Repeat("[", 5000) + "1" + strings.Repeat("]", 5000), "SELECT " + strings.Repeat("CASE WHEN true THEN ", 700) + "1" + strings.Repeat(" END", 700), "SELECT " + strings.Repeat("1+", 8000) + "1", strings.Repeat("SELECT 1 UNION ALL ", 800) + "SELECT 1 FROM people",
 		"SELECT '" + strings.Repeat("x", 20_000) + "'", "SELECT '\x00'", "SELECT '\xff'",
 	}
 }

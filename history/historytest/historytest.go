@@ -17,7 +17,7 @@ import (
 // Opener opens the same store again and again, as a restart does. Its record's id is Record, and names are Names'.
 type Opener func(t *testing.T) history.Store
 
-// Record is the id of the record that the store is the history of.
+// It takes columns for identifying as Identifies says. Record is the id of the record that the store is the history of.
 const Record = "00112233445566778899aabbccddeeff"
 
 // Names gives pseudonyms by a key of the test.
@@ -117,7 +117,9 @@ func Conform(t *testing.T, fresh func(t *testing.T) Opener) {
 }
 
 // asked are the customers that the story is asked about.
-func asked() []sallyport.Subject { return []sallyport.Subject{"7", "8", "9", "10", "11", "12", "a7e1-uuid", "none"} }
+func asked() []sallyport.Subject {
+	return []sallyport.Subject{"7", "8", "9", "10", "11", "12", "a7e1-uuid", "none"}
+}
 
 // whoSaw compares, at each place where the story can be cut between history and record, the answer with that of the record alone.
 func whoSaw(t *testing.T, fresh func(t *testing.T) Opener) {
@@ -218,7 +220,7 @@ func forget(t *testing.T, fresh func(t *testing.T) Opener) {
 	store := fresh(t)(t)
 	must(t, store.Add(t.Context(), last, j.Events))
 	must(t, store.Forget(t.Context(), history.Forgetting{Before: Start.Add(24 * time.Hour).Truncate(24 * time.Hour)}))
-	answer, err := store.Saw(t.Context(), history.Question{Customer: "7", Tells: Identifies})
+	answer, err := store.Saw(t.Context(), history.Question{Customer: "7"})
 	must(t, err)
 	for _, s := range answer.Sightings {
 		if s.Time.Before(Start.Add(12 * time.Hour)) {
@@ -259,7 +261,7 @@ func selects(t *testing.T, open Opener) {
 		want string
 	}{
 		{"SELECT count(DISTINCT customer) FROM reveals WHERE person = '" + Names().Person("s001") + "'", "[[3]]"},
-		{"SELECT count(*) FROM accesses WHERE kind = 'statement'", "[[10]]"},
+		{"SELECT count(*) FROM accesses WHERE kind = 'statement'", "[[9]]"},
 		{"SELECT customer, readable FROM reached ORDER BY ALL", "[[11 true] [12 false] [7 false] [7 true]]"},
 		{`SELECT "column", customer_number FROM reveals WHERE customer = '9'`, "[[support.customers.email 9]]"},
 		{"SELECT kind, note FROM findings ORDER BY kind", "[[budget reached, day, budget 100] [refused <nil>]]"},
@@ -305,7 +307,7 @@ func noNames(t *testing.T, where, text string) {
 
 // Secrets are words of the story that no question in SQL may be answered with.
 func Secrets() []string {
-	return []string{"s001", "s002", "s003", "s004", "s005", "s006", "s008", "s009", "s010", "_login", "10.4.0.17", "4711", "g8k2", "support-eu", "may not"}
+	return []string{"s001", "s002", "s003", "s004", "s005", "s006", "s008", "s009", "s010", "_login", "10.4.0.17", "4711", "g8k2", "support-eu", "s009 may"}
 }
 
 func contains(text, part string) bool {
@@ -323,7 +325,7 @@ func attacks(t *testing.T, open Opener) {
 	store := open(t)
 	must(t, store.Add(t.Context(), uint64(len(j.Events)), j.Events))
 	for _, sql := range Attacks() {
-		rows, err := store.Select(t.Context(), sql, history.Bounds{Time: 5 * time.Second, Rows: 100, Bytes: 1 << 20})
+		rows, err := store.Select(t.Context(), sql, history.Bounds{Time: time.Second, Rows: 100, Bytes: 1 << 20})
 		if err == nil {
 			t.Errorf("answered: %.80s: %.200v", sql, rows.Rows)
 			continue
