@@ -57,7 +57,7 @@ func (s *Server) unmask(r *http.Request, me sallyport.Staff) (any, error) {
 		}
 	}
 	if who == "" {
-		return nil, &Problem{http.StatusNotFound, "no_such_pseudonym", "Nobody on record has this pseudonym.", "who-saw and history query print them: p- and twelve characters."}
+		return nil, &Problem{http.StatusNotFound, "no_such_pseudonym", "Nobody on record has this pseudonym.", "who-saw and history query print them: p- and ten characters."}
 	}
 	return s.propose(me, sallyport.Order{
 		Action: control.Unmask, About: who, Reason: about.Reason, Details: q.Person, Unmask: &sallyport.Unmasking{Pseudonym: q.Person, Lasts: q.Lasts},

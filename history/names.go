@@ -96,7 +96,10 @@ func (n *Names) Epoch() string { return n.epoch }
 // letters of pseudonyms: easy to read aloud.
 var letters = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding) //nolint:gochecknoglobals // a constant
 
-// of is a pseudonym: its kind, and 60 bits that only the key can compute.
+// pseudonymLength is that of all of them: their kind, a dash, and 50 bits that only the key can compute. DuckDB keeps so much without a pointer.
+const pseudonymLength = 12
+
+// of is a pseudonym.
 func (n *Names) of(kind, name string) string {
 	if name == "" {
 		return ""
@@ -105,7 +108,7 @@ func (n *Names) of(kind, name string) string {
 	defer n.macs.Put(h)
 	h.Reset()
 	_, _ = io.WriteString(h, kind+"\x00"+name) // a hash takes everything
-	return kind + "-" + letters.EncodeToString(h.Sum(nil)[:10])[:12]
+	return kind + "-" + letters.EncodeToString(h.Sum(nil)[:10])[:pseudonymLength-2]
 }
 
 // PersonPrefix is how the pseudonym of a person begins.
@@ -113,7 +116,7 @@ const PersonPrefix = "p-"
 
 // Pseudonym tells whether a text has the form of one.
 func Pseudonym(text string) bool {
-	return len(text) == 14 && strings.Contains("pxadtgr", text[:1]) && text[1] == '-' && strings.Trim(text[2:], "abcdefghijkmnpqrstuvwxyz23456789") == ""
+	return len(text) == pseudonymLength && strings.Contains("pxadtgr", text[:1]) && text[1] == '-' && strings.Trim(text[2:], "abcdefghijkmnpqrstuvwxyz23456789") == ""
 }
 
 // Person is the pseudonym of somebody; a service's own name.

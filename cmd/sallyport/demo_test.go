@@ -259,7 +259,7 @@ func visit(t *testing.T, held *heldStage) {
 	if err := m.Run(t.Context(), []string{"who-saw", number(held.Staff[0].Customer), "--as", officer.ID, "--control", held.Control}); err != nil {
 		t.Fatal(err)
 	}
-	pseudonym := regexp.MustCompile(`p-[a-z0-9]{12}`).FindString(out.String())
+	pseudonym := regexp.MustCompile(`p-[a-z0-9]{10}`).FindString(out.String())
 	if strings.Contains(out.String(), held.Staff[0].ID) || pseudonym == "" {
 		t.Fatalf("who-saw names somebody before two people agreed: %s", out)
 	}

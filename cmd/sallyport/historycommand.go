@@ -182,7 +182,7 @@ func (m *Main) unmaskCommand() *cobra.Command {
 		Long: `Proposes that you may see the name behind a pseudonym of who-saw or 'history query'. Another lead or security approves it,
 neither of you the person it is about; then both of you, and nobody else, see the name and the purposes in who-saw, until the
 time is over. Without a pseudonym it lists whom you may see now. All of it is recorded.`,
-		Example: "  sallyport unmask p-x4k9qcd27hmb --reason 'case 17: nine customers were called' --as s050\n  sallyport approve k3x7q2mzpa --as s051\n  sallyport unmask --as s050",
+		Example: "  sallyport unmask p-x4k9qcd27h --reason 'case 17: nine customers were called' --as s050\n  sallyport approve k3x7q2mzpa --as s051\n  sallyport unmask --as s050",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("%d arguments; expected none, or one pseudonym", len(args))

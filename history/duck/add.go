@@ -142,7 +142,6 @@ func date(day int32) time.Time { return time.Unix(int64(day)*86_400, 0).UTC() }
 // add writes one entry, where history keeps its kind.
 func (b *batch) add(e *sallyport.Event) error {
 	b.day, b.entry = dayOf(e.Time), int64(e.Seq) //nolint:gosec // entries are counted from 1
-	b.person = b.d.person(e.Who.Staff)
 	switch e.Kind {
 	case sallyport.RevealKind, sallyport.ObservedKind, sallyport.TouchKind:
 		return errors.Join(b.revealed(e), b.reached(e))
@@ -161,8 +160,10 @@ func (b *batch) add(e *sallyport.Event) error {
 
 // batchRow is the row of an entry whose values or rows follow.
 func (b *batch) batchRow(e *sallyport.Event, kind int8, statement uint64, purposes []sallyport.Purpose, grant string) error {
+	w := b.d.at(b.day, &e.Who)
+	b.person = w.person
 	verb := b.d.verbOf(history.Place{Session: e.Who.Session, Statement: statement})
-	return b.row("batches", date(b.day), b.entry, e.Time.UTC(), kind, b.d.actor(b.day, &e.Who), int64(statement), //nolint:gosec // there and back
+	return b.row("batches", date(b.day), b.entry, e.Time.UTC(), kind, w.actor, int64(statement), //nolint:gosec // there and back
 		verb, b.d.reason(b.day, purposes, grant))
 }
 
@@ -263,7 +264,7 @@ func (b *batch) act(e *sallyport.Event) error {
 		}
 		note = b.d.word(strings.Join(kinds, ", "))
 	}
-	return b.row("acts", date(b.day), b.entry, e.Time.UTC(), b.d.word(string(e.Kind)), b.d.actor(b.day, &e.Who), statement, verb, shape, fields, reason, code, writes, note)
+	return b.row("acts", date(b.day), b.entry, e.Time.UTC(), b.d.word(string(e.Kind)), b.d.at(b.day, &e.Who).actor, statement, verb, shape, fields, reason, code, writes, note)
 }
 
 // numbered stores what got a number in this batch. Actors come first: they make words and people.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"sallyport/history"
@@ -16,6 +17,7 @@ const compactRows = 1 << 20
 // stands once for each customer and column in held.
 func (s *Store) compact(ctx context.Context) error {
 	defer func(began time.Time) { s.compacting += time.Since(began) }(time.Now())
+	run := strconv.Itoa(int(s.run) + 1)
 	steps := []string{
 		`CREATE OR REPLACE TEMP TABLE fresh_values AS SELECT DISTINCT customer, field, hi, lo FROM fresh WHERE hi <> 0 OR lo <> 0`,
 		`CREATE OR REPLACE TEMP TABLE fresh_held AS SELECT h.customer, h.field, h.nth, h.hi, h.lo FROM held h SEMI JOIN fresh_values v ON h.customer = v.customer`,
@@ -28,9 +30,9 @@ func (s *Store) compact(ctx context.Context) error {
 		steps = append(steps, sharing(fields)...)
 	}
 	steps = append(steps,
-		`INSERT INTO held SELECT * FROM fresh_new ORDER BY customer, field, hi`,
-		`INSERT INTO seen SELECT DATE '1970-01-01' + f.day, f.customer, f.field, coalesce(v.nth, 0), f.person, f.entry
-			FROM fresh f LEFT JOIN (SELECT * FROM fresh_held UNION ALL SELECT * FROM fresh_new) v
+		`INSERT INTO held SELECT `+run+`, * FROM fresh_new ORDER BY customer, field, hi`,
+		`INSERT INTO seen SELECT `+run+`, DATE '1970-01-01' + f.day, f.customer, f.field, coalesce(v.nth, 0), p.person, f.entry
+			FROM fresh f LEFT JOIN people p ON p.id = f.person LEFT JOIN (SELECT * FROM fresh_held UNION ALL SELECT * FROM fresh_new) v
 				ON v.customer = f.customer AND v.field = f.field AND v.hi = f.hi AND v.lo = f.lo
 			ORDER BY f.day, f.customer, f.field, f.entry`,
 		`INSERT INTO customers SELECT DISTINCT id, key FROM fresh_keys f WHERE NOT EXISTS (FROM customers c WHERE c.id = f.id) ORDER BY id`,
@@ -38,12 +40,37 @@ func (s *Store) compact(ctx context.Context) error {
 		`DELETE FROM fresh_keys`,
 		`DROP TABLE fresh_values`, `DROP TABLE fresh_held`, `DROP TABLE fresh_new`,
 	)
-	err := s.transact(ctx, func() error { return errors.Join(s.run(ctx, steps), s.repack(ctx)) })
+	err := s.transact(ctx, func() error { return errors.Join(s.steps(ctx, steps), s.repack(ctx)) })
 	if err != nil {
 		return broken("compact history", err)
 	}
-	s.fresh = 0
+	s.fresh, s.run = 0, s.run+1
+	if s.run%mergeRuns == 0 {
+		if err := s.merge(ctx, s.run-mergeRuns); err != nil {
+			return err
+		}
+	}
 	return s.checkpoint(ctx)
+}
+
+// mergeRuns is how many runs are sorted together into one: a question has to look into each.
+const mergeRuns = 8
+
+// merge sorts the runs after one into a single one.
+func (s *Store) merge(ctx context.Context, after int32) error {
+	where := fmt.Sprintf(" WHERE run > %d", after)
+	var steps []string
+	for table, order := range map[string]string{"seen": "customer, field, entry", "held": "customer, field, hi"} {
+		steps = append(steps,
+			"CREATE OR REPLACE TEMP TABLE merged AS SELECT * FROM "+table+where,
+			"DELETE FROM "+table+where,
+			fmt.Sprintf("INSERT INTO %s SELECT * REPLACE (%d AS run) FROM merged ORDER BY %s", table, s.run, order),
+			"DROP TABLE merged")
+	}
+	if err := s.transact(ctx, func() error { return s.steps(ctx, steps) }); err != nil {
+		return broken("merge what history compacted", err)
+	}
+	return nil
 }
 
 // sharing notes which new values of columns that identify somebody another customer has, too, and which older ones a new value now shares.
@@ -101,7 +128,7 @@ func (s *Store) repack(ctx context.Context) error {
 	return err
 }
 
-func (s *Store) run(ctx context.Context, steps []string) error {
+func (s *Store) steps(ctx context.Context, steps []string) error {
 	for _, step := range steps {
 		if _, err := s.writer.ExecContext(ctx, step); err != nil {
 			return err
@@ -156,9 +183,9 @@ func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 		`DELETE FROM shared o WHERE NOT EXISTS (FROM held h WHERE h.customer = o.customer AND h.field = o.field AND h.hi = o.hi AND h.lo = o.lo)`,
 		`DELETE FROM fresh_keys k WHERE id NOT IN (SELECT customer FROM fresh)`,
 		`DELETE FROM customers c WHERE id NOT IN (SELECT customer FROM seen WHERE customer < 0)`,
-		`DELETE FROM people WHERE id NOT IN (SELECT person FROM actors UNION SELECT via FROM actors UNION SELECT person FROM seen UNION SELECT person FROM fresh)`,
+		`DELETE FROM people WHERE id NOT IN (SELECT person FROM actors UNION SELECT via FROM actors UNION SELECT person FROM fresh)`,
 	)
-	err := s.transact(ctx, func() error { return s.run(ctx, steps) })
+	err := s.transact(ctx, func() error { return s.steps(ctx, steps) })
 	if err != nil {
 		return broken("let go of history", err)
 	}

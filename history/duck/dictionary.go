@@ -27,6 +27,7 @@ type dictionaries struct {
 	sets    map[string]int32 // of fields → the word that lists them
 	tells   func(sallyport.Column) bool
 	actors  daily[sallyport.Who]
+	working map[string]*working // by session: whose entries came last
 	reasons daily[string]
 	next    struct{ person, word, actor, reason int32 }
 
@@ -83,7 +84,7 @@ func (d *daily[T]) of(day int32) map[T]int32 {
 
 func newDictionaries(o Options) *dictionaries {
 	return &dictionaries{
-		tells: func(c sallyport.Column) bool { return o.Tells != nil && o.Tells(c) }, sets: map[string]int32{},
+		tells: func(c sallyport.Column) bool { return o.Tells != nil && o.Tells(c) }, sets: map[string]int32{}, working: map[string]*working{},
 		people: map[sallyport.Staff]int32{}, byID: map[int32]sallyport.Staff{}, words: map[string]int32{}, texts: map[int32]string{},
 		fields: map[sallyport.Column]int16{}, columns: map[int16]sallyport.Column{}, verbs: map[history.Place]int32{},
 	}
@@ -224,6 +225,26 @@ func (d *dictionaries) set(columns []sallyport.Column) int32 {
 		d.sets[string(key)] = id
 	}
 	return id
+}
+
+// working is somebody in one session, on one day.
+type working struct {
+	day           int32
+	who           sallyport.Who
+	actor, person int32
+}
+
+// at finds who acts in an entry.
+func (d *dictionaries) at(day int32, who *sallyport.Who) *working {
+	if w := d.working[who.Session]; w != nil && w.day == day && w.who == *who {
+		return w
+	}
+	if len(d.working) >= mostDaily {
+		clear(d.working)
+	}
+	w := &working{day, *who, d.actor(day, who), d.person(who.Staff)}
+	d.working[who.Session] = w
+	return w
 }
 
 func (d *dictionaries) actor(day int32, who *sallyport.Who) int32 {

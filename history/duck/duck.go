@@ -53,6 +53,7 @@ type Store struct {
 	at     uint64
 	fresh  int // rows that are not compacted
 	day    int32
+	run    int32 // of the last compaction
 	dict   *dictionaries
 
 	compacting time.Duration // spent so far
@@ -169,7 +170,7 @@ func (s *Store) load(ctx context.Context) error {
 
 // reload reads the position and the dictionaries, in place of what is in memory.
 func (s *Store) reload(ctx context.Context) error {
-	err := s.writer.QueryRowContext(ctx, "SELECT (SELECT max(entry) FROM position), (SELECT count(*) FROM fresh), (SELECT coalesce(max(day), 0) FROM fresh)").Scan(&s.at, &s.fresh, &s.day)
+	err := s.writer.QueryRowContext(ctx, "SELECT (SELECT max(entry) FROM position), (SELECT count(*) FROM fresh), (SELECT coalesce(max(day), 0) FROM fresh), (SELECT coalesce(max(run), 0) FROM seen)").Scan(&s.at, &s.fresh, &s.day, &s.run)
 	if err != nil {
 		return err
 	}
