@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"sallyport"
+	"sallyport/api"
 	"sallyport/exposure"
 	"sallyport/internal/throwaway"
 	"sallyport/sim"
