@@ -146,3 +146,18 @@ type ScamReport struct {
 	Unconfirmed bool     // nobody has checked with the customer yet
 	Note        string
 }
+
+// Input is one thing that detection reads, when it became known: exactly one of the pointers is set. A ticket comes as it stood when it
+// was opened; that it was closed is a TicketEvent of its own, at its own time.
+type Input struct {
+	Time        time.Time
+	Access      *Access
+	Ticket      *TicketFact
+	TicketEvent *TicketEvent
+	Contact     *ContactFact
+	Job         *BulkJob
+	HR          *HRFact
+	LogIn       *LogIn
+	Alert       *Alert
+	Report      *ScamReport
+}

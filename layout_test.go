@@ -55,6 +55,8 @@ var table = map[string]folder{
 	"history/duck":         {may: []string{"history"}, test: []string{"history/historytest", "record"}},                                                                                                                // its store in DuckDB: apart, so that only the program links that
 	"history/historytest":  {may: []string{"history"}},                                                                                                                                                                 // the contract of a store
 	"api":                  {may: []string{"control", "grant", "history", "record", "login", "staff"}},                                                                                                                 // log-ins by the provider are begun and ended there
+	"sources":              {},                                                                                                                                                                                         // files of other systems
+	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
 	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
 	"internal/durable":     {},
@@ -66,7 +68,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "exposure", "gateway", "grant", "history", "history/duck", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "staff", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "detect", "exposure", "gateway", "grant", "history", "history/duck", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

@@ -1,8 +1,19 @@
-// Package trace goes from "I got a strange call" to a name: it compares whose data each member of staff had seen before
-// customers reported, by the record, with what chance would give to somebody who sees as many.
+// Package trace goes from "I got a strange call" to a name: it compares whose data each person had seen before customers reported with what
+// chance would give to somebody who sees as many.
 //
-// It does no I/O and reads no clock, and it refuses to count what was seen after a report. Its invariant: the same record and
-// the same reports give the same list.
+// It does no I/O and reads no clock. It refuses to count what was seen after a report, to let a report weigh that nobody has confirmed with
+// the customer, and to name anybody below a posterior of 0.95: then it says "not enough".
+//
+// Invariant: the same exposures and the same reports give the same result, in whatever order they came.
+//
+// The model. Of the reports a share β has nothing to do with this company; the others come from the set V of customers that the source has
+// sold, each as likely as the other:
+//
+//	P(c | source) = β·q(c) + (1−β)·[c ∈ V(t)] / |V(t)|
+//
+// V(t) is what he had seen when the report came. q is who reports a call anyhow: any customer alike, customers who were in touch with the
+// company, or these in proportion to how many people saw them, or a mixture; the reports themselves decide which. Neither β nor q is known:
+// both are summed over. How many customers report at all does not matter, since only who they are is compared.
 package trace
 
 import (
@@ -16,132 +27,231 @@ import (
 
 // Report is a customer who says: somebody called me pretending to be you.
 type Report struct {
-	Customer sallyport.Subject
-	At       time.Time
+	Customer    sallyport.Subject
+	At          time.Time
+	Quoted      Fields // what the caller knew; 0: not said
+	Unconfirmed bool   // nobody has asked the customer yet at contact details on file
 }
 
-// Suspect is one member of staff as the reports show him.
+// Options of Trace. The zero value is safe.
+type Options struct {
+	Customers int64   // how many the company has; 0: as many as somebody saw or who reported
+	None      float64 // probability beforehand that no listed person is the source; 0 means 0.3
+}
+
+// Suspect is a person, or two who act together.
 type Suspect struct {
-	Staff     sallyport.Staff
-	Customers int     // that were revealed to him before the last report
-	Seen      int     // of the customers who reported, before they did
-	Expected  float64 // how many of these chance would give to somebody with as many customers
-	Score     float64 // −log10 of the probability that chance gives him at least Seen
+	Staff     []sallyport.Staff
+	Posterior float64
+	LogOdds   float64 // log10 of the odds against everything else
+	Seen      int     // reports about customers whom they had seen before
+	Expected  float64 // how many of these chance would give to who sees as many
+	Customers int     // whom they had seen by the last report
 }
 
-// Exposures is who was shown which customer, and when first: a fold of the access stream.
-type Exposures struct {
-	first map[sallyport.Staff]map[sallyport.Subject]time.Time
+// Verdict says what a result comes to.
+type Verdict string
+
+// The verdicts.
+const (
+	Named     Verdict = "named"
+	NotEnough Verdict = "not_enough"
+	NoneOf    Verdict = "none"
+)
+
+// NamedFrom is the posterior from which somebody is named.
+const NamedFrom = 0.95
+
+// matchedFrom is how unlikely it must be that a colleague of the same team, who served the same queue, has as many of the reports by chance.
+const matchedFrom = 0.05
+
+// Result is what a list of reports says.
+type Result struct {
+	Reports     int // distinct customers whose reports weigh
+	Unconfirmed int // distinct customers whose reports do not yet
+	Verdict     Verdict
+	Suspects    []Suspect // in order of posterior, at most twenty
+	None        float64   // probability that no listed person is the source
+	Background  float64   // estimated share of reports that have nothing to do with this company
+	FalseNaming float64   // probability that the first suspect is the wrong one
+	Matched     float64   // probability that chance gives him so many of the reports that his team's customers made; 1 where there is nobody
+	More        int       // reports that would settle it, about; 0 where it is settled, −1 where none can
+	AskNext     []sallyport.Subject
+	Forged      int // forged reports that would take the name away or put another there; 0 where nobody is named
 }
 
-// NewExposures is the state before the first event.
-func NewExposures() *Exposures {
-	return &Exposures{first: map[sallyport.Staff]map[sallyport.Subject]time.Time{}}
+// Trace says who may be the source of the reports.
+func (x *Exposures) Trace(list []Report, o Options) Result {
+	q := x.question(list, o)
+	result := Result{Reports: len(q.reports), Unconfirmed: q.unconfirmed, Verdict: NoneOf, None: 1, Background: 1, More: -1, FalseNaming: 1, Matched: 1}
+	if len(q.reports) == 0 || len(q.hits) == 0 {
+		return result
+	}
+	hypotheses := q.judge()
+	result.Suspects, result.None = q.suspects(hypotheses)
+	result.Background = q.background(hypotheses)
+	if len(result.Suspects) == 0 {
+		return result
+	}
+	best := &result.Suspects[0]
+	result.FalseNaming = 1 / (1 + math.Pow(10, best.LogOdds))
+	result.Matched = q.matched(best.Staff)
+	switch {
+	case best.Posterior >= NamedFrom && result.Matched <= matchedFrom:
+		result.Verdict, result.More = Named, 0
+		result.Forged = q.forged(list, o, best, result.Background)
+	case result.None >= NamedFrom:
+	default:
+		result.Verdict = NotEnough
+	}
+	if result.Verdict != Named {
+		result.More = q.more(best, result.Background)
+	}
+	result.AskNext = q.ask(result.Suspects)
+	return result
 }
 
-// Apply folds one event. Events MUST come in the order of the record. A value of which only the digest is known counts for
-// nobody.
-func (x *Exposures) Apply(e *sallyport.Event) {
-	if e.Reveal == nil || e.Kind != sallyport.RevealKind {
-		return
-	}
-	seen := x.first[e.Who.Staff]
-	if seen == nil {
-		seen = map[sallyport.Subject]time.Time{}
-		x.first[e.Who.Staff] = seen
-	}
-	for v := range e.Reveal.Values.All() {
-		if _, known := seen[v.Subject]; !known && v.Subject != "" {
-			seen[v.Subject] = e.Time
-		}
-	}
+// once is the report of one customer: his earliest, with all that his reports quote.
+type once struct {
+	key      sallyport.Subject
+	customer uint32 // number in the index; noCustomer where nobody ever saw him
+	at       uint32
+	quoted   Fields
+	seen     bool // by anybody, before
 }
 
-// Suspects lists everybody to whom anything was revealed before the last report, the most suspicious first.
-//
-// Customers who talk to the company are seen by staff and may report more readily than others, so chance is taken among
-// the customers that anybody saw: of n reports by such customers, somebody who saw K of all U draws as many as a
-// hypergeometric distribution gives. A report by a customer whom nobody saw says nothing about anybody.
-func (x *Exposures) Suspects(reports []Report) []Suspect {
-	first := earliest(reports)
-	var last time.Time
-	for _, at := range first {
-		if at.After(last) {
-			last = at
-		}
+const noCustomer = math.MaxUint32
+
+// question is one list of reports against the index.
+type question struct {
+	x           *Exposures
+	reports     []once
+	unconfirmed int
+	ids         map[sallyport.Subject]bool // customers who reported, or whose report is not confirmed
+
+	customers float64           // in all
+	base      [mixtures]float64 // log likelihood of all reports under each mixture of backgrounds
+	ground    [][mixtures]float64
+	hits      map[uint32][]hit // viewer → reports about customers whom he had seen
+	none      float64
+}
+
+// hit is a report about a customer whom a viewer had seen before.
+type hit struct {
+	report uint32
+	weight float64 // P(report | he is the source) ÷ (1−β), relative to what it quotes
+}
+
+// question sorts the reports, and finds who had seen whom.
+func (x *Exposures) question(list []Report, o Options) *question {
+	x.build()
+	q := &question{x: x, ids: map[sallyport.Subject]bool{}, hits: map[uint32][]hit{}, none: o.None}
+	if q.none <= 0 || q.none >= 1 {
+		q.none = 0.3
 	}
-	anybody := map[sallyport.Subject]time.Time{}
-	for _, seen := range x.first {
-		for c, at := range seen {
-			if known, ok := anybody[c]; !at.After(last) && (!ok || at.Before(known)) {
-				anybody[c] = at
-			}
-		}
-	}
-	n := overlap(first, anybody)
-	var list []Suspect
-	for who, seen := range x.first {
-		s := Suspect{Staff: who, Seen: overlap(first, seen)}
-		for _, at := range seen {
-			if !at.After(last) {
-				s.Customers++
-			}
-		}
-		if s.Customers == 0 {
+	first := map[sallyport.Subject]*once{}
+	for _, r := range list {
+		q.ids[r.Customer] = true
+		if r.Unconfirmed || r.Customer == "" {
 			continue
 		}
-		s.Expected = float64(n) * float64(s.Customers) / float64(len(anybody))
-		s.Score = math.Abs(logTail(s.Seen, len(anybody), s.Customers, n)) / math.Ln10 // it is never positive
-		list = append(list, s)
+		at := seconds(r.At)
+		if o := first[r.Customer]; o != nil {
+			o.at, o.quoted = min(o.at, at), o.quoted|r.Quoted
+			continue
+		}
+		number, ok := x.known(r.Customer)
+		if !ok {
+			number = noCustomer
+		}
+		first[r.Customer] = &once{key: r.Customer, customer: number, at: at, quoted: r.Quoted}
 	}
-	slices.SortFunc(list, func(a, b Suspect) int {
-		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Seen, a.Seen), cmp.Compare(a.Staff, b.Staff))
-	})
-	return list
-}
-
-// earliest is the first report of each customer.
-func earliest(reports []Report) map[sallyport.Subject]time.Time {
-	first := map[sallyport.Subject]time.Time{}
-	for _, r := range reports {
-		if at, known := first[r.Customer]; !known || r.At.Before(at) {
-			first[r.Customer] = r.At
+	for c := range q.ids {
+		if c != "" && first[c] == nil {
+			q.unconfirmed++
 		}
 	}
-	return first
+	unseen := 0
+	for _, o := range first {
+		q.reports = append(q.reports, *o)
+		if o.customer == noCustomer {
+			unseen++
+		}
+	}
+	slices.SortFunc(q.reports, func(a, b once) int { return cmp.Compare(a.key, b.key) }) // sums of floats depend on the order
+	q.customers = float64(max(o.Customers, int64(len(x.back)+unseen)))
+	q.find()
+	return q
 }
 
-// overlap counts the customers who had been seen when they reported.
-func overlap(reports, seen map[sallyport.Subject]time.Time) (n int) {
-	for c, at := range reports {
-		if when, ok := seen[c]; ok && !when.After(at) {
+// find fills what each report is worth under the background, and whose hits it is.
+func (q *question) find() {
+	s := &q.x.sum
+	q.ground = make([][mixtures]float64, len(q.reports))
+	last, all := q.last(), 0
+	for p := range q.x.byNo {
+		all += upTo(s.times[viewerOf(uint32(p), whole)], last) //nolint:gosec // an index
+	}
+	anyone := upTo(s.anyone, last)
+	for i, r := range q.reports {
+		var seenBy, spread float64 // the densities of the customers in touch: one as the other, and by how many saw them
+		if by := q.lookers(r.customer, last); by > 0 {
+			seenBy, spread = 1/float64(anyone), float64(by)/float64(all)
+		}
+		for m, w := range mixture {
+			q.ground[i][m] = w[0]/q.customers + w[1]*seenBy + w[2]*spread
+			q.base[m] += math.Log(q.ground[i][m])
+		}
+		if r.customer == noCustomer {
+			continue
+		}
+		for _, row := range q.x.of(r.customer) {
+			if row.at > r.at {
+				continue
+			}
+			q.reports[i].seen = q.reports[i].seen || row.viewer%uint32(views) == uint32(whole)
+			size := upTo(s.times[row.viewer], r.at)
+			q.hits[row.viewer] = append(q.hits[row.viewer], hit{uint32(i), quoting(r.quoted, row.fields) / float64(size)}) //nolint:gosec // an index
+		}
+	}
+}
+
+// lookers counts the people who had seen a customer by then.
+func (q *question) lookers(customer, by uint32) (n int) {
+	if customer == noCustomer {
+		return 0
+	}
+	for _, row := range q.x.of(customer) {
+		if row.at <= by && row.viewer%uint32(views) == uint32(whole) {
 			n++
 		}
 	}
 	return n
 }
 
-// logTail is the natural logarithm of the probability that a hypergeometric draw gives at least k: n drawn from a
-// population of which marked are marked.
-func logTail(k, population, marked, n int) float64 {
-	low := max(k, n+marked-population)
-	if low <= max(0, n+marked-population) {
-		return 0
-	}
-	sum := math.Inf(-1)
-	for i := low; i <= min(n, marked); i++ {
-		term := logChoose(marked, i) + logChoose(population-marked, n-i) - logChoose(population, n)
-		sum = max(sum, term) + math.Log1p(math.Exp(-math.Abs(sum-term)))
-	}
-	return min(sum, 0)
-}
+// What callers know: how probable it is that one who bought the data quotes a field, and that one who calls at random does. Any caller has a
+// number, and many a name; nobody guesses a ticket. They are round on purpose: nobody has counted them, and they only need to be right in
+// order.
+var quotes = [...]struct { //nolint:gochecknoglobals // a table
+	field          Fields
+	source, random float64
+}{{NameField, 0.8, 0.4}, {PhoneField, 0.6, 0.6}, {EmailField, 0.5, 0.1}, {TicketField, 0.5, 0.005}}
 
-func logChoose(n, k int) float64 {
-	if k < 0 || k > n {
-		return math.Inf(-1)
+// unseenField is how probable it is that a source quotes what he has never been shown of this customer: he may have it from elsewhere.
+const unseenField = 0.02
+
+// quoting is how many times more probable it is that this is quoted by who saw these fields than by a caller at random.
+func quoting(quoted, saw Fields) float64 {
+	w := 1.0
+	for _, f := range quotes {
+		if quoted&f.field == 0 {
+			continue // that a report does not say is no evidence: customers forget
+		}
+		if saw&f.field != 0 {
+			w *= f.source / f.random
+		} else {
+			w *= unseenField
+		}
 	}
-	a, _ := math.Lgamma(float64(n + 1))
-	b, _ := math.Lgamma(float64(k + 1))
-	c, _ := math.Lgamma(float64(n - k + 1))
-	return a - b - c
+	return w
 }

@@ -22,6 +22,7 @@ import (
 	"sallyport/exposure"
 	"sallyport/internal/throwaway"
 	"sallyport/sim"
+	"sallyport/trace"
 )
 
 // ownTemp gives the demonstration a temporary folder of its own, and sees to it that nothing is left in it.
@@ -154,7 +155,7 @@ func checkReports(t *testing.T, f *demoFigures) {
 	if r.Suspect != r.Thief || r.Thief != f.Thefts[4].Thief || r.Reports != victimReports+backgroundReports {
 		t.Fatalf("%+v", r)
 	}
-	if len(r.Ranking) != 5 || r.Ranking[0].Seen < victimReports || r.Ranking[0].Expected > 1 || r.Ranking[0].Score < 2*r.Ranking[1].Score {
+	if len(r.Ranking) < 2 || r.Ranking[0].Seen < victimReports || r.Ranking[0].Expected > 1 || r.Ranking[0].Posterior < trace.NamedFrom || r.Forged < 1 {
 		t.Errorf("%+v", r.Ranking)
 	}
 }

@@ -79,6 +79,8 @@ type demoReports struct {
 	Thief       string        `json:"thief"`
 	Suspect     string        `json:"suspect"`
 	Ranking     []demoSuspect `json:"ranking"`
+	None        float64       `json:"none"`
+	Forged      int           `json:"forged_reports_to_overturn"`
 	WallSeconds float64       `json:"seconds"`
 }
 
@@ -87,7 +89,7 @@ type demoSuspect struct {
 	Customers int     `json:"customers"`
 	Seen      int     `json:"seen"`
 	Expected  float64 `json:"expected"`
-	Score     float64 `json:"score"`
+	Posterior float64 `json:"posterior"`
 }
 
 // ending says what became of a thief.
@@ -139,11 +141,20 @@ func (d *demo) printThefts() {
 // printSuspects ranks.
 func (d *demo) printSuspects() {
 	table := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "  pseudonym\tcustomers seen\treporting, seen\texpected by chance\t−log10 P\t")
+	fmt.Fprintln(table, "  pseudonym\tcustomers seen\treporting, seen\texpected by chance\tposterior\t")
 	for _, s := range d.figures.Reports.Ranking {
-		fmt.Fprintf(table, "  %s\t%d\t%d\t%.2f\t%.1f\t\n", d.server.names.Person(sallyport.Staff(s.Staff)), s.Customers, s.Seen, s.Expected, s.Score)
+		fmt.Fprintf(table, "  %s\t%d\t%d\t%.2f\t%.3f\t\n", d.pseudonyms(s.Staff), s.Customers, s.Seen, s.Expected, s.Posterior)
 	}
 	_ = table.Flush() // as above
+}
+
+// pseudonyms are those of a list of staff.
+func (d *demo) pseudonyms(list string) string {
+	var names []sallyport.Staff
+	for who := range strings.SplitSeq(list, " and ") {
+		names = append(names, sallyport.Staff(d.server.names.Person(sallyport.Staff(who))))
+	}
+	return staffList(names)
 }
 
 // conclude ends the story.

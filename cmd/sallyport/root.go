@@ -60,8 +60,8 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 	})
 	root.AddCommand(
 		m.demoCommand(), m.initCommand(), m.serveCommand(), m.protectCommand(), m.keysCommand(),
-		m.lockCommand(), m.unlockCommand(), m.acceptMarkCommand(), m.proposalsCommand(), m.approveCommand(), m.declineCommand(), m.requestCommand(), m.grantsCommand(), m.breakGlassCommand(), m.whoSawCommand(), m.historyCommand(), m.unmaskCommand(), m.statusCommand(),
-		m.checkCommand(), m.configCommand(), m.policyCommand(), m.replayCommand(), m.loginCommand(), m.confirmCommand(), m.trustCommand(), m.directoryCommand(), m.scanCommand(), m.passwdCommand(), m.benchCommand(), m.versionCommand(),
+		m.lockCommand(), m.unlockCommand(), m.acceptMarkCommand(), m.proposalsCommand(), m.approveCommand(), m.declineCommand(), m.requestCommand(), m.grantsCommand(), m.breakGlassCommand(), m.whoSawCommand(), m.historyCommand(), m.unmaskCommand(), m.traceCommand(), m.statusCommand(),
+		m.checkCommand(), m.configCommand(), m.policyCommand(), m.replayCommand(), m.loginCommand(), m.confirmCommand(), m.trustCommand(), m.directoryCommand(), m.scanCommand(), m.analyzeCommand(), m.simCommand(), m.passwdCommand(), m.benchCommand(), m.versionCommand(),
 	)
 	return root
 }

@@ -1,0 +1,332 @@
+package detect
+
+import (
+	"math"
+	"strings"
+
+	"sallyport"
+)
+
+// signs are what is remembered beside counts, for the kind of insider and for the words of a finding. Times are ms; 0: never.
+type signs struct {
+	firstDay int64 // the local day of the following
+	first    int64 // customer without a reason
+	fresh    int32 // customers without a reason, that he had not looked at without one before
+	looked   int32 // customers today
+	most     int   // customers of one statement today
+
+	device, network, country, travel, failures, way, form, odd int64
+	alert                                                      int64
+	source                                                     string
+	device0                                                    string // the one that he used last
+	address0, application0, form0                              string
+	ownDevice                                                  bool
+	bulk                                                       bool // the statement at hand has very many customers
+}
+
+// many is from how many customers on a result is a bulk.
+const many = 100
+
+// settled is after how many days what is new to a person says something.
+const settled = 5
+
+// ready opens the person's day of a moment.
+func (d *Detector) ready(p *person, at int64) {
+	day := p.local(at)
+	if p.open && day <= p.day {
+		return
+	}
+	if e := p.episode; e != nil && day-e.last > episodeEnds {
+		p.episode = nil
+	}
+	d.openDay(p, max(day, p.day+1))
+	p.signs.firstDay, p.signs.first, p.signs.fresh, p.signs.looked, p.signs.most = p.day, 0, 0, 0, 0
+}
+
+// count adds to a stream and looks whether that is enough.
+func (d *Detector) count(p *person, i int, n float64, at int64) {
+	d.ready(p, at)
+	p.streams[i].x += n
+	d.renew(p, i)
+	d.check(p, at)
+}
+
+// access takes one executed statement.
+func (d *Detector) access(a *sallyport.Access, at int64) {
+	d.counts.Accesses++
+	p := d.person(a.Staff)
+	if a.Service && !p.service {
+		p.service = true
+		p.join(d.groupOf(p))
+	}
+	d.ready(p, at)
+	d.surroundings(p, a, at)
+	if a.Refused {
+		d.count(p, probe, 1, at)
+		return
+	}
+	if !p.service && (a.Activity == sallyport.CreateActivity || a.Activity == sallyport.DeleteActivity) && aboutPower(a.Table) {
+		d.count(p, privilege, 1, at)
+	}
+	before := p.streams[exposure].x
+	p.signs.bulk = len(a.Subjects) >= many
+	hour := p.hour(at)
+	for _, s := range a.Subjects {
+		d.look(p, a, s, at, hour)
+	}
+	customers := float64(max(a.Count, int64(len(a.Subjects))))
+	if hidden := customers - float64(len(a.Subjects)); hidden > 0 {
+		d.unlisted(p, a, hidden, at)
+	}
+	p.signs.most = max(p.signs.most, int(customers))
+	if n := max(customers, rowsOf(a)); n >= many {
+		if t := d.byJob(p, a, at); t == nil || t.Weight < 0.5 {
+			d.count(p, bulk, 1+math.Log2(n/many), at)
+		}
+	}
+	if x := p.streams[exposure].x; x != before && math.Abs(x-p.checked) >= 0.25 {
+		p.checked = x
+		d.renew(p, exposure)
+		d.renew(p, breadth)
+		d.together(p)
+		d.check(p, at)
+	}
+	d.grown(p, at)
+}
+
+// rowsOf is how many rows with something protected came back.
+func rowsOf(a *sallyport.Access) float64 {
+	if len(a.Columns) == 0 {
+		return 0
+	}
+	return float64(a.Rows)
+}
+
+// aboutPower tells tables that say who may what.
+func aboutPower(table string) bool {
+	table = strings.ToLower(table)
+	for _, word := range [...]string{"pg_auth", "role", "grant", "permission", "privilege"} {
+		if strings.Contains(table, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// look takes one customer of a statement.
+func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at int64, hour int) {
+	customer := key(s)
+	had, known := p.seen[customer]
+	if known && int64(had.day) == p.day {
+		return
+	}
+	if d.options.Canaries[s] {
+		d.count(p, canary, 1, at)
+	}
+	w, t := d.explain(p, customer, had, known, a, at)
+	d.counts.Looks++
+	if t != nil {
+		t.looks++
+	}
+	again := known && had.bare != 0 && p.day-int64(had.bare-1) <= countOnce && w < 0.5
+	if t == nil || t.Fact != "job" {
+		p.streams[breadth].x++
+	}
+	d.sight(p, customer, at, hour)
+	if !again {
+		d.add(p, 1-w)
+	}
+	p.work += w
+	if p.service {
+		if w < 0.5 {
+			d.counts.Unexplained++
+			p.signs.fresh++
+		}
+		return // whom programs looked at need not be remembered
+	}
+	now := look{day: int32(p.day), ms: at, w: float32(w), bare: had.bare} //nolint:gosec // days since 1970
+	if w < 0.5 {
+		d.bare(p, s, customer, &now, again, at)
+		if t != nil && t.Whose == "self_made" {
+			p.streams[selfMade].x++
+			d.renew(p, selfMade)
+		}
+	} else if t != nil && t.Whose == "unchecked" {
+		p.streams[selfMade].x++
+		d.renew(p, selfMade)
+	}
+	p.seen[customer] = now
+}
+
+// add puts an unexplained part to the day, his own and his peers'.
+func (d *Detector) add(p *person, v float64) {
+	p.streams[exposure].x += v
+	most := 4*p.streams[exposure].mu + 8
+	if v = min(v, most-p.came); v > 0 {
+		p.came += v
+		p.group.came += v
+	}
+}
+
+// bare notes a look without a reason.
+func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *look, again bool, at int64) {
+	d.counts.Unexplained++
+	if p.signs.first == 0 {
+		p.signs.first = at
+	}
+	if now.bare == 0 {
+		p.signs.fresh++
+		now.bare = int32(p.day) + 1 //nolint:gosec // days since 1970
+	}
+	if again || p.signs.bulk {
+		return
+	}
+	list := d.facts.lately[customer]
+	if len(list) < 100 {
+		d.facts.lately[customer] = append(list, recentLook{p, at})
+	}
+	if d.options.Watched[s] {
+		d.count(p, watched, 1, at)
+	}
+	d.pairs.shared(d, p, customer, at)
+}
+
+// sight is what any look tells, with or without a reason.
+func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
+	p.signs.looked++
+	if d.odd(p, at, hour) {
+		p.signs.odd = at
+		p.streams[offShift].x++
+		d.renew(p, offShift)
+	}
+	if !p.suspect() {
+		p.hours[hour]++
+		p.group.hours[hour]++
+	}
+	const near = 2
+	if customer>>63 == 0 && p.lastNumber != 0 {
+		if gap := int64(customer - p.lastNumber); gap != 0 && gap >= -near && gap <= near { //nolint:gosec // the distance, whichever way round
+			p.streams[walk].x++
+			d.renew(p, walk)
+		}
+	}
+	p.lastNumber = customer
+}
+
+// odd tells an hour in which he does not work, by his shift where it is known, and by what he did.
+func (d *Detector) odd(p *person, at int64, hour int) bool {
+	all := 0.0
+	for _, n := range p.hours {
+		all += n
+	}
+	if all < many {
+		return false
+	}
+	usual := (p.hours[hour] + p.hours[(hour+23)%24] + p.hours[(hour+1)%24]) / all
+	if p.employee == nil || p.employee.Shift == [2]int{} {
+		return usual < 0.005
+	}
+	from, to := int64(p.employee.Shift[0]), int64(p.employee.Shift[1])
+	minute := floor(at+p.shift(at), 60_000) % 1440
+	inside := from-60 <= minute && minute <= to+60
+	if from > to { // over midnight
+		inside = minute >= from-60 || minute <= to+60
+	}
+	return !inside && usual < 0.02
+}
+
+// unlisted takes customers of whom only the number is known.
+func (d *Detector) unlisted(p *person, a *sallyport.Access, n float64, at int64) {
+	w := 0.0
+	if t := d.byJob(p, a, at); t != nil {
+		w = t.Weight
+	} else if t := d.byClaim(p, a); t != nil {
+		w = t.Weight
+	}
+	d.counts.Looks += int64(n)
+	p.streams[breadth].x += n
+	for range int(min(n, 8)) { // the group's part is bounded anyway
+		d.add(p, 1-w)
+	}
+	p.streams[exposure].x += (n - min(n, 8)) * (1 - w)
+	if w < 0.5 {
+		d.counts.Unexplained += int64(n)
+		p.signs.fresh += int32(min(n, 1<<30))
+		if p.signs.first == 0 {
+			p.signs.first = at
+		}
+	}
+}
+
+// surroundings looks at where a statement comes from, and at its form. What is new to him says something once he has settled.
+func (d *Detector) surroundings(p *person, a *sallyport.Access, at int64) {
+	s := &p.signs
+	if a.Device != s.device0 && a.Device != "" {
+		s.device0 = a.Device
+		d.device(p, a.Device, at)
+	}
+	if a.Address != s.address0 && a.Address != "" {
+		s.address0 = a.Address
+		if isNew(p, p.networks, hash(network(a.Address))) {
+			s.network = at
+			d.count(p, novelty, 0.5, at)
+		}
+	}
+	if a.Application != s.application0 && a.Application != "" {
+		s.application0 = a.Application
+		if h := hash(a.Application); isNew(p, p.applications, h) && p.group.rare(h) {
+			s.way = at
+			d.count(p, bypass, 1, at)
+		}
+	}
+	if a.Shape != s.form0 && a.Shape != "" {
+		s.form0 = a.Shape
+		if h := hash(a.Shape) | 1; isNew(p, p.forms, h) && p.group.rare(h) {
+			s.form = at
+			d.count(p, forms, 1, at)
+		}
+	}
+}
+
+// device notes which device he uses.
+func (d *Detector) device(p *person, name string, at int64) {
+	h := hash(name)
+	if isNew(p, p.devices, h) {
+		p.signs.device = at
+		d.count(p, novelty, 1, at)
+	}
+	p.signs.ownDevice = p.day-p.devices[h] >= settled
+	d.pairs.device(d, p, h)
+}
+
+// isNew notes a thing, and tells whether it was new to somebody who has settled.
+func isNew(p *person, had map[uint64]int64, h uint64) bool {
+	if _, ok := had[h]; ok {
+		return false
+	}
+	if len(had) < 4096 {
+		had[h] = p.day
+	}
+	return p.days > settled
+}
+
+// rare notes that one more of the group uses a thing, and tells whether hardly anybody did before.
+func (g *group) rare(h uint64) bool {
+	if g.used == nil {
+		g.used = map[uint64]int{}
+	}
+	n := g.used[h]
+	if len(g.used) < 1<<16 || n > 0 {
+		g.used[h] = n + 1
+	}
+	return n < 2
+}
+
+// network is the part of an address that stands for a place: 24 bits of IPv4, 48 of IPv6.
+func network(address string) string {
+	if i := strings.LastIndexByte(address, '.'); i > 0 && !strings.Contains(address, ":") {
+		return address[:i]
+	}
+	parts := strings.SplitN(address, ":", 4)
+	return strings.Join(parts[:min(3, len(parts))], ":")
+}

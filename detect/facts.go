@@ -1,0 +1,409 @@
+package detect
+
+import (
+	"sallyport"
+)
+
+// facts are what may explain a look, by customer.
+type facts struct {
+	tickets    map[string]*ticket
+	byCustomer map[uint64][]*ticket
+	contacts   map[uint64][]contact
+	jobs       []*job
+	lately     map[uint64][]recentLook // customers looked at without a reason in the last hours
+	approved   map[sallyport.Staff]map[sallyport.Staff]int
+	approvers  map[sallyport.Staff]bool
+}
+
+type ticket struct {
+	id, queue, priority string
+	customer            uint64
+	opened, closed      int64 // ms; closed 0: it is open
+	assignee            *person
+	undated             bool // nobody knows since when he has it
+	openedBy            *person
+	heard               bool // somebody other than who opened it has worked on it, or the customer got in touch
+	before              []hand
+}
+
+// hand is somebody who had a ticket.
+type hand struct {
+	who   *person
+	until int64
+}
+
+type contact struct {
+	at       int64
+	who      *person
+	incoming bool
+}
+
+type job struct {
+	sallyport.BulkJob
+	from, to int64
+	used     int64
+}
+
+type recentLook struct {
+	who *person
+	at  int64
+}
+
+func newFacts() facts {
+	return facts{
+		tickets: map[string]*ticket{}, byCustomer: map[uint64][]*ticket{}, contacts: map[uint64][]contact{}, lately: map[uint64][]recentLook{},
+		approved: map[sallyport.Staff]map[sallyport.Staff]int{}, approvers: map[sallyport.Staff]bool{},
+	}
+}
+
+// key is a customer as a number: its own where it is one, a hash elsewhere.
+func key(s sallyport.Subject) uint64 {
+	if n, ok := sallyport.WholeNumber(s); ok {
+		return n
+	}
+	return hash(string(s)) | 1<<63
+}
+
+// hash is FNV-1a, spread; it is the same in every run.
+func hash(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	h ^= h >> 32
+	h *= 0x9e3779b97f4a7c15
+	return h ^ h>>29
+}
+
+const (
+	keptTickets  = 45 * dayMS // after their end
+	keptContacts = 14 * dayMS
+	afterwards   = hourMS // how long after a look a fact may still come
+	shortlyAfter = 10 * hourMS / 60
+)
+
+func (f *facts) forget(now int64) {
+	for c, list := range f.byCustomer {
+		kept := list[:0]
+		for _, t := range list {
+			if t.closed == 0 || now-t.closed < keptTickets {
+				kept = append(kept, t)
+			} else {
+				delete(f.tickets, t.id)
+			}
+		}
+		if len(kept) == 0 {
+			delete(f.byCustomer, c)
+		} else if len(kept) < len(list) {
+			f.byCustomer[c] = kept
+		}
+	}
+	for c, list := range f.contacts {
+		if now-list[len(list)-1].at > keptContacts {
+			delete(f.contacts, c)
+		}
+	}
+	clear(f.lately)
+	jobs := f.jobs[:0]
+	for _, j := range f.jobs {
+		if now-j.to < dayMS {
+			jobs = append(jobs, j)
+		}
+	}
+	f.jobs = jobs
+}
+
+// ticket notes a new ticket. What is known of it is what was known when it was opened.
+func (d *Detector) ticket(in *sallyport.TicketFact, at int64) {
+	if d.facts.tickets[in.ID] != nil {
+		return
+	}
+	t := &ticket{id: in.ID, queue: in.Queue, priority: in.Priority, customer: key(in.Customer), opened: in.Opened.UnixMilli()}
+	if in.OpenedBy != "" {
+		t.openedBy = d.person(in.OpenedBy)
+		t.heard = t.openedBy.service
+	}
+	if in.Assignee != "" {
+		t.assignee, t.undated = d.person(in.Assignee), true
+	}
+	if !in.Closed.IsZero() && in.Closed.UnixMilli() <= at {
+		t.closed = in.Closed.UnixMilli()
+	}
+	d.facts.tickets[in.ID] = t
+	d.facts.byCustomer[t.customer] = append(d.facts.byCustomer[t.customer], t)
+	d.reconsider(t.customer, at, t.openedBy)
+}
+
+// ticketEvent notes who has a ticket now. Whoever else works on it makes it more than its opener's word.
+func (d *Detector) ticketEvent(in *sallyport.TicketEvent, at int64) {
+	t := d.facts.tickets[in.Ticket]
+	if t == nil {
+		return
+	}
+	switch in.Type {
+	case "closed":
+		if t.closed == 0 {
+			t.closed = at
+		}
+		return
+	case "reopened":
+		t.closed = 0
+	}
+	if in.Staff == "" {
+		return
+	}
+	p := d.person(in.Staff)
+	if t.openedBy != nil && p != t.openedBy {
+		t.heard = true
+	}
+	if in.Type == "reopened" && t.assignee != nil {
+		return
+	}
+	if t.assignee != nil && t.assignee != p {
+		t.before = append(t.before, hand{t.assignee, at})
+	}
+	if t.assignee != p && t.queue != "" {
+		p.queues[t.queue]++
+	}
+	t.assignee, t.undated = p, false
+	d.reconsider(t.customer, at, nil)
+}
+
+func (d *Detector) contact(in *sallyport.ContactFact, at int64) {
+	c := contact{at: in.Time.UnixMilli(), incoming: in.Incoming}
+	if in.Staff != "" {
+		c.who = d.person(in.Staff)
+	}
+	customer := key(in.Customer)
+	list := d.facts.contacts[customer]
+	if len(list) > 50 {
+		list = append(list[:0], list[25:]...)
+	}
+	d.facts.contacts[customer] = append(list, c)
+	if c.incoming {
+		for _, t := range d.facts.byCustomer[customer] {
+			t.heard = true
+		}
+		d.reconsider(customer, at, nil)
+	}
+}
+
+// job notes approved work. Whoever approves his own, or always has the same person agree where others could, is counted.
+func (d *Detector) job(in *sallyport.BulkJob) {
+	j := &job{BulkJob: *in, from: in.From.UnixMilli(), to: in.To.UnixMilli()}
+	d.facts.jobs = append(d.facts.jobs, j)
+	if in.Staff == "" || in.ApprovedBy == "" {
+		return
+	}
+	d.facts.approvers[in.ApprovedBy] = true
+	by := d.facts.approved[in.Staff]
+	if by == nil {
+		by = map[sallyport.Staff]int{}
+		d.facts.approved[in.Staff] = by
+	}
+	by[in.ApprovedBy]++
+	p := d.person(in.Staff)
+	switch n := by[in.ApprovedBy]; {
+	case in.ApprovedBy == in.Staff:
+		d.count(p, approval, 3, d.now)
+	case n >= 4 && len(by) == 1 && len(d.facts.approvers) >= 3:
+		d.count(p, approval, 1, d.now)
+	}
+}
+
+// explain gives the best template for a look, and its weight.
+func (d *Detector) explain(p *person, customer uint64, had look, known bool, a *sallyport.Access, at int64) (float64, *Template) {
+	var best *Template
+	better := func(t *Template) bool { return best == nil || t.Weight > best.Weight }
+	for _, k := range d.facts.byCustomer[customer] {
+		if t := d.byTicket(p, k, at); t != nil && better(t) {
+			best = t
+		}
+	}
+	for i := range d.facts.contacts[customer] {
+		if t := d.byContact(p, &d.facts.contacts[customer][i], at); t != nil && better(t) {
+			best = t
+		}
+	}
+	if best == nil || best.Weight < 1 {
+		if t := d.byJob(p, a, at); t != nil && better(t) {
+			best = t
+		}
+		if t := d.byClaim(p, a); t != nil && better(t) {
+			best = t
+		}
+		for _, t := range d.rules.relation {
+			if known && had.w >= 0.5 && had.bare == 0 && at-had.ms <= t.Within.Milliseconds() && t.fits(p) && better(t) {
+				best = t
+			}
+		}
+	}
+	if best == nil {
+		return 0, nil
+	}
+	return best.Weight, best
+}
+
+// byTicket is the best template for which one ticket counts.
+func (d *Detector) byTicket(p *person, k *ticket, at int64) *Template {
+	if k.opened > at {
+		return nil
+	}
+	self := k.openedBy == p && !k.heard && !d.facts.calledBefore(k)
+	for _, t := range d.rules.ticket {
+		within := t.Within.Milliseconds()
+		if k.closed != 0 && at-k.closed > within || t.Priority != "" && t.Priority != k.priority || !t.fits(p) {
+			continue
+		}
+		fits := false
+		switch t.Whose {
+		case "his":
+			fits = k.assignee == p && !self
+		case "was_his":
+			fits = !self && k.had(p, at-within)
+		case "team":
+			fits = !self && p.inTeam(k)
+		case "anybody":
+			fits = !self
+		case "unchecked":
+			fits = self && !d.options.Known.Contacts
+		case "self_made":
+			fits = self && d.options.Known.Contacts
+		}
+		if fits {
+			return t
+		}
+	}
+	return nil
+}
+
+// had tells whether somebody had a ticket since then.
+func (k *ticket) had(p *person, since int64) bool {
+	for i := range k.before {
+		if k.before[i].who == p && k.before[i].until >= since {
+			return true
+		}
+	}
+	return false
+}
+
+// inTeam tells whether a ticket is in his queue, or with somebody of his team.
+func (p *person) inTeam(k *ticket) bool {
+	team := ""
+	if p.employee != nil {
+		team = p.employee.Team
+	}
+	switch {
+	case k.queue != "" && (k.queue == team || p.queues[k.queue] >= 3):
+		return true
+	case team == "" || k.assignee == nil || k.assignee.employee == nil:
+		return false
+	}
+	return k.assignee.employee.Team == team
+}
+
+// calledBefore tells whether the customer had got in touch shortly before a ticket was opened.
+func (f *facts) calledBefore(k *ticket) bool {
+	for _, c := range f.contacts[k.customer] {
+		if c.incoming && c.at >= k.opened-2*dayMS && c.at <= k.opened+shortlyAfter {
+			k.heard = true
+			return true
+		}
+	}
+	return false
+}
+
+func (d *Detector) byContact(p *person, c *contact, at int64) *Template {
+	if c.at > at {
+		return nil
+	}
+	for _, t := range d.rules.contact {
+		if at-c.at > t.Within.Milliseconds() || !t.fits(p) {
+			continue
+		}
+		switch t.Whose {
+		case "his":
+			if c.incoming && c.who == p {
+				return t
+			}
+		case "anybody":
+			if c.incoming || c.who != p && c.who != nil {
+				return t
+			}
+		case "self_made":
+			if !c.incoming && c.who == p {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Detector) byJob(p *person, a *sallyport.Access, at int64) *Template {
+	var best *Template
+	for _, j := range d.facts.jobs {
+		claimed := a.Purpose.Kind == "job" && a.Purpose.Ref == j.ID
+		if at < j.from || at > j.to || j.Staff != p.id && (j.Staff != "" || !claimed) || j.Most > 0 && j.used >= j.Most {
+			continue
+		}
+		self := j.ApprovedBy == p.id || j.ApprovedBy == ""
+		for _, t := range d.rules.job {
+			fits := t.Whose == "claimed" && claimed && !self || t.Whose == "his" && !self || t.Whose == "self_made" && self
+			if fits && t.fits(p) && (best == nil || t.Weight > best.Weight) {
+				best = t
+				j.used++
+			}
+		}
+	}
+	return best
+}
+
+// byClaim believes what somebody says where nothing is known to check it by.
+func (d *Detector) byClaim(p *person, a *sallyport.Access) *Template {
+	if a.Purpose.Kind == "" || a.Purpose.Ref == "" {
+		return nil
+	}
+	known := &d.options.Known
+	if a.Purpose.Kind == "ticket" && known.Tickets || a.Purpose.Kind == "call" && known.Contacts || a.Purpose.Kind == "job" && known.Jobs || a.Purpose.Kind == "work" {
+		return nil
+	}
+	for _, t := range d.rules.purpose {
+		if (t.Whose == "anybody" || t.Whose == a.Purpose.Kind) && t.fits(p) {
+			return t
+		}
+	}
+	return nil
+}
+
+// reconsider gives weight back to looks of today that a fact explains which came late. One that is dated before the look counts in full; a
+// later one little, and none that the person made himself.
+func (d *Detector) reconsider(customer uint64, at int64, by *person) {
+	if len(d.facts.lately) == 0 {
+		return
+	}
+	for _, l := range d.facts.lately[customer] {
+		p := l.who
+		had, ok := p.seen[customer]
+		if !ok || !p.open || int64(had.day) != p.day || by == p || had.later || d.now-l.at > afterwards {
+			continue
+		}
+		w, t := d.explain(p, customer, look{}, false, &sallyport.Access{}, l.at)
+		if w <= float64(had.w) { // the fact is later than the look
+			if w, t = d.explain(p, customer, look{}, false, &sallyport.Access{}, at); t != nil && t.Weight < 0.5 {
+				continue
+			}
+			const little = 0.3
+			w *= little
+		}
+		if w > float64(had.w) {
+			p.streams[exposure].x = max(0, p.streams[exposure].x-(w-float64(had.w)))
+			had.w, had.later = float32(w), true
+			if w >= 0.5 && int64(had.bare) == p.day+1 {
+				had.bare = 0
+				p.signs.fresh--
+			}
+			p.seen[customer] = had
+			d.renew(p, exposure)
+		}
+	}
+}

@@ -1,0 +1,267 @@
+package detect
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"sallyport"
+)
+
+// Finding is one line of what was found. The lines of one that grows keep their ID.
+type Finding struct {
+	Time            time.Time          `json:"time"`
+	ID              string             `json:"id"`
+	Kind            string             `json:"kind"`
+	Staff           []sallyport.Staff  `json:"staff"`
+	Type            string             `json:"type"`
+	Probabilities   map[string]float64 `json:"probabilities"`
+	Log10Odds       float64            `json:"log10_odds"`
+	Evidence        []Evidence         `json:"evidence"`
+	SubjectsExposed int64              `json:"subjects_exposed"`
+	Since           time.Time          `json:"since"`
+	SinceLow        time.Time          `json:"since_low"`
+	SinceHigh       time.Time          `json:"since_high"`
+	Attack          []string           `json:"attack"`
+	Action          string             `json:"action"`
+}
+
+// Evidence is one part of the odds. The parts add up to them.
+type Evidence struct {
+	Source string  `json:"source"`
+	Text   string  `json:"text"`
+	Log10  float64 `json:"log10"`
+}
+
+// The types.
+const (
+	Malicious   = "malicious"
+	Negligent   = "negligent"
+	Compromised = "compromised"
+	Benign      = "benign"
+)
+
+// AttackVersion is the version of MITRE ATT&CK whose techniques are named.
+const AttackVersion = "Enterprise v18"
+
+// episode is one finding while it grows.
+type episode struct {
+	id, kind string
+	day      int64 // local, of the alarm
+	last     int64 // local day on which evidence was high
+	exposed  int64 // as last told
+	parts    [streams]float64
+	since    [3]int64
+}
+
+// episodeEnds is after how many quiet days what comes is a finding of its own.
+const episodeEnds = 45
+
+// check compares the evidence of all streams with A.
+func (d *Detector) check(p *person, at int64) {
+	if p.dead {
+		return
+	}
+	specs := specs()
+	var terms [streams]float64
+	for i := range p.streams {
+		terms[i] = math.Inf(-1)
+		if top := p.streams[i].top; !math.IsInf(top, -1) {
+			terms[i] = math.Log(specs[i].weight) + top
+		}
+	}
+	p.total = logSum(terms[:])
+	p.highest = max(p.highest, p.total)
+	if p.episode != nil && p.total > math.Log(many) {
+		p.episode.last = p.day
+	}
+	if p.total < d.level {
+		return
+	}
+	lead := 0
+	for i := range terms {
+		if terms[i] > terms[lead] {
+			lead = i
+		}
+	}
+	d.alarm(p, lead, at)
+}
+
+// warming tells whether somebody is only learnt: a program until it has settled.
+func (d *Detector) warming(p *person) bool { return p.service && p.days <= 2*settled }
+
+// alarm raises a finding, or lets one grow, and sets R to 0.
+func (d *Detector) alarm(p *person, lead int, at int64) {
+	kind := specs()[lead].kind
+	e := p.episode
+	if e == nil {
+		p.findings++
+		e = &episode{id: fmt.Sprintf("%s-%d", p.id, p.findings), kind: kind, day: p.day}
+		p.episode = e
+		d.counts.Alarms++
+	}
+	e.last = p.day
+	for i := range p.streams {
+		if l := p.streams[i].top/math.Ln10 - math.Log10(float64(max(1, p.days))); l > e.parts[i] {
+			e.parts[i] = l
+		}
+	}
+	d.line(p, lead, at)
+	p.dead = true
+	for i := range p.streams {
+		d.renew(p, i)
+	}
+	p.total = math.Inf(-1)
+}
+
+// grown gives another line where twice as many customers are exposed.
+func (d *Detector) grown(p *person, at int64) {
+	e := p.episode
+	if e == nil || p.signs.fresh == 0 {
+		return
+	}
+	if exposed := p.exposed(e.since[1]); exposed >= 2*e.exposed && exposed >= e.exposed+20 {
+		d.line(p, exposure, at)
+	}
+}
+
+// line writes a line.
+func (d *Detector) line(p *person, lead int, at int64) {
+	e := p.episode
+	e.since = d.onset(p, lead, at)
+	e.exposed = p.exposed(e.since[1])
+	f := Finding{
+		Time: moment(d.now), ID: e.id, Kind: e.kind, Staff: []sallyport.Staff{p.id}, SubjectsExposed: e.exposed,
+		Since: moment(e.since[0]), SinceLow: moment(e.since[1]), SinceHigh: moment(e.since[2]),
+	}
+	if p.link != nil && e.parts[together] > 1 {
+		f.Staff = append(f.Staff, p.link.id)
+	}
+	f.Evidence = d.evidence(p, at)
+	for _, part := range f.Evidence {
+		f.Log10Odds += part.Log10
+	}
+	f.Log10Odds = round(f.Log10Odds)
+	f.Type, f.Probabilities = d.judge(p, f.Log10Odds, at)
+	f.Attack = p.techniques(f.Type)
+	f.Action = action(&f)
+	d.found = append(d.found, f)
+}
+
+func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+func round(x float64) float64 { return math.Round(x*100) / 100 }
+
+// evidence is what the odds consist of, the weightiest first after the prior.
+func (d *Detector) evidence(p *person, at int64) []Evidence {
+	const prior = -2.5 // of some 300 people one takes customers' data within half a year
+	list := []Evidence{{"prior", "before anything is known: one of some 300 people", prior}}
+	specs := specs()
+	var parts []Evidence
+	for i, l := range p.episode.parts {
+		if l >= 0.1 {
+			parts = append(parts, Evidence{specs[i].kind, p.words(i, at), round(min(l, 30))})
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b Evidence) int { return cmp.Compare(b.Log10, a.Log10) })
+	list = append(list, parts...)
+	if d.options.Personnel { // at most 0.5 together
+		if p.notice != 0 && p.notice <= at {
+			list = append(list, Evidence{"hr", "has given notice", 0.3})
+		}
+		if p.training {
+			list = append(list, Evidence{"hr", "has not done his training", 0.1})
+		}
+	}
+	known := &d.options.Known
+	if !known.Tickets {
+		list = append(list, Evidence{"missing", "no tickets are known: what looks unexplained may be work", -0.7})
+	} else if !known.Contacts {
+		list = append(list, Evidence{"missing", "no calls or mails of customers are known: some work cannot be told", -0.2})
+	}
+	if known.Tickets && !known.TicketEvents {
+		list = append(list, Evidence{"missing", "who had a ticket when is not known", -0.2})
+	}
+	return list
+}
+
+// words tells what a stream counted since the start.
+func (p *person) words(i int, at int64) string {
+	from := p.local(p.episode.since[0])
+	x, expected, days := p.streams[i].x, p.streams[i].mu, int64(1)
+	for j := len(p.past) - 1; j >= 0 && p.past[j].day >= from; j-- {
+		x += float64(p.past[j].x[i])
+		if i == exposure {
+			expected += float64(p.past[j].mu)
+		} else {
+			expected += p.streams[i].mu
+		}
+		days = p.day - p.past[j].day + 1
+	}
+	return fmt.Sprintf(specs()[i].says, amount(x), span(days, at-p.episode.since[0]), amount(expected))
+}
+
+func amount(x float64) string {
+	switch {
+	case x >= 20 || x == math.Trunc(x):
+		return fmt.Sprintf("%.0f", x)
+	case x >= 0.05:
+		return fmt.Sprintf("%.1f", x)
+	}
+	return "none"
+}
+
+func span(days, ms int64) string {
+	switch {
+	case days > 1:
+		return fmt.Sprintf("%d days", days)
+	case ms < 2*60_000:
+		return "a minute"
+	case ms < 2*hourMS:
+		return fmt.Sprintf("%d minutes", ms/60_000)
+	}
+	return "a day"
+}
+
+// techniques are what of ATT&CK the finding is about.
+func (p *person) techniques(kind string) []string {
+	var list []string
+	specs := specs()
+	for i, l := range p.episode.parts {
+		if l < 0.1 && specs[i].kind != p.episode.kind {
+			continue
+		}
+		for _, id := range specs[i].attack {
+			if !slices.Contains(list, id) {
+				list = append(list, id)
+			}
+		}
+	}
+	if kind == Compromised && !slices.Contains(list, "T1078") {
+		list = append(list, "T1078")
+	}
+	slices.Sort(list)
+	return list
+}
+
+// action is what would be done: what can be taken back first, a lock without a person only on a canary or at extreme odds.
+func action(f *Finding) string {
+	odds := f.Log10Odds
+	switch {
+	case f.Kind == "canary" || odds >= 6:
+		return "lock"
+	case f.Type == Negligent && odds >= 0:
+		return "mask"
+	case odds >= 1.5:
+		return "suspend"
+	case f.Type == Compromised:
+		return "step_up"
+	case odds >= 0.5:
+		return "second_person"
+	case odds >= 0:
+		return "throttle"
+	}
+	return "page"
+}

@@ -1,0 +1,370 @@
+package detect
+
+import (
+	"math"
+	"time"
+
+	"sallyport"
+)
+
+// person is the state of one.
+type person struct {
+	id       sallyport.Staff
+	number   int // by first sight
+	employee *sallyport.Employee
+	service  bool
+	role     string // by a role change; empty: the staff file's
+	zone     *time.Location
+	group    *group
+
+	offset, offsetUntil int64 // of local time, ms
+
+	day     int64 // local, the one that is open
+	open    bool
+	days    int     // that were open
+	work    float64 // explained looks today
+	usual   float64 // explained looks of a usual day
+	surge   float64 // of the day, once it is over; 0: it is not
+	checked float64 // count of customers without a reason at the last check
+	streams [streams]track
+	past    []daily // the last days, the oldest first
+	lag     int     // how many of them at the end are not learnt yet
+	seen    map[uint64]look
+
+	came, expected float64 // his part of the group's
+
+	dead    bool    // R was set to 0 today
+	total   float64 // ln of what is compared with A, now
+	highest float64 // today
+	shadow  process
+	block   struct{ x, mu, days float64 } // to see how his rate drifts
+	both    struct {
+		x float64
+		n null
+	} // with whom he is linked to, today
+	ever process // never set back, for the comparison across people
+
+	notice, left int64 // ms; 0: no
+	training     bool
+	signs        signs
+	episode      *episode
+	findings     int
+
+	devices, networks, countries, applications, forms map[uint64]int64 // the day of the first sight
+	queues                                            map[string]int   // tickets that were his, by queue
+	hours                                             [24]float64
+	lastNumber                                        uint64 // of the customer looked at last
+	failures                                          int    // log-ins that failed in a row
+	lastCountry                                       string
+	lastLogIn                                         int64
+	link                                              *person
+}
+
+// track is one stream of one person.
+type track struct {
+	x     float64
+	mu, k float64 // of today's null
+	doubt float64 // how much is known of his rate: shape of its gamma
+	top   float64 // ln of the average R, now
+	r     process
+	days  float64 // learnt, in usual days; older ones worth less
+	total float64 // learnt
+}
+
+// daily is what is kept of a day.
+type daily struct {
+	day      int64
+	first    int64 // ms of the first customer without a reason
+	calendar float32
+	mu, k    float32 // of customers without a reason
+	fresh    int32   // customers without a reason, new ones
+	suspect  bool
+	x        [streams]float32
+}
+
+// look is what is kept of a customer whom he looked at.
+type look struct {
+	day   int32 // the last
+	bare  int32 // the first without a reason, as day + 1; 0: none
+	ms    int64 // the last
+	w     float32
+	later bool // a later fact was taken into account
+}
+
+const (
+	keptDays  = 182
+	keptLooks = 90 // days
+	countOnce = 30 // days in which a customer without a reason counts once
+	longLag   = 10 // days before a day is learnt
+	ownFade   = 60 // half-life of what he did, in his days
+)
+
+func newPerson(id sallyport.Staff, number int) *person {
+	p := &person{
+		id: id, number: number, day: math.MinInt32, seen: map[uint64]look{}, devices: map[uint64]int64{}, networks: map[uint64]int64{},
+		countries: map[uint64]int64{}, applications: map[uint64]int64{}, forms: map[uint64]int64{}, queues: map[string]int{},
+	}
+	for i := range p.streams {
+		p.streams[i].r = none()
+	}
+	p.shadow, p.ever = none(), none()
+	return p
+}
+
+// join makes him one of these peers. What was usual for him elsewhere counts little from now on.
+func (p *person) join(g *group) {
+	if p.group == g {
+		return
+	}
+	if p.group != nil {
+		for i, q := range p.group.people {
+			if q == p {
+				p.group.people = append(p.group.people[:i:i], p.group.people[i+1:]...)
+				break
+			}
+		}
+		p.group.came -= p.came
+		p.group.expected -= p.expected
+		p.came, p.expected = 0, 0
+		for i := range p.streams {
+			p.streams[i].days *= 0.2
+			p.streams[i].total *= 0.2
+		}
+	}
+	p.group = g
+	g.people = append(g.people, p)
+}
+
+// local is the day of a moment where he is.
+func (p *person) local(at int64) int64 { return floor(at+p.shift(at), dayMS) }
+
+// shift is how far his clock is before UTC. Zones change it at full hours.
+func (p *person) shift(at int64) int64 {
+	if p.zone == nil {
+		return 0
+	}
+	if hour := floor(at, hourMS); hour != p.offsetUntil {
+		_, seconds := time.UnixMilli(at).In(p.zone).Zone()
+		p.offset, p.offsetUntil = int64(seconds)*1000, hour
+	}
+	return p.offset
+}
+
+func (p *person) hour(at int64) int { return int(floor(at+p.shift(at), hourMS) % 24) }
+
+// forget drops customers whom he has not looked at for long, and devices, too.
+func (p *person) forget() {
+	for c, l := range p.seen {
+		if p.day-int64(l.day) > keptLooks {
+			delete(p.seen, c)
+		}
+	}
+}
+
+// openDay begins his day: what was usual for him becomes the null, and 1 is added to each R.
+func (d *Detector) openDay(p *person, day int64) {
+	if p.open {
+		d.closeDay(p)
+	}
+	p.day, p.open = day, true
+	p.days++
+	p.dead = d.warming(p)
+	p.work, p.checked, p.highest, p.surge = 0, 0, 0, 0
+	d.counts.PersonDays++
+	for i := range p.streams {
+		t := &p.streams[i]
+		t.x = 0
+		t.r.open()
+		d.usual(p, i)
+	}
+	p.shadow.open()
+	p.ever.open()
+	p.came, p.expected = 0, p.streams[exposure].mu
+	p.group.expected += p.expected
+	p.both.x, p.both.n = 0, d.today(p, exposure)
+	for i := range p.streams {
+		d.renew(p, i)
+	}
+}
+
+// usual is what one of his days has of a stream: his own history, shrunk to his peers'.
+func (d *Detector) usual(p *person, i int) {
+	t, q := &p.streams[i], &p.group.streams[i]
+	const certain = 40 // nobody's rate is known better than by so many
+	switch i {
+	case canary:
+		t.mu, t.k, t.doubt = q.mean, 0.5, certain
+		return
+	case together:
+		t.mu, t.k, t.doubt = 0, 1, certain // see pairs
+		return
+	}
+	rate := (q.between + t.total) / (q.between/q.mean + t.days)
+	t.doubt = min(q.between+t.total, certain)
+	t.k = joint(q.size, t.doubt)
+	t.mu = max(rate, 1e-7)
+	if i == exposure {
+		t.mu = max(rate, 0.1) * p.group.calendar(p.day)
+	}
+}
+
+// today is the null of his day. What came to all of his peers today, and work beyond the usual, raise what is expected, never lower it.
+func (d *Detector) today(p *person, i int) null {
+	t := &p.streams[i]
+	n := null{mu: t.mu, k: t.k, share: p.group.streams[i].share, drift: p.group.drift}
+	if i == exposure || i == breadth {
+		n.mu *= d.surge(p) * p.load()
+	}
+	if p.service {
+		n.share = max(n.share, 0.02) // programs change from one day to the next
+	}
+	return n
+}
+
+// surge is that of his peers so far, or of the whole day once it is over.
+func (d *Detector) surge(p *person) float64 {
+	if p.open && p.surge == 0 {
+		return p.group.surge(p, p.hour(d.now))
+	}
+	return max(1, p.surge)
+}
+
+// load is how far his explained work is beyond the usual.
+func (p *person) load() float64 {
+	const prior = 10
+	if p.days < 3 {
+		return 1
+	}
+	return min(4, max(1, (p.work+prior)/(p.usual+prior)))
+}
+
+// renew computes a stream's evidence as it is now.
+func (d *Detector) renew(p *person, i int) {
+	t := &p.streams[i]
+	if p.dead || i == together && p.link == nil {
+		t.top = math.Inf(-1)
+		return
+	}
+	n := d.today(p, i)
+	if i == together {
+		n = p.both.n
+	}
+	t.top = t.r.now(n, t.x)
+	if i == exposure {
+		t.top -= p.group.penalty
+	}
+}
+
+// closeDay ends his day: R takes its last value, peers learn, and so does what is usual for him, unless he is under suspicion.
+func (d *Detector) closeDay(p *person) {
+	if d.watch != nil {
+		d.watch(p)
+	}
+	p.open = false
+	if p.surge == 0 {
+		p.surge = p.group.surge(p, 23)
+	}
+	record := daily{day: p.day, suspect: p.suspect()}
+	g := p.group
+	g.came -= p.came
+	g.expected -= p.expected
+	for i := range p.streams {
+		t := &p.streams[i]
+		n := d.today(p, i)
+		if i == together {
+			if n = p.both.n; p.link == nil || n.mu == 0 {
+				continue
+			}
+		}
+		record.x[i] = float32(t.x)
+		calendar := 1.0
+		if i == exposure {
+			record.mu, record.k = float32(n.mu), float32(n.k)
+			// Surges are left out: what is usual would never rise if what is more than usual were divided away.
+			calendar = g.calendar(p.day)
+			record.calendar = float32(calendar)
+			d.shadowed(p, n)
+		}
+		if !record.suspect && !specs()[i].fixed {
+			g.streams[i].learn(p, n, t.doubt, t.x, calendar)
+		}
+		t.r.close(n, t.x)
+		if p.dead {
+			t.r = none()
+		}
+	}
+	if s := &p.signs; s.firstDay == p.day {
+		record.first, record.fresh = s.first, s.fresh
+	}
+	if !record.suspect {
+		w := &g.weekday[weekday(p.day)]
+		w.x += min(p.streams[exposure].x, 4*g.streams[exposure].mean+5)
+		w.days++
+	}
+	p.usual += (p.work - p.usual) / float64(min(p.days, 20))
+	p.came, p.expected = 0, 0
+	p.keep(record)
+}
+
+// shadowed lets the shadow of the process run, from which it is seen whether the null holds.
+func (d *Detector) shadowed(p *person, n null) {
+	x := p.streams[exposure].x
+	p.ever.close(n, x)
+	p.shadow.close(n, x)
+	if p.episode != nil {
+		p.shadow = none()
+		return
+	}
+	p.group.shadowDays++
+	if b := &p.block; !p.suspect() {
+		b.x, b.mu, b.days = b.x+x, b.mu+n.mu, b.days+1
+		if b.days >= block {
+			p.group.compared(b.x / max(b.mu, 1))
+			b.x, b.mu, b.days = 0, 0, 0
+		}
+	}
+	if logSum(p.shadow[:])-3*math.Ln2 >= math.Log(shadowLevel) {
+		p.group.shadows++
+		p.shadow = none()
+	}
+}
+
+// suspect tells whether nothing is learnt of him at present.
+func (p *person) suspect() bool {
+	const high = 4.6 // ln 100
+	return p.episode != nil || p.highest > high
+}
+
+// keep notes a day, and learns the one that has become old enough. Days under suspicion are never learnt.
+func (p *person) keep(record daily) {
+	p.past = append(p.past, record)
+	p.lag++
+	if len(p.past) > keptDays+30 {
+		p.past = append(p.past[:0], p.past[len(p.past)-keptDays:]...)
+	}
+	if record.suspect {
+		return // and what waits, waits on
+	}
+	for p.lag > min(longLag, max(3, p.days/3)) {
+		p.learn(&p.past[len(p.past)-p.lag])
+		p.lag--
+	}
+}
+
+func (p *person) learn(r *daily) {
+	if r.suspect {
+		return
+	}
+	const keep = 1 - math.Ln2/ownFade
+	for i := range p.streams {
+		t := &p.streams[i]
+		calendar, most := 1.0, 4*t.mu+10
+		if i == exposure {
+			calendar = float64(r.calendar)
+			mu, k := float64(r.mu), float64(r.k)
+			most = mu + 4*math.Sqrt(mu+mu*mu/k) + 3
+		}
+		t.days = t.days*keep + calendar
+		t.total = t.total*keep + min(float64(r.x[i]), most)
+	}
+}

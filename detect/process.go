@@ -1,0 +1,101 @@
+package detect
+
+import "math"
+
+// The e-process (DESIGN.md, Detection). For each growth δ = 1, 2, 4 … 128 a day, R is 1 added once a day, times the likelihood ratio of the
+// day's count under a mean of μ+δ against one of μ, both negative binomial with size k. Their average reaches A in t person-days of
+// innocence with an expected frequency of at most t/A, since R − t is a martingale.
+//
+// The count x is real: the sum of the unexplained parts v of looks. For v between 0 and 1 convexity gives exp(θv) ≤ 1 + v(exp(θ) − 1), so
+// that the sum has a smaller moment generating function than whole counts of the same mean, and the ratio, which is exponential in x, stays
+// an e-value. It is charged for the whole day from its beginning and grows with x: what it reaches within a day it still has at its end,
+// and no profile of the day need be known.
+const growths = 8
+
+func growth(i int) float64 { return float64(int(1) << i) }
+
+// slack is what is taken off each day's ratio: calibration lets averages be so much above 1.
+const slack = 0.02
+
+// ratio is the log-likelihood ratio of a day with count x.
+func ratio(x, mu, k, delta float64) float64 {
+	whole := math.Log((k + mu) / (k + mu + delta))
+	return x*(math.Log1p(delta/mu)+whole) + k*whole
+}
+
+// null is what a day of somebody innocent looks like: a negative binomial, except that a share of days looks like anything. What people
+// unexplained do drifts by itself; growth by less than that part of the mean is no evidence, and growths below it are raised to it.
+type null struct{ mu, k, share, drift float64 }
+
+// evidence is the ratio, bounded by what days that look like anything allow.
+func (n null) evidence(x, delta float64) float64 {
+	l := ratio(x, n.mu, n.k, max(delta, n.drift*n.mu))
+	switch {
+	case l > 0:
+		l = -math.Log((1-n.share)*math.Exp(-l) + n.share)
+	default:
+		l -= math.Log1p(n.share * (math.Exp(l) - 1))
+	}
+	return l - slack
+}
+
+// process is R for each δ, as logarithms: what it was at the beginning of the day with the 1 already added.
+type process [growths]float64
+
+// none is R = 0 at the end of a day.
+func none() (p process) {
+	for i := range p {
+		p[i] = math.Inf(-1)
+	}
+	return p
+}
+
+// now is the logarithm of the average over δ.
+func (p *process) now(n null, x float64) float64 {
+	var terms [growths]float64
+	for i := range p {
+		terms[i] = p[i] + n.evidence(x, growth(i))
+	}
+	return logSum(terms[:]) - math.Ln2*3
+}
+
+// close multiplies the day's ratio in.
+func (p *process) close(n null, x float64) {
+	for i := range p {
+		p[i] += n.evidence(x, growth(i))
+	}
+}
+
+// open adds the 1 of a new day.
+func (p *process) open() {
+	for i := range p {
+		p[i] = max(p[i], 0) + math.Log1p(math.Exp(-math.Abs(p[i])))
+	}
+}
+
+// best is the δ that explains most.
+func (p *process) best(n null, x float64) float64 {
+	at, most := 0, math.Inf(-1)
+	for i := range p {
+		if l := p[i] + n.evidence(x, growth(i)); l > most {
+			at, most = i, l
+		}
+	}
+	return growth(at)
+}
+
+// logSum is ln Σ exp.
+func logSum(terms []float64) float64 {
+	most := math.Inf(-1)
+	for _, t := range terms {
+		most = max(most, t)
+	}
+	if math.IsInf(most, -1) {
+		return most
+	}
+	sum := 0.0
+	for _, t := range terms {
+		sum += math.Exp(t - most)
+	}
+	return most + math.Log(sum)
+}
