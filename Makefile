@@ -2,6 +2,7 @@
 # make test    all tests, against a real PostgreSQL (started and removed by the tests)
 # make check   format, vet, lint, and the tests under the race detector
 # make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
+# make bench-history  history with 100,000,000 reveals, and beside PostgreSQL (an hour; 5 GiB free)
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL, and kill -9 while keys are rotated (an hour)
 # make moving moving 12,000,000 rows in beside an application, and kill -9 on the way (hours; 40 GiB free)
 # make smith   sqlsmith's made-up statements, and every byte that comes back (minutes; part of make siege)
@@ -18,7 +19,7 @@ DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
 
-.PHONY: build demo test check format bench siege moving smith servers suites fuzz clean
+.PHONY: build demo test check format bench bench-history siege moving smith servers suites fuzz clean
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -52,9 +53,14 @@ bench: build
 	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || echo "pgbouncer is not installed, so it is left out; 'apt-get install pgbouncer' brings it"
 	bin/sallyport bench
 
+bench-history:
+	SALLYPORT_HISTORY=$${SALLYPORT_HISTORY:-100000000} go test -count=1 -timeout 3h -v -run '^TestFigures$$' ./history/duck
+	SALLYPORT_HISTORY_PG=$${SALLYPORT_HISTORY_PG:-5000000} go test -count=1 -timeout 1h -v -run '^TestAgainstPostgreSQL$$' ./history/duck
+
 siege:
 	scripts/postgres.sh
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 30m -run '^TestBypass' ./gateway
+	SALLYPORT_SIEGE=1 go test -count=1 -timeout 30m -run '^TestKilled' ./history/duck
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 60m -run '^TestBypass|^TestClientRandom|^TestLimit|^TestSmith' ./cmd/sallyport
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 2h -run '^TestRotate.*Killed|^TestShredKilled|^TestOwnKeysKilled|^TestMoveOutKilled' ./cmd/sallyport
 

@@ -31,10 +31,10 @@ func (s *Store) compact(ctx context.Context) error {
 	}
 	steps = append(steps,
 		`INSERT INTO held SELECT `+run+`, * FROM fresh_new ORDER BY customer, field, hi`,
-		`INSERT INTO seen SELECT `+run+`, DATE '1970-01-01' + f.day, f.customer, f.field, coalesce(v.nth, 0), p.person, f.entry
-			FROM fresh f LEFT JOIN people p ON p.id = f.person LEFT JOIN (SELECT * FROM fresh_held UNION ALL SELECT * FROM fresh_new) v
+		`INSERT INTO seen SELECT `+run+`, DATE '1970-01-01' + f.day, f.customer, f.field, coalesce(v.nth, 0), f.person, f.entry
+			FROM fresh f LEFT JOIN (SELECT * FROM fresh_held UNION ALL SELECT * FROM fresh_new) v
 				ON v.customer = f.customer AND v.field = f.field AND v.hi = f.hi AND v.lo = f.lo
-			ORDER BY f.day, f.customer, f.field, f.entry`,
+			ORDER BY f.customer, f.entry, f.field`,
 		`INSERT INTO customers SELECT DISTINCT id, key FROM fresh_keys f WHERE NOT EXISTS (FROM customers c WHERE c.id = f.id) ORDER BY id`,
 		`DELETE FROM fresh`,
 		`DELETE FROM fresh_keys`,
@@ -60,7 +60,7 @@ const mergeRuns = 8
 func (s *Store) merge(ctx context.Context, after int32) error {
 	where := fmt.Sprintf(" WHERE run > %d", after)
 	var steps []string
-	for table, order := range map[string]string{"seen": "customer, field, entry", "held": "customer, field, hi"} {
+	for table, order := range map[string]string{"seen": "customer, entry, field", "held": "customer, field, hi"} {
 		steps = append(steps,
 			"CREATE OR REPLACE TEMP TABLE merged AS SELECT * FROM "+table+where,
 			"DELETE FROM "+table+where,
@@ -183,7 +183,7 @@ func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 		`DELETE FROM shared o WHERE NOT EXISTS (FROM held h WHERE h.customer = o.customer AND h.field = o.field AND h.hi = o.hi AND h.lo = o.lo)`,
 		`DELETE FROM fresh_keys k WHERE id NOT IN (SELECT customer FROM fresh)`,
 		`DELETE FROM customers c WHERE id NOT IN (SELECT customer FROM seen WHERE customer < 0)`,
-		`DELETE FROM people WHERE id NOT IN (SELECT person FROM actors UNION SELECT via FROM actors UNION SELECT person FROM fresh)`,
+		`DELETE FROM people WHERE id > 0 AND id NOT IN (SELECT person FROM actors UNION SELECT via FROM actors UNION SELECT person FROM fresh)`,
 	)
 	err := s.transact(ctx, func() error { return s.steps(ctx, steps) })
 	if err != nil {

@@ -93,7 +93,7 @@ func newDictionaries(o Options) *dictionaries {
 // loadDictionaries reads what stands in the tables.
 func loadDictionaries(ctx context.Context, conn *sql.Conn, o Options) (*dictionaries, error) {
 	d, names := newDictionaries(o), o.Names
-	err := each(ctx, conn, "SELECT id, box FROM people", func(scan func(...any) error) error {
+	err := each(ctx, conn, "SELECT id, box FROM people WHERE id > 0", func(scan func(...any) error) error {
 		var id int32
 		var box []byte
 		if err := scan(&id, &box); err != nil {

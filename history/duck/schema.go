@@ -27,6 +27,7 @@ func schema() []string {
 
 		// Dictionaries. box is sealed.
 		`CREATE TABLE people (id INTEGER, person VARCHAR, service BOOLEAN, box BLOB)`,
+		`INSERT INTO people VALUES (0, NULL, NULL, NULL)`, // nobody: so that a view may join
 		`CREATE TABLE words (id INTEGER, word VARCHAR)`,
 		`CREATE TABLE fields (id SMALLINT, "schema" VARCHAR, "table" VARCHAR, name VARCHAR, tells BOOLEAN)`,
 		`CREATE TABLE actors (day DATE, id INTEGER, person INTEGER, via INTEGER, claimed BOOLEAN, session VARCHAR, application INTEGER,
@@ -44,7 +45,7 @@ func schema() []string {
 		// Values: fresh as they come, seen once they are compacted.
 		`CREATE TABLE fresh (day INTEGER, entry BIGINT, person INTEGER, customer BIGINT, field SMALLINT, hi BIGINT, lo BIGINT)`,
 		`CREATE TABLE fresh_keys (id BIGINT, key VARCHAR)`,
-		`CREATE TABLE seen (run INTEGER, day DATE, customer BIGINT, field SMALLINT, nth INTEGER, person VARCHAR, entry BIGINT)`,
+		`CREATE TABLE seen (run INTEGER, day DATE, customer BIGINT, field SMALLINT, nth INTEGER, person INTEGER, entry BIGINT)`,
 		`CREATE TABLE held (run INTEGER, customer BIGINT, field SMALLINT, nth INTEGER, hi BIGINT, lo BIGINT)`,
 		`CREATE TABLE shared (customer BIGINT, field SMALLINT, hi BIGINT, lo BIGINT)`,
 	}
@@ -60,14 +61,14 @@ func views() []string {
 	rows := func(condition string) string { // keys that are numbers need no look into customers, and nearly all are
 		return `(SELECT day, entry, person, field, customer AS customer_number, customer::VARCHAR AS customer FROM seen WHERE customer >= 0 AND field ` + condition + `
 			UNION ALL SELECT s.day, s.entry, s.person, s.field, NULL, k.key FROM seen s LEFT JOIN customers k ON k.id = s.customer WHERE s.customer < 0 AND s.field ` + condition + `
-			UNION ALL SELECT DATE '1970-01-01' + f.day, f.entry, p.person, f.field, CASE WHEN f.customer >= 0 THEN f.customer END, CASE WHEN f.customer >= 0 THEN f.customer::VARCHAR ELSE coalesce(k.key, n.key) END
-				FROM fresh f LEFT JOIN people p ON p.id = f.person LEFT JOIN customers k ON k.id = f.customer LEFT JOIN (SELECT DISTINCT id, key FROM fresh_keys) n ON n.id = f.customer
+			UNION ALL SELECT DATE '1970-01-01' + f.day, f.entry, f.person, f.field, CASE WHEN f.customer >= 0 THEN f.customer END, CASE WHEN f.customer >= 0 THEN f.customer::VARCHAR ELSE coalesce(k.key, n.key) END
+				FROM fresh f LEFT JOIN customers k ON k.id = f.customer LEFT JOIN (SELECT DISTINCT id, key FROM fresh_keys) n ON n.id = f.customer
 				WHERE f.field ` + condition + `)`
 	}
 	return []string{
-		`CREATE VIEW reveals AS SELECT r.day, r.entry, r.person, r.customer, r.customer_number, n.names[r.field] AS "column"
-			FROM ` + rows("> 0") + ` r, (SELECT list("schema" || '.' || "table" || '.' || name ORDER BY id) AS names FROM fields) n`,
-		`CREATE VIEW reached AS SELECT r.day, r.entry, r.person, r.customer, r.customer_number, r.field = 0 AS readable FROM ` + rows("<= 0") + ` r`,
+		`CREATE VIEW reveals AS SELECT r.day, r.entry, p.person, r.customer, r.customer_number, n.names[r.field] AS "column"
+			FROM ` + rows("> 0") + ` r JOIN people p ON p.id = r.person, (SELECT list("schema" || '.' || "table" || '.' || name ORDER BY id) AS names FROM fields) n`,
+		`CREATE VIEW reached AS SELECT r.day, r.entry, p.person, r.customer, r.customer_number, r.field = 0 AS readable FROM ` + rows("<= 0") + ` r JOIN people p ON p.id = r.person`,
 		`CREATE VIEW accesses AS SELECT x.day, x.time, x.entry, x.kind, ` + who + `, x.statement, vb.word AS verb, sh.word AS shape, fl.word AS columns,
 				rs.purposes, rs.lent AS "grant", cd.word AS refused, x.writes
 			FROM (SELECT b.day, b.time, b.entry, CASE b.kind WHEN 0 THEN 'reveal' WHEN 1 THEN 'observed' ELSE 'touch' END AS kind, b.actor, b.statement, b.verb, b.reason,
