@@ -3,6 +3,7 @@
 # make check   format, vet, lint, and the tests under the race detector
 # make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
 # make bench-history  history with 100,000,000 reveals, and beside PostgreSQL (an hour; 5 GiB free)
+# make bench-detect detection on made-up companies with insiders (hours)
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL, and kill -9 while keys are rotated (an hour)
 # make moving moving 12,000,000 rows in beside an application, and kill -9 on the way (hours; 40 GiB free)
 # make smith   sqlsmith's made-up statements, and every byte that comes back (minutes; part of make siege)
@@ -19,7 +20,7 @@ DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
 
-.PHONY: build demo test check format bench bench-history siege moving smith servers suites fuzz clean
+.PHONY: build demo test check format bench bench-detect bench-history siege moving smith servers suites fuzz clean
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -56,6 +57,9 @@ bench: build
 bench-history:
 	SALLYPORT_HISTORY=$${SALLYPORT_HISTORY:-100000000} go test -count=1 -timeout 3h -v -run '^TestFigures$$' ./history/duck
 	SALLYPORT_HISTORY_PG=$${SALLYPORT_HISTORY_PG:-5000000} go test -count=1 -timeout 1h -v -run '^TestAgainstPostgreSQL$$' ./history/duck
+
+bench-detect:
+	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 24h -run '^TestBenchDetect$$' ./detect
 
 siege:
 	scripts/postgres.sh

@@ -96,6 +96,7 @@ const (
 	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
 	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
+	OrderRefused    EventKind = "order_refused"    // policies did not let somebody do what Order.Details names: Decision; nothing has changed
 	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
 	HistoryMade     EventKind = "history_rebuild"  // somebody has history made again from the record
 )
@@ -209,7 +210,8 @@ type Order struct {
 	Details string `cbor:"7,keyasint,omitempty"`
 	// Columns are what protect protects: schema.table.column → the form of its tokens.
 	Columns map[string]string `cbor:"8,keyasint,omitempty"`
-	// Moving are those of Columns in which plain values stand beside tokens from now on; in Leaving, what is written is plain again.
+	// Moving are those of Columns in which plain values stand beside tokens from now on; in Leaving, what is written is plain again. In a column that
+	// stands in both it is a token still: two people agreed that it leaves, and the database may refuse plain values as yet.
 	Moving  []string `cbor:"9,keyasint,omitempty"`
 	Leaving []string `cbor:"10,keyasint,omitempty"`
 	// Dead are the digests of random tokens that stand in a shredded customer's rows: none is ever revealed. Buried are those of the tokens that

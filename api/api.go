@@ -55,6 +55,7 @@ type Config struct {
 	Desk      *Desk                                   // nil: nothing can be asked for
 	Names     *history.Names                          // by which those are called whom nobody unmasked
 	History   *History                                // nil: the record itself answers
+	Rules     func(Act) Ruling                        // of policies; nil: leads and security may do everything, and nobody else anything
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -155,18 +156,18 @@ func (s *Server) Serve(ctx context.Context, on ...net.Listener) error {
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST "+lockPath, s.as(overseers, s.lock))
-	mux.Handle("POST /v1/unlock", s.as(overseers, s.unlock))
-	mux.Handle("POST /v1/accept-mark", s.as(overseers, s.acceptMark))
-	mux.Handle("POST /v1/proposals/{id}/approve", s.as(overseers, s.approve))
-	mux.Handle("POST /v1/proposals/{id}/decline", s.as(overseers, s.decline))
-	mux.Handle("POST /v1/keys/rotate", s.as(overseers, s.rotateKey))
-	mux.Handle("POST /v1/keys/destroy", s.as(overseers, s.destroyKey))
-	mux.Handle("POST /v1/keys/opening", s.as(overseers, s.opening))
-	mux.Handle("POST /v1/keys/shred", s.as(overseers, s.shred))
-	mux.Handle("GET /v1/keys/shredded", s.as(overseers, s.shreddedTokens))
+	mux.Handle("POST "+lockPath, s.as(administrators, s.lock))
+	mux.Handle("POST /v1/unlock", s.as(administrators, s.unlock))
+	mux.Handle("POST /v1/accept-mark", s.as(administrators, s.acceptMark))
+	mux.Handle("POST /v1/proposals/{id}/approve", s.as(everybody, s.approve))
+	mux.Handle("POST /v1/proposals/{id}/decline", s.as(everybody, s.decline))
+	mux.Handle("POST /v1/keys/rotate", s.as(administrators, s.rotateKey))
+	mux.Handle("POST /v1/keys/destroy", s.as(administrators, s.destroyKey))
+	mux.Handle("POST /v1/keys/opening", s.as(administrators, s.opening))
+	mux.Handle("POST /v1/keys/shred", s.as(administrators, s.shred))
+	mux.Handle("GET /v1/keys/shredded", s.as(administrators, s.shreddedTokens))
 	mux.Handle("POST /v1/confirm", s.as(everybody, s.confirm))
-	mux.Handle("POST /v1/trust", s.as(overseers, s.trust))
+	mux.Handle("POST /v1/trust", s.as(administrators, s.trust))
 	mux.Handle("POST /v1/unseal", s.as(everybody, s.unseal))
 	s.movingRoutes(mux)
 	s.grantRoutes(mux)
@@ -177,7 +178,7 @@ func (s *Server) routes() http.Handler {
 	s.historyRoutes(mux)
 	s.unmaskRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
-	mux.Handle("GET /v1/who-saw", s.as(overseers, s.whoSaw))
+	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))
 	mux.Handle("/", s.as(everybody, func(*http.Request, sallyport.Staff) (any, error) {
 		return nil, &Problem{http.StatusNotFound, "no_such_endpoint", "There is nothing at this path.", "See docs/control.md for what there is."}
@@ -191,15 +192,7 @@ const noticeHeader = "Sallyport-Notice"
 // lockPath is the one endpoint that works without a record.
 const lockPath = "/v1/lock"
 
-// Who may call an endpoint, by role.
-type audience func(role string) bool
-
-func everybody(string) bool { return true }
-
-// overseers may lock, decide about proposals and read the record.
-func overseers(role string) bool { return role == "lead" || role == "security" }
-
-// as wraps an endpoint in the log-in: who calls is known, free, and of the right role.
+// as wraps an endpoint in the log-in: who calls is known, free, and policies let him do this.
 func (s *Server) as(who audience, do func(*http.Request, sallyport.Staff) (any, error)) http.Handler {
 	return s.upTo(64<<10, who, do)
 }
@@ -209,17 +202,17 @@ func (s *Server) upTo(most int64, who audience, do func(*http.Request, sallyport
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, most)
 		answer, err := func() (any, error) {
-			me, err := s.logIn(r, r.URL.Path == lockPath)
+			c, err := s.logIn(r, r.URL.Path == lockPath)
 			if err != nil {
 				return nil, err
 			}
-			if !who(s.role(me)) {
-				return nil, &Problem{http.StatusForbidden, "not_your_role", "Your role may not do this.", "Ask a lead or security."}
+			if err := s.may(r, c, who); err != nil {
+				return nil, err
 			}
-			if overseers(s.role(me)) {
-				w.Header()[noticeHeader] = s.unreviewed(me)
+			if s.allows(r, c, overseers) {
+				w.Header()[noticeHeader] = s.unreviewed(c.staff)
 			}
-			return do(r, me)
+			return do(withCaller(r, c), c.staff)
 		}()
 		s.answer(w, answer, err)
 	})

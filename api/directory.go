@@ -92,9 +92,9 @@ const maxImport = 64 << 20
 func (s *Server) directoryRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/directory", s.as(overseers, s.listDirectory))
 	mux.Handle("GET /v1/directory/{id}", s.as(overseers, s.showMember))
-	mux.Handle("POST /v1/directory/import", s.upTo(maxImport, overseers, s.importDirectory))
-	mux.Handle("POST /v1/directory/lock-leavers", s.as(overseers, s.lockLeavers))
-	mux.Handle("POST /v1/directory/empower", s.as(overseers, s.empower))
+	mux.Handle("POST /v1/directory/import", s.upTo(maxImport, administrators, s.importDirectory))
+	mux.Handle("POST /v1/directory/lock-leavers", s.as(administrators, s.lockLeavers))
+	mux.Handle("POST /v1/directory/empower", s.as(administrators, s.empower))
 }
 
 // role is somebody's right now.

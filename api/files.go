@@ -42,7 +42,7 @@ type FilesProposed struct {
 const maxFiles = 48 << 20
 
 func (s *Server) filesRoutes(mux *http.ServeMux) {
-	mux.Handle("POST /v1/files/propose", s.upTo(maxFiles, overseers, s.proposeFiles))
+	mux.Handle("POST /v1/files/propose", s.upTo(maxFiles, administrators, s.proposeFiles))
 	mux.Handle("GET /v1/proposals/{id}", s.as(overseers, s.showProposal))
 }
 

@@ -99,7 +99,7 @@ func (s *Server) grantRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /v1/grants/{id}/approve", s.as(everybody, s.atDesk(s.approveGrant)))
 	mux.Handle("POST /v1/grants/{id}/decline", s.as(everybody, s.atDesk(s.declineGrant)))
 	mux.Handle("POST /v1/grants/{id}/end", s.as(everybody, s.atDesk(s.endGrant)))
-	mux.Handle("POST /v1/grants/{id}/review", s.as(overseers, s.atDesk(s.reviewGlass)))
+	mux.Handle("POST /v1/grants/{id}/review", s.as(investigators, s.atDesk(s.reviewGlass)))
 	mux.Handle("POST /v1/break-glass", s.as(everybody, s.atDesk(s.breakGlass)))
 }
 
@@ -186,7 +186,17 @@ func (s *Server) breakGlass(r *http.Request, me sallyport.Staff) (any, error) {
 	t.Incident = strings.TrimSpace(q.Incident)
 	order := &sallyport.Order{ID: control.GlassPrefix + newID(), Action: "break_glass", By: me, About: me, Reason: q.Reason, Grant: t}
 	return s.giveGrant(sallyport.GlassBroken, me, order, "", func() error {
-		confirmed := s.state.Door(me).Confirmed
+		door := s.state.Door(me)
+		confirmed := door.Confirmed
+		switch {
+		case s.c.LogIns != nil && door.How == "" && !confirmed.IsZero(): // by a password, which whoever is named under login.passwords has for when the provider is away
+			confirmed = time.Time{}
+		case door.How == control.ByOneFactor:
+			return &Problem{
+				http.StatusForbidden, "weak_log_in", "Breaking the glass takes two factors, and the identity provider says that you proved who you are by one.",
+				"Run 'sallyport confirm' with the second factor; which means count stands under login.factors.",
+			}
+		}
 		if confirmed.IsZero() || s.c.Now().Sub(confirmed) > grant.GlassFresh*time.Minute {
 			return &Problem{
 				http.StatusForbidden, "confirm_first", "Breaking the glass takes a log-in that is minutes old.",
@@ -243,6 +253,9 @@ func (s *Server) approveGrant(r *http.Request, me sallyport.Staff) (any, error) 
 		return nil, err
 	}
 	vote := s.c.Desk.Vote(me, g)
+	if err := s.mayVote(r, &vote); err != nil {
+		return nil, err
+	}
 	order := &sallyport.Order{ID: g.ID, Action: "grant", By: me, About: g.Terms.For, Vote: &vote}
 	return s.giveGrant(sallyport.Approved, me, order, s.alwaysEachOther(me, &vote, g), nil, "approved")
 }
@@ -270,6 +283,11 @@ func (s *Server) declineGrant(r *http.Request, me sallyport.Staff) (any, error) 
 		return nil, err
 	}
 	vote := s.c.Desk.Vote(me, g)
+	if me != g.By { // who asked takes it back
+		if err := s.mayVote(r, &vote); err != nil {
+			return nil, err
+		}
+	}
 	return s.giveGrant(sallyport.Declined, me, &sallyport.Order{ID: g.ID, Action: "grant", By: me, About: g.Terms.For, Reason: cut(q.Reason), Vote: &vote}, "", nil, "declined")
 }
 
@@ -280,7 +298,7 @@ func (s *Server) endGrant(r *http.Request, me sallyport.Staff) (any, error) {
 		return nil, err
 	}
 	approved := slices.ContainsFunc(g.Votes, func(v control.Vote) bool { return v.By == me })
-	if me != g.By && me != g.Terms.For && !approved && !overseers(s.role(me)) {
+	if me != g.By && me != g.Terms.For && !approved && !s.allows(r, callerOf(r), administrators) {
 		return nil, &Problem{http.StatusForbidden, "not_yours_to_decide", "Who asked for a grant, approved it, or oversees access ends it.", ""}
 	}
 	return s.giveGrant(sallyport.GrantEnded, me, &sallyport.Order{ID: g.ID, Action: "grant", By: me, About: g.Terms.For, Reason: cut(q.Reason)}, "", nil, "ended")
@@ -320,23 +338,23 @@ func cut(text string) string {
 func (s *Server) oneGrant(r *http.Request, me sallyport.Staff) (*control.Grant, error) {
 	s.state.Advance(s.c.Now())
 	g, ok := s.state.Grant(r.PathValue("id"))
-	if !ok || !s.concerns(&g, me) {
+	if !ok || !s.concerns(r, &g, me) {
 		return nil, &Problem{http.StatusNotFound, "no_such_grant", "There is no request or grant with this id that concerns you.", "sallyport grants ls lists those that do."}
 	}
 	return &g, nil
 }
 
 // concerns tells whether somebody may know of a grant: he asked for it, reads under it, approved it or may, or oversees access.
-func (s *Server) concerns(g *control.Grant, me sallyport.Staff) bool {
-	return me == g.By || me == g.Terms.For || overseers(s.role(me)) || len(s.c.Desk.Vote(me, g).Groups) > 0 ||
+func (s *Server) concerns(r *http.Request, g *control.Grant, me sallyport.Staff) bool {
+	return me == g.By || me == g.Terms.For || s.investigates(r) || len(s.c.Desk.Vote(me, g).Groups) > 0 ||
 		slices.ContainsFunc(g.Votes, func(v control.Vote) bool { return v.By == me })
 }
 
-func (s *Server) listGrants(_ *http.Request, me sallyport.Staff) (any, error) {
+func (s *Server) listGrants(r *http.Request, me sallyport.Staff) (any, error) {
 	list := []Grant{}
 	s.state.Advance(s.c.Now())
 	for _, g := range s.state.Grants() {
-		if s.concerns(&g, me) {
+		if s.concerns(r, &g, me) {
 			list = append(list, s.grantOf(&g, me))
 		}
 	}

@@ -26,8 +26,8 @@ type historyRequest struct {
 }
 
 func (s *Server) historyRoutes(mux *http.ServeMux) {
-	mux.Handle("POST /v1/history/query", s.as(overseers, s.historyQuery))
-	mux.Handle("POST /v1/history/rebuild", s.as(overseers, s.historyRebuild))
+	mux.Handle("POST /v1/history/query", s.as(investigators, s.historyQuery))
+	mux.Handle("POST /v1/history/rebuild", s.as(administrators, s.historyRebuild))
 }
 
 // historyQuery answers one SELECT. That somebody asked is recorded before it runs.

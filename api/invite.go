@@ -17,7 +17,7 @@ import (
 // passwordRoutes are those by which somebody gets a password of his own. It takes two people: one who could let in whom he likes
 // would be two people from then on.
 func (s *Server) passwordRoutes(mux *http.ServeMux) {
-	mux.Handle("POST /v1/password/invite", s.as(overseers, s.invite))
+	mux.Handle("POST /v1/password/invite", s.as(administrators, s.invite))
 	mux.Handle("POST /v1/password", s.before(s.setPassword))
 }
 

@@ -140,27 +140,27 @@ func (d *door) forget(now time.Time) {
 
 // logIn finds out who calls. Success and failure are recorded, success before anything is done for him; only for a lock, which
 // bites even if it cannot be recorded, a record that cannot be written is no hindrance.
-func (s *Server) logIn(r *http.Request, unrecorded bool) (sallyport.Staff, error) {
+func (s *Server) logIn(r *http.Request, unrecorded bool) (*caller, error) {
 	if credential, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return s.bearer(r, credential, unrecorded)
 	}
 	name, password, given := r.BasicAuth()
 	if !given {
-		return "", &Problem{http.StatusUnauthorized, "log_in", "Nobody is logged in.", s.howToLogIn("Give a name and a password of the configuration's people (--as NAME).")}
+		return nil, &Problem{http.StatusUnauthorized, "log_in", "Nobody is logged in.", s.howToLogIn("Give a name and a password of the configuration's people (--as NAME).")}
 	}
 	result, wait := s.tryFrom(r, name, []byte(password))
 	switch result {
 	case shut:
 		seconds := strconv.Itoa(int(wait/time.Second) + 1)
-		return "", &Problem{http.StatusTooManyRequests, "too_many_failures", "Too many wrong passwords for this name, or from this place.", "Try again in " + seconds + " s."}
+		return nil, &Problem{http.StatusTooManyRequests, "too_many_failures", "Too many wrong passwords for this name, or from this place.", "Try again in " + seconds + " s."}
 	case wrong:
 		if err := s.failedLogIn(sallyport.Staff(name)); err != nil {
-			return "", err
+			return nil, err
 		}
-		return "", &Problem{http.StatusUnauthorized, "log_in", "Name or password is wrong.", s.howToLogIn("Passwords are those of 'people' in the configuration; 'sallyport passwd' makes one.")}
+		return nil, &Problem{http.StatusUnauthorized, "log_in", "Name or password is wrong.", s.howToLogIn("Passwords are those of 'people' in the configuration; 'sallyport passwd' makes one.")}
 	case right:
 	}
-	return s.free(sallyport.Staff(name), "", unrecorded)
+	return s.free(&caller{staff: sallyport.Staff(name), strength: "password"}, "", unrecorded)
 }
 
 // tryFrom checks a name and a password. Over the network a place that is wrong again and again is shut too, whatever names it tries: each
@@ -182,15 +182,16 @@ func (s *Server) tryFrom(r *http.Request, name string, password []byte) (outcome
 }
 
 // free records a log-in and looks at the standing of whose it is. How is empty for a password.
-func (s *Server) free(me sallyport.Staff, how string, unrecorded bool) (sallyport.Staff, error) {
+func (s *Server) free(c *caller, how string, unrecorded bool) (*caller, error) {
+	me := c.staff
 	order := &sallyport.Order{Action: "log_in", By: me, Details: how}
 	if err := s.c.Orders.Give(nil, s.event(sallyport.LogInOK, me, order)); err != nil && !unrecorded {
-		return "", err
+		return nil, err
 	}
 	if standing := s.state.Standing(me); standing.Locked || standing.Suspended {
-		return "", &Problem{http.StatusForbidden, "locked", "You are locked or suspended.", "Somebody else proposes the unlock: sallyport unlock " + string(me)}
+		return nil, &Problem{http.StatusForbidden, "locked", "You are locked or suspended.", "Somebody else proposes the unlock: sallyport unlock " + string(me)}
 	}
-	return me, nil
+	return c, nil
 }
 
 // failedLogIn records a failure; a name that nobody has stays out of it, as it may be a password typed into the wrong field.

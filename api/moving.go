@@ -37,10 +37,10 @@ type Serving struct {
 
 // movingRoutes adds the endpoints for protect.
 func (s *Server) movingRoutes(mux *http.ServeMux) {
-	mux.Handle("POST /v1/protect/states", s.as(overseers, s.recordStates))
-	mux.Handle("POST /v1/protect/enter", s.as(overseers, s.enterStates))
-	mux.Handle("GET /v1/protect", s.as(overseers, s.serving))
-	mux.Handle("POST /v1/protect/undo", s.as(overseers, s.undo))
+	mux.Handle("POST /v1/protect/states", s.as(administrators, s.recordStates))
+	mux.Handle("POST /v1/protect/enter", s.as(administrators, s.enterStates))
+	mux.Handle("GET /v1/protect", s.as(administrators, s.serving))
+	mux.Handle("POST /v1/protect/undo", s.as(administrators, s.undo))
 }
 
 func (s *Server) moving() (*Moving, error) {

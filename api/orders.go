@@ -223,6 +223,11 @@ func (s *Server) decline(r *http.Request, me sallyport.Staff) (any, error) {
 // decide approves or declines a proposal. Its subject has no say; its proposer may take it back, but only another approve it.
 func (s *Server) decide(r *http.Request, me sallyport.Staff, kind sallyport.EventKind) (any, error) {
 	id := r.PathValue("id")
+	if p, ok := s.proposal(id); kind == sallyport.Approved || !ok || p.By != me { // who proposed takes it back
+		if err := s.mayDecide(r); err != nil {
+			return nil, err
+		}
+	}
 	order := &sallyport.Order{ID: id, By: me}
 	check := func() error {
 		if err := s.stillFree(me)(); err != nil {

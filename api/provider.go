@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/control"
 	"sallyport/login"
 )
 
@@ -23,6 +24,8 @@ type LogIns struct {
 	Groups func(who sallyport.Staff, groups []string) error
 	// Lifetime is how long a credential is good for.
 	Lifetime time.Duration
+	// Ended ends what a credential opened, by its digest, once it is on record that it was given back, and says how many sessions those were.
+	Ended func([sha256.Size]byte) int
 	// Passwords are the people whose password counts all the same, for when the provider is away.
 	Passwords []sallyport.Staff
 }
@@ -210,7 +213,7 @@ func (s *Server) finishLogIn(r *http.Request) (any, error) {
 		return nil, &Problem{http.StatusForbidden, "locked", "You are locked or suspended.", "Somebody else proposes the unlock: sallyport unlock " + string(me)}
 	}
 	if said.Fresh {
-		return s.confirmFresh(me)
+		return s.confirmFresh(me, &said)
 	}
 	return s.makeCredential(me, said)
 }
@@ -222,8 +225,15 @@ func (s *Server) refusedLogIn(why string) error {
 	return s.c.Orders.Give(nil, e)
 }
 
-func (s *Server) confirmFresh(me sallyport.Staff) (any, error) {
-	if _, err := s.confirmed(me, "oidc"); err != nil {
+func (s *Server) confirmFresh(me sallyport.Staff, said *login.Person) (any, error) {
+	how := control.ByProvider
+	switch {
+	case said.Factors:
+		how = control.ByTwoFactors
+	case said.Methods:
+		how = control.ByOneFactor
+	}
+	if _, err := s.confirmed(me, how); err != nil {
 		return nil, err
 	}
 	return LoggedIn{Staff: me, Confirmed: s.c.Now()}, nil
@@ -260,23 +270,23 @@ func (s *Server) knows(who sallyport.Staff) bool {
 }
 
 // bearer finds out who calls by a credential.
-func (s *Server) bearer(r *http.Request, text string, unrecorded bool) (sallyport.Staff, error) {
+func (s *Server) bearer(r *http.Request, text string, unrecorded bool) (*caller, error) {
 	c, ok := s.state.Credential(sha256.Sum256([]byte(text)), s.c.Now())
 	if ok {
-		return s.free(c.Staff, "oidc", unrecorded)
+		return s.free(&caller{staff: c.Staff, strength: "oidc", proven: c.Proven, factors: c.Factors}, "oidc", unrecorded)
 	}
 	// Nobody guesses one; whoever tries fills no disk with it either.
 	if wait := s.door.charge("bearer\x00" + source(r)); wait == 0 {
 		e := s.event(sallyport.LogInBad, "", &sallyport.Order{Action: "log_in", Details: "oidc"})
 		e.Note = "a credential that does not hold"
 		if err := s.c.Orders.Give(nil, e); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	return "", &Problem{http.StatusUnauthorized, "log_in", "This credential does not hold: it is unknown, has ended, or was taken away.", "Log in anew: sallyport login"}
+	return nil, &Problem{http.StatusUnauthorized, "log_in", "This credential does not hold: it is unknown, has ended, or was taken away.", "Log in anew: sallyport login"}
 }
 
-// endLogIn gives the credential back by which it is called. Sessions that were opened with it go on; a lock ends them.
+// endLogIn gives the credential back by which it is called. Sessions that were opened with it end.
 func (s *Server) endLogIn(r *http.Request, me sallyport.Staff) (any, error) {
 	text := r.Header.Get("Authorization")
 	if len(text) <= len("Bearer ") {
@@ -287,7 +297,11 @@ func (s *Server) endLogIn(r *http.Request, me sallyport.Staff) (any, error) {
 	if err := s.c.Orders.Give(nil, e); err != nil {
 		return nil, err
 	}
-	return map[string]any{"staff": me, "ended": true}, nil
+	sessions := 0
+	if s.c.LogIns != nil && s.c.LogIns.Ended != nil {
+		sessions = s.c.LogIns.Ended(digest)
+	}
+	return map[string]any{"staff": me, "ended": true, "sessions": sessions}, nil
 }
 
 // BeginBrowser begins a log-in whose browser comes back to redirect.

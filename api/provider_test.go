@@ -15,7 +15,7 @@ import (
 )
 
 // provided is a server where people log in at a fake identity provider. s060 may use his password besides.
-func provided(t *testing.T) (*running, *fakeidp.Provider) {
+func provided(t *testing.T, change ...func(*Config)) (*running, *fakeidp.Provider) {
 	t.Helper()
 	idp, err := fakeidp.Start(time.Now)
 	if err != nil {
@@ -27,12 +27,12 @@ func provided(t *testing.T) (*running, *fakeidp.Provider) {
 		t.Fatal(err)
 	}
 	t.Cleanup(provider.Close)
-	return start(t, func(c *Config) {
+	return start(t, append(change, func(c *Config) {
 		c.LogIns = &LogIns{
 			Provider: provider, Lifetime: 10 * time.Hour, Passwords: []sallyport.Staff{"s060"},
 			Person: func(p login.Person) (sallyport.Staff, error) { return sallyport.Staff(p.Name), nil },
 		}
-	}), idp
+	})...), idp
 }
 
 const redirect = "http://127.0.0.1:9/callback"

@@ -29,7 +29,7 @@ type Unmasked struct {
 }
 
 func (s *Server) unmaskRoutes(mux *http.ServeMux) {
-	mux.Handle("POST /v1/unmask", s.as(overseers, s.unmask))
+	mux.Handle("POST /v1/unmask", s.as(investigators, s.unmask))
 	mux.Handle("GET /v1/unmask", s.as(overseers, s.unmasked))
 }
 

@@ -14,12 +14,13 @@ const FullTrust = 100
 type doors struct {
 	trust     map[sallyport.Staff]int
 	confirmed map[sallyport.Staff]time.Time
+	how       map[sallyport.Staff]string // he last did, as Order.Details
 	seconded  map[sallyport.Staff]time.Time
 	turned    chan struct{} // closed and made anew with each change
 }
 
 func newDoors() doors {
-	return doors{trust: map[sallyport.Staff]int{}, confirmed: map[sallyport.Staff]time.Time{}, seconded: map[sallyport.Staff]time.Time{}, turned: make(chan struct{})}
+	return doors{trust: map[sallyport.Staff]int{}, confirmed: map[sallyport.Staff]time.Time{}, how: map[sallyport.Staff]string{}, seconded: map[sallyport.Staff]time.Time{}, turned: make(chan struct{})}
 }
 
 // turn tells whoever waits at a door that something changed. The caller holds the state's mu.
@@ -28,12 +29,19 @@ func (d *doors) turn() {
 	d.turned = make(chan struct{})
 }
 
+// How somebody confirmed who he is, as Order.Details. Empty: by his password.
+const (
+	ByProvider   = "oidc"             // at the identity provider, which does not say by which means
+	ByOneFactor  = "oidc one factor"  // likewise; it names means, and none that is more than a password
+	ByTwoFactors = "oidc two factors" // likewise, with more than a password
+)
+
 // confirm notes that somebody has just proven who he is.
 func (d *doors) confirm(e *sallyport.Event, o *sallyport.Order) {
 	if o.By == "" || o.By != o.About {
 		return
 	}
-	d.confirmed[o.By] = e.Time
+	d.confirmed[o.By], d.how[o.By] = e.Time, o.Details
 	d.turn()
 }
 
@@ -64,6 +72,7 @@ func ParseTrust(text string) (n int, ok bool) {
 type Door struct {
 	Trust     int       // 0 to 100
 	Confirmed time.Time // when he last proved who he is, beside his log-in
+	How       string    // by which means then: ByProvider, …
 	Seconded  time.Time // when a colleague last agreed to what he does
 }
 
@@ -71,7 +80,7 @@ type Door struct {
 func (s *State) Door(who sallyport.Staff) Door {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Door{Trust: s.doors.of(who), Confirmed: s.doors.confirmed[who], Seconded: s.doors.seconded[who]}
+	return Door{Trust: s.doors.of(who), Confirmed: s.doors.confirmed[who], How: s.doors.how[who], Seconded: s.doors.seconded[who]}
 }
 
 // Turned is closed when somebody's door changes after this call.

@@ -120,7 +120,7 @@ func TestCausal(t *testing.T) {
 	}
 	cuts = append(cuts, time.Date(2026, 2, 11, 10, 31, 7, 0, time.UTC), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
 	for i, at := range cuts {
-		if len(cuts) > 8 && i%(len(cuts)/8) != 0 {
+		if len(cuts) > 5 && i%(len(cuts)/5) != 0 {
 			continue
 		}
 		n := 0

@@ -39,6 +39,7 @@ const DefaultBudget = 12.0 / 365 / 1000
 type Detector struct {
 	options Options
 	level   float64 // ln A
+	specs   [streams]stream
 	rules   rules
 	facts   facts
 
@@ -82,7 +83,7 @@ func New(o Options) (*Detector, error) {
 	}
 	d := &Detector{
 		options: o, level: -math.Log(o.Budget), people: map[sallyport.Staff]*person{}, groups: map[string]*group{}, roles: map[string]int{},
-		counts: Counts{By: map[string]int64{}}, facts: newFacts(), pairs: newPairs(),
+		specs: specs(), counts: Counts{By: map[string]int64{}}, facts: newFacts(), pairs: newPairs(),
 	}
 	var err error
 	if d.rules, err = newRules(o.Templates); err != nil {

@@ -80,6 +80,7 @@ const (
 	keptContacts = 14 * dayMS
 	afterwards   = hourMS // how long after a look a fact may still come
 	shortlyAfter = 10 * hourMS / 60
+	mostTickets  = 64 // of one customer that are looked at: there are customers who write every day
 )
 
 func (f *facts) forget(now int64) {
@@ -129,6 +130,7 @@ func (d *Detector) ticket(in *sallyport.TicketFact, at int64) {
 	if !in.Closed.IsZero() && in.Closed.UnixMilli() <= at {
 		t.closed = in.Closed.UnixMilli()
 	}
+	t.heard = t.heard || d.facts.calledBefore(t)
 	d.facts.tickets[in.ID] = t
 	d.facts.byCustomer[t.customer] = append(d.facts.byCustomer[t.customer], t)
 	d.reconsider(t.customer, at, t.openedBy)
@@ -213,35 +215,46 @@ func (d *Detector) job(in *sallyport.BulkJob) {
 
 // explain gives the best template for a look, and its weight.
 func (d *Detector) explain(p *person, customer uint64, had look, known bool, a *sallyport.Access, at int64) (float64, *Template) {
-	var best *Template
-	better := func(t *Template) bool { return best == nil || t.Weight > best.Weight }
-	for _, k := range d.facts.byCustomer[customer] {
-		if t := d.byTicket(p, k, at); t != nil && better(t) {
-			best = t
-		}
-	}
-	for i := range d.facts.contacts[customer] {
-		if t := d.byContact(p, &d.facts.contacts[customer][i], at); t != nil && better(t) {
-			best = t
-		}
-	}
+	best := d.byFacts(p, customer, at)
 	if best == nil || best.Weight < 1 {
-		if t := d.byJob(p, a, at); t != nil && better(t) {
-			best = t
-		}
-		if t := d.byClaim(p, a); t != nil && better(t) {
-			best = t
-		}
-		for _, t := range d.rules.relation {
-			if known && had.w >= 0.5 && had.bare == 0 && at-had.ms <= t.Within.Milliseconds() && t.fits(p) && better(t) {
-				best = t
-			}
+		best = heavier(best, heavier(d.byJob(p, a, at), d.byClaim(p, a)))
+		if known && had.w >= 0.5 && had.bare == 0 {
+			best = heavier(best, d.byRelation(p, at-had.ms))
 		}
 	}
 	if best == nil {
 		return 0, nil
 	}
 	return best.Weight, best
+}
+
+// heavier is the template that explains more; the first where both do alike.
+func heavier(a, b *Template) *Template {
+	if a == nil || b != nil && b.Weight > a.Weight {
+		return b
+	}
+	return a
+}
+
+func (d *Detector) byRelation(p *person, age int64) *Template {
+	for _, t := range d.rules.relation {
+		if age <= t.Within.Milliseconds() && t.fits(p) {
+			return t
+		}
+	}
+	return nil
+}
+
+// byFacts is the best template for which tickets or contacts of the customer count.
+func (d *Detector) byFacts(p *person, customer uint64, at int64) (best *Template) {
+	tickets := d.facts.byCustomer[customer]
+	for i := len(tickets) - 1; i >= max(0, len(tickets)-mostTickets) && (best == nil || best.Weight < 1); i-- { // the newest first
+		best = heavier(best, d.byTicket(p, tickets[i], at))
+	}
+	for i := range d.facts.contacts[customer] {
+		best = heavier(best, d.byContact(p, &d.facts.contacts[customer][i], at))
+	}
+	return best
 }
 
 // byTicket is the best template for which one ticket counts.
@@ -341,21 +354,32 @@ func (d *Detector) byContact(p *person, c *contact, at int64) *Template {
 
 func (d *Detector) byJob(p *person, a *sallyport.Access, at int64) *Template {
 	var best *Template
+	var of *job
 	for _, j := range d.facts.jobs {
 		claimed := a.Purpose.Kind == "job" && a.Purpose.Ref == j.ID
 		if at < j.from || at > j.to || j.Staff != p.id && (j.Staff != "" || !claimed) || j.Most > 0 && j.used >= j.Most {
 			continue
 		}
-		self := j.ApprovedBy == p.id || j.ApprovedBy == ""
-		for _, t := range d.rules.job {
-			fits := t.Whose == "claimed" && claimed && !self || t.Whose == "his" && !self || t.Whose == "self_made" && self
-			if fits && t.fits(p) && (best == nil || t.Weight > best.Weight) {
-				best = t
-				j.used++
-			}
+		if t := d.byOneJob(p, j, claimed); t != nil && heavier(best, t) == t {
+			best, of = t, j
 		}
 	}
+	if of != nil {
+		of.used++
+	}
 	return best
+}
+
+// byOneJob is the best template for a job that holds now and is his, or that he named.
+func (d *Detector) byOneJob(p *person, j *job, claimed bool) *Template {
+	self := j.ApprovedBy == p.id || j.ApprovedBy == ""
+	for _, t := range d.rules.job {
+		fits := t.Whose == "claimed" && claimed && !self || t.Whose == "his" && !self || t.Whose == "self_made" && self
+		if fits && t.fits(p) {
+			return t
+		}
+	}
+	return nil
 }
 
 // byClaim believes what somebody says where nothing is known to check it by.
@@ -387,9 +411,9 @@ func (d *Detector) reconsider(customer uint64, at int64, by *person) {
 		if !ok || !p.open || int64(had.day) != p.day || by == p || had.later || d.now-l.at > afterwards {
 			continue
 		}
-		w, t := d.explain(p, customer, look{}, false, &sallyport.Access{}, l.at)
+		w, _ := d.explain(p, customer, look{}, false, &sallyport.Access{}, l.at)
 		if w <= float64(had.w) { // the fact is later than the look
-			if w, t = d.explain(p, customer, look{}, false, &sallyport.Access{}, at); t != nil && t.Weight < 0.5 {
+			if w, _ = d.explain(p, customer, look{}, false, &sallyport.Access{}, at); w < 0.5 {
 				continue
 			}
 			const little = 0.3

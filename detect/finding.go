@@ -52,6 +52,7 @@ type episode struct {
 	day      int64 // local, of the alarm
 	last     int64 // local day on which evidence was high
 	exposed  int64 // as last told
+	alarms   int   // how often R reached A
 	parts    [streams]float64
 	since    [3]int64
 }
@@ -64,7 +65,7 @@ func (d *Detector) check(p *person, at int64) {
 	if p.dead {
 		return
 	}
-	specs := specs()
+	specs := &d.specs
 	var terms [streams]float64
 	for i := range p.streams {
 		terms[i] = math.Inf(-1)
@@ -94,7 +95,7 @@ func (d *Detector) warming(p *person) bool { return p.service && p.days <= 2*set
 
 // alarm raises a finding, or lets one grow, and sets R to 0.
 func (d *Detector) alarm(p *person, lead int, at int64) {
-	kind := specs()[lead].kind
+	kind := d.specs[lead].kind
 	e := p.episode
 	if e == nil {
 		p.findings++
@@ -102,12 +103,15 @@ func (d *Detector) alarm(p *person, lead int, at int64) {
 		p.episode = e
 		d.counts.Alarms++
 	}
-	e.last = p.day
-	for i := range p.streams {
-		if l := p.streams[i].top/math.Ln10 - math.Log10(float64(max(1, p.days))); l > e.parts[i] {
-			e.parts[i] = l
+	for i := range p.streams { // R was 0 after the last alarm, so that what came since adds to it
+		since := p.days
+		if e.alarms > 0 {
+			since = int(max(1, p.day-e.last))
 		}
+		e.parts[i] += max(0, p.streams[i].top/math.Ln10-math.Log10(float64(max(1, since))))
 	}
+	e.alarms++
+	e.last = p.day
 	d.line(p, lead, at)
 	p.dead = true
 	for i := range p.streams {
@@ -145,7 +149,7 @@ func (d *Detector) line(p *person, lead int, at int64) {
 	}
 	f.Log10Odds = round(f.Log10Odds)
 	f.Type, f.Probabilities = d.judge(p, f.Log10Odds, at)
-	f.Attack = p.techniques(f.Type)
+	f.Attack = d.techniques(p, f.Type)
 	f.Action = action(&f)
 	d.found = append(d.found, f)
 }
@@ -158,11 +162,11 @@ func round(x float64) float64 { return math.Round(x*100) / 100 }
 func (d *Detector) evidence(p *person, at int64) []Evidence {
 	const prior = -2.5 // of some 300 people one takes customers' data within half a year
 	list := []Evidence{{"prior", "before anything is known: one of some 300 people", prior}}
-	specs := specs()
+	specs := &d.specs
 	var parts []Evidence
 	for i, l := range p.episode.parts {
 		if l >= 0.1 {
-			parts = append(parts, Evidence{specs[i].kind, p.words(i, at), round(min(l, 30))})
+			parts = append(parts, Evidence{specs[i].kind, d.words(p, i, at), round(min(l, 30))})
 		}
 	}
 	slices.SortStableFunc(parts, func(a, b Evidence) int { return cmp.Compare(b.Log10, a.Log10) })
@@ -188,7 +192,7 @@ func (d *Detector) evidence(p *person, at int64) []Evidence {
 }
 
 // words tells what a stream counted since the start.
-func (p *person) words(i int, at int64) string {
+func (d *Detector) words(p *person, i int, at int64) string {
 	from := p.local(p.episode.since[0])
 	x, expected, days := p.streams[i].x, p.streams[i].mu, int64(1)
 	for j := len(p.past) - 1; j >= 0 && p.past[j].day >= from; j-- {
@@ -200,7 +204,7 @@ func (p *person) words(i int, at int64) string {
 		}
 		days = p.day - p.past[j].day + 1
 	}
-	return fmt.Sprintf(specs()[i].says, amount(x), span(days, at-p.episode.since[0]), amount(expected))
+	return fmt.Sprintf(d.specs[i].says, amount(x), span(days, at-p.episode.since[0]), amount(expected))
 }
 
 func amount(x float64) string {
@@ -226,9 +230,9 @@ func span(days, ms int64) string {
 }
 
 // techniques are what of ATT&CK the finding is about.
-func (p *person) techniques(kind string) []string {
+func (d *Detector) techniques(p *person, kind string) []string {
 	var list []string
-	specs := specs()
+	specs := &d.specs
 	for i, l := range p.episode.parts {
 		if l < 0.1 && specs[i].kind != p.episode.kind {
 			continue

@@ -37,10 +37,12 @@ type peers struct {
 
 	ratios    [sizes][growths]float64 // sums of ratios of days with a count
 	counted   float64                 // those days
-	zeros     float64                 // days without
-	zeroMu    float64                 // sum of their means
-	zeroDoubt float64                 // sum of 1/evidence
-	extremes  map[int]float64         // days that look like anything, by person
+	square    float64                 // sum of μ², and of what days differ by beyond chance
+	beyond    float64
+	zeros     float64         // days without
+	zeroMu    float64         // sum of their means
+	zeroDoubt float64         // sum of 1/evidence
+	extremes  map[int]float64 // days that look like anything, by person
 }
 
 const sizes = 14
@@ -74,6 +76,9 @@ func joint(days, evidence float64) float64 { return 1 / (1/days + 1/evidence) }
 func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 	q.days++
 	q.total += min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3) / calendar
+	capped := min(x, n.mu+6*math.Sqrt(n.mu+n.mu*n.mu/n.k)+5)
+	q.square += n.mu * n.mu
+	q.beyond += (capped-n.mu)*(capped-n.mu) - n.mu
 	if x == 0 {
 		q.zeros++
 		q.zeroMu += n.mu
@@ -126,6 +131,8 @@ func (q *peers) fade(keep float64) {
 	q.total *= keep
 	q.counted *= keep
 	q.zeros *= keep
+	q.square *= keep
+	q.beyond *= keep
 	q.zeroMu *= keep
 	q.zeroDoubt *= keep
 	for i := range q.ratios {
@@ -148,7 +155,12 @@ func (q *peers) holds(drift float64) float64 {
 	if q.zeros > 0 {
 		mu, doubt = q.zeroMu/q.zeros, q.zeroDoubt/q.zeros
 	}
+	// By moments, too, and no more than so many days can tell: rare days of innocence have not been seen yet.
+	bound := min(0.5+days/150, q.square/max(q.beyond, q.square/100))
 	for i := range sizes {
+		if size(i) > bound && i < sizes-1 {
+			continue
+		}
 		most := 0.0
 		for j := range growths {
 			sum := trial + q.ratios[i][j]

@@ -51,7 +51,7 @@ func (d *Detector) onset(p *person, lead int, at int64) [3]int64 {
 	return [3]int64{since, min(early, since), max(min(end, at), since)}
 }
 
-// dayEvidence is the ratio of one day, the last one being today.
+// dayEvidence is the ratio of one day, the last one being today, unbounded: here only where it began is asked, not whether.
 func (d *Detector) dayEvidence(p *person, days []daily, i, lead int, delta float64) float64 {
 	n := d.today(p, lead)
 	if lead == together {
@@ -59,12 +59,12 @@ func (d *Detector) dayEvidence(p *person, days []daily, i, lead int, delta float
 		lead = exposure
 	}
 	if i == len(days) {
-		return n.evidence(p.streams[lead].x, delta)
+		return ratio(p.streams[lead].x, n.mu, n.k, max(delta, n.drift*n.mu))
 	}
 	if lead == exposure {
 		n.mu, n.k = math.Max(float64(days[i].mu), 0.05), math.Max(float64(days[i].k), 0.05)
 	}
-	return n.evidence(float64(days[i].x[lead]), delta)
+	return ratio(float64(days[i].x[lead]), n.mu, n.k, max(delta, n.drift*n.mu))
 }
 
 // began is the first look without a reason of a day, or its beginning.

@@ -1,6 +1,9 @@
 package detect
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // pairs links people who act together: who use a device that hardly anybody else uses, or look without a reason at the same customers more
 // often than chance would have it. From then on what both look at is counted together, besides each alone.
@@ -45,12 +48,7 @@ func (s *pairs) forget(now int64) {
 // device notes who uses one.
 func (s *pairs) device(d *Detector, p *person, h uint64) {
 	users := s.users[h]
-	for _, u := range users {
-		if u == p {
-			return
-		}
-	}
-	if p.service || len(users) > fewUsers {
+	if slices.Contains(users, p) || p.service || len(users) > fewUsers {
 		return
 	}
 	users = append(users, p)

@@ -62,13 +62,14 @@ type person struct {
 
 // track is one stream of one person.
 type track struct {
-	x     float64
-	mu, k float64 // of today's null
-	doubt float64 // how much is known of his rate: shape of its gamma
-	top   float64 // ln of the average R, now
-	r     process
-	days  float64 // learnt, in usual days; older ones worth less
-	total float64 // learnt
+	x               float64
+	mu, k           float64 // of today's null
+	doubt           float64 // how much is known of his rate: shape of its gamma
+	top             float64 // ln of the average R, now
+	r               process
+	days            float64 // learnt, in usual days; older ones worth less
+	total           float64 // learnt
+	waitX, waitDays float64 // of days that wait to be learnt
 }
 
 // daily is what is kept of a day.
@@ -199,12 +200,14 @@ func (d *Detector) usual(p *person, i int) {
 		t.mu, t.k, t.doubt = 0, 1, certain // see pairs
 		return
 	}
-	rate := (q.between + t.total) / (q.between/q.mean + t.days)
-	t.doubt = min(q.between+t.total, certain)
+	// The gamma of his rate: his peers', his days that are learnt, and those that wait for it. The same unknown rate lies under all of them:
+	// without those that wait, a surprise about somebody of whom little is known would be counted on each day again.
+	events, days := q.between+t.total+t.waitX, q.between/q.mean+t.days+t.waitDays
+	t.doubt = min(events, certain)
 	t.k = joint(q.size, t.doubt)
-	t.mu = max(rate, 1e-7)
+	t.mu = max(events/days, 1e-7)
 	if i == exposure {
-		t.mu = max(rate, 0.1) * p.group.calendar(p.day)
+		t.mu = max(t.mu, 0.1) * p.group.calendar(p.day)
 	}
 }
 
@@ -212,8 +215,12 @@ func (d *Detector) usual(p *person, i int) {
 func (d *Detector) today(p *person, i int) null {
 	t := &p.streams[i]
 	n := null{mu: t.mu, k: t.k, share: p.group.streams[i].share, drift: p.group.drift}
-	if i == exposure || i == breadth {
+	switch i {
+	case exposure, breadth, selfMade, offShift: // what grows with the work
 		n.mu *= d.surge(p) * p.load()
+	}
+	if i == breadth { // how much work there is changes with the work: only a multiple of it, and for days, says something
+		n.share, n.drift = max(n.share, 0.02), max(n.drift, 2)
 	}
 	if p.service {
 		n.share = max(n.share, 0.02) // programs change from one day to the next
@@ -281,11 +288,11 @@ func (d *Detector) closeDay(p *person) {
 		if i == exposure {
 			record.mu, record.k = float32(n.mu), float32(n.k)
 			// Surges are left out: what is usual would never rise if what is more than usual were divided away.
-			calendar = g.calendar(p.day)
+			calendar = g.calendar(p.day) * p.load()
 			record.calendar = float32(calendar)
 			d.shadowed(p, n)
 		}
-		if !record.suspect && !specs()[i].fixed {
+		if !record.suspect && !d.specs[i].fixed {
 			g.streams[i].learn(p, n, t.doubt, t.x, calendar)
 		}
 		t.r.close(n, t.x)
@@ -349,6 +356,16 @@ func (p *person) keep(record daily) {
 		p.learn(&p.past[len(p.past)-p.lag])
 		p.lag--
 	}
+	for i := range p.streams {
+		t := &p.streams[i]
+		t.waitX, t.waitDays = 0, 0
+		for j := len(p.past) - p.lag; j < len(p.past); j++ {
+			if r := &p.past[j]; !r.suspect {
+				x, calendar := t.usable(r, i)
+				t.waitX, t.waitDays = t.waitX+x, t.waitDays+calendar
+			}
+		}
+	}
 }
 
 func (p *person) learn(r *daily) {
@@ -358,13 +375,19 @@ func (p *person) learn(r *daily) {
 	const keep = 1 - math.Ln2/ownFade
 	for i := range p.streams {
 		t := &p.streams[i]
-		calendar, most := 1.0, 4*t.mu+10
-		if i == exposure {
-			calendar = float64(r.calendar)
-			mu, k := float64(r.mu), float64(r.k)
-			most = mu + 4*math.Sqrt(mu+mu*mu/k) + 3
-		}
+		x, calendar := t.usable(r, i)
 		t.days = t.days*keep + calendar
-		t.total = t.total*keep + min(float64(r.x[i]), most)
+		t.total = t.total*keep + x
 	}
+}
+
+// usable is what is learnt of a day: no more than an unusual day has.
+func (t *track) usable(r *daily, i int) (x, calendar float64) {
+	calendar, most := 1.0, 4*t.mu+10
+	if i == exposure {
+		calendar = float64(r.calendar)
+		mu, k := float64(r.mu), float64(r.k)
+		most = mu + 4*math.Sqrt(mu+mu*mu/k) + 3
+	}
+	return min(float64(r.x[i]), most), calendar
 }

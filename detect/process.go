@@ -73,17 +73,6 @@ func (p *process) open() {
 	}
 }
 
-// best is the δ that explains most.
-func (p *process) best(n null, x float64) float64 {
-	at, most := 0, math.Inf(-1)
-	for i := range p {
-		if l := p[i] + n.evidence(x, growth(i)); l > most {
-			at, most = i, l
-		}
-	}
-	return growth(at)
-}
-
 // logSum is ln Σ exp.
 func logSum(terms []float64) float64 {
 	most := math.Inf(-1)

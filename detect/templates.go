@@ -3,6 +3,7 @@ package detect
 import (
 	"cmp"
 	_ "embed" // the program's own templates
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -38,6 +39,9 @@ func ParseTemplates(text []byte) ([]Template, error) {
 	}
 	if err := yaml.UnmarshalWithOptions(text, &file, yaml.Strict()); err != nil {
 		return nil, fmt.Errorf("read templates: %w", err)
+	}
+	if len(file.Templates) == 0 {
+		return nil, errors.New("read templates: there are none")
 	}
 	if _, err := newRules(file.Templates); err != nil {
 		return nil, err

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"context"
 	"slices"
+	"strings"
 
 	"sallyport"
 	"sallyport/policy"
@@ -51,9 +53,11 @@ func acts(st *query.Statement) []act {
 	return out
 }
 
-// mayAct asks the policies about what a statement does. One that answers a question with a wait refuses here: nothing has been sent yet, so
-// the person opens the door and sends it again.
-func (s *session) mayAct(st *query.Statement, v *sight) *query.Refusal {
+// mayAct asks the policies about what a statement does. Where they have it wait, it waits here, before anything of it is forwarded; what is only parsed
+// now waits when it is executed.
+func (s *session) mayAct(ctx context.Context, st *query.Statement, v *sight, look bool) (*query.Refusal, error) {
+	var g gate
+	defer g.close()
 	for _, a := range acts(st) {
 		r, refused := v.acting(a)
 		if !refused {
@@ -63,22 +67,36 @@ func (s *session) mayAct(st *query.Statement, v *sight) *query.Refusal {
 			s.observe("would have refused: " + r.Because)
 			continue
 		}
-		hint := "An administrator sees why: sallyport policy explain " + string(v.as.person.Staff) + " " + a.column.String()
-		switch r.Respond {
-		case policy.StepUp:
-			hint = "Confirm that it is you, then try again: sallyport confirm --as " + string(v.as.person.Staff)
-		case policy.SecondPerson:
-			hint = "Ask a lead or security to agree, then try again."
-			if id, err := s.gw.Protection.Second(v.as.person.Staff, st.Verb+" by "+string(v.as.person.Staff)); err == nil {
-				hint = "Ask a lead or security for: sallyport approve " + id + " Then try again."
+		hint := explained(v.as.person.Staff, a)
+		if r.Verdict == sallyport.Wait {
+			if look {
+				continue
 			}
-		case policy.Throttle, policy.MaskInstead, policy.Refuse, policy.Suspend:
+			opened, how, err := s.waitToAct(ctx, &g, st, v, a)
+			if err != nil {
+				return nil, err
+			}
+			if opened {
+				continue
+			}
+			if hint = how + " Then try again."; !g.waited {
+				hint = how
+			}
+			r, _ = v.acting(a)
 		}
 		why := refusal(codeDenied, r.Because, hint)
 		why.Decision = &sallyport.Decision{Action: a.action, Columns: []sallyport.Column{a.column}, Policy: r.Policy()}
-		return why
+		return why, nil
 	}
-	return nil
+	if g.waited {
+		return s.asBefore(ctx, v, g.analyzer), nil
+	}
+	return nil, nil
+}
+
+// explained is how an administrator sees why policies do not let somebody do something.
+func explained(who sallyport.Staff, a act) string {
+	return "An administrator sees why: sallyport policy explain " + string(who) + " " + strings.TrimSuffix(a.column.String(), ".") + " --action " + a.action
 }
 
 // acting asks about one act under each reason and grant there is; the most open answer holds. A slower answer is for values alone.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"sallyport"
-	"sallyport/policy"
 )
 
 // atDoorFor is how long a result waits at the second door for a person to confirm who he is, or for a colleague to agree.
@@ -24,18 +23,10 @@ func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 		s.observe("would have waited: " + w.ruling.Because)
 		return nil
 	}
-	hint := "Confirm that it is you: sallyport confirm --as " + string(s.whose(r).person.Staff)
-	if s.gw.Fresh {
-		hint = "Confirm that it is you: sallyport confirm"
-	}
-	if w.ruling.Respond == policy.SecondPerson {
-		id, err := s.gw.Protection.Second(s.whose(r).person.Staff, r.second(s))
-		if err != nil {
-			s.gw.Log.Warn("a colleague cannot be asked", "reason", plainReason(err))
-			s.notice("NOTICE", "values stay tokens: "+w.ruling.Because, "No colleague can be asked now. Try again in a moment.")
-			return nil
-		}
-		hint = "Ask a lead or security for: sallyport approve " + id
+	hint, ok := s.howToOpen(s.whose(r).person.Staff, w.ruling, r.second(s))
+	if !ok {
+		s.notice("NOTICE", "values stay tokens: "+w.ruling.Because, hint)
+		return nil
 	}
 	s.notice("NOTICE", "this waits: "+w.ruling.Because, hint+" (within two minutes; cancel the statement to go on without).")
 	s.cancelled.Store(false)

@@ -40,6 +40,8 @@ type proof struct {
 	until  time.Time // when it ends
 	at     time.Time // when he proved it to the identity provider
 	second bool      // with more than a password
+
+	credential [sha256.Size]byte // digest of the one that let him in; zero: it was none
 }
 
 // minutes is the MFA age: this log-in's, or what is known besides, whichever is younger. -1: he never did.
@@ -142,7 +144,7 @@ func (s *session) whoIs(e *Entry) error {
 	if !ok || c.Staff != e.Staff {
 		return s.turnAway("28P01", noCredential, hintLogIn)
 	}
-	s.strength, s.proof = policy.ByOIDC, proof{until: c.Until, at: c.Proven, second: c.Factors}
+	s.strength, s.proof = policy.ByOIDC, proof{until: c.Until, at: c.Proven, second: c.Factors, credential: digest}
 	return nil
 }
 
@@ -329,18 +331,9 @@ func (s *session) lapse(ctx context.Context) (stop func()) {
 	over := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for {
-			now := s.gw.Clock()
-			if !now.Before(s.proof.until) {
-				s.lapsed.Store(true)
-				s.draining.Store(true)
-				if s.idle.Load() && !s.owed() || !now.Before(s.proof.until.Add(lapseGrace)) {
-					s.end(s.drained())
-					return
-				}
-			}
+		for !s.endsWith(s.gw.Clock()) {
 			wait := lapseLook
-			if left := s.proof.until.Sub(now); left > 0 {
+			if left := s.proof.until.Sub(s.gw.Clock()); left > 0 {
 				wait = min(wait, left)
 			}
 			select {
@@ -356,6 +349,54 @@ func (s *session) lapse(ctx context.Context) (stop func()) {
 		close(over)
 		wg.Wait()
 	}
+}
+
+// endsWith ends the session where what its person logged in with has ended by now, and tells whether it did.
+func (s *session) endsWith(now time.Time) bool {
+	switch {
+	case s.gone(now): // between the log-in and the first look, for example
+		s.handBack()
+		return true
+	case now.Before(s.proof.until):
+		return false
+	}
+	s.lapsed.Store(true)
+	s.draining.Store(true)
+	if s.idle.Load() && !s.owed() || !now.Before(s.proof.until.Add(lapseGrace)) {
+		s.end(s.drained())
+		return true
+	}
+	return false
+}
+
+// gone tells whether the credential that opened the session was given back, or taken away, before its time.
+func (s *session) gone(now time.Time) bool {
+	if s.proof.credential == ([sha256.Size]byte{}) || !now.Before(s.proof.until) {
+		return false
+	}
+	_, holds := s.gw.Standing.Credential(s.proof.credential, now)
+	return !holds
+}
+
+// handBack ends a session whose credential was given back: at once, as a lock does.
+func (s *session) handBack() {
+	s.lapsed.Store(true)
+	s.end(s.drained())
+}
+
+// EndLogIn ends the live sessions that one credential, by its digest, let in. It does not wait for them.
+func (g *Gateway) EndLogIn(credential [sha256.Size]byte) (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s := range g.sessions {
+		if s.proof.credential != credential {
+			continue
+		}
+		if n++; g.Observe == nil {
+			s.handBack()
+		}
+	}
+	return n
 }
 
 // drained is what a client reads whose session ended with its transaction.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"sallyport/query"
+	"sallyport/wire/pg"
 )
 
 // expect is what a reply answers.
@@ -39,6 +40,7 @@ type reply struct {
 	runs     []*run         // expectQuery: those that were prepared beforehand, by index; nil: nothing to say of that one
 	asksData bool           // the server may ask the client for the data of COPY FROM STDIN
 	doubt    *doubt         // expectMoment
+	says     *pg.Notice     // what the client reads when it comes
 	broken   *query.Refusal // why the gateway failed the COPY; session.mu guards it
 }
 

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"sallyport"
+	"sallyport/policy"
 	"sallyport/query"
 	"sallyport/wire/pg"
 )
@@ -62,10 +64,51 @@ func (s *session) noteReplication() error {
 	if !s.replicating {
 		return nil
 	}
+	if s.mayReplicate() != nil {
+		return errEnded
+	}
 	e := &sallyport.Event{Kind: sallyport.ReplicationStart, Time: s.gw.Clock(), Who: s.who}
 	if _, err := s.gw.Access.Append(e); err != nil {
 		s.gw.Log.Error("the record cannot be written", "kind", string(e.Kind))
 		s.end(fatal(codeJournal, "the record cannot be written, so nothing is replicated", hintJournal))
+		return errEnded
+	}
+	return nil
+}
+
+// mayReplicate asks the policies about every table with protected columns: all of them leave. Whom the configuration does not name was not let in.
+func (s *session) mayReplicate() error {
+	p := s.gw.Protection
+	if p == nil || p.Policies == nil {
+		return nil
+	}
+	context := p.Moment(s.person)
+	context.Strength, context.Device, context.Named = s.strength, s.who.Device, true
+	context.MFAMinutes = s.proof.minutes(s.gw.Clock(), context.MFAMinutes)
+	if at, err := netip.ParseAddrPort(s.who.Address); err == nil {
+		context.Address = at.Addr()
+	}
+	asked := map[string]bool{}
+	for _, c := range p.Catalog.Snapshot().Columns() {
+		table := sallyport.Column{Schema: c.Column.Schema, Table: c.Column.Table}
+		if asked[table.String()] {
+			continue
+		}
+		asked[table.String()] = true
+		r := p.Policies().Decide(policy.Ask{Who: s.person.Staff, Service: s.person.Service, Action: policy.ActionReplicate, Column: table, Context: context})
+		switch {
+		case r.Verdict == sallyport.Reveal:
+			continue
+		case s.gw.Observe != nil:
+			s.observe("would not have replicated: " + r.Because)
+			continue
+		case r.Respond == policy.Suspend:
+			s.bar(s.ownself(), r.Because)
+		}
+		why := refusal(codeDenied, "replication: "+r.Because, explained(s.person.Staff, act{policy.ActionReplicate, table})+" --with named=true")
+		why.Decision = &sallyport.Decision{Action: policy.ActionReplicate, Columns: []sallyport.Column{table}, Policy: r.Policy()}
+		s.noteRefusal(nil, why)
+		s.end(fatal(why.Code, why.Sentence, why.Hint))
 		return errEnded
 	}
 	return nil

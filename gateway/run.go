@@ -96,8 +96,8 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, now *stan
 			return nil, refusal(codeAway, "the purpose cannot be checked now", "Try again in a moment."), nil
 		}
 		r.sight = sight
-		if refused := s.mayAct(st, sight); refused != nil {
-			return nil, refused, nil
+		if refused, err := s.mayAct(ctx, st, sight, look); refused != nil || err != nil {
+			return nil, refused, err
 		}
 	}
 	if st.Touches && s.gw.Protection.Vault != nil {

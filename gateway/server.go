@@ -167,6 +167,9 @@ func (s *session) answerDone(kind byte, m []byte) error {
 		return errUnexpected(kind)
 	}
 	s.done()
+	if r.says != nil {
+		s.out = pg.AppendNotice(s.out, pg.NoticeResponse, *r.says)
+	}
 	if !r.swallow {
 		s.out = append(s.out, m...)
 	}

@@ -46,6 +46,7 @@ type Person struct {
 	Name    string // the value of Config.Claim
 	Groups  []string
 	Proven  time.Time // when he proved who he is; zero: the provider does not say
+	Methods bool      // the provider says by which means (amr)
 	Factors bool      // with more than a password
 	Fresh   bool      // the attempt asked for a fresh log-in, and this is one
 }

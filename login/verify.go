@@ -55,6 +55,7 @@ func (p *Provider) verify(ctx context.Context, verifier *oidc.IDTokenVerifier, a
 	if a.fresh && !fresh(id.IssuedAt, person.Proven, now.Sub(a.begun)) {
 		return Person{}, refused("it did not ask who it is: the log-in is older than what waits for it")
 	}
+	person.Methods = len(c.Methods) > 0
 	person.Factors = slices.ContainsFunc(c.Methods, func(m string) bool { return slices.Contains(p.c.Factors, m) })
 	return p.name(id, &c, person)
 }

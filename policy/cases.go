@@ -109,6 +109,7 @@ type CaseContext struct {
 	SeenMonth int64  `yaml:"seen_month"` // distinct customers revealed to him
 	Used      int64  `yaml:"used"`       // percent of his own budget
 	Shared    int64  `yaml:"shared"`     // percent of the fullest budget that he shares
+	Named     bool   `yaml:"named"`      // the configuration names him: in a rule of grants, or under replication
 }
 
 // ReadCases reads a file of cases.
@@ -230,7 +231,12 @@ func (c *Case) ask(w *World) (Ask, error) {
 		return a, fmt.Errorf("the case does not say what is to come of it: write then: reveal, token, mask, wait or deny")
 	}
 	column, ok := ParseColumn(c.Column)
-	if !ok && c.Column != "" || ok && !slices.ContainsFunc(w.Columns, func(k Column) bool { return k.Column == column }) {
+	known := func(k Column) bool { return k.Column == column }
+	if schema, table, two := strings.Cut(c.Column, "."); !ok && two && (a.Action == ActionQuery || a.Action == ActionReplicate) { // they are about tables
+		column, ok = sallyport.Column{Schema: schema, Table: table}, true
+		known = func(k Column) bool { return tableOf(k.Column) == c.Column }
+	}
+	if !ok && c.Column != "" || ok && !slices.ContainsFunc(w.Columns, known) {
 		return a, fmt.Errorf("there is no column %q", c.Column)
 	}
 	a.Column = column
@@ -275,7 +281,7 @@ func (w *CaseContext) onto(c *Context) error {
 	}
 	c.Via, c.Device, c.OnShift = sallyport.Staff(w.Via), w.Device, !w.OffShift
 	c.SeenHour, c.SeenDay, c.SeenMonth = w.SeenHour, w.SeenDay, w.SeenMonth
-	c.BudgetUsed, c.SharedUsed = w.Used, w.Shared
+	c.BudgetUsed, c.SharedUsed, c.Named = w.Used, w.Shared, w.Named
 	if w.Address == "" {
 		return nil
 	}

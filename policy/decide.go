@@ -60,6 +60,7 @@ type Context struct {
 	SeenMonth     int64
 	BudgetUsed    int64 // of his own budget of customers revealed, in percent
 	SharedUsed    int64 // of the fullest budget that he shares with others
+	Named         bool  // the configuration names him for this very thing: of approve and replicate
 }
 
 // Granted is a grant that holds.
@@ -207,10 +208,10 @@ func (a *Ask) request() cedar.Request {
 		kind = typeService
 	}
 	resource := types.NewEntityUID(typeColumn, types.String(a.Column.String()))
-	switch a.Action {
-	case ActionQuery, ActionReplicate:
+	switch {
+	case a.Action == ActionQuery || a.Action == ActionReplicate:
 		resource = types.NewEntityUID(typeTable, types.String(tableOf(a.Column)))
-	case ActionApprove, ActionInvestigate, ActionAdminister:
+	case OfSallyport(a.Action):
 		resource = types.NewEntityUID(typeSystem, systemName)
 	}
 	return cedar.Request{
@@ -228,6 +229,7 @@ func (c *Context) record() types.Record {
 		"trust":    types.Long(c.Trust), "hour": types.Long(c.Hour), "weekday": types.Long(c.Weekday), "onShift": types.Boolean(c.OnShift),
 		"seenHour": types.Long(c.SeenHour), "seenDay": types.Long(c.SeenDay), "seenMonth": types.Long(c.SeenMonth),
 		"budgetUsed": types.Long(c.BudgetUsed), "sharedUsed": types.Long(c.SharedUsed),
+		"named": types.Boolean(c.Named),
 	}
 	if c.Purpose != nil {
 		m["purpose"] = reason(c.Purpose)

@@ -11,7 +11,7 @@ var defaultCases string
 // Defaults are the policies that hold where the configuration names no folder. In a demonstration a log-in at the database is good enough, and nobody
 // confirms who he is before a budget is used up.
 func Defaults(demonstration bool) []Text {
-	names := []string{"budgets", "copying", "grants", "people", "reasons", "strength", "trust"}
+	names := []string{"budgets", "copying", "grants", "people", "reasons", about, "strength", "trust"}
 	var out []Text
 	for _, name := range names {
 		if demonstration && (name == "strength" || name == "budgets") {
@@ -25,6 +25,9 @@ func Defaults(demonstration bool) []Text {
 	}
 	return out
 }
+
+// about is the file with what holds of Sallyport itself where policies say nothing.
+const about = "sallyport"
 
 // DefaultCases are the tests of the default policies, for Cases.
 func DefaultCases() Text { return Text{Name: "cases.yaml", Content: defaultCases} }

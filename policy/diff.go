@@ -36,7 +36,7 @@ func Diff(before, after *Set) []Change {
 	var out []Change
 	known := map[string]*Change{} // columns of which nothing in a policy can tell one from the other
 	for _, g := range commonGroups(before, after) {
-		for _, action := range []string{ActionReveal, ActionExport, ActionSearch, ActionWrite, ActionCopy, ActionQuery, ActionReplicate} {
+		for _, action := range []string{ActionReveal, ActionExport, ActionSearch, ActionWrite, ActionCopy, ActionQuery, ActionReplicate, ActionApprove, ActionInvestigate, ActionAdminister} {
 			for _, c := range before.world.columns(action) {
 				change := Change{Who: g.who, Service: g.service, Action: action, Column: c.Column}
 				was, is := before.access(g, action, c.Column), after.access(g, action, c.Column)
@@ -98,6 +98,9 @@ func (c *Change) try(before, after *Set, e *edges) {
 	seen := map[string]bool{}
 	for range tried {
 		a := Ask{Who: c.Who[0], Service: c.Service, Action: c.Action, Column: c.Column, Context: e.draw(random, before.world)}
+		if c.Action == ActionReplicate || c.Action == ActionApprove {
+			a.Context.Named = random.IntN(2) == 0
+		}
 		was, is := before.Decide(a), after.Decide(a)
 		if was.Verdict == is.Verdict && was.Respond == is.Respond {
 			continue
@@ -146,6 +149,9 @@ func (c *Context) sentence() string {
 	}
 	if g := c.Grant; g != nil {
 		parts = append(parts, fmt.Sprintf("a grant with %d left", g.Left))
+	}
+	if c.Named {
+		parts = append(parts, "named by the configuration")
 	}
 	if c.MFAMinutes >= 0 {
 		parts = append(parts, fmt.Sprintf("confirmed %d minutes ago", c.MFAMinutes))

@@ -134,8 +134,11 @@ func (s *Set) WhoCan(action string) []Access {
 	return out
 }
 
-// columns are those that an action can be about: values stand behind protected columns only.
+// columns are those that an action can be about: values stand behind protected columns only. What is about Sallyport itself is about one without a name.
 func (w *World) columns(action string) []Column {
+	if OfSallyport(action) {
+		return []Column{{}}
+	}
 	switch action {
 	case ActionReveal, ActionExport, ActionSearch, ActionWrite:
 		return slices.DeleteFunc(slices.Clone(w.Columns), func(c Column) bool { return c.Scheme == "" })

@@ -89,6 +89,7 @@ func Load(texts []Text, w *World, c Copiers) (*Set, []Problem) {
 	for _, t := range texts {
 		l.read(t)
 	}
+	l.complete()
 	slices.SortStableFunc(l.problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
@@ -110,6 +111,7 @@ type loading struct {
 	set       *Set
 	validator *validate.Validator
 	problems  []Problem
+	completes bool // what is read now completes what was read before
 }
 
 func (l *loading) readSchema() error {
@@ -194,13 +196,20 @@ func (l *loading) add(t Text, policy *cedar.Policy, text string) {
 		problem(`@id`, "the id %q is that of the policy at %s:%d too", r.id, other.file, other.line)
 		return
 	}
+	l.speak(r, actionsOf(tree.Action))
+}
+
+// speak puts a policy among those of the actions that it speaks of. What completes others speaks of what they left out.
+func (l *loading) speak(r *rule, actions []string) {
 	l.set.rules[cedar.PolicyID(r.id)] = r
 	to := l.set.forbids
-	if policy.Effect() == cedar.Permit {
+	if r.policy.Effect() == cedar.Permit {
 		to = l.set.permits
 	}
-	for _, action := range actionsOf(tree.Action) {
-		to[action] = append(to[action], r)
+	for _, action := range actions {
+		if !l.completes || r.id == named || len(to[action]) == 0 {
+			to[action] = append(to[action], r)
+		}
 	}
 }
 

@@ -63,9 +63,9 @@ const (
 	ActionSearch      = "search"      // a value is searched in a column, by its token
 	ActionExport      = "export"      // values of a column leave in plain by COPY
 	ActionWrite       = "write"       // a value is written into a column
-	ActionApprove     = "approve"     // somebody's request is granted
-	ActionInvestigate = "investigate" // the record is read
-	ActionAdminister  = "administer"  // Sallyport itself is changed
+	ActionApprove     = "approve"     // somebody's request or proposal is granted, or declined
+	ActionInvestigate = "investigate" // the record, the directory and other people's grants are read
+	ActionAdminister  = "administer"  // Sallyport itself is changed, or that is proposed: locks, keys, files, protection
 	ActionReplicate   = "replicate"   // whole tables leave, as tokens
 )
 
@@ -194,6 +194,7 @@ type Context = {
   seenMonth: Long,           // 30 days
   budgetUsed: Long,          // how much of the principal's own budget is used: percent, in steps of ten
   sharedUsed: Long,          // of the fullest budget that he shares: of his team, application, device, …
+  named: Bool,               // of approve and replicate: the configuration names the principal, in a rule of grants or under replication
 };
 
 action reveal, search, export, write, copy appliesTo {

@@ -39,7 +39,8 @@ type Serving struct {
 	States   States   // on record
 }
 
-// States are how far columns are: Columns with the form of their tokens, those that are on their way in, and out. The rest is protected.
+// States are how far columns are: Columns with the form of their tokens, those that are on their way in, and out. The rest is protected. A column on
+// both ways is about to leave: tokens are written into it until no CHECK refuses plain values any more.
 type States struct {
 	Columns         Set
 	Moving, Leaving []string
@@ -87,7 +88,7 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 	if out {
 		steps = []liveStep{
 			{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
-			{"begin", []stepFunc{r.beginLive, r.dropConstraints}},
+			{"begin", []stepFunc{r.beginLive, r.dropConstraints, r.leave}},
 			{"index", []stepFunc{r.makeMovingIndexes, r.makeBondIndexes}},
 			{"enter", []stepFunc{r.enter, r.awaitOthers}},
 			{"move", []stepFunc{r.move}},
@@ -153,32 +154,83 @@ func (r *run) tell(format string, args ...any) {
 
 // beginLive has the states recorded, marks the database, and gives the reader what the gateway needs meanwhile.
 func (r *run) beginLive(ctx context.Context) error {
-	states := States{Columns: SetOf(r.all), Proposal: r.Proposal}
-	if r.out {
-		states.Columns, states.Leaving = r.states.Columns, r.names()
-	} else {
-		states.Moving = r.names()
-	}
 	for _, do := range []stepFunc{r.keepRanges, r.hold} { // what has no form is held before anybody takes it for moving
 		if err := do(ctx); err != nil {
 			return err
 		}
 	}
+	states := States{Columns: SetOf(r.all), Moving: r.names()}
+	if r.out {
+		states = r.leaving(func(name string) bool {
+			return slices.Contains(r.states.Moving, name) || !slices.Contains(r.states.Leaving, name)
+		})
+	}
+	if !r.out || !r.marked {
+		if err := r.record(ctx, states); err != nil {
+			return err
+		}
+		return r.grantRights(ctx)
+	}
+	// What serves needs those rights from the word on, which it may hear of by a start of its own.
+	if err := r.grantRights(ctx); err != nil {
+		return err
+	}
+	if err := r.Live.Record(ctx, states); err != nil {
+		return errors.Join(err, r.takeBack(ctx))
+	}
+	return r.note(ctx, states)
+}
+
+// takeBack takes the rights away again where the word is not on record: nobody agreed, for example.
+func (r *run) takeBack(ctx context.Context) error {
+	serving, err := r.Live.Serving(ctx)
+	if err != nil || len(serving.States.Moving)+len(serving.States.Leaving) > 0 {
+		return err
+	}
+	return r.grantMoves(ctx, "REVOKE", "FROM")
+}
+
+// grantRights gives the reader what the gateway needs while columns move.
+func (r *run) grantRights(ctx context.Context) error {
+	if err := r.makeReader(ctx); err != nil {
+		return err
+	}
+	return r.grantMoves(ctx, "GRANT", "TO")
+}
+
+// leave has what is written be plain from now on: the CHECKs that would refuse it are gone. A run that is killed before leaves columns in which
+// tokens are still written, though two people agreed and nothing but the gateway keeps plain values out of them.
+func (r *run) leave(ctx context.Context) error {
+	return r.record(ctx, r.leaving(func(string) bool { return false }))
+}
+
+// leaving are the states of a run that goes out: all its columns leave, and in some of them tokens are written as yet.
+func (r *run) leaving(tokens func(name string) bool) States {
+	s := States{Columns: r.states.Columns, Leaving: r.names(), Proposal: r.Proposal}
+	for _, name := range s.Leaving {
+		if tokens(name) {
+			s.Moving = append(s.Moving, name)
+		}
+	}
+	return s
+}
+
+// record has states put on record, and marks the database by them.
+func (r *run) record(ctx context.Context, states States) error {
 	if err := r.Live.Record(ctx, states); err != nil {
 		return err
 	}
+	return r.note(ctx, states)
+}
+
+// note marks the database by states that are on record.
+func (r *run) note(ctx context.Context, states States) error {
 	serving, err := r.Live.Serving(ctx)
 	if err != nil {
 		return err
 	}
 	mark := Mark{RecordID: serving.RecordID, Position: serving.Position, Columns: states.Columns, Moving: states.Moving, Leaving: states.Leaving}
-	if err := beginMark(ctx, r.main, mark, r.Random); err != nil {
-		return err
-	}
-	if err := r.makeReader(ctx); err != nil {
-		return err
-	}
-	return r.grantMoves(ctx, "GRANT", "TO")
+	return beginMark(ctx, r.main, mark, r.Random)
 }
 
 // grantMoves lets the reader change values of unique columns and of bonds as long as they are moving, or takes that away.

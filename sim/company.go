@@ -124,22 +124,21 @@ type Company struct {
 
 // agent is how a person works.
 type agent struct {
-	index     int // of staff
-	role      string
-	team      int
-	unlinked  float64
-	device    string
-	network   string
-	from, to  int // minutes of his day, in UTC; to may be beyond midnight
-	hired     int // day
-	leave     [2]int
-	weight    []float64 // by day; 0: absent
-	weekend   bool
-	pace      float64
-	turned    int // day of a change of teams; 0: none
-	insider   *Insider
-	drift     float64
-	oldDevice string
+	index    int // of staff
+	role     string
+	team     int
+	unlinked float64
+	device   string
+	network  string
+	from, to int // minutes of his day, in UTC; to may be beyond midnight
+	hired    int // day
+	leave    [2]int
+	weight   []float64 // by day; 0: absent
+	weekend  bool
+	pace     float64
+	turned   int // day of a change of teams; 0: none
+	insider  *Insider
+	drift    float64
 }
 
 // NewCompany makes one up. The insiders are those of the profile's usual list, or none.
@@ -164,7 +163,7 @@ func NewCompany(p Profile, seed uint64, insiders bool) *Company {
 	for range p.Gaps {
 		c.missing[c.random.IntN(days)] = true
 	}
-	for range 4000 {
+	for range 40_000 {
 		c.repeat = append(c.repeat, 1+c.random.Int64N(p.Customers))
 	}
 	for range 50 {

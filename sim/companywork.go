@@ -159,7 +159,8 @@ func (c *Company) hourOf(d int, a *agent) int64 {
 // someone is a customer who needs something: some come again and again.
 func (c *Company) someone() int64 {
 	if c.random.Float64() < 0.3 {
-		return c.repeat[int(math.Pow(float64(len(c.repeat)), c.random.Float64()))%len(c.repeat)]
+		u := c.random.Float64()
+		return c.repeat[int(float64(len(c.repeat))*u*u)]
 	}
 	return 1 + c.random.Int64N(c.Profile.Customers)
 }
@@ -266,7 +267,7 @@ func (c *Company) planAgent(d, who int, a *agent) {
 	switch a.role {
 	case "service":
 		for h := range 24 {
-			c.will(act{at: int64(d)*msPerDay + int64(h)*60*minuteMS, what: look, who: who, customer: 1 + c.random.Int64N(p.Customers), count: int32(40 + c.random.IntN(40))}) //nolint:gosec // small
+			c.will(act{at: int64(d)*msPerDay + int64(h)*60*minuteMS, what: look, who: who, customer: 1 + c.random.Int64N(p.Customers), count: int32(40 + c.random.IntN(40))})
 		}
 		return
 	case "engineer":
@@ -319,7 +320,7 @@ func (c *Company) planEngineer(d, who int, a *agent) {
 		c.will(act{at: at - 30*minuteMS, what: begins, who: who, ticket: len(c.tasks) - 1})
 	}
 	for i := range 3 {
-		c.will(act{at: at + int64(i)*minuteMS, what: look, who: who, customer: 1 + c.random.Int64N(p.Customers), count: int32(200 + c.random.IntN(800))}) //nolint:gosec // small
+		c.will(act{at: at + int64(i)*minuteMS, what: look, who: who, customer: 1 + c.random.Int64N(p.Customers), count: int32(200 + c.random.IntN(800))})
 	}
 }
 

@@ -7,51 +7,63 @@ func (c *Company) steal(in *Insider, d int) {
 	if d < in.Day {
 		return
 	}
+	works := a.weight[d] > 0
 	switch in.Scheme {
-	case Seller:
-		if a.weight[d] > 0 {
-			c.take(d, who, c.poisson(in.Rate))
-		}
-	case Snooper:
-		if a.weight[d] > 0 {
-			for range c.poisson(in.Rate) {
-				c.will(act{at: c.hourOf(d, a), what: look, who: who, customer: c.famous(), theft: true})
-			}
-		}
 	case Pair:
-		for _, i := range in.people {
-			if c.agents[i].weight[d] > 0 {
-				n := c.poisson(in.Rate)
-				c.take(d, i, n)
-				if i != who && n > 0 && c.random.Float64() < 0.3 {
-					c.will(act{at: c.hourOf(d, a), what: look, who: i, customer: 1 + c.random.Int64N(c.Profile.Customers), theft: true, shared: true})
-				}
-			}
-		}
-	case Mimic:
-		if a.weight[d] > 0 {
-			c.pretend(d, who, c.poisson(in.Rate))
-		}
-	case Exporter:
-		if a.weight[d] > 0 && d < in.Day+10 && (d-in.Day)%3 == 0 {
-			c.export(c.hourOf(d, a), who, int(in.Rate)/4, false)
-		}
+		c.share(in, d)
 	case Stolen:
 		if d == in.Day {
-			at := int64(d)*msPerDay + int64(a.to+200)*minuteMS
-			for i := range int64(6) {
-				c.will(act{at: at - (10-i)*minuteMS, what: guesses, who: who})
-			}
-			c.will(act{at: at, what: logsIn, who: who, foreign: true})
-			c.export(at+minuteMS, who, int(in.Rate), true)
+			c.intrude(d, who, a, int(in.Rate))
 		}
 	case Negligent:
 		if d == in.Day {
 			at := c.hourOf(d, a)
-			c.will(act{at: at, what: look, who: who, customer: 1 + c.random.Int64N(c.Profile.Customers), count: int32(in.Rate), theft: true, text: "report"}) //nolint:gosec // small
+			c.will(act{at: at, what: look, who: who, customer: 1 + c.random.Int64N(c.Profile.Customers), count: int32(in.Rate), theft: true, text: "report"})
 			c.will(act{at: at + 20*minuteMS, what: warns, who: who, text: "mail", theft: true})
 		}
+	case Exporter:
+		if works && d < in.Day+10 && (d-in.Day)%3 == 0 {
+			c.export(c.hourOf(d, a), who, int(in.Rate)/4, false)
+		}
+	case Seller, Snooper, Mimic:
+		if !works {
+			return
+		}
+		switch n := c.poisson(in.Rate); in.Scheme {
+		case Seller:
+			c.take(d, who, n)
+		case Snooper:
+			for range n {
+				c.will(act{at: c.hourOf(d, a), what: look, who: who, customer: c.famous(), theft: true})
+			}
+		default:
+			c.pretend(d, who, n)
+		}
 	}
+}
+
+// share lets both of a pair take some; now and then one does it at the other's device.
+func (c *Company) share(in *Insider, d int) {
+	for _, i := range in.people {
+		if c.agents[i].weight[d] == 0 {
+			continue
+		}
+		n := c.poisson(in.Rate)
+		c.take(d, i, n)
+		if i != in.people[0] && n > 0 && c.random.Float64() < 0.3 {
+			c.will(act{at: c.hourOf(d, &c.agents[i]), what: look, who: i, customer: 1 + c.random.Int64N(c.Profile.Customers), theft: true, shared: true})
+		}
+	}
+}
+
+// intrude is somebody else who guesses, gets in from elsewhere in the evening, and takes what he can.
+func (c *Company) intrude(d, who int, a *agent, n int) {
+	at := int64(d)*msPerDay + int64(a.to+200)*minuteMS
+	for i := range int64(6) {
+		c.will(act{at: at - (10-i)*minuteMS, what: guesses, who: who})
+	}
+	c.will(act{at: at, what: logsIn, who: who, foreign: true})
+	c.export(at+minuteMS, who, n, true)
 }
 
 // take is looking at customers one by one, between other work.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,12 +78,9 @@ func (r *row) whole(name string) int64 {
 // one is a required text out of a list.
 func (r *row) one(name string, of ...string) string {
 	s := strings.ToLower(r.need(name))
-	for _, known := range of {
-		if s == known {
-			return s
-		}
+	if !slices.Contains(of, s) {
+		r.wrong(fmt.Sprintf("%s is none of %s", name, strings.Join(of, ", ")))
 	}
-	r.wrong(fmt.Sprintf("%s is none of %s", name, strings.Join(of, ", ")))
 	return s
 }
 
@@ -197,7 +195,7 @@ func (r *Reader) csvRows(l *lines, required []string, each func(*row)) error {
 		names[i] = strings.ToLower(strings.TrimSpace(h))
 	}
 	for _, need := range required {
-		if !contains(names, need) {
+		if !slices.Contains(names, need) {
 			return r.problem(l.name, 1, fmt.Sprintf("no column %s in the header; the file is not read", need))
 		}
 	}
@@ -230,13 +228,4 @@ func (r *Reader) csvRows(l *lines, required []string, each func(*row)) error {
 			}
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }

@@ -128,14 +128,9 @@ func (t *Timeline) Next() (*sallyport.Input, error) {
 		t.spent = nil
 	}
 	for {
-		var first *ordered
-		for _, s := range t.streams {
-			if err := s.fill(); err != nil {
-				return nil, err
-			}
-			if head := s.head(); head != nil && (first == nil || head.Time.Before(first.head().Time)) {
-				first = s
-			}
+		first, err := t.earliest()
+		if err != nil {
+			return nil, err
 		}
 		if len(t.facts) > 0 && (first == nil || !t.facts[0].Time.After(first.head().Time)) {
 			t.input = t.facts[0]
@@ -161,6 +156,19 @@ func (t *Timeline) Next() (*sallyport.Input, error) {
 		t.input = sallyport.Input{Time: a.Time, Access: a}
 		return &t.input, nil
 	}
+}
+
+// earliest is the file that has the earliest event; nil at the end of all.
+func (t *Timeline) earliest() (first *ordered, err error) {
+	for _, s := range t.streams {
+		if err := s.fill(); err != nil {
+			return nil, err
+		}
+		if head := s.head(); head != nil && (first == nil || head.Time.Before(first.head().Time)) {
+			first = s
+		}
+	}
+	return first, nil
 }
 
 // ordered puts the events of one file into the order of time, within the horizon.

@@ -17,12 +17,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sallyport"
 	acting "sallyport/examples/go"
+	"sallyport/gateway"
+	"sallyport/identity/assertion"
+	"sallyport/purpose"
 )
 
 // frontDesk is a fort with an application that acts for people: by the word of an issuer, and by its own.
@@ -172,6 +177,43 @@ func (d *frontDesk) exampleGo(t *testing.T, address string, mode pgx.QueryExecMo
 			t.Errorf("for %s: %v", other, err)
 		}
 	}
+}
+
+// TestAssertionOfAnotherClient: where a service says which application it is, an assertion that another one got for the same audience is refused.
+func TestAssertionOfAnotherClient(t *testing.T) {
+	issuer := newSignerOf(t, "https://idp.example")
+	s := &speaker{config: &Config{Services: map[string]Service{
+		"bound": {ActsFor: ActsFor{Assertions: []string{"idp"}, Client: "desk"}}, "free": {ActsFor: ActsFor{Assertions: []string{"idp"}}},
+	}}, person: func(id sallyport.Staff) (purpose.Person, bool) { return purpose.Person{Staff: id}, true }}
+	var err error
+	s.verifier, err = assertion.New([]assertion.Source{{Name: "idp", Issuer: "https://idp.example", Audience: "sallyport", Keys: writeKeys(t, t.TempDir(), issuer)}}, assertion.Options{Now: time.Now})
+	fatal(t, err)
+	for _, c := range []struct {
+		service, client, says string
+	}{
+		{"bound", "desk", ""}, {"bound", "shop", "issued to another application"}, {"bound", "", "issued to another application"}, {"free", "shop", ""}, {"free", "", ""},
+	} {
+		text := signedFor(t, issuer, c.client)
+		spoken, err := s.speak(t.Context(), purpose.Person{Staff: sallyport.Staff(c.service), Service: true}, text, time.Now())
+		told, _ := errors.AsType[*gateway.Told](err)
+		if (err == nil) != (c.says == "") || told != nil && !strings.Contains(told.Sentence, c.says) || err == nil && spoken.Person.Staff != "s017" {
+			t.Errorf("%+v: %+v, %v", c, spoken, err)
+		}
+	}
+}
+
+// signedFor is an assertion about s017 that was issued to an application.
+func signedFor(t *testing.T, s *acting.Signer, client string) string {
+	t.Helper()
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: s.Key}, (&jose.SignerOptions{}).WithHeader("kid", s.ID))
+	fatal(t, err)
+	claims := map[string]any{"iss": s.Issuer, "aud": s.Audience, "sub": "s017", "exp": time.Now().Add(time.Minute).Unix(), "jti": rand.Text()}
+	if client != "" {
+		claims["azp"] = client
+	}
+	text, err := jwt.Signed(signer).Claims(claims).Serialize()
+	fatal(t, err)
+	return text
 }
 
 // pooler is pgbouncer in transaction mode in front of the fort, with one connection for all clients.

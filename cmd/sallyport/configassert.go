@@ -31,6 +31,7 @@ type AssertionSource struct {
 type ActsFor struct {
 	Assertions []string `yaml:"assertions"` // by whose word: names of the section of that name
 	Teams      []string `yaml:"teams"`      // whose people; empty: everybody's
+	Client     string   `yaml:"client"`     // the application's id at the issuer: an assertion must be issued to it (azp or client_id); empty: to whichever
 }
 
 // Who may sign for whom an application acts.
@@ -100,8 +101,8 @@ func (c *Config) checkService(r *configReader, id string, used map[string]string
 	}
 	acts := service.ActsFor
 	if len(acts.Assertions) == 0 {
-		if len(acts.Teams) > 0 {
-			r.problemAt(path+".acts_for", "teams, and nobody's word; expected assertions: [NAME]")
+		if len(acts.Teams) > 0 || acts.Client != "" {
+			r.problemAt(path+".acts_for", "teams or a client, and nobody's word; expected assertions: [NAME]")
 		}
 		return
 	}
@@ -191,6 +192,8 @@ func (s *speaker) speak(ctx context.Context, service purpose.Person, text string
 	}
 	person, ok := s.person(sallyport.Staff(word.Person))
 	switch {
+	case acts.Client != "" && word.Client != acts.Client:
+		return gateway.Spoken{}, &gateway.Told{Sentence: "the assertion was issued to another application", Hint: "Its azp or client_id must be the service's: services.ID.acts_for.client."}
 	case !ok:
 		return gateway.Spoken{}, &gateway.Told{Sentence: "the assertion is about nobody whom the directory knows", Hint: "Its claim must hold the person's id, as people and the configuration have it."}
 	case len(acts.Teams) > 0 && !slices.Contains(acts.Teams, person.Team):

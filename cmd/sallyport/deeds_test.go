@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -78,7 +80,18 @@ func TestPoliciesRuleStatements(t *testing.T) {
 
 	passes(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
 	change := "UPDATE support.customers SET email = $1 WHERE id = $2"
-	refusedBy(change, "addresses are changed by who has just confirmed", "sallyport confirm --as "+string(who), "new@mail.example", customer.ID)
+	cancelled, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() {
+		_, err := f.connect(who).Exec(cancelled, change, "new@mail.example", customer.ID)
+		over <- err
+	}()
+	within(t, 20*time.Second, "the statement waits", func() bool { return len(f.server.waitingFor(who)) == 1 })
+	cancel() // who has hung up is not waited for: what he confirms later is something else
+	if err := <-over; err == nil {
+		t.Error("it did not wait")
+	}
+	within(t, 20*time.Second, "the statement is given up", func() bool { return len(f.server.waitingFor(who)) == 0 })
 	f.order(sallyport.Confirmed, sallyport.Order{Action: "confirm", By: who, About: who})
 	passes(change, "new@mail.example", customer.ID)
 

@@ -292,6 +292,11 @@ func (s *Server) prepareFiles(q api.FilesRequest) (api.FilesChange, error) {
 	if err != nil {
 		return api.FilesChange{}, badFiles(err)
 	}
+	if !c.alone(s.state) {
+		if err := s.shutsOut(c, set); err != nil {
+			return api.FilesChange{}, badFiles(err)
+		}
+	}
 	if _, err := after.keep(s.o.Data); err != nil {
 		return api.FilesChange{}, err
 	}

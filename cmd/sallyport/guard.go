@@ -261,16 +261,12 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if g.movers, err = protect.MoverPool(g.reader); err != nil { //nolint:contextcheck // its connections outlive this call
 		return nil, &hopeless{err}
 	}
-	policies, warnings, err := config.loadPolicies(config.policyFolder())
-	if err != nil {
-		return nil, &hopeless{err}
-	}
-	for _, w := range warnings {
-		g.s.log.Warn("policies", "place", w.Place(), "problem", policyProblem(w))
+	if g.s.unruly != nil {
+		return nil, &hopeless{g.s.unruly}
 	}
 	directory := config.directory()
 	directory.live = g.s.staffing
-	live := &livePolicies{p: g.s.staffing, base: (&heldPolicies{s: g.s, hash: g.s.held, set: policies}).current}
+	live := g.s.policies
 	if err := g.openSources(); err != nil { //nolint:contextcheck // they outlive this call
 		return nil, err
 	}

@@ -58,7 +58,7 @@ gives it back.`,
 	f.ways(flags)
 	flags.BoolVar(&f.print, "print", false, "print the credential alone; log in only where the kept one has ended")
 	flags.StringVar(&f.pgpass, "pgpass", "", "print a line for ~/.pgpass for the gateway at `HOST:PORT`")
-	flags.BoolVar(&f.end, "end", false, "give the credential back; it lets nobody in any more")
+	flags.BoolVar(&f.end, "end", false, "give the credential back: it lets nobody in any more, and the sessions that it opened end")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	f.flags = flags
 	return cmd

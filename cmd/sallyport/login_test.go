@@ -233,6 +233,43 @@ func TestLogInEnds(t *testing.T) {
 	within(t, 30*time.Second, "a transaction without end ends", func() bool { return !works(endless) })
 }
 
+// TestLogInGivenBack ends at once what a credential opened when it is given back, in mid-transaction too, and nothing else of the same person's.
+func TestLogInGivenBack(t *testing.T) {
+	h, idp := gatehouseOf(t), startIDP(t)
+	g := h.doors(t, idp, byAdasSecret, "", "")
+	here, there := newHome(t, idp), newHome(t, idp)
+	h.login(here, g, "s1")
+	h.login(there, g, "s1")
+	open := func(credential string) *pgx.Conn {
+		t.Helper()
+		conn, err := g.byCredential("ada", credential)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	idle, busy, other := open(here.kept().Credential), open(here.kept().Credential), open(there.kept().Credential)
+	if _, err := busy.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	asleep := make(chan error, 1)
+	go func() {
+		_, err := busy.Exec(t.Context(), "SELECT pg_sleep(60)")
+		asleep <- err
+	}()
+	here.must("login", "--end")
+	if err := next(t, asleep); refusalOf(t, err).Message != "sallyport: what you logged in with has ended" {
+		t.Errorf("%v", err)
+	}
+	within(t, 20*time.Second, "the idle session ends", func() bool {
+		_, err := idle.Exec(t.Context(), "SELECT 1")
+		return err != nil
+	})
+	if _, err := other.Exec(t.Context(), "SELECT 1"); err != nil {
+		t.Errorf("another log-in of the same person: %v", err)
+	}
+}
+
 // lapseGraceOfGateway is what docs/login.md says.
 const lapseGraceOfGateway = 5 * time.Minute
 

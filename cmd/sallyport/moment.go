@@ -14,13 +14,15 @@ import (
 )
 
 // moment is what is known of a person right now: how far he is trusted, when he last proved who he is, what he has seen.
-func (g *guard) moment(p purpose.Person) policy.Context {
-	now := g.s.o.Clock()
-	door := g.s.state.Door(p.Staff)
+func (g *guard) moment(p purpose.Person) policy.Context { return g.s.moment(p.Staff) }
+
+func (s *Server) moment(who sallyport.Staff) policy.Context {
+	now := s.o.Clock()
+	door := s.state.Door(who)
 	c := policy.Context{Trust: int64(door.Trust), MFAMinutes: since(now, door.Confirmed), SecondMinutes: since(now, door.Seconded)}
-	hour, day, month := g.s.book.Count(now, p.Staff, exposure.Revealed)
+	hour, day, month := s.book.Count(now, who, exposure.Revealed)
 	c.SeenHour, c.SeenDay, c.SeenMonth = int64(hour), int64(day), int64(month)
-	c.Hour, c.Weekday, c.OnShift = g.s.o.Config.local(p.Staff, now)
+	c.Hour, c.Weekday, c.OnShift = s.o.Config.local(who, now)
 	return c
 }
 

@@ -390,7 +390,6 @@ func (w *survivor) judge(conn *pgx.Conn, err error) bool {
 	}
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	switch {
-	case w.p.undo != "" && ok && refused.Code == "23514": // killed between the record's word and taking the CHECKs away: writes are refused until protect goes on
 	case errors.Is(err, pgx.ErrNoRows) || ok && refused.Severity != "FATAL" && !strings.HasPrefix(refused.Code, "57") && !strings.HasPrefix(refused.Code, "08") && refused.Code != "55P03":
 		w.problem("the application met %v", err)
 	case !conn.IsClosed() && !ok:

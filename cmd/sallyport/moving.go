@@ -31,7 +31,7 @@ func (g *guard) states() map[string]catalog.State {
 	for name := range config.Protect.Columns {
 		rotating, whole := g.rotates(name)
 		switch _, begun := set[name]; {
-		case slices.Contains(moving, name):
+		case slices.Contains(moving, name): // about to leave, too: a CHECK may refuse plain values still
 			states[name] = catalog.Moving
 		case slices.Contains(leaving, name):
 			states[name] = catalog.Leaving
@@ -300,8 +300,8 @@ func (s *Server) mayFollow(next api.States, wanted protect.Set, now time.Time) e
 		if s.rotates(name) {
 			return movingProblem("rotating", name+" cannot move while the keys of its join group are rotated.", "Destroy the older key first: sallyport keys destroy.")
 		}
-		if _, ok := next.Columns[name]; !ok || slices.Contains(next.Moving, name) && slices.Contains(next.Leaving, name) {
-			return movingProblem("bad_states", name+" cannot move: it is not among the columns, or it would move both ways.", "")
+		if _, ok := next.Columns[name]; !ok {
+			return movingProblem("bad_states", name+" cannot move: it is not among the columns.", "")
 		}
 	}
 	isMoving := func(st *api.States, name string) bool { return slices.Contains(st.Moving, name) }
@@ -321,10 +321,10 @@ func (s *Server) mayFollow(next api.States, wanted protect.Set, now time.Time) e
 	for name := range next.Columns {
 		_, begun := was.Columns[name]
 		switch {
-		case begun && isMoving(&next, name) && !isMoving(&was, name) && !isLeaving(&was, name):
-			return movingProblem("protected", name+" is protected, and stays so.", "")
 		case isLeaving(&next, name) && !isLeaving(&was, name):
 			leaves = true
+		case begun && isMoving(&next, name) && !isMoving(&was, name) && !isLeaving(&was, name):
+			return movingProblem("protected", name+" is protected, and stays so.", "")
 		case isLeaving(&was, name) && !isLeaving(&next, name) && !isMoving(&next, name):
 			return movingProblem("leaving", name+" is leaving: plain values stand there.", "Let protect --undo go on, or protect it anew.")
 		}

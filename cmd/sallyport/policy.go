@@ -313,7 +313,7 @@ func groupChanges(changes []policy.Change) (grouped []policyChange) {
 		if i < 0 {
 			grouped, i = append(grouped, p), len(grouped)
 		}
-		grouped[i].Columns = append(grouped[i].Columns, c.Column.String())
+		grouped[i].Columns = append(grouped[i].Columns, aboutWhat(c.Action, c.Column))
 	}
 	return grouped
 }

@@ -23,24 +23,32 @@ type askFlags struct {
 func (m *Main) policyExplainCommand() *cobra.Command {
 	var f askFlags
 	cmd := &cobra.Command{
-		Use:   "explain STAFF COLUMN",
+		Use:   "explain STAFF [COLUMN|TABLE]",
 		Short: "Say which policy decides about somebody and a column, and what would have to be different",
 		Long: `Asks the policies one question and prints what decides, and beneath it the policies that would decide if something were
 different, nearest first. Nothing is read from a database: --purpose names the kind of a reason that holds (an open ticket of the
 person's own about this very customer), and --fact changes what is known of it. --with changes the moment: by default trust is 100, the
 log-in is by OIDC and was confirmed 10 minutes ago, on a Tuesday at 10.
 
-Names of --fact and --with are those of cases (docs/policies.md).`,
+Names of --fact and --with are those of cases (docs/policies.md). About Sallyport itself (--action approve, investigate, administer) there is no column;
+query and replicate are about a table.`,
 		Example: `  sallyport policy explain s017 support.customers.email --purpose ticket
   sallyport policy explain s017 support.customers.email --purpose ticket --fact mine=false --fact team=support-eu --with trust=55
-  sallyport policy explain svc_billing support.customers.email --action export --grant 100`,
-		Args: exactly(2, "STAFF COLUMN"),
+  sallyport policy explain svc_billing support.customers.email --action export --grant 100
+  sallyport policy explain s050 --action approve --with strength=password`,
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			_, set, err := f.read(m)
 			if err != nil {
 				return err
 			}
-			ask, err := f.ask(set, args[0], args[1])
+			column := ""
+			if len(args) == 2 {
+				column = args[1]
+			} else if !policy.OfSallyport(f.action) {
+				return usagef("no column; expected STAFF COLUMN, or --action approve, investigate or administer")
+			}
+			ask, err := f.ask(set, args[0], column)
 			if err != nil {
 				return &usageError{err}
 			}
@@ -137,11 +145,11 @@ func (m *Main) printExplanation(a policy.Ask, e policy.Explanation, asJSON bool)
 	}
 	if asJSON {
 		return printJSON(m.Stdout, map[string]any{
-			"staff": a.Who, "action": a.Action, "column": a.Column.String(), "verdict": e.Ruling.Verdict.String(), "respond": e.Ruling.Respond,
+			"staff": a.Who, "action": a.Action, "column": aboutWhat(a.Action, a.Column), "verdict": e.Ruling.Verdict.String(), "respond": e.Ruling.Respond,
 			"because": e.Ruling.Because, "document": e.Ruling.Document, "policies": list,
 		})
 	}
-	fmt.Fprintf(m.Stdout, "%s, %s %s: %s\n", a.Who, a.Action, a.Column, ruled(e.Ruling))
+	fmt.Fprintf(m.Stdout, "%s, %s %s: %s\n", a.Who, a.Action, aboutWhat(a.Action, a.Column), ruled(e.Ruling))
 	for _, x := range list {
 		if x.Decides {
 			fmt.Fprintf(m.Stdout, "  %s (%s): %s%s\n", x.Policy, x.Place, x.Because, documented(x.Document))
@@ -191,7 +199,7 @@ func (m *Main) policyWhoCanCommand() *cobra.Command {
 		Short: "List everybody who may ever do something to a column, and when",
 		Long: `Goes through everybody of the configuration and every column, and prints who may do something, by which policy and under
 which condition, and what stands against it. The list is complete: who is not on it never may, whatever the moment.`,
-		Example: "  sallyport policy who-can reveal support.customers.email --config sallyport.yaml\n  sallyport policy who-can export contact",
+		Example: "  sallyport policy who-can reveal support.customers.email --config sallyport.yaml\n  sallyport policy who-can export contact\n  sallyport policy who-can approve",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, set, err := f.read(m)
@@ -211,7 +219,7 @@ which condition, and what stands against it. The list is complete: who is not on
 			}
 			var list []policy.Access
 			for _, a := range set.WhoCan(args[0]) {
-				if slices.Contains(wanted, a.Column) {
+				if policy.OfSallyport(args[0]) || slices.Contains(wanted, a.Column) {
 					list = append(list, a)
 				}
 			}
@@ -249,7 +257,7 @@ type accessLine struct {
 func (m *Main) printAccess(action string, list []policy.Access, asJSON bool) error {
 	if asJSON {
 		for _, a := range list {
-			if err := printJSON(m.Stdout, accessLine{Staff: a.Who, Column: a.Column.String(), May: len(a.Ways) > 0, Ways: a.Ways, Unless: a.Unless}); err != nil {
+			if err := printJSON(m.Stdout, accessLine{Staff: a.Who, Column: aboutWhat(action, a.Column), May: len(a.Ways) > 0, Ways: a.Ways, Unless: a.Unless}); err != nil {
 				return err
 			}
 		}
@@ -265,7 +273,7 @@ func (m *Main) printAccess(action string, list []policy.Access, asJSON bool) err
 		if entries[key] == nil {
 			order = append(order, key)
 		}
-		entries[key] = append(entries[key], a.Column.String())
+		entries[key] = append(entries[key], aboutWhat(action, a.Column))
 	}
 	for _, key := range order {
 		fmt.Fprint(m.Stdout, strings.Replace(key, "COLUMNS", strings.Join(entries[key], ", "), 1))

@@ -68,6 +68,8 @@ type Server struct {
 	granting     *granting
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
+	policies     *livePolicies   // that hold, for the gateway and for orders
+	unruly       error           // why they cannot be read
 
 	started  time.Time
 	listener listener
@@ -292,6 +294,7 @@ func (s *Server) people() (*api.Server, error) {
 		Locks:      config.LocksPerHour,
 		TicketID:   s.ticketID,
 		Desk:       s.desk(),
+		Rules:      s.rules(),
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
 		Names:      s.names,

@@ -69,6 +69,7 @@ func (s *Server) onTheirWay() (text string) {
 	database := s.o.Config.Upstream.Database
 	protected, known := s.state.Protects(database)
 	moving, leaving := s.state.Moving(database)
+	moving = slices.DeleteFunc(moving, func(name string) bool { return slices.Contains(leaving, name) }) // about to leave
 	plain := 0
 	for name := range s.o.Config.Protect.Columns {
 		if _, ok := protected[name]; !ok && (known || s.o.MovingIn) {

@@ -195,6 +195,7 @@ func (p *staffing) logIns(l *api.LogIns) {
 		return
 	}
 	c := p.s.o.Config
+	l.Ended = p.s.endLogIn
 	l.Person = func(said login.Person) (sallyport.Staff, error) {
 		who, err := c.personOf(said)
 		if err == nil {

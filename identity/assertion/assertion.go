@@ -62,6 +62,7 @@ type Word struct {
 	Source    string
 	ByService bool
 	Person    string           // as the claim names him
+	Client    string           // the application that it was issued to (azp, client_id); empty: the token does not say
 	ID        sallyport.Digest // of the token's issuer and id
 	Expires   time.Time
 }
@@ -195,7 +196,10 @@ func everyAlgorithm() []jose.SignatureAlgorithm {
 // word holds the claims of a token that is signed to what is expected of them.
 func (s *source) word(c *jwt.Claims, more map[string]any, now time.Time) (Word, error) {
 	person, _ := more[s.Claim].(string)
+	client, one := issuedTo(more)
 	switch {
+	case !one:
+		return Word{}, refuse("the assertion was issued to two applications at once", "Its azp and its client_id must be the same.")
 	case !c.Audience.Contains(s.Audience):
 		return Word{}, refuse("the assertion is for somebody else", "Its aud must be the audience of the configuration.")
 	case c.Expiry == nil:
@@ -214,5 +218,19 @@ func (s *source) word(c *jwt.Claims, more map[string]any, now time.Time) (Word, 
 		return Word{}, refuse("the assertion names nobody", "The person's id stands in its claim "+s.Claim+".")
 	}
 	sum := sha256.Sum256([]byte(s.Issuer + "\x00" + c.ID))
-	return Word{Source: s.Name, ByService: s.ByService, Person: person, ID: sallyport.Digest(sum[:16]), Expires: c.Expiry.Time()}, nil
+	return Word{Source: s.Name, ByService: s.ByService, Person: person, Client: client, ID: sallyport.Digest(sum[:16]), Expires: c.Expiry.Time()}, nil
+}
+
+// issuedTo is the application that a token was issued to: azp in an ID token (OpenID Connect Core, 2), client_id in an access token (RFC 9068, 2.2).
+// one is false where the two differ.
+func issuedTo(claims map[string]any) (client string, one bool) {
+	party, _ := claims["azp"].(string)
+	client, _ = claims["client_id"].(string)
+	if party != "" && client != "" && party != client {
+		return "", false
+	}
+	if client == "" {
+		client = party
+	}
+	return client, true
 }

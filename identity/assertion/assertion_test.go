@@ -155,6 +155,8 @@ func TestVerify(t *testing.T) {
 		{"with an endless id", ec.sign(t, good(claims{"jti": strings.Repeat("x", 257)})), all, "no id"},
 		{"about nobody", ec.sign(t, good(claims{"sub": nil})), all, "names nobody"},
 		{"about a number", ec.sign(t, good(claims{"sub": 17})), all, "cannot be read"},
+		{"issued to two applications", ec.sign(t, good(claims{"azp": "desk", "client_id": "shop"})), all, "two applications"},
+		{"issued to one by both words", ec.sign(t, good(claims{"azp": "desk", "client_id": "desk"})), all, ""},
 		{"endless", ec.sign(t, good(claims{"more": strings.Repeat("x", 9000)})), all, "too long"},
 	} {
 		word, err := v.Verify(t.Context(), c.token, c.allowed, noon)
@@ -169,6 +171,11 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%s: %q, not %q", c.name, refused.Sentence, c.want)
 		case c.token != "" && strings.Contains(refused.Sentence+refused.Hint, c.token):
 			t.Errorf("%s: the refusal repeats the token", c.name)
+		}
+	}
+	for want, c := range map[string]claims{"": {}, "desk": {"azp": "desk"}, "shop": {"client_id": "shop"}, "one": {"azp": "one", "client_id": "one"}} {
+		if word, err := v.Verify(t.Context(), ec.sign(t, good(c)), all, noon); err != nil || word.Client != want {
+			t.Errorf("%v is issued to %q, %v", c, word.Client, err)
 		}
 	}
 	first, _ := v.Verify(t.Context(), ec.sign(t, good()), all, noon)
