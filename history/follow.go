@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -205,7 +206,7 @@ func (k *Keeper) follow(ctx context.Context, at uint64) error {
 	ctx, stop := context.WithCancel(ctx)
 	entries, done := make(chan *sallyport.Event, 1024), make(chan error, 1)
 	go func() { done <- k.read(ctx, at+1, entries) }()
-	err := k.gather(ctx, at, entries, done)
+	err := k.gather(ctx, entries, done)
 	stop()
 	for range entries { //nolint:revive // what is on its way, until the reader ends
 	}
@@ -240,29 +241,40 @@ func (k *Keeper) read(ctx context.Context, from uint64, to chan<- *sallyport.Eve
 	}
 }
 
-// gather takes what comes until no more should wait, and adds it.
-func (k *Keeper) gather(ctx context.Context, at uint64, entries <-chan *sallyport.Event, done <-chan error) error {
-	every := k.Every
-	if every == 0 {
-		every = DefaultEvery
-	}
-	var batch []*sallyport.Event
-	values := 0
-	timer := time.NewTimer(every)
-	defer timer.Stop()
-	add := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
-		at = batch[len(batch)-1].Seq
-		if err := k.store.Add(ctx, at, batch); err != nil {
-			return err
-		}
-		clear(batch)
-		batch, values = batch[:0], 0
-		k.note(at)
+// gathering is a batch that is being made.
+type gathering struct {
+	k      *Keeper
+	batch  []*sallyport.Event
+	values int
+}
+
+// take puts an entry into the batch, and says whether no more should be waited for.
+func (g *gathering) take(e *sallyport.Event) (full bool) {
+	g.batch, g.values = append(g.batch, e), g.values+weight(e)
+	return len(g.batch) >= mostEntries || g.values >= mostValues
+}
+
+// add gives the batch to the store.
+func (g *gathering) add(ctx context.Context) error {
+	if len(g.batch) == 0 {
 		return nil
 	}
+	at := g.batch[len(g.batch)-1].Seq
+	if err := g.k.store.Add(ctx, at, g.batch); err != nil {
+		return err
+	}
+	clear(g.batch)
+	g.batch, g.values = g.batch[:0], 0
+	g.k.note(at)
+	return nil
+}
+
+// gather takes what comes until no more should wait, and adds it.
+func (k *Keeper) gather(ctx context.Context, entries <-chan *sallyport.Event, done <-chan error) error {
+	every := cmp.Or(k.Every, DefaultEvery)
+	g := &gathering{k: k}
+	timer := time.NewTimer(every)
+	defer timer.Stop()
 	asked := k.asked()
 	for {
 		select {
@@ -270,18 +282,17 @@ func (k *Keeper) gather(ctx context.Context, at uint64, entries <-chan *sallypor
 			if !more {
 				return <-done
 			}
-			if len(batch) == 0 {
+			if len(g.batch) == 0 {
 				timer.Reset(every)
 			}
-			batch, values = append(batch, e), values+weight(e)
-			if len(batch) < mostEntries && values < mostValues {
+			if !g.take(e) {
 				continue
 			}
-			if err := add(); err != nil {
+			if err := g.add(ctx); err != nil {
 				return err
 			}
 		case <-timer.C:
-			if err := errors.Join(add(), k.forget(ctx)); err != nil {
+			if err := errors.Join(g.add(ctx), k.forget(ctx)); err != nil {
 				return err
 			}
 			timer.Reset(every)

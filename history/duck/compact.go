@@ -16,7 +16,6 @@ const compactRows = 1 << 20
 // compact moves fresh rows to where they are found quickly: sorted by customer, with a small number in place of the value's digest, which
 // stands once for each customer and column in held.
 func (s *Store) compact(ctx context.Context) error {
-	defer func(began time.Time) { s.compacting += time.Since(began) }(time.Now())
 	run := strconv.Itoa(int(s.run) + 1)
 	steps := []string{
 		`CREATE OR REPLACE TEMP TABLE fresh_values AS SELECT DISTINCT customer, field, hi, lo FROM fresh WHERE hi <> 0 OR lo <> 0`,

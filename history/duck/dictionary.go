@@ -149,7 +149,7 @@ func each(ctx context.Context, conn *sql.Conn, query string, fn func(scan func(.
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // rows.Err says what went wrong
 	for rows.Next() {
 		if err := fn(rows.Scan); err != nil {
 			return err

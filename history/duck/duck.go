@@ -17,7 +17,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
 
@@ -55,19 +54,17 @@ type Store struct {
 	day    int32
 	run    int32 // of the last compaction
 	dict   *dictionaries
-
-	compacting time.Duration // spent so far
 }
 
 var _ history.Store = (*Store)(nil)
 
 // Open opens the history in a folder, making both where they are not there. errors.Is(err, history.ErrBroken) where it is to be made again.
 func Open(folder string, o Options) (*Store, error) {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := os.MkdirAll(folder, 0o700); err != nil { //nolint:gosec // the operator's data folder
 		return nil, fmt.Errorf("open history: %w", err)
 	}
 	s := &Store{o: o, file: filepath.Join(folder, fileName)}
-	_, err := os.Stat(s.file)
+	_, err := os.Stat(s.file) //nolint:gosec // likewise
 	made := errors.Is(err, os.ErrNotExist)
 	if err := s.connect(); err != nil {
 		return nil, broken("open history "+s.file, err)

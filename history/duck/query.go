@@ -26,7 +26,7 @@ func (s *Store) Select(ctx context.Context, text string, b history.Bounds) (*his
 	if err != nil {
 		return nil, broken("ask history", err)
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	if err := s.permit(ctx, conn, text); err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (s *Store) Select(ctx context.Context, text string, b history.Bounds) (*his
 	if err != nil {
 		return nil, s.asked(ctx, b, err)
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // rows.Err says what went wrong
 	answer, err := take(rows, b)
 	if err != nil {
 		return nil, s.asked(ctx, b, err)

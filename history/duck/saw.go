@@ -58,7 +58,7 @@ func (s *Store) saw(ctx context.Context, question_ history.Question) (a history.
 	if err != nil {
 		return a, err
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	if _, err := conn.ExecContext(ctx, "BEGIN TRANSACTION"); err != nil {
 		return a, err
 	}

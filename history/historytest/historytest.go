@@ -14,10 +14,10 @@ import (
 	"sallyport/history"
 )
 
-// Opener opens the same store again and again, as a restart does. Its record's id is Record, and names are Names'.
+// Opener opens the same store again and again, as a restart does. Its record's id is Record, its names are Names', and columns identify as Identifies says.
 type Opener func(t *testing.T) history.Store
 
-// It takes columns for identifying as Identifies says. Record is the id of the record that the store is the history of.
+// Record is the id of the record that the store is the history of.
 const Record = "00112233445566778899aabbccddeeff"
 
 // Names gives pseudonyms by a key of the test.
