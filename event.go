@@ -107,9 +107,10 @@ const (
 	Erasing         EventKind = "erasing"          // Order.Erased lists what is erased next; never sealed, since whoever verifies the record must read it
 	Erased          EventKind = "erased"           // it is gone; Order.ID says by which proposal
 
-	InputKind     EventKind = "input"       // Order.Input: what another system said, as detection reads it; its sequence is when it arrived
-	RecordRoom    EventKind = "record_room" // how full the disk of the record is: Details is fine, 80 %, 90 % or full, Note the figures
-	ImportOrdered EventKind = "import"      // Order.Importing: somebody begins to import another system's log; before its first entry
+	InputKind     EventKind = "input"           // Order.Input: what another system said, as detection reads it; its sequence is when it arrived
+	RecordRoom    EventKind = "record_room"     // how full the disk of the record is: Details is fine, 80 %, 90 % or full, Note the figures
+	ImportOrdered EventKind = "import"          // Order.Importing: somebody begins to import another system's log; before its first entry
+	HistoryMade   EventKind = "history_rebuild" // somebody has history made again from the record
 )
 
 // Who is the actor of an event.
@@ -306,6 +307,13 @@ type Order struct {
 	Code       []byte      `cbor:"52,keyasint,omitempty"`
 	Importing  *Importing  `cbor:"100,keyasint,omitempty"` // of an import
 	Erased     *Erasure    `cbor:"85,keyasint,omitempty"`  // of a proposal to erase, and of kind erasing
+	Unmask     *Unmasking  `cbor:"95,keyasint,omitempty"`  // of a proposal to show two people who About is
+}
+
+// Unmasking says whom, as he is known to those who browse, and for how long from the approval on.
+type Unmasking struct {
+	Pseudonym string        `cbor:"1,keyasint"`
+	Lasts     time.Duration `cbor:"2,keyasint"`
 }
 
 // Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.

@@ -22,6 +22,7 @@ import (
 
 	"sallyport"
 	"sallyport/control"
+	"sallyport/history"
 	"sallyport/record"
 )
 
@@ -54,6 +55,8 @@ type Config struct {
 	Directory *Directory                              // nil: there is none to ask
 	Files     func(FilesRequest) (FilesChange, error) // holds files that are to be proposed to sense; nil: there are none
 	Desk      *Desk                                   // nil: nothing can be asked for
+	Names     *history.Names                          // by which those are called whom nobody unmasked
+	History   *History                                // nil: the record itself answers
 	Rules     func(Act) Ruling                        // of policies; nil: leads and security may do everything, and nobody else anything
 	Traffic   *Traffic                                // exports and imports; nil: there are none
 }
@@ -77,19 +80,25 @@ type Server struct {
 	door  *door
 	http  *http.Server
 	state *control.State
+	past  *history.Past
 
+	asking    sync.Mutex // held while a question in SQL is answered
 	unsealing sync.Mutex // held from the check of a share until it is taken
 }
 
 // New checks the configuration of a server.
 func New(c Config) (*Server, error) {
-	if c.Access == nil || c.Orders == nil || c.Now == nil {
-		return nil, errors.New("make control api: Access, Orders and Now are required")
+	if c.Access == nil || c.Orders == nil || c.Now == nil || c.Names == nil {
+		return nil, errors.New("make control api: Access, Orders, Now and Names are required")
 	}
 	if c.Delay == nil {
 		c.Delay = c.Now
 	}
 	s := &Server{c: c, state: c.Orders.state, door: newDoor(c.People, c.Delay)}
+	s.past = &history.Past{Record: c.Access, Tells: c.Identifies}
+	if c.History != nil {
+		s.past.Lend = c.History.Lend
+	}
 	s.door.own = s.state.Password
 	if c.LogIns != nil {
 		s.door.counts = c.LogIns.passwordCounts
@@ -171,6 +180,8 @@ func (s *Server) routes() http.Handler {
 	s.filesRoutes(mux)
 	s.trafficRoutes(mux)
 	s.erasureRoutes(mux)
+	s.historyRoutes(mux)
+	s.unmaskRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

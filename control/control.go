@@ -81,6 +81,8 @@ type Proposal struct {
 	Erased   *sallyport.Erasure // of erase: which entries
 	Alone    bool               // of files: whoever writes them may change them from then on
 
+	Unmask *sallyport.Unmasking // of the proposal to unmask somebody
+
 	At     time.Time
 	Status Status
 
@@ -121,6 +123,8 @@ type State struct {
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
 	turned  map[string]Turned   // by column: see TurnedEpochs
+
+	unmasked []unmasking
 
 	watchers []*watcher
 	changes  []change // not yet told
@@ -242,7 +246,7 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		return
 	}
 	s.proposals[o.ID] = &Proposal{
-		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, Erased: o.Erased, At: e.Time, Status: Open,
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, Erased: o.Erased, Unmask: o.Unmask, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
 	if o.Action == Invite {
@@ -273,6 +277,8 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 	case Files:
 		s.files = files{p.Details, p.Alone}
 		s.doors.turn()
+	case Unmask:
+		s.unmask(p, e.Time)
 	}
 	if p.Action == Shred {
 		s.shreds.bar(sallyport.Subject(p.Details))
@@ -321,6 +327,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say who is to be locked", ErrProposal)
 	case o.Action == Unlock && s.staff.HasLeft(o.About):
 		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrProposal)
+	case o.Action == Unmask:
+		return mayUnmask(o)
 	case o.Action == Empower:
 		return s.mayEmpower(o)
 	case o.Action == Files:

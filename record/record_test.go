@@ -91,6 +91,7 @@ func fullEvent() *sallyport.Event {
 			Use:        &sallyport.GrantUse{Customers: 1, Values: 2, Statements: 3, Sessions: 4, First: at, Last: at, Columns: []string{"support.customers.email"}},
 			Credential: &sallyport.Credential{Digest: []byte{1, 2}, Until: time.Date(2026, 3, 2, 18, 0, 0, 0, time.UTC), Proven: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), Factors: true},
 			Password:   "hash", Code: []byte{3, 4}, Erased: &sallyport.Erasure{Record: "r", Runs: []uint64{1, 2}, Count: 2, Digest: []byte{5}, Kind: sallyport.RevealKind, Before: at},
+			Unmask:    &sallyport.Unmasking{Pseudonym: "p-x4k9qcd27h", Lasts: time.Hour},
 			Importing: &sallyport.Importing{Source: "billing", Format: "csvlog", Files: []string{"pg.csv"}},
 			People: []sallyport.Listed{{
 				Staff: "s017", Key: "k1", Name: "Ada Example", UserName: "ada", External: "x1", Mail: "ada@example.org", Number: "7", Given: "Ada", Family: "Example", Department: "d",

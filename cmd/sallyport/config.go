@@ -117,6 +117,9 @@ type Config struct {
 	// Metrics is where Prometheus reads counts, which name nobody. Empty: nowhere.
 	Metrics MetricsConfig `yaml:"metrics"`
 
+	// History is the past in columns, beside the record: docs/history.md.
+	History HistoryConfig `yaml:"history"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	text   string        // of the file

@@ -56,6 +56,7 @@ func (c *Config) check(r *configReader) {
 	c.checkExport(r)
 	c.Ledger.check(r)
 	c.Retention.check(r)
+	c.History.check(r)
 	if c.LocksPerHour < 0 {
 		r.problemAt("locks_per_hour", "%d; expected 1 or more, or 0 for the default", c.LocksPerHour)
 	}

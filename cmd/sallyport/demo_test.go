@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"sallyport"
+	"sallyport/api"
 	"sallyport/exposure"
 	"sallyport/internal/throwaway"
 	"sallyport/sim"
@@ -264,8 +267,28 @@ func visit(t *testing.T, held *heldStage) {
 	if err := m.Run(t.Context(), []string{"who-saw", number(held.Staff[0].Customer), "--as", officer.ID, "--control", held.Control}); err != nil {
 		t.Fatal(err)
 	}
+	pseudonym := regexp.MustCompile(`p-[a-z0-9]{10}`).FindString(out.String())
+	if strings.Contains(out.String(), held.Staff[0].ID) || pseudonym == "" {
+		t.Fatalf("who-saw names somebody before two people agreed: %s", out)
+	}
+	clients := [2]*api.Client{}
+	for i := range clients {
+		clients[i] = api.NewClient(held.Control, sallyport.Staff(held.Officers[i].ID), held.Officers[i].Password)
+		defer clients[i].Close()
+	}
+	id, err := clients[0].Unmask(t.Context(), pseudonym, "test", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := clients[1].Approve(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := m.Run(t.Context(), []string{"who-saw", number(held.Staff[0].Customer), "--as", officer.ID, "--control", held.Control}); err != nil {
+		t.Fatal(err)
+	}
 	if !strings.Contains(out.String(), held.Staff[0].ID) {
-		t.Errorf("who-saw does not name %s: %s", held.Staff[0].ID, out)
+		t.Errorf("who-saw does not name %s to whom two people let see it: %s", held.Staff[0].ID, out)
 	}
 }
 

@@ -107,7 +107,7 @@ func (s *Server) tendErasures(ctx context.Context) {
 			err = s.eraseOld(ctx)
 		}
 		if err == nil {
-			err = s.eraseListed()
+			err = s.eraseListed(ctx)
 		}
 		if err != nil && ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
@@ -153,7 +153,7 @@ func (s *Server) erasing(id, details string, list *sallyport.Erasure) *sallyport
 }
 
 // eraseListed erases what the record lists, also what an earlier serve did not come to.
-func (s *Server) eraseListed() error {
+func (s *Server) eraseListed(ctx context.Context) error {
 	done := map[string]uint64{}
 	var ids []string
 	for _, e := range s.state.Erasures() {
@@ -163,6 +163,11 @@ func (s *Server) eraseListed() error {
 		}
 		if err := stream.Erase(e.List.Runs); err != nil {
 			return err
+		}
+		if stream == s.access && s.history != nil {
+			if err := s.history.Erase(ctx, sequences(e.List.Runs)); err != nil {
+				return fmt.Errorf("erase from history what the record no longer has: %w", err)
+			}
 		}
 		if done[e.ID] == 0 {
 			ids = append(ids, e.ID)
@@ -179,6 +184,16 @@ func (s *Server) eraseListed() error {
 		s.log.Info("entries were erased", "id", id, "entries", done[id])
 	}
 	return nil
+}
+
+// sequences are all that runs hold.
+func sequences(runs []uint64) (list []uint64) {
+	for i := 0; i+1 < len(runs); i += 2 {
+		for seq := runs[i]; seq <= runs[i+1]; seq++ {
+			list = append(list, seq)
+		}
+	}
+	return list
 }
 
 // eraseOld puts on record which entries' time is up, by the configuration that holds.

@@ -92,6 +92,8 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.backupCommand(),
 		m.restoreCommand(),
 		m.detectCommand(),
+		m.historyCommand(),
+		m.unmaskCommand(),
 	)
 	return root
 }

@@ -17,6 +17,7 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
+	"sallyport/history"
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
 	"sallyport/ledger"
@@ -72,10 +73,12 @@ type Server struct {
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
 	granting     *granting
 	ledger       *ledger.Ledger
-	policies     *livePolicies // that hold, for the gateway and for orders
-	unruly       error         // why they cannot be read
-	exports      *outputs // what goes out to other systems
-	imports      *intake  // what comes in from them
+	policies     *livePolicies   // that hold, for the gateway and for orders
+	unruly       error           // why they cannot be read
+	exports      *outputs        // what goes out to other systems
+	imports      *intake         // what comes in from them
+	names        *history.Names  // pseudonyms of those who have access
+	history      *history.Keeper // nil: none is kept
 
 	started  time.Time
 	listener listener
@@ -211,6 +214,9 @@ func (s *Server) open(ctx context.Context) error {
 			s.log.Warn("the record was cut short by a crash and has been repaired", "what", repaired)
 		}
 	}
+	if err := s.openHistory(); err != nil {
+		return err
+	}
 	if s.socket, err = api.Listen(ctx, filepath.Join(s.o.Data, socketName)); err != nil {
 		return err
 	}
@@ -294,6 +300,8 @@ func (s *Server) people() (*api.Server, error) {
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
 		Traffic:    s.traffic(),
+		Names:      s.names,
+		History:    s.apiHistory(),
 	})
 }
 
@@ -317,6 +325,9 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	wg.Go(func() { s.tendErasures(ctx) })
 	wg.Go(func() { s.room.watch(longer) })
 	wg.Go(func() { s.exports.run(longer) })
+	if s.history != nil {
+		wg.Go(func() { s.history.Run(longer) })
+	}
 	wg.Go(func() {
 		if err := s.provider.serve(longer); err != nil {
 			cancel(err)
