@@ -20,7 +20,7 @@ DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
 
-.PHONY: build demo test check format bench bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history
+.PHONY: build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -57,6 +57,10 @@ bench: build
 bench-history:
 	SALLYPORT_HISTORY=$${SALLYPORT_HISTORY:-100000000} go test -count=1 -timeout 3h -v -run '^TestFigures$$' ./history/duck
 	SALLYPORT_HISTORY_PG=$${SALLYPORT_HISTORY_PG:-5000000} go test -count=1 -timeout 1h -v -run '^TestAgainstPostgreSQL$$' ./history/duck
+
+# Who is behind reports, in 1,620 made-up companies, and how long 100,000,000 reveals take (an hour, 4 GB of memory).
+bench-trace:
+	SALLYPORT_TRACE=1 go test ./trace -v -run TestCalibration -bench BenchmarkTrace -timeout 120m
 
 bench-detect:
 	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 24h -run '^TestBenchDetect$$' ./detect
