@@ -214,7 +214,7 @@ func (s *Server) open(ctx context.Context) error {
 			s.log.Warn("the record was cut short by a crash and has been repaired", "what", repaired)
 		}
 	}
-	if err := s.openHistory(); err != nil {
+	if err := s.openHistory(); err != nil { //nolint:contextcheck // the store outlives the start: it is closed with serve
 		return err
 	}
 	if s.socket, err = api.Listen(ctx, filepath.Join(s.o.Data, socketName)); err != nil {
