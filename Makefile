@@ -2,6 +2,7 @@
 # make test    all tests, against a real PostgreSQL (started and removed by the tests)
 # make check   format, vet, lint, and the tests under the race detector
 # make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
+# make bench-history  history with 100,000,000 reveals, and beside PostgreSQL (an hour; 5 GiB free)
 # make bench-detect detection on made-up companies with insiders (hours)
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL, and kill -9 while keys are rotated (an hour)
 # make moving moving 12,000,000 rows in beside an application, and kill -9 on the way (hours; 40 GiB free)
@@ -19,7 +20,7 @@ DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
 
-.PHONY: build demo test check format bench bench-detect siege journal moving smith servers suites fuzz clean
+.PHONY: build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -53,14 +54,26 @@ bench: build
 	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || echo "pgbouncer is not installed, so it is left out; 'apt-get install pgbouncer' brings it"
 	bin/sallyport bench
 
+bench-history:
+	SALLYPORT_HISTORY=$${SALLYPORT_HISTORY:-100000000} go test -count=1 -timeout 3h -v -run '^TestFigures$$' ./history/duck
+	SALLYPORT_HISTORY_PG=$${SALLYPORT_HISTORY_PG:-5000000} go test -count=1 -timeout 1h -v -run '^TestAgainstPostgreSQL$$' ./history/duck
+
+# Who is behind reports, in 1,620 made-up companies, and how long 100,000,000 reveals take (an hour, 4 GB of memory).
+bench-trace:
+	SALLYPORT_TRACE=1 go test ./trace -v -run TestCalibration -bench BenchmarkTrace -timeout 120m
+
 bench-detect:
 	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 24h -run '^TestBenchDetect$$' ./detect
 
 siege:
 	scripts/postgres.sh
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 30m -run '^TestBypass' ./gateway
+	SALLYPORT_SIEGE=1 go test -count=1 -timeout 30m -run '^TestKilled' ./history/duck
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 60m -run '^TestBypass|^TestClientRandom|^TestLimit|^TestSmith' ./cmd/sallyport
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 2h -run '^TestRotate.*Killed|^TestShredKilled|^TestOwnKeysKilled|^TestMoveOutKilled' ./cmd/sallyport
+
+tamper:
+	SALLYPORT_TAMPERINGS=10000 go test -v -count=1 -timeout 30m -run TestTamperings ./ledger
 
 journal:
 	scripts/postgres.sh

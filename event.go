@@ -104,10 +104,13 @@ const (
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
 	OrderRefused    EventKind = "order_refused"    // policies did not let somebody do what Order.Details names: Decision; nothing has changed
 	Peopled         EventKind = "people"           // Order.People and Order.Groups: what the directory's source in Details says from now on
+	Erasing         EventKind = "erasing"          // Order.Erased lists what is erased next; never sealed, since whoever verifies the record must read it
+	Erased          EventKind = "erased"           // it is gone; Order.ID says by which proposal
 
-	InputKind     EventKind = "input"       // Order.Input: what another system said, as detection reads it; its sequence is when it arrived
-	RecordRoom    EventKind = "record_room" // how full the disk of the record is: Details is fine, 80 %, 90 % or full, Note the figures
-	ImportOrdered EventKind = "import"      // Order.Importing: somebody begins to import another system's log; before its first entry
+	InputKind     EventKind = "input"           // Order.Input: what another system said, as detection reads it; its sequence is when it arrived
+	RecordRoom    EventKind = "record_room"     // how full the disk of the record is: Details is fine, 80 %, 90 % or full, Note the figures
+	ImportOrdered EventKind = "import"          // Order.Importing: somebody begins to import another system's log; before its first entry
+	HistoryMade   EventKind = "history_rebuild" // somebody has history made again from the record
 
 	FindingKind    EventKind = "finding"    // Order.Finding: a line of what detection found; before anything is done about it
 	ResponseKind   EventKind = "response"   // Order.Response: what Sallyport does about a finding, did, or would have done
@@ -308,6 +311,8 @@ type Order struct {
 	Password   string      `cbor:"51,keyasint,omitempty"`
 	Code       []byte      `cbor:"52,keyasint,omitempty"`
 	Importing  *Importing  `cbor:"100,keyasint,omitempty"` // of an import
+	Erased     *Erasure    `cbor:"85,keyasint,omitempty"`  // of a proposal to erase, and of kind erasing
+	Unmask     *Unmasking  `cbor:"95,keyasint,omitempty"`  // of a proposal to show two people who About is
 	// Finding is a line of a finding as JSON, whose ID is ID and whose first person is About. Position is the entry of the access stream that
 	// detection had read last, and Taken that of this stream.
 	Finding  []byte    `cbor:"110,keyasint,omitempty"`
@@ -331,6 +336,12 @@ type Response struct {
 type Held struct {
 	From uint64 `cbor:"1,keyasint"`
 	To   uint64 `cbor:"2,keyasint"`
+}
+
+// Unmasking says whom, as he is known to those who browse, and for how long from the approval on.
+type Unmasking struct {
+	Pseudonym string        `cbor:"1,keyasint"`
+	Lasts     time.Duration `cbor:"2,keyasint"`
 }
 
 // Credential is what a person logs in with for a while, after the identity provider said who he is. Nobody can log in by what stands here.

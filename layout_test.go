@@ -46,13 +46,17 @@ var table = map[string]folder{
 	"purpose/source":       {may: []string{"purpose"}, test: []string{"catalog"}}, // asks other systems, which purpose itself refuses to
 	"keys":                 {may: []string{"token"}},
 	"record":               {},
+	"ledger":               {test: []string{"record"}},           // somebody who trusts nothing else of ours verifies with it, so it reads the record's files itself
 	"scan":                 {pure: true, may: []string{"token"}}, // tokens and plain values in streams, for the command of that name
 	"vault":                {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
 	"protect":              {may: []string{"token", "vault"}, test: []string{"sim"}},
 	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
 	"login":                {},                                                                                                                                                                                         // asks the identity provider who somebody is: network, so not in identity, which is pure
-	"api":                  {may: []string{"control", "grant", "record", "login", "staff"}},                                                                                                                            // log-ins by the provider are begun and ended there
 	"sources":              {may: []string{"query"}},                                                                                                                                                                   // files of other systems; shapes of statements in their logs are the gateway's own
+	"history":              {},                                                                                                                                                                                         // the past: from the store and, for what that has not taken in, from the record
+	"history/duck":         {may: []string{"history"}, test: []string{"history/historytest", "record"}},                                                                                                                // its store in DuckDB: apart, so that only the program links that
+	"history/historytest":  {may: []string{"history"}},                                                                                                                                                                 // the contract of a store
+	"api":                  {may: []string{"control", "grant", "history", "record", "login", "staff"}},                                                                                                                 // log-ins by the provider are begun and ended there
 	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
 	"respond":              {may: []string{"detect"}},                                                                                                                                                                  // findings → steps, and the protocols of those who are told
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
@@ -69,7 +73,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "identity", "identity/assertion", "keys", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "history", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

@@ -22,6 +22,7 @@ import (
 
 	"sallyport"
 	"sallyport/control"
+	"sallyport/history"
 	"sallyport/record"
 )
 
@@ -38,11 +39,13 @@ type Config struct {
 	Status     func(context.Context) []Standby // what else a status tells; nil: nothing
 	// TicketID finds the id of a ticket whose number stands in the record as its token; nil: none is found.
 	TicketID  func(ctx context.Context, number string) (id string, ok bool)
-	Unseal    Unsealer                                // takes shares of the keys; nil: the keys are not opened by shares
-	Rotate    KeyChange                               // nil: there are no keys
-	Destroy   KeyChange                               // likewise
-	Rotations func() []Rotation                       // nil: there are none
-	Shred     KeyChange                               // of a customer; likewise
+	Unseal    Unsealer          // takes shares of the keys; nil: the keys are not opened by shares
+	Rotate    KeyChange         // nil: there are no keys
+	Destroy   KeyChange         // likewise
+	Rotations func() []Rotation // nil: there are none
+	Shred     KeyChange         // of a customer; likewise
+	// Erase lists entries of a stream that may be erased, by runs of their sequences; its error is a sentence for people. nil: none may.
+	Erase     func(stream string, runs []uint64) (*sallyport.Erasure, error)
 	Locks     int                                     // that one person may give in an hour; more wait for a second person. 0: DefaultLocks
 	Observing bool                                    // serve bars and masks nothing, see Status
 	Moving    *Moving                                 // nil: serve protects nothing, so nothing moves
@@ -53,6 +56,8 @@ type Config struct {
 	Directory *Directory                              // nil: there is none to ask
 	Files     func(FilesRequest) (FilesChange, error) // holds files that are to be proposed to sense; nil: there are none
 	Desk      *Desk                                   // nil: nothing can be asked for
+	Names     *history.Names                          // by which those are called whom nobody unmasked
+	History   *History                                // nil: the record itself answers
 	Rules     func(Act) Ruling                        // of policies; nil: leads and security may do everything, and nobody else anything
 	Traffic   *Traffic                                // exports and imports; nil: there are none
 }
@@ -76,19 +81,25 @@ type Server struct {
 	door  *door
 	http  *http.Server
 	state *control.State
+	past  *history.Past
 
+	asking    sync.Mutex // held while a question in SQL is answered
 	unsealing sync.Mutex // held from the check of a share until it is taken
 }
 
 // New checks the configuration of a server.
 func New(c Config) (*Server, error) {
-	if c.Access == nil || c.Orders == nil || c.Now == nil {
-		return nil, errors.New("make control api: Access, Orders and Now are required")
+	if c.Access == nil || c.Orders == nil || c.Now == nil || c.Names == nil {
+		return nil, errors.New("make control api: Access, Orders, Now and Names are required")
 	}
 	if c.Delay == nil {
 		c.Delay = c.Now
 	}
 	s := &Server{c: c, state: c.Orders.state, door: newDoor(c.People, c.Delay)}
+	s.past = &history.Past{Record: c.Access, Tells: c.Identifies}
+	if c.History != nil {
+		s.past.Lend = c.History.Lend
+	}
 	s.door.own = s.state.Password
 	if c.LogIns != nil {
 		s.door.counts = c.LogIns.passwordCounts
@@ -170,6 +181,9 @@ func (s *Server) routes() http.Handler {
 	s.filesRoutes(mux)
 	s.findingRoutes(mux)
 	s.trafficRoutes(mux)
+	s.erasureRoutes(mux)
+	s.historyRoutes(mux)
+	s.unmaskRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

@@ -20,6 +20,7 @@ import (
 
 	"sallyport"
 	"sallyport/control"
+	"sallyport/history"
 	"sallyport/record"
 )
 
@@ -88,6 +89,7 @@ func start(t *testing.T, change ...func(*Config)) *running {
 		Orders:     orders,
 		Identifies: func(c sallyport.Column) bool { return c.Name == "email" },
 		Now:        r.clock.Now,
+		Names:      names(t),
 	}
 	for _, f := range change {
 		f(&c)
@@ -110,6 +112,17 @@ func start(t *testing.T, change ...func(*Config)) *running {
 		}
 	})
 	return r
+}
+
+// names gives pseudonyms by the same key in each test.
+func names(t *testing.T) *history.Names {
+	t.Helper()
+	n, err := history.NewNames([]byte("a key that is known to the tests"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Service = func(who sallyport.Staff) bool { return who == "svc_billing" }
+	return n
 }
 
 func openStream(t *testing.T, dir, name string) *record.Stream {

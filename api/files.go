@@ -75,12 +75,12 @@ func (s *Server) proposeFiles(r *http.Request, me sallyport.Staff) (any, error) 
 	return FilesProposed{Proposal: id["proposal"], Hash: change.Hash, Diff: change.Diff, Subjects: change.Subjects}, nil
 }
 
-func (s *Server) showProposal(r *http.Request, _ sallyport.Staff) (any, error) {
+func (s *Server) showProposal(r *http.Request, me sallyport.Staff) (any, error) {
 	p, ok := s.proposal(r.PathValue("id"))
 	if !ok {
 		return nil, &Problem{http.StatusNotFound, "no_such_proposal", "There is no proposal with this id.", "sallyport proposals lists those that are open."}
 	}
-	answer := proposalOf(p)
+	answer := s.proposalTo(me, p)
 	answer.Diff = p.Diff
 	return answer, nil
 }

@@ -257,7 +257,7 @@ func (s *Server) decide(r *http.Request, me sallyport.Staff, kind sallyport.Even
 		return nil, err
 	}
 	p, _ := s.proposal(id)
-	answer := proposalOf(p)
+	answer := s.proposalTo(me, p)
 	answer.Code = code
 	return answer, nil
 }

@@ -36,10 +36,10 @@ func proposalOf(p control.Proposal) Proposal {
 	}
 }
 
-func (s *Server) proposals(*http.Request, sallyport.Staff) (any, error) {
+func (s *Server) proposals(_ *http.Request, me sallyport.Staff) (any, error) {
 	list := []Proposal{}
 	for _, p := range s.state.Proposals() {
-		list = append(list, proposalOf(p))
+		list = append(list, s.proposalTo(me, p))
 	}
 	return map[string]any{"proposals": list}, nil
 }

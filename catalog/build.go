@@ -445,7 +445,7 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 			info.Protect.Bond = p.Bound[0].Column.String()
 		}
 		if p.Moving {
-			info.Protect.Closed = p.Formless()
+			info.Protect.Closed, info.Protect.Plain = p.Formless(), p.Leaving
 			info.Protect.Moving, info.Protect.Forms, info.Protect.Unique, info.Protect.List = true, MovingForms, p.alone, p.list
 		}
 		if p.Rotating {

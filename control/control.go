@@ -28,6 +28,7 @@ const (
 	DestroyKey   = "destroy_key"   // Details is the join group whose older key goes
 	Second       = "second"        // a colleague agrees to what the proposer does; Details says what that is
 	Trust        = "trust"         // Details is how far the person it is about is trusted from now on
+	Erase        = "erase"         // Erased lists entries of the record whose salts and bodies go; it is about nobody
 	Shred        = "shred"         // Details is the customer whose values become unreadable; it is about nobody of the staff
 	Invite       = "invite"        // the person it is about may set a password of his own, with a code of which two people have a half each
 	Files        = "files"         // Details is the SHA-256 of the configuration and policies that hold from then on
@@ -76,10 +77,13 @@ type Proposal struct {
 	Details string
 	Delay   time.Duration // between its approval and what it gives
 
-	Base     string            // of files: what they follow on
-	Diff     string            // what they change
-	Subjects []sallyport.Staff // whom it is about besides About: they have no say
-	Alone    bool              // of files: whoever writes them may change them from then on
+	Base     string             // of files: what they follow on
+	Diff     string             // what they change
+	Subjects []sallyport.Staff  // whom it is about besides About: they have no say
+	Erased   *sallyport.Erasure // of erase: which entries
+	Alone    bool               // of files: whoever writes them may change them from then on
+
+	Unmask *sallyport.Unmasking // of the proposal to unmask somebody
 
 	At     time.Time
 	Status Status
@@ -109,6 +113,9 @@ type State struct {
 
 	carried map[string]bool // proposals about keys and customers that were carried out, by id
 	shreds  shreds
+
+	erasures []Erasure // see Erasures
+
 	doors   doors
 	grants  grants
 	keys    keys
@@ -119,6 +126,8 @@ type State struct {
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
 	turned  map[string]Turned   // by column: see TurnedEpochs
+
+	unmasked []unmasking
 
 	watchers []*watcher
 	changes  []change // not yet told
@@ -210,6 +219,10 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		if p := s.proposals[o.ID]; p != nil {
 			p.Done, p.Result = true, e.Note
 		}
+	case sallyport.Erasing:
+		s.erasing(o)
+	case sallyport.Erased:
+		s.erasedAll(e, o)
 	case sallyport.KeyTurned:
 		s.turnedAll(o)
 	case sallyport.Shredding:
@@ -250,7 +263,7 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		return
 	}
 	s.proposals[o.ID] = &Proposal{
-		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, At: e.Time, Status: Open,
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, Erased: o.Erased, Unmask: o.Unmask, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
 	if o.Action == Invite {
@@ -285,6 +298,8 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 	case Files:
 		s.files = files{p.Details, p.Alone}
 		s.doors.turn()
+	case Unmask:
+		s.unmask(p, e.Time)
 	}
 	if p.Action == Shred {
 		s.shreds.bar(sallyport.Subject(p.Details))
@@ -333,6 +348,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say who is to be locked", ErrProposal)
 	case o.Action == Unlock && s.staff.HasLeft(o.About):
 		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrProposal)
+	case o.Action == Unmask:
+		return mayUnmask(o)
 	case o.Action == Empower:
 		return s.mayEmpower(o)
 	case o.Action == UndoResponse && (o.About == "" || len(s.answers.of(o.About, o.Details)) == 0):
@@ -341,6 +358,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say %s or %s", ErrProposal, ModeAct, ModeObserve)
 	case o.Action == Files:
 		return s.mayChange(o)
+	case o.Action == Erase:
+		return mayErase(o)
 	}
 	return nil
 }

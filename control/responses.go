@@ -47,6 +47,7 @@ type answers struct {
 	found    []string
 	answers  map[string]*Answer
 	order    []string
+	held     []string // of order those that hold evidence
 }
 
 func newAnswers() answers {
@@ -75,6 +76,9 @@ func (s *State) noteResponse(e *sallyport.Event, o *sallyport.Order) {
 		a = &Answer{About: o.About, At: e.Time, Reason: o.Reason}
 		s.answers.answers[r.ID] = a
 		s.answers.order = append(s.answers.order, r.ID)
+		if r.Held != nil {
+			s.answers.held = append(s.answers.held, r.ID)
+		}
 	}
 	a.Response = *r
 }
@@ -142,6 +146,18 @@ func (s *State) Answers(finding string) (list []Answer) {
 		}
 	}
 	return list
+}
+
+// Evidence says of which finding an entry of the access stream is evidence; empty: of none that still stands.
+func (s *State) Evidence(seq uint64, who sallyport.Staff) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.answers.held {
+		if x := s.answers.answers[id]; x.Held != nil && x.About == who && !x.Undone && x.Held.From <= seq && seq <= x.Held.To {
+			return "it is evidence of the finding " + x.Finding
+		}
+	}
+	return ""
 }
 
 // Answer is one response.

@@ -58,6 +58,17 @@ func TestResponsesAreUndoneApart(t *testing.T) {
 	if n := len(s.Proposals()); n != 2 { // the first one was about nothing
 		t.Errorf("%d proposals", n)
 	}
+	e := acted(sallyport.ResponseKind, "s017-4", "hold", "")
+	e.Order.Response.Held = &sallyport.Held{From: 10, To: 20}
+	s.Apply(e)
+	for seq, want := range map[uint64]bool{9: false, 10: true, 20: true, 21: false} {
+		if got := s.Evidence(seq, "s017") != ""; got != want || s.Evidence(seq, "s018") != "" {
+			t.Errorf("entry %d is held: %t", seq, got)
+		}
+	}
+	if taken(s, "s017-4", "s017"); s.Evidence(10, "s017") != "" {
+		t.Error("what was no theft is still held")
+	}
 	s = NewState() // what only Sallyport did
 	s.Apply(acted(sallyport.Locked, "s017-1", "lock", ""))
 	taken(s, "s017-1", "s017")
@@ -65,7 +76,7 @@ func TestResponsesAreUndoneApart(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	// A person's word is no response, whatever it says that it is; and nobody lowers the trust in many by it.
-	e := acted(sallyport.Trusted, "s017-3", "mask", "0")
+	e = acted(sallyport.Trusted, "s017-3", "mask", "0")
 	e.Order.By = "s017"
 	s.Apply(e)
 	trust(100)

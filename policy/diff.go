@@ -254,18 +254,23 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 		}
 	}
 	if len(e.apart) > 0 && often() {
-		for _, n := range []*int64{&c.MFAMinutes, &c.SeenHour, &c.SeenDay, &c.SeenMonth} {
-			if seldom() {
-				*n = max(pick(r, e.apart), 0)
-			}
-		}
-		for _, n := range []*int64{&c.Trust, &c.BudgetUsed, &c.SharedUsed} {
-			if seldom() {
-				*n = min(max(pick(r, e.apart), 0), 100)
-			}
-		}
+		e.closer(r, &c, seldom)
 	}
 	return c
+}
+
+// closer looks at the numbers that only one of the sets compares with.
+func (e *edges) closer(r *rand.Rand, c *Context, seldom func() bool) {
+	for _, n := range []*int64{&c.MFAMinutes, &c.SeenHour, &c.SeenDay, &c.SeenMonth} {
+		if seldom() {
+			*n = max(pick(r, e.apart), 0)
+		}
+	}
+	for _, n := range []*int64{&c.Trust, &c.BudgetUsed, &c.SharedUsed} {
+		if seldom() {
+			*n = min(max(pick(r, e.apart), 0), 100)
+		}
+	}
 }
 
 // drawPurpose is one reason.

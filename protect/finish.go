@@ -24,7 +24,7 @@ func (r *run) makeReader(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, r.main, func(tx pgx.Tx) error {
+	return changingRoles(ctx, r.main, func(tx pgx.Tx) error {
 		if err := setRole(ctx, tx, r.Reader.User, readerConnections, secret, true); err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func PrepareReader(ctx context.Context, dsn string, reader Reader, random io.Rea
 		return fmt.Errorf("connect to the database to observe: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the transaction has ended
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	return changingRoles(ctx, conn, func(tx pgx.Tx) error {
 		if err := setRole(ctx, tx, reader.User, readerConnections, secret, true); err != nil {
 			return err
 		}

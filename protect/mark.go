@@ -117,7 +117,7 @@ func beginMark(ctx context.Context, conn *pgx.Conn, m Mark, random io.Reader) er
 	if err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	return changingRoles(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, createMark); err != nil {
 			return fmt.Errorf("make the mark of protection: %w", err)
 		}
@@ -226,6 +226,19 @@ func makeMarkRole(ctx context.Context, tx pgx.Tx, recordID string, random io.Rea
 
 // ErrRoleTaken says that a role that protect wants to make is there and may do more than it should.
 var ErrRoleTaken = errors.New("a role of that name has other rights already; choose another name")
+
+// changingRoles is a transaction that changes roles. They are the whole server's: where a run on another database changes the same one at that moment, the
+// server refuses the later of the two, and it is done once more.
+func changingRoles(ctx context.Context, conn *pgx.Conn, do func(tx pgx.Tx) error) (err error) {
+	const mostTimes = 20
+	for range mostTimes {
+		err = pgx.BeginFunc(ctx, conn, do)
+		if refused := (*pgconn.PgError)(nil); !errors.As(err, &refused) || refused.Code != "XX000" || !strings.Contains(refused.Message, "concurrently") {
+			break
+		}
+	}
+	return err
+}
 
 // setRole makes a log-in without any right, or gives the one that is there the password and the limit. What a role was
 // granted before is not taken away, so one that has more is refused; the reader may pass row security. The verifier holds no character

@@ -103,6 +103,7 @@ type Slot struct {
 	Number  bool    // the literal is written as a number
 	Array   bool    // an array's text form, '{a,b}', or an array parameter: every element is tokenised
 	Forms   int     // of the value that are wanted, the token first; below 2: the token alone
+	Plain   bool    // of Store: it stays plain, as long as the column leaves; a statement that was prepared before means something else
 	Purpose bool    // the value of SET sallyport.purpose: ticket numbers in it become tokens; Column is empty
 	Actor   bool    // the assertion of SET LOCAL sallyport.actor: the person's id stands in its place; Column is empty
 }

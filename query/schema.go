@@ -69,6 +69,8 @@ type Protection struct {
 	Unique bool // of which no two rows hold the same
 	Forms  int
 	List   string
+	// Plain says that what is written is no token: protection is being undone.
+	Plain bool
 	// Whole says that equal values stand in one form at every moment, so that columns may be compared with each other though Forms is above 1.
 	Whole bool
 

@@ -154,6 +154,7 @@ func (a *analysis) slotOf(s *source) *Slot {
 	}
 	slot := &Slot{
 		Column: column, Scheme: first.protection.Scheme, Group: first.protection.Group, Use: first.use, Array: first.array, Row: first.row, Forms: forms(s.demands),
+		Plain: slices.ContainsFunc(s.demands, func(d demand) bool { return d.use == Store && d.protection.Plain }),
 	}
 	for _, d := range s.demands[1:] {
 		same := d.protection.Scheme == slot.Scheme && d.protection.Group == slot.Group && d.array == slot.Array

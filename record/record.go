@@ -225,7 +225,7 @@ func (s *Stream) encode(buf *bytes.Buffer, e *sallyport.Event) error {
 	if _, err := rand.Read(front[saltAt:bodyAt]); err != nil {
 		return fmt.Errorf("choose a salt: %w", err)
 	}
-	if s.seal != nil {
+	if s.seal != nil && e.Kind != sallyport.Erasing { // what lists an erasure is read by who has no key
 		front[formAt] = formSealed
 		buf.Write(front[:])
 		if err := s.codec.append(buf, e, at); err != nil {

@@ -51,6 +51,7 @@ func TestRecordOfAStatement(t *testing.T) {
 				revealed = e
 			case sallyport.ResultKind:
 				result = e
+			default:
 			}
 		}
 		for _, e := range events {

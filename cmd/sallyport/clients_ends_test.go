@@ -173,7 +173,8 @@ func TestClientCycles(t *testing.T) {
 	}
 	within(t, 10*time.Second, "no session is left", settled)
 	within(t, 10*time.Second, "goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines+3 })
-	within(t, 10*time.Second, "descriptors are closed", func() bool { return openFiles(t) <= descriptors+3 })
+	// History opens its two files in its own time; one of a hundred cycles that left something would show.
+	within(t, 10*time.Second, "descriptors are closed", func() bool { return openFiles(t) <= descriptors+6 })
 }
 
 func openFiles(t *testing.T) int {

@@ -160,6 +160,7 @@ func step(messages ...pgproto3.FrontendMessage) []pgproto3.FrontendMessage { ret
 // TestClientReturning writes tickets and contacts in every way there is: that the gateway has the rows returned to itself
 // must not be seen.
 func TestClientReturning(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFort(t, "")
 	who, ticket, _ := f.hasTicket(0)
 	id := fmt.Sprint(ticket.ID)

@@ -81,6 +81,12 @@ type Config struct {
 	// nobody to protect. Without it people confirm once a shift who they are.
 	Demonstration bool `yaml:"demonstration"`
 
+	// Ledger says who else sees the ledger of the record.
+	Ledger LedgerConfig `yaml:"ledger"`
+
+	// Retention says how long entries of the record are kept, and which are kept in any case.
+	Retention RetentionConfig `yaml:"retention"`
+
 	// Policies is the folder with the Cedar policies that decide who sees what, and with their cases. Empty: the program's own,
 	// which 'sallyport policy init DIR' writes into a folder.
 	Policies string `yaml:"policies"`
@@ -116,6 +122,9 @@ type Config struct {
 
 	// Metrics is where Prometheus reads counts, which name nobody. Empty: nowhere.
 	Metrics MetricsConfig `yaml:"metrics"`
+
+	// History is the past in columns, beside the record: docs/history.md.
+	History HistoryConfig `yaml:"history"`
 
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record

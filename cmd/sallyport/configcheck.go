@@ -54,6 +54,9 @@ func (c *Config) check(r *configReader) {
 	c.checkAssertions(r)
 	c.checkShares(r)
 	c.checkExport(r)
+	c.Ledger.check(r)
+	c.Retention.check(r)
+	c.History.check(r)
 	if c.LocksPerHour < 0 {
 		r.problemAt("locks_per_hour", "%d; expected 1 or more, or 0 for the default", c.LocksPerHour)
 	}

@@ -50,6 +50,7 @@ func TestConfigSchema(t *testing.T) {
 // TestConfigSchemaFits holds the schema to the configurations that there are, and to what the reader says about each with one mistake
 // in it: an unknown key anywhere, a value of another kind, a missing key.
 func TestConfigSchemaFits(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	schema := compiledSchema(t)
 	text, err := os.ReadFile("../../examples/sallyport.yaml")
 	if err != nil {

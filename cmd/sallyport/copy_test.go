@@ -101,6 +101,7 @@ func laundering() []string {
 }
 
 func TestCopyIsDenied(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFort(t, rich)
 	who, ticket, own := f.hasTicket(0)
 	var engineer sallyport.Staff

@@ -7,6 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sallyport"
+
 	"sallyport/exposure"
 )
 
@@ -139,11 +141,20 @@ func (d *demo) printThefts() {
 // printSuspects ranks.
 func (d *demo) printSuspects() {
 	table := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "  staff\tcustomers seen\treporting, seen\texpected by chance\tposterior\t")
+	fmt.Fprintln(table, "  pseudonym\tcustomers seen\treporting, seen\texpected by chance\tposterior\t")
 	for _, s := range d.figures.Reports.Ranking {
-		fmt.Fprintf(table, "  %s\t%d\t%d\t%.2f\t%.3f\t\n", s.Staff, s.Customers, s.Seen, s.Expected, s.Posterior)
+		fmt.Fprintf(table, "  %s\t%d\t%d\t%.2f\t%.3f\t\n", d.pseudonyms(s.Staff), s.Customers, s.Seen, s.Expected, s.Posterior)
 	}
 	_ = table.Flush() // as above
+}
+
+// pseudonyms are those of a list of staff.
+func (d *demo) pseudonyms(list string) string {
+	var names []sallyport.Staff
+	for who := range strings.SplitSeq(list, " and ") {
+		names = append(names, sallyport.Staff(d.server.names.Person(sallyport.Staff(who))))
+	}
+	return staffList(names)
 }
 
 // conclude ends the story.

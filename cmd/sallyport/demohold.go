@@ -101,8 +101,10 @@ func (d *demo) printHeld(held *heldStage) {
 	d.say("  pg_dump '%s' --data-only -t support.customers", d.dsn(id(2), d.gatewayAddress(), ""))
 	try(id(3), `-c "INSERT INTO support.tickets VALUES (77000001, 'CS-7700-0001', `+number(agent.Customer)+`, '`+held.Staff[3].ID+`', 'support', 'open', 'Please call back', now())"`+
 		` -c "SET sallyport.purpose = 'ticket:CS-7700-0001'" -c "SELECT * FROM support.customers WHERE id = `+number(agent.Customer)+`"`)
-	d.say("\nAsk who saw whom, take somebody's access away, give it back with two people:")
+	d.say("\nAsk who saw whom, see a name with two people, take somebody's access away, give it back with two people:")
 	order(held.Officers[0], "who-saw "+number(agent.Customer))
+	order(held.Officers[0], "unmask PSEUDONYM --reason 'it is a demonstration'")
+	order(held.Officers[1], "approve ID-OF-THE-PROPOSAL")
 	order(held.Officers[0], "lock "+agent.ID+" --reason 'laptop stolen'")
 	order(held.Officers[0], "unlock "+held.Staff[1].ID+" --reason 'it was a demonstration'")
 	order(held.Officers[1], "approve ID-OF-THE-PROPOSAL")

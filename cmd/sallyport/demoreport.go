@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/api"
 	"sallyport/trace"
 )
 
@@ -20,7 +21,7 @@ const (
 )
 
 // reports lets customers of the fifth thief's notes report, and others, and asks the record who it was.
-func (d *demo) reports(context.Context) error {
+func (d *demo) reports(ctx context.Context) error {
 	d.title("Customers report calls")
 	notes := d.notes.ToArray()
 	if len(notes) < victimReports {
@@ -42,11 +43,44 @@ func (d *demo) reports(context.Context) error {
 		d.clock.advance(d.clock.Now().Add(time.Duration(2+i%5) * time.Hour))
 		list = append(list, trace.Report{Customer: sallyport.Subject(strconv.FormatInt(c, 10)), At: d.clock.Now()})
 	}
-	return d.name(list)
+	return d.name(ctx, list)
+}
+
+// unmask has two officers agree to see who the first of the ranking is, and says what they read then.
+func (d *demo) unmask(ctx context.Context, suspects []sallyport.Staff) error {
+	one, other := d.officer(0), d.officer(1)
+	defer one.Close()
+	defer other.Close()
+	for _, who := range suspects {
+		id, err := one.Unmask(ctx, d.server.names.Person(who), "customers report calls", 0)
+		if err != nil {
+			return fmt.Errorf("propose to unmask the suspect: %w", err)
+		}
+		if _, err := other.Approve(ctx, id); err != nil {
+			return fmt.Errorf("approve to unmask the suspect: %w", err)
+		}
+	}
+	list, err := one.Unmasked(ctx)
+	if err != nil {
+		return fmt.Errorf("read who the suspect is: %w", err)
+	}
+	var names []sallyport.Staff
+	for _, u := range list {
+		names = append(names, u.Staff)
+		d.say("    sallyport unmask %s --as %s, approved by %s: %s.", u.Person, d.officers[0].ID, d.officers[1].ID, u.Staff)
+	}
+	d.figures.Reports.Suspect = staffList(names)
+	return nil
+}
+
+// officer is logged in for commands.
+func (d *demo) officer(i int) *api.Client {
+	id := d.officers[i].ID
+	return api.NewClient(d.server.Control(), id, d.passwords[id])
 }
 
 // name asks the record, and nothing else.
-func (d *demo) name(list []trace.Report) error {
+func (d *demo) name(ctx context.Context, list []trace.Report) error {
 	start := time.Now()
 	seen := trace.NewExposures()
 	err := d.server.access.Read(1, func(e *sallyport.Event) error {
@@ -65,7 +99,7 @@ func (d *demo) name(list []trace.Report) error {
 	f := &d.figures.Reports
 	*f = demoReports{
 		Reports: len(list), FromThief: victimReports, Background: backgroundReports, Thief: d.figures.Thefts[len(d.figures.Thefts)-1].Thief,
-		Suspect: staffList(suspects[0].Staff), WallSeconds: took.Seconds(),
+		WallSeconds: took.Seconds(),
 	}
 	for _, s := range suspects[:min(5, len(suspects))] {
 		f.Ranking = append(f.Ranking, demoSuspect{Staff: staffList(s.Staff), Customers: s.Customers, Seen: s.Seen, Expected: s.Expected, Posterior: s.Posterior})
@@ -74,8 +108,11 @@ func (d *demo) name(list []trace.Report) error {
 		"others. The record knows nothing of that; it knows who had seen whom before the reports:", len(list), victimReports, backgroundReports)
 	f.None, f.Forged = result.None, result.Forged
 	d.printSuspects()
-	d.say("%.0f ms (wall clock) after the last report: %s. Nobody of them: %.1f %%. To turn this around %d reports would have to be forged.",
-		1000*f.WallSeconds, f.Suspect, 100*f.None, f.Forged)
+	d.say("%.0f ms (wall clock) after the last report: the first of them. Nobody of them: %.1f %%. To turn this around %d reports would have to\n"+
+		"be forged. Nobody sees a name before two people agree to:", 1000*f.WallSeconds, 100*f.None, f.Forged)
+	if err := d.unmask(ctx, suspects[0].Staff); err != nil {
+		return err
+	}
 	if f.Suspect != f.Thief {
 		return fmt.Errorf("the record points at %s, and it was %s", f.Suspect, f.Thief)
 	}

@@ -165,8 +165,8 @@ func (p *detected) fold(e *sallyport.Event) {
 	}
 }
 
-// reading is where both streams are.
-type reading struct {
+// twoStreams is where both streams are.
+type twoStreams struct {
 	*detecting
 	entries, orders <-chan *sallyport.Event
 	ahead           *sallyport.Event // of the control stream, taken from its channel too early
@@ -174,7 +174,7 @@ type reading struct {
 
 // both reads both streams in the order in which they were read the first time, and from there on as entries come.
 func (d *detecting) both(ctx context.Context, entries, orders <-chan *sallyport.Event) error {
-	r := &reading{detecting: d, entries: entries, orders: orders}
+	r := &twoStreams{detecting: d, entries: entries, orders: orders}
 	for {
 		if err := r.step(ctx); err != nil {
 			return err
@@ -188,7 +188,7 @@ func (d *detecting) both(ctx context.Context, entries, orders <-chan *sallyport.
 }
 
 // step reads what is to be read next.
-func (r *reading) step(ctx context.Context) error {
+func (r *twoStreams) step(ctx context.Context) error {
 	live := r.orders
 	if r.at < r.began || len(r.past.anchors) > 0 {
 		live = nil // first what was read before
@@ -208,7 +208,7 @@ func (r *reading) step(ctx context.Context) error {
 }
 
 // entry reads one of the access stream, with what was read before and after it the first time.
-func (r *reading) entry(ctx context.Context, e *sallyport.Event) error {
+func (r *twoStreams) entry(ctx context.Context, e *sallyport.Event) error {
 	if err := r.again(ctx, e.Seq); err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (r *reading) entry(ctx context.Context, e *sallyport.Event) error {
 }
 
 // again takes what was taken before an entry of the access stream.
-func (r *reading) again(ctx context.Context, before uint64) error {
+func (r *twoStreams) again(ctx context.Context, before uint64) error {
 	for len(r.past.anchors) > 0 && r.past.anchors[0].position < before {
 		e, err := r.next(ctx)
 		if err != nil {
@@ -239,7 +239,7 @@ func (r *reading) again(ctx context.Context, before uint64) error {
 }
 
 // next is the next entry of the control stream.
-func (r *reading) next(ctx context.Context) (*sallyport.Event, error) {
+func (r *twoStreams) next(ctx context.Context) (*sallyport.Event, error) {
 	if e := r.ahead; e != nil {
 		r.ahead = nil
 		return e, nil

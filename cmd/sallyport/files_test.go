@@ -147,6 +147,7 @@ func TestFilesTakeTwo(t *testing.T) {
 
 // TestPoliciesTakeTwo: policies that a second person approved hold at once in a session that is open, and over a restart, whatever stands on disk.
 func TestPoliciesTakeTwo(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFort(t, "", func(o *ServerOptions) { strict(t, o) })
 	who, ticket, customer := f.hasTicket(0)
 	c := f.connect(who)

@@ -22,6 +22,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/history"
 	"sallyport/internal/refdb"
 	"sallyport/internal/throwaway"
 	"sallyport/sim"
@@ -431,6 +432,34 @@ func (f *fort) officer(id sallyport.Staff) *api.Client {
 	c := api.NewClient(filepath.Join(f.options.Data, socketName), id, string(id)+"-password")
 	f.t.Cleanup(c.Close)
 	return c
+}
+
+// whoSaw asks who saw a customer, with everybody's name: two officers agree to that.
+func (f *fort) whoSaw(customer sallyport.Subject) []api.Sighting {
+	f.t.Helper()
+	one, other := f.officer("o1"), f.officer("o2")
+	list, err := one.WhoSaw(f.ctx, customer)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	asked := map[sallyport.Staff]bool{}
+	for _, s := range list {
+		if !strings.HasPrefix(string(s.Staff), history.PersonPrefix) || asked[s.Staff] {
+			continue
+		}
+		asked[s.Staff] = true
+		id, err := one.Unmask(f.ctx, string(s.Staff), "test", 0)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if _, err := other.Approve(f.ctx, id); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	if list, err = one.WhoSaw(f.ctx, customer); err != nil {
+		f.t.Fatal(err)
+	}
+	return list
 }
 
 // lockedBuffer collects what goroutines write.

@@ -20,6 +20,7 @@ import (
 
 // TestGrantKilled kills serve (kill -9) in the middle of results under a grant: nobody sees more customers by it than were asked for.
 func TestGrantKilled(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	const most = 700
 	a := newAsking(t, wideBudgets)
 	who := a.org.Agents()[0].ID

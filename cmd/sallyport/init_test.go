@@ -181,6 +181,7 @@ func (s *plainSite) wantNoValues(t *testing.T, text string) {
 // TestInitRoundTrip: what init writes about each of the made-up schemas can be used as it is: the statements of check --sql run, protect moves
 // every row in, and then check has nothing to do.
 func TestInitRoundTrip(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	site := ownSite(t)
 	folder := t.TempDir()
 	for _, name := range []string{"shop", "crm", "clinic", "insurer", "rental", "school"} {

@@ -101,6 +101,7 @@ func TestLapse(t *testing.T) {
 
 // TestLapseUndo: undoing that two people agreed on is good for a day; what began goes on afterwards.
 func TestLapseUndo(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	clock := &laterClock{}
 	f := newPlainFort(t, func(f *fort) { f.options.Clock = clock.now })
 	_, err := f.moveIn()

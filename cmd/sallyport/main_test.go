@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -13,12 +14,14 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"k8s.io/klog/v2"
 
 	"sallyport/api"
 )
 
 // TestMain lets scripts run this very program as the command sallyport.
 func TestMain(m *testing.M) {
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // as runMain does
 	testscript.Main(m, map[string]func(){"sallyport": main, forgetfulName: forgetful})
 }
 

@@ -66,6 +66,7 @@ func (f *fort) protect() error {
 // TestProtectedColumnsCannotBeTakenAway tries what an administrator of Sallyport can do to let plain values into a protected column:
 // every edit of the configuration is refused, by serve, by check and by protect.
 func TestProtectedColumnsCannotBeTakenAway(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	const email, phone = "    support.customers.email:      {class: contact, scheme: email}\n", "    support.customers.phone:      {class: contact, scheme: phone}\n"
 	for _, c := range []struct{ name, old, new, column string }{
 		{"a column dropped", email, "", "support.customers.email: protected as email of group email under k1.invalid, not configured"},
@@ -92,6 +93,7 @@ func TestProtectedColumnsCannotBeTakenAway(t *testing.T) {
 
 // TestColumnsAreAdded protects a further column of a protected database: not by the configuration alone, but by protect.
 func TestColumnsAreAdded(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFort(t, "")
 	f.stop()
 	const last = "    support.messages.body:        {class: content, scheme: text}\n"

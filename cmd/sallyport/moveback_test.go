@@ -11,6 +11,7 @@ import (
 
 // TestMoveBack undoes protection in the middle of moving in, cuts that too, and goes on: every row is what it was, and it moves in again from there.
 func TestMoveBack(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t, bonds, kinds)
 	f.cutLive(t, func(*LiveOptions) {})
 	moving, _ := f.server.state.Moving(f.database)

@@ -185,6 +185,7 @@ func (n *tenant) check(t *testing.T, reads func(stored string) string) {
 
 // TestMoveBonds moves columns that foreign keys hold equal in and out again while an application works on both sides of them.
 func TestMoveBonds(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t, bonds)
 	constraints := f.ask(selectConstraints)
 	indexes := f.ask("SELECT string_agg(indexdef, E'\n' ORDER BY indexdef) FROM pg_indexes WHERE schemaname = 'support' AND indexname !~ 'sallyport_name'")
@@ -254,6 +255,7 @@ func (n *tenant) during(t *testing.T, do func() error) {
 
 // TestProtectBonds does it with nobody connected; what cannot move together is refused.
 func TestProtectBonds(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t, bonds)
 	f.stop()
 	constraints := f.ask(selectConstraints)
@@ -278,6 +280,7 @@ func TestProtectBonds(t *testing.T) {
 
 // TestMovePartitioned moves a partitioned table, once the index that finds its names is there: the server cannot make one while others write.
 func TestMovePartitioned(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t, func(f *fort) {
 		f.superExec(f.database, `CREATE TABLE support.parted (id bigint PRIMARY KEY, customer_id bigint REFERENCES support.customers, who text, mail text, number bigint) PARTITION BY RANGE (id);
 			CREATE TABLE support.parted_1 PARTITION OF support.parted FOR VALUES FROM (0) TO (500); CREATE TABLE support.parted_2 PARTITION OF support.parted DEFAULT; CREATE INDEX ON support.parted (who);

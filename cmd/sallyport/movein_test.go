@@ -195,6 +195,7 @@ func (f *fort) checkMoved(t *testing.T, workers ...*worker) {
 }
 
 func TestMoveIn(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t)
 	who := f.org.Agents()[0].ID
 	var workers []*worker
@@ -267,6 +268,7 @@ func TestMovingNameIndex(t *testing.T) {
 
 // TestMoveOut goes back to plain values under work, once two people agreed.
 func TestMoveOut(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t)
 	if _, err := f.moveIn(); err != nil {
 		t.Fatal(err)
@@ -368,6 +370,7 @@ func TestDryRun(t *testing.T) {
 
 // TestMoveInStrangers has somebody around the gateway: nothing moves while he is there, and what he wrote is found.
 func TestMoveInStrangers(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t)
 	stranger := f.direct()
 	_, err := f.moveIn()

@@ -26,6 +26,7 @@ import (
 // TestMoveInKilled kills protect and serve at random moments (kill -9) while columns of every kind move in and an application is at work, starts
 // them again until protect has ended by itself, and holds every row to what it was. SALLYPORT_SIEGE kills fifty times.
 func TestMoveInKilled(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	kills := 3
 	if large() {
 		kills = 50
@@ -44,6 +45,7 @@ func TestMoveInKilled(t *testing.T) {
 
 // TestMoveOutKilled is that on the way back.
 func TestMoveOutKilled(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	kills := 2
 	if large() {
 		kills = 50

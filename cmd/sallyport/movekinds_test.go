@@ -213,6 +213,7 @@ func (k *kinder) insert(ctx context.Context) error {
 
 // TestMoveKinds moves integers, uuids, moments and values of the vault in and out again under work.
 func TestMoveKinds(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t, kinds)
 	k := &kinder{f: f, c: f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn}
 	run := func(do func() error) {
@@ -252,6 +253,7 @@ func TestMoveKinds(t *testing.T) {
 
 // TestProtectKinds does it with nobody connected, cut many times on the way, while others try to come between.
 func TestProtectKinds(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t, kinds)
 	f.stop()
 	for cut := int64(1); ; cut++ {

@@ -21,6 +21,7 @@ import (
 
 // TestMaxLag has a real replica stop replaying while rows move: protect notices, moves no row, and goes on when the replica does.
 func TestMaxLag(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	s, err := newStage(60)
 	if errors.Is(err, throwaway.ErrNoPostgreSQL) {
 		t.Skip(err)

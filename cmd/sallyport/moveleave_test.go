@@ -8,11 +8,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // TestMoveOutBegins holds an undo between its word in the record and the end of the CHECKs, lets serve start there, and then kills the undo: whatever
 // serve writes meanwhile is let in by the database, and is a token as long as a CHECK may ask for one. Nothing but what two people agreed on is needed to go on.
 func TestMoveOutBegins(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t)
 	if _, err := f.moveIn(); err != nil {
 		t.Fatal(err)
@@ -77,4 +80,39 @@ func TestMoveOutBegins(t *testing.T) {
 	if err != nil || tokens > 0 {
 		t.Errorf("%d customers have tokens still, %v", tokens, err)
 	}
+}
+
+// TestLeavingPrepared: a literal in a statement that was prepared while tokens were written is plain once plain values are, and a token again when the column
+// moves in anew, in sessions that go on.
+func TestLeavingPrepared(t *testing.T) {
+	f := newFort(t, rich)
+	c := f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement)
+	admin := f.direct()
+	n := 0
+	writes := func(when string, token bool) {
+		t.Helper()
+		for range 2 {
+			n++
+			c.must("INSERT INTO support.customers (id, full_name, email, country, plan, created_at) VALUES ($1, 'New Customer', $2, 'DE', 'free', now())", int64(900000+n), fmt.Sprintf("new%d@example.org", n))
+			var name string
+			if err := admin.QueryRow(t.Context(), "SELECT full_name FROM support.customers WHERE id = $1", 900000+n).Scan(&name); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(name, "tk1:") != token || !token && name != "New Customer" {
+				t.Errorf("%s %q is stored", when, name)
+			}
+		}
+	}
+	f.superExec(f.database, `DO $$ DECLARE c record; BEGIN FOR c IN SELECT conname, conrelid::regclass AS of FROM pg_constraint WHERE conname LIKE 'sallyport_token%' LOOP
+EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.of, c.conname); END LOOP; END $$; GRANT UPDATE (email) ON support.customers TO sallyport_reader; GRANT UPDATE (ticket_no) ON support.tickets TO sallyport_reader`)
+	all := f.movingSet()
+	writes("protected,", true)
+	f.enter(nil, all)
+	writes("leaving,", false)
+	f.enter(all, nil)
+	writes("moving in anew,", true)
+	f.enter(all, all)
+	writes("about to leave,", true)
+	f.enter(nil, all)
+	writes("leaving behind that,", false)
 }

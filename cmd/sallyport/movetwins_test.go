@@ -13,6 +13,7 @@ import (
 
 // TestTwins: rows that a unique index holds apart, and that become one value, are told by key before anything begins, by check and by protect.
 func TestTwins(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newPlainFort(t, func(f *fort) {
 		f.superExec(f.database, `UPDATE support.customers SET email = 'Twin@Mail.example' WHERE id = 5; UPDATE support.customers SET email = 'twin@mail.example' WHERE id = 17;
 			UPDATE support.customers SET email = 'OTHER@mail.example' WHERE id = 30; UPDATE support.customers SET email = 'other@MAIL.example' WHERE id = 8; UPDATE support.customers SET email = 'Alone@Mail.example' WHERE id = 9;

@@ -14,6 +14,7 @@ import (
 // TestMoveInBesideVacuum: an automatic VACUUM that would take hours keeps protect from nothing. It yields only to who waits for a second, and
 // statements that keep others waiting behind them must not.
 func TestMoveInBesideVacuum(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	s, err := newStage(60)
 	if errors.Is(err, throwaway.ErrNoPostgreSQL) {
 		t.Skip(err)

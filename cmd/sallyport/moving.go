@@ -321,6 +321,8 @@ func (s *Server) mayFollow(next api.States, wanted protect.Set, now time.Time) e
 	for name := range next.Columns {
 		_, begun := was.Columns[name]
 		switch {
+		case isLeaving(&was, name) && !isMoving(&was, name) && isLeaving(&next, name) && isMoving(&next, name):
+			return movingProblem("leaving", name+" is leaving, and plain values are written there already.", "Let protect --undo go on.") // an order that came late
 		case isLeaving(&next, name) && !isLeaving(&was, name):
 			leaves = true
 		case begun && isMoving(&next, name) && !isMoving(&was, name) && !isLeaving(&was, name):

@@ -39,6 +39,7 @@ func (f *fort) refusesToServe(t *testing.T, want string) {
 // TestOlderRing puts the ring of before a rotation back: nobody opens it, neither serve nor protect nor a command about keys, and no command makes
 // it pass for the newest.
 func TestOlderRing(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n", renewOften)
 	ring := filepath.Join(f.options.Data, keys.RingName)
 	f.stop()

@@ -161,6 +161,7 @@ func (f *fort) talkative(t *testing.T, other int64) (*sim.Customer, string, int6
 // the keys of now, neither to keys recover, nor to a gateway before which it is restored, nor to a program that knows of no list. With the data
 // folder from before it does; so it is when the last copy of that is gone that nobody reads them any more.
 func TestOwnKeysShredded(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newOwnFort(t, shredGrants)
 	fatal(t, f.config.letReaderShred(f.ctx, f.cluster.SuperDSN(f.database)))
 	victim, agent, ticket := f.talkative(t, 0)

@@ -18,6 +18,7 @@ import (
 // TestOwnKeysKilled kills serve (kill -9) at random moments after two people agreed to shred somebody: what is in the database is as it was or all
 // new, the keys of everybody else are there, nothing of his is revealed from then on, and the next start does what is left to do.
 func TestOwnKeysKilled(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	kills := 4
 	if large() {
 		kills = 50

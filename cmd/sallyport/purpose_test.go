@@ -32,9 +32,9 @@ func TestWhoSawNamesTickets(t *testing.T) {
 	if got := c.one(fmt.Sprintf("SELECT email FROM support.customers WHERE id = %d", customer.ID)); got != customer.Email {
 		t.Fatal("the ticket does not count")
 	}
-	list, err := f.officer("o1").WhoSaw(t.Context(), sallyport.Subject(fmt.Sprint(customer.ID)))
-	if err != nil || len(list) != 1 || !slices.Equal(list[0].Purposes, []string{fmt.Sprintf("ticket:%d", ticket.ID)}) {
-		t.Errorf("%+v, %v", list, err)
+	list := f.whoSaw(sallyport.Subject(fmt.Sprint(customer.ID)))
+	if len(list) != 1 || !slices.Equal(list[0].Purposes, []string{fmt.Sprintf("ticket:%d", ticket.ID)}) {
+		t.Errorf("%+v", list)
 	}
 }
 

@@ -37,7 +37,7 @@ func TestRecover(t *testing.T) {
 
 	dump := f.dump(t)
 	recoverWith := func(names ...string) (string, error) {
-		args := []string{"keys", "recover", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data, "--reason", "the test"}
+		args := []string{"keys", "recover", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data, "--key-file", f.options.KeyFile, "--reason", "the test"}
 		for _, name := range names {
 			args = append(args, "--share-file", filepath.Join(shares, name+".share"))
 		}
@@ -77,6 +77,7 @@ func (f *fort) dump(t *testing.T) []byte {
 
 // TestRecoverTurned turns integers back whose keys were rotated: only where the dump says of which key they are, and never into other numbers.
 func TestRecoverTurned(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newTurningFort(t, 20_000)
 	f.stop()
 	before := f.dump(t)

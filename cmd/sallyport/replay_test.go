@@ -78,7 +78,7 @@ func TestReplay(t *testing.T) {
 	yaml, err := os.ReadFile(path)
 	fatal(t, err)
 	fatal(t, os.WriteFile(path, []byte(strings.Replace(string(yaml), "demonstration: true", "demonstration: false", 1)), 0o600))
-	args := []string{"replay", "--config", path, "--data", a.options.Data, "--json", "--policy"}
+	args := []string{"replay", "--config", path, "--data", a.options.Data, "--key-file", a.options.KeyFile, "--json", "--policy"}
 	same, other := t.TempDir(), t.TempDir()
 	for _, p := range policy.Defaults(false) {
 		fatal(t, os.WriteFile(filepath.Join(same, p.Name), []byte(p.Content), 0o600))
@@ -106,15 +106,15 @@ func TestReplay(t *testing.T) {
 	// Other budgets: two customers a day are enough for nobody who saw three.
 	budgets := filepath.Join(t.TempDir(), "budgets.yaml")
 	fatal(t, os.WriteFile(budgets, []byte("budgets: {default: {revealed: {hour: 1, day: 1}}}\n"), 0o600))
-	out, err = runMainOf(t, "replay", "--config", path, "--data", a.options.Data, "--budgets", budgets)
+	out, err = runMainOf(t, "replay", "--config", path, "--data", a.options.Data, "--key-file", a.options.KeyFile, "--budgets", budgets)
 	if err != nil || !strings.Contains(out, "Nothing would have been refused") { // each saw one customer by his ticket; a grant has a budget of its own
 		t.Errorf("%v, %s", err, out)
 	}
 	fatal(t, os.WriteFile(budgets, []byte("budgets: {default: {revealed: {day: -3}}}\n"), 0o600))
-	if _, err := runMainOf(t, "replay", "--config", path, "--data", a.options.Data, "--budgets", budgets); err == nil || !strings.Contains(err.Error(), "budgets.yaml:1:") {
+	if _, err := runMainOf(t, "replay", "--config", path, "--data", a.options.Data, "--key-file", a.options.KeyFile, "--budgets", budgets); err == nil || !strings.Contains(err.Error(), "budgets.yaml:1:") {
 		t.Errorf("a mistake: %v", err)
 	}
-	if out, err := runMainOf(t, "replay", "--config", path, "--data", a.options.Data, "--policy", other); !errors.Is(err, errFound) || !strings.Contains(out, "own.no-contact") || !strings.Contains(out, "stayed tokens") {
+	if out, err := runMainOf(t, "replay", "--config", path, "--data", a.options.Data, "--key-file", a.options.KeyFile, "--policy", other); !errors.Is(err, errFound) || !strings.Contains(out, "own.no-contact") || !strings.Contains(out, "stayed tokens") {
 		t.Errorf("for people: %v, %s", err, out)
 	} else {
 		t.Log(out)

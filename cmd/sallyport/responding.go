@@ -15,6 +15,7 @@ import (
 	"sallyport/api"
 	"sallyport/control"
 	"sallyport/detect"
+	"sallyport/ledger"
 	"sallyport/respond"
 )
 
@@ -278,6 +279,14 @@ func (r *responding) status() []api.Standby {
 		out = append(out, api.Standby{What: "failed", How: fmt.Sprintf("%s, %d attempts: %s", id, t.n, t.cause)})
 	}
 	return out
+}
+
+// keeps says why an entry is kept: the configuration wants it, or it is evidence of a finding that nobody has taken back.
+func (s *Server) keeps(which ledger.Stream, e *sallyport.Event) string {
+	if why := s.o.Config.Retention.Hold.held(which, e); why != "" || which != ledger.Access {
+		return why
+	}
+	return s.state.Evidence(e.Seq, e.Who.Staff)
 }
 
 // findingOf reads a line that is on record.

@@ -66,10 +66,8 @@ func (m *Main) keysRewrap(ctx context.Context, config *Config, split *keys.Split
 				return err
 			}
 		}
-		if split != nil && o.sharesTo != "" {
-			if err := writeShares(o.sharesTo, o.data, split.Shares); err != nil {
-				return err
-			}
+		if err := o.handOut(split); err != nil {
+			return err
 		}
 		if err := config.rewrapRecord(ctx, &before, where); err != nil {
 			return err
@@ -86,6 +84,14 @@ func (m *Main) keysRewrap(ctx context.Context, config *Config, split *keys.Split
 		return err
 	}
 	return m.printMade(config, split, o)
+}
+
+// handOut writes the shares of a new secret, where there is one and a folder for them.
+func (o *keysOptions) handOut(split *keys.Split) error {
+	if split == nil || o.sharesTo == "" {
+		return nil
+	}
+	return writeShares(o.sharesTo, o.data, split.Shares)
 }
 
 // rewrapRecord gives the key of the record to the provider that the configuration names for it, where that is another one. It comes before the

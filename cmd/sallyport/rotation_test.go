@@ -55,6 +55,7 @@ func (f *fort) agree(t *testing.T, propose func() (string, error)) {
 // TestRotate rotates the keys of addresses and names while people search, insert and read, restarts serve in the middle of it, destroys
 // the older keys, and compares every row with what it was.
 func TestRotate(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFort(t, wideBudgets+"keys: {rate: 4000}\n", renewOften)
 	admin := f.direct()
 	if _, err := f.officer("o1").RotateKey(f.ctx, "email", "yearly"); err == nil || !strings.Contains(err.Error(), "may not change support.customers.email") {
@@ -183,6 +184,7 @@ func (f *fort) compareAll(t *testing.T, admin *pgx.Conn) {
 // TestRotateKilled kills serve at random moments while it renews tokens of two tables, at its start and later; at each of them equal values have equal
 // tokens, afterwards every row is what it was, and no older token is left.
 func TestRotateKilled(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	kills := 6
 	if os.Getenv("SALLYPORT_SIEGE") != "" {
 		kills = 50

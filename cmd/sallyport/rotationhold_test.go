@@ -49,6 +49,7 @@ func TestRotateTies(t *testing.T) {
 // TestRotateHeldUp keeps a transaction open, so that new tokens cannot be of the newer key yet: the older key, of which every token is,
 // does not pass for one that is needed no more.
 func TestRotateHeldUp(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFort(t, wideBudgets+"keys: {rate: 100000}\n", renewOften)
 	admin := f.direct()
 	idle := f.connect(f.org.Agents()[0].ID)

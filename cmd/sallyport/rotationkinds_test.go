@@ -41,6 +41,7 @@ func newTurningFort(t *testing.T, rate int) *fort {
 // TestRotateKinds rotates the keys of integers and uuids, alone and in one group with telephone numbers, while an application works with the table, and
 // restarts serve in the middle of it. Nothing wrong is ever shown, found or written; afterwards every row is what it was.
 func TestRotateKinds(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newTurningFort(t, 900)
 	if _, err := f.officer("o1").RotateKey(f.ctx, "ids", "yearly"); err == nil || !strings.Contains(err.Error(), "give --config and --owner once") {
 		t.Errorf("without being let: %v", err)

@@ -58,6 +58,7 @@ func (f *fort) withLeads(t *testing.T) {
 // TestRotateWhole rotates the keys of addresses and numbers that stand in two tables, while people write, lock and take back rows of both. At every
 // moment that anybody sees, equal values have equal tokens, and a foreign key holds that cannot be deferred: so says whoever has the keys, and so do joins, groups and distinct values.
 func TestRotateWhole(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFort(t, wideBudgets+"keys: {rate: 2000}\n", renewOften)
 	f.withLeads(t)
 	for _, group := range []string{"email", "phone"} {

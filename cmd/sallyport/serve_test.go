@@ -320,7 +320,7 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 		{ServerOptions{Upstream: "127.0.0.1:1", Data: "x"}, "--listen"},
 		{ServerOptions{Upstream: "127.0.0.1:1", Listen: "127.0.0.1:0"}, "--data"},
 		{ServerOptions{Config: protecting, Upstream: "127.0.0.1:1", Listen: "127.0.0.1:0", Data: "x"}, "--key-file"},
-		{ServerOptions{Config: protecting, Upstream: "127.0.0.1:1", Listen: "0.0.0.0:0", Data: shortDir(t), KeyFile: "k"}, "in clear over the network"},
+		{ServerOptions{Config: protecting, Upstream: "127.0.0.1:1", Listen: "0.0.0.0:0", Data: shortDir(t), KeyFile: filepath.Join(t.TempDir(), "k")}, "in clear over the network"},
 	} {
 		_, err := StartServer(context.Background(), c.options)
 		if err == nil || !strings.Contains(err.Error(), c.want) || exitCode(err) != exitUsage {

@@ -17,8 +17,10 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
+	"sallyport/history"
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
+	"sallyport/ledger"
 	"sallyport/purpose"
 	"sallyport/record"
 )
@@ -70,11 +72,14 @@ type Server struct {
 	staffing     *staffing     // who is who
 	provider     *scimListener // where the identity provider is heard; nil: nowhere
 	granting     *granting
-	detection    *detection    // nil: nobody looks for insiders
-	policies     *livePolicies // that hold, for the gateway and for orders
-	unruly       error         // why they cannot be read
-	exports      *outputs      // what goes out to other systems
-	imports      *intake       // what comes in from them
+	detection    *detection // nil: nobody looks for insiders
+	ledger       *ledger.Ledger
+	policies     *livePolicies   // that hold, for the gateway and for orders
+	unruly       error           // why they cannot be read
+	exports      *outputs        // what goes out to other systems
+	imports      *intake         // what comes in from them
+	names        *history.Names  // pseudonyms of those who have access
+	history      *history.Keeper // nil: none is kept
 
 	started  time.Time
 	listener listener
@@ -108,6 +113,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.openLedger(ctx); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.openDirectory(ctx); err != nil {
@@ -210,6 +218,9 @@ func (s *Server) open(ctx context.Context) error {
 			s.log.Warn("the record was cut short by a crash and has been repaired", "what", repaired)
 		}
 	}
+	if err := s.openHistory(); err != nil { //nolint:contextcheck // the store outlives the start: it is closed with serve
+		return err
+	}
 	if s.socket, err = api.Listen(ctx, filepath.Join(s.o.Data, socketName)); err != nil {
 		return err
 	}
@@ -284,6 +295,7 @@ func (s *Server) people() (*api.Server, error) {
 		Destroy:    s.mayDestroy,
 		Rotations:  s.rotations,
 		Shred:      s.mayShred,
+		Erase:      s.mayErase,
 		Moving:     s.moving(),
 		Observing:  s.o.Observe != nil,
 		Locks:      config.LocksPerHour,
@@ -293,6 +305,8 @@ func (s *Server) people() (*api.Server, error) {
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
 		Traffic:    s.traffic(),
+		Names:      s.names,
+		History:    s.apiHistory(),
 	})
 }
 
@@ -313,9 +327,13 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	})
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
 	wg.Go(func() { s.staffing.tend(longer) })
+	wg.Go(func() { s.tendErasures(ctx) })
 	wg.Go(func() { s.room.watch(longer) })
 	wg.Go(func() { s.exports.run(longer) })
 	wg.Go(func() { s.detection.run(longer, s.newDetecting) })
+	if s.history != nil {
+		wg.Go(func() { s.history.Run(longer) })
+	}
 	wg.Go(func() {
 		if err := s.provider.serve(longer); err != nil {
 			cancel(err)
@@ -324,8 +342,10 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}
+	endLedger := s.runLedger(ctx)
 	<-ctx.Done()
 	wg.Wait()
+	endLedger()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		s.err = cause
 	}

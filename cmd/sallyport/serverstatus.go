@@ -19,7 +19,7 @@ func (s *Server) status(ctx context.Context) []api.Standby {
 	defer s.mu.Unlock()
 	disk := []api.Standby{{What: "disk", How: s.room.status()}, {What: "at rest", How: s.sealedStatus()}}
 	if s.gateway == nil {
-		return append([]api.Standby{{What: "clients", How: fmt.Sprintf("are refused: %v", s.waiting)}}, slices.Concat(disk, s.filesStatus())...)
+		return append([]api.Standby{{What: "clients", How: fmt.Sprintf("are refused: %v", s.waiting)}}, slices.Concat(disk, s.filesStatus(), s.ledgerStatus())...)
 	}
 	guards := "nothing is protected"
 	if database := s.o.Config.Upstream.Database; s.o.Config.Protects() {
@@ -34,7 +34,7 @@ func (s *Server) status(ctx context.Context) []api.Standby {
 	return append([]api.Standby{
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
-	}, slices.Concat(disk, s.turns.status(), s.turns.shreds(), reasons, s.detection.status(), s.filesStatus())...)
+	}, slices.Concat(disk, s.turns.status(), s.turns.shreds(), reasons, s.detection.status(), s.filesStatus(), s.ledgerStatus(), s.historyStatus())...)
 }
 
 // filesStatus says who waits to be locked, and whether what is approved, what is on disk and what holds are the same.

@@ -23,7 +23,7 @@ func TestSharesOnRecord(t *testing.T) {
 	fatal(t, err)
 	_, err = keys.Rewrap(t.Context(), keys.Options{Dir: f.options.Data, Provider: &keys.KeyFile{Path: f.options.KeyFile, Dir: f.options.Data}}, split)
 	fatal(t, err)
-	args := []string{"scan", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data}
+	args := []string{"scan", "--config", filepath.Join(f.folder, "sallyport.yaml"), "--data", f.options.Data, "--key-file", f.options.KeyFile}
 	for _, share := range split.Shares[:2] {
 		file := filepath.Join(f.folder, share.Name+".share")
 		fatal(t, os.WriteFile(file, []byte(share.Text()+"\n"), 0o600))
@@ -74,7 +74,6 @@ func TestSharesOfMoving(t *testing.T) {
 	_, err = keys.Rewrap(t.Context(), keys.Options{Dir: f.options.Data, Provider: &keys.KeyFile{Path: f.options.KeyFile, Dir: f.options.Data}}, split)
 	fatal(t, err)
 	f.edit("people:\n", "keys: {provider: quorum}\npeople:\n")
-	f.options.KeyFile = ""
 	var files []string
 	for _, share := range split.Shares[:2] {
 		files = append(files, filepath.Join(f.folder, share.Name+".share"))

@@ -290,6 +290,7 @@ func (f *fort) plainCodecs(t *testing.T) func(column, stored string) (string, er
 
 // TestShredReplayed puts a copy of the database from before the shredding back: it is shredded again before anybody is served.
 func TestShredReplayed(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFort(t, shredGrants)
 	fatal(t, f.config.letReaderShred(f.ctx, f.cluster.SuperDSN(f.database)))
 	_, _, victim := f.hasTicket(0)
@@ -334,6 +335,7 @@ func TestShredReplayed(t *testing.T) {
 
 // TestShredVault: what the vault keeps of a customer goes, and stays where somebody else has the same value.
 func TestShredVault(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newVaultFort(t)
 	fatal(t, f.config.letReaderShred(f.ctx, f.cluster.SuperDSN(f.database)))
 	agent, ticket, victim := f.hasTicket(0)

@@ -18,6 +18,7 @@ import (
 // TestShredKilled kills serve (kill -9) again and again while it is in the middle of shredding: some rows are changed, and one that
 // somebody has locked is waited for. Nothing of it stays; when the lock is gone the next start does it all.
 func TestShredKilled(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	kills := 4
 	if large() {
 		kills = 50

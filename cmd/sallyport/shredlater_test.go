@@ -87,6 +87,7 @@ func (f *fort) talker(t *testing.T, n int, but ...int64) int64 {
 // TestShredMovedOut undoes the protection after a shredding, beside a running serve, and protects again: everybody else's values come back, the
 // shredded customer's do not, and his random tokens stand in nobody's way.
 func TestShredMovedOut(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newOwnFort(t, shredGrants)
 	fatal(t, f.config.letReaderShred(f.ctx, f.cluster.SuperDSN(f.database)))
 	victim, _, _ := f.talkative(t, 0)

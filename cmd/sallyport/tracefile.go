@@ -104,7 +104,6 @@ func leaks(ctx context.Context, line *logs.Timeline, leak *trace.Leak) error {
 
 // leaked is the file as it was found: cells, whatever they mean.
 type leaked struct {
-	names []string // of columns, where the first row names them
 	cells [][]string
 }
 
@@ -135,8 +134,7 @@ func readLeaked(name string) (*leaked, error) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		var broken *csv.ParseError
-		if errors.As(err, &broken) {
+		if _, broken := errors.AsType[*csv.ParseError](err); broken {
 			continue
 		}
 		if err != nil {
@@ -153,25 +151,7 @@ func readLeaked(name string) (*leaked, error) {
 // customers recognises the column that holds customers' ids: the one with most different ones that anybody was ever shown. A first row that
 // holds none there names the columns.
 func (l *leaked) customers(leak *trace.Leak) (list []sallyport.Subject, column string) {
-	found := map[int]map[sallyport.Subject]bool{}
-	for _, row := range l.cells {
-		for i, cell := range row {
-			c := sallyport.Subject(strings.TrimSpace(cell))
-			if c == "" || !leak.Known(c) {
-				continue
-			}
-			if found[i] == nil {
-				found[i] = map[sallyport.Subject]bool{}
-			}
-			found[i][c] = true
-		}
-	}
-	best := -1
-	for i := range found {
-		if best < 0 || len(found[i]) > len(found[best]) || len(found[i]) == len(found[best]) && i < best {
-			best = i
-		}
-	}
+	found, best := l.known(leak)
 	if best < 0 {
 		return nil, ""
 	}
@@ -190,6 +170,29 @@ func (l *leaked) customers(leak *trace.Leak) (list []sallyport.Subject, column s
 		}
 	}
 	return list, column
+}
+
+// known are the customers in each column that anybody was ever shown, and the column with most of them; -1 where there are none.
+func (l *leaked) known(leak *trace.Leak) (found map[int]map[sallyport.Subject]bool, best int) {
+	found, best = map[int]map[sallyport.Subject]bool{}, -1
+	for _, row := range l.cells {
+		for i, cell := range row {
+			c := sallyport.Subject(strings.TrimSpace(cell))
+			if c == "" || !leak.Known(c) {
+				continue
+			}
+			if found[i] == nil {
+				found[i] = map[sallyport.Subject]bool{}
+			}
+			found[i][c] = true
+		}
+	}
+	for i := range found {
+		if best < 0 || len(found[i]) > len(found[best]) || len(found[i]) == len(found[best]) && i < best {
+			best = i
+		}
+	}
+	return found, best
 }
 
 func anyDigit(s string) bool { return strings.ContainsAny(s, "0123456789") }

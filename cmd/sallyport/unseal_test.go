@@ -27,7 +27,7 @@ func TestUnseal(t *testing.T) {
 	fatal(t, err)
 	f.config, err = f.stage.config(f.folder, f.database, "keys: {provider: quorum}\n")
 	fatal(t, err)
-	f.options.Config, f.options.KeyFile = f.config, ""
+	f.options.Config = f.config // the key file goes on opening the record
 
 	for round := range 2 { // it is sealed again after a restart
 		f.server, err = StartServer(t.Context(), f.options)

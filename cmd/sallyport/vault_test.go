@@ -164,6 +164,7 @@ func TestVaultAltered(t *testing.T) {
 
 // TestVaultMovesIn protects a column in which values stand that no token can stand for, again, and lets them out.
 func TestVaultMovesIn(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	f := newFort(t, "")
 	f.stop()
 	f.superExec(f.database, `CREATE TABLE support.lines (customer_id bigint PRIMARY KEY REFERENCES support.customers, line varchar(40));

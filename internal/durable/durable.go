@@ -100,6 +100,8 @@ type Log struct {
 	changed  chan struct{} // closed when last rises or the log closes; nil while nobody waits
 
 	pool sync.Pool // of *entry
+
+	rewriting sync.Mutex // held by who rewrites segments
 }
 
 // entry is a payload on its way to the disk; without one it waits for those before it.
@@ -108,6 +110,7 @@ type entry struct {
 	waited  bool       // somebody receives from done
 	done    chan error // one result
 	seq     uint64
+	roll    bool // without a payload: the segment ends here
 }
 
 // segment is one file as readers know it.
@@ -116,6 +119,7 @@ type segment struct {
 	end      int64 // bytes that hold durable frames, header included
 	endKnown bool  // end is exact; false where the following segment's header is broken
 	broken   bool  // its header did not read back
+	made     int   // how often it was written anew: then end is another file's
 }
 
 // Open opens the log in dir, creating the folder and the first segment where there is none, and repairs a torn tail.
@@ -235,12 +239,14 @@ func (l *Log) Sync() error {
 }
 
 // await queues a payload, or none, and waits until it and what is in front of it is durable.
-func (l *Log) await(payload []byte) (uint64, error) {
+func (l *Log) await(payload []byte) (uint64, error) { return l.awaitAs(payload, false) }
+
+func (l *Log) awaitAs(payload []byte, roll bool) (uint64, error) {
 	e, ok := l.pool.Get().(*entry)
 	if !ok {
 		e = &entry{done: make(chan error, 1)}
 	}
-	e.payload, e.waited = payload, true
+	e.payload, e.waited, e.roll = payload, true, roll
 
 	l.mu.Lock()
 	if l.closing {

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -49,6 +50,7 @@ type Reader struct {
 	from   uint64 // entries before it are passed over
 	next   uint64 // the sequence expected
 	first  uint64 // of the segment that is open, 0 before the first
+	made   int    // likewise: see segment
 	sc     scanner
 	damage []Damage
 }
@@ -101,13 +103,9 @@ func (r *Reader) Close() error {
 func (r *Reader) position() (bool, error) {
 	for {
 		seg, following, last := r.l.view(r.first, r.from)
-		if r.sc.f == nil {
-			if following == 0 && seg.end == headerBytes {
-				return false, nil // nothing in it yet, and another file may still take its name
-			}
-			if err := r.open(seg); err != nil {
-				return false, err
-			}
+		ok, err := r.at(seg, following)
+		if err != nil || !ok {
+			return false, err
 		}
 		r.sc.limit = seg.end
 		stop := last + 1
@@ -127,6 +125,23 @@ func (r *Reader) position() (bool, error) {
 		}
 		r.first = following
 	}
+}
+
+// at makes sure that the segment's file is open as it is now. It is false where nothing is in it yet, and another file may still take its name.
+func (r *Reader) at(seg segment, following uint64) (bool, error) {
+	if r.sc.f != nil && seg.made != r.made { // it was written anew: offsets are others
+		r.from = max(r.from, r.next)
+		if err := r.Close(); err != nil {
+			return false, err
+		}
+	}
+	if r.sc.f != nil {
+		return true, nil
+	}
+	if following == 0 && seg.end == headerBytes {
+		return false, nil
+	}
+	return true, r.open(seg)
 }
 
 // finish says of a segment that was read to its end, where the entry stop should follow, which entries it lacked.
@@ -162,6 +177,10 @@ func (r *Reader) open(seg segment) error {
 	if err != nil {
 		return fmt.Errorf("open segment: %w", err)
 	}
+	if now, _, _ := r.l.view(seg.first, 0); now.made != seg.made { // between the two
+		return errors.Join(f.Close(), r.open(now))
+	}
+	r.made = seg.made
 	if r.next == 0 {
 		r.next = min(r.from, seg.first)
 	}

@@ -12,7 +12,7 @@ func (l *Log) recoverSegments() (bool, error) {
 		return false, fmt.Errorf("list segments: %w", err)
 	}
 	for _, name := range names {
-		if name == spareName {
+		if name == spareName || name == rewriteName {
 			if err := l.disk.Remove(name); err != nil {
 				return false, fmt.Errorf("remove unfinished segment: %w", err)
 			}
@@ -97,7 +97,7 @@ func (l *Log) trimFinished() error {
 			return fmt.Errorf("open segment: %w", err)
 		}
 		size, err := f.Size()
-		if err == nil && !s.endKnown {
+		if err == nil && (!s.endKnown || size < s.end) { // it was written anew, and is shorter
 			s.end = size
 		}
 		if err == nil && size > s.end {

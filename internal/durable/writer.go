@@ -129,6 +129,13 @@ func (l *Log) trouble(cause error) {
 func (l *Log) commit(batch []*entry) {
 	for len(batch) > 0 {
 		if batch[0].payload == nil { // everything before it is durable
+			if batch[0].roll && l.Last() >= l.w.first {
+				if err := l.roll(headerBytes + frameBytes); err != nil {
+					l.trouble(err)
+					l.fail(batch, err)
+					return
+				}
+			}
 			l.publish(batch[:1], 0)
 			batch[0] = nil // it belongs to who waited again
 			batch = batch[1:]
@@ -178,6 +185,9 @@ func (l *Log) encode(batch []*entry) (n, frames int, head []byte) {
 	batchSeq := l.Last() + 1
 	w.buf, head = w.buf[:0], w.head
 	for _, e := range batch {
+		if e.roll {
+			break
+		}
 		if e.payload == nil {
 			n++
 			continue

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"cmp"
+	"time"
+
+	"sallyport/api"
+	"sallyport/history"
+)
+
+// HistoryConfig is what history keeps and may use.
+type HistoryConfig struct {
+	Off    bool `yaml:"off"`    // keep none: who-saw reads the record itself, and nothing can be asked in SQL
+	Days   int  `yaml:"days"`   // that it reaches back. 0: 400
+	Memory int  `yaml:"memory"` // MiB for its database. 0: 384. What a question uses beside its buffers comes on top (docs/history.md)
+
+	Seconds int `yaml:"seconds"` // that a question in SQL may take. 0: 30
+	Rows    int `yaml:"rows"`    // of its answer. 0: 10000
+}
+
+// defaultHistoryDays is how far history reaches back: a year, and what it takes to look into it.
+const defaultHistoryDays = 400
+
+func (h *HistoryConfig) check(r *configReader) {
+	for _, part := range []struct {
+		name      string
+		n, lowest int
+	}{{"days", h.Days, 1}, {"memory", h.Memory, 64}, {"seconds", h.Seconds, 1}, {"rows", h.Rows, 1}} {
+		if part.n != 0 && part.n < part.lowest {
+			r.problemAt("history."+part.name, "%d; expected at least %d, or nothing for the default", part.n, part.lowest)
+		}
+	}
+}
+
+func (h *HistoryConfig) bounds() history.Bounds {
+	b := api.DefaultBounds
+	b.Time = cmp.Or(time.Duration(h.Seconds)*time.Second, b.Time)
+	b.Rows = cmp.Or(h.Rows, b.Rows)
+	return b
+}

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Checks a file of `sallyport ledger prove`: that one entry of a record stands in the ledger, under a signed checkpoint.
+
+    python3 verify.py PROOF.json --key 'NAME+HASH+KEY'
+
+Nothing but Python 3 and its standard library is needed. The formats stand in docs/ledger.md. The public key must come from the
+ledger's owner, or from whoever kept it, not from the proof. Exit status: 0 proven, 1 not proven, 2 wrong usage.
+"""
+import base64, hashlib, json, sys
+
+# Ed25519 (RFC 8032), verification alone: slow, and short enough to be read.
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+
+
+def add(a, b):
+    (x1, y1, z1, t1), (x2, y2, z2, t2) = a, b
+    m, n = (y1 - x1) * (y2 - x2) % P, (y1 + x1) * (y2 + x2) % P
+    c, d = 2 * D * t1 * t2 % P, 2 * z1 * z2 % P
+    e, f, g, h = n - m, d - c, d + c, n + m
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def times(k, point):
+    result = (0, 1, 1, 0)
+    while k:
+        if k & 1:
+            result = add(result, point)
+        point, k = add(point, point), k >> 1
+    return result
+
+
+def decompress(b):
+    y, sign = int.from_bytes(b, "little") & (2**255 - 1), b[31] >> 7
+    x2 = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(x2, (P + 3) // 8, P)
+    if (x * x - x2) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if y >= P or (x * x - x2) % P or (x == 0 and sign):
+        raise ValueError("not a point of the curve")
+    x = P - x if x & 1 != sign else x
+    return x, y, 1, x * y % P
+
+
+BASE = decompress(bytes([0x58]) + bytes([0x66]) * 31)
+
+
+def signed(key, message, signature):
+    s = int.from_bytes(signature[32:], "little")
+    if len(signature) != 64 or s >= L:
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % L
+    left, right = times(s, BASE), add(decompress(signature[:32]), times(k, decompress(key)))
+    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
+
+
+def checkpoint(note, vkey):
+    """The size and root that the key's owner signed."""
+    name, digest, encoded = vkey.strip().split("+", 2)
+    raw = base64.b64decode(encoded, validate=True)
+    key_id = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]
+    if raw[0] != 1 or len(raw) != 33 or key_id.hex() != digest:
+        raise ValueError("not a public key of this kind")
+    text, signatures = note.split("\n\n", 1)
+    text += "\n"
+    for line in signatures.splitlines():
+        dash, signer, value = line.split(" ")
+        value = base64.b64decode(value, validate=True)
+        if dash == "\u2014" and signer == name and value[:4] == key_id and signed(raw[1:], text.encode(), value[4:]):
+            origin, size, root = text.splitlines()
+            if origin != name:
+                raise ValueError("a checkpoint of another log")
+            return int(size), base64.b64decode(root, validate=True)
+    raise ValueError("the checkpoint is not signed by this key")
+
+
+def root_by(leaf_hash, index, size, path):
+    """The root that an inclusion proof leads to (RFC 9162, 2.1.3.2)."""
+    if index >= size:
+        raise ValueError("the leaf is not under the checkpoint")
+    fn, sn, r = index, size - 1, leaf_hash
+    for p in path:
+        if sn == 0:
+            raise ValueError("the proof is too long")
+        if fn & 1 or fn == sn:
+            r = hashlib.sha256(b"\x01" + p + r).digest()
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            r = hashlib.sha256(b"\x01" + r + p).digest()
+        fn, sn = fn >> 1, sn >> 1
+    if sn:
+        raise ValueError("the proof is too short")
+    return r
+
+
+def check(proof, vkey):
+    stream, seq = proof["event"].split(":")
+    if proof["format"] != "sallyport proof 1" or stream not in ("access", "control") or int(seq) != proof["sequence"]:
+        raise ValueError("not a proof of this kind")
+    salt, body = bytes.fromhex(proof["salt"]), base64.b64decode(proof["body"], validate=True)
+    if len(salt) != 16:
+        raise ValueError("the salt is malformed")
+    commitment = hashlib.sha256(salt + body).digest()
+    leaf = b"SALLYL" + (b"A" if stream == "access" else b"C") + b"1" + bytes.fromhex(proof["record"]) + int(seq).to_bytes(8, "big") + commitment
+    size, root = checkpoint(proof["checkpoint"], vkey)
+    path = [base64.b64decode(h, validate=True) for h in proof["inclusion"] or []]
+    if len(leaf) != 64 or root_by(hashlib.sha256(b"\x00" + leaf).digest(), proof["leaf"], size, path) != root:
+        raise ValueError("the entry is not under the checkpoint")
+    return size, body
+
+
+def main(args):
+    if len(args) != 3 or args[1] != "--key":
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        with open(args[0], encoding="utf-8") as f:
+            proof = json.load(f)
+        size, body = check(proof, args[2])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as why:
+        print("NOT PROVEN:", why)
+        return 1
+    print(f"PROVEN: {proof['event']} of record {proof['record']} is leaf {proof['leaf']} of {size}, and was there when the checkpoint was signed.")
+    print("Its body is sealed; these are the encrypted bytes:" if proof["sealed"] else "Its body (CBOR, docs/record.md):", body.hex())
+    print("Not checked: whether the holder of the ledger's key made another history as well; a checkpoint kept elsewhere, or a witness, says that.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

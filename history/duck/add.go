@@ -1,0 +1,377 @@
+package duck
+
+import (
+	"cmp"
+	"context"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	duckdb "github.com/duckdb/duckdb-go/v2"
+
+	"sallyport"
+	"sallyport/history"
+)
+
+// Add is history.Store's. It compacts when there is enough to compact, or a day is over.
+func (s *Store) Add(ctx context.Context, to uint64, entries []*sallyport.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if to <= s.at {
+		return nil
+	}
+	before := s.fresh
+	err := s.transact(ctx, func() error { return s.write(ctx, to, entries) })
+	if err != nil {
+		s.fresh = before
+		// What is in memory may number what was not stored.
+		return broken("add to history", errors.Join(err, s.reload(context.WithoutCancel(ctx))))
+	}
+	s.at = to
+	if s.fresh >= cmp.Or(s.o.CompactRows, compactRows) || s.dayIsOver(entries) {
+		return s.compact(ctx)
+	}
+	return nil
+}
+
+// dayIsOver says whether rows of a day wait that no more will be added to.
+func (s *Store) dayIsOver(entries []*sallyport.Event) bool {
+	before := s.day
+	for _, e := range entries {
+		s.day = max(s.day, dayOf(e.Time))
+	}
+	return before != 0 && s.day > before && s.fresh > 0
+}
+
+// transact does something all or not at all.
+func (s *Store) transact(ctx context.Context, do func() error) error {
+	if _, err := s.writer.ExecContext(ctx, "BEGIN TRANSACTION"); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		_, back := s.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		return errors.Join(err, back)
+	}
+	_, err := s.writer.ExecContext(ctx, "COMMIT")
+	return err
+}
+
+// batch writes the rows of entries through an appender for each table.
+type batch struct {
+	d         *dictionaries
+	names     *history.Names
+	conn      driver.Conn
+	appenders map[string]*duckdb.Appender
+	fresh     *duckdb.Appender
+	keys      map[int64]bool // of customers whose key is a text, which this batch has noted
+	rows      int
+	day       int32
+	entry     int64
+	person    int32
+}
+
+func (s *Store) write(ctx context.Context, to uint64, entries []*sallyport.Event) error {
+	err := s.append(func(b *batch) (err error) {
+		if b.fresh, err = b.table("fresh"); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.Seq <= s.at {
+				continue
+			}
+			if err := b.add(e); err != nil {
+				return err
+			}
+		}
+		s.fresh += b.rows
+		return b.numbered()
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.writer.ExecContext(ctx, "UPDATE position SET entry = ?", to)
+	return err
+}
+
+// append writes rows through appenders, within the transaction that is open.
+func (s *Store) append(do func(*batch) error) error {
+	return s.writer.Raw(func(conn any) (err error) {
+		b := &batch{d: s.dict, names: s.o.Names, conn: conn.(driver.Conn), appenders: map[string]*duckdb.Appender{}, keys: map[int64]bool{}}
+		defer func() {
+			for _, a := range b.appenders {
+				err = errors.Join(err, a.Close())
+			}
+		}()
+		return do(b)
+	})
+}
+
+func (b *batch) table(name string) (*duckdb.Appender, error) {
+	if a := b.appenders[name]; a != nil {
+		return a, nil
+	}
+	a, err := duckdb.NewAppenderFromConn(b.conn, "", name)
+	if err == nil {
+		b.appenders[name] = a
+	}
+	return a, err
+}
+
+func (b *batch) row(table string, values ...driver.Value) error {
+	a, err := b.table(table)
+	if err != nil {
+		return err
+	}
+	return a.AppendRow(values...)
+}
+
+// dayOf counts days since 1970, in UTC.
+func dayOf(t time.Time) int32 {
+	s := t.Unix()
+	if s < 0 {
+		s -= 86_399
+	}
+	return int32(s / 86_400) //nolint:gosec // until the year 5881580
+}
+
+func date(day int32) time.Time { return time.Unix(int64(day)*86_400, 0).UTC() }
+
+// add writes one entry, where history keeps its kind.
+func (b *batch) add(e *sallyport.Event) error {
+	b.day, b.entry = dayOf(e.Time), int64(e.Seq) //nolint:gosec // entries are counted from 1
+	switch e.Kind {
+	case sallyport.RevealKind, sallyport.ObservedKind, sallyport.TouchKind:
+		return errors.Join(b.revealed(e), b.reached(e))
+	case sallyport.StatementKind:
+		if e.Statement != nil {
+			b.d.began(history.Place{Session: e.Who.Session, Statement: e.Statement.ID}, b.d.word(e.Statement.Verb))
+		}
+		return b.act(e)
+	case sallyport.RefusedKind, sallyport.PowerKind, sallyport.CopyKind, sallyport.BudgetReached, sallyport.StrayKind, sallyport.AroundKind,
+		sallyport.EntryRefused, sallyport.ActingKind, sallyport.SessionStart, sallyport.SessionEnd, sallyport.ReplicationStart, sallyport.ReplicationEnd:
+		return b.act(e)
+	default: // counters, facts and ties are no access to anything protected
+		return nil
+	}
+}
+
+// batchRow is the row of an entry whose values or rows follow.
+func (b *batch) batchRow(e *sallyport.Event, kind int8, statement uint64, purposes []sallyport.Purpose, grant string) error {
+	w := b.d.at(b.day, &e.Who)
+	b.person = w.person
+	verb := b.d.verbOf(history.Place{Session: e.Who.Session, Statement: statement})
+	return b.row("batches", date(b.day), b.entry, e.Time.UTC(), kind, w.actor, int64(statement), //nolint:gosec // there and back
+		verb, b.d.reason(b.day, purposes, grant))
+}
+
+func (b *batch) revealed(e *sallyport.Event) error {
+	if e.Reveal == nil {
+		return nil
+	}
+	kind := int8(kindReveal)
+	if e.Kind == sallyport.ObservedKind {
+		kind = kindObserved
+	}
+	if err := b.batchRow(e, kind, e.Reveal.Statement, e.Reveal.Purposes, e.Reveal.Grant); err != nil {
+		return err
+	}
+	fields := make([]int16, len(e.Reveal.Columns))
+	for i, c := range e.Reveal.Columns {
+		fields[i] = b.d.field(c)
+	}
+	for v := range e.Reveal.Values.All() {
+		field := int16(0)
+		if int(v.Column) < len(fields) {
+			field = fields[v.Column]
+		} else {
+			field = b.d.field(sallyport.Column{})
+		}
+		if err := b.value(v.Subject, field, v.Digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reached writes customers whose rows were returned, readable while serve observed, else not.
+func (b *batch) reached(e *sallyport.Event) error {
+	if e.Touch == nil || e.Kind == sallyport.RevealKind {
+		return nil
+	}
+	kind, field := int8(kindReached), int16(fieldReached)
+	if e.Kind == sallyport.ObservedKind {
+		kind, field = kindObserved, fieldRow
+	}
+	if e.Reveal == nil {
+		if err := b.batchRow(e, kind, e.Touch.Statement, nil, ""); err != nil {
+			return err
+		}
+	}
+	for _, c := range e.Touch.Reached {
+		if err := b.value(c, field, sallyport.Digest{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) value(customer sallyport.Subject, field int16, d sallyport.Digest) error {
+	id := customerID(customer)
+	if id < 0 && id != nobody && !b.keys[id] {
+		b.keys[id] = true
+		if err := b.row("fresh_keys", id, string(customer)); err != nil {
+			return err
+		}
+	}
+	hi, lo := halves(d)
+	b.rows++
+	return b.fresh.AppendRow(b.day, b.entry, b.person, id, field, hi, lo)
+}
+
+func halves(d sallyport.Digest) (hi, lo int64) {
+	return int64(binary.BigEndian.Uint64(d[:8])), int64(binary.BigEndian.Uint64(d[8:])) //nolint:gosec // there and back
+}
+
+func whole(hi, lo int64) (d sallyport.Digest) {
+	binary.BigEndian.PutUint64(d[:8], uint64(hi)) //nolint:gosec // there and back
+	binary.BigEndian.PutUint64(d[8:], uint64(lo)) //nolint:gosec // there and back
+	return d
+}
+
+// act writes an entry that has no values. Sentences for people are left out: they may name somebody.
+func (b *batch) act(e *sallyport.Event) error {
+	var statement int64
+	var verb, shape, fields, reason, code, note int32
+	writes := false
+	if st := e.Statement; st != nil {
+		statement = int64(st.ID) //nolint:gosec // there and back
+		verb, shape, code, writes = b.d.word(st.Verb), b.d.word(st.Fingerprint), b.d.word(st.Refused), st.Writes
+		reason = b.d.reason(b.day, st.Purposes, "")
+		fields = b.d.set(st.Columns)
+	}
+	switch {
+	case e.Limit != nil:
+		note = b.d.word(fmt.Sprintf("%s, %s, budget %d", e.Limit.Measure, e.Limit.Window, e.Limit.Budget))
+	case e.Decision != nil && !e.Decision.Permitted:
+		note = b.d.word("denied " + e.Decision.Action + " by " + e.Decision.Policy)
+	case e.Power != nil:
+		kinds := make([]string, len(e.Power.Kinds))
+		for i, k := range e.Power.Kinds {
+			kinds[i] = string(k)
+		}
+		note = b.d.word(strings.Join(kinds, ", "))
+	}
+	return b.row("acts", date(b.day), b.entry, e.Time.UTC(), b.d.word(string(e.Kind)), b.d.at(b.day, &e.Who).actor, statement, verb, shape, fields, reason, code, writes, note)
+}
+
+// numbered stores what got a number in this batch. Actors come first: they make words and people.
+func (b *batch) numbered() error {
+	p := &b.d.pending
+	defer func() { *p = pending{} }()
+	for _, a := range p.actors {
+		w := &a.who
+		err := b.row("actors", date(a.day), a.id, b.d.person(w.Staff), b.d.person(w.Via), w.Claimed, b.names.Session(w.Session),
+			b.d.word(b.names.Application(w.Application, w)), b.d.word(b.names.Address(w.Address)), b.d.word(b.names.Device(w.Device)), b.d.word(w.Country),
+			b.d.word(b.names.Team(w.Team)), b.d.word(w.Database))
+		if err != nil {
+			return err
+		}
+	}
+	for _, r := range p.reasons {
+		grant, purposes := b.pseudonyms(r.text)
+		if err := b.row("reasons", date(r.day), r.id, purposes, grant); err != nil {
+			return err
+		}
+	}
+	for _, n := range p.people {
+		name := b.names.Person(n.who)
+		if err := b.row("people", n.id, name, name == string(n.who), b.names.Seal(padded(string(n.who)), personPlace(n.id))); err != nil {
+			return err
+		}
+	}
+	for _, id := range p.words {
+		if err := b.row("words", id, b.d.texts[id]); err != nil {
+			return err
+		}
+	}
+	for _, id := range p.fields {
+		c := b.d.columns[id]
+		if err := b.row("fields", id, c.Schema, c.Table, c.Name, b.d.tells(c)); err != nil {
+			return err
+		}
+	}
+	return b.boxes(p)
+}
+
+// pseudonyms are those of a reason.
+func (b *batch) pseudonyms(reason string) (grant, purposes string) {
+	grant, rest, _ := strings.Cut(reason, "\n")
+	if rest == "" {
+		return b.names.Grant(grant), ""
+	}
+	list := strings.Split(rest, "\n")
+	for i, p := range list {
+		list[i] = b.names.Purpose(p)
+	}
+	return b.names.Grant(grant), strings.Join(list, ",")
+}
+
+// boxes seals the names behind actors and reasons.
+func (b *batch) boxes(p *pending) error {
+	w := b.boxer("fresh_boxes")
+	for _, a := range p.actors {
+		if err := w.put(boxActors, a.day, a.id, a.who.Session, a.who.Login, a.who.Application, a.who.Address); err != nil {
+			return err
+		}
+	}
+	for _, r := range p.reasons {
+		if err := w.put(boxReasons, r.day, r.id, r.text); err != nil {
+			return err
+		}
+	}
+	return w.end()
+}
+
+// boxer packs names, those of a day apart, so that they go with it.
+type boxer struct {
+	b     *batch
+	table string
+	open  map[[2]int32]*boxed // by kind and day
+}
+
+func (b *batch) boxer(table string) *boxer { return &boxer{b, table, map[[2]int32]*boxed{}} }
+
+func (w *boxer) put(kind int8, day, id int32, texts ...string) error {
+	at := [2]int32{int32(kind), day}
+	if w.open[at] == nil {
+		w.open[at] = &boxed{}
+	}
+	box := w.open[at]
+	box.IDs, box.Texts = append(box.IDs, id), append(box.Texts, texts)
+	if len(box.IDs) < perBox {
+		return nil
+	}
+	delete(w.open, at)
+	return w.write(kind, day, box)
+}
+
+func (w *boxer) end() error {
+	for at, box := range w.open {
+		if err := w.write(int8(at[0]), at[1], box); err != nil { //nolint:gosec // a kind
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *boxer) write(kind int8, day int32, names *boxed) error {
+	first, last := names.IDs[0], names.IDs[len(names.IDs)-1]
+	box, err := names.seal(w.b.names, boxPlace(kind, first))
+	if err != nil {
+		return err
+	}
+	return w.b.row(w.table, date(day), kind, first, last, box)
+}

@@ -1,0 +1,195 @@
+package duck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"sallyport/history"
+)
+
+// compactRows is how many fresh rows are sorted in together. Fewer come when a day is over.
+const compactRows = 1 << 20
+
+// compact moves fresh rows to where they are found quickly: sorted by customer, with a small number in place of the value's digest, which
+// stands once for each customer and column in held.
+func (s *Store) compact(ctx context.Context) error {
+	run := strconv.Itoa(int(s.run) + 1)
+	steps := []string{
+		`CREATE OR REPLACE TEMP TABLE fresh_values AS SELECT DISTINCT customer, field, hi, lo FROM fresh WHERE hi <> 0 OR lo <> 0`,
+		`CREATE OR REPLACE TEMP TABLE fresh_held AS SELECT h.customer, h.field, h.nth, h.hi, h.lo FROM held h SEMI JOIN fresh_values v ON h.customer = v.customer`,
+		`CREATE OR REPLACE TEMP TABLE fresh_new AS
+			SELECT v.customer, v.field, (coalesce(t.top, 0) + row_number() OVER (PARTITION BY v.customer, v.field ORDER BY v.hi, v.lo))::INTEGER AS nth, v.hi, v.lo
+			FROM (SELECT * FROM fresh_values v ANTI JOIN fresh_held h ON v.customer = h.customer AND v.field = h.field AND v.hi = h.hi AND v.lo = h.lo) v
+			LEFT JOIN (SELECT customer, field, max(nth) AS top FROM fresh_held GROUP BY customer, field) t ON t.customer = v.customer AND t.field = v.field`,
+	}
+	if fields := s.dict.telling(); len(fields) > 0 {
+		steps = append(steps, sharing(fields)...)
+	}
+	steps = append(steps,
+		`INSERT INTO held SELECT `+run+`, * FROM fresh_new ORDER BY customer, field, hi`,
+		`INSERT INTO seen SELECT `+run+`, DATE '1970-01-01' + f.day, f.customer, f.field, coalesce(v.nth, 0), f.person, f.entry
+			FROM fresh f LEFT JOIN (SELECT * FROM fresh_held UNION ALL SELECT * FROM fresh_new) v
+				ON v.customer = f.customer AND v.field = f.field AND v.hi = f.hi AND v.lo = f.lo
+			ORDER BY f.customer, f.entry, f.field`,
+		`INSERT INTO customers SELECT DISTINCT id, key FROM fresh_keys f WHERE NOT EXISTS (FROM customers c WHERE c.id = f.id) ORDER BY id`,
+		`DELETE FROM fresh`,
+		`DELETE FROM fresh_keys`,
+		`DROP TABLE fresh_values`, `DROP TABLE fresh_held`, `DROP TABLE fresh_new`,
+	)
+	err := s.transact(ctx, func() error { return errors.Join(s.steps(ctx, steps), s.repack(ctx)) })
+	if err != nil {
+		return broken("compact history", err)
+	}
+	s.fresh, s.run = 0, s.run+1
+	if s.run%mergeRuns == 0 {
+		if err := s.merge(ctx, s.run-mergeRuns); err != nil {
+			return err
+		}
+	}
+	return s.checkpoint(ctx)
+}
+
+// mergeRuns is how many runs are sorted together into one: a question has to look into each.
+const mergeRuns = 8
+
+// merge sorts the runs after one into a single one.
+func (s *Store) merge(ctx context.Context, after int32) error {
+	where := fmt.Sprintf(" WHERE run > %d", after)
+	var steps []string
+	for table, order := range map[string]string{"seen": "customer, entry, field", "held": "customer, field, hi"} {
+		steps = append(steps,
+			"CREATE OR REPLACE TEMP TABLE merged AS SELECT * FROM "+table+where,
+			"DELETE FROM "+table+where,
+			fmt.Sprintf("INSERT INTO %s SELECT * REPLACE (%d AS run) FROM merged ORDER BY %s", table, s.run, order),
+			"DROP TABLE merged")
+	}
+	if err := s.transact(ctx, func() error { return s.steps(ctx, steps) }); err != nil {
+		return broken("merge what history compacted", err)
+	}
+	return nil
+}
+
+// sharing notes which new values of columns that identify somebody another customer has, too, and which older ones a new value now shares.
+// Values of one form alone can be equal, so names, which many share, are not compared with each other.
+func sharing(fields []int16) []string {
+	in := list(fields)
+	return []string{
+		`CREATE OR REPLACE TEMP TABLE fresh_shared AS
+			SELECT DISTINCT n.customer, n.field, n.hi, n.lo FROM held h JOIN fresh_new n ON h.hi = n.hi AND h.lo = n.lo WHERE n.field IN (` + in + `) AND h.customer <> n.customer
+			UNION SELECT h.customer, h.field, h.hi, h.lo FROM held h JOIN fresh_new n ON h.hi = n.hi AND h.lo = n.lo WHERE h.field IN (` + in + `) AND h.customer <> n.customer
+			UNION SELECT n.customer, n.field, n.hi, n.lo FROM fresh_new h JOIN fresh_new n ON h.hi = n.hi AND h.lo = n.lo WHERE n.field IN (` + in + `) AND h.customer <> n.customer`,
+		`INSERT INTO shared SELECT * FROM fresh_shared f WHERE NOT EXISTS (FROM shared s WHERE s.customer = f.customer AND s.field = f.field AND s.hi = f.hi AND s.lo = f.lo)`,
+		`DROP TABLE fresh_shared`,
+	}
+}
+
+// repack puts the names of many small boxes, one for each moment, into full ones.
+func (s *Store) repack(ctx context.Context) error {
+	type small struct {
+		day   time.Time
+		kind  int8
+		names *boxed
+	}
+	var boxes []small
+	err := each(ctx, s.writer, "SELECT day, kind, first, box FROM fresh_boxes ORDER BY kind, day, first", func(scan func(...any) error) error {
+		var b small
+		var first int32
+		var box []byte
+		if err := scan(&b.day, &b.kind, &first, &box); err != nil {
+			return err
+		}
+		names, err := openBox(s.o.Names, box, boxPlace(b.kind, first))
+		b.names = names
+		boxes = append(boxes, b)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = s.append(func(b *batch) error {
+		w := b.boxer("boxes")
+		for _, old := range boxes {
+			for i, id := range old.names.IDs {
+				if err := w.put(old.kind, dayOf(old.day), id, old.names.Texts[i]...); err != nil {
+					return err
+				}
+			}
+		}
+		return w.end()
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.writer.ExecContext(ctx, "DELETE FROM fresh_boxes")
+	return err
+}
+
+func (s *Store) steps(ctx context.Context, steps []string) error {
+	for _, step := range steps {
+		if _, err := s.writer.ExecContext(ctx, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkpoint moves what was written into the file. Where a question is being answered it comes later.
+func (s *Store) checkpoint(ctx context.Context) error {
+	if _, err := s.writer.ExecContext(ctx, "CHECKPOINT"); err != nil && errors.Is(broken("", err), history.ErrBroken) {
+		return broken("write history", err)
+	}
+	return nil
+}
+
+// Forget is history.Store's. What nothing refers to any more goes, too: values, and who had part in it.
+func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var steps []string
+	if !f.Before.IsZero() {
+		day := dayOf(f.Before)
+		var oldest *int32
+		err := s.writer.QueryRowContext(ctx, `SELECT min(day) - DATE '1970-01-01' FROM (SELECT min(day) AS day FROM batches UNION ALL SELECT min(day) FROM acts)`).Scan(&oldest)
+		if err != nil {
+			return broken("let days of history go", err)
+		}
+		if oldest == nil || *oldest >= day {
+			return nil
+		}
+		before := fmt.Sprintf("day < DATE '1970-01-01' + %d", day)
+		steps = append(steps, fmt.Sprintf("DELETE FROM fresh WHERE day < %d", day))
+		for _, table := range []string{"seen", "batches", "acts", "actors", "reasons", "boxes", "fresh_boxes"} {
+			steps = append(steps, "DELETE FROM "+table+" WHERE "+before)
+		}
+	}
+	if len(f.Entries) > 0 {
+		steps = append(steps, "CREATE OR REPLACE TEMP TABLE erased (entry BIGINT)")
+		for _, some := range chunks(f.Entries, 1000) {
+			steps = append(steps, "INSERT INTO erased VALUES "+tuples(some))
+		}
+		for _, table := range []string{"fresh", "seen", "batches", "acts"} {
+			steps = append(steps, "DELETE FROM "+table+" WHERE entry IN (SELECT entry FROM erased)")
+		}
+		steps = append(steps, "DROP TABLE erased",
+			"DELETE FROM actors WHERE id NOT IN (SELECT actor FROM batches UNION SELECT actor FROM acts)",
+			"DELETE FROM reasons WHERE id NOT IN (SELECT reason FROM batches UNION SELECT reason FROM acts)")
+	}
+	steps = append(steps,
+		`DELETE FROM held h WHERE NOT EXISTS (FROM seen r WHERE r.customer = h.customer AND r.field = h.field AND r.nth = h.nth)`,
+		`DELETE FROM shared o WHERE NOT EXISTS (FROM held h WHERE h.customer = o.customer AND h.field = o.field AND h.hi = o.hi AND h.lo = o.lo)`,
+		`DELETE FROM fresh_keys k WHERE id NOT IN (SELECT customer FROM fresh)`,
+		`DELETE FROM customers c WHERE id NOT IN (SELECT customer FROM seen WHERE customer < 0)`,
+		`DELETE FROM people WHERE id > 0 AND id NOT IN (SELECT person FROM actors UNION SELECT via FROM actors UNION SELECT person FROM fresh)`,
+	)
+	err := s.transact(ctx, func() error { return s.steps(ctx, steps) })
+	if err != nil {
+		return broken("let go of history", err)
+	}
+	if err := s.reload(ctx); err != nil {
+		return broken("let go of history", err)
+	}
+	return s.checkpoint(ctx)
+}

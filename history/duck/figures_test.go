@@ -1,0 +1,488 @@
+package duck
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+	"sallyport/history"
+	"sallyport/internal/throwaway"
+)
+
+// The organisation of the figures: that of 2019, for 90 days.
+const (
+	figureCustomers = 12_000_000
+	figureStaff     = 3_000
+	figurePerDay    = 1_111_111 // reveals: 100 million in 90 days
+	figureVictims   = 68_000
+	perStatement    = 4 // values: name, address, number, ticket
+	perTicket       = 3 // statements
+)
+
+// work makes up who looks at whom: the same for the same seed.
+type work struct {
+	seq     uint64
+	day     int
+	days    int
+	perDay  int // statements
+	done    int
+	dice    *rand.Rand
+	columns []sallyport.Column
+	desk    []desk
+}
+
+// desk is what one of the staff is at.
+type desk struct {
+	who       sallyport.Who
+	customer  uint64
+	ticket    sallyport.Purpose
+	left      int
+	statement uint64
+}
+
+func newWork(reveals int) *work {
+	days := max(1, reveals/figurePerDay)
+	w := &work{days: days, perDay: reveals / days / perStatement, dice: rand.New(rand.NewPCG(1, 1)), desk: make([]desk, figureStaff)}
+	for _, name := range []string{"full_name", "email", "phone", "birth_date"} {
+		w.columns = append(w.columns, sallyport.Column{Schema: "support", Table: "customers", Name: name})
+	}
+	return w
+}
+
+// next are the entries of some statements, until the work is done.
+func (w *work) next(statements int) []*sallyport.Event {
+	var events []*sallyport.Event
+	for range statements {
+		if w.done == w.perDay {
+			w.day, w.done = w.day+1, 0
+		}
+		if w.day == w.days {
+			return events
+		}
+		events = append(events, w.statement()...)
+		w.done++
+	}
+	return events
+}
+
+func (w *work) statement() []*sallyport.Event {
+	i := w.dice.IntN(figureStaff)
+	d := &w.desk[i]
+	if w.done < figureStaff && d.who.Session[max(0, len(d.who.Session)-3):] != fmt.Sprintf("%03d", w.day) || d.who.Staff == "" { // a session a day
+		d.who = sallyport.Who{
+			Staff: sallyport.Staff(fmt.Sprintf("s%04d", i)), Login: fmt.Sprintf("agent_%04d", i), Session: fmt.Sprintf("%016x%03d", w.dice.Uint64(), w.day), Application: "desk",
+			Address: fmt.Sprintf("10.4.%d.%d:%d", i/250, i%250, 40_000+w.dice.IntN(20_000)), Database: "support", Team: fmt.Sprintf("team-%d", i/20), Device: fmt.Sprintf("lap-%04d", i),
+		}
+		d.statement = 0
+	}
+	if d.left == 0 {
+		d.customer, d.left = 1+w.dice.Uint64N(figureCustomers), perTicket
+		d.ticket = sallyport.Purpose{Kind: "ticket", Ref: fmt.Sprintf("ZQ-%04d-%04d", w.dice.IntN(10_000), w.dice.IntN(10_000))}
+	}
+	d.left--
+	d.statement++
+	at := time.Date(2026, 3, 2+w.day, 7, 0, 0, 0, time.UTC).Add(time.Duration(float64(w.done) / float64(w.perDay) * float64(12*time.Hour))).Add(time.Duration(w.dice.IntN(1_000_000)))
+	var values sallyport.Values
+	for c := range uint16(perStatement) {
+		values.AddNumber(d.customer, c, digestOf(d.customer, c))
+	}
+	purposes := []sallyport.Purpose{d.ticket}
+	w.seq += 2
+	return []*sallyport.Event{
+		{Seq: w.seq - 1, Time: at, Kind: sallyport.StatementKind, Who: d.who, Statement: &sallyport.Statement{
+			ID: d.statement, Verb: "SELECT", Fingerprint: "3fab0c" + strconv.Itoa(int(d.customer%40)), Columns: w.columns, Purposes: purposes, //nolint:gosec // small
+		}},
+		{Seq: w.seq, Time: at.Add(3 * time.Millisecond), Kind: sallyport.RevealKind, Who: d.who, Reveal: &sallyport.Revealed{Statement: d.statement, Columns: w.columns, Values: values, Purposes: purposes}},
+	}
+}
+
+// digestOf is that of a customer's value: as random as a keyed one.
+func digestOf(customer uint64, column uint16) (d sallyport.Digest) {
+	x := rand.New(rand.NewPCG(customer, uint64(column)))
+	return whole(int64(x.Uint64()), int64(x.Uint64())) //nolint:gosec // bits
+}
+
+func identifies(c sallyport.Column) bool { return c.Name == "email" || c.Name == "phone" }
+
+func figureNames(t testing.TB) *history.Names {
+	t.Helper()
+	n, err := history.NewNames([]byte("a key that is known to the tests"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestFigures measures history with as many reveals as SALLYPORT_HISTORY says (make bench-history: 100,000,000), and the same beside
+// PostgreSQL with as many as SALLYPORT_HISTORY_PG says. Nothing is asserted but that the answers are right.
+func TestFigures(t *testing.T) {
+	reveals, err := strconv.Atoi(os.Getenv("SALLYPORT_HISTORY"))
+	if err != nil {
+		t.Skip("figures take minutes and gigabytes: make bench-history")
+	}
+	folder := os.Getenv("SALLYPORT_HISTORY_DIR")
+	if folder == "" {
+		folder = t.TempDir()
+	}
+	memory := DefaultMemory
+	if text := os.Getenv("SALLYPORT_HISTORY_MEMORY"); text != "" {
+		memory, _ = strconv.Atoi(text)
+	}
+	t.Logf("before: %s", resident())
+	s, err := Open(folder, Options{Record: "figures", Names: figureNames(t), Tells: identifies, Memory: memory, Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.at == 0 {
+		ingest(t, s, reveals)
+	}
+	measureSize(t, s, reveals)
+	measureWhoSaw(t, s)
+	measureVictims(t, s)
+	t.Logf("memory: configured %d MiB for DuckDB; %s", memory, resident())
+}
+
+func ingest(t *testing.T, s *Store, reveals int) {
+	t.Helper()
+	w := newWork(reveals)
+	var adding, generating, working, compacting time.Duration
+	began, n := time.Now(), 0
+	for day := 0; ; {
+		start := time.Now()
+		events := w.next(12_500) // 50,000 values
+		generating += time.Since(start)
+		if len(events) == 0 {
+			break
+		}
+		start = time.Now()
+		used, run := cpu(), s.run
+		if err := s.Add(t.Context(), events[len(events)-1].Seq, events); err != nil {
+			t.Fatal(err)
+		}
+		working += cpu() - used
+		if adding += time.Since(start); s.run != run {
+			compacting += time.Since(start)
+		}
+		n += len(events) / 2 * perStatement
+		if w.day >= day+10 {
+			day = w.day
+			t.Logf("day %d: %d reveals, %.0f k/s so far (%s)", day, n, float64(n)/adding.Seconds()/1000, resident())
+		}
+	}
+	start := time.Now()
+	s.mu.Lock()
+	err := s.compact(t.Context())
+	s.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	adding += time.Since(start)
+	compacting += time.Since(start)
+	t.Logf("ingest: %d reveals in %s, %.0f k reveals/s with everything (appending, compacting, syncing); appending alone %.0f k/s, compacting %s of it; %.2f µs of CPU a reveal; made up in %s; wall %s",
+		n, adding.Round(time.Millisecond), float64(n)/adding.Seconds()/1000, float64(n)/(adding-compacting).Seconds()/1000, compacting.Round(time.Millisecond), float64(working.Nanoseconds())/float64(n)/1000, generating.Round(time.Millisecond), time.Since(began).Round(time.Second))
+}
+
+func measureSize(t *testing.T, s *Store, reveals int) {
+	t.Helper()
+	var total, digests float64
+	for _, table := range []string{"seen", "batches", "acts", "reasons", "actors", "boxes", "words", "people", "customers", "fresh", "held", "shared"} {
+		var blocks float64
+		err := s.db.QueryRowContext(t.Context(), "SELECT count(DISTINCT block) FROM (SELECT unnest(list_append(additional_block_ids, block_id)) AS block FROM pragma_storage_info('"+table+"')) WHERE block >= 0").Scan(&blocks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		each := blocks * 262_144 / float64(reveals)
+		t.Logf("  %-10s %8.1f MiB %6.2f bytes a reveal", table, blocks/4, each)
+		total += each
+		if table == "held" || table == "shared" {
+			digests += each
+		}
+	}
+	info, err := os.Stat(s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held float64
+	if err := s.db.QueryRowContext(t.Context(), "SELECT count(*) FROM held").Scan(&held); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("disk: %.2f bytes a reveal besides digests; digests %.2f a reveal, %.1f for each of %.0f distinct values; the file has %.2f a reveal", total-digests, digests, digests*float64(reveals)/held, held, float64(info.Size())/float64(reveals))
+}
+
+// quantiles of durations.
+func quantiles(list []time.Duration) string {
+	slices.Sort(list)
+	return fmt.Sprintf("p50 %.1f ms, p95 %.1f ms, most %.1f ms", ms(list[len(list)/2]), ms(list[len(list)*95/100]), ms(list[len(list)-1]))
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// someCustomers are some that were looked at.
+func someCustomers(t *testing.T, db *sql.DB, n int) (ids []int64) {
+	t.Helper()
+	err := db.QueryRowContext(t.Context(), "SELECT max(customer) FROM seen").Scan(new(int64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dice := rand.New(rand.NewPCG(3, 3))
+	for len(ids) < n {
+		var id int64
+		err := db.QueryRowContext(t.Context(), "SELECT min(customer) FROM seen WHERE customer >= ?", 1+dice.IntN(figureCustomers-1000)).Scan(&id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func measureWhoSaw(t *testing.T, s *Store) {
+	t.Helper()
+	var took []time.Duration
+	found := 0
+	customers := someCustomers(t, s.db, 60)
+	used := cpu()
+	for _, id := range customers {
+		start := time.Now()
+		a, err := s.Saw(t.Context(), history.Question{Customer: sallyport.Subject(strconv.FormatInt(id, 10))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		took = append(took, time.Since(start))
+		if len(a.Sightings) == 0 {
+			t.Errorf("nobody saw %d", id)
+		}
+		found += len(a.Sightings)
+	}
+	used = cpu() - used
+	t.Logf("who-saw, %d customers, %d sightings: first %.1f ms; %s; %.1f ms of CPU each", len(took), found, ms(took[0]), quantiles(took[1:]), ms(used)/float64(len(took)))
+}
+
+const victimsQuery = "SELECT person, count(DISTINCT customer_number) AS n FROM reveals WHERE customer_number IN (SELECT customer FROM victims) GROUP BY person ORDER BY n DESC, person"
+
+func measureVictims(t *testing.T, s *Store) {
+	t.Helper()
+	dice := rand.New(rand.NewPCG(4, 4))
+	ctx := context.Background()
+	if _, err := s.writer.ExecContext(ctx, "CREATE TEMP TABLE victims (customer BIGINT)"); err != nil {
+		t.Fatal(err)
+	}
+	var rows strings.Builder
+	for i := range figureVictims {
+		if i > 0 {
+			rows.WriteByte(',')
+		}
+		fmt.Fprintf(&rows, "(%d)", 1+dice.IntN(figureCustomers))
+	}
+	if _, err := s.writer.ExecContext(ctx, "INSERT INTO victims VALUES "+rows.String()); err != nil {
+		t.Fatal(err)
+	}
+	for name, query := range map[string]string{
+		"by the view":  victimsQuery,
+		"by the table": "SELECT person, count(DISTINCT customer) AS n FROM seen SEMI JOIN victims USING (customer) GROUP BY person ORDER BY n DESC, person",
+	} {
+		var took []time.Duration
+		people, used := 0, cpu()
+		for range 5 {
+			start := time.Now()
+			people = 0
+			if err := each(ctx, s.writer, query, func(func(...any) error) error { people++; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			took = append(took, time.Since(start))
+		}
+		t.Logf("%d victims, distinct per employee, %s: %d employees; %s; %.1f ms of CPU each", figureVictims, name, people, quantiles(took), ms(cpu()-used)/5)
+	}
+}
+
+// cpu is what this process has used: where others share the machine, it says more than the wall clock.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// resident is the memory of this process, now and at its peak.
+func resident() string {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return "memory unknown"
+	}
+	var parts []string
+	for line := range strings.Lines(string(status)) {
+		if strings.HasPrefix(line, "VmRSS") || strings.HasPrefix(line, "VmHWM") {
+			parts = append(parts, strings.Join(strings.Fields(line), " "))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// TestAgainstPostgreSQL puts the same reveals into both and asks both the same.
+func TestAgainstPostgreSQL(t *testing.T) {
+	reveals, err := strconv.Atoi(os.Getenv("SALLYPORT_HISTORY_PG"))
+	if err != nil {
+		t.Skip("takes minutes: make bench-history")
+	}
+	s, err := Open(t.TempDir(), Options{Record: "figures", Names: figureNames(t), Tells: identifies, Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ingest(t, s, reveals)
+	measureSize(t, s, reveals)
+	cluster, err := throwaway.Start(t.Context(), throwaway.Options{})
+	if err != nil {
+		t.Skip(err)
+	}
+	defer cluster.Stop() //nolint:errcheck // it is thrown away
+	conn, err := pgx.Connect(t.Context(), cluster.SuperDSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // likewise
+	loadPostgreSQL(t, conn, reveals)
+	compare(t, s, conn)
+}
+
+func loadPostgreSQL(t *testing.T, conn *pgx.Conn, reveals int) {
+	t.Helper()
+	ctx := t.Context()
+	pgDo(t, conn, `CREATE TABLE seen (day date, entry bigint, person int, customer bigint, field smallint, digest bytea)`)
+	pgDo(t, conn, `CREATE TABLE batches (day date, entry bigint, time timestamptz, actor text, statement bigint, purposes text)`)
+	w := newWork(reveals)
+	start := time.Now()
+	for {
+		events := w.next(12_500)
+		if len(events) == 0 {
+			break
+		}
+		var seen, batches [][]any
+		for _, e := range events {
+			if e.Reveal == nil {
+				continue
+			}
+			person, _ := strconv.Atoi(string(e.Who.Staff[1:]))
+			batches = append(batches, []any{e.Time, int64(e.Seq), e.Time, e.Who.Session, int64(e.Reveal.Statement), e.Reveal.Purposes[0].String()}) //nolint:gosec // small
+			for v := range e.Reveal.Values.All() {
+				customer, _ := sallyport.WholeNumber(v.Subject)
+				seen = append(seen, []any{e.Time, int64(e.Seq), int32(person), int64(customer), int16(v.Column), v.Digest[:]}) //nolint:gosec // small
+			}
+		}
+		for table, rows := range map[string][][]any{"seen": seen, "batches": batches} {
+			columns := map[string][]string{"seen": {"day", "entry", "person", "customer", "field", "digest"}, "batches": {"day", "entry", "time", "actor", "statement", "purposes"}}[table]
+			if _, err := conn.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	copied := time.Since(start)
+	for _, index := range []string{"seen (customer)", "seen (digest)", "batches (entry)"} {
+		pgDo(t, conn, "CREATE INDEX ON "+index)
+	}
+	pgDo(t, conn, "ANALYZE")
+	var tables, indexes int64
+	if err := conn.QueryRow(ctx, "SELECT pg_table_size('seen') + pg_table_size('batches'), pg_indexes_size('seen') + pg_indexes_size('batches')").Scan(&tables, &indexes); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("PostgreSQL: COPY %.0f k reveals/s, with its indexes %.0f; %.1f bytes a reveal and %.1f of indexes", float64(reveals)/copied.Seconds()/1000, float64(reveals)/time.Since(start).Seconds()/1000,
+		float64(tables)/float64(reveals), float64(indexes)/float64(reveals))
+}
+
+func pgDo(t *testing.T, conn *pgx.Conn, statement string) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compare asks both.
+func compare(t *testing.T, s *Store, conn *pgx.Conn) {
+	t.Helper()
+	ctx := t.Context()
+	pgDo(t, conn, "CREATE TABLE victims (customer bigint)")
+	pgDo(t, conn, fmt.Sprintf("INSERT INTO victims SELECT 1 + (i * 176::bigint) %% %d FROM generate_series(1, %d) i", figureCustomers, figureVictims))
+	pgDo(t, conn, "ANALYZE victims")
+	for _, statement := range []string{"CREATE TEMP TABLE victims AS SELECT 1 + (range * 176) % 12000000 AS customer FROM range(1, 68001)"} {
+		if _, err := s.writer.ExecContext(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whoSaw := func(id int64) (duck, pg time.Duration) {
+		start := time.Now()
+		a, err := s.Saw(ctx, history.Question{Customer: sallyport.Subject(strconv.FormatInt(id, 10))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		duck = time.Since(start)
+		start = time.Now()
+		rows, err := conn.Query(ctx, `SELECT b.entry, b.time, b.actor, b.purposes FROM seen s JOIN batches b USING (entry) WHERE s.customer = $1
+			UNION SELECT b.entry, b.time, b.actor, b.purposes FROM seen s JOIN batches b USING (entry) WHERE s.digest IN (SELECT digest FROM seen WHERE customer = $1 AND field = 1)`, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for rows.Next() {
+			n++
+		}
+		if pg = time.Since(start); rows.Err() != nil || n != len(a.Sightings) {
+			t.Errorf("customer %d: %d sightings in DuckDB, %d in PostgreSQL, %v", id, len(a.Sightings), n, rows.Err())
+		}
+		return duck, pg
+	}
+	var ducks, pgs []time.Duration
+	for _, id := range someCustomers(t, s.db, 31) {
+		d, p := whoSaw(id)
+		ducks, pgs = append(ducks, d), append(pgs, p)
+	}
+	ratio(t, "who-saw", ducks, pgs)
+	for name, query := range map[string]string{
+		"distinct victims per employee": "SELECT person, count(DISTINCT customer) AS n FROM seen WHERE customer IN (SELECT customer FROM victims) GROUP BY person",
+		"customers per employee":        "SELECT person, count(DISTINCT customer) AS n FROM seen GROUP BY person",
+		"reveals per day":               "SELECT day, count(*) FROM seen GROUP BY day",
+	} {
+		ducks, pgs = nil, nil
+		for range 3 {
+			start := time.Now()
+			n := 0
+			if err := each(ctx, s.writer, query, func(func(...any) error) error { n++; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			ducks = append(ducks, time.Since(start))
+			start = time.Now()
+			rows, err := conn.Query(ctx, query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := 0
+			for rows.Next() {
+				m++
+			}
+			if pgs = append(pgs, time.Since(start)); rows.Err() != nil || n != m {
+				t.Errorf("%s: %d and %d rows, %v", name, n, m, rows.Err())
+			}
+		}
+		ratio(t, name, ducks, pgs)
+	}
+}
+
+func ratio(t *testing.T, what string, duck, pg []time.Duration) {
+	t.Helper()
+	slices.Sort(duck)
+	slices.Sort(pg)
+	d, p := duck[len(duck)/2], pg[len(pg)/2]
+	t.Logf("%-30s DuckDB %8.1f ms, PostgreSQL %8.1f ms: DuckDB takes %.3f of PostgreSQL's time", what, ms(d), ms(p), float64(d)/float64(p))
+}
