@@ -29,7 +29,7 @@ type DetectConfig struct {
 
 // DetectFeeds are files of what other systems know; each has the columns of the file of that kind for 'sallyport analyze'.
 type DetectFeeds struct {
-	Tickets      string `yaml:"tickets"`
+	Tickets      string `yaml:"tickets"`       // as they stood when they were opened
 	TicketEvents string `yaml:"ticket_events"` // what happened to tickets
 	Contacts     string `yaml:"contacts"`      // customers who got in touch, or whom somebody did
 	Jobs         string `yaml:"jobs"`          // approved work on many customers
