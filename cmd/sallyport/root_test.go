@@ -11,7 +11,7 @@ import (
 // TestEveryCommand: each command says what it does, shows an example of itself, and prints JSON for programs. Those that only print text
 // for other programs do not need to.
 func TestEveryCommand(t *testing.T) {
-	text := map[string]bool{"sallyport": true, "sallyport config schema": true, "sallyport sim": true} // the last writes files
+	text := map[string]bool{"sallyport": true, "sallyport config schema": true, "sallyport respond ladder": true, "sallyport sim": true} // the last writes files
 	m := &Main{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "" }}
 	seen := 0
 	var walk func(*cobra.Command)
