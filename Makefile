@@ -58,7 +58,7 @@ bench-history:
 	SALLYPORT_HISTORY=$${SALLYPORT_HISTORY:-100000000} go test -count=1 -timeout 3h -v -run '^TestFigures$$' ./history/duck
 	SALLYPORT_HISTORY_PG=$${SALLYPORT_HISTORY_PG:-5000000} go test -count=1 -timeout 1h -v -run '^TestAgainstPostgreSQL$$' ./history/duck
 
-# Who is behind reports, in 1,620 made-up companies, and how long 100,000,000 reveals take (an hour, 4 GB of memory).
+# Who is behind reports, in 1,080 made-up companies, and how long 100,000,000 reveals take (an hour, 4 GB of memory).
 bench-trace:
 	SALLYPORT_TRACE=1 go test ./trace -v -run TestCalibration -bench BenchmarkTrace -timeout 120m
 

@@ -234,6 +234,7 @@ func (q *question) suspects(list []hypothesis) (suspects []Suspect, none float64
 		logs[w] = h.log
 		order = append(order, w)
 	}
+	order = gather(logs, order, sum)
 	slices.SortStableFunc(order, func(a, b who) int { return cmp.Compare(logs[b], logs[a]) })
 	rest := logAdd(list[len(list)-1].log, list[len(list)-2].log) // all but the first: 1 − posterior has no digits left where he is sure
 	for _, w := range order[min(1, len(order)):] {
@@ -249,6 +250,33 @@ func (q *question) suspects(list []hypothesis) (suspects []Suspect, none float64
 		suspects = append(suspects, s)
 	}
 	return suspects, math.Exp(list[len(list)-1].log - sum)
+}
+
+// gather names a person who is the source for certain, alone or with somebody, where nothing says with whom: then he gets what the pairs with
+// him have, and they leave the list. Else a few reports about one other person would hide him among pairs.
+func gather(logs map[who]float64, order []who, sum float64) []who {
+	named := math.Log(NamedFrom) + sum
+	with := map[uint32]float64{}
+	for _, w := range order {
+		if logs[w] >= named {
+			return order
+		}
+		for _, p := range w {
+			if old, ok := with[p]; ok {
+				with[p] = logAdd(old, logs[w])
+			} else {
+				with[p] = logs[w]
+			}
+		}
+	}
+	for _, w := range order {
+		if w[1] != noViewer || with[w[0]] < named {
+			continue
+		}
+		logs[w] = with[w[0]]
+		return slices.DeleteFunc(order, func(o who) bool { return o[1] != noViewer && (o[0] == w[0] || o[1] == w[0]) })
+	}
+	return order
 }
 
 func (h *hypothesis) who() who {

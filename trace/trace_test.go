@@ -122,6 +122,27 @@ func TestPair(t *testing.T) {
 	}
 }
 
+// Who forges reports about somebody else does not hide the source among pairs with him.
+func TestForged(t *testing.T) {
+	x := office()
+	list := reports(day(5), 0, 3, 7, 11, 15, 19, 1500)
+	got := x.Trace(list, Options{Customers: 2000})
+	if got.Verdict != Named || got.Forged < 3 {
+		t.Fatalf("six customers of s1: %s %+v, %d forged ones would do", got.Verdict, got.Suspects[:2], got.Forged)
+	}
+	with := x.Trace(append(list, reports(day(5), 40, 41, 42, 43, 44, 45, 46, 47, 48, 49)[:got.Forged-1]...), Options{Customers: 2000})
+	if with.Verdict != Named || !slices.Contains(with.Suspects[0].Staff, "s1") {
+		t.Errorf("with %d forged ones about s2: %s %+v", got.Forged-1, with.Verdict, with.Suspects[:2])
+	}
+	sum := with.None
+	for _, s := range with.Suspects {
+		sum += s.Posterior
+	}
+	if sum > 1+1e-9 {
+		t.Errorf("the probabilities add up to %.6f", sum)
+	}
+}
+
 // Accounts that are one person's count together, and a reason made for somebody else is its maker's.
 func TestOnePerson(t *testing.T) {
 	x := NewExposures()
