@@ -53,10 +53,34 @@ func (q *question) matched(staff []sallyport.Staff) float64 {
 			return p
 		}
 	}
-	if p, ok := q.among(staff, func(sallyport.Staff) bool { return true }); ok {
+	if p, ok := q.amongAll(staff); ok {
 		return p
 	}
 	return 1
+}
+
+// amongAll is among for everybody, where the index has counted already.
+func (q *question) amongAll(staff []sallyport.Staff) (float64, bool) {
+	if len(staff) > 1 || len(q.x.sum.times[viewerOf(q.x.no[staff[0]], made)]) > 0 {
+		return q.among(staff, func(sallyport.Staff) bool { return true })
+	}
+	last := q.last()
+	population, marked := upTo(q.x.sum.anyone, last), upTo(q.x.sum.times[viewerOf(q.x.no[staff[0]], whole)], last)
+	n, k := 0, len(q.hits[viewerOf(q.x.no[staff[0]], whole)])
+	for _, r := range q.reports {
+		if r.seen {
+			n++
+		}
+	}
+	return chance(k, population, marked, n)
+}
+
+// chance is the probability of k or more hits, and whether it says anything: where somebody saw nearly all there is nothing to compare.
+func chance(k, population, marked, n int) (float64, bool) {
+	if marked == 0 || float64(marked) > 0.9*float64(population) {
+		return 1, false
+	}
+	return math.Exp(logTail(k, population, marked, n)), true
 }
 
 // among is the probability, and whether the comparison says anything.
@@ -89,10 +113,7 @@ func (q *question) among(staff []sallyport.Staff, of func(sallyport.Staff) bool)
 			k++
 		}
 	}
-	if marked == 0 || float64(marked) > 0.9*float64(population) {
-		return 1, false
-	}
-	return math.Exp(logTail(k, population, marked, n)), true
+	return chance(k, population, marked, n)
 }
 
 // stands says whether anybody of a group, and one of its own, had seen a customer.

@@ -217,6 +217,9 @@ func total(list []hypothesis) float64 {
 	return sum
 }
 
+// shown is how many suspects are told of.
+const shown = 10
+
 // who is a person, or two, by number.
 type who [2]uint32
 
@@ -240,7 +243,7 @@ func (q *question) suspects(list []hypothesis) (suspects []Suspect, none float64
 	for _, w := range order[min(1, len(order)):] {
 		rest = logAdd(rest, logs[w])
 	}
-	for i, w := range order[:min(len(order), 20)] {
+	for i, w := range order[:min(len(order), shown)] {
 		s := Suspect{Staff: q.names(w), Posterior: math.Exp(logs[w] - sum)}
 		if i > 0 {
 			rest = sum + math.Log1p(-s.Posterior)

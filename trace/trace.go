@@ -70,7 +70,7 @@ type Result struct {
 	Reports     int // distinct customers whose reports weigh
 	Unconfirmed int // distinct customers whose reports do not yet
 	Verdict     Verdict
-	Suspects    []Suspect // in order of posterior, at most twenty
+	Suspects    []Suspect // in order of posterior, at most ten
 	None        float64   // probability that no listed person is the source
 	Background  float64   // estimated share of reports that have nothing to do with this company
 	FalseNaming float64   // probability that the first suspect is the wrong one

@@ -162,7 +162,7 @@ func TestOnePerson(t *testing.T) {
 	for c := 40; c < 240; c += 5 {
 		x.Add(Seen{Staff: "s9", Customer: subject(c), At: day(2), Made: true})
 	}
-	if got := x.Trace(reports(day(5), 40, 85, 130, 170, 220, 235), Options{Customers: 2000}); got.Suspects[0].Staff[0] != "s9" {
+	if got := x.Trace(reports(day(5), 40, 85, 130, 170, 220, 235), Options{Customers: 2000}); got.Verdict != Named || got.Suspects[0].Staff[0] != "s9" {
 		t.Errorf("who made the reasons: %+v", got.Suspects)
 	}
 }
