@@ -269,6 +269,14 @@ func (g *gathering) add(ctx context.Context) error {
 	return nil
 }
 
+// takeIn takes an entry, and adds all that wait where it is time to.
+func (g *gathering) takeIn(ctx context.Context, e *sallyport.Event) error {
+	if !g.take(e) {
+		return nil
+	}
+	return g.add(ctx)
+}
+
 // gather takes what comes until no more should wait, and adds it.
 func (k *Keeper) gather(ctx context.Context, entries <-chan *sallyport.Event, done <-chan error) error {
 	every := cmp.Or(k.Every, DefaultEvery)
@@ -285,10 +293,7 @@ func (k *Keeper) gather(ctx context.Context, entries <-chan *sallyport.Event, do
 			if len(g.batch) == 0 {
 				timer.Reset(every)
 			}
-			if !g.take(e) {
-				continue
-			}
-			if err := g.add(ctx); err != nil {
+			if err := g.takeIn(ctx, e); err != nil {
 				return err
 			}
 		case <-timer.C:
