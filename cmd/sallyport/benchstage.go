@@ -256,7 +256,7 @@ func (p *benchProcess) family() []*benchProcess {
 		if err != nil {
 			continue // a thread that has ended
 		}
-		for _, child := range strings.Fields(string(b)) {
+		for child := range strings.FieldsSeq(string(b)) {
 			if pid, err := strconv.Atoi(child); err == nil {
 				list = append(list, &benchProcess{pid: pid})
 			}
