@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // as the table of kinds has it
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -201,4 +203,37 @@ func (f *fort) takenForAnother(t *testing.T, r *kindReader) {
 			t.Errorf("found though it is gone: %v", got)
 		}
 	}
+}
+
+// awaitTurned waits until no token of the older keys is left.
+func (f *fort) awaitTurned(t *testing.T, groups ...string) {
+	t.Helper()
+	within(t, 90*time.Second, "the rotation is done", func() bool {
+		return !slices.ContainsFunc(groups, func(group string) bool { return f.server.mayDestroy(group) != nil })
+	})
+}
+
+// readsKinds has an agent read and find his customer by what was rotated.
+func (f *fort) readsKinds(t *testing.T) {
+	t.Helper()
+	for i := range f.org.Agents() {
+		if len(f.org.OpenTickets(f.org.Agents()[i].ID)) == 0 {
+			continue
+		}
+		who, ticket, customer := f.hasTicket(i)
+		if customer.ID > kindRows {
+			continue
+		}
+		c := f.connect(who)
+		c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
+		account := fmt.Sprint(customer.ID*7919 - 1_000_000)
+		if got := c.one(fmt.Sprintf("SELECT account FROM support.kinds WHERE customer_id = %d", customer.ID)); got != account {
+			t.Errorf("the account of customer %d is %s, want %s", customer.ID, got, account)
+		}
+		if got := c.one("SELECT customer_id FROM support.kinds WHERE account = " + account); got != fmt.Sprint(customer.ID) {
+			t.Errorf("the account of customer %d is found at %s", customer.ID, got)
+		}
+		return
+	}
+	t.Skip("no agent serves a customer with a row there")
 }
