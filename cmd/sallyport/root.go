@@ -97,6 +97,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.detectCommand(),
 		m.historyCommand(),
 		m.unmaskCommand(),
+		m.canaryCommand(),
 	)
 	return root
 }
