@@ -25,6 +25,7 @@ type canaries struct {
 	wake  chan struct{}
 	over  chan struct{} // closed when serve ends
 
+	taken   hourly
 	mu      sync.Mutex // guards what follows
 	trouble string
 	mail    string // where mail is heard; empty: nowhere
@@ -309,8 +310,8 @@ func (c *canaries) who(detail string) (*api.CanaryAnswer, error) {
 }
 
 // suspicion is how likely each of the viewers of a detail is the source: of an address whoever was shown it, since nobody else can know it; of a
-// number by the calls that came, against those that come anyway.
-func (c *canaries) suspicion(book *canary.Book, scheme sallyport.Scheme, d sallyport.Digest, shown []canary.Sighting) (each []float64, none float64) {
+// number by the calls that came, and by those that are given beside them, against those that come anyway.
+func (c *canaries) suspicion(book *canary.Book, scheme sallyport.Scheme, d sallyport.Digest, shown []canary.Sighting, calls ...canary.Call) (each []float64, none float64) {
 	each = make([]float64, len(shown))
 	if len(shown) == 0 {
 		return each, 1
@@ -322,7 +323,6 @@ func (c *canaries) suspicion(book *canary.Book, scheme sallyport.Scheme, d sally
 		return each, 0
 	}
 	now := c.s.o.Clock()
-	var calls []canary.Call
 	for _, h := range book.Heard(&d) {
 		if !h.Own {
 			calls = append(calls, canary.Call{At: cmp.Or(h.At, h.Time), Quoted: h.Quoted})

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/smtp"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,6 +22,7 @@ import (
 	"sallyport/api"
 	"sallyport/canary"
 	"sallyport/control"
+	"sallyport/purpose/source"
 )
 
 // canaryYAML has canaries planted by the router's log-in.
@@ -61,10 +67,11 @@ func (f *fort) birds() []*canary.Canary { return f.server.canaries.book.Load().C
 // lure makes a ticket about a canary whose reason holds: maker writes it, and who is given it.
 func (f *fort) lure(maker, who sallyport.Staff, c *canary.Canary) (ticket string) {
 	f.t.Helper()
-	id := strconv.FormatInt(9_000_000+time.Now().UnixNano()%1_000_000, 10)
+	n := f.made.Add(1)
+	id := strconv.FormatInt(9_000_000+n, 10)
 	m := f.connect(maker)
 	m.must(fmt.Sprintf(`INSERT INTO support.tickets (id, ticket_no, customer_id, assignee, queue, state, subject, opened_at)
-		VALUES (%s, 'CS-91%s-0001', %s, '%s', 'general', 'open', 'help', now())`, id, id[len(id)-2:], c.Subject, who))
+		VALUES (%s, 'CS-%04d-9917', %s, '%s', 'general', 'open', 'help', now())`, id, 9000+n%1000, c.Subject, who))
 	return id
 }
 
@@ -288,4 +295,118 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestMailAndCallsNameTheViewer: a mail server hands a mail over, a telephone system tells of calls. One mail names who was shown the address and when;
+// calls count against those that come anyway.
+func TestMailAndCallsNameTheViewer(t *testing.T) {
+	f := aviary(t, 3, "")
+	f.stop()
+	c := &f.options.Config.Canary
+	secret := strings.Repeat("s", 40)
+	fatal(t, os.WriteFile(filepath.Join(f.folder, "hook.secret"), []byte(secret+"\n"), 0o600))
+	c.Mail.Listen, c.Hook.Listen, c.Hook.SecretFile, c.Own, c.Since = "127.0.0.1:0", "127.0.0.1:0", "hook.secret", []string{"10.9.0.0/16"}, time.Now().AddDate(0, -6, 0).Format(time.DateOnly)
+	f.start()
+	var bird *canary.Canary
+	for _, b := range f.birds() {
+		if b.Phone != "" {
+			bird = b
+		}
+	}
+	if bird == nil {
+		t.Skip("none of the canaries got a number, as some customers have none")
+	}
+	who := f.org.Agents()[0].ID
+	v := f.connect(who)
+	v.must("SET sallyport.purpose = 'ticket:" + f.lure(f.org.Agents()[3].ID, who, bird) + "'")
+	row := v.must("SELECT email, phone FROM support.customers WHERE id = " + string(bird.Subject))[0]
+
+	var mail, hook string
+	within(t, 20*time.Second, "both are heard", func() bool {
+		f.server.canaries.mu.Lock()
+		defer f.server.canaries.mu.Unlock()
+		mail, hook = f.server.canaries.mail, f.server.canaries.hook
+		return mail != "" && hook != ""
+	})
+	send := func(to, id string) error {
+		return smtp.SendMail(mail, nil, "seller@scam.example", []string{to}, []byte("Message-ID: <"+id+">\r\nSubject: your ticket\r\n\r\nHello, this is support.\r\n"))
+	}
+	fatal(t, send(row[0], "m1"))
+	fatal(t, send(row[0], "m1")) // delivered twice
+	fatal(t, send("guessed@post.example.net", "m2"))
+	if err := send("somebody@elsewhere.example", "m3"); err == nil {
+		t.Error("it relays for strangers")
+	}
+	a, err := f.officer("o1").CanaryWho(t.Context(), row[0])
+	fatal(t, err)
+	if len(a.Views) != 1 || a.Views[0].Staff != who || a.Views[0].Posterior != 1 || len(a.Heard) != 1 || !strings.HasPrefix(a.Heard[0].From, "scam.example") {
+		t.Errorf("%+v", a)
+	}
+	call := func(id, body string, with string) int {
+		stamp := strconv.FormatInt(time.Now().Unix(), 10)
+		mac := hmac.New(sha256.New, []byte(with))
+		mac.Write([]byte(stamp + "." + body))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+hook+"/canary", strings.NewReader(body))
+		fatal(t, err)
+		r.Header.Set(source.TimeHeader, stamp)
+		r.Header.Set(source.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+		answer, err := http.DefaultClient.Do(r)
+		fatal(t, err)
+		fatal(t, answer.Body.Close())
+		return answer.StatusCode
+	}
+	body := func(id string, quoted bool) string {
+		return fmt.Sprintf(`{"id":%q,"type":"call","to":%q,"quoted_name":%v}`, id, row[1], quoted)
+	}
+	if got := call("c1", body("c1", false), strings.Repeat("x", 40)); got != http.StatusUnauthorized {
+		t.Errorf("a message that nobody signed: %d", got)
+	}
+	posterior := func() float64 {
+		a, err := f.officer("o1").CanaryWho(t.Context(), row[1])
+		fatal(t, err)
+		if len(a.Views) != 1 || a.Views[0].Staff != who {
+			t.Fatalf("%+v", a)
+		}
+		return a.Views[0].Posterior
+	}
+	p0 := posterior()
+	if got := call("c1", body("c1", false), secret); got != http.StatusNoContent {
+		t.Fatalf("a call: %d", got)
+	}
+	p1 := posterior()
+	call("c1", body("c1", false), secret) // sent again
+	if again := posterior(); again > p1*1.001 {
+		t.Errorf("what is sent again counts again: %g, %g", p1, again)
+	}
+	call("c2", body("c2", true), secret)
+	p2 := posterior()
+	t.Logf("the source is %s: before anybody called %.2g, after a call %.3g, after one who knew the name %.4g", who, p0, p1, p2)
+	if !(p0 < p1 && p1 < 0.5 && p2 > 0.95) {
+		t.Errorf("%g %g %g", p0, p1, p2)
+	}
+	if got := call("c3", `{"id":"c3","type":"call","to":"+4930111"}`, secret); got != http.StatusUnprocessableEntity {
+		t.Errorf("a call to somebody else: %d", got)
+	}
+	n := 0
+	for _, e := range f.orders() {
+		if e.Kind == sallyport.CanaryHeardKind {
+			n++
+			text, err := json.Marshal(e)
+			fatal(t, err)
+			if strings.Contains(string(text), row[0]) || strings.Contains(string(text), row[1]) || strings.Contains(string(text), "seller") {
+				t.Errorf("the record holds a detail: %s", text)
+			}
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d entries", n)
+	}
+	within(t, 30*time.Second, "detection hears of it", func() bool {
+		for _, x := range f.server.state.Findings() {
+			if x.About == who {
+				return true
+			}
+		}
+		return false
+	})
 }
