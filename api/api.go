@@ -60,6 +60,7 @@ type Config struct {
 	History   *History                                // nil: the record itself answers
 	Rules     func(Act) Ruling                        // of policies; nil: leads and security may do everything, and nobody else anything
 	Traffic   *Traffic                                // exports and imports; nil: there are none
+	Canaries  *Canaries                               // customers who do not exist; nil: there are none
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -181,6 +182,7 @@ func (s *Server) routes() http.Handler {
 	s.filesRoutes(mux)
 	s.findingRoutes(mux)
 	s.trafficRoutes(mux)
+	s.canaryRoutes(mux)
 	s.erasureRoutes(mux)
 	s.historyRoutes(mux)
 	s.unmaskRoutes(mux)

@@ -126,6 +126,9 @@ type Config struct {
 	// History is the past in columns, beside the record: docs/history.md.
 	History HistoryConfig `yaml:"history"`
 
+	// Canary says how customers who do not exist are planted, and what each viewer of one is shown: docs/canaries.md.
+	Canary CanaryConfig `yaml:"canary"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	text   string        // of the file

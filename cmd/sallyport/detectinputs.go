@@ -17,6 +17,7 @@ type hearing struct {
 	program func(sallyport.Staff) bool
 	tickets map[string]heardTicket
 	canary  map[sallyport.Subject]bool
+	traps   *traps // those of them that Sallyport planted; nil: none
 	list    []sallyport.Input
 	access  []sallyport.Access
 }
@@ -48,7 +49,7 @@ func (h *hearing) hear(e *sallyport.Event) []sallyport.Input {
 		for i := range h.access {
 			if a := &h.access[i]; a.Staff != "" {
 				touches(a, h.canary)
-				h.list = append(h.list, sallyport.Input{Time: a.Time, Access: a})
+				h.list = h.traps.watch(h.list, a, e, h.canary)
 			}
 		}
 	}
@@ -120,6 +121,8 @@ func (h *hearing) order(e *sallyport.Event) []sallyport.Input {
 		return []sallyport.Input{{Time: e.Time, LogIn: &sallyport.LogIn{Time: e.Time, Staff: who, Failed: e.Kind == sallyport.LogInBad, Address: logs.Host(e.Who.Address)}}}
 	case sallyport.InputKind:
 		return fed(e)
+	case sallyport.CanaryPlanted, sallyport.CanaryHeardKind, sallyport.Requested, sallyport.GlassBroken:
+		return h.traps.order(e, h.canary)
 	default:
 		return nil
 	}
