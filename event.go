@@ -319,6 +319,8 @@ type Order struct {
 	Position uint64    `cbor:"111,keyasint,omitempty"`
 	Taken    uint64    `cbor:"112,keyasint,omitempty"`
 	Response *Response `cbor:"113,keyasint,omitempty"`
+	Judged   *Judged   `cbor:"150,keyasint,omitempty"` // of report_judged
+	Case     *CaseStep `cbor:"151,keyasint,omitempty"` // of case, and of a proposal the step that it is to take
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.

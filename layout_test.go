@@ -56,8 +56,10 @@ var table = map[string]folder{
 	"history":              {},                                                                                                                                                                                         // the past: from the store and, for what that has not taken in, from the record
 	"history/duck":         {may: []string{"history"}, test: []string{"history/historytest", "record"}},                                                                                                                // its store in DuckDB: apart, so that only the program links that
 	"history/historytest":  {may: []string{"history"}},                                                                                                                                                                 // the contract of a store
-	"api":                  {may: []string{"control", "grant", "history", "record", "login", "staff"}},                                                                                                                 // log-ins by the provider are begun and ended there
+	"api":                  {may: []string{"cases", "control", "grant", "history", "record", "login", "staff"}},                                                                                                        // log-ins by the provider are begun and ended there
 	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
+	"cases":                {pure: true},                                                                                                                                                                               // the life of a case: a fold of the control stream
+	"blast":                {pure: true},                                                                                                                                                                               // what one person's access came to, and what it did not: a fold of the record
 	"respond":              {may: []string{"detect"}},                                                                                                                                                                  // findings → steps, and the protocols of those who are told
 	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
 	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
@@ -73,7 +75,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "history", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
+		"api", "blast", "cases", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "history", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }
