@@ -380,7 +380,7 @@ func timelineText(e *sallyport.Event, o *sallyport.Order, c *cases.Case, proposa
 	case sallyport.Proposed:
 		if o.Case != nil && o.Case.Case == c.Number || about {
 			proposals[o.ID] = true
-			return o.Action + " " + o.ID + ": " + o.Reason, true
+			return strings.TrimSpace(o.Action + " " + o.ID + " " + o.Details + ": " + o.Reason), true
 		}
 	case sallyport.Approved, sallyport.Declined:
 		return o.ID, proposals[o.ID]

@@ -74,13 +74,15 @@ const (
 	DoHold       = "hold"
 	DoAware      = "aware"
 	DoMet        = "met"
+	DoExported   = "exported" // Sallyport gave an evidence pack away
 	// These take two people.
 	DoClose   = "close"
 	DoRelease = "release"
+	DoExport  = "export" // the two may fetch an evidence pack
 )
 
 // Two tells whether a step takes two people.
-func Two(do string) bool { return do == DoClose || do == DoRelease }
+func Two(do string) bool { return do == DoClose || do == DoRelease || do == DoExport }
 
 // ProposalOf is the action of a proposal that is to take such a step.
 const ProposalOf = "case_step"
@@ -247,7 +249,7 @@ func (b *Book) check(s *sallyport.CaseStep, by sallyport.Staff) error {
 		return no("the case has %d steps already; open another one", mostSteps)
 	case by != "" && slices.Contains(c.People, by) || slices.Contains(s.People, by) && by != "":
 		return no("nobody works on a case about himself")
-	case c.State == Closed && s.Do != DoState && s.Do != DoNote && s.Do != DoHold && s.Do != DoRelease:
+	case c.State == Closed && s.Do != DoState && s.Do != DoNote && s.Do != DoHold && s.Do != DoRelease && s.Do != DoExport && s.Do != DoExported:
 		return no("the case is closed; go back to %s first", Investigating)
 	}
 	return c.may(s, by, no)
@@ -270,7 +272,7 @@ func (b *Book) mayOpen(s *sallyport.CaseStep, by sallyport.Staff, no func(string
 // may holds one step to what it needs.
 func (c *Case) may(s *sallyport.CaseStep, by sallyport.Staff, no func(string, ...any) error) error {
 	switch s.Do {
-	case DoNote, DoTask, DoDecision:
+	case DoNote, DoTask, DoDecision, DoExport:
 		if s.Text == "" {
 			return no("it needs a text")
 		}
@@ -293,6 +295,10 @@ func (c *Case) may(s *sallyport.CaseStep, by sallyport.Staff, no func(string, ..
 	case DoFinding:
 		if s.Finding == "" || by != "" {
 			return no("only Sallyport adds findings")
+		}
+	case DoExported:
+		if by != "" {
+			return no("only Sallyport says what it gave away")
 		}
 	case DoHypotheses:
 		if by != "" || len(s.Weighed) == 0 {

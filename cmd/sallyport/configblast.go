@@ -17,7 +17,7 @@ type BlastConfig struct {
 // BlastSegment is a part of the customers, or a part of the data.
 type BlastSegment struct {
 	Column string   `yaml:"column"` // of the customers' table: those with one of Values
-	Values []string `yaml:"values"`
+	Values []string `yaml:"values"` // of the column
 	Tables []string `yaml:"tables"` // schema.table; in place of column and values
 }
 
