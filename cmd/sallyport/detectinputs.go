@@ -121,10 +121,9 @@ func (h *hearing) order(e *sallyport.Event) []sallyport.Input {
 			return nil
 		}
 		return []sallyport.Input{{Time: e.Time, LogIn: &sallyport.LogIn{Time: e.Time, Staff: who, Failed: e.Kind == sallyport.LogInBad, Address: logs.Host(e.Who.Address)}}}
-	case sallyport.InputKind:
-		return fed(e)
 	case sallyport.CanaryPlanted, sallyport.CanaryHeardKind, sallyport.Requested, sallyport.GlassBroken:
 		return h.traps.order(e, h.canary)
+	case sallyport.InputKind:
 		list := fed(e)
 		h.reports.note(e.Seq, list)
 		return list
