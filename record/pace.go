@@ -113,7 +113,7 @@ func (s *Stream) FollowPaced(ctx context.Context, from uint64, pace Pace, fn fun
 		if err := r.report(); err != nil {
 			return err
 		}
-		r.bytes, p.start = 0, s.Size()
+		r.bytes, p.start = 0, s.log.Written()
 		if err := p.caught(ctx, r.seen+1); err != nil {
 			return err
 		}
