@@ -76,3 +76,33 @@ func (s *session) stoodFor(r *run, slot *query.Slot, codec *token.Codec, value [
 	}
 	return value
 }
+
+// plays tells whether somebody plays a theft.
+func (g *Gateway) plays(who sallyport.Staff) bool {
+	p := g.Protection
+	return p != nil && p.Drilling != nil && p.Drilling(who)
+}
+
+// playing tells whether the viewer of the present row does.
+func (s *session) playing() bool {
+	return s.gw.Protection.Drilling != nil && s.sees != nil && s.gw.plays(s.whose(s.sees).person.Staff)
+}
+
+// drillsOn tells whether a customer is one of the drills'. Who plays a theft is shown nobody else, whatever his reasons: his password lies in a file.
+func (s *session) drillsOn(who *customer) bool {
+	book := s.gw.Protection.Canaries
+	if book == nil {
+		return false
+	}
+	c := book.Subject(who.subject())
+	return c != nil && c.Drill
+}
+
+// drillsOnValue is drillsOn of a value that tells by itself whose it is: the database is not believed about that.
+func (s *session) drillsOnValue(of *catalog.Protected, digest sallyport.Digest) bool {
+	if of.Scheme != sallyport.Email && of.Scheme != sallyport.Phone {
+		return true
+	}
+	c := s.gw.Protection.Canaries.ByValue(digest)
+	return c != nil && c.Drill
+}

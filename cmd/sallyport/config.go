@@ -129,6 +129,9 @@ type Config struct {
 	// Canary says how customers who do not exist are planted, and what each viewer of one is shown: docs/canaries.md.
 	Canary CanaryConfig `yaml:"canary"`
 
+	// Drill says by which accounts thefts are played to see what would become of one: docs/drills.md.
+	Drill DrillConfig `yaml:"drill"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	text   string        // of the file

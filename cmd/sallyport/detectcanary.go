@@ -19,6 +19,7 @@ type traps struct {
 
 	tokens map[sallyport.Digest]sallyport.Subject
 	byID   map[string]sallyport.Subject
+	drill  *drillWatch     // nil: no drill is ever played
 	bulk   map[string]bool // grants that were asked for, by their ids
 	makers map[statementKey]sallyport.Staff
 	recent []statementKey // of makers, the oldest first
@@ -116,12 +117,15 @@ func (t *traps) order(e *sallyport.Event, canaries map[sallyport.Subject]bool) [
 		if c == nil {
 			return nil
 		}
-		canaries[c.Subject] = !c.Gone
+		canaries[c.Subject] = !c.Gone && !c.Drill
+		t.drill.knows(c)
 		t.byID[string(c.ID[:])] = c.Subject
 		for _, d := range c.Tokens {
 			t.tokens[d] = c.Subject
 		}
 		return []sallyport.Input{{Time: e.Time}}
+	case sallyport.DrillKind:
+		return t.drill.turn(e)
 	case sallyport.CanaryHeardKind:
 		return heardAlert(e)
 	}

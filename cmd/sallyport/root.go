@@ -98,6 +98,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.historyCommand(),
 		m.unmaskCommand(),
 		m.canaryCommand(),
+		m.drillCommand(),
 	)
 	return root
 }
