@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"sallyport"
 	"sallyport/canary"
@@ -106,7 +107,7 @@ func (w *drillWatch) concerns(in *sallyport.Input) bool {
 }
 
 func (w *drillWatch) own(list []sallyport.Subject) bool {
-	return !slices.ContainsFunc(list, func(s sallyport.Subject) bool { return !w.subjects[s] })
+	return !slices.ContainsFunc(list, func(s sallyport.Subject) bool { return !w.subjects[s] && !strings.HasPrefix(string(s), "heard:") })
 }
 
 // observe lets the second detector read an input, and gives what it finds about who plays now.
