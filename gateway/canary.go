@@ -53,11 +53,14 @@ func (s *session) noteStandIn(r *run, x *standIn) {
 		}
 	}
 	e := &sallyport.Event{Kind: sallyport.CanaryShownKind, Time: s.gw.Clock(), Who: s.whose(r).who, Canary: x.event}
-	if _, err := s.gw.Access.Enqueue(e); err != nil {
+	seq, err := s.gw.Access.Enqueue(e)
+	if err != nil {
 		return // nor can the batch be recorded: it does not leave
 	}
 	r.stoodIn = append(r.stoodIn, x.event.Digest)
-	_ = s.gw.Protection.Canaries.Apply(e) // only of what is sealed it may fail
+	noted := *e
+	noted.Seq = seq
+	_ = s.gw.Protection.Canaries.Apply(&noted) // only of what is sealed it may fail
 }
 
 // stoodFor is the value that a viewer means by a detail that was shown in its place: whoever searches by it finds the row, and whoever writes it back

@@ -76,12 +76,12 @@ func (d *drills) begin(by sallyport.Staff, name, reason string) (id string, err 
 	for _, who := range accounts {
 		d.s.book.Forget(who)
 	}
-	now := d.s.o.Clock()
+	now, from := d.s.o.Clock(), d.s.control.Last()+1 // its entry is this one, or soon behind it
 	e := &sallyport.Event{Time: now, Kind: sallyport.DrillKind, Order: &sallyport.Order{Action: "drill", By: by, Reason: reason, Drill: &sallyport.DrillRun{Name: name, Accounts: accounts}}}
 	if err := d.s.orders.Give(nil, e); err != nil {
 		return "", err
 	}
-	id = strconv.FormatUint(e.Seq, 10)
+	id = strconv.FormatUint(from, 10)
 	r := &drill.Report{
 		Drill: name, ID: id, Story: plan.Story, State: "running", Acts: d.s.state.Responds() == control.ModeAct, Began: now, Customers: len(customers), Marks: []drill.Mark{},
 	}
@@ -89,7 +89,7 @@ func (d *drills) begin(by sallyport.Staff, name, reason string) (id string, err 
 		r.Accounts = append(r.Accounts, string(who))
 	}
 	d.reports[id], d.busy = r, true
-	d.start <- &playing{d: d, plan: plan, accounts: accounts, customers: customers, report: r, by: by, from: e.Seq, lost: map[sallyport.Subject]bool{}, tokens: map[sallyport.Subject]bool{}, asked: map[sallyport.Subject]bool{}}
+	d.start <- &playing{d: d, plan: plan, accounts: accounts, customers: customers, report: r, by: by, from: from, lost: map[sallyport.Subject]bool{}, tokens: map[sallyport.Subject]bool{}, asked: map[sallyport.Subject]bool{}}
 	return id, nil
 }
 
