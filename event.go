@@ -334,6 +334,8 @@ type Order struct {
 	Planting    *Planting    `cbor:"141,keyasint,omitempty"`
 	CanaryHeard *CanaryHeard `cbor:"142,keyasint,omitempty"`
 	Drill       *DrillRun    `cbor:"143,keyasint,omitempty"`
+	Judged      *Judged      `cbor:"150,keyasint,omitempty"` // of report_judged
+	Case        *CaseStep    `cbor:"151,keyasint,omitempty"` // of case, and of a proposal the step that it is to take
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.

@@ -62,6 +62,9 @@ type Config struct {
 	Traffic   *Traffic                                // exports and imports; nil: there are none
 	Drills    *Drills                                 // thefts that are played; nil: none are
 	Canaries  *Canaries                               // customers who do not exist; nil: there are none
+	Reports   *Reports                                // of scam calls; nil: nobody takes any
+	Blast     *Blast                                  // what somebody's access came to; nil: nobody answers that
+	Cases     *Cases                                  // nil: none are kept
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -188,6 +191,9 @@ func (s *Server) routes() http.Handler {
 	s.erasureRoutes(mux)
 	s.historyRoutes(mux)
 	s.unmaskRoutes(mux)
+	s.reportRoutes(mux)
+	s.blastRoutes(mux)
+	s.caseRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

@@ -216,7 +216,7 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 		}
 	} else if g := r.sight.grant(s.gw, c.protected, key, &row.customer, c.form.many()); g != nil && (s.gw.Protection.Ties == nil || !s.gw.Protection.Ties.Stray(c.protected, stored, &row.customer)) {
 		who := g.whose(key, &row.customer)
-		if s.show(row, c.protected, &who, g, c, i, stored) {
+		if s.show(row, c.protected, &who, g, c, i, stored, r.sight.plain(key)) {
 			return
 		}
 	}
@@ -252,11 +252,11 @@ func (s *session) showCovered(row *seen, v purpose.Value, c *column, i int, stor
 		}
 	}
 	who := customerOf(v.Subject)
-	return s.show(row, of, &who, nil, c, i, stored)
+	return s.show(row, of, &who, nil, c, i, stored, v.Plain)
 }
 
-// show decrypts one value into the row's list; false where it is no token after all.
-func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decided, c *column, i int, stored []byte) bool {
+// show decrypts one value into the row's list; false where it is no token after all. plain is what it stands for where that is known otherwise.
+func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decided, c *column, i int, stored []byte, plain string) bool {
 	codec := c.codec
 	if codec == nil || of != c.protected {
 		var err error
@@ -269,10 +269,14 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 	}
 	start := len(s.plain)
 	var digest sallyport.Digest
-	if s.gw.Observe != nil { // values stand there in plain still
+	switch {
+	case s.gw.Observe != nil: // values stand there in plain still
 		s.plain = append(s.plain, stored...)
 		digest = codec.Digest(stored)
-	} else {
+	case plain != "":
+		s.plain = append(s.plain, plain...)
+		digest = codec.DigestRevealed(s.plain[start:])
+	default:
 		var err error
 		if s.plain, digest, err = codec.RevealDigest(&s.space, s.plain, stored); err != nil {
 			if s.plain, err = s.gw.revealOverflow(of.Column, codec, s.plain[:start], stored); err != nil {

@@ -93,7 +93,13 @@ func fullEvent() *sallyport.Event {
 			Password:   "hash", Code: []byte{3, 4}, Erased: &sallyport.Erasure{Record: "r", Runs: []uint64{1, 2}, Count: 2, Digest: []byte{5}, Kind: sallyport.RevealKind, Before: at},
 			Unmask:  &sallyport.Unmasking{Pseudonym: "p-x4k9qcd27h", Lasts: time.Hour},
 			Finding: []byte(`{"id":"s017-1"}`), Position: 4711, Taken: 12,
-			Response:  &sallyport.Response{ID: "s017-1/hold", Finding: "s017-1", Step: "hold", State: "failed", Held: &sallyport.Held{From: 3, To: 9}, Attempts: 2, Trouble: "away"},
+			Response: &sallyport.Response{ID: "s017-1/hold", Finding: "s017-1", Step: "hold", State: "failed", Held: &sallyport.Held{From: 3, To: 9}, Attempts: 2, Trouble: "away"},
+			Judged:   &sallyport.Judged{Report: "4711.2", Real: true, How: "call"},
+			Case: &sallyport.CaseStep{
+				Case: 3, Do: "close", Text: "he admitted it", State: "closed", Task: 2, People: []sallyport.Staff{"s017"}, Customers: []sallyport.Subject{"48211"}, Finding: "s017-1",
+				Link: &sallyport.CaseLink{Kind: "police", Ref: "AZ 1"}, Weighed: []sallyport.Hypothesis{{Staff: []sallyport.Staff{"s017"}, Type: "malicious", Probability: 0.97}}, Outcome: "confirmed",
+				At: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), Source: "reports", Deadline: "gdpr-33", Countries: []string{"DE"},
+			},
 			Importing: &sallyport.Importing{Source: "billing", Format: "csvlog", Files: []string{"pg.csv"}},
 			People: []sallyport.Listed{{
 				Staff: "s017", Key: "k1", Name: "Ada Example", UserName: "ada", External: "x1", Mail: "ada@example.org", Number: "7", Given: "Ada", Family: "Example", Department: "d",

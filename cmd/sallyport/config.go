@@ -128,6 +128,11 @@ type Config struct {
 
 	// Canary says how customers who do not exist are planted, and what each viewer of one is shown: docs/canaries.md.
 	Canary CanaryConfig `yaml:"canary"`
+	// Reports are what customers tell of scam calls in the company's name: docs/trace.md.
+	Reports ReportsConfig `yaml:"reports"`
+
+	// Blast says what tells customers apart for who counts those affected: docs/blast.md.
+	Blast BlastConfig `yaml:"blast"`
 
 	// Drill says by which accounts thefts are played to see what would become of one: docs/drills.md.
 	Drill DrillConfig `yaml:"drill"`

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 
 	"sallyport"
@@ -18,6 +19,7 @@ type hearing struct {
 	tickets map[string]heardTicket
 	canary  map[sallyport.Subject]bool
 	traps   *traps // those of them that Sallyport planted; nil: none
+	reports unconfirmed
 	list    []sallyport.Input
 	access  []sallyport.Access
 }
@@ -119,10 +121,14 @@ func (h *hearing) order(e *sallyport.Event) []sallyport.Input {
 			return nil
 		}
 		return []sallyport.Input{{Time: e.Time, LogIn: &sallyport.LogIn{Time: e.Time, Staff: who, Failed: e.Kind == sallyport.LogInBad, Address: logs.Host(e.Who.Address)}}}
-	case sallyport.InputKind:
-		return fed(e)
 	case sallyport.CanaryPlanted, sallyport.CanaryHeardKind, sallyport.Requested, sallyport.DrillKind:
 		return h.traps.order(e, h.canary)
+	case sallyport.InputKind:
+		list := fed(e)
+		h.reports.note(e.Seq, list)
+		return list
+	case sallyport.ReportJudged:
+		return h.reports.judged(e)
 	default:
 		return nil
 	}
@@ -181,4 +187,42 @@ func feed[T any](read func(string) ([]T, error), input func(*T) sallyport.Input)
 		list[i] = input(&rows[i])
 	}
 	return list
+}
+
+// unconfirmed are reports about which nobody has asked the customer yet, by id: they weigh nothing until somebody has.
+type unconfirmed map[string]*sallyport.ScamReport
+
+func (u *unconfirmed) note(seq uint64, list []sallyport.Input) {
+	for i := range list {
+		if r := list[i].Report; r != nil && r.Unconfirmed {
+			if *u == nil {
+				*u = unconfirmed{}
+			}
+			(*u)[reportID(seq, i, len(list))] = r
+		}
+	}
+}
+
+// judged is the report of a customer who stood by it.
+func (u *unconfirmed) judged(e *sallyport.Event) []sallyport.Input {
+	j := e.Order.Judged
+	if j == nil {
+		return nil
+	}
+	r := (*u)[j.Report]
+	delete(*u, j.Report)
+	if r == nil || !j.Real {
+		return nil
+	}
+	confirmed := *r
+	confirmed.Unconfirmed = false
+	return []sallyport.Input{{Time: e.Time, Report: &confirmed}}
+}
+
+// reportID names a report by the entry by which it came and, where that holds several, its place in it.
+func reportID(seq uint64, i, of int) string {
+	if of == 1 {
+		return fmt.Sprint(seq)
+	}
+	return fmt.Sprintf("%d.%d", seq, i+1)
 }

@@ -276,7 +276,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		return nil, err
 	}
 	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{ //nolint:contextcheck // its connections outlive this call
-		Team: directory.colleagues(live.current), Logins: directory.team, Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties),
+		Team: directory.colleagues(live.current), Logins: directory.team, Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Apart: g.apart, Vet: g.vet(ties),
 		Sources: g.sources.byName, Named: directory.named, Number: g.plainNumber, Clock: g.s.o.Clock,
 		Trouble: g.sources.trouble, Grant: g.whoseGrant,
 	})
@@ -325,6 +325,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Bar:         g.bar,
 
 		Vacate: g.vacate,
+		Lone:   g.lone,
 
 		Unmasked: g.unmasked,
 		SeenBy:   config.seenBy(),

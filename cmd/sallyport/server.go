@@ -80,6 +80,8 @@ type Server struct {
 	drills       *drills         // thefts that are played
 	exports      *outputs        // what goes out to other systems
 	imports      *intake         // what comes in from them
+	reports      *reporting      // what customers tell of scam calls
+	casing       *casing
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
@@ -124,6 +126,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.openDetection(); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.openCases(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	people, err := s.people()
@@ -198,7 +203,7 @@ func (s *Server) settle() error {
 		return err
 	}
 	s.verifiers = o.Config.verifiers(s.server)
-	s.granting, s.imports = &granting{s: s}, &intake{s: s}
+	s.granting, s.imports, s.reports = &granting{s: s}, &intake{s: s}, newReporting(s)
 	if s.granting.tell, err = o.Config.newWebhook(o.Clock, s.log); err != nil {
 		return err
 	}
@@ -232,6 +237,9 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.openExports(ctx); err != nil {
+		return err
+	}
+	if err := s.reports.open(ctx); err != nil {
 		return err
 	}
 	if s.listener, err = s.o.Config.listen(ctx, s.o.Listen); err != nil {
@@ -313,6 +321,9 @@ func (s *Server) people() (*api.Server, error) {
 		Drills:     s.drills.desk(),
 		Names:      s.names,
 		History:    s.apiHistory(),
+		Reports:    s.reports.desk(),
+		Blast:      &api.Blast{Radius: s.radius},
+		Cases:      s.casing.desk(),
 	})
 }
 
@@ -336,6 +347,8 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	wg.Go(func() { s.tendErasures(ctx) })
 	wg.Go(func() { s.room.watch(longer) })
 	wg.Go(func() { s.exports.run(longer) })
+	wg.Go(func() { s.reports.run(longer) })
+	wg.Go(func() { s.casing.run(longer) })
 	wg.Go(func() { s.detection.run(longer, s.newDetecting) })
 	if s.history != nil {
 		wg.Go(func() { s.history.Run(longer) })
