@@ -39,6 +39,7 @@ var table = map[string]folder{
 	"sim":                  {pure: true},
 	"trace":                {pure: true},
 	"identity":             {pure: true},
+	"drill":                {pure: true}, // how thefts go that are played, and what came of them
 	"canary":               {pure: true}, // customers who do not exist: which they are, what each viewer is shown of them
 	"identity/assertion":   {},           // reads keys from files and URLs, which identity refuses to
 	"catalog":              {may: []string{"query"}},
@@ -79,7 +80,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "blast", "canary", "cases", "catalog", "catalog/discover", "control", "detect", "docs", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "pack", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
+		"api", "blast", "canary", "cases", "catalog", "catalog/discover", "control", "detect", "docs", "drill", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "pack", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }
