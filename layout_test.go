@@ -59,7 +59,7 @@ var table = map[string]folder{
 	"api":                  {may: []string{"cases", "control", "grant", "history", "record", "login", "staff"}},                                                                                                        // log-ins by the provider are begun and ended there
 	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
 	"docs":                 {},                                                                                                                                                                                         // pages that go with evidence to somebody outside
-	"pack":                 {may: []string{"ledger"}},                                                                                                                                                                  // that evidence as one archive, and what verifies it
+	"evidence":             {may: []string{"ledger"}},                                                                                                                                                                  // that evidence as one archive, and what verifies it
 	"cases":                {pure: true},                                                                                                                                                                               // the life of a case: a fold of the control stream
 	"blast":                {pure: true},                                                                                                                                                                               // what one person's access came to, and what it did not: a fold of the record
 	"respond":              {may: []string{"detect"}},                                                                                                                                                                  // findings → steps, and the protocols of those who are told
@@ -77,7 +77,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "blast", "cases", "catalog", "catalog/discover", "control", "detect", "docs", "export", "exposure", "gateway", "grant", "history", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "pack", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
+		"api", "blast", "cases", "catalog", "catalog/discover", "control", "detect", "docs", "evidence", "export", "exposure", "gateway", "grant", "history", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }
