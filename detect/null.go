@@ -169,6 +169,17 @@ func (r *rates) see(n *null, x float64) {
 	}
 }
 
+// drifted is how much more than was learnt of him his rate is taken to be by now, as far as that is drift and not what little is known of him.
+// What is learnt of a day is divided by it: else drift would be counted twice, by the filter and by what is usual, and a slow thief would get
+// the statistics used to him.
+func (r *rates) drifted() float64 {
+	mean := 0.0
+	for j, w := range r.weight {
+		mean += w * float64(j-centre)
+	}
+	return math.Exp(max(0, mean) * r.step * r.moves / moving)
+}
+
 // pass lets days pass: a walk from step to step that has the prior as its balance.
 func (r *rates) pass(days int64) {
 	p := prior()

@@ -364,6 +364,7 @@ func (d *Detector) closeDay(p *person) {
 		t.r.close(n, t.x)
 		if i == exposure {
 			p.rates.see(&n, t.x)
+			record.calendar *= float32(p.rates.drifted())
 		}
 		if p.dead {
 			t.r = none()
