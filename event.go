@@ -256,7 +256,7 @@ type Fact struct {
 // Limit names a budget that was reached.
 type Limit struct {
 	Measure string `cbor:"1,keyasint"` // revealed, reached, probed
-	Window  string `cbor:"2,keyasint"` // hour, day, 30 days
+	Window  string `cbor:"2,keyasint"` // hour, day, 30 days; of a grant: grant, grant's time
 	Budget  int    `cbor:"3,keyasint"`
 	Count   int    `cbor:"4,keyasint"`
 	Scope   string `cbor:"5,keyasint,omitempty"` // of a budget that several share: team, service, application, device, country, purpose

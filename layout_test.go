@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ type folder struct {
 	test []string // what its tests may import besides that
 }
 
-// table is DESIGN.md's table of packages. A new folder or a new arrow is an edit here, with the reason in the commit.
+// table is that of docs/architecture.md, which TestLayoutPage compares with it. A new folder or a new arrow is an edit here, with the reason in the commit.
 // A package that stands here and has no folder yet is fine.
 var table = map[string]folder{
 	".":                    {pure: true},
@@ -138,6 +139,40 @@ func TestLayoutTable(t *testing.T) {
 		}
 		if reaches(name, name, map[string]bool{}) {
 			t.Errorf("%s may import itself in a circle", name)
+		}
+	}
+}
+
+// TestLayoutPage holds the table of docs/architecture.md to this one: the same packages once each, pure where they are, with the same arrows.
+func TestLayoutPage(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| `([a-z/]+)`( \\(root\\))?( ●)? \\| .* \\| (.*) \\|$")
+	said := map[string]bool{}
+	for _, m := range row.FindAllStringSubmatch(string(page), -1) {
+		name, pure, may := m[1], m[3] != "", strings.Split(m[4], ", ")
+		if m[2] != "" {
+			continue // the root, which may import none
+		}
+		of, ok := table[name]
+		switch {
+		case !ok:
+			t.Errorf("docs/architecture.md has %s, which this table does not know", name)
+		case said[name]:
+			t.Errorf("docs/architecture.md has %s twice", name)
+		case pure != of.pure:
+			t.Errorf("docs/architecture.md says of %s pure: %v", name, pure)
+		case m[4] == "all":
+		case m[4] == "–" && len(of.may) > 0, m[4] != "–" && !slices.Equal(slices.Sorted(slices.Values(may)), slices.Sorted(slices.Values(of.may))):
+			t.Errorf("docs/architecture.md says that %s may import %s; here it is %s", name, m[4], strings.Join(of.may, ", "))
+		}
+		said[name] = true
+	}
+	for name := range table {
+		if !said[name] && name != "." {
+			t.Errorf("docs/architecture.md does not have %s", name)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func WholeNumber[T ~string | ~[]byte](key T) (n uint64, ok bool) {
 // Class is the sensitivity of a protected column.
 type Class string
 
-// The classes of the design.
+// The classes that there are.
 const (
 	Identity  Class = "identity"
 	Contact   Class = "contact"

@@ -2,7 +2,7 @@ package detect
 
 import "math"
 
-// The e-process (DESIGN.md, Detection). For each growth δ = 1, 2, 4 … 128 a day, R is 1 added once a day, times the likelihood ratio of the
+// The e-process (docs/detection.md). For each growth δ = 1, 2, 4 … 128 a day, R is 1 added once a day, times the likelihood ratio of the
 // day's count under a mean of μ+δ against one of μ, both negative binomial with size k. Their average reaches A in t person-days of
 // innocence with an expected frequency of at most t/A, since R − t is a martingale.
 //

@@ -13,7 +13,7 @@ import (
 	"sallyport/wire/pg"
 )
 
-// batchSize is how much goes to the client under one entry of the record. (FACTS: a sync for each 64 KiB costs a third of
+// batchSize is how much goes to the client under one entry of the record. (Measured: a sync for each 64 KiB costs a third of
 // the throughput, for each 1 MiB nothing.)
 const batchSize = 1 << 20
 

@@ -161,7 +161,7 @@ func (g *Gateway) strangerUnder(grant kinship, column home, scheme sallyport.Sch
 }
 
 // overspent acts on a budget that a row would exceed. A read is cut here; a statement that writes runs to its end with
-// the remaining fields left as tokens or the remaining rows left out, for closing would not undo it (FACTS), and then the session ends.
+// the remaining fields left as tokens or the remaining rows left out, for closing would not undo it, and then the session ends.
 func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
 	if s.spentGrant != "" {
 		return s.usedUp(r, limit, s.spentGrant)

@@ -7,13 +7,8 @@ import (
 	"sallyport"
 )
 
-// atDoorFor is how long a result waits at the second door for a person to confirm who he is, or for a colleague to agree.
+// atDoorFor is how long a result waits at the second door, or a statement at a gate, for a person to confirm who he is, or for a colleague to agree.
 const atDoorFor = 2 * time.Minute
-
-// pending is what a result waits for.
-type pending struct {
-	ruled
-}
 
 // waitAtDoor holds a result back until the policies let it pass, or refuse it. What came before goes to the client, with how to open the
 // door. Afterwards the sight knows what holds then; where nobody opened it, values stay tokens.
@@ -49,7 +44,7 @@ func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 }
 
 // opened waits until something else is ruled, and tells whether it was.
-func (s *session) opened(ctx context.Context, r *run, w pending) bool {
+func (s *session) opened(ctx context.Context, r *run, w ruled) bool {
 	late := time.NewTimer(atDoorFor)
 	defer late.Stop()
 	look := time.NewTicker(100 * time.Millisecond) // the session may have been ended or its statement cancelled
@@ -62,7 +57,7 @@ func (s *session) opened(ctx context.Context, r *run, w pending) bool {
 		select {
 		case <-r.sight.turned:
 		case <-look.C:
-			if s.over.Load() || s.cancelled.Load() {
+			if s.over.Load() || s.cancelled.Load() || s.hungUp() { // whoever confirms something else later does not mean this
 				return false
 			}
 		case <-late.C:

@@ -6,7 +6,8 @@
 // that come back are ours.
 //
 // It refuses what it does not understand and never lets a revealed value leave before the entry that names it is on
-// stable storage. Invariants 1 to 5 and 8 of the design are tests here.
+// stable storage. Invariants 1 to 5 and 8 (docs/architecture.md) are tests in
+// cmd/sallyport.
 package gateway
 
 import (
@@ -320,7 +321,7 @@ func (g *Gateway) handle(ctx context.Context, conn net.Conn) {
 		return
 	}
 	if s == nil {
-		return // a cancel request, or refused and told so
+		return // a cancel request, which was passed on
 	}
 	s.run(ctx)
 }

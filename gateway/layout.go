@@ -154,7 +154,7 @@ func (s *session) describePortal(r *reply, kind byte, m []byte) error {
 	return nil
 }
 
-// describeStatement passes a statement's description on; it may be stale (FACTS), so rows are read by the portal's.
+// describeStatement passes a statement's description on; it may be stale, as PostgreSQL's own may, so rows are read by the portal's.
 func (s *session) describeStatement(r *reply, kind byte, m []byte) error {
 	var capture *query.Capture
 	if r.stmt != nil && r.stmt.stmt != nil {

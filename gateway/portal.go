@@ -169,7 +169,7 @@ func (s *session) portalRun(name string) *run {
 }
 
 // takeExecute records and forwards. The result's columns must be known before its rows come, so a Describe is put in
-// front where the client sends none; its reply is swallowed. (FACTS: clean in every case.)
+// front where the client sends none; its reply is swallowed. (Tried: clean in every case.)
 func (s *session) takeExecute(ctx context.Context, m []byte) error {
 	target, most, err := pg.ParseExecute(m)
 	if err != nil {

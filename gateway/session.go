@@ -19,8 +19,9 @@ import (
 //
 // Two goroutines share it. One reads the client: it analyses, tokenises, records the statement and forwards it, and notes
 // in queue which replies are due (client.go, simple.go, prepared.go, portal.go). The other reads the server: it takes each reply for
-// what is first in queue, reveals, counts, records and writes to the client (server.go, rows.go, batch.go). Only the second
-// one writes to the client, so everything that a client reads stands in one order.
+// what is first in queue, reveals, counts, records and writes to the client (server.go, rows.go, batch.go). Only the second one, or a batch
+// that it gave away and joins before it writes or records again (behind.go), writes to the client, so everything that a client reads stands
+// in one order.
 type session struct {
 	gw        *Gateway
 	id        string
@@ -231,7 +232,7 @@ func (s *session) close() {
 	s.wake.Broadcast()
 }
 
-// serverDone tells the client why the session ends and stops what the server still does for it. (FACTS: closing alone
+// serverDone tells the client why the session ends and stops what the server still does for it. (PostgreSQL: closing alone
 // does not undo; cancel and then close does.)
 func (s *session) serverDone(ctx context.Context, err error) {
 	if errors.Is(err, pg.ErrMalformed) {

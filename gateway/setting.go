@@ -8,7 +8,7 @@ import (
 
 // setting follows sallyport.purpose of one session exactly as PostgreSQL would keep it: session and local values,
 // savepoints, roll-backs. It moves only on what the server confirmed with a command tag, an error or its transaction
-// status, so a purpose that was rolled back is gone here too. (FACTS: no ParameterStatus tells of custom settings, and
+// status, so a purpose that was rolled back is gone here too. (PostgreSQL: no ParameterStatus tells of custom settings, and
 // what functions set cannot be seen; so only what the gateway parsed itself gets here.)
 type setting struct {
 	startup string    // from the start-up packet: what RESET returns to

@@ -7,7 +7,7 @@ import (
 	"sallyport/query"
 )
 
-// TestSetting plays what PostgreSQL does with a custom setting (FACTS, "Custom settings"). A step is what the server
+// TestSetting plays what PostgreSQL does with a custom setting. A step is what the server
 // confirmed; want is what holds at the end.
 func TestSetting(t *testing.T) {
 	tests := []struct{ name, steps, want string }{

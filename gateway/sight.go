@@ -26,7 +26,7 @@ type sight struct {
 	asking   policy.Ask // who, and what is known of this moment
 	rulings  []ruled
 	denied   *policy.Ruling // the first that left a covered value a token
-	waits    *pending       // the first that has a covered value wait
+	waits    *ruled         // the first that has a covered value wait
 	slow     bool           // a ruling throttles
 	renewed  int            // how often the policies were to be asked anew
 	exports  bool           // by COPY: values must be allowed to leave in bulk, too
@@ -246,7 +246,7 @@ func (v *sight) ruling(c *purpose.Cover, g *held, column sallyport.Column) polic
 	}
 	switch {
 	case r.Verdict == sallyport.Wait && v.waits == nil:
-		v.waits = &pending{ruled{c, g, column, r}}
+		v.waits = &ruled{c, g, column, r}
 	case r.Verdict != sallyport.Reveal && v.denied == nil:
 		v.denied = &r
 	}

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,8 @@ func (p *Past) WhoSaw(ctx context.Context, customer sallyport.Subject) ([]*Sight
 		return nil, err
 	}
 	if store == nil {
-		return t.sightings(1)
+		list, err := t.sightings(1)
+		return inOrder(list), err
 	}
 	// A value that the customer is known by only since a moment ago may have been seen under nobody's name long before; and a value that
 	// was his then may just have been seen elsewhere.
@@ -52,13 +54,19 @@ func (p *Past) WhoSaw(ctx context.Context, customer sallyport.Subject) ([]*Sight
 		t.keep(s)
 	}
 	if answer.Position >= last {
-		return t.list, nil
+		return inOrder(t.list), nil
 	}
 	list, err := t.sightings(answer.Position + 1)
-	if err != nil || len(t.nameless) == 0 {
-		return list, err
+	if err == nil && len(t.nameless) > 0 {
+		err = t.describeFrom(store)
 	}
-	return list, t.describeFrom(store)
+	return inOrder(list), err
+}
+
+// inOrder sorts sightings as the record has them. The list is changed.
+func inOrder(list []*Sighting) []*Sighting {
+	slices.SortStableFunc(list, func(a, b *Sighting) int { return cmp.Compare(a.Entry, b.Entry) })
+	return list
 }
 
 // store is the store and how far it is; nil where there is none, or where it is another record's.

@@ -93,7 +93,7 @@ func Strengths() []Strength {
 // Kinds are the kinds of purposes.
 func Kinds() []string { return []string{Ticket, Work, Call, Job, ByGrant} }
 
-// classes are those of the design.
+// classes are all of sallyport.Class.
 func classes() []sallyport.Class {
 	return []sallyport.Class{sallyport.Identity, sallyport.Contact, sallyport.Content, sallyport.Reference}
 }

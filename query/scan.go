@@ -14,7 +14,7 @@ type tokens struct {
 }
 
 // scan splits a text into tokens and bounds what the parser will have to do. The parser is C code that recurses without a
-// check: a long chain of operators or set operations ends the whole process with SIGSEGV (FACTS), so nothing reaches it
+// check: a long chain of operators or set operations ends the whole process with SIGSEGV, so nothing reaches it
 // before it was measured here.
 func scan(sql string, limits Options) (*tokens, *Refusal) {
 	if len(sql) > limits.MaxLength {

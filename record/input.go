@@ -1,7 +1,6 @@
 package record
 
 import (
-	"context"
 	"time"
 	"unicode/utf8"
 
@@ -9,7 +8,7 @@ import (
 )
 
 // AppendInput puts on record what another system said, with the time at which it arrived, and returns its position of arrival once that is
-// durable. Detection reads inputs from here and nowhere else, so that it finds the same again from the same record. A text longer than
+// durable. Detection reads inputs off this stream and from nowhere else, so that it finds the same again from the same record. A text longer than
 // sallyport.MostHeard is cut. Whoever calls MUST have taken out of it what the record never holds: values of protected columns, literals of
 // statements, keys.
 func (s *Stream) AppendInput(in sallyport.Heard, arrived time.Time) (uint64, error) {
@@ -22,8 +21,9 @@ func (s *Stream) AppendInputs(list []sallyport.Heard, arrived time.Time) error {
 	for _, in := range list {
 		e := inputEvent(in, arrived)
 		if _, err := s.Enqueue(e); err == nil {
-			continue // no room for more that waits: the next one is waited for, and those before with it
+			continue
 		}
+		// There is no room for more that waits: this one is waited for, and those before it with it.
 		if _, err := s.Append(e); err != nil {
 			return err
 		}
@@ -40,23 +40,4 @@ func inputEvent(in sallyport.Heard, arrived time.Time) *sallyport.Event {
 		in.Text, in.Cut = in.Text[:cut], true
 	}
 	return &sallyport.Event{Time: arrived, Kind: sallyport.InputKind, Order: &sallyport.Order{Input: &in}}
-}
-
-// FollowInputs delivers inputs from a position on, in the order of their arrival, and goes on with those to come, as Follow does.
-func (s *Stream) FollowInputs(ctx context.Context, from uint64, fn func(arrival uint64, at time.Time, in *sallyport.Heard) error) error {
-	return s.Follow(ctx, from, onlyInputs(fn))
-}
-
-// ReadInputs is FollowInputs of those that are there.
-func (s *Stream) ReadInputs(from uint64, fn func(arrival uint64, at time.Time, in *sallyport.Heard) error) error {
-	return s.Read(from, onlyInputs(fn))
-}
-
-func onlyInputs(fn func(uint64, time.Time, *sallyport.Heard) error) func(*sallyport.Event) error {
-	return func(e *sallyport.Event) error {
-		if e.Kind != sallyport.InputKind || e.Order == nil || e.Order.Input == nil {
-			return nil
-		}
-		return fn(e.Seq, e.Time, e.Order.Input)
-	}
 }

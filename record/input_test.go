@@ -1,8 +1,6 @@
 package record
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -36,27 +34,23 @@ func TestInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []sallyport.Heard
-	enough := errors.New("enough")
-	err = s.FollowInputs(context.Background(), 1, func(arrival uint64, when time.Time, in *sallyport.Heard) error {
-		if arrival != uint64(len(got)+2) || !when.Equal(at) {
-			t.Errorf("input %d arrived at %d, %v", len(got), arrival, when)
+	err = s.Read(1, func(e *sallyport.Event) error {
+		if e.Kind != sallyport.InputKind {
+			return nil
 		}
-		if got = append(got, *in); len(got) == 5002 {
-			return enough
+		if e.Seq != uint64(len(got)+2) || !e.Time.Equal(at) {
+			t.Errorf("input %d arrived at %d, %v", len(got), e.Seq, e.Time)
 		}
+		got = append(got, *e.Order.Input)
 		return nil
 	})
-	if !errors.Is(err, enough) {
-		t.Fatal(err)
+	if err != nil || len(got) != 5002 {
+		t.Fatalf("%d inputs, %v", len(got), err)
 	}
 	if diff := cmp.Diff(many, got[1:5001]); diff != "" {
 		t.Error(diff)
 	}
 	if last := got[5001]; !last.Cut || len(last.Text) > sallyport.MostHeard || !utf8.ValidString(last.Text) || len(last.Text) < sallyport.MostHeard-4 {
 		t.Errorf("a long one has %d bytes, cut: %v", len(last.Text), last.Cut)
-	}
-	n := 0
-	if err := s.ReadInputs(5003, func(uint64, time.Time, *sallyport.Heard) error { n++; return nil }); err != nil || n != 1 {
-		t.Errorf("%d from the last on, %v", n, err)
 	}
 }

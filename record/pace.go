@@ -12,13 +12,13 @@ import (
 // behind for long. The zero Pace is none.
 type Pace struct {
 	Gather time.Duration // how long what comes waits for company
-	Rush   int64         // bytes that are written and not read: from so many on, and while more is written, there is a rush
+	Rush   int64         // bytes, heads of entries among them, that are written and not read: from so many on, and while more is written, there is a rush
 	Part   int           // in a rush it works one Part-th of the time; 0: all the time
-	Behind time.Duration // after so long it works all the time, until it has read everything
+	Behind time.Duration // after so long it works all the time, until it has read everything; 0: it never rests
 }
 
-// written is how long after a sync more is taken to be on its way.
-const written = 20 * time.Millisecond
+// moreComes is how long after a sync more is taken to be on its way.
+const moreComes = 20 * time.Millisecond
 
 // longestRest is how long one rest is at most: the writer may be done before.
 const longestRest = 100 * time.Millisecond
@@ -62,7 +62,7 @@ func (p *pacer) worked(ctx context.Context, read int64) error {
 		p.syncs, p.synced = n, now
 	}
 	p.began = now
-	if now.Sub(p.synced) > written || now.Sub(p.behind) > p.Behind || p.s.log.Written()-p.start-read < p.Rush {
+	if now.Sub(p.synced) > moreComes || now.Sub(p.behind) > p.Behind || p.s.log.Written()-p.start-read < p.Rush {
 		return nil
 	}
 	err := sleep(ctx, min(time.Duration(p.Part-1)*took, p.Behind-now.Sub(p.behind), longestRest))

@@ -417,9 +417,10 @@ func (d *detecting) tend(ctx context.Context, renew func() (*detecting, error)) 
 	}
 }
 
-// renewFrom begins anew.
+// renewFrom begins anew, by the settings that hold now: begin puts on record where they are others.
 func (d *detecting) renewFrom(fresh *detecting) {
-	d.heard, d.options, d.past, d.at, d.lines = fresh.heard, fresh.options, detected{}, 0, 0
+	d.heard, d.options, d.staff, d.settings = fresh.heard, fresh.options, fresh.staff, fresh.settings
+	d.past, d.at, d.lines = detected{}, 0, 0
 	d.mu.Lock()
 	d.why = ""
 	d.mu.Unlock()

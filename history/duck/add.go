@@ -31,14 +31,15 @@ func (s *Store) Add(ctx context.Context, to uint64, entries []*sallyport.Event) 
 		return broken("add to history", errors.Join(err, s.reload(context.WithoutCancel(ctx))))
 	}
 	s.at = to
-	if s.fresh >= cmp.Or(s.o.CompactRows, compactRows) || s.dayIsOver(entries) {
+	over := s.turnDay(entries)
+	if over || s.fresh >= cmp.Or(s.o.CompactRows, compactRows) {
 		return s.compact(ctx)
 	}
 	return nil
 }
 
-// dayIsOver says whether rows of a day wait that no more will be added to.
-func (s *Store) dayIsOver(entries []*sallyport.Event) bool {
+// turnDay moves to the day of the last entry, and says whether rows of an earlier one wait, to which no more will be added.
+func (s *Store) turnDay(entries []*sallyport.Event) bool {
 	before := s.day
 	for _, e := range entries {
 		s.day = max(s.day, dayOf(e.Time))

@@ -149,9 +149,8 @@ func whoSaw(t *testing.T, fresh func(t *testing.T) Opener) {
 	}
 }
 
+// sorted has what stands in no order within a sighting in one.
 func sorted(list []*history.Sighting) []*history.Sighting {
-	list = slices.Clone(list)
-	slices.SortStableFunc(list, func(a, b *history.Sighting) int { return int(a.Entry) - int(b.Entry) }) //nolint:gosec // small
 	for _, s := range list {
 		slices.Sort(s.Columns)
 		slices.Sort(s.ByValue)
