@@ -57,6 +57,10 @@ const (
 	keyResult
 
 	keyImported = 30
+
+	keyOrigin  = 36
+	keyCharged = 37
+	keyLent    = 38
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -84,6 +88,9 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyAsserted, e.Asserted != nil, e.Asserted},
 		{keyResult, e.Result != nil, e.Result},
 		{keyImported, e.Imported != nil, e.Imported},
+		{keyOrigin, e.Origin != nil, e.Origin},
+		{keyCharged, len(e.Charged) > 0, e.Charged},
+		{keyLent, e.Lent != nil, e.Lent},
 	}
 	n := byte(0)
 	for i := range fields {
@@ -91,7 +98,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 			n++
 		}
 	}
-	buf.WriteByte(majorMap | n) // at most 16 fields, and 23 fit
+	buf.WriteByte(majorMap | n) // at most 20 fields, and 23 fit
 	for i := range fields {
 		if !fields[i].present {
 			continue
