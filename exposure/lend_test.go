@@ -45,6 +45,7 @@ type worldGateway struct {
 
 // worldBatch is what is counted and not on record yet.
 type worldBatch struct {
+	at     time.Duration
 	who    sallyport.Subject
 	charge sallyport.Charge
 }
@@ -136,7 +137,7 @@ func (w *world) show(g *worldGateway, who sallyport.Subject, free []bool) {
 		for i := range loans {
 			c.Accounts = append(c.Accounts, sallyport.Portion{Scope: string(loans[i].ID.Scope), Name: loans[i].ID.Name, Units: paid[i]})
 		}
-		g.pending = append(g.pending, &worldBatch{who, c})
+		g.pending = append(g.pending, &worldBatch{w.since(g), who, c})
 		return
 	}
 	if !g.on || free != nil {
@@ -150,10 +151,10 @@ func (w *world) show(g *worldGateway, who sallyport.Subject, free []bool) {
 	g.up = append(g.up, askUp{ask})
 }
 
-// settle puts a batch on record; where the controller was not heard for a second nothing leaves.
+// settle puts a batch on record; where the controller was not heard for a second, or the batch is old, nothing leaves.
 func (w *world) settle(g *worldGateway, b *worldBatch) {
 	e := &sallyport.Event{Kind: sallyport.CountedKind, Time: w.now, Charged: []sallyport.Charge{b.charge}}
-	if w.since(g)-g.heard < time.Second {
+	if w.since(g)-g.heard < time.Second && w.since(g)-b.at < 15*time.Second {
 		e.Kind, e.Reveal = sallyport.RevealKind, &sallyport.Revealed{}
 		e.Reveal.Values.Add(sallyport.RevealedValue{Subject: b.who})
 		for id := range w.budgets {
