@@ -52,6 +52,7 @@ var table = map[string]folder{
 	"protect":              {may: []string{"token", "vault"}, test: []string{"sim"}},
 	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
 	"login":                {},                                                                                                                                                                                         // asks the identity provider who somebody is: network, so not in identity, which is pure
+	"lease":                {may: []string{"exposure", "record"}},                                                                                                                                                      // the connection of gateways to their controller: network, so not in exposure; what it carries stands in records
 	"sources":              {may: []string{"query"}},                                                                                                                                                                   // files of other systems; shapes of statements in their logs are the gateway's own
 	"history":              {},                                                                                                                                                                                         // the past: from the store and, for what that has not taken in, from the record
 	"history/duck":         {may: []string{"history"}, test: []string{"history/historytest", "record"}},                                                                                                                // its store in DuckDB: apart, so that only the program links that
@@ -73,7 +74,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "history", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "history", "history/duck", "identity", "identity/assertion", "keys", "lease", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }
