@@ -26,8 +26,8 @@ const remembers = time.Minute
 type loan struct {
 	got, spent, returned int
 	count                [3]int
-	since                int // spent since then
-	used                 time.Duration
+	since                int           // spent since then
+	used, told           time.Duration // when it was used, and when the lender told of it
 
 	paid, before map[Key]struct{} // since turned, and in the time before that
 	turned       time.Duration
@@ -126,7 +126,7 @@ func (b *Borrower) Take(since time.Duration, answers []Answer) {
 	for i := range answers {
 		l := b.loan(answers[i].ID)
 		l.got += answers[i].Units
-		l.count, l.since, l.used = answers[i].Count, 0, since
+		l.count, l.since, l.used, l.told = answers[i].Count, 0, since, since
 	}
 }
 
@@ -192,4 +192,22 @@ func (l *Loan) None() *sallyport.Limit {
 		}
 	}
 	return nil
+}
+
+// Bounded says whether the account has a bound at all.
+func (l *Loan) Bounded() bool { return !l.unbounded() }
+
+// telling is for how long what the lender told of an account is good enough to tell others.
+const telling = time.Second
+
+// Told says whether the lender told of all of these accounts lately.
+func (b *Borrower) Told(since time.Duration, wants []Want) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range wants {
+		if l := b.loans[wants[i].ID]; l == nil || l.told == 0 || since-l.told > telling {
+			return false
+		}
+	}
+	return true
 }

@@ -340,8 +340,8 @@ var (
 	ErrRefused = errors.New("the controller does not do that") //nolint:gochecknoglobals // likewise
 )
 
-// ask sends a question and waits for its answer.
-func (g *Gateway) ask(ctx context.Context, question func(id uint64) *frame) (*frame, error) {
+// ask sends a question and waits for its answer, for a second at most.
+func (g *Gateway) ask(question func(id uint64) *frame) (*frame, error) {
 	g.mu.Lock()
 	w := g.wire
 	g.next++
@@ -370,8 +370,6 @@ func (g *Gateway) ask(ctx context.Context, question func(id uint64) *frame) (*fr
 			return nil, ErrSilent
 		}
 		return f, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	case <-patience.C:
 		return nil, ErrSilent
 	}
@@ -388,8 +386,8 @@ func (g *Gateway) answered(id uint64, f *frame) {
 }
 
 // Want asks for shares. What is lent can be spent when it returns; who is known counts already for the next moment only.
-func (g *Gateway) Want(ctx context.Context, wants []exposure.Want) ([]exposure.Answer, error) {
-	f, err := g.ask(ctx, func(id uint64) *frame { return &frame{Want: &want{id, wants}} })
+func (g *Gateway) Want(wants []exposure.Want) ([]exposure.Answer, error) {
+	f, err := g.ask(func(id uint64) *frame { return &frame{Want: &want{id, wants}} })
 	if err != nil {
 		return nil, err
 	}
@@ -400,8 +398,8 @@ func (g *Gateway) Want(ctx context.Context, wants []exposure.Want) ([]exposure.A
 }
 
 // Mark says whether this gateway is the first that comes with an assertion.
-func (g *Gateway) Mark(ctx context.Context, who sallyport.Who, a sallyport.Asserted) (first bool, err error) {
-	d, err := g.does(ctx, func(id uint64) *frame { return &frame{Mark: &mark{id, who, a}} })
+func (g *Gateway) Mark(who sallyport.Who, a sallyport.Asserted) (first bool, err error) {
+	d, err := g.does(func(id uint64) *frame { return &frame{Mark: &mark{id, who, a}} })
 	if err != nil {
 		return false, err
 	}
@@ -409,13 +407,13 @@ func (g *Gateway) Mark(ctx context.Context, who sallyport.Who, a sallyport.Asser
 }
 
 // Give has the controller give an order. It holds here when it comes back among the others.
-func (g *Gateway) Give(ctx context.Context, e *sallyport.Event) error {
-	_, err := g.does(ctx, func(id uint64) *frame { return &frame{Give: &give{id, e}} })
+func (g *Gateway) Give(e *sallyport.Event) error {
+	_, err := g.does(func(id uint64) *frame { return &frame{Give: &give{id, e}} })
 	return err
 }
 
-func (g *Gateway) does(ctx context.Context, question func(id uint64) *frame) (*done, error) {
-	f, err := g.ask(ctx, question)
+func (g *Gateway) does(question func(id uint64) *frame) (*done, error) {
+	f, err := g.ask(question)
 	switch {
 	case err != nil:
 		return nil, err

@@ -187,7 +187,7 @@ func show(t *testing.T, g *Gateway, most exposure.Most, customer int) string {
 			}
 			return ""
 		}
-		answers, err := g.Want(t.Context(), []exposure.Want{{ID: loans[0].ID, Most: most, Need: lacks[0].Units, Subjects: []sallyport.Subject{who}}})
+		answers, err := g.Want([]exposure.Want{{ID: loans[0].ID, Most: most, Need: lacks[0].Units, Subjects: []sallyport.Subject{who}}})
 		switch {
 		case err != nil:
 			return "silent"
@@ -298,13 +298,13 @@ func TestSilence(t *testing.T) {
 	g, _ := s.gateway("gw1")
 	<-g.Ready()
 	within(t, "the controller is heard", g.Heard)
-	if err := g.Give(t.Context(), &sallyport.Event{Kind: sallyport.Suspended, Note: "one"}); err != nil {
+	if err := g.Give(&sallyport.Event{Kind: sallyport.Suspended, Note: "one"}); err != nil {
 		t.Fatal(err)
 	}
 	within(t, "the order has come", func() bool { return g.Control.Last() == 1 })
 	s.stop()
 	within(t, "nothing is heard", func() bool { return !g.Heard() })
-	if _, err := g.Want(t.Context(), nil); err == nil {
+	if _, err := g.Want(nil); err == nil {
 		t.Error("an answer from nobody")
 	}
 	s.start()
@@ -321,16 +321,16 @@ func TestMarks(t *testing.T) {
 	g2, _ := s.gateway("gw2")
 	within(t, "the controller is heard", func() bool { return g1.Heard() && g2.Heard() })
 	a := sallyport.Asserted{ID: sallyport.Digest{1}, Source: "desk", Expires: time.Now().Add(time.Minute)}
-	if first, err := g1.Mark(t.Context(), sallyport.Who{Staff: "s1"}, a); err != nil || !first {
+	if first, err := g1.Mark(sallyport.Who{Staff: "s1"}, a); err != nil || !first {
 		t.Fatal(first, err)
 	}
-	if first, err := g2.Mark(t.Context(), sallyport.Who{Staff: "s1"}, a); err != nil || first {
+	if first, err := g2.Mark(sallyport.Who{Staff: "s1"}, a); err != nil || first {
 		t.Fatal("it is taken twice", err)
 	}
 	s.stop()
 	s.start()
 	within(t, "the controller is heard", func() bool {
-		first, err := g2.Mark(t.Context(), sallyport.Who{Staff: "s1"}, a)
+		first, err := g2.Mark(sallyport.Who{Staff: "s1"}, a)
 		if err == nil && first {
 			t.Fatal("it is taken twice behind a restart")
 		}
