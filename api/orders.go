@@ -20,6 +20,8 @@ type Orders struct {
 	mu     sync.Mutex // held from the check of an order until the state knows it
 	stream *record.Stream
 	state  *control.State
+
+	forward func(*sallyport.Event) error // who writes the stream instead; nil: this
 }
 
 // NewOrders folds what stands in the stream into state, then writes to both.
@@ -34,6 +36,23 @@ func NewOrders(stream *record.Stream, state *control.State) (*Orders, error) {
 	return &Orders{stream: stream, state: state}, nil
 }
 
+// FollowOrders is of a stream that another process writes: orders are handed to forward, and hold when they come back by Take.
+func FollowOrders(stream *record.Stream, state *control.State, forward func(*sallyport.Event) error) (*Orders, error) {
+	o, err := NewOrders(stream, state)
+	if err != nil {
+		return nil, err
+	}
+	o.forward = forward
+	return o, nil
+}
+
+// Take lets an order take effect that another process has put on record.
+func (o *Orders) Take(e *sallyport.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.state.Apply(e)
+}
+
 // State is the fold of everything given.
 func (o *Orders) State() *control.State { return o.state }
 
@@ -46,7 +65,7 @@ func (o *Orders) Give(check func() error, e *sallyport.Event) error {
 			return err
 		}
 	}
-	if _, err := o.stream.Append(e); err != nil {
+	if err := o.put(e); err != nil {
 		if e.Kind != sallyport.Locked && e.Kind != sallyport.Suspended {
 			return fmt.Errorf("record the order: %w", err)
 		}
@@ -57,8 +76,19 @@ func (o *Orders) Give(check func() error, e *sallyport.Event) error {
 			"See to the disk under the data folder, then give it again.",
 		}
 	}
-	o.state.Apply(e)
+	if o.forward == nil || e.Kind == sallyport.Suspended || e.Kind == sallyport.Locked { // those hold at once, and once more when they come back
+		o.state.Apply(e)
+	}
 	return nil
+}
+
+// put makes an order durable, here or where the stream is written.
+func (o *Orders) put(e *sallyport.Event) error {
+	if o.forward != nil {
+		return o.forward(e)
+	}
+	_, err := o.stream.Append(e)
+	return err
 }
 
 // Between does something at a moment at which no order is being given.

@@ -238,6 +238,13 @@ func limitOf(id ID, w window, most, count int) *sallyport.Limit {
 	return limit
 }
 
+// Count is how many each window of an account holds.
+func (l *Lender) Count(now time.Time, id ID) [3]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count(now, id)
+}
+
 // count is how many each window holds. The caller holds mu.
 func (l *Lender) count(now time.Time, id ID) (count [3]int) {
 	if id.Scope == GrantScope {

@@ -58,6 +58,9 @@ func (c *Controller) Open() error {
 // Debts are the shares that are out.
 func (c *Controller) Debts() []exposure.Debt { return c.lender.Debts() }
 
+// Count is how many each window of an account holds.
+func (c *Controller) Count(now time.Time, id exposure.ID) [3]int { return c.lender.Count(now, id) }
+
 // Here lists the gateways that are connected.
 func (c *Controller) Here() (names []string) {
 	c.mu.Lock()

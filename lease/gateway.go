@@ -85,6 +85,9 @@ func (g *Gateway) Last() uint64 {
 	return g.last
 }
 
+// Wrote says whether this process wrote that entry of the gateway's stream.
+func (g *Gateway) Wrote(seq uint64) bool { return seq > g.start }
+
 // Trouble is why the controller does not take it; empty: it does, or cannot be reached.
 func (g *Gateway) Trouble() string {
 	g.mu.Lock()

@@ -166,6 +166,15 @@ func (g *granting) tendAll(ctx context.Context) {
 
 func (g *granting) tend(ctx context.Context, cut map[string]bool) error {
 	now := g.s.o.Clock()
+	if g.s.link != nil { // the controller ends and reports them
+		for _, x := range g.s.state.Grants() {
+			if x.Status == control.GrantOver && !cut[x.ID] {
+				cut[x.ID] = true
+				g.s.endGrant(x.ID)
+			}
+		}
+		return nil
+	}
 	for _, x := range g.s.state.Unended(now) {
 		if err := g.end(&sallyport.Order{ID: x.ID, Action: "grant", Reason: "its time was over"}); err != nil {
 			return err
