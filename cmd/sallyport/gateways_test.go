@@ -24,8 +24,8 @@ import (
 	"sallyport/record"
 )
 
-// several are one controller and two gateways in front of one database, each a process of its own in a folder of its own.
-type several struct {
+// campus is one controller and two gateways in front of one database, each a process of its own in a folder of its own.
+type campus struct {
 	*fort
 	program    string
 	processes  map[string]*exec.Cmd
@@ -41,8 +41,8 @@ const (
 
 var severalNames = []string{"gw1", "gw2"} //nolint:gochecknoglobals // constant
 
-// newSeveral prepares the folders: the keys and the files are the same, and each has its own certificate and record.
-func newSeveral(t *testing.T) *several {
+// newCampus prepares the folders: the keys and the files are the same, and each has its own certificate and record.
+func newCampus(t *testing.T) *campus {
 	t.Helper()
 	_, port, err := net.SplitHostPort(freeAddress(t))
 	fatal(t, err)
@@ -59,7 +59,7 @@ gateways:
 `, severalReached, severalReached, severalReached, severalGranted, port)
 	f := newFort(t, extra)
 	f.stop()
-	s := &several{fort: f, program: filepath.Join(t.TempDir(), "sallyport"), processes: map[string]*exec.Cmd{}, addresses: map[string]string{}, controller: "localhost:" + port}
+	s := &campus{fort: f, program: filepath.Join(t.TempDir(), "sallyport"), processes: map[string]*exec.Cmd{}, addresses: map[string]string{}, controller: "localhost:" + port}
 	self, err := os.Executable()
 	fatal(t, err)
 	fatal(t, os.Symlink(self, s.program))
@@ -87,13 +87,14 @@ gateways:
 			_ = p.Wait()
 		}
 		if t.Failed() {
-			t.Logf("%s", s.log)
+			text := s.log.String()
+			t.Logf("%s", text[max(0, len(text)-6000):])
 		}
 	})
 	return s
 }
 
-func (s *several) folderOf(name string) string {
+func (s *campus) folderOf(name string) string {
 	if name == "localhost" {
 		return s.folder
 	}
@@ -101,7 +102,7 @@ func (s *several) folderOf(name string) string {
 }
 
 // begin starts one of them.
-func (s *several) begin(name string) (ready <-chan struct{}) {
+func (s *campus) begin(name string) (ready <-chan struct{}) {
 	s.t.Helper()
 	folder, role := s.folderOf(name), "gateway"
 	args := []string{"serve", "--config", filepath.Join(folder, "sallyport.yaml"), "--data", filepath.Join(folder, "data"), "--key-file", filepath.Join(folder, "key.txt")}
@@ -138,7 +139,7 @@ func (s *several) begin(name string) (ready <-chan struct{}) {
 }
 
 // awaits waits until those that were begun are ready.
-func (s *several) awaits(names ...string) {
+func (s *campus) awaits(names ...string) {
 	s.t.Helper()
 	var all []<-chan struct{}
 	for _, name := range names {
@@ -154,7 +155,7 @@ func (s *several) awaits(names ...string) {
 }
 
 // kill ends one without warning.
-func (s *several) kill(name string) {
+func (s *campus) kill(name string) {
 	p := s.processes[name]
 	delete(s.processes, name)
 	_ = p.Process.Kill()
@@ -162,7 +163,7 @@ func (s *several) kill(name string) {
 }
 
 // through connects by one of the gateways.
-func (s *several) through(ctx context.Context, name string, who sallyport.Staff) (*pgx.Conn, error) {
+func (s *campus) through(ctx context.Context, name string, who sallyport.Staff) (*pgx.Conn, error) {
 	return pgx.Connect(ctx, fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable&default_query_exec_mode=simple_protocol", who, s.passwords[who], s.addresses[name], s.database))
 }
 
@@ -173,7 +174,7 @@ func final(err error) bool {
 }
 
 // readsOn reads what sql says as fast as it can until that is final, over connections that break; it is bounded by ctx.
-func (s *several) readsOn(ctx context.Context, name string, who sallyport.Staff, sql func() string) error {
+func (s *campus) readsOn(ctx context.Context, name string, who sallyport.Staff, sql func() string) error {
 	last := errors.New("nothing was read")
 	for ctx.Err() == nil {
 		conn, err := s.through(ctx, name, who)
@@ -200,7 +201,7 @@ func (s *several) readsOn(ctx context.Context, name string, who sallyport.Staff,
 }
 
 // onRecord are the distinct customers that the records of both gateways say were shown to somebody: in plain, and reached.
-func (s *several) onRecord(who sallyport.Staff) (revealed, reached map[sallyport.Subject]bool) {
+func (s *campus) onRecord(who sallyport.Staff) (revealed, reached map[sallyport.Subject]bool) {
 	s.t.Helper()
 	revealed, reached = map[sallyport.Subject]bool{}, map[sallyport.Subject]bool{}
 	for _, name := range severalNames {
@@ -241,7 +242,7 @@ func (s *several) onRecord(who sallyport.Staff) (revealed, reached map[sallyport
 }
 
 // someCustomers is a question about a few customers, which are others each time.
-func (s *several) someCustomers() string {
+func (s *campus) someCustomers() string {
 	return fmt.Sprintf("SELECT id, full_name FROM support.customers WHERE id >= %d ORDER BY id LIMIT 7", 1+mathrand.Int64N(s.org.Customers-7))
 }
 
@@ -250,7 +251,7 @@ func (s *several) someCustomers() string {
 // controller nothing is shown; and whoever is killed in the middle, never more customers are on record than the budget says. SALLYPORT_SIEGE=1
 // kills 40 times.
 func TestGateways(t *testing.T) {
-	s := newSeveral(t)
+	s := newCampus(t)
 	s.awaits("localhost")
 	s.awaits(severalNames...)
 	ctx, cancel := context.WithTimeout(t.Context(), stretched(60*time.Second))
@@ -306,7 +307,7 @@ func TestGateways(t *testing.T) {
 }
 
 // killedWhileReading kills one of the three while somebody reads at both gateways, and starts it again.
-func (s *several) killedWhileReading(t *testing.T, who sallyport.Staff) {
+func (s *campus) killedWhileReading(t *testing.T, who sallyport.Staff) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), stretched(60*time.Second))
 	defer cancel()
@@ -329,7 +330,7 @@ func (s *several) killedWhileReading(t *testing.T, who sallyport.Staff) {
 }
 
 // lockBites locks somebody at the controller who reads at both gateways.
-func (s *several) lockBites(t *testing.T, who sallyport.Staff) {
+func (s *campus) lockBites(t *testing.T, who sallyport.Staff) {
 	t.Helper()
 	var conns []*pgx.Conn
 	for _, name := range severalNames {
@@ -357,7 +358,7 @@ func (s *several) lockBites(t *testing.T, who sallyport.Staff) {
 }
 
 // fallsSilent kills the controller: within a second nothing is shown, and everything is when it is back.
-func (s *several) fallsSilent(t *testing.T, who sallyport.Staff) {
+func (s *campus) fallsSilent(t *testing.T, who sallyport.Staff) {
 	t.Helper()
 	ask := func() error {
 		conn, err := s.through(t.Context(), "gw1", who)

@@ -289,8 +289,14 @@ func (s *Server) configured() error {
 
 // people makes the api of the control socket.
 func (s *Server) people() (*api.Server, error) {
-	if s.link != nil {
-		return nil, nil // they give orders at the controller
+	if s.link != nil { // they give orders at the controller
+		logIns, err := s.o.Config.logIns()
+		if err != nil {
+			return nil, err
+		}
+		s.staffing.logIns(logIns)
+		s.openPolicies()
+		return nil, nil
 	}
 	config := s.o.Config
 	people := map[sallyport.Staff]api.Person{}
