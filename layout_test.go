@@ -56,6 +56,7 @@ var table = map[string]folder{
 	"sources":              {may: []string{"query"}},                                                                                                                                                                   // files of other systems; shapes of statements in their logs are the gateway's own
 	"history":              {},                                                                                                                                                                                         // the past: from the store and, for what that has not taken in, from the record
 	"history/duck":         {may: []string{"history"}, test: []string{"history/historytest", "record"}},                                                                                                                // its store in DuckDB: apart, so that only the program links that
+	"history/apart":        {may: []string{"history"}, test: []string{"history/duck", "history/historytest"}},                                                                                                          // any store in a process of its own
 	"history/historytest":  {may: []string{"history"}},                                                                                                                                                                 // the contract of a store
 	"api":                  {may: []string{"control", "grant", "history", "record", "login", "staff"}},                                                                                                                 // log-ins by the provider are begun and ended there
 	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
@@ -74,7 +75,7 @@ var table = map[string]folder{
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
 	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "history", "history/duck", "identity", "identity/assertion", "keys", "lease", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
+		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "lease", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
 		"vault", "wire/pg",
 	}},
 }

@@ -259,28 +259,7 @@ func (s *Stream) Read(from uint64, fn func(*sallyport.Event) error) error {
 // Follow reads like Read and then goes on with events as they become durable, until ctx is done, the record is closed, fn
 // returns an error, or damage is found; damage ends it at once.
 func (s *Stream) Follow(ctx context.Context, from uint64, fn func(*sallyport.Event) error) error {
-	r := s.reader(from)
-	defer r.close()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		err := r.rest(func(e *sallyport.Event) error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return fn(e)
-		})
-		if err != nil {
-			return err
-		}
-		if err := r.report(); err != nil {
-			return err
-		}
-		if err := s.log.Wait(ctx, r.seen+1); err != nil {
-			return err
-		}
-	}
+	return s.FollowPaced(ctx, from, Pace{}, fn)
 }
 
 // Close makes what is enqueued durable and gives the folder free.

@@ -96,6 +96,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.restoreCommand(),
 		m.detectCommand(),
 		m.historyCommand(),
+		m.historyStoreCommand(),
 		m.unmaskCommand(),
 	)
 	return root
