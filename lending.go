@@ -16,6 +16,8 @@ type Charge struct {
 	Accounts []Portion `cbor:"2,keyasint"`
 	Subjects []Subject `cbor:"3,keyasint,omitempty"`
 	Digests  []Digest  `cbor:"4,keyasint,omitempty"`
+	// Telling are the columns of Reveal, by their places, that tell whose a value is: a second value of one under a customer is another customer.
+	Telling []int `cbor:"5,keyasint,omitempty"`
 }
 
 // Portion is a number of units of one account.

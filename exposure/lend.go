@@ -35,6 +35,14 @@ type Lender struct {
 	grants   *Grants
 	gateways map[string]*borrower
 	lost     map[ID][]loss
+	first    map[sighting]sallyport.Digest // values seen under a customer, by whichever gateway
+}
+
+// sighting is where somebody saw a value.
+type sighting struct {
+	who     sallyport.Staff
+	subject sallyport.Subject
+	column  sallyport.Column
 }
 
 // borrower is a gateway as the lender knows it.
@@ -60,7 +68,7 @@ type loss struct {
 
 // NewLender counts nothing yet.
 func NewLender() *Lender {
-	return &Lender{book: NewBook(), grants: NewGrants(), gateways: map[string]*borrower{}, lost: map[ID][]loss{}}
+	return &Lender{book: NewBook(), grants: NewGrants(), gateways: map[string]*borrower{}, lost: map[ID][]loss{}, first: map[sighting]sallyport.Digest{}}
 }
 
 // ErrOtherRecord says that a gateway comes with another stream than the one it had.
@@ -188,7 +196,7 @@ func (l *Lender) ask(now time.Time, g *borrower, w *Want, a *Answer) {
 	if w.Need <= 0 {
 		return
 	}
-	if l.known(now, w) {
+	if l.known(now, w) && !over(a.Count, w.Most) {
 		a.Known = true
 		l.touch(now, now, w.ID, w.Subjects, w.Digests)
 		return
@@ -222,6 +230,17 @@ func (l *Lender) ask(now time.Time, g *borrower, w *Want, a *Answer) {
 
 // lasting is a time in the lender's ledgers, where an hour lasts 62 minutes.
 func lasting(t time.Time) int64 { return t.UnixNano() - t.UnixNano()/31 }
+
+// over says whether more is counted than a budget allows, as it is when several gateways showed values of others under one customer: then
+// who counts already is not shown again either.
+func over(count [3]int, most Most) bool {
+	for i, n := range count {
+		if n > most[i] {
+			return true
+		}
+	}
+	return false
+}
 
 // mostLent bounds what is lent at once, where there is no bound.
 const mostLent = 1 << 16
@@ -428,10 +447,12 @@ func (l *Lender) foldCopy(now time.Time, e *sallyport.Event) {
 	for i := range e.Charged {
 		c := &e.Charged[i]
 		subjects, digests := shownBy(e, c)
+		seconds := l.seconds(e, c)
 		for _, p := range c.Accounts {
 			id := ID{Scope(p.Scope), p.Name, Measure(c.Measure)}
 			l.touch(now, at, id, subjects, digests)
 			l.touch(now, at, id, c.Subjects, c.Digests)
+			l.touch(now, at, id, nil, seconds)
 			if loan := g.loans[id]; loan != nil && e.Origin.Seq > g.start {
 				loan.settled += p.Units
 			}
@@ -439,6 +460,34 @@ func (l *Lender) foldCopy(now time.Time, e *sallyport.Event) {
 	}
 	g.seen = e.Origin.Seq
 	g.settleFormer()
+}
+
+// seconds are the keys of values that are not the first under their customer. Most of them the gateway has found and paid for itself; here those
+// show that another gateway's first makes second. The caller holds mu.
+func (l *Lender) seconds(e *sallyport.Event, c *sallyport.Charge) (out []sallyport.Digest) {
+	if e.Reveal == nil || len(c.Telling) == 0 {
+		return nil
+	}
+	for v := range e.Reveal.Values.All() {
+		if v.Subject == "" || int(v.Column) >= len(e.Reveal.Columns) || !slices.Contains(c.Telling, int(v.Column)) {
+			continue
+		}
+		column := e.Reveal.Columns[v.Column]
+		at := sighting{e.Who.Staff, v.Subject, column}
+		switch first, known := l.first[at]; {
+		case !known:
+			l.first[at] = v.Digest
+		case first != v.Digest:
+			out = append(out, sallyport.Digest(SecondKey(v.Subject, column, v.Digest)))
+		}
+	}
+	return out
+}
+
+// SecondKey is one more customer seen under a customer's id.
+func SecondKey(who sallyport.Subject, c sallyport.Column, d sallyport.Digest) Key {
+	sum := sha256.Sum256([]byte("second\x00" + string(who) + "\x00" + c.String() + "\x00" + string(d[:])))
+	return Key(sum[:16])
 }
 
 // shownBy are those whom an entry shows by one measure.

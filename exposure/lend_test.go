@@ -499,3 +499,36 @@ func TestLifeBefore(t *testing.T) {
 		t.Error("an older copy of a gateway's record is taken for the record")
 	}
 }
+
+// TestSecondUnderOne: a second e-mail under one customer is another customer, also where the first was seen at another gateway; and when that
+// exceeds the budget not even who counts already is shown.
+func TestSecondUnderOne(t *testing.T) {
+	l, id := NewLender(), ID{Person, "s1", Revealed}
+	most := Most{2, 2, 2}
+	column := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
+	for i, g := range []string{"g1", "g2", "g3"} {
+		if _, err := l.Join(g, "r"+g, "a", 0); err != nil {
+			t.Fatal(err)
+		}
+		want := []Want{{ID: id, Most: most, Need: 1, Subjects: []sallyport.Subject{"7"}}}
+		if a := l.Ask(start(), g, "a", want)[0]; i == 0 && a.Units < 1 || i > 0 && !a.Known {
+			t.Fatalf("%s: %+v", g, a)
+		}
+		e := &sallyport.Event{
+			Kind: sallyport.RevealKind, Who: sallyport.Who{Staff: "s1"}, Origin: &sallyport.Origin{Gateway: g, Seq: 1, Arrived: start()},
+			Reveal: &sallyport.Revealed{Columns: []sallyport.Column{column}},
+			Charged: []sallyport.Charge{
+				{Measure: "revealed", Accounts: []sallyport.Portion{{Name: "s1"}}, Telling: []int{0}},
+				{Measure: "revealed", Accounts: []sallyport.Portion{{Name: "s1", Units: 1}}, Subjects: []sallyport.Subject{"7"}},
+			},
+		}
+		e.Reveal.Values.Add(sallyport.RevealedValue{Subject: "7", Digest: sallyport.Digest{byte(i + 1)}})
+		l.Fold(start(), e)
+		if n := l.Count(start(), id); n[0] != i+1 {
+			t.Errorf("%d values under one customer count as %d", i+1, n[0])
+		}
+	}
+	if a := l.Ask(start(), "g1", "a", []Want{{ID: id, Most: most, Need: 1, Subjects: []sallyport.Subject{"7"}}})[0]; a.Known || a.Limit == nil {
+		t.Errorf("beyond the budget: %+v", a)
+	}
+}

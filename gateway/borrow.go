@@ -175,7 +175,7 @@ func (s *session) pay(keys []exposure.Key, loans []exposure.Loan, subject sallyp
 		case shares.Since() > until || s.over.Load():
 			return &sallyport.Limit{Measure: string(loans[0].ID.Measure), Window: lentWindow, Scope: lentScope}, len(loans)
 		}
-		time.Sleep(asksAgain)
+		<-time.After(asksAgain)
 	}
 }
 
@@ -243,7 +243,9 @@ func (s *session) chargedTo(e *sallyport.Event) (out []sallyport.Charge) {
 	}
 	granted := e.Reveal != nil && e.Reveal.Grant != ""
 	if e.Reveal != nil && !granted {
-		out = appendAccounts(out, s.accounts.revealed)
+		if out = appendAccounts(out, s.accounts.revealed); len(out) > 0 {
+			out[0].Telling = s.gw.telling(e.Reveal.Columns)
+		}
 	}
 	if e.Touch != nil {
 		out = appendAccounts(out, s.accounts.reached)
@@ -261,6 +263,16 @@ func (s *session) chargedTo(e *sallyport.Event) (out []sallyport.Charge) {
 		out = append(out, c)
 		return true
 	})
+	return out
+}
+
+// telling are the places of columns of which a second value under one customer is another customer's.
+func (g *Gateway) telling(columns []sallyport.Column) (out []int) {
+	for i, c := range columns {
+		if p := g.protectedColumn(c); p != nil && (p.Scheme == sallyport.Email || p.Scheme == sallyport.Phone || p.Scheme == sallyport.Name) {
+			out = append(out, i)
+		}
+	}
 	return out
 }
 
@@ -291,57 +303,53 @@ func (s *session) mayShow() error {
 	return s.countAgain()
 }
 
-// countAgain counts anew whom an old batch shows: the controller may not count them any more.
+// countAgain counts anew whom an old batch shows: the controller may not count them any more. A grant's customers are never forgotten.
 func (s *session) countAgain() error {
 	a := s.accountsOf(s.of)
 	s.borrowing.began = s.gw.Shares.Since()
-	count := func(charges []exposure.Charge, subject sallyport.Subject, digest sallyport.Digest) error {
-		key := exposure.Key(digest)
-		if subject != "" {
-			key = subjectKey(subject)
-		}
-		s.borrowing.subject, s.borrowing.digest = subject, digest
-		limit, at := s.spend([]exposure.Key{key}, charges, false)
-		if limit == nil {
-			return nil
-		}
-		sentence, hint := limitSentence(limit)
-		s.end(fatal(codeBudget, sentence, hint))
-		owner := sallyport.Staff("")
-		if at < len(a.owners) {
-			owner = a.owners[at]
-		}
-		s.exceed(s.whose(s.of), owner, limit)
-		return errEnded
-	}
-	if s.grant == "" {
-		for v := range s.values.All() {
-			if err := count(a.revealed, v.Subject, v.Digest); err != nil {
-				return err
-			}
-		}
-	}
-	for _, p := range s.parts {
+	parts := []part{{s.grant, s.values, s.columns}}
+	for _, p := range append(parts, s.parts...) {
 		if p.grant != "" {
-			continue // a grant's customers are never forgotten
+			continue
 		}
 		for v := range p.values.All() {
-			if err := count(a.revealed, v.Subject, v.Digest); err != nil {
+			if err := s.countOneAgain(a, a.revealed, v.Subject, v.Digest); err != nil {
 				return err
 			}
 		}
 	}
 	for _, who := range s.reached {
-		if err := count(a.reached, who, sallyport.Digest{}); err != nil {
+		if err := s.countOneAgain(a, a.reached, who, sallyport.Digest{}); err != nil {
 			return err
 		}
 	}
 	for _, d := range s.reachedRows {
-		if err := count(a.reached, "", d); err != nil {
+		if err := s.countOneAgain(a, a.reached, "", d); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// countOneAgain ends the session where that exceeds a budget.
+func (s *session) countOneAgain(a *accounts, charges []exposure.Charge, subject sallyport.Subject, digest sallyport.Digest) error {
+	key := exposure.Key(digest)
+	if subject != "" {
+		key = subjectKey(subject)
+	}
+	s.borrowing.subject, s.borrowing.digest = subject, digest
+	limit, at := s.spend([]exposure.Key{key}, charges, false)
+	if limit == nil {
+		return nil
+	}
+	sentence, hint := limitSentence(limit)
+	s.end(fatal(codeBudget, sentence, hint))
+	owner := sallyport.Staff("")
+	if at < len(a.owners) {
+		owner = a.owners[at]
+	}
+	s.exceed(s.whose(s.of), owner, limit)
+	return errEnded
 }
 
 // settleUnsent puts on record what was counted and did not leave, when the session is over.
