@@ -59,6 +59,7 @@ type Config struct {
 	Names     *history.Names                          // by which those are called whom nobody unmasked
 	History   *History                                // nil: the record itself answers
 	Rules     func(Act) Ruling                        // of policies; nil: leads and security may do everything, and nobody else anything
+	Forgets   func(gateway string) error              // why one cannot be forgotten; nil: there are none
 	Traffic   *Traffic                                // exports and imports; nil: there are none
 }
 
@@ -184,6 +185,7 @@ func (s *Server) routes() http.Handler {
 	s.erasureRoutes(mux)
 	s.historyRoutes(mux)
 	s.unmaskRoutes(mux)
+	s.gatewayRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

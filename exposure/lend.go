@@ -111,6 +111,13 @@ func (g *borrower) settleFormer() {
 	}
 }
 
+// Knows says whether a gateway has come, and was not forgotten since.
+func (l *Lender) Knows(gateway string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gateways[gateway] != nil
+}
+
 // Seen is how far a gateway's stream is counted.
 func (l *Lender) Seen(gateway string) uint64 {
 	l.mu.Lock()

@@ -33,17 +33,21 @@ type Controller struct {
 
 	order sync.Mutex // held from when something is put on record until the lender knows it
 
-	mu    sync.Mutex // guards conns
-	conns map[string]*guest
+	mu        sync.Mutex // guards what follows
+	conns     map[string]*guest
+	forgotten map[string]bool // proposals that were carried out
 }
 
 // Open folds what stands in the record.
 func (c *Controller) Open() error {
-	c.lender, c.conns = exposure.NewLender(), map[string]*guest{}
+	c.lender, c.conns, c.forgotten = exposure.NewLender(), map[string]*guest{}, map[string]bool{}
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	now := c.Clock()
 	err := c.Access.Read(1, func(e *sallyport.Event) error {
 		c.lender.Fold(now, e)
+		if e.Kind == sallyport.ForgotKind {
+			c.forgotten[e.Note] = true
+		}
 		if e.Asserted != nil {
 			c.spent.add(e.Asserted, now)
 		}
@@ -72,8 +76,18 @@ func (c *Controller) Here() (names []string) {
 	return names
 }
 
-// Forget takes what a gateway was lent for spent; its disk is lost. by says who decided so.
-func (c *Controller) Forget(gateway, note string) error {
+// Knows says whether a gateway has come, and was not forgotten since.
+func (c *Controller) Knows(gateway string) bool { return c.lender.Knows(gateway) }
+
+// Forgotten says whether a proposal to forget a gateway was carried out.
+func (c *Controller) Forgotten(proposal string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.forgotten[proposal]
+}
+
+// Forget takes what a gateway was lent for spent: its disk is lost, and two people agreed to the proposal.
+func (c *Controller) Forget(gateway, proposal string) error {
 	c.mu.Lock()
 	here := c.conns[gateway] != nil
 	c.mu.Unlock()
@@ -82,11 +96,14 @@ func (c *Controller) Forget(gateway, note string) error {
 	}
 	c.order.Lock()
 	defer c.order.Unlock()
-	e := &sallyport.Event{Time: c.Clock(), Kind: sallyport.ForgotKind, Note: note, Lent: &sallyport.Lent{Gateway: gateway}}
+	e := &sallyport.Event{Time: c.Clock(), Kind: sallyport.ForgotKind, Note: proposal, Lent: &sallyport.Lent{Gateway: gateway}}
 	if _, err := c.Access.Append(e); err != nil {
 		return err
 	}
 	c.lender.Fold(c.Clock(), e)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forgotten[proposal] = true
 	return nil
 }
 

@@ -384,6 +384,24 @@ func TestWhoMayCome(t *testing.T) {
 	if err := other.connect(t.Context()); err == nil || !strings.Contains(err.Error(), "forget gw1") {
 		t.Errorf("another record under the same name: %v", err)
 	}
+	within(t, "the gateway has gone", func() bool { return len(s.controller.Here()) == 0 })
+	if err := s.controller.Forget("gw1", "p1"); err != nil || !s.controller.Forgotten("p1") || s.controller.Knows("gw1") {
+		t.Errorf("forget it: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		other.Run(ctx)
+	}()
+	within(t, "it comes with its new record", other.Heard)
+	cancel()
+	<-ended
+	s.stop()
+	s.start()
+	if !s.controller.Forgotten("p1") {
+		t.Error("a restart forgot that it was forgotten")
+	}
 }
 
 func FuzzFrame(f *testing.F) {

@@ -304,6 +304,38 @@ func TestGateways(t *testing.T) {
 		}
 		t.Logf("%s reached %d of %d while something was killed", who, len(reached), severalReached)
 	}
+	s.losesDisk(t)
+}
+
+// losesDisk has a gateway come back without its record: it is refused until two people agree that what it was lent counts as spent.
+func (s *campus) losesDisk(t *testing.T) {
+	t.Helper()
+	data := filepath.Join(s.folderOf("gw2"), "data")
+	ring, err := os.ReadFile(filepath.Join(data, "keys.ring"))
+	fatal(t, err)
+	fatal(t, os.RemoveAll(data))
+	fatal(t, os.MkdirAll(data, 0o700))
+	fatal(t, os.WriteFile(filepath.Join(data, "keys.ring"), ring, 0o600))
+	s.awaits("localhost")
+	back := s.begin("gw2")
+	within(t, 20*time.Second, "it is refused", func() bool { return strings.Contains(s.log.String(), "sallyport gateway forget gw2") })
+	clients := map[sallyport.Staff]*api.Client{}
+	for _, id := range []sallyport.Staff{"o1", "o2"} {
+		clients[id] = api.NewClient(filepath.Join(s.folder, "data", socketName), id, string(id)+"-password")
+		defer clients[id].Close()
+	}
+	id, err := clients["o1"].ForgetGateway(t.Context(), "gw2", "its disk burnt")
+	fatal(t, err)
+	if _, err := clients["o1"].Approve(t.Context(), id); err == nil {
+		t.Error("one person has a gateway forgotten")
+	}
+	_, err = clients["o2"].Approve(t.Context(), id)
+	fatal(t, err)
+	select {
+	case <-back:
+	case <-time.After(stretched(30 * time.Second)):
+		t.Error("it does not come back when it was forgotten")
+	}
 }
 
 // killedWhileReading kills one of the three while somebody reads at both gateways, and starts it again.

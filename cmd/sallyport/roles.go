@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,6 +138,7 @@ func (s *Server) serveGateways(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
+			s.forgetAgreed()
 			if err := g.look(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("looking after the database did not work; trying again", "why", err.Error())
 			}
@@ -147,6 +149,36 @@ func (s *Server) serveGateways(ctx context.Context) error {
 		return cause
 	}
 	return nil
+}
+
+// forgets says why a gateway cannot be forgotten.
+func (s *Server) forgets() func(string) error {
+	if s.hub == nil {
+		return nil
+	}
+	return func(name string) error {
+		switch {
+		case slices.Contains(s.hub.Here(), name):
+			return fmt.Errorf("the gateway %s is connected: its record is not lost", name)
+		case !s.hub.Knows(name):
+			return fmt.Errorf("no gateway %s has ever come", printable(name))
+		}
+		return nil
+	}
+}
+
+// forgetAgreed carries out what two people agreed on.
+func (s *Server) forgetAgreed() {
+	for _, p := range s.state.Proposals() {
+		if p.Action != control.ForgetGateway || p.Status != control.Agreed || s.hub.Forgotten(p.ID) {
+			continue
+		}
+		if err := s.hub.Forget(p.Details, p.ID); err != nil {
+			s.log.Warn("a gateway is not forgotten; trying again", "gateway", printable(p.Details), "why", err.Error())
+			continue
+		}
+		s.log.Info("what a gateway was lent counts as spent", "gateway", printable(p.Details), "proposal", p.ID)
+	}
 }
 
 // link is what a gateway has besides a serve that is alone.

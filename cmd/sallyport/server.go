@@ -341,6 +341,7 @@ func (s *Server) people() (*api.Server, error) {
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
 		Traffic:    s.traffic(),
+		Forgets:    s.forgets(),
 		Names:      s.names,
 		History:    s.apiHistory(),
 	})
