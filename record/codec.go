@@ -61,6 +61,7 @@ const (
 	keyOrigin  = 36
 	keyCharged = 37
 	keyLent    = 38
+	keyCanary  = 40
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -91,6 +92,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyOrigin, e.Origin != nil, e.Origin},
 		{keyCharged, len(e.Charged) > 0, e.Charged},
 		{keyLent, e.Lent != nil, e.Lent},
+		{keyCanary, e.Canary != nil, e.Canary},
 	}
 	n := byte(0)
 	for i := range fields {

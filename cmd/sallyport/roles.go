@@ -119,10 +119,12 @@ func (s *Server) serveGateways(ctx context.Context) error {
 			return g.unmarked(ctx)
 		}
 		g.close(ctx)
-		if err := g.connect(ctx); err != nil {
-			return err
+		for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.openCanaries} {
+			if err := step(ctx); err != nil {
+				return err
+			}
 		}
-		return g.checkMark(ctx)
+		return nil
 	})
 	if err != nil {
 		return err
@@ -131,6 +133,7 @@ func (s *Server) serveGateways(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	wg.Go(func() { cancel(s.hub.Serve(ctx, tls.NewListener(s.hub.listener, s.hub.secure))) })
 	wg.Go(func() { s.granting.tendAll(ctx) })
+	wg.Go(func() { s.canaries.hear(ctx) })
 	close(s.ready)
 	ticker := time.NewTicker(refreshEvery)
 	defer ticker.Stop()
@@ -149,6 +152,20 @@ func (s *Server) serveGateways(ctx context.Context) error {
 		return cause
 	}
 	return nil
+}
+
+// openCanaries has detection know the customers who do not exist.
+func (g *guard) openCanaries(ctx context.Context) error {
+	book, err := g.canaries()
+	if err != nil {
+		return &hopeless{err}
+	}
+	err = g.s.access.Read(1, func(e *sallyport.Event) error {
+		_ = book.Apply(e) // only of what is sealed it may fail
+		return ctx.Err()
+	})
+	g.s.canaries.opened(book)
+	return err
 }
 
 // forgets says why a gateway cannot be forgotten.
@@ -211,7 +228,7 @@ func (s *Server) join(ctx context.Context) error {
 	hash := files.hash()
 	l.Gateway = lease.Gateway{
 		Address: c.Gateways.Controller, TLS: secure, Access: s.access, Control: s.control, Log: s.log,
-		Files: func() string { return hash }, Apply: func(e *sallyport.Event) { s.orders.Take(e) }, News: l.hear, Pin: s.pin,
+		Files: func() string { return hash }, Apply: s.obey, News: l.hear, Pin: s.pin,
 	}
 	s.link = l
 	l.Open()
@@ -228,6 +245,14 @@ func (s *Server) join(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// obey lets an order of the controller's take effect.
+func (s *Server) obey(e *sallyport.Event) {
+	s.orders.Take(e)
+	if book := s.canaries.book.Load(); book != nil {
+		_ = book.Apply(e) // only of what is sealed it may fail
 	}
 }
 

@@ -75,6 +75,9 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.explainCommand(),
 		m.respondCommand(),
 		m.traceCommand(),
+		m.reportCommand(),
+		m.blastCommand(),
+		m.caseCommand(),
 		m.statusCommand(),
 		m.checkCommand(),
 		m.configCommand(),
@@ -99,6 +102,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.historyCommand(),
 		m.historyStoreCommand(),
 		m.unmaskCommand(),
+		m.canaryCommand(),
 	)
 	return root
 }

@@ -75,10 +75,13 @@ type Server struct {
 	granting     *granting
 	detection    *detection // nil: nobody looks for insiders
 	ledger       *ledger.Ledger
-	policies     *livePolicies   // that hold, for the gateway and for orders
-	unruly       error           // why they cannot be read
-	exports      *outputs        // what goes out to other systems
-	imports      *intake         // what comes in from them
+	policies     *livePolicies // that hold, for the gateway and for orders
+	unruly       error         // why they cannot be read
+	canaries     *canaries     // customers who do not exist
+	exports      *outputs      // what goes out to other systems
+	imports      *intake       // what comes in from them
+	reports      *reporting    // what customers tell of scam calls
+	casing       *casing
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
@@ -128,6 +131,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err := s.openDetection(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
+	if err := s.openCases(); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
 	people, err := s.people()
 	if err != nil {
 		return nil, errors.Join(err, s.closeFiles())
@@ -152,6 +158,7 @@ func newServer(o ServerOptions) *Server {
 	if s.o.Config == nil {
 		s.o.Config = &Config{}
 	}
+	s.canaries = newCanaries(s)
 	return s
 }
 
@@ -207,7 +214,7 @@ func (s *Server) settle() error {
 		return err
 	}
 	s.verifiers = o.Config.verifiers(s.server)
-	s.granting, s.imports = &granting{s: s}, &intake{s: s}
+	s.granting, s.imports, s.reports = &granting{s: s}, &intake{s: s}, newReporting(s)
 	if s.granting.tell, err = o.Config.newWebhook(o.Clock, s.log); err != nil {
 		return err
 	}
@@ -246,6 +253,9 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.openExports(ctx); err != nil {
+		return err
+	}
+	if err := s.reports.open(ctx); err != nil {
 		return err
 	}
 	if s.o.Role == Controller {
@@ -342,8 +352,12 @@ func (s *Server) people() (*api.Server, error) {
 		Waiting:    s.waitingFor,
 		Traffic:    s.traffic(),
 		Forgets:    s.forgets(),
+		Canaries:   s.canaries.desk(),
 		Names:      s.names,
 		History:    s.apiHistory(),
+		Reports:    s.reports.desk(),
+		Blast:      &api.Blast{Radius: s.radius},
+		Cases:      s.casing.desk(),
 	})
 }
 
@@ -365,6 +379,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	}
 	endLedger := s.runLedger(ctx)
 	<-ctx.Done()
+	close(s.canaries.over)
 	wg.Wait()
 	endLedger()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -385,6 +400,8 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 	})
 	wg.Go(func() { s.staffing.tend(longer) })
 	wg.Go(func() { s.exports.run(longer) })
+	wg.Go(func() { s.reports.run(longer) })
+	wg.Go(func() { s.casing.run(longer) })
 	wg.Go(func() { s.detection.run(longer, s.newDetecting) })
 	if s.history != nil {
 		wg.Go(func() { s.history.Run(longer) })
@@ -478,6 +495,9 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 		wg.Go(func() { turns.tendShreds(watching) })
 	}
 	wg.Go(func() { s.granting.tendAll(watching) })
+	if s.link == nil {
+		wg.Go(func() { s.canaries.tend(ctx) })
+	}
 	defer wg.Wait()
 	defer cancel(nil)
 	defer stopWatching()
