@@ -53,6 +53,17 @@ func (b *Book) Account(who sallyport.Staff, m Measure) Account {
 	return b.of(ID{Person, string(who), m})
 }
 
+// Forget takes back all that was counted of somebody. What is reserved by an Account that was found before is not counted anywhere any more.
+func (b *Book) Forget(who sallyport.Staff) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for a := range b.ledgers {
+		if a.Scope == Person && a.Name == string(who) {
+			delete(b.ledgers, a)
+		}
+	}
+}
+
 // Shared finds the counts of customers revealed to all who have something in common.
 func (b *Book) Shared(s Scope, name string) Account {
 	return b.of(ID{s, name, Revealed})

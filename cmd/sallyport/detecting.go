@@ -152,6 +152,9 @@ func (d *detecting) begin() error {
 		return err
 	}
 	d.detector.Hire(d.staff)
+	if err := d.heard.drill().begin(d.options, d.staff); err != nil {
+		return err
+	}
 	d.notedAt = d.clock()
 	return nil
 }
@@ -315,7 +318,14 @@ func (d *detecting) give(o *sallyport.Order) error {
 func (d *detecting) observe(list []sallyport.Input) error {
 	for i := range list {
 		in := &list[i]
-		for _, f := range d.detector.Observe(in) {
+		if !d.heard.drill().concerns(in) {
+			for _, f := range d.detector.Observe(in) {
+				if err := d.line(&f, in); err != nil {
+					return err
+				}
+			}
+		}
+		for _, f := range d.heard.drill().observe(in) {
 			if err := d.line(&f, in); err != nil {
 				return err
 			}
@@ -336,7 +346,7 @@ func (d *detecting) line(f *detect.Finding, in *sallyport.Input) error {
 	if d.past.epoch > 1 {
 		f.ID = fmt.Sprintf("%s.%d", f.ID, d.past.epoch) // settings have changed, and with them what the numbers mean
 	}
-	text, err := json.Marshal(f)
+	text, err := json.Marshal(foundBy(f))
 	if err != nil {
 		return fmt.Errorf("write a finding: %w", err)
 	}

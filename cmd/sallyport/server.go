@@ -78,6 +78,7 @@ type Server struct {
 	policies     *livePolicies // that hold, for the gateway and for orders
 	unruly       error         // why they cannot be read
 	canaries     *canaries     // customers who do not exist
+	drills       *drills       // thefts that are played
 	exports      *outputs      // what goes out to other systems
 	imports      *intake       // what comes in from them
 	reports      *reporting    // what customers tell of scam calls
@@ -159,6 +160,7 @@ func newServer(o ServerOptions) *Server {
 		s.o.Config = &Config{}
 	}
 	s.canaries = newCanaries(s)
+	s.drills = newDrills(s)
 	return s
 }
 
@@ -353,6 +355,7 @@ func (s *Server) people() (*api.Server, error) {
 		Traffic:    s.traffic(),
 		Forgets:    s.forgets(),
 		Canaries:   s.canaries.desk(),
+		Drills:     s.drills.desk(),
 		Names:      s.names,
 		History:    s.apiHistory(),
 		Reports:    s.reports.desk(),
@@ -497,6 +500,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	wg.Go(func() { s.granting.tendAll(watching) })
 	if s.link == nil {
 		wg.Go(func() { s.canaries.tend(ctx) })
+		wg.Go(func() { s.drills.tend(ctx) })
 	}
 	defer wg.Wait()
 	defer cancel(nil)
