@@ -27,6 +27,11 @@ type Event struct {
 	Asserted  *Asserted  `cbor:"16,keyasint,omitempty"`
 	Result    *Result    `cbor:"17,keyasint,omitempty"`
 	Imported  *Imported  `cbor:"30,keyasint,omitempty"`
+
+	// Where several gateways share budgets (lending.go).
+	Origin  *Origin  `cbor:"36,keyasint,omitempty"`
+	Charged []Charge `cbor:"37,keyasint,omitempty"`
+	Lent    *Lent    `cbor:"38,keyasint,omitempty"`
 	// Canary is what somebody was shown of a customer who does not exist.
 	Canary *CanaryShown `cbor:"40,keyasint,omitempty"`
 }
@@ -65,6 +70,11 @@ const (
 	GatewayStarted EventKind = "gateway_started"
 	GatewayStopped EventKind = "gateway_stopped"
 
+	JoinedKind      EventKind = "joined"       // Lent: a gateway began to share budgets
+	LentKind        EventKind = "lent"         // Lent: what a controller lends to a gateway; before that has it
+	CountedKind     EventKind = "counted"      // Charged: what was counted for values that did not leave after all
+	MarkedKind      EventKind = "marked"       // Asserted: a gateway is about to take this assertion; no other may
+	ForgotKind      EventKind = "forgot"       // Lent: a gateway's disk is lost, and what was lent to it is taken for spent
 	CanaryShownKind EventKind = "canary_shown" // Canary: durable before the batch that shows it leaves
 
 	ImportedKind EventKind = "imported" // Imported: what another system's log says; it fills no budget, widens no reason and is no fact

@@ -59,6 +59,7 @@ type Config struct {
 	Names     *history.Names                          // by which those are called whom nobody unmasked
 	History   *History                                // nil: the record itself answers
 	Rules     func(Act) Ruling                        // of policies; nil: leads and security may do everything, and nobody else anything
+	Forgets   func(gateway string) error              // why one cannot be forgotten; nil: there are none
 	Traffic   *Traffic                                // exports and imports; nil: there are none
 	Drills    *Drills                                 // thefts that are played; nil: none are
 	Canaries  *Canaries                               // customers who do not exist; nil: there are none
@@ -191,6 +192,7 @@ func (s *Server) routes() http.Handler {
 	s.erasureRoutes(mux)
 	s.historyRoutes(mux)
 	s.unmaskRoutes(mux)
+	s.gatewayRoutes(mux)
 	s.reportRoutes(mux)
 	s.blastRoutes(mux)
 	s.caseRoutes(mux)

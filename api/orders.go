@@ -21,6 +21,8 @@ type Orders struct {
 	stream *record.Stream
 	state  *control.State
 	folds  []func(*sallyport.Event) // besides state
+
+	forward func(*sallyport.Event) error // who writes the stream instead; nil: this
 }
 
 // NewOrders folds what stands in the stream into state, then writes to both.
@@ -33,6 +35,23 @@ func NewOrders(stream *record.Stream, state *control.State) (*Orders, error) {
 		return nil, fmt.Errorf("fold the control stream: %w", err)
 	}
 	return &Orders{stream: stream, state: state}, nil
+}
+
+// FollowOrders is of a stream that another process writes: orders are handed to forward, and hold when they come back by Take.
+func FollowOrders(stream *record.Stream, state *control.State, forward func(*sallyport.Event) error) (*Orders, error) {
+	o, err := NewOrders(stream, state)
+	if err != nil {
+		return nil, err
+	}
+	o.forward = forward
+	return o, nil
+}
+
+// Take lets an order take effect that another process has put on record.
+func (o *Orders) Take(e *sallyport.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.apply(e)
 }
 
 // Fold lets another fold see what stands in the stream and everything that is given from then on, in that order.
@@ -70,7 +89,7 @@ func (o *Orders) Give(check func() error, e *sallyport.Event) error {
 			return err
 		}
 	}
-	if _, err := o.stream.Append(e); err != nil {
+	if err := o.put(e); err != nil {
 		if e.Kind != sallyport.Locked && e.Kind != sallyport.Suspended {
 			return fmt.Errorf("record the order: %w", err)
 		}
@@ -81,8 +100,19 @@ func (o *Orders) Give(check func() error, e *sallyport.Event) error {
 			"See to the disk under the data folder, then give it again.",
 		}
 	}
-	o.apply(e)
+	if o.forward == nil || e.Kind == sallyport.Suspended || e.Kind == sallyport.Locked { // those hold at once, and once more when they come back
+		o.apply(e)
+	}
 	return nil
+}
+
+// put makes an order durable, here or where the stream is written.
+func (o *Orders) put(e *sallyport.Event) error {
+	if o.forward != nil {
+		return o.forward(e)
+	}
+	_, err := o.stream.Append(e)
+	return err
 }
 
 // Between does something at a moment at which no order is being given.

@@ -53,7 +53,7 @@ func (c *Charge) counted() {
 
 // Charge is for an account that is somebody's own: what the budget leaves open is the default.
 func (a Account) Charge(in Budget) Charge {
-	return Charge{account: a, most: in.Over(Default().Of(a.measure)).most()}
+	return Charge{account: a, most: in.Over(Default().Of(a.id.Measure)).most()}
 }
 
 // Shared is for an account that many use: what the budget leaves open has no bound.
@@ -80,7 +80,7 @@ func (c *Charge) Reserve(now time.Time, k *Key) *sallyport.Limit {
 	for w := windows - 1; w >= 0; w-- { // the longest that is used up says most
 		held := slot != none && l.slots.at(slot).at > at-w.length()
 		if c.most[w] == 0 || !held && l.count[w] >= c.most[w] {
-			return &sallyport.Limit{Measure: string(c.account.measure), Window: w.String(), Budget: c.most[w], Count: l.count[w]}
+			return &sallyport.Limit{Measure: string(c.account.id.Measure), Window: w.String(), Budget: c.most[w], Count: l.count[w]}
 		}
 	}
 	l.touch(k, slot, at)
@@ -148,7 +148,7 @@ func (c *Charge) over(now time.Time, keys []Key) *sallyport.Limit {
 			}
 		}
 		if c.most[w] == 0 || fresh > 0 && l.count[w]+fresh > c.most[w] {
-			return &sallyport.Limit{Measure: string(c.account.measure), Window: w.String(), Budget: c.most[w], Count: l.count[w]}
+			return &sallyport.Limit{Measure: string(c.account.id.Measure), Window: w.String(), Budget: c.most[w], Count: l.count[w]}
 		}
 	}
 	return nil

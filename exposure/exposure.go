@@ -22,17 +22,18 @@ type Key [16]byte
 // Book holds all counts. It is safe for use by many goroutines.
 type Book struct {
 	mu      sync.RWMutex // guards the map; each ledger has its own lock
-	ledgers map[account]*ledger
+	ledgers map[ID]*ledger
 }
 
-type account struct {
-	scope   Scope
-	who     string
-	measure Measure
+// ID names an account.
+type ID struct {
+	Scope   Scope
+	Name    string
+	Measure Measure
 }
 
 // NewBook is an empty book.
-func NewBook() *Book { return &Book{ledgers: map[account]*ledger{}} }
+func NewBook() *Book { return &Book{ledgers: map[ID]*ledger{}} }
 
 // Reserve counts k at now, unless that would exceed the budget in one of the windows: then it counts nothing and returns the
 // longest such window's limit. A key that a window holds already does not count there again, but is held for longer. A time before the
@@ -43,13 +44,13 @@ func (b *Book) Reserve(now time.Time, who sallyport.Staff, m Measure, k Key, in 
 
 // Account is one person's counts of one measure, for who reserves again and again. It is safe for use by many goroutines.
 type Account struct {
-	measure Measure
-	ledger  *ledger
+	id     ID
+	ledger *ledger
 }
 
 // Account finds the counts of one person and one measure.
 func (b *Book) Account(who sallyport.Staff, m Measure) Account {
-	return Account{m, b.ledger(account{Person, string(who), m})}
+	return b.of(ID{Person, string(who), m})
 }
 
 // Forget takes back all that was counted of somebody. What is reserved by an Account that was found before is not counted anywhere any more.
@@ -57,7 +58,7 @@ func (b *Book) Forget(who sallyport.Staff) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for a := range b.ledgers {
-		if a.scope == Person && a.who == string(who) {
+		if a.Scope == Person && a.Name == string(who) {
 			delete(b.ledgers, a)
 		}
 	}
@@ -65,8 +66,10 @@ func (b *Book) Forget(who sallyport.Staff) {
 
 // Shared finds the counts of customers revealed to all who have something in common.
 func (b *Book) Shared(s Scope, name string) Account {
-	return Account{Revealed, b.ledger(account{s, name, Revealed})}
+	return b.of(ID{s, name, Revealed})
 }
+
+func (b *Book) of(id ID) Account { return Account{id, b.ledger(id)} }
 
 // Reserve is Book.Reserve.
 func (a Account) Reserve(now time.Time, k *Key, in Budget) *sallyport.Limit {
@@ -77,7 +80,7 @@ func (a Account) Reserve(now time.Time, k *Key, in Budget) *sallyport.Limit {
 // ReserveAll is Reserve for several keys: all of them are counted or, where they are too many for one of the windows, none.
 func (b *Book) ReserveAll(now time.Time, who sallyport.Staff, m Measure, keys []Key, in Budget) *sallyport.Limit {
 	most := in.Over(Default().Of(m)).most()
-	l := b.ledger(account{Person, string(who), m})
+	l := b.ledger(ID{Person, string(who), m})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := l.advance(now.UnixNano())
@@ -101,7 +104,7 @@ func (b *Book) ReserveAll(now time.Time, who sallyport.Staff, m Measure, keys []
 // Count is how many distinct keys each window holds at now.
 func (b *Book) Count(now time.Time, who sallyport.Staff, m Measure) (hour, day, month int) {
 	b.mu.RLock()
-	l := b.ledgers[account{Person, string(who), m}]
+	l := b.ledgers[ID{Person, string(who), m}]
 	b.mu.RUnlock()
 	if l == nil {
 		return 0, 0, 0
@@ -134,7 +137,7 @@ func (a Account) Restore(now, at time.Time, k Key) {
 	l.touch(&k, l.index.find(&l.slots, &k), seen)
 }
 
-func (b *Book) ledger(a account) *ledger {
+func (b *Book) ledger(a ID) *ledger {
 	b.mu.RLock()
 	l := b.ledgers[a]
 	b.mu.RUnlock()

@@ -207,7 +207,7 @@ func TestQuietLedgerGivesMemoryBack(t *testing.T) {
 		b.Reserve(start(), "s1", Reached, key(i), Budget{})
 	}
 	b.Count(start().Add(31*24*time.Hour), "s1", Reached)
-	if l := b.ledger(account{Person, "s1", Reached}); l.index.used != 0 || len(l.index.cells) != 0 || l.slots.count != 1 || cap(l.slots.pieces[0]) > 8 {
+	if l := b.ledger(ID{Person, "s1", Reached}); l.index.used != 0 || len(l.index.cells) != 0 || l.slots.count != 1 || cap(l.slots.pieces[0]) > 8 {
 		t.Errorf("an empty ledger holds %d keys and %d slots", l.index.used, cap(l.slots.pieces[0]))
 	}
 }

@@ -86,3 +86,14 @@ func (g *Grants) Of(id string) *Grant {
 	}
 	return set
 }
+
+// Has says whether a customer, or where he is not known the value's key, counts already.
+func (g *Grant) Has(who sallyport.Subject, k Key) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n, ok := sallyport.WholeNumber(who); ok {
+		return g.numbers.has(n)
+	}
+	_, held := g.others[k]
+	return held
+}

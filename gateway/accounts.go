@@ -23,6 +23,8 @@ type accounts struct {
 	used              int               // how much of the fullest is used, in percent
 	stepped           bool              // that is another than before
 
+	lender *session // where budgets are shared with other gateways: whose borrowing it is
+
 	one  [1]exposure.Key       // scratch
 	just *[agains]exposure.Key // that were revealed at this very time: they cost nothing more
 }
@@ -32,7 +34,7 @@ func (s *session) openAccounts() {
 	if s.self == nil {
 		s.self = s.ownself()
 	}
-	s.accounts = accounts{of: s.self, kinship: s.gw.kin.person(s.self.person.Staff)}
+	s.accounts = accounts{of: s.self, lender: s.borrows(), kinship: s.gw.kin.person(s.self.person.Staff)}
 }
 
 // accountsOf are the accounts to which a run is charged. Clock and budgets are read once for all rows that came from the server together:
@@ -41,7 +43,7 @@ func (s *session) accountsOf(r *run) *accounts {
 	a, as := &s.accounts, s.whose(r)
 	opened := false
 	if a.of != as || s.gw.Protection.Shared != nil && a.sight != r.sight {
-		*a = accounts{of: as, sight: r.sight, kinship: s.gw.kin.person(as.person.Staff), revealed: a.revealed, reached: a.reached, owners: a.owners, just: a.just}
+		*a = accounts{of: as, lender: s.borrows(), sight: r.sight, kinship: s.gw.kin.person(as.person.Staff), revealed: a.revealed, reached: a.reached, owners: a.owners, just: a.just}
 		opened = true
 	}
 	if s.clock(); a.stale {
@@ -75,6 +77,12 @@ func (s *session) clock() time.Time {
 func (a *accounts) use(tell bool) {
 	used := 0
 	for i := range a.revealed {
+		if a.lender != nil {
+			loan := a.revealed[i].Loan()
+			_, part := a.lender.gw.Shares.Borrower().Stands(loan.ID, loan.Most)
+			used = max(used, part)
+			continue
+		}
 		used = max(used, a.revealed[i].Used())
 	}
 	a.stepped, a.used = a.stepped || tell && used != a.used, used
@@ -133,7 +141,7 @@ func (a *accounts) charge(key *exposure.Key) *sallyport.Limit {
 func (a *accounts) reach(key *exposure.Key) *sallyport.Limit { return a.across(key, a.reached) }
 
 func (a *accounts) across(key *exposure.Key, charges []exposure.Charge) *sallyport.Limit {
-	if len(charges) == 1 {
+	if a.lender == nil && len(charges) == 1 {
 		limit := charges[0].Reserve(a.time, key)
 		if limit != nil {
 			a.over = a.owners[0]
@@ -141,9 +149,17 @@ func (a *accounts) across(key *exposure.Key, charges []exposure.Charge) *sallypo
 		return limit
 	}
 	a.one[0] = *key
-	limit, at := exposure.Across(a.time, a.one[:], charges)
+	var limit *sallyport.Limit
+	at := 0
+	if a.lender == nil {
+		limit, at = exposure.Across(a.time, a.one[:], charges)
+	} else {
+		limit, at = a.lender.spend(a.one[:], charges, true)
+	}
 	switch {
 	case limit == nil:
+	case at >= len(charges): // it was not the budget
+		a.over = ""
 	case at < len(a.owners):
 		a.over = a.owners[at]
 	default:
@@ -155,7 +171,14 @@ func (a *accounts) across(key *exposure.Key, charges []exposure.Charge) *sallypo
 // reserveProbes counts distinct values that somebody had tokenised; owner is whose budget that would exceed.
 func (s *session) reserveProbes(as *acting, keys []exposure.Key) (limit *sallyport.Limit, owner sallyport.Staff) {
 	charges, owners := s.gw.charges(nil, nil, as, exposure.Probed)
-	limit, at := exposure.Across(s.gw.Clock(), keys, charges)
+	if s.gw.Shares == nil {
+		limit, at := exposure.Across(s.gw.Clock(), keys, charges)
+		return limit, owners[at]
+	}
+	limit, at := s.spend(keys, charges, false)
+	if at >= len(owners) {
+		return limit, ""
+	}
 	return limit, owners[at]
 }
 

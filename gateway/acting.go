@@ -225,6 +225,9 @@ func (s *session) useUp(as *acting, spoken *Spoken) *query.Refusal {
 		return refusal(codeActor, "too many assertions are good at once", "Let them expire sooner: a minute is enough for a transaction.")
 	case spentNow:
 	}
+	if refused := s.markFirst(as, spoken); refused != nil {
+		return refused
+	}
 	e := &sallyport.Event{
 		Kind: sallyport.ActingKind, Time: s.gw.Clock(), Who: as.who,
 		Asserted: &sallyport.Asserted{ID: spoken.ID, Source: spoken.Source, Expires: spoken.Expires},

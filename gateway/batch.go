@@ -106,6 +106,7 @@ func (s *session) under(grant string) {
 // addValue notes that a value leaves in plain.
 func (s *session) addValue(r *run, v *shown) {
 	s.belong(r)
+	s.borrowing.begin(s.gw)
 	if v.stands != nil {
 		s.noteStandIn(r, v.stands)
 	}
@@ -148,6 +149,7 @@ func (s *session) columnAt(of *catalog.Protected) int {
 // addReached notes a customer whose row was returned outside the purpose.
 func (s *session) addReached(r *run, key exposure.Key, who *customer, digest sallyport.Digest) {
 	s.belong(r)
+	s.borrowing.begin(s.gw)
 	if s.again == nil {
 		s.again = new([agains]exposure.Key)
 	}
@@ -209,6 +211,11 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 	if !s.waiting() {
 		return nil, nil
 	}
+	if s.gw.Shares != nil {
+		if err := s.mayShow(); err != nil {
+			return nil, err
+		}
+	}
 	r := s.of
 	if !r.recorded { // a cursor or a view of which the statement did not tell
 		e := s.statementEvent(r, nil)
@@ -225,6 +232,7 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 			Kind: s.observedOr(sallyport.RevealKind), Time: s.gw.Clock(), Who: s.whose(r).who,
 			Reveal: &sallyport.Revealed{Statement: r.id, Columns: p.columns, Values: p.values, Purposes: r.sight.purposes, Grant: p.grant},
 		}
+		e.Charged = s.chargedTo(e)
 		if _, err := s.gw.Access.Enqueue(e); err != nil {
 			return nil, s.unrecorded()
 		}
@@ -242,6 +250,8 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 		e.Touch = &sallyport.Touched{Statement: r.id, Reached: s.reached, Values: s.reachedRows}
 	}
 	e.Kind = s.observedOr(e.Kind)
+	e.Charged = s.chargedTo(e)
+	s.borrowing.done()
 	return e, nil
 }
 

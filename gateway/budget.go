@@ -118,12 +118,16 @@ func (s *session) reserve(r *run, v *shown) *sallyport.Limit {
 	}
 	a := s.accountsOf(r)
 	key := s.lastKey.valueKey(&v.customer, v.digest)
+	if a.lender != nil {
+		s.borrowing.names(&v.customer, v.digest)
+	}
 	if limit := a.reveal(&key); limit != nil {
 		return limit
 	}
 	who := v.customer.subject()
 	if s.gw.identities.second(a.of.person.Staff, purpose.Value{Column: v.of.Column, Scheme: v.of.Scheme, Subject: who}, v.digest) {
 		key = secondKey(who, v.of.Column, v.digest)
+		s.borrowing.names(nil, sallyport.Digest(key))
 		return a.reveal(&key)
 	}
 	return nil
@@ -136,6 +140,9 @@ func (s *session) reserveGranted(v *shown) *sallyport.Limit {
 	limit := v.under.over(s)
 	if limit != nil {
 		return limit
+	}
+	if s.gw.Shares != nil {
+		return s.borrowGranted(v)
 	}
 	if v.customer.numbered {
 		limit = set.ReserveNumber(v.customer.number, most)

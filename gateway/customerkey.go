@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
@@ -102,8 +101,7 @@ func subjectKey(who sallyport.Subject) exposure.Key {
 
 // secondKey is one more customer seen under a customer's id.
 func secondKey(who sallyport.Subject, c sallyport.Column, d sallyport.Digest) exposure.Key {
-	sum := sha256.Sum256([]byte("second\x00" + string(who) + "\x00" + c.String() + "\x00" + string(d[:])))
-	return exposure.Key(sum[:16])
+	return exposure.SecondKey(who, c, d)
 }
 
 // rowKey is the customer whose key stands in a field.

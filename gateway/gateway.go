@@ -49,6 +49,7 @@ type Config struct {
 	Access     *record.Stream
 	Standing   *control.State
 	Book       *exposure.Book
+	Shares     Shares           // of budgets that other gateways have a part in; nil: this one counts by itself
 	Clock      func() time.Time // stands in every event and moves the budgets' windows
 	Log        *slog.Logger
 	Observe    io.Writer    // not nil: nothing is masked, cut or locked, and what would have been is printed here

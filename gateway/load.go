@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"sallyport"
+	"sallyport/exposure"
 	"sallyport/query"
 	"sallyport/wire/pg"
 )
@@ -93,7 +94,7 @@ func (s *session) recordProbes() *query.Refusal {
 		return nil
 	}
 	l.probes.Statement = l.run.id
-	e := &sallyport.Event{Kind: sallyport.TouchKind, Time: s.gw.Clock(), Who: s.whose(l.run).who, Touch: &l.probes}
+	e := &sallyport.Event{Kind: sallyport.TouchKind, Time: s.gw.Clock(), Who: s.whose(l.run).who, Touch: &l.probes, Charged: s.borrowing.take(exposure.Probed)}
 	if refused := s.recordFirst(e, "nothing is stored"); refused != nil {
 		return refused
 	}

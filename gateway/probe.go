@@ -34,7 +34,7 @@ func (s *session) probe(r *run, digest sallyport.Digest, date bool) *query.Refus
 		touch.Probes = append(touch.Probes, digest)
 	}
 	if l == nil {
-		s.note(sallyport.Event{Kind: sallyport.TouchKind, Who: as.who, Touch: touch})
+		s.note(sallyport.Event{Kind: sallyport.TouchKind, Who: as.who, Touch: touch, Charged: s.borrowing.take(exposure.Probed)})
 	}
 	if limit == nil {
 		return nil
@@ -49,15 +49,11 @@ func (s *session) probe(r *run, digest sallyport.Digest, date bool) *query.Refus
 	return refusal(codeBudget, sentence, hint)
 }
 
-// dateWeight is how many probes one date is: a few tens of thousands of days are a whole dictionary of birth dates.
-const dateWeight = 10
-
 // dateKeys are the keys under which a date counts.
 func dateKeys(digest sallyport.Digest) []exposure.Key {
-	keys := make([]exposure.Key, dateWeight)
-	for i := range keys {
-		keys[i] = exposure.Key(digest)
-		keys[i][len(digest)-1] ^= byte(i) //nolint:gosec // below 10
+	var keys []exposure.Key
+	for _, d := range exposure.DateKeys(digest) {
+		keys = append(keys, exposure.Key(d))
 	}
 	return keys
 }

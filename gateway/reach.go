@@ -117,6 +117,9 @@ func (s *session) reachOne(r *run, key exposure.Key, who *customer, digest sally
 	if s.of == r && s.reachedBefore(&key) {
 		return nil
 	}
+	if s.gw.Shares != nil {
+		s.borrowing.names(who, digest)
+	}
 	limit := s.accountsOf(r).reach(&key)
 	if limit == nil || s.gw.Observe != nil {
 		s.addReached(r, key, who, digest)

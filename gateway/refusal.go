@@ -17,6 +17,7 @@ import (
 const (
 	codeBudget      = "SP010" // a budget was reached
 	codeLocked      = "SP011" // locked or suspended
+	codeSilent      = "SP017" // the controller does not answer
 	codeJournal     = "SP012" // the record cannot be written
 	codePurpose     = "SP013" // not a purpose
 	codeDenied      = "SP016" // policies forbid what the statement does
@@ -98,6 +99,10 @@ func limitSentence(l *sallyport.Limit) (sentence, hint string) {
 		sentence = fmt.Sprintf("the budget %s/%s is used up: %d %s in 30 days", l.Measure, l.Window, l.Budget, what)
 	case grantWindow:
 		sentence = fmt.Sprintf("the grant is used up: %d %s under it", l.Budget, what)
+	case silentWindow:
+		return silent, hintSilent
+	case lentWindow:
+		return "what is left of this budget is lent to another gateway", "Try again in a moment. Nobody is suspended."
 	case overWindow:
 		return fmt.Sprintf("the grant is over: its time has passed, %d %s under it", l.Count, what), hintGrant
 	}

@@ -80,6 +80,7 @@ type session struct {
 	behind    behind
 	held      func() error // says whether what waited for the client may still leave; nil: nothing is protected
 	accounts  accounts
+	borrowing borrowing          // of both sides
 	head      *reply             // the first of queue, once it was asked for
 	described map[string]*layout // portals' results
 	before    lastLayout
@@ -150,6 +151,7 @@ func (s *session) run(ctx context.Context) {
 	_ = s.join() // the connections are closed by now
 	s.behind.release(&s.gw.pool)
 	s.accountCut()
+	s.settleUnsent()
 	s.batch.free(&s.gw.pool)
 	s.client.release()
 	s.server.release()

@@ -89,14 +89,20 @@ func (g *Gateway) restoreShares(now time.Time, e *sallyport.Event, key exposure.
 func (g *Gateway) used(as *acting, purposes []sallyport.Purpose) (own, shared int) {
 	now := g.Clock()
 	charges, _ := g.charges(nil, nil, as, exposure.Revealed)
+	var common []exposure.Charge
+	for _, h := range g.sharesOf(&as.who, purposes) {
+		common = append(common, g.Book.Shared(h.scope, h.name).Shared(h.budget))
+	}
+	if g.Shares != nil {
+		return g.borrowed(charges), g.borrowed(common)
+	}
 	for i := range charges {
 		charges[i].Look(now)
 		own = max(own, charges[i].Used())
 	}
-	for _, h := range g.sharesOf(&as.who, purposes) {
-		c := g.Book.Shared(h.scope, h.name).Shared(h.budget)
-		c.Look(now)
-		shared = max(shared, c.Used())
+	for i := range common {
+		common[i].Look(now)
+		shared = max(shared, common[i].Used())
 	}
 	return own, shared
 }

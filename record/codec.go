@@ -70,7 +70,11 @@ const (
 	keyResult
 
 	keyImported = 30
-	keyCanary   = 40
+
+	keyOrigin  = 36
+	keyCharged = 37
+	keyLent    = 38
+	keyCanary  = 40
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -98,6 +102,9 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyAsserted, e.Asserted != nil, e.Asserted},
 		{keyResult, e.Result != nil, e.Result},
 		{keyImported, e.Imported != nil, e.Imported},
+		{keyOrigin, e.Origin != nil, e.Origin},
+		{keyCharged, len(e.Charged) > 0, e.Charged},
+		{keyLent, e.Lent != nil, e.Lent},
 		{keyCanary, e.Canary != nil, e.Canary},
 	}
 	n := byte(0)
@@ -106,7 +113,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 			n++
 		}
 	}
-	buf.WriteByte(majorMap | n) // at most 16 fields, and 23 fit
+	buf.WriteByte(majorMap | n) // at most 20 fields, and 23 fit
 	for i := range fields {
 		if !fields[i].present {
 			continue

@@ -52,6 +52,7 @@ func readAll(t testing.TB, s *Stream, from uint64) []*sallyport.Event {
 func fullEvent() *sallyport.Event {
 	at := time.Date(2026, 3, 1, 12, 30, 15, 123456789, time.UTC)
 	column := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
+	portion := sallyport.Portion{Scope: "team", Name: "eu", Measure: "revealed", Units: 3, Subjects: []sallyport.Subject{"18"}, Digests: []sallyport.Digest{{9}}}
 	return &sallyport.Event{
 		Time: at, Kind: sallyport.RevealKind,
 		Who: sallyport.Who{
@@ -126,6 +127,11 @@ func fullEvent() *sallyport.Event {
 			Subjects: []sallyport.Subject{"48211"}, Count: 3, Purpose: sallyport.Purpose{Kind: "ticket", Ref: "4711"}, Verdict: "reveal", Statement: 4, Verb: "SELECT",
 			Reached: []sallyport.Subject{"5"}, Reach: 6, Probes: 7, Powers: []string{"grant"}, Policy: "desk-1", Trust: 88,
 		}},
+		Origin: &sallyport.Origin{Gateway: "gw1", Seq: 3, Arrived: at},
+		Charged: []sallyport.Charge{{
+			Measure: "revealed", Accounts: []sallyport.Portion{portion}, Subjects: []sallyport.Subject{"17"}, Digests: []sallyport.Digest{{8}}, Telling: []int{1},
+		}},
+		Lent:     &sallyport.Lent{Gateway: "gw1", Life: "l", Start: 4, Record: "r", Portions: []sallyport.Portion{portion}},
 		Canary:   &sallyport.CanaryShown{Statement: 7, Canary: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Scheme: sallyport.Email, Period: "grant", Grant: "g1", Digest: sallyport.Digest{9}},
 		Asserted: &sallyport.Asserted{ID: sallyport.Digest{1}, Source: "idp", Expires: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)},
 		Touch: &sallyport.Touched{

@@ -84,6 +84,9 @@ type Config struct {
 	// Ledger says who else sees the ledger of the record.
 	Ledger LedgerConfig `yaml:"ledger"`
 
+	// Gateways are several serve in front of one database that share what one of them counts: docs/gateways.md.
+	Gateways GatewaysConfig `yaml:"gateways"`
+
 	// Retention says how long entries of the record are kept, and which are kept in any case.
 	Retention RetentionConfig `yaml:"retention"`
 

@@ -53,6 +53,7 @@ func (c *Config) check(r *configReader) {
 	c.checkSeenBy(r)
 	c.checkAssertions(r)
 	c.checkShares(r)
+	c.checkGateways(r)
 	c.checkExport(r)
 	c.Ledger.check(r)
 	c.Retention.check(r)

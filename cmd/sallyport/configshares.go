@@ -43,7 +43,7 @@ func (s *SharedBudgets) of(scope exposure.Scope) map[string]exposure.Budget {
 		return s.Country
 	case exposure.Purpose:
 		return s.Purpose
-	case exposure.Person:
+	case exposure.Person, exposure.GrantScope:
 	}
 	return nil
 }

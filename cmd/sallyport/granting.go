@@ -166,16 +166,16 @@ func (g *granting) tendAll(ctx context.Context) {
 
 func (g *granting) tend(ctx context.Context, cut map[string]bool) error {
 	now := g.s.o.Clock()
+	g.cutEnded(cut)
+	if g.s.link != nil { // the controller ends and reports them
+		return nil
+	}
 	for _, x := range g.s.state.Unended(now) {
 		if err := g.end(&sallyport.Order{ID: x.ID, Action: "grant", Reason: "its time was over"}); err != nil {
 			return err
 		}
 	}
 	for _, x := range g.s.state.Grants() {
-		if x.Status == control.GrantOver && !cut[x.ID] {
-			cut[x.ID] = true
-			g.s.endGrant(x.ID)
-		}
 		if x.Status == control.GrantOver && x.Use == nil && now.Sub(x.EndedAt) >= reportAfter {
 			if err := g.report(ctx, &x); err != nil {
 				return err
@@ -188,6 +188,16 @@ func (g *granting) tend(ctx context.Context, cut map[string]bool) error {
 		}
 	}
 	return nil
+}
+
+// cutEnded cuts what is under way under grants that ended.
+func (g *granting) cutEnded(cut map[string]bool) {
+	for _, x := range g.s.state.Grants() {
+		if x.Status == control.GrantOver && !cut[x.ID] {
+			cut[x.ID] = true
+			g.s.endGrant(x.ID)
+		}
+	}
 }
 
 // endGrant cuts the results under way under a grant.

@@ -241,14 +241,21 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	config := g.s.o.Config
 	facts := purpose.NewFacts()
 	ties := gateway.NewTies(config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log, g.catalog.Snapshot)
+	if l := g.s.link; l != nil { // its controller tells what all have seen
+		current := g.catalog.Snapshot
+		l.snapshot.Store(&current)
+		facts, ties = l.facts, l.ties
+	}
 	g.facts, g.ties = facts, ties
 	book, err := g.canaries()
 	if err != nil {
 		return nil, &hopeless{err}
 	}
 	err = g.s.access.Read(1, func(e *sallyport.Event) error {
-		facts.Apply(e)
-		ties.Restore(e)
+		if g.s.link == nil {
+			facts.Apply(e)
+			ties.Restore(e)
+		}
 		_ = book.Apply(e) // only of what is sealed it may fail
 		return ctx.Err()
 	})
@@ -403,6 +410,9 @@ func (g *guard) watch(ctx context.Context) error {
 		case <-catalogue.C:
 			look = g.fresh
 		case <-around.C:
+			if g.s.link != nil {
+				continue // sessions of other gateways look like ways around this one
+			}
 			look = g.around
 		}
 		if err := look(ctx); err != nil {

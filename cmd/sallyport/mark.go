@@ -166,9 +166,9 @@ func (g *guard) anyToken(ctx context.Context, c protect.Column, sql string) (str
 // misfit says how a mark differs from what this record says.
 func (g *guard) misfit(mark protect.Mark) string {
 	switch {
-	case mark.RecordID != g.s.access.ID():
+	case mark.RecordID != g.s.recordID():
 		return "the database was protected with another record"
-	case mark.Position > g.s.access.Last():
+	case g.s.link == nil && mark.Position > g.s.access.Last():
 		return fmt.Sprintf("it is older than the one that the database was last served with (%d entries, now %d)", mark.Position, g.s.access.Last())
 	}
 	return ""
@@ -193,8 +193,8 @@ func (g *guard) accepted(mark protect.Mark) bool {
 
 // advanceMark moves the mark on to where the record is.
 func (g *guard) advanceMark(ctx context.Context) error {
-	if g.s.o.Observe != nil || g.s.o.MovingIn && !g.s.hasProtected() {
-		return nil // there is none yet
+	if g.s.o.Observe != nil || g.s.link != nil || g.s.o.MovingIn && !g.s.hasProtected() {
+		return nil // there is none yet, or the controller moves it
 	}
 	if g.conn.IsClosed() {
 		err := g.connect(ctx)
@@ -259,5 +259,5 @@ func (s *Server) setMark(details string) {
 // undone tells whether a mark is left over from a protection that this record says was undone: protect --undo was cut before it removed it.
 func (g *guard) undone(mark protect.Mark) bool {
 	set, known := g.s.state.Protects(g.s.o.Config.Upstream.Database)
-	return known && len(set) == 0 && mark.RecordID == g.s.access.ID()
+	return known && len(set) == 0 && mark.RecordID == g.s.recordID()
 }

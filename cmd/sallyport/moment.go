@@ -8,7 +8,6 @@ import (
 
 	"sallyport"
 	"sallyport/control"
-	"sallyport/exposure"
 	"sallyport/policy"
 	"sallyport/purpose"
 )
@@ -20,7 +19,7 @@ func (s *Server) moment(who sallyport.Staff) policy.Context {
 	now := s.o.Clock()
 	door := s.state.Door(who)
 	c := policy.Context{Trust: int64(door.Trust), MFAMinutes: since(now, door.Confirmed), SecondMinutes: since(now, door.Seconded)}
-	hour, day, month := s.book.Count(now, who, exposure.Revealed)
+	hour, day, month := s.seen(now, who)
 	c.SeenHour, c.SeenDay, c.SeenMonth = int64(hour), int64(day), int64(month)
 	c.Hour, c.Weekday, c.OnShift = s.o.Config.local(who, now)
 	return c

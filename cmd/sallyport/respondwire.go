@@ -30,6 +30,9 @@ type detection struct {
 // openDetection makes it, unless the configuration wants none. While Sallyport acts on findings, a configuration alone turns that off no more
 // than one person does.
 func (s *Server) openDetection() error {
+	if s.link != nil {
+		return nil // the controller has what all gateways saw
+	}
 	c := s.o.Config
 	x := &detection{}
 	if c.Detect.Off {

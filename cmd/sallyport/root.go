@@ -63,6 +63,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.lockCommand(),
 		m.unlockCommand(),
 		m.acceptMarkCommand(),
+		m.gatewayCommand(),
 		m.proposalsCommand(),
 		m.approveCommand(),
 		m.declineCommand(),

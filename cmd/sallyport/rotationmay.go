@@ -16,6 +16,9 @@ var errStarting = errors.New("serve is still starting")
 // mayRotate says why the keys of a group cannot be rotated now.
 func (s *Server) mayRotate(group string) error {
 	turns := s.turning()
+	if s.hub != nil {
+		return errSeveral
+	}
 	if turns == nil {
 		return errStarting
 	}
@@ -27,6 +30,9 @@ func (s *Server) mayRotate(group string) error {
 // mayDestroy says why the older key of a group cannot be destroyed now.
 func (s *Server) mayDestroy(group string) error {
 	turns := s.turning()
+	if s.hub != nil {
+		return errSeveral
+	}
 	if turns == nil {
 		return errStarting
 	}

@@ -31,6 +31,9 @@ func (s *Server) openDirectory(ctx context.Context) error {
 	if s.entrances != nil {
 		s.entrances.listed = s.staffing.imported
 	}
+	if s.link != nil {
+		return nil // the controller hears the sources
+	}
 	if err := s.staffing.resettle(); err != nil {
 		return err
 	}

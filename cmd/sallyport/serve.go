@@ -23,6 +23,7 @@ import (
 // serveOptions are the command line of serve.
 type serveOptions struct {
 	config, upstream, listen, data, keyFile, owner string
+	role                                           string
 	observe, await, movingIn, onlyOrders, json     bool
 	drain                                          time.Duration
 }
@@ -39,12 +40,14 @@ configuration, with one that protects other columns, or with another or an older
 values, it masks, cuts and locks nothing and prints what it would have done.`,
 		Example: `  sallyport serve --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt
   sallyport serve --upstream postgres://127.0.0.1:5432 --listen 127.0.0.1:6432 --data ./data
+  sallyport serve --role controller --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt
   sallyport serve --observe --owner postgres://postgres@127.0.0.1:5432/support --config sallyport.yaml --data ./observed`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return m.serve(cmd.Context(), o) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", "", "configuration `FILE`; without one nothing is protected")
+	flags.StringVar(&o.role, "role", string(Alone), "alone: everything; controller: count for gateways and hear orders; gateway: serve clients as its controller says")
 	flags.StringVar(&o.upstream, "upstream", "", "server to stand in front of, postgres://`HOST:PORT`?sslmode=…&sslrootcert=… or unix:PATH (default: the configuration's)")
 	flags.StringVar(&o.listen, "listen", "", "`HOST:PORT` or unix:PATH for clients (default: the configuration's)")
 	flags.StringVar(&o.data, "data", "sallyport-data", "`FOLDER` of the record and the control socket")
@@ -99,7 +102,7 @@ func (m *Main) serveWith(ctx context.Context, o serveOptions, options ServerOpti
 }
 
 func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
-	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, Getenv: m.Getenv, AwaitAgreement: o.await, MovingIn: o.movingIn, OnlyOrders: o.onlyOrders, Log: m.logger(o.json)}
+	options := ServerOptions{Upstream: o.upstream, Listen: o.listen, Data: o.data, KeyFile: o.keyFile, Getenv: m.Getenv, AwaitAgreement: o.await, MovingIn: o.movingIn, OnlyOrders: o.onlyOrders, Role: Role(o.role), Log: m.logger(o.json)}
 	if o.config != "" {
 		config, err := LoadConfig(o.config)
 		if err != nil {
@@ -124,7 +127,7 @@ func (m *Main) serverOptions(o serveOptions) (ServerOptions, error) {
 	case o.observe:
 		options.Observe = m.Stdout
 	}
-	return options, nil
+	return options, options.Role.check(&options)
 }
 
 // prepareReader makes the reader's role in front of plain values, which protect does otherwise.
@@ -191,6 +194,9 @@ func (m *Main) announce(state string, s *Server, o serveOptions) error {
 		return printJSON(m.Stdout, map[string]any{"state": state, "listen": s.Addr().String(), "control": s.Control(), "unapproved": s.unapproved})
 	}
 	guards := "protects nothing, relays and records"
+	if s.hub != nil {
+		return printLine(m.Stdout, "sallyport: %s as controller of %d gateways on %s", state, len(s.o.Config.Gateways.Names), s.Addr())
+	}
 	if config := s.o.Config; config.Protects() {
 		guards = fmt.Sprintf("guards %d columns of database %s%s", len(config.Protect.Columns), config.Upstream.Database, s.onTheirWay())
 		if o.observe {

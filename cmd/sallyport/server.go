@@ -38,6 +38,7 @@ type ServerOptions struct {
 
 	Observe        io.Writer             // not nil: nothing is masked, cut or locked; what would have been is printed here
 	MovingIn       bool                  // columns that protect has not begun with are plain, and pass as they are
+	Role           Role                  // empty: Alone
 	OnlyOrders     bool                  // serve nobody: orders are heard, and files can be approved
 	AwaitAgreement bool                  // with a record that does not fit the database's mark: wait until two people accept it
 	Drain          time.Duration         // for transactions under way when ctx ends; 0: they are cut
@@ -74,16 +75,19 @@ type Server struct {
 	granting     *granting
 	detection    *detection // nil: nobody looks for insiders
 	ledger       *ledger.Ledger
-	policies     *livePolicies   // that hold, for the gateway and for orders
-	unruly       error           // why they cannot be read
-	canaries     *canaries       // customers who do not exist
-	drills       *drills         // thefts that are played
-	exports      *outputs        // what goes out to other systems
-	imports      *intake         // what comes in from them
-	reports      *reporting      // what customers tell of scam calls
+	policies     *livePolicies // that hold, for the gateway and for orders
+	unruly       error         // why they cannot be read
+	canaries     *canaries     // customers who do not exist
+	drills       *drills       // thefts that are played
+	exports      *outputs      // what goes out to other systems
+	imports      *intake       // what comes in from them
+	reports      *reporting    // what customers tell of scam calls
 	casing       *casing
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
+
+	hub  *hub  // of a controller; nil: this is none
+	link *link // of a gateway; likewise
 
 	started  time.Time
 	listener listener
@@ -135,7 +139,7 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
-	if err := s.configured(); err != nil {
+	if err := s.configured(); s.link == nil && err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	ctx, s.stop = context.WithCancel(ctx)
@@ -175,6 +179,15 @@ func (s *Server) decide(ctx context.Context) error {
 	if s.control, err = openRecord(s.o.Data, "control", record.Options{Now: s.o.Clock, Key: s.key}, s.log); err != nil {
 		return err
 	}
+	if s.o.Role == GatewayOf {
+		if s.orders, err = api.FollowOrders(s.control, s.state, s.give); err != nil {
+			return err
+		}
+		if err := s.join(ctx); err != nil {
+			return err
+		}
+		return s.adopt()
+	}
 	if s.orders, err = api.NewOrders(s.control, s.state); err != nil {
 		return err
 	}
@@ -190,7 +203,7 @@ func (s *Server) settle() error {
 	switch {
 	case o.Upstream == "" && o.Config.Upstream.Address == "":
 		return usagef("no server to stand in front of; expected --upstream postgres://HOST:PORT, or upstream.address in the configuration")
-	case o.Listen == "":
+	case o.Listen == "" && o.Role != Controller:
 		return usagef("nowhere to listen; expected --listen HOST:PORT, or listen in the configuration")
 	case o.Config.Protects() && o.KeyFile == "" && o.Config.needsKeyFile() && o.Observe == nil:
 		return usagef("no key file; expected --key-file FILE, where the key that opens the keys of the data folder is or will be")
@@ -217,8 +230,10 @@ func (s *Server) settle() error {
 // open opens the access stream, and listens.
 func (s *Server) open(ctx context.Context) error {
 	var err error
-	if s.access, err = openRecord(s.o.Data, "access", record.Options{Now: s.o.Clock, Key: s.key, MaxBytes: s.o.Config.Record.MaxBytes, Disk: s.o.disk}, s.log); err != nil {
-		return err
+	if s.link == nil {
+		if s.access, err = openRecord(s.o.Data, "access", record.Options{Now: s.o.Clock, Key: s.key, MaxBytes: s.o.Config.Record.MaxBytes, Disk: s.o.disk}, s.log); err != nil {
+			return err
+		}
 	}
 	s.room = newRoom(s)
 	s.room.look()
@@ -226,6 +241,9 @@ func (s *Server) open(ctx context.Context) error {
 		if repaired != "" {
 			s.log.Warn("the record was cut short by a crash and has been repaired", "what", repaired)
 		}
+	}
+	if s.link != nil {
+		return s.openListener(ctx)
 	}
 	if err := s.openHistory(); err != nil { //nolint:contextcheck // the store outlives the start: it is closed with serve
 		return err
@@ -242,6 +260,15 @@ func (s *Server) open(ctx context.Context) error {
 	if err := s.reports.open(ctx); err != nil {
 		return err
 	}
+	if s.o.Role == Controller {
+		return s.openHub(ctx)
+	}
+	return s.openListener(ctx)
+}
+
+// openListener listens for clients.
+func (s *Server) openListener(ctx context.Context) error {
+	var err error
 	if s.listener, err = s.o.Config.listen(ctx, s.o.Listen); err != nil {
 		return err
 	}
@@ -274,6 +301,15 @@ func (s *Server) configured() error {
 
 // people makes the api of the control socket.
 func (s *Server) people() (*api.Server, error) {
+	if s.link != nil { // they give orders at the controller
+		logIns, err := s.o.Config.logIns()
+		if err != nil {
+			return nil, err
+		}
+		s.staffing.logIns(logIns)
+		s.openPolicies()
+		return nil, nil
+	}
 	config := s.o.Config
 	people := map[sallyport.Staff]api.Person{}
 	for id, p := range config.People {
@@ -317,6 +353,7 @@ func (s *Server) people() (*api.Server, error) {
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
 		Traffic:    s.traffic(),
+		Forgets:    s.forgets(),
 		Canaries:   s.canaries.desk(),
 		Drills:     s.drills.desk(),
 		Names:      s.names,
@@ -333,19 +370,38 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	longer, end := context.WithCancel(context.WithoutCancel(ctx)) // orders are heard as long as anybody has a session
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := people.Serve(longer, s.commands()...); err != nil {
-			cancel(err)
-		}
-	})
+	s.alone(longer, cancel, &wg, people)
 	wg.Go(func() {
 		defer end()
 		cancel(s.serve(ctx))
 	})
 	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
-	wg.Go(func() { s.staffing.tend(longer) })
-	wg.Go(func() { s.tendErasures(ctx) })
 	wg.Go(func() { s.room.watch(longer) })
+	if s.link == nil {
+		wg.Go(func() { s.tendErasures(ctx) })
+	}
+	endLedger := s.runLedger(ctx)
+	<-ctx.Done()
+	close(s.canaries.over)
+	wg.Wait()
+	endLedger()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		s.err = cause
+	}
+	s.err = errors.Join(s.err, s.closeFiles())
+}
+
+// alone starts what there is once, however many gateways there are.
+func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, wg *sync.WaitGroup, people *api.Server) {
+	if s.link != nil {
+		return
+	}
+	wg.Go(func() {
+		if err := people.Serve(longer, s.commands()...); err != nil {
+			cancel(err)
+		}
+	})
+	wg.Go(func() { s.staffing.tend(longer) })
 	wg.Go(func() { s.exports.run(longer) })
 	wg.Go(func() { s.reports.run(longer) })
 	wg.Go(func() { s.casing.run(longer) })
@@ -361,23 +417,20 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}
-	endLedger := s.runLedger(ctx)
-	<-ctx.Done()
-	close(s.canaries.over)
-	wg.Wait()
-	endLedger()
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		s.err = cause
-	}
-	s.err = errors.Join(s.err, s.closeFiles())
 }
 
 // serve refuses clients until the database can be served, then serves it.
 func (s *Server) serve(ctx context.Context) error {
+	if s.hub != nil {
+		return s.serveGateways(ctx)
+	}
 	config := gateway.Config{
 		Server: s.server, TLS: s.certificates.current,
 		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
 		Drain: s.o.Drain, Fresh: s.o.Config.LogIn.Issuer != "",
+	}
+	if s.link != nil {
+		config.Shares = s.link
 	}
 	if s.entrances != nil {
 		config.Entrances = s.entrances
@@ -440,11 +493,15 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 		}
 	})
 	turns := newRotations(g, gw)
-	wg.Go(func() { turns.tend(watching) })
-	wg.Go(func() { turns.tendShreds(watching) })
+	if s.link == nil {
+		wg.Go(func() { turns.tend(watching) })
+		wg.Go(func() { turns.tendShreds(watching) })
+	}
 	wg.Go(func() { s.granting.tendAll(watching) })
-	wg.Go(func() { s.canaries.tend(ctx) })
-	wg.Go(func() { s.drills.tend(ctx) })
+	if s.link == nil {
+		wg.Go(func() { s.canaries.tend(ctx) })
+		wg.Go(func() { s.drills.tend(ctx) })
+	}
 	defer wg.Wait()
 	defer cancel(nil)
 	defer stopWatching()
@@ -472,14 +529,14 @@ func (s *Server) refuseUntil(ctx context.Context, config gateway.Config, prepare
 	}
 	lent, takeBack := context.WithCancel(ctx)
 	served := make(chan error, 1)
-	go func() { served <- waiting.Serve(lent, lease{s.listener}) }()
+	go func() { served <- waiting.Serve(lent, onLoan{s.listener}) }()
 	err = s.retry(ctx, prepare)
 	takeBack()
 	return errors.Join(err, <-served, s.listener.SetDeadline(time.Time{}))
 }
 
-// lease lends a listener to one who closes it.
-type lease struct{ listener }
+// onLoan lends a listener to one who closes it.
+type onLoan struct{ listener }
 
 // Close ends Accept and leaves the listener open.
-func (l lease) Close() error { return l.SetDeadline(time.Unix(1, 0)) }
+func (l onLoan) Close() error { return l.SetDeadline(time.Unix(1, 0)) }

@@ -86,8 +86,13 @@ func (s *Server) reloaded(err error) {
 	s.log.Info("certificates were read again")
 }
 
-// Addr is where clients connect.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+// Addr is where clients connect, or gateways to a controller.
+func (s *Server) Addr() net.Addr {
+	if s.hub != nil {
+		return s.hub.listener.Addr()
+	}
+	return s.listener.Addr()
+}
 
 // Control is the path of the control socket.
 func (s *Server) Control() string { return filepath.Join(s.o.Data, socketName) }
@@ -101,6 +106,14 @@ func (s *Server) Close() error {
 // closeFiles closes what open opened; what is missing was never open.
 func (s *Server) closeFiles() error {
 	var errs []error
+	if s.link != nil {
+		s.link.stop()
+	}
+	if s.hub != nil {
+		if err := s.hub.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
 	if s.listener != nil {
 		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)

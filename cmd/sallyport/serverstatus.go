@@ -18,6 +18,9 @@ func (s *Server) status(ctx context.Context) []api.Standby {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	disk := []api.Standby{{What: "disk", How: s.room.status()}, {What: "at rest", How: s.sealedStatus()}}
+	if s.hub != nil {
+		return append(s.parts(), slices.Concat(disk, s.detection.status(), s.filesStatus(), s.ledgerStatus(), s.historyStatus())...)
+	}
 	if s.gateway == nil {
 		return append([]api.Standby{{What: "clients", How: fmt.Sprintf("are refused: %v", s.waiting)}}, slices.Concat(disk, s.filesStatus(), s.ledgerStatus())...)
 	}

@@ -251,6 +251,9 @@ func (s *Server) mayShred(customer string) error {
 	s.mu.Lock()
 	g := s.guard
 	s.mu.Unlock()
+	if s.hub != nil {
+		return errSeveral
+	}
 	if g == nil || g.keyring == nil {
 		return errStarting
 	}

@@ -1,0 +1,339 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/catalog"
+	"sallyport/control"
+	"sallyport/exposure"
+	"sallyport/gateway"
+	"sallyport/lease"
+	"sallyport/purpose"
+	"sallyport/record"
+)
+
+// Role is what of Sallyport one serve is.
+type Role string
+
+// The roles. Alone is all of it.
+const (
+	Alone      Role = "alone"
+	Controller Role = "controller" // counts for gateways, hears orders, finds insiders; serves no clients
+	GatewayOf  Role = "gateway"    // serves clients, by what its controller lends and orders
+)
+
+// check holds a role to what it needs.
+func (r Role) check(o *ServerOptions) error {
+	switch r {
+	case "", Alone:
+		return nil
+	case Controller, GatewayOf:
+	default:
+		return usagef("no role %q; expected --role alone, controller or gateway", string(r))
+	}
+	switch {
+	case o.Config == nil || o.Config.Gateways.Controller == "":
+		return usagef("--role %s needs to know its other end; expected --config FILE with a section gateways", r)
+	case o.Observe != nil || o.MovingIn || o.AwaitAgreement || o.OnlyOrders:
+		return usagef("--role %s goes with none of --observe, --moving-in, --await-agreement and --only-orders; do that with --role alone first", r)
+	}
+	return nil
+}
+
+// hub is what a controller has besides a serve that is alone.
+type hub struct {
+	lease.Controller
+	listener net.Listener
+	secure   *tls.Config
+}
+
+// openHub counts what gateways have shown, and listens for them.
+func (s *Server) openHub(ctx context.Context) error {
+	c := s.o.Config
+	secure, _, err := c.secureGateways()
+	if err != nil {
+		return err
+	}
+	h := &hub{secure: secure, Controller: lease.Controller{
+		Access: s.access, Control: s.control, Names: c.Gateways.Names, Files: func() string { return s.held }, Order: s.ordered, Clock: s.o.Clock, Log: s.log,
+	}}
+	if err := h.Open(); err != nil {
+		return err
+	}
+	var lc net.ListenConfig
+	if h.listener, err = lc.Listen(ctx, "tcp", cmp.Or(c.Gateways.Listen, c.Gateways.Controller)); err != nil {
+		return fmt.Errorf("listen for gateways: %w", err)
+	}
+	s.hub = h
+	return nil
+}
+
+// ordered gives an order for a gateway: what takes rights away because of what it saw, and nothing that gives any.
+func (s *Server) ordered(e *sallyport.Event) error {
+	o := e.Order
+	if o == nil || e.Who != (sallyport.Who{}) {
+		return errors.New("it is no order of a gateway's")
+	}
+	var check func() error
+	switch {
+	case e.Kind == sallyport.Suspended && o.By == "" && o.Response == nil:
+	case e.Kind == sallyport.GrantEnded && o.By == "" && o.Use == nil:
+	case e.Kind == sallyport.Proposed && o.Action == control.Second:
+		check = func() error { return s.state.CheckProposal(o) }
+	default:
+		return fmt.Errorf("a gateway does not give orders of kind %s; give it at the controller", e.Kind)
+	}
+	e.Time = s.o.Clock()
+	return s.orders.Give(check, e)
+}
+
+// serveGateways is what a controller does in place of serving clients, until ctx ends.
+func (s *Server) serveGateways(ctx context.Context) error {
+	err := s.access.Read(1, func(e *sallyport.Event) error {
+		s.granting.days.note(e)
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	g := &guard{s: s}
+	defer g.close(ctx)
+	s.wait(errors.New("Sallyport is starting")) //nolint:staticcheck // a sentence that people read
+	err = s.retry(ctx, func(ctx context.Context) error {
+		if !s.o.Config.Protects() {
+			return g.unmarked(ctx)
+		}
+		g.close(ctx)
+		for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.openCanaries} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancelCause(ctx)
+	wg.Go(func() { cancel(s.hub.Serve(ctx, tls.NewListener(s.hub.listener, s.hub.secure))) })
+	wg.Go(func() { s.granting.tendAll(ctx) })
+	wg.Go(func() { s.canaries.hear(ctx) })
+	close(s.ready)
+	ticker := time.NewTicker(refreshEvery)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+			s.forgetAgreed()
+			if err := g.look(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("looking after the database did not work; trying again", "why", err.Error())
+			}
+		}
+	}
+	wg.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// openCanaries has detection know the customers who do not exist.
+func (g *guard) openCanaries(ctx context.Context) error {
+	book, err := g.canaries()
+	if err != nil {
+		return &hopeless{err}
+	}
+	err = g.s.access.Read(1, func(e *sallyport.Event) error {
+		_ = book.Apply(e) // only of what is sealed it may fail
+		return ctx.Err()
+	})
+	g.s.canaries.opened(book)
+	return err
+}
+
+// forgets says why a gateway cannot be forgotten.
+func (s *Server) forgets() func(string) error {
+	if s.hub == nil {
+		return nil
+	}
+	return func(name string) error {
+		switch {
+		case slices.Contains(s.hub.Here(), name):
+			return fmt.Errorf("the gateway %s is connected: its record is not lost", name)
+		case !s.hub.Knows(name):
+			return fmt.Errorf("no gateway %s has ever come", printable(name))
+		}
+		return nil
+	}
+}
+
+// forgetAgreed carries out what two people agreed on.
+func (s *Server) forgetAgreed() {
+	for _, p := range s.state.Proposals() {
+		if p.Action != control.ForgetGateway || p.Status != control.Agreed || s.hub.Forgotten(p.ID) {
+			continue
+		}
+		if err := s.hub.Forget(p.Details, p.ID); err != nil {
+			s.log.Warn("a gateway is not forgotten; trying again", "gateway", printable(p.Details), "why", err.Error())
+			continue
+		}
+		s.log.Info("what a gateway was lent counts as spent", "gateway", printable(p.Details), "proposal", p.ID)
+	}
+}
+
+// link is what a gateway has besides a serve that is alone.
+type link struct {
+	lease.Gateway
+	name     string
+	record   string // id of the controller's access stream, which the database's mark names
+	facts    *purpose.Facts
+	ties     *gateway.Ties
+	snapshot atomic.Pointer[func() *catalog.Snapshot] // of the guard that serves
+	stop     func()
+}
+
+// join opens this gateway's own stream and follows its controller until all is known that was ordered and seen before.
+func (s *Server) join(ctx context.Context) error {
+	c := s.o.Config
+	secure, name, err := c.secureGateways()
+	if err != nil {
+		return err
+	}
+	files, err := bundleOf(c)
+	if err != nil {
+		return err
+	}
+	if s.access, err = openRecord(s.o.Data, "access", record.Options{Now: s.o.Clock, Key: s.key, MaxBytes: c.Record.MaxBytes, Disk: s.o.disk}, s.log); err != nil {
+		return err
+	}
+	l := &link{name: name, facts: purpose.NewFacts()}
+	l.ties = gateway.NewTies(c.Protect.Customer.Named(), s.access, s.o.Clock, s.log, func() *catalog.Snapshot { return (*l.snapshot.Load())() })
+	hash := files.hash()
+	l.Gateway = lease.Gateway{
+		Address: c.Gateways.Controller, TLS: secure, Access: s.access, Control: s.control, Log: s.log,
+		Files: func() string { return hash }, Apply: s.obey, News: l.hear, Pin: s.pin,
+	}
+	s.link = l
+	l.Open()
+	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // as long as the streams are open
+	var wg sync.WaitGroup
+	wg.Go(func() { l.Run(running) })
+	l.stop = func() {
+		stop()
+		wg.Wait()
+	}
+	s.log.Info("waiting for the controller", "controller", c.Gateways.Controller, "gateway", name)
+	select {
+	case <-l.Ready():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// obey lets an order of the controller's take effect.
+func (s *Server) obey(e *sallyport.Event) {
+	s.orders.Take(e)
+	if book := s.canaries.book.Load(); book != nil {
+		_ = book.Apply(e) // only of what is sealed it may fail
+	}
+}
+
+// hear folds what any gateway saw. What this one saw itself in this life it knows already.
+func (l *link) hear(e *sallyport.Event) {
+	if e.Origin != nil && e.Origin.Gateway == l.name && l.Wrote(e.Origin.Seq) {
+		return
+	}
+	l.facts.Apply(e)
+	l.ties.Restore(e)
+}
+
+// pinned is the file that says whose gateway a data folder is.
+const pinned = "controller"
+
+// pin holds the controller to being the one that it was: another would not know what was shown.
+func (s *Server) pin(orders, access string) error {
+	path, text := filepath.Join(s.o.Data, pinned), orders+" "+access+"\n"
+	known, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return fmt.Errorf("note which controller this gateway has: %w", err)
+		}
+	case err != nil:
+		return fmt.Errorf("read which controller this gateway has: %w", err)
+	case string(known) != text:
+		return fmt.Errorf("the controller is another one than before: its record is %s, and %s says %s", strings.TrimSpace(text), path, strings.TrimSpace(string(known)))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.link.record = access
+	return nil
+}
+
+// give has the controller give an order.
+func (s *Server) give(e *sallyport.Event) error { return s.link.Give(e) }
+
+// recordID is the record by which the database is protected, and how far it is at least.
+func (s *Server) recordID() string {
+	if s.link == nil {
+		return s.access.ID()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link.record
+}
+
+// seen is how many customers somebody was shown in the last hour, day and 30 days, by all gateways.
+func (s *Server) seen(now time.Time, who sallyport.Staff) (hour, day, month int) {
+	id := exposure.ID{Name: string(who), Measure: exposure.Revealed}
+	switch {
+	case s.hub != nil:
+		n := s.hub.Count(now, id)
+		return n[0], n[1], n[2]
+	case s.link != nil:
+		n, _ := s.link.Borrower().Stands(id, exposure.Most{})
+		return n[0], n[1], n[2]
+	}
+	return s.book.Count(now, who, exposure.Revealed)
+}
+
+// parts are the lines about gateways in `sallyport status`.
+func (s *Server) parts() (out []api.Standby) {
+	if s.hub == nil {
+		return nil
+	}
+	here := s.hub.Here()
+	out = append(out, api.Standby{What: "gateways", How: fmt.Sprintf("%d of %d are here: %s", len(here), len(s.o.Config.Gateways.Names), cmp.Or(strings.Join(here, ", "), "none"))})
+	units, accounts := map[string]int{}, map[string]int{}
+	for _, d := range s.hub.Debts() {
+		units[d.Gateway] += d.Units
+		accounts[d.Gateway]++
+	}
+	for _, name := range s.o.Config.Gateways.Names {
+		if units[name] > 0 {
+			out = append(out, api.Standby{What: "lent", How: fmt.Sprintf("to %s: %d units of %d budgets", name, units[name], accounts[name])})
+		}
+	}
+	return out
+}
+
+// errSeveral is what a controller says of what takes the keys and the database's rows.
+var errSeveral = errors.New("keys are rotated and customers shredded by a serve that is alone: stop the gateways and the controller, and run serve --role alone on the controller's data folder")
