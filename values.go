@@ -99,6 +99,50 @@ func (v *Values) All() iter.Seq[RevealedValue] {
 	}
 }
 
+// Distinct appends each customer once, in the order in which they come, besides those that are in the list. Where nobody knows whose a value
+// is there is none to append.
+func (v *Values) Distinct(list []Subject) []Subject {
+	r := reading{rest: v.packed}
+	last := false // whether the value that was read last is still to be looked at
+	if len(list) == 0 {
+		list, last = r.ascending(list)
+	}
+	seen := make(map[Subject]struct{}, len(list))
+	for _, s := range list {
+		seen[s] = struct{}{}
+	}
+	for ; last || len(r.rest) > 0; last = false {
+		if !last {
+			if _, ok := r.step(); !ok {
+				break
+			}
+		}
+		s := r.subject()
+		if _, again := seen[s]; !again && s != "" {
+			seen[s] = struct{}{}
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// ascending appends customers as long as they come in the order of their keys, which they mostly do: nobody was there before then. It says
+// whether it stopped at a value.
+func (r *reading) ascending(list []Subject) (_ []Subject, stopped bool) {
+	for high := uint64(0); len(r.rest) > 0; high = r.number {
+		if _, ok := r.step(); !ok {
+			return list, false
+		}
+		switch {
+		case r.text != nil, len(list) > 0 && r.number < high:
+			return list, true
+		case len(list) == 0, r.number > high:
+			list = append(list, r.subject())
+		}
+	}
+	return list, false
+}
+
 // Packed is the list as it is stored. It is valid until the next change.
 func (v *Values) Packed() []byte { return v.packed }
 
@@ -113,7 +157,7 @@ func (v *Values) UnmarshalBinary(packed []byte) error {
 	r := reading{rest: packed}
 	n := 0
 	for ; len(r.rest) > 0; n++ {
-		if _, ok := r.next(); !ok {
+		if _, ok := r.step(); !ok {
 			return errValues
 		}
 	}
@@ -124,46 +168,63 @@ func (v *Values) UnmarshalBinary(packed []byte) error {
 // reading is how far a packed list was read.
 type reading struct {
 	rest   []byte
-	number uint64
+	number uint64 // the last customer's with one
+	text   []byte // the key of the value that was read last, where it is a text; nil: it is number
 	column uint16
 }
 
+// next is the next value.
 func (r *reading) next() (one RevealedValue, ok bool) {
+	digest, ok := r.step()
+	if !ok {
+		return one, false
+	}
+	one.Subject, one.Column = r.subject(), r.column
+	copy(one.Digest[:], digest)
+	return one, true
+}
+
+// subject is the key of the value that was read last.
+func (r *reading) subject() Subject {
+	if r.text != nil {
+		return Subject(r.text)
+	}
+	return Subject(strconv.FormatUint(r.number, 10))
+}
+
+// step reads one value without making anything of it, and returns its digest.
+func (r *reading) step() (digest []byte, ok bool) {
 	head := r.rest[0]
-	r.rest = r.rest[1:]
+	r.rest, r.text = r.rest[1:], nil
 	switch step := head >> stepShift; {
 	case head&textKey != 0:
 		n, ok := r.uvarint()
 		if !ok || step != 0 || n > uint64(len(r.rest)) {
-			return one, false
+			return nil, false
 		}
-		one.Subject = Subject(r.rest[:n])
-		r.rest = r.rest[n:]
+		r.text, r.rest = r.rest[:n:n], r.rest[n:]
 	case step == farther:
 		n, size := binary.Varint(r.rest)
 		if size <= 0 {
-			return one, false
+			return nil, false
 		}
 		r.rest = r.rest[size:]
 		r.number += uint64(n) //nolint:gosec // modulo 2^64
-		one.Subject = Subject(strconv.FormatUint(r.number, 10))
 	default:
 		r.number += uint64(step)
-		one.Subject = Subject(strconv.FormatUint(r.number, 10))
 	}
 	if head&otherColumn != 0 {
 		n, ok := r.uvarint()
 		if !ok || n > 0xffff {
-			return one, false
+			return nil, false
 		}
 		r.column = uint16(n)
 	}
-	one.Column = r.column
-	if len(r.rest) < len(one.Digest) {
-		return one, false
+	if len(r.rest) < len(Digest{}) {
+		return nil, false
 	}
-	r.rest = r.rest[copy(one.Digest[:], r.rest):]
-	return one, true
+	digest, r.rest = r.rest[:len(Digest{})], r.rest[len(Digest{}):]
+	return digest, true
 }
 
 func (r *reading) uvarint() (uint64, bool) {

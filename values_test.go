@@ -32,6 +32,16 @@ func TestValues(t *testing.T) {
 		if got := slices.Collect(read.All()); !slices.Equal(got, want) || read.Len() != len(want) || made.Len() != len(want) {
 			t.Fatalf("got %v, %d\nwant %v", got, read.Len(), want)
 		}
+		before := rapid.SliceOfNDistinct(rapid.Map(one, func(v RevealedValue) Subject { return v.Subject }), 0, 3, rapid.ID).Draw(t, "before")
+		distinct := slices.Clone(before)
+		for _, v := range want {
+			if v.Subject != "" && !slices.Contains(distinct, v.Subject) {
+				distinct = append(distinct, v.Subject)
+			}
+		}
+		if got := read.Distinct(slices.Clone(before)); !slices.Equal(got, distinct) {
+			t.Fatalf("got %q once each, want %q", got, distinct)
+		}
 		more := one.Draw(t, "one more")
 		read.Add(more)
 		made.Add(more)

@@ -39,6 +39,9 @@ func proposalOf(p control.Proposal) Proposal {
 func (s *Server) proposals(_ *http.Request, me sallyport.Staff) (any, error) {
 	list := []Proposal{}
 	for _, p := range s.state.Proposals() {
+		if s.barredFrom(me, &p) {
+			continue
+		}
 		list = append(list, s.proposalTo(me, p))
 	}
 	return map[string]any{"proposals": list}, nil

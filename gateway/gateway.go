@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/canary"
 	"sallyport/catalog"
 	"sallyport/control"
 	"sallyport/exposure"
@@ -68,6 +69,7 @@ type Protection struct {
 	Ring     *token.Ring
 	Ties     *Ties        // whose names and texts are; nil: nobody asks
 	Vault    *vault.Vault // nil: no column has one
+	Canaries *canary.Book // customers who do not exist; nil: nobody knows any
 	Resolver *purpose.Resolver
 	Facts    *purpose.Facts
 	Person   func(login string) purpose.Person

@@ -80,6 +80,7 @@ func (s *session) forms(r *run, slot *query.Slot, value []byte) ([][]byte, *quer
 	if slot.Scheme == sallyport.Date {
 		value = isoParameter(value)
 	}
+	value = s.stoodFor(r, slot, codec, value)
 	others, err := codec.Forms(value)
 	if refused := s.standsForNothing(slot, codec, others...); refused != nil {
 		return nil, refused

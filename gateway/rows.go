@@ -93,6 +93,7 @@ type shown struct {
 	under    *decided // the grant, or nil
 	index    int      // of the field
 	plain    []byte
+	stands   *standIn // plain is one for this viewer; nil: it is the value
 }
 
 // rowFields looks at every field, counts what the row shows, and only then changes it. stop says that the result is cut
@@ -152,7 +153,7 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 
 // seeRow looks at every field, and changes none.
 func (s *session) seeRow(r *run, l *layout, fields [][]byte) *seen {
-	s.plain = s.plain[:0]
+	s.plain, s.sees = s.plain[:0], r
 	row := &s.row0
 	*row = seen{shown: row.shown[:0], tokens: row.tokens[:0], masked: row.masked[:0]}
 	if cap(row.tokens) > mostScratch {
@@ -285,6 +286,10 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 			digest = codec.DigestRevealed(s.plain[start:])
 		}
 	}
+	x := s.standsIn(of, g, digest)
+	if x != nil {
+		s.plain = append(s.plain[:start], x.text...)
+	}
 	switch {
 	case c.form != asText:
 		s.plain = s.refield(s.plain, start, c)
@@ -294,7 +299,7 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 	if !row.customer.known() {
 		row.customer = *who
 	}
-	row.shown = append(row.shown, shown{of, *who, digest, g, i, s.plain[start:len(s.plain):len(s.plain)]})
+	row.shown = append(row.shown, shown{of, *who, digest, g, i, s.plain[start:len(s.plain):len(s.plain)], x})
 	return true
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"sallyport"
 	"sallyport/query"
@@ -38,9 +39,11 @@ type run struct {
 	spent       bool
 	dropped     bool // rows of it were kept from the client
 	limit       *sallyport.Limit
-	overGrant   bool     // limit is that of a grant which was asked for
-	hint        customer // a customer whose row was reached: whose ticket would have helped
-	leftToken   string   // the first token that was left, where the customer is not known
+	overGrant   bool               // limit is that of a grant which was asked for
+	hint        customer           // a customer whose row was reached: whose ticket would have helped
+	stoodIn     []sallyport.Digest // details that were shown in the place of values, and are on record
+	seenAt      time.Time          // when the first was
+	leftToken   string             // the first token that was left, where the customer is not known
 }
 
 // rewriting is a text before and after, to carry the server's positions back to the client's text.

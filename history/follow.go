@@ -38,7 +38,7 @@ const DefaultEvery = time.Second
 // Bounds of one batch that is added.
 const (
 	mostEntries = 16_384
-	mostValues  = 200_000
+	mostValues  = 65_536 // a batch is on its way in several copies
 )
 
 // Lend is the store until release is called; nil: there is none right now, and the record has to answer.
@@ -107,6 +107,9 @@ func (k *Keeper) Run(ctx context.Context) {
 		case errors.Is(err, errAgain):
 			wait = firstPause / 2
 			continue
+		case errors.Is(err, ErrGone):
+			k.Tell("history's process has ended and is begun anew; until then the record answers", err)
+			k.close()
 		case errors.Is(err, ErrBroken):
 			k.Tell("history cannot be used and is made again from the record", err)
 			if err := k.wipe(); err != nil {
@@ -190,7 +193,7 @@ func (k *Keeper) close() {
 	if k.store == nil {
 		return
 	}
-	if err := k.store.Close(); err != nil {
+	if err := k.store.Close(); err != nil && !errors.Is(err, ErrGone) {
 		k.Tell("history was not closed in order; nothing is lost", err)
 	}
 	k.store = nil
@@ -204,7 +207,7 @@ func (k *Keeper) wipe() error {
 // follow reads the record and adds what it says in batches.
 func (k *Keeper) follow(ctx context.Context, at uint64) error {
 	ctx, stop := context.WithCancel(ctx)
-	entries, done := make(chan *sallyport.Event, 1024), make(chan error, 1)
+	entries, done := make(chan *sallyport.Event, 4), make(chan error, 1)
 	go func() { done <- k.read(ctx, at+1, entries) }()
 	err := k.gather(ctx, entries, done)
 	stop()
@@ -283,9 +286,12 @@ func (k *Keeper) gather(ctx context.Context, entries <-chan *sallyport.Event, do
 	g := &gathering{k: k}
 	timer := time.NewTimer(every)
 	defer timer.Stop()
-	asked := k.asked()
+	asked, gone := k.asked(), goneOf(k.store)
 	for {
 		select {
+		case <-gone:
+			_, err := k.store.Position(ctx)
+			return cmp.Or(err, ErrGone)
 		case e, more := <-entries:
 			if !more {
 				return <-done
@@ -311,6 +317,14 @@ func (k *Keeper) gather(ctx context.Context, entries <-chan *sallyport.Event, do
 			return ctx.Err()
 		}
 	}
+}
+
+// goneOf tells when a store is not there any more that is kept by somebody else; nil: never.
+func goneOf(store Store) <-chan struct{} {
+	if far, ok := store.(interface{ Gone() <-chan struct{} }); ok {
+		return far.Gone()
+	}
+	return nil
 }
 
 // weight is how many rows an entry becomes.

@@ -77,7 +77,7 @@ type Bounds struct {
 	Bytes int // of the answer, about
 }
 
-// Rows are the answer to a question in SQL.
+// Rows are the answer to a question in SQL. A value is nil, a bool, an int64, a float64 or a string.
 type Rows struct {
 	Columns   []string `json:"columns"`
 	Rows      [][]any  `json:"rows"`
@@ -95,6 +95,9 @@ var ErrRefused = errors.New("not a question for history")
 
 // ErrBroken says that the store must be made again from the record.
 var ErrBroken = errors.New("history is damaged")
+
+// ErrGone says that the store is not there any more, though what it keeps is: it is to be opened again.
+var ErrGone = errors.New("the process that kept history has ended")
 
 // Sighting is one statement by which somebody could read values of a customer.
 type Sighting struct {
@@ -118,7 +121,7 @@ type Sighting struct {
 	// Observed: while serve only observed. Columns are then those that the statement asked for, whatever its purpose.
 	Observed bool `json:"observed,omitempty"`
 
-	Entry uint64 `json:"-"` // of the record, the first of them
+	Entry uint64 `json:"-" cbor:"entry"` // of the record, the first of them
 }
 
 // Place is the statement's.

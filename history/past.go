@@ -72,8 +72,8 @@ func (p *Past) store(ctx context.Context) (_ Store, at uint64, release func(), _
 	}
 	position, err := store.Position(ctx)
 	switch {
-	case errors.Is(err, ErrBroken):
-		return nil, 0, release, nil // it is being made again; until then the record answers
+	case errors.Is(err, ErrBroken), errors.Is(err, ErrGone):
+		return nil, 0, release, nil // it is being made or opened again; until then the record answers
 	case err != nil:
 		return nil, 0, release, fmt.Errorf("ask history how far it is: %w", err)
 	case position.Record != p.Record.ID():

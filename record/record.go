@@ -226,7 +226,7 @@ func (s *Stream) encode(buf *bytes.Buffer, e *sallyport.Event) error {
 		return fmt.Errorf("choose a salt: %w", err)
 	}
 	if s.seal != nil && e.Kind != sallyport.Erasing { // what lists an erasure is read by who has no key
-		front[formAt] = formSealed
+		front[formAt] = formKeyed
 		buf.Write(front[:])
 		if err := s.codec.append(buf, e, at); err != nil {
 			return err
@@ -259,28 +259,7 @@ func (s *Stream) Read(from uint64, fn func(*sallyport.Event) error) error {
 // Follow reads like Read and then goes on with events as they become durable, until ctx is done, the record is closed, fn
 // returns an error, or damage is found; damage ends it at once.
 func (s *Stream) Follow(ctx context.Context, from uint64, fn func(*sallyport.Event) error) error {
-	r := s.reader(from)
-	defer r.close()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		err := r.rest(func(e *sallyport.Event) error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return fn(e)
-		})
-		if err != nil {
-			return err
-		}
-		if err := r.report(); err != nil {
-			return err
-		}
-		if err := s.log.Wait(ctx, r.seen+1); err != nil {
-			return err
-		}
-	}
+	return s.FollowPaced(ctx, from, Pace{}, fn)
 }
 
 // Close makes what is enqueued durable and gives the folder free.
@@ -362,7 +341,7 @@ func (r *reader) check(seq uint64, payload []byte) (*sallyport.Event, error) {
 	}
 	body := ent.body
 	if ent.sealed {
-		if body, err = r.s.open.open(r.open[:0], seq, body); err != nil {
+		if body, err = r.s.open.open(r.open[:0], seq, &ent); err != nil {
 			return nil, err
 		}
 		r.open = body

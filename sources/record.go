@@ -196,7 +196,7 @@ func (p *Parts) addReveal(list []sallyport.Access, a sallyport.Access, e *sallyp
 		case r.Grant != "":
 			a.Purpose = sallyport.Purpose{Kind: "grant", Ref: r.Grant}
 		}
-		a.Subjects = distinctSubjects(a.Subjects, &r.Values)
+		a.Subjects = r.Values.Distinct(a.Subjects)
 	}
 	for n, most := 0, max(len(a.Subjects), len(a.Reached)); ; n++ {
 		part := a
@@ -219,26 +219,6 @@ func nth(list []sallyport.Subject, n int) []sallyport.Subject {
 		return nil
 	}
 	return list[from:to:to]
-}
-
-// distinctSubjects appends each customer of a batch once, in the order in which they come.
-func distinctSubjects(list []sallyport.Subject, values *sallyport.Values) []sallyport.Subject {
-	var last sallyport.Subject
-	seen := make(map[sallyport.Subject]struct{}, min(values.Len(), 4096))
-	for _, s := range list {
-		seen[s] = struct{}{}
-	}
-	for v := range values.All() {
-		if v.Subject == "" || v.Subject == last {
-			continue
-		}
-		last = v.Subject
-		if _, again := seen[last]; !again {
-			seen[last] = struct{}{}
-			list = append(list, last)
-		}
-	}
-	return list
 }
 
 // ActivityOf is OCSF's activity of a statement that begins with this word.

@@ -247,6 +247,63 @@ func (p *benchProcess) cpu() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
+// family is the program and those that it started, as long as they run.
+func (p *benchProcess) family() []*benchProcess {
+	list := []*benchProcess{p}
+	tasks, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(p.pid), "task", "*", "children")) // its pattern is sound
+	for _, task := range tasks {
+		b, err := os.ReadFile(task) //nolint:gosec // proc(5)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		for child := range strings.FieldsSeq(string(b)) {
+			if pid, err := strconv.Atoi(child); err == nil {
+				list = append(list, &benchProcess{pid: pid})
+			}
+		}
+	}
+	return list
+}
+
+// Until it works less than this part of a look's time, so often in turn, a program is busy with what went before.
+const (
+	settleLook  = 100 * time.Millisecond
+	settleShare = 0.05
+	settleTimes = 5
+	settleMost  = 2 * time.Minute
+)
+
+// settle waits until the program and those that it started have done what they put off, and returns what they used for that.
+func (p *benchProcess) settle(ctx context.Context) (used time.Duration, err error) {
+	if p == nil {
+		return 0, nil
+	}
+	all := func() (sum time.Duration) {
+		for _, one := range p.family() {
+			sum += one.cpu()
+		}
+		return sum
+	}
+	tick := time.NewTicker(settleLook)
+	defer tick.Stop()
+	began := all()
+	for quiet, before, until := 0, began, time.Now().Add(settleMost); quiet < settleTimes; {
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-tick.C:
+		}
+		now := all()
+		if quiet++; (now - before).Seconds() > settleShare*settleLook.Seconds()*2 {
+			quiet = 0
+		}
+		if before = now; time.Now().After(until) {
+			return 0, fmt.Errorf("%s was still at work after %s", filepath.Base(p.cmd.Path), settleMost)
+		}
+	}
+	return all() - began, nil
+}
+
 // memory is one line of the process's status (proc(5)) in MiB: VmRSS now, VmHWM the peak.
 func (p *benchProcess) memory(line string) float64 {
 	f, err := os.Open(filepath.Join("/proc", strconv.Itoa(p.pid), "status"))

@@ -147,6 +147,7 @@ var wideResults = []struct { //nolint:gochecknoglobals // a constant table
 func (b *bench) rows(ctx context.Context) (lines []benchLine, err error) {
 	for _, wide := range wideResults {
 		var peak float64
+		var behind []float64
 		cpu := map[string][]float64{}
 		rounds, err := b.inTurn(ctx, b.ways(), func(ctx context.Context, way string) (float64, error) {
 			program, address := b.of(way)
@@ -164,6 +165,9 @@ func (b *bench) rows(ctx context.Context) (lines []benchLine, err error) {
 			cpu[way] = append(cpu[way], float64((program.cpu()-before).Microseconds())/float64(rows))
 			if way == wayGateway {
 				peak = max(peak, program.memory("VmHWM")-program.idle)
+				later, err := program.settle(ctx)
+				behind = append(behind, float64(later.Microseconds())/float64(rows))
+				return took.Seconds(), err
 			}
 			return took.Seconds(), nil
 		})
@@ -174,7 +178,7 @@ func (b *bench) rows(ctx context.Context) (lines []benchLine, err error) {
 		for _, way := range b.ways()[1:] {
 			l.CPU[way] = median(cpu[way])
 		}
-		l.Memory = peak
+		l.Memory, l.Behind = peak, median(behind)
 		lines = append(lines, l)
 	}
 	return lines, nil

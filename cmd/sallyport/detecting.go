@@ -64,6 +64,15 @@ type anchor struct{ position, taken uint64 }
 // noteEvery is how often it is noted how far detection is, so that a start after a crash knows.
 const noteEvery = 5 * time.Minute
 
+// readAhead is how many entries of a stream wait for the detector: each may have thousands of values.
+const readAhead = 8
+
+// detectPace has detection work beside the queries that pass. What crosses a threshold it reads within a moment also when a whole table is
+// being read; the rest of the table can wait.
+func detectPace() record.Pace {
+	return record.Pace{Gather: 10 * time.Millisecond, Part: 10, Behind: 2 * time.Second}
+}
+
 // digest is that of settings.
 func (d *detecting) digest(parts ...any) (string, error) {
 	text, err := json.Marshal(parts)
@@ -86,11 +95,11 @@ func (d *detecting) run(ctx context.Context) error {
 func (d *detecting) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	entries, orders := make(chan *sallyport.Event, 1024), make(chan *sallyport.Event, 1024)
+	entries, orders := make(chan *sallyport.Event, readAhead), make(chan *sallyport.Event, readAhead)
 	var wg sync.WaitGroup
 	from := func(s *record.Stream, to chan<- *sallyport.Event) {
 		wg.Go(func() {
-			err := s.Follow(ctx, 1, func(e *sallyport.Event) error {
+			err := s.FollowPaced(ctx, 1, detectPace(), func(e *sallyport.Event) error {
 				select {
 				case to <- e:
 					return nil
@@ -397,7 +406,7 @@ func (d *detecting) tend(ctx context.Context, renew func() (*detecting, error)) 
 
 // renewFrom begins anew.
 func (d *detecting) renewFrom(fresh *detecting) {
-	d.heard, d.past, d.at, d.lines = fresh.heard, detected{}, 0, 0
+	d.heard, d.options, d.past, d.at, d.lines = fresh.heard, fresh.options, detected{}, 0, 0
 	d.mu.Lock()
 	d.why = ""
 	d.mu.Unlock()

@@ -103,7 +103,11 @@ func (d *directory) of(p purpose.Person) exposure.Budgets {
 
 // identifies tells whether equal values of a column mean the same customer.
 func (c *Config) identifies(column sallyport.Column) bool {
-	switch c.Protect.Columns[column.String()].Scheme {
+	return identifies(c.Protect.Columns[column.String()].Scheme)
+}
+
+func identifies(scheme sallyport.Scheme) bool {
+	switch scheme {
 	case sallyport.Email, sallyport.Phone, sallyport.Number:
 		return true
 	case sallyport.Name, sallyport.Text, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID:

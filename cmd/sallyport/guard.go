@@ -242,9 +242,14 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	facts := purpose.NewFacts()
 	ties := gateway.NewTies(config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log, g.catalog.Snapshot)
 	g.facts, g.ties = facts, ties
-	err := g.s.access.Read(1, func(e *sallyport.Event) error {
+	book, err := g.canaries()
+	if err != nil {
+		return nil, &hopeless{err}
+	}
+	err = g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
 		ties.Restore(e)
+		_ = book.Apply(e) // only of what is sealed it may fail
 		return ctx.Err()
 	})
 	if err != nil {
@@ -298,6 +303,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Ring:     g.ring,
 		Vault:    g.vault,
 		Ties:     ties,
+		Canaries: g.s.canaries.opened(book),
 		Resolver: g.resolver,
 		Facts:    facts,
 		Person:   directory.person,

@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
 	"sallyport"
 	"sallyport/api"
 	"sallyport/history"
+	"sallyport/history/apart"
 	"sallyport/history/duck"
+	"sallyport/record"
 )
 
 // historyFolder is where history lies in the data folder.
@@ -23,6 +26,11 @@ const pseudonymKey = "pseudonyms.key"
 
 // historyWait lets a start be over before history is opened; the record answers until then.
 const historyWait = time.Second
+
+// historyPace has history work beside the queries that pass. With what an entry waits for others it is at most two seconds behind.
+func historyPace() record.Pace {
+	return record.Pace{Gather: 100 * time.Millisecond, Part: 10, Behind: 800 * time.Millisecond}
+}
 
 // openHistory makes ready what keeps history; it is opened and fed once serve runs.
 func (s *Server) openHistory() error {
@@ -43,17 +51,37 @@ func (s *Server) openHistory() error {
 		return nil
 	}
 	s.history = &history.Keeper{
-		Record: s.access,
-		Open: func() (history.Store, error) {
-			return duck.Open(folder, duck.Options{Record: s.access.ID(), Names: s.names, Tells: s.o.Config.identifies, Memory: config.Memory})
-		},
-		Wipe: func() error { return duck.Wipe(folder) },
-		Days: cmp.Or(config.Days, defaultHistoryDays),
-		Wait: historyWait,
-		Now:  s.o.Clock,
-		Tell: func(what string, cause error) { s.log.Warn(what, "cause", cause.Error()) },
+		Record: s.access.Paced(historyPace()),
+		Open:   func() (history.Store, error) { return s.startHistory(folder) },
+		Wipe:   func() error { return duck.Wipe(folder) },
+		Days:   cmp.Or(config.Days, defaultHistoryDays),
+		Wait:   historyWait,
+		Now:    s.o.Clock,
+		Tell:   func(what string, cause error) { s.log.Warn(what, "cause", cause.Error()) },
 	}
 	return nil
+}
+
+// startHistory starts the process that keeps history.
+func (s *Server) startHistory(folder string) (history.Store, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("start history's process: %w", err)
+	}
+	o := apart.Opening{Folder: folder, Record: s.access.ID(), Memory: s.o.Config.History.Memory}
+	for name, column := range s.o.Config.Protect.Columns {
+		if identifies(column.Scheme) {
+			o.Tells = append(o.Tells, name)
+		}
+	}
+	for service := range s.o.Config.Services {
+		o.Programs = append(o.Programs, sallyport.Staff(service))
+	}
+	store, err := apart.Start(exec.Command(self, historyStore), o) //nolint:gosec,noctx // this very program; it ends when serve does
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
 }
 
 // apiHistory is what the api asks.

@@ -19,8 +19,11 @@ import (
 	"sallyport/api"
 )
 
-// TestMain lets scripts run this very program as the command sallyport.
+// TestMain lets scripts run this very program as the command sallyport, and a serve of these tests start the process that keeps its history.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == historyStore {
+		os.Exit(runMain())
+	}
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // as runMain does
 	testscript.Main(m, map[string]func(){"sallyport": main, forgetfulName: forgetful})
 }

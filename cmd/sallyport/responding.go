@@ -283,7 +283,11 @@ func (r *responding) status() []api.Standby {
 
 // keeps says why an entry is kept: the configuration wants it, or it is evidence of a finding that nobody has taken back.
 func (s *Server) keeps(which ledger.Stream, e *sallyport.Event) string {
-	if why := s.o.Config.Retention.Hold.held(which, e); why != "" || which != ledger.Access {
+	why := s.o.Config.Retention.Hold.held(which, e)
+	if why == "" && s.casing != nil && s.casing.book.Holding() {
+		why = s.casing.book.Holds(e, customersOf(e))
+	}
+	if why != "" || which != ledger.Access {
 		return why
 	}
 	return s.state.Evidence(e.Seq, e.Who.Staff)

@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -253,8 +256,17 @@ func take(rows *sql.Rows, b history.Bounds) (*history.Rows, error) {
 // plain is a value as JSON and people can have it.
 func plain(v any) any {
 	switch v := v.(type) {
-	case nil, bool, string, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64:
+	case nil, bool, string, int64, float64:
 		return v
+	case float32:
+		return float64(v)
+	case int8, int16, int32, uint8, uint16, uint32:
+		return reflect.ValueOf(v).Convert(reflect.TypeFor[int64]()).Int()
+	case uint64:
+		if v > math.MaxInt64 {
+			return strconv.FormatUint(v, 10)
+		}
+		return int64(v)
 	case time.Time:
 		if v.Equal(v.Truncate(24 * time.Hour)) {
 			return v.Format(time.DateOnly)

@@ -1,0 +1,4 @@
+package apart
+
+// Kill ends the process as a fault would.
+func Kill(s *Store) { s.kill() }
