@@ -45,6 +45,8 @@ type Finding struct {
 	Foreign bool `json:"foreign,omitempty"`
 	// Named says that it is known by the name of its field alone. Integers and uuids in such a field are tokens or values: nothing tells the two apart.
 	Named bool `json:"named,omitempty"`
+	// Canary says that a plain value is a contact detail which was shown in the place of one of a customer who does not exist.
+	Canary bool `json:"canary,omitempty"`
 }
 
 // Scanner looks through streams. It is safe for use by several goroutines.
@@ -62,6 +64,9 @@ type Options struct {
 	Ring    *token.Ring
 	Columns []token.Spec
 	Opens   bool // the ring's keys are those of the columns, so tokens are tried
+
+	// Canary tells contact details of customers who do not exist; nil: nobody knows them.
+	Canary func(value []byte, what string) bool
 
 	Only  Kind // empty: both kinds
 	Dates bool // dates that look like tokens are reported without having been opened
@@ -90,6 +95,11 @@ const (
 	// behind is how much in front of a place is kept, to see that no word runs into it.
 	behind = 512
 )
+
+// canary tells whether a plain value is a canary's.
+func (s *Scanner) canary(value []byte, what string) bool {
+	return s.o.Canary != nil && s.o.Canary(value, what)
+}
 
 // Scan hands over what stands in a stream, in order. An error of found ends it.
 func (s *Scanner) Scan(r io.Reader, found func(Finding) error) error {
@@ -244,7 +254,7 @@ func (v *view) plain(limit int) error {
 		if what == "" {
 			break
 		}
-		if err := v.report(start, end, Finding{Kind: Plain, What: what}); err != nil {
+		if err := v.report(start, end, Finding{Kind: Plain, What: what, Canary: v.scanner.canary(v.buf[start:end], what)}); err != nil {
 			return err
 		}
 		v.from = end

@@ -304,6 +304,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Vault:    g.vault,
 		Ties:     ties,
 		Canaries: g.s.canaries.opened(book),
+		Drilling: config.Drill.plays(config),
 		Resolver: g.resolver,
 		Facts:    facts,
 		Person:   directory.person,
