@@ -32,7 +32,7 @@ type Finding struct {
 	Length int64 `json:"length,omitempty"` // in bytes; 0: a text that is longer than what is looked at at once
 	Kind   Kind  `json:"kind"`
 
-	// What it is: a scheme's name, or of plain values email, phone, iban or card.
+	// What it is: a scheme's name, or of plain values email, phone, iban, card, name or date.
 	What string `json:"what"`
 	// Of a token: the epoch of its keys, 0 where it does not show. Of one that was not opened it is the first epoch of its form.
 	Epoch int `json:"epoch,omitempty"`
@@ -43,6 +43,8 @@ type Finding struct {
 	Opened bool `json:"opened,omitempty"`
 	// Foreign says that no key that there is opens it, though its form can be tried: it was made with others, or altered.
 	Foreign bool `json:"foreign,omitempty"`
+	// Named says that it is known by the name of its field alone. Integers and uuids in such a field are tokens or values: nothing tells the two apart.
+	Named bool `json:"named,omitempty"`
 	// Canary says that a plain value is a contact detail which was shown in the place of one of a customer who does not exist.
 	Canary bool `json:"canary,omitempty"`
 }
@@ -101,7 +103,7 @@ func (s *Scanner) canary(value []byte, what string) bool {
 
 // Scan hands over what stands in a stream, in order. An error of found ends it.
 func (s *Scanner) Scan(r io.Reader, found func(Finding) error) error {
-	v := &view{scanner: s, r: r, found: found, buf: make([]byte, 0, s.window), line: 1}
+	v := &view{scanner: s, r: r, found: found, fields: newFields(s.codecs), buf: make([]byte, 0, s.window), line: 1}
 	for {
 		if err := v.fill(); err != nil {
 			return err
@@ -110,7 +112,7 @@ func (s *Scanner) Scan(r io.Reader, found func(Finding) error) error {
 			return err
 		}
 		if v.ended && v.from >= len(v.buf) {
-			return nil
+			return v.named(v.start+int64(len(v.buf))+1, v.start+int64(len(v.buf))+1)
 		}
 		v.shift()
 	}
@@ -121,6 +123,7 @@ type view struct {
 	scanner *Scanner
 	r       io.Reader
 	found   func(Finding) error
+	fields  *fields
 
 	buf   []byte
 	from  int  // what stands in front of it was looked at
@@ -138,10 +141,12 @@ type view struct {
 func (v *view) fill() error {
 	for empty := 0; !v.ended && len(v.buf) < cap(v.buf); {
 		n, err := v.r.Read(v.buf[len(v.buf):cap(v.buf)])
+		v.fields.write(v.buf[len(v.buf) : len(v.buf)+n])
 		v.buf = v.buf[:len(v.buf)+n]
 		switch {
 		case errors.Is(err, io.EOF):
 			v.ended = true
+			v.fields.close()
 		case err != nil:
 			return fmt.Errorf("read: %w", err)
 		case n > 0:
@@ -272,6 +277,9 @@ func (v *view) token(start, end int, scheme sallyport.Scheme) error {
 
 func (v *view) report(start, end int, f Finding) error {
 	at := v.start + int64(start)
+	if err := v.named(at, at+int64(end-start)); err != nil {
+		return err
+	}
 	v.count(at)
 	v.free = end
 	f.Line, f.Column, f.Length = v.line, at-v.lineStart+1, int64(end-start)
@@ -279,6 +287,16 @@ func (v *view) report(start, end int, f Finding) error {
 		f.Length = 0
 	}
 	return v.found(f)
+}
+
+// named hands over what is known by its field's name, in front of a place.
+func (v *view) named(start, end int64) error {
+	return v.fields.before(start, end, func(f Finding) error {
+		if only := v.scanner.o.Only; only != "" && only != f.Kind {
+			return nil
+		}
+		return v.found(f)
+	})
 }
 
 func base64Run(b []byte) int {

@@ -50,7 +50,8 @@ addresses, telephone numbers with their country code, IBANs and card numbers wit
 compressed, and UTF-16 with a byte-order mark, are read as what is in them. Links are followed only where they are named.
 
 Tokens are recognised by their form. With --config it also knows reference numbers and the domain of e-mail tokens, and names the
-columns that a token may come from; with --data and --key-file it opens tokens and names the column that one does come from. Values
+columns that a token may come from, and finds integers, uuids, names, dates and numbers without a country code in fields that are named
+like a protected column; with --data and --key-file it opens tokens and names the column that one does come from. Values
 are never printed. With canary.domains or canary.numbers in it, contact details of customers who do not exist are told. Telephone and reference numbers, whose tokens any keys open, are named by form only.
 
 Exit status 0: nothing was found; 1: something was; 2: wrong usage; 3: something could not be read.`,
@@ -383,7 +384,14 @@ func describeFinding(f scan.Finding) string {
 		return "contact detail of a customer who does not exist: 'sallyport canary who' names who was shown it"
 	}
 	if f.Kind == scan.Plain {
-		return "plain " + map[string]string{"email": "e-mail address", "phone": "telephone number", "iban": "IBAN", "card": "card number"}[f.What]
+		out := "plain " + map[string]string{"email": "e-mail address", "phone": "telephone number", "iban": "IBAN", "card": "card number", "name": "name", "date": "date"}[f.What]
+		if f.Named {
+			out += ", in a field named like " + strings.Join(f.Columns, ", ")
+		}
+		return out
+	}
+	if f.Named {
+		return "token or value of the scheme " + f.What + ", in a field named like " + strings.Join(f.Columns, ", ")
 	}
 	out := "token of the scheme " + f.What
 	if f.Epoch > 0 {
