@@ -39,7 +39,9 @@ var table = map[string]folder{
 	"sim":                  {pure: true},
 	"trace":                {pure: true},
 	"identity":             {pure: true},
-	"identity/assertion":   {}, // reads keys from files and URLs, which identity refuses to
+	"drill":                {pure: true}, // how thefts go that are played, and what came of them
+	"canary":               {pure: true}, // customers who do not exist: which they are, what each viewer is shown of them
+	"identity/assertion":   {},           // reads keys from files and URLs, which identity refuses to
 	"catalog":              {may: []string{"query"}},
 	"catalog/discover":     {may: []string{"token"}, test: []string{"sim"}}, // reads rows, which catalog refuses to; tries the values with the real schemes
 	"purpose":              {may: []string{"catalog"}},
@@ -50,20 +52,23 @@ var table = map[string]folder{
 	"scan":                 {pure: true, may: []string{"token"}}, // tokens and plain values in streams, for the command of that name
 	"vault":                {may: []string{"token"}},             // the table of values that no token stands for: the gateway reads and writes it, protect makes it
 	"protect":              {may: []string{"token", "vault"}, test: []string{"sim"}},
-	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
-	"login":                {},                                                                                                                                                                                         // asks the identity provider who somebody is: network, so not in identity, which is pure
-	"sources":              {may: []string{"query"}},                                                                                                                                                                   // files of other systems; shapes of statements in their logs are the gateway's own
-	"history":              {},                                                                                                                                                                                         // the past: from the store and, for what that has not taken in, from the record
-	"history/duck":         {may: []string{"history"}, test: []string{"history/historytest", "record"}},                                                                                                                // its store in DuckDB: apart, so that only the program links that
-	"history/apart":        {may: []string{"history"}, test: []string{"history/duck", "history/historytest"}},                                                                                                          // any store in a process of its own
-	"history/historytest":  {may: []string{"history"}},                                                                                                                                                                 // the contract of a store
-	"api":                  {may: []string{"control", "grant", "history", "record", "login", "staff"}},                                                                                                                 // log-ins by the provider are begun and ended there
-	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                             // events → findings; tested on organisations that sim makes up
-	"respond":              {may: []string{"detect"}},                                                                                                                                                                  // findings → steps, and the protocols of those who are told
-	"internal/apart":       {},                                                                                                                                                                                         // a fork and a pipe, behind the pure analysis
-	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                               // the record under other policies, with the gateway's own code
-	"internal/disk":        {},                                                                                                                                                                                         // one folder of files for internal/durable, and a simulated one for tests of the log and of the record
-	"export":               {may: []string{"sources"}, test: []string{"record"}},                                                                                                                                       // an entry is written as the accesses that it comes to
+	"gateway":              {may: []string{"wire/pg", "query", "catalog", "purpose", "policy", "token", "exposure", "control", "record", "identity", "vault", "canary"}, test: []string{"identity/assertion", "protect", "sim"}}, // the corpus of tricks stands in front of a protected database
+	"login":                {},                                                                                                                                                                                                   // asks the identity provider who somebody is: network, so not in identity, which is pure
+	"sources":              {may: []string{"query"}},                                                                                                                                                                             // files of other systems; shapes of statements in their logs are the gateway's own
+	"history":              {},                                                                                                                                                                                                   // the past: from the store and, for what that has not taken in, from the record
+	"history/duck":         {may: []string{"history"}, test: []string{"history/historytest", "record"}},                                                                                                                          // its store in DuckDB: apart, so that only the program links that
+	"history/apart":        {may: []string{"history"}, test: []string{"history/duck", "history/historytest"}},                                                                                                                    // any store in a process of its own
+	"history/historytest":  {may: []string{"history"}},                                                                                                                                                                           // the contract of a store
+	"api":                  {may: []string{"cases", "control", "grant", "history", "record", "login", "staff"}},                                                                                                                  // log-ins by the provider are begun and ended there
+	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                                       // events → findings; tested on organisations that sim makes up
+	"docs":                 {},                                                                                                                                                                                                   // pages that go with evidence to somebody outside
+	"cases":                {pure: true},                                                                                                                                                                                         // the life of a case: a fold of the control stream
+	"blast":                {pure: true},                                                                                                                                                                                         // what one person's access came to, and what it did not: a fold of the record
+	"respond":              {may: []string{"detect"}},                                                                                                                                                                            // findings → steps, and the protocols of those who are told
+	"internal/apart":       {},                                                                                                                                                                                                   // a fork and a pipe, behind the pure analysis
+	"replay":               {pure: true, may: []string{"policy", "exposure", "control"}},                                                                                                                                         // the record under other policies, with the gateway's own code
+	"internal/disk":        {},                                                                                                                                                                                                   // one folder of files for internal/durable, and a simulated one for tests of the log and of the record
+	"export":               {may: []string{"sources"}, test: []string{"record"}},                                                                                                                                                 // an entry is written as the accesses that it comes to
 	"internal/durable":     {},
 	"internal/fakezendesk": {}, // a fake of Zendesk, for tests
 	"internal/fakeidp":     {}, // a fake identity provider, for tests of log-ins
@@ -73,10 +78,8 @@ var table = map[string]folder{
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
-	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "catalog", "catalog/discover", "control", "detect", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
-		"vault", "wire/pg",
-	}},
+	"cmd/sallyport":        {may: []string{"api", "blast", "canary", "cases", "catalog", "catalog/discover", "control", "detect", "docs", "drill", "evidence", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace", "vault", "wire/pg"}, test: []string{"examples/go"}},
+	"evidence":             {may: []string{"ledger"}}, // that evidence as one archive, and what verifies it
 }
 
 // impure are the imports that no pure package may have: a path stands for all below it.

@@ -60,6 +60,11 @@ type Config struct {
 	History   *History                                // nil: the record itself answers
 	Rules     func(Act) Ruling                        // of policies; nil: leads and security may do everything, and nobody else anything
 	Traffic   *Traffic                                // exports and imports; nil: there are none
+	Drills    *Drills                                 // thefts that are played; nil: none are
+	Canaries  *Canaries                               // customers who do not exist; nil: there are none
+	Reports   *Reports                                // of scam calls; nil: nobody takes any
+	Blast     *Blast                                  // what somebody's access came to; nil: nobody answers that
+	Cases     *Cases                                  // nil: none are kept
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -181,9 +186,14 @@ func (s *Server) routes() http.Handler {
 	s.filesRoutes(mux)
 	s.findingRoutes(mux)
 	s.trafficRoutes(mux)
+	s.canaryRoutes(mux)
+	s.drillRoutes(mux)
 	s.erasureRoutes(mux)
 	s.historyRoutes(mux)
 	s.unmaskRoutes(mux)
+	s.reportRoutes(mux)
+	s.blastRoutes(mux)
+	s.caseRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

@@ -20,6 +20,7 @@ type Orders struct {
 	mu     sync.Mutex // held from the check of an order until the state knows it
 	stream *record.Stream
 	state  *control.State
+	folds  []func(*sallyport.Event) // besides state
 }
 
 // NewOrders folds what stands in the stream into state, then writes to both.
@@ -32,6 +33,29 @@ func NewOrders(stream *record.Stream, state *control.State) (*Orders, error) {
 		return nil, fmt.Errorf("fold the control stream: %w", err)
 	}
 	return &Orders{stream: stream, state: state}, nil
+}
+
+// Fold lets another fold see what stands in the stream and everything that is given from then on, in that order.
+func (o *Orders) Fold(apply func(*sallyport.Event)) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.stream.Read(1, func(e *sallyport.Event) error {
+		apply(e)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("fold the control stream: %w", err)
+	}
+	o.folds = append(o.folds, apply)
+	return nil
+}
+
+// apply lets an event take effect that is on record. o.mu is held.
+func (o *Orders) apply(e *sallyport.Event) {
+	o.state.Apply(e)
+	for _, fold := range o.folds {
+		fold(e)
+	}
 }
 
 // State is the fold of everything given.
@@ -51,13 +75,13 @@ func (o *Orders) Give(check func() error, e *sallyport.Event) error {
 			return fmt.Errorf("record the order: %w", err)
 		}
 		// Taking rights away fails closed: until serve is restarted the lock bites, and it must be given again.
-		o.state.Apply(e)
+		o.apply(e)
 		return &Problem{
 			http.StatusServiceUnavailable, "not_recorded", "The lock bites, but it could not be recorded: it ends when serve is restarted.",
 			"See to the disk under the data folder, then give it again.",
 		}
 	}
-	o.state.Apply(e)
+	o.apply(e)
 	return nil
 }
 
@@ -223,6 +247,9 @@ func (s *Server) decline(r *http.Request, me sallyport.Staff) (any, error) {
 // decide approves or declines a proposal. Its subject has no say; its proposer may take it back, but only another approve it.
 func (s *Server) decide(r *http.Request, me sallyport.Staff, kind sallyport.EventKind) (any, error) {
 	id := r.PathValue("id")
+	if p, ok := s.proposal(id); ok && s.barredFrom(me, &p) {
+		return nil, &Problem{http.StatusNotFound, "no_such_proposal", "There is no proposal with this id.", "sallyport proposals lists those that are open."}
+	}
 	if p, ok := s.proposal(id); kind == sallyport.Approved || !ok || p.By != me { // who proposed takes it back
 		if err := s.mayDecide(r); err != nil {
 			return nil, err

@@ -82,11 +82,20 @@ func (s *Server) shownTo(me sallyport.Staff) func(sallyport.Staff) bool {
 	return func(who sallyport.Staff) bool { return names[who] || s.c.Names.Person(who) == string(who) }
 }
 
-// proposalTo is a proposal as somebody may see it: whom one to unmask is about is told to the two who agreed on it.
+// proposalTo is a proposal as somebody may see it: whom one to unmask is about is told to the two who agreed on it, and whom another one about
+// somebody unnamed is about only to who knows his name.
 func (s *Server) proposalTo(me sallyport.Staff, p control.Proposal) Proposal {
 	answer := proposalOf(p)
-	if p.Action == control.Unmask && !s.shownTo(me)(p.About) {
+	switch call := s.callsTo(me); {
+	case p.Action == control.Unmask && !s.shownTo(me)(p.About):
 		answer.About = sallyport.Staff(p.Details)
+	case p.Action == control.NotifyList && !s.namedByFinding(p.About):
+		answer.About = sallyport.Staff(call(p.About))
+	case p.Case != nil:
+		answer.Reason, answer.Subjects = s.masker(me, p.Subjects)(p.Reason), nil
+		for _, who := range p.Subjects {
+			answer.Subjects = append(answer.Subjects, sallyport.Staff(call(who)))
+		}
 	}
 	return answer
 }

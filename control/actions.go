@@ -15,5 +15,6 @@ const (
 	Files        = "files"         // Details is the SHA-256 of the configuration and policies that hold from then on
 	UndoResponse = "undo_response" // Details is the finding or the response to one that is taken back from the person it is about
 	Respond      = "respond"       // Details says whether Sallyport acts on findings from then on: act or observe
+	NotifyList   = "notify_list"   // the two who agree see all customers whom the person it is about was shown; Details says since when, empty: since the estimated start
 	Empower      = "empower"       // Details is the place with power, role@team, that the person it is about has from Delay after the approval on
 )

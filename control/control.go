@@ -59,13 +59,13 @@ type Proposal struct {
 	Details string
 	Delay   time.Duration // between its approval and what it gives
 
-	Base     string             // of files: what they follow on
-	Diff     string             // what they change
-	Subjects []sallyport.Staff  // whom it is about besides About: they have no say
-	Erased   *sallyport.Erasure // of erase: which entries
-	Alone    bool               // of files: whoever writes them may change them from then on
-
-	Unmask *sallyport.Unmasking // of the proposal to unmask somebody
+	Base     string               // of files: what they follow on
+	Diff     string               // what they change
+	Subjects []sallyport.Staff    // whom it is about besides About: they have no say
+	Erased   *sallyport.Erasure   // of erase: which entries
+	Alone    bool                 // of files: whoever writes them may change them from then on
+	Unmask   *sallyport.Unmasking // of the proposal to unmask somebody
+	Case     *sallyport.CaseStep  // of one to take a step of a case
 
 	At     time.Time
 	Status Status
@@ -209,6 +209,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		s.turnedAll(o)
 	case sallyport.Shredding:
 		s.shreds.list(o)
+	case sallyport.DrillKind:
+		s.drill(o)
 	case sallyport.LockLeavers:
 		s.lockLeavers(e, o)
 	case sallyport.Adopted:
@@ -245,7 +247,7 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		return
 	}
 	s.proposals[o.ID] = &Proposal{
-		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, Erased: o.Erased, Unmask: o.Unmask, At: e.Time, Status: Open,
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, Erased: o.Erased, Unmask: o.Unmask, Case: o.Case, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
 	if o.Action == Invite {
@@ -330,6 +332,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say who is to be locked", ErrProposal)
 	case o.Action == Unlock && s.staff.HasLeft(o.About):
 		return fmt.Errorf("%w: the directory says that he left; have it say otherwise first", ErrProposal)
+	case o.Action == NotifyList && o.About == "":
+		return fmt.Errorf("%w: it must say whose customers are to be listed", ErrProposal)
 	case o.Action == Unmask:
 		return mayUnmask(o)
 	case o.Action == Empower:

@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 
 // world is a data folder with both streams open.
 type world struct {
+	key             *record.Key // nil: plain entries
 	t               testing.TB
 	dir             string
 	access, control *record.Stream
@@ -47,7 +48,7 @@ func (w *world) open() {
 	w.t.Helper()
 	var err error
 	for name, s := range map[string]**record.Stream{"access": &w.access, "control": &w.control} {
-		if *s, err = record.Open(filepath.Join(w.dir, name), record.Options{SegmentBytes: w.segment}); err != nil {
+		if *s, err = record.Open(filepath.Join(w.dir, name), record.Options{SegmentBytes: w.segment, Key: w.key}); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -27,8 +27,10 @@ type Proof struct {
 	Event      string   `json:"event"` // access:SEQ or control:SEQ
 	Record     string   `json:"record"`
 	Sequence   uint64   `json:"sequence"`
-	Sealed     bool     `json:"sealed"` // the body is encrypted
-	Salt       string   `json:"salt"`   // hexadecimal
+	Sealed     bool     `json:"sealed"`              // the body is encrypted
+	Form       int      `json:"form"`                // of the entry, docs/record.md
+	EntryKey   string   `json:"entry_key,omitempty"` // hexadecimal: opens this body and no other one
+	Salt       string   `json:"salt"`                // hexadecimal
 	Body       []byte   `json:"body"`
 	Leaf       uint64   `json:"leaf"`
 	Inclusion  [][]byte `json:"inclusion"`
@@ -68,7 +70,7 @@ func Prove(ctx context.Context, data fs.FS, stream Stream, seq uint64) (*Proof, 
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}
 	p := &Proof{
-		Format: ProofFormat, Event: fmt.Sprintf("%s:%d", stream, seq), Record: hex.EncodeToString(id[:]), Sequence: seq, Sealed: it.form == formSealed,
+		Format: ProofFormat, Event: fmt.Sprintf("%s:%d", stream, seq), Record: hex.EncodeToString(id[:]), Sequence: seq, Sealed: it.form == formSealed || it.form == formKeyed, Form: int(it.form),
 		Salt: hex.EncodeToString(it.salt), Body: it.body, Key: strings.TrimSpace(string(key)),
 	}
 	for _, name := range []string{cosignedName, checkpoint} {

@@ -22,6 +22,7 @@ const (
 	formPlain  = 1
 	formErased = 2
 	formSealed = 3
+	formKeyed  = 4 // by a key of its own
 
 	formAt = 32
 	saltAt = 33
@@ -253,7 +254,7 @@ func (r *recordReader) decode(at int) (seq, batch uint64, payload []byte, size i
 func (r *recordReader) entry(seq uint64, b []byte) {
 	it := &item{seq: seq}
 	switch {
-	case len(b) > bodyAt && (b[formAt] == formPlain || b[formAt] == formSealed):
+	case len(b) > bodyAt && (b[formAt] == formPlain || b[formAt] == formSealed || b[formAt] == formKeyed):
 		it.form, it.salt, it.body = b[formAt], b[saltAt:bodyAt], b[bodyAt:]
 		it.commitment = sha256.Sum256(b[saltAt:])
 	case len(b) == saltAt+32 && b[formAt] == formErased:

@@ -152,7 +152,8 @@ func (r *run) tell(format string, args ...any) {
 	}
 }
 
-// beginLive has the states recorded, marks the database, and gives the reader what the gateway needs meanwhile.
+// beginLive gives the reader what the gateway needs meanwhile, has the states recorded, and marks the database. A run that is killed behind the word and before
+// the mark has changed no row: serve goes by the word alone then.
 func (r *run) beginLive(ctx context.Context) error {
 	for _, do := range []stepFunc{r.keepRanges, r.hold} { // what has no form is held before anybody takes it for moving
 		if err := do(ctx); err != nil {
@@ -165,11 +166,10 @@ func (r *run) beginLive(ctx context.Context) error {
 			return slices.Contains(r.states.Moving, name) || !slices.Contains(r.states.Leaving, name)
 		})
 	}
-	if !r.out || !r.marked {
-		if err := r.record(ctx, states); err != nil {
-			return err
+	if !r.marked { // an empty one, which the rights are on
+		if _, err := r.main.Exec(ctx, createMark); err != nil {
+			return fmt.Errorf("make the mark of protection: %w", withoutValues(err))
 		}
-		return r.grantRights(ctx)
 	}
 	// What serves needs those rights from the word on, which it may hear of by a start of its own.
 	if err := r.grantRights(ctx); err != nil {

@@ -37,6 +37,19 @@ func newCodec() (codec, error) {
 	return codec{enc: enc, dec: dec}, nil
 }
 
+// Decode reads the body of an entry that somebody was shown: it may be anybody's.
+func Decode(body []byte) (*sallyport.Event, error) {
+	c, err := newCodec()
+	if err != nil {
+		return nil, err
+	}
+	e, err := c.decode(body)
+	if err != nil {
+		return nil, fmt.Errorf("read an event: %w", err)
+	}
+	return e, nil
+}
+
 // Keys of an Event's map, as in its tags. Key 1, the sequence, is not stored: the entry's frame has it, and the link binds it.
 const (
 	keyTime = iota + 2
@@ -57,6 +70,7 @@ const (
 	keyResult
 
 	keyImported = 30
+	keyCanary   = 40
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -84,6 +98,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyAsserted, e.Asserted != nil, e.Asserted},
 		{keyResult, e.Result != nil, e.Result},
 		{keyImported, e.Imported != nil, e.Imported},
+		{keyCanary, e.Canary != nil, e.Canary},
 	}
 	n := byte(0)
 	for i := range fields {

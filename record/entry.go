@@ -14,7 +14,8 @@ const (
 
 	formWhole  = 1
 	formErased = 2
-	formSealed = 3
+	formSealed = 3 // by one key for all entries of a run: read, and not written any more
+	formKeyed  = 4 // each by a key of its own
 )
 
 // entry is a parsed entry. It aliases the bytes.
@@ -23,6 +24,7 @@ type entry struct {
 	commitment [32]byte
 	body       []byte // nil: erased
 	sealed     bool
+	keyed      bool // by a key of its own
 }
 
 var errForm = errors.New("altered: not the form of an entry")
@@ -34,11 +36,11 @@ func parseEntry(b []byte) (entry, error) {
 	}
 	copy(e.link[:], b)
 	switch b[formAt] {
-	case formSealed:
-		if len(b) < leastSealed {
+	case formSealed, formKeyed:
+		e.sealed, e.keyed = true, b[formAt] == formKeyed
+		if len(b) < leastWhole || e.keyed && len(b) < leastEach {
 			return e, errForm
 		}
-		e.sealed = true
 		fallthrough
 	case formWhole:
 		e.commitment = sha256.Sum256(b[saltAt:])
@@ -56,7 +58,7 @@ func parseEntry(b []byte) (entry, error) {
 
 // finishEntry completes a new entry where it is about to be written: it seals the body and makes the link. prev starts with the link before.
 func (s *Stream) finishEntry(seq uint64, prev, payload []byte) {
-	if payload[formAt] == formSealed {
+	if payload[formAt] == formKeyed {
 		s.seal.seal(seq, payload)
 		commitment := sha256.Sum256(payload[saltAt:])
 		copy(payload, commitment[:])

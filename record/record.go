@@ -226,7 +226,7 @@ func (s *Stream) encode(buf *bytes.Buffer, e *sallyport.Event) error {
 		return fmt.Errorf("choose a salt: %w", err)
 	}
 	if s.seal != nil && e.Kind != sallyport.Erasing { // what lists an erasure is read by who has no key
-		front[formAt] = formSealed
+		front[formAt] = formKeyed
 		buf.Write(front[:])
 		if err := s.codec.append(buf, e, at); err != nil {
 			return err
@@ -272,13 +272,14 @@ func (s *Stream) Close() error {
 
 // reader checks the chain over the entries of a log.
 type reader struct {
-	s    *Stream
-	log  *durable.Reader
-	from uint64
-	seen uint64   // the last sequence read
-	link [32]byte // its link
-	bad  []error  // breaks of the chain
-	open []byte   // the body that was opened last
+	s     *Stream
+	log   *durable.Reader
+	from  uint64
+	seen  uint64   // the last sequence read
+	link  [32]byte // its link
+	bad   []error  // breaks of the chain
+	open  []byte   // the body that was opened last
+	bytes int64    // of entries read, for who counts them
 }
 
 func (s *Stream) reader(from uint64) *reader {
@@ -306,6 +307,7 @@ func (r *reader) rest(fn func(*sallyport.Event) error) error {
 		if err != nil {
 			return fmt.Errorf("read record: %w", err)
 		}
+		r.bytes += int64(len(payload))
 		e, err := r.check(seq, payload)
 		if errors.Is(err, ErrSealed) {
 			return fmt.Errorf("read record %s: %w", r.s.dir, err)
@@ -341,7 +343,7 @@ func (r *reader) check(seq uint64, payload []byte) (*sallyport.Event, error) {
 	}
 	body := ent.body
 	if ent.sealed {
-		if body, err = r.s.open.open(r.open[:0], seq, body); err != nil {
+		if body, err = r.s.open.open(r.open[:0], seq, &ent); err != nil {
 			return nil, err
 		}
 		r.open = body

@@ -93,7 +93,13 @@ func fullEvent() *sallyport.Event {
 			Password:   "hash", Code: []byte{3, 4}, Erased: &sallyport.Erasure{Record: "r", Runs: []uint64{1, 2}, Count: 2, Digest: []byte{5}, Kind: sallyport.RevealKind, Before: at},
 			Unmask:  &sallyport.Unmasking{Pseudonym: "p-x4k9qcd27h", Lasts: time.Hour},
 			Finding: []byte(`{"id":"s017-1"}`), Position: 4711, Taken: 12,
-			Response:  &sallyport.Response{ID: "s017-1/hold", Finding: "s017-1", Step: "hold", State: "failed", Held: &sallyport.Held{From: 3, To: 9}, Attempts: 2, Trouble: "away"},
+			Response: &sallyport.Response{ID: "s017-1/hold", Finding: "s017-1", Step: "hold", State: "failed", Held: &sallyport.Held{From: 3, To: 9}, Attempts: 2, Trouble: "away"},
+			Judged:   &sallyport.Judged{Report: "4711.2", Real: true, How: "call"},
+			Case: &sallyport.CaseStep{
+				Case: 3, Do: "close", Text: "he admitted it", State: "closed", Task: 2, People: []sallyport.Staff{"s017"}, Customers: []sallyport.Subject{"48211"}, Finding: "s017-1",
+				Link: &sallyport.CaseLink{Kind: "police", Ref: "AZ 1"}, Weighed: []sallyport.Hypothesis{{Staff: []sallyport.Staff{"s017"}, Type: "malicious", Probability: 0.97}}, Outcome: "confirmed",
+				At: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), Source: "reports", Deadline: "gdpr-33", Countries: []string{"DE"},
+			},
 			Importing: &sallyport.Importing{Source: "billing", Format: "csvlog", Files: []string{"pg.csv"}},
 			People: []sallyport.Listed{{
 				Staff: "s017", Key: "k1", Name: "Ada Example", UserName: "ada", External: "x1", Mail: "ada@example.org", Number: "7", Given: "Ada", Family: "Example", Department: "d",
@@ -102,7 +108,13 @@ func fullEvent() *sallyport.Event {
 			}},
 			Groups: []sallyport.ListedGroup{{Key: "g1", Name: "SG", External: "y1", Gone: true, Version: 2, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC()}},
 			Delay:  time.Hour, Base: "b", Diff: "~ a: 1 → 2", Subjects: []sallyport.Staff{"s001"}, Alone: true, Most: 50,
-			Input: &sallyport.Heard{Source: "hr", Format: "hr", Text: "{}", Cut: true},
+			Input:  &sallyport.Heard{Source: "hr", Format: "hr", Text: "{}", Cut: true},
+			Sealed: []byte{6}, Planting: &sallyport.Planting{Count: 3, Over: time.Hour, Drill: true},
+			Drill: &sallyport.DrillRun{Name: "snoop", Ended: true, Accounts: []sallyport.Staff{"d1"}},
+			CanaryHeard: &sallyport.CanaryHeard{
+				ID: "m1", Scheme: sallyport.Phone, Digest: sallyport.Digest{8}, At: at, From: "mail.example", Own: true, Quoted: true,
+				Suspects: []sallyport.CanarySuspect{{Staff: "s017", Shown: at, Millionth: 999_000, Grant: "g1", Session: "x9"}},
+			},
 		},
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},
@@ -114,6 +126,7 @@ func fullEvent() *sallyport.Event {
 			Subjects: []sallyport.Subject{"48211"}, Count: 3, Purpose: sallyport.Purpose{Kind: "ticket", Ref: "4711"}, Verdict: "reveal", Statement: 4, Verb: "SELECT",
 			Reached: []sallyport.Subject{"5"}, Reach: 6, Probes: 7, Powers: []string{"grant"}, Policy: "desk-1", Trust: 88,
 		}},
+		Canary:   &sallyport.CanaryShown{Statement: 7, Canary: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Scheme: sallyport.Email, Period: "grant", Grant: "g1", Digest: sallyport.Digest{9}},
 		Asserted: &sallyport.Asserted{ID: sallyport.Digest{1}, Source: "idp", Expires: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)},
 		Touch: &sallyport.Touched{
 			Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},

@@ -2,7 +2,10 @@ package record
 
 import (
 	"bytes"
+	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -152,7 +155,7 @@ func TestChainNeedsNoKey(t *testing.T) {
 		if link = sha256.Sum256(b); link != [32]byte(payload) {
 			t.Errorf("entry %d: the link does not follow", seq)
 		}
-		if payload[32] != 3 {
+		if payload[32] != 4 {
 			t.Errorf("entry %d has the form %d", seq, payload[32])
 		}
 	})
@@ -240,20 +243,24 @@ func TestMovedEntriesShow(t *testing.T) {
 func TestNonces(t *testing.T) {
 	d := disk.NewSim(1)
 	type sealed struct {
-		run    [runBytes]byte
+		key    [KeySize]byte
 		number [8]byte
 	}
-	seen := map[sealed]string{}
+	seen, keys := map[sealed]string{}, map[[KeySize]byte]int{}
 	for run := range 5 {
 		s := mustOpen(t, "sim", Options{SegmentBytes: 4096, Disk: d, Key: testKey(t, 1)})
-		inner := s.seal.aead
-		s.seal.aead = spy{inner, func(nonce, plain []byte) {
-			k := sealed{run: s.seal.run, number: [8]byte(nonce[4:])}
-			if what, again := seen[k]; again {
-				t.Errorf("the number %x of a run seals %.30q and before %.30q", k.number, plain, what)
-			}
-			seen[k] = string(plain)
-		}}
+		s.seal.cipher = func(key []byte) (cipher.AEAD, error) {
+			inner, err := gcm(key)
+			own := [KeySize]byte(key)
+			return spy{inner, func(nonce, plain []byte) {
+				k := sealed{key: own, number: [8]byte(nonce[4:])}
+				if what, again := seen[k]; again {
+					t.Errorf("the number %x of a run seals %.30q and before %.30q", k.number, plain, what)
+				}
+				seen[k] = string(plain)
+				keys[own]++
+			}}, err
+		}
 		for i := range 60 {
 			d.Mu.Lock()
 			d.Fail = nil
@@ -279,8 +286,8 @@ func TestNonces(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(seen) < 400 {
-		t.Errorf("only %d entries were sealed", len(seen))
+	if len(seen) < 400 || len(keys) != len(seen) {
+		t.Errorf("%d entries were sealed, by %d keys", len(seen), len(keys))
 	}
 }
 
@@ -374,4 +381,101 @@ func onDisk(t *testing.T, dir string) (size int64) {
 		}
 	}
 	return size
+}
+
+// TestFormerEntries: entries of when a run had one key stand in the same chain, are read, and are refused to be shown alone.
+func TestFormerEntries(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Options{Key: testKey(t, 1)})
+	var buf bytes.Buffer
+	if err := s.codec.append(&buf, noted(1), noted(1).Time); err != nil {
+		t.Fatal(err)
+	}
+	run := [runBytes]byte{1, 2, 3}
+	payload := make([]byte, wholeAt, wholeAt+buf.Len()+tagBytes)
+	payload[formAt] = formSealed
+	copy(payload[bodyAt:], run[:])
+	binary.BigEndian.PutUint64(payload[numberAt:], 7)
+	aead, err := testKey(t, 1).whole(s.id, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nonce [12]byte
+	copy(nonce[4:], payload[numberAt:wholeAt])
+	var bound [len(entryLabel) + runBytes + 8]byte
+	bind(&bound, s.id, 1)
+	payload = aead.Seal(payload, nonce[:], buf.Bytes(), bound[:])
+	body := bytes.Clone(payload[bodyAt:])
+	commitment := sha256.Sum256(payload[saltAt:])
+	copy(payload, commitment[:])
+	if _, err := s.log.Append(payload); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(noted(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, dir, Options{Key: testKey(t, 1)})
+	var seen []string
+	if err := s.Read(1, func(e *sallyport.Event) error { seen = append(seen, e.Note); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{noted(1).Note, noted(2).Note}, seen); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := testKey(t, 1).Disclose(s.id, formSealed, body); !errors.Is(err, ErrOneKey) {
+		t.Errorf("it is shown alone: %v", err)
+	}
+}
+
+// TestOneKeyOpensOneEntry: the key of an entry opens it and no other one, and no key but the record's gives it.
+func TestOneKeyOpensOneEntry(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), Options{Key: testKey(t, 1)})
+	var bodies [][]byte
+	for i := range 4 {
+		if _, err := s.Append(noted(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := s.log.Reader(1)
+	defer r.Close()
+	for range 4 {
+		_, payload, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, bytes.Clone(payload[bodyAt:]))
+	}
+	for i, body := range bodies {
+		key, err := testKey(t, 1).Disclose(s.id, formKeyed, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		aead, err := gcm(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, other := range bodies {
+			var nonce [12]byte
+			copy(nonce[4:], other[runBytes:])
+			var bound [len(entryLabel) + runBytes + 8]byte
+			bind(&bound, s.id, uint64(j+1)) //nolint:gosec // few
+			plain, err := aead.Open(nil, nonce[:], other[ciphertext-bodyAt:], bound[:])
+			if (err == nil) != (i == j) || i == j && !bytes.Contains(plain, []byte(noted(i).Note)) {
+				t.Errorf("the key of entry %d on entry %d: %v", i+1, j+1, err)
+			}
+		}
+		if _, err := testKey(t, 2).Disclose(s.id, formKeyed, body); err == nil {
+			t.Errorf("another record's key discloses entry %d", i+1)
+		}
+		base, err := testKey(t, 1).each(s.id, [runBytes]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, err := hkdf.Expand(sha256.New, base, ownInfo+string(body[runBytes:runBytes+8]), KeySize); err != nil || !bytes.Equal(want, key) {
+			t.Errorf("the key of entry %d is not by RFC 5869: %v", i+1, err)
+		}
+	}
 }

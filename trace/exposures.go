@@ -117,10 +117,16 @@ func (x *Exposures) Apply(e *sallyport.Event) {
 
 func viewerOf(person uint32, v view) uint32 { return person*uint32(views) + uint32(v) }
 
-func (x *Exposures) person(s sallyport.Staff) uint32 {
+// one is the person whose account it is.
+func (x *Exposures) one(s sallyport.Staff) sallyport.Staff {
 	if p, ok := x.Same[s]; ok {
-		s = p
+		return p
 	}
+	return s
+}
+
+func (x *Exposures) person(s sallyport.Staff) uint32 {
+	s = x.one(s)
 	n, ok := x.no[s]
 	if !ok {
 		n = uint32(len(x.byNo)) //nolint:gosec // a company has fewer people

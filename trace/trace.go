@@ -37,6 +37,8 @@ type Report struct {
 type Options struct {
 	Customers int64   // how many the company has; 0: as many as somebody saw or who reported
 	None      float64 // probability beforehand that no listed person is the source; 0 means 0.3
+	// Without are people who are not weighed: nobody is told how likely he is himself.
+	Without []sallyport.Staff
 }
 
 // Suspect is a person, or two who act together.
@@ -134,6 +136,7 @@ type question struct {
 	ground    [][mixtures]float64
 	hits      map[uint32][]hit // viewer → reports about customers whom he had seen
 	none      float64
+	unweighed map[uint32]bool // people, by number
 }
 
 // hit is a report about a customer whom a viewer had seen before.
@@ -145,7 +148,12 @@ type hit struct {
 // question sorts the reports, and finds who had seen whom.
 func (x *Exposures) question(list []Report, o Options) *question {
 	x.build()
-	q := &question{x: x, ids: map[sallyport.Subject]bool{}, hits: map[uint32][]hit{}, none: o.None}
+	q := &question{x: x, ids: map[sallyport.Subject]bool{}, hits: map[uint32][]hit{}, none: o.None, unweighed: map[uint32]bool{}}
+	for _, who := range o.Without {
+		if n, ok := x.no[x.one(who)]; ok {
+			q.unweighed[n] = true
+		}
+	}
 	if q.none <= 0 || q.none >= 1 {
 		q.none = 0.3
 	}
@@ -210,6 +218,9 @@ func (q *question) find() {
 				continue
 			}
 			q.reports[i].seen = q.reports[i].seen || row.viewer%uint32(views) == uint32(whole)
+			if q.unweighed[row.viewer/uint32(views)] {
+				continue
+			}
 			size := upTo(s.times[row.viewer], r.at)
 			q.hits[row.viewer] = append(q.hits[row.viewer], hit{uint32(i), quoting(r.quoted, row.fields) / float64(size)}) //nolint:gosec // an index
 		}

@@ -126,6 +126,17 @@ type Config struct {
 	// History is the past in columns, beside the record: docs/history.md.
 	History HistoryConfig `yaml:"history"`
 
+	// Canary says how customers who do not exist are planted, and what each viewer of one is shown: docs/canaries.md.
+	Canary CanaryConfig `yaml:"canary"`
+	// Reports are what customers tell of scam calls in the company's name: docs/trace.md.
+	Reports ReportsConfig `yaml:"reports"`
+
+	// Blast says what tells customers apart for who counts those affected: docs/blast.md.
+	Blast BlastConfig `yaml:"blast"`
+
+	// Drill says by which accounts thefts are played to see what would become of one: docs/drills.md.
+	Drill DrillConfig `yaml:"drill"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	text   string        // of the file

@@ -57,10 +57,14 @@ func (c *Config) check(r *configReader) {
 	c.Ledger.check(r)
 	c.Retention.check(r)
 	c.History.check(r)
+	c.Reports.check(r)
+	c.Blast.check(r, c)
 	if c.LocksPerHour < 0 {
 		r.problemAt("locks_per_hour", "%d; expected 1 or more, or 0 for the default", c.LocksPerHour)
 	}
 	c.checkDetect(r)
+	c.checkCanary(r)
+	c.checkDrill(r)
 	c.checkLogIn(r)
 	c.checkEnter(r)
 	c.checkAPI(r)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 
 	"sallyport"
@@ -17,6 +18,8 @@ type hearing struct {
 	program func(sallyport.Staff) bool
 	tickets map[string]heardTicket
 	canary  map[sallyport.Subject]bool
+	traps   *traps // those of them that Sallyport planted; nil: none
+	reports unconfirmed
 	list    []sallyport.Input
 	access  []sallyport.Access
 }
@@ -48,7 +51,7 @@ func (h *hearing) hear(e *sallyport.Event) []sallyport.Input {
 		for i := range h.access {
 			if a := &h.access[i]; a.Staff != "" {
 				touches(a, h.canary)
-				h.list = append(h.list, sallyport.Input{Time: a.Time, Access: a})
+				h.list = h.traps.watch(h.list, a, e, h.canary)
 			}
 		}
 	}
@@ -118,8 +121,14 @@ func (h *hearing) order(e *sallyport.Event) []sallyport.Input {
 			return nil
 		}
 		return []sallyport.Input{{Time: e.Time, LogIn: &sallyport.LogIn{Time: e.Time, Staff: who, Failed: e.Kind == sallyport.LogInBad, Address: logs.Host(e.Who.Address)}}}
+	case sallyport.CanaryPlanted, sallyport.CanaryHeardKind, sallyport.Requested, sallyport.DrillKind:
+		return h.traps.order(e, h.canary)
 	case sallyport.InputKind:
-		return fed(e)
+		list := fed(e)
+		h.reports.note(e.Seq, list)
+		return list
+	case sallyport.ReportJudged:
+		return h.reports.judged(e)
 	default:
 		return nil
 	}
@@ -178,4 +187,42 @@ func feed[T any](read func(string) ([]T, error), input func(*T) sallyport.Input)
 		list[i] = input(&rows[i])
 	}
 	return list
+}
+
+// unconfirmed are reports about which nobody has asked the customer yet, by id: they weigh nothing until somebody has.
+type unconfirmed map[string]*sallyport.ScamReport
+
+func (u *unconfirmed) note(seq uint64, list []sallyport.Input) {
+	for i := range list {
+		if r := list[i].Report; r != nil && r.Unconfirmed {
+			if *u == nil {
+				*u = unconfirmed{}
+			}
+			(*u)[reportID(seq, i, len(list))] = r
+		}
+	}
+}
+
+// judged is the report of a customer who stood by it.
+func (u *unconfirmed) judged(e *sallyport.Event) []sallyport.Input {
+	j := e.Order.Judged
+	if j == nil {
+		return nil
+	}
+	r := (*u)[j.Report]
+	delete(*u, j.Report)
+	if r == nil || !j.Real {
+		return nil
+	}
+	confirmed := *r
+	confirmed.Unconfirmed = false
+	return []sallyport.Input{{Time: e.Time, Report: &confirmed}}
+}
+
+// reportID names a report by the entry by which it came and, where that holds several, its place in it.
+func reportID(seq uint64, i, of int) string {
+	if of == 1 {
+		return fmt.Sprint(seq)
+	}
+	return fmt.Sprintf("%d.%d", seq, i+1)
 }

@@ -31,30 +31,31 @@ import (
 
 // guard is what turns a Server's relay into the guard of one database, and keeps it true while it serves.
 type guard struct {
-	s        *Server
-	keyring  *keys.Keyring
-	ring     *token.Ring
-	reader   *pgx.ConnConfig
-	conn     *pgx.Conn // of the reader, for the mark
-	catalog  *catalog.Catalog
-	resolver *purpose.Resolver
-	facts    *purpose.Facts
-	sources  *sources      // of reasons, outside the database
-	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
-	ties     *gateway.Ties
-	vault    *vault.Vault // nil: no column has one
-	analyzer atomic.Pointer[analyzer]
-	open     atomic.Pointer[analyzer] // as if nothing were masked
-	ways     *surroundings
-	advanced uint64                             // how far the mark was moved
-	unsure   bool                               // the database may be an older copy of itself; those who were shredded are to be looked for
-	turning  atomic.Pointer[map[string]bool]    // join groups with two keys, and whether they are kept whole
-	behind   atomic.Pointer[map[string]lagging] // join groups whose integers and uuids are of another key than they have to be, see checkTurned
-	early    map[string]bool                    // join groups whose new tokens are of the older key still; the mutex of rotations guards it
-	passOnce sync.Once                          // makes passText
-	passText string                             // see pass
-	decided  map[string]bool                    // whether groups will be kept whole, before that is on record; likewise
-	wayKnown map[string]bool                    // by their sentences: the ways around the gateway that were told of
+	s         *Server
+	keyring   *keys.Keyring
+	ring      *token.Ring
+	reader    *pgx.ConnConfig
+	conn      *pgx.Conn // of the reader, for the mark
+	catalog   *catalog.Catalog
+	resolver  *purpose.Resolver
+	facts     *purpose.Facts
+	sources   *sources      // of reasons, outside the database
+	movers    *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
+	ties      *gateway.Ties
+	vault     *vault.Vault // nil: no column has one
+	analyzer  atomic.Pointer[analyzer]
+	open      atomic.Pointer[analyzer] // as if nothing were masked
+	ways      *surroundings
+	advanced  uint64                             // how far the mark was moved
+	yetToMark bool                               // protect began, and was killed before the mark
+	unsure    bool                               // the database may be an older copy of itself; those who were shredded are to be looked for
+	turning   atomic.Pointer[map[string]bool]    // join groups with two keys, and whether they are kept whole
+	behind    atomic.Pointer[map[string]lagging] // join groups whose integers and uuids are of another key than they have to be, see checkTurned
+	early     map[string]bool                    // join groups whose new tokens are of the older key still; the mutex of rotations guards it
+	passOnce  sync.Once                          // makes passText
+	passText  string                             // see pass
+	decided   map[string]bool                    // whether groups will be kept whole, before that is on record; likewise
+	wayKnown  map[string]bool                    // by their sentences: the ways around the gateway that were told of
 }
 
 // analyzer belongs to one snapshot of the catalogue.
@@ -241,9 +242,14 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	facts := purpose.NewFacts()
 	ties := gateway.NewTies(config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log, g.catalog.Snapshot)
 	g.facts, g.ties = facts, ties
-	err := g.s.access.Read(1, func(e *sallyport.Event) error {
+	book, err := g.canaries()
+	if err != nil {
+		return nil, &hopeless{err}
+	}
+	err = g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
 		ties.Restore(e)
+		_ = book.Apply(e) // only of what is sealed it may fail
 		return ctx.Err()
 	})
 	if err != nil {
@@ -271,7 +277,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		return nil, err
 	}
 	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{ //nolint:contextcheck // its connections outlive this call
-		Team: directory.colleagues(live.current), Logins: directory.team, Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties),
+		Team: directory.colleagues(live.current), Logins: directory.team, Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Apart: g.apart, Vet: g.vet(ties),
 		Sources: g.sources.byName, Named: directory.named, Number: g.plainNumber, Clock: g.s.o.Clock,
 		Trouble: g.sources.trouble, Grant: g.whoseGrant,
 	})
@@ -297,6 +303,8 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Ring:     g.ring,
 		Vault:    g.vault,
 		Ties:     ties,
+		Canaries: g.s.canaries.opened(book),
+		Drilling: config.Drill.plays(config),
 		Resolver: g.resolver,
 		Facts:    facts,
 		Person:   directory.person,
@@ -318,6 +326,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Bar:         g.bar,
 
 		Vacate: g.vacate,
+		Lone:   g.lone,
 
 		Unmasked: g.unmasked,
 		SeenBy:   config.seenBy(),

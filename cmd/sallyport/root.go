@@ -74,6 +74,9 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.explainCommand(),
 		m.respondCommand(),
 		m.traceCommand(),
+		m.reportCommand(),
+		m.blastCommand(),
+		m.caseCommand(),
 		m.statusCommand(),
 		m.checkCommand(),
 		m.configCommand(),
@@ -98,6 +101,8 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.historyCommand(),
 		m.historyStoreCommand(),
 		m.unmaskCommand(),
+		m.canaryCommand(),
+		m.drillCommand(),
 	)
 	return root
 }

@@ -76,8 +76,12 @@ type Server struct {
 	ledger       *ledger.Ledger
 	policies     *livePolicies   // that hold, for the gateway and for orders
 	unruly       error           // why they cannot be read
+	canaries     *canaries       // customers who do not exist
+	drills       *drills         // thefts that are played
 	exports      *outputs        // what goes out to other systems
 	imports      *intake         // what comes in from them
+	reports      *reporting      // what customers tell of scam calls
+	casing       *casing
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
@@ -124,6 +128,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err := s.openDetection(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
+	if err := s.openCases(); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
 	people, err := s.people()
 	if err != nil {
 		return nil, errors.Join(err, s.closeFiles())
@@ -148,6 +155,8 @@ func newServer(o ServerOptions) *Server {
 	if s.o.Config == nil {
 		s.o.Config = &Config{}
 	}
+	s.canaries = newCanaries(s)
+	s.drills = newDrills(s)
 	return s
 }
 
@@ -194,7 +203,7 @@ func (s *Server) settle() error {
 		return err
 	}
 	s.verifiers = o.Config.verifiers(s.server)
-	s.granting, s.imports = &granting{s: s}, &intake{s: s}
+	s.granting, s.imports, s.reports = &granting{s: s}, &intake{s: s}, newReporting(s)
 	if s.granting.tell, err = o.Config.newWebhook(o.Clock, s.log); err != nil {
 		return err
 	}
@@ -228,6 +237,9 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.openExports(ctx); err != nil {
+		return err
+	}
+	if err := s.reports.open(ctx); err != nil {
 		return err
 	}
 	if s.listener, err = s.o.Config.listen(ctx, s.o.Listen); err != nil {
@@ -305,8 +317,13 @@ func (s *Server) people() (*api.Server, error) {
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
 		Traffic:    s.traffic(),
+		Canaries:   s.canaries.desk(),
+		Drills:     s.drills.desk(),
 		Names:      s.names,
 		History:    s.apiHistory(),
+		Reports:    s.reports.desk(),
+		Blast:      &api.Blast{Radius: s.radius},
+		Cases:      s.casing.desk(),
 	})
 }
 
@@ -330,6 +347,8 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	wg.Go(func() { s.tendErasures(ctx) })
 	wg.Go(func() { s.room.watch(longer) })
 	wg.Go(func() { s.exports.run(longer) })
+	wg.Go(func() { s.reports.run(longer) })
+	wg.Go(func() { s.casing.run(longer) })
 	wg.Go(func() { s.detection.run(longer, s.newDetecting) })
 	if s.history != nil {
 		wg.Go(func() { s.history.Run(longer) })
@@ -344,6 +363,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	}
 	endLedger := s.runLedger(ctx)
 	<-ctx.Done()
+	close(s.canaries.over)
 	wg.Wait()
 	endLedger()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -423,6 +443,8 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	wg.Go(func() { turns.tend(watching) })
 	wg.Go(func() { turns.tendShreds(watching) })
 	wg.Go(func() { s.granting.tendAll(watching) })
+	wg.Go(func() { s.canaries.tend(ctx) })
+	wg.Go(func() { s.drills.tend(ctx) })
 	defer wg.Wait()
 	defer cancel(nil)
 	defer stopWatching()

@@ -34,7 +34,7 @@ func (s *Server) status(ctx context.Context) []api.Standby {
 	return append([]api.Standby{
 		{What: "guards", How: guards},
 		{What: "clients", How: fmt.Sprintf("%d sessions on %s", s.gateway.Sessions(), s.listener.Addr())},
-	}, slices.Concat(disk, s.turns.status(), s.turns.shreds(), reasons, s.detection.status(), s.filesStatus(), s.ledgerStatus(), s.historyStatus())...)
+	}, slices.Concat(disk, s.turns.status(), s.turns.shreds(), reasons, s.detection.status(), s.filesStatus(), s.ledgerStatus(), s.historyStatus(), s.reports.status())...)
 }
 
 // filesStatus says who waits to be locked, and whether what is approved, what is on disk and what holds are the same.

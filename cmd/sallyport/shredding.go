@@ -46,6 +46,9 @@ func (r *rotations) tendShreds(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		for _, p := range r.g.s.state.Pending(control.Shred) {
+			if r.g.s.casing.book.HoldsCustomer(sallyport.Subject(p.Details)) > 0 {
+				continue // held since: it is evidence
+			}
 			err := r.g.shows()
 			if err == nil {
 				err = r.g.shred(ctx, p)
@@ -242,6 +245,9 @@ func (g *guard) replayShreds(ctx context.Context) error {
 
 // mayShred says why a customer cannot be shredded.
 func (s *Server) mayShred(customer string) error {
+	if n := s.casing.book.HoldsCustomer(sallyport.Subject(customer)); n > 0 {
+		return fmt.Errorf("case %d holds what is known of this customer: let go of it there first", n)
+	}
 	s.mu.Lock()
 	g := s.guard
 	s.mu.Unlock()

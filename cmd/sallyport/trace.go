@@ -23,12 +23,13 @@ type traceFlags struct {
 	customers int64
 	strict    bool
 	asJSON    bool
+	live      controlFlags
 }
 
 func (m *Main) traceCommand() *cobra.Command {
-	var f traceFlags
+	f := traceFlags{live: controlFlags{m: m}}
 	cmd := &cobra.Command{
-		Use:   "trace {REPORTS... | --file LEAKED}",
+		Use:   "trace [REPORTS... | --file LEAKED]",
 		Short: "Say who is behind scam calls that customers report, or where a leaked file comes from",
 		Long: `Compares the customers who report that somebody called and knew too much with whom each person had seen before, and says who is the
 source, with the probability that this accuses an innocent; or that it is not enough to say, and how many more reports would settle it.
@@ -38,15 +39,22 @@ where they are known. --file instead takes a leaked table, or a part of one, in 
 result on record or whose view it fits; customers are recognised by their ids. --events are access events (OCSF 6005) of any
 system. --tickets says who made the reasons of others.
 
+Without files a running serve answers, from its record and the reports that arrived there (sallyport report): people by pseudonym until two
+agree to see a name, and whoever asks is not weighed himself.
+
 Exit status 0: nobody is named; 1: somebody is; 2: wrong usage; 3: something could not be read.`,
-		Example: `  sallyport trace reports.csv --events access.jsonl.zst --staff staff.csv --tickets tickets.csv --customers 12000000
+		Example: `  sallyport trace --as s051
+  sallyport trace reports.csv --events access.jsonl.zst --staff staff.csv --tickets tickets.csv --customers 12000000
   sallyport trace reports.csv --events access.jsonl --json
   sallyport trace --file leaked.csv --events access.jsonl`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (len(args) == 0) == (f.leaked == "") {
+			switch {
+			case len(args) == 0 && f.leaked == "" && len(f.files.Events) == 0:
+				f.live.json = f.asJSON
+				return m.traceLive(cmd, &f.live)
+			case (len(args) == 0) == (f.leaked == ""):
 				return usagef("expected either reports or --file: 'sallyport trace REPORTS --events EVENTS', 'sallyport trace --file LEAKED --events EVENTS'")
-			}
-			if len(f.files.Events) == 0 {
+			case len(f.files.Events) == 0:
 				return usagef("no access events; expected --events FILE")
 			}
 			if f.leaked != "" {
@@ -63,6 +71,8 @@ Exit status 0: nobody is named; 1: somebody is; 2: wrong usage; 3: something cou
 	cmd.Flags().Int64Var(&f.customers, "customers", 0, "how many customers the company has (default: as many as stand in the files)")
 	cmd.Flags().BoolVar(&f.strict, "strict", false, "end at the first line that cannot be read")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
+	cmd.Flags().StringVar(&f.live.data, "data", defaultData, "without files: data `FOLDER` of the running serve")
+	f.live.logInFlags(cmd.Flags())
 	return cmd
 }
 

@@ -2,11 +2,12 @@
 """Checks a file of `sallyport ledger prove`: that one entry of a record stands in the ledger, under a signed checkpoint.
 
     python3 verify.py PROOF.json --key 'NAME+HASH+KEY'
+    python3 verify.py --pack PACK.zip --key 'NAME+HASH+KEY'     an evidence pack (docs/evidence.md), with all of its proofs
 
 Nothing but Python 3 and its standard library is needed. The formats stand in docs/ledger.md. The public key must come from the
 ledger's owner, or from whoever kept it, not from the proof. Exit status: 0 proven, 1 not proven, 2 wrong usage.
 """
-import base64, hashlib, json, sys
+import base64, hashlib, json, struct, sys, zipfile
 
 # Ed25519 (RFC 8032), verification alone: slow, and short enough to be read.
 P = 2**255 - 19
@@ -95,6 +96,108 @@ def root_by(leaf_hash, index, size, path):
     return r
 
 
+# AES-256 (FIPS 197) in counter mode, as GCM uses it, to open one body: the body names its key by a digest, so no other key and no other text fits.
+def aes_tables():
+    box, p, q = [0] * 256, 1, 1
+    while True:  # p runs through the field by 3, q by its inverse
+        p = (p ^ p << 1 ^ (0x1B if p & 0x80 else 0)) & 0xFF
+        q ^= q << 1
+        q ^= q << 2
+        q = (q ^ q << 4) & 0xFF
+        q ^= 0x09 if q & 0x80 else 0
+        x = q
+        for n in (1, 2, 3, 4):
+            x ^= (q << n | q >> 8 - n) & 0xFF
+        box[p] = x ^ 0x63
+        if p == 1:
+            break
+    box[0] = 0x63
+    return box
+
+
+BOX = aes_tables()
+
+
+def double(b):
+    return (b << 1 ^ 0x1B) & 0xFF if b & 0x80 else b << 1
+
+
+def aes_keys(key):
+    words, rcon = [list(key[i : i + 4]) for i in range(0, 32, 4)], 1
+    for i in range(8, 60):
+        w = list(words[i - 1])
+        if i % 8 == 0:
+            w = [BOX[b] for b in w[1:] + w[:1]]
+            w[0], rcon = w[0] ^ rcon, double(rcon)
+        elif i % 8 == 4:
+            w = [BOX[b] for b in w]
+        words.append([a ^ b for a, b in zip(words[i - 8], w)])
+    return [sum(words[i : i + 4], []) for i in range(0, 60, 4)]
+
+
+def aes_block(keys, block):
+    s = [a ^ b for a, b in zip(block, keys[0])]
+    for n in range(1, 15):
+        s = [BOX[s[(i + 4 * (i % 4)) % 16]] for i in range(16)]
+        if n < 14:
+            mixed = []
+            for c in range(0, 16, 4):
+                a, b, d, e = s[c : c + 4]
+                t = a ^ b ^ d ^ e
+                mixed += [a ^ t ^ double(a ^ b), b ^ t ^ double(b ^ d), d ^ t ^ double(d ^ e), e ^ t ^ double(e ^ a)]
+            s = mixed
+        s = [a ^ b for a, b in zip(s, keys[n])]
+    return bytes(s)
+
+
+def opened(proof, body):
+    """The event (CBOR) of a body of form 4: run 16, number 8, digest of the key 32, ciphertext, tag 16."""
+    key = bytes.fromhex(proof["entry_key"])
+    if proof["form"] != 4 or len(key) != 32 or len(body) < 72:
+        raise ValueError("not a key and a body of this form")
+    if hashlib.sha256(b"sallyport entry key check" + key).digest() != body[24:56]:
+        raise ValueError("this is not the key of the entry")
+    keys, text, plain = aes_keys(key), body[56:-16], bytearray()
+    for i in range(0, len(text), 16):
+        pad = aes_block(keys, bytes(4) + body[16:24] + (i // 16 + 2).to_bytes(4, "big"))
+        plain += bytes(a ^ b for a, b in zip(text[i : i + 16], pad))
+    return bytes(plain)
+
+
+def cbor(b, at=0):
+    """One value of RFC 8949, as far as events have them, and where it ends."""
+    kind, low, at = b[at] >> 5, b[at] & 31, at + 1
+    if kind == 7 and low in (20, 21, 22):
+        return {20: False, 21: True, 22: None}[low], at
+    if low > 27:
+        raise ValueError("not an event")
+    n = low
+    if low > 23:
+        size = 1 << low - 24
+        n, at = int.from_bytes(b[at : at + size], "big"), at + size
+        if kind == 7:
+            return struct.unpack({2: ">e", 4: ">f", 8: ">d"}[size], b[at - size : at])[0], at
+    if kind in (0, 1):
+        return (n if kind == 0 else -1 - n), at
+    if kind in (2, 3):
+        if at + n > len(b):
+            raise ValueError("not an event")
+        return (b[at : at + n].hex() if kind == 2 else b[at : at + n].decode()), at + n
+    if kind == 4:
+        out = []
+        for _ in range(n):
+            value, at = cbor(b, at)
+            out.append(value)
+        return out, at
+    if kind == 5:
+        out = {}
+        for _ in range(n):
+            key, at = cbor(b, at)
+            out[key], at = cbor(b, at)
+        return out, at
+    raise ValueError("not an event")
+
+
 def check(proof, vkey):
     stream, seq = proof["event"].split(":")
     if proof["format"] != "sallyport proof 1" or stream not in ("access", "control") or int(seq) != proof["sequence"]:
@@ -111,7 +214,56 @@ def check(proof, vkey):
     return size, body
 
 
+def said(proof, body):
+    """The event, where the proof shows it."""
+    shown = opened(proof, body) if proof.get("entry_key") else None if proof["sealed"] else body
+    return None if shown is None else cbor(shown)[0]
+
+
+def check_pack(name, vkey):
+    """Hashes, seal and proofs of an evidence pack."""
+    with zipfile.ZipFile(name) as z:
+        names = z.namelist()
+        if len(set(names)) != len(names):
+            raise ValueError("a file is there twice")
+        files = {n: z.read(n) for n in names}
+    if "seal.json" not in files or "SHA256SUMS" not in files:
+        raise ValueError("no seal, or no list of hashes")
+    rest = sorted((n for n in files if n not in ("SHA256SUMS", "seal.json")), key=lambda n: n.encode())
+    sums = "".join(hashlib.sha256(files[n]).hexdigest() + "  " + n + "\n" for n in rest).encode()
+    if sums != files["SHA256SUMS"]:
+        raise ValueError("SHA256SUMS does not list these files: something was changed, added or removed")
+    seal = json.loads(files["seal.json"])
+    event = said(seal, check(seal, vkey)[1])
+    step = event and event.get(10, {}).get(151, {})
+    if not event or event.get(3) != "case" or step.get(2) != "exported" or event[10].get(7) != hashlib.sha256(sums).hexdigest():
+        raise ValueError("seal.json is not the seal of these files")
+    proven = shown = 0
+    for n in rest:
+        if n.startswith("events/"):
+            proof = json.loads(files[n])
+            try:
+                shown += said(proof, check(proof, vkey)[1]) is not None
+            except ValueError as why:
+                raise ValueError(n + ": " + str(why))
+            proven += 1
+    return step.get(1), len(files), proven, shown
+
+
+def pack(args):
+    try:
+        case, files, proven, shown = check_pack(args[1], args[3])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, OSError, zipfile.BadZipFile) as why:
+        print("NOT PROVEN:", why)
+        return 1
+    print(f"PROVEN: case {case}, {files} files; {proven} entries stand in the ledger, of {shown} it is proven what they say.")
+    print("Not checked: whether the holder of the ledger's key made another history as well; a checkpoint kept elsewhere, or a witness, says that.")
+    return 0
+
+
 def main(args):
+    if len(args) == 4 and args[0] == "--pack" and args[2] == "--key":
+        return pack(args)
     if len(args) != 3 or args[1] != "--key":
         print(__doc__, file=sys.stderr)
         return 2
@@ -119,11 +271,15 @@ def main(args):
         with open(args[0], encoding="utf-8") as f:
             proof = json.load(f)
         size, body = check(proof, args[2])
+        event = said(proof, body)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as why:
         print("NOT PROVEN:", why)
         return 1
     print(f"PROVEN: {proof['event']} of record {proof['record']} is leaf {proof['leaf']} of {size}, and was there when the checkpoint was signed.")
-    print("Its body is sealed; these are the encrypted bytes:" if proof["sealed"] else "Its body (CBOR, docs/record.md):", body.hex())
+    if event is None:
+        print("Its body is sealed, and the proof holds no key of it; these are the encrypted bytes:", body.hex())
+    else:
+        print("It says (keys as in docs/record.md):", json.dumps(event, ensure_ascii=False))
     print("Not checked: whether the holder of the ledger's key made another history as well; a checkpoint kept elsewhere, or a witness, says that.")
     return 0
 

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/api"
+	logs "sallyport/sources"
+	"sallyport/trace"
+)
+
+// tracer answers who may be the source of the reports, from the record: the same entries in the same order as a file of them, by the same code.
+// What it has read of the access stream it keeps for a while, so that the next question reads on.
+type tracer struct {
+	r *reporting
+
+	mu     sync.Mutex // held while a question is answered; guards what follows
+	read   uint64     // the entry of the access stream that was read last
+	heard  *hearing
+	x      *trace.Exposures
+	opened map[string]sallyport.Staff // ticket → who made it
+	forget *time.Timer
+}
+
+// keptExposures is how long what was read is kept.
+const keptExposures = 15 * time.Minute
+
+// answer traces, without weighing who asks, and names people as he may know them.
+func (t *tracer) answer(ctx context.Context, me sallyport.Staff, call func(sallyport.Staff) string) (json.RawMessage, error) {
+	line, err := t.trace(ctx, []sallyport.Staff{me})
+	if err != nil {
+		return nil, err
+	}
+	for i := range line.Suspects {
+		for j, who := range line.Suspects[i].Staff {
+			line.Suspects[i].Staff[j] = sallyport.Staff(call(who))
+		}
+	}
+	line.You = true
+	text, err := json.Marshal(line)
+	if err != nil {
+		return nil, fmt.Errorf("write what was traced: %w", err)
+	}
+	return text, nil
+}
+
+// trace weighs all reports on record.
+func (t *tracer) trace(ctx context.Context, without []sallyport.Staff) (*liveTrace, error) {
+	reports, err := t.r.all()
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.follow(ctx); err != nil {
+		return nil, err
+	}
+	list, by := tracedReports(reports)
+	result := t.x.Trace(list, trace.Options{Customers: t.r.s.o.Config.Reports.Customers, Without: without})
+	return &liveTrace{traceLine: traceJSON(&result, 0), Entry: t.read, ConfirmedBy: by}, nil
+}
+
+// tracedReports are those that count, and who confirmed how many: whoever confirms many alone could turn the result.
+func tracedReports(reports []api.Report) (list []trace.Report, by map[sallyport.Staff]int) {
+	by = map[sallyport.Staff]int{}
+	for _, x := range reports {
+		if x.State == api.ReportDenied {
+			continue
+		}
+		if x.State == api.ReportConfirmed && x.By != "" {
+			by[x.By]++
+		}
+		list = append(list, trace.Report{Customer: x.Customer, At: x.Time, Quoted: trace.ParseFields(x.Quoted), Unconfirmed: x.State != api.ReportConfirmed})
+	}
+	return list, by
+}
+
+// liveTrace is what trace prints of files, and how far the record was read.
+type liveTrace struct {
+	traceLine
+	Entry       uint64                  `json:"entry"`
+	ConfirmedBy map[sallyport.Staff]int `json:"confirmed_by"`
+	You         bool                    `json:"without_you"` // who asked was not weighed
+}
+
+// follow reads what has come since the last question. t.mu is held.
+func (t *tracer) follow(ctx context.Context) error {
+	s := t.r.s
+	if t.x == nil {
+		c := s.o.Config
+		t.read, t.x, t.opened = 0, trace.NewExposures(), map[string]sallyport.Staff{}
+		t.x.Team, t.x.Same = map[sallyport.Staff]string{}, map[sallyport.Staff]sallyport.Staff{}
+		for _, e := range c.employees(s.staffing.now()) {
+			t.x.Team[e.ID] = e.Team
+		}
+		for id, p := range c.People {
+			if p.SameAs != "" {
+				t.x.Same[sallyport.Staff(id)] = sallyport.Staff(p.SameAs)
+			}
+		}
+		t.heard = &hearing{parts: logs.Parts{Record: s.access.ID(), Service: c.program}, login: c.owners(), program: c.program, tickets: map[string]heardTicket{}}
+	}
+	last := s.access.Last()
+	err := s.access.Read(t.read+1, func(e *sallyport.Event) error {
+		if e.Seq > last {
+			return errEnough
+		}
+		t.read = e.Seq
+		for i, in := range t.heard.hear(e) {
+			switch {
+			case in.Ticket != nil && in.Ticket.OpenedBy != "":
+				t.opened[in.Ticket.ID] = in.Ticket.OpenedBy
+			case in.Access != nil:
+				expose(t.x, t.heard.list[i].Access, t.opened)
+			}
+		}
+		return ctx.Err()
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		t.drop()
+		return fmt.Errorf("read who saw whom: %w", err)
+	}
+	if t.forget != nil {
+		t.forget.Stop()
+	}
+	t.forget = time.AfterFunc(keptExposures, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.drop()
+	})
+	return nil
+}
+
+// drop forgets what was read.
+func (t *tracer) drop() { t.x, t.heard, t.opened, t.read = nil, nil, nil, 0 }
+
+// stop ends the timer.
+func (t *tracer) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.forget != nil {
+		t.forget.Stop()
+	}
+	t.drop()
+}
+
+// result is a trace as it is printed.
+func (l *traceLine) result() *trace.Result {
+	r := &trace.Result{
+		Reports: l.Reports, Unconfirmed: l.Unconfirmed, Verdict: l.Verdict, None: l.None, Background: l.Background, FalseNaming: l.FalseNaming, More: -1, AskNext: l.AskNext, Forged: l.Forged,
+	}
+	if l.More != nil {
+		r.More = *l.More
+	}
+	for _, s := range l.Suspects {
+		r.Suspects = append(r.Suspects, trace.Suspect{Staff: slices.Clone(s.Staff), Posterior: s.Posterior, LogOdds: s.LogOdds, Seen: s.Seen, Expected: s.Expected, Customers: s.Customers})
+	}
+	return r
+}
