@@ -116,7 +116,7 @@ type Health struct {
 	// The same of a thousandfold weight.
 	ReachedHigh  float64 `json:"reached_1000"`
 	PromisedHigh float64 `json:"promised_1000"`
-	Raised       float64 `json:"raised"` // by what factor the alarm level was raised for that; 1: not
+	Raised       float64 `json:"raised"` // by what factor the alarm level was raised for that, or, below 1, lowered
 	Warning      string  `json:"warning,omitempty"`
 }
 

@@ -374,7 +374,7 @@ func (g *group) compared(ratio, noise float64) {
 
 // spread is the variance of the logarithm of people's rates against what was learnt of them.
 func (g *group) spread() float64 {
-	const blocks, beforehand, lowest = 200, 0.04, 0.01
+	const blocks, beforehand, lowest = 200, 0.04, 0.004
 	return min(1, max(lowest, (blocks*beforehand+g.moved.square-g.moved.noise)/(blocks+g.moved.n)))
 }
 
@@ -418,9 +418,15 @@ const shadowed = 2
 func shadowLevel(i int) float64 { return [shadowed]float64{100, 1000}[i] }
 
 // recalibrate compares how often low levels are reached by chance with what is promised. Where one is reached more often than chance allows,
-// the alarm level rises by as much, extrapolated along its logarithm.
+// the alarm level rises by as much, extrapolated along its logarithm. Where all are surely reached more rarely, it falls by that, but by no more
+// than threefold: the tail beyond what was seen is not known.
 func (g *group) recalibrate() {
-	g.penalty = 0
+	const most = 3
+	rarest := 0.0
+	for i, n := range g.shadows {
+		rarest = max(rarest, (n+2*math.Sqrt(n)+3)*shadowLevel(i)/max(g.shadowDays, 1))
+	}
+	g.penalty = max(-math.Log(most), min(0, math.Log(rarest)))
 	for i, n := range g.shadows {
 		sure := n - 1.3*math.Sqrt(n) - 1
 		if excess := sure * shadowLevel(i) / max(g.shadowDays, 1); excess > 1 {

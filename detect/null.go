@@ -41,32 +41,38 @@ func (n *null) bounded(x, delta float64) float64 {
 	return l - slack
 }
 
-// mixed are the ratios against the mixture over where his rate may be, and over days that look like anything.
+// mixed are the ratios against the mixture over where his rate may be, and over days that look like anything. It is the innermost part of all:
+// each exponential is taken once.
 func (n *null) mixed(x, k float64) (e [growths]float64) {
 	var means, logs [nodes]float64
+	most := math.Inf(-1)
 	for j := range logs {
 		means[j] = n.mu * n.rates.factor(j)
 		logs[j] = kernel(x, means[j], k)
+		most = max(most, logs[j])
 	}
+	var below, weights [nodes + 1]float64 // sums over the first rates: of likelihoods, and of weights
+	for j, w := range n.rates.weight {
+		below[j+1] = below[j] + w*math.Exp(logs[j]-most)
+		weights[j+1] = weights[j] + w
+	}
+	shape := combinations(x, k)
+	j := 0
 	for i := range e {
 		mean := n.mu + growth(i)
-		own := kernel(x, mean, k)
-		sum := n.contaminated(x, mean, k)
-		for j, w := range n.rates.weight {
-			if means[j] >= mean { // a rate as high as the theft's is no theft: it says 1 to it, whatever the count
-				sum += w
-			} else {
-				sum += w * math.Exp(logs[j]-own)
-			}
+		for j < nodes && means[j] < mean {
+			j++
 		}
-		e[i] = -math.Log(sum)
+		// A rate as high as the theft's is no theft: it says 1 to it, whatever the count.
+		sum := weights[nodes] - weights[j] + below[j]*math.Exp(most-kernel(x, mean, k))
+		e[i] = -math.Log(sum + n.contaminated(x, mean, k, shape))
 	}
 	return e
 }
 
 // likelihood is the logarithm of the null's density with this size.
 func (n *null) likelihood(x, k float64) float64 {
-	at := density(x, n.mu, k) - kernel(x, n.mu, k)
+	at := combinations(x, k)
 	sum := math.Exp(n.tail.logDensity(x - n.mu))
 	for j, w := range n.rates.weight {
 		sum += w * math.Exp(at+kernel(x, n.mu*n.rates.factor(j), k))
@@ -97,23 +103,26 @@ func kernel(x, mean, k float64) float64 {
 	return l
 }
 
-// density is the logarithm of a negative binomial's density, for real counts.
-func density(x, mean, k float64) float64 {
+// combinations is the part of it that does not hang on the mean, for real counts.
+func combinations(x, k float64) float64 {
 	a, _ := math.Lgamma(x + k)
 	b, _ := math.Lgamma(k)
 	c, _ := math.Lgamma(x + 1)
-	return a - b - c + kernel(x, mean, k)
+	return a - b - c
 }
 
 // contaminated is the density of days that look like anything over that of a theft with this mean. Beyond the theft's mean, where its own
 // density falls, it stays what it is there, so that more customers are never less evidence; but it is never less than what lets days with so
-// many customers or more bring a little on average.
-func (n *null) contaminated(x, mean, k float64) float64 {
+// many customers or more bring a little on average. shape are the combinations of x.
+func (n *null) contaminated(x, mean, k, shape float64) float64 {
 	if n.tail == nil {
 		return n.share
 	}
-	at := min(x, mean)
-	s := math.Exp(min(n.tail.logDensity(at-n.mu)-density(at, mean, k), 0))
+	at := x
+	if x > mean {
+		at, shape = mean, combinations(mean, k)
+	}
+	s := math.Exp(min(n.tail.logDensity(at-n.mu)-shape-kernel(at, mean, k), 0))
 	return max(n.share, s, min(mostShare, n.tail.beyond[step(max(x, mean)-n.mu)]*rarely))
 }
 

@@ -39,7 +39,7 @@ func TestMixedIsAnEValue(t *testing.T) {
 		for x := 0.0; x < 3000 && mass < 1-1e-10; x++ {
 			p := 0.0
 			for j, w := range n.rates.weight {
-				p += w * math.Exp(density(x, n.mu*n.rates.factor(j), n.k))
+				p += w * math.Exp(combinations(x, n.k)+kernel(x, n.mu*n.rates.factor(j), n.k))
 			}
 			mass += p
 			for i, e := range n.evidences(x) {

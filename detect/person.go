@@ -347,24 +347,13 @@ func (d *Detector) closeDay(p *person) {
 			}
 		}
 		record.x[i] = float32(t.x)
-		calendar := 1.0
 		if i == exposure {
-			record.mu, record.k = float32(n.mu), float32(n.k)
-			// Surges are left out: what is usual would never rise if what is more than usual were divided away.
-			calendar = g.calendar(p.day) * p.effort()
-			record.calendar = float32(calendar)
-			d.shadowed(p, n)
-		}
-		if !record.suspect && !d.specs[i].fixed {
-			g.streams[i].learn(p, n, t.doubt, t.x, calendar)
-			if i == exposure {
-				g.answered(n.mu/p.effort(), n.k, t.x, p.pace()-1)
+			d.closeExposure(p, &record, n)
+		} else {
+			if !record.suspect && !d.specs[i].fixed {
+				g.streams[i].learn(p, n, t.doubt, t.x, 1)
 			}
-		}
-		t.r.close(n, t.x)
-		if i == exposure {
-			p.rates.see(&n, t.x)
-			record.calendar *= float32(p.rates.drifted())
+			t.r.close(n, t.x)
 		}
 		if p.dead {
 			t.r = none()
@@ -373,7 +362,32 @@ func (d *Detector) closeDay(p *person) {
 	if s := &p.signs; s.firstDay == p.day {
 		record.first, record.fresh = s.first, s.fresh
 	}
+	g.worked(p, record.suspect)
+	p.usual += (p.work - p.usual) / float64(min(p.days, 20))
+	p.came, p.expected = 0, 0
+	p.keep(record)
+}
+
+// closeExposure ends the day of customers without a reason, of which more is learnt.
+func (d *Detector) closeExposure(p *person, record *daily, n null) {
+	t, g := &p.streams[exposure], p.group
+	// Surges are left out: what is usual would never rise if what is more than usual were divided away.
+	calendar := g.calendar(p.day) * p.effort()
+	record.mu, record.k = float32(n.mu), float32(n.k)
+	e := n.evidences(t.x)
+	d.shadowed(p, n, e)
 	if !record.suspect {
+		g.streams[exposure].learn(p, n, t.doubt, t.x, calendar)
+		g.answered(n.mu/p.effort(), n.k, t.x, p.pace()-1)
+	}
+	t.r.multiply(e)
+	p.rates.see(&n, t.x)
+	record.calendar = float32(calendar * p.rates.drifted())
+}
+
+// worked notes a finished day: how weekdays differ, and bulk work by jobs on record.
+func (g *group) worked(p *person, suspect bool) {
+	if !suspect {
 		w := &g.weekday[weekday(p.day)]
 		w.x += min(p.streams[exposure].x, 4*g.streams[exposure].mean+5)
 		w.days++
@@ -381,15 +395,11 @@ func (d *Detector) closeDay(p *person) {
 	if p.byJob >= many {
 		g.jobs.days, g.jobs.customers = g.jobs.days+1, g.jobs.customers+p.byJob
 	}
-	p.usual += (p.work - p.usual) / float64(min(p.days, 20))
-	p.came, p.expected = 0, 0
-	p.keep(record)
 }
 
 // shadowed lets the shadow of the process run, from which it is seen whether the null holds.
-func (d *Detector) shadowed(p *person, n null) {
+func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 	x := p.streams[exposure].x
-	e := n.evidences(x)
 	p.ever.multiply(e)
 	for i := range p.shadow {
 		p.shadow[i].multiply(e)
