@@ -381,7 +381,8 @@ func (p *playing) look() (done bool, err error) {
 			r.Contain = r.Seconds(p.stopped)
 		}
 	})
-	return found != nil && (held != nil || p.out()), nil
+	beside := p.plan.Steps[0].Do == drill.Direct // whom the gateway cannot stop
+	return found != nil && (held != nil || p.out() || beside), nil
 }
 
 // ticket makes a ticket about a customer, his own or by the accomplice's hand; empty: that was refused.
