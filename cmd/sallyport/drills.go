@@ -122,7 +122,7 @@ func (d *drills) tend(ctx context.Context) {
 			limited, cancel := context.WithTimeout(ctx, drillLasts)
 			err := p.play(limited)
 			cancel()
-			p.end(err)
+			p.end(err) //nolint:contextcheck // it ends what a stop of serve cuts off, too
 		}
 	}
 }

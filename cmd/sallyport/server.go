@@ -74,13 +74,13 @@ type Server struct {
 	granting     *granting
 	detection    *detection // nil: nobody looks for insiders
 	ledger       *ledger.Ledger
-	policies     *livePolicies   // that hold, for the gateway and for orders
-	unruly       error           // why they cannot be read
-	canaries     *canaries       // customers who do not exist
-	drills       *drills         // thefts that are played
-	exports      *outputs        // what goes out to other systems
-	imports      *intake         // what comes in from them
-	reports      *reporting      // what customers tell of scam calls
+	policies     *livePolicies // that hold, for the gateway and for orders
+	unruly       error         // why they cannot be read
+	canaries     *canaries     // customers who do not exist
+	drills       *drills       // thefts that are played
+	exports      *outputs      // what goes out to other systems
+	imports      *intake       // what comes in from them
+	reports      *reporting    // what customers tell of scam calls
 	casing       *casing
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
