@@ -21,6 +21,8 @@ type Cases struct {
 	Book *cases.Book
 	// Line is where other stands in the report line of who; nil: nobody stands in any.
 	Line func(who, other sallyport.Staff) sallyport.Line
+	// Pack makes the evidence pack that somebody and another agreed on; nil: none are made.
+	Pack func(ctx context.Context, c *cases.Case, p control.Proposal, me sallyport.Staff) ([]byte, error)
 	// Control is read for timelines.
 	Control interface {
 		Read(from uint64, fn func(*sallyport.Event) error) error
@@ -99,6 +101,7 @@ func (s *Server) caseRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/cases/{n}", s.as(investigators, s.showCase))
 	mux.Handle("GET /v1/cases/{n}/timeline", s.as(investigators, s.timeline))
 	mux.Handle("POST /v1/cases/{n}/{do}", s.upTo(mostCaseBody, investigators, s.stepCase))
+	mux.Handle("GET /v1/cases/{n}/pack/{id}", s.as(investigators, s.pack))
 	mux.Handle("GET /v1/calibration", s.as(investigators, s.calibration))
 }
 

@@ -37,6 +37,19 @@ func newCodec() (codec, error) {
 	return codec{enc: enc, dec: dec}, nil
 }
 
+// Decode reads the body of an entry that somebody was shown: it may be anybody's.
+func Decode(body []byte) (*sallyport.Event, error) {
+	c, err := newCodec()
+	if err != nil {
+		return nil, err
+	}
+	e, err := c.decode(body)
+	if err != nil {
+		return nil, fmt.Errorf("read an event: %w", err)
+	}
+	return e, nil
+}
+
 // Keys of an Event's map, as in its tags. Key 1, the sequence, is not stored: the entry's frame has it, and the link binds it.
 const (
 	keyTime = iota + 2

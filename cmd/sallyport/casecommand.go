@@ -28,6 +28,7 @@ evidence that it holds, takes two people. Texts are for people and never hold a 
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
+		m.caseExportCommand(), m.caseVerifyCommand(),
 		m.caseListCommand(), m.caseShowCommand(), m.caseTimelineCommand(), m.calibrationCommand(), m.caseOpenCommand(),
 		m.caseTextCommand(cases.DoNote, "Add a note", "asked his lead: he was on leave"),
 		m.caseTextCommand(cases.DoTask, "Add a task", "ask the six customers"),

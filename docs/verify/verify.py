@@ -2,11 +2,12 @@
 """Checks a file of `sallyport ledger prove`: that one entry of a record stands in the ledger, under a signed checkpoint.
 
     python3 verify.py PROOF.json --key 'NAME+HASH+KEY'
+    python3 verify.py --pack PACK.zip --key 'NAME+HASH+KEY'     an evidence pack (docs/evidence.md), with all of its proofs
 
 Nothing but Python 3 and its standard library is needed. The formats stand in docs/ledger.md. The public key must come from the
 ledger's owner, or from whoever kept it, not from the proof. Exit status: 0 proven, 1 not proven, 2 wrong usage.
 """
-import base64, hashlib, json, struct, sys
+import base64, hashlib, json, struct, sys, zipfile
 
 # Ed25519 (RFC 8032), verification alone: slow, and short enough to be read.
 P = 2**255 - 19
@@ -213,7 +214,56 @@ def check(proof, vkey):
     return size, body
 
 
+def said(proof, body):
+    """The event, where the proof shows it."""
+    shown = opened(proof, body) if proof.get("entry_key") else None if proof["sealed"] else body
+    return None if shown is None else cbor(shown)[0]
+
+
+def check_pack(name, vkey):
+    """Hashes, seal and proofs of an evidence pack."""
+    with zipfile.ZipFile(name) as z:
+        names = z.namelist()
+        if len(set(names)) != len(names):
+            raise ValueError("a file is there twice")
+        files = {n: z.read(n) for n in names}
+    if "seal.json" not in files or "SHA256SUMS" not in files:
+        raise ValueError("no seal, or no list of hashes")
+    rest = sorted((n for n in files if n not in ("SHA256SUMS", "seal.json")), key=lambda n: n.encode())
+    sums = "".join(hashlib.sha256(files[n]).hexdigest() + "  " + n + "\n" for n in rest).encode()
+    if sums != files["SHA256SUMS"]:
+        raise ValueError("SHA256SUMS does not list these files: something was changed, added or removed")
+    seal = json.loads(files["seal.json"])
+    event = said(seal, check(seal, vkey)[1])
+    step = event and event.get(10, {}).get(151, {})
+    if not event or event.get(3) != "case" or step.get(2) != "exported" or event[10].get(7) != hashlib.sha256(sums).hexdigest():
+        raise ValueError("seal.json is not the seal of these files")
+    proven = shown = 0
+    for n in rest:
+        if n.startswith("events/"):
+            proof = json.loads(files[n])
+            try:
+                shown += said(proof, check(proof, vkey)[1]) is not None
+            except ValueError as why:
+                raise ValueError(n + ": " + str(why))
+            proven += 1
+    return step.get(1), len(files), proven, shown
+
+
+def pack(args):
+    try:
+        case, files, proven, shown = check_pack(args[1], args[3])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, OSError, zipfile.BadZipFile) as why:
+        print("NOT PROVEN:", why)
+        return 1
+    print(f"PROVEN: case {case}, {files} files; {proven} entries stand in the ledger, of {shown} it is proven what they say.")
+    print("Not checked: whether the holder of the ledger's key made another history as well; a checkpoint kept elsewhere, or a witness, says that.")
+    return 0
+
+
 def main(args):
+    if len(args) == 4 and args[0] == "--pack" and args[2] == "--key":
+        return pack(args)
     if len(args) != 3 or args[1] != "--key":
         print(__doc__, file=sys.stderr)
         return 2
@@ -221,8 +271,7 @@ def main(args):
         with open(args[0], encoding="utf-8") as f:
             proof = json.load(f)
         size, body = check(proof, args[2])
-        shown = opened(proof, body) if proof.get("entry_key") else None if proof["sealed"] else body
-        event = None if shown is None else cbor(shown)[0]
+        event = said(proof, body)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as why:
         print("NOT PROVEN:", why)
         return 1

@@ -1,11 +1,11 @@
-// Package pack makes an evidence pack: one archive that somebody outside can read, print and verify offline, with nothing but the ledger's
+// Package evidence makes an evidence pack: one archive that somebody outside can read, print and verify offline, with nothing but the ledger's
 // public key.
 //
 // It refuses a file name that leads out of the archive, and to call a pack whole of which a file, its hash, its seal or a proof does not hold.
 //
 // Invariant: the seal is an entry of the record that states the digest of the list of hashes; so whoever changes a byte of a pack has to change
 // the ledger that others saw.
-package pack
+package evidence
 
 import (
 	"archive/zip"
