@@ -440,24 +440,35 @@ func (b *Book) Background(since, now time.Time, besides *sallyport.Digest) (bega
 		if besides != nil && d == *besides {
 			continue
 		}
-		until := now
-		for _, s := range b.shown[d] {
-			if len(s.Looks) > 0 && s.Looks[0].Time.Before(until) {
-				until = s.Looks[0].Time
-			}
-		}
+		until := b.unseen(d, now)
 		if until.Before(began) {
 			continue
 		}
 		g.Days += until.Sub(began).Hours() / 24
-		for i := range b.heard {
-			h := &b.heard[i]
-			if at := h.when(); h.Digest == d && !h.Own && at.Before(until) && !at.Before(began) {
-				g.Calls++
-			}
-		}
+		g.Calls += b.calls(d, began, until)
 	}
 	return began, g
+}
+
+// unseen is until when nobody had been shown a number. The caller holds mu.
+func (b *Book) unseen(d sallyport.Digest, until time.Time) time.Time {
+	for _, s := range b.shown[d] {
+		if len(s.Looks) > 0 && s.Looks[0].Time.Before(until) {
+			until = s.Looks[0].Time
+		}
+	}
+	return until
+}
+
+// calls counts those to a number within a time. The caller holds mu.
+func (b *Book) calls(d sallyport.Digest, from, until time.Time) (n int) {
+	for i := range b.heard {
+		h := &b.heard[i]
+		if at := h.when(); h.Digest == d && !h.Own && at.Before(until) && !at.Before(from) {
+			n++
+		}
+	}
+	return n
 }
 
 func (h *Heard) when() time.Time {

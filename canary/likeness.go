@@ -25,11 +25,11 @@ func Reshape(text string, keep int, r *rand.Rand) string {
 		case n < keep:
 			return c
 		case c >= '0' && c <= '9':
-			return '0' + rune(r.IntN(10))
+			return '0' + r.Int32N(10)
 		case unicode.IsUpper(c):
-			return 'A' + rune(r.IntN(26))
+			return 'A' + r.Int32N(26)
 		case unicode.IsLower(c):
-			return 'a' + rune(r.IntN(26))
+			return 'a' + r.Int32N(26)
 		}
 		return c
 	}, text)

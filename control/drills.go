@@ -9,13 +9,14 @@ func (s *State) drill(o *sallyport.Order) {
 		return
 	}
 	for _, who := range o.Drill.Accounts {
-		p := s.people[who]
-		if p == nil {
-			p = &person{}
-		}
-		for _, h := range []**hold{&p.locked, &p.suspended} {
-			if *h != nil && (*h).by == "" {
-				*h = nil
+		if p := s.people[who]; p != nil {
+			for _, h := range []**hold{&p.locked, &p.suspended} {
+				if *h != nil && (*h).by == "" {
+					*h = nil
+				}
+			}
+			if p.locked == nil && p.suspended == nil {
+				delete(s.people, who) // who stands there is held
 			}
 		}
 		delete(s.doors.caps, who)

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"slices"
+
 	"sallyport"
 	"sallyport/canary"
 	"sallyport/catalog"
@@ -47,10 +49,8 @@ func (s *session) standsIn(of *catalog.Protected, g *decided, digest sallyport.D
 
 // noteStandIn puts on record who is shown what, once a statement. It stands in front of the batch that carries it, so it is durable when that leaves.
 func (s *session) noteStandIn(r *run, x *standIn) {
-	for _, d := range r.stoodIn {
-		if d == x.event.Digest {
-			return
-		}
+	if slices.Contains(r.stoodIn, x.event.Digest) {
+		return
 	}
 	e := &sallyport.Event{Kind: sallyport.CanaryShownKind, Time: s.gw.Clock(), Who: s.whose(r).who, Canary: x.event}
 	seq, err := s.gw.Access.Enqueue(e)

@@ -410,3 +410,43 @@ func TestMailAndCallsNameTheViewer(t *testing.T) {
 		return false
 	})
 }
+
+// TestAnExportHasDetailsOfItsOwn: under an approved grant for many canaries are no finding, and a leaked file names the grant; in COPY as in SELECT.
+func TestAnExportHasDetailsOfItsOwn(t *testing.T) {
+	f := aviary(t, 2, fmt.Sprintf("grants:\n  standing:\n    - {id: mailing, for: svc_phone, columns: [support.customers.email], customers: 100000, until: %s, approved_by: [o1, o2]}\n",
+		time.Now().AddDate(0, 1, 0).UTC().Format(time.RFC3339)))
+	birds := f.birds()
+	c := f.connect("svc_phone")
+	where := "FROM support.customers WHERE id IN (" + string(birds[0].Subject) + ", " + string(birds[1].Subject) + ", 1, 2, 3)"
+	shown := map[string]string{}
+	for _, row := range c.must("SELECT id, email " + where) {
+		shown[row[0]] = row[1]
+	}
+	var out strings.Builder
+	_, err := c.PgConn().CopyTo(t.Context(), &out, "COPY (SELECT id, email "+where+") TO STDOUT WITH (FORMAT csv)")
+	fatal(t, err)
+	for _, b := range birds {
+		detail := shown[string(b.Subject)]
+		if !f.server.canaries.book.Load().Listens(sallyport.Email, detail) {
+			t.Fatalf("it is shown %q", detail)
+		}
+		if !strings.Contains(out.String(), string(b.Subject)+","+detail+"\n") {
+			t.Errorf("the copy has not %s,%s:\n%s", b.Subject, detail, out.String())
+		}
+		a, err := f.officer("o1").CanaryWho(t.Context(), detail)
+		fatal(t, err)
+		if len(a.Views) != 1 || a.Views[0].Staff != "svc_phone" || a.Views[0].Grant != "mailing" {
+			t.Errorf("%+v", a)
+		}
+	}
+	if shown["1"] != f.org.Customer(1).Email {
+		t.Errorf("somebody who exists is shown as %q", shown["1"])
+	}
+	last := f.server.access.Last()
+	within(t, 30*time.Second, "detection has read it", func() bool { return f.server.detection.detecting.read.Load() >= last })
+	for _, x := range f.server.state.Findings() {
+		if x.About == "svc_phone" {
+			t.Errorf("an approved export is found: %s", x.JSON)
+		}
+	}
+}

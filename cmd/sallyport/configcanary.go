@@ -60,16 +60,7 @@ func (c *Config) checkCanary(r *configReader) {
 			r.problemAt("canary.login", "%q is the log-in of no service; expected one that stands under services, so that what it writes is its own", x.Login)
 		}
 	}
-	for i, d := range x.Domains {
-		if d != strings.ToLower(d) || !strings.Contains(d, ".") || strings.ContainsAny(d, "@ /") || strings.HasPrefix(d, ".") || len(d) > 100 {
-			r.problemAt(fmt.Sprintf("canary.domains[%d]", i), "no domain; expected one in lower case, such as post.example.net")
-		}
-	}
-	for i, n := range x.Numbers {
-		if p, err := phonenumbers.Parse(n, ""); err != nil || phonenumbers.Format(p, phonenumbers.E164) != n {
-			r.problemAt(fmt.Sprintf("canary.numbers[%d]", i), "no number; expected + and digits, such as +4930901820")
-		}
-	}
+	x.checkDetails(r)
 	for i, id := range x.Walkers {
 		if _, ok := c.Services[id]; !ok {
 			r.problemAt(fmt.Sprintf("canary.walkers[%d]", i), "there is no service %q", id)
@@ -90,6 +81,25 @@ func (c *Config) checkCanary(r *configReader) {
 			r.problemAt("canary.since", "%q; expected a date as YYYY-MM-DD", x.Since)
 		}
 	}
+	x.checkListens(r)
+}
+
+// checkDetails holds what viewers are shown to sense.
+func (x *CanaryConfig) checkDetails(r *configReader) {
+	for i, d := range x.Domains {
+		if d != strings.ToLower(d) || !strings.Contains(d, ".") || strings.ContainsAny(d, "@ /") || strings.HasPrefix(d, ".") || len(d) > 100 {
+			r.problemAt(fmt.Sprintf("canary.domains[%d]", i), "no domain; expected one in lower case, such as post.example.net")
+		}
+	}
+	for i, n := range x.Numbers {
+		if p, err := phonenumbers.Parse(n, ""); err != nil || phonenumbers.Format(p, phonenumbers.E164) != n {
+			r.problemAt(fmt.Sprintf("canary.numbers[%d]", i), "no number; expected + and digits, such as +4930901820")
+		}
+	}
+}
+
+// checkListens holds where mail and messages are heard to sense.
+func (x *CanaryConfig) checkListens(r *configReader) {
 	for _, on := range []struct{ path, listen, certificate, key string }{
 		{"canary.mail", x.Mail.Listen, x.Mail.Certificate, x.Mail.Key}, {"canary.hook", x.Hook.Listen, x.Hook.Certificate, x.Hook.Key},
 	} {

@@ -21,7 +21,7 @@ func (m *Main) drillCommand() *cobra.Command {
 looked at. It waits for what Sallyport finds and does, then says how many customers would have been lost, and how long it took to detect, to contain and
 to name. Findings about a drill are marked, nobody is told, and nothing is learnt from it. NAME is one of ` + strings.Join(drill.Names(), ", ") + `.
 Exit status 1: something would have been lost, or nothing was found.`,
-		Example: "  sallyport drill prepare --count 60 --as s051\n  sallyport drill support-2019 --reason 'quarterly drill' --html drill.html --as s051",
+		Example: "  sallyport drill prepare --count 120 --as s051\n  sallyport drill support-2019 --reason 'quarterly drill' --html drill.html --as s051",
 		Args:    exactly(1, "NAME --reason TEXT --as ID"),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "a drill", "why, as `TEXT` for the record")
@@ -92,10 +92,10 @@ func (m *Main) drillPrepareCommand() *cobra.Command {
 		Use:     "prepare",
 		Short:   "Have customers made who do not exist, for drills alone",
 		Long:    "They are planted as canaries are, at once; who comes by one is not found for that alone.",
-		Example: "  sallyport drill prepare --count 60 --as s051",
+		Example: "  sallyport drill prepare --count 120 --as s051",
 		Args:    exactly(0, "--count N --as ID"),
 	}
-	cmd.Flags().IntVar(&q.Count, "count", 60, "how `MANY`")
+	cmd.Flags().IntVar(&q.Count, "count", 120, "how `MANY`")
 	cmd.Flags().StringVar(&q.Reason, "reason", "for drills", "why, as `TEXT` for the record")
 	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
 		if err := c.PlantCanaries(cmd.Context(), q); err != nil {

@@ -321,37 +321,47 @@ func (p *playing) sell() {
 	p.d.change(func() { p.report.Name, p.report.Named = &seconds, string(a.Views[0].Staff) })
 }
 
+// toldOf is what both streams say about the thief.
+type toldOf struct {
+	found, held *time.Time
+	marks       []drill.Mark
+}
+
+func (t *toldOf) note(at time.Time, what string, is ...**time.Time) {
+	for _, x := range is {
+		if *x == nil || at.Before(**x) {
+			*x = &at
+		}
+	}
+	t.marks = append(t.marks, drill.Mark{Time: at, What: what})
+}
+
+// order takes an entry of the control stream about who plays.
+func (t *toldOf) order(e *sallyport.Event) {
+	o := e.Order
+	switch e.Kind { //nolint:exhaustive // what stops somebody, or says why
+	case sallyport.FindingKind:
+		t.note(e.Time, "found: "+o.ID, &t.found)
+	case sallyport.Suspended:
+		t.note(e.Time, string(o.About)+" is suspended: "+o.Reason, &t.found, &t.held)
+	case sallyport.Locked:
+		t.note(e.Time, string(o.About)+" is locked: "+o.Reason, &t.found, &t.held)
+	case sallyport.Trusted:
+		t.note(e.Time, string(o.About)+" is trusted "+o.Details+" of 100: "+o.Reason, &t.found)
+	case sallyport.ResponseKind:
+		if o.Response != nil && o.Response.State == control.Would {
+			t.note(e.Time, "would have been done: "+o.Response.Step)
+		}
+	}
+}
+
 // look reads what both streams say about the thief since the drill began; done: he is found and held.
 func (p *playing) look() (done bool, err error) {
-	var found, held *time.Time
-	var marks []drill.Mark
-	note := func(at time.Time, what string, is ...**time.Time) {
-		for _, x := range is {
-			if *x == nil || at.Before(**x) {
-				*x = &at
-			}
-		}
-		marks = append(marks, drill.Mark{Time: at, What: what})
-	}
+	t := &toldOf{}
 	s := p.d.s
 	err = s.control.Read(p.from, func(e *sallyport.Event) error {
-		o := e.Order
-		if o == nil || !slices.Contains(p.accounts, o.About) {
-			return nil
-		}
-		switch e.Kind { //nolint:exhaustive // what stops somebody, or says why
-		case sallyport.FindingKind:
-			note(e.Time, "found: "+o.ID, &found)
-		case sallyport.Suspended:
-			note(e.Time, string(o.About)+" is suspended: "+o.Reason, &found, &held)
-		case sallyport.Locked:
-			note(e.Time, string(o.About)+" is locked: "+o.Reason, &found, &held)
-		case sallyport.Trusted:
-			note(e.Time, string(o.About)+" is trusted "+o.Details+" of 100: "+o.Reason, &found)
-		case sallyport.ResponseKind:
-			if o.Response != nil && o.Response.State == control.Would {
-				note(e.Time, "would have been done: "+o.Response.Step)
-			}
+		if e.Order != nil && slices.Contains(p.accounts, e.Order.About) {
+			t.order(e)
 		}
 		return nil
 	})
@@ -361,7 +371,7 @@ func (p *playing) look() (done bool, err error) {
 	login := s.o.Config.Drill.Accounts[0].Login
 	err = s.access.Read(s.granting.days.from(dayOf(p.report.Began)), func(e *sallyport.Event) error {
 		if e.Kind == sallyport.AroundKind && e.Who.Login == login && !e.Time.Before(p.report.Began) {
-			note(e.Time, e.Note, &found)
+			t.note(e.Time, e.Note, &t.found)
 		}
 		return nil
 	})
@@ -371,17 +381,18 @@ func (p *playing) look() (done bool, err error) {
 	p.d.change(func() {
 		r := p.report
 		own := slices.DeleteFunc(slices.Clone(r.Marks), func(m drill.Mark) bool { return !strings.HasPrefix(m.What, "the ") })
-		r.Marks = append(own, marks...)
-		if found != nil {
-			r.Detect = r.Seconds(*found)
+		r.Marks = append(own, t.marks...)
+		if t.found != nil {
+			r.Detect = r.Seconds(*t.found)
 		}
-		if held != nil {
-			r.Contain = r.Seconds(*held)
+		if t.held != nil {
+			r.Contain = r.Seconds(*t.held)
 		} else if p.out() {
 			r.Contain = r.Seconds(p.stopped)
 		}
 	})
-	return found != nil && (held != nil || p.out()), nil
+	beside := p.plan.Steps[0].Do == drill.Direct // whom the gateway cannot stop
+	return t.found != nil && (t.held != nil || p.out() || beside), nil
 }
 
 // ticket makes a ticket about a customer, his own or by the accomplice's hand; empty: that was refused.
@@ -488,7 +499,7 @@ func (p *playing) closeTickets(ctx context.Context) error {
 func (p *playing) end(err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	err = errors.Join(err, p.closeTickets(ctx)) //nolint:contextcheck // it ends what a stop of serve cuts off, too
+	err = errors.Join(err, p.closeTickets(ctx))
 	now := p.d.s.o.Clock()
 	p.d.change(func() {
 		r := p.report

@@ -65,7 +65,7 @@ func (d *drills) begin(by sallyport.Staff, name, reason string) (id string, err 
 	case len(config.Drill.Accounts) < plan.Accounts:
 		return "", fmt.Errorf("the configuration names %d accounts by which it could be played (drill.accounts), and it takes %d", len(config.Drill.Accounts), plan.Accounts)
 	case len(customers) == 0:
-		return "", errors.New("there are no customers to play it on: 'sallyport drill prepare --count 60' makes some who do not exist")
+		return "", errors.New("there are no customers to play it on: 'sallyport drill prepare --count 120' makes some who do not exist")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -122,7 +122,7 @@ func (d *drills) tend(ctx context.Context) {
 			limited, cancel := context.WithTimeout(ctx, drillLasts)
 			err := p.play(limited)
 			cancel()
-			p.end(err)
+			p.end(err) //nolint:contextcheck // it ends what a stop of serve cuts off, too
 		}
 	}
 }
