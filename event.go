@@ -27,6 +27,8 @@ type Event struct {
 	Asserted  *Asserted  `cbor:"16,keyasint,omitempty"`
 	Result    *Result    `cbor:"17,keyasint,omitempty"`
 	Imported  *Imported  `cbor:"30,keyasint,omitempty"`
+	// Canary is what somebody was shown of a customer who does not exist.
+	Canary *CanaryShown `cbor:"40,keyasint,omitempty"`
 }
 
 // EventKind says which part of an Event is filled.
@@ -62,6 +64,8 @@ const (
 
 	GatewayStarted EventKind = "gateway_started"
 	GatewayStopped EventKind = "gateway_stopped"
+
+	CanaryShownKind EventKind = "canary_shown" // Canary: durable before the batch that shows it leaves
 
 	ImportedKind EventKind = "imported" // Imported: what another system's log says; it fills no budget, widens no reason and is no fact
 )
@@ -112,9 +116,13 @@ const (
 	ImportOrdered EventKind = "import"          // Order.Importing: somebody begins to import another system's log; before its first entry
 	HistoryMade   EventKind = "history_rebuild" // somebody has history made again from the record
 
-	FindingKind    EventKind = "finding"    // Order.Finding: a line of what detection found; before anything is done about it
-	ResponseKind   EventKind = "response"   // Order.Response: what Sallyport does about a finding, did, or would have done
-	DetectingKind  EventKind = "detecting"  // how far detection has read: Order.Position and Order.Taken; Details, where it is filled, says by which settings from there on
+	FindingKind     EventKind = "finding"        // Order.Finding: a line of what detection found; before anything is done about it
+	ResponseKind    EventKind = "response"       // Order.Response: what Sallyport does about a finding, did, or would have done
+	DetectingKind   EventKind = "detecting"      // how far detection has read: Order.Position and Order.Taken; Details, where it is filled, says by which settings from there on
+	CanaryPlanning  EventKind = "canary_plan"    // Order.Planting: customers who do not exist are to be made
+	CanaryPlanted   EventKind = "canary_planted" // Order.Sealed: which customer does not exist; before its row is committed
+	CanaryHeardKind EventKind = "canary_heard"   // Order.CanaryHeard: somebody wrote to or called one
+
 	RespondingKind EventKind = "responding" // Details says whether Sallyport acts on findings, by its configuration: act or observe
 )
 
@@ -319,8 +327,12 @@ type Order struct {
 	Position uint64    `cbor:"111,keyasint,omitempty"`
 	Taken    uint64    `cbor:"112,keyasint,omitempty"`
 	Response *Response `cbor:"113,keyasint,omitempty"`
-	Judged   *Judged   `cbor:"150,keyasint,omitempty"` // of report_judged
-	Case     *CaseStep `cbor:"151,keyasint,omitempty"` // of case, and of a proposal the step that it is to take
+	// Sealed says of which customer that he does not exist, to who has the key. Planting is what was asked for, CanaryHeard what came.
+	Sealed      []byte       `cbor:"140,keyasint,omitempty"`
+	Planting    *Planting    `cbor:"141,keyasint,omitempty"`
+	CanaryHeard *CanaryHeard `cbor:"142,keyasint,omitempty"`
+	Judged      *Judged      `cbor:"150,keyasint,omitempty"` // of report_judged
+	Case        *CaseStep    `cbor:"151,keyasint,omitempty"` // of case, and of a proposal the step that it is to take
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.

@@ -77,7 +77,7 @@ type Rotation struct {
 	Remaining string  `json:"remaining,omitempty"`  // time until then, as 1h2m3s
 	Why       string  `json:"why,omitempty"`        // what is in the way
 
-	// Hidden are columns whose tokens do not show of which key they are: nothing is shown of them, found by them or written into them meanwhile.
+	// Hidden are columns whose tokens do not show of which key they are: only what a reason covers is shown of them meanwhile, and nothing is written into them.
 	Hidden []string `json:"hidden,omitempty"`
 }
 

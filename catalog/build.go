@@ -59,6 +59,7 @@ func build(ctx context.Context, conn *pgx.Conn, config Config, facts FactTables,
 	b.inheritProtection()
 	b.bind()
 	b.veilMoving()
+	b.stand()
 	b.checkReferences()
 	b.findPaths()
 	b.spreadLinks()
@@ -447,6 +448,9 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 		if p.Moving {
 			info.Protect.Closed, info.Protect.Plain = p.Formless(), p.Leaving
 			info.Protect.Moving, info.Protect.Forms, info.Protect.Unique, info.Protect.List = true, MovingForms, p.alone, p.list
+			if p.Hidden {
+				info.Protect.Forms = RotatingForms
+			}
 		}
 		if p.Rotating {
 			info.Protect.Forms, info.Protect.Unique, info.Protect.List, info.Protect.Whole = RotatingForms, p.alone, p.list, p.Whole

@@ -15,6 +15,8 @@ type CustomerQuery struct {
 	// results in text format under DateStyle ISO: then they are what clients are sent, also of char(n) with its padding.
 	SQL     string
 	Columns []*Protected
+	// Stands are outputs behind those, by the index of a column that is on its way: how its row stands (Snapshot.Stands).
+	Stands map[int]int
 }
 
 // CustomerQueries read every protected value of some customers: one query for the customer table, one for each table with a path to
@@ -32,8 +34,15 @@ func (s *Snapshot) CustomerQueries(schemes ...sallyport.Scheme) []CustomerQuery 
 		if len(columns) == 0 {
 			continue
 		}
+		stands := map[int]int{}
+		for i, p := range columns {
+			if how, ok := s.Stands(p); ok {
+				stands[i] = len(outputs)
+				outputs = append(outputs, how.How)
+			}
+		}
 		sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s = ANY ($1::pg_catalog.text[]::%s[])", strings.Join(outputs, ", "), src.from, src.key, src.keyType)
-		queries = append(queries, CustomerQuery{SQL: sql, Columns: columns})
+		queries = append(queries, CustomerQuery{SQL: sql, Columns: columns, Stands: stands})
 	}
 	return queries
 }

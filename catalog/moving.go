@@ -22,7 +22,7 @@ const (
 	Plain                 // nothing of it is protected yet, or any more
 	Rotating              // all are tokens, of two key epochs; the ring of keys says so
 	Turning               // likewise, and equal values of the join group have equal tokens at every moment
-	Hidden                // likewise, and nothing tells of which epoch one is: nothing of the column is shown, found or written
+	Hidden                // likewise, and nothing in one tells of which epoch it is: it is shown where the database says it of the row, and not written
 )
 
 // String is the state's name, for people.

@@ -28,6 +28,8 @@ type raw struct {
 	rules       []rawRule
 	keys        []rawKey
 	unique      []rawUnique
+	primaries   []rawPrimary
+	progress    []rawProgress
 	peeks       []rawPeek
 	definitions map[uint32]string // view → its query
 }
@@ -190,6 +192,8 @@ func readRaw(ctx context.Context, conn *pgx.Conn) (*raw, error) {
 		func() (err error) { r.peeks, err = selectPeeks(ctx, conn); return },
 		func() (err error) { r.keys, err = selectAll[rawKey](ctx, conn, selectKeys); return },
 		func() (err error) { r.unique, err = selectAll[rawUnique](ctx, conn, selectUnique); return },
+		func() (err error) { r.primaries, err = selectAll[rawPrimary](ctx, conn, selectPrimaries); return },
+		func() (err error) { r.progress, err = selectAll[rawProgress](ctx, conn, selectProgress); return },
 		func() (err error) { definitions, err = selectAll[rawDefinition](ctx, conn, selectDefinitions); return },
 	} {
 		if err := read(); err != nil {

@@ -43,7 +43,7 @@ type Protected struct {
 	Overflow     bool   // values that the scheme has no token for stand in the vault
 	TypeOID      uint32 // as results announce it: the base type of a domain
 	Moving       bool   // plain values stand in it beside tokens, or it is to be treated so: Hidden
-	Hidden       bool   // its tokens are of two key epochs, and nothing tells which is of which
+	Hidden       bool   // its tokens are of two key epochs, and nothing in one tells of which it is
 	Leaving      bool   // what is written into it is plain: its protection is being undone
 	Rotating     bool   // its tokens are of two key epochs
 	Whole        bool   // and equal values of its join group have equal ones at every moment
@@ -55,6 +55,8 @@ type Protected struct {
 	alone bool    // one holds it alone: no value stands in it twice
 	list  string  // the type of an array of them, as SQL writes it
 	veil  *Masked // what hides its plain values, while it is moving
+
+	stands Stands // of an integer or a uuid on its way
 }
 
 // Key is what tells a stored token of the column from all else that a result may hold, as text: the token itself where it has a form,

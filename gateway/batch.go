@@ -41,6 +41,7 @@ type batch struct {
 	fields  []pg.Field
 	values0 [][]byte
 	row0    seen
+	sees    *run // whose row that is
 	lastKey lastKey
 	space   token.Room
 	plain   []byte
@@ -62,6 +63,7 @@ func (b *batch) free(pool *buffers) {
 func (b *batch) letGo() {
 	clear(b.values0[:cap(b.values0)])
 	clear(b.fields[:cap(b.fields)])
+	b.sees = nil
 }
 
 // waiting says whether something stands in the batch that must be recorded before it leaves.
@@ -104,6 +106,9 @@ func (s *session) under(grant string) {
 // addValue notes that a value leaves in plain.
 func (s *session) addValue(r *run, v *shown) {
 	s.belong(r)
+	if v.stands != nil {
+		s.noteStandIn(r, v.stands)
+	}
 	if v.under != nil {
 		s.under(v.under.grant.ID)
 		if v.under.grant.asked && (r.stmt == nil || !r.stmt.Writes) && s.granting.Load() == nil {

@@ -113,7 +113,10 @@ func (s *session) copyRow(ctx context.Context, m []byte) error {
 		if !ok {
 			return errUnexpected(pg.CopyData)
 		}
-		o.veilCopied(s, row, fields) //nolint:contextcheck // the vault bounds its own time
+		if err := s.ensureApart(ctx, current, l); err != nil {
+			return err
+		}
+		o.veilCopied(s, current, row, fields) //nolint:contextcheck // the vault bounds its own time
 	}
 	changed, stop, err := s.rowFields(ctx, current, l, fields)
 	if err != nil || stop {
@@ -371,9 +374,9 @@ func (s *session) veilOutput(c *column, output *query.ColumnInfo) {
 }
 
 // veilCopied masks one row of COPY: as its fields stand in it, and what they mean.
-func (o *copyOut) veilCopied(s *session, row, fields [][]byte) {
+func (o *copyOut) veilCopied(s *session, r *run, row, fields [][]byte) {
 	s.veilFields(&o.layout, fields)
-	s.settleFields(&o.layout, fields)
+	s.settleFields(r, &o.layout, fields)
 	for _, i := range slices.Concat(o.veils, o.moving) {
 		switch c := o.copy; {
 		case c.Format == "binary":

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/canary"
 	"sallyport/catalog"
 	"sallyport/control"
 	"sallyport/exposure"
@@ -68,6 +69,7 @@ type Protection struct {
 	Ring     *token.Ring
 	Ties     *Ties        // whose names and texts are; nil: nobody asks
 	Vault    *vault.Vault // nil: no column has one
+	Canaries *canary.Book // customers who do not exist; nil: nobody knows any
 	Resolver *purpose.Resolver
 	Facts    *purpose.Facts
 	Person   func(login string) purpose.Person
@@ -103,6 +105,8 @@ type Protection struct {
 	// moment of a rotation (catalog.Protected.Whole), it does so in every column of the join group. instead is not empty where the row that is
 	// written holds the value in that form and must keep it. nil: nothing is ever moving.
 	Vacate func(ctx context.Context, v Vacate) (instead string, err error)
+	// Lone tells whether a search for a value of an integer's column on its way finds rows with that value only. nil: nothing ever is.
+	Lone func(ctx context.Context, p *catalog.Protected, value []byte) (bool, error)
 }
 
 // Vacate is what stands where a value is to be written.

@@ -7,8 +7,8 @@ import (
 )
 
 // While the keys of integers and uuids are rotated nothing but a list of rows tells of which key a stored token is. So such a column shows
-// nothing (settled), nothing is found by it (query, closed), and nothing is written into it, here and in the database itself: a value would be
-// made a token of one key and might stand among those of the other.
+// what a reason covers and nothing else (apart.go), is searched by the tokens of both keys, and nothing is written into it, here and in the database
+// itself: a value would be made a token of one key and might stand among those of the other.
 
 // hidden tells whether a column is in that state.
 func (s *session) hidden(column sallyport.Column) bool {
@@ -26,9 +26,13 @@ func hiddenWrite(column sallyport.Column) *query.Refusal {
 
 // adviseOnHidden tells once a session why nothing is shown where there was something before.
 func (s *session) adviseOnHidden(p *catalog.Protected) {
-	if !p.Hidden || s.unseen {
+	if s.unseen {
 		return
 	}
 	s.unseen = true
-	s.notice("NOTICE", "the keys of "+p.Column.String()+" are being rotated: it shows nothing until that is done", "")
+	what := "is moving"
+	if p.Hidden {
+		what = "is given other keys"
+	}
+	s.notice("NOTICE", p.Column.String()+" "+what+": until that is done it shows what a reason covers and nothing else", "Where a reason covers the row, try again in a moment.")
 }

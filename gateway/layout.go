@@ -69,7 +69,6 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 				return nil, err
 			}
 			l.touched = append(l.touched, origin.Protected.Column)
-			s.adviseOnHidden(origin.Protected)
 		case traced && f.Attr != 0 && origin.CustomerKey:
 			c.kind = keyed
 			if l.key < 0 {

@@ -19,21 +19,21 @@ import (
 // search carries both forms of its value, the one exception to "nothing plain passes" (query/wide.go). What is written is a token.
 
 // settleFields makes tokens of the plain values of a row.
-func (s *session) settleFields(l *layout, fields [][]byte) (changed bool) {
+func (s *session) settleFields(r *run, l *layout, fields [][]byte) (changed bool) {
 	for _, i := range l.moving {
 		c := &l.columns[i]
 		if len(fields[i]) == 0 || c.form == asText && c.codec.IsToken(fields[i]) {
 			continue
 		}
-		fields[i], changed = s.settled(c, fields[i]), true
+		fields[i], changed = s.settled(r, c, l.key >= 0, fields[i]), true
 	}
 	return changed
 }
 
 // settled is what is shown of one value. A value that has no token is hidden as a masked one is, and so is one that cannot be told from a token.
-func (s *session) settled(c *column, field []byte) []byte {
+func (s *session) settled(r *run, c *column, keyed bool, field []byte) []byte {
 	if !c.codec.Recognisable() {
-		return nil
+		return s.settledApart(r, c, keyed, field)
 	}
 	stored, ok := field, true
 	if c.form != asText {
@@ -80,6 +80,7 @@ func (s *session) forms(r *run, slot *query.Slot, value []byte) ([][]byte, *quer
 	if slot.Scheme == sallyport.Date {
 		value = isoParameter(value)
 	}
+	value = s.stoodFor(r, slot, codec, value)
 	others, err := codec.Forms(value)
 	if refused := s.standsForNothing(slot, codec, others...); refused != nil {
 		return nil, refused
@@ -91,7 +92,7 @@ func (s *session) forms(r *run, slot *query.Slot, value []byte) ([][]byte, *quer
 				out = append(out, other)
 			}
 		}
-	case s.rotating(slot.Column): // the vault keeps it, or it is nobody's token: it has no other form
+	case s.rotating(slot.Column), s.hidden(slot.Column): // the vault keeps it, or it is nobody's token: it has no other form
 	case !codec.IsToken(value): // the vault keeps it; a text that only looks like a token has no other form
 		out = append(out, value)
 		if r.vaulted == nil {
@@ -112,7 +113,7 @@ func (s *session) binaryForms(r *run, slot *query.Slot, value []byte) ([][]byte,
 	if formOf(slot.Scheme) == asText { // the same bytes in both formats
 		return s.forms(r, slot, value)
 	}
-	if slot.Forms > 1 && s.rotating(slot.Column) {
+	if slot.Forms > 1 && (s.rotating(slot.Column) || s.hidden(slot.Column)) {
 		return s.binaryTokens(r, slot, value)
 	}
 	first, refused := s.binarySlot(r, slot, value)
@@ -123,8 +124,7 @@ func (s *session) binaryForms(r *run, slot *query.Slot, value []byte) ([][]byte,
 	return out, refused
 }
 
-// binaryTokens are the tokens of both key epochs for a value in the binary format of its type: a date or a moment, since others have no
-// tokens that show their epoch.
+// binaryTokens are the tokens of both key epochs for a value in the binary format of its type.
 func (s *session) binaryTokens(r *run, slot *query.Slot, value []byte) ([][]byte, *query.Refusal) {
 	form := formOf(slot.Scheme)
 	text, ok := appendBinary(nil, form, value)

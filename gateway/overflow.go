@@ -56,6 +56,11 @@ func (s *session) vaulting(ctx context.Context) vaulted {
 
 // tokeniseSlot is the token of a value and the digest under which it counts as a probe.
 func (s *session) tokeniseSlot(r *run, slot *query.Slot, codec *token.Codec, value []byte) ([]byte, sallyport.Digest, *query.Refusal) {
+	if slot.Use == query.Match && r.lone != nil {
+		if refused := r.lone(slot, value); refused != nil {
+			return nil, sallyport.Digest{}, refused
+		}
+	}
 	out, err := tokenised(codec, slot, value)
 	if err == nil {
 		return out, codec.Digest(value), s.standsForNothing(slot, codec, out)

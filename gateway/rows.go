@@ -93,6 +93,7 @@ type shown struct {
 	under    *decided // the grant, or nil
 	index    int      // of the field
 	plain    []byte
+	stands   *standIn // plain is one for this viewer; nil: it is the value
 }
 
 // rowFields looks at every field, counts what the row shows, and only then changes it. stop says that the result is cut
@@ -152,7 +153,7 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 
 // seeRow looks at every field, and changes none.
 func (s *session) seeRow(r *run, l *layout, fields [][]byte) *seen {
-	s.plain = s.plain[:0]
+	s.plain, s.sees = s.plain[:0], r
 	row := &s.row0
 	*row = seen{shown: row.shown[:0], tokens: row.tokens[:0], masked: row.masked[:0]}
 	if cap(row.tokens) > mostScratch {
@@ -215,7 +216,7 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 		}
 	} else if g := r.sight.grant(s.gw, c.protected, key, &row.customer, c.form.many()); g != nil && (s.gw.Protection.Ties == nil || !s.gw.Protection.Ties.Stray(c.protected, stored, &row.customer)) {
 		who := g.whose(key, &row.customer)
-		if s.show(row, c.protected, &who, g, c, i, stored) {
+		if s.show(row, c.protected, &who, g, c, i, stored, r.sight.plain(key)) {
 			return
 		}
 	}
@@ -251,11 +252,11 @@ func (s *session) showCovered(row *seen, v purpose.Value, c *column, i int, stor
 		}
 	}
 	who := customerOf(v.Subject)
-	return s.show(row, of, &who, nil, c, i, stored)
+	return s.show(row, of, &who, nil, c, i, stored, v.Plain)
 }
 
-// show decrypts one value into the row's list; false where it is no token after all.
-func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decided, c *column, i int, stored []byte) bool {
+// show decrypts one value into the row's list; false where it is no token after all. plain is what it stands for where that is known otherwise.
+func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decided, c *column, i int, stored []byte, plain string) bool {
 	codec := c.codec
 	if codec == nil || of != c.protected {
 		var err error
@@ -268,10 +269,14 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 	}
 	start := len(s.plain)
 	var digest sallyport.Digest
-	if s.gw.Observe != nil { // values stand there in plain still
+	switch {
+	case s.gw.Observe != nil: // values stand there in plain still
 		s.plain = append(s.plain, stored...)
 		digest = codec.Digest(stored)
-	} else {
+	case plain != "":
+		s.plain = append(s.plain, plain...)
+		digest = codec.DigestRevealed(s.plain[start:])
+	default:
 		var err error
 		if s.plain, digest, err = codec.RevealDigest(&s.space, s.plain, stored); err != nil {
 			if s.plain, err = s.gw.revealOverflow(of.Column, codec, s.plain[:start], stored); err != nil {
@@ -280,6 +285,10 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 			}
 			digest = codec.DigestRevealed(s.plain[start:])
 		}
+	}
+	x := s.standsIn(of, g, digest)
+	if x != nil {
+		s.plain = append(s.plain[:start], x.text...)
 	}
 	switch {
 	case c.form != asText:
@@ -290,7 +299,7 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 	if !row.customer.known() {
 		row.customer = *who
 	}
-	row.shown = append(row.shown, shown{of, *who, digest, g, i, s.plain[start:len(s.plain):len(s.plain)]})
+	row.shown = append(row.shown, shown{of, *who, digest, g, i, s.plain[start:len(s.plain):len(s.plain)], x})
 	return true
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"sallyport"
 	"sallyport/query"
@@ -27,6 +28,7 @@ type run struct {
 	pinned      func(slot *query.Slot, stored []byte) bool                           // says whether the row that a slot goes to holds the token already
 	held        func(slot *query.Slot) (string, bool)                                // what that row holds now
 	vacates     func(slot *query.Slot, token, value []byte) ([]byte, *query.Refusal) // makes room for a value in a unique column that is moving
+	lone        func(slot *query.Slot, value []byte) *query.Refusal                  // refuses a search that would find other values, too
 	vaulted     vaulted                                                              // keeps values that their scheme has no token for; nil: nothing does
 	copied      []sallyport.Column                                                   // of which tokens are on record as copied by it
 	revealed    int                                                                  // values
@@ -37,9 +39,11 @@ type run struct {
 	spent       bool
 	dropped     bool // rows of it were kept from the client
 	limit       *sallyport.Limit
-	overGrant   bool     // limit is that of a grant which was asked for
-	hint        customer // a customer whose row was reached: whose ticket would have helped
-	leftToken   string   // the first token that was left, where the customer is not known
+	overGrant   bool               // limit is that of a grant which was asked for
+	hint        customer           // a customer whose row was reached: whose ticket would have helped
+	stoodIn     []sallyport.Digest // details that were shown in the place of values, and are on record
+	seenAt      time.Time          // when the first was
+	leftToken   string             // the first token that was left, where the customer is not known
 }
 
 // rewriting is a text before and after, to carry the server's positions back to the client's text.
@@ -102,6 +106,7 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, now *stan
 			return nil, refused, err
 		}
 	}
+	r.lone = s.lone(ctx)
 	if st.Touches && s.gw.Protection.Vault != nil {
 		r.vaulted = s.vaulting(ctx)
 	}

@@ -75,7 +75,7 @@ func (s *session) standsForNothing(slot *query.Slot, codec *token.Codec, tokens 
 		return nil
 	}
 	for _, tok := range tokens {
-		if s.gw.Standing.Dead(codec.ListDigest(tok)) {
+		if s.gw.Standing.Dead(codec.ListDigest(tok)) || s.gw.Standing.Dead(codec.BeforeDigest(tok)) {
 			return refusal(codeValue, "the value for "+slot.Column.String()+" has a token that was drawn at random for a customer who was shredded", "It can be neither written nor searched: take the next one.")
 		}
 	}

@@ -21,6 +21,7 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 	if slot.Scheme == sallyport.Date {
 		value = isoParameter(value)
 	}
+	value = s.stoodFor(r, slot, codec, value)
 	if slot.Use == query.Store && s.hidden(slot.Column) {
 		return nil, hiddenWrite(slot.Column)
 	}

@@ -131,7 +131,10 @@ var starred = []byte("***") //nolint:gochecknoglobals // a constant
 // veiledFields is rowFields behind the masks.
 func (s *session) veiledFields(ctx context.Context, r *run, l *layout, fields [][]byte) (changed, stop bool, err error) {
 	// Before anything else is done with them.
-	settled := s.settleFields(l, fields) //nolint:contextcheck // the vault bounds its own time
+	if err := s.ensureApart(ctx, r, l); err != nil {
+		return false, false, err
+	}
+	settled := s.settleFields(r, l, fields) //nolint:contextcheck // the vault bounds its own time
 	if l.veils == nil {
 		changed, stop, err = s.rowFields(ctx, r, l, fields)
 		return changed || settled, stop, err

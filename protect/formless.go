@@ -16,7 +16,7 @@ import (
 // Tokens of integers and uuids look like any other value, so where they stand is known by sallyport.ranges alone: `tokens` changes in one
 // transaction with the rows of its range. That is exact only as long as nobody else writes such a value or moves a row to another range. So the
 // database itself refuses that, by a trigger, from before the first row changes until the last has, also between a run that was
-// killed and the one that goes on. serve shows nothing of such a column meanwhile, and answers no search by it.
+// killed and the one that goes on. serve shows of such a column meanwhile what a reason covers.
 
 // createFormless makes the list of columns that are on their way, and the function of the trigger. Whoever moves rows names the run's pass,
 // which only the owner can read. A trigger that was left behind lets everything through.

@@ -235,6 +235,11 @@ func (r *run) note(ctx context.Context, states States) error {
 
 // grantMoves lets the reader change values of unique columns and of bonds as long as they are moving, or takes that away.
 func (r *run) grantMoves(ctx context.Context, verb, preposition string) error {
+	if verb == "GRANT" { // what tells of integers and uuids whether they are tokens
+		if _, err := r.main.Exec(ctx, "GRANT USAGE ON SCHEMA sallyport TO "+pgx.Identifier{r.Reader.User}.Sanitize()+"; GRANT SELECT ON sallyport.ranges TO "+pgx.Identifier{r.Reader.User}.Sanitize()); err != nil {
+			return fmt.Errorf("let the reader read how far rows are: %w", withoutValues(err))
+		}
+	}
 	for _, t := range r.tables {
 		for _, c := range t.columns {
 			if !c.unique && c.bond == nil {

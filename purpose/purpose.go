@@ -52,6 +52,9 @@ type Value struct {
 	Column  sallyport.Column
 	Scheme  sallyport.Scheme
 	Subject sallyport.Subject
+
+	// Of an integer or a uuid on its way: what it stands for, and its token by the key of new ones. Both are empty where that cannot be told.
+	Plain, Token string
 }
 
 // Options of a Resolver. The zero value is meant for serving.
@@ -79,6 +82,8 @@ type Options struct {
 	// Forms the texts by which a token's value may be stored. nil: nothing is ever moving.
 	Settle func(p *catalog.Protected, stored string) string
 	Forms  func(p *catalog.Protected, token string) []string
+	// Apart reads what is stored of an integer or a uuid on its way, by what the database says of its row (catalog.Stands). nil: nothing ever is.
+	Apart func(p *catalog.Protected, stored, stands string) (Apart, bool)
 }
 
 // Resolver answers what purposes cover. It is safe for use by several goroutines.

@@ -72,6 +72,7 @@ type queries struct {
 	values, names  []catalog.CustomerQuery
 	config         *Config
 	settle         func(p *catalog.Protected, stored string) string
+	apart          func(p *catalog.Protected, stored, stands string) (Apart, bool)
 }
 
 // Bounds on what one look reads.
@@ -91,7 +92,7 @@ func (r *Resolver) queriesOf(s *catalog.Snapshot) (*queries, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.settle = r.settle
+	q.settle, q.apart = r.settle, r.options.Apart
 	r.queries = q
 	return q, nil
 }

@@ -244,10 +244,16 @@ func (s *search) addValues(ctx context.Context, cover *Cover, queries []catalog.
 type stored struct {
 	text  string
 	value Value
+	of    *catalog.Protected
+	apart *Apart // of an integer or a uuid on its way
 }
 
 // add keeps the first meaning of a text: the customer table comes before what is written about him.
 func (c *Cover) add(v stored) {
+	if v.apart != nil {
+		c.addApart(v.of, v.value.Subject, *v.apart)
+		return
+	}
 	if _, known := c.Values[v.text]; !known {
 		c.Values[v.text] = v.value
 	}
@@ -259,8 +265,15 @@ func (q *queries) readStored(queries []catalog.CustomerQuery, results []*pgconn.
 	for i := range queries {
 		for _, fields := range results[i].Rows {
 			for j, p := range queries[i].Columns {
-				if text := fields[j+1]; len(text) > 0 {
-					list = append(list, stored{p.Key(q.settle(p, string(text))), Value{Column: p.Column, Scheme: p.Scheme, Subject: sallyport.Subject(fields[0])}})
+				text, value := fields[j+1], Value{Column: p.Column, Scheme: p.Scheme, Subject: sallyport.Subject(fields[0])}
+				switch at, hasWay := queries[i].Stands[j]; {
+				case len(text) == 0:
+				case !p.Apart():
+					list = append(list, stored{text: p.Key(q.settle(p, string(text))), value: value})
+				case hasWay:
+					if a, ok := q.apartOf(p, text, fields[at]); ok {
+						list = append(list, stored{value: value, of: p, apart: &a})
+					}
 				}
 			}
 		}

@@ -65,7 +65,7 @@ type Protection struct {
 	// Moving says that plain values stand beside tokens. Forms is how many forms of one value a search of this column has to match;
 	// below 2: the token alone. List is the type of an array of them in SQL.
 	Moving bool
-	Closed bool // likewise, and nothing tells the two apart: no search can be answered
+	Closed bool // likewise, and nothing tells the two apart: searched in all forms, never compared with columns
 	Unique bool // of which no two rows hold the same
 	Forms  int
 	List   string

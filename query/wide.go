@@ -161,7 +161,7 @@ func (a *analysis) widen(at int, both value) {
 	if p.Forms < 2 || len(both.sources) == 0 && bound(both.stored) {
 		return
 	}
-	if p.Closed {
+	if p.Closed && len(both.sources) == 0 {
 		a.refuse(closed(p.Column, at))
 		return
 	}
@@ -296,8 +296,7 @@ func (t *tokens) whole(node *pg.Node) (w whole, ok bool) {
 
 // castAround adds a cast to where a value stands.
 func (t *tokens) castAround(w whole, n *pg.TypeCast) (whole, bool) {
-	kind := kindOfType(n.TypeName)
-	if kind != textType && kind != dateType || len(n.TypeName.Typmods) > 0 || len(n.TypeName.ArrayBounds) > 0 {
+	if !valueType(n.TypeName) || len(n.TypeName.Typmods) > 0 || len(n.TypeName.ArrayBounds) > 0 {
 		return w, false
 	}
 	first, behind := t.at(w.start), t.from(w.end)
@@ -322,6 +321,18 @@ func (t *tokens) castAround(w whole, n *pg.TypeCast) (whole, bool) {
 		return w, true
 	}
 	return w, false
+}
+
+// valueType tells whether a cast makes a value of a type that a protected column may be of.
+func valueType(t *pg.TypeName) bool {
+	switch kindOfType(t) {
+	case textType, dateType, numberType:
+		return true
+	case otherType:
+		names, _ := fieldNames(t.GetNames())
+		return !t.GetPctType() && !t.GetSetof() && names[len(names)-1] == "uuid" && (len(names) == 1 || names[0] == "pg_catalog")
+	}
+	return false
 }
 
 // bracketed adds the brackets that stand between a value and its operator.
@@ -378,11 +389,11 @@ func unsettled(c sallyport.Column, at int) *Refusal {
 	}
 }
 
-// closed says that nothing tells a column's tokens from its values as long as it is moving, or those of two keys as long as they are rotated.
+// closed says that nothing in it tells a token of a column from its values as long as it is moving, or of which of two keys it is as long as they are rotated.
 func closed(c sallyport.Column, at int) *Refusal {
 	return &Refusal{
-		Code: CodeUntraceable, Position: at, Sentence: "this column is moving or its keys are rotated, and its tokens look like any other value: nothing can be found by it" + about(c),
-		Hint: "Find rows by another column until that is done.",
+		Code: CodeUntraceable, Position: at, Sentence: "this column is moving or its keys are rotated, and its tokens look like any other value: it cannot be compared with a column" + about(c),
+		Hint: "Until that is done compare it by =, <>, IN or = ANY with literals and parameters.",
 	}
 }
 

@@ -70,6 +70,7 @@ const (
 	keyResult
 
 	keyImported = 30
+	keyCanary   = 40
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -97,6 +98,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyAsserted, e.Asserted != nil, e.Asserted},
 		{keyResult, e.Result != nil, e.Result},
 		{keyImported, e.Imported != nil, e.Imported},
+		{keyCanary, e.Canary != nil, e.Canary},
 	}
 	n := byte(0)
 	for i := range fields {

@@ -108,7 +108,12 @@ func fullEvent() *sallyport.Event {
 			}},
 			Groups: []sallyport.ListedGroup{{Key: "g1", Name: "SG", External: "y1", Gone: true, Version: 2, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC()}},
 			Delay:  time.Hour, Base: "b", Diff: "~ a: 1 → 2", Subjects: []sallyport.Staff{"s001"}, Alone: true, Most: 50,
-			Input: &sallyport.Heard{Source: "hr", Format: "hr", Text: "{}", Cut: true},
+			Input:  &sallyport.Heard{Source: "hr", Format: "hr", Text: "{}", Cut: true},
+			Sealed: []byte{6}, Planting: &sallyport.Planting{Count: 3, Over: time.Hour},
+			CanaryHeard: &sallyport.CanaryHeard{
+				ID: "m1", Scheme: sallyport.Phone, Digest: sallyport.Digest{8}, At: at, From: "mail.example", Own: true, Quoted: true,
+				Suspects: []sallyport.CanarySuspect{{Staff: "s017", Shown: at, Millionth: 999_000, Grant: "g1", Session: "x9"}},
+			},
 		},
 		Note:     "a sentence",
 		Power:    &sallyport.PowerUse{Kinds: []sallyport.Power{sallyport.PowerGrant}, Refused: true},
@@ -120,6 +125,7 @@ func fullEvent() *sallyport.Event {
 			Subjects: []sallyport.Subject{"48211"}, Count: 3, Purpose: sallyport.Purpose{Kind: "ticket", Ref: "4711"}, Verdict: "reveal", Statement: 4, Verb: "SELECT",
 			Reached: []sallyport.Subject{"5"}, Reach: 6, Probes: 7, Powers: []string{"grant"}, Policy: "desk-1", Trust: 88,
 		}},
+		Canary:   &sallyport.CanaryShown{Statement: 7, Canary: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Scheme: sallyport.Email, Period: "grant", Grant: "g1", Digest: sallyport.Digest{9}},
 		Asserted: &sallyport.Asserted{ID: sallyport.Digest{1}, Source: "idp", Expires: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)},
 		Touch: &sallyport.Touched{
 			Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},

@@ -155,7 +155,7 @@ func TestChainNeedsNoKey(t *testing.T) {
 		if link = sha256.Sum256(b); link != [32]byte(payload) {
 			t.Errorf("entry %d: the link does not follow", seq)
 		}
-		if payload[32] != 3 {
+		if payload[32] != 4 {
 			t.Errorf("entry %d has the form %d", seq, payload[32])
 		}
 	})

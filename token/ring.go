@@ -69,6 +69,11 @@ func NewKeyedRing(keys Keys, s Settings) (*Ring, error) {
 	return r, nil
 }
 
+// Derive is a key for something else than tokens, which outlives every epoch: the same for the same purpose.
+func (r *Ring) Derive(purpose string) ([]byte, error) {
+	return r.record.derive(SecretSize, "other: "+purpose, "", "")
+}
+
 // epochs are the forms of all epochs that any group is in. Those of the first are always known: whoever has no keys yet can tell tokens.
 func (r *Ring) epochs(keys Keys) []epochForms {
 	seen := map[int]bool{1: true}

@@ -19,8 +19,11 @@ func (c *Codec) Settle(dst, stored []byte) ([]byte, error) {
 // one. A token stands for its value. While keys are rotated they are its tokens of both epochs and nothing else: then no plain
 // value stands there.
 func (c *Codec) Forms(value []byte) ([][]byte, error) {
-	if c.forms.Load().older != nil {
+	switch f := c.forms.Load(); {
+	case f.older != nil:
 		return c.Searches(value)
+	case f.before != nil:
+		return c.tokensOf(value)
 	}
 	plain := value
 	if c.IsToken(value) {

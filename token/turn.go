@@ -38,6 +38,39 @@ func (c *Codec) Turn(dst, tok []byte) ([]byte, error) {
 
 var errNotTurning = errors.New("there is one key, or its tokens show their epoch")
 
+// RevealEpoch appends the value of a token of which it is known otherwise that it is of an epoch, one of the two.
+func (c *Codec) RevealEpoch(dst, tok []byte, epoch int) ([]byte, error) {
+	for f := c.forms.Load(); f != nil && f.fixed != nil; f = f.before {
+		if f.epoch == epoch {
+			return f.fixed.reveal(dst, tok)
+		}
+	}
+	return dst, ErrNotToken
+}
+
+// TokenEpoch appends the token of a value by the key of an epoch, one of the two.
+func (c *Codec) TokenEpoch(dst, plain []byte, epoch int) ([]byte, error) {
+	for f := c.forms.Load(); f != nil && f.fixed != nil; f = f.before {
+		if f.epoch == epoch {
+			return f.fixed.tokenise(dst, plain)
+		}
+	}
+	return dst, ErrNotToken
+}
+
+// tokensOf are the tokens of a value by both keys, that of new ones first.
+func (c *Codec) tokensOf(value []byte) ([][]byte, error) {
+	var all [][]byte
+	for f := c.forms.Load(); f != nil; f = f.before {
+		tok, err := f.fixed.tokenise(nil, value)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, tok)
+	}
+	return all, nil
+}
+
 // BeforeDigest is ListDigest of a token that is of the other key, which Turn leads away from.
 func (c *Codec) BeforeDigest(tok []byte) sallyport.Digest {
 	f := c.forms.Load()

@@ -126,6 +126,8 @@ type Config struct {
 	// History is the past in columns, beside the record: docs/history.md.
 	History HistoryConfig `yaml:"history"`
 
+	// Canary says how customers who do not exist are planted, and what each viewer of one is shown: docs/canaries.md.
+	Canary CanaryConfig `yaml:"canary"`
 	// Reports are what customers tell of scam calls in the company's name: docs/trace.md.
 	Reports ReportsConfig `yaml:"reports"`
 

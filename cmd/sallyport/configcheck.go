@@ -63,6 +63,7 @@ func (c *Config) check(r *configReader) {
 		r.problemAt("locks_per_hour", "%d; expected 1 or more, or 0 for the default", c.LocksPerHour)
 	}
 	c.checkDetect(r)
+	c.checkCanary(r)
 	c.checkLogIn(r)
 	c.checkEnter(r)
 	c.checkAPI(r)

@@ -406,7 +406,7 @@ func (d *detecting) tend(ctx context.Context, renew func() (*detecting, error)) 
 
 // renewFrom begins anew.
 func (d *detecting) renewFrom(fresh *detecting) {
-	d.heard, d.past, d.at, d.lines = fresh.heard, detected{}, 0, 0
+	d.heard, d.options, d.past, d.at, d.lines = fresh.heard, fresh.options, detected{}, 0, 0
 	d.mu.Lock()
 	d.why = ""
 	d.mu.Unlock()

@@ -18,6 +18,7 @@ type hearing struct {
 	program func(sallyport.Staff) bool
 	tickets map[string]heardTicket
 	canary  map[sallyport.Subject]bool
+	traps   *traps // those of them that Sallyport planted; nil: none
 	reports unconfirmed
 	list    []sallyport.Input
 	access  []sallyport.Access
@@ -50,7 +51,7 @@ func (h *hearing) hear(e *sallyport.Event) []sallyport.Input {
 		for i := range h.access {
 			if a := &h.access[i]; a.Staff != "" {
 				touches(a, h.canary)
-				h.list = append(h.list, sallyport.Input{Time: a.Time, Access: a})
+				h.list = h.traps.watch(h.list, a, e, h.canary)
 			}
 		}
 	}
@@ -120,6 +121,8 @@ func (h *hearing) order(e *sallyport.Event) []sallyport.Input {
 			return nil
 		}
 		return []sallyport.Input{{Time: e.Time, LogIn: &sallyport.LogIn{Time: e.Time, Staff: who, Failed: e.Kind == sallyport.LogInBad, Address: logs.Host(e.Who.Address)}}}
+	case sallyport.CanaryPlanted, sallyport.CanaryHeardKind, sallyport.Requested, sallyport.GlassBroken:
+		return h.traps.order(e, h.canary)
 	case sallyport.InputKind:
 		list := fed(e)
 		h.reports.note(e.Seq, list)

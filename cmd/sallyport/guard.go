@@ -241,9 +241,14 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	facts := purpose.NewFacts()
 	ties := gateway.NewTies(config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log, g.catalog.Snapshot)
 	g.facts, g.ties = facts, ties
-	err := g.s.access.Read(1, func(e *sallyport.Event) error {
+	book, err := g.canaries()
+	if err != nil {
+		return nil, &hopeless{err}
+	}
+	err = g.s.access.Read(1, func(e *sallyport.Event) error {
 		facts.Apply(e)
 		ties.Restore(e)
+		_ = book.Apply(e) // only of what is sealed it may fail
 		return ctx.Err()
 	})
 	if err != nil {
@@ -271,7 +276,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		return nil, err
 	}
 	g.resolver, err = purpose.New(g.reader, g.catalog.Snapshot, config.Purposes, facts, purpose.Options{ //nolint:contextcheck // its connections outlive this call
-		Team: directory.colleagues(live.current), Logins: directory.team, Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Vet: g.vet(ties),
+		Team: directory.colleagues(live.current), Logins: directory.team, Services: config.serviceIDs(), Settle: g.settle, Forms: g.forms, Apart: g.apart, Vet: g.vet(ties),
 		Sources: g.sources.byName, Named: directory.named, Number: g.plainNumber, Clock: g.s.o.Clock,
 		Trouble: g.sources.trouble, Grant: g.whoseGrant,
 	})
@@ -297,6 +302,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Ring:     g.ring,
 		Vault:    g.vault,
 		Ties:     ties,
+		Canaries: g.s.canaries.opened(book),
 		Resolver: g.resolver,
 		Facts:    facts,
 		Person:   directory.person,
@@ -318,6 +324,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Bar:         g.bar,
 
 		Vacate: g.vacate,
+		Lone:   g.lone,
 
 		Unmasked: g.unmasked,
 		SeenBy:   config.seenBy(),

@@ -77,9 +77,12 @@ func (s *Server) newDetecting() (*detecting, error) {
 	if err != nil {
 		return nil, err
 	}
+	if options.Canaries == nil {
+		options.Canaries = map[sallyport.Subject]bool{} // those that are planted come in
+	}
 	program := func(who sallyport.Staff) bool { return c.program(who) }
 	d := &detecting{access: s.access, control: s.control, orders: s.orders, options: options, staff: c.employees(s.staffing.now()), clock: s.o.Clock, log: s.log}
-	d.heard = hearing{parts: logs.Parts{Record: s.access.ID(), Service: program}, login: c.owners(), program: program, tickets: map[string]heardTicket{}, canary: options.Canaries}
+	d.heard = hearing{parts: logs.Parts{Record: s.access.ID(), Service: program}, login: c.owners(), program: program, tickets: map[string]heardTicket{}, canary: options.Canaries, traps: s.newTraps()}
 	canaries, watched := subjectsOf(options.Canaries), subjectsOf(options.Watched)
 	d.settings, err = d.digest(detectionVersion, options.Budget, options.Templates, canaries, watched, options.Personnel, options.Known, d.staff)
 	return d, err

@@ -101,6 +101,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.historyCommand(),
 		m.historyStoreCommand(),
 		m.unmaskCommand(),
+		m.canaryCommand(),
 	)
 	return root
 }

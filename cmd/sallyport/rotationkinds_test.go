@@ -54,20 +54,23 @@ func TestRotateKinds(t *testing.T) {
 	}
 	f.superExec(f.database, "DROP INDEX support.taxes; INSERT INTO support.kinds (id, note) VALUES (9000000000000000000, 'the last')")
 
-	k := &kinder{f: f, c: f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn}
+	k := &kinder{f: f, c: f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn, reader: f.kindReader(t)}
 	whileWorking(t, k.work, &k.done, func() error {
 		for _, group := range []string{"ids", "int4"} {
 			f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, group, "yearly") })
 		}
 		awaitCondition(t, "it says how far it is", func() bool {
-			return strings.Contains(f.keyStatus(t, "o1"), "meanwhile nothing is shown of support.kinds.account, support.kinds.device, found by it or written into it")
+			return strings.Contains(f.keyStatus(t, "o1"), "meanwhile support.kinds.account, support.kinds.device shows only what a reason covers, and is not written")
 		})
 		f.showsNothing(t)
 		f.awaitTurned(t, "ids", "int4")
 		return nil
 	})
-	t.Logf("%d rounds, %d values hidden, %d searches refused, %d writes refused", k.done.Load(), k.masked, k.refused, k.denied)
-	if k.denied == 0 || k.refused == 0 || k.masked == 0 || k.written == 0 {
+	if t.Failed() {
+		t.Fatalf("serve says: %s", f.log.String()[max(0, len(f.log.String())-3000):])
+	}
+	t.Logf("%d rounds, %d values hidden, %d writes refused; with a reason %d rows read, %d not, %d in between", k.done.Load(), k.masked, k.denied, k.reader.read, k.reader.missed, k.reader.between)
+	if k.denied == 0 || k.masked == 0 || k.written == 0 || k.reader.between == 0 {
 		t.Error("nobody met a column whose keys were rotated")
 	}
 	f.checkKinds(t, true)
@@ -196,7 +199,7 @@ func TestRotateKindsUndone(t *testing.T) {
 	f.checkKinds(t, true)
 }
 
-// showsNothing asks in many ways for what is hidden, and tries to write it, through the gateway and around it.
+// showsNothing asks in many ways for what no reason covers, and tries to write it, through the gateway and around it.
 func (f *fort) showsNothing(t *testing.T) {
 	t.Helper()
 	c, admin := f.connect(f.org.Agents()[1].ID), f.direct()
@@ -207,7 +210,7 @@ func (f *fort) showsNothing(t *testing.T) {
 	defer func() { _ = holder.Rollback(f.ctx) }()
 	_, err = holder.Exec(f.ctx, "SELECT FROM support.kinds WHERE id = 9000000000000000000 FOR UPDATE")
 	fatal(t, err)
-	if got := c.one("SELECT account FROM support.kinds WHERE id = 7"); got != "∅" || !c.heard("the keys of support.kinds.account are being rotated") {
+	if got := c.one("SELECT account FROM support.kinds WHERE id = 7"); got != "∅" || !c.heard("support.kinds.account is given other keys") {
 		t.Errorf("a hidden column shows %s, or nobody is told why", got)
 	}
 	for _, sql := range []string{
@@ -225,7 +228,6 @@ func (f *fort) showsNothing(t *testing.T) {
 		}
 	}
 	for sql, code := range map[string]string{
-		"SELECT id FROM support.kinds WHERE account = 1": "SP001", "SELECT id FROM support.kinds WHERE device IN ('f47ac10b-58cc-4372-a567-0e02b2c3d479')": "SP001",
 		"SELECT count(*) FROM support.kinds a JOIN support.kinds b USING (account)": "SP001", "SELECT count(*) FROM support.kinds GROUP BY account": "SP001",
 		"UPDATE support.kinds SET account = 5 WHERE id = 7": "55006", "INSERT INTO support.kinds (id, device) VALUES (3000000, 'f47ac10b-58cc-4372-a567-0e02b2c3d479')": "55006",
 		"UPDATE support.kinds SET account = " + stored + " WHERE id = 7": "55006", "UPDATE support.kinds SET account = NULL WHERE id = 7": "55006", "UPDATE support.kinds SET id = 3000000 WHERE id = 7": "55006",
@@ -242,39 +244,6 @@ func (f *fort) showsNothing(t *testing.T) {
 	}
 }
 
-// awaitTurned waits until no token of the older keys is left.
-func (f *fort) awaitTurned(t *testing.T, groups ...string) {
-	t.Helper()
-	within(t, 90*time.Second, "the rotation is done", func() bool {
-		return !slices.ContainsFunc(groups, func(group string) bool { return f.server.mayDestroy(group) != nil })
-	})
-}
-
-// readsKinds has an agent read and find his customer by what was rotated.
-func (f *fort) readsKinds(t *testing.T) {
-	t.Helper()
-	for i := range f.org.Agents() {
-		if len(f.org.OpenTickets(f.org.Agents()[i].ID)) == 0 {
-			continue
-		}
-		who, ticket, customer := f.hasTicket(i)
-		if customer.ID > kindRows {
-			continue
-		}
-		c := f.connect(who)
-		c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
-		account := fmt.Sprint(customer.ID*7919 - 1_000_000)
-		if got := c.one(fmt.Sprintf("SELECT account FROM support.kinds WHERE customer_id = %d", customer.ID)); got != account {
-			t.Errorf("the account of customer %d is %s, want %s", customer.ID, got, account)
-		}
-		if got := c.one("SELECT customer_id FROM support.kinds WHERE account = " + account); got != fmt.Sprint(customer.ID) {
-			t.Errorf("the account of customer %d is found at %s", customer.ID, got)
-		}
-		return
-	}
-	t.Skip("no agent serves a customer with a row there")
-}
-
 // TestRotateKindsKilled kills serve at random moments while it turns rows, with an application at work. At each of them the database says of every
 // row of which key its tokens are, and they are that; afterwards every row is what it was. SALLYPORT_SIEGE kills fifty times.
 func TestRotateKindsKilled(t *testing.T) {
@@ -288,7 +257,7 @@ func TestRotateKindsKilled(t *testing.T) {
 		fatal(t, f.config.letReaderRenew(f.ctx, f.cluster.SuperDSN(f.database), group))
 		f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, group, "yearly") })
 	}
-	awaitCondition(t, "there are the newer keys", func() bool {
+	within(t, 10*time.Minute, "there are the newer keys", func() bool { // the second begins behind the first, and slowly
 		status, err := keys.Look(f.options.Data)
 		fatal(t, err)
 		return len(f.server.rotations()) == 2 && slices.ContainsFunc(status.Keys, func(k keys.KeyStatus) bool { return k.Group == "int4" && k.Epoch == 2 })

@@ -76,6 +76,7 @@ type Server struct {
 	ledger       *ledger.Ledger
 	policies     *livePolicies   // that hold, for the gateway and for orders
 	unruly       error           // why they cannot be read
+	canaries     *canaries       // customers who do not exist
 	exports      *outputs        // what goes out to other systems
 	imports      *intake         // what comes in from them
 	reports      *reporting      // what customers tell of scam calls
@@ -153,6 +154,7 @@ func newServer(o ServerOptions) *Server {
 	if s.o.Config == nil {
 		s.o.Config = &Config{}
 	}
+	s.canaries = newCanaries(s)
 	return s
 }
 
@@ -313,6 +315,7 @@ func (s *Server) people() (*api.Server, error) {
 		LogIns:     logIns,
 		Waiting:    s.waitingFor,
 		Traffic:    s.traffic(),
+		Canaries:   s.canaries.desk(),
 		Names:      s.names,
 		History:    s.apiHistory(),
 		Reports:    s.reports.desk(),
@@ -357,6 +360,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	}
 	endLedger := s.runLedger(ctx)
 	<-ctx.Done()
+	close(s.canaries.over)
 	wg.Wait()
 	endLedger()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -436,6 +440,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	wg.Go(func() { turns.tend(watching) })
 	wg.Go(func() { turns.tendShreds(watching) })
 	wg.Go(func() { s.granting.tendAll(watching) })
+	wg.Go(func() { s.canaries.tend(ctx) })
 	defer wg.Wait()
 	defer cancel(nil)
 	defer stopWatching()
