@@ -34,7 +34,7 @@ demo:
 
 test:
 	scripts/postgres.sh
-	go test -timeout 20m ./...
+	scripts/test.sh
 
 check: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/gofumpt-$(GOFUMPT)
 	scripts/postgres.sh

@@ -17,6 +17,7 @@ type CanaryShown struct {
 type Planting struct {
 	Count int           `cbor:"1,keyasint"`
 	Over  time.Duration `cbor:"2,keyasint,omitempty"` // so long it takes, at random moments; 0: at once
+	Drill bool          `cbor:"3,keyasint,omitempty"` // for drills alone
 }
 
 // CanaryHeard is a mail or a call that came to a contact detail of a customer who does not exist.

@@ -123,6 +123,8 @@ const (
 	CanaryPlanted   EventKind = "canary_planted" // Order.Sealed: which customer does not exist; before its row is committed
 	CanaryHeardKind EventKind = "canary_heard"   // Order.CanaryHeard: somebody wrote to or called one
 
+	DrillKind EventKind = "drill" // Order.Drill: a theft is played, or was; Note says what came of it
+
 	RespondingKind EventKind = "responding" // Details says whether Sallyport acts on findings, by its configuration: act or observe
 )
 
@@ -331,6 +333,7 @@ type Order struct {
 	Sealed      []byte       `cbor:"140,keyasint,omitempty"`
 	Planting    *Planting    `cbor:"141,keyasint,omitempty"`
 	CanaryHeard *CanaryHeard `cbor:"142,keyasint,omitempty"`
+	Drill       *DrillRun    `cbor:"143,keyasint,omitempty"`
 	Judged      *Judged      `cbor:"150,keyasint,omitempty"` // of report_judged
 	Case        *CaseStep    `cbor:"151,keyasint,omitempty"` // of case, and of a proposal the step that it is to take
 }

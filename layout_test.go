@@ -39,6 +39,7 @@ var table = map[string]folder{
 	"sim":                  {pure: true},
 	"trace":                {pure: true},
 	"identity":             {pure: true},
+	"drill":                {pure: true}, // how thefts go that are played, and what came of them
 	"canary":               {pure: true}, // customers who do not exist: which they are, what each viewer is shown of them
 	"identity/assertion":   {},           // reads keys from files and URLs, which identity refuses to
 	"catalog":              {may: []string{"query"}},
@@ -61,7 +62,6 @@ var table = map[string]folder{
 	"api":                  {may: []string{"cases", "control", "grant", "history", "record", "login", "staff"}},                                                                                                                  // log-ins by the provider are begun and ended there
 	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                                       // events → findings; tested on organisations that sim makes up
 	"docs":                 {},                                                                                                                                                                                                   // pages that go with evidence to somebody outside
-	"evidence":             {may: []string{"ledger"}},                                                                                                                                                                            // that evidence as one archive, and what verifies it
 	"cases":                {pure: true},                                                                                                                                                                                         // the life of a case: a fold of the control stream
 	"blast":                {pure: true},                                                                                                                                                                                         // what one person's access came to, and what it did not: a fold of the record
 	"respond":              {may: []string{"detect"}},                                                                                                                                                                            // findings → steps, and the protocols of those who are told
@@ -78,10 +78,8 @@ var table = map[string]folder{
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
-	"cmd/sallyport": {test: []string{"examples/go"}, may: []string{
-		"api", "blast", "canary", "cases", "catalog", "catalog/discover", "control", "detect", "docs", "evidence", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace",
-		"vault", "wire/pg",
-	}},
+	"cmd/sallyport":        {may: []string{"api", "blast", "canary", "cases", "catalog", "catalog/discover", "control", "detect", "docs", "drill", "evidence", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace", "vault", "wire/pg"}, test: []string{"examples/go"}},
+	"evidence":             {may: []string{"ledger"}}, // that evidence as one archive, and what verifies it
 }
 
 // impure are the imports that no pure package may have: a path stands for all below it.

@@ -60,6 +60,7 @@ type Config struct {
 	History   *History                                // nil: the record itself answers
 	Rules     func(Act) Ruling                        // of policies; nil: leads and security may do everything, and nobody else anything
 	Traffic   *Traffic                                // exports and imports; nil: there are none
+	Drills    *Drills                                 // thefts that are played; nil: none are
 	Canaries  *Canaries                               // customers who do not exist; nil: there are none
 	Reports   *Reports                                // of scam calls; nil: nobody takes any
 	Blast     *Blast                                  // what somebody's access came to; nil: nobody answers that
@@ -186,6 +187,7 @@ func (s *Server) routes() http.Handler {
 	s.findingRoutes(mux)
 	s.trafficRoutes(mux)
 	s.canaryRoutes(mux)
+	s.drillRoutes(mux)
 	s.erasureRoutes(mux)
 	s.historyRoutes(mux)
 	s.unmaskRoutes(mux)

@@ -26,6 +26,7 @@ type PlantRequest struct {
 	Count  int           `json:"count"`
 	Over   time.Duration `json:"over"`
 	Reason string        `json:"reason"`
+	Drill  bool          `json:"drill,omitempty"` // for drills alone
 }
 
 // MostPlanted is how many are planted by one order.
@@ -109,7 +110,7 @@ func (s *Server) plantCanaries(r *http.Request, me sallyport.Staff) (any, error)
 	if err := s.c.Canaries.Check(&q); err != nil {
 		return nil, &Problem{http.StatusConflict, "not_planted", sentence(err), "docs/canaries.md says what it takes."}
 	}
-	e := s.event(sallyport.CanaryPlanning, me, &sallyport.Order{Action: "plant", By: me, Reason: reason.Reason, Planting: &sallyport.Planting{Count: q.Count, Over: q.Over}})
+	e := s.event(sallyport.CanaryPlanning, me, &sallyport.Order{Action: "plant", By: me, Reason: reason.Reason, Planting: &sallyport.Planting{Count: q.Count, Over: q.Over, Drill: q.Drill}})
 	if err := s.c.Orders.Give(s.stillFree(me), e); err != nil {
 		return nil, err
 	}

@@ -344,11 +344,15 @@ func (b *Book) WhoByDigest(d sallyport.Digest) []Sighting {
 
 // Listens tells whether a detail is one that the company gave: an address at a catch-all domain, a number of the pool.
 func (b *Book) Listens(scheme sallyport.Scheme, text string) bool {
-	return b.settings.listens(scheme, text)
+	return b.settings.Listens(scheme, text)
 }
 
-func (s *Settings) listens(scheme sallyport.Scheme, text string) bool {
+// Listens tells whether a detail is one that is heard: an address at one of the domains, a number of the pool.
+func (s *Settings) Listens(scheme sallyport.Scheme, text string) bool {
 	text = canonical(scheme, text)
+	if scheme != sallyport.Phone && scheme != sallyport.Email {
+		return false
+	}
 	if scheme == sallyport.Phone {
 		return slices.ContainsFunc(s.Numbers, func(n string) bool { return canonical(scheme, n) == text })
 	}

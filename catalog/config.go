@@ -143,8 +143,13 @@ func (c *Config) checkOverflow(at string, settings ColumnConfig, report func(pat
 	if settings.Overflow != Vault {
 		report(at+".overflow", "there is no overflow %q: expected %s, or no line", settings.Overflow, Vault)
 	}
-	if s := settings.Scheme; s != sallyport.Email && s != sallyport.Phone && s != sallyport.Number {
-		report(at+".overflow", "only the schemes email, phone and number have one; expected no line here")
+	switch settings.Scheme {
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz:
+	case sallyport.Int4, sallyport.Int8, sallyport.UUID:
+		report(at+".overflow", "every value of the scheme %s has a token; expected no line here", settings.Scheme)
+	case sallyport.Name, sallyport.Text:
+		report(at+".overflow", "only the schemes email, phone, number, date, timestamp and timestamptz have one; expected no line here")
+	default: // reported with the scheme
 	}
 }
 

@@ -209,6 +209,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		s.turnedAll(o)
 	case sallyport.Shredding:
 		s.shreds.list(o)
+	case sallyport.DrillKind:
+		s.drill(o)
 	case sallyport.LockLeavers:
 		s.lockLeavers(e, o)
 	case sallyport.Adopted:

@@ -67,12 +67,13 @@ func (d *Detector) access(a *sallyport.Access, at int64) {
 	}
 	d.ready(p, at)
 	d.surroundings(p, a, at)
+	d.powers(p, a, at)
+	d.touched(p, a, at)
 	if a.Refused {
-		d.count(p, probe, 1, at)
+		if len(a.Powers) == 0 || p.service { // else it is counted for what it was
+			d.count(p, probe, 1, at)
+		}
 		return
-	}
-	if !p.service && (a.Activity == sallyport.CreateActivity || a.Activity == sallyport.DeleteActivity) && aboutPower(a.Table) {
-		d.count(p, privilege, 1, at)
 	}
 	before := p.streams[exposure].x
 	p.signs.bulk = len(a.Subjects) >= many
@@ -85,11 +86,13 @@ func (d *Detector) access(a *sallyport.Access, at int64) {
 		d.unlisted(p, a, hidden, at)
 	}
 	p.signs.most = max(p.signs.most, int(customers))
-	if n := max(customers, rowsOf(a)); n >= many {
+	bare := p.streams[exposure].x - before
+	if n := max(customers, rowsOf(a)); n >= many && bare < many {
 		if t := d.byJob(p, a, at); t == nil || t.Weight < 0.5 {
 			d.count(p, bulk, 1+math.Log2(n/many), at)
 		}
 	}
+	d.hurried(p, bare, at)
 	if x := p.streams[exposure].x; x != before && math.Abs(x-p.checked) >= 0.25 {
 		p.checked = x
 		d.renew(p, exposure)
@@ -98,6 +101,34 @@ func (d *Detector) access(a *sallyport.Access, at int64) {
 		d.check(p, at)
 	}
 	d.grown(p, at)
+}
+
+// hurried counts customers without a reason that come faster than anybody reads them, in one result or in many.
+func (d *Detector) hurried(p *person, bare float64, at int64) {
+	if bare <= 0 || p.service && bare < many {
+		return
+	}
+	const breath = 10 * hourMS / 60
+	w := &p.hurry
+	if at-w.from > breath {
+		w.from, w.n = at, 0
+	}
+	had := hurry(w.n)
+	w.n += bare
+	if n := hurry(w.n) - had; n > 0 {
+		d.count(p, bulk, n, at)
+	}
+}
+
+// hurry is what so many customers in a few minutes count for: one for each fifty up to two hundred, and one for each doubling from there.
+func hurry(n float64) float64 {
+	switch {
+	case n < 50:
+		return 0
+	case n < 200:
+		return math.Floor(n / 50)
+	}
+	return 4 + math.Log2(n/200)
 }
 
 // rowsOf is how many rows with something protected came back.
@@ -137,12 +168,15 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	again := known && had.bare != 0 && p.day-int64(had.bare-1) <= countOnce && w < 0.5
 	if t == nil || t.Fact != "job" {
 		p.streams[breadth].x++
+	} else {
+		p.byJob++
 	}
 	d.sight(p, customer, at, hour)
 	if !again {
 		d.add(p, 1-w)
 	}
 	d.worked(p, w)
+	d.eagerly(p, t)
 	if p.service {
 		if w < 0.5 {
 			d.counts.Unexplained++
@@ -257,6 +291,7 @@ func (d *Detector) unlisted(p *person, a *sallyport.Access, n float64, at int64)
 	w := 0.0
 	if t := d.byJob(p, a, at); t != nil {
 		w = t.Weight
+		p.byJob += n
 	} else if t := d.byClaim(p, a); t != nil {
 		w = t.Weight
 	}

@@ -151,6 +151,9 @@ func (d *Detector) clock(at int64) {
 	d.now = max(d.now, at)
 	if hour := floor(d.now, hourMS); hour != d.hour {
 		d.hour = hour
+		for _, g := range d.crowd {
+			g.shocked(d.hourSoFar)
+		}
 		d.ended(func(p *person) { p.surge = p.group.surge(p, 23) }) // of all, before the first day is closed
 		d.ended(d.closeDay)
 	}
@@ -161,6 +164,14 @@ func (d *Detector) clock(at int64) {
 		}
 		d.forget()
 	}
+}
+
+// hourSoFar is the hour of somebody's open day, its last one where it is over.
+func (d *Detector) hourSoFar(p *person) int {
+	if p.local(d.now) > p.day {
+		return 23
+	}
+	return p.hour(d.now)
 }
 
 // ended goes through the people whose day is over.

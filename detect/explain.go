@@ -113,8 +113,11 @@ type Health struct {
 	Size     float64 `json:"size"`     // of the negative binomial: how much days differ
 	Reached  float64 `json:"reached"`  // how often people came to a hundredfold weight of evidence
 	Promised float64 `json:"promised"` // and how often chance may bring them there at most
-	Raised   float64 `json:"raised"`   // by what factor the alarm level was raised for that; 1: not
-	Warning  string  `json:"warning,omitempty"`
+	// The same of a thousandfold weight.
+	ReachedHigh  float64 `json:"reached_1000"`
+	PromisedHigh float64 `json:"promised_1000"`
+	Raised       float64 `json:"raised"` // by what factor the alarm level was raised for that; 1: not
+	Warning      string  `json:"warning,omitempty"`
 }
 
 // Health is that of each group of peers.
@@ -126,7 +129,8 @@ func (d *Detector) Health() []Health {
 		}
 		h := Health{
 			Peers: g.name, People: len(g.people), Usual: g.streams[exposure].mean, Size: g.streams[exposure].size,
-			Reached: g.shadows, Promised: g.shadowDays / shadowLevel, Raised: math.Exp(g.penalty),
+			Reached: g.shadows[0], Promised: g.shadowDays / shadowLevel(0), ReachedHigh: g.shadows[1], PromisedHigh: g.shadowDays / shadowLevel(1),
+			Raised: math.Exp(g.penalty),
 		}
 		if g.penalty > 0 {
 			h.Warning = "people differ from what they usually do more than the statistics allow for: the alarm level was raised, and findings come later"

@@ -164,6 +164,9 @@ func (d *Detector) ticketEvent(in *sallyport.TicketEvent, at int64) {
 	if t.assignee != nil && t.assignee != p {
 		t.before = append(t.before, hand{t.assignee, at})
 	}
+	if t.assignee != p {
+		d.tookAway(p, t, at)
+	}
 	if t.assignee != p && t.queue != "" {
 		p.queues[t.queue]++
 	}
@@ -416,8 +419,8 @@ func (d *Detector) reconsider(customer uint64, at int64, by *person) {
 			if w, _ = d.explain(p, customer, look{}, false, &sallyport.Access{}, at); w < 0.5 {
 				continue
 			}
-			const little = 0.3
-			w *= little
+			const late = 0.3
+			w *= late
 		}
 		if w > float64(had.w) {
 			p.streams[exposure].x = max(0, p.streams[exposure].x-(w-float64(had.w)))

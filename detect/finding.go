@@ -69,7 +69,7 @@ func (d *Detector) check(p *person, at int64) {
 	var terms [streams]float64
 	for i := range p.streams {
 		terms[i] = math.Inf(-1)
-		if top := p.streams[i].top; !math.IsInf(top, -1) {
+		if top := p.streams[i].top; !math.IsInf(top, -1) && specs[i].weight > 0 {
 			terms[i] = math.Log(specs[i].weight) + top
 		}
 	}
@@ -113,6 +113,7 @@ func (d *Detector) alarm(p *person, lead int, at int64) {
 		}
 		e.parts[i] += max(0, p.streams[i].top/math.Ln10-math.Log10(float64(max(1, since))))
 	}
+	e.parts[eager] = min(e.parts[eager], little) // being zealous is no crime: it adds a little to what else was seen
 	e.alarms++
 	e.last = p.day
 	d.line(p, lead, at)
@@ -122,6 +123,9 @@ func (d *Detector) alarm(p *person, lead int, at int64) {
 	}
 	p.total = math.Inf(-1)
 }
+
+// little is the most that zeal adds to the odds.
+const little = 0.5
 
 // grown gives another line where twice as many customers are exposed.
 func (d *Detector) grown(p *person, at int64) {

@@ -20,13 +20,19 @@ type group struct {
 
 	// Of the days that are open now: what came and what a whole day would bring.
 	came, expected float64
+	shock          float64   // how much more than expected most of them have at the last hour; 0 or 1: no more
+	ratios         []float64 // for that
 
 	drifts [bins]float64 // how people's weeks compare with what was usual for them, by ratio
 	drift  float64
+	moved  struct{ n, square, noise float64 } // the same blocks by how much they say, and what of it is chance
+	effect struct{ xy, xx float64 }           // of more or less work on what is unexplained
+	jobs   bulkWork
 
-	// The shadow of the process, which is set back at a low level, shows how often levels are reached by chance.
-	shadows, shadowDays float64
-	penalty             float64 // what is taken off the evidence since the null does not hold
+	// Shadows of the process, which are set back at low levels, show how often levels are reached by chance.
+	shadows    [shadowed]float64
+	shadowDays float64
+	penalty    float64 // what is taken off the evidence since the null does not hold
 }
 
 // peers is what is usual of one stream.
@@ -41,14 +47,19 @@ type peers struct {
 	counted   float64                 // those days
 	square    float64                 // sum of μ², and of what days differ by beyond chance
 	beyond    float64
-	zeros     float64        // days without
-	zeroMu    float64        // sum of their means
-	zeroDoubt float64        // sum of 1/evidence
-	extremes  []burst        // days that look like anything
-	tail      [steps]float64 // how often an excess of so much comes, by its size in half powers of two
+	zeros     float64 // days without
+	zeroMu    float64 // sum of their means
+	zeroDoubt float64 // sum of 1/evidence
+	extremes  []burst // days that look like anything
+	tail      *tail
+	fits      [sizes]float64   // logarithm of the likelihood of days by size, for the finer null
+	off       [growths]float64 // what is taken off each day's ratio
 }
 
-const sizes = 14
+const (
+	sizes     = 14
+	beginning = 7 // of size: what is taken until enough days are known
+)
 
 // burst is a day of somebody above suspicion that looks like anything.
 type burst struct {
@@ -57,44 +68,44 @@ type burst struct {
 	weight float64 // fades
 }
 
-// How often innocent days look like a theft of some size is told by those that did, and beforehand by one in 2,000 days; ten times the size
-// is a thousand times as rare.
-const (
-	steps       = 44
-	priorBursts = 1.0
-	priorDays   = 2000.0
-	priorExcess = 20.0
-	steep       = 3.0
-	mostBursts  = 2000
-)
-
-// step is the place of an excess in the tail, rounded down.
-func step(excess float64) int { return int(min(steps-1, max(0, 2*math.Log2(max(excess, 1))))) }
-
 // often is how often an excess of so much comes on a day of somebody innocent. The people with the largest are left out, one in 40 and at
 // least one: a few thieves must not make thefts usual.
-func (q *peers) often(people int) {
+func (q *peers) often(people int, jobs *bulkWork) {
 	most := map[int]float64{}
 	for _, b := range q.extremes {
 		most[b.who] = max(most[b.who], b.excess)
 	}
-	who := slices.SortedFunc(maps.Keys(most), func(a, b int) int { return cmp.Or(cmp.Compare(most[b], most[a]), cmp.Compare(a, b)) })
-	out := who[:min(len(who), max(1, people/40))]
-	for i := range q.tail {
-		excess := math.Exp2(float64(i) / 2)
-		sum := priorBursts * math.Min(1, math.Pow(priorExcess/excess, steep))
-		for _, b := range q.extremes {
-			if !slices.Contains(out, b.who) {
-				sum += b.weight * math.Min(1, math.Pow(b.excess/excess, steep))
-			}
+	out := leftOut(most, people)
+	days := q.counted + q.zeros
+	t := &tail{}
+	t.add(priorExcess, priorBursts/(priorDays+days))
+	for _, b := range q.extremes {
+		if !slices.Contains(out, b.who) {
+			t.add(b.excess, b.weight/(priorDays+days))
 		}
-		q.tail[i] = sum / (priorDays + q.counted + q.zeros)
 	}
+	jobs.expect(t, days)
+	t.logs()
+	q.tail = t
 }
 
-// bursts is the share of days that look like this one.
-func (q *peers) bursts(excess, least float64) float64 {
-	return min(0.5, max(least, q.tail[step(excess)]/slack))
+// leftOut are the people with most: one in 40, and at least one.
+func leftOut(most map[int]float64, people int) []int {
+	who := slices.SortedFunc(maps.Keys(most), func(a, b int) int { return cmp.Or(cmp.Compare(most[b], most[a]), cmp.Compare(a, b)) })
+	return who[:min(len(who), max(1, people/40))]
+}
+
+// bulkWork is work on many customers by jobs on record. Where a role does such work, some of it comes without a record: how much is not
+// known beforehand, so one job in five is taken to be missing until days without a reason tell.
+type bulkWork struct{ days, customers float64 }
+
+const unrecorded = 0.2
+
+// expect puts into the tail what may come without a record.
+func (b *bulkWork) expect(t *tail, days float64) {
+	if b.days > 0 {
+		t.add(max(b.customers/b.days, many), min(0.5, unrecorded*b.days/max(days, trial)))
+	}
 }
 
 // size is the grid of k, from nearly Poisson to nearly anything.
@@ -104,7 +115,6 @@ func size(i int) float64 {
 
 const (
 	fade         = 60.0  // half-life of what peers did, days
-	shadowLevel  = 100.0 // at which the shadow is set back
 	trial        = 50.0  // days of innocence that calibration begins with
 	extreme      = 100.0 // ratio of a day that looks like anything
 	mostBetween  = 20.0
@@ -114,8 +124,11 @@ const (
 func newGroup(name string, level float64) *group {
 	g := &group{name: name, level: level, drift: drifting}
 	for i, spec := range specs() {
-		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: math.Exp(-level) / 20}
-		g.streams[i].often(0)
+		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: leastShare(level, spec.weight)}
+		for j := range growths {
+			g.streams[i].off[j] = slack
+		}
+		g.streams[i].often(0, &g.jobs)
 	}
 	return g
 }
@@ -127,6 +140,10 @@ func joint(days, evidence float64) float64 { return 1 / (1/days + 1/evidence) }
 func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 	q.days++
 	q.total += min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3) / calendar
+	if n.rates != nil {
+		q.mixed(p, n, x)
+		return
+	}
 	capped := min(x, n.mu+6*math.Sqrt(n.mu+n.mu*n.mu/n.k)+5)
 	q.square += n.mu * n.mu
 	q.beyond += (capped-n.mu)*(capped-n.mu) - n.mu
@@ -149,11 +166,36 @@ func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 		best += math.Exp(min(ratio(x, n.mu, n.k, max(growth(j), n.drift*n.mu)), 50)) / growths
 	}
 	if best > extreme {
-		if len(q.extremes) == mostBursts {
-			q.extremes = q.extremes[:copy(q.extremes, q.extremes[1:])]
-		}
-		q.extremes = append(q.extremes, burst{p.number, x - n.mu, 1})
+		q.burst(burst{p.number, x - n.mu, 1})
 	}
+}
+
+// mixed learns the ratios of a day against the finer null.
+func (q *peers) mixed(p *person, n null, x float64) {
+	q.counted++
+	bound := max(20, 0.01*(q.counted+q.zeros))
+	for i := range sizes {
+		q.fits[i] += max(n.likelihood(x, size(i)), -20)
+		for j, e := range n.mixed(x, size(i)) {
+			q.ratios[i][j] += min(math.Exp(e), bound)
+		}
+	}
+	best := 0.0
+	bare := n
+	bare.tail, bare.share = nil, 0
+	for _, e := range bare.mixed(x, n.k) {
+		best += math.Exp(min(e, 50)) / growths
+	}
+	if best > extreme {
+		q.burst(burst{p.number, x - n.mu, 1})
+	}
+}
+
+func (q *peers) burst(b burst) {
+	if len(q.extremes) == mostBursts {
+		q.extremes = q.extremes[:copy(q.extremes, q.extremes[1:])]
+	}
+	q.extremes = append(q.extremes, b)
 }
 
 // calibrate is done once a day: means, differences between people, and the largest k for which days of innocence keep their promise, that
@@ -168,11 +210,18 @@ func (g *group) calibrate() {
 		}
 		q.mean = max((specs[s].usual*specs[s].days+q.total)/(specs[s].days+q.days), 1e-6)
 		q.between = g.between(s)
-		q.size = q.holds(g.drift)
 		if s == exposure {
-			q.often(len(g.people))
+			q.fit()
 		} else {
-			q.share = q.shares(g.level)
+			q.size = q.holds(g.drift)
+		}
+		if s == exposure {
+			q.often(len(g.people), &g.jobs)
+		} else {
+			q.share = q.shares(leastShare(g.level, specs[s].weight), len(g.people))
+		}
+		if s == bulk { // what comes without a record of work that this role does by jobs
+			q.share = min(mostShare, q.share+unrecorded*g.jobs.days/max(q.counted+q.zeros, trial)/slack)
 		}
 		q.fade(keep)
 	}
@@ -181,6 +230,9 @@ func (g *group) calibrate() {
 		g.weekday[i].days *= keep
 	}
 	g.drift = g.drifted(keep)
+	g.moved.n, g.moved.square, g.moved.noise = g.moved.n*keep, g.moved.square*keep, g.moved.noise*keep
+	g.effect.xy, g.effect.xx = g.effect.xy*keep, g.effect.xx*keep
+	g.jobs.days, g.jobs.customers = g.jobs.days*keep, g.jobs.customers*keep
 	g.recalibrate()
 }
 
@@ -194,12 +246,36 @@ func (q *peers) fade(keep float64) {
 	q.zeroMu *= keep
 	q.zeroDoubt *= keep
 	for i := range q.ratios {
+		q.fits[i] *= keep
 		for j := range q.ratios[i] {
 			q.ratios[i][j] *= keep
 		}
 	}
 	for i := range q.extremes {
 		q.extremes[i].weight *= keep
+	}
+}
+
+// fit takes the size under which days were likeliest, no larger than so many days can tell, and takes off each day's ratio by what days of
+// innocence exceed their promise, that ratios average at most 1.
+func (q *peers) fit() {
+	days := q.counted + q.zeros
+	best, bound := sizes-1, 0.5+days/150
+	for i := sizes - 1; i >= 0 && size(i) <= bound; i-- {
+		if q.fits[i] > q.fits[best] {
+			best = i
+		}
+	}
+	const alike = 3 // where the likelihood hardly tells them apart, the smaller promises less
+	for top := q.fits[best]; best < sizes-1 && q.fits[best+1] > top-alike; {
+		best++
+	}
+	if days < trial {
+		best = beginning
+	}
+	q.size = size(best)
+	for j := range q.off {
+		q.off[j] = slack + max(0, math.Log((trial+q.ratios[best][j])/(trial+days)))
 	}
 }
 
@@ -234,15 +310,26 @@ func (q *peers) holds(drift float64) float64 {
 	return size(sizes - 1)
 }
 
+// leastShare is the share of days that look like anything before one is seen: so small that a stream with this weight can raise an alarm.
+func leastShare(level, weight float64) float64 {
+	if weight == 0 {
+		weight = 1
+	}
+	return math.Exp(-level) * weight / 20
+}
+
 // shares is the share of days that look like anything, for streams other than the first.
-func (q *peers) shares(level float64) float64 {
+func (q *peers) shares(lowest float64, people int) float64 {
 	sums := map[int]float64{}
-	sum, most := 0.0, 0.0
+	sum := 0.0
 	for _, b := range q.extremes {
 		sums[b.who] += b.weight
-		sum, most = sum+b.weight, max(most, sums[b.who])
+		sum += b.weight
 	}
-	return min(0.5, math.Exp(-level)/20+max(0, sum-most)/max(q.counted+q.zeros, trial)/slack)
+	for _, who := range leftOut(sums, people) {
+		sum -= sums[who]
+	}
+	return min(mostShare, lowest+max(0, sum)/max(q.counted+q.zeros, trial)/slack)
 }
 
 // between is the shape of the gamma distribution of people's rates, by moments.
@@ -277,9 +364,33 @@ const (
 	block    = 20.0 // days that are compared
 )
 
-// compared notes how a block of somebody's days compares with what was expected of them.
-func (g *group) compared(ratio float64) {
+// compared notes how a block of somebody's days compares with what was expected of them, and what of that is chance.
+func (g *group) compared(ratio, noise float64) {
+	off := min(ratio, 3) - 1
+	weight := 1 / (noise + 0.02) // what says most about it
+	g.moved.n, g.moved.square, g.moved.noise = g.moved.n+weight, g.moved.square+weight*off*off, g.moved.noise+weight*noise
 	g.drifts[min(bins-1, int(ratio/binWidth))]++
+}
+
+// spread is the variance of the logarithm of people's rates against what was learnt of them.
+func (g *group) spread() float64 {
+	const blocks, beforehand, lowest = 200, 0.04, 0.01
+	return min(1, max(lowest, (blocks*beforehand+g.moved.square-g.moved.noise)/(blocks+g.moved.n)))
+}
+
+// response is how much of a change of his work shows in what is unexplained: 1 where both rise alike, 0 where they have nothing to do with
+// each other.
+func (g *group) response() float64 {
+	const weight, beforehand = 10, 0.3
+	return min(1, max(0, (weight*beforehand+g.effect.xy)/(weight+g.effect.xx)))
+}
+
+// answered notes what a day with more or less work brought.
+func (g *group) answered(mu, k, x, more float64) {
+	x = min(x, mu+4*math.Sqrt(mu+mu*mu/k)+3)
+	variance := mu + mu*mu/k
+	g.effect.xy += (x - mu) * mu * more / variance
+	g.effect.xx += mu * mu * more * more / variance
 }
 
 // drifted is the growth that is no evidence: twice what one block in ten exceeds.
@@ -300,13 +411,21 @@ func (g *group) drifted(keep float64) float64 {
 	return drifting
 }
 
-// recalibrate compares how often a low level is reached by chance with what is promised. Where it is more than chance allows, the alarm
-// level rises by as much, extrapolated along its logarithm.
+// shadowed is how many low levels are watched.
+const shadowed = 2
+
+// shadowLevel is at which a shadow is set back.
+func shadowLevel(i int) float64 { return [shadowed]float64{100, 1000}[i] }
+
+// recalibrate compares how often low levels are reached by chance with what is promised. Where one is reached more often than chance allows,
+// the alarm level rises by as much, extrapolated along its logarithm.
 func (g *group) recalibrate() {
-	sure := g.shadows - 2*math.Sqrt(g.shadows) - 2
 	g.penalty = 0
-	if excess := sure * shadowLevel / max(g.shadowDays, 1); excess > 1 {
-		g.penalty = math.Log(excess) * g.level / math.Log(shadowLevel)
+	for i, n := range g.shadows {
+		sure := n - 1.3*math.Sqrt(n) - 1
+		if excess := sure * shadowLevel(i) / max(g.shadowDays, 1); excess > 1 {
+			g.penalty = max(g.penalty, math.Log(excess)*g.level/math.Log(shadowLevel(i)))
+		}
 	}
 }
 
@@ -332,7 +451,26 @@ func weekday(day int64) int { return int(((day+4)%7 + 7) % 7) } // 1970 began on
 func (g *group) surge(p *person, hour int) float64 {
 	const prior = 4
 	expected := (g.expected - p.expected) * g.passed(hour)
-	return min(8, max(1, (g.came-p.came+prior)/(expected+prior)))
+	return min(12, max(1, (g.came-p.came+prior)/(expected+prior), g.shock))
+}
+
+// shocked looks at the last hour how most of those who work compare with what is expected of them. On a day on which tickets or calls are
+// missing all have many times as many customers without a reason, more than what one person may add to the sum.
+func (g *group) shocked(hour func(*person) int) {
+	const enough = 10
+	g.ratios = g.ratios[:0]
+	for _, p := range g.people {
+		if p.open && p.work+p.streams[exposure].x > 0 {
+			g.ratios = append(g.ratios, (p.streams[exposure].x+1)/(p.streams[exposure].mu*p.load()*g.passed(hour(p))+1))
+		}
+	}
+	g.shock = 1
+	if len(g.ratios) >= enough {
+		slices.Sort(g.ratios)
+		if middle := g.ratios[len(g.ratios)/2]; middle > 1.3 {
+			g.shock = middle
+		}
+	}
 }
 
 // passed is which part of a day's work is usually done at the end of that hour.

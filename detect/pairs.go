@@ -12,6 +12,7 @@ type pairs struct {
 	first map[uint64]sighting  // of a customer without a reason
 	met   map[[2]int]int       // how often two looked at the same, lately
 	alone map[int]int          // and how often each looked at any
+	all   struct{ met, looks float64 }
 	since int64
 }
 
@@ -38,6 +39,7 @@ func (s *pairs) forget(now int64) {
 	s.since = now
 	clear(s.met)
 	clear(s.alone)
+	s.all.met, s.all.looks = s.all.met/2, s.all.looks/math.Sqrt2 // what is usual is remembered longer
 	for c, f := range s.first {
 		if now-f.at > meetWithin {
 			delete(s.first, c)
@@ -61,6 +63,7 @@ func (s *pairs) device(d *Detector, p *person, h uint64) {
 // shared notes that somebody looked at a customer without a reason.
 func (s *pairs) shared(d *Detector, p *person, customer uint64, at int64) {
 	s.alone[p.number]++
+	s.all.looks++
 	f, ok := s.first[customer]
 	if !ok || at-f.at > meetWithin {
 		s.first[customer] = sighting{p, at}
@@ -71,9 +74,28 @@ func (s *pairs) shared(d *Detector, p *person, customer uint64, at int64) {
 	}
 	two := [2]int{min(p.number, f.who.number), max(p.number, f.who.number)}
 	s.met[two]++
-	if n := s.met[two]; n >= meetings && float64(n) >= often*float64(min(s.alone[p.number], s.alone[f.who.number])) {
+	s.all.met++
+	a, b := s.alone[p.number], s.alone[f.who.number]
+	if n := s.met[two]; n >= meetings && float64(n) >= often*float64(min(a, b)) && s.beyondChance(n, a, b, len(d.order)) {
 		s.link(d, f.who, p)
 	}
+}
+
+// beyondChance tells whether two met more often than any two of so many would by chance, as often as people meet at all.
+func (s *pairs) beyondChance(n, a, b, people int) bool {
+	rate := (s.all.met - float64(n) + 1) / (s.all.looks*s.all.looks/2 + 1)
+	mean := rate * float64(a) * float64(b)
+	const chance = 0.01 // that any two do
+	return -poissonTail(n, mean) > math.Log(float64(people)*float64(people)/2/chance)
+}
+
+// poissonTail is the logarithm of the chance of n or more, from its first term where the mean is smaller.
+func poissonTail(n int, mean float64) float64 {
+	if float64(n) <= mean {
+		return 0
+	}
+	log, _ := math.Lgamma(float64(n) + 1)
+	return float64(n)*math.Log(mean) - mean - log - math.Log(1-mean/float64(n+1))
 }
 
 // link begins to count two together: R is 0 for both.
@@ -92,13 +114,16 @@ func (d *Detector) together(p *person) {
 		return
 	}
 	own := d.today(p, exposure)
-	p.both.x, p.both.n = p.streams[exposure].x, own
+	p.both.x, p.both.n = p.streams[exposure].x, own.alone(p.group.drift)
 	if q.open && q.day == p.day {
 		other := d.today(q, exposure)
 		mu := own.mu + other.mu
-		variance := own.mu + own.mu*own.mu/own.k + other.mu + other.mu*other.mu/other.k
-		p.both.x += q.streams[exposure].x
-		p.both.n = null{mu: mu, k: mu * mu / math.Max(variance-mu, 1e-9), share: max(own.share, other.share), drift: max(own.drift, other.drift)}
+		x := q.streams[exposure].x
+		p.both.n = null{
+			mu: mu, k: mu * mu / math.Max(own.variance()+other.variance()-mu, 1e-9), drift: max(p.group.drift, q.group.drift),
+			share: max(own.tail.share(p.both.x-own.mu), other.tail.share(x-other.mu)),
+		}
+		p.both.x += x
 	}
 	p.streams[together].x = p.both.x
 	d.renew(p, together)

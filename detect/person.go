@@ -37,13 +37,22 @@ type person struct {
 	watched bool    // he was under suspicion when the day began
 	total   float64 // ln of what is compared with A, now
 	highest float64 // today
-	shadow  process
-	block   struct{ x, mu, days float64 } // to see how his rate drifts
+	shadow  [shadowed]process
+	block   struct{ x, mu, noise, days float64 } // to see how his rate drifts
 	both    struct {
 		x float64
 		n null
 	} // with whom he is linked to, today
-	ever process // never set back, for the comparison across people
+	ever         process // never set back, for the comparison across people
+	reachedToday map[uint64]struct{}
+
+	byJob float64 // customers today by jobs on record
+	hurry struct {
+		from int64 // ms
+		n    float64
+	} // customers without a reason within some minutes
+	rates   rates // where his rate of customers without a reason is by now
+	closing bool  // the day is over: his work is known
 
 	notice, left int64 // ms; 0: no
 	training     bool
@@ -109,7 +118,11 @@ func newPerson(id sallyport.Staff, number int) *person {
 	for i := range p.streams {
 		p.streams[i].r = none()
 	}
-	p.shadow, p.ever = none(), none()
+	p.ever = none()
+	for i := range p.shadow {
+		p.shadow[i] = none()
+	}
+	p.rates.begin()
 	return p
 }
 
@@ -132,6 +145,7 @@ func (p *person) join(g *group) {
 			p.streams[i].days *= 0.2
 			p.streams[i].total *= 0.2
 		}
+		p.rates.begin()
 	}
 	p.group = g
 	g.people = append(g.people, p)
@@ -168,19 +182,25 @@ func (d *Detector) openDay(p *person, day int64) {
 	if p.open {
 		d.closeDay(p)
 	}
+	if p.days > 0 {
+		p.rates.pass(day - p.day)
+	}
 	p.day, p.open = day, true
 	p.days++
 	p.dead = d.warming(p)
 	p.watched = p.suspect()
-	p.work, p.checked, p.highest, p.surge = 0, 0, 0, 0
+	p.work, p.checked, p.highest, p.surge, p.byJob = 0, 0, 0, 0, 0
 	d.counts.PersonDays++
+	clear(p.reachedToday)
 	for i := range p.streams {
 		t := &p.streams[i]
 		t.x = 0
 		t.r.open()
 		d.usual(p, i)
 	}
-	p.shadow.open()
+	for i := range p.shadow {
+		p.shadow[i].open()
+	}
 	p.ever.open()
 	p.came, p.expected = 0, p.streams[exposure].mu
 	p.group.expected += p.expected
@@ -193,7 +213,10 @@ func (d *Detector) openDay(p *person, day int64) {
 // usual is what one of his days has of a stream: his own history, shrunk to his peers'.
 func (d *Detector) usual(p *person, i int) {
 	t, q := &p.streams[i], &p.group.streams[i]
-	const certain = 40 // nobody's rate is known better than by so many
+	certain := 40.0 // nobody's rate is known better than by so many
+	if i == exposure {
+		certain = 200 // how it moves by itself is learnt apart
+	}
 	switch i {
 	case canary:
 		t.mu, t.k, t.doubt = q.mean, 0.5, certain
@@ -210,6 +233,10 @@ func (d *Detector) usual(p *person, i int) {
 	t.mu = max(events/days, 1e-7)
 	if i == exposure {
 		t.mu = max(t.mu, 0.1) * p.group.calendar(p.day)
+		t.k = q.size
+		drift := p.group.spread()
+		p.rates.step = math.Sqrt(drift + 1/t.doubt)
+		p.rates.moves = moving * drift / (drift + 1/t.doubt)
 	}
 }
 
@@ -220,11 +247,20 @@ func (d *Detector) today(p *person, i int) null {
 	switch i {
 	case canary:
 		n.share = 1e-9
-	case exposure, breadth, selfMade, offShift: // what grows with the work
+	case exposure:
+		surge := d.surge(p)
+		n.mu *= surge * p.effort()
+		if l := math.Log(surge); l > 0.1 { // what hits all does not hit all alike
+			n.k = 1 / (1/n.k + l*l/2)
+		}
+	case breadth, selfMade, offShift: // what grows with the work
 		n.mu *= d.surge(p) * p.load()
 	}
 	if i == exposure {
-		n.share = p.group.streams[i].bursts(p.streams[i].x-n.mu, n.share)
+		n.rates, n.tail, n.off, n.drift = &p.rates, p.group.streams[i].tail, &p.group.streams[i].off, 0
+	}
+	if i == reached || i == tried || i == eager { // looking around is no theft: only a multiple of what is usual says something
+		n.drift = max(n.drift, 1)
 	}
 	if i == breadth { // how much work there is changes with the work: only a multiple of it, and for days, says something
 		n.share, n.drift = max(n.share, 0.02), max(n.drift, 2)
@@ -235,6 +271,9 @@ func (d *Detector) today(p *person, i int) null {
 	return n
 }
 
+// alike is which part of the evidence on two people each must bring on his own: nobody is accused of what the other did.
+const alike = 0.25
+
 // surge is that of his peers so far, or of the whole day once it is over.
 func (d *Detector) surge(p *person) float64 {
 	if p.open && p.surge == 0 {
@@ -244,12 +283,24 @@ func (d *Detector) surge(p *person) float64 {
 }
 
 // load is how far his explained work is beyond the usual.
-func (p *person) load() float64 {
+func (p *person) load() float64 { return max(1, p.pace()) }
+
+// pace compares his explained work so far with that of a usual day.
+func (p *person) pace() float64 {
 	const prior = 10
 	if p.days < 3 {
 		return 1
 	}
-	return min(4, max(1, (p.work+prior)/(p.usual+prior)))
+	return min(4, (p.work+prior)/(p.usual+prior))
+}
+
+// effort is what his work makes of what is expected to be unexplained. While a day lasts nobody knows how little it will be: it only raises.
+func (p *person) effort() float64 {
+	f := 1 + p.group.response()*(p.pace()-1)
+	if !p.closing {
+		return max(1, f)
+	}
+	return f
 }
 
 // renew computes a stream's evidence as it is now.
@@ -264,8 +315,11 @@ func (d *Detector) renew(p *person, i int) {
 		n = p.both.n
 	}
 	t.top = t.r.now(n, t.x)
-	if i == exposure {
+	switch own := p.streams[exposure].top; {
+	case i == exposure:
 		t.top -= p.group.penalty
+	case i == together && own < alike*t.top: // it is the other one
+		t.top = own
 	}
 }
 
@@ -278,6 +332,8 @@ func (d *Detector) closeDay(p *person) {
 	if p.surge == 0 {
 		p.surge = p.group.surge(p, 23)
 	}
+	p.closing = true
+	defer func() { p.closing = false }()
 	record := daily{day: p.day, suspect: p.watched}
 	g := p.group
 	g.came -= p.came
@@ -295,14 +351,21 @@ func (d *Detector) closeDay(p *person) {
 		if i == exposure {
 			record.mu, record.k = float32(n.mu), float32(n.k)
 			// Surges are left out: what is usual would never rise if what is more than usual were divided away.
-			calendar = g.calendar(p.day) * p.load()
+			calendar = g.calendar(p.day) * p.effort()
 			record.calendar = float32(calendar)
 			d.shadowed(p, n)
 		}
 		if !record.suspect && !d.specs[i].fixed {
 			g.streams[i].learn(p, n, t.doubt, t.x, calendar)
+			if i == exposure {
+				g.answered(n.mu/p.effort(), n.k, t.x, p.pace()-1)
+			}
 		}
 		t.r.close(n, t.x)
+		if i == exposure {
+			p.rates.see(&n, t.x)
+			record.calendar *= float32(p.rates.drifted())
+		}
 		if p.dead {
 			t.r = none()
 		}
@@ -315,6 +378,9 @@ func (d *Detector) closeDay(p *person) {
 		w.x += min(p.streams[exposure].x, 4*g.streams[exposure].mean+5)
 		w.days++
 	}
+	if p.byJob >= many {
+		g.jobs.days, g.jobs.customers = g.jobs.days+1, g.jobs.customers+p.byJob
+	}
 	p.usual += (p.work - p.usual) / float64(min(p.days, 20))
 	p.came, p.expected = 0, 0
 	p.keep(record)
@@ -323,23 +389,29 @@ func (d *Detector) closeDay(p *person) {
 // shadowed lets the shadow of the process run, from which it is seen whether the null holds.
 func (d *Detector) shadowed(p *person, n null) {
 	x := p.streams[exposure].x
-	p.ever.close(n, x)
-	p.shadow.close(n, x)
+	e := n.evidences(x)
+	p.ever.multiply(e)
+	for i := range p.shadow {
+		p.shadow[i].multiply(e)
+		if p.watched && p.episode != nil {
+			p.shadow[i] = none()
+		} else if p.shadow[i].top() >= math.Log(shadowLevel(i)) {
+			p.group.shadows[i]++
+			p.shadow[i] = none()
+		}
+	}
 	if p.watched && p.episode != nil {
-		p.shadow = none()
 		return
 	}
 	p.group.shadowDays++
 	if b := &p.block; !p.watched {
-		b.x, b.mu, b.days = b.x+x, b.mu+n.mu, b.days+1
+		capped := min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3)
+		b.x, b.mu, b.noise, b.days = b.x+capped, b.mu+n.mu, b.noise+n.mu+n.mu*n.mu/n.k, b.days+1
 		if b.days >= block {
-			p.group.compared(b.x / max(b.mu, 1))
-			b.x, b.mu, b.days = 0, 0, 0
+			whole := max(b.mu, 1)
+			p.group.compared(b.x/whole, b.noise/whole/whole)
+			b.x, b.mu, b.noise, b.days = 0, 0, 0, 0
 		}
-	}
-	if logSum(p.shadow[:])-3*math.Ln2 >= math.Log(shadowLevel) {
-		p.group.shadows++
-		p.shadow = none()
 	}
 }
 
@@ -347,7 +419,7 @@ func (d *Detector) shadowed(p *person, n null) {
 // make the others look better than days are.
 func (p *person) suspect() bool {
 	const high = 4.6 // ln 100
-	return p.episode != nil || logSum(p.streams[exposure].r[:])-3*math.Ln2 > high
+	return p.episode != nil || p.streams[exposure].r.top() > high
 }
 
 // keep notes a day, and learns the one that has become old enough. Days under suspicion are never learnt.

@@ -23,22 +23,6 @@ func ratio(x, mu, k, delta float64) float64 {
 	return x*(math.Log1p(delta/mu)+whole) + k*whole
 }
 
-// null is what a day of somebody innocent looks like: a negative binomial, except that a share of days looks like anything. What people
-// unexplained do drifts by itself; growth by less than that part of the mean is no evidence, and growths below it are raised to it.
-type null struct{ mu, k, share, drift float64 }
-
-// evidence is the ratio, bounded by what days that look like anything allow.
-func (n null) evidence(x, delta float64) float64 {
-	l := ratio(x, n.mu, n.k, max(delta, n.drift*n.mu))
-	switch {
-	case l > 0:
-		l = -math.Log((1-n.share)*math.Exp(-l) + n.share)
-	default:
-		l -= math.Log1p(n.share * (math.Exp(l) - 1))
-	}
-	return l - slack
-}
-
 // process is R for each δ, as logarithms: what it was at the beginning of the day with the 1 already added.
 type process [growths]float64
 
@@ -52,17 +36,22 @@ func none() (p process) {
 
 // now is the logarithm of the average over δ.
 func (p *process) now(n null, x float64) float64 {
-	var terms [growths]float64
+	terms := n.evidences(x)
 	for i := range p {
-		terms[i] = p[i] + n.evidence(x, growth(i))
+		terms[i] += p[i]
 	}
 	return logSum(terms[:]) - math.Ln2*3
 }
 
+// top is what it was when it was closed last.
+func (p *process) top() float64 { return logSum(p[:]) - 3*math.Ln2 }
+
 // close multiplies the day's ratio in.
-func (p *process) close(n null, x float64) {
+func (p *process) close(n null, x float64) { p.multiply(n.evidences(x)) }
+
+func (p *process) multiply(e [growths]float64) {
 	for i := range p {
-		p[i] += n.evidence(x, growth(i))
+		p[i] += e[i]
 	}
 }
 

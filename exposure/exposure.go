@@ -52,6 +52,17 @@ func (b *Book) Account(who sallyport.Staff, m Measure) Account {
 	return Account{m, b.ledger(account{Person, string(who), m})}
 }
 
+// Forget takes back all that was counted of somebody. What is reserved by an Account that was found before is not counted anywhere any more.
+func (b *Book) Forget(who sallyport.Staff) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for a := range b.ledgers {
+		if a.scope == Person && a.who == string(who) {
+			delete(b.ledgers, a)
+		}
+	}
+}
+
 // Shared finds the counts of customers revealed to all who have something in common.
 func (b *Book) Shared(s Scope, name string) Account {
 	return Account{Revealed, b.ledger(account{s, name, Revealed})}

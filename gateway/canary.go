@@ -53,11 +53,14 @@ func (s *session) noteStandIn(r *run, x *standIn) {
 		}
 	}
 	e := &sallyport.Event{Kind: sallyport.CanaryShownKind, Time: s.gw.Clock(), Who: s.whose(r).who, Canary: x.event}
-	if _, err := s.gw.Access.Enqueue(e); err != nil {
+	seq, err := s.gw.Access.Enqueue(e)
+	if err != nil {
 		return // nor can the batch be recorded: it does not leave
 	}
 	r.stoodIn = append(r.stoodIn, x.event.Digest)
-	_ = s.gw.Protection.Canaries.Apply(e) // only of what is sealed it may fail
+	noted := *e
+	noted.Seq = seq
+	_ = s.gw.Protection.Canaries.Apply(&noted) // only of what is sealed it may fail
 }
 
 // stoodFor is the value that a viewer means by a detail that was shown in its place: whoever searches by it finds the row, and whoever writes it back
@@ -75,4 +78,34 @@ func (s *session) stoodFor(r *run, slot *query.Slot, codec *token.Codec, value [
 		return []byte(base)
 	}
 	return value
+}
+
+// plays tells whether somebody plays a theft.
+func (g *Gateway) plays(who sallyport.Staff) bool {
+	p := g.Protection
+	return p != nil && p.Drilling != nil && p.Drilling(who)
+}
+
+// playing tells whether the viewer of the present row does.
+func (s *session) playing() bool {
+	return s.gw.Protection.Drilling != nil && s.sees != nil && s.gw.plays(s.whose(s.sees).person.Staff)
+}
+
+// drillsOn tells whether a customer is one of the drills'. Who plays a theft is shown nobody else, whatever his reasons: his password lies in a file.
+func (s *session) drillsOn(who *customer) bool {
+	book := s.gw.Protection.Canaries
+	if book == nil {
+		return false
+	}
+	c := book.Subject(who.subject())
+	return c != nil && c.Drill
+}
+
+// drillsOnValue is drillsOn of a value that tells by itself whose it is: the database is not believed about that.
+func (s *session) drillsOnValue(of *catalog.Protected, digest sallyport.Digest) bool {
+	if of.Scheme != sallyport.Email && of.Scheme != sallyport.Phone {
+		return true
+	}
+	c := s.gw.Protection.Canaries.ByValue(digest)
+	return c != nil && c.Drill
 }

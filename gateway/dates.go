@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/binary"
+	"math"
 	"strings"
 
 	"sallyport/token"
@@ -81,7 +82,7 @@ func (s *session) redate(buf []byte, start int, c *column) []byte {
 	s.mu.Lock()
 	style := s.style
 	s.mu.Unlock()
-	if style.order == "" {
+	if style.order == "" || day == math.MaxInt32 || day == math.MinInt32 {
 		return buf
 	}
 	iso := string(buf[start:])
@@ -105,15 +106,29 @@ func (s *session) redate(buf []byte, start int, c *column) []byte {
 // The first and the last day that YYYY-MM-DD can write, in days since 2000-01-01: 0001-01-01 and 9999-12-31.
 const firstDay, lastDay = -730119, 2921939
 
-// appendISODate writes a day; false for infinity and for years that have no four digits.
+// appendISODate writes a day, or infinity; false for years that have no four digits.
 func appendISODate(dst []byte, day int32) ([]byte, bool) {
+	switch day {
+	case math.MaxInt32:
+		return append(dst, token.Infinity...), true
+	case math.MinInt32:
+		return append(dst, token.NegativeInfinity...), true
+	}
 	if day < firstDay || day > lastDay {
 		return dst, false
 	}
 	return token.AppendDay(dst, day), true
 }
 
-func parseISODate(b []byte) (int32, bool) { return token.ParseDay(b) }
+func parseISODate(b []byte) (int32, bool) {
+	switch string(b) {
+	case token.Infinity:
+		return math.MaxInt32, true
+	case token.NegativeInfinity:
+		return math.MinInt32, true
+	}
+	return token.ParseDay(b)
+}
 
 // isoParameter brings a date that a client wrote as text to YYYY-MM-DD where it plainly is one, without the time of day that
 // some drivers add; anything else goes as it is, and the scheme refuses it.

@@ -70,6 +70,8 @@ type Protection struct {
 	Ties     *Ties        // whose names and texts are; nil: nobody asks
 	Vault    *vault.Vault // nil: no column has one
 	Canaries *canary.Book // customers who do not exist; nil: nobody knows any
+	// Drilling tells who plays a theft: he is shown nobody who exists, and what he was shown before counts in no budget after a start. nil: nobody.
+	Drilling func(sallyport.Staff) bool
 	Resolver *purpose.Resolver
 	Facts    *purpose.Facts
 	Person   func(login string) purpose.Person

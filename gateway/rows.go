@@ -264,7 +264,7 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 			return false
 		}
 	}
-	if s.gw.shredded(of, codec, who, stored) {
+	if s.gw.shredded(of, codec, who, stored) || s.playing() && !s.drillsOn(who) {
 		return false
 	}
 	start := len(s.plain)
@@ -285,6 +285,10 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 			}
 			digest = codec.DigestRevealed(s.plain[start:])
 		}
+	}
+	if s.playing() && !s.drillsOnValue(of, digest) {
+		s.plain = s.plain[:start]
+		return false
 	}
 	x := s.standsIn(of, g, digest)
 	if x != nil {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"math"
 	"strconv"
 
 	"sallyport"
@@ -126,6 +127,12 @@ func appendBinary(dst []byte, form fieldForm, b []byte) ([]byte, bool) {
 			return dst, false
 		}
 		at := int64(binary.BigEndian.Uint64(b)) //nolint:gosec // signed on the wire
+		switch at {
+		case math.MaxInt64:
+			return append(dst, token.Infinity...), true
+		case math.MinInt64:
+			return append(dst, token.NegativeInfinity...), true
+		}
 		if at < firstMoment || at > lastMoment {
 			return dst, false
 		}
@@ -166,6 +173,12 @@ func appendBinary(dst []byte, form fieldForm, b []byte) ([]byte, bool) {
 func binaryOf(dst []byte, form fieldForm, text []byte, scheme sallyport.Scheme) ([]byte, bool) {
 	switch form {
 	case asMoment, asZoned:
+		switch string(text) {
+		case token.Infinity:
+			return binary.BigEndian.AppendUint64(dst, math.MaxInt64), true
+		case token.NegativeInfinity:
+			return binary.BigEndian.AppendUint64(dst, 1<<63), true
+		}
 		at, _, ok := token.ParseMoment(text)
 		return binary.BigEndian.AppendUint64(dst, uint64(at)), ok //nolint:gosec // signed on the wire
 	case asInteger:

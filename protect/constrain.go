@@ -78,7 +78,7 @@ func checkOf(codec *token.Codec, column string) string {
 	case sallyport.Name, sallyport.Text:
 		return front("tk1:")
 	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz:
-		return column + " >= '2200-01-01'"
+		return column + " >= '2200-01-01' AND " + column + " < '9700-01-01'" // 9999-12-31 and infinity are values
 	case sallyport.Int4, sallyport.Int8, sallyport.UUID: // their tokens look like any other value
 	}
 	return ""

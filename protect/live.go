@@ -152,7 +152,8 @@ func (r *run) tell(format string, args ...any) {
 	}
 }
 
-// beginLive has the states recorded, marks the database, and gives the reader what the gateway needs meanwhile.
+// beginLive gives the reader what the gateway needs meanwhile, has the states recorded, and marks the database. A run that is killed behind the word and before
+// the mark has changed no row: serve goes by the word alone then.
 func (r *run) beginLive(ctx context.Context) error {
 	for _, do := range []stepFunc{r.keepRanges, r.hold} { // what has no form is held before anybody takes it for moving
 		if err := do(ctx); err != nil {
@@ -165,11 +166,10 @@ func (r *run) beginLive(ctx context.Context) error {
 			return slices.Contains(r.states.Moving, name) || !slices.Contains(r.states.Leaving, name)
 		})
 	}
-	if !r.out || !r.marked {
-		if err := r.record(ctx, states); err != nil {
-			return err
+	if !r.marked { // an empty one, which the rights are on
+		if _, err := r.main.Exec(ctx, createMark); err != nil {
+			return fmt.Errorf("make the mark of protection: %w", withoutValues(err))
 		}
-		return r.grantRights(ctx)
 	}
 	// What serves needs those rights from the word on, which it may hear of by a start of its own.
 	if err := r.grantRights(ctx); err != nil {
@@ -235,11 +235,6 @@ func (r *run) note(ctx context.Context, states States) error {
 
 // grantMoves lets the reader change values of unique columns and of bonds as long as they are moving, or takes that away.
 func (r *run) grantMoves(ctx context.Context, verb, preposition string) error {
-	if verb == "GRANT" { // what tells of integers and uuids whether they are tokens
-		if _, err := r.main.Exec(ctx, "GRANT USAGE ON SCHEMA sallyport TO "+pgx.Identifier{r.Reader.User}.Sanitize()+"; GRANT SELECT ON sallyport.ranges TO "+pgx.Identifier{r.Reader.User}.Sanitize()); err != nil {
-			return fmt.Errorf("let the reader read how far rows are: %w", withoutValues(err))
-		}
-	}
 	for _, t := range r.tables {
 		for _, c := range t.columns {
 			if !c.unique && c.bond == nil {

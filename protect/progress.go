@@ -95,7 +95,7 @@ func (r *run) keepRanges(ctx context.Context) error {
 		return fmt.Errorf("keep the progress of this run: %w", err)
 	}
 	// serve looks for the mark in the schema from now on.
-	_, err := r.main.Exec(ctx, "GRANT USAGE ON SCHEMA sallyport TO "+pgx.Identifier{r.Reader.User}.Sanitize()+"; GRANT SELECT ON sallyport.ranges TO "+pgx.Identifier{r.Reader.User}.Sanitize())
+	_, err := r.main.Exec(ctx, "GRANT USAGE ON SCHEMA sallyport TO "+pgx.Identifier{r.Reader.User}.Sanitize())
 	if err = withoutValues(err); err != nil && !refusedBy(err, "42704") { // undefined_object: the reader is made later
 		return fmt.Errorf("keep the progress of this run: %w", err)
 	}

@@ -8,11 +8,12 @@ import (
 )
 
 // Pace lets a follower work beside who writes, on the same processors, instead of in his way: what comes may wait a moment for company, so
-// that not every sync wakes somebody; and while more is being written the follower works a part of the time, unless it has been behind for
-// long. The zero Pace is none.
+// that not every sync wakes somebody; and in a rush, when more is written than it has read, it works a part of the time, unless it has been
+// behind for long. The zero Pace is none.
 type Pace struct {
 	Gather time.Duration // how long what comes waits for company
-	Part   int           // while more is written it works one Part-th of the time; 0: all the time
+	Rush   int64         // bytes that are written and not read: from so many on, and while more is written, there is a rush
+	Part   int           // in a rush it works one Part-th of the time; 0: all the time
 	Behind time.Duration // after so long it works all the time, until it has read everything
 }
 
@@ -33,6 +34,7 @@ type pacer struct {
 	behind time.Time // when it had last read everything
 	syncs  uint64    // of the stream, at synced
 	synced time.Time
+	start  int64 // bytes of the stream that were there when it had last read everything
 }
 
 // caught says that everything was read, and waits until there is more.
@@ -46,8 +48,8 @@ func (p *pacer) caught(ctx context.Context, next uint64) error {
 	return err
 }
 
-// worked is called after each piece of work. It rests where that is due.
-func (p *pacer) worked(ctx context.Context) error {
+// worked is called after each piece of work, with the bytes read since everything was read. It rests where that is due.
+func (p *pacer) worked(ctx context.Context, read int64) error {
 	if p.Part <= 1 {
 		return nil
 	}
@@ -60,7 +62,7 @@ func (p *pacer) worked(ctx context.Context) error {
 		p.syncs, p.synced = n, now
 	}
 	p.began = now
-	if now.Sub(p.synced) > written || now.Sub(p.behind) > p.Behind {
+	if now.Sub(p.synced) > written || now.Sub(p.behind) > p.Behind || p.s.log.Written()-p.start-read < p.Rush {
 		return nil
 	}
 	err := sleep(ctx, min(time.Duration(p.Part-1)*took, p.Behind-now.Sub(p.behind), longestRest))
@@ -87,6 +89,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (s *Stream) FollowPaced(ctx context.Context, from uint64, pace Pace, fn func(*sallyport.Event) error) error {
 	now := time.Now()
 	p := &pacer{Pace: pace, s: s, began: now, behind: now, syncs: s.log.Batches()}
+	if from > 1 {
+		p.start = s.log.Written() // at most; what came before is not counted
+	}
 	r := s.reader(from)
 	defer r.close()
 	for {
@@ -100,7 +105,7 @@ func (s *Stream) FollowPaced(ctx context.Context, from uint64, pace Pace, fn fun
 			if err := fn(e); err != nil {
 				return err
 			}
-			return p.worked(ctx)
+			return p.worked(ctx, r.bytes)
 		})
 		if err != nil {
 			return err
@@ -108,6 +113,7 @@ func (s *Stream) FollowPaced(ctx context.Context, from uint64, pace Pace, fn fun
 		if err := r.report(); err != nil {
 			return err
 		}
+		r.bytes, p.start = 0, s.log.Written()
 		if err := p.caught(ctx, r.seen+1); err != nil {
 			return err
 		}

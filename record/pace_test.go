@@ -58,6 +58,9 @@ func TestPaced(t *testing.T) {
 	if late > 5*time.Second {
 		t.Errorf("behind for longer than it may be it took %s", late)
 	}
+	if quiet := follow(record.Pace{Rush: 1 << 40, Part: 1000, Behind: time.Hour}); quiet > 5*time.Second {
+		t.Errorf("with no rush it took %s", quiet)
+	}
 	cancel()
 	wg.Wait()
 	if idle := follow(record.Pace{Part: 1000, Behind: time.Hour}); idle > 10*time.Second {

@@ -109,7 +109,8 @@ func fullEvent() *sallyport.Event {
 			Groups: []sallyport.ListedGroup{{Key: "g1", Name: "SG", External: "y1", Gone: true, Version: 2, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC()}},
 			Delay:  time.Hour, Base: "b", Diff: "~ a: 1 → 2", Subjects: []sallyport.Staff{"s001"}, Alone: true, Most: 50,
 			Input:  &sallyport.Heard{Source: "hr", Format: "hr", Text: "{}", Cut: true},
-			Sealed: []byte{6}, Planting: &sallyport.Planting{Count: 3, Over: time.Hour},
+			Sealed: []byte{6}, Planting: &sallyport.Planting{Count: 3, Over: time.Hour, Drill: true},
+			Drill: &sallyport.DrillRun{Name: "snoop", Ended: true, Accounts: []sallyport.Staff{"d1"}},
 			CanaryHeard: &sallyport.CanaryHeard{
 				ID: "m1", Scheme: sallyport.Phone, Digest: sallyport.Digest{8}, At: at, From: "mail.example", Own: true, Quoted: true,
 				Suspects: []sallyport.CanarySuspect{{Staff: "s017", Shown: at, Millionth: 999_000, Grant: "g1", Session: "x9"}},

@@ -43,6 +43,8 @@ type Finding struct {
 	Opened bool `json:"opened,omitempty"`
 	// Foreign says that no key that there is opens it, though its form can be tried: it was made with others, or altered.
 	Foreign bool `json:"foreign,omitempty"`
+	// Canary says that a plain value is a contact detail which was shown in the place of one of a customer who does not exist.
+	Canary bool `json:"canary,omitempty"`
 }
 
 // Scanner looks through streams. It is safe for use by several goroutines.
@@ -60,6 +62,9 @@ type Options struct {
 	Ring    *token.Ring
 	Columns []token.Spec
 	Opens   bool // the ring's keys are those of the columns, so tokens are tried
+
+	// Canary tells contact details of customers who do not exist; nil: nobody knows them.
+	Canary func(value []byte, what string) bool
 
 	Only  Kind // empty: both kinds
 	Dates bool // dates that look like tokens are reported without having been opened
@@ -88,6 +93,11 @@ const (
 	// behind is how much in front of a place is kept, to see that no word runs into it.
 	behind = 512
 )
+
+// canary tells whether a plain value is a canary's.
+func (s *Scanner) canary(value []byte, what string) bool {
+	return s.o.Canary != nil && s.o.Canary(value, what)
+}
 
 // Scan hands over what stands in a stream, in order. An error of found ends it.
 func (s *Scanner) Scan(r io.Reader, found func(Finding) error) error {
@@ -239,7 +249,7 @@ func (v *view) plain(limit int) error {
 		if what == "" {
 			break
 		}
-		if err := v.report(start, end, Finding{Kind: Plain, What: what}); err != nil {
+		if err := v.report(start, end, Finding{Kind: Plain, What: what, Canary: v.scanner.canary(v.buf[start:end], what)}); err != nil {
 			return err
 		}
 		v.from = end

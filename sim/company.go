@@ -39,6 +39,31 @@ type Profile struct {
 	Surges    int     // launches, with three times the tickets
 	Drift     float64 // of each person's unlinked rate, sigma of its logarithm over the weeks
 	Night     bool    // shifts round the clock
+
+	Cast []Part // the insiders; nil: one of each scheme
+}
+
+// Part is an insider to be made up.
+type Part struct {
+	Scheme Scheme
+	Type   string // malicious, negligent, compromised
+	Rate   float64
+}
+
+// usualCast is one of each scheme, and sellers of several appetites.
+func usualCast() []Part {
+	return []Part{
+		{Seller, "malicious", 1},
+		{Seller, "malicious", 5},
+		{Seller, "malicious", 20},
+		{Seller, "malicious", 500},
+		{Exporter, "malicious", 4000},
+		{Snooper, "malicious", 1.5},
+		{Stolen, "compromised", 2000},
+		{Negligent, "negligent", 2500},
+		{Pair, "malicious", 3},
+		{Mimic, "malicious", 5},
+	}
 }
 
 // Profiles are companies that detection was built with, and, last, those that were kept from its making.
@@ -266,30 +291,19 @@ func (c *Company) turn() {
 		}
 	}
 	c.random.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
-	for _, s := range []struct {
-		scheme Scheme
-		kind   string
-		rate   float64
-	}{
-		{Seller, "malicious", 1},
-		{Seller, "malicious", 5},
-		{Seller, "malicious", 20},
-		{Seller, "malicious", 500},
-		{Exporter, "malicious", 4000},
-		{Snooper, "malicious", 1.5},
-		{Stolen, "compromised", 2000},
-		{Negligent, "negligent", 2500},
-		{Pair, "malicious", 3},
-		{Mimic, "malicious", 5},
-	} {
+	cast := c.Profile.Cast
+	if cast == nil {
+		cast = usualCast()
+	}
+	for _, s := range cast {
 		n := 1
-		if s.scheme == Pair {
+		if s.Scheme == Pair {
 			n = 2
 		}
 		if len(free) < n {
 			return
 		}
-		in := Insider{Scheme: s.scheme, Type: s.kind, Rate: s.rate, people: free[:n]}
+		in := Insider{Scheme: s.Scheme, Type: s.Type, Rate: s.Rate, people: free[:n]}
 		free = free[n:]
 		in.Day = c.firstDay(&c.agents[in.people[0]], 7*(weeks*2/5)+c.random.IntN(7*max(1, weeks/4)))
 		in.From = c.Begin.AddDate(0, 0, in.Day)

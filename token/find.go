@@ -151,7 +151,7 @@ func (f *finder) dateAround(b []byte, from, at int) (start, end int, ok bool) {
 		return 0, 0, false
 	}
 	day, ok := ParseDay(b[start:end])
-	token := false
+	token := isVaultDay(day)
 	for _, first := range f.days {
 		token = token || day >= first && day < first+tokenDays
 	}

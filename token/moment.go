@@ -108,6 +108,18 @@ func (f *momentForm) appendMoment(dst []byte, at int64) []byte {
 // parse reads a plain moment. Without time zones one behind it is ignored, as PostgreSQL does; with them it must be there, since
 // what a session takes for its own is not known here.
 func (f *momentForm) parse(plain []byte) (int64, error) {
+	at, err := f.read(plain)
+	if err == nil && (at < f.plainAt || at >= f.plainAt+f.plainMany) {
+		err = outside("the timestamp is not within 1800-01-01 and 2199-12-31")
+	}
+	if err != nil {
+		return 0, err
+	}
+	return at, nil
+}
+
+// read is parse of any moment of a year with four digits.
+func (f *momentForm) read(plain []byte) (int64, error) {
 	if len(plain) > 64 {
 		return 0, outside("it is longer than any timestamp")
 	}
@@ -121,8 +133,6 @@ func (f *momentForm) parse(plain []byte) (int64, error) {
 		return 0, outside("it is no timestamp of the form YYYY-MM-DD HH:MM:SS")
 	case f.zoned && !zoned:
 		return 0, outside("the timestamp has no time zone: write its offset behind it, as in +01:00, or Z")
-	case at < f.plainAt || at >= f.plainAt+f.plainMany:
-		return 0, outside("the timestamp is not within 1800-01-01 and 2199-12-31")
 	}
 	return at, nil
 }

@@ -50,13 +50,13 @@ func (r *Ring) vaultForms(spec Spec) vaultForms {
 }
 
 // ErrNoOverflow says that a scheme has no place for values outside of its domain.
-var ErrNoOverflow = errors.New("only the schemes email, phone and number have a vault for values that they have no token for")
+var ErrNoOverflow = errors.New("only the schemes email, phone, number, date, timestamp and timestamptz have a vault for values that they have no token for")
 
 // Overflow makes what keeps the values that the codec has no token for.
 func (c *Codec) Overflow() (*Overflow, error) {
 	o := &Overflow{scheme: c.spec.Scheme, codec: c}
 	switch o.scheme {
-	case sallyport.Email, sallyport.Phone, sallyport.Number:
+	case sallyport.Email, sallyport.Phone, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz:
 	default:
 		return nil, ErrNoOverflow
 	}
@@ -75,7 +75,7 @@ func (c *Codec) Overflow() (*Overflow, error) {
 }
 
 // Canonical appends the form under which values that have no token are equal: without white space around it, an address in lower case
-// and NFC, a telephone number without separators. What could be a token, and what no column can hold, is an ErrDomain.
+// and NFC, a telephone number without separators, a day or a moment as PostgreSQL writes it. What could be a token, and what no column can hold, is an ErrDomain.
 func (o *Overflow) Canonical(dst, plain []byte) ([]byte, error) {
 	start := len(dst)
 	value := bytes.TrimSpace(plain)
@@ -103,6 +103,8 @@ func (o *Overflow) Canonical(dst, plain []byte) ([]byte, error) {
 		if text := dst[start:]; len(text) > 3 && text[0] == '+' && (string(text[1:3]) == phoneCode || string(text[1:3]) == otherPhoneCode) {
 			return dst[:start], outside("the telephone number has a country code that is set aside for tokens")
 		}
+	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz:
+		return o.appendDated(dst, value)
 	default:
 		dst = append(dst, value...)
 	}
@@ -148,11 +150,23 @@ func (o *Overflow) New(dst []byte, random io.Reader) ([]byte, error) {
 	case sallyport.Phone:
 		dst = append(append(dst, '+'), o.codec.vault.code...)
 		return appendDigits(dst, binary.BigEndian.Uint64(room[:])%1_000_000_000_000, vaultPhone), nil
+	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz:
+		return o.newDated(dst, givenDate(room[:], o.scheme)), nil
 	default:
 		const half = 10_000_000_000_000_000
 		dst = append(dst, o.codec.vault.prefix...)
 		dst = appendDigits(dst, binary.BigEndian.Uint64(room[:])%half, vaultNumber/2)
 		return appendDigits(dst, binary.BigEndian.Uint64(room[8:])%half, vaultNumber/2), nil
+	}
+}
+
+// Absent appends a token that no value has, for a search.
+func (o *Overflow) Absent(dst []byte, random io.Reader) ([]byte, error) {
+	switch o.scheme {
+	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz: // there are few days
+		return o.newDated(dst, 0), nil
+	default:
+		return o.New(dst, random)
 	}
 }
 
@@ -192,6 +206,8 @@ func (c *Codec) Overflowed(b []byte) bool {
 	case sallyport.Number:
 		letters := letterRun(b)
 		return len(b) == letters+vaultNumber && string(b[:letters]) == c.vault.prefix && digitRun(b[letters:]) == vaultNumber
+	case sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz:
+		return c.vaultDated(b)
 	default:
 		return false
 	}

@@ -31,6 +31,12 @@ func TestOverflow(t *testing.T) {
 		{sallyport.Email, strings.Repeat("X", 140) + "@EXAMPLE.com", strings.Repeat("x", 140) + "@example.com"},
 		{sallyport.Email, " Ask her ", "ask her"},
 		{sallyport.Number, "CS-12", "CS-12"},
+		{sallyport.Date, " 9999-12-31 ", "9999-12-31"},
+		{sallyport.Date, "0001-01-01 +01", "0001-01-01"},
+		{sallyport.Date, "Infinity", "infinity"},
+		{sallyport.Timestamp, "9999-12-31 23:59:59.90", "9999-12-31 23:59:59.9"},
+		{sallyport.Timestamptz, "1500-06-01T12:00:00+02", "1500-06-01 10:00:00+00"},
+		{sallyport.Timestamptz, "-infinity", "-infinity"},
 	} {
 		codec := testCodec(t, c.scheme)
 		o := overflowOf(t, codec)
@@ -51,7 +57,11 @@ func TestOverflow(t *testing.T) {
 			t.Errorf("%s: a random token was opened without the vault: %v", c.scheme, err)
 		}
 		text := []byte("(1,\"" + string(tok) + "\")")
-		if start, end, scheme, ok := codec.ring.Find(text, 0); !ok || string(text[start:end]) != string(tok) || scheme != c.scheme {
+		if start, end, scheme, ok := codec.ring.Find(text, 0); c.scheme == sallyport.Timestamp || c.scheme == sallyport.Timestamptz { // by its day
+			if !ok || string(text[start:end]) != string(tok[:10]) || scheme != sallyport.Date {
+				t.Errorf("%s: in a text %q was found", c.scheme, text[start:end])
+			}
+		} else if !ok || string(text[start:end]) != string(tok) || scheme != c.scheme {
 			t.Errorf("%s: in a text %q was found", c.scheme, text[start:end])
 		}
 		sealed, err := o.Seal(nil, tok, value, rand.Reader)
@@ -85,8 +95,10 @@ func TestOverflow(t *testing.T) {
 // TestOverflowRefuses lists what no vault takes.
 func TestOverflowRefuses(t *testing.T) {
 	for scheme, values := range map[sallyport.Scheme][]string{
-		sallyport.Phone: {"", "  ", "\xff", "a\x00b", strings.Repeat("1", 5000), "+89 123", "0083123456789", "call +899475261013004 now", "+89123456789012"},
-		sallyport.Email: {"x@k1.invalid", "a b@roe.K1.INVALID", "see meer56357arnmhb8i3o1qi00ung0on4o1gkc47h1fnrkotnms7gc1ahaas@k1.invalid"},
+		sallyport.Phone:       {"", "  ", "\xff", "a\x00b", strings.Repeat("1", 5000), "+89 123", "0083123456789", "call +899475261013004 now", "+89123456789012"},
+		sallyport.Date:        {"", "2300-01-01", "5812-03-04", "6100-01-01", "0044-03-15 BC", "12000-01-01", "2021-02-30", "today"},
+		sallyport.Timestamptz: {"9999-12-31 23:59:59", "9999-12-31 23:59:59-01", "7000-01-01 00:00:00+00", "now"},
+		sallyport.Email:       {"x@k1.invalid", "a b@roe.K1.INVALID", "see meer56357arnmhb8i3o1qi00ung0on4o1gkc47h1fnrkotnms7gc1ahaas@k1.invalid"},
 	} {
 		o := overflowOf(t, testCodec(t, scheme))
 		for _, v := range values {
@@ -95,9 +107,33 @@ func TestOverflowRefuses(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []sallyport.Scheme{sallyport.Name, sallyport.Text, sallyport.Date, sallyport.Int4, sallyport.UUID} {
+	for _, s := range []sallyport.Scheme{sallyport.Name, sallyport.Text, sallyport.Int4, sallyport.UUID} {
 		if _, err := testCodec(t, s).Overflow(); !errors.Is(err, ErrNoOverflow) {
 			t.Errorf("%s has a vault: %v", s, err)
+		}
+	}
+}
+
+// TestOverflowAbsent checks that a search for a day that is not kept never asks for one that may be given, of which there are few.
+func TestOverflowAbsent(t *testing.T) {
+	for _, scheme := range []sallyport.Scheme{sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz} {
+		codec := testCodec(t, scheme)
+		o := overflowOf(t, codec)
+		absent, err := o.Absent(nil, rand.Reader)
+		if err != nil || !codec.Overflowed(absent) {
+			t.Fatalf("%s: absent is %q, %v", scheme, absent, err)
+		}
+		for _, room := range [][]byte{make([]byte, 20), bytes.Repeat([]byte{0xff}, 20)} {
+			if tok, err := o.New(nil, bytes.NewReader(room)); err != nil || string(tok) == string(absent) || !codec.Overflowed(tok) {
+				t.Errorf("%s: %q was given, %v", scheme, tok, err)
+			}
+		}
+		for _, first := range []int32{firstTokenDay(1), firstTokenDay(2)} {
+			for _, day := range []int32{first, first + tokenDays - 1} {
+				if isVaultDay(day) {
+					t.Errorf("a day of an epoch, %s, is one of the vault", AppendDay(nil, day))
+				}
+			}
 		}
 	}
 }

@@ -168,7 +168,7 @@ func (v *Vault) Find(ctx context.Context, o *token.Overflow, value []byte) (tok,
 	if tok, err = v.find(ctx, o, canonical); tok != nil || err != nil {
 		return tok, canonical, err
 	}
-	tok, err = o.New(nil, v.random)
+	tok, err = o.Absent(nil, v.random)
 	return tok, canonical, err
 }
 

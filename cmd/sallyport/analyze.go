@@ -323,8 +323,10 @@ func (a *analysis) print(w io.Writer, budget string) {
 	fmt.Fprintln(w)
 	a.others(w)
 	for _, h := range s.Health {
+		fmt.Fprintf(w, "On innocent days of %s evidence came to a hundredfold weight %.0f times, promised at most %.1f, and to a thousandfold %.0f times, promised at most %.1f.\n",
+			cmp.Or(h.Peers, "everybody"), h.Reached, h.Promised, h.ReachedHigh, h.PromisedHigh)
 		if h.Warning != "" {
-			fmt.Fprintf(w, "%s: %s (reached %.0f times, promised at most %.0f).\n", cmp.Or(h.Peers, "everybody"), h.Warning, h.Reached, h.Promised)
+			fmt.Fprintf(w, "Warning, %s: %s.\n", cmp.Or(h.Peers, "everybody"), h.Warning)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (c *canaries) open(sealed []byte) *canary.Canary {
 func (s *Server) newTraps() *traps {
 	grants := s.o.Config.Grants.Standing
 	return &traps{
-		open: s.canaries.open, walks: s.o.Config.Canary.walks, tokens: map[sallyport.Digest]sallyport.Subject{}, byID: map[string]sallyport.Subject{},
+		open: s.canaries.open, drill: s.o.Config.Drill.watch(s.o.Config), walks: s.o.Config.Canary.walks, tokens: map[sallyport.Digest]sallyport.Subject{}, byID: map[string]sallyport.Subject{},
 		bulk: map[string]bool{}, makers: map[statementKey]sallyport.Staff{},
 		standing: func(id string) bool {
 			for i := range grants {
@@ -107,6 +107,7 @@ type plan struct {
 	id    string // sequence of its entry
 	until time.Time
 	left  int
+	drill bool
 }
 
 // plans are the orders that are not carried out yet.
@@ -116,7 +117,7 @@ func (c *canaries) plans() (list []plan, err error) {
 		switch {
 		case o == nil:
 		case e.Kind == sallyport.CanaryPlanning && o.Planting != nil:
-			list = append(list, plan{id: fmt.Sprint(e.Seq), until: e.Time.Add(o.Planting.Over), left: o.Planting.Count})
+			list = append(list, plan{id: fmt.Sprint(e.Seq), until: e.Time.Add(o.Planting.Over), left: o.Planting.Count, drill: o.Planting.Drill})
 		case e.Kind == sallyport.CanaryPlanted:
 			for i := range list {
 				if list[i].id == o.ID {
@@ -194,9 +195,10 @@ func (c *canaries) plantDue(ctx context.Context, list []plan, last, now time.Tim
 		return err
 	}
 	defer planter.close(ctx)
-	for id, n := range due {
-		for range n {
-			if err := planter.plant(ctx, id); err != nil {
+	for _, p := range list {
+		planter.drill = p.drill
+		for range due[p.id] {
+			if err := planter.plant(ctx, p.id); err != nil {
 				return err
 			}
 		}

@@ -134,6 +134,9 @@ type Config struct {
 	// Blast says what tells customers apart for who counts those affected: docs/blast.md.
 	Blast BlastConfig `yaml:"blast"`
 
+	// Drill says by which accounts thefts are played to see what would become of one: docs/drills.md.
+	Drill DrillConfig `yaml:"drill"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	text   string        // of the file

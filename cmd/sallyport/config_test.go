@@ -15,7 +15,7 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(config.Protect.Columns) != 8 || len(config.People) != 4 || len(config.Grants.Standing) != 1 || !config.Protects() {
+	if len(config.Protect.Columns) != 8 || len(config.People) != 5 || len(config.Grants.Standing) != 1 || !config.Protects() {
 		t.Errorf("%+v", config)
 	}
 	if !config.People["s050"].Password.Verify([]byte("correct horse")) || !config.People["s051"].Password.Verify([]byte("battery staple")) {

@@ -64,6 +64,7 @@ func (c *Config) check(r *configReader) {
 	}
 	c.checkDetect(r)
 	c.checkCanary(r)
+	c.checkDrill(r)
 	c.checkLogIn(r)
 	c.checkEnter(r)
 	c.checkAPI(r)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 
 	"sallyport"
@@ -19,6 +20,7 @@ type traps struct {
 
 	tokens map[sallyport.Digest]sallyport.Subject
 	byID   map[string]sallyport.Subject
+	drill  *drillWatch     // nil: no drill is ever played
 	bulk   map[string]bool // grants that were asked for, by their ids
 	makers map[statementKey]sallyport.Staff
 	recent []statementKey // of makers, the oldest first
@@ -116,14 +118,17 @@ func (t *traps) order(e *sallyport.Event, canaries map[sallyport.Subject]bool) [
 		if c == nil {
 			return nil
 		}
-		canaries[c.Subject] = !c.Gone
+		canaries[c.Subject] = !c.Gone && !c.Drill
+		t.drill.knows(c)
 		t.byID[string(c.ID[:])] = c.Subject
 		for _, d := range c.Tokens {
 			t.tokens[d] = c.Subject
 		}
 		return []sallyport.Input{{Time: e.Time}}
+	case sallyport.DrillKind:
+		return t.drill.turn(e)
 	case sallyport.CanaryHeardKind:
-		return heardAlert(e)
+		return heardAt(e, canaries)
 	}
 	return nil
 }
@@ -131,18 +136,23 @@ func (t *traps) order(e *sallyport.Event, canaries map[sallyport.Subject]bool) [
 // certain is from how likely a source is on that what was heard speaks about him, in millionths.
 const certain = 950_000
 
-// heardAlert is what detection makes of a mail or a call to a detail that only one person was shown.
-func heardAlert(e *sallyport.Event) []sallyport.Input {
+// heardAt is what detection makes of a mail or a call to a detail that only one person was shown: he came by a customer who does not exist, by a reason
+// that somebody else may have made. It is another one each time, since he had come by this one before.
+func heardAt(e *sallyport.Event, canaries map[sallyport.Subject]bool) []sallyport.Input {
 	h := e.Order.CanaryHeard
 	if h == nil || h.Own {
 		return nil
 	}
 	for _, s := range h.Suspects {
-		if s.Millionth >= certain {
-			return []sallyport.Input{{Time: e.Time, Alert: &sallyport.Alert{
-				Time: e.Time, Staff: s.Staff, Source: "canary", Severity: 5, Title: "somebody wrote or called to a contact detail that only he was shown",
-			}}}
+		if s.Millionth < certain {
+			continue
 		}
+		one := sallyport.Subject(fmt.Sprintf("heard:%d", e.Seq))
+		canaries[one] = true
+		return []sallyport.Input{{Time: e.Time, Access: &sallyport.Access{
+			UID: string(one), Time: e.Time, Activity: sallyport.RevealActivity, Staff: s.Staff, Subjects: []sallyport.Subject{one},
+			Purpose: sallyport.Purpose{Kind: "call", Ref: "canary"},
+		}}}
 	}
 	return nil
 }

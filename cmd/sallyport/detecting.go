@@ -67,10 +67,13 @@ const noteEvery = 5 * time.Minute
 // readAhead is how many entries of a stream wait for the detector: each may have thousands of values.
 const readAhead = 8
 
+// rush is how many bytes of the access stream tell that whole tables are being read: some thousands of single reveals.
+const rush = 1 << 20
+
 // detectPace has detection work beside the queries that pass. What crosses a threshold it reads within a moment also when a whole table is
 // being read; the rest of the table can wait.
 func detectPace() record.Pace {
-	return record.Pace{Gather: 10 * time.Millisecond, Part: 10, Behind: 2 * time.Second}
+	return record.Pace{Gather: 10 * time.Millisecond, Rush: rush, Part: 30, Behind: 2 * time.Second}
 }
 
 // digest is that of settings.
@@ -149,6 +152,9 @@ func (d *detecting) begin() error {
 		return err
 	}
 	d.detector.Hire(d.staff)
+	if err := d.heard.drill().begin(d.options, d.staff); err != nil {
+		return err
+	}
 	d.notedAt = d.clock()
 	return nil
 }
@@ -312,7 +318,14 @@ func (d *detecting) give(o *sallyport.Order) error {
 func (d *detecting) observe(list []sallyport.Input) error {
 	for i := range list {
 		in := &list[i]
-		for _, f := range d.detector.Observe(in) {
+		if !d.heard.drill().concerns(in) {
+			for _, f := range d.detector.Observe(in) {
+				if err := d.line(&f, in); err != nil {
+					return err
+				}
+			}
+		}
+		for _, f := range d.heard.drill().observe(in) {
 			if err := d.line(&f, in); err != nil {
 				return err
 			}
@@ -333,7 +346,7 @@ func (d *detecting) line(f *detect.Finding, in *sallyport.Input) error {
 	if d.past.epoch > 1 {
 		f.ID = fmt.Sprintf("%s.%d", f.ID, d.past.epoch) // settings have changed, and with them what the numbers mean
 	}
-	text, err := json.Marshal(f)
+	text, err := json.Marshal(foundBy(f))
 	if err != nil {
 		return fmt.Errorf("write a finding: %w", err)
 	}

@@ -121,7 +121,7 @@ func (h *hearing) order(e *sallyport.Event) []sallyport.Input {
 			return nil
 		}
 		return []sallyport.Input{{Time: e.Time, LogIn: &sallyport.LogIn{Time: e.Time, Staff: who, Failed: e.Kind == sallyport.LogInBad, Address: logs.Host(e.Who.Address)}}}
-	case sallyport.CanaryPlanted, sallyport.CanaryHeardKind, sallyport.Requested, sallyport.GlassBroken:
+	case sallyport.CanaryPlanted, sallyport.CanaryHeardKind, sallyport.Requested, sallyport.DrillKind:
 		return h.traps.order(e, h.canary)
 	case sallyport.InputKind:
 		list := fed(e)

@@ -31,30 +31,31 @@ import (
 
 // guard is what turns a Server's relay into the guard of one database, and keeps it true while it serves.
 type guard struct {
-	s        *Server
-	keyring  *keys.Keyring
-	ring     *token.Ring
-	reader   *pgx.ConnConfig
-	conn     *pgx.Conn // of the reader, for the mark
-	catalog  *catalog.Catalog
-	resolver *purpose.Resolver
-	facts    *purpose.Facts
-	sources  *sources      // of reasons, outside the database
-	movers   *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
-	ties     *gateway.Ties
-	vault    *vault.Vault // nil: no column has one
-	analyzer atomic.Pointer[analyzer]
-	open     atomic.Pointer[analyzer] // as if nothing were masked
-	ways     *surroundings
-	advanced uint64                             // how far the mark was moved
-	unsure   bool                               // the database may be an older copy of itself; those who were shredded are to be looked for
-	turning  atomic.Pointer[map[string]bool]    // join groups with two keys, and whether they are kept whole
-	behind   atomic.Pointer[map[string]lagging] // join groups whose integers and uuids are of another key than they have to be, see checkTurned
-	early    map[string]bool                    // join groups whose new tokens are of the older key still; the mutex of rotations guards it
-	passOnce sync.Once                          // makes passText
-	passText string                             // see pass
-	decided  map[string]bool                    // whether groups will be kept whole, before that is on record; likewise
-	wayKnown map[string]bool                    // by their sentences: the ways around the gateway that were told of
+	s         *Server
+	keyring   *keys.Keyring
+	ring      *token.Ring
+	reader    *pgx.ConnConfig
+	conn      *pgx.Conn // of the reader, for the mark
+	catalog   *catalog.Catalog
+	resolver  *purpose.Resolver
+	facts     *purpose.Facts
+	sources   *sources      // of reasons, outside the database
+	movers    *pgxpool.Pool // the reader's connections on which rows of unique columns that are moving are written
+	ties      *gateway.Ties
+	vault     *vault.Vault // nil: no column has one
+	analyzer  atomic.Pointer[analyzer]
+	open      atomic.Pointer[analyzer] // as if nothing were masked
+	ways      *surroundings
+	advanced  uint64                             // how far the mark was moved
+	yetToMark bool                               // protect began, and was killed before the mark
+	unsure    bool                               // the database may be an older copy of itself; those who were shredded are to be looked for
+	turning   atomic.Pointer[map[string]bool]    // join groups with two keys, and whether they are kept whole
+	behind    atomic.Pointer[map[string]lagging] // join groups whose integers and uuids are of another key than they have to be, see checkTurned
+	early     map[string]bool                    // join groups whose new tokens are of the older key still; the mutex of rotations guards it
+	passOnce  sync.Once                          // makes passText
+	passText  string                             // see pass
+	decided   map[string]bool                    // whether groups will be kept whole, before that is on record; likewise
+	wayKnown  map[string]bool                    // by their sentences: the ways around the gateway that were told of
 }
 
 // analyzer belongs to one snapshot of the catalogue.
@@ -303,6 +304,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Vault:    g.vault,
 		Ties:     ties,
 		Canaries: g.s.canaries.opened(book),
+		Drilling: config.Drill.plays(config),
 		Resolver: g.resolver,
 		Facts:    facts,
 		Person:   directory.person,

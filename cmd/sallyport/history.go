@@ -29,7 +29,7 @@ const historyWait = time.Second
 
 // historyPace has history work beside the queries that pass. With what an entry waits for others it is at most two seconds behind.
 func historyPace() record.Pace {
-	return record.Pace{Gather: 100 * time.Millisecond, Part: 10, Behind: 800 * time.Millisecond}
+	return record.Pace{Gather: 100 * time.Millisecond, Rush: rush, Part: 10, Behind: 800 * time.Millisecond}
 }
 
 // openHistory makes ready what keeps history; it is opened and fed once serve runs.

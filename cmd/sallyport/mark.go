@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,6 +32,8 @@ func (g *guard) checkMark(ctx context.Context) error {
 		return nil
 	case found && g.s.o.MovingIn && !g.s.hasProtected(): // under another name, or by another record
 		return &hopeless{fmt.Errorf("protect database %s: it is marked, and this record does not know it by this name; run serve without --moving-in", g.s.o.Config.Upstream.Database)}
+	case !found && g.onlyBegun():
+		return g.unmarkedYet()
 	case !found:
 		return &hopeless{fmt.Errorf("protect database %s: its values are still plain; run 'sallyport protect' first", g.s.o.Config.Upstream.Database)}
 	case mark.ProtectedAt.IsZero() && !g.s.isMoving() && len(mark.Moving) == 0: // what moved in beside us is on record as protected; the mark follows
@@ -56,6 +59,39 @@ func (g *guard) checkMark(ctx context.Context) error {
 		return &hopeless{fmt.Errorf("%w; use the data folder that the database was protected with, or let two people accept this one: serve --await-agreement, then accept-mark and approve", err)}
 	}
 	return fmt.Errorf("%w; waiting for two people: one runs 'sallyport accept-mark', another 'sallyport approve'", err)
+}
+
+// onlyBegun tells whether all that the record knows of is on its way in: then a database without a mark is one in which protect was killed behind the word
+// and before the mark. No row has changed, and what is treated as moving is right whatever stands there.
+func (g *guard) onlyBegun() bool {
+	set, _ := g.s.state.Protects(g.s.o.Config.Upstream.Database)
+	moving, leaving := g.s.state.Moving(g.s.o.Config.Upstream.Database)
+	for name := range set {
+		if !slices.Contains(moving, name) {
+			return false
+		}
+	}
+	return len(set) > 0 && len(leaving) == 0
+}
+
+// unmarkedYet lets serve go by the record until protect has been run again.
+func (g *guard) unmarkedYet() error {
+	wanted, err := g.s.o.Config.protects()
+	if err != nil {
+		return &hopeless{err}
+	}
+	recorded, _ := g.s.state.Protects(g.s.o.Config.Upstream.Database)
+	changes := protect.Set(recorded).Changes(wanted)
+	if g.s.o.MovingIn {
+		changes = protect.Lost(changes)
+	}
+	if len(changes) > 0 {
+		return &hopeless{fmt.Errorf("protect database %s: the configuration is not what the record says of it:%s\n%s", g.s.o.Config.Upstream.Database, listChanges(changes, "on record", "configured"), whatNext(changes))}
+	}
+	g.yetToMark = true
+	g.s.log.Warn("protect began with this database and was interrupted before it marked it; run 'sallyport protect --online' again", "database", g.s.o.Config.Upstream.Database)
+	g.s.setMark("")
+	return nil
 }
 
 // What a server answers where the configuration names what is not there.
@@ -172,6 +208,12 @@ func (g *guard) advanceMark(ctx context.Context) error {
 	}
 	if err := g.lookBack(ctx); err != nil {
 		return err
+	}
+	if g.yetToMark {
+		if _, found, err := protect.ReadMark(ctx, g.conn); err != nil || !found {
+			return err
+		}
+		g.yetToMark = false
 	}
 	position := g.s.access.Last()
 	if err := protect.Advance(ctx, g.conn, position); err != nil {

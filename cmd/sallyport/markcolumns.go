@@ -22,7 +22,7 @@ func (g *guard) checkColumns(mark protect.Mark) error {
 	if err != nil {
 		return err
 	}
-	changes := mark.Columns.Changes(wanted)
+	changes := g.begun(mark.Columns.Changes(wanted))
 	if g.s.o.MovingIn { // a column more is plain, and passes as it is
 		changes = protect.Lost(changes)
 	}
@@ -33,11 +33,24 @@ func (g *guard) checkColumns(mark protect.Mark) error {
 	return nil
 }
 
+// begun are those changes that are more than what protect was killed before it marked: columns that are on their way in by the record, and of which no row has changed.
+func (g *guard) begun(changes []protect.Change) []protect.Change {
+	return slices.DeleteFunc(changes, func(c protect.Change) bool { return c.From == "" && g.begins(c.Column) })
+}
+
+// begins tells whether a column is on its way in, by the record.
+func (g *guard) begins(name string) bool {
+	moving, leaving := g.s.state.Moving(g.s.o.Config.Upstream.Database)
+	return slices.Contains(moving, name) && !slices.Contains(leaving, name)
+}
+
 // checkRecorded holds the mark, which a DBA can write, to what this record says is protected, which he cannot.
 func (g *guard) checkRecorded(mark protect.Mark) error {
 	database := g.s.o.Config.Upstream.Database
 	recorded, _ := g.s.state.Protects(database)
-	changes := protect.Set(recorded).Changes(mark.Columns)
+	changes := slices.DeleteFunc(protect.Set(recorded).Changes(mark.Columns), func(c protect.Change) bool {
+		return c.To == "" && g.begins(c.Column)
+	})
 	if len(changes) == 0 || g.s.state.AcceptedColumns() && g.accepted(mark) {
 		return nil
 	}

@@ -26,9 +26,12 @@ import (
 type planter struct {
 	c      *canaries
 	book   *canary.Book
+	guard  *guard
+	drill  bool // for drills alone
 	reader *pgx.Conn
 	writer *pgx.Conn // through the gateway
-	table  string    // quoted
+	named  catalog.Table
+	table  string // quoted
 	key    plantColumn
 	cols   []plantColumn
 	rows   [][]*string // samples, in the order of cols
@@ -47,7 +50,22 @@ type plantColumn struct {
 // samples is how many rows are looked at.
 const samples = 200
 
-func (c *canaries) newPlanter(ctx context.Context) (p *planter, err error) {
+// newPlanter learns what customers look like, and logs in as who makes them.
+func (c *canaries) newPlanter(ctx context.Context) (*planter, error) {
+	customer := c.s.o.Config.Protect.Customer
+	p, err := c.newLikeness(ctx, customer.Named(), customer.Key)
+	if err != nil {
+		return nil, err
+	}
+	if p.writer, err = c.connect(ctx, c.s.o.Config.Canary.Login, c.s.o.Config.Canary.PasswordFile); err != nil {
+		p.close(ctx)
+		return nil, err
+	}
+	return p, nil
+}
+
+// newLikeness learns what rows of a table look like.
+func (c *canaries) newLikeness(ctx context.Context, named catalog.Table, key string) (p *planter, err error) {
 	book := c.book.Load()
 	c.s.mu.Lock()
 	g := c.s.guard
@@ -55,7 +73,7 @@ func (c *canaries) newPlanter(ctx context.Context) (p *planter, err error) {
 	if book == nil || g == nil {
 		return nil, errNotReady
 	}
-	p = &planter{c: c, book: book, dice: newDice()}
+	p = &planter{c: c, book: book, guard: g, named: named, table: pgx.Identifier{named.Schema, named.Name}.Sanitize(), dice: newDice()}
 	defer func() {
 		if err != nil {
 			p.close(ctx)
@@ -69,14 +87,10 @@ func (c *canaries) newPlanter(ctx context.Context) (p *planter, err error) {
 	if p.reader, err = pgx.ConnectConfig(ctx, reader); err != nil {
 		return p, fmt.Errorf("connect to look at customers: %w", err)
 	}
-	if err = p.describe(ctx, g); err != nil {
+	if err = p.describe(ctx, key); err != nil {
 		return p, err
 	}
-	if err = p.sample(ctx); err != nil {
-		return p, err
-	}
-	p.writer, err = c.connect(ctx, c.s.o.Config.Canary.Login, c.s.o.Config.Canary.PasswordFile)
-	return p, err
+	return p, p.sample(ctx)
 }
 
 // newDice are for what is made up; which customers they are does not follow from it.
@@ -145,22 +159,19 @@ func (p *planter) close(ctx context.Context) {
 	}
 }
 
-// describe reads what columns customers have.
-func (p *planter) describe(ctx context.Context, g *guard) error {
-	customer := g.s.o.Config.Protect.Customer
-	named := customer.Named()
-	p.table = pgx.Identifier{named.Schema, named.Name}.Sanitize()
+// describe reads what columns the table has.
+func (p *planter) describe(ctx context.Context, key string) error {
 	rows, err := p.reader.Query(ctx, `
 SELECT a.attname::text, pg_catalog.format_type(a.atttypid, NULL), a.attgenerated <> '' OR a.attidentity = 'a', a.atthasdef OR a.attidentity <> '',
        EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
 FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`, p.table)
 	if err != nil {
-		return fmt.Errorf("look at the columns of %s: %w", customer.Table, err)
+		return fmt.Errorf("look at the columns of %s: %w", p.named, err)
 	}
-	snapshot := g.catalog.Snapshot()
+	snapshot := p.guard.catalog.Snapshot()
 	var c plantColumn
 	_, err = pgx.ForEachRow(rows, []any{&c.name, &c.typ, &c.made, &c.hasDef, &c.unique}, func() error {
-		one, column := c, sallyport.Column{Schema: named.Schema, Table: named.Name, Name: c.name}
+		one, column := c, sallyport.Column{Schema: p.named.Schema, Table: p.named.Name, Name: c.name}
 		for _, x := range snapshot.Columns() {
 			if x.Column == column {
 				one.protected = x
@@ -170,7 +181,7 @@ FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass($1) AND
 			one.masked = one.masked || x.Column == column && !x.Moving
 		}
 		switch {
-		case one.name == customer.Key:
+		case one.name == key:
 			p.key = one
 		case !one.made:
 			p.cols = append(p.cols, one)
@@ -178,10 +189,10 @@ FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass($1) AND
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("look at the columns of %s: %w", customer.Table, err)
+		return fmt.Errorf("look at the columns of %s: %w", p.named, err)
 	}
 	if p.key.name == "" {
-		return fmt.Errorf("the customer table %s has no column %s", customer.Table, customer.Key)
+		return fmt.Errorf("the table %s has no column %s", p.named, key)
 	}
 	return nil
 }
@@ -194,7 +205,7 @@ func (p *planter) sample(ctx context.Context) error {
 	}
 	var about float32
 	if err := p.reader.QueryRow(ctx, "SELECT reltuples FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1)", p.table).Scan(&about); err != nil {
-		return fmt.Errorf("look at customers: %w", err)
+		return fmt.Errorf("look at rows of the table: %w", err)
 	}
 	from := p.table
 	if enough := float32(20 * samples); about > enough {
@@ -203,7 +214,7 @@ func (p *planter) sample(ctx context.Context) error {
 	sql := "SELECT " + strings.Join(names, ", ") + " FROM " + from + fmt.Sprintf(" ORDER BY pg_catalog.random() LIMIT %d", samples)
 	rows, err := p.reader.Query(ctx, sql, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
-		return fmt.Errorf("look at customers: %w", err)
+		return fmt.Errorf("look at rows of the table: %w", err)
 	}
 	p.rows, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]*string, error) {
 		out := make([]*string, len(p.cols))
@@ -214,10 +225,10 @@ func (p *planter) sample(ctx context.Context) error {
 		return out, row.Scan(into...)
 	})
 	if err != nil {
-		return fmt.Errorf("look at customers: %w", err)
+		return fmt.Errorf("look at rows of the table: %w", err)
 	}
 	if len(p.rows) < 2 {
-		return errors.New("there are fewer than two customers, so nobody knows what one looks like")
+		return fmt.Errorf("there are fewer than two rows in %s, so nobody knows what one looks like", p.named)
 	}
 	return nil
 }
@@ -235,13 +246,13 @@ func (p *planter) plant(ctx context.Context, plan string) error {
 }
 
 func (p *planter) try(ctx context.Context, plan string) error {
-	one := &canary.Canary{Planted: p.c.s.o.Clock()}
+	one := &canary.Canary{Planted: p.c.s.o.Clock(), Drill: p.drill}
 	_, _ = rand.Read(one.ID[:]) // never fails
-	columns, values, err := p.row(one)
+	columns, values, err := p.row(one, nil)
 	if err != nil {
 		return err
 	}
-	if key, made, err := p.newKey(ctx); err != nil {
+	if key, made, err := p.newKey(ctx, p.c.s.o.Config.Canary.Key); err != nil {
 		return err
 	} else if made {
 		columns, values = append(columns, p.key), append(values, &key)
@@ -297,8 +308,7 @@ func uuidText(b [16]byte) string {
 }
 
 // newKey is the key of a new customer; not made: the server makes it.
-func (p *planter) newKey(ctx context.Context) (key string, made bool, err error) {
-	expression := p.c.s.o.Config.Canary.Key
+func (p *planter) newKey(ctx context.Context, expression string) (key string, made bool, err error) {
 	column := pgx.Identifier{p.key.name}.Sanitize()
 	switch {
 	case expression != "":
@@ -335,11 +345,16 @@ func (p *planter) newKey(ctx context.Context) (key string, made bool, err error)
 	return key, true, nil
 }
 
-// row makes up a customer: one sample for whatever is not personal, so that what goes together stays together, and others for the rest.
-func (p *planter) row(one *canary.Canary) (columns []plantColumn, values []*string, err error) {
+// row makes up a row: one sample for whatever is not personal, so that what goes together stays together, and others for the rest. What is given stands
+// as it is given.
+func (p *planter) row(one *canary.Canary, given map[string]string) (columns []plantColumn, values []*string, err error) {
 	like := p.rows[p.dice.IntN(len(p.rows))]
 	for i := range p.cols {
 		c := &p.cols[i]
+		if text, ok := given[c.name]; ok {
+			columns, values = append(columns, *c), append(values, &text)
+			continue
+		}
 		sample := like[i]
 		if sample == nil {
 			continue
@@ -380,10 +395,7 @@ func (p *planter) moment(_ *plantColumn, _ int, text string) string {
 
 // open is the value of a sample's token.
 func (p *planter) open(c *plantColumn, stored string) (string, error) {
-	p.c.s.mu.Lock()
-	g := p.c.s.guard
-	p.c.s.mu.Unlock()
-	codec, err := g.codecFor(c.protected)
+	codec, err := p.guard.codecFor(c.protected)
 	if err != nil {
 		return "", err
 	}
@@ -455,10 +467,7 @@ func (p *planter) personal(one *canary.Canary, c *plantColumn, i int, stored str
 
 // known notes by which digests the value and its tokens are known.
 func (p *planter) known(one *canary.Canary, c *plantColumn, value string) error {
-	p.c.s.mu.Lock()
-	g := p.c.s.guard
-	p.c.s.mu.Unlock()
-	codec, err := g.codecFor(c.protected)
+	codec, err := p.guard.codecFor(c.protected)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type responding struct {
 	ladder  respond.Ladder
 	acts    func() bool
 	program func(sallyport.Staff) bool
+	plays   func(sallyport.Staff) bool   // a theft, as a drill
 	from    func(since time.Time) uint64 // the first entry of the access stream of that day
 	last    func() uint64                // of it
 	outside map[string]doer              // by step; what is missing is not done
@@ -69,6 +70,9 @@ func (r *responding) answer(f *detect.Finding, given bool) {
 			}
 		}
 		for _, step := range r.ladder.Decide(c) {
+			if r.plays(who) && outsideOf(step.Name) {
+				continue // of a drill nobody is told, and nothing is done elsewhere
+			}
 			if err := r.take(f, who, prefix+step.Name, step); err != nil {
 				r.log.Error("a step because of a finding could not be taken", "finding", f.ID, "step", step.Name, "why", err.Error())
 			}
@@ -84,7 +88,7 @@ func (r *responding) answer(f *detect.Finding, given bool) {
 func (r *responding) stopped(besides sallyport.Staff) int {
 	now, seen := r.clock(), map[sallyport.Staff]bool{besides: true}
 	for _, x := range r.state.Answers("") {
-		if (x.Step == respond.Suspend || x.Step == respond.Lock) && now.Sub(x.At) < stopWindow {
+		if (x.Step == respond.Suspend || x.Step == respond.Lock) && now.Sub(x.At) < stopWindow && !r.plays(x.About) {
 			seen[x.About] = true
 		}
 	}

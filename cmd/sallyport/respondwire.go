@@ -84,7 +84,11 @@ func (s *Server) newDetecting() (*detecting, error) {
 	d := &detecting{access: s.access, control: s.control, orders: s.orders, options: options, staff: c.employees(s.staffing.now()), clock: s.o.Clock, log: s.log}
 	d.heard = hearing{parts: logs.Parts{Record: s.access.ID(), Service: program}, login: c.owners(), program: program, tickets: map[string]heardTicket{}, canary: options.Canaries, traps: s.newTraps()}
 	canaries, watched := subjectsOf(options.Canaries), subjectsOf(options.Watched)
-	d.settings, err = d.digest(detectionVersion, options.Budget, options.Templates, canaries, watched, options.Personnel, options.Known, d.staff)
+	parts := []any{detectionVersion, options.Budget, options.Templates, canaries, watched, options.Personnel, options.Known, d.staff}
+	if len(c.Drill.Accounts) > 0 {
+		parts = append(parts, c.Drill)
+	}
+	d.settings, err = d.digest(parts...)
 	return d, err
 }
 
@@ -109,7 +113,7 @@ func (s *Server) newResponding() (*responding, error) {
 	r := &responding{
 		orders: s.orders, state: s.state, ladder: ladder, clock: s.o.Clock, log: s.log, wake: make(chan struct{}, 1), tries: map[string]*attempts{},
 		acts:    func() bool { return s.o.Observe == nil && s.state.Responds() == control.ModeAct },
-		program: c.program, last: s.access.Last, outside: map[string]doer{},
+		program: c.program, plays: c.Drill.plays(c), last: s.access.Last, outside: map[string]doer{},
 		from: func(since time.Time) uint64 { return s.granting.days.from(dayOf(since)) },
 	}
 	if d := c.Respond.Database; d.User != "" {

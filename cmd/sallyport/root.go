@@ -102,6 +102,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.historyStoreCommand(),
 		m.unmaskCommand(),
 		m.canaryCommand(),
+		m.drillCommand(),
 	)
 	return root
 }

@@ -51,7 +51,7 @@ compressed, and UTF-16 with a byte-order mark, are read as what is in them. Link
 
 Tokens are recognised by their form. With --config it also knows reference numbers and the domain of e-mail tokens, and names the
 columns that a token may come from; with --data and --key-file it opens tokens and names the column that one does come from. Values
-are never printed. Telephone and reference numbers, whose tokens any keys open, are named by form only.
+are never printed. With canary.domains or canary.numbers in it, contact details of customers who do not exist are told. Telephone and reference numbers, whose tokens any keys open, are named by form only.
 
 Exit status 0: nothing was found; 1: something was; 2: wrong usage; 3: something could not be read.`,
 		Example: `  sallyport scan export.csv
@@ -115,6 +115,9 @@ func (f *scanFlags) scanner(ctx context.Context) (*scan.Scanner, error) {
 		return nil, err
 	}
 	o.Opens = f.data != ""
+	if given := config.Canary.settings(); len(given.Domains)+len(given.Numbers) > 0 {
+		o.Canary = func(value []byte, what string) bool { return given.Listens(sallyport.Scheme(what), string(value)) }
+	}
 	for _, name := range slices.Sorted(maps.Keys(config.Protect.Columns)) {
 		column, settings := config.Protect.Columns[name], token.Spec{}
 		settings.Column, _ = catalog.ParseColumn(name)
@@ -376,6 +379,9 @@ func (p *probing) printCounts(out *bufio.Writer, name string) error {
 
 // describeFinding is a finding as a sentence, without its place.
 func describeFinding(f scan.Finding) string {
+	if f.Canary {
+		return "contact detail of a customer who does not exist: 'sallyport canary who' names who was shown it"
+	}
 	if f.Kind == scan.Plain {
 		return "plain " + map[string]string{"email": "e-mail address", "phone": "telephone number", "iban": "IBAN", "card": "card number"}[f.What]
 	}

@@ -77,6 +77,7 @@ type Server struct {
 	policies     *livePolicies   // that hold, for the gateway and for orders
 	unruly       error           // why they cannot be read
 	canaries     *canaries       // customers who do not exist
+	drills       *drills         // thefts that are played
 	exports      *outputs        // what goes out to other systems
 	imports      *intake         // what comes in from them
 	reports      *reporting      // what customers tell of scam calls
@@ -155,6 +156,7 @@ func newServer(o ServerOptions) *Server {
 		s.o.Config = &Config{}
 	}
 	s.canaries = newCanaries(s)
+	s.drills = newDrills(s)
 	return s
 }
 
@@ -316,6 +318,7 @@ func (s *Server) people() (*api.Server, error) {
 		Waiting:    s.waitingFor,
 		Traffic:    s.traffic(),
 		Canaries:   s.canaries.desk(),
+		Drills:     s.drills.desk(),
 		Names:      s.names,
 		History:    s.apiHistory(),
 		Reports:    s.reports.desk(),
@@ -441,6 +444,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	wg.Go(func() { turns.tendShreds(watching) })
 	wg.Go(func() { s.granting.tendAll(watching) })
 	wg.Go(func() { s.canaries.tend(ctx) })
+	wg.Go(func() { s.drills.tend(ctx) })
 	defer wg.Wait()
 	defer cancel(nil)
 	defer stopWatching()

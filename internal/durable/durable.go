@@ -188,6 +188,16 @@ func (l *Log) size() int64 {
 	return n
 }
 
+// Written is how many bytes of what is durable there are in all segments.
+func (l *Log) Written() (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.segments {
+		n += l.segments[i].end
+	}
+	return n
+}
+
 // Batches is how many times entries were written and synced together since Open.
 func (l *Log) Batches() uint64 {
 	l.mu.Lock()

@@ -1,0 +1,515 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sallyport"
+	"sallyport/canary"
+	"sallyport/control"
+	"sallyport/drill"
+)
+
+// playing is one drill while it is played. Every statement that it sends names customers of drills by their keys, and no other.
+type playing struct {
+	d         *drills
+	plan      drill.Plan
+	accounts  []sallyport.Staff
+	customers []*canary.Canary
+	report    *drill.Report
+	by        sallyport.Staff
+	from      uint64 // the entry that began it
+
+	conn                 *pgx.Conn // of the thief; nil: none
+	application          string
+	lost, tokens, asked  map[sallyport.Subject]bool
+	detail               string // an address that reached him
+	tickets              []string
+	likeness, accomplice *planter
+	stopped              time.Time // when he was first kept out
+}
+
+// columns are what a thief wants of the customer table.
+func (p *playing) columns() (table, key string, names []string) {
+	named := p.d.s.o.Config.Protect.Customer.Named()
+	p.d.s.mu.Lock()
+	g := p.d.s.guard
+	p.d.s.mu.Unlock()
+	for _, c := range g.catalog.Snapshot().Columns() {
+		if c.Column.Schema == named.Schema && c.Column.Table == named.Name && (c.Scheme == sallyport.Email || c.Scheme == sallyport.Phone || c.Scheme == sallyport.Name) {
+			names = append(names, pgx.Identifier{c.Column.Name}.Sanitize())
+		}
+	}
+	return pgx.Identifier{named.Schema, named.Name}.Sanitize(), pgx.Identifier{p.d.s.o.Config.Protect.Customer.Key}.Sanitize(), names
+}
+
+// play takes the steps until the thief is kept out, then waits for what the record says of him.
+func (p *playing) play(ctx context.Context) error {
+	defer p.clean(ctx)
+	for _, step := range p.plan.Steps {
+		if p.out() {
+			break
+		}
+		if err := p.take(ctx, step); err != nil {
+			return err
+		}
+	}
+	return p.await(ctx)
+}
+
+func (p *playing) out() bool { return !p.stopped.IsZero() }
+
+// take does one step.
+func (p *playing) take(ctx context.Context, step drill.Step) error {
+	list := p.customers
+	if step.Most > 0 {
+		list = list[:min(step.Most, len(list))]
+	}
+	switch step.Do {
+	case drill.Export:
+		return p.export(ctx, list)
+	case drill.Direct:
+		return p.direct(ctx, list)
+	case drill.Elsewhere:
+		p.application = "python3"
+		p.hangUp(ctx)
+	case drill.Look, drill.OwnTicket, drill.Given:
+	}
+	for _, c := range list {
+		if p.out() || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := p.one(ctx, step.Do, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one looks at one customer. That the gateway refuses is what is measured, and no error.
+func (p *playing) one(ctx context.Context, do drill.Do, c *canary.Canary) error {
+	if !p.connected(ctx) {
+		return nil
+	}
+	if do == drill.OwnTicket || do == drill.Given {
+		ticket, err := p.ticket(ctx, do == drill.Given, c)
+		if err != nil {
+			return err
+		}
+		if ticket == "" || !p.tried(p.exec(ctx, "SET sallyport.purpose = 'ticket:"+ticket+"'")) {
+			return nil
+		}
+	}
+	table, key, names := p.columns()
+	p.asked[c.Subject] = true
+	rows, err := p.conn.Query(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+table+" WHERE "+key+"::text = '"+string(c.Subject)+"'", pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		p.tried(err)
+		return nil
+	}
+	for rows.Next() {
+		p.got(c.Subject, rows.RawValues())
+	}
+	rows.Close()
+	p.tried(rows.Err())
+	return nil
+}
+
+// got counts what reached the thief.
+func (p *playing) got(who sallyport.Subject, fields [][]byte) {
+	p.d.s.mu.Lock()
+	ring := p.d.s.guard.ring
+	p.d.s.mu.Unlock()
+	for _, f := range fields {
+		if len(f) == 0 {
+			continue
+		}
+		if _, _, _, token := ring.Find(f, 0); token || string(f) == "***" {
+			p.tokens[who] = true
+			continue
+		}
+		p.lost[who] = true
+		if p.detail == "" && bytes.IndexByte(f, '@') > 0 {
+			p.detail = string(f)
+		}
+	}
+	p.d.change(func() { p.report.Asked, p.report.Lost, p.report.Tokens = len(p.asked), len(p.lost), len(p.tokens) })
+}
+
+// tried notes what became of a statement; false: it was refused.
+func (p *playing) tried(err error) bool {
+	if err == nil {
+		return true
+	}
+	p.d.change(func() { p.report.Refused++ })
+	answer, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || answer.Severity == "FATAL" || p.conn == nil || p.conn.IsClosed() {
+		p.conn = nil
+	}
+	return false
+}
+
+func (p *playing) exec(ctx context.Context, sql string) error {
+	_, err := p.conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
+	return err
+}
+
+// connected logs in where he is not; that he is not let in any more ends the theft.
+func (p *playing) connected(ctx context.Context) bool {
+	if p.conn != nil && !p.conn.IsClosed() {
+		return true
+	}
+	a := p.d.s.o.Config.Drill.Accounts[0]
+	password, err := readSecretFile(p.d.s.o.Config.path(a.PasswordFile))
+	if err == nil {
+		p.conn, err = p.d.s.canaries.connectAs(ctx, a.Login, password, p.application)
+	}
+	if err == nil {
+		return true
+	}
+	p.conn = nil
+	p.stopped = p.d.s.o.Clock()
+	p.mark(p.stopped, "the thief is not let in: "+oneLine(err))
+	return false
+}
+
+func (p *playing) hangUp(ctx context.Context) {
+	if p.conn != nil {
+		_ = p.conn.Close(ctx)
+		p.conn = nil
+	}
+}
+
+func (p *playing) mark(at time.Time, what string) {
+	p.d.change(func() { p.report.Marks = append(p.report.Marks, drill.Mark{Time: at, What: what}) })
+}
+
+// subjects is a list of customers for SQL.
+func subjectList(list []*canary.Canary) string {
+	var b strings.Builder
+	for i, c := range list {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(literal(string(c.Subject)))
+	}
+	return b.String()
+}
+
+// export takes all at once: in one COPY, and where that is refused in a SELECT.
+func (p *playing) export(ctx context.Context, list []*canary.Canary) error {
+	table, key, names := p.columns()
+	query := "SELECT " + key + "::text, " + strings.Join(names, ", ") + " FROM " + table + " WHERE " + key + "::text IN (" + subjectList(list) + ")"
+	for _, c := range list {
+		p.asked[c.Subject] = true
+	}
+	if !p.connected(ctx) {
+		return nil
+	}
+	var out bytes.Buffer
+	_, err := p.conn.PgConn().CopyTo(ctx, &out, "COPY ("+query+") TO STDOUT")
+	for line := range bytes.Lines(out.Bytes()) {
+		fields := bytes.Split(bytes.TrimSuffix(line, []byte("\n")), []byte("\t"))
+		for i := range fields {
+			if string(fields[i]) == `\N` {
+				fields[i] = nil
+			}
+		}
+		if len(fields) > 1 {
+			p.got(sallyport.Subject(fields[0]), fields[1:])
+		}
+	}
+	if p.tried(err) || !p.connected(ctx) {
+		return nil
+	}
+	rows, err := p.conn.Query(ctx, query, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		p.tried(err)
+		return nil
+	}
+	for rows.Next() {
+		p.got(sallyport.Subject(rows.RawValues()[0]), rows.RawValues()[1:])
+	}
+	rows.Close()
+	p.tried(rows.Err())
+	return nil
+}
+
+// direct reads the tables beside the gateway, and stays until the guard has looked.
+func (p *playing) direct(ctx context.Context, list []*canary.Canary) error {
+	a := p.d.s.o.Config.Drill.Accounts[0]
+	password, err := readSecretFile(p.d.s.o.Config.path(a.PasswordFile))
+	if err != nil {
+		return err
+	}
+	config, err := readerConfig(p.d.s.server, p.d.s.o.Config.Upstream.Database, a.Login, password)
+	if err != nil {
+		return err
+	}
+	config.RuntimeParams = map[string]string{"application_name": "psql"}
+	for _, c := range list {
+		p.asked[c.Subject] = true
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		p.tried(err)
+		p.stopped = p.d.s.o.Clock()
+		p.mark(p.stopped, "the server lets nobody in but the gateway: "+oneLine(err))
+		return nil
+	}
+	p.conn = conn
+	table, key, names := p.columns()
+	rows, err := conn.Query(ctx, "SELECT "+key+"::text, "+strings.Join(names, ", ")+" FROM "+table+" WHERE "+key+"::text IN ("+subjectList(list)+")", pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		p.tried(err)
+		return nil
+	}
+	for rows.Next() {
+		p.got(sallyport.Subject(rows.RawValues()[0]), rows.RawValues()[1:])
+	}
+	rows.Close()
+	p.tried(rows.Err())
+	return nil
+}
+
+// await waits for what the record says of the thief, and asks for a name as soon as something was lost.
+func (p *playing) await(ctx context.Context) error {
+	p.sell()
+	until := time.NewTimer(p.d.waits)
+	defer until.Stop()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		done, err := p.look()
+		if err != nil || done {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-until.C:
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// sell has a mail come to a detail that was lost, as a buyer would write, and asks who was shown it.
+func (p *playing) sell() {
+	if p.detail == "" {
+		return
+	}
+	began := time.Now()
+	err := p.d.s.canaries.take(message{id: "drill:" + p.report.ID, scheme: sallyport.Email, to: p.detail, from: "drill"})
+	if err != nil {
+		p.mark(p.d.s.o.Clock(), "the mail to a detail that was lost could not be heard: "+err.Error())
+		return
+	}
+	a, err := p.d.s.canaries.who(p.detail)
+	if err != nil || len(a.Views) != 1 {
+		return
+	}
+	seconds := time.Since(began).Seconds()
+	p.d.change(func() { p.report.Name, p.report.Named = &seconds, string(a.Views[0].Staff) })
+}
+
+// look reads what both streams say about the thief since the drill began; done: he is found and held.
+func (p *playing) look() (done bool, err error) {
+	var found, held *time.Time
+	var marks []drill.Mark
+	note := func(at time.Time, what string, is ...**time.Time) {
+		for _, x := range is {
+			if *x == nil || at.Before(**x) {
+				*x = &at
+			}
+		}
+		marks = append(marks, drill.Mark{Time: at, What: what})
+	}
+	s := p.d.s
+	err = s.control.Read(p.from, func(e *sallyport.Event) error {
+		o := e.Order
+		if o == nil || !slices.Contains(p.accounts, o.About) {
+			return nil
+		}
+		switch e.Kind { //nolint:exhaustive // what stops somebody, or says why
+		case sallyport.FindingKind:
+			note(e.Time, "found: "+o.ID, &found)
+		case sallyport.Suspended:
+			note(e.Time, string(o.About)+" is suspended: "+o.Reason, &found, &held)
+		case sallyport.Locked:
+			note(e.Time, string(o.About)+" is locked: "+o.Reason, &found, &held)
+		case sallyport.Trusted:
+			note(e.Time, string(o.About)+" is trusted "+o.Details+" of 100: "+o.Reason, &found)
+		case sallyport.ResponseKind:
+			if o.Response != nil && o.Response.State == control.Would {
+				note(e.Time, "would have been done: "+o.Response.Step)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("read what the record says: %w", err)
+	}
+	login := s.o.Config.Drill.Accounts[0].Login
+	err = s.access.Read(s.granting.days.from(dayOf(p.report.Began)), func(e *sallyport.Event) error {
+		if e.Kind == sallyport.AroundKind && e.Who.Login == login && !e.Time.Before(p.report.Began) {
+			note(e.Time, e.Note, &found)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("read what the record says: %w", err)
+	}
+	p.d.change(func() {
+		r := p.report
+		own := slices.DeleteFunc(slices.Clone(r.Marks), func(m drill.Mark) bool { return !strings.HasPrefix(m.What, "the ") })
+		r.Marks = append(own, marks...)
+		if found != nil {
+			r.Detect = r.Seconds(*found)
+		}
+		if held != nil {
+			r.Contain = r.Seconds(*held)
+		} else if p.out() {
+			r.Contain = r.Seconds(p.stopped)
+		}
+	})
+	return found != nil && (held != nil || p.out()), nil
+}
+
+// ticket makes a ticket about a customer, his own or by the accomplice's hand; empty: that was refused.
+func (p *playing) ticket(ctx context.Context, given bool, c *canary.Canary) (id string, err error) {
+	t := &p.d.s.o.Config.Purposes.Ticket
+	if t.Table == "" {
+		return "", nil
+	}
+	named, _ := tableNamed(t.Table)
+	if p.likeness == nil {
+		if p.likeness, err = p.d.s.canaries.newLikeness(ctx, named, t.ID); err != nil {
+			return "", err
+		}
+	}
+	writer := p.conn
+	if given {
+		if p.accomplice == nil || p.accomplice.writer.IsClosed() {
+			a := p.d.s.o.Config.Drill.Accounts[1]
+			conn, err := p.d.s.canaries.connect(ctx, a.Login, a.PasswordFile)
+			if err != nil {
+				p.d.change(func() { p.report.Refused++ })
+				return "", nil //nolint:nilerr // he was found already
+			}
+			p.accomplice = &planter{writer: conn}
+		}
+		writer = p.accomplice.writer
+	}
+	given0 := map[string]string{
+		t.Customer: string(c.Subject), t.Assignee: p.d.s.o.Config.Drill.Accounts[0].Login, t.State: t.Open[0], t.OpenedAt: p.d.s.o.Clock().UTC().Format(time.RFC3339),
+	}
+	columns, values, err := p.likeness.row(&canary.Canary{}, given0)
+	if err != nil {
+		return "", err
+	}
+	key, made, err := p.likeness.newKey(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	if made {
+		columns, values = append(columns, p.likeness.key), append(values, &key)
+	}
+	p.likeness.writer = writer
+	subject, err := p.likeness.insert(ctx, columns, values)
+	if err != nil {
+		p.d.change(func() { p.report.Refused++ })
+		if writer.IsClosed() && !given {
+			p.conn = nil
+		}
+		return "", nil //nolint:nilerr // that is what is measured
+	}
+	p.tickets = append(p.tickets, string(subject))
+	return string(subject), nil
+}
+
+// clean takes the theft back: its tickets are closed, and its connections.
+func (p *playing) clean(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	p.hangUp(ctx)
+	if p.accomplice != nil {
+		p.accomplice.close(ctx)
+	}
+	if p.likeness != nil {
+		p.likeness.writer = nil
+		p.likeness.close(ctx)
+	}
+}
+
+// closeTickets closes what was opened, by the log-in that plants: the thief may be locked.
+func (p *playing) closeTickets(ctx context.Context) error {
+	t := &p.d.s.o.Config.Purposes.Ticket
+	if len(p.tickets) == 0 {
+		return nil
+	}
+	named, _ := tableNamed(t.Table)
+	table, state := pgx.Identifier{named.Schema, named.Name}.Sanitize(), pgx.Identifier{t.State}.Sanitize()
+	reader, err := p.d.s.o.Config.reader(p.d.s.server)
+	if err != nil {
+		return err
+	}
+	look, err := pgx.ConnectConfig(ctx, reader)
+	if err != nil {
+		return fmt.Errorf("close the tickets of a drill: %w", err)
+	}
+	defer func() { _ = look.Close(ctx) }()
+	var closed *string
+	if err := look.QueryRow(ctx, "SELECT pg_catalog.min("+state+"::text) FROM "+table+" WHERE NOT "+state+"::text = ANY($1)", t.Open).Scan(&closed); err != nil || closed == nil {
+		return errors.Join(errors.New("close the tickets of a drill: nobody knows how a closed one is written"), err)
+	}
+	conn, err := p.d.s.canaries.connect(ctx, p.d.s.o.Config.Canary.Login, p.d.s.o.Config.Canary.PasswordFile)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	for _, id := range p.tickets {
+		if _, err := conn.Exec(ctx, "UPDATE "+table+" SET "+state+" = "+literal(*closed)+" WHERE "+pgx.Identifier{t.ID}.Sanitize()+" = "+literal(id), pgx.QueryExecModeSimpleProtocol); err != nil {
+			return fmt.Errorf("close the tickets of a drill: %w", err)
+		}
+	}
+	return nil
+}
+
+// end puts on record what came of it.
+func (p *playing) end(err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	err = errors.Join(err, p.closeTickets(ctx)) //nolint:contextcheck // it ends what a stop of serve cuts off, too
+	now := p.d.s.o.Clock()
+	p.d.change(func() {
+		r := p.report
+		r.Ended, r.State = now, "ended"
+		if err != nil {
+			r.State, r.Trouble = "failed", oneLine(err)
+		}
+		r.Asked, r.Lost, r.Tokens = len(p.asked), len(p.lost), len(p.tokens)
+		r.Judge()
+	})
+	e := &sallyport.Event{Time: now, Kind: sallyport.DrillKind, Note: p.report.Sentence(), Order: &sallyport.Order{
+		ID: p.report.ID, Action: "drill", By: p.by, Drill: &sallyport.DrillRun{Name: p.plan.Name, Ended: true, Accounts: p.accounts},
+	}}
+	if err := p.d.s.orders.Give(nil, e); err != nil {
+		p.d.s.log.Error("the end of a drill could not be recorded", "why", err.Error())
+	}
+	p.d.change(func() { p.d.busy = false })
+}
+
+// tableNamed reads schema.table.
+func tableNamed(text string) (t struct{ Schema, Name string }, ok bool) {
+	t.Schema, t.Name, ok = strings.Cut(text, ".")
+	return t, ok
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/canary"
+	"sallyport/control"
+	"sallyport/drill"
+)
+
+// drills are thefts that are played while serve runs, one at a time.
+type drills struct {
+	s     *Server
+	start chan *playing
+
+	mu      sync.Mutex // guards what follows
+	reports map[string]*drill.Report
+	busy    bool
+	waits   time.Duration // for what is to be found, after the last step
+}
+
+// drillWaits is how long it is waited for detection and for containment, and drillLasts how long a drill may take in all.
+const (
+	drillWaits = time.Minute
+	drillLasts = 15 * time.Minute
+)
+
+func newDrills(s *Server) *drills {
+	return &drills{s: s, start: make(chan *playing, 1), reports: map[string]*drill.Report{}, waits: drillWaits}
+}
+
+func (d *drills) desk() *api.Drills { return &api.Drills{Start: d.begin, Report: d.report} }
+
+// customers are those of drills.
+func (d *drills) customers() (list []*canary.Canary) {
+	book := d.s.canaries.book.Load()
+	if book == nil {
+		return nil
+	}
+	for _, c := range book.Canaries() {
+		if c.Drill && !c.Gone {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// begin puts a drill on record, and has it played.
+func (d *drills) begin(by sallyport.Staff, name, reason string) (id string, err error) {
+	plan, ok := drill.Find(name)
+	config := d.s.o.Config
+	customers := d.customers()
+	switch {
+	case !ok:
+		return "", fmt.Errorf("there is no drill %q; there are %s", name, strings.Join(drill.Names(), ", "))
+	case len(config.Drill.Accounts) < plan.Accounts:
+		return "", fmt.Errorf("the configuration names %d accounts by which it could be played (drill.accounts), and it takes %d", len(config.Drill.Accounts), plan.Accounts)
+	case len(customers) == 0:
+		return "", errors.New("there are no customers to play it on: 'sallyport drill prepare --count 60' makes some who do not exist")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.busy {
+		return "", errors.New("another drill is being played")
+	}
+	accounts := config.Drill.staff(config)[:plan.Accounts]
+	for _, who := range accounts {
+		d.s.book.Forget(who)
+	}
+	now, from := d.s.o.Clock(), d.s.control.Last()+1 // its entry is this one, or soon behind it
+	e := &sallyport.Event{Time: now, Kind: sallyport.DrillKind, Order: &sallyport.Order{Action: "drill", By: by, Reason: reason, Drill: &sallyport.DrillRun{Name: name, Accounts: accounts}}}
+	if err := d.s.orders.Give(nil, e); err != nil {
+		return "", err
+	}
+	id = strconv.FormatUint(from, 10)
+	r := &drill.Report{
+		Drill: name, ID: id, Story: plan.Story, State: "running", Acts: d.s.state.Responds() == control.ModeAct, Began: now, Customers: len(customers), Marks: []drill.Mark{},
+	}
+	for _, who := range accounts {
+		r.Accounts = append(r.Accounts, string(who))
+	}
+	d.reports[id], d.busy = r, true
+	d.start <- &playing{d: d, plan: plan, accounts: accounts, customers: customers, report: r, by: by, from: from, lost: map[sallyport.Subject]bool{}, tokens: map[sallyport.Subject]bool{}, asked: map[sallyport.Subject]bool{}}
+	return id, nil
+}
+
+func (d *drills) report(id string) (json.RawMessage, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r, ok := d.reports[id]
+	if !ok {
+		return nil, false
+	}
+	text, err := json.Marshal(r)
+	return text, err == nil
+}
+
+// change changes a report.
+func (d *drills) change(do func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	do()
+}
+
+// tend plays what is begun until ctx ends.
+func (d *drills) tend(ctx context.Context) {
+	d.endLast()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case p := <-d.start:
+			limited, cancel := context.WithTimeout(ctx, drillLasts)
+			err := p.play(limited)
+			cancel()
+			p.end(err)
+		}
+	}
+}
+
+// endLast ends a drill that a stop of serve cut off.
+func (d *drills) endLast() {
+	var open *sallyport.DrillRun
+	err := d.s.control.Read(1, func(e *sallyport.Event) error {
+		if e.Kind == sallyport.DrillKind && e.Order != nil && e.Order.Drill != nil {
+			if open = e.Order.Drill; open.Ended {
+				open = nil
+			}
+		}
+		return nil
+	})
+	if err == nil && open != nil {
+		err = d.s.orders.Give(nil, &sallyport.Event{
+			Time: d.s.o.Clock(), Kind: sallyport.DrillKind, Note: "cut off by a stop", Order: &sallyport.Order{Action: "drill", Drill: &sallyport.DrillRun{Name: open.Name, Ended: true, Accounts: open.Accounts}},
+		})
+	}
+	if err != nil {
+		d.s.log.Error("a drill that was cut off could not be ended", "why", err.Error())
+	}
+}
