@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"text/template"
@@ -31,7 +30,7 @@ type Rule struct {
 
 // OwnRules are the program's own, as a file.
 func OwnRules() []byte {
-	b, _ := fs.ReadFile(own, "deadlines.yaml") // it is embedded
+	b, _ := own.ReadFile("deadlines.yaml") // it is embedded
 	return b
 }
 
@@ -151,7 +150,7 @@ type Letter struct {
 // Draft fills a template, the program's own where text is empty. name is regulator or customers.
 func Draft(name, text string, with any) (string, error) {
 	if text == "" {
-		b, err := fs.ReadFile(own, "notices/"+name+".txt")
+		b, err := own.ReadFile("notices/" + name + ".txt")
 		if err != nil {
 			return "", fmt.Errorf("draft a notice: there is none for %q", name)
 		}
