@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,6 +24,8 @@ type Cases struct {
 	Line func(who, other sallyport.Staff) sallyport.Line
 	// Pack makes the evidence pack that somebody and another agreed on; nil: none are made.
 	Pack func(ctx context.Context, c *cases.Case, p control.Proposal, me sallyport.Staff) ([]byte, error)
+	// Figures are what notices count, as JSON: how far each of the case's people got, without names of customers; nil: nobody counts.
+	Figures func(ctx context.Context, c *cases.Case) (json.RawMessage, error)
 	// Control is read for timelines.
 	Control interface {
 		Read(from uint64, fn func(*sallyport.Event) error) error
@@ -102,6 +105,7 @@ func (s *Server) caseRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/cases/{n}/timeline", s.as(investigators, s.timeline))
 	mux.Handle("POST /v1/cases/{n}/{do}", s.upTo(mostCaseBody, investigators, s.stepCase))
 	mux.Handle("GET /v1/cases/{n}/pack/{id}", s.as(investigators, s.pack))
+	mux.Handle("GET /v1/cases/{n}/figures", s.as(investigators, s.figures))
 	mux.Handle("GET /v1/calibration", s.as(investigators, s.calibration))
 }
 
@@ -411,6 +415,28 @@ func reportLine(o *sallyport.Order) string {
 		return "report " + o.Judged.Report + " confirmed by " + o.Judged.How
 	}
 	return "report " + o.Judged.Report + " denied by " + o.Judged.How
+}
+
+// figures are what notices count.
+func (s *Server) figures(r *http.Request, me sallyport.Staff) (any, error) {
+	c, err := s.caseFor(me, r.PathValue("n"))
+	if err != nil {
+		return nil, err
+	}
+	if s.c.Cases.Figures == nil {
+		return nil, &Problem{http.StatusConflict, "no_blast", "This serve does not count.", ""}
+	}
+	if err := s.asked(me, "case_figures", fmt.Sprint(c.Number), "counted for the notices of a case"); err != nil {
+		return nil, err
+	}
+	return s.c.Cases.Figures(r.Context(), &c)
+}
+
+// CaseFigures are what notices count.
+func (c *Client) CaseFigures(ctx context.Context, n string) (json.RawMessage, error) {
+	var answer json.RawMessage
+	err := c.call(ctx, http.MethodGet, "/v1/cases/"+url.PathEscape(n)+"/figures", nil, &answer)
+	return answer, err
 }
 
 // calibration compares what hypotheses said with how cases ended.

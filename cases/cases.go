@@ -269,67 +269,57 @@ func (b *Book) mayOpen(s *sallyport.CaseStep, by sallyport.Staff, no func(string
 	return nil
 }
 
+// needs is what a step needs: whether it has that, and in words.
+type needs struct {
+	has  bool
+	says string
+}
+
 // may holds one step to what it needs.
 func (c *Case) may(s *sallyport.CaseStep, by sallyport.Staff, no func(string, ...any) error) error {
-	switch s.Do {
-	case DoNote, DoTask, DoDecision, DoExport:
-		if s.Text == "" {
-			return no("it needs a text")
-		}
-	case DoDone:
-		if s.Task == 0 || s.Task > uint64(len(c.Tasks)) || !c.Tasks[s.Task-1].Done.IsZero() {
-			return no("there is no such task to be done")
-		}
-	case DoLink:
-		if s.Link == nil || s.Link.Ref == "" || !slices.Contains(LinkKinds(), s.Link.Kind) {
-			return no("a link needs a kind and a reference")
-		}
-	case DoPeople:
-		if len(s.People) == 0 {
-			return no("it must say who is involved")
-		}
-	case DoCustomers:
-		if len(s.Customers) == 0 {
-			return no("it must say which customers")
-		}
-	case DoFinding:
-		if s.Finding == "" || by != "" {
-			return no("only Sallyport adds findings")
-		}
-	case DoExported:
-		if by != "" {
-			return no("only Sallyport says what it gave away")
-		}
-	case DoHypotheses:
-		if by != "" || len(s.Weighed) == 0 {
-			return no("only Sallyport weighs evidence")
-		}
-	case DoState:
-		if s.Text == "" || !slices.Contains(next(c.State), s.State) {
-			return no("from %s it goes to %v, with a reason", c.State, next(c.State))
-		}
-	case DoHold:
-		if c.Hold || s.Text == "" {
-			return no("a hold needs a reason, and a case that has none")
-		}
-	case DoRelease:
-		if !c.Hold || s.Text == "" {
-			return no("to let go of evidence needs a reason, and a case that holds some")
-		}
-	case DoClose:
+	if s.Do == DoClose {
 		return c.mayClose(s, no)
-	case DoAware:
-		if s.At.IsZero() {
-			return no("it must say when the company learned of it")
-		}
-	case DoMet:
-		if s.Deadline == "" || s.Text == "" {
-			return no("it must say which deadline was met, and how")
-		}
-	default:
+	}
+	n, ok := c.needs(s, by)
+	switch {
+	case !ok:
 		return no("there is no step %q", s.Do)
+	case !n.has:
+		return no("%s", n.says)
 	}
 	return nil
+}
+
+func (c *Case) needs(s *sallyport.CaseStep, by sallyport.Staff) (needs, bool) {
+	switch s.Do {
+	case DoNote, DoTask, DoDecision, DoExport:
+		return needs{s.Text != "", "it needs a text"}, true
+	case DoDone:
+		return needs{s.Task > 0 && s.Task <= uint64(len(c.Tasks)) && c.Tasks[max(1, s.Task)-1].Done.IsZero(), "there is no such task to be done"}, true
+	case DoLink:
+		return needs{s.Link != nil && s.Link.Ref != "" && slices.Contains(LinkKinds(), s.Link.Kind), "a link needs a kind and a reference"}, true
+	case DoPeople:
+		return needs{len(s.People) > 0, "it must say who is involved"}, true
+	case DoCustomers:
+		return needs{len(s.Customers) > 0, "it must say which customers"}, true
+	case DoFinding:
+		return needs{s.Finding != "" && by == "", "only Sallyport adds findings"}, true
+	case DoExported:
+		return needs{by == "", "only Sallyport says what it gave away"}, true
+	case DoHypotheses:
+		return needs{by == "" && len(s.Weighed) > 0, "only Sallyport weighs evidence"}, true
+	case DoState:
+		return needs{s.Text != "" && slices.Contains(next(c.State), s.State), fmt.Sprintf("from %s it goes to %v, with a reason", c.State, next(c.State))}, true
+	case DoHold:
+		return needs{!c.Hold && s.Text != "", "a hold needs a reason, and a case that has none"}, true
+	case DoRelease:
+		return needs{c.Hold && s.Text != "", "to let go of evidence needs a reason, and a case that holds some"}, true
+	case DoAware:
+		return needs{!s.At.IsZero(), "it must say when the company learned of it"}, true
+	case DoMet:
+		return needs{s.Deadline != "" && s.Text != "", "it must say which deadline was met, and how"}, true
+	}
+	return needs{}, false
 }
 
 func (c *Case) mayClose(s *sallyport.CaseStep, no func(string, ...any) error) error {

@@ -208,9 +208,7 @@ func writeList(w io.Writer, list []exposedLine) error {
 			string(x.Customer), x.Country, x.Certainty, strconv.FormatBool(x.Unexplained), strings.Join(x.Fields, " "), strings.Join(x.Maybe, " "), x.First.Format(time.RFC3339), x.Last.Format(time.RFC3339),
 		}
 		for i, cell := range row {
-			if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-				row[i] = "'" + cell
-			}
+			row[i] = plainCell(cell)
 		}
 		_ = table.Write(row) // likewise
 	}

@@ -28,7 +28,8 @@ evidence that it holds, takes two people. Texts are for people and never hold a 
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		m.caseExportCommand(), m.caseVerifyCommand(),
+		m.caseExportCommand(), m.caseVerifyCommand(), m.caseDeadlinesCommand(), m.caseNoticeCommand(), m.caseLettersCommand(), m.caseAwareCommand(),
+		m.caseStepCommand(caseStep{do: cases.DoMet, use: "met CASE DEADLINE", short: "Say that a deadline was met, and how", example: "met 3 gdpr-33 --reason 'sent, reference 2026/81'", args: 2}),
 		m.caseListCommand(), m.caseShowCommand(), m.caseTimelineCommand(), m.calibrationCommand(), m.caseOpenCommand(),
 		m.caseTextCommand(cases.DoNote, "Add a note", "asked his lead: he was on leave"),
 		m.caseTextCommand(cases.DoTask, "Add a task", "ask the six customers"),
@@ -227,7 +228,7 @@ func (m *Main) caseStepCommand(x caseStep) *cobra.Command {
 		},
 	}
 	switch x.do {
-	case cases.DoState, cases.DoHold, cases.DoRelease, cases.DoClose, cases.DoPeople, cases.DoCustomers:
+	case cases.DoState, cases.DoHold, cases.DoRelease, cases.DoClose, cases.DoPeople, cases.DoCustomers, cases.DoMet:
 		cmd.Flags().StringVar(&q.Text, "reason", "", "why, as `TEXT` for the record")
 	}
 	if x.do == cases.DoHold {
@@ -282,6 +283,8 @@ func fillCase(q *api.CaseRequest, do string, args []string) error {
 		q.Customers = subjectsFrom(args)
 	case cases.DoState:
 		q.State = args[0]
+	case cases.DoMet:
+		q.Deadline = args[0]
 	case cases.DoClose:
 		if !slices.Contains(cases.Outcomes(), q.Outcome) {
 			return usagef("no outcome %q; expected %s", q.Outcome, oneOf(q.Outcome, cases.Outcomes()))

@@ -29,7 +29,7 @@ func (s *Server) openCases() error {
 }
 
 func (k *casing) desk() *api.Cases {
-	return &api.Cases{Book: k.book, Control: k.s.control, Line: k.line, Pack: k.s.evidencePack}
+	return &api.Cases{Book: k.book, Control: k.s.control, Line: k.line, Pack: k.s.evidencePack, Figures: k.figures}
 }
 
 // line is where other stands in the report line of who; another account of who stands there, too.

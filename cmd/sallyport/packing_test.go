@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
@@ -68,6 +69,38 @@ func TestEvidencePack(t *testing.T) {
 	}
 	f.minimised(files, stolen[:6], agents[1].ID)
 	f.tampered(name, files, key)
+	f.clock(len(stolen))
+}
+
+// clock has deadlines, the notice and the letters of the case, with the figures of the record.
+func (f *fort) clock(stolen int) {
+	t := f.t
+	t.Helper()
+	data := []string{"--data", f.options.Data, "--as", "o2"}
+	f.run("o2", append([]string{"case", "aware", "1", "--at", time.Now().Add(-73 * time.Hour).Format(time.RFC3339), "--country", "DE"}, data...)...)
+	if out := f.run("o2", append([]string{"case", "deadlines", "1"}, data...)...); !strings.Contains(out, "gdpr-33") || !strings.Contains(out, "PASSED") || strings.Contains(out, "us-ny") {
+		t.Errorf("deadlines:\n%s", out)
+	}
+	f.run("o2", append([]string{"case", "met", "1", "gdpr-33", "--reason", "sent late, with reasons"}, data...)...)
+	if out := f.run("o2", append([]string{"case", "deadlines", "1"}, data...)...); !strings.Contains(out, "met ") {
+		t.Errorf("deadlines:\n%s", out)
+	}
+	out := f.run("o2", append([]string{"case", "notice", "1"}, data...)...)
+	for _, want := range []string{fmt.Sprintf("Persons concerned: %d whose data", stolen), "6 customers have confirmed", fmt.Sprintf("support.customers.email (of %d)", stolen)} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the notice lacks %q:\n%s", want, out)
+		}
+	}
+	c, _ := f.server.casing.book.Case(1)
+	id, err := f.officer("o1").ProposeList(f.ctx, f.server.names.Person(c.People[0]), "", "tell customers")
+	f.need(err)
+	_, err = f.officer("o2").Approve(f.ctx, id)
+	f.need(err)
+	rows, err := csv.NewReader(strings.NewReader(f.run("o2", append([]string{"case", "letters", "1", "--list", id}, data...)...))).ReadAll()
+	f.need(err)
+	if len(rows) != stolen+1 || !strings.Contains(rows[1][4], "hang up") || !strings.Contains(rows[1][4], "your e-mail address") {
+		t.Errorf("letters: %d rows, %q", len(rows), rows[1])
+	}
 }
 
 // run runs a command as an officer.
