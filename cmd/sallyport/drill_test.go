@@ -42,7 +42,7 @@ func theatre(t *testing.T, customers int) *fort {
 		fatal(t, err)
 	}
 	t.Cleanup(func() { s.drop("drill1", "drill2") })
-	f := newFort(t, drillYAML+canaryYAML+"respond: {mode: act}\n", func(o *ServerOptions) {
+	f := newFort(t, drillYAML+canaryYAML+"  teams: {drill: {reached: {hour: 10, day: 10, month: 10}}}\nrespond: {mode: act}\n", func(o *ServerOptions) {
 		folder := filepath.Dir(o.Config.file)
 		for name, secret := range map[string]string{"router": s.passwords["svc_router"], "drill1": "drill1-secret", "drill2": "drill2-secret"} {
 			fatal(t, os.WriteFile(filepath.Join(folder, name+".password"), []byte(secret+"\n"), 0o600))
@@ -123,6 +123,9 @@ func TestDrills(t *testing.T) {
 		case r.Lost != 0:
 			t.Errorf("%s: %d were lost", name, r.Lost)
 		}
+		if walks := name == "bulk-export" || name == "stolen-account" || name == "support-2019"; walks && (r.Detect == nil || r.Contain == nil || r.Tokens > 10) {
+			t.Errorf("%s: the budget of customers reached, new with each drill, did not stop him: %+v", name, r)
+		}
 		if name == "dba-bypass" && (r.Detect == nil || r.Tokens != customers) {
 			t.Errorf("a session beside the gateway was not seen: %+v", r)
 		}
@@ -143,6 +146,7 @@ func TestDrills(t *testing.T) {
 	if len(real) > 0 {
 		t.Errorf("findings about %v", real)
 	}
+	f.server.book.Forget("drill1")
 	// Whoever reads the drill's password: a colleague gives the account a good reason about a customer who exists.
 	agent, _, customer := f.hasTicket(0)
 	c := f.connect(agent)
@@ -151,9 +155,10 @@ func TestDrills(t *testing.T) {
 		VALUES (%d, 'CS-%04d-9977', %d, 'drill1', 'general', 'open', 'help', now())`, n, 8000+n%1000, customer.ID))
 	x := f.connect("drill1")
 	x.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", n))
-	row := x.must(fmt.Sprintf("SELECT full_name, email FROM support.customers WHERE id = %d", customer.ID))[0]
-	if !strings.HasPrefix(row[0], "tk1:") || row[1] == customer.Email {
-		t.Errorf("the drill's account reads %v", row)
+	rows, err := x.rows(fmt.Sprintf("SELECT full_name, email FROM support.customers WHERE id = %d", customer.ID))
+	fatal(t, err)
+	if !strings.HasPrefix(rows[0][0], "tk1:") || rows[0][1] == customer.Email {
+		t.Errorf("the drill's account reads %v", rows)
 	}
 	if n := f.openTickets("drill1"); n != 1 { // that one
 		t.Errorf("%d tickets of the drills are open", n)
