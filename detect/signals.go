@@ -53,7 +53,12 @@ func (d *Detector) alert(in *sallyport.Alert, at int64) {
 		d.count(p, novelty, 0.5*float64(in.Severity-serious+1), at)
 		return
 	}
-	d.count(p, sink, float64(in.Severity-serious+1), at)
+	// What leaves within the hour after a result with very many customers is more than either.
+	weight := float64(in.Severity - serious + 1)
+	if p.hurry.n >= many && at-p.hurry.from < hourMS {
+		weight *= 3
+	}
+	d.count(p, sink, weight, at)
 }
 
 // personnel takes what the personnel department says. Grievances and leave weigh nothing.

@@ -153,13 +153,7 @@ func appendBinary(dst []byte, form fieldForm, b []byte) ([]byte, bool) {
 		if len(b) != 16 {
 			return dst, false
 		}
-		for i, part := range [][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
-			if i > 0 {
-				dst = append(dst, '-')
-			}
-			dst = hex.AppendEncode(dst, part)
-		}
-		return dst, true
+		return appendUUID(dst, b), true
 	case asDate:
 		if len(b) == 4 {
 			return appendISODate(dst, int32(binary.BigEndian.Uint32(b))) //nolint:gosec // signed on the wire
@@ -167,6 +161,16 @@ func appendBinary(dst []byte, form fieldForm, b []byte) ([]byte, bool) {
 	case asText:
 	}
 	return dst, false
+}
+
+func appendUUID(dst, b []byte) []byte {
+	for i, part := range [][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
+		if i > 0 {
+			dst = append(dst, '-')
+		}
+		dst = hex.AppendEncode(dst, part)
+	}
+	return dst
 }
 
 // binaryOf appends the binary form of a canonical text.

@@ -231,14 +231,22 @@ var ErrRoleTaken = errors.New("a role of that name has other rights already; cho
 // server refuses the later of the two, and it is done once more.
 func changingRoles(ctx context.Context, conn *pgx.Conn, do func(tx pgx.Tx) error) (err error) {
 	const mostTimes = 20
-	for range mostTimes {
+	for n := range mostTimes {
 		err = pgx.BeginFunc(ctx, conn, do)
 		if refused := (*pgconn.PgError)(nil); !errors.As(err, &refused) || refused.Code != "XX000" || !strings.Contains(refused.Message, "concurrently") {
 			break
 		}
+		select { // longer each time, so that who came first gets through
+		case <-time.After(time.Duration(n) * roleRest):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return err
 }
+
+// roleRest is what the rest between two attempts grows by.
+const roleRest = 2 * time.Millisecond
 
 // setRole makes a log-in without any right, or gives the one that is there the password and the limit. What a role was
 // granted before is not taken away, so one that has more is refused; the reader may pass row security. The verifier holds no character

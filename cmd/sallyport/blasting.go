@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -228,11 +229,11 @@ func (s *Server) traits(ctx context.Context, r *blast.Radius) (map[sallyport.Sub
 	if err != nil {
 		return nil, fmt.Errorf("ask the database about customers: %w", err)
 	}
-	sql := "SELECT " + key + "::text"
+	wanted := []string{key + "::text"}
 	for _, column := range columns {
-		sql += ", coalesce(" + pgx.Identifier{column}.Sanitize() + "::text, '')"
+		wanted = append(wanted, "coalesce("+pgx.Identifier{column}.Sanitize()+"::text, '')")
 	}
-	sql += " FROM " + name + " WHERE " + key + " = ANY($1::text[]::" + kind + "[])"
+	sql := "SELECT " + strings.Join(wanted, ", ") + " FROM " + name + " WHERE " + key + " = ANY($1::text[]::" + kind + "[])"
 	out := map[sallyport.Subject]trait{}
 	for part := range slices.Chunk(r.Customers, 10_000) {
 		keys := make([]string, len(part))

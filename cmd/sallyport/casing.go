@@ -60,7 +60,7 @@ func (k *casing) run(ctx context.Context) {
 			}
 		})
 	}()
-	defer func() { <-done }()
+	defer func() { _ = <-done }() // it ended because ctx did, or the record
 	var due <-chan time.Time
 	var judged, seen uint64 // the last report that was judged, and that was weighed by the record
 	for {
@@ -68,10 +68,10 @@ func (k *casing) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-entries:
-			switch {
-			case e.Kind == sallyport.FindingKind:
+			switch e.Kind {
+			case sallyport.FindingKind:
 				k.tell("a finding", k.finding(e))
-			case e.Kind == sallyport.ReportJudged:
+			case sallyport.ReportJudged:
 				judged, due = e.Seq, time.After(caseDelay)
 			default:
 				seen = e.Seq

@@ -270,7 +270,7 @@ func (w *watchtower) responds(mode string) *responding {
 	return &responding{
 		orders: w.orders, state: w.state, ladder: ladder, acts: func() bool { return w.state.Responds() == control.ModeAct }, program: func(sallyport.Staff) bool { return false },
 		from: func(time.Time) uint64 { return 1 }, last: w.access.Last, outside: map[string]doer{}, clock: time.Now, log: slog.New(slog.DiscardHandler),
-		wake: make(chan struct{}, 1), tries: map[string]*attempts{},
+		wake: make(chan struct{}, 1), tries: map[string]*attempts{}, plays: func(sallyport.Staff) bool { return false },
 	}
 }
 

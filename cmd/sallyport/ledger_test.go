@@ -21,7 +21,8 @@ func ledgerFort(t *testing.T) (f *fort, elsewhere string, ahead *atomic.Int64) {
 	t.Helper()
 	ahead = &atomic.Int64{}
 	elsewhere = filepath.Join(t.TempDir(), "checkpoint")
-	f = newFort(t, "ledger: {checkpoints: ["+elsewhere+"]}\n", func(o *ServerOptions) {
+	// These tests read whole tables, which detection finds, and what it finds is held as evidence.
+	f = newFort(t, "detect: {off: true}\nledger: {checkpoints: ["+elsewhere+"]}\n", func(o *ServerOptions) {
 		o.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
 	return f, elsewhere, ahead

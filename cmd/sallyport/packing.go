@@ -19,6 +19,7 @@ import (
 	"sallyport/control"
 	"sallyport/docs"
 	"sallyport/evidence"
+	"sallyport/history"
 	"sallyport/ledger"
 )
 
@@ -98,37 +99,22 @@ func (k *packing) reach(ctx context.Context) error {
 
 // accessEvents chooses what the record says of the people involved and the customers of the case: results, then the statements that they are of.
 func (k *packing) accessEvents(ctx context.Context) error {
-	type place struct {
-		session   string
-		statement uint64
-	}
-	places := map[place]bool{}
+	places := map[history.Place]bool{}
 	list := k.chosen[ledger.Access]
 	err := k.s.access.Read(1, func(e *sallyport.Event) error {
 		if !k.people[e.Who.Staff] && (e.Imported == nil || !k.people[e.Imported.Access.Staff]) {
 			return ctx.Err()
 		}
-		all := customersOf(e)
-		if e.Imported != nil {
-			for _, c := range e.Imported.Access.Subjects {
-				all[c] = true
-			}
-		}
-		mine := 0
-		for c := range all {
-			if k.customers[c] {
-				mine++
-			}
-		}
+		mine, others := k.part(e)
 		if mine == 0 || e.Kind == sallyport.StatementKind || len(list) >= mostPackEvents {
 			return ctx.Err()
 		}
-		list[e.Seq] = k.choose(ledger.Access, e, len(all)-mine)
+		list[e.Seq] = k.choose(ledger.Access, e, others)
 		switch {
 		case e.Reveal != nil:
-			places[place{e.Who.Session, e.Reveal.Statement}] = true
+			places[history.Place{Session: e.Who.Session, Statement: e.Reveal.Statement}] = true
 		case e.Touch != nil:
-			places[place{e.Who.Session, e.Touch.Statement}] = true
+			places[history.Place{Session: e.Who.Session, Statement: e.Touch.Statement}] = true
 		}
 		return ctx.Err()
 	})
@@ -136,15 +122,10 @@ func (k *packing) accessEvents(ctx context.Context) error {
 		return fmt.Errorf("read the access stream: %w", err)
 	}
 	err = k.s.access.Read(1, func(e *sallyport.Event) error {
-		if e.Kind != sallyport.StatementKind || e.Statement == nil || !places[place{e.Who.Session, e.Statement.ID}] {
+		if e.Kind != sallyport.StatementKind || e.Statement == nil || !places[history.Place{Session: e.Who.Session, Statement: e.Statement.ID}] {
 			return ctx.Err()
 		}
-		others := 0
-		for c := range customersOf(e) {
-			if !k.customers[c] {
-				others++
-			}
-		}
+		_, others := k.part(e)
 		list[e.Seq] = k.choose(ledger.Access, e, others)
 		return ctx.Err()
 	})
@@ -191,6 +172,22 @@ func (k *packing) says(e *sallyport.Event) string {
 	return strings.TrimSpace(strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " "))
 }
 
+// part is how many of the customers of whom an entry speaks are the case's, and how many others there are.
+func (k *packing) part(e *sallyport.Event) (mine, others int) {
+	all := customersOf(e)
+	if e.Imported != nil {
+		for _, c := range e.Imported.Access.Subjects {
+			all[c] = true
+		}
+	}
+	for c := range all {
+		if k.customers[c] {
+			mine++
+		}
+	}
+	return mine, len(all) - mine
+}
+
 // controlEvents chooses what the control stream says about the case, and the reports of its customers.
 func (k *packing) controlEvents(ctx context.Context) error {
 	lines, err := api.Timeline(k.s.control, k.c)
@@ -211,17 +208,9 @@ func (k *packing) controlEvents(ctx context.Context) error {
 	}
 	err = k.s.control.Read(1, func(e *sallyport.Event) error {
 		text, ours := texts[e.Seq]
-		others := 0
-		if e.Kind == sallyport.InputKind && e.Order != nil && e.Order.Input != nil && e.Order.Input.Format == feedReports {
-			for _, in := range fed(e) {
-				switch {
-				case in.Report == nil:
-				case k.customers[in.Report.Customer]:
-					ours, text = true, strings.TrimSpace(text+" report of customer "+string(in.Report.Customer))
-				default:
-					others++
-				}
-			}
+		reports, others := k.reported(e)
+		if reports != "" {
+			ours, text = true, strings.TrimSpace(text+reports)
 		}
 		if !ours || len(k.chosen[ledger.Control]) >= mostPackEvents {
 			return ctx.Err()
@@ -235,6 +224,23 @@ func (k *packing) controlEvents(ctx context.Context) error {
 		return fmt.Errorf("read the control stream: %w", err)
 	}
 	return nil
+}
+
+// reported is what an entry says of reports by the case's customers, and of how many others there are some.
+func (k *packing) reported(e *sallyport.Event) (text string, others int) {
+	if e.Kind != sallyport.InputKind || e.Order == nil || e.Order.Input == nil || e.Order.Input.Format != feedReports {
+		return "", 0
+	}
+	for _, in := range fed(e) {
+		switch {
+		case in.Report == nil:
+		case k.customers[in.Report.Customer]:
+			text += " report of customer " + string(in.Report.Customer)
+		default:
+			others++
+		}
+	}
+	return text, others
 }
 
 // namesOthers tells whether an entry suspects people who are not involved: of evidence as it arrives most are innocent.

@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -209,9 +210,7 @@ func (f *fort) tampered(name string, files map[string][]byte, key string) {
 	}
 	change := func(n string, to []byte, resum bool) map[string][]byte {
 		out := map[string][]byte{}
-		for k, v := range files {
-			out[k] = v
-		}
+		maps.Copy(out, files)
 		if out[n] = to; to == nil {
 			delete(out, n)
 		}
