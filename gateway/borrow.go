@@ -3,7 +3,6 @@ package gateway
 import (
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -374,7 +373,7 @@ func (s *session) markFirst(as *acting, spoken *Spoken) *query.Refusal {
 	first, err := s.gw.Shares.Mark(as.who, sallyport.Asserted{ID: spoken.ID, Source: spoken.Source, Expires: spoken.Expires})
 	switch {
 	case err != nil:
-		return refusal(codeSilent, strings.TrimSuffix(silent, ", so nothing is shown")+", so nobody can be acted for", hintSilent)
+		return refusal(codeSilent, "the controller does not answer, so nobody can be acted for", hintSilent)
 	case !first:
 		return usedUp()
 	}

@@ -230,7 +230,7 @@ var ErrRoleTaken = errors.New("a role of that name has other rights already; cho
 // changingRoles is a transaction that changes roles. They are the whole server's: where a run on another database changes the same one at that moment, the
 // server refuses the later of the two, and it is done once more.
 func changingRoles(ctx context.Context, conn *pgx.Conn, do func(tx pgx.Tx) error) (err error) {
-	const mostTimes = 20
+	const mostTimes = 60
 	for n := range mostTimes {
 		err = pgx.BeginFunc(ctx, conn, do)
 		if refused := (*pgconn.PgError)(nil); !errors.As(err, &refused) || refused.Code != "XX000" || !strings.Contains(refused.Message, "concurrently") {
@@ -246,7 +246,7 @@ func changingRoles(ctx context.Context, conn *pgx.Conn, do func(tx pgx.Tx) error
 }
 
 // roleRest is what the rest between two attempts grows by.
-const roleRest = 2 * time.Millisecond
+const roleRest = 5 * time.Millisecond
 
 // setRole makes a log-in without any right, or gives the one that is there the password and the limit. What a role was
 // granted before is not taken away, so one that has more is refused; the reader may pass row security. The verifier holds no character

@@ -18,6 +18,7 @@ var sentenceAt = map[string]int{"refusal": 1, "fatal": 1, "denied": 1, "forbidde
 
 // unseen are sentences that no test reads word by word, with what leads to them.
 var unseen = map[string]string{ //nolint:gochecknoglobals // constant
+	"the controller does not answer, so nobody can be acted for":                       "a controller that falls silent between the log-in and the first statement of a transaction",
 	"the assertion that this transaction began with has expired":                       "held by its code in gateway/acting_test.go and cmd/sallyport/applications_test.go, which move the clock or make many assertions",
 	"this transaction is another person's already":                                     "held by its code in gateway/acting_test.go and cmd/sallyport/applications_test.go, which move the clock or make many assertions",
 	"too many assertions in one transaction":                                           "held by its code in gateway/acting_test.go and cmd/sallyport/applications_test.go, which move the clock or make many assertions",

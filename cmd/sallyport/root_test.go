@@ -22,6 +22,9 @@ func TestEveryCommand(t *testing.T) {
 		if cmd.HasSubCommands() && cmd.HasParent() {
 			return // its commands are what is used
 		}
+		if cmd.Name() == historyStore {
+			return // serve starts it, and it refuses everybody else
+		}
 		seen++
 		path := cmd.CommandPath()
 		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
