@@ -8,11 +8,11 @@ import (
 )
 
 // Pace lets a follower work beside who writes, on the same processors, instead of in his way: what comes may wait a moment for company, so
-// that not every sync wakes somebody; and in a rush, when more is written than it has read, it works a part of the time, unless it has been
-// behind for long. The zero Pace is none.
+// that not every sync wakes somebody; and in a rush, when whole tables are read and not single customers, it works a part of the time, unless
+// it has been behind for long. The zero Pace is none.
 type Pace struct {
 	Gather time.Duration // how long what comes waits for company
-	Rush   int64         // bytes, heads of entries among them, that are written and not read: from so many on, and while more is written, there is a rush
+	Rush   int64         // bytes a second: when so many are written there is a rush
 	Part   int           // in a rush it works one Part-th of the time; 0: all the time
 	Behind time.Duration // after so long it works all the time, until it has read everything; 0: it never rests
 }
@@ -34,7 +34,9 @@ type pacer struct {
 	behind time.Time // when it had last read everything
 	syncs  uint64    // of the stream, at synced
 	synced time.Time
-	start  int64 // bytes of the stream that were there when it had last read everything
+	wrote  int64 // bytes of the stream, at looked
+	looked time.Time
+	rushes bool // more than Rush was written before looked
 }
 
 // caught says that everything was read, and waits until there is more.
@@ -48,8 +50,8 @@ func (p *pacer) caught(ctx context.Context, next uint64) error {
 	return err
 }
 
-// worked is called after each piece of work, with the bytes read since everything was read. It rests where that is due.
-func (p *pacer) worked(ctx context.Context, read int64) error {
+// worked is called after each piece of work. It rests where that is due.
+func (p *pacer) worked(ctx context.Context) error {
 	if p.Part <= 1 {
 		return nil
 	}
@@ -62,12 +64,22 @@ func (p *pacer) worked(ctx context.Context, read int64) error {
 		p.syncs, p.synced = n, now
 	}
 	p.began = now
-	if now.Sub(p.synced) > moreComes || now.Sub(p.behind) > p.Behind || p.s.log.Written()-p.start-read < p.Rush {
+	if now.Sub(p.synced) > moreComes || now.Sub(p.behind) > p.Behind || !p.rush(now) {
 		return nil
 	}
 	err := sleep(ctx, min(time.Duration(p.Part-1)*took, p.Behind-now.Sub(p.behind), longestRest))
 	p.began = time.Now()
 	return err
+}
+
+// rush tells whether there is one, by what was written in the last moment.
+func (p *pacer) rush(now time.Time) bool {
+	if passed := now.Sub(p.looked); passed >= moreComes {
+		wrote := p.s.log.Written()
+		p.rushes = float64(wrote-p.wrote) >= float64(p.Rush)*passed.Seconds()
+		p.wrote, p.looked = wrote, now
+	}
+	return p.rushes
 }
 
 // sleep returns after d, or with an error once ctx is done.
@@ -88,10 +100,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // FollowPaced is Follow at a pace. What fn takes counts as work, also where it waits for somebody who works in its place.
 func (s *Stream) FollowPaced(ctx context.Context, from uint64, pace Pace, fn func(*sallyport.Event) error) error {
 	now := time.Now()
-	p := &pacer{Pace: pace, s: s, began: now, behind: now, syncs: s.log.Batches()}
-	if from > 1 {
-		p.start = s.log.Written() // at most; what came before is not counted
-	}
+	p := &pacer{Pace: pace, s: s, began: now, behind: now, syncs: s.log.Batches(), wrote: s.log.Written(), looked: now}
 	r := s.reader(from)
 	defer r.close()
 	for {
@@ -105,7 +114,7 @@ func (s *Stream) FollowPaced(ctx context.Context, from uint64, pace Pace, fn fun
 			if err := fn(e); err != nil {
 				return err
 			}
-			return p.worked(ctx, r.bytes)
+			return p.worked(ctx)
 		})
 		if err != nil {
 			return err
@@ -113,7 +122,6 @@ func (s *Stream) FollowPaced(ctx context.Context, from uint64, pace Pace, fn fun
 		if err := r.report(); err != nil {
 			return err
 		}
-		r.bytes, p.start = 0, s.log.Written()
 		if err := p.caught(ctx, r.seen+1); err != nil {
 			return err
 		}

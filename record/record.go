@@ -272,14 +272,13 @@ func (s *Stream) Close() error {
 
 // reader checks the chain over the entries of a log.
 type reader struct {
-	s     *Stream
-	log   *durable.Reader
-	from  uint64
-	seen  uint64   // the last sequence read
-	link  [32]byte // its link
-	bad   []error  // breaks of the chain
-	open  []byte   // the body that was opened last
-	bytes int64    // of entries read, for who counts them
+	s    *Stream
+	log  *durable.Reader
+	from uint64
+	seen uint64   // the last sequence read
+	link [32]byte // its link
+	bad  []error  // breaks of the chain
+	open []byte   // the body that was opened last
 }
 
 func (s *Stream) reader(from uint64) *reader {
@@ -307,7 +306,6 @@ func (r *reader) rest(fn func(*sallyport.Event) error) error {
 		if err != nil {
 			return fmt.Errorf("read record: %w", err)
 		}
-		r.bytes += int64(len(payload))
 		e, err := r.check(seq, payload)
 		if errors.Is(err, ErrSealed) {
 			return fmt.Errorf("read record %s: %w", r.s.dir, err)

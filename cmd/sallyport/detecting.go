@@ -67,8 +67,8 @@ const noteEvery = 5 * time.Minute
 // readAhead is how many entries of a stream wait for the detector: each may have thousands of values.
 const readAhead = 8
 
-// rush is how many bytes of the access stream tell that whole tables are being read: some thousands of single reveals.
-const rush = 1 << 20
+// rush is how many bytes a second of the access stream tell that whole tables are being read: some ten thousand single reveals are as many.
+const rush = 4 << 20
 
 // detectPace has detection work beside the queries that pass. What crosses a threshold it reads within a moment also when a whole table is
 // being read; the rest of the table can wait.
