@@ -60,7 +60,7 @@ func (k *casing) run(ctx context.Context) {
 			}
 		})
 	}()
-	defer func() { _ = <-done }() // it ended because ctx did, or the record
+	defer func() { <-done }() //nolint:errcheck // it ended because ctx did, or the record
 	var due <-chan time.Time
 	var judged, seen uint64 // the last report that was judged, and that was weighed by the record
 	for {
