@@ -194,7 +194,7 @@ func (r *reporting) run(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		_ = r.http.Close() // what was taken is on record; the rest is sent again
-		<-done //nolint:errcheck // it was closed just now
+		<-done             //nolint:errcheck // it was closed just now
 	case err := <-done:
 		if !errors.Is(err, http.ErrServerClosed) {
 			r.s.log.Error("reports are not taken any more", "why", err.Error())
