@@ -233,3 +233,23 @@ func TestRolesDecide(t *testing.T) {
 		t.Errorf("%s himself reads %q", who, got)
 	}
 }
+
+// TestSecondDoorClientGone: who hangs up while a result waits for him gets nothing opened by what he confirms later.
+func TestSecondDoorClientGone(t *testing.T) {
+	f := newFort(t, "", func(o *ServerOptions) { o.Config.Demonstration = false })
+	who, ticket, customer := f.hasTicket(0)
+	a := f.askAside(who, fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID), fmt.Sprintf("SELECT email FROM support.customers WHERE id = %d", customer.ID))
+	a.notice(t)
+	if len(f.server.waitingFor(who)) != 1 {
+		t.Fatal("nothing is said to wait for him: this proves nothing")
+	}
+	fatal(t, a.conn.Conn().Close())
+	within(t, 20*time.Second, "nothing waits for who is gone", func() bool { return len(f.server.waitingFor(who)) == 0 })
+	f.order(sallyport.Confirmed, sallyport.Order{Action: "confirm", By: who, About: who})
+	within(t, 20*time.Second, "his session is over", func() bool {
+		return slices.ContainsFunc(f.events(), func(e *sallyport.Event) bool { return e.Kind == sallyport.SessionEnd && e.Who.Staff == who })
+	})
+	if slices.ContainsFunc(f.events(), func(e *sallyport.Event) bool { return e.Kind == sallyport.RevealKind && e.Who.Staff == who }) {
+		t.Error("values were opened for nobody")
+	}
+}
