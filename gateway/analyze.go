@@ -90,11 +90,18 @@ func leans(st *query.Statement) bool {
 	return st.Leans || st.Prepare != nil && st.Prepare.Body != nil && st.Prepare.Body.Leans
 }
 
-// freshTimeout bounds how long a statement waits for the catalogue: it may be its own transaction that keeps it from being read.
-const freshTimeout = 3 * time.Second
+// What bounds how long a statement waits for the catalogue: in a transaction it may be its own that keeps it from being read.
+const (
+	freshTimeout     = 15 * time.Second
+	freshTimeoutHeld = 3 * time.Second
+)
 
 func (s *session) fresh(ctx context.Context) *query.Refusal {
-	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
+	limit := freshTimeoutHeld
+	if s.idle.Load() {
+		limit = freshTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if _, err := s.gw.Protection.Catalog.Fresh(ctx); err != nil {
 		s.gw.Log.Warn("the catalogue cannot be read", "reason", plainReason(err))

@@ -45,7 +45,7 @@ const (
 )
 
 // theStage starts the shared cluster once. Its guard removes it when the test process is gone.
-var theStage = sync.OnceValues(func() (*stage, error) { return newStage(150) }) //nolint:gochecknoglobals // one cluster for the package's tests
+var theStage = sync.OnceValues(func() (*stage, error) { return newStage(250) }) //nolint:gochecknoglobals // one cluster for the package's tests
 
 // newStage starts a cluster for so many connections and protects a database in it.
 func newStage(connections int) (*stage, error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,11 +35,15 @@ func TestLimitIdleSessions(t *testing.T) {
 	for _, database := range []string{f.database, "postgres"} {
 		t.Run(map[bool]string{true: "guarded", false: "relayed"}[database == f.database], func(t *testing.T) {
 			f.idle(t, 0, database)
+			var talks []*talk
 			measured(t, sessions, func() {
 				for range sessions {
-					f.idle(t, 0, database)
+					talks = append(talks, f.idle(t, 0, database))
 				}
 			})
+			for _, k := range talks {
+				_ = k.conn.Close() // the server has room for one half of them
+			}
 		})
 	}
 }
@@ -57,16 +62,23 @@ func (f *fort) idle(t *testing.T, agent int, database string) *talk {
 	return k
 }
 
-// measured fails where a session that is opened holds more than 64 KiB of heap and stacks.
+// measured fails where a session that is opened holds more than 64 KiB of heap and stacks: the median of three times that many, because what else
+// the process does meanwhile comes and goes.
 func measured(t *testing.T, sessions int, open func()) {
 	t.Helper()
-	heapBefore, stackBefore := memory()
-	open()
-	heapAfter, stackAfter := memory()
 	each := func(after, before uint64) int { return (int(after) - int(before)) / sessions } //nolint:gosec // sizes of a test
-	t.Logf("of %d sessions that do nothing each holds %d bytes of heap and %d of stacks, the test's own client among them", sessions, each(heapAfter, heapBefore), each(stackAfter, stackBefore))
-	if sum := each(heapAfter, heapBefore) + each(stackAfter, stackBefore); sum > 64<<10 {
-		t.Errorf("an idle session holds %d bytes", sum)
+	var sums []int
+	for range 3 {
+		heapBefore, stackBefore := memory()
+		open()
+		heapAfter, stackAfter := memory()
+		heap, stacks := each(heapAfter, heapBefore), each(stackAfter, stackBefore)
+		t.Logf("of %d sessions that do nothing each holds %d bytes of heap and %d of stacks, the test's own client among them", sessions, heap, stacks)
+		sums = append(sums, heap+stacks)
+	}
+	slices.Sort(sums)
+	if sums[1] > 64<<10 {
+		t.Errorf("an idle session holds %d bytes", sums[1])
 	}
 }
 

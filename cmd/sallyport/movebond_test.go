@@ -71,11 +71,11 @@ func newTenant(f *fort, c *pgx.Conn) *tenant {
 
 func (n *tenant) email(customer int64) string { return n.f.org.Customer(customer).Email }
 
-// try does a statement until no row that it needs is locked by the mover.
+// try does a statement until no row that it needs is locked by the mover and the catalogue could be looked up, as the errors say.
 func (n *tenant) try(ctx context.Context, sql string, args ...any) error {
 	for {
 		_, err := n.c.Exec(ctx, sql, args...)
-		if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "55P03" && refused.Code != "40P01" {
+		if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || !slices.Contains([]string{"55P03", "40P01", "08001"}, refused.Code) {
 			return err
 		}
 		n.busy++
