@@ -403,9 +403,9 @@ func (p *playing) end(err error) {
 	now := p.d.s.o.Clock()
 	p.d.change(func() {
 		r := p.report
-		r.Ended, r.State = now, "ended"
+		r.Ended = now
 		if err != nil {
-			r.State, r.Trouble = "failed", oneLine(err)
+			r.Trouble = oneLine(err)
 		}
 		r.Asked, r.Lost, r.Tokens = len(p.asked), len(p.lost), len(p.tokens)
 		r.Judge()
@@ -416,5 +416,10 @@ func (p *playing) end(err error) {
 	if err := p.d.s.orders.Give(nil, e); err != nil {
 		p.d.s.log.Error("the end of a drill could not be recorded", "why", err.Error())
 	}
-	p.d.change(func() { p.d.busy = false })
+	p.d.change(func() { // only now are the accounts free again
+		p.report.State, p.d.busy = "ended", false
+		if err != nil {
+			p.report.State = "failed"
+		}
+	})
 }
