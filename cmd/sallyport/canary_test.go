@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/smtp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,6 +120,7 @@ func TestCanariesLookLikeCustomers(t *testing.T) {
 			}
 		}
 	}
+	f.renewed(birds[0])
 	f.stop()
 	fatal(t, filepath.Walk(f.options.Data, func(path string, info os.FileInfo, err error) error {
 		if err != nil || !info.Mode().IsRegular() {
@@ -448,5 +451,40 @@ func TestAnExportHasDetailsOfItsOwn(t *testing.T) {
 		if x.About == "svc_phone" {
 			t.Errorf("an approved export is found: %s", x.JSON)
 		}
+	}
+}
+
+// renewed: a canary that is not known by the tokens which its values have now, as after a rotation, is known by them once it was looked, and the record
+// says so once.
+func (f *fort) renewed(bird *canary.Canary) {
+	t := f.t
+	t.Helper()
+	planted := func() (n int) {
+		for _, e := range f.orders() {
+			if e.Kind == sallyport.CanaryPlanted {
+				n++
+			}
+		}
+		return n
+	}
+	c := f.server.canaries
+	before := planted()
+	f.need(c.renew())
+	if n := planted(); n != before {
+		t.Errorf("%d canaries were told anew, of whom nothing is new", n-before)
+	}
+	old := *bird
+	old.ID, old.Tokens = canary.ID{1, 2, 3}, nil
+	sealed, err := c.book.Load().Key().Seal(&old, rand.Reader)
+	f.need(err)
+	f.need(c.book.Load().Apply(&sallyport.Event{Kind: sallyport.CanaryPlanted, Order: &sallyport.Order{Sealed: sealed}}))
+	for range 2 {
+		f.need(c.renew())
+	}
+	if got := c.book.Load().ByID(old.ID[:]); len(got.Tokens) == 0 || !slices.Equal(got.Tokens, bird.Tokens) {
+		t.Errorf("it is known by %d tokens, expected %d", len(got.Tokens), len(bird.Tokens))
+	}
+	if n := planted(); n != before+1 {
+		t.Errorf("it was told %d times", n-before)
 	}
 }
