@@ -121,6 +121,7 @@ func TestCanariesLookLikeCustomers(t *testing.T) {
 		}
 	}
 	f.renewed(birds[0])
+	f.quiet()
 	f.stop()
 	fatal(t, filepath.Walk(f.options.Data, func(path string, info os.FileInfo, err error) error {
 		if err != nil || !info.Mode().IsRegular() {
@@ -487,4 +488,26 @@ func (f *fort) renewed(bird *canary.Canary) {
 	if n := planted(); n != before+1 {
 		t.Errorf("it was told %d times", n-before)
 	}
+}
+
+// quiet: what canaries look like is learnt from customers who never had a ticket, as they have none.
+func (f *fort) quiet() {
+	t := f.t
+	t.Helper()
+	customer := f.config.Protect.Customer
+	p, err := f.server.canaries.newLikeness(f.ctx, customer.Named(), customer.Key)
+	f.need(err)
+	defer p.close(f.ctx)
+	at := slices.IndexFunc(p.cols, func(c plantColumn) bool { return c.name == "email" })
+	var emails []string
+	for _, row := range p.rows {
+		emails = append(emails, *row[at])
+	}
+	var without, had int
+	f.need(f.direct().QueryRow(f.ctx, "SELECT count(*) FROM support.customers c WHERE NOT EXISTS (SELECT FROM support.tickets t WHERE t.customer_id = c.id)").Scan(&without))
+	f.need(f.direct().QueryRow(f.ctx, "SELECT count(*) FROM support.customers c WHERE email = ANY($1) AND EXISTS (SELECT FROM support.tickets t WHERE t.customer_id = c.id)", emails).Scan(&had))
+	if without >= enoughQuiet && had > 0 || len(emails) == 0 {
+		t.Errorf("of %d who are looked at %d had tickets, and %d of all had none", len(emails), had, without)
+	}
+	t.Logf("%d of %d customers had no ticket", without, fortCustomers)
 }
