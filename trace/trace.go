@@ -217,25 +217,30 @@ func (q *question) find() {
 			q.base[m] += math.Log(q.ground[i][m])
 		}
 		q.by[i] = seenByThen.upTo(r.at)
-		if r.customer == noCustomer {
-			continue
-		}
-		for _, row := range q.x.of(r.customer) {
-			if row.at > r.at {
-				continue
-			}
-			q.reports[i].seen = q.reports[i].seen || row.viewer%uint32(views) == uint32(whole)
-			if q.unweighed[row.viewer/uint32(views)] {
-				continue
-			}
-			size := sizes[row.viewer].upTo(r.at)
-			hits[row.viewer] = append(hits[row.viewer], hit{uint32(i), quoting(r.quoted, row.fields) / float64(size)}) //nolint:gosec // an index
+		if r.customer != noCustomer {
+			q.hit(i, sizes, hits)
 		}
 	}
 	for v, list := range hits {
 		if len(list) > 0 {
 			q.hits[uint32(v)] = list //nolint:gosec // an index
 		}
+	}
+}
+
+// hit gives one report to everybody who had seen its customer before.
+func (q *question) hit(i int, sizes []cursor, hits [][]hit) {
+	r := &q.reports[i]
+	for _, row := range q.x.of(r.customer) {
+		if row.at > r.at {
+			continue
+		}
+		r.seen = r.seen || row.viewer%uint32(views) == uint32(whole)
+		if q.unweighed[row.viewer/uint32(views)] {
+			continue
+		}
+		size := sizes[row.viewer].upTo(r.at)
+		hits[row.viewer] = append(hits[row.viewer], hit{uint32(i), quoting(r.quoted, row.fields) / float64(size)}) //nolint:gosec // an index
 	}
 }
 
