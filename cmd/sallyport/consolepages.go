@@ -15,8 +15,8 @@ import (
 	"sallyport/ledger"
 )
 
-// paged is a listener with pages on it. A nil one is nowhere.
-type paged struct {
+// pageListener is a listener with pages on it. A nil one is nowhere.
+type pageListener struct {
 	listener net.Listener
 	handler  http.Handler
 	end      func()
@@ -41,7 +41,7 @@ func (s *Server) openConsole(ctx context.Context, people *api.Server) error {
 		pages.Close()
 		return err
 	}
-	s.console = &paged{listener: listener, handler: pages, end: pages.Close}
+	s.console = &pageListener{listener: listener, handler: pages, end: pages.Close}
 	return nil
 }
 
@@ -64,7 +64,7 @@ func (s *Server) listenForPages(ctx context.Context, address, certificate, key s
 }
 
 // serve answers until ctx ends.
-func (p *paged) serve(ctx context.Context, s *Server) error {
+func (p *pageListener) serve(ctx context.Context, s *Server) error {
 	if p == nil {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (p *paged) serve(ctx context.Context, s *Server) error {
 }
 
 // close closes the listener, where serve ends before it runs.
-func (p *paged) close() error {
+func (p *pageListener) close() error {
 	if p == nil {
 		return nil
 	}

@@ -83,7 +83,7 @@ type Server struct {
 	imports      *intake       // what comes in from them
 	reports      *reporting    // what customers tell of scam calls
 	casing       *casing
-	console      *paged // pages for the staff
+	console      *pageListener // pages for the staff
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
