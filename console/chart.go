@@ -41,12 +41,15 @@ func daysOf(t *api.Today) dayChart {
 	step := float64(width-left) / float64(max(len(list), 12))
 	for i, d := range list {
 		h := math.Max(1, float64(d.Customers)*scale)
-		c.Columns = append(c.Columns, dayColumn{d.Day, d.Customers, left + float64(i)*step + 1, float64(height) - h, math.Max(2, step-3), h, i == len(list)-1})
+		c.Columns = append(c.Columns, dayColumn{d.Day, d.Customers, tenth(left + float64(i)*step + 1), tenth(float64(height) - h), tenth(math.Max(2, step-3)), tenth(h), i == len(list)-1})
 	}
-	c.UsualY = float64(height) - float64(t.Usual)*scale
+	c.UsualY = tenth(float64(height) - float64(t.Usual)*scale)
 	c.Text = fmt.Sprintf("Customers revealed a day. Today %d; on a usual day of the last %d %d, at most %d.", t.Customers, pastDays, t.Usual, t.Most)
 	return c
 }
+
+// tenth rounds a place in a picture: more is neither seen nor worth sending.
+func tenth(x float64) float64 { return math.Round(10*x) / 10 }
 
 // evidenceChart are weights of evidence as bars that begin where the one before ended: they add up to the odds.
 type evidenceChart struct {
@@ -76,13 +79,13 @@ func evidenceOf(f *detect.Finding) evidenceChart {
 		low, high = math.Min(low, sum), math.Max(high, sum)
 	}
 	scale := (width - 2*room) / math.Max(1, high-low)
-	at := func(x float64) float64 { return room + (x-low)*scale }
+	at := func(x float64) float64 { return tenth(room + (x-low)*scale) }
 	c := evidenceChart{Width: width, Height: row*(len(f.Evidence)+1) + 6, ZeroX: at(0), Sum: sum, SumX: at(sum)}
 	from := 0.0
 	c.Text = "Evidence in powers of ten of the odds."
 	for i, e := range f.Evidence {
 		to := from + e.Log10
-		b := evidenceBar{Source: e.Source, Text: e.Text, Log10: e.Log10, X: at(math.Min(from, to)), W: math.Max(1.5, math.Abs(e.Log10)*scale), Y: float64(i*row + 4), For: e.Log10 >= 0}
+		b := evidenceBar{Source: e.Source, Text: e.Text, Log10: e.Log10, X: at(math.Min(from, to)), W: tenth(math.Max(1.5, math.Abs(e.Log10)*scale)), Y: float64(i*row + 4), For: e.Log10 >= 0}
 		b.LabelX = b.X + b.W + 6
 		c.Bars = append(c.Bars, b)
 		c.Text += fmt.Sprintf(" %s %+.2f.", e.Source, e.Log10)
@@ -128,7 +131,7 @@ func sharesOf(list []api.CaseWeighing) shareChart {
 	}
 	last := &list[len(list)-1]
 	for i := range list {
-		c.Steps = append(c.Steps, x(i))
+		c.Steps = append(c.Steps, tenth(x(i)))
 	}
 	c.Text = fmt.Sprintf("How probable each explanation was over %d weighings, as reports arrived.", len(list))
 	for place := range last.List[:min(len(last.List), 5)] {
@@ -137,7 +140,7 @@ func sharesOf(list []api.CaseWeighing) shareChart {
 		for i := range list {
 			l.Points += fmt.Sprintf("%.1f,%.1f ", x(i), y(at(&list[i], name)))
 		}
-		l.EndX, l.EndY = x(len(list)-1)+8, y(l.Now)+4
+		l.EndX, l.EndY = tenth(x(len(list)-1)+8), tenth(y(l.Now)+4)
 		c.Lines = append(c.Lines, l)
 		c.Text += fmt.Sprintf(" %s: %.1f %%.", name, 100*l.Now)
 	}
