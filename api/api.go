@@ -66,6 +66,9 @@ type Config struct {
 	Reports   *Reports                                // of scam calls; nil: nobody takes any
 	Blast     *Blast                                  // what somebody's access came to; nil: nobody answers that
 	Cases     *Cases                                  // nil: none are kept
+	Classes   map[string]string                       // column → class of data
+	// Prove shows that an entry stands in the ledger; its error is a sentence for people. nil: there is none.
+	Prove func(ctx context.Context, stream string, seq uint64) (Proven, error)
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -90,6 +93,7 @@ type Server struct {
 	past  *history.Past
 
 	asking    sync.Mutex // held while a question in SQL is answered
+	today     today
 	unsealing sync.Mutex // held from the check of a share until it is taken
 }
 
@@ -196,6 +200,8 @@ func (s *Server) routes() http.Handler {
 	s.reportRoutes(mux)
 	s.blastRoutes(mux)
 	s.caseRoutes(mux)
+	s.nowRoutes(mux)
+	s.recordRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

@@ -83,6 +83,7 @@ type Server struct {
 	imports      *intake       // what comes in from them
 	reports      *reporting    // what customers tell of scam calls
 	casing       *casing
+	console      *pageListener // pages for the staff
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
@@ -140,6 +141,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.configured(); s.link == nil && err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.openConsole(ctx, people); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	ctx, s.stop = context.WithCancel(ctx)
@@ -361,6 +365,8 @@ func (s *Server) people() (*api.Server, error) {
 		Reports:    s.reports.desk(),
 		Blast:      &api.Blast{Radius: s.radius},
 		Cases:      s.casing.desk(),
+		Classes:    config.classes(),
+		Prove:      s.prove,
 	})
 }
 
@@ -411,6 +417,11 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 	}
 	wg.Go(func() {
 		if err := s.provider.serve(longer); err != nil {
+			cancel(err)
+		}
+	})
+	wg.Go(func() {
+		if err := s.console.serve(longer, s); err != nil {
 			cancel(err)
 		}
 	})
