@@ -110,7 +110,7 @@ func TestEraseCustomer(t *testing.T) {
 	}
 	f.settled()
 	f.stop()
-	if out, err := runMainOf(t, "ledger", "verify", f.options.Data, "--complete", "--checkpoint", elsewhere); err != nil {
+	if out, err := runMainOf(t, "ledger", "verify", f.options.Data, "--checkpoint", elsewhere); err != nil { // the sessions ended behind the last checkpoint
 		t.Errorf("%v: %s", err, out)
 	}
 }
@@ -159,7 +159,7 @@ func TestEraseServeKilled(t *testing.T) {
 			return err == nil
 		})
 		select {
-		case <-time.After(time.Duration(mathrand.IntN(60)) * time.Millisecond): // the random moment
+		case <-time.After(time.Duration(mathrand.IntN(400)) * time.Millisecond): // the random moment
 		case <-t.Context().Done():
 		}
 		fatal(t, serve.Process.Kill())

@@ -88,6 +88,7 @@ func TestReplay(t *testing.T) {
 	if _, err := runMainOf(t, append(args, same)...); err == nil || !strings.Contains(err.Error(), "cp -r") {
 		t.Errorf("while serve runs: %v", err)
 	}
+	names := a.server.names
 	a.stop()
 	out, err := runMainOf(t, append(args, same)...)
 	if err != nil {
@@ -119,7 +120,7 @@ func TestReplay(t *testing.T) {
 	} else {
 		t.Log(out)
 		for _, who := range read {
-			if strings.Contains(out, string(who)) || !strings.Contains(out, a.server.names.Person(who)) {
+			if strings.Contains(out, string(who)) || !strings.Contains(out, names.Person(who)) {
 				t.Errorf("%s stands there by name, or not at all: %s", who, out)
 			}
 		}
