@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 		appendUntilKilled(os.Getenv(crashEnv))
 		return
 	}
+	if os.Getenv(eraseEnv) != "" {
+		eraseUntilKilled(os.Getenv(eraseEnv))
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -72,6 +72,34 @@ type batch struct {
 	day       int32
 	entry     int64
 	person    int32
+	boxed     boxedValues
+}
+
+// boxedValues are what many rows have in common, as the driver takes it: to make an interface of a number takes an allocation.
+type boxedValues struct {
+	day, date, entry, person driver.Value
+	dayOf, personOf          int32
+	customer                 driver.Value
+	customerOf               int64
+	fields                   map[int16]driver.Value
+}
+
+// moment is the day and the entry that rows follow of.
+func (b *batch) moment(e *sallyport.Event) {
+	day := dayOf(e.Time)
+	if x := &b.boxed; x.day == nil || x.dayOf != day {
+		x.day, x.date, x.dayOf = day, date(day), day
+	}
+	b.day, b.entry = day, int64(e.Seq) //nolint:gosec // entries are counted from 1
+	b.boxed.entry = b.entry
+}
+
+// whose is the person that rows follow of.
+func (b *batch) whose(person int32) {
+	if x := &b.boxed; x.person == nil || x.personOf != person {
+		x.person, x.personOf = person, person
+	}
+	b.person = person
 }
 
 func (s *Store) write(ctx context.Context, to uint64, entries []*sallyport.Event) error {
@@ -142,7 +170,7 @@ func date(day int32) time.Time { return time.Unix(int64(day)*86_400, 0).UTC() }
 
 // add writes one entry, where history keeps its kind.
 func (b *batch) add(e *sallyport.Event) error {
-	b.day, b.entry = dayOf(e.Time), int64(e.Seq) //nolint:gosec // entries are counted from 1
+	b.moment(e)
 	switch e.Kind {
 	case sallyport.RevealKind, sallyport.ObservedKind, sallyport.TouchKind:
 		return errors.Join(b.revealed(e), b.reached(e))
@@ -162,9 +190,9 @@ func (b *batch) add(e *sallyport.Event) error {
 // batchRow is the row of an entry whose values or rows follow.
 func (b *batch) batchRow(e *sallyport.Event, kind int8, statement uint64, purposes []sallyport.Purpose, grant string) error {
 	w := b.d.at(b.day, &e.Who)
-	b.person = w.person
+	b.whose(w.person)
 	verb := b.d.verbOf(history.Place{Session: e.Who.Session, Statement: statement})
-	return b.row("batches", date(b.day), b.entry, e.Time.UTC(), kind, w.actor, int64(statement), //nolint:gosec // there and back
+	return b.row("batches", b.boxed.date, b.boxed.entry, e.Time.UTC(), kind, w.actor, int64(statement), //nolint:gosec // there and back
 		verb, b.d.reason(b.day, purposes, grant))
 }
 
@@ -229,7 +257,23 @@ func (b *batch) value(customer sallyport.Subject, field int16, d sallyport.Diges
 	}
 	hi, lo := halves(d)
 	b.rows++
-	return b.fresh.AppendRow(b.day, b.entry, b.person, id, field, hi, lo)
+	x := &b.boxed
+	if x.customer == nil || x.customerOf != id {
+		x.customer, x.customerOf = id, id
+	}
+	return b.fresh.AppendRow(x.day, x.entry, x.person, x.customer, b.boxedField(field), hi, lo)
+}
+
+func (b *batch) boxedField(field int16) driver.Value {
+	v, ok := b.boxed.fields[field]
+	if !ok {
+		if b.boxed.fields == nil {
+			b.boxed.fields = map[int16]driver.Value{}
+		}
+		v = field
+		b.boxed.fields[field] = v
+	}
+	return v
 }
 
 func halves(d sallyport.Digest) (hi, lo int64) {
@@ -265,7 +309,7 @@ func (b *batch) act(e *sallyport.Event) error {
 		}
 		note = b.d.word(strings.Join(kinds, ", "))
 	}
-	return b.row("acts", date(b.day), b.entry, e.Time.UTC(), b.d.word(string(e.Kind)), b.d.at(b.day, &e.Who).actor, statement, verb, shape, fields, reason, code, writes, note)
+	return b.row("acts", b.boxed.date, b.boxed.entry, e.Time.UTC(), b.d.word(string(e.Kind)), b.d.at(b.day, &e.Who).actor, statement, verb, shape, fields, reason, code, writes, note)
 }
 
 // numbered stores what got a number in this batch. Actors come first: they make words and people.

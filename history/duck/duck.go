@@ -104,6 +104,8 @@ func (s *Store) connect() error {
 		"SET autoload_known_extensions = false",
 		"SET allow_community_extensions = false",
 		"SET preserve_insertion_order = true",
+		// Each compaction ends with a checkpoint. Those in between would write rows into the file that the next compaction takes out again.
+		"SET checkpoint_threshold = '256MiB'",
 		"SET enable_external_access = false",
 		"SET lock_configuration = true",
 	}
