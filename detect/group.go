@@ -175,14 +175,15 @@ func (q *peers) mixed(p *person, n null, x float64) {
 	q.counted++
 	bound := max(20, 0.01*(q.counted+q.zeros))
 	for i := range sizes {
-		q.fits[i] += max(n.likelihood(x, size(i)), -20)
-		for j, e := range n.mixed(x, size(i)) {
+		ratios, density := n.compared(x, size(i))
+		q.fits[i] += max(density, -20)
+		for j, e := range ratios {
 			q.ratios[i][j] += min(math.Exp(e), bound)
 		}
 	}
 	best := 0.0
 	bare := n
-	bare.tail, bare.share = nil, 0
+	bare.tail, bare.share = nothing(), 0
 	for _, e := range bare.mixed(x, n.k) {
 		best += math.Exp(min(e, 50)) / growths
 	}

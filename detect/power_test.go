@@ -51,11 +51,9 @@ func (d *Detector) evidencesOf(p *person) (e [nulls][growths]float64, price [nul
 	n := d.today(p, exposure)
 	p.closing = false
 	x := p.streams[exposure].x
-	none := &tail{}
-	for i := range none.density {
-		none.density[i] = -50
-	}
+	none := nothing()
 	fixed := &rates{}
+	fixed.spread(0)
 	fixed.weight[centre] = 1
 	a, b := n, n
 	a.rates, a.tail = fixed, none
