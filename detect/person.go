@@ -38,10 +38,11 @@ type person struct {
 	total        float64 // ln of what is compared with A, now
 	highest      float64 // today
 	shadow       [shadowed]process
-	block        struct{ x, mu, noise, days float64 } // to see how his rate drifts
-	last         [growths]float64                     // evidence of his last day that is over
-	closed       int64                                // which day that was
-	ever         process                              // never set back, for the comparison across people
+	block        stretch           // to see how his rate drifts
+	reached      [shadowed]float64 // how often his shadows were set back
+	last         [growths]float64  // evidence of his last day that is over
+	closed       int64             // which day that was
+	ever         process           // never set back, for the comparison across people
 	reachedToday map[uint64]struct{}
 
 	byJob float64 // customers today by jobs on record
@@ -414,6 +415,7 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 			p.shadow[i] = none()
 		} else if p.shadow[i].top() >= math.Log(shadowLevel(i)) {
 			p.group.shadows[i]++
+			p.reached[i]++
 			p.shadow[i] = none()
 		}
 	}
@@ -422,14 +424,29 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 	}
 	p.group.shadowDays++
 	if b := &p.block; !p.watched {
-		capped := min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3)
-		b.x, b.mu, b.noise, b.days = b.x+capped, b.mu+n.mu, b.noise+n.mu+n.mu*n.mu/n.k, b.days+1
+		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu)
 		if b.days >= block {
-			whole := max(b.mu, 1)
-			p.group.compared(b.x/whole, b.noise/whole/whole)
-			b.x, b.mu, b.noise, b.days = 0, 0, 0, 0
+			p.group.compared(b.against())
+			*b = stretch{}
 		}
 	}
+}
+
+// stretch are some days of somebody, to be compared with what was expected of them.
+type stretch struct{ days, x, mu, xx, xmu, mumu float64 }
+
+func (b *stretch) add(x, mu float64) {
+	b.days, b.x, b.mu = b.days+1, b.x+x, b.mu+mu
+	b.xx, b.xmu, b.mumu = b.xx+x*x, b.xmu+x*mu, b.mumu+mu*mu
+}
+
+// against is how many times more it was than expected, and how much of the square of that is chance: by how the days differ among themselves, and
+// not by what the null says of it, which may be too much and hide that rates drift.
+func (b *stretch) against() (times, noise float64) {
+	whole := max(b.mu, 1)
+	r := b.x / whole
+	among := max(b.xx-2*r*b.xmu+r*r*b.mumu, 0) * b.days / max(b.days-1, 1)
+	return r, among / whole / whole
 }
 
 // suspect tells whether nothing is learnt of him at present. It is asked when a day begins: to leave out days for what they brought would

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport"
 	"sallyport/sim"
@@ -143,13 +144,25 @@ func decompose(t *testing.T, p sim.Profile, seed uint64, out *decomposition) {
 			who := f.Staff[0]
 			if in := guilty[who]; in == nil || f.Time.Unix()/86400 < in.From.Unix()/86400 {
 				if alarms[who] == 0 {
-					t.Logf("  %s seed %d: false alarm %s %s %s", p.Name, seed, f.Time.Format("01-02"), d.people[who].employee.Role, f.Evidence[1].Text)
+					turned := time.Time{}
+					if day := c.Turned(who); day > 0 {
+						turned = c.Begin.AddDate(0, 0, day)
+					}
+					t.Logf("  %s seed %d: false alarm %s %s %s, turned %s", p.Name, seed, f.Time.Format("01-02"), d.people[who].employee.Role, f.Evidence[1].Text, turned.Format("01-02"))
 				}
 			} else if alarms[who] == 0 {
 				alarms[who] = max(1, taken[who])
 			}
 		}
 	})
+	if os.Getenv("SALLYPORT_VERBOSE") != "" {
+		for _, x := range d.Shares() {
+			t.Logf("    %s %.2f a person and day", x.Template, float64(x.Looks)/float64(d.counts.PersonDays))
+		}
+		for _, h := range d.Health() {
+			t.Logf("    %+v", h)
+		}
+	}
 	for i := range c.Insiders {
 		in := &c.Insiders[i]
 		if in.Scheme != sim.Seller {
