@@ -173,7 +173,7 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	}
 	d.sight(p, customer, at, hour)
 	if !again {
-		d.add(p, 1-w)
+		d.add(p, residue(w))
 	}
 	d.worked(p, w)
 	d.eagerly(p, t)
@@ -197,6 +197,10 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	}
 	p.seen[customer] = now
 }
+
+// residue is what of a look counts that is explained so far. What is half explained counts a quarter: it is much of everybody's work, so that in its
+// plain sum a theft, of which nothing is explained, would drown (docs/decisions/0054-what-is-half-explained-counts-a-quarter.md).
+func residue(w float64) float64 { return (1 - w) * (1 - w) }
 
 // worked notes explained work. With it rises what his peers' day is expected to have.
 func (d *Detector) worked(p *person, w float64) {

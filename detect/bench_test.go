@@ -372,12 +372,7 @@ func benchProfile(t testing.TB, p sim.Profile, seeds int) *bench {
 	t.Helper()
 	b := &bench{profile: p.Name, insiders: map[string]*tally{}}
 	level := math.Log(1 / DefaultBudget)
-	first := uint64(1000)
-	if s := os.Getenv("SALLYPORT_FIRST_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		fatal(t, err)
-		first = n
-	}
+	first := firstSeed(t, 1000)
 	for seed := range seeds {
 		r := run(t, p, uint64(seed)+first, true)
 		b.runs++
@@ -509,6 +504,30 @@ func poissonInterval(n float64) (low, high float64) {
 	return max(0, low), m * math.Pow(1-1/(9*m)+z/(3*math.Sqrt(m)), 3)
 }
 
+// firstSeed is SALLYPORT_FIRST_SEED, or this.
+func firstSeed(t testing.TB, usual uint64) uint64 {
+	t.Helper()
+	s := os.Getenv("SALLYPORT_FIRST_SEED")
+	if s == "" {
+		return usual
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	fatal(t, err)
+	return n
+}
+
+// seedsAsked is SALLYPORT_SEEDS, or this.
+func seedsAsked(t testing.TB, usual int) int {
+	t.Helper()
+	s := os.Getenv("SALLYPORT_SEEDS")
+	if s == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(s)
+	fatal(t, err)
+	return n
+}
+
 // print writes the table.
 func (b *bench) print(t testing.TB) {
 	t.Helper()
@@ -554,11 +573,7 @@ func TestBenchDetect(t *testing.T) {
 		}
 		return
 	}
-	if s := os.Getenv("SALLYPORT_SEEDS"); s != "" {
-		n, err := strconv.Atoi(s)
-		fatal(t, err)
-		seeds = n
-	}
+	seeds = seedsAsked(t, seeds)
 	for _, p := range profiles {
 		only := os.Getenv("SALLYPORT_PROFILE")
 		if only != "" && !slices.Contains(strings.Split(only, ","), p.Name) {

@@ -423,7 +423,7 @@ func (d *Detector) reconsider(customer uint64, at int64, by *person) {
 			w *= late
 		}
 		if w > float64(had.w) {
-			p.streams[exposure].x = max(0, p.streams[exposure].x-(w-float64(had.w)))
+			p.streams[exposure].x = max(0, p.streams[exposure].x-(residue(float64(had.w))-residue(w)))
 			had.w, had.later = float32(w), true
 			if w >= 0.5 && int64(had.bare) == p.day+1 {
 				had.bare = 0

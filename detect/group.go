@@ -175,14 +175,15 @@ func (q *peers) mixed(p *person, n null, x float64) {
 	q.counted++
 	bound := max(20, 0.01*(q.counted+q.zeros))
 	for i := range sizes {
-		q.fits[i] += max(n.likelihood(x, size(i)), -20)
-		for j, e := range n.mixed(x, size(i)) {
+		ratios, density := n.compared(x, size(i))
+		q.fits[i] += max(density, -20)
+		for j, e := range ratios {
 			q.ratios[i][j] += min(math.Exp(e), bound)
 		}
 	}
 	best := 0.0
 	bare := n
-	bare.tail, bare.share = nil, 0
+	bare.tail, bare.share = nothing(), 0
 	for _, e := range bare.mixed(x, n.k) {
 		best += math.Exp(min(e, 50)) / growths
 	}
@@ -419,20 +420,37 @@ func shadowLevel(i int) float64 { return [shadowed]float64{100, 1000}[i] }
 
 // recalibrate compares how often low levels are reached by chance with what is promised. Where one is reached more often than chance allows,
 // the alarm level rises by as much, extrapolated along its logarithm. Where all are surely reached more rarely, it falls by that, but by no more
-// than threefold: the tail beyond what was seen is not known.
+// than mostFall: the tail beyond what was seen is not known. For the fall those who reached most are left out: a few thieves are no chance.
 func (g *group) recalibrate() {
-	const most = 3
 	rarest := 0.0
-	for i, n := range g.shadows {
+	for i := range g.shadows {
+		n := g.reachedByMost(i)
 		rarest = max(rarest, (n+2*math.Sqrt(n)+3)*shadowLevel(i)/max(g.shadowDays, 1))
 	}
-	g.penalty = max(-math.Log(most), min(0, math.Log(rarest)))
+	g.penalty = max(-math.Log(mostFall), min(0, math.Log(rarest)))
 	for i, n := range g.shadows {
 		sure := n - 1.3*math.Sqrt(n) - 1
 		if excess := sure * shadowLevel(i) / max(g.shadowDays, 1); excess > 1 {
 			g.penalty = max(g.penalty, math.Log(excess)*g.level/math.Log(shadowLevel(i)))
 		}
 	}
+}
+
+const mostFall = 5
+
+// reachedByMost is how often a low level was reached, but for the one in 40, and at least one, who reached it most often.
+func (g *group) reachedByMost(i int) float64 {
+	most := map[int]float64{}
+	for _, p := range g.people {
+		if p.reached[i] > 0 {
+			most[p.number] = p.reached[i]
+		}
+	}
+	n := g.shadows[i]
+	for _, who := range leftOut(most, len(g.people)) {
+		n -= most[who]
+	}
+	return max(0, n)
 }
 
 // calendar is how this weekday compares with others.

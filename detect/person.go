@@ -33,17 +33,16 @@ type person struct {
 
 	came, expected float64 // his part of the group's
 
-	dead    bool    // R was set to 0 today
-	watched bool    // he was under suspicion when the day began
-	total   float64 // ln of what is compared with A, now
-	highest float64 // today
-	shadow  [shadowed]process
-	block   struct{ x, mu, noise, days float64 } // to see how his rate drifts
-	both    struct {
-		x float64
-		n null
-	} // with whom he is linked to, today
-	ever         process // never set back, for the comparison across people
+	dead         bool    // R was set to 0 today
+	watched      bool    // he was under suspicion when the day began
+	total        float64 // ln of what is compared with A, now
+	highest      float64 // today
+	shadow       [shadowed]process
+	block        stretch           // to see how his rate drifts
+	reached      [shadowed]float64 // how often his shadows were set back
+	last         [growths]float64  // evidence of his last day that is over
+	closed       int64             // which day that was
+	ever         process           // never set back, for the comparison across people
 	reachedToday map[uint64]struct{}
 
 	byJob float64 // customers today by jobs on record
@@ -112,7 +111,7 @@ const (
 
 func newPerson(id sallyport.Staff, number int) *person {
 	p := &person{
-		id: id, number: number, day: math.MinInt32, seen: map[uint64]look{}, devices: map[uint64]int64{}, networks: map[uint64]int64{},
+		id: id, number: number, day: math.MinInt32, closed: math.MinInt32, seen: map[uint64]look{}, devices: map[uint64]int64{}, networks: map[uint64]int64{},
 		countries: map[uint64]int64{}, applications: map[uint64]int64{}, forms: map[uint64]int64{}, queues: map[string]int{},
 	}
 	for i := range p.streams {
@@ -204,7 +203,6 @@ func (d *Detector) openDay(p *person, day int64) {
 	p.ever.open()
 	p.came, p.expected = 0, p.streams[exposure].mu
 	p.group.expected += p.expected
-	p.both.x, p.both.n = 0, d.today(p, exposure)
 	for i := range p.streams {
 		d.renew(p, i)
 	}
@@ -235,7 +233,7 @@ func (d *Detector) usual(p *person, i int) {
 		t.mu = max(t.mu, 0.1) * p.group.calendar(p.day)
 		t.k = q.size
 		drift := p.group.spread()
-		p.rates.step = math.Sqrt(drift + 1/t.doubt)
+		p.rates.spread(math.Sqrt(drift + 1/t.doubt))
 		p.rates.moves = moving * drift / (drift + 1/t.doubt)
 	}
 }
@@ -310,16 +308,14 @@ func (d *Detector) renew(p *person, i int) {
 		t.top = math.Inf(-1)
 		return
 	}
-	n := d.today(p, i)
 	if i == together {
-		n = p.both.n
+		t.top = p.pooled(t.r.with(d.bothDays(p)))
+		return
 	}
+	n := d.today(p, i)
 	t.top = t.r.now(n, t.x)
-	switch own := p.streams[exposure].top; {
-	case i == exposure:
+	if i == exposure {
 		t.top -= p.group.penalty
-	case i == together && own < alike*t.top: // it is the other one
-		t.top = own
 	}
 }
 
@@ -340,12 +336,11 @@ func (d *Detector) closeDay(p *person) {
 	g.expected -= p.expected
 	for i := range p.streams {
 		t := &p.streams[i]
-		n := d.today(p, i)
 		if i == together {
-			if n = p.both.n; p.link == nil || n.mu == 0 {
-				continue
-			}
+			d.closeTogether(p, &record)
+			continue
 		}
+		n := d.today(p, i)
 		record.x[i] = float32(t.x)
 		if i == exposure {
 			d.closeExposure(p, &record, n)
@@ -381,8 +376,21 @@ func (d *Detector) closeExposure(p *person, record *daily, n null) {
 		g.answered(n.mu/p.effort(), n.k, t.x, p.pace()-1)
 	}
 	t.r.multiply(e)
+	p.last, p.closed = e, p.day
 	p.rates.see(&n, t.x)
 	record.calendar = float32(calendar * p.rates.drifted())
+}
+
+// closeTogether ends the day of both. The own day's evidence is that of the day's end.
+func (d *Detector) closeTogether(p *person, record *daily) {
+	t := &p.streams[together]
+	if p.link == nil {
+		return
+	}
+	record.x[together] = float32(t.x)
+	if t.r.multiply(d.bothDays(p)); p.dead {
+		t.r = none()
+	}
 }
 
 // worked notes a finished day: how weekdays differ, and bulk work by jobs on record.
@@ -407,6 +415,7 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 			p.shadow[i] = none()
 		} else if p.shadow[i].top() >= math.Log(shadowLevel(i)) {
 			p.group.shadows[i]++
+			p.reached[i]++
 			p.shadow[i] = none()
 		}
 	}
@@ -415,14 +424,29 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 	}
 	p.group.shadowDays++
 	if b := &p.block; !p.watched {
-		capped := min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3)
-		b.x, b.mu, b.noise, b.days = b.x+capped, b.mu+n.mu, b.noise+n.mu+n.mu*n.mu/n.k, b.days+1
+		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu)
 		if b.days >= block {
-			whole := max(b.mu, 1)
-			p.group.compared(b.x/whole, b.noise/whole/whole)
-			b.x, b.mu, b.noise, b.days = 0, 0, 0, 0
+			p.group.compared(b.against())
+			*b = stretch{}
 		}
 	}
+}
+
+// stretch are some days of somebody, to be compared with what was expected of them.
+type stretch struct{ days, x, mu, xx, xmu, mumu float64 }
+
+func (b *stretch) add(x, mu float64) {
+	b.days, b.x, b.mu = b.days+1, b.x+x, b.mu+mu
+	b.xx, b.xmu, b.mumu = b.xx+x*x, b.xmu+x*mu, b.mumu+mu*mu
+}
+
+// against is how many times more it was than expected, and how much of the square of that is chance: by how the days differ among themselves, and
+// not by what the null says of it, which may be too much and hide that rates drift.
+func (b *stretch) against() (times, noise float64) {
+	whole := max(b.mu, 1)
+	r := b.x / whole
+	among := max(b.xx-2*r*b.xmu+r*r*b.mumu, 0) * b.days / max(b.days-1, 1)
+	return r, among / whole / whole
 }
 
 // suspect tells whether nothing is learnt of him at present. It is asked when a day begins: to leave out days for what they brought would

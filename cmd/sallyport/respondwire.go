@@ -116,7 +116,7 @@ func (s *Server) newResponding() (*responding, error) {
 	r := &responding{
 		orders: s.orders, state: s.state, ladder: ladder, clock: s.o.Clock, log: s.log, wake: make(chan struct{}, 1), tries: map[string]*attempts{},
 		acts:    func() bool { return s.o.Observe == nil && s.state.Responds() == control.ModeAct },
-		program: c.program, plays: c.Drill.plays(c), last: s.access.Last, outside: map[string]doer{},
+		program: c.program, plays: c.Drill.plays(c), last: s.access.Last, outside: map[string]doer{}, called: func(who sallyport.Staff) string { return s.names.Person(who) },
 		from: func(since time.Time) uint64 { return s.granting.days.from(dayOf(since)) },
 	}
 	if d := c.Respond.Database; d.User != "" {
