@@ -255,10 +255,7 @@ func (s *Server) adoptHanded() error {
 	if held == "" {
 		return errors.New("the controller runs by no configuration")
 	}
-	switch known, err := s.everHeld(held); {
-	case err != nil:
-		return err
-	case !known:
+	if !s.state.EverHeld(held) {
 		return fmt.Errorf("the controller runs by files (%.12s…) that nobody approved by the orders on record", held)
 	}
 	b, err := keptBundle(s.o.Data, held)
@@ -279,24 +276,6 @@ func (s *Server) adoptHanded() error {
 	defer s.mu.Unlock()
 	s.link.anew = nil // nothing is open yet that is others now
 	return nil
-}
-
-// everHeld tells whether files were approved, or were the first, by this gateway's copy of the orders.
-func (s *Server) everHeld(hash string) (bool, error) {
-	for _, p := range s.state.Approved(control.Files) {
-		if p.Details == hash {
-			return true, nil
-		}
-	}
-	known := false
-	err := s.control.Read(1, func(e *sallyport.Event) error {
-		known = known || e.Kind == sallyport.Adopted && e.Order != nil && e.Order.Details == hash
-		return nil
-	})
-	if err != nil {
-		return false, fmt.Errorf("read the control stream: %w", err)
-	}
-	return known, nil
 }
 
 // beginAnew says that a serve has to begin anew, by other files or keys.
