@@ -31,6 +31,7 @@ type campus struct {
 	processes  map[string]*exec.Cmd
 	addresses  map[string]string
 	controller string
+	told       string // why a wait goes on, as it was told last
 }
 
 // What one person may reach, and what a grant is for.

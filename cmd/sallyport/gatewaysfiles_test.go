@@ -51,7 +51,7 @@ func (s *campus) reads(name string) (bool, error) {
 func TestGatewaysHanded(t *testing.T) {
 	var ahead atomic.Int64
 	issuer := newSignerOf(t, "https://idp.example")
-	extra := "detect: {off: true}\nkeys: {rate: 100000}\nbudgets: {default: {revealed: {hour: 100, day: 100}, probed: {hour: 100000, day: 100000, month: 100000}}}\n" +
+	extra := "detect: {off: true}\nkeys: {rate: 100000}\nbudgets: {default: {reached: {hour: 9999, day: 9999, month: 99999}, probed: {hour: 100000, day: 100000, month: 100000}}}\n" +
 		"retention: {days: {session_start: 40, session_end: 40, reveal: 40, queried: 40, login: 40}}\n"
 	s := newCampus(t, extra, func(o *ServerOptions) {
 		strict(t, o)
@@ -223,43 +223,33 @@ func (s *campus) readsAgain(t *testing.T) {
 func (s *campus) takesConfiguration(t *testing.T) {
 	t.Helper()
 	file := s.options.Config.file
-	rewrite(t, file, "revealed: {hour: 100, day: 100}", "revealed: {hour: 1, day: 1}")
+	rewrite(t, file, "reached: {hour: 9999,", "reached: {hour: 50,")
 	s.approves(t, "config", "propose", "--config", file)
 	s.readsAgain(t)
 	s.stop()
 	s.controls(Controller)
 	for i, name := range severalNames {
-		within(t, 30*time.Second, name+" runs by the new budget", func() bool { return s.cutAtOne(t, name, 3+i) })
+		within(t, 30*time.Second, name+" runs by the new budget", func() bool { return s.cut(t, name, 3+i) })
 	}
-	rewrite(t, file, "revealed: {hour: 1, day: 1}", "revealed: {hour: 100, day: 100}")
+	rewrite(t, file, "reached: {hour: 50,", "reached: {hour: 9999,")
 	s.approves(t, "config", "propose", "--config", file)
 	s.stop()
 	s.controls(Controller)
 	s.readsAgain(t)
 }
 
-// cutAtOne tells whether somebody with two tickets is cut before he has read both customers.
-func (s *campus) cutAtOne(t *testing.T, name string, i int) bool {
+// cut tells whether somebody's budget is used up before he has reached a hundred customers.
+func (s *campus) cut(t *testing.T, name string, i int) bool {
 	t.Helper()
-	agent := s.org.Agents()[i]
-	var of []string
-	customers := map[int64]bool{}
-	for _, id := range s.org.OpenTickets(agent.ID) {
-		ticket := s.org.Ticket(id)
-		customers[ticket.Customer] = true
-		of = append(of, fmt.Sprintf("ticket:%d", ticket.ID))
-	}
-	if len(customers) < 2 {
-		t.Fatalf("%s has tickets of %d customers", agent.ID, len(customers))
-	}
-	conn, err := s.through(t.Context(), name, agent.ID)
-	if err != nil {
-		return final(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	_, err = conn.Exec(t.Context(), "SET sallyport.purpose = '"+strings.Join(of, ",")+"'")
+	who := s.org.Agents()[i].ID
+	conn, err := s.through(t.Context(), name, who)
 	if err == nil {
-		_, err = conn.Exec(t.Context(), "SELECT email FROM support.customers")
+		defer conn.Close(context.WithoutCancel(t.Context()))
+		_, err = conn.Exec(t.Context(), "SELECT id, email FROM support.customers LIMIT 100")
+	}
+	if told := fmt.Sprint(err); !final(err) && told != s.told {
+		s.told = told
+		t.Logf("%s at %s is not cut: %s", who, name, told)
 	}
 	return final(err)
 }
