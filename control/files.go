@@ -13,6 +13,22 @@ type files struct {
 	alone bool   // whoever writes the files may change them
 }
 
+// EverHeld tells whether files hold, or held once.
+func (s *State) EverHeld(hash string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held[hash]
+}
+
+// takes has files hold.
+func (s *State) takes(f files) {
+	s.files = f
+	if s.held == nil {
+		s.held = map[string]bool{}
+	}
+	s.held[f.hash] = true
+}
+
 // Files is the hash of the configuration and policies that hold, empty before the first, and whether one person may change them.
 func (s *State) Files() (hash string, alone bool) {
 	s.mu.Lock()
@@ -24,7 +40,7 @@ func (s *State) Files() (hash string, alone bool) {
 // say so is no matter for that.
 func (s *State) adopt(o *sallyport.Order) {
 	if o.Details != "" && (s.files.hash == "" || s.files.alone) {
-		s.files = files{o.Details, o.Alone}
+		s.takes(files{o.Details, o.Alone})
 		s.doors.turn()
 	}
 }

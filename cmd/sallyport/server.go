@@ -87,8 +87,10 @@ type Server struct {
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
-	hub  *hub  // of a controller; nil: this is none
-	link *link // of a gateway; likewise
+	hub     *hub     // of a controller; nil: this is none
+	link    *link    // of a gateway; likewise
+	lives   lives    // which streams gateways write; only read after the start
+	mirrors *mirrors // what gateways have to erase in their own streams; nil: there are none
 
 	started  time.Time
 	listener listener
@@ -190,7 +192,10 @@ func (s *Server) decide(ctx context.Context) error {
 		if err := s.join(ctx); err != nil {
 			return err
 		}
-		return s.adopt()
+		if err := s.openMirrors(s.link.name); err != nil {
+			return err
+		}
+		return s.adoptHanded()
 	}
 	if s.orders, err = api.NewOrders(s.control, s.state); err != nil {
 		return err
@@ -375,6 +380,7 @@ func (s *Server) people() (*api.Server, error) {
 func (s *Server) run(ctx context.Context, people *api.Server) {
 	defer close(s.done)
 	ctx, cancel := context.WithCancelCause(ctx)
+	s.endsBy(cancel)
 	longer, end := context.WithCancel(context.WithoutCancel(ctx)) // orders are heard as long as anybody has a session
 	var wg sync.WaitGroup
 	s.alone(longer, cancel, &wg, people)
@@ -386,6 +392,8 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	wg.Go(func() { s.room.watch(longer) })
 	if s.link == nil {
 		wg.Go(func() { s.tendErasures(ctx) })
+	} else {
+		wg.Go(func() { s.tendMirrors(ctx) })
 	}
 	endLedger := s.runLedger(ctx)
 	<-ctx.Done()
