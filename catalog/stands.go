@@ -118,12 +118,9 @@ func rangeOf(oid uint32, name string, key []*rawColumn, notes bool) string {
 func keyText(key []*rawColumn) string {
 	parts := make([]string, len(key))
 	for i, c := range key {
-		parts[i] = "t0." + quote(c.Name) + "::pg_catalog.text"
+		parts[i] = "t0." + quote(c.Name)
 	}
-	if len(parts) == 1 {
-		return parts[0]
-	}
-	return "ARRAY[" + strings.Join(parts, ", ") + "]::pg_catalog.text"
+	return "pg_catalog.jsonb_build_array(" + strings.Join(parts, ", ") + ")::pg_catalog.text"
 }
 
 // beside compares a row's primary key with one that is kept as texts.

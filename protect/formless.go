@@ -138,7 +138,11 @@ func (r *run) holdTable(ctx context.Context, t *table, pass string) error {
 	if r.main.PgConn().ParameterStatus("server_version") < "14" { // it cannot replace a trigger
 		trigger = "DROP TRIGGER IF EXISTS %[1]s ON %[3]s; CREATE TRIGGER %[1]s AFTER %[2]s ON %[3]s FOR EACH ROW WHEN (%[4]s) EXECUTE FUNCTION sallyport.note(%[5]d, %[6]s)"
 	}
-	key := "'" + strings.ReplaceAll(keyText("($1).", t.key), "'", "''") + "'"
+	names := make([]string, len(t.key))
+	for i, k := range t.key {
+		names[i] = "'" + strings.ReplaceAll(k.plain(), "'", "''") + "'"
+	}
+	key := strings.Join(names, ", ")
 	for _, make := range []string{
 		fmt.Sprintf(trigger, holdInsert, "INSERT", t.sql(), strings.Join(news, " OR "), t.oid, key),
 		fmt.Sprintf(trigger, holdUpdate, "UPDATE", t.sql(), strings.Join(conditions, " OR "), t.oid, key),

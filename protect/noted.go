@@ -27,31 +27,22 @@ CREATE UNLOGGED TABLE IF NOT EXISTS sallyport.announced (relation oid NOT NULL, 
 CREATE OR REPLACE FUNCTION sallyport.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET timezone = 'UTC' AS $$
 DECLARE
     f record;
+    new_row jsonb := to_jsonb(NEW);
+    old_row jsonb := CASE TG_OP WHEN 'UPDATE' THEN to_jsonb(OLD) ELSE '{}' END;
     row_key text;
-    before_key text;
     stored text;
-    before text;
     is_token boolean;
     tried boolean;
 BEGIN
     FOR f IN SELECT a.attname::text AS name, l.open FROM sallyport.formless l JOIN pg_attribute a ON a.attrelid = l.relation AND a.attnum = l.number
             WHERE l.relation = TG_ARGV[0]::oid AND l.pass IS DISTINCT FROM current_setting('sallyport.pass', true) LOOP
-        IF row_key IS NULL THEN
-            EXECUTE 'SELECT ' || TG_ARGV[1] INTO row_key USING NEW;
-            IF TG_OP = 'UPDATE' THEN
-                EXECUTE 'SELECT ' || TG_ARGV[1] INTO before_key USING OLD;
-                IF before_key IS DISTINCT FROM row_key THEN
-                    RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back: its rows keep their primary keys for the time'
-                        USING ERRCODE = 'object_in_use', HINT = 'Try again when protect has ended. A run that was interrupted has to be started again.';
-                END IF;
-            END IF;
+        SELECT jsonb_agg(new_row -> k ORDER BY n)::text INTO row_key FROM unnest(TG_ARGV[1:TG_NARGS - 1]) WITH ORDINALITY AS x (k, n);
+        IF TG_OP = 'UPDATE' AND row_key IS DISTINCT FROM (SELECT jsonb_agg(old_row -> k ORDER BY n)::text FROM unnest(TG_ARGV[1:TG_NARGS - 1]) WITH ORDINALITY AS x (k, n)) THEN
+            RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back: its rows keep their primary keys for the time'
+                USING ERRCODE = 'object_in_use', HINT = 'Try again when protect has ended. A run that was interrupted has to be started again.';
         END IF;
-        before := NULL;
-        EXECUTE format('SELECT ($1).%I::text', f.name) INTO stored USING NEW;
-        IF TG_OP = 'UPDATE' THEN
-            EXECUTE format('SELECT ($1).%I::text', f.name) INTO before USING OLD;
-        END IF;
-        CONTINUE WHEN stored IS NOT DISTINCT FROM before;
+        stored := new_row ->> f.name;
+        CONTINUE WHEN stored IS NOT DISTINCT FROM old_row ->> f.name;
         IF stored IS NULL THEN
             CONTINUE WHEN f.open IS NOT NULL;
             RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back: it cannot be made NULL now, since NULL is what is read of it without a reason'
@@ -84,12 +75,17 @@ END $$`
 func keyText(row string, key []keyColumn) string {
 	parts := make([]string, len(key))
 	for i, k := range key {
-		parts[i] = row + k.name + "::text"
+		parts[i] = row + k.name
 	}
-	if len(parts) == 1 {
-		return parts[0]
+	return "pg_catalog.jsonb_build_array(" + strings.Join(parts, ", ") + ")::text"
+}
+
+// plain is the name without quotes.
+func (k keyColumn) plain() string {
+	if inner, ok := strings.CutPrefix(k.name, `"`); ok {
+		return strings.ReplaceAll(strings.TrimSuffix(inner, `"`), `""`, `"`)
 	}
-	return "ARRAY[" + strings.Join(parts, ", ") + "]::text"
+	return k.name
 }
 
 // holds says what is taken of a value that nobody announced: NULL, it is refused. Until every session works by what is on record some write as before.
@@ -139,13 +135,10 @@ func (r *run) holding(ctx context.Context) (there bool, err error) {
 // moveNoted moves what somebody who came around the gateway wrote as long as that passed, into ranges that were done.
 func (r *run) moveNoted(ctx context.Context) error {
 	for range mostRounds {
-		var left bool
+		left := false
 		for _, t := range r.tables {
-			if len(t.formless()) == 0 {
-				continue
-			}
-			var some bool
-			if err := r.main.QueryRow(ctx, "SELECT EXISTS (SELECT FROM sallyport.written WHERE relation = $1 AND tokens = $2)", t.oid, r.out).Scan(&some); err != nil {
+			some, err := r.contrary(ctx, t)
+			if err != nil {
 				return fmt.Errorf("look for what was written into %s: %w", t, withoutValues(err))
 			}
 			left = left || some
@@ -158,6 +151,23 @@ func (r *run) moveNoted(ctx context.Context) error {
 		}
 	}
 	return errors.New("somebody goes on writing around Sallyport; end these sessions and run protect again")
+}
+
+// contrary tells whether values are noted that have to move still. Notes of rows that are gone say nothing.
+func (r *run) contrary(ctx context.Context, t *table) (some bool, err error) {
+	if len(t.formless()) == 0 {
+		return false, nil
+	}
+	const which = "SELECT EXISTS (SELECT FROM sallyport.written WHERE relation = $1 AND tokens = $2)"
+	if err := r.main.QueryRow(ctx, which, t.oid, r.out).Scan(&some); err != nil || !some {
+		return false, err
+	}
+	gone := fmt.Sprintf("DELETE FROM sallyport.written w WHERE w.relation = $1 AND w.tokens = $2 AND NOT EXISTS (SELECT FROM %s t WHERE %s = w.key)", t.sql(), keyText("t.", t.key))
+	if _, err := r.main.Exec(ctx, gone, t.oid, r.out); err != nil {
+		return false, err
+	}
+	err = r.main.QueryRow(ctx, which, t.oid, r.out).Scan(&some)
+	return some, err
 }
 
 const mostRounds = 3

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -35,10 +36,11 @@ CREATE UNLOGGED TABLE IF NOT EXISTS sallyport.turning_announced (name text NOT N
 CREATE OR REPLACE FUNCTION sallyport.note_turning() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET timezone = 'UTC' AS $$
 DECLARE
     g record;
+    keys int := TG_ARGV[3]::int;
+    new_row jsonb := to_jsonb(NEW);
+    old_row jsonb := CASE TG_OP WHEN 'UPDATE' THEN to_jsonb(OLD) ELSE '{}' END;
     row_key text;
-    before_key text;
     stored text;
-    before text;
     at_epoch int;
     tried int;
     i int;
@@ -48,20 +50,13 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    EXECUTE 'SELECT ' || TG_ARGV[3] INTO row_key USING NEW;
-    IF TG_OP = 'UPDATE' THEN
-        EXECUTE 'SELECT ' || TG_ARGV[3] INTO before_key USING OLD;
-        IF before_key IS DISTINCT FROM row_key THEN
-            RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: its rows keep their primary keys for the time' USING ERRCODE = 'object_in_use', HINT = 'Try again when that is done.';
-        END IF;
+    SELECT jsonb_agg(new_row -> k ORDER BY n)::text INTO row_key FROM unnest(TG_ARGV[4:3 + keys]) WITH ORDINALITY AS x (k, n);
+    IF TG_OP = 'UPDATE' AND row_key IS DISTINCT FROM (SELECT jsonb_agg(old_row -> k ORDER BY n)::text FROM unnest(TG_ARGV[4:3 + keys]) WITH ORDINALITY AS x (k, n)) THEN
+        RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: its rows keep their primary keys for the time' USING ERRCODE = 'object_in_use', HINT = 'Try again when that is done.';
     END IF;
-    FOR i IN 4 .. TG_NARGS - 1 BY 2 LOOP
-        before := NULL;
-        EXECUTE 'SELECT ' || TG_ARGV[i + 1] INTO stored USING NEW;
-        IF TG_OP = 'UPDATE' THEN
-            EXECUTE 'SELECT ' || TG_ARGV[i + 1] INTO before USING OLD;
-        END IF;
-        CONTINUE WHEN stored IS NOT DISTINCT FROM before;
+    FOR i IN 4 + keys .. TG_NARGS - 1 BY 2 LOOP
+        stored := new_row ->> TG_ARGV[i + 1];
+        CONTINUE WHEN stored IS NOT DISTINCT FROM old_row ->> TG_ARGV[i + 1];
         IF stored IS NULL THEN
             RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: it cannot be made NULL now, since NULL is what is read of it without a reason'
                 USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when that is done.';
@@ -118,7 +113,7 @@ func (t *Turn) triggers() (insert, update string) {
 }
 
 // args are the triggers' arguments. The third says what they keep an eye on, so that one of before shows where the configuration or the key changed since.
-// Behind the expression for the row's key stand each column's name and the expression for its value.
+// Then come how many columns the primary key has and their names, and each column in full and by its name alone.
 func (t *Turn) args() []string {
 	var names []string
 	for _, c := range t.Columns {
@@ -127,9 +122,12 @@ func (t *Turn) args() []string {
 	for _, k := range t.key {
 		names = append(names, k.name)
 	}
-	args := []string{t.Table.String(), t.Group, strings.Join(names, ","), keyText("($1).", t.key)}
+	args := []string{t.Table.String(), t.Group, strings.Join(names, ","), strconv.Itoa(len(t.key))}
+	for _, k := range t.key {
+		args = append(args, k.plain())
+	}
 	for _, c := range t.Columns {
-		args = append(args, c.Column.String(), "($1)."+pgx.Identifier{c.Column.Name}.Sanitize()+"::text")
+		args = append(args, c.Column.String(), c.Column.Name)
 	}
 	return args
 }
