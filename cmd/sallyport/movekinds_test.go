@@ -293,12 +293,26 @@ func (k *kinder) finds(ctx context.Context, id, account int64) error {
 // checkKept holds every row of the application's own to what it wrote.
 func (k *kinder) checkKept(t *testing.T, tokens bool) {
 	t.Helper()
-	opened, err := k.f.config.openKeys(t.Context(), keyring{data: k.f.options.Data, keyFile: k.f.options.KeyFile}, false)
+	stored := k.f.storedKinds(t, tokens, 1_000_000)
+	for id, v := range k.has {
+		if stored[id] != v {
+			t.Errorf("row %d is %v, and %v was written", id, stored[id], v)
+		}
+	}
+	if len(k.has) == 0 || len(stored) != len(k.has) {
+		t.Errorf("%d rows of the application's own, want %d", len(stored), len(k.has))
+	}
+}
+
+// storedKinds are the integers and uuids of rows with a device from a key on, and below 3,000,000. tokens: the database has tokens of them.
+func (f *fort) storedKinds(t *testing.T, tokens bool, from int64) map[int64]kindValues {
+	t.Helper()
+	opened, err := f.config.openKeys(t.Context(), keyring{data: f.options.Data, keyFile: f.options.KeyFile}, false)
 	fatal(t, err)
 	defer opened.Close()
-	ring, err := k.f.config.ring(opened.Keys())
+	ring, err := f.config.ring(opened.Keys())
 	fatal(t, err)
-	columns, err := k.f.config.codecs(ring)
+	columns, err := f.config.codecs(ring)
 	fatal(t, err)
 	codecs := map[string]*token.Codec{}
 	for _, c := range columns {
@@ -306,38 +320,32 @@ func (k *kinder) checkKept(t *testing.T, tokens bool) {
 			codecs[c.Column.Name] = c.Codec
 		}
 	}
-	admin := k.f.direct()
+	admin := f.direct()
 	defer func() { _ = admin.Close(context.WithoutCancel(t.Context())) }()
-	rows, err := admin.Query(t.Context(), "SELECT id, account::text, tax::text, device::text FROM support.kinds WHERE id BETWEEN 1000000 AND 2999999")
+	rows, err := admin.Query(t.Context(), "SELECT id, account::text, tax::text, device::text FROM support.kinds WHERE id >= $1 AND id < 3000000 AND device IS NOT NULL", from)
 	fatal(t, err)
+	found, stored := map[int64]kindValues{}, make([]string, 3)
 	var id int64
-	stored := make([]*string, 3)
-	seen := 0
 	_, err = pgx.ForEachRow(rows, []any{&id, &stored[0], &stored[1], &stored[2]}, func() error {
-		seen++
-		v := k.has[id]
-		for i, want := range []string{fmt.Sprint(v.account), fmt.Sprint(v.tax), v.device} {
-			name := []string{"account", "tax", "device"}[i]
-			got := ""
-			if stored[i] != nil {
-				got = *stored[i]
+		for i, name := range []string{"account", "tax", "device"} {
+			if !tokens {
+				break
 			}
-			if tokens {
-				plain, err := codecs[name].Reveal(nil, []byte(got))
-				if err != nil || got == want {
-					t.Errorf("%s of row %d is %q in the database, %v", name, id, got, err)
-				}
-				got = string(plain)
+			plain, err := codecs[name].Reveal(nil, []byte(stored[i]))
+			if err != nil || string(plain) == stored[i] {
+				return fmt.Errorf("%s of row %d is %s in the database: %w", name, id, stored[i], err)
 			}
-			if got != want {
-				t.Errorf("%s of row %d is %q, and %q was written", name, id, got, want)
-			}
+			stored[i] = string(plain)
 		}
+		var v kindValues
+		if _, err := fmt.Sscan(strings.Join(stored, " "), &v.account, &v.tax, &v.device); err != nil {
+			return err
+		}
+		found[id] = v
 		return nil
 	})
-	if err != nil || seen != len(k.has) || seen == 0 {
-		t.Errorf("%d rows of the application's own, want %d: %v", seen, len(k.has), err)
-	}
+	fatal(t, err)
+	return found
 }
 
 // TestMoveKinds moves integers, uuids, moments and values of the vault in and out again under work.
