@@ -69,7 +69,8 @@ BEGIN
             ON CONFLICT (relation, name, key) DO UPDATE SET tokens = excluded.tokens WHERE w.tokens IS DISTINCT FROM excluded.tokens;
     END LOOP;
     RETURN NULL;
-END $$`
+END $$;
+REVOKE EXECUTE ON FUNCTION sallyport.note() FROM PUBLIC` // nobody else may hang it on a table of his own
 
 // keyText is an expression for the primary key of a row as one text, by which notes know it. catalog.Stands has the same.
 func keyText(row string, key []keyColumn) string {

@@ -80,7 +80,8 @@ BEGIN
         END IF;
     END LOOP;
     RETURN NULL;
-END $$`
+END $$;
+REVOKE EXECUTE ON FUNCTION sallyport.note_turning() FROM PUBLIC` // nobody else may hang it on a table of his own
 
 // Prepare makes, as the tables' owner, what turning their rows takes, and lets the reader use it. Nobody is held off by it.
 func Prepare(ctx context.Context, conn *pgx.Conn, reader string, turns []*Turn) error {

@@ -60,7 +60,7 @@ func TestRotateKinds(t *testing.T) {
 			f.agree(t, func() (string, error) { return f.officer("o1").RotateKey(f.ctx, group, "yearly") })
 		}
 		awaitCondition(t, "it says how far it is", func() bool {
-			return strings.Contains(f.keyStatus(t, "o1"), "meanwhile support.kinds.account, support.kinds.device shows only what a reason covers, and is not written")
+			return strings.Contains(f.keyStatus(t, "o1"), "meanwhile support.kinds.account, support.kinds.device shows only what a reason covers")
 		})
 		f.showsNothing(t)
 		f.awaitTurned(t, "ids", "int4")
