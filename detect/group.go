@@ -366,9 +366,9 @@ const (
 )
 
 // compared notes how a block of somebody's days compares with what was expected of them, and what of that is chance.
-func (g *group) compared(ratio, noise float64) {
+func (g *group) compared(ratio, said, noise float64) {
 	off := min(ratio, 3) - 1
-	weight := 1 / (noise + 0.02) // what says most about it
+	weight := 1 / (said + 0.02) // what says most about it
 	g.moved.n, g.moved.square, g.moved.noise = g.moved.n+weight, g.moved.square+weight*off*off, g.moved.noise+weight*noise
 	g.drifts[min(bins-1, int(ratio/binWidth))]++
 }
@@ -438,7 +438,7 @@ func (g *group) recalibrate() {
 
 const mostFall = 5
 
-// reachedByMost is how often a low level was reached, but for the one in 40, and at least one, who reached it most often.
+// reachedByMost is how often a low level was reached, but for the one in 20, and at least one, who reached it most often.
 func (g *group) reachedByMost(i int) float64 {
 	most := map[int]float64{}
 	for _, p := range g.people {
@@ -447,7 +447,7 @@ func (g *group) reachedByMost(i int) float64 {
 		}
 	}
 	n := g.shadows[i]
-	for _, who := range leftOut(most, len(g.people)) {
+	for _, who := range leftOut(most, 2*len(g.people)) {
 		n -= most[who]
 	}
 	return max(0, n)

@@ -215,7 +215,7 @@ func nothing() *tail {
 }
 
 // rarely is how far beyond its chance a day of the tail may be evidence.
-const rarely = 25
+const rarely = 5
 
 // mostShare is the share at which days say nothing any more.
 const mostShare = 0.98

@@ -424,7 +424,7 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 	}
 	p.group.shadowDays++
 	if b := &p.block; !p.watched {
-		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu)
+		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu, n.k)
 		if b.days >= block {
 			p.group.compared(b.against())
 			*b = stretch{}
@@ -433,20 +433,20 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 }
 
 // stretch are some days of somebody, to be compared with what was expected of them.
-type stretch struct{ days, x, mu, xx, xmu, mumu float64 }
+type stretch struct{ days, x, mu, noise, xx, xmu, mumu float64 }
 
-func (b *stretch) add(x, mu float64) {
-	b.days, b.x, b.mu = b.days+1, b.x+x, b.mu+mu
+func (b *stretch) add(x, mu, k float64) {
+	b.days, b.x, b.mu, b.noise = b.days+1, b.x+x, b.mu+mu, b.noise+mu+mu*mu/k
 	b.xx, b.xmu, b.mumu = b.xx+x*x, b.xmu+x*mu, b.mumu+mu*mu
 }
 
-// against is how many times more it was than expected, and how much of the square of that is chance: by how the days differ among themselves, and
-// not by what the null says of it, which may be too much and hide that rates drift.
-func (b *stretch) against() (times, noise float64) {
+// against is how many times more it was than expected, and how much of the square of that is chance: as the null says, and by how the days differ among
+// themselves. The null may say too much, and hide that rates drift.
+func (b *stretch) against() (times, said, noise float64) {
 	whole := max(b.mu, 1)
 	r := b.x / whole
 	among := max(b.xx-2*r*b.xmu+r*r*b.mumu, 0) * b.days / max(b.days-1, 1)
-	return r, among / whole / whole
+	return r, b.noise / whole / whole, among / whole / whole
 }
 
 // suspect tells whether nothing is learnt of him at present. It is asked when a day begins: to leave out days for what they brought would
