@@ -40,6 +40,7 @@ type person struct {
 	shadow       [shadowed]process
 	block        stretch           // to see how his rate drifts
 	reached      [shadowed]float64 // how often his shadows were set back
+	fits         [sizes]float64    // logarithm of the likelihood of his days by how much days differ
 	last         [growths]float64  // evidence of his last day that is over
 	closed       int64             // which day that was
 	ever         process           // never set back, for the comparison across people
@@ -62,8 +63,9 @@ type person struct {
 	devices, networks, countries, applications, forms map[uint64]int64 // the day of the first sight
 	queues                                            map[string]int   // tickets that were his, by queue
 	hours                                             [24]float64
-	lastNumber                                        uint64 // of the customer looked at last
-	failures                                          int    // log-ins that failed in a row
+	worked                                            float64 // sum of hours
+	lastNumber                                        uint64  // of the customer looked at last
+	failures                                          int     // log-ins that failed in a row
 	lastCountry                                       string
 	lastLogIn                                         int64
 	link                                              *person
@@ -79,6 +81,20 @@ type track struct {
 	days            float64 // learnt, in usual days; older ones worth less
 	total           float64 // learnt
 	waitX, waitDays float64 // of days that wait to be learnt
+
+	still   [growths]float64 // evidence of a day without any, under the null of stillOf
+	stillOf [4]float64
+}
+
+// evidences are the logarithms of the day's ratios. Most streams have nothing on most days.
+func (t *track) evidences(n *null) [growths]float64 {
+	if t.x != 0 || n.rates != nil {
+		return n.evidences(t.x)
+	}
+	if of := [4]float64{n.mu, n.k, n.share, n.drift}; of != t.stillOf {
+		t.still, t.stillOf = n.evidences(0), of
+	}
+	return t.still
 }
 
 // daily is what is kept of a day.
@@ -92,13 +108,31 @@ type daily struct {
 	x        [streams]float32
 }
 
-// look is what is kept of a customer whom he looked at.
+// look is what is kept of a customer whom he looked at: eight bytes, since there are very many.
 type look struct {
-	day   int32 // the last
-	bare  int32 // the first without a reason, as day + 1; 0: none
-	ms    int64 // the last
-	w     float32
-	later bool // a later fact was taken into account
+	at   uint32 // the last, in seconds since 1970
+	day  uint16 // the local day of it
+	bare uint8  // how many days before that the first was without a reason, and one; 0: none was
+	w    uint8  // the weight of what explained the last, in steps; the topmost bit: a later fact was taken into account
+}
+
+const (
+	weightSteps = 100
+	laterFact   = 0x80
+)
+
+// looked makes one.
+func looked(day, ms int64, w float64) look {
+	return look{at: uint32(ms / 1000), day: uint16(day), w: uint8(math.Round(w * weightSteps))} //nolint:gosec // until 2106
+}
+
+func (l look) weight() float64 { return float64(l.w&^laterFact) / weightSteps }
+
+func (l look) ms() int64 { return int64(l.at) * 1000 }
+
+// since says how long before the day the first look without a reason was, where there was one.
+func (l look) since(day int64) (days int64, bare bool) {
+	return day - int64(l.day) + int64(l.bare) - 1, l.bare != 0
 }
 
 const (
@@ -231,7 +265,7 @@ func (d *Detector) usual(p *person, i int) {
 	t.mu = max(events/days, 1e-7)
 	if i == exposure {
 		t.mu = max(t.mu, 0.1) * p.group.calendar(p.day)
-		t.k = q.size
+		t.k = q.sizeOf(p)
 		drift := p.group.spread()
 		p.rates.spread(math.Sqrt(drift + 1/t.doubt))
 		p.rates.moves = moving * drift / (drift + 1/t.doubt)
@@ -313,7 +347,7 @@ func (d *Detector) renew(p *person, i int) {
 		return
 	}
 	n := d.today(p, i)
-	t.top = t.r.now(n, t.x)
+	t.top = t.r.with(t.evidences(&n))
 	if i == exposure {
 		t.top -= p.group.penalty
 	}
@@ -348,7 +382,7 @@ func (d *Detector) closeDay(p *person) {
 			if !record.suspect && !d.specs[i].fixed {
 				g.streams[i].learn(p, n, t.doubt, t.x, 1)
 			}
-			t.r.close(n, t.x)
+			t.r.multiply(t.evidences(&n))
 		}
 		if p.dead {
 			t.r = none()
