@@ -528,6 +528,18 @@ func seedsAsked(t testing.TB, usual int) int {
 	return n
 }
 
+// freshAsked is how many companies that nothing was tuned to are tried, too: SALLYPORT_FRESH.
+func freshAsked(t testing.TB) int {
+	t.Helper()
+	s := os.Getenv("SALLYPORT_FRESH")
+	if s == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(s)
+	fatal(t, err)
+	return n
+}
+
 // print writes the table.
 func (b *bench) print(t testing.TB) {
 	t.Helper()
@@ -574,6 +586,9 @@ func TestBenchDetect(t *testing.T) {
 		return
 	}
 	seeds = seedsAsked(t, seeds)
+	for i := range freshAsked(t) {
+		profiles = append(profiles, sim.Fresh(uint64(i)+1)) //nolint:gosec // small
+	}
 	for _, p := range profiles {
 		only := os.Getenv("SALLYPORT_PROFILE")
 		if only != "" && !slices.Contains(strings.Split(only, ","), p.Name) {

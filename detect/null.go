@@ -41,36 +41,20 @@ func (n *null) bounded(x, delta float64) float64 {
 	return l - slack
 }
 
-// mixed are the ratios against the mixture over where his rate may be, and over days that look like anything.
-func (n *null) mixed(x, k float64) [growths]float64 {
-	e, _ := n.compared(x, k)
-	return e
-}
-
-// compared are the ratios, and the logarithm of the null's density, of days of this size. It is the innermost part of all: no logarithm and no
-// exponential is taken twice. Of a negative binomial k·ln(k/(k+m)) + x·ln(m/(k+m)) hangs on the mean m.
-func (n *null) compared(x, k float64) (e [growths]float64, density float64) {
-	var means, logs [nodes]float64
-	logK, logMu, most := math.Log(k), math.Log(n.mu), math.Inf(-1)
-	for j := range logs {
-		means[j] = n.mu * n.rates.factors[j]
-		whole := math.Log(k + means[j])
-		logs[j] = k*(logK-whole) + x*(logMu+n.rates.step*float64(j-centre)-whole)
-		most = max(most, logs[j])
-	}
+// mixed are the ratios against the mixture over where his rate may be, and over days that look like anything, where days have this size. It is the
+// innermost part of all: no logarithm and no exponential is taken twice.
+func (n *null) mixed(x, k float64) (e [growths]float64) {
+	logs, most := n.byRate(x, k)
 	var below, weights [nodes + 1]float64 // sums over the first rates: of likelihoods, and of weights
 	for j, w := range n.rates.weight {
 		below[j+1] = below[j] + w*math.Exp(logs[j]-most)
 		weights[j+1] = weights[j] + w
 	}
-	shape := combinations(x, k)
-	anything := n.tail.logDensity(x - n.mu)
-	density = math.Log(math.Exp(anything) + below[nodes]*math.Exp(shape+most))
-	place := step(x - n.mu)
+	logK, shape, anything, place := math.Log(k), combinations(x, k), n.tail.logDensity(x-n.mu), step(x-n.mu)
 	j := 0
 	for i := range e {
 		mean := n.mu + growth(i)
-		for j < nodes && means[j] < mean {
+		for j < nodes && n.mu*n.rates.factors[j] < mean {
 			j++
 		}
 		whole, logMean := math.Log(k+mean), math.Log(mean)
@@ -78,18 +62,38 @@ func (n *null) compared(x, k float64) (e [growths]float64, density float64) {
 		// Days that look like anything: their density over the theft's. Beyond the theft's mean, where its own density falls, it stays what it
 		// is there, so that more customers are never less evidence; but it is never less than what lets days with so many customers or more
 		// bring a little on average.
-		var s float64
-		beyond := place
+		s, beyond := anything-shape-theft, 2*i
 		if x > mean {
-			s = n.tail.density[2*i] - combinations(mean, k) - k*(logK-whole) - mean*(logMean-whole)
-		} else {
-			s, beyond = anything-shape-theft, 2*i
+			s, beyond = n.tail.density[2*i]-combinations(mean, k)-k*(logK-whole)-mean*(logMean-whole), place
 		}
 		s = max(n.share, math.Exp(min(s, 0)), min(mostShare, n.tail.beyond[beyond]*rarely))
 		// A rate as high as the theft's is no theft: it says 1 to it, whatever the count.
 		e[i] = -math.Log(weights[nodes] - weights[j] + below[j]*math.Exp(most-theft) + s)
 	}
-	return e, density
+	return e
+}
+
+// byRate are the logarithms of the densities by where his rate may be, but for combinations, and the highest. Of a negative binomial
+// k·ln(k/(k+m)) + x·ln(m/(k+m)) hangs on the mean m.
+func (n *null) byRate(x, k float64) (logs [nodes]float64, most float64) {
+	logK, logMu := math.Log(k), math.Log(n.mu)
+	most = math.Inf(-1)
+	for j := range logs {
+		whole := math.Log(k + n.mu*n.rates.factors[j])
+		logs[j] = k*(logK-whole) + x*(logMu+n.rates.step*float64(j-centre)-whole)
+		most = max(most, logs[j])
+	}
+	return logs, most
+}
+
+// density is the logarithm of that of a day, where days have this size.
+func (n *null) density(x, k float64) float64 {
+	logs, most := n.byRate(x, k)
+	sum := 0.0
+	for j, w := range n.rates.weight {
+		sum += w * math.Exp(logs[j]-most)
+	}
+	return math.Log(math.Exp(n.tail.logDensity(x-n.mu)) + sum*math.Exp(combinations(x, k)+most))
 }
 
 // combinations is the part of the logarithm of a negative binomial's density that does not hang on its mean, for real counts.
@@ -215,7 +219,7 @@ func nothing() *tail {
 }
 
 // rarely is how far beyond its chance a day of the tail may be evidence.
-const rarely = 25
+const rarely = 5
 
 // mostShare is the share at which days say nothing any more.
 const mostShare = 0.98

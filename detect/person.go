@@ -40,6 +40,7 @@ type person struct {
 	shadow       [shadowed]process
 	block        stretch           // to see how his rate drifts
 	reached      [shadowed]float64 // how often his shadows were set back
+	fits         [sizes]float64    // logarithm of the likelihood of his days by how much days differ
 	last         [growths]float64  // evidence of his last day that is over
 	closed       int64             // which day that was
 	ever         process           // never set back, for the comparison across people
@@ -62,8 +63,9 @@ type person struct {
 	devices, networks, countries, applications, forms map[uint64]int64 // the day of the first sight
 	queues                                            map[string]int   // tickets that were his, by queue
 	hours                                             [24]float64
-	lastNumber                                        uint64 // of the customer looked at last
-	failures                                          int    // log-ins that failed in a row
+	worked                                            float64 // sum of hours
+	lastNumber                                        uint64  // of the customer looked at last
+	failures                                          int     // log-ins that failed in a row
 	lastCountry                                       string
 	lastLogIn                                         int64
 	link                                              *person
@@ -79,6 +81,20 @@ type track struct {
 	days            float64 // learnt, in usual days; older ones worth less
 	total           float64 // learnt
 	waitX, waitDays float64 // of days that wait to be learnt
+
+	still   [growths]float64 // evidence of a day without any, under the null of stillOf
+	stillOf [4]float64
+}
+
+// evidences are the logarithms of the day's ratios. Most streams have nothing on most days.
+func (t *track) evidences(n *null) [growths]float64 {
+	if t.x != 0 || n.rates != nil {
+		return n.evidences(t.x)
+	}
+	if of := [4]float64{n.mu, n.k, n.share, n.drift}; of != t.stillOf {
+		t.still, t.stillOf = n.evidences(0), of
+	}
+	return t.still
 }
 
 // daily is what is kept of a day.
@@ -92,13 +108,31 @@ type daily struct {
 	x        [streams]float32
 }
 
-// look is what is kept of a customer whom he looked at.
+// look is what is kept of a customer whom he looked at: eight bytes, since there are very many.
 type look struct {
-	day   int32 // the last
-	bare  int32 // the first without a reason, as day + 1; 0: none
-	ms    int64 // the last
-	w     float32
-	later bool // a later fact was taken into account
+	at   uint32 // the last, in seconds since 1970
+	day  uint16 // the local day of it
+	bare uint8  // how many days before that the first was without a reason, and one; 0: none was
+	w    uint8  // the weight of what explained the last, in steps; the topmost bit: a later fact was taken into account
+}
+
+const (
+	weightSteps = 100
+	laterFact   = 0x80
+)
+
+// looked makes one.
+func looked(day, ms int64, w float64) look {
+	return look{at: uint32(ms / 1000), day: uint16(day), w: uint8(math.Round(w * weightSteps))} //nolint:gosec // until 2106
+}
+
+func (l look) weight() float64 { return float64(l.w&^laterFact) / weightSteps }
+
+func (l look) ms() int64 { return int64(l.at) * 1000 }
+
+// since says how long before the day the first look without a reason was, where there was one.
+func (l look) since(day int64) (days int64, bare bool) {
+	return day - int64(l.day) + int64(l.bare) - 1, l.bare != 0
 }
 
 const (
@@ -231,7 +265,7 @@ func (d *Detector) usual(p *person, i int) {
 	t.mu = max(events/days, 1e-7)
 	if i == exposure {
 		t.mu = max(t.mu, 0.1) * p.group.calendar(p.day)
-		t.k = q.size
+		t.k = q.sizeOf(p)
 		drift := p.group.spread()
 		p.rates.spread(math.Sqrt(drift + 1/t.doubt))
 		p.rates.moves = moving * drift / (drift + 1/t.doubt)
@@ -313,7 +347,7 @@ func (d *Detector) renew(p *person, i int) {
 		return
 	}
 	n := d.today(p, i)
-	t.top = t.r.now(n, t.x)
+	t.top = t.r.with(t.evidences(&n))
 	if i == exposure {
 		t.top -= p.group.penalty
 	}
@@ -348,7 +382,7 @@ func (d *Detector) closeDay(p *person) {
 			if !record.suspect && !d.specs[i].fixed {
 				g.streams[i].learn(p, n, t.doubt, t.x, 1)
 			}
-			t.r.close(n, t.x)
+			t.r.multiply(t.evidences(&n))
 		}
 		if p.dead {
 			t.r = none()
@@ -424,7 +458,7 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 	}
 	p.group.shadowDays++
 	if b := &p.block; !p.watched {
-		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu)
+		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu, n.k)
 		if b.days >= block {
 			p.group.compared(b.against())
 			*b = stretch{}
@@ -433,20 +467,20 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 }
 
 // stretch are some days of somebody, to be compared with what was expected of them.
-type stretch struct{ days, x, mu, xx, xmu, mumu float64 }
+type stretch struct{ days, x, mu, noise, xx, xmu, mumu float64 }
 
-func (b *stretch) add(x, mu float64) {
-	b.days, b.x, b.mu = b.days+1, b.x+x, b.mu+mu
+func (b *stretch) add(x, mu, k float64) {
+	b.days, b.x, b.mu, b.noise = b.days+1, b.x+x, b.mu+mu, b.noise+mu+mu*mu/k
 	b.xx, b.xmu, b.mumu = b.xx+x*x, b.xmu+x*mu, b.mumu+mu*mu
 }
 
-// against is how many times more it was than expected, and how much of the square of that is chance: by how the days differ among themselves, and
-// not by what the null says of it, which may be too much and hide that rates drift.
-func (b *stretch) against() (times, noise float64) {
+// against is how many times more it was than expected, and how much of the square of that is chance: as the null says, and by how the days differ among
+// themselves. The null may say too much, and hide that rates drift.
+func (b *stretch) against() (times, said, noise float64) {
 	whole := max(b.mu, 1)
 	r := b.x / whole
 	among := max(b.xx-2*r*b.xmu+r*r*b.mumu, 0) * b.days / max(b.days-1, 1)
-	return r, among / whole / whole
+	return r, b.noise / whole / whole, among / whole / whole
 }
 
 // suspect tells whether nothing is learnt of him at present. It is asked when a day begins: to leave out days for what they brought would

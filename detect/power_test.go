@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -21,13 +22,15 @@ const (
 	moving_           // and rates that move
 	tailed            // instead: days that look like anything
 	mixed_            // both
+	bold              // both, and days of the tail may be five times as much evidence
+	bolder            // twenty-five times
 	off_              // and what is taken off each day
 	used              // and the level as it was raised or lowered
 	nulls
 )
 
 func nullNames() [nulls]string {
-	return [nulls]string{"plain, one growth", "all growths", "part of the budget", "+ rates move", "+ days like anything", "both", "+ taken off", "+ level: as used"}
+	return [nulls]string{"plain, one growth", "all growths", "part of the budget", "+ rates move", "+ days like anything", "both", "both, rarely/5", "both, rarely/25", "+ taken off", "+ level: as used"}
 }
 
 // ledger are the processes of one person under each null, and of levels at which they are set back on innocent days.
@@ -69,10 +72,19 @@ func (d *Detector) evidencesOf(p *person) (e [nulls][growths]float64, price [nul
 		}
 	}
 	e[moving_], e[tailed], e[mixed_] = b.mixed(x, n.k), c.mixed(x, n.k), n.mixed(x, n.k)
+	for i, by := range []float64{5, 25} {
+		t := *n.tail
+		for j := range t.beyond {
+			t.beyond[j] /= by
+		}
+		less := n
+		less.tail = &t
+		e[bold+i] = less.mixed(x, n.k)
+	}
 	e[off_] = n.evidences(x)
 	e[used] = e[off_]
 	all, part := 3*math.Ln2, 3*math.Ln2-math.Log(0.5)
-	return e, [nulls]float64{0, all, part, part, part, part, part, part + p.group.penalty}
+	return e, [nulls]float64{0, all, part, part, part, part, part, part, part, part + p.group.penalty}
 }
 
 func decompose(t *testing.T, p sim.Profile, seed uint64, out *decomposition) {
@@ -128,19 +140,29 @@ func decompose(t *testing.T, p sim.Profile, seed uint64, out *decomposition) {
 				}
 			}
 		}
+		if os.Getenv("SALLYPORT_VERBOSE") == "3" && clean && logSum(own.r[used][:])-price[used] > 6 {
+			n := d.today(q, exposure)
+			t.Logf("     near %s %s x %.1f mu %.2f base %.2f k %.2f pace %.2f effort %.2f surge %.2f weights %.2f r %.1f", q.id, moment(q.day*dayMS).Format("01-02"), q.streams[exposure].x, n.mu, q.streams[exposure].mu, n.k, q.pace(), q.effort(), d.surge(q), n.rates.weight, logSum(own.r[used][:])-price[used])
+		}
 		if os.Getenv("SALLYPORT_VERBOSE") == "2" && in != nil && in.Scheme == sim.Seller && !clean {
 			n := d.today(q, exposure)
 			t.Logf("     %s day %d x %.1f mu %.2f k %.2f step %.2f weights %.3f off %.3f pen %.2f r: used %.1f mixed %.1f rates %.1f tail %.1f plain %.1f", q.id, q.day, q.streams[exposure].x, n.mu, n.k, n.rates.step, n.rates.weight, n.off,
 				q.group.penalty, logSum(own.r[used][:])-price[used], logSum(own.r[mixed_][:])-price[mixed_], logSum(own.r[moving_][:])-price[moving_], logSum(own.r[tailed][:])-price[tailed], logSum(own.r[weighted][:])-price[weighted])
 		}
 	}
-	alarms := map[sallyport.Staff]float64{}
+	alarms, most := map[sallyport.Staff]float64{}, map[sallyport.Staff][2]float64{}
 	c.Run(func(in *sallyport.Input, stealing bool) {
 		if a := in.Access; a != nil && stealing {
 			taken[a.Staff] += float64(len(a.Subjects))
 			r.stolen[a.Staff] = append(r.stolen[a.Staff], theft{in.Time, len(a.Subjects)})
 		}
-		for _, f := range d.Observe(in) {
+		found := d.Observe(in)
+		if a := in.Access; a != nil && stealing {
+			q := d.people[a.Staff]
+			m := most[a.Staff]
+			most[a.Staff] = [2]float64{max(m[0], q.streams[exposure].top), max(m[1], q.streams[together].top)}
+		}
+		for _, f := range found {
 			who := f.Staff[0]
 			if in := guilty[who]; in == nil || f.Time.Unix()/86400 < in.From.Unix()/86400 {
 				if alarms[who] == 0 {
@@ -148,7 +170,7 @@ func decompose(t *testing.T, p sim.Profile, seed uint64, out *decomposition) {
 					if day := c.Turned(who); day > 0 {
 						turned = c.Begin.AddDate(0, 0, day)
 					}
-					t.Logf("  %s seed %d: false alarm %s %s %s, turned %s", p.Name, seed, f.Time.Format("01-02"), d.people[who].employee.Role, f.Evidence[1].Text, turned.Format("01-02"))
+					t.Logf("  %s seed %d: false alarm %s %s %s, turned %s", p.Name, seed, f.Time.Format("01-02"), d.people[who].employee.Role, fmt.Sprint(f.Evidence[1:]), turned.Format("01-02"))
 				}
 			} else if alarms[who] == 0 {
 				alarms[who] = max(1, taken[who])
@@ -168,7 +190,7 @@ func decompose(t *testing.T, p sim.Profile, seed uint64, out *decomposition) {
 		if in.Scheme != sim.Seller {
 			text := ""
 			for _, who := range in.Staff {
-				text += " " + string(who) + ": "
+				text += fmt.Sprintf(" %s (took %.0f, linked %v, most %.1f alone, %.1f together): ", who, taken[who], d.people[who].link != nil, most[who][0], most[who][1])
 				if alarms[who] > 0 {
 					text += "caught"
 				} else {

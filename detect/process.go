@@ -37,10 +37,7 @@ func none() (p process) {
 	return p
 }
 
-// now is the logarithm of the average over δ.
-func (p *process) now(n null, x float64) float64 { return p.with(n.evidences(x)) }
-
-// with is the same by the day's evidence.
+// with is the logarithm of the average over δ with a day's evidence.
 func (p *process) with(terms [growths]float64) float64 {
 	for i := range p {
 		terms[i] += p[i]

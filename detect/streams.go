@@ -69,7 +69,7 @@ func specs() [streams]stream {
 }
 
 // What somebody does alone and what he does with whom he is linked to share the part that both streams have of the budget.
-const linkedAlone, linkedBoth = 0.28, 0.24
+const linkedAlone, linkedBoth = 0.16, 0.36
 
 // shares are the logarithms of the streams' parts of the budget.
 func shares(specs *[streams]stream) (list [2][streams]float64) {
