@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -18,6 +19,9 @@ func BenchmarkTrace(b *testing.B) {
 	reveals := 1_000_000
 	if os.Getenv("SALLYPORT_TRACE") != "" {
 		reveals = 100_000_000
+		if n, err := strconv.Atoi(os.Getenv("SALLYPORT_TRACE")); err == nil && n > 1 {
+			reveals = n
+		}
 	}
 	x := NewExposures()
 	dice := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // a benchmark
