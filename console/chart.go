@@ -38,7 +38,7 @@ func daysOf(t *api.Today) dayChart {
 		top = max(top, d.Customers)
 	}
 	scale := float64(height-18) / float64(top)
-	step := float64(width-left) / float64(max(len(list), 12))
+	step := float64(width-left) / float64(max(len(list), 20))
 	for i, d := range list {
 		h := math.Max(1, float64(d.Customers)*scale)
 		c.Columns = append(c.Columns, dayColumn{d.Day, d.Customers, tenth(left + float64(i)*step + 1), tenth(float64(height) - h), tenth(math.Max(2, step-3)), tenth(h), i == len(list)-1})
