@@ -67,6 +67,7 @@ type Config struct {
 	Blast     *Blast                                  // what somebody's access came to; nil: nobody answers that
 	Cases     *Cases                                  // nil: none are kept
 	Classes   map[string]string                       // column → class of data
+	Calls     *Calls                                  // to customers, that are scheduled; nil: none are
 	// Prove shows that an entry stands in the ledger; its error is a sentence for people. nil: there is none.
 	Prove func(ctx context.Context, stream string, seq uint64) (Proven, error)
 }
@@ -202,6 +203,7 @@ func (s *Server) routes() http.Handler {
 	s.caseRoutes(mux)
 	s.nowRoutes(mux)
 	s.recordRoutes(mux)
+	s.callRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))
