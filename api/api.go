@@ -204,6 +204,8 @@ func (s *Server) routes() http.Handler {
 	s.nowRoutes(mux)
 	s.recordRoutes(mux)
 	s.callRoutes(mux)
+	mux.HandleFunc("GET /v1/openapi.json", s.describe)
+	mux.Handle("/api/v1/", http.StripPrefix("/api", mux)) // as other programs know it; commands say /v1 alone
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))
