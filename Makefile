@@ -11,6 +11,7 @@
 # make suites  other people's test suites, through Sallyport (half an hour; docs/compatibility.md)
 # make fuzz    every fuzz target for FUZZTIME (10s)
 # make screenshots  each page of the console in light and dark, at 360 and 1440 px, into screenshots/ (needs Chromium)
+# make axe     axe-core on each page, in light and dark (needs Chromium, npm and the network)
 # make build   bin/sallyport; TAGS=clouds for the clouds' key services
 
 GOLANGCI := 2.15.0
@@ -21,7 +22,7 @@ DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
 
-.PHONY: screenshots build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history
+.PHONY: axe screenshots build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -54,6 +55,13 @@ bench: build
 	go test -run '^$$' -bench . -benchmem ./...
 	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || echo "pgbouncer is not installed, so it is left out; 'apt-get install pgbouncer' brings it"
 	bin/sallyport bench
+
+axe: $(TOOLS)/axe-core-4.14.1.js
+	SALLYPORT_AXE=1 go test -count=1 -v -run '^TestBrowser$$/^axe$$' ./console
+
+$(TOOLS)/axe-core-4.14.1.js:
+	mkdir -p $(TOOLS)
+	cd $(TOOLS) && npm pack axe-core@4.14.1 && tar xzf axe-core-4.14.1.tgz package/axe.min.js && mv package/axe.min.js $@ && rm -r package axe-core-4.14.1.tgz
 
 screenshots:
 	SALLYPORT_SCREENSHOTS=$(CURDIR)/screenshots go test -count=1 -v -run '^TestScreenshots$$' ./console
