@@ -394,21 +394,36 @@ func TestScreenshots(t *testing.T) {
 	} else {
 		who, secret, _ = strings.Cut(os.Getenv("SALLYPORT_CONSOLE_AS"), ":")
 	}
+	public, now, _, _, _ := newPublic(t)
 	for _, dark := range []bool{false, true} {
 		for _, width := range []int{360, 1440} {
 			b := x.open(t, at, dark, width)
 			b.logIn(who, secret)
 			for _, path := range list {
-				if path == "/now/part" {
-					continue
+				if path != "/now/part" {
+					b.open(path)
+					b.picture(folder, path, dark, width)
 				}
-				b.open(path)
-				picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-				fatal(t, err)
-				name := strings.Trim(strings.NewReplacer("/", "-").Replace(path), "-")
-				shade := map[bool]string{false: "light", true: "dark"}[dark]
-				fatal(t, os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%s-%d.png", name, shade, width)), picture, 0o600))
 			}
+			c := x.open(t, public.web.URL, dark, width)
+			for _, path := range []string{"/en/", "/de/report"} {
+				c.open(path)
+				c.picture(folder, "customers"+path, dark, width)
+			}
+			c.open("/en/")
+			c.do(chromedp.SendKeys("#code", now))
+			c.goes(chromedp.Click("form[action='/en/check'] button"))
+			c.picture(folder, "customers/yes", dark, width)
 		}
 	}
+}
+
+// picture renders the page that is open into a file.
+func (b *tab) picture(folder, path string, dark bool, width int) {
+	b.t.Helper()
+	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	fatal(b.t, err)
+	name := strings.Trim(strings.NewReplacer("/", "-").Replace(path), "-")
+	shade := map[bool]string{false: "light", true: "dark"}[dark]
+	fatal(b.t, os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%s-%d.png", name, shade, width)), picture, 0o600))
 }

@@ -80,7 +80,7 @@ func evidenceOf(f *detect.Finding) evidenceChart {
 	}
 	scale := (width - 2*room) / math.Max(1, high-low)
 	at := func(x float64) float64 { return tenth(room + (x-low)*scale) }
-	c := evidenceChart{Width: width, Height: row*(len(f.Evidence)+1) + 6, ZeroX: at(0), Sum: sum, SumX: at(sum)}
+	c := evidenceChart{Width: width, Height: row*len(f.Evidence) + 6, ZeroX: at(0), Sum: sum, SumX: at(sum)}
 	from := 0.0
 	c.Text = "Evidence in powers of ten of the odds."
 	for i, e := range f.Evidence {
