@@ -69,6 +69,7 @@ type Config struct {
 	Blast         *Blast                                  // what somebody's access came to; nil: nobody answers that
 	Cases         *Cases                                  // nil: none are kept
 	Classes       map[string]string                       // column → class of data
+	Calls         *Calls                                  // to customers, that are scheduled; nil: none are
 	// Prove shows that an entry stands in the ledger; its error is a sentence for people. nil: there is none.
 	Prove func(ctx context.Context, stream string, seq uint64) (Proven, error)
 }
@@ -204,6 +205,9 @@ func (s *Server) routes() http.Handler {
 	s.caseRoutes(mux)
 	s.nowRoutes(mux)
 	s.recordRoutes(mux)
+	s.callRoutes(mux)
+	mux.HandleFunc("GET /v1/openapi.json", s.describe)
+	mux.Handle("/api/v1/", http.StripPrefix("/api", mux)) // as other programs know it; commands say /v1 alone
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

@@ -17,18 +17,22 @@ func TestReadable(t *testing.T) {
 		if path == "/now/part" {
 			continue
 		}
-		body := b.get(path).body
-		if len(body) > 100<<10 {
-			t.Errorf("%s has %d bytes", path, len(body))
-		}
-		root, err := html.Parse(strings.NewReader(body))
-		fatal(t, err)
-		l := &look{t: t, path: path, ids: map[string]int{}, labels: map[string]bool{}}
-		l.collect(root)
-		l.at(root, false)
-		if l.mains != 1 || l.heads != 1 || !l.lang || !l.title || !l.skip {
-			t.Errorf("%s: %d main, %d h1, language %v, title %v, skip link %v", path, l.mains, l.heads, l.lang, l.title, l.skip)
-		}
+		readable(t, path, b.get(path).body)
+	}
+}
+
+func readable(t *testing.T, path, body string) {
+	t.Helper()
+	if len(body) > 100<<10 {
+		t.Errorf("%s has %d bytes", path, len(body))
+	}
+	root, err := html.Parse(strings.NewReader(body))
+	fatal(t, err)
+	l := &look{t: t, path: path, ids: map[string]int{}, labels: map[string]bool{}}
+	l.collect(root)
+	l.at(root, false)
+	if l.mains != 1 || l.heads != 1 || !l.lang || !l.title || !l.skip {
+		t.Errorf("%s: %d main, %d h1, language %v, title %v, skip link %v", path, l.mains, l.heads, l.lang, l.title, l.skip)
 	}
 }
 

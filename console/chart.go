@@ -38,7 +38,7 @@ func daysOf(t *api.Today) dayChart {
 		top = max(top, d.Customers)
 	}
 	scale := float64(height-18) / float64(top)
-	step := float64(width-left) / float64(max(len(list), 12))
+	step := float64(width-left) / float64(max(len(list), 20))
 	for i, d := range list {
 		h := math.Max(1, float64(d.Customers)*scale)
 		c.Columns = append(c.Columns, dayColumn{d.Day, d.Customers, tenth(left + float64(i)*step + 1), tenth(float64(height) - h), tenth(math.Max(2, step-3)), tenth(h), i == len(list)-1})
@@ -80,7 +80,7 @@ func evidenceOf(f *detect.Finding) evidenceChart {
 	}
 	scale := (width - 2*room) / math.Max(1, high-low)
 	at := func(x float64) float64 { return tenth(room + (x-low)*scale) }
-	c := evidenceChart{Width: width, Height: row*(len(f.Evidence)+1) + 6, ZeroX: at(0), Sum: sum, SumX: at(sum)}
+	c := evidenceChart{Width: width, Height: row*len(f.Evidence) + 6, ZeroX: at(0), Sum: sum, SumX: at(sum)}
 	from := 0.0
 	c.Text = "Evidence in powers of ten of the odds."
 	for i, e := range f.Evidence {

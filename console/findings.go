@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -116,7 +117,7 @@ func (s *Console) finding(v *visit) error {
 // actOnFinding does something about whom a finding is about. What takes rights away bites at once; what gives them back takes two people.
 func (s *Console) actOnFinding(v *visit) error {
 	id, reason := v.r.PathValue("id"), v.form("reason")
-	page := "/findings/" + id
+	page := "/findings/" + url.PathEscape(id)
 	list, _, err := v.readFindings(id)
 	if err != nil {
 		return err
@@ -209,5 +210,5 @@ func (s *Console) stepCase(v *visit) error {
 	if proposal != "" {
 		what = "proposed"
 	}
-	return v.done("/cases/"+n, what)
+	return v.done("/cases/"+url.PathEscape(n), what)
 }

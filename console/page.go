@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,7 +116,7 @@ func (p *pages) show(w http.ResponseWriter, status int, name string, f *frame) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(b) // a browser that left cannot be told
+	_, _ = w.Write(b) //nolint:gosec // html/template has encoded it; a browser that left cannot be told
 }
 
 // visit is one request of somebody who is logged in.
@@ -188,12 +189,7 @@ func (s *Console) problem(err error) *api.Problem {
 
 // may tells whether policies let him do this right now: for what a page offers, never for what it does.
 func (v *visit) may(what string) bool {
-	for _, m := range v.me.May {
-		if m == what {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(v.me.May, what)
 }
 
 func (v *visit) frame(title string, data any) *frame {
@@ -223,7 +219,7 @@ func (v *visit) show(name, title string, data any) error {
 
 // done leads to a page after something was done, so that loading it anew does not do it again.
 func (v *visit) done(to, what string) error {
-	http.Redirect(v.w, v.r, to+"?done="+what, http.StatusSeeOther)
+	http.Redirect(v.w, v.r, to+"?done="+what, http.StatusSeeOther) //nolint:gosec // to begins with a path of ours, and what follows is escaped
 	return nil
 }
 

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"sallyport"
 	"sallyport/api"
@@ -91,10 +92,10 @@ func (s *Console) whoSaw(v *visit) error {
 		return err
 	}
 	people := map[string]bool{}
-	for i := len(list) - 1; i >= 0; i-- {
-		people[string(list[i].Staff)] = true
+	for _, x := range slices.Backward(list) {
+		people[string(x.Staff)] = true
 		if len(p.Sightings) < mostSightings {
-			p.Sightings = append(p.Sightings, list[i])
+			p.Sightings = append(p.Sightings, x)
 		}
 	}
 	p.People, p.More = len(people), len(list)-len(p.Sightings)

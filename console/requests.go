@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,7 +85,7 @@ func (s *Console) ask(v *visit) error {
 		Columns: strings.Fields(strings.ReplaceAll(v.form("columns"), ",", " ")), Classes: v.r.PostForm["class"], Customers: customers, Minutes: int(hours * 60),
 		Team: v.form("team"), Reason: v.form("reason"),
 	}
-	for _, id := range strings.Fields(strings.ReplaceAll(v.form("only"), ",", " ")) {
+	for id := range strings.FieldsSeq(strings.ReplaceAll(v.form("only"), ",", " ")) {
 		q.Only = append(q.Only, sallyport.Subject(id))
 	}
 	g, err := v.api.RequestGrant(v.r.Context(), q)
@@ -129,7 +130,7 @@ func (s *Console) decideRequest(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.done("/requests/"+id, what)
+	return v.done("/requests/"+url.PathEscape(id), what)
 }
 
 func noSuchDeed() error {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -226,7 +227,7 @@ type page struct {
 func (p page) has(t *testing.T, words ...string) page {
 	t.Helper()
 	for _, w := range words {
-		if !strings.Contains(p.body, w) {
+		if !strings.Contains(p.body, w) && !strings.Contains(html.UnescapeString(p.body), w) {
 			t.Errorf("the page has no %q:\n%s", w, p.body)
 		}
 	}

@@ -94,6 +94,14 @@ func (s *Server) Console() net.Addr {
 	return s.console.listener.Addr()
 }
 
+// Customers is where browsers of customers come; nil: nowhere.
+func (s *Server) Customers() net.Addr {
+	if s.customers == nil {
+		return nil
+	}
+	return s.customers.listener.Addr()
+}
+
 // prove shows by hashes that an entry stands in the ledger: what it says does not leave this function.
 func (s *Server) prove(ctx context.Context, stream string, seq uint64) (p api.Proven, err error) {
 	of := ledger.Access

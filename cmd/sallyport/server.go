@@ -14,6 +14,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/assure"
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
@@ -84,6 +85,8 @@ type Server struct {
 	reports      *reporting    // what customers tell of scam calls
 	casing       *casing
 	console      *pageListener   // pages for the staff
+	customers    *pageListener   // and for customers
+	scheduled    *assure.Book    // calls to them
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
@@ -145,7 +148,7 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err := s.configured(); s.link == nil && err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
-	if err := s.openConsole(ctx, people); err != nil {
+	if err := errors.Join(s.openConsole(ctx, people), s.openCustomers(ctx)); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	ctx, s.stop = context.WithCancel(ctx)
@@ -329,6 +332,10 @@ func (s *Server) people() (*api.Server, error) {
 		return nil, err
 	}
 	s.staffing.logIns(logIns)
+	calls, err := s.calls()
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{
 		People: people,
 		Known: func(who sallyport.Staff) bool {
@@ -373,6 +380,7 @@ func (s *Server) people() (*api.Server, error) {
 		Cases:         s.casing.desk(),
 		Classes:       config.classes(),
 		Prove:         s.prove,
+		Calls:         calls,
 	})
 }
 
@@ -429,11 +437,13 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 			cancel(err)
 		}
 	})
-	wg.Go(func() {
-		if err := s.console.serve(longer, s); err != nil {
-			cancel(err)
-		}
-	})
+	for _, pages := range []*pageListener{s.console, s.customers} {
+		wg.Go(func() {
+			if err := pages.serve(longer, s); err != nil {
+				cancel(err)
+			}
+		})
+	}
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}
