@@ -3,6 +3,7 @@ package duck
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
@@ -23,17 +24,21 @@ func (s *Store) Add(ctx context.Context, to uint64, entries []*sallyport.Event) 
 	if to <= s.at {
 		return nil
 	}
+	if err := s.sorted(ctx, false); err != nil {
+		return err
+	}
 	before := s.fresh
-	err := s.transact(ctx, func() error { return s.write(ctx, to, entries) })
+	err := transact(ctx, s.writer, func() error { return s.write(ctx, to, entries) })
 	if err != nil {
 		s.fresh = before
 		// What is in memory may number what was not stored.
-		return broken("add to history", errors.Join(err, s.reload(context.WithoutCancel(ctx))))
+		unsorted := s.sorted(context.WithoutCancel(ctx), true)
+		return broken("add to history", errors.Join(err, unsorted, s.reload(context.WithoutCancel(ctx))))
 	}
 	s.at = to
 	over := s.turnDay(entries)
 	if over || s.fresh >= cmp.Or(s.o.CompactRows, compactRows) {
-		return s.compact(ctx)
+		return s.sort(ctx)
 	}
 	return nil
 }
@@ -48,15 +53,20 @@ func (s *Store) turnDay(entries []*sallyport.Event) bool {
 }
 
 // transact does something all or not at all.
-func (s *Store) transact(ctx context.Context, do func() error) error {
-	if _, err := s.writer.ExecContext(ctx, "BEGIN TRANSACTION"); err != nil {
+func transact(ctx context.Context, conn *sql.Conn, do func() error) error {
+	if _, err := conn.ExecContext(ctx, "BEGIN TRANSACTION"); err != nil {
 		return err
 	}
+	return finish(ctx, conn, do)
+}
+
+// finish does it in the transaction that is open.
+func finish(ctx context.Context, conn *sql.Conn, do func() error) error {
 	if err := do(); err != nil {
-		_, back := s.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		_, back := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		return errors.Join(err, back)
 	}
-	_, err := s.writer.ExecContext(ctx, "COMMIT")
+	_, err := conn.ExecContext(ctx, "COMMIT")
 	return err
 }
 
@@ -103,7 +113,7 @@ func (b *batch) whose(person int32) {
 }
 
 func (s *Store) write(ctx context.Context, to uint64, entries []*sallyport.Event) error {
-	err := s.append(func(b *batch) (err error) {
+	err := s.append(s.writer, func(b *batch) (err error) {
 		if b.fresh, err = b.table("fresh"); err != nil {
 			return err
 		}
@@ -126,8 +136,8 @@ func (s *Store) write(ctx context.Context, to uint64, entries []*sallyport.Event
 }
 
 // append writes rows through appenders, within the transaction that is open.
-func (s *Store) append(do func(*batch) error) error {
-	return s.writer.Raw(func(conn any) (err error) {
+func (s *Store) append(to *sql.Conn, do func(*batch) error) error {
+	return to.Raw(func(conn any) (err error) {
 		b := &batch{d: s.dict, names: s.o.Names, conn: conn.(driver.Conn), appenders: map[string]*duckdb.Appender{}, keys: map[int64]bool{}}
 		defer func() {
 			for _, a := range b.appenders {
@@ -193,7 +203,7 @@ func (b *batch) batchRow(e *sallyport.Event, kind int8, statement uint64, purpos
 	b.whose(w.person)
 	verb := b.d.verbOf(history.Place{Session: e.Who.Session, Statement: statement})
 	return b.row("batches", b.boxed.date, b.boxed.entry, e.Time.UTC(), kind, w.actor, int64(statement), //nolint:gosec // there and back
-		verb, b.d.reason(b.day, purposes, grant))
+		verb, b.d.reasonOf(w, purposes, grant))
 }
 
 func (b *batch) revealed(e *sallyport.Event) error {
@@ -294,7 +304,7 @@ func (b *batch) act(e *sallyport.Event) error {
 	if st := e.Statement; st != nil {
 		statement = int64(st.ID) //nolint:gosec // there and back
 		verb, shape, code, writes = b.d.word(st.Verb), b.d.word(st.Fingerprint), b.d.word(st.Refused), st.Writes
-		reason = b.d.reason(b.day, st.Purposes, "")
+		reason = b.d.reasonOf(b.d.at(b.day, &e.Who), st.Purposes, "")
 		fields = b.d.set(st.Columns)
 	}
 	switch {
