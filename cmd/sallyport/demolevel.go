@@ -7,7 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"sallyport"
+	"sallyport/api"
+	"sallyport/sim"
 )
 
 // demoLevel is what the soft level of a shared budget came to.
@@ -27,15 +31,15 @@ const (
 	levelBefore    = 4
 )
 
-// softLevel has a lead come near the end of a budget: the next customer waits until she has confirmed that it is she.
+// softLevel has an agent come near the end of a budget: the next customer waits until he has confirmed that it is he.
 func (d *demo) softLevel(ctx context.Context) error {
 	d.title("Before a budget is used up: a soft level")
-	lead := d.officers[0]
-	tickets, err := d.ofTeam(ctx, lead.Team)
+	who := d.counter
+	tickets, err := d.atCounter(ctx, who)
 	if err != nil {
 		return err
 	}
-	d.say("The terminal at the counter may show %d customers a day, whoever sits there. %s, a lead, reads %d of her team's there. For the next one the\npolicies want to know that it is she:", levelCustomers, lead.ID, levelBefore)
+	d.say("The terminal at the counter may show %d customers a day, whoever sits there. %s reads %d of his there. For the next one the\npolicies want to know that it is he:", levelCustomers, who, levelBefore)
 	var statements []string
 	for _, t := range tickets {
 		statements = append(statements, "SET sallyport.purpose = 'ticket:"+t.no+"'", fmt.Sprintf("SELECT id, full_name, email FROM support.customers WHERE id = %d", t.customer))
@@ -52,10 +56,10 @@ func (d *demo) softLevel(ctx context.Context) error {
 		for _, statement := range statements {
 			args = append(args, "-c", statement)
 		}
-		out, err := d.program(reading, lead.ID, d.gatewayAddress(), "psql", append(args, "application_name="+levelTerminal)...)
+		out, err := d.program(reading, who, d.gatewayAddress(), "psql", append(args, "application_name="+levelTerminal)...)
 		done <- result{out, err}
 	}()
-	if err := d.waits(ctx, lead.ID); err != nil {
+	if err := d.waits(ctx, who); err != nil {
 		stop()
 		r := <-done
 		if r.out != nil {
@@ -64,7 +68,7 @@ func (d *demo) softLevel(ctx context.Context) error {
 		return errors.Join(err, r.err)
 	}
 	confirmed := time.Now()
-	client := d.officer(0)
+	client := api.NewClient(d.server.Control(), who, d.passwords[who])
 	defer client.Close()
 	if err := client.Confirm(ctx); err != nil {
 		return fmt.Errorf("confirm: %w", err)
@@ -75,7 +79,7 @@ func (d *demo) softLevel(ctx context.Context) error {
 	}
 	last := d.org.Customer(tickets[len(tickets)-1].customer)
 	f := &d.figures.Level
-	*f = demoLevel{Staff: string(lead.ID), Customers: levelCustomers, Before: levelBefore, Waited: true, Seconds: time.Since(confirmed).Seconds(), Read: r.out.contains(last.Email)}
+	*f = demoLevel{Staff: string(who), Customers: levelCustomers, Before: levelBefore, Waited: true, Seconds: time.Since(confirmed).Seconds(), Read: r.out.contains(last.Email)}
 	lines := r.out.lines(200)
 	from := 0
 	for i, line := range lines {
@@ -87,7 +91,7 @@ func (d *demo) softLevel(ctx context.Context) error {
 	if !f.Read {
 		return errors.New("what was confirmed stayed a token")
 	}
-	d.say("    She ran `sallyport confirm --as %s` in another window; psql was done %s later (wall clock). That it was she is on record.", lead.ID, short(f.Seconds))
+	d.say("    He ran `sallyport confirm --as %s` in another window; psql was done %s later (wall clock). That it was he is on record.", who, short(f.Seconds))
 	return nil
 }
 
@@ -111,26 +115,39 @@ func (d *demo) waits(ctx context.Context, who sallyport.Staff) error {
 // stretchedDemo is how long the story waits for what is to happen at once.
 const stretchedDemo = time.Minute
 
-// ofTeam are open tickets of a team about different customers, none of a thief's.
-func (d *demo) ofTeam(ctx context.Context, team string) (list []openTicket, err error) {
-	customers := map[int64]bool{}
-	for i, agent := range d.org.Agents() {
-		if agent.Team != team || d.steals(i) {
-			continue
-		}
-		own, err := d.openTickets(ctx, agent.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range own {
-			if customers[t.customer] {
-				continue
-			}
-			customers[t.customer] = true
-			if list = append(list, t); len(list) == levelBefore+1 {
-				return list, nil
-			}
+// busiest is the agent with the most open tickets who steals nothing.
+func (s *demoStage) busiest() (who sallyport.Staff) {
+	most := -1
+	for i, agent := range s.org.Agents() {
+		if n := len(s.org.OpenTickets(agent.ID)); n > most && !s.steals(i) {
+			who, most = agent.ID, n
 		}
 	}
-	return nil, fmt.Errorf("the team %s has open tickets of %d customers, and the story needs %d", team, len(list), levelBefore+1)
+	return who
+}
+
+// atCounter are somebody's open tickets about different customers, those of the day too.
+func (d *demo) atCounter(ctx context.Context, who sallyport.Staff) (list []openTicket, err error) {
+	conn, err := pgx.Connect(ctx, d.cluster.SuperDSN(demoDatabase))
+	if err != nil {
+		return nil, fmt.Errorf("connect to private PostgreSQL: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	rows, err := conn.Query(ctx, "SELECT max(id), customer_id FROM support.tickets WHERE assignee = $1 AND state <> 'closed' GROUP BY customer_id ORDER BY 1 LIMIT $2",
+		string(who), levelBefore+1)
+	if err != nil {
+		return nil, fmt.Errorf("read open tickets: %w", err)
+	}
+	list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t openTicket, err error) {
+		err = row.Scan(&t.id, &t.customer)
+		t.no = sim.TicketNo(t.id)
+		return t, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read open tickets: %w", err)
+	}
+	if len(list) <= levelBefore {
+		return nil, fmt.Errorf("%s has open tickets of %d customers, and the story needs %d", who, len(list), levelBefore+1)
+	}
+	return list, nil
 }

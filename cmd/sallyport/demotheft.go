@@ -132,8 +132,8 @@ const theftWays = 5
 func thiefAt(way, agents int) int { return (way + 1) * agents / (theftWays + 1) }
 
 // steals tells whether an agent is one of the thieves.
-func (d *demo) steals(agent int) bool {
-	n := len(d.org.Agents())
+func (s *demoStage) steals(agent int) bool {
+	n := len(s.org.Agents())
 	for way := range theftWays {
 		if agent == thiefAt(way, n) {
 			return true
