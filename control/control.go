@@ -281,7 +281,7 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 	case Respond:
 		s.answers.mode = p.Details
 	case Files:
-		s.takes(files{p.Details, p.Alone})
+		s.takes(p.Details, p.Alone)
 		s.doors.turn()
 	case Unmask:
 		s.unmask(p, e.Time)

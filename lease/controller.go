@@ -59,13 +59,15 @@ func (c *Controller) Streams() map[string]Begun {
 
 // begins notes which stream a gateway writes.
 func (c *Controller) begins(e *sallyport.Event) {
-	if e.Kind != sallyport.JoinedKind || e.Lent == nil {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.streams[e.Lent.Gateway].Record != e.Lent.Record {
-		c.streams[e.Lent.Gateway] = Begun{e.Lent.Record, e.Seq}
+	Begins(c.streams, e)
+}
+
+// Begins notes in all which stream a gateway writes, where an entry says so.
+func Begins(all map[string]Begun, e *sallyport.Event) {
+	if e.Kind == sallyport.JoinedKind && e.Lent != nil && all[e.Lent.Gateway].Record != e.Lent.Record {
+		all[e.Lent.Gateway] = Begun{e.Lent.Record, e.Seq}
 	}
 }
 

@@ -28,7 +28,7 @@ func faults() []fault {
 		{"nor those of a life before", lend, "		sum += g.former[id]\n", ""},
 		{"nor those of a gateway that is lost", lend, "			sum += lost.units\n", "			_ = lost.units\n"},
 		{"until their window is over", lend, "id.Scope == GrantScope || lost.at > lasting(now)-w.length()", "id.Scope == GrantScope || lost.at > lasting(now)-hour.length()"},
-		{"who counts is known by every window that has a bound", lend, "|| ledger.slots.at(slot).at <= at-window(i).length() {", "{"},
+		{"who counts is known by every window that has a bound", lend, "|| ledger.slots.at(slot).at <= at-window(i).length() {", "|| ledger.slots.at(slot).at <= at-window(i).length() && most < 0 {"},
 		{"all of them are known, or none is", lend, "if !ask(who, lentKey(who)) {\n			return false", "if !ask(who, lentKey(who)) {\n			return true"},
 		{"who is told to be known counts anew", lend, "		l.touch(now, now, w.ID, w.Subjects, w.Digests)\n", ""},
 		{"also after a crash", lend, "			l.touch(now, e.Time, id, p.Subjects, p.Digests)\n", ""},
@@ -36,12 +36,12 @@ func faults() []fault {
 		{"windows last longer here than there", lend, "return t.UnixNano() - t.UnixNano()/31", "return t.UnixNano()"},
 		{"an entry counts once", lend, "if g == nil || e.Origin.Seq <= g.seen {", "if g == nil {"},
 		{"an entry of a former life settles nothing of this one", lend, "loan != nil && e.Origin.Seq > g.start", "loan != nil"},
-		{"who is shown counts", lend, "			l.touch(now, at, id, subjects, digests)\n", ""},
+		{"who is shown counts", lend, "			l.touch(now, at, id, subjects, digests)\n", "			_, _ = subjects, digests\n"},
 		{"who was paid for counts, shown or not", lend, "			l.touch(now, at, id, c.Subjects, c.Digests)\n", ""},
 		{"an entry settles what it cost", lend, "				loan.settled += p.Units\n", "				_ = p.Units\n"},
 		{"who is beyond the budget is not shown again", lend, "if l.known(now, w) && !over(a.Count, w.Most) {", "if l.known(now, w) {"},
 		{"a second value under one customer is another one", lend, "			l.touch(now, at, id, nil, seconds)\n", "			_ = seconds\n"},
-		{"what was lent to a forgotten gateway counts as spent", lend, "			l.lost[id] = append(l.lost[id], loss{units, at})\n", "			_ = loss{units, at}\n"},
+		{"what was lent to a forgotten gateway counts as spent", lend, "			l.lost[id] = append(l.lost[id], loss{units, at})\n", "			_, _ = id, loss{units, at}\n"},
 		{"also what a life before was lent", lend, "	for id, loan := range g.loans {\n		g.former[id] += loan.out()\n	}\n	for id, units", "	clear(g.former)\n	for id, loan := range g.loans {\n		g.former[id] += loan.out()\n	}\n	for id, units"},
 		{"a clock that ran ahead stops no window", lend, "when := min(lasting(at), lasting(now))", "when := lasting(at)"},
 		{"what did not arrive is free when the connection begins anew", lend, "min(loan.granted, h.Got), max", "loan.granted, max"},
@@ -141,7 +141,11 @@ func (f fault) found(t *testing.T) string {
 		packages = packages[1:]
 	}
 	for _, p := range packages {
-		run := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-failfast", "-timeout", "120s", p) //nolint:gosec // our own packages
+		args := []string{"test", "-overlay", overlay, "-vet=off", "-failfast", "-timeout", "300s", p}
+		if p == "./exposure" {
+			args = append(args, "-rapid.nofailfile") // what fails here says nothing of the code as it stands
+		}
+		run := exec.CommandContext(t.Context(), "go", args...) //nolint:gosec // our own packages
 		run.Dir = ".."
 		run.Env = append(os.Environ(), "SALLYPORT_FAULTS=")
 		out, err := run.CombinedOutput()
@@ -149,7 +153,8 @@ func (f fault) found(t *testing.T) string {
 			continue
 		}
 		if strings.Contains(string(out), "[build failed]") {
-			t.Fatalf("%s: the fault is no program: %s", f.rule, out)
+			t.Errorf("%s: the fault is no program: %s", f.rule, out)
+			return "nothing"
 		}
 		for line := range strings.Lines(string(out)) {
 			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); ok {

@@ -10,28 +10,25 @@ import (
 
 	"sallyport"
 	"sallyport/control"
+	"sallyport/lease"
 	"sallyport/record"
 )
 
-// lives are the streams that gateways write: which one, and from where on in this stream copies are of it. A gateway whose disk was lost
-// writes another one since.
-type lives map[string]life
-
-type life struct {
-	record string
-	from   uint64
-}
-
-func (l *lives) note(e *sallyport.Event) {
-	if e.Kind != sallyport.JoinedKind || e.Lent == nil {
-		return
+// streamsOfGateways are those that gateways write, and from where on in the access stream copies are of them: a gateway whose disk was lost writes
+// another one since. A serve that is alone reads them from its record.
+func (s *Server) streamsOfGateways() (map[string]lease.Begun, error) {
+	switch {
+	case s.hub != nil:
+		return s.hub.Streams(), nil
+	case s.o.Config.Gateways.Controller == "":
+		return nil, nil
 	}
-	if *l == nil {
-		*l = lives{}
-	}
-	if (*l)[e.Lent.Gateway].record != e.Lent.Record {
-		(*l)[e.Lent.Gateway] = life{e.Lent.Record, e.Seq}
-	}
+	all := map[string]lease.Begun{}
+	err := s.access.Read(1, func(e *sallyport.Event) error {
+		lease.Begins(all, e)
+		return nil
+	})
+	return all, err
 }
 
 // copiesOf are where entries of the access stream that are to be erased stand in gateways' own streams.
@@ -39,18 +36,21 @@ func (s *Server) copiesOf(list *sallyport.Erasure) (all []sallyport.Copied, err 
 	if list.Record != s.access.ID() {
 		return nil, nil // orders have the same place everywhere
 	}
-	streams := s.streamsOfGateways()
+	streams, err := s.streamsOfGateways()
+	if err != nil || len(streams) == 0 {
+		return nil, err
+	}
 	for i := 0; i+1 < len(list.Runs); i += 2 {
 		err := s.access.Read(list.Runs[i], func(e *sallyport.Event) error {
 			if e.Seq > list.Runs[i+1] {
 				return errEnough
 			}
-			if e.Origin == nil || streams[e.Origin.Gateway].record == "" || e.Seq < streams[e.Origin.Gateway].from {
+			if e.Origin == nil || streams[e.Origin.Gateway].Record == "" || e.Seq < streams[e.Origin.Gateway].From {
 				return nil
 			}
 			at := slices.IndexFunc(all, func(c sallyport.Copied) bool { return c.Gateway == e.Origin.Gateway })
 			if at < 0 {
-				at, all = len(all), append(all, sallyport.Copied{Gateway: e.Origin.Gateway, Record: streams[e.Origin.Gateway].record})
+				at, all = len(all), append(all, sallyport.Copied{Gateway: e.Origin.Gateway, Record: streams[e.Origin.Gateway].Record})
 			}
 			all[at].Runs = runsWith(all[at].Runs, e.Origin.Seq)
 			return nil
@@ -60,18 +60,6 @@ func (s *Server) copiesOf(list *sallyport.Erasure) (all []sallyport.Copied, err 
 		}
 	}
 	return all, nil
-}
-
-// streamsOfGateways are those that are written now. A gateway may have come for the first time since the start.
-func (s *Server) streamsOfGateways() lives {
-	if s.hub == nil {
-		return s.lives
-	}
-	all := lives{}
-	for name, begun := range s.hub.Streams() {
-		all[name] = life{begun.Record, begun.From}
-	}
-	return all
 }
 
 // runsWith are runs with one sequence more, which is behind them.

@@ -117,6 +117,9 @@ func (s *Server) put(name string, part []byte, last bool, digest string) error {
 	if err == nil {
 		err = s.received(name, in.file.Name(), digest)
 	}
+	if rest := os.Remove(in.file.Name()); !errors.Is(rest, fs.ErrNotExist) { // unless it stands in its place now
+		err = errors.Join(err, rest)
+	}
 	if err := errors.Join(err, in.file.Close()); err != nil {
 		return fmt.Errorf("take %s: %w", name, err)
 	}

@@ -115,7 +115,6 @@ func (s *Server) ordered(gateway string, e *sallyport.Event) error {
 func (s *Server) serveGateways(ctx context.Context) error {
 	err := s.access.Read(1, func(e *sallyport.Event) error {
 		s.granting.days.note(e)
-		s.lives.note(e)
 		return ctx.Err()
 	})
 	if err != nil {

@@ -92,7 +92,6 @@ type Server struct {
 
 	hub     *hub     // of a controller; nil: this is none
 	link    *link    // of a gateway; likewise
-	lives   lives    // which streams gateways write; only read after the start
 	mirrors *mirrors // what gateways have to erase in their own streams; nil: there are none
 
 	started  time.Time
