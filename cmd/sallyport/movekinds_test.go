@@ -121,18 +121,18 @@ func (f *fort) checkKinds(t *testing.T, tokens bool, shredded ...int64) {
 
 // kinder works with that table.
 type kinder struct {
-	f                 *fort
-	c                 *pgx.Conn
-	i                 int64
-	done              atomic.Int64
-	masked, denied    int // values of integers and uuids not shown, and writes of them refused
-	inserted, written int
-	busy              int                  // statements that others held up, and that were not tried again
-	has               map[int64]kindValues // what rows of the application's own hold
-	onItsWay          bool                 // as it was read last
-	took              [2]time.Duration     // by writes, and by those on its way
-	counted           [2]int
-	reader            *kindReader          // works beside; may be nil
+	f              *fort
+	c              *pgx.Conn
+	i              int64
+	done           atomic.Int64
+	masked, denied int // values of integers and uuids not shown, and writes of them refused
+	written        int
+	busy           int                  // statements that others held up, and that were not tried again
+	has            map[int64]kindValues // what rows of the application's own hold
+	onItsWay       bool                 // as it was read last
+	took           [2]time.Duration     // by writes, and by those on its way
+	counted        [2]int
+	reader         *kindReader // works beside; may be nil
 }
 
 // kindValues are the integers and the uuid of a row.
