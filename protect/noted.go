@@ -240,51 +240,70 @@ type Announcement struct {
 
 	Group               string // of one whose keys are rotated; else empty
 	Epoch, Older, Newer int    // of the value, and of the two keys
+
+	Stood Stood // where the column is unique
 }
 
-// Announce tells the database of a value. false: nothing there is ready to note it, so that it must not be written.
-func Announce(ctx context.Context, conn Reading, a Announcement) (ready bool, err error) {
+// Stood is the other text by which a value may stand in a column on its way. Table and Kind are SQL (catalog.Stands).
+type Stood struct{ Text, Table, Kind string }
+
+// Announced is what the database knows of an announcement.
+type Announced struct {
+	Ready bool // it will be noted; else it must not be written
+	Found bool // a row holds the value's other text. Nobody writes that any more, so that where there is none there will be none
+}
+
+// Announce tells the database of a value.
+func Announce(ctx context.Context, conn Reading, a Announcement) (out Announced, err error) {
+	column, look := pgx.Identifier{a.Column.Name}.Sanitize(), "false"
+	var sql string
+	var args []any
 	if a.Group == "" {
-		err = conn.QueryRow(ctx, `WITH f AS (SELECT f.relation FROM sallyport.formless f JOIN pg_catalog.pg_class t ON t.oid = f.relation JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+		sql, args = `WITH f AS (SELECT f.relation FROM sallyport.formless f JOIN pg_catalog.pg_class t ON t.oid = f.relation JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
 				JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = f.number WHERE n.nspname = $1 AND t.relname = $2 AND a.attname = $3),
 			made AS (INSERT INTO sallyport.announced SELECT relation, $3, $4, $5 FROM f ON CONFLICT DO NOTHING)
-			SELECT EXISTS (SELECT FROM f)`, a.Column.Schema, a.Column.Table, a.Column.Name, a.Value, a.Tokens).Scan(&ready)
+			SELECT EXISTS (SELECT FROM f)`, []any{a.Column.Schema, a.Column.Table, a.Column.Name, a.Value, a.Tokens}
 	} else {
-		err = conn.QueryRow(ctx, `WITH g AS (SELECT epoch, pass, done FROM sallyport.turning WHERE relation = $1 AND join_group = $2 AND $3 = ANY (columns)),
+		sql, args = `WITH g AS (SELECT epoch, pass, done FROM sallyport.turning WHERE relation = $1 AND join_group = $2 AND $3 = ANY (columns)),
 			may AS (SELECT CASE $5::int WHEN $7 THEN EXISTS (SELECT FROM g WHERE epoch = $7 AND (pass IS NOT NULL OR done))
 				WHEN $6 THEN NOT EXISTS (SELECT FROM g WHERE NOT (epoch = $6 AND done OR epoch = $7 AND NOT done AND pass IS NOT NULL)) ELSE false END AS ready),
 			made AS (INSERT INTO sallyport.turning_announced SELECT $3, $4, $5 FROM may WHERE ready ON CONFLICT DO NOTHING)
-			SELECT ready FROM may`, a.Column.Schema+"."+a.Column.Table, a.Group, a.Column.String(), a.Value, a.Epoch, a.Older, a.Newer).Scan(&ready)
+			SELECT (SELECT ready FROM may)`, []any{a.Column.Schema + "." + a.Column.Table, a.Group, a.Column.String(), a.Value, a.Epoch, a.Older, a.Newer}
 	}
+	if a.Stood.Table != "" {
+		look = fmt.Sprintf("EXISTS (SELECT FROM %s t0 WHERE t0.%s = $%d::text::%s)", a.Stood.Table, column, len(args)+1, a.Stood.Kind)
+		args = append(args, a.Stood.Text)
+	}
+	err = conn.QueryRow(ctx, sql+", "+look, args...).Scan(&out.Ready, &out.Found)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && (refused.Code == "42P01" || refused.Code == "42501") { // undefined_table, insufficient_privilege: an older protect made it
-		return false, nil
+		return Announced{}, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("announce a value of %s: %w", a.Column, withoutValues(err))
+		return Announced{}, fmt.Errorf("announce a value of %s: %w", a.Column, withoutValues(err))
 	}
-	return ready, nil
+	return out, nil
 }
 
 // ApartVacancy is a value that is about to be written into a unique column on its way whose values have no form. All but texts is SQL about a table t0
 // (catalog.Stands).
 type ApartVacancy struct {
-	Column         sallyport.Column
-	Table, How     string
-	Kind           string // of the column
-	Becomes, Stood string // the text by which it is written, which is announced; and the other by which it may stand there
-	Key, Except    string // as in Vacancy
+	Column      sallyport.Column
+	How         string
+	Becomes     string // the text by which it is written, which is announced
+	Stood       Stood
+	Key, Except string // as in Vacancy
 	// Is tells whether a text is the value, in a row of that state.
 	Is func(text, stands string) bool
 }
 
 // VacateApart is Vacate of such a column. The row is locked before it is asked how it stands.
 func VacateApart(ctx context.Context, conn Beginning, v ApartVacancy) error {
-	if v.Becomes == v.Stood {
+	if v.Becomes == v.Stood.Text {
 		return nil
 	}
 	column := pgx.Identifier{v.Column.Name}.Sanitize()
-	where := fmt.Sprintf(" FROM %s t0 WHERE t0.%s = $1::text::%s", v.Table, column, v.Kind)
-	args := []any{v.Stood}
+	where := fmt.Sprintf(" FROM %s t0 WHERE t0.%s = $1::text::%s", v.Stood.Table, column, v.Stood.Kind)
+	args := []any{v.Stood.Text}
 	if v.Key != "" {
 		where, args = where+fmt.Sprintf(" AND t0.%s::text IS DISTINCT FROM $2", pgx.Identifier{v.Key}.Sanitize()), append(args, v.Except)
 	}
@@ -301,7 +320,7 @@ func VacateApart(ctx context.Context, conn Beginning, v ApartVacancy) error {
 		if err != nil || slices.ContainsFunc(found, func(row StandingRow) bool { return !v.Is(row.Text, row.Stands) }) {
 			return err // it is another value that stands there, and no row is to change
 		}
-		_, err = tx.Exec(ctx, fmt.Sprintf("UPDATE %s AS t0 SET %s = $%d::text::%s%s", v.Table, column, len(args)+1, v.Kind, where[strings.Index(where, " WHERE"):]), append(args, v.Becomes)...)
+		_, err = tx.Exec(ctx, fmt.Sprintf("UPDATE %s AS t0 SET %s = $%d::text::%s%s", v.Stood.Table, column, len(args)+1, v.Stood.Kind, where[strings.Index(where, " WHERE"):]), append(args, v.Becomes)...)
 		return err
 	})
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "23505" { // both stand there, and the index knows the one

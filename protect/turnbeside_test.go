@@ -53,8 +53,8 @@ func (b *besideWriter) step(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if ready, err := protect.Announce(ctx, b.announces, protect.Announcement{Column: c.Column, Value: string(tok), Group: "ids", Epoch: 2, Older: 1, Newer: 2}); err != nil || !ready {
-			return fmt.Errorf("announce a value of %s: ready %v, %w", c.Column, ready, err)
+		if said, err := protect.Announce(ctx, b.announces, protect.Announcement{Column: c.Column, Value: string(tok), Group: "ids", Epoch: 2, Older: 1, Newer: 2}); err != nil || !said.Ready {
+			return fmt.Errorf("announce a value of %s: %+v, %w", c.Column, said, err)
 		}
 		row = append(row, string(tok))
 	}
@@ -84,15 +84,15 @@ func TestTurnBeside(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := &besideWriter{w: w, conn: connect(t, cluster.SuperDSN(w.database)), announces: connect(t, cluster.SuperDSN(w.database))}
-		if ready, err := protect.Announce(t.Context(), b.announces, protect.Announcement{Column: w.columns[0].Column, Value: "7", Group: "ids", Epoch: 2, Older: 1, Newer: 2}); err != nil || ready {
-			t.Errorf("a token of the newer key is announced before there is a rotation: %v, %v", ready, err)
+		if said, err := protect.Announce(t.Context(), b.announces, protect.Announcement{Column: w.columns[0].Column, Value: "7", Group: "ids", Epoch: 2, Older: 1, Newer: 2}); err != nil || said.Ready {
+			t.Errorf("a token of the newer key is announced before there is a rotation: %+v, %v", said, err)
 		}
 		turn := w.turn(t, "one")
 		if _, err := turn.Take(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if ready, err := protect.Announce(t.Context(), b.announces, protect.Announcement{Column: w.columns[0].Column, Value: "7", Group: "ids", Epoch: 1, Older: 1, Newer: 2}); err != nil || !ready {
-			t.Errorf("a token of the older key before the first row has turned: %v, %v", ready, err)
+		if said, err := protect.Announce(t.Context(), b.announces, protect.Announcement{Column: w.columns[0].Column, Value: "7", Group: "ids", Epoch: 1, Older: 1, Newer: 2}); err != nil || !said.Ready {
+			t.Errorf("a token of the older key before the first row has turned: %+v, %v", said, err)
 		}
 		w.exec(t, `BEGIN; INSERT INTO support.codes (region, "no", account) VALUES ('z', 7, 7); ROLLBACK`)
 		ctx, stop := context.WithCancel(t.Context())

@@ -22,10 +22,28 @@ func (g *guard) announce(ctx context.Context, p *catalog.Protected, v gateway.Va
 	if err != nil {
 		return false, err
 	}
-	if ready, err := protect.Announce(ctx, g.movers, a); err != nil || !ready || !p.Unique {
-		return ready, err
+	value, how := "", ""
+	if p.Unique {
+		if value, how, err = g.standing(p, codec, w, v, &a); err != nil {
+			return false, err
+		}
 	}
-	return true, g.vacateApart(ctx, p, codec, w, v, a)
+	said, err := protect.Announce(ctx, g.movers, a)
+	if err != nil || !said.Ready || !said.Found {
+		return said.Ready, err
+	}
+	defer g.resolver.Renewed()
+	return true, protect.VacateApart(ctx, g.movers, protect.ApartVacancy{
+		Column: v.Column, How: how, Becomes: a.Value, Stood: a.Stood, Key: v.Key, Except: v.Except,
+		Is: func(text, how string) bool {
+			at, ok := g.wayOf(p, codec, how)
+			if !ok {
+				return false
+			}
+			plain, err := at.reads(codec, text)
+			return err == nil && plain == value
+		},
+	})
 }
 
 // announcementOf says what is written and in which two forms the value may stand meanwhile. The text is the one by which the database will know it.
@@ -48,38 +66,27 @@ func announcementOf(p *catalog.Protected, codec *token.Codec, v gateway.Vacate) 
 	return w, a, nil
 }
 
-// vacateApart looks for the row that holds the value in its other form.
-func (g *guard) vacateApart(ctx context.Context, p *catalog.Protected, codec *token.Codec, w sides, v gateway.Vacate, a protect.Announcement) error {
+// standing says by which other text the value may stand in the column, and how its rows stand.
+func (g *guard) standing(p *catalog.Protected, codec *token.Codec, w sides, v gateway.Vacate, a *protect.Announcement) (value, how string, err error) {
 	stands, ok := g.catalog.Snapshot().Stands(p)
 	if !ok {
-		return fmt.Errorf("the database does not say how far %s is", p.Column)
+		return "", "", fmt.Errorf("the database does not say how far %s is", p.Column)
 	}
-	value, err := codec.Canonical(nil, []byte(v.Forms[0]))
+	canonical, err := codec.Canonical(nil, []byte(v.Forms[0]))
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	forms, err := w.forms(codec, string(value))
+	forms, err := w.forms(codec, string(canonical))
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	other := forms[0]
+	a.Stood = protect.Stood{Text: forms[0], Table: stands.Table, Kind: stands.Type}
 	switch a.Value {
 	case forms[0]:
-		other = forms[1]
+		a.Stood.Text = forms[1]
 	case forms[1]:
 	default:
-		return errors.New("the keys were exchanged meanwhile")
+		return "", "", errors.New("the keys were exchanged meanwhile")
 	}
-	defer g.resolver.Renewed()
-	return protect.VacateApart(ctx, g.movers, protect.ApartVacancy{
-		Column: v.Column, Table: stands.Table, How: stands.How, Kind: stands.Type, Becomes: a.Value, Stood: other, Key: v.Key, Except: v.Except,
-		Is: func(text, how string) bool {
-			at, ok := g.wayOf(p, codec, how)
-			if !ok {
-				return false
-			}
-			plain, err := at.reads(codec, text)
-			return err == nil && plain == string(value)
-		},
-	})
+	return string(canonical), stands.How, nil
 }

@@ -121,15 +121,18 @@ func (f *fort) checkKinds(t *testing.T, tokens bool, shredded ...int64) {
 
 // kinder works with that table.
 type kinder struct {
-	f                 *fort
-	c                 *pgx.Conn
-	i                 int64
-	done              atomic.Int64
-	masked, denied    int // values of integers and uuids not shown, and writes of them refused
-	inserted, written int
-	busy              int                  // statements that others held up, and that were not tried again
-	has               map[int64]kindValues // what rows of the application's own hold
-	reader            *kindReader          // works beside; may be nil
+	f              *fort
+	c              *pgx.Conn
+	i              int64
+	done           atomic.Int64
+	masked, denied int // values of integers and uuids not shown, and writes of them refused
+	written        int
+	busy           int                  // statements that others held up, and that were not tried again
+	has            map[int64]kindValues // what rows of the application's own hold
+	onItsWay       bool                 // as it was read last
+	took           [2]time.Duration     // by writes, and by those on its way
+	counted        [2]int
+	reader         *kindReader // works beside; may be nil
 }
 
 // kindValues are the integers and the uuid of a row.
@@ -192,7 +195,7 @@ func (k *kinder) formless(ctx context.Context, id int64) error {
 	if err := k.c.QueryRow(ctx, "SELECT account, device FROM support.kinds WHERE id = $1", id).Scan(&shown, &device); err != nil {
 		return fmt.Errorf("read row %d: %w", id, err)
 	}
-	if shown == nil {
+	if k.onItsWay = shown == nil; k.onItsWay {
 		k.masked++
 	}
 	if err := k.finds(ctx, id, account); err != nil {
@@ -240,9 +243,15 @@ func (k *kinder) writes(ctx context.Context, id int64) error {
 
 // tries writes something; done is called if it was.
 func (k *kinder) tries(ctx context.Context, done func(), sql string, args ...any) error {
+	began := time.Now()
 	_, err := k.c.Exec(ctx, sql, args...)
 	switch code := codeOf(err); {
 	case err == nil:
+		i := 0
+		if k.onItsWay {
+			i = 1
+		}
+		k.took[i], k.counted[i] = k.took[i]+time.Since(began), k.counted[i]+1
 		k.written++
 		done()
 	case code == "55006":
@@ -357,6 +366,7 @@ func TestMoveKinds(t *testing.T) {
 		t.Helper()
 		whileWorking(t, k.work, &k.done, do)
 		t.Logf("%d rounds, %d values hidden, %d writes done, %d held up, %d refused; with a reason %d rows read, %d not", k.done.Load(), k.masked, k.written, k.busy, k.denied, k.reader.read, k.reader.missed)
+		t.Logf("a write of three takes %v, on their way %v", k.took[0]/time.Duration(max(1, k.counted[0])), k.took[1]/time.Duration(max(1, k.counted[1])))
 		if t.Failed() {
 			t.Fatalf("serve says: %s", f.log.String()[max(0, len(f.log.String())-3000):])
 		}
