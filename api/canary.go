@@ -13,8 +13,10 @@ import (
 // Canaries is what may be asked and ordered about customers who do not exist. Which ones they are nobody is told.
 type Canaries struct {
 	// Check says why none can be planted; nil: they can.
-	Check  func(q *PlantRequest) error
-	Status func() (CanaryStatus, error)
+	Check func(q *PlantRequest) error
+	// Ordered is called once an order is on record.
+	Ordered func()
+	Status  func() (CanaryStatus, error)
 	// Who are those who were shown a contact detail. Its error is a sentence for people.
 	Who func(detail string) (*CanaryAnswer, error)
 	// Digest is that of a detail, in hexadecimal digits: the record holds it in the detail's place.
@@ -114,6 +116,7 @@ func (s *Server) plantCanaries(r *http.Request, me sallyport.Staff) (any, error)
 	if err := s.c.Orders.Give(s.stillFree(me), e); err != nil {
 		return nil, err
 	}
+	s.c.Canaries.Ordered()
 	return map[string]int{"count": q.Count}, nil
 }
 

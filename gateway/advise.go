@@ -14,9 +14,9 @@ func (s *session) adviseOnPurpose(ctx context.Context) {
 	for _, p := range s.canonical(now.reason(as)) {
 		cover, _, err := s.reason(ctx, s.placed(as), p)
 		switch {
-		case s.gw.Observe != nil && (err != nil || cover.Refused != ""):
+		case s.observing() && (err != nil || cover.Refused != ""):
 			s.observe("set a purpose that would have revealed nothing")
-		case s.gw.Observe != nil:
+		case s.observing():
 		case err != nil:
 			s.notice("NOTICE", "the purpose cannot be checked now", "Values stay tokens until it can.")
 		case cover.Refused != "":

@@ -196,7 +196,7 @@ func (s *session) record() error {
 		if _, err := s.gw.Access.Append(e); err != nil {
 			return s.unrecorded()
 		}
-		s.gw.looked(e)
+		s.gw.countLook(e)
 		s.synced = reads // they stand in front of it
 		s.values.Reset()
 		clear(s.recent)
@@ -236,7 +236,7 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 		if _, err := s.gw.Access.Enqueue(e); err != nil {
 			return nil, s.unrecorded()
 		}
-		s.gw.looked(e)
+		s.gw.countLook(e)
 	}
 	s.parts = nil
 	e := &sallyport.Event{Kind: sallyport.RevealKind, Time: s.gw.Clock(), Who: s.whose(r).who}
@@ -253,13 +253,6 @@ func (s *session) batchEvent() (*sallyport.Event, error) {
 	e.Charged = s.chargedTo(e)
 	s.borrowing.done()
 	return e, nil
-}
-
-func (s *session) observedOr(kind sallyport.EventKind) sallyport.EventKind {
-	if s.gw.Observe != nil {
-		return sallyport.ObservedKind
-	}
-	return kind
 }
 
 // syncReads makes the entries durable of the reading statements that were forwarded. Nothing of their results may leave before.
@@ -332,7 +325,7 @@ func (s *session) finish(ctx context.Context, r *run, tag string) error {
 	}
 	switch {
 	case r.left == 0:
-	case s.gw.Observe != nil: // the client has plain values before it: a notice about tokens would be untrue
+	case s.observing(): // the client has plain values before it: a notice about tokens would be untrue
 		s.observe("would have left " + strconv.Itoa(r.left) + " values as tokens")
 	case r.revealed == 0 && tag != "":
 		s.adviseOnResult(ctx, r)

@@ -61,7 +61,7 @@ func (s *session) deliver(b *behind, e *sallyport.Event) (err error) {
 	if err != nil {
 		return errUnrecorded
 	}
-	s.gw.looked(e)
+	s.gw.countLook(e)
 	n, err := s.client.write(b.out)
 	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
 	return err

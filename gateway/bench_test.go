@@ -73,7 +73,7 @@ func newRowPath(tb testing.TB, way *rowWay) *rowPath {
 		policies: defaultPolicies(tb, email), asking: policy.Ask{Who: "svc", Service: true, Action: policy.ActionReveal, Context: policy.Context{Trust: 100}},
 	}, layout: l}, rows: benchRows(tb, codec)}
 	if way.granted {
-		p.run.sight.grants = []*held{{Grant: policy.Grant{ID: "g", For: "svc", Columns: []string{email.String()}, Customers: 1 << 30, Until: time.Now().Add(time.Hour), ApprovedBy: []sallyport.Staff{"a", "b"}}}}
+		p.run.sight.grants = []*heldGrant{{Grant: policy.Grant{ID: "g", For: "svc", Columns: []string{email.String()}, Customers: 1 << 30, Until: time.Now().Add(time.Hour), ApprovedBy: []sallyport.Staff{"a", "b"}}}}
 	}
 	s.queue = []*reply{{what: expectRows, run: p.run}}
 	p.forget()

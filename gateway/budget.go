@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/binary"
-	"fmt"
 	"sync"
 	"time"
 
@@ -217,15 +216,6 @@ func (s *session) unwind() error {
 	}
 	s.end(fatal(codeBudget, "a budget was used up by the statement before; it ran to its end", hint))
 	return errEnded
-}
-
-// observe prints what would have been done.
-func (s *session) observe(sentence string) {
-	if s.gw.Observe == nil {
-		return
-	}
-	fmt.Fprintf(s.gw.Observe, "%s %s: %s\n", s.gw.Clock().Format(time.RFC3339), s.person.Staff, sentence)
-	s.note(sallyport.Event{Kind: sallyport.ObservedKind, Note: sentence})
 }
 
 // noteLimit puts on record that something was used up. The result is cut all the same where that cannot be done.

@@ -19,7 +19,7 @@ func (s *session) takeCall(m []byte) error {
 	}
 	s.batchID++
 	s.counters.statements.Add(1)
-	if _, ok := largeObjects[function]; ok || s.gw.Observe != nil {
+	if _, ok := largeObjects[function]; ok || s.observing() {
 		s.expectReply(&reply{what: expectCall})
 		s.toServer = append(s.toServer, m...)
 		return nil

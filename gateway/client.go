@@ -30,7 +30,7 @@ func (s *session) fromClient(ctx context.Context) error {
 	s.mu.Lock()
 	claimed := s.setting.value() // by the start-up packet
 	s.mu.Unlock()
-	if s.gw.Observe == nil {
+	if !s.observing() {
 		_ = s.probePurpose(ctx, &run{}, claimed) // over the budget the session ends
 	}
 	for {

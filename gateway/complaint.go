@@ -53,7 +53,7 @@ func (s *session) answerError(ctx context.Context, m []byte) error {
 	s.copyOut = nil
 	s.out = pg.AppendNotice(s.out, pg.ErrorResponse, n)
 	if current != nil && current.id != 0 {
-		s.account(current, true)
+		s.countStatement(current, true)
 	}
 	if r != nil && !r.endsReady() {
 		s.skip()

@@ -28,7 +28,7 @@ func (s *session) awaitCopy(r *reply) error {
 		switch {
 		case s.copyIn:
 			s.copyFrom, s.loading = r, nil
-			if c := s.copyRun; c != nil && c.stmt != nil && c.stmt.Copy != nil && len(c.stmt.Copy.Fields) > 0 && s.gw.Observe == nil {
+			if c := s.copyRun; c != nil && c.stmt != nil && c.stmt.Copy != nil && len(c.stmt.Copy.Fields) > 0 && !s.observing() {
 				s.loading = s.newLoading(c)
 			}
 			return nil
@@ -149,7 +149,7 @@ func (s *session) copyStarts(m []byte) error {
 		return errUnexpected(pg.CopyInResponse)
 	}
 	current := s.present(r)
-	if current.stmt != nil && current.stmt.Copy != nil && s.gw.Observe == nil {
+	if current.stmt != nil && current.stmt.Copy != nil && !s.observing() {
 		c := current.stmt.Copy
 		if len(c.Fields) > 0 && (len(c.Fields) != columns || (c.Format == "binary") != (format == 1)) {
 			return errUnexpected(pg.CopyInResponse) // the server has read another statement than we have

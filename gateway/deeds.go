@@ -63,7 +63,7 @@ func (s *session) mayAct(ctx context.Context, st *query.Statement, v *sight, loo
 		if !refused {
 			continue
 		}
-		if s.gw.Observe != nil {
+		if s.observing() {
 			s.observe("would have refused: " + r.Because)
 			continue
 		}

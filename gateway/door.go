@@ -14,7 +14,7 @@ const atDoorFor = 2 * time.Minute
 // door. Afterwards the sight knows what holds then; where nobody opened it, values stay tokens.
 func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 	w := *r.sight.waits
-	if s.gw.Observe != nil {
+	if s.observing() {
 		s.observe("would have waited: " + w.ruling.Because)
 		return nil
 	}
@@ -73,7 +73,7 @@ const slowRow = 250 * time.Millisecond
 
 // slowDown lets a row wait whose statement policies throttle; what came before is with the client.
 func (s *session) slowDown(ctx context.Context, r *run) error {
-	if r.revealed == 0 || s.gw.Observe != nil {
+	if r.revealed == 0 || s.observing() {
 		return nil // the first row comes at once
 	}
 	if err := s.flush(); err != nil {

@@ -22,7 +22,7 @@ type doubt struct {
 
 // postpones says whether the question for a statement may be asked together with it, and sees to it that it is.
 func (s *session) postpones(b basis, st *query.Statement) bool {
-	if !st.Lookup || b.body || s.gw.Observe != nil {
+	if !st.Lookup || b.body || s.observing() {
 		return false
 	}
 	if s.doubt == nil {

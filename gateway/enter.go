@@ -392,7 +392,7 @@ func (g *Gateway) EndLogIn(credential [sha256.Size]byte) (n int) {
 		if s.proof.credential != credential {
 			continue
 		}
-		if n++; g.Observe == nil {
+		if n++; !g.observing() {
 			s.handBack()
 		}
 	}

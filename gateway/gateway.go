@@ -189,7 +189,7 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	var counting sync.WaitGroup
-	counting.Go(func() { g.count(lifetime) })
+	counting.Go(func() { g.putTrafficEachSecond(lifetime) })
 	defer counting.Wait()
 	defer end()
 	for {
@@ -219,11 +219,11 @@ func (g *Gateway) EndSessions(who sallyport.Staff, sentence, hint string) int {
 		if s.person.Staff != who && !s.speaksFor(who) {
 			continue
 		}
-		if n++; g.Observe == nil {
+		if n++; !g.observing() {
 			s.end(fatal(codeLocked, sentence, hint))
 		}
 	}
-	if g.Observe != nil {
+	if g.observing() {
 		fmt.Fprintf(g.Observe, "%s %s: would have ended %d sessions: %s\n", g.Clock().Format(time.RFC3339), who, n, sentence)
 	}
 	return n

@@ -14,8 +14,8 @@ import (
 	"sallyport/purpose"
 )
 
-// held is a grant by which a statement may see values.
-type held struct {
+// heldGrant is a grant by which a statement may see values.
+type heldGrant struct {
 	policy.Grant
 	asked bool           // for, and approved: its purpose names it. Else it is of the configuration, and holds whatever the purpose
 	only  *purpose.Cover // nil: whosever the values are
@@ -24,7 +24,7 @@ type held struct {
 // decided is which grant allows a column, so that it is asked once a statement and not for each row.
 type decided struct {
 	column    *catalog.Protected
-	grant     *held           // nil: none does
+	grant     *heldGrant      // nil: none does
 	customers *exposure.Grant // what the grant has shown so far
 	kinship   kinship         // its memory of the first value under a customer
 	home      home            // in it: the column
@@ -53,14 +53,14 @@ func (v *sight) grant(g *Gateway, c *catalog.Protected, key []byte, row *custome
 
 // decide finds the grants that allow a column.
 func (v *sight) decide(g *Gateway, c *catalog.Protected) {
-	var list []*held
+	var list []*heldGrant
 	for _, h := range v.grants {
 		if h.Allows(c.Column) && v.ruling(nil, h, c.Column).Verdict == sallyport.Reveal {
 			list = append(list, h)
 		}
 	}
 	// The one that lasts longest goes first, then the smaller id: the same grants in another order give the same answer.
-	slices.SortFunc(list, func(a, b *held) int {
+	slices.SortFunc(list, func(a, b *heldGrant) int {
 		return cmp.Or(boolFirst(a.only != nil, b.only != nil), b.Until.Compare(a.Until), strings.Compare(a.ID, b.ID))
 	})
 	if len(list) == 0 {
@@ -123,7 +123,7 @@ func (v *sight) recheckGrant(ctx context.Context, s *session, p sallyport.Purpos
 }
 
 // reason finds out what one purpose covers, of a grant too; held is the grant that it names, where it holds.
-func (s *session) reason(ctx context.Context, who purpose.Person, p sallyport.Purpose) (*purpose.Cover, *held, error) {
+func (s *session) reason(ctx context.Context, who purpose.Person, p sallyport.Purpose) (*purpose.Cover, *heldGrant, error) {
 	if !namesGrant(p) {
 		cover, err := s.gw.Protection.Resolver.Resolve(ctx, who, p)
 		return cover, nil, err
@@ -132,7 +132,7 @@ func (s *session) reason(ctx context.Context, who purpose.Person, p sallyport.Pu
 	if sentence != "" {
 		return &purpose.Cover{Purpose: p, Refused: sentence, Help: "What you asked for, and how it stands: sallyport grants ls"}, nil, nil
 	}
-	h := &held{Grant: g.asPolicy(), asked: true}
+	h := &heldGrant{Grant: g.asPolicy(), asked: true}
 	if t := &g.Terms; len(t.Only) > 0 || t.Team != "" {
 		only, err := s.gw.Protection.Resolver.Resolve(ctx, who, p)
 		if err != nil {
@@ -172,10 +172,10 @@ func (s *session) granted(id string, who sallyport.Staff) (*asked, string) {
 }
 
 // grants are those that hold right now: of the configuration, and those that the purposes name.
-func (s *session) grants(as *acting, named []*held) []*held {
-	var list []*held
+func (s *session) grants(as *acting, named []*heldGrant) []*heldGrant {
+	var list []*heldGrant
 	for _, g := range policy.ActiveGrants(s.gw.Protection.Grants, s.gw.Clock(), as.person.Staff) {
-		list = append(list, &held{Grant: g})
+		list = append(list, &heldGrant{Grant: g})
 	}
 	for _, h := range named {
 		if _, sentence := s.granted(h.ID, as.person.Staff); sentence == "" {

@@ -19,7 +19,7 @@ func TestGrantsCountValues(t *testing.T) {
 	const most = 3
 	for _, subject := range []sallyport.Subject{"1", "00000000-0000-0000-0000-000000000001"} {
 		s := &session{gw: &Gateway{kin: newKin()}}
-		under := &decided{grant: &held{Grant: policy.Grant{ID: "g", Customers: most}}, customers: exposure.NewGrants().Of("g")}
+		under := &decided{grant: &heldGrant{Grant: policy.Grant{ID: "g", Customers: most}}, customers: exposure.NewGrants().Of("g")}
 		reserve := func(n byte, subject sallyport.Subject) *sallyport.Limit {
 			column := sallyport.Column{Schema: "s", Table: "t", Name: "email"}
 			return s.reserve(&run{}, &shown{of: &catalog.Protected{Column: column, Scheme: sallyport.Email}, customer: customerOf(subject), digest: sallyport.Digest{n}, under: under})
@@ -41,7 +41,7 @@ func TestGrantsCountValues(t *testing.T) {
 	customers := exposure.NewGrants().Of("g")
 	for n := range byte(6) {
 		of := &catalog.Protected{Column: sallyport.Column{Name: fmt.Sprint(n % 2)}, Scheme: sallyport.Email}
-		under := &decided{grant: &held{Grant: policy.Grant{ID: "g", Customers: most}}, customers: customers, home: s.gw.kin.granted(of.Column)}
+		under := &decided{grant: &heldGrant{Grant: policy.Grant{ID: "g", Customers: most}}, customers: customers, home: s.gw.kin.granted(of.Column)}
 		if limit := s.reserve(&run{}, &shown{of: of, customer: customerOf(sallyport.Subject(fmt.Sprint(n / 2))), digest: sallyport.Digest{n}, under: under}); limit != nil {
 			t.Errorf("value %d: %v", n, limit)
 		}
@@ -63,7 +63,7 @@ func TestPartsOfABatch(t *testing.T) {
 		v := &shown{of: of, customer: customerOf(sallyport.Subject(fmt.Sprint(n))), digest: sallyport.Digest{n}}
 		grant := []string{"", "g", "h"}[n*7%3]
 		if grant != "" {
-			v.under = &decided{grant: &held{Grant: policy.Grant{ID: grant}}}
+			v.under = &decided{grant: &heldGrant{Grant: policy.Grant{ID: grant}}}
 		}
 		s.addValue(r, v)
 		want[grant] = append(want[grant], fmt.Sprint(n, " ", n%2))

@@ -20,7 +20,7 @@ func (s *session) mayLeave() error {
 // stillHolds sees to it that what stands in the batch still may leave. It waited for the batch before it, and so for the client, who may take
 // as long as he likes: a verdict holds at sending. What is in plain already cannot be taken back, so the session ends.
 func (s *session) stillHolds(ctx context.Context) error {
-	if s.of == nil || s.of.sight == nil || s.values.Len()+len(s.parts) == 0 || s.gw.Observe != nil || s.over.Load() {
+	if s.of == nil || s.of.sight == nil || s.values.Len()+len(s.parts) == 0 || s.observing() || s.over.Load() {
 		return nil
 	}
 	v := s.of.sight
@@ -52,8 +52,8 @@ func (v *sight) stillShows(before ruled) bool {
 	return false
 }
 
-// looked counts looks at customers, for policies that ask how often somebody was looked at.
-func (g *Gateway) looked(e *sallyport.Event) {
+// countLook counts looks at customers, for policies that ask how often somebody was looked at.
+func (g *Gateway) countLook(e *sallyport.Event) {
 	if p := g.Protection; p != nil && p.Facts != nil && e != nil {
 		p.Facts.Apply(e)
 	}

@@ -233,7 +233,7 @@ func (s *session) accepted(m []byte) error {
 	}
 	st := s.gw.Standing.Standing(s.person.Staff)
 	switch out := st.Locked || st.Suspended || st.Left; {
-	case out && s.gw.Observe != nil:
+	case out && s.observing():
 		s.observe("would have refused the log-in: " + lockSentence(st.Locked, st.Reason))
 	case out:
 		return s.refuseStart(fatal(codeLocked, lockSentence(st.Locked || st.Left, st.Reason), "Ask a lead for `sallyport unlock`."))

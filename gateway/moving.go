@@ -152,7 +152,7 @@ func (s *session) rotating(column sallyport.Column) bool {
 // vacate sees to it that a unique index knows a value that is about to be written: where it stands in another form it becomes the same text
 // first, which is its token, or of a column whose protection is being undone the plain one.
 func (s *session) vacate(r *run, slot *query.Slot, becomes, value []byte) ([]byte, *query.Refusal) {
-	if slot.Use != query.Store || r.vacates == nil || s.gw.Observe != nil {
+	if slot.Use != query.Store || r.vacates == nil || s.observing() {
 		return becomes, nil
 	}
 	return r.vacates(slot, becomes, value)

@@ -43,7 +43,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		return nil
 	}
 	bound := &portal{prepared: p, batch: s.batchID}
-	if p.stmt != nil && s.gw.Observe == nil && (p.stmt.Touches || p.stmt.Masks || p.stmt.Actor != nil || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0 || len(p.stmt.Copies) > 0) {
+	if p.stmt != nil && !s.observing() && (p.stmt.Touches || p.stmt.Masks || p.stmt.Actor != nil || len(p.stmt.Params) > 0 || p.stmt.Capture != nil || len(p.stmt.Powers) > 0 || len(p.stmt.Copies) > 0) {
 		refused, err := s.bindRun(ctx, bound, &msg)
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func (s *session) takeBind(ctx context.Context, m []byte) error {
 		}
 		m = pg.AppendBind(nil, &msg)
 	}
-	if p.stmt != nil && s.gw.Observe != nil && p.stmt.Capture != nil {
+	if p.stmt != nil && s.observing() && p.stmt.Capture != nil {
 		bound.run = &run{id: s.statements.Add(1), stmt: p.stmt, outer: p.stmt, rewriting: p.rewriting, capture: p.stmt.Capture}
 		extendResults(&msg, p.stmt.Capture)
 		m = pg.AppendBind(nil, &msg)

@@ -35,7 +35,7 @@ func powerless(p sallyport.Power) *query.Refusal {
 // byItself refuses what others must be able to see before its session does anything with it, unless it stands alone outside of
 // a transaction: then it is committed, and the catalogue knows it, before the next statement is looked at.
 func (s *session) byItself(plan *query.Plan) (*query.Refusal, error) {
-	if s.gw.Observe != nil || !wantsAlone(plan) {
+	if s.observing() || !wantsAlone(plan) {
 		return nil, nil
 	}
 	if len(plan.Statements) > 1 || s.unsynced {
@@ -77,7 +77,7 @@ func (s *session) notePower(e *sallyport.Event, kinds []sallyport.Power) {
 
 // admitRole refuses a start-up packet that makes the session another role's, or has triggers sleep, unless the person may.
 func (s *session) admitRole(packet *pg.Startup) error {
-	if !s.protected && !s.guarded || s.gw.Observe != nil {
+	if !s.protected && !s.guarded || s.observing() {
 		return nil
 	}
 	for _, k := range []struct {

@@ -88,10 +88,10 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 	}
 	p := &prepared{name: name, batch: s.batchID, rewriting: rewriting{text: sql, sent: sql}, types: slices.Clone(msg.Types), fields: -1}
 	plan, refused := s.analyzeParse(ctx, sql)
-	if refused != nil && !s.observing(refused.Sentence) {
+	if refused != nil && !s.onlyObserves(refused.Sentence) {
 		return s.refuseParse(p, s.refusedStatement(plan, refused), refused)
 	}
-	if plan != nil && len(plan.Statements) > 1 && s.gw.Observe == nil { // the server would say so, after it had read all of it
+	if plan != nil && len(plan.Statements) > 1 && !s.observing() { // the server would say so, after it had read all of it
 		s.noteRefusal(nil, refusal(query.CodeSyntax, "several statements in one Parse", ""))
 		p.sent = "SELECT; SELECT" // so it says so of these
 		return s.sendParse(p, nil, nil)
@@ -103,7 +103,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 	if plan != nil && len(plan.Statements) > 0 {
 		p.stmt = &plan.Statements[0]
 	}
-	if p.stmt != nil && s.gw.Observe == nil && (len(p.stmt.Edits) > 0 || p.stmt.Capture != nil || p.stmt.Execute != nil) {
+	if p.stmt != nil && !s.observing() && (len(p.stmt.Edits) > 0 || p.stmt.Capture != nil || p.stmt.Execute != nil) {
 		if refused := p.addForms(len(msg.Types) / 4); refused != nil {
 			return s.refuseParse(p, p.stmt, refused)
 		}
@@ -113,7 +113,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 			return s.refuseParse(p, p.stmt, refused)
 		}
 	}
-	if p.stmt != nil && s.gw.Observe != nil && p.stmt.Capture != nil {
+	if p.stmt != nil && s.observing() && p.stmt.Capture != nil {
 		c := p.stmt.Capture
 		p.sent, p.edits = rewrite(p.text, []query.Edit{{Start: c.At, End: c.At, Text: c.Text}}, nil, nil)
 	}
@@ -123,7 +123,7 @@ func (s *session) takeParse(ctx context.Context, m []byte) error {
 // analyzeParse is analyze for what will be executed later, together with nobody knows what.
 func (s *session) analyzeParse(ctx context.Context, sql string) (*query.Plan, *query.Refusal) {
 	plan, refused := s.analyze(ctx, sql)
-	if refused == nil && s.gw.Observe == nil && wantsAlone(plan) {
+	if refused == nil && !s.observing() && wantsAlone(plan) {
 		refused = notByItself()
 	}
 	return plan, refused

@@ -39,7 +39,7 @@ func (s *session) probe(r *run, digest sallyport.Digest, date bool) *query.Refus
 	if limit == nil {
 		return nil
 	}
-	if s.gw.Observe != nil {
+	if s.observing() {
 		s.observe(observedLimit(limit))
 		return nil
 	}

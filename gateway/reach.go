@@ -121,7 +121,7 @@ func (s *session) reachOne(r *run, key exposure.Key, who *customer, digest sally
 		s.borrowing.names(who, digest)
 	}
 	limit := s.accountsOf(r).reach(&key)
-	if limit == nil || s.gw.Observe != nil {
+	if limit == nil || s.observing() {
 		s.addReached(r, key, who, digest)
 	}
 	return limit

@@ -117,15 +117,6 @@ func limitSentence(l *sallyport.Limit) (sentence, hint string) {
 	return sentence, "You are suspended. Ask a lead for `sallyport unlock`: one proposes it, another approves it."
 }
 
-// observed is what --observe prints for a limit.
-func observedLimit(l *sallyport.Limit) string {
-	sentence, _ := limitSentence(l)
-	if l.Scope != "" {
-		return "would have cut the result: " + sentence
-	}
-	return "would have cut the result and suspended: " + sentence
-}
-
 // plainReason is an error without anything that a client sent: its kind and, for network errors, the operation.
 func plainReason(err error) string {
 	var op *net.OpError

@@ -26,7 +26,7 @@ func changedUnder() *query.Refusal {
 // reread looks whether a prepared statement means by the catalogue of now what it meant when it was parsed. Where it does not, its plan
 // is given.
 func (s *session) reread(ctx context.Context, p *prepared) (other *query.Plan, refused *query.Refusal) {
-	if p.stmt == nil || p.basis.analyzer == nil || s.gw.Observe != nil {
+	if p.stmt == nil || p.basis.analyzer == nil || s.observing() {
 		return nil, nil
 	}
 	if p.stmt.Leans && !s.postpones(p.basis, p.stmt) {

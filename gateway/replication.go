@@ -99,7 +99,7 @@ func (s *session) mayReplicate() error {
 		switch {
 		case r.Verdict == sallyport.Reveal:
 			continue
-		case s.gw.Observe != nil:
+		case s.observing():
 			s.observe("would not have replicated: " + r.Because)
 			continue
 		case r.Respond == policy.Suspend:

@@ -122,10 +122,10 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 	limit := s.count(r, row)
 	switch {
 	case limit == nil:
-	case s.gw.Observe != nil && r.limit == nil:
+	case s.observing() && r.limit == nil:
 		r.limit = limit
 		s.observe(observedLimit(limit))
-	case s.gw.Observe == nil:
+	case !s.observing():
 		if stop := s.overspent(r, limit); stop {
 			return false, true, nil
 		}
@@ -134,7 +134,7 @@ func (s *session) rowFields(ctx context.Context, r *run, l *layout, fields [][]b
 			return false, true, nil // the statement writes and runs to its end, but these rows are not for the client
 		}
 	}
-	if s.gw.Observe != nil {
+	if s.observing() {
 		return false, false, nil
 	}
 	if r.spent {
@@ -270,7 +270,7 @@ func (s *session) show(row *seen, of *catalog.Protected, who *customer, g *decid
 	start := len(s.plain)
 	var digest sallyport.Digest
 	switch {
-	case s.gw.Observe != nil: // values stand there in plain still
+	case s.observing(): // values stand there in plain still
 		s.plain = append(s.plain, stored...)
 		digest = codec.Digest(stored)
 	case plain != "":
@@ -342,12 +342,12 @@ func (s *session) count(r *run, row *seen) *sallyport.Limit {
 			break
 		}
 	}
-	if over == nil || s.gw.Observe != nil {
+	if over == nil || s.observing() {
 		if limit := s.countReach(r, row); over == nil {
 			over = limit
 		}
 	}
-	if over != nil && s.gw.Observe == nil {
+	if over != nil && !s.observing() {
 		return over
 	}
 	r.left += row.left

@@ -239,7 +239,7 @@ func (s *session) answerEnd(ctx context.Context, kind byte, m []byte) error {
 		return err
 	}
 	s.out = append(s.out, m...)
-	s.account(current, false)
+	s.countStatement(current, false)
 	if kind == pg.CommandComplete {
 		s.confirm(ctx, current, tag)
 	}

@@ -150,7 +150,7 @@ func (s *session) run(ctx context.Context) {
 	s.asking.Wait()
 	_ = s.join() // the connections are closed by now
 	s.behind.release(&s.gw.pool)
-	s.accountCut()
+	s.countCut()
 	s.settleUnsent()
 	s.batch.free(&s.gw.pool)
 	s.client.release()

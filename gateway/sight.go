@@ -19,8 +19,8 @@ type sight struct {
 	as       *acting // who sees
 	purposes []sallyport.Purpose
 	covers   []*purpose.Cover
-	named    []*held // grants that the purposes name
-	grants   []*held // that hold
+	named    []*heldGrant // grants that the purposes name
+	grants   []*heldGrant // that hold
 	decided  []*decided
 	policies *policy.Set
 	asking   policy.Ask // who, and what is known of this moment
@@ -38,7 +38,7 @@ type sight struct {
 // ruled is what the policies say about a column under a reason or a grant, so that they are asked once a statement and not for each row.
 type ruled struct {
 	cover  *purpose.Cover
-	grant  *held
+	grant  *heldGrant
 	column sallyport.Column
 	ruling policy.Ruling
 }
@@ -138,7 +138,7 @@ func (v *sight) recheck(ctx context.Context, s *session) {
 			continue
 		}
 		v.covers[i], changed = cover, true
-		if before.Refused == "" && cover.Refused != "" && s.gw.Observe == nil {
+		if before.Refused == "" && cover.Refused != "" && !s.observing() {
 			s.notice("NOTICE", "values stay tokens from here on: "+cover.Refused, cover.Help)
 		}
 	}
@@ -164,7 +164,7 @@ func (v *sight) anew(s *session) {
 
 // bar suspends the person because the policies say so; his sessions end, this one too.
 func (s *session) bar(as *acting, because string) {
-	if s.gw.Observe != nil {
+	if s.observing() {
 		s.observe("would have suspended: " + because)
 		return
 	}
@@ -214,7 +214,7 @@ func (v *sight) written(column sallyport.Column) (r policy.Ruling) {
 }
 
 // ruling asks the policies about a column, under a reason or a grant.
-func (v *sight) ruling(c *purpose.Cover, g *held, column sallyport.Column) policy.Ruling {
+func (v *sight) ruling(c *purpose.Cover, g *heldGrant, column sallyport.Column) policy.Ruling {
 	for i := range v.rulings {
 		if r := &v.rulings[i]; r.cover == c && r.grant == g && r.column == column {
 			return r.ruling
@@ -349,7 +349,7 @@ func (g *Gateway) canonicalRef(p sallyport.Purpose) string {
 		return p.Ref
 	}
 	for _, codec := range g.numbers() {
-		if g.Observe != nil {
+		if g.observing() {
 			return p.Ref // plain values stand in the database still
 		}
 		if codec.IsToken([]byte(p.Ref)) {

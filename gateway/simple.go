@@ -24,7 +24,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 			return err
 		}
 	}
-	if refused != nil && !s.observing(refused.Sentence) {
+	if refused != nil && !s.onlyObserves(refused.Sentence) {
 		s.refuseQuery(sql, s.refusedStatement(plan, refused), refused)
 		return nil
 	}
@@ -41,7 +41,7 @@ func (s *session) takeQuery(ctx context.Context, m []byte) error {
 		entry.asksData = entry.asksData || asksData(st)
 		needsWork = needsWork || !quiet(st)
 	}
-	if s.gw.Observe != nil && needsWork {
+	if s.observing() && needsWork {
 		return s.sendQuery(entry, s.captureOnly(entry, plan)) //nolint:contextcheck // the vault bounds its own time
 	}
 	if !needsWork {
@@ -239,15 +239,6 @@ func (s *session) appendEdits(edits []query.Edit, tokens map[int][]string, r *ru
 // unreadable is why a text is no list of purposes; it never repeats the text.
 func unreadable(err error) string {
 	return strings.TrimPrefix(err.Error(), sallyport.ErrPurpose.Error()+": ")
-}
-
-// observing says whether a refusal is only printed, and prints it.
-func (s *session) observing(sentence string) bool {
-	if s.gw.Observe == nil {
-		return false
-	}
-	s.observe("would have been refused: " + sentence)
-	return true
 }
 
 // withComment is a prepared body under the comment of the EXECUTE that runs it.

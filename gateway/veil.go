@@ -17,7 +17,7 @@ import (
 
 // veils tells whether columns are masked for this session, or something is moving, whose plain values are masked for everybody.
 func (s *session) veils() bool {
-	return s.gw.Observe == nil && (s.masked || s.gw.Protection != nil && s.gw.Protection.Catalog.Snapshot().Moving())
+	return !s.observing() && (s.masked || s.gw.Protection != nil && s.gw.Protection.Catalog.Snapshot().Moving())
 }
 
 // analyzer is the one by which this session's statements are read.

@@ -80,7 +80,8 @@ SQL
   chmod 600 "$run/reader.password"
   sed -e "s/^  address: .*/  address: $SERVER/" -e "s/^  database: .*/  database: $1/" \
     -e "s/^tls: .*/tls: {certificate: server.crt, key: server.key}/" examples/sallyport.yaml |
-    awk '/^[a-z_]+:/ { out = /^(canary|drill|detect|reports|export|metrics):/ } !out' >"$run/sallyport.yaml" # what needs files of its own, and no suite asks for
+    awk '/^[a-z_]+:/ { out = /^(directory|canary|drill|detect|reports|export|metrics):/ } !out' >"$run/sallyport.yaml" # what needs files of its own, and no suite asks for
+  echo 10.4.0.0/16,DE >"$run/networks.csv"
   rm -rf "$run/data" "$run/key.txt"
   "$run/sallyport" protect --config "$run/sallyport.yaml" --data "$run/data" --key-file "$run/key.txt" \
     --owner "postgres://hold@$SERVER/$1" >"$run/protect.log" 2>&1 || { cat "$run/protect.log" >&2; exit 3; }

@@ -144,19 +144,19 @@ func (c *canaries) tend(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { c.hear(ctx) })
+	known := c.s.control.Last() // or an order more
 	list, err := c.plans()
 	if err != nil {
 		c.tell(err)
 		return
 	}
-	known := c.s.control.Last()
 	ticker := time.NewTicker(plantEvery)
 	defer ticker.Stop()
 	last := c.s.o.Clock()
 	for {
-		if now := c.s.control.Last(); now != known { // orders came
+		if last := c.s.control.Last(); last != known { // orders came
 			if fresh, err := c.plans(); err == nil {
-				list, known = fresh, now
+				list, known = fresh, last
 			}
 		}
 		now := c.s.o.Clock()
@@ -233,7 +233,7 @@ func (c *canaries) tell(err error) {
 
 // desk is what the api may ask.
 func (c *canaries) desk() *api.Canaries {
-	return &api.Canaries{Check: c.check, Status: c.status, Who: c.who, Digest: c.digest}
+	return &api.Canaries{Check: c.check, Ordered: c.nudge, Status: c.status, Who: c.who, Digest: c.digest}
 }
 
 var errNotReady = errors.New("the keys are not open yet") //nolint:gochecknoglobals // a sentinel
@@ -250,7 +250,6 @@ func (c *canaries) check(_ *api.PlantRequest) error {
 	case c.book.Load() == nil:
 		return errNotReady
 	}
-	c.nudge()
 	return nil
 }
 

@@ -22,8 +22,8 @@ type tally struct {
 // passed is how many bytes the client has got or is about to get.
 func (s *session) passed() uint64 { return s.tally.sent + uint64(len(s.out)) }
 
-// account notes how a statement ended, or a part of one of which rows are fetched in parts.
-func (s *session) account(r *run, failed bool) {
+// countStatement notes how a statement ended, or a part of one of which rows are fetched in parts.
+func (s *session) countStatement(r *run, failed bool) {
 	rows, bytes := s.counters.rows.Load(), s.passed()
 	n := sallyport.Counters{Statements: 1, Rows: rows - s.tally.rows, BytesOut: bytes - s.tally.bytes}
 	s.tally.rows, s.tally.bytes = rows, bytes
@@ -39,10 +39,10 @@ func (s *session) account(r *run, failed bool) {
 	s.traffic.add(fingerprint, r.stmt, &n, failed)
 }
 
-// accountCut notes that the session ends in the middle of a result.
-func (s *session) accountCut() {
+// countCut notes that the session ends in the middle of a result.
+func (s *session) countCut() {
 	if r := s.first(); r != nil && r.run != nil && r.run.recorded && (r.what == expectRows || r.what == expectQuery) {
-		s.account(r.run, true)
+		s.countStatement(r.run, true)
 	}
 }
 
@@ -174,8 +174,8 @@ func (s *session) putTraffic() {
 // countEvery is how often traffic is put on record.
 const countEvery = time.Second
 
-// count puts the traffic of all sessions on record until ctx ends.
-func (g *Gateway) count(ctx context.Context) {
+// putTrafficEachSecond puts the traffic of all sessions on record until ctx ends.
+func (g *Gateway) putTrafficEachSecond(ctx context.Context) {
 	ticker := time.NewTicker(countEvery)
 	defer ticker.Stop()
 	for {
