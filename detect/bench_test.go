@@ -355,7 +355,8 @@ type bench struct {
 	chance   [3]float64
 	took     time.Duration
 	events   int64
-	notes    []string
+	notes    []string // false alarms
+	missed   []string
 }
 
 type tally struct {
@@ -423,6 +424,15 @@ func (b *bench) insider(r *trialRun, in *sim.Insider, level float64) {
 	}
 	oracle, limit, ok := r.oracle(in, level)
 	if first == nil {
+		taken := 0
+		for _, x := range thefts {
+			taken += x.n
+		}
+		after := "never"
+		if ok {
+			after = fmt.Sprintf("after %.0f", oracle)
+		}
+		b.missed = append(b.missed, fmt.Sprintf("%s %s took %d in all; who knows all rates alarms %s", name, in.Staff[0], taken, after))
 		return
 	}
 	c.caught++
@@ -561,6 +571,9 @@ func (b *bench) print(t testing.TB) {
 	t.Logf("  recall at 1, 2, 5 alarms per 1,000 person-days; chance %.0f, %.0f, %.0f %%", 100*b.chance[0]/b.recall[ours][0][1], 100*b.chance[1]/b.recall[ours][1][1], 100*b.chance[2]/b.recall[ours][2][1])
 	for m, name := range methodNames() {
 		t.Logf("    %-52s %3.0f %3.0f %3.0f %%", name, 100*b.recall[m][0][0]/b.recall[m][0][1], 100*b.recall[m][1][0]/b.recall[m][1][1], 100*b.recall[m][2][0]/b.recall[m][2][1])
+	}
+	for _, note := range b.missed {
+		t.Log("  missed: " + note)
 	}
 	for _, note := range b.notes {
 		t.Log("  false alarm: " + note)

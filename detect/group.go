@@ -416,7 +416,7 @@ const (
 
 // compared notes how a block of somebody's days compares with what was expected of them, and what of that is chance.
 func (g *group) compared(ratio, said, noise float64) {
-	off := min(ratio, 3) - 1
+	off := min(ratio, 2) - 1    // a change of teams is no drift
 	weight := 1 / (said + 0.02) // what says most about it
 	g.moved.n, g.moved.square, g.moved.noise = g.moved.n+weight, g.moved.square+weight*off*off, g.moved.noise+weight*noise
 	g.drifts[min(bins-1, int(ratio/binWidth))]++

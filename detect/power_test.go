@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"sallyport"
 	"sallyport/sim"
@@ -166,11 +165,7 @@ func decompose(t *testing.T, p sim.Profile, seed uint64, out *decomposition) {
 			who := f.Staff[0]
 			if in := guilty[who]; in == nil || f.Time.Unix()/86400 < in.From.Unix()/86400 {
 				if alarms[who] == 0 {
-					turned := time.Time{}
-					if day := c.Turned(who); day > 0 {
-						turned = c.Begin.AddDate(0, 0, day)
-					}
-					t.Logf("  %s seed %d: false alarm %s %s %s, turned %s", p.Name, seed, f.Time.Format("01-02"), d.people[who].employee.Role, fmt.Sprint(f.Evidence[1:]), turned.Format("01-02"))
+					t.Logf("  %s seed %d: false alarm %s %s %s", p.Name, seed, f.Time.Format("01-02"), d.people[who].employee.Role, fmt.Sprint(f.Evidence[1:]))
 				}
 			} else if alarms[who] == 0 {
 				alarms[who] = max(1, taken[who])

@@ -3,6 +3,7 @@ package detect
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func TestStateRefusesWhatIsNone(t *testing.T) {
 	state, err := d.State()
 	fatal(t, err)
 	staff := c.Staff()
-	for _, bad := range [][]byte{nil, state[:31], state[:len(state)/2], state[:len(state)-1], append(state[:len(state):len(state)], 0), append([]byte{state[0] ^ 1}, state[1:]...)} {
+	for _, bad := range [][]byte{nil, state[:31], state[:len(state)/2], state[:len(state)-1], append(slices.Clip(state), 0), append([]byte{state[0] ^ 1}, state[1:]...)} {
 		if _, err := Restore(d.options, staff, bad); !errors.Is(err, ErrState) {
 			t.Errorf("%d bytes: %v", len(bad), err)
 		}

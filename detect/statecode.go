@@ -31,9 +31,9 @@ func describe(to *strings.Builder, t reflect.Type, seen map[string]bool) {
 	seen[t.String()] = true
 	switch t.Kind() { //nolint:exhaustive // the others are made of nothing
 	case reflect.Struct:
-		for i := range t.NumField() {
-			to.WriteString(t.Field(i).Name + ":")
-			describe(to, t.Field(i).Type, seen)
+		for field := range t.Fields() {
+			to.WriteString(field.Name + ":")
+			describe(to, field.Type, seen)
 		}
 	case reflect.Map:
 		describe(to, t.Key(), seen)
@@ -118,8 +118,8 @@ func (w *stateWriter) fields(v reflect.Value) {
 		w.length(at.Nanosecond())
 		return
 	}
-	for i := range v.NumField() {
-		w.value(v.Field(i))
+	for _, field := range v.Fields() {
+		w.value(field)
 	}
 }
 
@@ -254,8 +254,8 @@ func (r *stateReader) fields(v reflect.Value) {
 		v.Set(reflect.ValueOf(time.Unix(seconds, int64(min(nanos, 999_999_999))).UTC())) //nolint:gosec // bounded
 		return
 	}
-	for i := range v.NumField() {
-		r.value(v.Field(i))
+	for _, field := range v.Fields() {
+		r.value(field)
 	}
 }
 

@@ -27,7 +27,9 @@ func (w *watchtower) life(more []*sallyport.Event) (from uint64) {
 	w.t.Helper()
 	d := w.detecting()
 	stop := w.run(d)
-	within(w.t, 60e9, "it has begun", func() bool { return d.read.Load() > 0 || w.access.Last() == 0 || strings.Contains(w.log.String(), "put aside") })
+	within(w.t, 60e9, "it has begun", func() bool {
+		return d.read.Load() > 0 || w.access.Last() == 0 || strings.Contains(w.log.String(), "put aside")
+	})
 	from = d.read.Load()
 	w.append(more)
 	w.caughtUp(d)
