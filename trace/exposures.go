@@ -54,7 +54,7 @@ type seen struct {
 	fields   Fields // all that were seen by then; first come, the rest is added whatever the time
 }
 
-// Exposures is who was shown which customer, and when first. It takes 16 bytes a customer and person, and the customer's key once.
+// Exposures is who was shown which customer, and when first. It takes 32 bytes a customer and person, and the customer's key once.
 type Exposures struct {
 	Team map[sallyport.Staff]string          // of whom it is known
 	Same map[sallyport.Staff]sallyport.Staff // accounts that are one person's: account → person
@@ -101,6 +101,9 @@ func (x *Exposures) Add(s Seen) {
 		x.rows = append(x.rows, row)
 	}
 }
+
+// Rows is how many customers and people it holds, each pair once after a question.
+func (x *Exposures) Rows() int { return len(x.rows) }
 
 // Apply notes what an entry of the access stream shows. A value of which only the digest is known counts for nobody.
 func (x *Exposures) Apply(e *sallyport.Event) {

@@ -33,6 +33,7 @@ func TestEvidencePack(t *testing.T) {
 	for _, other := range agents[1:6] {
 		f.looks(other.ID, 10)
 	}
+	f.connect(thief).must(fmt.Sprintf("SELECT id, email FROM support.customers WHERE id IN (%d, %d)", stolen[0].ID, stolen[7].ID)) // one of the case, and another one
 	o1, o2 := f.officer("o1"), f.officer("o2")
 	for _, c := range stolen[:6] {
 		id, err := o1.AddReport(t.Context(), api.Report{Customer: sallyport.Subject(fmt.Sprint(c.ID)), Channel: "call", Quoted: []string{"ticket", "name"}})
