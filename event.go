@@ -346,6 +346,7 @@ type Order struct {
 	Drill       *DrillRun    `cbor:"143,keyasint,omitempty"`
 	Judged      *Judged      `cbor:"150,keyasint,omitempty"` // of report_judged
 	Case        *CaseStep    `cbor:"151,keyasint,omitempty"` // of case, and of a proposal the step that it is to take
+	Program     *ProgramStep `cbor:"176,keyasint,omitempty"` // of program
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.

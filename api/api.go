@@ -66,6 +66,7 @@ type Config struct {
 	Reports   *Reports                                // of scam calls; nil: nobody takes any
 	Blast     *Blast                                  // what somebody's access came to; nil: nobody answers that
 	Cases     *Cases                                  // nil: none are kept
+	Program   *Program                                // nil: there is none
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -196,6 +197,7 @@ func (s *Server) routes() http.Handler {
 	s.reportRoutes(mux)
 	s.blastRoutes(mux)
 	s.caseRoutes(mux)
+	s.programRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

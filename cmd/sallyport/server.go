@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
 	"sallyport/ledger"
+	"sallyport/program"
 	"sallyport/purpose"
 	"sallyport/record"
 )
@@ -83,6 +84,7 @@ type Server struct {
 	imports      *intake       // what comes in from them
 	reports      *reporting    // what customers tell of scam calls
 	casing       *casing
+	program      *program.Book
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
@@ -133,6 +135,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.openCases(); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.openProgram(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	people, err := s.people()
@@ -361,6 +366,7 @@ func (s *Server) people() (*api.Server, error) {
 		Reports:    s.reports.desk(),
 		Blast:      &api.Blast{Radius: s.radius},
 		Cases:      s.casing.desk(),
+		Program:    &api.Program{Book: s.program},
 	})
 }
 
