@@ -13,7 +13,7 @@ type ProgramStep struct {
 	Beacon string    `cbor:"4,keyasint,omitempty"`  // of rotation_commit: what fixes the seed
 	Secret []byte    `cbor:"5,keyasint,omitempty"`  // of rotation_draw: what was committed to, with Plan
 	Plan   []byte    `cbor:"6,keyasint,omitempty"`  // SHA-256 of the plan's file
-	Of     uint64    `cbor:"7,keyasint,omitempty"`  // of rotation_draw: the entry of its commitment
+	Of     []byte    `cbor:"7,keyasint,omitempty"`  // of rotation_draw: its commitment
 	Until  time.Time `cbor:"8,keyasint,omitzero"`   // of review_opened: what nobody has decided by then ends
 	Text   string    `cbor:"9,keyasint,omitempty"`  // for people; of review_decided why
 	Staff  Staff     `cbor:"10,keyasint,omitempty"` // of reviews: whose access

@@ -100,7 +100,7 @@ func (s *Server) commitRotation(r *http.Request, me sallyport.Staff) (any, error
 			return err
 		}
 		if open, yes := book.Open(q.Name, now); yes {
-			return &Problem{http.StatusConflict, "committed_already", fmt.Sprintf("The rotation %s was committed to in entry %d and waits for its draw.", q.Name, open.Entry), "Draw it. One that is not drawn within a week of its beacon lapses, and is listed as such for ever."}
+			return &Problem{http.StatusConflict, "committed_already", fmt.Sprintf("The rotation %s was committed to on %s and waits for its draw.", q.Name, open.At.Format(time.RFC3339)), "Draw it. One that is not drawn within a week of its beacon lapses, and is listed as such for ever."}
 		}
 		if beacon.Time().Before(now.Add(commitMargin)) {
 			return &Problem{http.StatusConflict, "beacon_known", "The beacon's value may be known already, or is in a minute.", "Commit to a later one."}
@@ -138,6 +138,10 @@ func (s *Server) drawRotation(r *http.Request, me sallyport.Staff) (any, error) 
 	if !ok || open.Commitment != reveal.Commitment {
 		return nil, &Problem{http.StatusConflict, "not_committed", "Nobody has committed to this draw, or it was drawn already, or has lapsed.", "sallyport program rotate ls lists what was committed to."}
 	}
+	sum, err := hex.DecodeString(open.Commitment)
+	if err != nil {
+		return nil, err
+	}
 	secret, err := rotation.ParseSecret(reveal.Secret)
 	if err != nil {
 		return nil, err
@@ -147,13 +151,13 @@ func (s *Server) drawRotation(r *http.Request, me sallyport.Staff) (any, error) 
 		if err := s.stillFree(me)(); err != nil {
 			return err
 		}
-		if again, ok := book.Open(result.Name, s.c.Now()); !ok || again.Entry != open.Entry {
+		if again, ok := book.Open(result.Name, s.c.Now()); !ok || again.Commitment != open.Commitment {
 			return &Problem{http.StatusConflict, "not_committed", "It has just been drawn.", ""}
 		}
 		return nil
 	}
 	e := s.event(sallyport.ProgramKind, me, &sallyport.Order{Action: program.RotationDraw, By: me, Program: &sallyport.ProgramStep{
-		Do: program.RotationDraw, Name: result.Name, Digest: file[:], Secret: secret[:], Plan: plan[:], Of: open.Entry, Text: string(reveal.Result),
+		Do: program.RotationDraw, Name: result.Name, Digest: file[:], Secret: secret[:], Plan: plan[:], Of: sum, Text: string(reveal.Result),
 	}})
 	if err := s.c.Orders.Give(check, e); err != nil {
 		return nil, err

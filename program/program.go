@@ -44,10 +44,10 @@ func (b *Book) Apply(e *sallyport.Event) {
 	p := e.Order.Program
 	switch p.Do {
 	case RotationCommit:
-		b.rotations = append(b.rotations, Rotation{Entry: e.Seq, Name: p.Name, Commitment: hex.EncodeToString(p.Digest), Beacon: p.Beacon, At: e.Time, By: e.Order.By, Due: p.Until})
+		b.rotations = append(b.rotations, Rotation{Name: p.Name, Commitment: hex.EncodeToString(p.Digest), Beacon: p.Beacon, At: e.Time, By: e.Order.By, Due: p.Until})
 	case RotationDraw:
 		for i := range b.rotations {
-			if r := &b.rotations[i]; r.Entry == p.Of && r.Drawn.IsZero() {
+			if r := &b.rotations[i]; r.Name == p.Name && r.Commitment == hex.EncodeToString(p.Of) && r.Drawn.IsZero() {
 				r.Drawn, r.DrawnBy, r.File, r.Plan, r.Result = e.Time, e.Order.By, hex.EncodeToString(p.Digest), hex.EncodeToString(p.Plan), p.Text
 			}
 		}
@@ -68,7 +68,6 @@ func version(name string, digest []byte) string { return name + "\n" + hex.Encod
 
 // Rotation is a draw that was committed to.
 type Rotation struct {
-	Entry      uint64          `json:"entry"` // of the control stream, of the commitment
 	Name       string          `json:"name"`
 	Commitment string          `json:"commitment"`
 	Beacon     string          `json:"beacon"`

@@ -9,7 +9,6 @@ import (
 
 // Review is a list of what somebody's people may do, for his manager to decide.
 type Review struct {
-	Entry   uint64          `json:"entry"`
 	Name    string          `json:"name"`
 	Staff   sallyport.Staff `json:"staff"` // whose access
 	At      time.Time       `json:"at"`
@@ -33,7 +32,7 @@ func (r *Review) Ended(now time.Time) bool {
 // review takes an entry about one. b.mu is held.
 func (b *Book) review(e *sallyport.Event, p *sallyport.ProgramStep) {
 	if p.Do == ReviewOpened {
-		b.reviews = append(b.reviews, Review{Entry: e.Seq, Name: p.Name, Staff: p.Staff, At: e.Time, By: e.Order.By, Until: p.Until, Items: p.Items})
+		b.reviews = append(b.reviews, Review{Name: p.Name, Staff: p.Staff, At: e.Time, By: e.Order.By, Until: p.Until, Items: p.Items})
 		return
 	}
 	for i := range b.reviews {
