@@ -352,6 +352,7 @@ type Order struct {
 	Of        string       `cbor:"153,keyasint,omitempty"`
 	CasesFrom uint64       `cbor:"170,keyasint,omitempty"` // of case: findings from this entry of the stream on open cases
 	Assured   *AssuredCall `cbor:"160,keyasint,omitempty"` // of assured_call
+	Program   *ProgramStep `cbor:"176,keyasint,omitempty"` // of program
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.

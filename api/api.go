@@ -71,7 +71,8 @@ type Config struct {
 	Classes       map[string]string                       // column → class of data
 	Calls         *Calls                                  // to customers, that are scheduled; nil: none are
 	// Prove shows that an entry stands in the ledger; its error is a sentence for people. nil: there is none.
-	Prove func(ctx context.Context, stream string, seq uint64) (Proven, error)
+	Prove   func(ctx context.Context, stream string, seq uint64) (Proven, error)
+	Program *Program // nil: there is none
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -208,6 +209,7 @@ func (s *Server) routes() http.Handler {
 	s.callRoutes(mux)
 	mux.HandleFunc("GET /v1/openapi.json", s.describe)
 	mux.Handle("/api/v1/", http.StripPrefix("/api", mux)) // as other programs know it; commands say /v1 alone
+	s.programRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))
 	mux.Handle("GET /v1/status", s.as(everybody, s.status))

@@ -22,6 +22,7 @@ import (
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
 	"sallyport/ledger"
+	"sallyport/program"
 	"sallyport/purpose"
 	"sallyport/record"
 )
@@ -84,9 +85,10 @@ type Server struct {
 	imports      *intake       // what comes in from them
 	reports      *reporting    // what customers tell of scam calls
 	casing       *casing
-	console      *pageListener   // pages for the staff
-	customers    *pageListener   // and for customers
-	scheduled    *assure.Book    // calls to them
+	console      *pageListener // pages for the staff
+	customers    *pageListener // and for customers
+	scheduled    *assure.Book  // calls to them
+	program      *program.Book
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
@@ -138,6 +140,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.openCases(); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := s.openProgram(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	people, err := s.people()
@@ -380,6 +385,7 @@ func (s *Server) people() (*api.Server, error) {
 		Classes:       config.classes(),
 		Prove:         s.prove,
 		Calls:         calls,
+		Program:       &api.Program{Book: s.program},
 	})
 }
 

@@ -22,7 +22,6 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	err = s.access.Read(1, func(e *sallyport.Event) error {
 		gw.Restore(e)
 		s.granting.days.note(e)
-		s.lives.note(e)
 		latest = later(latest, e.Time)
 		return nil
 	})
