@@ -110,7 +110,7 @@ func (p *playing) one(ctx context.Context, do drill.Do, c *canary.Canary) error 
 	}
 	table, key, names := p.columns()
 	p.asked[c.Subject] = true
-	rows, err := p.conn.Query(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+table+" WHERE "+key+"::text = '"+string(c.Subject)+"'", pgx.QueryExecModeSimpleProtocol)
+	rows, err := p.conn.Query(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+table+" WHERE "+key+" = "+literal(string(c.Subject)), pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		p.tried(err)
 		return nil
@@ -207,7 +207,7 @@ func subjectList(list []*canary.Canary) string {
 // export takes all at once: in one COPY, and where that is refused in a SELECT.
 func (p *playing) export(ctx context.Context, list []*canary.Canary) error {
 	table, key, names := p.columns()
-	query := "SELECT " + key + "::text, " + strings.Join(names, ", ") + " FROM " + table + " WHERE " + key + "::text IN (" + subjectList(list) + ")"
+	query := "SELECT " + key + "::text, " + strings.Join(names, ", ") + " FROM " + table + " WHERE " + key + " IN (" + subjectList(list) + ")"
 	for _, c := range list {
 		p.asked[c.Subject] = true
 	}
@@ -267,7 +267,7 @@ func (p *playing) direct(ctx context.Context, list []*canary.Canary) error {
 	}
 	p.conn = conn
 	table, key, names := p.columns()
-	rows, err := conn.Query(ctx, "SELECT "+key+"::text, "+strings.Join(names, ", ")+" FROM "+table+" WHERE "+key+"::text IN ("+subjectList(list)+")", pgx.QueryExecModeSimpleProtocol)
+	rows, err := conn.Query(ctx, "SELECT "+key+"::text, "+strings.Join(names, ", ")+" FROM "+table+" WHERE "+key+" IN ("+subjectList(list)+")", pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		p.tried(err)
 		return nil
