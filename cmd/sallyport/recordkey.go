@@ -81,7 +81,7 @@ func (c *Config) recordKey(ctx context.Context, where keyring, mayMake bool) (*r
 	}
 	var secret []byte
 	switch {
-	case provider == nil && missing && mayMake && c.Protects():
+	case provider == nil && missing && mayMake && c.Protects() && c.Keys.Provider == keys.QuorumProvider:
 		return nil, usagef("the record in %s would not be encrypted: shares of a quorum cannot open its key, since it says who may bring them; "+
 			"expected --key-file FILE (made where there is none), or record.provider in the configuration", where.data)
 	case provider == nil && missing, missing && !mayMake:

@@ -232,7 +232,7 @@ func (f *fort) agreesWithFiles(thief sallyport.Staff, reports []api.Report, live
 	f.need(errors.Join(os.WriteFile(file, []byte(rows.String()), 0o600), os.WriteFile(filepath.Join(f.folder, "staff.csv"), []byte(staff.String()), 0o600)))
 	var offline traceLine
 	f.need(json.Unmarshal([]byte(run("trace", file, "--events", events, "--staff", filepath.Join(f.folder, "staff.csv"), "--customers", "3000", "--json")), &offline))
-	if offline.Verdict != live.Verdict || offline.Suspects[0].Staff[0] != thief || offline.Suspects[0].Posterior != live.Suspects[0].Posterior || offline.None != live.None {
+	if offline.Verdict != live.Verdict || offline.Suspects[0].Staff[0] != sallyport.Staff(f.server.names.Person(thief)) || offline.Suspects[0].Posterior != live.Suspects[0].Posterior || offline.None != live.None {
 		t.Errorf("from files: %+v\nlive: %+v", offline, live.traceLine)
 	}
 	if text := run("trace", "--as", "o1", "--data", f.options.Data); !strings.Contains(text, "with a probability of") || strings.Contains(text, string(thief)) {
