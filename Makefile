@@ -6,6 +6,7 @@
 # make bench-detect detection on made-up companies with insiders (hours)
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL, and kill -9 while keys are rotated and gateways share (an hour)
 # make moving moving 12,000,000 rows in beside an application, and kill -9 on the way (hours; 40 GiB free)
+# make faults  each rule of the protocol between controller and gateways, broken by hand: a test must fail (half an hour)
 # make smith   sqlsmith's made-up statements, and every byte that comes back (minutes; part of make siege)
 # make servers the tests against PostgreSQL 13 to 18, from npm's packages (half an hour; docs/compatibility.md)
 # make suites  other people's test suites, through Sallyport (half an hour; docs/compatibility.md)
@@ -22,7 +23,7 @@ DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
 
-.PHONY: axe screenshots build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history
+.PHONY: faults build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history axe screenshots
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -125,3 +126,6 @@ $(TOOLS)/golangci-lint-$(GOLANGCI):
 $(TOOLS)/gofumpt-$(GOFUMPT):
 	GOBIN=$(TOOLS) go install mvdan.cc/gofumpt@v$(GOFUMPT)
 	mv $(TOOLS)/gofumpt $@
+
+faults:
+	SALLYPORT_FAULTS=$${SALLYPORT_FAULTS:-1} $(GO) test -count=1 -timeout 3h -run TestFaultsAreFound -v ./lease

@@ -162,6 +162,11 @@ func workOperations() []operation {
 			Drill string `json:"drill"`
 		}{}},
 		{method: get, path: "/v1/drills/{id}", who: overseers, summary: "What came of a drill"},
+		{method: get, path: "/v1/program/rotations", who: overseers, summary: "What draws were committed to, and drawn", gives: struct {
+			Rotations []RotationStatus `json:"rotations"`
+		}{}},
+		{method: post, path: "/v1/program/rotations", who: administrators, summary: "Commit to a draw", takes: commitRequest{}},
+		{method: post, path: "/v1/program/rotations/draw", who: administrators, summary: "Put a draw on record, once its beacon is known", takes: drawRequest{}},
 	}
 }
 
