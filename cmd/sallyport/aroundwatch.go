@@ -62,17 +62,25 @@ func (a *surroundings) sessions(ctx context.Context) ([]detour, error) {
 			continue
 		}
 		doubted[key] = true
-		what := fmt.Sprintf("role %s has a session around the gateway, process %d", s.login, s.pid)
-		if s.from != "" {
-			what += " from " + s.from
-		}
 		out = append(out, detour{
-			Kind: "session", Todo: true, What: what + ", since " + s.began, Next: "Ask who that is; SELECT pg_terminate_backend(…) ends it.",
+			Kind: "session", Todo: true, What: s.says(), Next: "Ask who that is; SELECT pg_terminate_backend(…) ends it.",
 			who: sallyport.Who{Login: s.login, Application: s.application, Address: s.from, Database: a.config.Upstream.Database},
 		})
 	}
 	a.doubted = doubted
 	return out, nil
+}
+
+// says tells of one, without what the server hides.
+func (s *stranger) says() string {
+	what := fmt.Sprintf("role %s has a session around the gateway, process %d", s.login, s.pid)
+	if s.from != "" {
+		what += " from " + s.from
+	}
+	if s.began != "" {
+		what += ", since " + s.began
+	}
+	return what
 }
 
 // strangers are the sessions that are neither the gateway's nor Sallyport's own. Without pg_read_all_stats the server hides

@@ -132,6 +132,9 @@ func (s *demoStage) configure() error {
 	if err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
+	if err := s.certify(); err != nil {
+		return err
+	}
 	path := filepath.Join(s.folder, "sallyport.yaml")
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)

@@ -183,9 +183,16 @@ func (s *Server) eraseListed(ctx context.Context) error {
 		}
 		done[e.ID] += e.List.Count
 	}
+	if len(ids) == 0 {
+		return nil
+	}
+	lines, err := s.exports.erase(s.state.Erasures())
+	if err != nil {
+		return fmt.Errorf("erase from files of outputs what the record no longer has: %w", err)
+	}
 	for _, id := range ids {
 		err := s.orders.Give(nil, &sallyport.Event{
-			Time: s.o.Clock(), Kind: sallyport.Erased, Note: fmt.Sprintf("%d entries", done[id]), Order: &sallyport.Order{ID: id, Action: control.Erase},
+			Time: s.o.Clock(), Kind: sallyport.Erased, Note: erasedNote(done[id], lines, s.exports.owes()), Order: &sallyport.Order{ID: id, Action: control.Erase},
 		})
 		if err != nil {
 			return err

@@ -332,8 +332,9 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Second:      g.second,
 		Bar:         g.bar,
 
-		Vacate: g.vacate,
-		Lone:   g.lone,
+		Vacate:   g.vacate,
+		Lone:     g.lone,
+		Announce: g.announce,
 
 		Unmasked: g.unmasked,
 		SeenBy:   config.seenBy(),

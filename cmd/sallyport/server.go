@@ -14,6 +14,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/assure"
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
@@ -21,6 +22,7 @@ import (
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
 	"sallyport/ledger"
+	"sallyport/program"
 	"sallyport/purpose"
 	"sallyport/record"
 )
@@ -83,6 +85,10 @@ type Server struct {
 	imports      *intake       // what comes in from them
 	reports      *reporting    // what customers tell of scam calls
 	casing       *casing
+	console      *pageListener // pages for the staff
+	customers    *pageListener // and for customers
+	scheduled    *assure.Book  // calls to them
+	program      *program.Book
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
@@ -136,11 +142,17 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err := s.openCases(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
+	if err := s.openProgram(); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
 	people, err := s.people()
 	if err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	if err := s.configured(); s.link == nil && err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	if err := errors.Join(s.openConsole(ctx, people), s.openCustomers(ctx)); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	ctx, s.stop = context.WithCancel(ctx)
@@ -324,6 +336,10 @@ func (s *Server) people() (*api.Server, error) {
 		return nil, err
 	}
 	s.staffing.logIns(logIns)
+	calls, err := s.calls()
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{
 		People: people,
 		Known: func(who sallyport.Staff) bool {
@@ -331,40 +347,45 @@ func (s *Server) people() (*api.Server, error) {
 			_, listed := s.staffing.person(who)
 			return ok || listed
 		},
-		Role:       s.staffing.role,
-		Named:      s.staffing.calls,
-		Directory:  s.apiDirectory(),
-		Files:      s.prepareFiles,
-		Access:     s.access,
-		Orders:     s.orders,
-		Identifies: config.identifies,
-		Now:        s.o.Clock,
-		Delay:      time.Now,
-		Status:     s.status,
-		Mark:       s.unacceptedMark,
-		Unseal:     s.unsealer(),
-		Rotate:     s.mayRotate,
-		Destroy:    s.mayDestroy,
-		Rotations:  s.rotations,
-		Shred:      s.mayShred,
-		Erase:      s.mayErase,
-		Moving:     s.moving(),
-		Observing:  s.o.Observe != nil,
-		Locks:      config.LocksPerHour,
-		TicketID:   s.ticketID,
-		Desk:       s.desk(),
-		Rules:      s.rules(),
-		LogIns:     logIns,
-		Waiting:    s.waitingFor,
-		Traffic:    s.traffic(),
-		Forgets:    s.forgets(),
-		Canaries:   s.canaries.desk(),
-		Drills:     s.drills.desk(),
-		Names:      s.names,
-		History:    s.apiHistory(),
-		Reports:    s.reports.desk(),
-		Blast:      &api.Blast{Radius: s.radius},
-		Cases:      s.casing.desk(),
+		Role:          s.staffing.role,
+		Named:         s.staffing.calls,
+		Directory:     s.apiDirectory(),
+		Files:         s.prepareFiles,
+		Access:        s.access,
+		Orders:        s.orders,
+		Identifies:    config.identifies,
+		Now:           s.o.Clock,
+		Delay:         time.Now,
+		Status:        s.status,
+		Mark:          s.unacceptedMark,
+		Unseal:        s.unsealer(),
+		Rotate:        s.mayRotate,
+		Destroy:       s.mayDestroy,
+		Rotations:     s.rotations,
+		Shred:         s.mayShred,
+		Erase:         s.mayErase,
+		EraseCustomer: s.customerErasure,
+		Moving:        s.moving(),
+		Observing:     s.o.Observe != nil,
+		Locks:         config.LocksPerHour,
+		TicketID:      s.ticketID,
+		Desk:          s.desk(),
+		Rules:         s.rules(),
+		LogIns:        logIns,
+		Waiting:       s.waitingFor,
+		Traffic:       s.traffic(),
+		Forgets:       s.forgets(),
+		Canaries:      s.canaries.desk(),
+		Drills:        s.drills.desk(),
+		Names:         s.names,
+		History:       s.apiHistory(),
+		Reports:       s.reports.desk(),
+		Blast:         &api.Blast{Radius: s.radius},
+		Cases:         s.casing.desk(),
+		Classes:       config.classes(),
+		Prove:         s.prove,
+		Calls:         calls,
+		Program:       &api.Program{Book: s.program},
 	})
 }
 
@@ -421,6 +442,13 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 			cancel(err)
 		}
 	})
+	for _, pages := range []*pageListener{s.console, s.customers} {
+		wg.Go(func() {
+			if err := pages.serve(longer, s); err != nil {
+				cancel(err)
+			}
+		})
+	}
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}
