@@ -61,7 +61,9 @@ var table = map[string]folder{
 	"history/duck":         {may: []string{"history"}, test: []string{"history/historytest", "record"}},                                                                                                                          // its store in DuckDB: apart, so that only the program links that
 	"history/apart":        {may: []string{"history"}, test: []string{"history/duck", "history/historytest"}},                                                                                                                    // any store in a process of its own
 	"history/historytest":  {may: []string{"history"}},                                                                                                                                                                           // the contract of a store
-	"api":                  {may: []string{"cases", "control", "grant", "history", "record", "login", "staff"}},                                                                                                                  // log-ins by the provider are begun and ended there
+	"api":                  {may: []string{"assure", "cases", "control", "grant", "history", "record", "login", "staff", "program", "program/rotation"}},                                                                         // log-ins by the provider are begun and ended there
+	"assure":               {pure: true},                                                                                                                                                                                         // calls to customers and their codes: a fold of the control stream
+	"console":              {may: []string{"api", "assure", "detect"}, test: []string{"cases", "control", "history", "record"}},                                                                                                  // pages ask the api in the name of who is logged in; a finding is told by detect's own sentences
 	"detect":               {pure: true, test: []string{"sim", "sources"}},                                                                                                                                                       // events → findings; tested on organisations that sim makes up
 	"docs":                 {},                                                                                                                                                                                                   // pages that go with evidence to somebody outside
 	"cases":                {pure: true},                                                                                                                                                                                         // the life of a case: a fold of the control stream
@@ -80,8 +82,10 @@ var table = map[string]folder{
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
-	"cmd/sallyport":        {may: []string{"api", "blast", "canary", "cases", "catalog", "catalog/discover", "control", "detect", "docs", "drill", "evidence", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "lease", "ledger", "login", "policy", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace", "vault", "wire/pg"}, test: []string{"examples/go"}},
+	"cmd/sallyport":        {may: []string{"api", "assure", "blast", "canary", "cases", "catalog", "catalog/discover", "console", "control", "detect", "docs", "drill", "evidence", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "lease", "ledger", "login", "policy", "program", "program/rotation", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace", "vault", "wire/pg"}, test: []string{"examples/go"}},
 	"evidence":             {may: []string{"ledger"}}, // that evidence as one archive, and what verifies it
+	"program":              {pure: true},              // what a programme does beside the software, as folds of the record and of a few files
+	"program/rotation":     {pure: true},              // who serves whom: a draw that everybody can repeat; apart, since it is a concept and a mathematics of its own
 }
 
 // impure are the imports that no pure package may have: a path stands for all below it.
@@ -96,11 +100,14 @@ var harmless = []string{"net/netip", "net/url"}
 // pureModules are the third-party packages that pure packages may import: they compute, and read neither files nor clocks.
 var pureModules = []string{
 	"github.com/cedar-policy/cedar-go",
+	"github.com/cloudflare/circl/sign/bls", // a beacon's signature
 	"github.com/goccy/go-yaml",
 	"github.com/jackc/pgx/v5/pgproto3",
 	"github.com/nyaruka/phonenumbers",
 	"github.com/pganalyze/pg_query_go/v6",
+	"github.com/transparency-dev/formats/note", // signatures of checkpoints
 	"golang.org/x/crypto",
+	"golang.org/x/mod/sumdb/note",
 	"golang.org/x/text",
 	"google.golang.org/protobuf",
 }

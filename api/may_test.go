@@ -79,6 +79,9 @@ func TestRulesAreAsked(t *testing.T) {
 		{"GET", "/v1/findings", "investigate"},
 		{"POST", "/v1/respond/undo", "administer"},
 		{"POST", "/v1/respond/mode", "administer"},
+		{"GET", "/v1/program/rotations", "investigate"},
+		{"POST", "/v1/program/rotations", "administer"},
+		{"POST", "/v1/program/rotations/draw", "administer"},
 	} {
 		err := client.call(t.Context(), c.method, c.path, nil, nil)
 		if p, ok := errors.AsType[*Problem](err); !ok || p.Status != http.StatusForbidden || p.Code != "not_your_role" {
@@ -97,7 +100,7 @@ func TestRulesAreAsked(t *testing.T) {
 			n++
 		}
 	}
-	if n != 29 {
+	if n != 32 {
 		t.Errorf("%d refusals are on record", n)
 	}
 }

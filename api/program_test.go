@@ -1,0 +1,89 @@
+package api
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/control"
+	"sallyport/program"
+	"sallyport/program/rotation"
+)
+
+const rotationPlan = `
+name: desk
+start: {from: 2023-09-01, to: 2023-09-14}
+people: [{id: t1}, {id: t2}, {id: t3}]
+posts: [{id: acme}, {id: bolt}, {id: corp}]
+previous: [{post: acme, who: t1}]
+`
+
+// round1000 is what drand's quicknet published on 2023-08-23.
+const round1000 = `{"round":1000,"randomness":"fe290beca10872ef2fb164d2aa4442de4566183ec51c56ff3cd603d930e54fdd","signature":"b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39"}`
+
+// TestRotations: committed to before anybody can know the beacon, one at a time, drawn once and only as committed to, and what is never drawn stays to
+// be seen; the same after a restart.
+func TestRotations(t *testing.T) {
+	book := program.NewBook()
+	r := start(t, func(c *Config) {
+		c.Program = &Program{Book: book}
+		if err := c.Orders.Fold(book.Apply); err != nil {
+			t.Fatal(err)
+		}
+	})
+	ctx, lead, other := t.Context(), r.as("s050"), r.as("s051")
+	b, secret := &rotation.Beacon{Round: 1000}, [32]byte{7}
+	r.clock.mu.Lock()
+	r.clock.now = b.Time().Add(-20 * time.Minute)
+	r.clock.mu.Unlock()
+	sum := rotation.Commit([]byte(rotationPlan), secret, b)
+	commitment := hex.EncodeToString(sum[:])
+
+	want(t, r.as("s001").CommitRotation(ctx, "desk", commitment, b.String()), "not_your_role")
+	want(t, lead.CommitRotation(ctx, "desk", "00", b.String()), "bad_rotation")
+	want(t, lead.CommitRotation(ctx, "desk", commitment, "dice"), "bad_rotation")
+	want(t, lead.CommitRotation(ctx, "desk", commitment, "drand quicknet 3"), "beacon_known")
+	want(t, lead.CommitRotation(ctx, "desk", commitment, b.String()), "")
+	want(t, other.CommitRotation(ctx, "desk", strings.Repeat("00", 32), "drand quicknet 2000"), "committed_already")
+	want(t, other.CommitRotation(ctx, "approvers", strings.Repeat("00", 32), "drand quicknet 1001"), "")
+
+	r.clock.add(2 * time.Hour)
+	file := func(plan string, secret [32]byte) string {
+		t.Helper()
+		reveal, _, err := rotation.Make([]byte(plan), secret, b, []byte(round1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := reveal.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	good := file(rotationPlan, secret)
+	want(t, lead.DrawRotation(ctx, file(rotationPlan, [32]byte{8})), "not_committed")
+	want(t, lead.DrawRotation(ctx, file(strings.Replace(rotationPlan, "{id: t2}", "{id: t9}", 1), secret)), "not_committed")
+	want(t, lead.DrawRotation(ctx, strings.Replace(good, "acme", "bolt", 1)), "bad_rotation")
+	want(t, other.DrawRotation(ctx, good), "") // whoever has the file
+	want(t, other.DrawRotation(ctx, good), "not_committed")
+
+	r.clock.add(8 * 24 * time.Hour)
+	list, err := other.Rotations(ctx)
+	if err != nil || len(list) != 2 || list[0].State != "drawn" || list[1].State != "lapsed" || !strings.Contains(list[0].Result, `"start":"2023-09-`) {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	want(t, lead.CommitRotation(ctx, "approvers", strings.Repeat("11", 32), "drand quicknet 2000000"), "")
+
+	again := program.NewBook()
+	if _, err := NewOrders(r.control, control.NewState()); err != nil {
+		t.Fatal(err)
+	}
+	orders, err := NewOrders(r.control, control.NewState())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := orders.Fold(again.Apply); err != nil || len(again.Rotations()) != 3 || again.Rotations()[0] != book.Rotations()[0] {
+		t.Errorf("after a restart: %+v, %v", again.Rotations(), err)
+	}
+}
