@@ -217,25 +217,30 @@ func (q *question) find() {
 			q.base[m] += math.Log(q.ground[i][m])
 		}
 		q.by[i] = seenByThen.upTo(r.at)
-		if r.customer == noCustomer {
-			continue
-		}
-		for _, row := range q.x.of(r.customer) {
-			if row.at > r.at {
-				continue
-			}
-			q.reports[i].seen = q.reports[i].seen || row.viewer%uint32(views) == uint32(whole)
-			if q.unweighed[row.viewer/uint32(views)] {
-				continue
-			}
-			size := sizes[row.viewer].upTo(r.at)
-			hits[row.viewer] = append(hits[row.viewer], hit{uint32(i), quoting(r.quoted, row.fields) / float64(size)}) //nolint:gosec // an index
+		if r.customer != noCustomer {
+			q.hit(i, sizes, hits)
 		}
 	}
 	for v, list := range hits {
 		if len(list) > 0 {
 			q.hits[uint32(v)] = list //nolint:gosec // an index
 		}
+	}
+}
+
+// hit gives one report to everybody who had seen its customer before.
+func (q *question) hit(i int, sizes []cursor, hits [][]hit) {
+	r := &q.reports[i]
+	for _, row := range q.x.of(r.customer) {
+		if row.at > r.at {
+			continue
+		}
+		r.seen = r.seen || row.viewer%uint32(views) == uint32(whole)
+		if q.unweighed[row.viewer/uint32(views)] {
+			continue
+		}
+		size := sizes[row.viewer].upTo(r.at)
+		hits[row.viewer] = append(hits[row.viewer], hit{uint32(i), quoting(r.quoted, row.fields) / float64(size)}) //nolint:gosec // an index
 	}
 }
 
@@ -258,22 +263,28 @@ func (q *question) lookers(customer, by uint32) (n int) {
 var quotes = [...]struct { //nolint:gochecknoglobals // a table
 	field          Fields
 	source, random float64
-}{{NameField, 0.7, 0.5}, {PhoneField, 0.6, 0.6}, {EmailField, 0.4, 0.2}, {TicketField, 0.4, 0.02}}
+}{{NameField, 0.6, 0.5}, {PhoneField, 0.6, 0.6}, {EmailField, 0.3, 0.2}, {TicketField, 0.3, 0.02}}
 
 // unseenField is how probable it is that a source quotes what he has never been shown of this customer: he may have it from elsewhere.
 const unseenField = 0.02
 
-// quoting is how many times more probable it is that this is quoted by who saw these fields than by a caller at random.
+// quoting is how many times more probable it is that this is quoted by who saw these fields than by a caller at random. A report that says something and
+// not this speaks a little against him, so that callers at random come to 1 in the mean and many of them accuse nobody; one that says nothing speaks
+// neither way, since customers forget. What he never saw he cannot have left out.
 func quoting(quoted, saw Fields) float64 {
 	w := 1.0
+	if quoted == 0 {
+		return w
+	}
 	for _, f := range quotes {
-		if quoted&f.field == 0 {
-			continue // that a report does not say is no evidence: customers forget
-		}
-		if saw&f.field != 0 {
+		said, knew := quoted&f.field != 0, saw&f.field != 0
+		switch {
+		case said && knew:
 			w *= f.source / f.random
-		} else {
+		case said:
 			w *= unseenField
+		case knew:
+			w *= (1 - f.source) / (1 - f.random)
 		}
 	}
 	return w
