@@ -6,10 +6,13 @@
 # make bench-detect detection on made-up companies with insiders (hours)
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL, and kill -9 while keys are rotated and gateways share (an hour)
 # make moving moving 12,000,000 rows in beside an application, and kill -9 on the way (hours; 40 GiB free)
+# make faults  each rule of the protocol between controller and gateways, broken by hand: a test must fail (half an hour)
 # make smith   sqlsmith's made-up statements, and every byte that comes back (minutes; part of make siege)
 # make servers the tests against PostgreSQL 13 to 18, from npm's packages (half an hour; docs/compatibility.md)
 # make suites  other people's test suites, through Sallyport (half an hour; docs/compatibility.md)
 # make fuzz    every fuzz target for FUZZTIME (10s)
+# make screenshots  each page of the console in light and dark, at 360 and 1440 px, into screenshots/ (needs Chromium)
+# make axe     axe-core on each page, in light and dark (needs Chromium, npm and the network)
 # make build   bin/sallyport; TAGS=clouds for the clouds' key services
 
 GOLANGCI := 2.15.0
@@ -20,7 +23,7 @@ DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
 
-.PHONY: build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history
+.PHONY: faults build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history axe screenshots
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -53,6 +56,16 @@ bench: build
 	go test -run '^$$' -bench . -benchmem ./...
 	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || echo "pgbouncer is not installed, so it is left out; 'apt-get install pgbouncer' brings it"
 	bin/sallyport bench
+
+axe: $(TOOLS)/axe-core-4.14.1.js
+	SALLYPORT_AXE=1 go test -count=1 -v -run '^TestBrowser$$/^axe$$' ./console
+
+$(TOOLS)/axe-core-4.14.1.js:
+	mkdir -p $(TOOLS)
+	cd $(TOOLS) && npm pack axe-core@4.14.1 && tar xzf axe-core-4.14.1.tgz package/axe.min.js && mv package/axe.min.js $@ && rm -r package axe-core-4.14.1.tgz
+
+screenshots:
+	SALLYPORT_SCREENSHOTS=$(CURDIR)/screenshots go test -count=1 -v -run '^TestScreenshots$$' ./console
 
 bench-history:
 	SALLYPORT_HISTORY=$${SALLYPORT_HISTORY:-100000000} go test -count=1 -timeout 3h -v -run '^TestFigures$$' ./history/duck
@@ -113,3 +126,6 @@ $(TOOLS)/golangci-lint-$(GOLANGCI):
 $(TOOLS)/gofumpt-$(GOFUMPT):
 	GOBIN=$(TOOLS) go install mvdan.cc/gofumpt@v$(GOFUMPT)
 	mv $(TOOLS)/gofumpt $@
+
+faults:
+	SALLYPORT_FAULTS=$${SALLYPORT_FAULTS:-1} $(GO) test -count=1 -timeout 3h -run TestFaultsAreFound -v ./lease

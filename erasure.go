@@ -17,6 +17,13 @@ type Erasure struct {
 	Before time.Time `cbor:"6,keyasint,omitzero"`  // likewise: they are older
 }
 
+// Copied are entries of a gateway's own stream of which the controller's are copies.
+type Copied struct {
+	Gateway string   `cbor:"1,keyasint"`
+	Record  string   `cbor:"2,keyasint"` // id of that stream
+	Runs    []uint64 `cbor:"3,keyasint"` // as in Erasure
+}
+
 // ErasureSum makes the digest of an Erasure: SHA-256 over sequence (8 bytes, big-endian) and commitment of each entry, in ascending order.
 type ErasureSum struct {
 	sum   hash.Hash

@@ -45,28 +45,34 @@ type Config struct {
 	Rotations func() []Rotation // nil: there are none
 	Shred     KeyChange         // of a customer; likewise
 	// Erase lists entries of a stream that may be erased, by runs of their sequences; its error is a sentence for people. nil: none may.
-	Erase     func(stream string, runs []uint64) (*sallyport.Erasure, error)
-	Locks     int                                     // that one person may give in an hour; more wait for a second person. 0: DefaultLocks
-	Observing bool                                    // serve bars and masks nothing, see Status
-	Moving    *Moving                                 // nil: serve protects nothing, so nothing moves
-	Mark      func() string                           // the database's mark that does not fit this record, empty: it fits; nil: always
-	Waiting   func(sallyport.Staff) []Waiting         // what waits at the second door for somebody; nil: nothing ever
-	LogIns    *LogIns                                 // by the identity provider; nil: by password alone
-	Role      func(sallyport.Staff) string            // somebody's role right now; nil: that of People
-	Directory *Directory                              // nil: there is none to ask
-	Files     func(FilesRequest) (FilesChange, error) // holds files that are to be proposed to sense; nil: there are none
-	Desk      *Desk                                   // nil: nothing can be asked for
-	Names     *history.Names                          // by which those are called whom nobody unmasked
-	History   *History                                // nil: the record itself answers
-	Rules     func(Act) Ruling                        // of policies; nil: leads and security may do everything, and nobody else anything
-	Forgets   func(gateway string) error              // why one cannot be forgotten; nil: there are none
-	Traffic   *Traffic                                // exports and imports; nil: there are none
-	Drills    *Drills                                 // thefts that are played; nil: none are
-	Canaries  *Canaries                               // customers who do not exist; nil: there are none
-	Reports   *Reports                                // of scam calls; nil: nobody takes any
-	Blast     *Blast                                  // what somebody's access came to; nil: nobody answers that
-	Cases     *Cases                                  // nil: none are kept
-	Program   *Program                                // nil: there is none
+	Erase func(stream string, runs []uint64) (*sallyport.Erasure, error)
+	// EraseCustomer lists what the streams, by their names, say of one customer alone, and what of him stays.
+	EraseCustomer func(ctx context.Context, customer sallyport.Subject) (map[string]*sallyport.Erasure, Owed, error)
+	Locks         int                                     // that one person may give in an hour; more wait for a second person. 0: DefaultLocks
+	Observing     bool                                    // serve bars and masks nothing, see Status
+	Moving        *Moving                                 // nil: serve protects nothing, so nothing moves
+	Mark          func() string                           // the database's mark that does not fit this record, empty: it fits; nil: always
+	Waiting       func(sallyport.Staff) []Waiting         // what waits at the second door for somebody; nil: nothing ever
+	LogIns        *LogIns                                 // by the identity provider; nil: by password alone
+	Role          func(sallyport.Staff) string            // somebody's role right now; nil: that of People
+	Directory     *Directory                              // nil: there is none to ask
+	Files         func(FilesRequest) (FilesChange, error) // holds files that are to be proposed to sense; nil: there are none
+	Desk          *Desk                                   // nil: nothing can be asked for
+	Names         *history.Names                          // by which those are called whom nobody unmasked
+	History       *History                                // nil: the record itself answers
+	Rules         func(Act) Ruling                        // of policies; nil: leads and security may do everything, and nobody else anything
+	Forgets       func(gateway string) error              // why one cannot be forgotten; nil: there are none
+	Traffic       *Traffic                                // exports and imports; nil: there are none
+	Drills        *Drills                                 // thefts that are played; nil: none are
+	Canaries      *Canaries                               // customers who do not exist; nil: there are none
+	Reports       *Reports                                // of scam calls; nil: nobody takes any
+	Blast         *Blast                                  // what somebody's access came to; nil: nobody answers that
+	Cases         *Cases                                  // nil: none are kept
+	Classes       map[string]string                       // column → class of data
+	Calls         *Calls                                  // to customers, that are scheduled; nil: none are
+	// Prove shows that an entry stands in the ledger; its error is a sentence for people. nil: there is none.
+	Prove   func(ctx context.Context, stream string, seq uint64) (Proven, error)
+	Program *Program // nil: there is none
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -91,6 +97,7 @@ type Server struct {
 	past  *history.Past
 
 	asking    sync.Mutex // held while a question in SQL is answered
+	today     today
 	unsealing sync.Mutex // held from the check of a share until it is taken
 }
 
@@ -197,6 +204,11 @@ func (s *Server) routes() http.Handler {
 	s.reportRoutes(mux)
 	s.blastRoutes(mux)
 	s.caseRoutes(mux)
+	s.nowRoutes(mux)
+	s.recordRoutes(mux)
+	s.callRoutes(mux)
+	mux.HandleFunc("GET /v1/openapi.json", s.describe)
+	mux.Handle("/api/v1/", http.StripPrefix("/api", mux)) // as other programs know it; commands say /v1 alone
 	s.programRoutes(mux)
 	mux.Handle("GET /v1/proposals", s.as(overseers, s.proposals))
 	mux.Handle("GET /v1/who-saw", s.as(investigators, s.whoSaw))

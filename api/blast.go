@@ -41,7 +41,7 @@ func (s *Server) blast(r *http.Request, me sallyport.Staff) (any, error) {
 	return s.c.Blast.Radius(r.Context(), who, since, false)
 }
 
-// blastAbout is about whom it is asked. By name only who is named to the caller anyway: in a finding, or since two people agreed to see it.
+// blastAbout is about whom it is asked. By name only since two people agreed that the caller sees it.
 func (s *Server) blastAbout(ctx context.Context, me sallyport.Staff, text, since string) (who sallyport.Staff, from time.Time, err error) {
 	if s.c.Blast == nil {
 		return "", from, &Problem{http.StatusConflict, "no_blast", "This serve does not answer what somebody's access came to.", ""}
@@ -59,28 +59,22 @@ func (s *Server) blastAbout(ctx context.Context, me sallyport.Staff, text, since
 func (s *Server) personOf(ctx context.Context, me sallyport.Staff, text string) (who sallyport.Staff, err error) {
 	switch {
 	case strings.HasPrefix(text, history.PersonPrefix):
+		if who = s.foundAs(text); who != "" {
+			break
+		}
 		if who, err = s.past.Person(ctx, text, s.c.Names); err != nil {
 			return "", err
 		}
-	case s.shownTo(me)(sallyport.Staff(text)), s.namedByFinding(sallyport.Staff(text)):
+	case s.shownTo(me)(sallyport.Staff(text)):
 		who = sallyport.Staff(text)
 	}
 	switch who {
 	case "":
-		return "", &Problem{http.StatusNotFound, "no_such_pseudonym", "Nobody on record has this pseudonym, or you may not know him by this name.", "trace, who-saw and history query print pseudonyms: p- and ten characters; a name is shown once two people agreed (sallyport unmask), or where a finding names it."}
+		return "", &Problem{http.StatusNotFound, "no_such_pseudonym", "Nobody on record has this pseudonym, or you may not know him by this name.", "findings, trace, who-saw and history query print pseudonyms: p- and ten characters; a name is shown once two people agreed (sallyport unmask)."}
 	case me:
 		return "", &Problem{http.StatusForbidden, "about_yourself", "Nobody looks into what is about himself.", "Ask another lead or security."}
 	}
 	return who, nil
-}
-
-func (s *Server) namedByFinding(who sallyport.Staff) bool {
-	for _, f := range s.state.Findings() {
-		if f.About == who && who != "" {
-			return true
-		}
-	}
-	return false
 }
 
 type listRequest struct {

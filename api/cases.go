@@ -251,14 +251,10 @@ func (s *Server) stepOf(r *http.Request, me sallyport.Staff) (step sallyport.Cas
 		step.People = append(step.People, who)
 	}
 	if q.Finding != "" {
-		found := false
-		for _, f := range s.state.Findings() {
-			if f.ID == q.Finding && !s.aboutHimself(&f, me) {
-				step.Finding, found = f.ID, true
-				step.People = append(step.People, f.About)
-			}
-		}
-		if !found {
+		f, found := s.findingCalled(me, q.Finding)
+		if step.Finding = f.ID; found {
+			step.People = append(step.People, f.About)
+		} else {
 			return step, &Problem{http.StatusNotFound, "no_such_finding", "There is no finding with this id that you may read.", "sallyport findings lists them."}
 		}
 	}

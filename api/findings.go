@@ -54,10 +54,10 @@ func (s *Server) findings(r *http.Request, me sallyport.Staff) (any, error) {
 	}
 	list := []Finding{}
 	for _, f := range s.state.Findings() {
-		if id != "" && f.ID != id || s.aboutHimself(&f, me) {
+		if id != "" && !s.isCalled(me, id, f.ID, f.About) || s.aboutHimself(&f, me) {
 			continue
 		}
-		list = append(list, s.finding(&f))
+		list = append(list, s.finding(me, &f))
 	}
 	if id != "" && len(list) == 0 {
 		return nil, &Problem{http.StatusNotFound, "no_such_finding", "There is no finding with this id that you may read.", "sallyport findings lists them."}
@@ -72,14 +72,17 @@ func (s *Server) aboutHimself(f *control.Finding, me sallyport.Staff) bool {
 	return json.Unmarshal(f.JSON, &about) != nil || slices.Contains(about.Staff, me) || f.About == me
 }
 
-func (s *Server) finding(f *control.Finding) Finding {
-	x := Finding{Finding: f.JSON, First: f.First, Lines: f.Lines, Responses: []Response{}}
-	if s.c.Named != nil {
+// finding is one as somebody may see it: by pseudonym, until two people agreed that he sees who it is.
+func (s *Server) finding(me sallyport.Staff, f *control.Finding) Finding {
+	x := Finding{Finding: s.lineTo(me, f), First: f.First, Lines: f.Lines, Responses: []Response{}}
+	call, mask := s.callsTo(me), s.masker(me, []sallyport.Staff{f.About})
+	if s.c.Named != nil && s.shownTo(me)(f.About) {
 		x.Name = s.c.Named(f.About)
 	}
 	for _, a := range s.state.Answers(f.ID) {
 		x.Responses = append(x.Responses, Response{
-			ID: a.ID, Step: a.Step, About: a.About, State: a.State, Undone: a.Undone, At: a.At, Why: a.Reason, Attempts: a.Attempts, Trouble: a.Trouble, Held: a.Held,
+			ID: Pseudonymous(a.ID, f.About, call(f.About)), Step: a.Step, About: sallyport.Staff(call(a.About)), State: a.State, Undone: a.Undone, At: a.At, Why: mask(a.Reason),
+			Attempts: a.Attempts, Trouble: mask(a.Trouble), Held: a.Held,
 		})
 	}
 	return x
@@ -100,17 +103,26 @@ func (s *Server) undoResponse(r *http.Request, me sallyport.Staff) (any, error) 
 	if err := reasoned.reasoned(); err != nil {
 		return nil, err
 	}
-	about, found := sallyport.Staff(""), false
-	for _, a := range s.state.Answers("") {
-		if a.ID == q.ID || a.Finding == q.ID {
-			about, found = a.About, true
-			break
-		}
-	}
-	if !found {
+	about, id := s.answerCalled(me, q.ID)
+	if id == "" {
 		return nil, &Problem{http.StatusNotFound, "no_such_response", "Nothing was done that has this id.", "sallyport findings lists what was done."}
 	}
-	return s.propose(me, sallyport.Order{Action: control.UndoResponse, About: about, Reason: reasoned.Reason, Details: q.ID}, func() error { return nil })
+	return s.propose(me, sallyport.Order{Action: control.UndoResponse, About: about, Reason: reasoned.Reason, Details: id}, func() error { return nil })
+}
+
+// answerCalled is whom the step is about that somebody calls so, and its own id, or that of the finding where he asks for all of its steps.
+func (s *Server) answerCalled(me sallyport.Staff, asked string) (about sallyport.Staff, id string) {
+	for _, f := range s.state.Findings() {
+		for _, a := range s.state.Answers(f.ID) {
+			switch {
+			case s.isCalled(me, asked, f.ID, f.About):
+				return a.About, f.ID
+			case s.isCalled(me, asked, a.ID, f.About):
+				return a.About, a.ID
+			}
+		}
+	}
+	return "", ""
 }
 
 type modeRequest struct {

@@ -392,7 +392,35 @@ func (s *Server) grantOf(g *control.Grant, me sallyport.Staff) Grant {
 	}
 	vote := s.c.Desk.Vote(me, g)
 	out.MayDecide = s.state.CheckGrant(sallyport.Approved, &sallyport.Order{ID: g.ID, By: me, Vote: &vote}) == nil
+	s.maskGrant(&out, g, me, len(vote.Groups) > 0 && (g.Status == control.GrantAsked || g.Status == control.GrantActive))
 	return out
+}
+
+// maskGrant puts pseudonyms into a grant for who only looks through them: he neither asked for it, nor reads under it, nor had or has a say, nor
+// agreed with another to see who it is. A break-glass names who broke it until somebody has reviewed it.
+func (s *Server) maskGrant(out *Grant, g *control.Grant, me sallyport.Staff, says bool) {
+	part := me == g.By || me == g.Terms.For || slices.ContainsFunc(g.Votes, func(v control.Vote) bool { return v.By == me }) || me == g.Reviewer
+	if s.c.Names == nil || part || says || out.MayDecide || g.Glass && g.Reviewed.IsZero() {
+		return
+	}
+	call := s.callsTo(me)
+	people := []sallyport.Staff{g.By, g.Terms.For, g.EndedBy, g.Reviewer}
+	for i := range out.Votes {
+		people = append(people, out.Votes[i].By)
+		out.Votes[i].By = sallyport.Staff(call(out.Votes[i].By))
+	}
+	words := s.masker(me, people)
+	out.By, out.For, out.EndedBy = sallyport.Staff(call(g.By)), sallyport.Staff(call(g.Terms.For)), sallyport.Staff(call(g.EndedBy))
+	out.Reason, out.EndedFor = words(g.Reason), words(g.Ended)
+	if out.By != g.By || out.For != g.Terms.For {
+		out.Team = s.c.Names.Team(out.Team)
+	}
+	for i := range out.Votes {
+		out.Votes[i].Note = words(out.Votes[i].Note)
+	}
+	if out.Review != nil {
+		out.Review.By, out.Review.Text = sallyport.Staff(call(g.Reviewer)), words(g.Review)
+	}
 }
 
 // unreviewed are sentences about break-glasses that nobody has looked at yet: whoever oversees access hears them with every answer.

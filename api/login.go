@@ -141,6 +141,9 @@ func (d *door) forget(now time.Time) {
 // logIn finds out who calls. Success and failure are recorded, success before anything is done for him; only for a lock, which
 // bites even if it cannot be recorded, a record that cannot be written is no hindrance.
 func (s *Server) logIn(r *http.Request, unrecorded bool) (*caller, error) {
+	if v := sessionOf(r); v != nil { // his log-in is on record
+		return &v.who, s.goOn(v)
+	}
 	if credential, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return s.bearer(r, credential, unrecorded)
 	}

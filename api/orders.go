@@ -58,10 +58,13 @@ func (o *Orders) Take(e *sallyport.Event) {
 func (o *Orders) Fold(apply func(*sallyport.Event)) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.stream.Read(1, func(e *sallyport.Event) error {
-		apply(e)
-		return nil
-	})
+	err := o.stream.Sync() // of a copy of another's stream what is known may not be durable yet
+	if err == nil {
+		err = o.stream.Read(1, func(e *sallyport.Event) error {
+			apply(e)
+			return nil
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("fold the control stream: %w", err)
 	}

@@ -180,22 +180,38 @@ func (s *Server) finishLogIn(r *http.Request) (any, error) {
 	if err := body(r, &q); err != nil {
 		return nil, err
 	}
-	if s.c.LogIns == nil {
-		return nil, noProvider()
-	}
-	wait, cancel := context.WithTimeout(r.Context(), pollFor)
-	defer cancel()
-	said, err := s.c.LogIns.Provider.Finish(wait, q.ID, q.State, q.Code)
+	me, said, err := s.said(r.Context(), q)
 	if errors.Is(err, login.ErrPending) {
 		return LoggedIn{Pending: true}, nil
 	}
 	if err != nil {
+		return nil, err
+	}
+	if said.Fresh {
+		return s.confirmFresh(me, said)
+	}
+	return s.makeCredential(me, *said)
+}
+
+// said is what the provider says at the end of an attempt, and who of the configuration that is. errors.Is(err, login.ErrPending) while the
+// person has not done his part.
+func (s *Server) said(ctx context.Context, q finishRequest) (sallyport.Staff, *login.Person, error) {
+	if s.c.LogIns == nil {
+		return "", nil, noProvider()
+	}
+	wait, cancel := context.WithTimeout(ctx, pollFor)
+	defer cancel()
+	said, err := s.c.LogIns.Provider.Finish(wait, q.ID, q.State, q.Code)
+	if errors.Is(err, login.ErrPending) {
+		return "", nil, err
+	}
+	if err != nil {
 		if errors.Is(err, login.ErrRefused) {
 			if err := s.refusedLogIn(err.Error()); err != nil {
-				return nil, err
+				return "", nil, err
 			}
 		}
-		return nil, problemOf(err)
+		return "", nil, problemOf(err)
 	}
 	me, err := s.c.LogIns.Person(said)
 	if err == nil {
@@ -205,17 +221,14 @@ func (s *Server) finishLogIn(r *http.Request) (any, error) {
 	}
 	if err != nil {
 		if err := s.refusedLogIn("somebody whom the configuration does not name"); err != nil {
-			return nil, err
+			return "", nil, err
 		}
-		return nil, &Problem{http.StatusForbidden, "nobody", sentence(err), "Ask the administrator to name you under people, by the claim in login.claim."}
+		return "", nil, &Problem{http.StatusForbidden, "nobody", sentence(err), "Ask the administrator to name you under people, by the claim in login.claim."}
 	}
 	if standing := s.state.Standing(me); standing.Locked || standing.Suspended {
-		return nil, &Problem{http.StatusForbidden, "locked", "You are locked or suspended.", "Somebody else proposes the unlock: sallyport unlock " + string(me)}
+		return "", nil, &Problem{http.StatusForbidden, "locked", "You are locked or suspended.", "Somebody else proposes the unlock: sallyport unlock " + string(me)}
 	}
-	if said.Fresh {
-		return s.confirmFresh(me, &said)
-	}
-	return s.makeCredential(me, said)
+	return me, &said, nil
 }
 
 // refusedLogIn records that the provider's word about somebody was refused. Attempts are bounded, and with them these entries.

@@ -30,6 +30,8 @@ type ExportQuery struct {
 	Streams []string // access, control
 	Since   time.Time
 	Until   time.Time // zero: to its end
+
+	Shown func(sallyport.Staff) bool // who stands there by name, to whoever asks; the others by pseudonyms
 }
 
 // Taken is what became of accesses that were imported.
@@ -98,6 +100,7 @@ func (s *Server) exportRecord(r *http.Request, me sallyport.Staff) (func(io.Writ
 		return nil, err
 	}
 	e := s.event(sallyport.Queried, me, &sallyport.Order{Action: "export", By: me, Details: q.Format})
+	q.Shown = s.shownTo(me)
 	e.Note = fmt.Sprintf("exported the record (%s) as %s since %s", strings.Join(q.Streams, ", "), q.Format, q.Since.UTC().Format(time.RFC3339))
 	if err := s.c.Orders.Give(s.stillFree(me), e); err != nil {
 		return nil, err

@@ -10,7 +10,10 @@ import (
 )
 
 // confirm notes that whoever calls has just proven who he is: by the log-in of this very call.
-func (s *Server) confirm(_ *http.Request, me sallyport.Staff) (any, error) {
+func (s *Server) confirm(r *http.Request, me sallyport.Staff) (any, error) {
+	if sessionOf(r) != nil {
+		return nil, &Problem{http.StatusForbidden, "fresh_login", "An open page is no proof of who sits before it.", "Confirm on the page for that, with the password."}
+	}
 	if s.c.LogIns != nil { // a password, or a credential that lies on the same machine, is no proof that it is he who sits there
 		return nil, &Problem{http.StatusForbidden, "fresh_login", "Here people confirm by a fresh log-in at the identity provider.", "Run 'sallyport confirm' without --as."}
 	}

@@ -52,12 +52,14 @@ func (s *Server) unmask(r *http.Request, me sallyport.Staff) (any, error) {
 	var who sallyport.Staff
 	if strings.HasPrefix(q.Person, history.PersonPrefix) {
 		var err error
-		if who, err = s.past.Person(r.Context(), q.Person, s.c.Names); err != nil {
-			return nil, err
+		if who = s.foundAs(q.Person); who == "" {
+			if who, err = s.past.Person(r.Context(), q.Person, s.c.Names); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if who == "" {
-		return nil, &Problem{http.StatusNotFound, "no_such_pseudonym", "Nobody on record has this pseudonym.", "who-saw and history query print them: p- and ten characters."}
+		return nil, &Problem{http.StatusNotFound, "no_such_pseudonym", "Nobody on record has this pseudonym.", "findings, who-saw and history query print them: p- and ten characters."}
 	}
 	return s.propose(me, sallyport.Order{
 		Action: control.Unmask, About: who, Reason: about.Reason, Details: q.Person, Unmask: &sallyport.Unmasking{Pseudonym: q.Person, Lasts: q.Lasts},
@@ -89,8 +91,10 @@ func (s *Server) proposalTo(me sallyport.Staff, p control.Proposal) Proposal {
 	switch call := s.callsTo(me); {
 	case p.Action == control.Unmask && !s.shownTo(me)(p.About):
 		answer.About = sallyport.Staff(p.Details)
-	case p.Action == control.NotifyList && !s.namedByFinding(p.About):
+	case p.Action == control.NotifyList:
 		answer.About = sallyport.Staff(call(p.About))
+	case p.Action == control.UndoResponse:
+		answer.About, answer.Details = sallyport.Staff(call(p.About)), s.answerTo(p.Details, call)
 	case p.Case != nil:
 		answer.Reason, answer.Subjects = s.masker(me, p.Subjects)(p.Reason), nil
 		for _, who := range p.Subjects {

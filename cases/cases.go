@@ -169,6 +169,7 @@ type Book struct {
 	cases    []*Case
 	proposed map[string]proposal
 	findings map[string]uint64 // → its case
+	from     uint64            // the entry from which on findings open cases; 0: nothing says so
 }
 
 // proposal is a step that waits for a second person.
@@ -193,6 +194,8 @@ func (b *Book) Apply(e *sallyport.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
+	case e.Kind == sallyport.CaseKind && o.Case == nil && o.By == "" && b.from == 0:
+		b.from = o.CasesFrom
 	case e.Kind == sallyport.CaseKind && o.Case != nil:
 		if !Two(o.Case.Do) && b.check(o.Case, o.By) == nil {
 			b.take(o.Case, o.By, e.Time)
@@ -455,6 +458,14 @@ func (b *Book) Of(finding string) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.findings[finding]
+}
+
+// From is the entry of the control stream from which on findings open cases, so that those of before cases were kept do not; 0: nothing says so
+// yet.
+func (b *Book) From() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.from
 }
 
 // Case is one of them.

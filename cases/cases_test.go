@@ -206,3 +206,20 @@ func TestCalibration(t *testing.T) {
 		t.Error("the same entries gave other cases")
 	}
 }
+
+// TestCasesBegin: from which finding on cases are opened is said once, by Sallyport alone.
+func TestCasesBegin(t *testing.T) {
+	b := NewBook()
+	say := func(from uint64, by sallyport.Staff) {
+		b.Apply(&sallyport.Event{Kind: sallyport.CaseKind, Order: &sallyport.Order{By: by, CasesFrom: from}})
+	}
+	say(7, "o1")
+	if b.From() != 0 {
+		t.Error("a person said which findings open no case")
+	}
+	say(42, "")
+	say(99, "")
+	if b.From() != 42 {
+		t.Errorf("from %d", b.From())
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"text/template"
@@ -26,6 +27,8 @@ type Rule struct {
 	BusinessDays int      `yaml:"business_days" json:"business_days,omitempty"`
 	Countries    []string `yaml:"countries" json:"countries,omitempty"`
 	If           string   `yaml:"if" json:"if,omitempty"`
+	Article      string   `yaml:"article" json:"article,omitempty"` // where in the law exactly
+	Source       string   `yaml:"source" json:"source,omitempty"`   // where that can be read
 }
 
 // OwnRules are the program's own, as a file.
@@ -56,12 +59,22 @@ func ParseRules(text []byte) ([]Rule, error) {
 			return nil, fmt.Errorf("read deadlines: the %dth has no id of its own", i+1)
 		case r.To != "regulator" && r.To != "customers":
 			return nil, fmt.Errorf("read deadlines: %s: to %q; expected regulator or customers", r.ID, r.To)
+		case r.Law == "" || r.Article == "":
+			return nil, fmt.Errorf("read deadlines: %s: expected the law and its article", r.ID)
+		case !readable(r.Source):
+			return nil, fmt.Errorf("read deadlines: %s: source %q; expected the address at which the law can be read, such as https://eur-lex.europa.eu/eli/reg/2016/679/oj", r.ID, r.Source)
 		case lengths > 1:
 			return nil, fmt.Errorf("read deadlines: %s: expected one of hours, days and business_days", r.ID)
 		}
 		seen[r.ID] = true
 	}
 	return list, nil
+}
+
+// readable tells whether a source is an address.
+func readable(source string) bool {
+	u, err := url.Parse(source)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && strings.Contains(u.Host, ".")
 }
 
 // Due is one deadline of a case.

@@ -33,6 +33,7 @@ func TestDeadlines(t *testing.T) {
 		{[]string{"US"}, "us-sec", "2026-12-02T15:00:00Z"}, // over a weekend
 		{[]string{"DE"}, "us-sec", ""},
 		{[]string{"BR"}, "br-48", "2026-12-01T15:00:00Z"},
+		{[]string{"BR"}, "br-48-people", "2026-12-01T15:00:00Z"},
 		{[]string{"US"}, "us-ny", "2026-12-26T15:00:00Z"},
 		{[]string{"DE"}, "nis2-early", "2026-11-27T15:00:00Z"},
 		{nil, "us-ny", "2026-12-26T15:00:00Z"}, // nobody has said where they live: all of them
@@ -53,10 +54,18 @@ func TestDeadlines(t *testing.T) {
 	if d := find(nil, "nis2-early"); d.Late(aware.Add(99 * time.Hour)) {
 		t.Error("it was met")
 	}
-	for _, bad := range []string{"- {id: a}", "- {id: a, to: press}", "- {id: a, to: customers, hours: 1, days: 2}", "- {id: a, to: customers}\n- {id: a, to: customers}", "- {id: a, to: customers, hour: 1}", "- {id: a, to: customers, hours: -1}"} {
-		if _, err := ParseRules([]byte(bad)); err == nil {
-			t.Errorf("%q is read", bad)
+	for what, bad := range map[string]string{
+		"no addressee": "- {id: a, LAW}", "another addressee": "- {id: a, to: press, LAW}", "two lengths": "- {id: a, to: customers, hours: 1, days: 2, LAW}",
+		"an id twice": "- {id: a, to: customers, LAW}\n- {id: a, to: customers, LAW}", "an unknown field": "- {id: a, to: customers, hour: 1, LAW}", "a negative length": "- {id: a, to: customers, hours: -1, LAW}",
+		"no law": "- {id: a, to: customers}", "no article": "- {id: a, to: customers, law: x, source: https://law.example/}", "no source": "- {id: a, to: customers, law: x, article: '1'}",
+		"a source that is no address": "- {id: a, to: customers, law: x, article: '1', source: the gazette}",
+	} {
+		if _, err := ParseRules([]byte(strings.ReplaceAll(bad, "LAW", "law: x, article: '1', source: https://law.example/x"))); err == nil {
+			t.Errorf("%s is read", what)
 		}
+	}
+	if _, err := ParseRules([]byte("- {id: a, to: customers, law: x, article: '1', source: https://law.example/x}")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 )
 
 // Of an integer or a uuid on its way nothing tells whether it is a token, or of which of two keys. The database says it of the row: protect and
-// rotations write down how far they are in the transactions of the rows (sallyport.ranges, sallyport.turning). Read in one statement with the row
-// it is exact, whatever changes beside it.
+// rotations write down how far they are in the transactions of the rows (sallyport.ranges, sallyport.turning), and triggers what others write meanwhile
+// (sallyport.written, sallyport.turning_written). Read in one statement with the row it is exact, whatever changes beside it.
 
 // rawPrimary is the primary key of a table, in its order.
 type rawPrimary struct {
@@ -20,7 +20,7 @@ const selectPrimaries = `SELECT k.conrelid, k.conkey FROM pg_catalog.pg_constrai
 // rawProgress is a list of progress that the reader may read.
 type rawProgress struct{ Table string }
 
-const selectProgress = `SELECT x.name FROM (VALUES ('sallyport.ranges'), ('sallyport.turning')) AS x (name)
+const selectProgress = `SELECT x.name FROM (VALUES ('sallyport.ranges'), ('sallyport.turning'), ('sallyport.written'), ('sallyport.turning_written')) AS x (name)
 	WHERE pg_catalog.to_regclass(x.name) IS NOT NULL AND pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace('sallyport'), 'USAGE')
 		AND pg_catalog.has_table_privilege(pg_catalog.to_regclass(x.name), 'SELECT')`
 
@@ -59,9 +59,9 @@ func (b *builder) stand() {
 			p.stands = Stands{Table: r.sql(), Column: "t0." + quote(c.Name), Type: c.TypeName}
 			switch {
 			case p.Hidden && b.progress("sallyport.turning"):
-				p.stands.How = turningOf(p, key)
+				p.stands.How = turningOf(p, key, b.progress("sallyport.turning_written"))
 			case !p.Hidden && b.progress("sallyport.ranges"):
-				p.stands.How = rangeOf(r.OID, key)
+				p.stands.How = rangeOf(r.OID, p.Column.Name, key, b.progress("sallyport.written"))
 			}
 		}
 	}
@@ -93,17 +93,34 @@ func (b *builder) primaryOf(r *relation) (key []*rawColumn, ok bool) {
 	return key, len(key) > 0
 }
 
-// turningOf says how far the rotation is (protect.Turn).
-func turningOf(p *Protected, key []*rawColumn) string {
-	return fmt.Sprintf(`coalesce((SELECT g.epoch || ' ' || (g.done OR g.after IS NOT NULL AND %s) FROM sallyport.turning g WHERE g.relation = %[2]s AND g.join_group = %[3]s AND %[4]s = ANY (g.columns)),
-		CASE WHEN NOT EXISTS (SELECT FROM sallyport.turning g WHERE g.relation = %[2]s AND g.join_group = %[3]s) THEN '0 false' END)`,
-		beside(key, "<=", "g.after"), literal(p.Column.Schema+"."+p.Column.Table), literal(p.Group), literal(p.Column.String()))
+// turningOf says how far the rotation is (protect.Turn), or what is noted of the value.
+func turningOf(p *Protected, key []*rawColumn, notes bool) string {
+	noted := ""
+	if notes {
+		noted = fmt.Sprintf(" OR EXISTS (SELECT FROM sallyport.turning_written w WHERE w.name = %s AND w.key = %s AND w.epoch = g.epoch)", literal(p.Column.String()), keyText(key))
+	}
+	return fmt.Sprintf(`coalesce((SELECT g.epoch || ' ' || (g.done OR g.after IS NOT NULL AND %s%s) FROM sallyport.turning g WHERE g.relation = %[3]s AND g.join_group = %[4]s AND %[5]s = ANY (g.columns)),
+		CASE WHEN NOT EXISTS (SELECT FROM sallyport.turning g WHERE g.relation = %[3]s AND g.join_group = %[4]s) THEN '0 false' END)`,
+		beside(key, "<=", "g.after"), noted, literal(p.Column.Schema+"."+p.Column.Table), literal(p.Group), literal(p.Column.String()))
 }
 
-// rangeOf says whether the range of the row holds tokens (protect's progress).
-func rangeOf(oid uint32, key []*rawColumn) string {
-	return fmt.Sprintf(`(SELECT g.tokens::pg_catalog.text FROM sallyport.ranges g WHERE g.relation = %d AND (g.after IS NULL OR %s) AND (g.up_to IS NULL OR %s))`,
+// rangeOf says what is noted of the value, or whether the range of the row holds tokens (protect's progress).
+func rangeOf(oid uint32, name string, key []*rawColumn, notes bool) string {
+	of := fmt.Sprintf(`(SELECT g.tokens::pg_catalog.text FROM sallyport.ranges g WHERE g.relation = %d AND (g.after IS NULL OR %s) AND (g.up_to IS NULL OR %s))`,
 		oid, beside(key, ">", "g.after"), beside(key, "<=", "g.up_to"))
+	if !notes {
+		return of
+	}
+	return fmt.Sprintf("coalesce((SELECT w.tokens::pg_catalog.text FROM sallyport.written w WHERE w.relation = %d AND w.name = %s AND w.key = %s), %s)", oid, literal(name), keyText(key), of)
+}
+
+// keyText is the row's primary key as the notes have it (protect).
+func keyText(key []*rawColumn) string {
+	parts := make([]string, len(key))
+	for i, c := range key {
+		parts[i] = "t0." + quote(c.Name)
+	}
+	return "pg_catalog.jsonb_build_array(" + strings.Join(parts, ", ") + ")::pg_catalog.text"
 }
 
 // beside compares a row's primary key with one that is kept as texts.

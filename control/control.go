@@ -105,6 +105,7 @@ type State struct {
 	answers answers      // findings, and what was done about them
 	staff   *staff.State // who is who, by sources other than the configuration
 	files   files
+	held    map[string]bool     // hashes of files that ever held
 	ring    *sallyport.Ring     // of keys, as the record knows it last
 	turning map[string]Rotation // by join group
 	turned  map[string]Turned   // by column: see TurnedEpochs
@@ -280,7 +281,7 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 	case Respond:
 		s.answers.mode = p.Details
 	case Files:
-		s.files = files{p.Details, p.Alone}
+		s.takes(p.Details, p.Alone)
 		s.doors.turn()
 	case Unmask:
 		s.unmask(p, e.Time)

@@ -13,15 +13,18 @@ type Erasure struct {
 	List sallyport.Erasure
 }
 
-// erasing notes a list; what it names is erased from then on, whoever has to do it.
+// erasing notes a list; what it names is erased from then on, whoever has to do it. What a gateway erases in its own streams is that one's.
 func (s *State) erasing(o *sallyport.Order) {
-	if o.Erased != nil {
+	if o.Erased != nil && o.Of == "" {
 		s.erasures = append(s.erasures, Erasure{o.ID, *o.Erased})
 	}
 }
 
 // erased notes that all lists of a proposal, or of a run of retention, were carried out.
 func (s *State) erasedAll(e *sallyport.Event, o *sallyport.Order) {
+	if o.Of != "" {
+		return
+	}
 	s.erasures = slices.DeleteFunc(s.erasures, func(x Erasure) bool { return x.ID == o.ID })
 	s.carried[o.ID] = true
 	if p := s.proposals[o.ID]; p != nil {

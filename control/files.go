@@ -11,6 +11,22 @@ import (
 type files struct {
 	hash  string // SHA-256, empty: none yet
 	alone bool   // whoever writes the files may change them
+	ever  map[string]bool
+}
+
+// EverHeld tells whether files hold, or held once.
+func (s *State) EverHeld(hash string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.files.ever[hash]
+}
+
+// takes has files hold.
+func (s *State) takes(hash string, alone bool) {
+	if s.files.ever == nil {
+		s.files.ever = map[string]bool{}
+	}
+	s.files.hash, s.files.alone, s.files.ever[hash] = hash, alone, true
 }
 
 // Files is the hash of the configuration and policies that hold, empty before the first, and whether one person may change them.
@@ -24,7 +40,7 @@ func (s *State) Files() (hash string, alone bool) {
 // say so is no matter for that.
 func (s *State) adopt(o *sallyport.Order) {
 	if o.Details != "" && (s.files.hash == "" || s.files.alone) {
-		s.files = files{o.Details, o.Alone}
+		s.takes(o.Details, o.Alone)
 		s.doors.turn()
 	}
 }

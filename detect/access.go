@@ -165,7 +165,8 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	if t != nil {
 		t.looks++
 	}
-	again := known && had.bare != 0 && p.day-int64(had.bare-1) <= countOnce && w < 0.5
+	first, before := had.since(p.day)
+	again := before && first <= countOnce && w < 0.5
 	if t == nil || t.Fact != "job" {
 		p.streams[breadth].x++
 	} else {
@@ -173,7 +174,7 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	}
 	d.sight(p, customer, at, hour)
 	if !again {
-		d.add(p, 1-w)
+		d.add(p, residue(w))
 	}
 	d.worked(p, w)
 	d.eagerly(p, t)
@@ -184,7 +185,10 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 		}
 		return // whom programs looked at need not be remembered
 	}
-	now := look{day: int32(p.day), ms: at, w: float32(w), bare: had.bare} //nolint:gosec // days since 1970
+	now := looked(p.day, at, w)
+	if before {
+		now.bare = uint8(min(first+1, math.MaxUint8)) //nolint:gosec // bounded
+	}
 	if w < 0.5 {
 		d.bare(p, s, customer, &now, again, at)
 		if t != nil && t.Whose == "self_made" {
@@ -197,6 +201,10 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	}
 	p.seen[customer] = now
 }
+
+// residue is what of a look counts that is explained so far. What is half explained counts a quarter: it is much of everybody's work, so that in its
+// plain sum a theft, of which nothing is explained, would drown (docs/decisions/0054-what-is-half-explained-counts-a-quarter.md).
+func residue(w float64) float64 { return (1 - w) * (1 - w) }
 
 // worked notes explained work. With it rises what his peers' day is expected to have.
 func (d *Detector) worked(p *person, w float64) {
@@ -227,7 +235,7 @@ func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *lo
 	}
 	if now.bare == 0 {
 		p.signs.fresh++
-		now.bare = int32(p.day) + 1 //nolint:gosec // days since 1970
+		now.bare = 1
 	}
 	if again || p.signs.bulk {
 		return
@@ -252,6 +260,7 @@ func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
 	}
 	if !p.watched {
 		p.hours[hour]++
+		p.worked++
 		p.group.hours[hour]++
 	}
 	const near = 2
@@ -266,14 +275,10 @@ func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
 
 // odd tells an hour in which he does not work, by his shift where it is known, and by what he did.
 func (d *Detector) odd(p *person, at int64, hour int) bool {
-	all := 0.0
-	for _, n := range p.hours {
-		all += n
-	}
-	if all < many {
+	if p.worked < many {
 		return false
 	}
-	usual := (p.hours[hour] + p.hours[(hour+23)%24] + p.hours[(hour+1)%24]) / all
+	usual := (p.hours[hour] + p.hours[(hour+23)%24] + p.hours[(hour+1)%24]) / p.worked
 	if p.employee == nil || p.employee.Shift == [2]int{} {
 		return usual < 0.005
 	}

@@ -355,7 +355,8 @@ type bench struct {
 	chance   [3]float64
 	took     time.Duration
 	events   int64
-	notes    []string
+	notes    []string // false alarms
+	missed   []string
 }
 
 type tally struct {
@@ -372,12 +373,7 @@ func benchProfile(t testing.TB, p sim.Profile, seeds int) *bench {
 	t.Helper()
 	b := &bench{profile: p.Name, insiders: map[string]*tally{}}
 	level := math.Log(1 / DefaultBudget)
-	first := uint64(1000)
-	if s := os.Getenv("SALLYPORT_FIRST_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		fatal(t, err)
-		first = n
-	}
+	first := firstSeed(t, 1000)
 	for seed := range seeds {
 		r := run(t, p, uint64(seed)+first, true)
 		b.runs++
@@ -428,6 +424,15 @@ func (b *bench) insider(r *trialRun, in *sim.Insider, level float64) {
 	}
 	oracle, limit, ok := r.oracle(in, level)
 	if first == nil {
+		taken := 0
+		for _, x := range thefts {
+			taken += x.n
+		}
+		after := "never"
+		if ok {
+			after = fmt.Sprintf("after %.0f", oracle)
+		}
+		b.missed = append(b.missed, fmt.Sprintf("%s %s took %d in all; who knows all rates alarms %s", name, in.Staff[0], taken, after))
 		return
 	}
 	c.caught++
@@ -509,6 +514,42 @@ func poissonInterval(n float64) (low, high float64) {
 	return max(0, low), m * math.Pow(1-1/(9*m)+z/(3*math.Sqrt(m)), 3)
 }
 
+// firstSeed is SALLYPORT_FIRST_SEED, or this.
+func firstSeed(t testing.TB, usual uint64) uint64 {
+	t.Helper()
+	s := os.Getenv("SALLYPORT_FIRST_SEED")
+	if s == "" {
+		return usual
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	fatal(t, err)
+	return n
+}
+
+// seedsAsked is SALLYPORT_SEEDS, or this.
+func seedsAsked(t testing.TB, usual int) int {
+	t.Helper()
+	s := os.Getenv("SALLYPORT_SEEDS")
+	if s == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(s)
+	fatal(t, err)
+	return n
+}
+
+// freshAsked is how many companies that nothing was tuned to are tried, too: SALLYPORT_FRESH.
+func freshAsked(t testing.TB) int {
+	t.Helper()
+	s := os.Getenv("SALLYPORT_FRESH")
+	if s == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(s)
+	fatal(t, err)
+	return n
+}
+
 // print writes the table.
 func (b *bench) print(t testing.TB) {
 	t.Helper()
@@ -530,6 +571,9 @@ func (b *bench) print(t testing.TB) {
 	t.Logf("  recall at 1, 2, 5 alarms per 1,000 person-days; chance %.0f, %.0f, %.0f %%", 100*b.chance[0]/b.recall[ours][0][1], 100*b.chance[1]/b.recall[ours][1][1], 100*b.chance[2]/b.recall[ours][2][1])
 	for m, name := range methodNames() {
 		t.Logf("    %-52s %3.0f %3.0f %3.0f %%", name, 100*b.recall[m][0][0]/b.recall[m][0][1], 100*b.recall[m][1][0]/b.recall[m][1][1], 100*b.recall[m][2][0]/b.recall[m][2][1])
+	}
+	for _, note := range b.missed {
+		t.Log("  missed: " + note)
 	}
 	for _, note := range b.notes {
 		t.Log("  false alarm: " + note)
@@ -554,10 +598,9 @@ func TestBenchDetect(t *testing.T) {
 		}
 		return
 	}
-	if s := os.Getenv("SALLYPORT_SEEDS"); s != "" {
-		n, err := strconv.Atoi(s)
-		fatal(t, err)
-		seeds = n
+	seeds = seedsAsked(t, seeds)
+	for i := range freshAsked(t) {
+		profiles = append(profiles, sim.Fresh(uint64(i)+1)) //nolint:gosec // small
 	}
 	for _, p := range profiles {
 		only := os.Getenv("SALLYPORT_PROFILE")

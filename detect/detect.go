@@ -40,6 +40,7 @@ type Detector struct {
 	options Options
 	level   float64 // ln A
 	specs   [streams]stream
+	weights [2][streams]float64 // logarithms of parts of the budget: of somebody alone, and of somebody who is linked
 	rules   rules
 	facts   facts
 
@@ -87,6 +88,7 @@ func New(o Options) (*Detector, error) {
 		options: o, level: -math.Log(o.Budget), people: map[sallyport.Staff]*person{}, groups: map[string]*group{}, roles: map[string]int{},
 		specs: specs(), counts: Counts{By: map[string]int64{}}, facts: newFacts(), pairs: newPairs(),
 	}
+	d.weights = shares(&d.specs)
 	var err error
 	if d.rules, err = newRules(o.Templates); err != nil {
 		return nil, err

@@ -76,7 +76,7 @@ func hash(s string) uint64 {
 }
 
 const (
-	keptTickets  = 45 * dayMS // after their end
+	keptTickets  = 30 * dayMS // after their end
 	keptContacts = 14 * dayMS
 	afterwards   = hourMS // how long after a look a fact may still come
 	shortlyAfter = 10 * hourMS / 60
@@ -221,8 +221,8 @@ func (d *Detector) explain(p *person, customer uint64, had look, known bool, a *
 	best := d.byFacts(p, customer, at)
 	if best == nil || best.Weight < 1 {
 		best = heavier(best, heavier(d.byJob(p, a, at), d.byClaim(p, a)))
-		if known && had.w >= 0.5 && had.bare == 0 {
-			best = heavier(best, d.byRelation(p, at-had.ms))
+		if known && had.weight() >= 0.5 && had.bare == 0 {
+			best = heavier(best, d.byRelation(p, at-had.ms()))
 		}
 	}
 	if best == nil {
@@ -411,21 +411,22 @@ func (d *Detector) reconsider(customer uint64, at int64, by *person) {
 	for _, l := range d.facts.lately[customer] {
 		p := l.who
 		had, ok := p.seen[customer]
-		if !ok || !p.open || int64(had.day) != p.day || by == p || had.later || d.now-l.at > afterwards {
+		if !ok || !p.open || int64(had.day) != p.day || by == p || had.w&laterFact != 0 || d.now-l.at > afterwards {
 			continue
 		}
 		w, _ := d.explain(p, customer, look{}, false, &sallyport.Access{}, l.at)
-		if w <= float64(had.w) { // the fact is later than the look
+		was := had.weight()
+		if w <= was { // the fact is later than the look
 			if w, _ = d.explain(p, customer, look{}, false, &sallyport.Access{}, at); w < 0.5 {
 				continue
 			}
 			const late = 0.3
 			w *= late
 		}
-		if w > float64(had.w) {
-			p.streams[exposure].x = max(0, p.streams[exposure].x-(w-float64(had.w)))
-			had.w, had.later = float32(w), true
-			if w >= 0.5 && int64(had.bare) == p.day+1 {
+		if w > was {
+			p.streams[exposure].x = max(0, p.streams[exposure].x-(residue(was)-residue(w)))
+			had.w = looked(p.day, l.at, w).w | laterFact
+			if w >= 0.5 && had.bare == 1 {
 				had.bare = 0
 				p.signs.fresh--
 			}

@@ -65,13 +65,13 @@ func (d *Detector) check(p *person, at int64) {
 	if p.dead {
 		return
 	}
-	specs := &d.specs
+	weights := &d.weights[0]
+	if p.link != nil {
+		weights = &d.weights[1]
+	}
 	var terms [streams]float64
 	for i := range p.streams {
-		terms[i] = math.Inf(-1)
-		if top := p.streams[i].top; !math.IsInf(top, -1) && specs[i].weight > 0 {
-			terms[i] = math.Log(specs[i].weight) + top
-		}
+		terms[i] = weights[i] + p.streams[i].top
 	}
 	p.total = logSum(terms[:])
 	p.highest = max(p.highest, p.total)

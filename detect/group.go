@@ -53,6 +53,8 @@ type peers struct {
 	extremes  []burst // days that look like anything
 	tail      *tail
 	fits      [sizes]float64   // logarithm of the likelihood of days by size, for the finer null
+	used      [growths]float64 // sums of ratios of days, for it
+	mix       [sizes]float64   // how many people's days have which size
 	off       [growths]float64 // what is taken off each day's ratio
 }
 
@@ -96,10 +98,10 @@ func leftOut(most map[int]float64, people int) []int {
 }
 
 // bulkWork is work on many customers by jobs on record. Where a role does such work, some of it comes without a record: how much is not
-// known beforehand, so one job in five is taken to be missing until days without a reason tell.
+// known beforehand, so two jobs in five are taken to be missing until days without a reason tell.
 type bulkWork struct{ days, customers float64 }
 
-const unrecorded = 0.2
+const unrecorded = 0.4
 
 // expect puts into the tail what may come without a record.
 func (b *bulkWork) expect(t *tail, days float64) {
@@ -124,7 +126,7 @@ const (
 func newGroup(name string, level float64) *group {
 	g := &group{name: name, level: level, drift: drifting}
 	for i, spec := range specs() {
-		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: leastShare(level, spec.weight)}
+		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: leastShare(level, spec.weight), mix: beforehand()}
 		for j := range growths {
 			g.streams[i].off[j] = slack
 		}
@@ -170,19 +172,22 @@ func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 	}
 }
 
-// mixed learns the ratios of a day against the finer null.
+// mixed learns a day against the finer null: how much his days differ, and what the ratios come to.
 func (q *peers) mixed(p *person, n null, x float64) {
 	q.counted++
-	bound := max(20, 0.01*(q.counted+q.zeros))
+	const keep = 1 - math.Ln2/ownFade
 	for i := range sizes {
-		q.fits[i] += max(n.likelihood(x, size(i)), -20)
-		for j, e := range n.mixed(x, size(i)) {
-			q.ratios[i][j] += min(math.Exp(e), bound)
-		}
+		density := max(n.density(x, size(i)), -20)
+		q.fits[i] += density
+		p.fits[i] = p.fits[i]*keep + density
+	}
+	bound := max(20, 0.01*(q.counted+q.zeros))
+	for j, e := range n.mixed(x, n.k) {
+		q.used[j] += min(math.Exp(e), bound)
 	}
 	best := 0.0
 	bare := n
-	bare.tail, bare.share = nil, 0
+	bare.tail, bare.share = nothing(), 0
 	for _, e := range bare.mixed(x, n.k) {
 		best += math.Exp(min(e, 50)) / growths
 	}
@@ -211,7 +216,7 @@ func (g *group) calibrate() {
 		q.mean = max((specs[s].usual*specs[s].days+q.total)/(specs[s].days+q.days), 1e-6)
 		q.between = g.between(s)
 		if s == exposure {
-			q.fit()
+			q.fit(g.people)
 		} else {
 			q.size = q.holds(g.drift)
 		}
@@ -245,6 +250,9 @@ func (q *peers) fade(keep float64) {
 	q.beyond *= keep
 	q.zeroMu *= keep
 	q.zeroDoubt *= keep
+	for j := range q.used {
+		q.used[j] *= keep
+	}
 	for i := range q.ratios {
 		q.fits[i] *= keep
 		for j := range q.ratios[i] {
@@ -256,27 +264,69 @@ func (q *peers) fade(keep float64) {
 	}
 }
 
-// fit takes the size under which days were likeliest, no larger than so many days can tell, and takes off each day's ratio by what days of
+// fit takes the size under which the days of all are likeliest, sees how people differ in that, and takes off each day's ratio by what days of
 // innocence exceed their promise, that ratios average at most 1.
-func (q *peers) fit() {
+func (q *peers) fit(people []*person) {
 	days := q.counted + q.zeros
-	best, bound := sizes-1, 0.5+days/150
-	for i := sizes - 1; i >= 0 && size(i) <= bound; i-- {
+	best := sizes - 1
+	for i := range sizes {
 		if q.fits[i] > q.fits[best] {
 			best = i
 		}
 	}
-	const alike = 3 // where the likelihood hardly tells them apart, the smaller promises less
-	for top := q.fits[best]; best < sizes-1 && q.fits[best+1] > top-alike; {
-		best++
+	if q.size = size(best); days < trial {
+		q.size = size(beginning)
 	}
-	if days < trial {
-		best = beginning
-	}
-	q.size = size(best)
 	for j := range q.off {
-		q.off[j] = slack + max(0, math.Log((trial+q.ratios[best][j])/(trial+days)))
+		q.off[j] = slack + max(0, math.Log((trial+q.used[j])/(trial+days)))
 	}
+	mix := beforehand()
+	for _, p := range people {
+		if p.days < 5 {
+			continue
+		}
+		for i, w := range q.sizesOf(p) {
+			mix[i] += w
+		}
+	}
+	q.mix = mix
+}
+
+// beforehand are three people, of whom nobody knows how much their days differ.
+func beforehand() (mix [sizes]float64) {
+	const people, around, wide = 3, beginning, 4
+	for i := range mix {
+		mix[i] = people * max(0.05, 1-math.Abs(float64(i-around))/wide) / wide
+	}
+	return mix
+}
+
+// sizesOf is how likely each size is for somebody's days, by them and by what is usual among his peers.
+func (q *peers) sizesOf(p *person) (weights [sizes]float64) {
+	most, sum := math.Inf(-1), 0.0
+	for i := range weights {
+		most = max(most, p.fits[i])
+	}
+	for i := range weights {
+		weights[i] = q.mix[i] * math.Exp(p.fits[i]-most)
+		sum += weights[i]
+	}
+	for i := range weights {
+		weights[i] /= sum
+	}
+	return weights
+}
+
+// sizeOf is the size that is taken for somebody: smaller it is with a chance of cautious at most, and no larger than so many days of all can tell.
+func (q *peers) sizeOf(p *person) float64 {
+	const cautious = 0.2
+	bound, sum := 0.5+(q.counted+q.zeros)/150, 0.0
+	for i, weights := sizes-1, q.sizesOf(p); i > 0; i-- {
+		if sum += weights[i]; sum >= cautious || size(i-1) > bound {
+			return size(i)
+		}
+	}
+	return size(0)
 }
 
 // holds is the largest k with which the promise holds.
@@ -365,9 +415,9 @@ const (
 )
 
 // compared notes how a block of somebody's days compares with what was expected of them, and what of that is chance.
-func (g *group) compared(ratio, noise float64) {
-	off := min(ratio, 3) - 1
-	weight := 1 / (noise + 0.02) // what says most about it
+func (g *group) compared(ratio, said, noise float64) {
+	off := min(ratio, 2) - 1    // a change of teams is no drift
+	weight := 1 / (said + 0.02) // what says most about it
 	g.moved.n, g.moved.square, g.moved.noise = g.moved.n+weight, g.moved.square+weight*off*off, g.moved.noise+weight*noise
 	g.drifts[min(bins-1, int(ratio/binWidth))]++
 }
@@ -419,20 +469,37 @@ func shadowLevel(i int) float64 { return [shadowed]float64{100, 1000}[i] }
 
 // recalibrate compares how often low levels are reached by chance with what is promised. Where one is reached more often than chance allows,
 // the alarm level rises by as much, extrapolated along its logarithm. Where all are surely reached more rarely, it falls by that, but by no more
-// than threefold: the tail beyond what was seen is not known.
+// than mostFall: the tail beyond what was seen is not known. For the fall those who reached most are left out: a few thieves are no chance.
 func (g *group) recalibrate() {
-	const most = 3
 	rarest := 0.0
-	for i, n := range g.shadows {
+	for i := range g.shadows {
+		n := g.reachedByMost(i)
 		rarest = max(rarest, (n+2*math.Sqrt(n)+3)*shadowLevel(i)/max(g.shadowDays, 1))
 	}
-	g.penalty = max(-math.Log(most), min(0, math.Log(rarest)))
+	g.penalty = max(-math.Log(mostFall), min(0, math.Log(rarest)))
 	for i, n := range g.shadows {
 		sure := n - 1.3*math.Sqrt(n) - 1
 		if excess := sure * shadowLevel(i) / max(g.shadowDays, 1); excess > 1 {
 			g.penalty = max(g.penalty, math.Log(excess)*g.level/math.Log(shadowLevel(i)))
 		}
 	}
+}
+
+const mostFall = 5
+
+// reachedByMost is how often a low level was reached, but for the one in 20, and at least one, who reached it most often.
+func (g *group) reachedByMost(i int) float64 {
+	most := map[int]float64{}
+	for _, p := range g.people {
+		if p.reached[i] > 0 {
+			most[p.number] = p.reached[i]
+		}
+	}
+	n := g.shadows[i]
+	for _, who := range leftOut(most, 2*len(g.people)) {
+		n -= most[who]
+	}
+	return max(0, n)
 }
 
 // calendar is how this weekday compares with others.

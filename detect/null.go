@@ -35,103 +35,85 @@ func (n *null) bounded(x, delta float64) float64 {
 	switch {
 	case l > 0:
 		l = -math.Log((1-n.share)*math.Exp(-l) + n.share)
-	default:
+	case n.share > 1e-4: // of less it takes off less
 		l -= math.Log1p(n.share * (math.Exp(l) - 1))
 	}
 	return l - slack
 }
 
-// mixed are the ratios against the mixture over where his rate may be, and over days that look like anything. It is the innermost part of all:
-// each exponential is taken once.
+// mixed are the ratios against the mixture over where his rate may be, and over days that look like anything, where days have this size. It is the
+// innermost part of all: no logarithm and no exponential is taken twice.
 func (n *null) mixed(x, k float64) (e [growths]float64) {
-	var means, logs [nodes]float64
-	most := math.Inf(-1)
-	for j := range logs {
-		means[j] = n.mu * n.rates.factor(j)
-		logs[j] = kernel(x, means[j], k)
-		most = max(most, logs[j])
-	}
+	logs, most := n.byRate(x, k)
 	var below, weights [nodes + 1]float64 // sums over the first rates: of likelihoods, and of weights
 	for j, w := range n.rates.weight {
 		below[j+1] = below[j] + w*math.Exp(logs[j]-most)
 		weights[j+1] = weights[j] + w
 	}
-	shape := combinations(x, k)
+	logK, shape, anything, place := math.Log(k), combinations(x, k), n.tail.logDensity(x-n.mu), step(x-n.mu)
 	j := 0
 	for i := range e {
 		mean := n.mu + growth(i)
-		for j < nodes && means[j] < mean {
+		for j < nodes && n.mu*n.rates.factors[j] < mean {
 			j++
 		}
+		whole, logMean := math.Log(k+mean), math.Log(mean)
+		theft := k*(logK-whole) + x*(logMean-whole)
+		// Days that look like anything: their density over the theft's. Beyond the theft's mean, where its own density falls, it stays what it
+		// is there, so that more customers are never less evidence; but it is never less than what lets days with so many customers or more
+		// bring a little on average.
+		s, beyond := anything-shape-theft, 2*i
+		if x > mean {
+			s, beyond = n.tail.density[2*i]-combinations(mean, k)-k*(logK-whole)-mean*(logMean-whole), place
+		}
+		s = max(n.share, math.Exp(min(s, 0)), min(mostShare, n.tail.beyond[beyond]*rarely))
 		// A rate as high as the theft's is no theft: it says 1 to it, whatever the count.
-		sum := weights[nodes] - weights[j] + below[j]*math.Exp(most-kernel(x, mean, k))
-		e[i] = -math.Log(sum + n.contaminated(x, mean, k, shape))
+		e[i] = -math.Log(weights[nodes] - weights[j] + below[j]*math.Exp(most-theft) + s)
 	}
 	return e
 }
 
-// likelihood is the logarithm of the null's density with this size.
-func (n *null) likelihood(x, k float64) float64 {
-	at := combinations(x, k)
-	sum := math.Exp(n.tail.logDensity(x - n.mu))
+// byRate are the logarithms of the densities by where his rate may be, but for combinations, and the highest. Of a negative binomial
+// k·ln(k/(k+m)) + x·ln(m/(k+m)) hangs on the mean m.
+func (n *null) byRate(x, k float64) (logs [nodes]float64, most float64) {
+	logK, logMu := math.Log(k), math.Log(n.mu)
+	most = math.Inf(-1)
+	for j := range logs {
+		whole := math.Log(k + n.mu*n.rates.factors[j])
+		logs[j] = k*(logK-whole) + x*(logMu+n.rates.step*float64(j-centre)-whole)
+		most = max(most, logs[j])
+	}
+	return logs, most
+}
+
+// density is the logarithm of that of a day, where days have this size.
+func (n *null) density(x, k float64) float64 {
+	logs, most := n.byRate(x, k)
+	sum := 0.0
 	for j, w := range n.rates.weight {
-		sum += w * math.Exp(at+kernel(x, n.mu*n.rates.factor(j), k))
+		sum += w * math.Exp(logs[j]-most)
 	}
-	return math.Log(sum)
+	return math.Log(math.Exp(n.tail.logDensity(x-n.mu)) + sum*math.Exp(combinations(x, k)+most))
 }
 
-// variance is that of a day, with what is not known of his rate.
-func (n *null) variance() float64 {
-	v := n.mu + n.mu*n.mu/n.k
-	if n.rates != nil {
-		v += n.mu * n.mu * n.rates.step * n.rates.step
-	}
-	return v
-}
-
-// alone is the same day as one negative binomial.
-func (n *null) alone(drift float64) null {
-	return null{mu: n.mu, k: n.mu * n.mu / math.Max(n.variance()-n.mu, 1e-9), share: max(n.share, 1e-4), drift: drift}
-}
-
-// kernel is the part of the logarithm of a negative binomial's density that hangs on its mean.
-func kernel(x, mean, k float64) float64 {
-	l := -k * math.Log1p(mean/k)
-	if x != 0 {
-		l -= x * math.Log1p(k/mean)
-	}
-	return l
-}
-
-// combinations is the part of it that does not hang on the mean, for real counts.
+// combinations is the part of the logarithm of a negative binomial's density that does not hang on its mean, for real counts.
 func combinations(x, k float64) float64 {
+	if x == 0 {
+		return 0
+	}
 	a, _ := math.Lgamma(x + k)
 	b, _ := math.Lgamma(k)
 	c, _ := math.Lgamma(x + 1)
 	return a - b - c
 }
 
-// contaminated is the density of days that look like anything over that of a theft with this mean. Beyond the theft's mean, where its own
-// density falls, it stays what it is there, so that more customers are never less evidence; but it is never less than what lets days with so
-// many customers or more bring a little on average. shape are the combinations of x.
-func (n *null) contaminated(x, mean, k, shape float64) float64 {
-	if n.tail == nil {
-		return n.share
-	}
-	at := x
-	if x > mean {
-		at, shape = mean, combinations(mean, k)
-	}
-	s := math.Exp(min(n.tail.logDensity(at-n.mu)-shape-kernel(at, mean, k), 0))
-	return max(n.share, s, min(mostShare, n.tail.beyond[step(max(x, mean)-n.mu)]*rarely))
-}
-
 // rates say where somebody's rate is by now, as factors of what was learnt: a filter over a grid of its logarithm, in steps of its standard
 // deviation. Rates move slowly, and back to what was learnt. What moves at once is nobody's drift.
 type rates struct {
-	step   float64 // standard deviation of the logarithm: of what was learnt, and of how rates drift
-	moves  float64 // steps a day, up or down
-	weight [nodes]float64
+	step    float64 // standard deviation of the logarithm: of what was learnt, and of how rates drift
+	moves   float64 // steps a day, up or down
+	weight  [nodes]float64
+	factors [nodes]float64 // of what was learnt, by step
 }
 
 const (
@@ -154,7 +136,13 @@ func prior() (w [nodes]float64) {
 	return w
 }
 
-func (r *rates) factor(j int) float64 { return math.Exp(r.step * float64(j-centre)) }
+// spread sets how far apart the steps are.
+func (r *rates) spread(step float64) {
+	r.step = step
+	for j := range r.factors {
+		r.factors[j] = math.Exp(step * float64(j-centre))
+	}
+}
 
 // begin sets what is known at first.
 func (r *rates) begin() { r.weight = prior() }
@@ -164,7 +152,8 @@ func (r *rates) see(n *null, x float64) {
 	var logs [nodes]float64
 	most := math.Inf(-1)
 	for j := range logs {
-		logs[j] = kernel(x, n.mu*r.factor(j), n.k)
+		mean := n.mu * r.factors[j]
+		logs[j] = x*math.Log(mean/(n.k+mean)) - n.k*math.Log(n.k+mean)
 		most = max(most, logs[j])
 	}
 	const floor = 1e-3 // one day says no more: it may be one that looks like anything
@@ -214,17 +203,23 @@ type tail struct {
 	density [steps]float64 // logarithm, by customer
 }
 
-// share is how much of the null days like this one are: what makes their ratios average slack.
-func (t *tail) share(excess float64) float64 { return min(mostShare, t.beyond[step(excess)]/slack) }
-
 func (t *tail) logDensity(excess float64) float64 {
 	at := min(steps-1.001, max(0, 2*math.Log2(max(excess, 1))))
 	i := int(at)
 	return t.density[i] + (at-float64(i))*(t.density[i+1]-t.density[i])
 }
 
+// nothing is a tail without days.
+func nothing() *tail {
+	t := &tail{}
+	for i := range t.density {
+		t.density[i] = -700
+	}
+	return t
+}
+
 // rarely is how far beyond its chance a day of the tail may be evidence.
-const rarely = 25
+const rarely = 5
 
 // mostShare is the share at which days say nothing any more.
 const mostShare = 0.98

@@ -13,8 +13,9 @@ func finer(mu, k, step, days float64, bursts int) null {
 		q.extremes = append(q.extremes, burst{i, 5 * math.Pow(1.5, float64(i)), 1})
 	}
 	q.often(200, &bulkWork{})
-	r := &rates{step: step}
+	r := &rates{}
 	r.begin()
+	r.spread(step)
 	return null{mu: mu, k: k, share: 1e-6, rates: r, tail: q.tail, off: &[growths]float64{}}
 }
 
@@ -39,7 +40,8 @@ func TestMixedIsAnEValue(t *testing.T) {
 		for x := 0.0; x < 3000 && mass < 1-1e-10; x++ {
 			p := 0.0
 			for j, w := range n.rates.weight {
-				p += w * math.Exp(combinations(x, n.k)+kernel(x, n.mu*n.rates.factor(j), n.k))
+				mean := n.mu * n.rates.factors[j]
+				p += w * math.Exp(combinations(x, n.k)+n.k*math.Log(n.k/(n.k+mean))+x*math.Log(mean/(n.k+mean)))
 			}
 			mass += p
 			for i, e := range n.evidences(x) {
@@ -72,8 +74,9 @@ func TestMixedRises(t *testing.T) {
 
 // A rate that moved is followed, and comes back when days tell nothing.
 func TestRatesFollow(t *testing.T) {
-	r := &rates{step: 0.2, moves: 0.02}
+	r := &rates{moves: 0.02}
 	r.begin()
+	r.spread(0.2)
 	n := &null{mu: 5, k: 15, rates: r}
 	for range 60 {
 		r.pass(1)
@@ -103,8 +106,9 @@ func TestUnrecordedJobs(t *testing.T) {
 		q := &g.streams[exposure]
 		q.counted = 200
 		q.often(6, &g.jobs)
-		r := &rates{step: 0.2}
+		r := &rates{}
 		r.begin()
+		r.spread(0.2)
 		n := null{mu: 5, k: 1, share: 1e-6, rates: r, tail: q.tail, off: &q.off}
 		e := n.evidences(1500)
 		return logSum(e[:]) - math.Log(growths)

@@ -12,10 +12,14 @@ func (d *Detector) onset(p *person, lead int, at int64) [3]int64 {
 	for range n {
 		d.scratch = append(d.scratch, math.Inf(-1))
 	}
+	today := d.today(p, lead)
+	if lead == together {
+		today, lead = d.today(p, exposure), exposure
+	}
 	for g := range growths {
 		sum := 0.0
 		for i := n - 1; i >= 0; i-- {
-			sum += d.dayEvidence(p, days, i, lead, growth(g))
+			sum += p.dayEvidence(days, i, lead, growth(g), today)
 			d.scratch[i] = logSum([]float64{d.scratch[i], sum})
 		}
 	}
@@ -52,12 +56,7 @@ func (d *Detector) onset(p *person, lead int, at int64) [3]int64 {
 }
 
 // dayEvidence is the ratio of one day, the last one being today, unbounded: here only where it began is asked, not whether.
-func (d *Detector) dayEvidence(p *person, days []daily, i, lead int, delta float64) float64 {
-	n := d.today(p, lead)
-	if lead == together {
-		n = d.today(p, exposure)
-		lead = exposure
-	}
+func (p *person) dayEvidence(days []daily, i, lead int, delta float64, n null) float64 {
 	if i == len(days) {
 		return ratio(p.streams[lead].x, n.mu, n.k, max(delta, n.drift*n.mu))
 	}

@@ -107,24 +107,44 @@ func (s *pairs) link(_ *Detector, a, b *person) {
 	a.streams[together].r, b.streams[together].r = none(), none()
 }
 
-// together counts what two linked people have looked at today, while both work.
-func (d *Detector) together(p *person) {
-	q := p.link
-	if q == nil {
-		return
-	}
-	own := d.today(p, exposure)
-	p.both.x, p.both.n = p.streams[exposure].x, own.alone(p.group.drift)
-	if q.open && q.day == p.day {
-		other := d.today(q, exposure)
-		mu := own.mu + other.mu
-		x := q.streams[exposure].x
-		p.both.n = null{
-			mu: mu, k: mu * mu / math.Max(own.variance()+other.variance()-mu, 1e-9), drift: max(p.group.drift, q.group.drift),
-			share: max(own.tail.share(p.both.x-own.mu), other.tail.share(x-other.mu)),
+// bothDays is the evidence of his day together with that of whom he is linked to: the product of two ratios, each against what is usual for
+// one of them.
+func (d *Detector) bothDays(p *person) [growths]float64 {
+	e, q := d.evidenceOf(p), p.link
+	if q.day == p.day && (q.open || q.closed == q.day) {
+		for i, other := range d.evidenceOf(q) {
+			e[i] += other
 		}
-		p.both.x += x
 	}
-	p.streams[together].x = p.both.x
-	d.renew(p, together)
+	return e
+}
+
+// evidenceOf is that of his last day, as far as it has come.
+func (d *Detector) evidenceOf(p *person) [growths]float64 {
+	if p.closed == p.day {
+		return p.last
+	}
+	n := d.today(p, exposure)
+	return n.evidences(p.streams[exposure].x)
+}
+
+// together renews what two linked people come to, while both work.
+func (d *Detector) together(p *person) {
+	if p.link != nil {
+		p.streams[together].x = p.streams[exposure].x
+		if q := p.link; q.open && q.day == p.day {
+			p.streams[together].x += q.streams[exposure].x
+		}
+		d.renew(p, together)
+	}
+}
+
+// pooled is ln of what two together come to, as far as each of them brings a part of it.
+func (p *person) pooled(top float64) float64 {
+	q := p.link
+	top -= max(p.group.penalty, q.group.penalty, p.group.penalty+q.group.penalty)
+	if least := min(p.streams[exposure].top, q.streams[exposure].top); least < alike*top { // it is one of them
+		return least
+	}
+	return top
 }

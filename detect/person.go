@@ -33,17 +33,17 @@ type person struct {
 
 	came, expected float64 // his part of the group's
 
-	dead    bool    // R was set to 0 today
-	watched bool    // he was under suspicion when the day began
-	total   float64 // ln of what is compared with A, now
-	highest float64 // today
-	shadow  [shadowed]process
-	block   struct{ x, mu, noise, days float64 } // to see how his rate drifts
-	both    struct {
-		x float64
-		n null
-	} // with whom he is linked to, today
-	ever         process // never set back, for the comparison across people
+	dead         bool    // R was set to 0 today
+	watched      bool    // he was under suspicion when the day began
+	total        float64 // ln of what is compared with A, now
+	highest      float64 // today
+	shadow       [shadowed]process
+	block        stretch           // to see how his rate drifts
+	reached      [shadowed]float64 // how often his shadows were set back
+	fits         [sizes]float64    // logarithm of the likelihood of his days by how much days differ
+	last         [growths]float64  // evidence of his last day that is over
+	closed       int64             // which day that was
+	ever         process           // never set back, for the comparison across people
 	reachedToday map[uint64]struct{}
 
 	byJob float64 // customers today by jobs on record
@@ -63,8 +63,9 @@ type person struct {
 	devices, networks, countries, applications, forms map[uint64]int64 // the day of the first sight
 	queues                                            map[string]int   // tickets that were his, by queue
 	hours                                             [24]float64
-	lastNumber                                        uint64 // of the customer looked at last
-	failures                                          int    // log-ins that failed in a row
+	worked                                            float64 // sum of hours
+	lastNumber                                        uint64  // of the customer looked at last
+	failures                                          int     // log-ins that failed in a row
 	lastCountry                                       string
 	lastLogIn                                         int64
 	link                                              *person
@@ -80,6 +81,20 @@ type track struct {
 	days            float64 // learnt, in usual days; older ones worth less
 	total           float64 // learnt
 	waitX, waitDays float64 // of days that wait to be learnt
+
+	still   [growths]float64 // evidence of a day without any, under the null of stillOf
+	stillOf [4]float64
+}
+
+// evidences are the logarithms of the day's ratios. Most streams have nothing on most days.
+func (t *track) evidences(n *null) [growths]float64 {
+	if t.x != 0 || n.rates != nil {
+		return n.evidences(t.x)
+	}
+	if of := [4]float64{n.mu, n.k, n.share, n.drift}; of != t.stillOf {
+		t.still, t.stillOf = n.evidences(0), of
+	}
+	return t.still
 }
 
 // daily is what is kept of a day.
@@ -93,13 +108,31 @@ type daily struct {
 	x        [streams]float32
 }
 
-// look is what is kept of a customer whom he looked at.
+// look is what is kept of a customer whom he looked at: eight bytes, since there are very many.
 type look struct {
-	day   int32 // the last
-	bare  int32 // the first without a reason, as day + 1; 0: none
-	ms    int64 // the last
-	w     float32
-	later bool // a later fact was taken into account
+	at   uint32 // the last, in seconds since 1970
+	day  uint16 // the local day of it
+	bare uint8  // how many days before that the first was without a reason, and one; 0: none was
+	w    uint8  // the weight of what explained the last, in steps; the topmost bit: a later fact was taken into account
+}
+
+const (
+	weightSteps = 100
+	laterFact   = 0x80
+)
+
+// looked makes one.
+func looked(day, ms int64, w float64) look {
+	return look{at: uint32(ms / 1000), day: uint16(day), w: uint8(math.Round(w * weightSteps))} //nolint:gosec // until 2106
+}
+
+func (l look) weight() float64 { return float64(l.w&^laterFact) / weightSteps }
+
+func (l look) ms() int64 { return int64(l.at) * 1000 }
+
+// since says how long before the day the first look without a reason was, where there was one.
+func (l look) since(day int64) (days int64, bare bool) {
+	return day - int64(l.day) + int64(l.bare) - 1, l.bare != 0
 }
 
 const (
@@ -112,7 +145,7 @@ const (
 
 func newPerson(id sallyport.Staff, number int) *person {
 	p := &person{
-		id: id, number: number, day: math.MinInt32, seen: map[uint64]look{}, devices: map[uint64]int64{}, networks: map[uint64]int64{},
+		id: id, number: number, day: math.MinInt32, closed: math.MinInt32, seen: map[uint64]look{}, devices: map[uint64]int64{}, networks: map[uint64]int64{},
 		countries: map[uint64]int64{}, applications: map[uint64]int64{}, forms: map[uint64]int64{}, queues: map[string]int{},
 	}
 	for i := range p.streams {
@@ -204,7 +237,6 @@ func (d *Detector) openDay(p *person, day int64) {
 	p.ever.open()
 	p.came, p.expected = 0, p.streams[exposure].mu
 	p.group.expected += p.expected
-	p.both.x, p.both.n = 0, d.today(p, exposure)
 	for i := range p.streams {
 		d.renew(p, i)
 	}
@@ -233,9 +265,9 @@ func (d *Detector) usual(p *person, i int) {
 	t.mu = max(events/days, 1e-7)
 	if i == exposure {
 		t.mu = max(t.mu, 0.1) * p.group.calendar(p.day)
-		t.k = q.size
+		t.k = q.sizeOf(p)
 		drift := p.group.spread()
-		p.rates.step = math.Sqrt(drift + 1/t.doubt)
+		p.rates.spread(math.Sqrt(drift + 1/t.doubt))
 		p.rates.moves = moving * drift / (drift + 1/t.doubt)
 	}
 }
@@ -310,16 +342,14 @@ func (d *Detector) renew(p *person, i int) {
 		t.top = math.Inf(-1)
 		return
 	}
-	n := d.today(p, i)
 	if i == together {
-		n = p.both.n
+		t.top = p.pooled(t.r.with(d.bothDays(p)))
+		return
 	}
-	t.top = t.r.now(n, t.x)
-	switch own := p.streams[exposure].top; {
-	case i == exposure:
+	n := d.today(p, i)
+	t.top = t.r.with(t.evidences(&n))
+	if i == exposure {
 		t.top -= p.group.penalty
-	case i == together && own < alike*t.top: // it is the other one
-		t.top = own
 	}
 }
 
@@ -340,12 +370,11 @@ func (d *Detector) closeDay(p *person) {
 	g.expected -= p.expected
 	for i := range p.streams {
 		t := &p.streams[i]
-		n := d.today(p, i)
 		if i == together {
-			if n = p.both.n; p.link == nil || n.mu == 0 {
-				continue
-			}
+			d.closeTogether(p, &record)
+			continue
 		}
+		n := d.today(p, i)
 		record.x[i] = float32(t.x)
 		if i == exposure {
 			d.closeExposure(p, &record, n)
@@ -353,7 +382,7 @@ func (d *Detector) closeDay(p *person) {
 			if !record.suspect && !d.specs[i].fixed {
 				g.streams[i].learn(p, n, t.doubt, t.x, 1)
 			}
-			t.r.close(n, t.x)
+			t.r.multiply(t.evidences(&n))
 		}
 		if p.dead {
 			t.r = none()
@@ -381,8 +410,21 @@ func (d *Detector) closeExposure(p *person, record *daily, n null) {
 		g.answered(n.mu/p.effort(), n.k, t.x, p.pace()-1)
 	}
 	t.r.multiply(e)
+	p.last, p.closed = e, p.day
 	p.rates.see(&n, t.x)
 	record.calendar = float32(calendar * p.rates.drifted())
+}
+
+// closeTogether ends the day of both. The own day's evidence is that of the day's end.
+func (d *Detector) closeTogether(p *person, record *daily) {
+	t := &p.streams[together]
+	if p.link == nil {
+		return
+	}
+	record.x[together] = float32(t.x)
+	if t.r.multiply(d.bothDays(p)); p.dead {
+		t.r = none()
+	}
 }
 
 // worked notes a finished day: how weekdays differ, and bulk work by jobs on record.
@@ -407,6 +449,7 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 			p.shadow[i] = none()
 		} else if p.shadow[i].top() >= math.Log(shadowLevel(i)) {
 			p.group.shadows[i]++
+			p.reached[i]++
 			p.shadow[i] = none()
 		}
 	}
@@ -415,14 +458,29 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 	}
 	p.group.shadowDays++
 	if b := &p.block; !p.watched {
-		capped := min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3)
-		b.x, b.mu, b.noise, b.days = b.x+capped, b.mu+n.mu, b.noise+n.mu+n.mu*n.mu/n.k, b.days+1
+		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu, n.k)
 		if b.days >= block {
-			whole := max(b.mu, 1)
-			p.group.compared(b.x/whole, b.noise/whole/whole)
-			b.x, b.mu, b.noise, b.days = 0, 0, 0, 0
+			p.group.compared(b.against())
+			*b = stretch{}
 		}
 	}
+}
+
+// stretch are some days of somebody, to be compared with what was expected of them.
+type stretch struct{ days, x, mu, noise, xx, xmu, mumu float64 }
+
+func (b *stretch) add(x, mu, k float64) {
+	b.days, b.x, b.mu, b.noise = b.days+1, b.x+x, b.mu+mu, b.noise+mu+mu*mu/k
+	b.xx, b.xmu, b.mumu = b.xx+x*x, b.xmu+x*mu, b.mumu+mu*mu
+}
+
+// against is how many times more it was than expected, and how much of the square of that is chance: as the null says, and by how the days differ among
+// themselves. The null may say too much, and hide that rates drift.
+func (b *stretch) against() (times, said, noise float64) {
+	whole := max(b.mu, 1)
+	r := b.x / whole
+	among := max(b.xx-2*r*b.xmu+r*r*b.mumu, 0) * b.days / max(b.days-1, 1)
+	return r, b.noise / whole / whole, among / whole / whole
 }
 
 // suspect tells whether nothing is learnt of him at present. It is asked when a day begins: to leave out days for what they brought would

@@ -20,6 +20,9 @@ const slack = 0.02
 // ratio is the log-likelihood ratio of a day with count x.
 func ratio(x, mu, k, delta float64) float64 {
 	whole := math.Log((k + mu) / (k + mu + delta))
+	if x == 0 {
+		return k * whole
+	}
 	return x*(math.Log1p(delta/mu)+whole) + k*whole
 }
 
@@ -34,9 +37,8 @@ func none() (p process) {
 	return p
 }
 
-// now is the logarithm of the average over δ.
-func (p *process) now(n null, x float64) float64 {
-	terms := n.evidences(x)
+// with is the logarithm of the average over δ with a day's evidence.
+func (p *process) with(terms [growths]float64) float64 {
 	for i := range p {
 		terms[i] += p[i]
 	}

@@ -71,7 +71,7 @@ func TestAlarmsWithinThePromise(t *testing.T) {
 		for range days {
 			x := float64(negBin(r, c.mu, c.k))
 			p.open()
-			if p.now(n, x) >= math.Log(level) {
+			if p.with(n.evidences(x)) >= math.Log(level) {
 				alarms++
 				p = none()
 				continue
@@ -95,7 +95,7 @@ func TestWithinTheDay(t *testing.T) {
 		p.open()
 		x := rapid.Float64Range(0, 5000).Draw(t, "x")
 		more := x + rapid.Float64Range(0, 100).Draw(t, "more")
-		before, after := p.now(n, x), p.now(n, more)
+		before, after := p.with(n.evidences(x)), p.with(n.evidences(more))
 		if after < before-1e-9 || after > -math.Log(n.share) {
 			t.Fatalf("R falls from %g to %g, or is beyond the bound", before, after)
 		}

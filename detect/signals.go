@@ -97,7 +97,7 @@ func (d *Detector) report(in *sallyport.ScamReport, at int64) {
 	customer := key(in.Customer)
 	var who []*person
 	for _, p := range d.order {
-		if l, ok := p.seen[customer]; ok && l.bare != 0 && l.ms <= at {
+		if l, ok := p.seen[customer]; ok && l.bare != 0 && l.ms() <= at {
 			who = append(who, p)
 		}
 	}

@@ -1,5 +1,7 @@
 package detect
 
+import "math"
+
 // What is counted by person and day, each by a process of its own. They share one budget: what is compared with A is their average by
 // weight.
 const (
@@ -64,4 +66,17 @@ func specs() [streams]stream {
 		eager:     {"rule", 0, 1, 20, false, nil, "worked %s times on what is another team's or outside his hours in %s; expected %s"},
 		together:  {"exposure", 0.02, 3, 5, true, []string{"T1213.006"}, "he and another looked at %s customers without a reason in %s; expected %s"},
 	}
+}
+
+// What somebody does alone and what he does with whom he is linked to share the part that both streams have of the budget.
+const linkedAlone, linkedBoth = 0.16, 0.36
+
+// shares are the logarithms of the streams' parts of the budget.
+func shares(specs *[streams]stream) (list [2][streams]float64) {
+	for i := range specs {
+		list[0][i] = math.Log(specs[i].weight) // of none: -∞
+	}
+	list[1] = list[0]
+	list[1][exposure], list[1][together] = math.Log(linkedAlone), math.Log(linkedBoth)
+	return list
 }

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"strings"
 	"time"
 )
 
@@ -24,7 +25,8 @@ type Told struct {
 	Whole           bool
 	People          []Person
 	Customers       []Customer
-	OtherCustomers  int // who stand in entries that are given without what they say
+	OtherCustomers  int // of whom entries here speak, too: by pseudonym
+	WithOthers      int // entries that are given without what they say, since they speak of some
 	Untouched       []string
 	Limits          []string
 	Timeline        []Line
@@ -63,13 +65,30 @@ type Line struct {
 
 // Event is an entry that is in the pack.
 type Event struct {
-	Name   string // access:SEQ
-	At     time.Time
-	Kind   string
-	By     string
-	Says   string
-	Shown  bool
-	Others int // customers of other cases of whom it speaks
+	Name       string // access:SEQ
+	At         time.Time
+	Kind       string
+	By         string
+	Says       string
+	Shown      bool
+	Others     []string // customers of no concern to the case of whom it speaks, by pseudonyms of this pack
+	MoreOthers int      // further ones
+}
+
+// told is how many pseudonyms stand in a line of the report; events.csv has the others.
+const told = 5
+
+// Besides says of whom else an entry speaks.
+func (e *Event) Besides() string {
+	n := len(e.Others) + e.MoreOthers
+	if n == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d other customers: %s", n, strings.Join(e.Others[:min(told, len(e.Others))], ", "))
+	if n > told {
+		text += " …"
+	}
+	return text
 }
 
 //go:embed report.html

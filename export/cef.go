@@ -183,5 +183,11 @@ func (c *Encoder) cefNote(n *note) []byte {
 	x.text("msg", n.message)
 	x.count("out", n.bytes)
 	x.count("cn1", n.rows)
+	x.text("sallyportErased", list(n.erased))
+	if n.found != nil {
+		x.text("sallyportFinding", n.found.ID)
+		x.text("sallyportStaff", list(n.found.Staff))
+		x.text("sallyportFound", n.found.short())
+	}
 	return x.b
 }

@@ -65,6 +65,24 @@ func (d *DeadFile) keep(batch []Message) error {
 	return errors.Join(err, file.Close(), syncFolder(filepath.Dir(d.Path)))
 }
 
+// Erase takes away letters by their ids, also those that a replay left.
+func (d *DeadFile) Erase(gone func(uid string) bool) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	removed := 0
+	for _, name := range []string{d.Path, d.Path + ".replaying"} {
+		n, err := eraseLines(name, func(line []byte) string {
+			var l deadLetter
+			_ = json.Unmarshal(line, &l) // what is none has no id
+			return l.UID
+		}, gone)
+		if removed += n; err != nil {
+			return removed, fmt.Errorf("erase dead letters in %s: %w", name, err)
+		}
+	}
+	return removed, nil
+}
+
 // Replay delivers what is kept, in order, and removes what was taken. A serve that keeps further letters meanwhile is not disturbed: the file
 // is renamed first. It stops at the first error; what is left is tried first the next time.
 func (d *DeadFile) Replay(ctx context.Context, sink Sink) (delivered int, err error) {

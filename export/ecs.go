@@ -100,6 +100,13 @@ func (c *Encoder) ecsNote(n *note) []byte {
 	o.count("sallyport.statements", n.statements)
 	o.count("sallyport.rows", n.rows)
 	o.count("sallyport.bytes", n.bytes)
+	texts(&o, "sallyport.erased", n.erased)
+	if n.found != nil {
+		texts(&o, "threat.technique.id", n.found.Attack)
+		o.begin("sallyport.finding")
+		n.found.own(&o)
+		o.shut()
+	}
 	o.shut()
 	return o.b
 }

@@ -47,6 +47,8 @@ type Encoder struct {
 	Record  string                     // id of the stream's record
 	Version string                     // of Sallyport
 	Service func(sallyport.Staff) bool // who is a program; nil: nobody is known to be one
+	Masks   Masks                      // nil: people stand there by their names
+	Shown   func(sallyport.Staff) bool // who does so all the same; nil: nobody
 
 	list []sallyport.Access
 }
@@ -80,6 +82,7 @@ func (c *Encoder) Append(to []Message, e *sallyport.Event) []Message {
 func (c *Encoder) Access(a *sallyport.Access) Message { return c.access(a, nil) }
 
 func (c *Encoder) access(a *sallyport.Access, from *sallyport.Imported) Message {
+	a, from = c.masked(a, from)
 	m := Message{UID: a.UID, Time: a.Time, Severity: severityOf(a)}
 	switch c.Format {
 	case OCSF:
@@ -93,6 +96,7 @@ func (c *Encoder) access(a *sallyport.Access, from *sallyport.Imported) Message 
 }
 
 func (c *Encoder) note(n *note) Message {
+	c.maskNote(n)
 	m := Message{UID: n.UID, Time: n.Time, Severity: n.severity}
 	switch c.Format {
 	case OCSF:

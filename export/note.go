@@ -1,6 +1,7 @@
 package export
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,10 @@ type note struct {
 	action      string // of an order
 	id          string // of a proposal, a grant, a ticket
 	entity      string
+	login       string
+	grant       bool     // id is that of a grant, which was asked for by name
+	found       *finding // of a finding
+	erased      []string // of an erasure: runs of ids of messages
 	details     string
 	statements  int64
 	rows        int64
@@ -41,7 +46,7 @@ type note struct {
 func noteOf(e *sallyport.Event) (note, bool) {
 	n := note{
 		kind: e.Kind, class: classAPI, activity: activityOther, severity: informational,
-		by: e.Who.Staff, via: e.Who.Via, session: e.Who.Session, application: e.Who.Application, address: sources.Host(e.Who.Address), device: e.Who.Device,
+		by: e.Who.Staff, via: e.Who.Via, session: e.Who.Session, application: e.Who.Application, address: sources.Host(e.Who.Address), device: e.Who.Device, login: e.Who.Login,
 		database: e.Who.Database, message: e.Note,
 	}
 	if c := e.Counters; c != nil {
@@ -119,6 +124,13 @@ func (n *note) order(kind sallyport.EventKind, o *sallyport.Order) {
 		}
 	case sallyport.GlassBroken:
 		n.severity = high
+	case sallyport.FindingKind:
+		n.finding(o)
+	case sallyport.Erasing:
+		n.severity = low
+		n.erasing(o.Erased)
+	case sallyport.Erased:
+		n.severity = low
 	case sallyport.UnsealBad:
 		n.failed, n.severity = true, medium
 	case sallyport.Queried:
@@ -138,6 +150,22 @@ func (n *note) order(kind sallyport.EventKind, o *sallyport.Order) {
 	}
 	if g := o.Grant; g != nil {
 		n.about, n.rows = g.For, int64(g.Customers)
+	}
+	n.grant = o.Action == "grant" || o.Action == "break_glass"
+}
+
+// erasing lists the messages that are to go: whoever was sent them can take them away, too. A run is FIRST, or FIRST..LAST.
+func (n *note) erasing(e *sallyport.Erasure) {
+	if e == nil {
+		return
+	}
+	n.rows = int64(e.Count) //nolint:gosec // entries
+	for i := 0; i+1 < len(e.Runs); i += 2 {
+		run := sources.UID(e.Record, e.Runs[i], 0)
+		if e.Runs[i+1] > e.Runs[i] {
+			run += ".." + strconv.FormatUint(e.Runs[i+1], 10)
+		}
+		n.erased = append(n.erased, run)
 	}
 }
 
@@ -159,6 +187,9 @@ func (n *note) activityName() string {
 
 // title is what a finding is called.
 func (n *note) title() string {
+	if n.found != nil {
+		return n.found.title()
+	}
 	switch n.kind {
 	case sallyport.BudgetReached:
 		return strings.TrimSpace("A budget of customers was reached: " + n.details)

@@ -193,7 +193,11 @@ func (c *Encoder) ocsfNote(n *note) []byte {
 	o.text("message", n.message)
 	o.number("status_id", status(n.failed))
 	o.begin("actor")
-	user(&o, "user", n.by, c.Service != nil && c.Service(n.by))
+	actor := n.by
+	if n.kind == sallyport.FindingKind && n.about != "" {
+		actor = n.about // who did what was found, as readers of alerts expect it
+	}
+	user(&o, "user", actor, c.Service != nil && c.Service(actor))
 	session(&o, n.session)
 	o.text("app_name", n.application)
 	o.shut()
@@ -210,6 +214,10 @@ func (c *Encoder) ocsfNote(n *note) []byte {
 	o.count("statements", n.statements)
 	o.count("rows", n.rows)
 	o.count("bytes", n.bytes)
+	texts(&o, "erased", n.erased)
+	if n.found != nil {
+		n.found.own(&o)
+	}
 	o.shut()
 	o.shut()
 	o.shut()
@@ -231,9 +239,19 @@ func (c *Encoder) ofClass(o *object, n *note) {
 		user(o, "user", n.about, c.Service != nil && c.Service(n.about))
 	case classFinding:
 		o.begin("finding_info")
-		o.text("uid", n.UID)
+		if n.found != nil && n.found.ID != "" { // the lines of one finding that grows have one id
+			o.text("uid", n.found.ID)
+			n.found.info(o)
+		} else {
+			o.text("uid", n.UID)
+		}
 		o.text("title", n.title())
 		o.shut()
+		if n.found != nil {
+			if percent, ok := n.found.confidence(); ok {
+				o.number("confidence_score", percent)
+			}
+		}
 	case classEntity:
 		o.begin("entity")
 		o.text("type", n.entity)

@@ -11,6 +11,42 @@ import (
 // together with what the database says of their rows, and are known in each form in which they may stand there now (purpose.Apart). So a field that
 // is one of those is his value. Anything else is not shown at all, since it may be a plain value.
 
+// announcing tells the database what is about to be written into such a column, so that it notes in the row's own transaction what it is.
+func (s *session) announcing(ctx context.Context, r *run) func(slot *query.Slot, becomes, value []byte) *query.Refusal {
+	return func(slot *query.Slot, becomes, value []byte) *query.Refusal {
+		p := s.gw.protectedColumn(slot.Column)
+		if p == nil || !p.Apart() {
+			return nil
+		}
+		if s.gw.Protection.Announce == nil {
+			return apartWrite(slot.Column)
+		}
+		v := Vacate{Column: slot.Column, Becomes: string(becomes), Forms: []string{string(value)}, Backend: s.backend()}
+		if slot.Row != nil {
+			if key, ok := r.keyValue(slot.Row); ok {
+				v.Key, v.Except = slot.Row.Column, key
+			}
+		}
+		ready, err := s.gw.Protection.Announce(ctx, p, v)
+		switch {
+		case err != nil:
+			s.gw.Log.Warn("a value cannot be written into a column on its way", "column", slot.Column.String(), "reason", plainReason(err))
+			return refusal(codeBusy, slot.Column.String()+" is moving or its keys are rotated, and the value cannot be written now: a row that may hold it is locked, or the database does not answer", "Try again in a moment.")
+		case !ready:
+			return apartWrite(slot.Column)
+		}
+		return nil
+	}
+}
+
+// codeInUse is object_in_use, which the database answers with, too.
+const codeInUse = "55006"
+
+func apartWrite(column sallyport.Column) *query.Refusal {
+	return refusal(codeInUse, column.String()+" is moving or its keys are rotated, and nothing in the database is ready to note what is written into it",
+		"Try again in a moment. Where protect or the rotation was begun by an older version, run 'sallyport protect --online' or 'sallyport keys rotate' with --owner once more.")
+}
+
 // ensureApart resolves the purpose where what it covers decides about a field's form.
 func (s *session) ensureApart(ctx context.Context, r *run, l *layout) error {
 	for _, i := range l.moving {

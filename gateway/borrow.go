@@ -342,7 +342,7 @@ func (s *session) countOneAgain(a *accounts, charges []exposure.Charge, subject 
 		return nil
 	}
 	sentence, hint := limitSentence(limit)
-	s.end(fatal(codeBudget, sentence, hint))
+	s.end(fatal(limitCode(limit), sentence, hint))
 	owner := sallyport.Staff("")
 	if at < len(a.owners) {
 		owner = a.owners[at]

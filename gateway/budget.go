@@ -183,7 +183,7 @@ func (s *session) overspent(r *run, limit *sallyport.Limit) (stop bool) {
 	}
 	_ = s.record() // what keeps it from being written has ended the session, or the client has gone: the budget was reached all the same
 	sentence, hint := limitSentence(limit)
-	s.end(fatal(codeBudget, sentence, hint))
+	s.end(fatal(limitCode(limit), sentence, hint))
 	s.exceed(s.whose(r), s.accounts.over, limit)
 	return true
 }

@@ -111,6 +111,9 @@ type Protection struct {
 	Vacate func(ctx context.Context, v Vacate) (instead string, err error)
 	// Lone tells whether a search for a value of an integer's column on its way finds rows with that value only. nil: nothing ever is.
 	Lone func(ctx context.Context, p *catalog.Protected, value []byte) (bool, error)
+	// Announce tells the database of what is about to be written into a column on its way whose values have no form, and makes room for it in a unique
+	// one, as Vacate does. false: nothing in the database is ready to note it. nil: nothing ever is.
+	Announce func(ctx context.Context, p *catalog.Protected, v Vacate) (ready bool, err error)
 }
 
 // Vacate is what stands where a value is to be written.

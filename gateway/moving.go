@@ -152,7 +152,16 @@ func (s *session) rotating(column sallyport.Column) bool {
 // vacate sees to it that a unique index knows a value that is about to be written: where it stands in another form it becomes the same text
 // first, which is its token, or of a column whose protection is being undone the plain one.
 func (s *session) vacate(r *run, slot *query.Slot, becomes, value []byte) ([]byte, *query.Refusal) {
-	if slot.Use != query.Store || r.vacates == nil || s.observing() {
+	if slot.Use != query.Store || s.observing() {
+		return becomes, nil
+	}
+	if p := s.gw.protectedColumn(slot.Column); p != nil && p.Apart() {
+		if r.announces == nil {
+			return nil, apartWrite(slot.Column)
+		}
+		return becomes, r.announces(slot, becomes, value)
+	}
+	if r.vacates == nil {
 		return becomes, nil
 	}
 	return r.vacates(slot, becomes, value)
@@ -293,6 +302,9 @@ func (s *session) plainWritten(r *run, slot *query.Slot, codec *token.Codec, val
 			return nil, refusal(codeValue, "the value for "+slot.Column.String()+" does not fit: "+reasonOf(err), "Check the value's form; nothing was sent to the database.")
 		}
 	}
+	if !codec.Recognisable() {
+		return s.vacate(r, slot, value, value)
+	}
 	return s.vacate(r, slot, value, tok)
 }
 
@@ -303,7 +315,7 @@ func (s *session) crowded(column sallyport.Column, becomes []byte) *token.Codec 
 		return nil
 	}
 	codec, err := s.gw.codec(p)
-	if err != nil || !codec.Deterministic() || !codec.Recognisable() { // no index holds two of its tokens apart, or the database refuses what is written
+	if err != nil || !codec.Deterministic() || !codec.Recognisable() { // no index holds two of its tokens apart, or it is announced (apart.go)
 		return nil
 	}
 	if p.Rotating && codec.Overflowed(becomes) { // of no epoch

@@ -44,9 +44,9 @@ func (s *session) probe(r *run, digest sallyport.Digest, date bool) *query.Refus
 		return nil
 	}
 	sentence, hint := limitSentence(limit)
-	s.end(fatal(codeBudget, sentence, hint)) // the first reason stands: the client reads the budget's name
+	s.end(fatal(limitCode(limit), sentence, hint)) // the first reason stands: the client reads the budget's name
 	s.exceed(as, over, limit)
-	return refusal(codeBudget, sentence, hint)
+	return refusal(limitCode(limit), sentence, hint)
 }
 
 // dateKeys are the keys under which a date counts.

@@ -86,6 +86,14 @@ func ranPortal(name string) *query.Refusal {
 	return refusal(codeRanPortal, fmt.Sprintf("portal \"%s\" cannot be run", name), "")
 }
 
+// limitCode is the code with which a limit is told.
+func limitCode(l *sallyport.Limit) string {
+	if l.Window == silentWindow {
+		return codeSilent
+	}
+	return codeBudget
+}
+
 // limitSentence names the budget that was reached.
 func limitSentence(l *sallyport.Limit) (sentence, hint string) {
 	what := map[string]string{

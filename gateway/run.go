@@ -28,6 +28,7 @@ type run struct {
 	pinned      func(slot *query.Slot, stored []byte) bool                           // says whether the row that a slot goes to holds the token already
 	held        func(slot *query.Slot) (string, bool)                                // what that row holds now
 	vacates     func(slot *query.Slot, token, value []byte) ([]byte, *query.Refusal) // makes room for a value in a unique column that is moving
+	announces   func(slot *query.Slot, becomes, value []byte) *query.Refusal         // tells the database what is written into a column on its way
 	lone        func(slot *query.Slot, value []byte) *query.Refusal                  // refuses a search that would find other values, too
 	vaulted     vaulted                                                              // keeps values that their scheme has no token for; nil: nothing does
 	copied      []sallyport.Column                                                   // of which tokens are on record as copied by it
@@ -112,6 +113,7 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, now *stan
 	}
 	if st.Touches && st.Writes {
 		r.pinned, r.held, r.vacates = s.pinning(ctx, r), s.holding(ctx, r), s.vacating(ctx, r)
+		r.announces = s.announcing(ctx, r)
 	}
 	return r, nil, nil
 }

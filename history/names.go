@@ -149,6 +149,14 @@ func (n *Names) Team(t string) string { return n.of("t", t) }
 // Grant is the pseudonym of a grant, which was asked for by name.
 func (n *Names) Grant(id string) string { return n.of("g", id) }
 
+// Customer is the pseudonym of a customer in one place, such as an evidence pack: in another place he has another one.
+func (n *Names) Customer(place string, who sallyport.Subject) string {
+	if who == "" {
+		return ""
+	}
+	return n.of("c", place+"\x00"+string(who))
+}
+
 // Application is the name that a client gives itself, unless it names the person.
 func (n *Names) Application(app string, who *sallyport.Who) string {
 	lower := strings.ToLower(app)

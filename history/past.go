@@ -151,10 +151,12 @@ func (t *tail) digests() []sallyport.Digest {
 
 // valuesOf gathers the digests of what was revealed under the customer.
 func (t *tail) valuesOf(from uint64) error {
-	return t.reveals(from, func(_ *sallyport.Event, v sallyport.RevealedValue, _ sallyport.Column) {
-		if v.Subject == t.customer && v.Digest != (sallyport.Digest{}) {
-			t.values[v.Digest] = true
-		}
+	return t.read(from, func(e *sallyport.Event) {
+		values(e, func(v sallyport.RevealedValue, _ sallyport.Column) {
+			if v.Subject == t.customer && v.Digest != (sallyport.Digest{}) {
+				t.values[v.Digest] = true
+			}
+		})
 	})
 }
 
@@ -162,47 +164,86 @@ func (t *tail) valuesOf(from uint64) error {
 // observed, and the statements that these belong to.
 func (t *tail) sightings(from uint64) ([]*Sighting, error) {
 	fresh := map[Place]bool{}
-	err := t.reveals(from, func(e *sallyport.Event, v sallyport.RevealedValue, column sallyport.Column) {
-		direct := v.Subject == t.customer
-		if !direct && (!t.values[v.Digest] || !Tells(t.p.Tells, v.Subject, column)) {
-			return
-		}
-		at := Place{e.Who.Session, e.Reveal.Statement}
+	var lately said
+	find := func(e *sallyport.Event, statement uint64) *Sighting {
+		at := Place{e.Who.Session, statement}
 		if t.found[at] == nil {
 			t.keep(SightingOf(e))
-			fresh[at] = true
+			if of, known := lately.of(at); known { // a statement is on record before what it returns
+				t.found[at].Describe(of)
+			} else {
+				fresh[at] = true
+			}
 		}
-		t.found[at].Add(ColumnName(column), v.Subject, direct)
-	})
-	if err != nil {
-		return nil, err
+		return t.found[at]
 	}
-	err = t.read(from, func(e *sallyport.Event) {
-		if e.Kind != sallyport.ObservedKind || e.Touch == nil || !slices.Contains(e.Touch.Reached, t.customer) {
-			return
+	err := t.read(from, func(e *sallyport.Event) {
+		if e.Kind == sallyport.StatementKind && e.Statement != nil {
+			at := Place{e.Who.Session, e.Statement.ID}
+			if s := t.found[at]; s != nil {
+				s.Describe(StatementOf(e.Statement))
+				delete(fresh, at)
+			}
+			lately.note(at, e.Statement)
 		}
-		if at := (Place{e.Who.Session, e.Touch.Statement}); t.found[at] == nil {
-			t.keep(SightingOf(e))
-			fresh[at] = true
+		values(e, func(v sallyport.RevealedValue, column sallyport.Column) {
+			direct := v.Subject == t.customer
+			if direct || t.values[v.Digest] && Tells(t.p.Tells, v.Subject, column) {
+				find(e, e.Reveal.Statement).Add(ColumnName(column), v.Subject, direct)
+			}
+		})
+		if e.Kind == sallyport.ObservedKind && e.Touch != nil && slices.Contains(e.Touch.Reached, t.customer) {
+			find(e, e.Touch.Statement)
 		}
 	})
-	if err != nil {
-		return nil, err
+	if err == nil && len(fresh) > 0 && lately.forgot {
+		err = t.describe(from, fresh)
 	}
-	err = t.read(from, func(e *sallyport.Event) {
-		if e.Kind != sallyport.StatementKind || e.Statement == nil {
-			return
-		}
-		at := Place{e.Who.Session, e.Statement.ID}
-		if s := t.found[at]; s != nil {
-			s.Describe(StatementOf(e.Statement))
-			delete(fresh, at)
-		}
-	})
 	for at := range fresh {
 		t.nameless = append(t.nameless, at)
 	}
 	return t.list, err
+}
+
+// describe looks for statements that were too many others ago to be remembered.
+func (t *tail) describe(from uint64, fresh map[Place]bool) error {
+	return t.read(from, func(e *sallyport.Event) {
+		if e.Kind != sallyport.StatementKind || e.Statement == nil {
+			return
+		}
+		if at := (Place{e.Who.Session, e.Statement.ID}); fresh[at] {
+			t.found[at].Describe(StatementOf(e.Statement))
+			delete(fresh, at)
+		}
+	})
+}
+
+// said remembers the statements that came last: what they returned follows soon, and nearly always before many others.
+type said struct {
+	now, before map[Place]*sallyport.Statement
+	forgot      bool // some are not remembered any more
+}
+
+// mostSaid bounds each half of it.
+const mostSaid = 1 << 14
+
+func (s *said) note(at Place, of *sallyport.Statement) {
+	if s.now == nil || len(s.now) >= mostSaid {
+		s.forgot = s.forgot || s.before != nil
+		s.now, s.before = map[Place]*sallyport.Statement{}, s.now
+	}
+	s.now[at] = of
+}
+
+func (s *said) of(at Place) (Statement, bool) {
+	of, ok := s.now[at]
+	if !ok {
+		of, ok = s.before[at]
+	}
+	if !ok {
+		return Statement{}, false
+	}
+	return StatementOf(of), true
 }
 
 // describeFrom asks the store for statements whose results came after what it has taken in.
@@ -232,20 +273,18 @@ func Tells(identifies func(sallyport.Column) bool, under sallyport.Subject, colu
 	return under == "" || identifies != nil && identifies(column)
 }
 
-// reveals walks every value that left in plain.
-func (t *tail) reveals(from uint64, fn func(*sallyport.Event, sallyport.RevealedValue, sallyport.Column)) error {
-	return t.read(from, func(e *sallyport.Event) {
-		if e.Kind != sallyport.RevealKind && e.Kind != sallyport.ObservedKind || e.Reveal == nil {
-			return
+// values walks every value that left in plain by an entry.
+func values(e *sallyport.Event, fn func(sallyport.RevealedValue, sallyport.Column)) {
+	if e.Kind != sallyport.RevealKind && e.Kind != sallyport.ObservedKind || e.Reveal == nil {
+		return
+	}
+	for v := range e.Reveal.Values.All() {
+		var column sallyport.Column
+		if int(v.Column) < len(e.Reveal.Columns) {
+			column = e.Reveal.Columns[v.Column]
 		}
-		for v := range e.Reveal.Values.All() {
-			var column sallyport.Column
-			if int(v.Column) < len(e.Reveal.Columns) {
-				column = e.Reveal.Columns[v.Column]
-			}
-			fn(e, v, column)
-		}
-	})
+		fn(v, column)
+	}
 }
 
 // errRead ends a walk where the question ended.

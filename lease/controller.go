@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -22,29 +23,62 @@ import (
 type Controller struct {
 	Access  *record.Stream
 	Control *record.Stream
-	Names   []string                     // of gateways that may come: the first DNS name of the certificate
-	Files   func() string                // hash of the files that hold; a gateway that runs by others is refused
-	Order   func(*sallyport.Event) error // an order that a gateway wants given
+	Names   []string                                       // of gateways that may come: the first DNS name of the certificate
+	Files   func() string                                  // hash of the configuration by which it runs; a gateway that runs by another is refused
+	Runs    func() string                                  // which approved files that configuration is of: gateways run by them; nil: they have their own
+	Parcels func() ([]Parcel, error)                       // what gateways have to have before anything else; nil: nothing
+	Before  func(e *sallyport.Event) ([]Parcel, error)     // and before an order; nil: nothing
+	Order   func(gateway string, e *sallyport.Event) error // an order that a gateway wants given
 	Clock   func() time.Time
 	Log     *slog.Logger
 
 	lender *exposure.Lender
 	spent  marks
+	polls  polls
 
 	order sync.Mutex // held from when something is put on record until the lender knows it
 
 	mu        sync.Mutex // guards what follows
 	conns     map[string]*guest
 	forgotten map[string]bool // proposals that were carried out
+	streams   map[string]Begun
+}
+
+// Begun is the stream that a gateway writes, and from where on in the controller's its copies are.
+type Begun struct {
+	Record string
+	From   uint64
+}
+
+// Streams are those of the gateways that have come.
+func (c *Controller) Streams() map[string]Begun {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.streams)
+}
+
+// begins notes which stream a gateway writes.
+func (c *Controller) begins(e *sallyport.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	Begins(c.streams, e)
+}
+
+// Begins notes in all which stream a gateway writes, where an entry says so.
+func Begins(all map[string]Begun, e *sallyport.Event) {
+	if e.Kind == sallyport.JoinedKind && e.Lent != nil && all[e.Lent.Gateway].Record != e.Lent.Record {
+		all[e.Lent.Gateway] = Begun{e.Lent.Record, e.Seq}
+	}
 }
 
 // Open folds what stands in the record.
 func (c *Controller) Open() error {
-	c.lender, c.conns, c.forgotten = exposure.NewLender(), map[string]*guest{}, map[string]bool{}
+	c.lender, c.conns, c.forgotten, c.streams = exposure.NewLender(), map[string]*guest{}, map[string]bool{}, map[string]Begun{}
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	now := c.Clock()
 	err := c.Access.Read(1, func(e *sallyport.Event) error {
 		c.lender.Fold(now, e)
+		c.begins(e)
 		if e.Kind == sallyport.ForgotKind {
 			c.forgotten[e.Note] = true
 		}
@@ -164,7 +198,7 @@ func (c *Controller) receive(ctx context.Context, conn net.Conn) error {
 	}
 	g := &guest{c: c, name: name, wire: w}
 	if err := c.admit(g, f.Hello); err != nil {
-		_ = w.send(&frame{Refused: err.Error()}) // it is told if it can be
+		_ = w.send(&frame{Refused: err.Error(), Afresh: errors.Is(err, errOtherFiles)}) // it is told if it can be
 		return err
 	}
 	return g.serve(ctx, f.Hello)
@@ -178,6 +212,8 @@ func nameOf(s tls.ConnectionState) string {
 	return s.VerifiedChains[0][0].DNSNames[0]
 }
 
+var errOtherFiles = errors.New("it runs by another configuration than the controller; it is to begin anew") //nolint:gochecknoglobals // a sentinel
+
 // admit says whether a gateway may come, and puts the beginning of its life on record.
 func (c *Controller) admit(g *guest, h *hello) error {
 	switch {
@@ -188,7 +224,7 @@ func (c *Controller) admit(g *guest, h *hello) error {
 	case g.name == "" || !slices.Contains(c.Names, g.name):
 		return fmt.Errorf("no gateway may come as %q; expected one of gateways.names: %v", g.name, c.Names)
 	case h.Files != "" && h.Files != c.Files():
-		return errors.New("it runs by another configuration than the approved one; give both the same files, and start it again")
+		return errOtherFiles
 	case h.Control > c.Control.Last():
 		return fmt.Errorf("it knows %d orders, and here are %d: the controller's record is older than it was", h.Control, c.Control.Last())
 	}
@@ -200,10 +236,11 @@ func (c *Controller) admit(g *guest, h *hello) error {
 	}
 	g.life = h.Life
 	if fresh {
-		_, err = c.Access.Append(&sallyport.Event{Time: c.Clock(), Kind: sallyport.JoinedKind, Lent: &sallyport.Lent{Gateway: g.name, Life: h.Life, Start: h.Last, Record: h.Record}})
-		if err != nil {
+		e := &sallyport.Event{Time: c.Clock(), Kind: sallyport.JoinedKind, Lent: &sallyport.Lent{Gateway: g.name, Life: h.Life, Start: h.Last, Record: h.Record}}
+		if e.Seq, err = c.Access.Append(e); err != nil {
 			return err
 		}
+		c.begins(e)
 	}
 	c.mu.Lock()
 	if before := c.conns[g.name]; before != nil {
@@ -229,16 +266,14 @@ func (g *guest) serve(ctx context.Context, h *hello) error {
 	c.order.Unlock()
 	defer c.leave(g)
 	last := c.Access.Last()
-	err := g.wire.send(&frame{Welcome: &welcome{Control: c.Control.ID(), Access: c.Access.ID(), Last: last, Orders: c.Control.Last(), Seen: c.lender.Seen(g.name)}})
+	err := g.wire.send(&frame{Welcome: &welcome{Control: c.Control.ID(), Access: c.Access.ID(), Last: last, Orders: c.Control.Last(), Seen: c.lender.Seen(g.name), Runs: c.runs()}})
 	if err != nil {
 		return err
 	}
 	c.Log.Info("a gateway has come", "gateway", g.name)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() {
-		cancel(c.Control.Follow(ctx, h.Control+1, func(e *sallyport.Event) error { return g.wire.send(&frame{Order: e}) }))
-	})
+	wg.Go(func() { cancel(g.orders(ctx, h)) })
 	wg.Go(func() { cancel(g.news(ctx, h.News+1, last)) })
 	for {
 		f, err := g.wire.receive()
@@ -251,6 +286,14 @@ func (g *guest) serve(ctx context.Context, h *hello) error {
 			return err
 		}
 	}
+}
+
+// runs is by which files gateways run; empty: by their own.
+func (c *Controller) runs() string {
+	if c.Runs == nil {
+		return ""
+	}
+	return c.Runs()
 }
 
 func (c *Controller) leave(g *guest) {
@@ -303,10 +346,13 @@ func (g *guest) take(f *frame) error {
 		return g.wire.send(&frame{Done: c.mark(g, f.Mark)})
 	case f.Give != nil:
 		d := &done{ID: f.Give.ID}
-		if err := c.Order(f.Give.Event); err != nil {
+		if err := c.Order(g.name, f.Give.Event); err != nil {
 			d.Error = err.Error()
 		}
 		return g.wire.send(&frame{Done: d})
+	case f.Census != nil:
+		c.polls.answered(f.Census)
+		return nil
 	}
 	return errFrame
 }

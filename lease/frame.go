@@ -43,6 +43,10 @@ type frame struct {
 	Done     *done              `cbor:"14,keyasint,omitempty"` // the answer to mark and give
 	Beat     uint64             `cbor:"15,keyasint,omitempty"` // each 200 ms, and back
 	Control  uint64             `cbor:"16,keyasint,omitempty"` // with a beat that comes back: how far the control stream is
+	Parcel   *parcel            `cbor:"17,keyasint,omitempty"` // part of a file that the gateway has to have
+	Whole    bool               `cbor:"18,keyasint,omitempty"` // all parcels of before the orders were sent
+	Afresh   bool               `cbor:"19,keyasint,omitempty"` // with Refused: it has to begin anew, by other files
+	Census   *Census            `cbor:"20,keyasint,omitempty"` // which sessions in the database are the gateway's; and the answer
 }
 
 // hello says who comes. His name stands in his certificate.
@@ -51,10 +55,11 @@ type hello struct {
 	Record  string             `cbor:"2,keyasint"` // id of the gateway's access stream
 	Life    string             `cbor:"3,keyasint"` // of its process
 	Last    uint64             `cbor:"4,keyasint"` // how far its stream was when that began
-	Files   string             `cbor:"5,keyasint"` // hash of the files that it runs by; empty: it has to learn which
+	Files   string             `cbor:"5,keyasint"` // hash of the configuration that it runs by; empty: it has to learn which
 	Control uint64             `cbor:"6,keyasint"` // how far its copy of the control stream is
 	News    uint64             `cbor:"7,keyasint"` // the last entry of the controller's access stream that it was told of
 	Had     []exposure.Holding `cbor:"8,keyasint,omitempty"`
+	Holds   map[string]string  `cbor:"9,keyasint,omitempty"` // parcels that it has: name → SHA-256 of what the controller sent
 }
 
 type welcome struct {
@@ -63,6 +68,7 @@ type welcome struct {
 	Last    uint64 `cbor:"3,keyasint"` // how far that is
 	Orders  uint64 `cbor:"4,keyasint"` // how far the control stream is
 	Seen    uint64 `cbor:"5,keyasint"` // how far the gateway's stream is here
+	Runs    string `cbor:"6,keyasint"` // which approved files the controller runs by
 }
 
 type want struct {
@@ -93,7 +99,7 @@ type done struct {
 }
 
 // version is that of the protocol: both ends must have the same.
-const version = 1
+const version = 2
 
 // mostFrame bounds a frame: an entry holds a batch of at most a mebibyte of a result, and its values take less than that.
 const mostFrame = 16 << 20

@@ -18,15 +18,19 @@ import (
 
 // Gateway is the end that borrows. It goes on by itself: where the connection breaks it makes another one.
 type Gateway struct {
-	Address string // of the controller, HOST:PORT
-	TLS     *tls.Config
-	Access  *record.Stream // its own, which the controller gets a copy of
-	Control *record.Stream // its copy of the controller's orders
-	Files   func() string  // hash of the files that it runs by; empty: it does not know yet
-	Apply   func(*sallyport.Event)
-	News    func(*sallyport.Event) // what other gateways saw; its own comes, too
-	Pin     func(control, access string) error
-	Log     *slog.Logger
+	Address  string // of the controller, HOST:PORT
+	TLS      *tls.Config
+	Access   *record.Stream // its own, which the controller gets a copy of
+	Control  *record.Stream // its copy of the controller's orders
+	Files    func() string  // hash of the configuration that it runs by; empty: it does not know yet
+	Apply    func(*sallyport.Event)
+	Holds    func() map[string]string                                       // parcels that it has; nil: none
+	Put      func(name string, part []byte, last bool, digest string) error // takes a part of a parcel; nil: there are none
+	Afresh   func(why string)                                               // it cannot go on as it began; nil: it is only told in the log
+	Sessions func() Census                                                  // which sessions in the database are its own; nil: it cannot say
+	News     func(*sallyport.Event)                                         // what other gateways saw; its own comes, too
+	Pin      func(control, access string) error
+	Log      *slog.Logger
 
 	began    time.Time // of this process: its clock only goes forward
 	life     string
@@ -46,6 +50,8 @@ type Gateway struct {
 	news    uint64
 	orders  uint64 // how far they were at the first connection
 	caught  bool
+	whole   bool   // all parcels of this connection are here
+	runs    string // by which approved files the controller runs
 	last    uint64 // of the controller's access stream, when it was heard last
 	refused string // why the controller does not take it
 }
@@ -87,6 +93,13 @@ func (g *Gateway) Last() uint64 {
 
 // Wrote says whether this process wrote that entry of the gateway's stream.
 func (g *Gateway) Wrote(seq uint64) bool { return seq > g.start }
+
+// Runs is by which approved files the controller ran when the connection was made; empty: gateways have their own.
+func (g *Gateway) Runs() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.runs
+}
 
 // Trouble is why the controller does not take it; empty: it does, or cannot be reached.
 func (g *Gateway) Trouble() string {
@@ -146,6 +159,9 @@ func (g *Gateway) connect(ctx context.Context) error {
 	g.mu.Lock()
 	h := &hello{Version: version, Record: g.Access.ID(), Life: g.life, Last: g.start, Files: g.Files(), Control: g.applied, News: g.news, Had: g.borrower.Holdings()}
 	g.mu.Unlock()
+	if g.Holds != nil {
+		h.Holds = g.Holds()
+	}
 	if err := w.send(&frame{Hello: h}); err != nil {
 		return err
 	}
@@ -157,6 +173,9 @@ func (g *Gateway) connect(ctx context.Context) error {
 		g.mu.Lock()
 		g.refused = f.Refused
 		g.mu.Unlock()
+		if f.Afresh && g.Afresh != nil {
+			g.Afresh(f.Refused)
+		}
 		return fmt.Errorf("the controller refuses this gateway: %s", f.Refused)
 	case f.Welcome == nil:
 		return errFrame
@@ -175,6 +194,7 @@ func (g *Gateway) talk(ctx context.Context, w *wire, from *welcome) error {
 	defer stop()
 	g.mu.Lock()
 	g.wire, g.refused, g.last, g.beats, g.waiting = w, "", from.Last, map[uint64]time.Duration{}, nil
+	g.whole, g.runs = false, from.Runs
 	if g.orders == 0 {
 		g.orders = from.Orders
 	}
@@ -252,6 +272,16 @@ func (g *Gateway) take(w *wire, f *frame) error {
 		g.caught = true
 		g.mu.Unlock()
 		g.settled()
+	case f.Parcel != nil:
+		return g.unpack(f.Parcel)
+	case f.Whole:
+		g.mu.Lock()
+		g.whole = true
+		g.sweep()
+		g.mu.Unlock()
+		g.settled()
+	case f.Census != nil:
+		return g.counted(w, f.Census.ID)
 	case f.Beat != 0:
 		g.beaten(f.Beat, f.Control)
 	case f.Answer != nil:
@@ -319,9 +349,9 @@ func (g *Gateway) beaten(n, order uint64) {
 	g.sweep()
 }
 
-// sweep takes those beats for heard whose orders are applied. The caller holds mu.
+// sweep takes those beats for heard whose orders are applied, once all parcels are here. The caller holds mu.
 func (g *Gateway) sweep() {
-	for len(g.waiting) > 0 && g.waiting[0].order <= g.applied {
+	for g.whole && len(g.waiting) > 0 && g.waiting[0].order <= g.applied {
 		g.heard = max(g.heard, g.waiting[0].sent)
 		g.waiting = g.waiting[1:]
 	}
@@ -330,7 +360,7 @@ func (g *Gateway) sweep() {
 // settled notes whether all is known that was there at the first connection.
 func (g *Gateway) settled() {
 	g.mu.Lock()
-	done := g.caught && g.applied >= g.orders
+	done := g.caught && g.whole && g.applied >= g.orders
 	g.mu.Unlock()
 	if done {
 		g.told.Do(func() { close(g.ready) })

@@ -103,7 +103,7 @@ func (s *stage) start() {
 		Access: openStream(s.t, filepath.Join(s.dir, "access")), Control: openStream(s.t, filepath.Join(s.dir, "control")),
 		Names: []string{"gw1", "gw2"}, Files: func() string { return "files" }, Clock: time.Now,
 	}
-	c.Order = func(e *sallyport.Event) error {
+	c.Order = func(_ string, e *sallyport.Event) error {
 		_, err := c.Control.Append(e)
 		return err
 	}

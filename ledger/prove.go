@@ -70,7 +70,7 @@ func Prove(ctx context.Context, data fs.FS, stream Stream, seq uint64) (*Proof, 
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}
 	p := &Proof{
-		Format: ProofFormat, Event: fmt.Sprintf("%s:%d", stream, seq), Record: hex.EncodeToString(id[:]), Sequence: seq, Sealed: it.form == formSealed || it.form == formKeyed, Form: int(it.form),
+		Format: ProofFormat, Event: fmt.Sprintf("%s:%d", stream, seq), Record: hex.EncodeToString(id[:]), Sequence: seq, Sealed: sealedForm(it.form), Form: int(it.form),
 		Salt: hex.EncodeToString(it.salt), Body: it.body, Key: strings.TrimSpace(string(key)),
 	}
 	for _, name := range []string{cosignedName, checkpoint} {

@@ -38,7 +38,7 @@ func ProveMany(ctx context.Context, data fs.FS, stream Stream, seqs []uint64, ea
 			continue
 		}
 		p := &Proof{
-			Format: ProofFormat, Event: fmt.Sprintf("%s:%d", stream, seq), Record: hex.EncodeToString(r.id[:]), Sequence: seq, Sealed: it.form == formSealed || it.form == formKeyed, Form: int(it.form),
+			Format: ProofFormat, Event: fmt.Sprintf("%s:%d", stream, seq), Record: hex.EncodeToString(r.id[:]), Sequence: seq, Sealed: sealedForm(it.form), Form: int(it.form),
 			Salt: hex.EncodeToString(it.salt), Body: slices.Clone(it.body), Key: key,
 		}
 		found, err := p.include(ctx, tiles{log}, c, Leaf{stream, r.id, seq, it.commitment})

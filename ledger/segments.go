@@ -22,7 +22,8 @@ const (
 	formPlain  = 1
 	formErased = 2
 	formSealed = 3
-	formKeyed  = 4 // by a key of its own
+	formKeyed  = 4 // by a key of its own, with a digest of it
+	formOwn    = 5 // by a key of its own, with zeros before the event
 
 	formAt = 32
 	saltAt = 33
@@ -250,11 +251,14 @@ func (r *recordReader) decode(at int) (seq, batch uint64, payload []byte, size i
 	return seq, batch, payload, size, true
 }
 
+// sealedForm says whether entries of a form are encrypted.
+func sealedForm(form byte) bool { return form == formSealed || form == formKeyed || form == formOwn }
+
 // entry holds a payload to its form and to the chain.
 func (r *recordReader) entry(seq uint64, b []byte) {
 	it := &item{seq: seq}
 	switch {
-	case len(b) > bodyAt && (b[formAt] == formPlain || b[formAt] == formSealed || b[formAt] == formKeyed):
+	case len(b) > bodyAt && (b[formAt] == formPlain || sealedForm(b[formAt])):
 		it.form, it.salt, it.body = b[formAt], b[saltAt:bodyAt], b[bodyAt:]
 		it.commitment = sha256.Sum256(b[saltAt:])
 	case len(b) == saltAt+32 && b[formAt] == formErased:

@@ -11,10 +11,12 @@ import (
 	"fmt"
 )
 
-// A body of form 4: run 16, number 8, check 32, ciphertext, tag 16 (docs/record.md).
+// A body of form 4: run 16, number 8, check 32, ciphertext, tag 16. One of form 5: run 16, number 8, ciphertext of 32 zeros and the event, tag 16
+// (docs/record.md).
 const (
 	shownNumber = 16
 	shownCheck  = shownNumber + 8
+	shownZeros  = 32
 	shownFrom   = shownCheck + sha256.Size
 	shownTag    = 16
 
@@ -36,8 +38,8 @@ func (p *Proof) Show(key []byte) error {
 	return nil
 }
 
-// Open is the event (CBOR) that the body holds. Check says apart whether that stands in the ledger. The body states a digest of its key, so
-// that no other key, and no other text, fits what the ledger has.
+// Open is the event (CBOR) that the body holds. Check says apart whether that stands in the ledger. The body states a digest of its key, or begins
+// with what the key makes of zeros, so that no other key, and no other text, fits what the ledger has.
 func (p *Proof) Open() ([]byte, error) {
 	if !p.Sealed {
 		return p.Body, nil
@@ -47,12 +49,14 @@ func (p *Proof) Open() ([]byte, error) {
 	}
 	key, err := hex.DecodeString(p.EntryKey)
 	id, err2 := hex.DecodeString(p.Record)
-	if err != nil || err2 != nil || len(key) != 32 || len(id) != 16 || p.Form != formKeyed || len(p.Body) < shownFrom+shownTag {
+	if err != nil || err2 != nil || len(key) != 32 || len(id) != 16 || p.Form != formKeyed && p.Form != formOwn || len(p.Body) < shownFrom+shownTag {
 		return nil, errors.New("open proof: not a key and a body of this form")
 	}
-	check := sha256.Sum256(append([]byte(checkLabel), key...))
-	if !bytes.Equal(check[:], p.Body[shownCheck:shownFrom]) {
-		return nil, errors.New("open proof: this is not the key of the entry")
+	from, ahead := shownFrom, 0
+	if p.Form == formOwn {
+		from, ahead = shownCheck, shownZeros
+	} else if check := sha256.Sum256(append([]byte(checkLabel), key...)); !bytes.Equal(check[:], p.Body[shownCheck:shownFrom]) {
+		return nil, errNotItsKey
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -65,9 +69,14 @@ func (p *Proof) Open() ([]byte, error) {
 	nonce := make([]byte, 12)
 	copy(nonce[4:], p.Body[shownNumber:shownCheck])
 	bound := binary.BigEndian.AppendUint64(append([]byte(shownLabel), id...), p.Sequence)
-	plain, err := aead.Open(nil, nonce, p.Body[shownFrom:], bound)
+	plain, err := aead.Open(nil, nonce, p.Body[from:], bound)
 	if err != nil {
-		return nil, errors.New("open proof: the body was not sealed for this place")
+		return nil, errors.New("open proof: the body was not sealed for this place, or by another key")
 	}
-	return plain, nil
+	if !bytes.Equal(plain[:ahead], make([]byte, ahead)) {
+		return nil, errNotItsKey
+	}
+	return plain[ahead:], nil
 }
+
+var errNotItsKey = errors.New("open proof: this is not the key of the entry") //nolint:gochecknoglobals // a sentinel

@@ -39,6 +39,7 @@ type Config struct {
 	Groups   string                 // the claim with his groups; empty: none is read
 	Factors  []string               // values of amr that mean more than a password; nil: mfa, otp, hwk (RFC 8176)
 	Now      func() time.Time
+	Page     string // an https address besides loopback that a browser may come back to: the console's; empty: none
 }
 
 // Person is what the provider says of who logged in.
@@ -138,7 +139,7 @@ type Browser struct {
 // Begin begins a log-in by a browser. source is where it comes from, for what one may begin. fresh asks the provider to have the
 // person prove anew who he is.
 func (p *Provider) Begin(ctx context.Context, source, redirect string, fresh bool) (Browser, error) {
-	if !loopbackRedirect(redirect) {
+	if !loopbackRedirect(redirect) && (redirect != p.c.Page || redirect == "") {
 		return Browser{}, ErrRedirect
 	}
 	a := &attempt{source: source, fresh: fresh, redirect: redirect, state: rand.Text(), nonce: rand.Text(), verifier: oauth2.GenerateVerifier()}

@@ -187,3 +187,14 @@ func BenchmarkDecideAgain(b *testing.B) {
 		i++
 	}
 }
+
+// TestDecisionTime logs what a decision takes, under the default policies: the first time, and where the same was asked before. docs/policies.md has the figures.
+func TestDecisionTime(t *testing.T) {
+	for name, bench := range map[string]func(*testing.B){"a decision": BenchmarkDecide, "the same once more": BenchmarkDecideAgain} {
+		r := testing.Benchmark(bench)
+		if r.N == 0 {
+			t.Fatal("nothing was decided")
+		}
+		t.Logf("%s: %.2f µs, %d allocations", name, float64(r.T.Nanoseconds())/float64(r.N)/1000, r.AllocsPerOp())
+	}
+}

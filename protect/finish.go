@@ -33,8 +33,9 @@ func (r *run) makeReader(ctx context.Context) error {
 		}
 		grants := r.readerGrants()
 		if slices.ContainsFunc(r.tables, func(t *table) bool { return len(t.formless()) > 0 }) {
-			grants = append(grants, "GRANT SELECT ON sallyport.ranges TO "+pgx.Identifier{r.Reader.User}.Sanitize(),
-				"GRANT SELECT (relation, number) ON sallyport.formless TO "+pgx.Identifier{r.Reader.User}.Sanitize())
+			to := " TO " + pgx.Identifier{r.Reader.User}.Sanitize()
+			grants = append(grants, "GRANT SELECT ON sallyport.ranges, sallyport.written"+to, "GRANT SELECT, INSERT ON sallyport.announced"+to,
+				"GRANT SELECT (relation, number) ON sallyport.formless"+to)
 		}
 		for _, grant := range grants {
 			if _, err := tx.Exec(ctx, grant); err != nil {
@@ -187,7 +188,7 @@ func (r *run) verify(ctx context.Context) error {
 		tokens, others := make([]int64, len(p.t.columns)), make([]int64, len(p.t.columns))
 		err := p.each(ctx, conn, func(_, values [][]byte) error {
 			for i, c := range p.t.columns {
-				switch r.standing(&p, c, values[i]) {
+				switch r.standing(&p, i, c, values) {
 				case asWanted:
 					tokens[i]++
 				case otherwise:
@@ -228,11 +229,11 @@ const (
 	otherwise                 // the other
 )
 
-func (r *run) standing(p *piece, c *column, value []byte) standing {
+func (r *run) standing(p *piece, i int, c *column, values [][]byte) standing {
 	switch {
-	case value == nil || r.out && r.stays(c, value):
+	case values[i] == nil || r.out && r.stays(c, values[i]):
 		return neither
-	case p.isToken(c, value) != r.out:
+	case p.isToken(i, values) != r.out:
 		return asWanted
 	}
 	return otherwise

@@ -14,22 +14,15 @@ import (
 )
 
 // Tokens of integers and uuids look like any other value, so where they stand is known by sallyport.ranges alone: `tokens` changes in one
-// transaction with the rows of its range. That is exact only as long as nobody else writes such a value or moves a row to another range. So the
-// database itself refuses that, by a trigger, from before the first row changes until the last has, also between a run that was
-// killed and the one that goes on. serve shows of such a column meanwhile what a reason covers.
+// transaction with the rows of its range. Of what others write meanwhile a trigger notes what it is (noted.go), and refuses what it cannot know, from
+// before the first row changes until the last has, also between a run that was killed and the one that goes on. serve shows of such a column meanwhile
+// what a reason covers.
 
-// createFormless makes the list of columns that are on their way, and the function of the trigger. Whoever moves rows names the run's pass,
-// which only the owner can read. A trigger that was left behind lets everything through.
+// createFormless makes the list of columns that are on their way. Whoever moves rows names the run's pass, which only the owner can read. A trigger that
+// was left behind lets everything through.
 const createFormless = `
 CREATE TABLE IF NOT EXISTS sallyport.formless (relation oid NOT NULL, number int2 NOT NULL, pass text NOT NULL, PRIMARY KEY (relation, number));
-CREATE OR REPLACE FUNCTION sallyport.hold() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM sallyport.formless WHERE relation = TG_ARGV[0]::oid AND pass IS DISTINCT FROM current_setting('sallyport.pass', true)) THEN
-        RETURN NEW;
-    END IF;
-    RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back: it cannot be written now, and its rows keep their keys'
-        USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when protect has ended. A run that was interrupted has to be started again.';
-END $$`
+ALTER TABLE sallyport.formless ADD COLUMN IF NOT EXISTS open boolean; -- what is taken of a value that nobody announced: a token or not; null: it is refused` + createNoted
 
 // formless are the columns of a table whose tokens have no form.
 func (t *table) formless() (list []*column) {
@@ -66,9 +59,9 @@ func (r *run) inspectFormless(ctx context.Context, c *column) (aside bool, probl
 
 // onItsWay tells whether an earlier run began with a column.
 func (r *run) onItsWay(ctx context.Context, c *column) (under bool, err error) {
-	var there bool
-	if err := r.main.QueryRow(ctx, "SELECT to_regclass('sallyport.formless') IS NOT NULL").Scan(&there); err != nil || !there {
-		return false, withoutValues(err)
+	there, err := r.holding(ctx)
+	if err != nil || !there {
+		return false, err
 	}
 	err = r.main.QueryRow(ctx, "SELECT EXISTS (SELECT FROM sallyport.formless WHERE relation = $1 AND number = $2)", c.table.oid, c.number).Scan(&under)
 	if err != nil {
@@ -120,8 +113,8 @@ func (r *run) hold(ctx context.Context) error {
 
 func (r *run) holdTable(ctx context.Context, t *table, pass string) error {
 	var conditions, news []string
-	for _, k := range t.key {
-		conditions = append(conditions, fmt.Sprintf("OLD.%s IS DISTINCT FROM NEW.%s", k.name, k.name))
+	for _, k := range t.key { // as texts: equal keys of some types are written in several ways, and notes know one
+		conditions = append(conditions, fmt.Sprintf("OLD.%s::text IS DISTINCT FROM NEW.%s::text", k.name, k.name))
 	}
 	err := pgx.BeginFunc(ctx, r.main, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = on; CREATE SCHEMA IF NOT EXISTS sallyport; "+createFormless); err != nil {
@@ -130,7 +123,7 @@ func (r *run) holdTable(ctx context.Context, t *table, pass string) error {
 		for _, c := range t.formless() {
 			conditions = append(conditions, fmt.Sprintf("OLD.%s IS DISTINCT FROM NEW.%s", c.sql(), c.sql()))
 			news = append(news, fmt.Sprintf("NEW.%s IS NOT NULL", c.sql()))
-			if _, err := tx.Exec(ctx, "INSERT INTO sallyport.formless VALUES ($1, $2, $3) ON CONFLICT (relation, number) DO UPDATE SET pass = excluded.pass", t.oid, c.number, pass); err != nil {
+			if _, err := tx.Exec(ctx, "INSERT INTO sallyport.formless (relation, number, pass, open) VALUES ($1, $2, $3, $4) ON CONFLICT (relation, number) DO UPDATE SET pass = excluded.pass, open = excluded.open", t.oid, c.number, pass, r.holds(c)); err != nil {
 				return err
 			}
 		}
@@ -139,13 +132,20 @@ func (r *run) holdTable(ctx context.Context, t *table, pass string) error {
 	if err != nil {
 		return withoutValues(err)
 	}
-	trigger := "CREATE OR REPLACE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION sallyport.hold(%d)"
+	t.noted = true
+	// Behind the row: what other triggers make of it is known then, and it is there.
+	trigger := "CREATE OR REPLACE TRIGGER %s AFTER %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION sallyport.note(%d, %s)"
 	if r.main.PgConn().ParameterStatus("server_version") < "14" { // it cannot replace a trigger
-		trigger = "DROP TRIGGER IF EXISTS %[1]s ON %[3]s; CREATE TRIGGER %[1]s BEFORE %[2]s ON %[3]s FOR EACH ROW WHEN (%[4]s) EXECUTE FUNCTION sallyport.hold(%[5]d)"
+		trigger = "DROP TRIGGER IF EXISTS %[1]s ON %[3]s; CREATE TRIGGER %[1]s AFTER %[2]s ON %[3]s FOR EACH ROW WHEN (%[4]s) EXECUTE FUNCTION sallyport.note(%[5]d, %[6]s)"
 	}
+	names := make([]string, len(t.key))
+	for i, k := range t.key {
+		names[i] = "'" + strings.ReplaceAll(k.plain(), "'", "''") + "'"
+	}
+	key := strings.Join(names, ", ")
 	for _, make := range []string{
-		fmt.Sprintf(trigger, holdInsert, "INSERT", t.sql(), strings.Join(news, " OR "), t.oid),
-		fmt.Sprintf(trigger, holdUpdate, "UPDATE", t.sql(), strings.Join(conditions, " OR "), t.oid),
+		fmt.Sprintf(trigger, holdInsert, "INSERT", t.sql(), strings.Join(news, " OR "), t.oid, key),
+		fmt.Sprintf(trigger, holdUpdate, "UPDATE", t.sql(), strings.Join(conditions, " OR "), t.oid, key),
 	} {
 		if err := r.briefly(ctx, "make its trigger", make); err != nil {
 			return err
@@ -160,15 +160,15 @@ const holdInsert, holdUpdate = "sallyport_hold_insert", "sallyport_hold_update"
 // release lets everybody write the columns again. From the first statement on triggers let everything through, so that the locks that dropping them
 // takes may be waited for.
 func (r *run) release(ctx context.Context) error {
-	var there bool
-	if err := r.main.QueryRow(ctx, "SELECT to_regclass('sallyport.formless') IS NOT NULL").Scan(&there); err != nil || !there {
-		return withoutValues(err)
+	there, err := r.holding(ctx)
+	if err != nil || !there {
+		return err
 	}
 	if _, err := r.main.Exec(ctx, "DELETE FROM sallyport.formless"); err != nil {
 		return fmt.Errorf("let columns without a form go: %w", withoutValues(err))
 	}
 	rows, err := r.main.Query(ctx, `SELECT format('DROP TRIGGER IF EXISTS %I ON %s', g.tgname, g.tgrelid::regclass) FROM pg_trigger g
-		JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND p.proname = 'hold' AND g.tgparentid = 0`)
+		JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND p.proname IN ('hold', 'note') AND g.tgparentid = 0`)
 	if err != nil {
 		return fmt.Errorf("let columns without a form go: %w", err)
 	}
@@ -176,7 +176,7 @@ func (r *run) release(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("let columns without a form go: %w", err)
 	}
-	for _, drop := range append(drops, "DROP FUNCTION IF EXISTS sallyport.hold()", "DROP TABLE sallyport.formless") {
+	for _, drop := range append(drops, "DROP FUNCTION IF EXISTS sallyport.hold(), sallyport.note()", "DROP TABLE IF EXISTS sallyport.written, sallyport.announced", "DROP TABLE sallyport.formless") {
 		if err := r.briefly(ctx, "let columns without a form go", drop); err != nil {
 			return err
 		}
@@ -187,11 +187,11 @@ func (r *run) release(ctx context.Context) error {
 // movedWhole tells by the run's own progress whether all values of a column without a form are tokens.
 func movedWhole(ctx context.Context, conn *pgx.Conn, c sallyport.Column) (whole bool, err error) {
 	var there bool
-	err = conn.QueryRow(ctx, "SELECT to_regclass('sallyport.ranges') IS NOT NULL AND to_regclass('sallyport.formless') IS NOT NULL").Scan(&there)
+	err = conn.QueryRow(ctx, "SELECT to_regclass('sallyport.ranges') IS NOT NULL AND to_regclass('sallyport.formless') IS NOT NULL AND to_regclass('sallyport.written') IS NOT NULL").Scan(&there)
 	if err != nil || !there {
 		return false, err
 	}
-	err = conn.QueryRow(ctx, `SELECT coalesce((SELECT bool_and(g.tokens) FROM sallyport.ranges g JOIN sallyport.formless f USING (relation)
+	err = conn.QueryRow(ctx, `SELECT coalesce((SELECT bool_and(g.tokens AND NOT EXISTS (SELECT FROM sallyport.written w WHERE w.relation = g.relation AND w.name = $3 AND NOT w.tokens)) FROM sallyport.ranges g JOIN sallyport.formless f USING (relation)
 		JOIN pg_catalog.pg_class t ON t.oid = g.relation JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
 		JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = f.number
 		WHERE n.nspname = $1 AND t.relname = $2 AND a.attname = $3), false)`, c.Schema, c.Table, c.Name).Scan(&whole)

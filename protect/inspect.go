@@ -22,6 +22,7 @@ type table struct {
 	parted  bool // it is partitioned: its rows stand in others
 	ranges  []keyRange
 	kept    bool // as an earlier run cut them
+	noted   bool // there may be notes of what others wrote into columns without a form
 }
 
 // keyColumn is a part of the primary key.

@@ -78,8 +78,8 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 		{"examine", []stepFunc{r.examine}}, // nothing has changed so far
 		{"begin", []stepFunc{r.beginLive}},
 		{"index", []stepFunc{r.makeMovingIndexes, r.makeBondIndexes}},
-		{"enter", []stepFunc{r.enter, r.awaitOthers}},
-		{"move", []stepFunc{r.move}},
+		{"enter", []stepFunc{r.enter, r.closeHold, r.awaitOthers}},
+		{"move", []stepFunc{r.move, r.moveNoted}},
 		{"constrain", []stepFunc{r.constrain}}, // from here on nothing plain can come
 		{"verify", []stepFunc{r.verifyBeside}},
 		{"settle", []stepFunc{r.settleLive, r.release}},
@@ -90,8 +90,8 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 			{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
 			{"begin", []stepFunc{r.beginLive, r.dropConstraints, r.leave}},
 			{"index", []stepFunc{r.makeMovingIndexes, r.makeBondIndexes}},
-			{"enter", []stepFunc{r.enter, r.awaitOthers}},
-			{"move", []stepFunc{r.move}},
+			{"enter", []stepFunc{r.enter, r.closeHold, r.awaitOthers}},
+			{"move", []stepFunc{r.move, r.moveNoted}},
 			{"verify", []stepFunc{r.verify}},
 			{"settle", []stepFunc{r.settleLive, r.release}},
 			{"tidy", []stepFunc{r.tidy, r.vacuum, r.analyze, r.complete}},
@@ -331,7 +331,7 @@ func (r *run) finishLive(ctx context.Context) error {
 		return nil
 	}
 	r.Columns = slices.DeleteFunc(slices.Clone(r.all), func(c Column) bool { return !c.Codec.Recognisable() })
-	for _, step := range []func(context.Context) error{r.enter, r.release, r.inspect, r.tidy, r.vacuum, r.analyze, r.complete} { // what is on record may not hold yet
+	for _, step := range []func(context.Context) error{r.openHold, r.enter, r.release, r.inspect, r.tidy, r.vacuum, r.analyze, r.complete} { // what is on record may not hold yet
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -374,5 +374,8 @@ func (r *run) settleLive(ctx context.Context) error {
 		return err
 	}
 	r.states = states
+	if err := r.openHold(ctx); err != nil {
+		return err
+	}
 	return r.enter(ctx)
 }

@@ -61,7 +61,7 @@ func (r *run) examine(ctx context.Context) error {
 		var made []byte
 		return p.each(ctx, conn, func(key, values [][]byte) error {
 			for i, c := range p.t.columns {
-				if values[i] == nil || c.formless && p.tokens {
+				if values[i] == nil || c.formless && p.isToken(i, values) {
 					continue
 				}
 				var err error
@@ -203,6 +203,9 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 	if err != nil {
 		return 0, err
 	}
+	if err := b.forgetNotes(ctx, conn); err != nil {
+		return 0, err
+	}
 	if missed += own; missed != 0 && !beside {
 		return 0, fmt.Errorf("%d of %d rows did not change; does the owner see all rows", missed, b.rows)
 	}
@@ -286,6 +289,7 @@ type batch struct {
 	out    bool // tokens become plain values
 	olds   []textArray
 	bonds  map[*bond]map[string]string // what each value becomes
+	noted  textArray                   // keys of rows of which something is noted
 }
 
 func newBatch(p piece, out, compared bool) *batch {
@@ -302,12 +306,13 @@ func newBatch(p piece, out, compared bool) *batch {
 // add takes a row in unless it has nothing plain.
 func (b *batch) add(key, values [][]byte, exchange exchanges) error {
 	changes := false
-	own := make([][]byte, 0, len(b.own))
+	own, moves := make([][]byte, 0, len(b.own)), make([]bool, 0, len(b.own))
+	b.takeNotes(values)
 	for i, c := range b.t.columns {
-		changing := values[i] != nil && b.piece.isToken(c, values[i]) == b.out
+		changing := values[i] != nil && b.piece.isToken(i, values) == b.out
 		switch {
 		case c.bond == nil:
-			own = append(own, values[i])
+			own, moves = append(own, values[i]), append(moves, changing)
 			changes = changes || changing
 		case changing:
 			if err := b.bind(key, c, values[i], exchange); err != nil {
@@ -326,7 +331,7 @@ func (b *batch) add(key, values [][]byte, exchange exchanges) error {
 	}
 	for i, c := range b.own {
 		array := &b.arrays[len(key)+i]
-		if own[i] == nil || b.piece.isToken(c, own[i]) != b.out {
+		if !moves[i] {
 			array.append(own[i])
 			continue
 		}

@@ -39,7 +39,12 @@ func (r *run) resume(ctx context.Context) error {
 	if _, err := r.main.Exec(ctx, createRanges); err != nil { // an older version left out some columns
 		return fmt.Errorf("read the progress of an earlier run: %w", withoutValues(err))
 	}
+	var noted bool
+	if err := r.main.QueryRow(ctx, "SELECT to_regclass('sallyport.written') IS NOT NULL").Scan(&noted); err != nil {
+		return fmt.Errorf("look for the progress of an earlier run: %w", err)
+	}
 	for _, t := range r.tables {
+		t.noted = noted && len(t.formless()) > 0
 		if len(r.states.Moving)+len(r.states.Leaving) == 0 && !slices.ContainsFunc(t.columns, func(c *column) bool { return c.under }) {
 			continue
 		}

@@ -69,15 +69,20 @@ func (r *run) cut(ctx context.Context, t *table) error {
 	return nil
 }
 
-// isToken tells whether a value of the range is a token: by its form, or where it has none by how far the run is.
-func (p piece) isToken(c *column, value []byte) bool {
-	if c.formless {
-		return p.tokens
+// isToken tells whether the value of column i in a row of the range is a token: by its form, or where it has none by what is noted of it, and else by how
+// far the run is.
+func (p piece) isToken(i int, values [][]byte) bool {
+	c := p.t.columns[i]
+	if !c.formless {
+		return c.codec.IsToken(values[i])
 	}
-	return c.codec.IsToken(value)
+	if note := p.t.noteOf(i, values); note != nil {
+		return note[0] == 't'
+	}
+	return p.tokens
 }
 
-// read asks for the key and the protected columns of a range, all as text.
+// read asks for the key and the protected columns of a range, all as text, and in the same moment for what is noted of them.
 func (p piece) read(ctx context.Context, conn *pgconn.PgConn) *pgconn.ResultReader {
 	var outputs []string
 	for _, k := range p.t.key {
@@ -86,6 +91,7 @@ func (p piece) read(ctx context.Context, conn *pgconn.PgConn) *pgconn.ResultRead
 	for _, c := range p.t.columns {
 		outputs = append(outputs, c.sql())
 	}
+	outputs = append(outputs, p.t.notes()...)
 	where, params := p.bounds()
 	return conn.ExecParams(ctx, fmt.Sprintf("SELECT %s FROM %s%s", strings.Join(outputs, ", "), p.t.sql(), where), params, nil, nil, nil)
 }
@@ -116,7 +122,7 @@ func (p piece) bounds() (where string, params [][]byte) {
 	return where, params
 }
 
-// each hands the key and the values of every row of the range to fn. They are valid until fn returns; nil is null.
+// each hands the key and the values of every row of the range to fn, and its notes behind the values. They are valid until fn returns; nil is null.
 func (p piece) each(ctx context.Context, conn *pgconn.PgConn, fn func(key, values [][]byte) error) error {
 	rows := p.read(ctx, conn)
 	for rows.NextRow() {

@@ -14,8 +14,8 @@ import (
 )
 
 // Turn gives the tokens of one table that have no form the group's newer key, in the order of primary keys, while others work with the table. Which
-// rows are done says sallyport.turning, which changes in one transaction with them. That is exact only as long as nobody else writes such a value or
-// gives a row another key: the database itself refuses that, by triggers that Prepare made, from Take until Release.
+// rows are done says sallyport.turning, which changes in one transaction with them. What others write meanwhile is of the newer key and is noted by
+// triggers that Prepare made (noted.go), from Take until Release; they refuse what they cannot know, and that a row gets another key.
 type Turn struct {
 	Conn    *pgx.Conn // may read the table, update the columns and write sallyport.turning; set by Take: its setting sallyport.pass
 	Table   Table
@@ -146,6 +146,7 @@ func (t *Turn) step(ctx context.Context, tx pgx.Tx, most int) (changed int, done
 // turningRow is a row on its way.
 type turningRow struct {
 	key      []string
+	text     string // of the key, by which it is noted that a value is of the newer key already
 	old, new []*string
 }
 
@@ -163,6 +164,7 @@ func (t *Turn) next(ctx context.Context, tx pgx.Tx, after []string, most int) ([
 	for _, c := range t.Columns {
 		outputs = append(outputs, "t."+pgx.Identifier{c.Column.Name}.Sanitize()+"::pg_catalog.text")
 	}
+	outputs = append(outputs, "("+keyText("t.", t.key)+")")
 	where := ""
 	if after != nil {
 		where = fmt.Sprintf("WHERE (%s) > (%s)", strings.Join(names, ", "), strings.Join(values, ", "))
@@ -180,6 +182,7 @@ func (t *Turn) next(ctx context.Context, tx pgx.Tx, after []string, most int) ([
 		for i := range r.old {
 			into = append(into, &r.old[i])
 		}
+		into = append(into, &r.text)
 		if err := row.Scan(into...); err != nil {
 			return r, errors.New("read a row: it cannot be read as text") // the error might quote it
 		}
@@ -191,8 +194,12 @@ func (t *Turn) next(ctx context.Context, tx pgx.Tx, after []string, most int) ([
 func (t *Turn) change(ctx context.Context, tx pgx.Tx, rows []turningRow) (int, error) {
 	var full []turningRow
 	var dead []sallyport.Digest
+	newer, err := t.written(ctx, tx, rows)
+	if err != nil {
+		return 0, err
+	}
 	for _, r := range rows {
-		holds, err := t.renew(&r, &dead)
+		holds, err := t.renew(&r, newer, &dead)
 		if err != nil {
 			return 0, err
 		}
@@ -216,11 +223,40 @@ func (t *Turn) change(ctx context.Context, tx pgx.Tx, rows []turningRow) (int, e
 	return len(full), err
 }
 
+// noted is a value of which it is noted that it is of the newer key.
+type noted struct{ name, key string }
+
+// written are those among the values of rows that are locked, so that nothing of them changes any more. It is asked behind the lock: what was read
+// together with it might be of a moment before.
+func (t *Turn) written(ctx context.Context, tx pgx.Tx, rows []turningRow) (map[noted]bool, error) {
+	keys := make([]string, len(rows))
+	for i := range rows {
+		keys[i] = rows[i].text
+	}
+	found, err := tx.Query(ctx, "SELECT name, key FROM sallyport.turning_written WHERE name = ANY ($1) AND key = ANY ($2) AND epoch = $3", t.columnNames(), keys, t.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(found, func(row pgx.CollectableRow) (n noted, err error) { return n, row.Scan(&n.name, &n.key) })
+	if err != nil {
+		return nil, errors.New("read what was written meanwhile: it cannot be read as text") // the error might quote it
+	}
+	newer := map[noted]bool{}
+	for _, n := range list {
+		newer[n] = true
+	}
+	return newer, nil
+}
+
 // renew makes the new tokens of one row, and adds those to dead that are to stand for nothing.
-func (t *Turn) renew(r *turningRow, dead *[]sallyport.Digest) (holds bool, err error) {
+func (t *Turn) renew(r *turningRow, newer map[noted]bool, dead *[]sallyport.Digest) (holds bool, err error) {
 	r.new = make([]*string, len(r.old))
 	for i, c := range t.Columns {
 		if r.old[i] == nil {
+			continue
+		}
+		if newer[noted{c.Column.String(), r.text}] {
+			r.new[i] = r.old[i]
 			continue
 		}
 		made, err := c.Codec.Turn(nil, []byte(*r.old[i]))
@@ -266,8 +302,15 @@ func (t *Turn) update(rows []turningRow) (string, []any) {
 
 // Release lets everybody write the columns of a group again.
 func Release(ctx context.Context, conn Writing, group string) error {
-	if _, err := conn.Exec(ctx, "UPDATE sallyport.turning SET pass = NULL WHERE join_group = $1 AND pass IS NOT NULL", group); err != nil {
-		return fmt.Errorf("let everybody write the columns of %s again: %w", group, withoutValues(err))
+	for _, sql := range []string{
+		"UPDATE sallyport.turning SET pass = NULL WHERE join_group = $1 AND pass IS NOT NULL",
+		// All are of the newer key.
+		"DELETE FROM sallyport.turning_written w USING sallyport.turning g WHERE g.join_group = $1 AND g.done AND g.pass IS NULL AND w.name = ANY (g.columns)",
+		"DELETE FROM sallyport.turning_announced n USING sallyport.turning g WHERE g.join_group = $1 AND g.done AND g.pass IS NULL AND n.name = ANY (g.columns)",
+	} {
+		if _, err := conn.Exec(ctx, sql, group); err != nil && !refusedBy(withoutValues(err), "42P01") { // undefined_table: an older version prepared it
+			return fmt.Errorf("let everybody write the columns of %s again: %w", group, withoutValues(err))
+		}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -13,8 +14,9 @@ import (
 	"sallyport"
 )
 
-// createTurning makes the list of progress and the function of the triggers. Whoever turns rows names the pass of their run. A trigger that was
-// left behind lets everything through.
+// createTurning makes the list of progress, the notes of what others write meanwhile (noted.go), and the function of the triggers. Whoever turns rows names
+// the pass of their run. A trigger that was left behind lets everything through. Tokens of the older key pass until the first row has turned: whoever
+// makes new tokens goes over to the newer key before that, in a moment in which nobody has written older ones that are not committed.
 const createTurning = `
 CREATE SCHEMA IF NOT EXISTS sallyport;
 CREATE TABLE IF NOT EXISTS sallyport.turning (
@@ -29,22 +31,65 @@ CREATE TABLE IF NOT EXISTS sallyport.turning (
     done       boolean NOT NULL DEFAULT false,
     PRIMARY KEY (relation, join_group)
 );
-CREATE OR REPLACE FUNCTION sallyport.hold_turning() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+CREATE TABLE IF NOT EXISTS sallyport.turning_written (name text NOT NULL, key text NOT NULL, epoch int NOT NULL, PRIMARY KEY (name, key));
+CREATE UNLOGGED TABLE IF NOT EXISTS sallyport.turning_announced (name text NOT NULL, value text NOT NULL, epoch int NOT NULL, PRIMARY KEY (name, value, epoch));
+CREATE OR REPLACE FUNCTION sallyport.note_turning() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET timezone = 'UTC' AS $$
+DECLARE
+    g record;
+    keys int := TG_ARGV[3]::int;
+    new_row jsonb := to_jsonb(NEW);
+    old_row jsonb := CASE TG_OP WHEN 'UPDATE' THEN to_jsonb(OLD) ELSE '{}' END;
+    row_key text;
+    stored text;
+    at_epoch int;
+    tried int;
+    i int;
 BEGIN
-    IF NOT EXISTS (SELECT FROM sallyport.turning WHERE relation = TG_ARGV[0] AND join_group = TG_ARGV[1]
-            AND pass IS NOT NULL AND pass IS DISTINCT FROM current_setting('sallyport.pass', true)) THEN
-        RETURN NEW;
+    SELECT t.epoch, t.after IS NULL AND NOT t.done AS fresh INTO g FROM sallyport.turning t WHERE t.relation = TG_ARGV[0] AND t.join_group = TG_ARGV[1]
+        AND t.pass IS NOT NULL AND t.pass IS DISTINCT FROM current_setting('sallyport.pass', true);
+    IF NOT FOUND THEN
+        RETURN NULL;
     END IF;
-    RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: it cannot be written now, and its rows keep their keys'
-        USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when that is done.';
-END $$`
+    SELECT jsonb_agg(new_row -> k ORDER BY n)::text INTO row_key FROM unnest(TG_ARGV[4:3 + keys]) WITH ORDINALITY AS x (k, n);
+    IF TG_OP = 'UPDATE' AND row_key IS DISTINCT FROM (SELECT jsonb_agg(old_row -> k ORDER BY n)::text FROM unnest(TG_ARGV[4:3 + keys]) WITH ORDINALITY AS x (k, n)) THEN
+        RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: its rows keep their primary keys for the time' USING ERRCODE = 'object_in_use', HINT = 'Try again when that is done.';
+    END IF;
+    FOR i IN 4 + keys .. TG_NARGS - 1 BY 2 LOOP
+        stored := new_row ->> TG_ARGV[i + 1];
+        CONTINUE WHEN stored IS NOT DISTINCT FROM old_row ->> TG_ARGV[i + 1];
+        IF stored IS NULL THEN
+            RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: it cannot be made NULL now, since NULL is what is read of it without a reason'
+                USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when that is done.';
+        END IF;
+        SELECT max(n.epoch) INTO at_epoch FROM sallyport.turning_announced n WHERE n.name = TG_ARGV[i] AND n.value = stored;
+        IF at_epoch IS NULL AND current_setting('transaction_isolation') <> 'read committed' THEN
+            FOREACH tried IN ARRAY ARRAY[g.epoch, g.epoch - 1] LOOP
+                BEGIN
+                    INSERT INTO sallyport.turning_announced VALUES (TG_ARGV[i], stored, tried);
+                    RAISE no_data_found;
+                EXCEPTION WHEN unique_violation THEN at_epoch := tried; WHEN no_data_found THEN NULL;
+                END;
+                EXIT WHEN at_epoch IS NOT NULL;
+            END LOOP;
+        END IF;
+        IF at_epoch = g.epoch THEN
+            INSERT INTO sallyport.turning_written AS w VALUES (TG_ARGV[i], row_key, at_epoch) ON CONFLICT (name, key) DO UPDATE SET epoch = excluded.epoch WHERE w.epoch <> excluded.epoch;
+        ELSIF at_epoch IS NULL OR NOT g.fresh THEN
+            RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: it is written through Sallyport, or not at all'
+                USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when that is done.';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+REVOKE EXECUTE ON FUNCTION sallyport.note_turning() FROM PUBLIC` // nobody else may hang it on a table of his own
 
 // Prepare makes, as the tables' owner, what turning their rows takes, and lets the reader use it. Nobody is held off by it.
 func Prepare(ctx context.Context, conn *pgx.Conn, reader string, turns []*Turn) error {
 	if len(turns) == 0 {
 		return nil
 	}
-	grant := "; GRANT USAGE ON SCHEMA sallyport TO %[1]s; GRANT SELECT, INSERT, UPDATE ON sallyport.turning TO %[1]s"
+	grant := "; GRANT USAGE ON SCHEMA sallyport TO %[1]s; GRANT SELECT, INSERT, UPDATE ON sallyport.turning TO %[1]s; " +
+		"GRANT SELECT, DELETE ON sallyport.turning_written TO %[1]s; GRANT SELECT, INSERT, DELETE ON sallyport.turning_announced TO %[1]s"
 	if _, err := conn.Exec(ctx, "SET synchronous_commit = on; "+createTurning+fmt.Sprintf(grant, pgx.Identifier{reader}.Sanitize())); err != nil {
 		return fmt.Errorf("prepare to rotate keys of integers and uuids: %w", withoutValues(err))
 	}
@@ -69,6 +114,7 @@ func (t *Turn) triggers() (insert, update string) {
 }
 
 // args are the triggers' arguments. The third says what they keep an eye on, so that one of before shows where the configuration or the key changed since.
+// Then come how many columns the primary key has and their names, and each column in full and by its name alone.
 func (t *Turn) args() []string {
 	var names []string
 	for _, c := range t.Columns {
@@ -77,7 +123,14 @@ func (t *Turn) args() []string {
 	for _, k := range t.key {
 		names = append(names, k.name)
 	}
-	return []string{t.Table.String(), t.Group, strings.Join(names, ",")}
+	args := []string{t.Table.String(), t.Group, strings.Join(names, ","), strconv.Itoa(len(t.key))}
+	for _, k := range t.key {
+		args = append(args, k.plain())
+	}
+	for _, c := range t.Columns {
+		args = append(args, c.Column.String(), c.Column.Name)
+	}
+	return args
 }
 
 // guarded tells whether the triggers stand there as they have to.
@@ -88,10 +141,9 @@ func (t *Turn) guarded(ctx context.Context) (bool, error) {
 	insert, update := t.triggers()
 	var there int
 	err := t.Conn.QueryRow(ctx, `SELECT count(*) FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-		WHERE g.tgrelid = $1::text::regclass AND g.tgname = ANY ($2) AND g.tgenabled IN ('O', 'A') AND n.nspname = 'sallyport' AND p.proname = 'hold_turning'
-		AND g.tgargs = pg_catalog.convert_to($3, pg_catalog.getdatabaseencoding()::name) || '\x00'::bytea || pg_catalog.convert_to($4, pg_catalog.getdatabaseencoding()::name) || '\x00'::bytea
-			|| pg_catalog.convert_to($5, pg_catalog.getdatabaseencoding()::name) || '\x00'::bytea`,
-		t.sql(), []string{insert, update}, t.args()[0], t.args()[1], t.args()[2]).Scan(&there)
+		WHERE g.tgrelid = $1::text::regclass AND g.tgname = ANY ($2) AND g.tgenabled IN ('O', 'A') AND n.nspname = 'sallyport' AND p.proname = 'note_turning'
+		AND g.tgargs = (SELECT pg_catalog.string_agg(pg_catalog.convert_to(a, pg_catalog.getdatabaseencoding()::name) || '\x00'::bytea, ''::bytea ORDER BY n) FROM pg_catalog.unnest($3::text[]) WITH ORDINALITY AS x (a, n))`,
+		t.sql(), []string{insert, update}, t.args()).Scan(&there)
 	if err != nil {
 		return false, fmt.Errorf("look at the triggers of %s: %w", t.Table, withoutValues(err))
 	}
@@ -102,7 +154,7 @@ func (t *Turn) guarded(ctx context.Context) (bool, error) {
 func (t *Turn) guard(ctx context.Context) error {
 	var moves, news []string
 	for _, k := range t.key {
-		moves = append(moves, fmt.Sprintf("OLD.%s IS DISTINCT FROM NEW.%[1]s", k.name))
+		moves = append(moves, fmt.Sprintf("OLD.%s::text IS DISTINCT FROM NEW.%[1]s::text", k.name))
 	}
 	for _, c := range t.Columns {
 		name := pgx.Identifier{c.Column.Name}.Sanitize()
@@ -115,7 +167,7 @@ func (t *Turn) guard(ctx context.Context) error {
 	}
 	insert, update := t.triggers()
 	trigger := func(name, event string, when []string) string {
-		return fmt.Sprintf("DROP TRIGGER IF EXISTS %[1]s ON %[3]s; CREATE TRIGGER %[1]s BEFORE %[2]s ON %[3]s FOR EACH ROW WHEN (%[4]s) EXECUTE FUNCTION sallyport.hold_turning(%[5]s)",
+		return fmt.Sprintf("DROP TRIGGER IF EXISTS %[1]s ON %[3]s; CREATE TRIGGER %[1]s AFTER %[2]s ON %[3]s FOR EACH ROW WHEN (%[4]s) EXECUTE FUNCTION sallyport.note_turning(%[5]s)",
 			name, event, t.sql(), strings.Join(when, " OR "), strings.Join(args, ", "))
 	}
 	for range mostTries {
@@ -156,7 +208,7 @@ func (t *Turn) readKey(ctx context.Context) error {
 // dropTurning takes away what Prepare made, where nothing is protected any more.
 func (r *run) dropTurning(ctx context.Context) error {
 	rows, err := r.main.Query(ctx, `SELECT format('DROP TRIGGER IF EXISTS %I ON %s', g.tgname, g.tgrelid::regclass) FROM pg_trigger g
-		JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND p.proname = 'hold_turning' AND g.tgparentid = 0`)
+		JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND p.proname IN ('hold_turning', 'note_turning') AND g.tgparentid = 0`)
 	if err != nil {
 		return fmt.Errorf("drop triggers of rotations: %w", err)
 	}
@@ -164,7 +216,7 @@ func (r *run) dropTurning(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("drop triggers of rotations: %w", err)
 	}
-	for _, drop := range append(drops, "DROP FUNCTION IF EXISTS sallyport.hold_turning()", "DROP TABLE IF EXISTS sallyport.turning") {
+	for _, drop := range append(drops, "DROP FUNCTION IF EXISTS sallyport.hold_turning(), sallyport.note_turning()", "DROP TABLE IF EXISTS sallyport.turning, sallyport.turning_written, sallyport.turning_announced") {
 		if err := r.briefly(ctx, "drop triggers of rotations", drop); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func MoverPool(reader *pgx.ConnConfig) (*pgxpool.Pool, error) {
 		params = map[string]string{}
 	}
 	maps.Copy(params, map[string]string{
-		"application_name": "sallyport", "search_path": "", "lock_timeout": vacancyPatience, "row_security": "off", "statement_timeout": "5s", "datestyle": "ISO, YMD",
+		"application_name": "sallyport", "search_path": "", "lock_timeout": vacancyPatience, "row_security": "off", "statement_timeout": "5s", "datestyle": "ISO, YMD", "timezone": "UTC",
 	})
 	config.ConnConfig.RuntimeParams = params
 	config.MaxConns, config.MinConns = 2, 0

@@ -15,7 +15,8 @@ const (
 	formWhole  = 1
 	formErased = 2
 	formSealed = 3 // by one key for all entries of a run: read, and not written any more
-	formKeyed  = 4 // each by a key of its own
+	formKeyed  = 4 // each by a key of its own, with a digest of it: likewise
+	formOwn    = 5 // each by a key of its own, with zeros before the event
 )
 
 // entry is a parsed entry. It aliases the bytes.
@@ -24,7 +25,7 @@ type entry struct {
 	commitment [32]byte
 	body       []byte // nil: erased
 	sealed     bool
-	keyed      bool // by a key of its own
+	form       byte
 }
 
 var errForm = errors.New("altered: not the form of an entry")
@@ -36,9 +37,9 @@ func parseEntry(b []byte) (entry, error) {
 	}
 	copy(e.link[:], b)
 	switch b[formAt] {
-	case formSealed, formKeyed:
-		e.sealed, e.keyed = true, b[formAt] == formKeyed
-		if len(b) < leastWhole || e.keyed && len(b) < leastEach {
+	case formSealed, formKeyed, formOwn:
+		e.sealed, e.form = true, b[formAt]
+		if len(b) < leastWhole || e.form != formSealed && len(b) < leastEach {
 			return e, errForm
 		}
 		fallthrough
@@ -58,7 +59,7 @@ func parseEntry(b []byte) (entry, error) {
 
 // finishEntry completes a new entry where it is about to be written: it seals the body and makes the link. prev starts with the link before.
 func (s *Stream) finishEntry(seq uint64, prev, payload []byte) {
-	if payload[formAt] == formKeyed {
+	if payload[formAt] == formOwn {
 		s.seal.seal(seq, payload)
 		commitment := sha256.Sum256(payload[saltAt:])
 		copy(payload, commitment[:])

@@ -226,7 +226,7 @@ func (s *Stream) encode(buf *bytes.Buffer, e *sallyport.Event) error {
 		return fmt.Errorf("choose a salt: %w", err)
 	}
 	if s.seal != nil && e.Kind != sallyport.Erasing { // what lists an erasure is read by who has no key
-		front[formAt] = formKeyed
+		front[formAt] = formOwn
 		buf.Write(front[:])
 		if err := s.codec.append(buf, e, at); err != nil {
 			return err
@@ -341,10 +341,9 @@ func (r *reader) check(seq uint64, payload []byte) (*sallyport.Event, error) {
 	}
 	body := ent.body
 	if ent.sealed {
-		if body, err = r.s.open.open(r.open[:0], seq, &ent); err != nil {
+		if r.open, body, err = r.s.open.open(r.open[:0], seq, &ent); err != nil {
 			return nil, err
 		}
-		r.open = body
 	}
 	e, err := r.s.codec.decode(body)
 	if err != nil {

@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 		appendUntilKilled(os.Getenv(crashEnv))
 		return
 	}
+	if os.Getenv(eraseEnv) != "" {
+		eraseUntilKilled(os.Getenv(eraseEnv))
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -92,10 +96,20 @@ func fullEvent() *sallyport.Event {
 			Use:        &sallyport.GrantUse{Customers: 1, Values: 2, Statements: 3, Sessions: 4, First: at, Last: at, Columns: []string{"support.customers.email"}},
 			Credential: &sallyport.Credential{Digest: []byte{1, 2}, Until: time.Date(2026, 3, 2, 18, 0, 0, 0, time.UTC), Proven: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), Factors: true},
 			Password:   "hash", Code: []byte{3, 4}, Erased: &sallyport.Erasure{Record: "r", Runs: []uint64{1, 2}, Count: 2, Digest: []byte{5}, Kind: sallyport.RevealKind, Before: at},
+			Copies: []sallyport.Copied{{Gateway: "gw1", Record: "s", Runs: []uint64{3, 4}}}, Of: "gw2",
 			Unmask:  &sallyport.Unmasking{Pseudonym: "p-x4k9qcd27h", Lasts: time.Hour},
 			Finding: []byte(`{"id":"s017-1"}`), Position: 4711, Taken: 12,
-			Response: &sallyport.Response{ID: "s017-1/hold", Finding: "s017-1", Step: "hold", State: "failed", Held: &sallyport.Held{From: 3, To: 9}, Attempts: 2, Trouble: "away"},
-			Judged:   &sallyport.Judged{Report: "4711.2", Real: true, How: "call"},
+			Response:  &sallyport.Response{ID: "s017-1/hold", Finding: "s017-1", Step: "hold", State: "failed", Held: &sallyport.Held{From: 3, To: 9}, Attempts: 2, Trouble: "away"},
+			Judged:    &sallyport.Judged{Report: "4711.2", Real: true, How: "call"},
+			CasesFrom: 7,
+			Assured: &sallyport.AssuredCall{
+				ID: "c1", Do: "schedule", Customer: "48211", Code: []byte{1, 2}, From: at, Until: at.Add(time.Hour),
+				Caller: "s017", Name: "Ada", Team: "support-eu", About: "order", Reason: "ticket:48211",
+			},
+			Program: &sallyport.ProgramStep{
+				Do: "rotation_draw", Name: "queues", Digest: []byte{1}, Beacon: "drand:1", Secret: []byte{2}, Plan: []byte{3}, Of: []byte{4}, Until: at,
+				Text: "drawn", Staff: "s017", Keeps: true, Items: []string{"a"},
+			},
 			Case: &sallyport.CaseStep{
 				Case: 3, Do: "close", Text: "he admitted it", State: "closed", Task: 2, People: []sallyport.Staff{"s017"}, Customers: []sallyport.Subject{"48211"}, Finding: "s017-1",
 				Link: &sallyport.CaseLink{Kind: "police", Ref: "AZ 1"}, Weighed: []sallyport.Hypothesis{{Staff: []sallyport.Staff{"s017"}, Type: "malicious", Probability: 0.97}}, Outcome: "confirmed",

@@ -3,9 +3,7 @@ package record
 import (
 	"bytes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -155,7 +153,7 @@ func TestChainNeedsNoKey(t *testing.T) {
 		if link = sha256.Sum256(b); link != [32]byte(payload) {
 			t.Errorf("entry %d: the link does not follow", seq)
 		}
-		if payload[32] != 4 {
+		if payload[32] != 5 {
 			t.Errorf("entry %d has the form %d", seq, payload[32])
 		}
 	})
@@ -381,101 +379,4 @@ func onDisk(t *testing.T, dir string) (size int64) {
 		}
 	}
 	return size
-}
-
-// TestFormerEntries: entries of when a run had one key stand in the same chain, are read, and are refused to be shown alone.
-func TestFormerEntries(t *testing.T) {
-	dir := t.TempDir()
-	s := mustOpen(t, dir, Options{Key: testKey(t, 1)})
-	var buf bytes.Buffer
-	if err := s.codec.append(&buf, noted(1), noted(1).Time); err != nil {
-		t.Fatal(err)
-	}
-	run := [runBytes]byte{1, 2, 3}
-	payload := make([]byte, wholeAt, wholeAt+buf.Len()+tagBytes)
-	payload[formAt] = formSealed
-	copy(payload[bodyAt:], run[:])
-	binary.BigEndian.PutUint64(payload[numberAt:], 7)
-	aead, err := testKey(t, 1).whole(s.id, run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var nonce [12]byte
-	copy(nonce[4:], payload[numberAt:wholeAt])
-	var bound [len(entryLabel) + runBytes + 8]byte
-	bind(&bound, s.id, 1)
-	payload = aead.Seal(payload, nonce[:], buf.Bytes(), bound[:])
-	body := bytes.Clone(payload[bodyAt:])
-	commitment := sha256.Sum256(payload[saltAt:])
-	copy(payload, commitment[:])
-	if _, err := s.log.Append(payload); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Append(noted(2)); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = mustOpen(t, dir, Options{Key: testKey(t, 1)})
-	var seen []string
-	if err := s.Read(1, func(e *sallyport.Event) error { seen = append(seen, e.Note); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{noted(1).Note, noted(2).Note}, seen); diff != "" {
-		t.Error(diff)
-	}
-	if _, err := testKey(t, 1).Disclose(s.id, formSealed, body); !errors.Is(err, ErrOneKey) {
-		t.Errorf("it is shown alone: %v", err)
-	}
-}
-
-// TestOneKeyOpensOneEntry: the key of an entry opens it and no other one, and no key but the record's gives it.
-func TestOneKeyOpensOneEntry(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), Options{Key: testKey(t, 1)})
-	var bodies [][]byte
-	for i := range 4 {
-		if _, err := s.Append(noted(i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r := s.log.Reader(1)
-	defer r.Close()
-	for range 4 {
-		_, payload, err := r.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		bodies = append(bodies, bytes.Clone(payload[bodyAt:]))
-	}
-	for i, body := range bodies {
-		key, err := testKey(t, 1).Disclose(s.id, formKeyed, body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		aead, err := gcm(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for j, other := range bodies {
-			var nonce [12]byte
-			copy(nonce[4:], other[runBytes:])
-			var bound [len(entryLabel) + runBytes + 8]byte
-			bind(&bound, s.id, uint64(j+1)) //nolint:gosec // few
-			plain, err := aead.Open(nil, nonce[:], other[ciphertext-bodyAt:], bound[:])
-			if (err == nil) != (i == j) || i == j && !bytes.Contains(plain, []byte(noted(i).Note)) {
-				t.Errorf("the key of entry %d on entry %d: %v", i+1, j+1, err)
-			}
-		}
-		if _, err := testKey(t, 2).Disclose(s.id, formKeyed, body); err == nil {
-			t.Errorf("another record's key discloses entry %d", i+1)
-		}
-		base, err := testKey(t, 1).each(s.id, [runBytes]byte(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want, err := hkdf.Expand(sha256.New, base, ownInfo+string(body[runBytes:runBytes+8]), KeySize); err != nil || !bytes.Equal(want, key) {
-			t.Errorf("the key of entry %d is not by RFC 5869: %v", i+1, err)
-		}
-	}
 }

@@ -25,7 +25,8 @@ type Company struct {
 	Local   func(who sallyport.Staff, at time.Time) (hour, weekday int64, onShift bool)
 	Scheme  func(c sallyport.Column) sallyport.Scheme
 	Budgets func(who sallyport.Staff, team string) exposure.Budgets
-	Grant   func(id string) (customers int, ok bool) // of the configuration; others stand in the control stream
+	Grant   func(id string) (customers int, ok bool)  // of the configuration; others stand in the control stream
+	Name    func(who sallyport.Staff) sallyport.Staff // what the report calls somebody: a pseudonym; nil: by his name
 }
 
 // Replay is one run. Give it the control stream's events and the access stream's in the order of their times, then ask for the Report.

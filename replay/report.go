@@ -47,7 +47,7 @@ type Refusal struct {
 
 // Person is somebody, and what he would have met.
 type Person struct {
-	Staff      sallyport.Staff `json:"staff"`
+	Staff      sallyport.Staff `json:"staff"`     // by pseudonym, as Company.Name gives it
 	Customers  int             `json:"customers"` // distinct ones that he saw
 	Accesses   int             `json:"accesses"`
 	Refused    int             `json:"refused"` // accesses of which something would not have left
@@ -233,16 +233,23 @@ func (r *Replay) Report() (*Report, error) {
 	for _, who := range slices.Sorted(maps.Keys(s.people)) {
 		p := *s.people[who]
 		p.Customers, p.Missing = s.sets.Of("seen "+string(who)).Count(), s.sets.Of("missing "+string(who)).Count()
+		p.Staff = r.name(who)
 		if p.Refused+p.Waited+p.Slowed+p.Cuts+p.Statements > 0 {
 			out.People = append(out.People, p)
 		}
 	}
+	slices.SortFunc(out.People, func(a, b Person) int { return cmp.Compare(a.Staff, b.Staff) }) // the order of names would tell of them
 	slices.SortStableFunc(out.People, func(a, b Person) int {
 		return cmp.Or(cmp.Compare(b.Refused+b.Cuts+b.Statements, a.Refused+a.Cuts+a.Statements), cmp.Compare(b.Waited, a.Waited))
 	})
 	for _, key := range slices.Sorted(maps.Keys(s.opened)) {
-		out.Opened = append(out.Opened, *s.opened[key])
+		g := *s.opened[key]
+		g.Staff = r.name(g.Staff)
+		out.Opened = append(out.Opened, g)
 	}
+	slices.SortFunc(out.Opened, func(a, b Gain) int {
+		return cmp.Or(cmp.Compare(a.Staff, b.Staff), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Policy, b.Policy))
+	})
 	for _, what := range slices.Sorted(maps.Keys(s.unknown)) {
 		out.Unknown = append(out.Unknown, Unknown{what, s.unknown[what]})
 	}
@@ -253,6 +260,14 @@ func (r *Replay) Report() (*Report, error) {
 	sum := sha256.Sum256(text)
 	out.Hash = hex.EncodeToString(sum[:])
 	return out, nil
+}
+
+// name is what the report calls somebody.
+func (r *Replay) name(who sallyport.Staff) sallyport.Staff {
+	if r.company.Name == nil {
+		return who
+	}
+	return r.company.Name(who)
 }
 
 // Hinders tells whether anything would have been refused, delayed or cut.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that what the tests use besides Go and the server is on this machine: a C compiler, psql and libpq, pgbouncer, Python's drivers for
-# PostgreSQL, SQLAlchemy, curl and openssl.
+# PostgreSQL, SQLAlchemy, curl, openssl and Chromium.
 # It installs the distribution's packages where it may do so without asking, prints each command before it runs it, and never lets a package start a
 # server of its own. Whatever it cannot install it tells of, and ends well: the tests concerned are then left out, and say so.
 set -uo pipefail
@@ -24,6 +24,7 @@ has psql || missing+=(postgresql-client)
 has pgbouncer || [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
 has curl || missing+=(curl)
 has openssl || missing+=(openssl)
+has chromium || has chromium-browser || has google-chrome || missing+=(chromium) # the pages are tried in it
 python_has psycopg || missing+=(python3-psycopg)
 python_has psycopg2 || missing+=(python3-psycopg2)
 python_has sqlalchemy || missing+=(python3-sqlalchemy)

@@ -39,6 +39,10 @@ type Profile struct {
 	Surges    int     // launches, with three times the tickets
 	Drift     float64 // of each person's unlinked rate, sigma of its logarithm over the weeks
 	Night     bool    // shifts round the clock
+	Clumps    float64 // share of unlinked looks that come with one to four more
+	Restless  float64 // of each person's day, sigma of the logarithm of his unlinked rate
+	Mood      float64 // the same, lasting for days
+	Spells    float64 // chance a week of a week or two with twice the unlinked looks
 
 	Cast []Part // the insiders; nil: one of each scheme
 }
@@ -164,6 +168,8 @@ type agent struct {
 	turned   int // day of a change of teams; 0: none
 	insider  *Insider
 	drift    float64
+	mood     float64
+	spell    int // the day on which one ends
 }
 
 // NewCompany makes one up. The insiders are those of the profile's usual list, or none.

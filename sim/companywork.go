@@ -289,7 +289,7 @@ func (c *Company) planAgent(d, who int, a *agent) {
 	if c.random.Float64() < 1./300 {
 		a.device = fmt.Sprintf("lap-%03d-%d", a.index, d)
 	}
-	n := c.poisson(a.unlinked * a.weight[d] * math.Exp(a.drift) * math.Sqrt(c.surge[d]))
+	n := c.clumped(c.poisson(a.unlinked * a.weight[d] * math.Exp(a.drift) * math.Sqrt(c.surge[d]) * c.mooded(a, d)))
 	if a.role == "agent" && c.random.Float64() < p.Bursts {
 		n += c.poisson(p.BurstSize * (0.5 + c.random.ExpFloat64()))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -24,7 +25,9 @@ type Timeline struct {
 	Late      int64                // accesses that came more than the horizon late
 	Duplicate int64
 
-	facts   []sallyport.Input
+	facts   []facts // by kind, each in the order of time; of equal times the first kind comes first
+	heads   []int64 // the time of the next of each, in nanoseconds
+	next    int     // the kind of the next one; -1: none is left
 	streams []*ordered
 	seen    *recent
 	input   sallyport.Input
@@ -45,7 +48,7 @@ func (r *Reader) Open(f Files) (*Timeline, error) {
 	if err := t.context(r, f); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(t.facts, func(a, b sallyport.Input) int { return a.Time.Compare(b.Time) })
+	t.first()
 	for _, name := range f.Events {
 		from, err := r.openAccesses(name)
 		if err != nil {
@@ -68,13 +71,82 @@ func all[T any](names []string, read func(string) ([]T, error)) ([]T, error) {
 	return list, nil
 }
 
-// put reads files of one kind and puts their rows among the facts.
-func put[T any](t *Timeline, names []string, read func(string) ([]T, error), input func(*T) sallyport.Input) error {
-	list, err := all(names, read)
-	for i := range list {
-		t.facts = append(t.facts, input(&list[i]))
+// facts are all of one kind.
+type facts interface {
+	at() (ns int64, more bool) // of the next one
+	take() sallyport.Input     // good until the files are closed
+}
+
+// factList is one kind of facts, as they were read.
+type factList[T any] struct {
+	list  []T
+	time  func(*T) time.Time
+	input func(*T) sallyport.Input
+}
+
+func (l *factList[T]) at() (int64, bool) {
+	if len(l.list) == 0 {
+		return 0, false
 	}
+	return l.time(&l.list[0]).UnixNano(), true
+}
+
+func (l *factList[T]) take() sallyport.Input {
+	in := l.input(&l.list[0])
+	in.Time = l.time(&l.list[0])
+	l.list = l.list[1:]
+	return in
+}
+
+// put reads files of one kind and puts their rows among the facts, in the order of time; most files are in it.
+func put[T any](t *Timeline, names []string, read func(string) ([]T, error), at func(*T) time.Time, input func(*T) sallyport.Input) error {
+	list, err := all(names, read)
+	t.facts = append(t.facts, newFactList(list, at, input))
 	return err
+}
+
+func newFactList[T any](list []T, at func(*T) time.Time, input func(*T) sallyport.Input) *factList[T] {
+	compare := func(a, b T) int { return at(&a).Compare(at(&b)) }
+	if !slices.IsSortedFunc(list, compare) {
+		slices.SortStableFunc(list, compare)
+	}
+	return &factList[T]{list, at, input}
+}
+
+// first finds which kind of fact comes next.
+func (t *Timeline) first() {
+	t.heads = t.heads[:0]
+	for _, f := range t.facts {
+		ns, more := f.at()
+		if !more {
+			ns = math.MaxInt64
+		}
+		t.heads = append(t.heads, ns)
+	}
+	t.earliestFact()
+}
+
+func (t *Timeline) earliestFact() {
+	t.next = -1
+	least := int64(math.MaxInt64)
+	for i, ns := range t.heads {
+		if ns < least {
+			t.next, least = i, ns
+		}
+	}
+}
+
+// fact is the next one.
+func (t *Timeline) fact() sallyport.Input {
+	i := t.next
+	in := t.facts[i].take()
+	ns, more := t.facts[i].at()
+	if !more {
+		ns = math.MaxInt64
+	}
+	t.heads[i] = ns
+	t.earliestFact()
+	return in
 }
 
 // context reads the facts. What happened to tickets comes after the tickets, log-ins and alerts after what explains.
@@ -82,35 +154,37 @@ func (t *Timeline) context(r *Reader, f Files) error {
 	dated := len(f.TicketEvents) > 0
 	var closed []sallyport.TicketEvent
 	return errors.Join(
-		put(t, f.Jobs, r.Jobs, func(j *sallyport.BulkJob) sallyport.Input { return sallyport.Input{Time: j.From, Job: j} }),
-		put(t, f.HR, r.HR, func(h *sallyport.HRFact) sallyport.Input { return sallyport.Input{Time: h.Time, HR: h} }),
-		put(t, f.Tickets, r.Tickets, func(k *sallyport.TicketFact) sallyport.Input {
-			if !k.Closed.IsZero() {
-				closed = append(closed, sallyport.TicketEvent{Ticket: k.ID, Time: k.Closed, Type: "closed"})
+		put(t, f.Jobs, r.Jobs, func(j *sallyport.BulkJob) time.Time { return j.From }, func(j *sallyport.BulkJob) sallyport.Input { return sallyport.Input{Job: j} }),
+		put(t, f.HR, r.HR, func(h *sallyport.HRFact) time.Time { return h.Time }, func(h *sallyport.HRFact) sallyport.Input { return sallyport.Input{HR: h} }),
+		put(t, f.Tickets, func(name string) ([]sallyport.TicketFact, error) {
+			list, err := r.Tickets(name)
+			for i := range list {
+				k := &list[i]
+				if !k.Closed.IsZero() {
+					closed = append(closed, sallyport.TicketEvent{Ticket: k.ID, Time: k.Closed, Type: "closed"})
+				}
+				k.Closed, k.State = time.Time{}, "" // nobody knew them when it was opened
+				if dated {
+					k.Assignee = "" // the last one; who it was at a time, the dated events say
+				}
 			}
-			k.Closed, k.State = time.Time{}, "" // nobody knew them when it was opened
-			if dated {
-				k.Assignee = "" // the last one; who it was at a time, the dated events say
-			}
-			return sallyport.Input{Time: k.Opened, Ticket: k}
-		}),
-		put(t, f.Contacts, r.Contacts, func(c *sallyport.ContactFact) sallyport.Input { return sallyport.Input{Time: c.Time, Contact: c} }),
-		put(t, f.TicketEvents, r.TicketEvents, func(e *sallyport.TicketEvent) sallyport.Input {
-			return sallyport.Input{Time: e.Time, TicketEvent: e}
-		}),
+			return list, err
+		}, func(k *sallyport.TicketFact) time.Time { return k.Opened }, func(k *sallyport.TicketFact) sallyport.Input { return sallyport.Input{Ticket: k} }),
+		put(t, f.Contacts, r.Contacts, func(c *sallyport.ContactFact) time.Time { return c.Time }, func(c *sallyport.ContactFact) sallyport.Input { return sallyport.Input{Contact: c} }),
+		put(t, f.TicketEvents, r.TicketEvents, ticketTime, ticketInput),
 		t.close(&closed),
-		put(t, f.LogIns, r.LogIns, func(l *sallyport.LogIn) sallyport.Input { return sallyport.Input{Time: l.Time, LogIn: l} }),
-		put(t, f.Alerts, r.Alerts, func(a *sallyport.Alert) sallyport.Input { return sallyport.Input{Time: a.Time, Alert: a} }),
-		put(t, f.Reports, r.Reports, func(s *sallyport.ScamReport) sallyport.Input { return sallyport.Input{Time: s.Time, Report: s} }),
+		put(t, f.LogIns, r.LogIns, func(l *sallyport.LogIn) time.Time { return l.Time }, func(l *sallyport.LogIn) sallyport.Input { return sallyport.Input{LogIn: l} }),
+		put(t, f.Alerts, r.Alerts, func(a *sallyport.Alert) time.Time { return a.Time }, func(a *sallyport.Alert) sallyport.Input { return sallyport.Input{Alert: a} }),
+		put(t, f.Reports, r.Reports, func(s *sallyport.ScamReport) time.Time { return s.Time }, func(s *sallyport.ScamReport) sallyport.Input { return sallyport.Input{Report: s} }),
 	)
 }
 
+func ticketTime(e *sallyport.TicketEvent) time.Time        { return e.Time }
+func ticketInput(e *sallyport.TicketEvent) sallyport.Input { return sallyport.Input{TicketEvent: e} }
+
 // close adds the ends that the tickets' own rows tell. Closing twice is no matter.
 func (t *Timeline) close(closed *[]sallyport.TicketEvent) error {
-	for i := range *closed {
-		e := &(*closed)[i]
-		t.facts = append(t.facts, sallyport.Input{Time: e.Time, TicketEvent: e})
-	}
+	t.facts = append(t.facts, newFactList(*closed, ticketTime, ticketInput))
 	return nil
 }
 
@@ -132,9 +206,8 @@ func (t *Timeline) Next() (*sallyport.Input, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(t.facts) > 0 && (first == nil || !t.facts[0].Time.After(first.head().Time)) {
-			t.input = t.facts[0]
-			t.facts = t.facts[1:]
+		if t.next >= 0 && (first == nil || t.heads[t.next] <= first.head().Time.UnixNano()) {
+			t.input = t.fact()
 			return &t.input, nil
 		}
 		if first == nil {

@@ -172,7 +172,7 @@ func (f *finder) sealedEnd(b []byte, i int) int {
 	}
 	whole := len(sealedMark) + n
 	switch letter := b[i+len(sealedMark)]; {
-	case f.names[letter] && sealedLength(whole-nameOverhead, maxName), f.texts[letter] && sealedLength(whole-textOverhead, maxText):
+	case f.names[letter] && sealedLength(whole-nameOverhead, maxSealed), f.texts[letter] && sealedLength(whole-textOverhead, maxSealed):
 		return i + whole
 	}
 	return 0

@@ -29,8 +29,7 @@ const (
 	sealedExtra  = 1 + nonceSize + gcmTag
 	indexSize    = 12       // bytes of blind index, of which 15 characters are used
 	indexRoom    = 24       // mark, letter and all 16 characters
-	maxName      = 1024     // bytes of a name
-	maxText      = 64 << 20 // bytes of a text
+	maxSealed    = 64 << 20 // bytes of a name or text
 	nameOverhead = NamePrefixLen
 	textOverhead = len(sealedMark) + 1
 )
@@ -66,12 +65,12 @@ func (r *Ring) newSealed(spec Spec, k DataKey) (*sealedForm, error) {
 		return nil, fmt.Errorf("make AES-GCM: %w", err)
 	}
 	if spec.Scheme == sallyport.Name {
-		f.head, f.front, f.most = sealedMark+string(rune(nameLetter(k.Epoch))), nameOverhead, maxName
+		f.head, f.front, f.most = sealedMark+string(rune(nameLetter(k.Epoch))), nameOverhead, maxSealed
 		if f.index, err = k.deriveMAC("index", spec.Group, spec.Scheme); err != nil {
 			return nil, err
 		}
 	} else {
-		f.head, f.front, f.most = sealedMark+string(rune(textLetter(k.Epoch))), textOverhead, maxText
+		f.head, f.front, f.most = sealedMark+string(rune(textLetter(k.Epoch))), textOverhead, maxSealed
 	}
 	f.ad, f.ownAD = f.associated(spec, sealedHeader), f.associated(spec, ownHeader)
 	f.tree, f.own = k.Tree, spec.Shred != ""

@@ -3,6 +3,7 @@ package trace
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -23,9 +24,10 @@ func (q *question) count(s *Suspect, w who) {
 		}
 		times := q.x.sum.times[viewerOf(p, whole)]
 		s.Customers += upTo(times, q.last())
-		for _, r := range q.reports {
+		then := cursor{times: times}
+		for i, r := range q.reports {
 			if r.seen {
-				s.Expected += float64(upTo(times, r.at)) / float64(max(1, upTo(q.x.sum.anyone, r.at)))
+				s.Expected += float64(then.upTo(r.at)) / float64(max(1, q.by[i]))
 			}
 		}
 	}
@@ -90,16 +92,7 @@ func (q *question) among(staff []sallyport.Staff, of func(sallyport.Staff) bool)
 		group[n], own[n] = of(s), slices.Contains(staff, s)
 	}
 	last := q.last()
-	var population, marked int
-	for c := range q.x.back {
-		in, his := q.stands(q.x.of(uint32(c)), group, own, last) //nolint:gosec // an index
-		if in {
-			population++
-		}
-		if his {
-			marked++
-		}
-	}
+	population, marked := q.seenBy(group, last), q.seenBy(own, last)
 	var n, k int
 	for _, r := range q.reports {
 		if r.customer == noCustomer {
@@ -114,6 +107,23 @@ func (q *question) among(staff []sallyport.Staff, of func(sallyport.Staff) bool)
 		}
 	}
 	return chance(k, population, marked, n)
+}
+
+// seenBy counts the customers whom anybody of a group had seen by then.
+func (q *question) seenBy(group []bool, by uint32) (n int) {
+	have := make([]uint64, len(q.x.back)/64+1)
+	for v, times := range q.x.sum.times {
+		if !group[v/int(views)] {
+			continue
+		}
+		for _, c := range q.x.sum.whom[v][:upTo(times, by)] {
+			have[c/64] |= 1 << (c % 64)
+		}
+	}
+	for _, word := range have {
+		n += bits.OnesCount64(word)
+	}
+	return n
 }
 
 // stands says whether anybody of a group, and one of its own, had seen a customer.
@@ -131,9 +141,7 @@ func (q *question) stands(rows []seen, group, own []bool, by uint32) (in, his bo
 // more is how many further reports would settle it if the first suspect is the source, about: what is missing, over what one adds in the mean.
 func (q *question) more(s *Suspect, beta float64) int {
 	var size, ground float64
-	for _, r := range q.reports {
-		size = max(size, float64(q.sizeOf(s, r.at)))
-	}
+	size = float64(q.sizeOf(s, q.last()))
 	if size == 0 {
 		return -1
 	}
@@ -170,10 +178,9 @@ func (q *question) ask(suspects []Suspect) []sallyport.Subject {
 	var best []candidate
 	better := func(a, b candidate) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.key, b.key)) }
 	x := make([]float64, len(suspects))
-	for c, key := range q.x.back {
-		if !stand(x, q.x.of(uint32(c)), worth) { //nolint:gosec // an index
-			continue
-		}
+	for _, c := range q.seenByAny(suspects) {
+		key := q.x.back[c]
+		stand(x, q.x.of(c), worth)
 		one := candidate{key, spread(x, suspects)}
 		if one.score <= 0 || q.ids[key] || len(best) == asked && better(one, best[asked-1]) > 0 {
 			continue
@@ -187,6 +194,19 @@ func (q *question) ask(suspects []Suspect) []sallyport.Subject {
 		keys[i] = c.key
 	}
 	return keys
+}
+
+// seenByAny are the customers whom any of them saw, or made a reason to look at, each once.
+func (q *question) seenByAny(suspects []Suspect) (list []uint32) {
+	for _, s := range suspects {
+		for _, name := range s.Staff {
+			for v := range views {
+				list = append(list, q.x.sum.whom[viewerOf(q.x.no[name], v)]...)
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // worth is for each person, and each suspect that he is of, 1/|V|; nothing for most people.
@@ -204,22 +224,14 @@ func (q *question) worth(suspects []Suspect) [][]float64 {
 	return worth
 }
 
-// stand says how probable each suspect would make a call to one customer, and whether any of them saw him.
-func stand(x []float64, rows []seen, worth [][]float64) (seen bool) {
+// stand says how probable each suspect would make a call to one customer.
+func stand(x []float64, rows []seen, worth [][]float64) {
+	clear(x)
 	for _, r := range rows {
-		of := worth[r.viewer/uint32(views)]
-		if of == nil {
-			continue
-		}
-		if !seen {
-			clear(x)
-			seen = true
-		}
-		for i, w := range of {
+		for i, w := range worth[r.viewer/uint32(views)] {
 			x[i] = max(x[i], w)
 		}
 	}
-	return seen
 }
 
 // spread is the variance of that over the suspects.
@@ -305,14 +317,14 @@ func (q *question) rivals(s *Suspect) []uint32 {
 
 // customersOf are some whom a rival saw and the suspect did not.
 func (q *question) customersOf(rival uint32, s *Suspect, most int) (keys []sallyport.Subject) {
-	for c, key := range q.x.back {
-		var his, theirs bool
-		for _, r := range q.x.of(uint32(c)) { //nolint:gosec // an index
-			p := r.viewer / uint32(views)
-			theirs = theirs || p == rival
-			his = his || slices.Contains(s.Staff, q.x.byNo[p])
+	theirs := slices.Clone(q.x.sum.whom[viewerOf(rival, whole)])
+	slices.Sort(theirs)
+	for _, c := range theirs {
+		his, key := false, q.x.back[c]
+		for _, r := range q.x.of(c) {
+			his = his || slices.Contains(s.Staff, q.x.byNo[r.viewer/uint32(views)])
 		}
-		if theirs && !his && !q.ids[key] {
+		if !his && !q.ids[key] {
 			if keys = append(keys, key); len(keys) == most {
 				break
 			}

@@ -3,7 +3,10 @@ package trace
 import (
 	"cmp"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport"
@@ -51,7 +54,7 @@ type seen struct {
 	fields   Fields // all that were seen by then; first come, the rest is added whatever the time
 }
 
-// Exposures is who was shown which customer, and when first. It takes 16 bytes a customer and person, and the customer's key once.
+// Exposures is who was shown which customer, and when first. It takes 32 bytes a customer and person, and the customer's key once.
 type Exposures struct {
 	Team map[sallyport.Staff]string          // of whom it is known
 	Same map[sallyport.Staff]sallyport.Staff // accounts that are one person's: account → person
@@ -69,7 +72,8 @@ type index struct {
 	rows   int      // how many of Exposures.rows it holds
 	start  []uint32 // customer → first of his rows; one more at the end
 	times  [][]uint32
-	anyone []uint32 // when each customer was first seen by anybody, in order
+	whom   [][]uint32 // which customers these are
+	anyone []uint32   // when each customer was first seen by anybody, in order
 }
 
 // NewExposures is the state before the first event.
@@ -97,6 +101,9 @@ func (x *Exposures) Add(s Seen) {
 		x.rows = append(x.rows, row)
 	}
 }
+
+// Rows is how many customers and people it holds, each pair once after a question.
+func (x *Exposures) Rows() int { return len(x.rows) }
 
 // Apply notes what an entry of the access stream shows. A value of which only the digest is known counts for nobody.
 func (x *Exposures) Apply(e *sallyport.Event) {
@@ -183,15 +190,13 @@ func (x *Exposures) build() {
 	}
 	x.rows = kept
 	s := index{
-		rows: len(kept), start: make([]uint32, len(x.back)+1), times: make([][]uint32, len(x.byNo)*int(views)),
-		anyone: make([]uint32, len(x.back)),
+		rows: len(kept), start: make([]uint32, len(x.back)+1), anyone: make([]uint32, len(x.back)),
 	}
 	for i := range s.anyone {
 		s.anyone[i] = math.MaxUint32
 	}
 	for _, r := range kept {
 		s.start[r.customer+1]++
-		s.times[r.viewer] = append(s.times[r.viewer], r.at)
 		if r.viewer%uint32(views) == uint32(whole) {
 			s.anyone[r.customer] = min(s.anyone[r.customer], r.at)
 		}
@@ -199,11 +204,52 @@ func (x *Exposures) build() {
 	for i := 1; i < len(s.start); i++ {
 		s.start[i] += s.start[i-1]
 	}
-	for _, t := range s.times {
-		slices.Sort(t)
-	}
 	slices.Sort(s.anyone)
+	s.times, s.whom = x.byViewer(kept)
 	x.sum = s
+}
+
+// byViewer is when each of a viewer's customers came, in order, and who that was.
+func (x *Exposures) byViewer(rows []seen) (times, whom [][]uint32) {
+	n := len(x.byNo) * int(views)
+	count := make([]int, n)
+	for _, r := range rows {
+		count[r.viewer]++
+	}
+	times, whom = make([][]uint32, n), make([][]uint32, n)
+	for v, k := range count {
+		if k > 0 {
+			times[v], whom[v] = make([]uint32, 0, k), make([]uint32, 0, k)
+		}
+	}
+	for _, r := range rows {
+		times[r.viewer], whom[r.viewer] = append(times[r.viewer], r.at), append(whom[r.viewer], r.customer)
+	}
+	each(n, func(v int) {
+		both := make([]uint64, len(times[v]))
+		for i, at := range times[v] {
+			both[i] = uint64(at)<<32 | uint64(whom[v][i])
+		}
+		slices.Sort(both)
+		for i, b := range both {
+			times[v][i], whom[v][i] = uint32(b>>32), uint32(b) //nolint:gosec // its two halves
+		}
+	})
+	return times, whom
+}
+
+// each does something n times, on as many processors as there are. What is done for one number must not depend on another.
+func each(n int, do func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				do(int(i))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // sort puts rows in the order of customer, viewer and time: dealt out by customer first, since there may be a hundred million.
@@ -245,6 +291,30 @@ func upTo(times []uint32, at uint32) int {
 		return 1
 	})
 	return n
+}
+
+// cursor counts those of an ordered list that are not after a time; quickly where one time follows on another.
+type cursor struct {
+	times []uint32
+	at    uint32
+	n     int
+}
+
+func (c *cursor) upTo(at uint32) int {
+	if at < c.at {
+		c.n = 0
+	}
+	c.at = at
+	rest := c.times[c.n:]
+	if len(rest) == 0 || rest[0] > at {
+		return c.n
+	}
+	step := 1
+	for step < len(rest) && rest[step] <= at {
+		step *= 2
+	}
+	c.n += step/2 + upTo(rest[step/2:min(step, len(rest))], at)
+	return c.n
 }
 
 // viewed is who stands behind a viewer.

@@ -32,7 +32,9 @@ var shares = [...]float64{0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9} //nol
 // Two who act together are less probable than one, and each of them may have sold more of it.
 const (
 	pairPrior  = 0.05
-	pairAmong  = 24 // of the most suspicious viewers
+	pairAmong  = 24 // of the most suspicious viewers; fewer where there are many reports, since these tell who is suspicious
+	pairLeast  = 8
+	pairWork   = 4_000_000 // pairs × reports that are worth their time
 	alonePrior = 1 - pairPrior
 )
 
@@ -50,12 +52,12 @@ const noViewer = math.MaxUint32
 // judge weighs every hypothesis. The last two are that one who had seen nobody of those who reported is the source, and that nobody is.
 func (q *question) judge() []hypothesis {
 	people := float64(len(q.x.byNo))
-	var list []hypothesis
-	for _, viewer := range q.viewers() {
-		h := hypothesis{viewers: [2]uint32{viewer}}
-		q.alone(&h, math.Log((1-q.none)*alonePrior/people/q.viewsOf(viewer)))
-		list = append(list, h)
-	}
+	viewers := q.viewers()
+	list := make([]hypothesis, len(viewers))
+	each(len(list), func(i int) {
+		list[i].viewers = [2]uint32{viewers[i]}
+		q.alone(&list[i], math.Log((1-q.none)*alonePrior/people/q.viewsOf(viewers[i])))
+	})
 	slices.SortStableFunc(list, func(a, b hypothesis) int { return cmp.Compare(b.log, a.log) })
 	list = append(list, q.pairs(list, math.Log((1-q.none)*pairPrior/max(1, people*(people-1)/2)))...)
 	return append(list, q.without(people), q.nobody())
@@ -103,11 +105,15 @@ func (q *question) viewsOf(viewer uint32) (n float64) {
 func (q *question) alone(h *hypothesis, before float64) {
 	hits := q.hits[h.viewers[0]]
 	h.log = math.Inf(-1)
-	for b, beta := range shares {
-		for m := range mixtures {
-			grow := product{}
-			for _, hit := range hits {
-				grow.times(1 + (1-beta)/beta*hit.weight/q.ground[hit.report][m])
+	ratios := make([]float64, len(hits))
+	for m := range mixtures {
+		for i, hit := range hits {
+			ratios[i] = hit.weight / q.ground[hit.report][m]
+		}
+		for b, beta := range shares {
+			odds, grow := (1-beta)/beta, product{}
+			for _, r := range ratios {
+				grow.times(1 + odds*r)
 			}
 			part := before + math.Log(prior[m]/float64(len(shares))) + q.base[m] + float64(len(q.reports))*math.Log(beta) + grow.log()
 			h.parts[b][m] = part
@@ -119,7 +125,11 @@ func (q *question) alone(h *hypothesis, before float64) {
 // pairs weighs two people together, among the most suspicious. They are looked at in the mixture of backgrounds that fits the first suspect,
 // and only with that mixture's share of the prior: so they get less than they deserve, never more.
 func (q *question) pairs(list []hypothesis, before float64) (pairs []hypothesis) {
-	list = list[:min(len(list), pairAmong)]
+	among := pairAmong
+	for among > pairLeast && among*(among-1)/2*len(q.reports) > pairWork {
+		among--
+	}
+	list = list[:min(len(list), among)]
 	if len(list) < 2 {
 		return nil
 	}
@@ -131,16 +141,20 @@ func (q *question) pairs(list []hypothesis, before float64) (pairs []hypothesis)
 			weights[i][hit.report] = hit.weight / q.ground[hit.report][m]
 		}
 	}
+	var two [][2]int
 	for i := range list {
 		for j := range i {
-			if list[i].who()[0] == list[j].who()[0] {
-				continue // one person
+			if list[i].who()[0] != list[j].who()[0] { // else one person
+				two = append(two, [2]int{i, j})
 			}
-			h := hypothesis{viewers: [2]uint32{list[i].viewers[0], list[j].viewers[0]}, pair: true}
-			q.together(&h, before, m, weights[i], weights[j])
-			pairs = append(pairs, h)
 		}
 	}
+	pairs = make([]hypothesis, len(two))
+	each(len(two), func(n int) {
+		i, j := two[n][0], two[n][1]
+		pairs[n] = hypothesis{viewers: [2]uint32{list[i].viewers[0], list[j].viewers[0]}, pair: true}
+		q.together(&pairs[n], before, m, weights[i], weights[j])
+	})
 	return pairs
 }
 
@@ -148,15 +162,19 @@ func (q *question) pairs(list []hypothesis, before float64) (pairs []hypothesis)
 func (q *question) together(h *hypothesis, before float64, m int, one, other []float64) {
 	h.log = math.Inf(-1)
 	before -= math.Log(float64(len(shares)) * q.viewsOf(h.viewers[0]) * q.viewsOf(h.viewers[1]))
+	both := make([]float64, 0, len(one))
+	for r, w := range one {
+		if w += other[r]; w > 0 {
+			both = append(both, w/2)
+		}
+	}
 	for s, beta := range shares {
 		for k := range mixtures {
 			h.parts[s][k] = math.Inf(-1)
 		}
-		grow := product{}
-		for r, w := range one {
-			if w += other[r]; w > 0 {
-				grow.times(1 + (1-beta)/beta*w/2)
-			}
+		odds, grow := (1-beta)/beta, product{}
+		for _, w := range both {
+			grow.times(1 + odds*w)
 		}
 		h.parts[s][m] = before + math.Log(prior[m]) + q.base[m] + float64(len(q.reports))*math.Log(beta) + grow.log()
 		h.log = logAdd(h.log, h.parts[s][m])

@@ -134,6 +134,7 @@ type question struct {
 	customers float64           // in all
 	base      [mixtures]float64 // log likelihood of all reports under each mixture of backgrounds
 	ground    [][mixtures]float64
+	by        []int            // of each report, how many customers anybody had seen by then
 	hits      map[uint32][]hit // viewer → reports about customers whom he had seen
 	none      float64
 	unweighed map[uint32]bool // people, by number
@@ -186,7 +187,7 @@ func (x *Exposures) question(list []Report, o Options) *question {
 			unseen++
 		}
 	}
-	slices.SortFunc(q.reports, func(a, b once) int { return cmp.Compare(a.key, b.key) }) // sums of floats depend on the order
+	slices.SortFunc(q.reports, func(a, b once) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key)) }) // sums of floats depend on the order
 	q.customers = float64(max(o.Customers, int64(len(x.back)+unseen)))
 	q.find()
 	return q
@@ -201,6 +202,11 @@ func (q *question) find() {
 		all += upTo(s.times[viewerOf(uint32(p), whole)], last) //nolint:gosec // an index
 	}
 	anyone := upTo(s.anyone, last)
+	sizes, hits, seenByThen := make([]cursor, len(s.times)), make([][]hit, len(s.times)), cursor{times: s.anyone}
+	q.by = make([]int, len(q.reports))
+	for v, times := range s.times {
+		sizes[v].times = times
+	}
 	for i, r := range q.reports {
 		var seenBy, spread float64 // the densities of the customers in touch: one as the other, and by how many saw them
 		if by := q.lookers(r.customer, last); by > 0 {
@@ -210,6 +216,7 @@ func (q *question) find() {
 			q.ground[i][m] = w[0]/q.customers + w[1]*seenBy + w[2]*spread
 			q.base[m] += math.Log(q.ground[i][m])
 		}
+		q.by[i] = seenByThen.upTo(r.at)
 		if r.customer == noCustomer {
 			continue
 		}
@@ -221,8 +228,13 @@ func (q *question) find() {
 			if q.unweighed[row.viewer/uint32(views)] {
 				continue
 			}
-			size := upTo(s.times[row.viewer], r.at)
-			q.hits[row.viewer] = append(q.hits[row.viewer], hit{uint32(i), quoting(r.quoted, row.fields) / float64(size)}) //nolint:gosec // an index
+			size := sizes[row.viewer].upTo(r.at)
+			hits[row.viewer] = append(hits[row.viewer], hit{uint32(i), quoting(r.quoted, row.fields) / float64(size)}) //nolint:gosec // an index
+		}
+	}
+	for v, list := range hits {
+		if len(list) > 0 {
+			q.hits[uint32(v)] = list //nolint:gosec // an index
 		}
 	}
 }
@@ -241,12 +253,12 @@ func (q *question) lookers(customer, by uint32) (n int) {
 }
 
 // What callers know: how probable it is that one who bought the data quotes a field, and that one who calls at random does. Any caller has a
-// number, and many a name; nobody guesses a ticket. They are round on purpose: nobody has counted them, and they only need to be right in
-// order.
+// number, and many a name; hardly anybody guesses a ticket, but customers mistake what they heard. They are round on purpose, and nearer to each other
+// than they may be: nobody has counted them, they only need to be right in order, and a name must not hang on one of them.
 var quotes = [...]struct { //nolint:gochecknoglobals // a table
 	field          Fields
 	source, random float64
-}{{NameField, 0.8, 0.4}, {PhoneField, 0.6, 0.6}, {EmailField, 0.5, 0.1}, {TicketField, 0.5, 0.005}}
+}{{NameField, 0.7, 0.5}, {PhoneField, 0.6, 0.6}, {EmailField, 0.4, 0.2}, {TicketField, 0.4, 0.02}}
 
 // unseenField is how probable it is that a source quotes what he has never been shown of this customer: he may have it from elsewhere.
 const unseenField = 0.02

@@ -53,8 +53,7 @@ func newDesk(t *testing.T) *frontDesk {
 			t.Fatal(r.problems)
 		}
 	})
-	d.superExec("postgres", `DO $$BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'svc_desk') THEN
-CREATE ROLE svc_desk LOGIN PASSWORD 'desk'; GRANT support_agents TO svc_desk; END IF; END$$`)
+	d.superExec("postgres", deskRole)
 	return d
 }
 

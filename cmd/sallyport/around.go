@@ -28,8 +28,8 @@ type detour struct {
 type surroundings struct {
 	config *Config
 	conn   *pgx.Conn
-	owns   func() map[uint32]bool // the gateway's own backends; nil: nobody knows them here
-	listed func(string) bool      // whether a log-in is somebody's by the directory's sources; nil: nobody knows that here
+	owns   func() *ownSessions // those of gateways; nil: nobody knows them here
+	listed func(string) bool   // whether a log-in is somebody's by the directory's sources; nil: nobody knows that here
 
 	passwords map[string]string // role → digest of its verifier at the last look
 	doubted   map[string]bool   // sessions of the last look that nobody could tell from a worker
@@ -118,13 +118,14 @@ func (a *surroundings) rules(ctx context.Context) ([]detour, error) {
 	var kind, address, mask, method string
 	var databases, users []string
 	closed := false
+	gateways := a.gateways()
 	_, err = pgx.ForEachRow(rows, []any{&line, &kind, &databases, &users, &address, &mask, &method}, func() error {
 		concerned := slices.ContainsFunc(databases, func(d string) bool { return d != "replication" && (d == a.config.Upstream.Database || reserved(d)) })
 		switch {
 		case closed || !concerned:
 		case method == "reject":
 			closed = slices.Contains(databases, "all") && slices.Contains(users, "all") && address == "all"
-		case kind != "local" && elsewhere(address, mask, own):
+		case kind != "local" && elsewhere(address, mask, own) && !slices.ContainsFunc(gateways, func(at string) bool { return !elsewhere(address, mask, &at) }):
 			out = append(out, detour{
 				Kind: "hba", Todo: true, Next: "Let only the gateway's address in for this database, and SELECT pg_reload_conf().",
 				What: fmt.Sprintf("line %d of pg_hba.conf lets %s in from %s by %s", line, strings.Join(users, ","), strings.Trim(address+" "+mask, " "), method),
@@ -143,6 +144,15 @@ func (a *surroundings) rules(ctx context.Context) ([]detour, error) {
 		return nil, fmt.Errorf("look at pg_hba.conf: %w", err)
 	}
 	return out, nil
+}
+
+// gateways are the addresses from which those of a controller come.
+func (a *surroundings) gateways() []string {
+	if a.owns == nil {
+		return nil
+	}
+	o := a.owns()
+	return slices.DeleteFunc(append(o.addresses, o.away...), func(at string) bool { return at == "" })
 }
 
 // reserved words of pg_hba.conf, patterns and groups may all mean the protected database.

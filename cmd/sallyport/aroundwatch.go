@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"sallyport"
+	"sallyport/lease"
 )
 
 // Ways around the gateway are looked for while it serves.
@@ -59,17 +62,25 @@ func (a *surroundings) sessions(ctx context.Context) ([]detour, error) {
 			continue
 		}
 		doubted[key] = true
-		what := fmt.Sprintf("role %s has a session around the gateway, process %d", s.login, s.pid)
-		if s.from != "" {
-			what += " from " + s.from
-		}
 		out = append(out, detour{
-			Kind: "session", Todo: true, What: what + ", since " + s.began, Next: "Ask who that is; SELECT pg_terminate_backend(…) ends it.",
+			Kind: "session", Todo: true, What: s.says(), Next: "Ask who that is; SELECT pg_terminate_backend(…) ends it.",
 			who: sallyport.Who{Login: s.login, Application: s.application, Address: s.from, Database: a.config.Upstream.Database},
 		})
 	}
 	a.doubted = doubted
 	return out, nil
+}
+
+// says tells of one, without what the server hides.
+func (s *stranger) says() string {
+	what := fmt.Sprintf("role %s has a session around the gateway, process %d", s.login, s.pid)
+	if s.from != "" {
+		what += " from " + s.from
+	}
+	if s.began != "" {
+		what += ", since " + s.began
+	}
+	return what
 }
 
 // strangers are the sessions that are neither the gateway's nor Sallyport's own. Without pg_read_all_stats the server hides
@@ -95,7 +106,7 @@ func (a *surroundings) strangers(ctx context.Context) (map[string]stranger, erro
 	}
 	own := a.owns()
 	for key, s := range found {
-		if own[s.pid] {
+		if own.holds(&s, a.config.Upstream.Reader.User) {
 			delete(found, key)
 		}
 	}
@@ -104,13 +115,13 @@ func (a *surroundings) strangers(ctx context.Context) (map[string]stranger, erro
 
 // around tells of ways that were not there at the look before, in the log and on record.
 func (g *guard) around(ctx context.Context) error {
-	if g.catalog == nil || g.s.o.Observe != nil || g.conn.IsClosed() {
+	if g.catalog == nil && g.s.hub == nil || g.s.o.Observe != nil || g.conn == nil || g.conn.IsClosed() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookAround)
 	defer cancel()
 	if g.ways == nil {
-		g.ways = &surroundings{config: g.s.o.Config, owns: g.s.backends, listed: g.s.staffing.owns}
+		g.ways = &surroundings{config: g.s.o.Config, owns: g.s.owns, listed: g.s.staffing.owns}
 	}
 	g.ways.conn = g.conn
 	all, err := g.ways.look(ctx)
@@ -138,6 +149,86 @@ func (g *guard) around(ctx context.Context) error {
 func (g *guard) tell(what string, w detour) {
 	g.s.log.Warn("a way around the gateway", "kind", w.Kind, "what", what, "next", w.Next)
 	_, _ = g.s.access.Enqueue(&sallyport.Event{Kind: sallyport.AroundKind, Time: g.s.o.Clock(), Who: w.who, Note: what}) // what is refused is counted and told of by the stream
+}
+
+// ownSessions are those in the database that belong to gateways.
+type ownSessions struct {
+	backends  map[uint32]bool // the server's processes of clients' sessions
+	addresses []string        // where gateways come from that said which are theirs: of these only the reader's are theirs besides
+	away      []string        // where gateways come from that cannot be asked: nobody can tell which of the sessions are theirs
+}
+
+// holds tells whether a session is a gateway's, or may be one's that cannot be asked.
+func (o *ownSessions) holds(s *stranger, reader string) bool {
+	return o.backends[s.pid] || slices.Contains(o.away, s.from) ||
+		s.login == reader && s.application == "sallyport" && slices.Contains(o.addresses, s.from)
+}
+
+// owns are the sessions of this gateway, or of a controller's.
+func (s *Server) owns() *ownSessions {
+	if s.hub != nil {
+		return s.hub.owns()
+	}
+	return &ownSessions{backends: s.backends()}
+}
+
+// censusWithin is how long gateways may take to say which sessions are theirs.
+const censusWithin = 500 * time.Millisecond
+
+// sighting is from where and when a gateway last said which sessions are its own.
+type sighting struct {
+	address string
+	when    time.Time
+}
+
+// awayFor is how long sessions from the address of a gateway that does not answer are taken for its own. By then it has come back, or they
+// are told of: without its controller it shows nothing anyway.
+const awayFor = time.Minute
+
+// owns asks all gateways.
+func (h *hub) owns() *ownSessions {
+	ctx, cancel := context.WithTimeout(context.Background(), censusWithin)
+	defer cancel()
+	answers, missing := h.Census(ctx)
+	o := &ownSessions{backends: map[uint32]bool{}}
+	for name, a := range answers {
+		h.seenAt[name] = sighting{a.Address, time.Now()}
+		o.addresses = append(o.addresses, a.Address)
+		for _, pid := range a.Backends {
+			o.backends[pid] = true
+		}
+	}
+	for _, name := range missing {
+		if seen, ok := h.seenAt[name]; ok && time.Since(seen.when) < awayFor {
+			o.away = append(o.away, seen.address)
+		}
+	}
+	return o
+}
+
+// census tells the controller which sessions are this gateway's.
+func (s *Server) census() lease.Census {
+	pids := s.backends()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return lease.Census{Known: s.gateway != nil, Address: s.link.address, Backends: slices.Collect(maps.Keys(pids))}
+}
+
+// whence asks the database where this gateway comes from.
+func (g *guard) whence(ctx context.Context) error {
+	if g.s.link == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	var address string
+	if err := g.conn.QueryRow(ctx, "SELECT coalesce(pg_catalog.host(pg_catalog.inet_client_addr()), '')").Scan(&address); err != nil {
+		return fmt.Errorf("ask where the database sees this gateway come from: %w", err)
+	}
+	g.s.mu.Lock()
+	defer g.s.mu.Unlock()
+	g.s.link.address = address
+	return nil
 }
 
 // backends are the processes of the server that belong to the gateway's sessions.

@@ -22,7 +22,7 @@ func (m *Main) blastCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "blast STAFF",
 		Short: "Say what somebody's access came to: which customers, which fields, how surely, and what was not touched",
-		Long: `STAFF is a pseudonym (p-…), as trace and who-saw print it; a name where a finding names it, or where two people agreed to see it. Counts begin at
+		Long: `STAFF is a pseudonym (p-…), as findings, trace and who-saw print it; a name where two people agreed to see it. Counts begin at
 the early end of the start that detection estimates, or at --since. Customers are exposed certainly (values left in plain to him), likely (an application or another
 system's log says so, or his value stood in another's row) or possibly (rows came back as tokens, or he made a colleague a reason to look); those first whom nothing
 explains. With the same certainty it says what was not touched, and what it could not see.

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sallyport"
+	"sallyport/api"
 	"sallyport/blast"
 	"sallyport/detect"
 )
@@ -136,7 +137,7 @@ func (s *Server) startOf(who sallyport.Staff, line *radiusLine) {
 			continue
 		}
 		if line.Since.IsZero() || x.Since.Before(line.Since) {
-			line.Finding, line.Since, line.SinceLow, line.SinceHigh = f.ID, x.Since, x.SinceLow, x.SinceHigh
+			line.Finding, line.Since, line.SinceLow, line.SinceHigh = api.Pseudonymous(f.ID, f.About, s.names.Person(f.About)), x.Since, x.SinceLow, x.SinceHigh
 		}
 	}
 }

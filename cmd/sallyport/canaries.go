@@ -25,6 +25,8 @@ type canaries struct {
 	wake  chan struct{}
 	over  chan struct{} // closed when serve ends
 
+	renewing sync.Mutex // one at a time looks what is new about them
+
 	taken   hourly
 	mu      sync.Mutex // guards what follows
 	trouble string
@@ -160,7 +162,7 @@ func (c *canaries) tend(ctx context.Context) {
 			}
 		}
 		now := c.s.o.Clock()
-		c.tell(c.plantDue(ctx, list, last, now))
+		c.tell(errors.Join(c.renew(), c.plantDue(ctx, list, last, now)))
 		last = now
 		select {
 		case <-ctx.Done():

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/smtp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,6 +120,8 @@ func TestCanariesLookLikeCustomers(t *testing.T) {
 			}
 		}
 	}
+	f.renewed(birds[0])
+	f.quiet()
 	f.stop()
 	fatal(t, filepath.Walk(f.options.Data, func(path string, info os.FileInfo, err error) error {
 		if err != nil || !info.Mode().IsRegular() {
@@ -449,4 +453,61 @@ func TestAnExportHasDetailsOfItsOwn(t *testing.T) {
 			t.Errorf("an approved export is found: %s", x.JSON)
 		}
 	}
+}
+
+// renewed: a canary that is not known by the tokens which its values have now, as after a rotation, is known by them once it was looked, and the record
+// says so once.
+func (f *fort) renewed(bird *canary.Canary) {
+	t := f.t
+	t.Helper()
+	planted := func() (n int) {
+		for _, e := range f.orders() {
+			if e.Kind == sallyport.CanaryPlanted {
+				n++
+			}
+		}
+		return n
+	}
+	c := f.server.canaries
+	before := planted()
+	f.need(c.renew())
+	if n := planted(); n != before {
+		t.Errorf("%d canaries were told anew, of whom nothing is new", n-before)
+	}
+	old := *bird
+	old.ID, old.Tokens = canary.ID{1, 2, 3}, nil
+	sealed, err := c.book.Load().Key().Seal(&old, rand.Reader)
+	f.need(err)
+	f.need(c.book.Load().Apply(&sallyport.Event{Kind: sallyport.CanaryPlanted, Order: &sallyport.Order{Sealed: sealed}}))
+	for range 2 {
+		f.need(c.renew())
+	}
+	if got := c.book.Load().ByID(old.ID[:]); len(got.Tokens) == 0 || !slices.Equal(got.Tokens, bird.Tokens) {
+		t.Errorf("it is known by %d tokens, expected %d", len(got.Tokens), len(bird.Tokens))
+	}
+	if n := planted(); n != before+1 {
+		t.Errorf("it was told %d times", n-before)
+	}
+}
+
+// quiet: what canaries look like is learnt from customers who never had a ticket, as they have none.
+func (f *fort) quiet() {
+	t := f.t
+	t.Helper()
+	customer := f.config.Protect.Customer
+	p, err := f.server.canaries.newLikeness(f.ctx, customer.Named(), customer.Key)
+	f.need(err)
+	defer p.close(f.ctx)
+	at := slices.IndexFunc(p.cols, func(c plantColumn) bool { return c.name == "email" })
+	var emails []string
+	for _, row := range p.rows {
+		emails = append(emails, *row[at])
+	}
+	var without, had int
+	f.need(f.direct().QueryRow(f.ctx, "SELECT count(*) FROM support.customers c WHERE NOT EXISTS (SELECT FROM support.tickets t WHERE t.customer_id = c.id)").Scan(&without))
+	f.need(f.direct().QueryRow(f.ctx, "SELECT count(*) FROM support.customers c WHERE email = ANY($1) AND EXISTS (SELECT FROM support.tickets t WHERE t.customer_id = c.id)", emails).Scan(&had))
+	if without >= enoughQuiet && had > 0 || len(emails) == 0 {
+		t.Errorf("of %d who are looked at %d had tickets, and %d of all had none", len(emails), had, without)
+	}
+	t.Logf("%d of %d customers had no ticket", without, fortCustomers)
 }

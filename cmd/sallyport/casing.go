@@ -25,7 +25,23 @@ type casing struct {
 // openCases folds what the record says about cases.
 func (s *Server) openCases() error {
 	s.casing = &casing{s: s, book: cases.NewBook()}
-	return s.orders.Fold(s.casing.book.Apply)
+	if err := s.orders.Fold(s.casing.book.Apply); err != nil {
+		return err
+	}
+	return s.casing.begin()
+}
+
+// begin says on record, once, from which entry on findings open cases: what was found before cases were kept has been dealt with otherwise. It is said
+// before anything can be found, so that a start that comes to nothing loses none.
+func (k *casing) begin() error {
+	if k.s.link != nil || k.book.From() != 0 {
+		return nil
+	}
+	from := k.s.control.Last() + 1
+	if k.book.Next() > 1 { // there are cases already, so all findings have theirs
+		from = 1
+	}
+	return k.s.orders.Give(nil, &sallyport.Event{Time: k.s.o.Clock(), Kind: sallyport.CaseKind, Order: &sallyport.Order{Action: "case", CasesFrom: from}})
 }
 
 func (k *casing) desk() *api.Cases {
@@ -113,6 +129,9 @@ func (k *casing) finding(e *sallyport.Event) error {
 	}
 	n := k.book.Of(f.ID)
 	if n == 0 {
+		if e.Seq < k.book.From() {
+			return nil
+		}
 		var err error
 		if n, err = k.caseOf(&f); err != nil {
 			return err

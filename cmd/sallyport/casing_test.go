@@ -21,6 +21,9 @@ func TestAFindingOpensACase(t *testing.T) {
 	c := f.connect(who)
 	c.must(fmt.Sprintf("SELECT id, email FROM support.customers WHERE id = %d", canary))
 	o1, o2 := f.officer("o1"), f.officer("o2")
+	if err := f.server.casing.finding(&sallyport.Event{Seq: f.server.casing.book.From() - 1, Order: &sallyport.Order{Finding: []byte(`{"id":"old","staff":["s017"]}`)}}); err != nil || f.server.casing.book.Of("old") != 0 {
+		t.Errorf("a finding of before cases were kept opens one: %v", err)
+	}
 	within(t, 30*time.Second, "a case is open and weighed", func() bool {
 		x, ok := f.server.casing.book.Case(1)
 		return ok && len(x.Weighed) > 0

@@ -17,13 +17,13 @@ func TestClientLargeObjects(t *testing.T) {
 		t.Skip("there is no C compiler")
 	}
 	path := filepath.Join(t.TempDir(), "largeobject")
-	said, err := clientProgram(t, nil, "gcc", "-I/usr/include/postgresql", "-o", path, "testdata/libpq/largeobject.c", "-lpq")
+	said, err := installed(t, nil, "gcc", "-I/usr/include/postgresql", "-o", path, "testdata/libpq/largeobject.c", "-lpq")
 	if err != nil {
 		t.Skipf("libpq cannot be compiled against: %s", said)
 	}
 	var heard [2]string
 	for i, dsn := range f.ways(who, f.passwords[who]) {
-		if heard[i], err = clientProgram(t, nil, path, dsn); err != nil {
+		if heard[i], err = installed(t, nil, path, dsn); err != nil {
 			t.Fatalf("%v: %s", err, heard[i])
 		}
 	}

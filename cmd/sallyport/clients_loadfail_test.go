@@ -239,7 +239,7 @@ func TestClientLoadPrograms(t *testing.T) {
 		t.Errorf("%d rows came back; the second is %q", len(rows), rows[1])
 	}
 	file := script(t, []string{"8000001,Ada Example,ada@load.example", "8000002,\"B, C\",b@load.example"})
-	said, err := clientProgram(t, nil, "psql", "-X", super, "-c", `\copy support.customers (id, full_name, email) from '`+file+`' csv`)
+	said, err := installed(t, nil, "psql", "-X", super, "-c", `\copy support.customers (id, full_name, email) from '`+file+`' csv`)
 	if err != nil || said != "COPY 2\n" {
 		t.Errorf("psql: %s %v", said, err)
 	}

@@ -117,7 +117,7 @@ func TestClientTLS(t *testing.T) {
 
 	// psql verifies the certificate and logs in with SCRAM.
 	host, port, _ := strings.Cut(address, ":")
-	out, err := clientProgram(t, []string{"PGPASSWORD=" + f.passwords[who]}, "psql", "-X", "-At",
+	out, err := installed(t, []string{"PGPASSWORD=" + f.passwords[who]}, "psql", "-X", "-At",
 		fmt.Sprintf("host=localhost hostaddr=%s port=%s user=%s dbname=%s sslmode=verify-full sslrootcert=%s", host, port, who, f.database, certificateFile), "-c", `\conninfo`, "-c", "SELECT 1")
 	if err != nil || !strings.Contains(out, "SSL") {
 		t.Errorf("psql with verify-full: %v\n%s", err, out)

@@ -29,7 +29,7 @@ func TestClientReplication(t *testing.T) {
 	}
 
 	folder := t.TempDir()
-	if said, err := clientProgram(t, nil, bin("pg_receivewal"), "-d", dsn("stray", ""), "-D", folder, "--no-loop"); err == nil || !strings.Contains(said, "not passed on for this role") {
+	if said, err := installed(t, nil, bin("pg_receivewal"), "-d", dsn("stray", ""), "-D", folder, "--no-loop"); err == nil || !strings.Contains(said, "not passed on for this role") {
 		t.Errorf("somebody else: %v %s", err, said)
 	}
 	direct := f.direct()
@@ -42,7 +42,7 @@ func TestClientReplication(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("physical", func(t *testing.T) {
-		if said, err := clientProgram(t, nil, bin("pg_receivewal"), "-d", dsn("replica", ""), "-D", folder, "-S", "physical", "--endpos", lsn, "--no-loop"); err != nil {
+		if said, err := installed(t, nil, bin("pg_receivewal"), "-d", dsn("replica", ""), "-D", folder, "-S", "physical", "--endpos", lsn, "--no-loop"); err != nil {
 			t.Errorf("pg_receivewal: %v %s", err, said)
 		}
 		if list, _ := os.ReadDir(folder); len(list) == 0 {
@@ -51,7 +51,7 @@ func TestClientReplication(t *testing.T) {
 	})
 
 	// Logical: a change arrives, as a token.
-	if said, err := clientProgram(t, nil, bin("pg_recvlogical"), "-d", dsn("replica", ""), "-S", "logical", "--create-slot", "-P", "test_decoding"); err != nil {
+	if said, err := installed(t, nil, bin("pg_recvlogical"), "-d", dsn("replica", ""), "-S", "logical", "--create-slot", "-P", "test_decoding"); err != nil {
 		t.Fatalf("pg_recvlogical: %v %s", err, said)
 	}
 	f.superExec(f.database, "UPDATE support.customers SET plan = 'changed' WHERE id = 1")
@@ -60,14 +60,14 @@ func TestClientReplication(t *testing.T) {
 	}
 	f.superExec(f.database, "SELECT pg_logical_emit_message(false, 'x', 'the end')")
 	out := filepath.Join(folder, "changes")
-	if said, err := clientProgram(t, nil, bin("pg_recvlogical"), "-d", dsn("replica", ""), "-S", "logical", "--start", "-f", out, "--endpos", lsn, "--no-loop"); err != nil {
+	if said, err := installed(t, nil, bin("pg_recvlogical"), "-d", dsn("replica", ""), "-S", "logical", "--start", "-f", out, "--endpos", lsn, "--no-loop"); err != nil {
 		t.Errorf("pg_recvlogical: %v %s", err, said)
 	}
 	changes, _ := os.ReadFile(out)
 	if !strings.Contains(string(changes), "plan[") || strings.Contains(string(changes), f.org.Customer(1).Email) {
 		t.Errorf("the changes: %q", changes)
 	}
-	if said, err := clientProgram(t, nil, bin("pg_recvlogical"), "-d", dsn("replica", ""), "-S", "logical", "--drop-slot"); err != nil {
+	if said, err := installed(t, nil, bin("pg_recvlogical"), "-d", dsn("replica", ""), "-S", "logical", "--drop-slot"); err != nil {
 		t.Errorf("pg_recvlogical: %v %s", err, said)
 	}
 

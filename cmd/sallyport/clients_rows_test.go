@@ -268,7 +268,7 @@ func TestClientPipeOfPsql(t *testing.T) {
 	ways := f.ways(who, f.passwords[who])
 	var said [2]string
 	for i, dsn := range ways {
-		out, err := clientProgram(t, nil, "psql", "-X", "-At", dsn, "-c", `\copy (SELECT n, md5(n::text) FROM generate_series(1, 200000) n) TO STDOUT`)
+		out, err := installed(t, nil, "psql", "-X", "-At", dsn, "-c", `\copy (SELECT n, md5(n::text) FROM generate_series(1, 200000) n) TO STDOUT`)
 		if err != nil {
 			t.Fatal(err)
 		}

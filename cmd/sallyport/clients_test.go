@@ -20,8 +20,8 @@ import (
 // These tests are other people's programs at the gateway. What the protected columns do not concern must be exactly what
 // PostgreSQL says by itself, so most of them ask twice, directly and through the gateway, and compare.
 
-// clientProgram runs a client program as somebody and returns what it prints.
-func clientProgram(t *testing.T, env []string, name string, args ...string) (string, error) {
+// installed runs a client program as somebody and returns what it prints.
+func installed(t *testing.T, env []string, name string, args ...string) (string, error) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		t.Skipf("%s is not installed", name)
@@ -106,7 +106,7 @@ func TestClientPsql(t *testing.T) {
 			}
 			var said [2]string
 			for i, dsn := range ways {
-				said[i], _ = clientProgram(t, nil, "psql", append(args, dsn)...)
+				said[i], _ = installed(t, nil, "psql", append(args, dsn)...)
 			}
 			if said[0] != said[1] {
 				t.Errorf("directly:\n%s\nthrough the gateway:\n%s", said[0], said[1])
@@ -311,12 +311,12 @@ func TestClientPgbench(t *testing.T) {
 	f := newFort(t, "")
 	host, port, _ := strings.Cut(f.server.Addr().String(), ":")
 	env := []string{"PGHOST=" + host, "PGPORT=" + port, "PGUSER=" + f.cluster.Superuser, "PGPASSWORD=" + f.cluster.Password, "PGDATABASE=" + f.database}
-	if out, err := clientProgram(t, env, "pgbench", "-i", "-s", "1", "-q"); err != nil {
+	if out, err := installed(t, env, "pgbench", "-i", "-s", "1", "-q"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, mode := range []string{"simple", "extended", "prepared"} {
 		for _, script := range []string{"tpcb-like", "select-only"} {
-			out, err := clientProgram(t, env, "pgbench", "-n", "-c", "4", "-t", "100", "-b", script, "-M", mode)
+			out, err := installed(t, env, "pgbench", "-n", "-c", "4", "-t", "100", "-b", script, "-M", mode)
 			if err != nil || !strings.Contains(out, "number of transactions actually processed: 400/400") {
 				t.Errorf("%s %s: %v\n%s", mode, script, err, out)
 			}
@@ -328,7 +328,7 @@ func TestClientPgbench(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, mode := range []string{"extended", "prepared"} {
-		out, err := clientProgram(t, env, "pgbench", "-n", "-c", "2", "-t", "100", "-f", pipelined, "-M", mode)
+		out, err := installed(t, env, "pgbench", "-n", "-c", "2", "-t", "100", "-f", pipelined, "-M", mode)
 		if err != nil || !strings.Contains(out, "number of transactions actually processed: 200/200") {
 			t.Errorf("pipeline, %s: %v\n%s", mode, err, out)
 		}
@@ -341,7 +341,7 @@ func TestClientPgDump(t *testing.T) {
 	for _, args := range [][]string{{"--schema-only"}, {"--data-only", "-t", "support.staff"}, {"--inserts", "-t", "support.staff"}, {"--data-only", "-t", "support.contacts"}} {
 		var said [2]string
 		for i, dsn := range f.superWays() {
-			out, err := clientProgram(t, nil, "pg_dump", append(args, "-d", dsn)...)
+			out, err := installed(t, nil, "pg_dump", append(args, "-d", dsn)...)
 			if err != nil {
 				t.Fatalf("%v: %v\n%.2000s", args, err, out)
 			}

@@ -138,7 +138,7 @@ func (m *Main) printDeadlines(due []cases.Due, aware, now time.Time) error {
 		case d.Late(now):
 			left = "PASSED"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.ID, at, left, d.To, d.What, d.Law, d.If)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.ID, at, left, d.To, d.What, d.Law+", "+d.Article, d.If)
 	}
 	return table.Flush()
 }

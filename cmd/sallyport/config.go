@@ -65,6 +65,13 @@ type Config struct {
 
 	// API is where commands from other machines reach serve. Empty: the control socket alone.
 	API API `yaml:"api"`
+
+	// Console is where the pages for staff are: docs/console.md. Empty: there are none.
+	Console ConsoleConfig `yaml:"console"`
+
+	// Customers is where the pages for customers are: docs/customers.md. Empty: there are none.
+	Customers CustomersConfig `yaml:"customers"`
+
 	// Directory says who else tells about the staff: the identity provider, files. docs/directory.md says how.
 	Directory DirectoryConfig `yaml:"directory"`
 

@@ -69,6 +69,8 @@ func (c *Config) check(r *configReader) {
 	c.checkLogIn(r)
 	c.checkEnter(r)
 	c.checkAPI(r)
+	c.checkConsole(r)
+	c.checkCustomers(r)
 	if _, err := c.drain(); err != nil {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
 	}

@@ -16,6 +16,7 @@ type ExportOutput struct {
 	Name    string        `yaml:"name"`    // small letters, digits and '-': names its cursor, its dead letters and its metrics
 	Format  string        `yaml:"format"`  // ocsf, cef or ecs; empty: ocsf
 	Streams []string      `yaml:"streams"` // access, control; empty: both
+	People  string        `yaml:"people"`  // pseudonyms, as who-saw shows them, or names: for receivers that nobody browses, or who two people agreed may see everybody. Empty: pseudonyms
 	Begin   string        `yaml:"begin"`   // where an output begins that is new: start of the record, or now; empty: start
 	File    ExportFile    `yaml:"file"`    // lines of a file
 	Syslog  ExportSyslog  `yaml:"syslog"`  // RFC 5424 over TLS
@@ -70,6 +71,9 @@ func (c *Config) checkExport(r *configReader) {
 			r.problemAt(at+".format", "there is no format %q; expected %s", o.Format, oneOf(o.Format, export.Formats()))
 		}
 		checkStreams(r, o, at)
+		if o.People != "" && o.People != "pseudonyms" && o.People != peopleNamed {
+			r.problemAt(at+".people", "%q; expected pseudonyms or names", o.People)
+		}
 		if o.Begin != "" && o.Begin != "start" && o.Begin != "now" {
 			r.problemAt(at+".begin", "%q; expected start or now", o.Begin)
 		}

@@ -12,7 +12,7 @@ import (
 type HistoryConfig struct {
 	Off    bool `yaml:"off"`    // keep none: who-saw reads the record itself, and nothing can be asked in SQL
 	Days   int  `yaml:"days"`   // that it reaches back. 0: 400
-	Memory int  `yaml:"memory"` // MiB for its database. 0: 384. What a question uses beside its buffers comes on top (docs/history.md)
+	Memory int  `yaml:"memory"` // MiB for its process, of which half are its database's buffers. 0: 768. Where it stays above that it is begun anew (docs/history.md)
 
 	Seconds int `yaml:"seconds"` // that a question in SQL may take. 0: 30
 	Rows    int `yaml:"rows"`    // of its answer. 0: 10000
@@ -25,7 +25,7 @@ func (h *HistoryConfig) check(r *configReader) {
 	for _, part := range []struct {
 		name      string
 		n, lowest int
-	}{{"days", h.Days, 1}, {"memory", h.Memory, 64}, {"seconds", h.Seconds, 1}, {"rows", h.Rows, 1}} {
+	}{{"days", h.Days, 1}, {"memory", h.Memory, leastHistoryMemory}, {"seconds", h.Seconds, 1}, {"rows", h.Rows, 1}} {
 		if part.n != 0 && part.n < part.lowest {
 			r.problemAt("history."+part.name, "%d; expected at least %d, or nothing for the default", part.n, part.lowest)
 		}

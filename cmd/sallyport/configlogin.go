@@ -14,6 +14,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/console"
 	"sallyport/login"
 )
 
@@ -217,7 +218,12 @@ func (c *Config) logIns() (*api.LogIns, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := login.Config{Issuer: l.Issuer, ClientID: l.ClientID, Scopes: l.Scopes, Claim: l.Claim, Groups: l.Groups, Factors: l.Factors, Now: time.Now}
+	settings := login.Config{
+		Issuer: l.Issuer, ClientID: l.ClientID, Scopes: l.Scopes, Claim: l.Claim, Groups: l.Groups, Factors: l.Factors, Now: time.Now,
+	}
+	if a := c.Console.address(); a != "" {
+		settings.Page = a + console.CallbackPath
+	}
 	if l.CA != "" {
 		if settings.Roots, err = c.roots(l.CA); err != nil {
 			return nil, fmt.Errorf("load login.ca: %w", err)

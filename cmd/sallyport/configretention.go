@@ -37,7 +37,7 @@ func erasableKinds(stream ledger.Stream) []sallyport.EventKind {
 	return []sallyport.EventKind{
 		sallyport.SessionStart, sallyport.SessionEnd, sallyport.StatementKind, sallyport.RevealKind, sallyport.TouchKind, sallyport.BudgetReached, sallyport.RefusedKind,
 		sallyport.PowerKind, sallyport.CopyKind, sallyport.CountersKind, sallyport.ObservedKind, sallyport.ReplicationStart, sallyport.ReplicationEnd, sallyport.EntryRefused,
-		sallyport.AroundKind, sallyport.ActingKind, sallyport.ResultKind,
+		sallyport.AroundKind, sallyport.ActingKind, sallyport.ResultKind, sallyport.ImportedKind,
 	}
 }
 
@@ -105,6 +105,13 @@ func customersOf(e *sallyport.Event) map[sallyport.Subject]bool {
 	if e.Touch != nil {
 		for _, who := range e.Touch.Reached {
 			all[who] = true
+		}
+	}
+	if e.Imported != nil {
+		for _, list := range [][]sallyport.Subject{e.Imported.Access.Subjects, e.Imported.Access.Reached} {
+			for _, who := range list {
+				all[who] = true
+			}
 		}
 	}
 	for _, f := range e.Facts {

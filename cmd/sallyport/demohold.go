@@ -11,13 +11,15 @@ import (
 
 // heldStage is the one line of --hold --json.
 type heldStage struct {
-	Gateway  string        `json:"gateway"` // without user and password
-	Direct   string        `json:"direct"`  // the private cluster's superuser
-	Staff    []heldStaff   `json:"staff"`
-	Services []heldService `json:"services"`
-	Officers []heldOfficer `json:"officers"`
-	Control  string        `json:"control"`
-	Data     string        `json:"data"`
+	Gateway   string        `json:"gateway"` // without user and password
+	Direct    string        `json:"direct"`  // the private cluster's superuser
+	Staff     []heldStaff   `json:"staff"`
+	Services  []heldService `json:"services"`
+	Officers  []heldOfficer `json:"officers"`
+	Control   string        `json:"control"`
+	Data      string        `json:"data"`
+	Console   string        `json:"console"`   // pages for the officers
+	Customers string        `json:"customers"` // and for customers
 }
 
 type heldStaff struct {
@@ -64,7 +66,7 @@ func (d *demo) hold(ctx context.Context) error {
 
 // exhibits are what a visitor needs.
 func (d *demo) exhibits() *heldStage {
-	held := &heldStage{Gateway: d.dsn("", d.gatewayAddress(), ""), Direct: d.cluster.SuperDSN(demoDatabase), Control: d.server.Control(), Data: d.data()}
+	held := &heldStage{Gateway: d.dsn("", d.gatewayAddress(), ""), Direct: d.cluster.SuperDSN(demoDatabase), Control: d.server.Control(), Data: d.data(), Console: "https://" + d.server.Console().String(), Customers: "https://" + d.server.Customers().String()}
 	for _, agent := range d.org.Agents() {
 		if own := d.org.OpenTickets(agent.ID); len(own) > 0 {
 			ticket := d.org.Ticket(own[0])
@@ -109,6 +111,13 @@ func (d *demo) printHeld(held *heldStage) {
 	order(held.Officers[0], "unlock "+held.Staff[1].ID+" --reason 'it was a demonstration'")
 	order(held.Officers[1], "approve ID-OF-THE-PROPOSAL")
 	order(held.Officers[2], "status")
+	d.say("\nRather look than read? Pages, with the same log-ins (the certificate is this run's own, so the browser asks):")
+	d.say("  %s", held.Console)
+	for _, o := range held.Officers {
+		d.say("  %s (%s)  password %s", o.ID, o.Role, o.Password)
+	}
+	d.say("\nWhat customers see, who want to know whether a call is yours:")
+	d.say("  %s", held.Customers)
 	d.say("\nWhat the database holds, seen by its superuser:")
 	d.say("  psql '%s' -x -c 'SELECT * FROM support.customers LIMIT 1'", held.Direct)
 	d.say("\nMore log-ins (agents with a ticket each; services):")

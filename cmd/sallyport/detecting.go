@@ -34,14 +34,17 @@ type detecting struct {
 	log             *slog.Logger
 	respond         func(f *detect.Finding, given bool) // after the line is on record
 
-	detector *detect.Detector
-	past     detected
-	at       uint64 // the entry of the access stream that was read last
-	lines    int    // found at it
-	noted    uint64 // the last position on record
-	notedAt  time.Time
-	began    uint64 // where the access stream ended at the start
-	older    uint64 // findings up to there are of a time before detection ran: they are recorded, and nothing is done
+	keep       *detectKeep // nil: a start reads the whole record
+	detector   *detect.Detector
+	past       detected
+	at         uint64 // the entry of the access stream that was read last
+	ordersAt   uint64 // of the control stream
+	ordersWere uint64 // where it ended at the start
+	lines      int    // found at it
+	noted      uint64 // the last position on record
+	notedAt    time.Time
+	began      uint64 // where the access stream ended at the start
+	older      uint64 // findings up to there are of a time before detection ran: they are recorded, and nothing is done
 
 	read  atomic.Uint64 // at, for status
 	found atomic.Int64  // lines recorded since the start
@@ -94,15 +97,15 @@ func (d *detecting) run(ctx context.Context) error {
 	return d.follow(ctx)
 }
 
-// follow reads from the beginning, and goes on as entries come.
+// follow reads from the beginning, or from where it was kept, and goes on as entries come.
 func (d *detecting) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	entries, orders := make(chan *sallyport.Event, readAhead), make(chan *sallyport.Event, readAhead)
 	var wg sync.WaitGroup
-	from := func(s *record.Stream, to chan<- *sallyport.Event) {
+	from := func(s *record.Stream, after uint64, to chan<- *sallyport.Event) {
 		wg.Go(func() {
-			err := s.FollowPaced(ctx, 1, detectPace(), func(e *sallyport.Event) error {
+			err := s.FollowPaced(ctx, after+1, detectPace(), func(e *sallyport.Event) error {
 				select {
 				case to <- e:
 					return nil
@@ -115,8 +118,8 @@ func (d *detecting) follow(ctx context.Context) error {
 			}
 		})
 	}
-	from(d.access, entries)
-	from(d.control, orders)
+	from(d.access, d.at, entries)
+	from(d.control, d.ordersAt, orders)
 	err := d.both(ctx, entries, orders)
 	cancel(nil)
 	wg.Wait()
@@ -124,6 +127,7 @@ func (d *detecting) follow(ctx context.Context) error {
 		err = cause
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, record.ErrClosed) {
+		d.keepNow(true)
 		return d.note() // so that the next start knows
 	}
 	return err
@@ -131,14 +135,18 @@ func (d *detecting) follow(ctx context.Context) error {
 
 // begin reads what is on record of detection, and makes the detector.
 func (d *detecting) begin() error {
+	erasedAt := uint64(0)
 	err := d.control.Read(1, func(e *sallyport.Event) error {
 		d.past.fold(e)
+		if e.Kind == sallyport.Erasing || e.Kind == sallyport.Erased {
+			erasedAt = e.Seq
+		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read what was found before: %w", err)
 	}
-	d.began = d.access.Last()
+	d.began, d.ordersWere = d.access.Last(), d.control.Last()
 	d.noted = d.past.position
 	if d.past.settings != d.settings {
 		if d.past.epoch++; d.past.epoch == 1 {
@@ -152,6 +160,10 @@ func (d *detecting) begin() error {
 		return err
 	}
 	d.detector.Hire(d.staff)
+	if d.takeUp(erasedAt) {
+		d.notedAt = d.clock()
+		return nil
+	}
 	if err := d.heard.drill().begin(d.options, d.staff); err != nil {
 		return err
 	}
@@ -193,6 +205,9 @@ func (d *detecting) both(ctx context.Context, entries, orders <-chan *sallyport.
 	for {
 		if err := r.step(ctx); err != nil {
 			return err
+		}
+		if r.ahead == nil && len(d.past.anchors) == 0 && d.at >= d.began {
+			d.keepNow(false)
 		}
 		if d.clock().Sub(d.notedAt) >= noteEvery {
 			if err := d.note(); err != nil {
@@ -246,6 +261,7 @@ func (r *twoStreams) again(ctx context.Context, before uint64) error {
 			r.ahead, r.past.anchors = e, r.past.anchors[1:]
 			continue
 		}
+		r.ordersAt = e.Seq
 		if err := r.observe(r.heard.order(e)); err != nil {
 			return err
 		}
@@ -273,6 +289,12 @@ func (d *detecting) take(first *sallyport.Event, orders <-chan *sallyport.Event)
 	var list []sallyport.Input
 	taken := uint64(0)
 	for e, n := first, 0; ; n++ {
+		d.ordersAt = e.Seq
+		if e.Kind == sallyport.Erasing && e.Seq > d.ordersWere {
+			if err := d.keep.forget(); err != nil {
+				return err
+			}
+		}
 		if in := d.heard.order(e); len(in) > 0 {
 			list, taken = append(list, in...), e.Seq
 		}
@@ -420,7 +442,7 @@ func (d *detecting) tend(ctx context.Context, renew func() (*detecting, error)) 
 // renewFrom begins anew, by the settings that hold now: begin puts on record where they are others.
 func (d *detecting) renewFrom(fresh *detecting) {
 	d.heard, d.options, d.staff, d.settings = fresh.heard, fresh.options, fresh.staff, fresh.settings
-	d.past, d.at, d.lines = detected{}, 0, 0
+	d.past, d.at, d.ordersAt, d.lines = detected{}, 0, 0, 0
 	d.mu.Lock()
 	d.why = ""
 	d.mu.Unlock()

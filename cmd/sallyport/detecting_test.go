@@ -34,6 +34,8 @@ type watchtower struct {
 	state           *control.State
 	options         detect.Options
 	log             *lockedBuffer
+	keep            *record.Key // of what detection keeps; nil: nothing is kept
+	folder          string
 }
 
 func newWatchtower(t *testing.T) *watchtower {
@@ -66,6 +68,9 @@ func (w *watchtower) detecting() *detecting {
 		canary: w.options.Canaries,
 	}
 	d.settings = "test"
+	if d.keep = newDetectKeep(w.folder, w.keep); d.keep != nil {
+		d.keep.entries = 1
+	}
 	return d
 }
 

@@ -34,6 +34,12 @@ func theatre(t *testing.T, customers int) *fort {
 	if err != nil {
 		t.Skip(err)
 	}
+	return theatreOn(t, s, customers, "  teams: {drill: {reached: {hour: 10, day: 10, month: 10}}}\n")
+}
+
+// theatreOn is a theatre on a stage of the test's own, and with budgets of its own.
+func theatreOn(t *testing.T, s *stage, customers int, budgets string) *fort {
+	t.Helper()
 	admin, err := pgx.Connect(t.Context(), s.cluster.SuperDSN("postgres"))
 	fatal(t, err)
 	defer admin.Close(context.WithoutCancel(t.Context()))
@@ -42,7 +48,7 @@ func theatre(t *testing.T, customers int) *fort {
 		fatal(t, err)
 	}
 	t.Cleanup(func() { s.drop("drill1", "drill2") })
-	f := newFort(t, drillYAML+canaryYAML+"  teams: {drill: {reached: {hour: 10, day: 10, month: 10}}}\nrespond: {mode: act}\n", func(o *ServerOptions) {
+	f := newFortOn(t, s, drillYAML+canaryYAML+budgets+"respond: {mode: act}\n", func(o *ServerOptions) {
 		folder := filepath.Dir(o.Config.file)
 		for name, secret := range map[string]string{"router": s.passwords["svc_router"], "drill1": "drill1-secret", "drill2": "drill2-secret"} {
 			fatal(t, os.WriteFile(filepath.Join(folder, name+".password"), []byte(secret+"\n"), 0o600))

@@ -21,6 +21,7 @@ type drillWatch struct {
 	subjects map[sallyport.Subject]bool          // customers of drills
 	tickets  map[string]bool                     // about them
 	name     string                              // of the present drill
+	hired    []sallyport.Employee                // by all drills so far
 	detector *detect.Detector
 }
 
@@ -72,6 +73,7 @@ func (w *drillWatch) turn(e *sallyport.Event) []sallyport.Input {
 		}
 		if w.detector != nil {
 			w.detector.Hire(hired)
+			w.hired = append(w.hired, hired...)
 		}
 	}
 	return []sallyport.Input{{Time: e.Time}}

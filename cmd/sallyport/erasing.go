@@ -141,15 +141,24 @@ func (s *Server) eraseAgreed() error {
 		if err != nil {
 			return fmt.Errorf("proposal %s: %w", p.ID, err)
 		}
-		if err := s.orders.Give(nil, s.erasing(p.ID, "by "+string(p.By)+", approved by "+string(p.Decider), list)); err != nil {
+		e, err := s.erasing(p.ID, "by "+string(p.By)+", approved by "+string(p.Decider), list)
+		if err != nil {
+			return err
+		}
+		if err := s.orders.Give(nil, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Server) erasing(id, details string, list *sallyport.Erasure) *sallyport.Event {
-	return &sallyport.Event{Time: s.o.Clock(), Kind: sallyport.Erasing, Order: &sallyport.Order{ID: id, Action: control.Erase, Details: details, Erased: list}}
+// erasing is the entry that lists what is erased, here and in gateways' own streams.
+func (s *Server) erasing(id, details string, list *sallyport.Erasure) (*sallyport.Event, error) {
+	copies, err := s.copiesOf(list)
+	if err != nil {
+		return nil, err
+	}
+	return &sallyport.Event{Time: s.o.Clock(), Kind: sallyport.Erasing, Order: &sallyport.Order{ID: id, Action: control.Erase, Details: details, Erased: list, Copies: copies}}, nil
 }
 
 // eraseListed erases what the record lists, also what an earlier serve did not come to.
@@ -174,9 +183,16 @@ func (s *Server) eraseListed(ctx context.Context) error {
 		}
 		done[e.ID] += e.List.Count
 	}
+	if len(ids) == 0 {
+		return nil
+	}
+	lines, err := s.exports.erase(s.state.Erasures())
+	if err != nil {
+		return fmt.Errorf("erase from files of outputs what the record no longer has: %w", err)
+	}
 	for _, id := range ids {
 		err := s.orders.Give(nil, &sallyport.Event{
-			Time: s.o.Clock(), Kind: sallyport.Erased, Note: fmt.Sprintf("%d entries", done[id]), Order: &sallyport.Order{ID: id, Action: control.Erase},
+			Time: s.o.Clock(), Kind: sallyport.Erased, Note: erasedNote(done[id], lines, s.exports.owes()), Order: &sallyport.Order{ID: id, Action: control.Erase},
 		})
 		if err != nil {
 			return err
@@ -213,7 +229,11 @@ func (s *Server) eraseOld(ctx context.Context) error {
 				}
 				list.Kind = kind
 				list.Before, _ = s.o.Config.Retention.until(kind, s.o.Clock())
-				if err := s.orders.Give(nil, s.erasing(id, "retention by the configuration "+s.o.Config.hash, list)); err != nil {
+				e, err := s.erasing(id, "retention by the configuration "+s.o.Config.hash, list)
+				if err != nil {
+					return err
+				}
+				if err := s.orders.Give(nil, e); err != nil {
 					return err
 				}
 			}

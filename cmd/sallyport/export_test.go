@@ -138,7 +138,7 @@ func exported(t *testing.T, f *fort) (ids []string) {
 	fatal(t, f.server.access.Sync())
 	for _, stream := range []string{streamAccess, streamControl} {
 		of := f.server.exports.watched[stream]
-		encoder, err := f.server.encoder(export.OCSF, of)
+		encoder, err := f.server.encoder(export.OCSF, of, false)
 		fatal(t, err)
 		fatal(t, of.Read(1, func(e *sallyport.Event) error {
 			for _, m := range encoder.Append(nil, e) {
@@ -172,7 +172,8 @@ func readMessages(t *testing.T, name string, r *fakesiem.Received) {
 // TestExportCommand: whoever is of security takes the record out, which is recorded; nobody else does; and what is read back into another
 // record is there once, whatever is tried.
 func TestExportCommand(t *testing.T) {
-	f := newFort(t, "metrics: {listen: \"127.0.0.1:0\"}\n")
+	own := filepath.Join(t.TempDir(), "own.jsonl") // for who may see everybody
+	f := newFort(t, "metrics: {listen: \"127.0.0.1:0\"}\nexport:\n  - {name: own, people: names, file: {path: "+own+"}}\n")
 	who, ticket, customer := f.hasTicket(0)
 	c := f.connect(who)
 	c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
@@ -201,16 +202,17 @@ func TestExportCommand(t *testing.T) {
 	text, err := os.ReadFile(ocsf)
 	fatal(t, err)
 	subject := fmt.Sprintf(`"subjects":["%d"]`, customer.ID)
-	for _, part := range []string{subject, `"activity_id":10`, `"status_id":2`, `"class_uid":3002`, `"ref":"` + fmt.Sprint(ticket.ID) + `"`} {
+	for _, part := range []string{subject, `"activity_id":10`, `"status_id":2`, `"class_uid":3002`, `"ref":"r-`, f.server.names.Person(who)} {
 		if !bytes.Contains(text, []byte(part)) {
 			t.Errorf("the export is without %s", part)
 		}
 	}
-	for _, secret := range []string{customer.Email, customer.Phone, "LIKE"} {
+	for _, secret := range []string{customer.Email, customer.Phone, "LIKE", `"` + string(who) + `"`, `"ref":"` + fmt.Sprint(ticket.ID) + `"`} {
 		if bytes.Contains(text, []byte(secret)) {
-			t.Error("a value or a literal stands in the export")
+			t.Errorf("a value, a literal or somebody's name stands in the export: %.3q…", secret)
 		}
 	}
+	f.unmaskedExport(t, who, ocsf, run)
 	if last := lastOf(t, f, sallyport.Queried); last == nil || last.Order.Action != "export" || last.Order.By != "o1" {
 		t.Errorf("that somebody took the record out is not on record: %+v", last)
 	}
@@ -218,7 +220,12 @@ func TestExportCommand(t *testing.T) {
 		t.Error("an unknown format is exported")
 	}
 
-	f.sameAccesses(ocsf)
+	ids := exported(t, f)
+	within(t, 20*time.Second, "the output has everything", func() bool {
+		text, err := os.ReadFile(own)
+		return err == nil && !slices.ContainsFunc(ids, func(id string) bool { return !bytes.Contains(text, []byte(`"`+id+`"`)) })
+	})
+	f.sameAccesses(own)
 	if out, _, err := run("import", ocsf, "--source", "here", "--json"); err != nil || !strings.Contains(out, `"imported":0`) {
 		t.Errorf("its own export comes into the record again: %s %v", out, err)
 	}
@@ -245,6 +252,28 @@ func TestExportCommand(t *testing.T) {
 		t.Error(err)
 	}
 	f.metricsNameNobody(who)
+}
+
+// unmaskedExport has two agree to see who somebody is: from then on he stands in what one of them exports, and nobody else does.
+func (f *fort) unmaskedExport(t *testing.T, who sallyport.Staff, before string, run func(...string) (string, string, error)) {
+	t.Helper()
+	f.agree(t, func() (string, error) {
+		return f.officer("o1").Unmask(f.ctx, f.server.names.Person(who), "case 17", time.Hour)
+	})
+	after := filepath.Join(t.TempDir(), "after.jsonl")
+	if out, _, err := run("export", "-o", after, "--since", "1h", "--stream", "access"); err != nil {
+		t.Fatalf("%q, %v", out, err)
+	}
+	text, err := os.ReadFile(after)
+	fatal(t, err)
+	if !bytes.Contains(text, []byte(`"uid":"`+string(who)+`"`)) {
+		t.Error("two agreed to see who it is, and the export does not say")
+	}
+	old, err := os.ReadFile(before)
+	fatal(t, err)
+	if bytes.Contains(old, []byte(`"uid":"`+string(who)+`"`)) {
+		t.Error("his name stood in what was exported before")
+	}
 }
 
 // sameAccesses holds what is read of an export to what the record itself comes to, statement by statement.

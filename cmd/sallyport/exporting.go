@@ -29,6 +29,8 @@ type outputs struct {
 	watched  map[string]*record.Stream
 	pumps    []*export.Pump
 	closers  []io.Closer
+	kept     map[string][]keptLines // what outputs keep on this machine, by their names
+	sent     []string               // outputs whose receivers are elsewhere
 }
 
 // exportFolder holds cursors and dead letters, in the data folder.
@@ -95,13 +97,14 @@ func (s *Server) openOutput(x *outputs, o *ExportOutput) error {
 	}
 	shared := &oneAtATime{sink: sink}
 	dead := &export.DeadFile{Path: deadFile(s.o.Data, o.Name)}
+	x.keeps(o.Name, sink, dead)
 	for _, name := range streams {
 		stream := x.watched[name]
 		cursor, err := s.openCursor(x, o, name)
 		if err != nil {
 			return err
 		}
-		encoder, err := s.encoder(export.Format(cmp.Or(o.Format, string(export.OCSF))), stream)
+		encoder, err := s.encoder(export.Format(cmp.Or(o.Format, string(export.OCSF))), stream, o.People == peopleNamed)
 		if err != nil {
 			return err
 		}
@@ -134,13 +137,17 @@ func (s *Server) openCursor(x *outputs, o *ExportOutput, name string) (*record.C
 	return cursor, nil
 }
 
-// encoder makes messages of a stream.
-func (s *Server) encoder(format export.Format, stream *record.Stream) (*export.Encoder, error) {
+// encoder makes messages of a stream, in which people stand by pseudonyms unless they are to be named.
+func (s *Server) encoder(format export.Format, stream *record.Stream, named bool) (*export.Encoder, error) {
 	services := s.o.Config.Services
-	return export.NewEncoder(format, stream.ID(), programVersion(), func(who sallyport.Staff) bool {
+	c, err := export.NewEncoder(format, stream.ID(), programVersion(), func(who sallyport.Staff) bool {
 		_, ok := services[string(who)]
 		return ok
 	})
+	if err == nil && !named {
+		c.Masks = s.names
+	}
+	return c, err
 }
 
 // deadFile is where an output keeps what its receiver does not take.
@@ -312,10 +319,11 @@ func (s *Server) exportTo(ctx context.Context, q api.ExportQuery, w io.Writer) e
 }
 
 func (s *Server) exportStream(ctx context.Context, q api.ExportQuery, stream *record.Stream, from uint64, w io.Writer) error {
-	encoder, err := s.encoder(export.Format(q.Format), stream)
+	encoder, err := s.encoder(export.Format(q.Format), stream, false)
 	if err != nil {
 		return err
 	}
+	encoder.Shown = q.Shown
 	last := stream.Last()
 	var messages []export.Message
 	var buf []byte

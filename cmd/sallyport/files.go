@@ -43,12 +43,43 @@ func bundleOf(c *Config) (*bundle, error) {
 
 // hash is what stands for a bundle in the record.
 func (b *bundle) hash() string {
-	text, err := json.Marshal(map[string]any{"form": "sallyport files 1", "config": b.config, "policies": b.policies})
+	sum := sha256.Sum256(b.encode())
+	return hex.EncodeToString(sum[:])
+}
+
+// bundleForm is the version of how a bundle is encoded.
+const bundleForm = "sallyport files 1"
+
+// encode is a bundle as one text.
+func (b *bundle) encode() []byte {
+	text, err := json.Marshal(map[string]any{"form": bundleForm, "config": b.config, "policies": b.policies})
 	if err != nil {
 		panic("strings are JSON") // they are
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	return text
+}
+
+// decodeBundle reads what encode makes. Names of policies are those of files without a folder.
+func decodeBundle(text []byte) (*bundle, error) {
+	var is struct {
+		Form     string        `json:"form"`
+		Config   string        `json:"config"`
+		Policies []policy.Text `json:"policies"`
+	}
+	if err := json.Unmarshal(text, &is); err != nil || is.Form != bundleForm {
+		return nil, errors.New("read approved files: they are of another form; run the same release on all machines")
+	}
+	for _, p := range is.Policies {
+		if !policyName(p.Name) {
+			return nil, fmt.Errorf("read approved files: %q is no name of a file of policies", printable(p.Name))
+		}
+	}
+	return &bundle{config: is.Config, policies: is.Policies}, nil
+}
+
+// policyName tells whether a file of policies can be called so.
+func policyName(name string) bool {
+	return filepath.Base(name) == name && strings.HasSuffix(name, ".cedar") && !strings.HasPrefix(name, ".")
 }
 
 // texts are the policies as problems name them, in the folder that the configuration names.
@@ -274,7 +305,7 @@ func (s *Server) prepareFiles(q api.FilesRequest) (api.FilesChange, error) {
 		after.config = before.config
 	}
 	for _, p := range q.Policies {
-		if filepath.Base(p.Name) != p.Name || !strings.HasSuffix(p.Name, ".cedar") || strings.HasPrefix(p.Name, ".") {
+		if !policyName(p.Name) {
 			return api.FilesChange{}, badFiles(fmt.Errorf("%q is no name of a file of policies", p.Name))
 		}
 		after.policies = append(after.policies, policy.Text{Name: p.Name, Content: p.Content})

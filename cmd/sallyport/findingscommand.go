@@ -27,7 +27,8 @@ func (m *Main) findingsCommand() *cobra.Command {
 		Use:   "findings",
 		Short: "List what detection found while serve ran, the worst first, and what was done",
 		Long: `Prints each finding as it stands, the worst first: what, about whom, how likely it is what, since when, how many customers, and what
-was done about it, or would have been. What is about yourself is not shown. That you asked is itself recorded.`,
+was done about it, or would have been. People are called by pseudonyms until two agree to see who it is (sallyport unmask). What is about yourself is not shown. That you
+asked is itself recorded.`,
 		Example: "  sallyport findings --as s051\n  sallyport findings --as s051 --json",
 		Args:    exactly(0, "--as ID"),
 	}
@@ -119,7 +120,7 @@ func (m *Main) explainCommand() *cobra.Command {
 		Short: "Tell a finding in five sentences, with the evidence that adds up to its odds",
 		Long: `Five sentences: who and what; since when, and how many customers; what else speaks for it; what it may be; what is to be done. Then each
 piece of evidence in powers of ten of the odds, which add up to them, and what was done. That you asked is itself recorded.`,
-		Example: "  sallyport explain s017-1 --as s051",
+		Example: "  sallyport explain p-m3x8qk27vd-1 --as s051",
 		Args:    exactly(1, "FINDING --as ID"),
 	}
 	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
@@ -161,7 +162,7 @@ func (m *Main) respondCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "respond",
 		Short:   "About what Sallyport does because of findings",
-		Example: "  sallyport respond undo s017-1 --reason 'was on the incident' --as s050\n  sallyport respond mode act --reason 'four weeks without a false alarm' --as s050\n  sallyport respond ladder > ladder.yaml",
+		Example: "  sallyport respond undo p-m3x8qk27vd-1 --reason 'was on the incident' --as s050\n  sallyport respond mode act --reason 'four weeks without a false alarm' --as s050\n  sallyport respond ladder > ladder.yaml",
 		Args:    exactly(0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -185,10 +186,10 @@ func (m *Main) respondUndoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "undo ID",
 		Short: "Propose to take back what was done because of a finding; another person approves it",
-		Long: `ID is that of a finding, for all that was done because of it, or of one step (s017-1/mask). Trust goes back to what people say, and to what
+		Long: `ID is that of a finding, for all that was done because of it, or of one step (p-m3x8qk27vd-1/mask). Trust goes back to what people say, and to what
 other findings leave of it; a suspension or a lock ends if it was this one's; the log-in at the database and at the identity provider is
 given back there. Grants that ended are to be asked for anew.`,
-		Example: "  sallyport respond undo s017-1 --reason 'was on the incident, asked his lead' --as s050",
+		Example: "  sallyport respond undo p-m3x8qk27vd-1 --reason 'was on the incident, asked his lead' --as s050",
 		Args:    exactly(1, "ID --reason TEXT --as ID"),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")

@@ -48,7 +48,10 @@ const (
 var theStage = sync.OnceValues(func() (*stage, error) { return newStage(250) }) //nolint:gochecknoglobals // one cluster for the package's tests
 
 // newStage starts a cluster for so many connections and protects a database in it.
-func newStage(connections int) (*stage, error) {
+func newStage(connections int) (*stage, error) { return newStageOf(connections, fortCustomers) }
+
+// newStageOf is newStage with so many customers.
+func newStageOf(connections int, customers int64) (*stage, error) {
 	ctx := context.Background()
 	s := &stage{}
 	authority, err := newAuthority()
@@ -68,7 +71,7 @@ func newStage(connections int) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.org, err = sim.New(1, fortCustomers, time.Now()); err != nil {
+	if s.org, err = sim.New(1, customers, time.Now()); err != nil {
 		return nil, err
 	}
 	conn, err := pgx.Connect(ctx, s.cluster.SuperDSN("postgres"))

@@ -31,6 +31,7 @@ type campus struct {
 	processes  map[string]*exec.Cmd
 	addresses  map[string]string
 	controller string
+	told       string // why a wait goes on, as it was told last
 }
 
 // What one person may reach, and what a grant is for.
@@ -41,23 +42,19 @@ const (
 
 var severalNames = []string{"gw1", "gw2"} //nolint:gochecknoglobals // constant
 
-// newCampus prepares the folders: the keys and the files are the same, and each has its own certificate and record.
-func newCampus(t *testing.T) *campus {
+// newCampus prepares the folders. What a gateway has to begin with is where its controller is, its own certificate and what opens the keys, and nothing else.
+func newCampus(t *testing.T, extra string, change ...func(*ServerOptions)) *campus {
 	t.Helper()
 	_, port, err := net.SplitHostPort(freeAddress(t))
 	fatal(t, err)
-	extra := fmt.Sprintf(`budgets: {default: {reached: {hour: %d, day: %d, month: %d}}}
-grants:
-  standing:
-    - {id: G1, for: s050, columns: [support.customers.email], customers: %d, until: 2099-01-01T00:00:00Z, approved_by: [o1, o2]}
-gateways:
+	section := fmt.Sprintf(`gateways:
   controller: localhost:%s
   names: [gw1, gw2]
   authority: authority.pem
   certificate: own.pem
   key: own.key
-`, severalReached, severalReached, severalReached, severalGranted, port)
-	f := newFort(t, extra)
+`, port)
+	f := newFort(t, extra+section, change...)
 	f.stop()
 	s := &campus{fort: f, program: filepath.Join(t.TempDir(), "sallyport"), processes: map[string]*exec.Cmd{}, addresses: map[string]string{}, controller: "localhost:" + port}
 	self, err := os.Executable()
@@ -69,15 +66,17 @@ gateways:
 		folder := s.folderOf(name)
 		own, err := ca.issue(name)
 		fatal(t, err)
+		files := map[string]string{"authority.pem": ca.PEM, "own.pem": own.certificate, "own.key": own.key}
 		if name != "localhost" {
 			fatal(t, os.MkdirAll(filepath.Join(folder, "data"), 0o700))
-			for _, file := range []string{"sallyport.yaml", "reader.password", "key.txt", filepath.Join("data", "keys.ring")} {
+			for _, file := range []string{"reader.password", "key.txt"} {
 				b, err := os.ReadFile(filepath.Join(f.folder, file))
 				fatal(t, err)
-				fatal(t, os.WriteFile(filepath.Join(folder, file), b, 0o600))
+				files[file] = string(b)
 			}
+			files["sallyport.yaml"] = "version: 1\n" + section
 		}
-		for file, text := range map[string]string{"authority.pem": ca.PEM, "own.pem": own.certificate, "own.key": own.key} {
+		for file, text := range files {
 			fatal(t, os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600))
 		}
 	}
@@ -251,7 +250,11 @@ func (s *campus) someCustomers() string {
 // controller nothing is shown; and whoever is killed in the middle, never more customers are on record than the budget says. SALLYPORT_SIEGE=1
 // kills 40 times.
 func TestGateways(t *testing.T) {
-	s := newCampus(t)
+	s := newCampus(t, fmt.Sprintf(`budgets: {default: {reached: {hour: %d, day: %d, month: %d}}}
+grants:
+  standing:
+    - {id: G1, for: s050, columns: [support.customers.email], customers: %d, until: 2099-01-01T00:00:00Z, approved_by: [o1, o2]}
+`, severalReached, severalReached, severalReached, severalGranted))
 	s.awaits("localhost")
 	s.awaits(severalNames...)
 	ctx, cancel := context.WithTimeout(t.Context(), stretched(60*time.Second))
@@ -311,11 +314,7 @@ func TestGateways(t *testing.T) {
 func (s *campus) losesDisk(t *testing.T) {
 	t.Helper()
 	data := filepath.Join(s.folderOf("gw2"), "data")
-	ring, err := os.ReadFile(filepath.Join(data, "keys.ring"))
-	fatal(t, err)
 	fatal(t, os.RemoveAll(data))
-	fatal(t, os.MkdirAll(data, 0o700))
-	fatal(t, os.WriteFile(filepath.Join(data, "keys.ring"), ring, 0o600))
 	s.awaits("localhost")
 	back := s.begin("gw2")
 	within(t, 20*time.Second, "it is refused", func() bool { return strings.Contains(s.log.String(), "sallyport gateway forget gw2") })

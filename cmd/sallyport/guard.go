@@ -87,7 +87,7 @@ func (g *guard) prepare(ctx context.Context) (*gateway.Protection, error) {
 		return nil, nil
 	}
 	g.close(ctx)
-	steps := []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.replayGone, g.checkKeys, g.checkTurned, g.openCatalog, g.replayShreds}
+	steps := []func(context.Context) error{g.connect, g.whence, g.checkMark, g.openKeys, g.replayGone, g.checkKeys, g.checkTurned, g.openCatalog, g.replayShreds}
 	if !config.Protects() { // values stand there in plain, so there is no mark and there are no keys
 		steps = []func(context.Context) error{g.connect, g.openKeys, g.openCatalog}
 	}
@@ -332,8 +332,9 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 		Second:      g.second,
 		Bar:         g.bar,
 
-		Vacate: g.vacate,
-		Lone:   g.lone,
+		Vacate:   g.vacate,
+		Lone:     g.lone,
+		Announce: g.announce,
 
 		Unmasked: g.unmasked,
 		SeenBy:   config.seenBy(),
@@ -411,7 +412,7 @@ func (g *guard) watch(ctx context.Context) error {
 			look = g.fresh
 		case <-around.C:
 			if g.s.link != nil {
-				continue // sessions of other gateways look like ways around this one
+				continue // its controller does, which knows the sessions of all
 			}
 			look = g.around
 		}

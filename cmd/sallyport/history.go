@@ -39,12 +39,8 @@ func (s *Server) openHistory() error {
 		return fmt.Errorf("open history: %w", err)
 	}
 	var err error
-	if s.names, err = history.OpenNames(filepath.Join(folder, pseudonymKey)); err != nil {
+	if s.names, err = s.o.Config.pseudonyms(s.o.Data); err != nil {
 		return err
-	}
-	s.names.Service = func(who sallyport.Staff) bool {
-		_, ok := s.o.Config.Services[string(who)]
-		return ok
 	}
 	config := s.o.Config.History
 	if config.Off {
@@ -60,6 +56,23 @@ func (s *Server) openHistory() error {
 		Tell:   func(what string, cause error) { s.log.Warn(what, "cause", cause.Error()) },
 	}
 	return nil
+}
+
+// pseudonyms are those that a data folder has, by its key; one that has none yet gets one.
+func (c *Config) pseudonyms(data string) (*history.Names, error) {
+	folder := filepath.Join(data, historyFolder)
+	if err := os.MkdirAll(folder, 0o700); err != nil { //nolint:gosec // the operator's data folder
+		return nil, fmt.Errorf("open the pseudonyms: %w", err)
+	}
+	names, err := history.OpenNames(filepath.Join(folder, pseudonymKey))
+	if err != nil {
+		return nil, err
+	}
+	names.Service = func(who sallyport.Staff) bool {
+		_, ok := c.Services[string(who)]
+		return ok
+	}
+	return names, nil
 }
 
 // startHistory starts the process that keeps history.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -60,8 +61,10 @@ func openDuck(o apart.Opening) (history.Store, error) {
 		return nil, err
 	}
 	names.Service = func(who sallyport.Staff) bool { return slices.Contains(o.Programs, who) }
+	memory := cmp.Or(o.Memory, defaultHistoryMemory)
+	keepWithin(memory)
 	store, err := duck.Open(o.Folder, duck.Options{
-		Record: o.Record, Names: names, Memory: o.Memory,
+		Record: o.Record, Names: names, Memory: duckMemory(memory),
 		Tells: func(c sallyport.Column) bool { return slices.Contains(o.Tells, c.String()) },
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -20,9 +21,10 @@ import (
 type intake struct {
 	s *Server
 
-	mu    sync.Mutex            // held while a part is taken: which ids are known must not change meanwhile
-	known map[[16]byte]struct{} // ids of what stands in the stream; nil: not read yet
-	open  map[string]importOf
+	mu   sync.Mutex   // held while a part is taken: which ids are known must not change meanwhile
+	ids  *importedIDs // of what stands in the stream, on disk; nil: not opened yet
+	read bool         // ids has all that stands there
+	open map[string]importOf
 }
 
 type importOf struct {
@@ -66,40 +68,54 @@ func (i *intake) take(ctx context.Context, by sallyport.Staff, id, format string
 	if err := i.learn(ctx); err != nil {
 		return t, err
 	}
-	var added [][16]byte
+	keys := make([][16]byte, len(list))
 	for k := range list {
-		key := importKey(of.source, list[k].UID)
-		if _, again := i.known[key]; again || i.ours(list[k].UID) {
+		keys[k] = importKey(of.source, list[k].UID)
+	}
+	known, err := i.ids.known(keys)
+	if err != nil {
+		return t, err
+	}
+	i.read = false // after an error what of it is durable is read again
+	var added [][16]byte
+	fresh := map[[16]byte]bool{}
+	for k := range list {
+		if known[k] || fresh[keys[k]] || i.ours(list[k].UID) {
 			t.Known++
 			continue
 		}
 		e := &sallyport.Event{Time: i.s.o.Clock(), Kind: sallyport.ImportedKind, Imported: &sallyport.Imported{Source: of.source, Format: format, By: by, Import: id, Access: list[k]}}
 		if err := i.put(e); err != nil {
-			i.known = nil // what of it will be durable is read again
 			return t, err
 		}
-		i.known[key] = struct{}{}
-		added = append(added, key)
+		fresh[keys[k]] = true
+		added = append(added, keys[k])
 	}
 	if err := i.s.access.Sync(); err != nil {
-		i.known = nil
 		return t, fmt.Errorf("import: %w", err)
 	}
-	t.New = len(added)
+	if len(added) > 0 {
+		if err := i.ids.add(added, i.s.access.Last()); err != nil {
+			return t, err
+		}
+	}
+	i.read, t.New = true, len(added)
 	return t, nil
 }
 
 // put enqueues an entry; where too much waits already it waits for that.
 func (i *intake) put(e *sallyport.Event) error {
-	_, err := i.s.access.Enqueue(e)
-	if err == nil {
+	if _, err := i.s.access.Enqueue(e); err == nil {
 		return nil
 	}
-	if err := i.s.access.Sync(); err != nil {
+	err := i.s.access.Sync()
+	if err == nil {
+		_, err = i.s.access.Append(e)
+	}
+	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
-	_, err = i.s.access.Append(e)
-	return err
+	return nil
 }
 
 // ours says whether an id is of this very record: what was exported from it is not imported into it.
@@ -107,26 +123,71 @@ func (i *intake) ours(uid string) bool {
 	return strings.HasPrefix(uid, logs.UIDPrefix(i.s.access.ID()))
 }
 
-// learn reads which ids stand in the stream, once.
+// learnedAtOnce is how many ids are gathered in memory while the stream is read.
+const learnedAtOnce = 50_000
+
+// learn reads which ids stand in the stream beyond what the file has.
 func (i *intake) learn(ctx context.Context) error {
-	if i.known != nil {
+	if i.read {
 		return nil
 	}
 	if err := i.s.access.Sync(); err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
-	known := map[[16]byte]struct{}{}
-	err := i.s.access.Read(1, func(e *sallyport.Event) error {
-		if e.Kind == sallyport.ImportedKind && e.Imported != nil {
-			known[importKey(e.Imported.Source, e.Imported.Access.UID)] = struct{}{}
+	if i.ids == nil {
+		ids, err := openImportedIDs(i.s.o.Data, i.s.access)
+		if err != nil {
+			return err
 		}
-		return ctx.Err()
+		i.ids = ids
+	}
+	at, err := i.ids.position()
+	if err != nil {
+		return err
+	}
+	last := i.s.access.Last()
+	if at >= last {
+		i.read = true
+		return nil
+	}
+	var keys [][16]byte
+	err = i.s.access.Read(at+1, func(e *sallyport.Event) error {
+		if e.Seq > last {
+			return errEnough
+		}
+		if e.Kind == sallyport.ImportedKind && e.Imported != nil {
+			keys = append(keys, importKey(e.Imported.Source, e.Imported.Access.UID))
+		}
+		if len(keys) < learnedAtOnce {
+			return ctx.Err()
+		}
+		err := i.ids.add(keys, e.Seq)
+		keys = keys[:0]
+		return errors.Join(err, ctx.Err())
 	})
+	if err == nil || errors.Is(err, errEnough) {
+		err = i.ids.add(keys, last)
+	}
 	if err != nil {
 		return fmt.Errorf("read what was imported before: %w", err)
 	}
-	i.known = known
+	i.read = true
 	return nil
+}
+
+// close gives the file of ids free.
+func (i *intake) close() error {
+	if i == nil {
+		return nil
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.ids == nil {
+		return nil // nothing was imported since the start
+	}
+	err := i.ids.Close()
+	i.ids, i.read = nil, false
+	return err
 }
 
 // importKey is an id with the name of its system: two systems may both count from 1.

@@ -45,7 +45,7 @@ func TestLogInCredential(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), "SELECT session_user").Scan(&who); err != nil || who != "ada" || !encrypted(t, conn) {
 		t.Errorf("he is %q, %v", who, err)
 	}
-	out, err := clientProgram(t, []string{"PGPASSWORD=" + ada.credential(), "PGAPPNAME=psql"}, "psql", "-X", "-At",
+	out, err := installed(t, []string{"PGPASSWORD=" + ada.credential(), "PGAPPNAME=psql"}, "psql", "-X", "-At",
 		"host=localhost port="+portOf(g.Addr())+" user=ada dbname=postgres sslmode=verify-full sslrootcert="+filepath.Join(g.folder, "ca.crt"), "-c", "SELECT 'in as ' || session_user")
 	if err != nil || !strings.Contains(string(out), "in as ada") {
 		t.Errorf("psql: %s %v", out, err)

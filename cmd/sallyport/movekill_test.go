@@ -187,6 +187,13 @@ func moveInKilled(t *testing.T, f *fort, most int, undo string, strike func(p *p
 	} else {
 		f.checkPlain(t, w)
 	}
+	if _, there := f.config.Protect.Columns["support.kinds.account"]; there {
+		for id, v := range f.storedKinds(t, undo == "", kindWritten) {
+			if want := (kindValues{-3 * id, id % 1000, kindDevice(id)}); v != want {
+				t.Errorf("row %d of kinds is %v, and %v was written", id, v, want)
+			}
+		}
+	}
 	t.Logf("%d kills, %d rounds of the application, %d customers added", kills, w.done, len(w.added))
 	return kills
 }
@@ -379,10 +386,28 @@ func (w *survivor) round(ctx context.Context, conn *pgx.Conn, n int) bool {
 	if ok := w.judge(conn, err); !ok {
 		return false
 	}
+	if !w.kinds(ctx, conn, int64(n)) {
+		return false
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.added, w.done = append(w.added, email), w.done+1
 	return true
+}
+
+// kinds writes integers and a uuid, of a new row and of one that is there, where the table is. The row's key tells what they are.
+func (w *survivor) kinds(ctx context.Context, conn *pgx.Conn, n int64) bool {
+	if _, there := w.p.f.config.Protect.Columns["support.kinds.account"]; !there {
+		return true
+	}
+	id := kindWritten + n
+	_, err := conn.Exec(ctx, "INSERT INTO support.kinds (id, account, tax, device) VALUES ($1, $2, $3, $4)", id, -3*id, int32(id%1000), kindDevice(id)) //nolint:gosec // below 1000
+	if !w.judge(conn, err) {
+		return false
+	}
+	old := 1 + n*31%kindRows
+	_, err = conn.Exec(ctx, "UPDATE support.kinds SET account = $2, device = $3 WHERE id = $1", old, old*7919-1_000_000, kindDevice(old))
+	return w.judge(conn, err)
 }
 
 // judge tells whether a statement was done; an error of the server's is a problem unless the connection broke with it.

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"sallyport/token"
 	"sallyport/vault"
 )
 
@@ -109,7 +110,7 @@ func (f *fort) checkKinds(t *testing.T, tokens bool, shredded ...int64) {
 	}
 	for what, sql := range map[string]string{
 		"triggers": "SELECT count(*)::text FROM pg_trigger WHERE tgname LIKE 'sallyport_hold%'",
-		"progress": "SELECT count(*)::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'sallyport' AND relname IN ('ranges', 'formless')",
+		"progress": "SELECT count(*)::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'sallyport' AND relname IN ('ranges', 'formless', 'written', 'announced')",
 	} {
 		var left string
 		if err := admin.QueryRow(t.Context(), sql).Scan(&left); err != nil || left != "0" {
@@ -120,13 +121,24 @@ func (f *fort) checkKinds(t *testing.T, tokens bool, shredded ...int64) {
 
 // kinder works with that table.
 type kinder struct {
-	f                 *fort
-	c                 *pgx.Conn
-	i                 int64
-	done              atomic.Int64
-	masked, denied    int // values of integers and uuids not shown, and writes of them refused
-	inserted, written int
-	reader            *kindReader // works beside; may be nil
+	f              *fort
+	c              *pgx.Conn
+	i              int64
+	done           atomic.Int64
+	masked, denied int // values of integers and uuids not shown, and writes of them refused
+	written        int
+	busy           int                  // statements that others held up, and that were not tried again
+	has            map[int64]kindValues // what rows of the application's own hold
+	onItsWay       bool                 // as it was read last
+	took           [2]time.Duration     // by writes, and by those on its way
+	counted        [2]int
+	reader         *kindReader // works beside; may be nil
+}
+
+// kindValues are the integers and the uuid of a row.
+type kindValues struct {
+	account, tax int64
+	device       string
 }
 
 func (k *kinder) work(ctx context.Context) error {
@@ -174,8 +186,8 @@ func isBusy(err error) bool {
 	return ok && refused.Code == "55P03"
 }
 
-// formless reads, searches and writes integers and uuids: while they move each is found where it stands and nowhere else, nothing is shown to who has no
-// reason, and nothing is written.
+// formless reads, searches and writes integers and uuids: while they move each is found where it stands and nowhere else, and nothing is shown to who has no
+// reason.
 func (k *kinder) formless(ctx context.Context, id int64) error {
 	account := id*7919 - 1_000_000
 	var shown *int64
@@ -183,25 +195,78 @@ func (k *kinder) formless(ctx context.Context, id int64) error {
 	if err := k.c.QueryRow(ctx, "SELECT account, device FROM support.kinds WHERE id = $1", id).Scan(&shown, &device); err != nil {
 		return fmt.Errorf("read row %d: %w", id, err)
 	}
-	if shown == nil {
+	if k.onItsWay = shown == nil; k.onItsWay {
 		k.masked++
 	}
 	if err := k.finds(ctx, id, account); err != nil {
 		return err
 	}
-	if k.inserted == 0 {
-		return k.insert(ctx)
+	return k.writes(ctx, id)
+}
+
+// writes adds a row, changes one that is there, and tries to give away what another row has. Which form a row was in meanwhile makes no difference.
+func (k *kinder) writes(ctx context.Context, id int64) error {
+	if k.has == nil {
+		k.has = map[int64]kindValues{}
 	}
-	_, err := k.c.Exec(ctx, "UPDATE support.kinds SET tax = $1 WHERE id = $2", k.i%1000, 1_000_000+k.i-1) // of the row before, which nobody else has
-	switch refused, ok := errors.AsType[*pgconn.PgError](err); {
-	case ok && refused.Code == "55006":
-		k.denied++
-	case err != nil && !isBusy(err):
-		return fmt.Errorf("write an integer: %w", err)
+	own, account := 1_000_000+k.i, id*7919-1_000_000
+	v := kindValues{9_000_000_000 + 2*k.i, k.i % 1000, kindDevice(own)}
+	err := k.tries(ctx, func() { k.has[own] = v }, "INSERT INTO support.kinds (id, account, tax, device, note) VALUES ($1, $2, $3, $4, 'new')", own, v.account, v.tax, v.device)
+	if err != nil {
+		return err
+	}
+	before := own - 1 - k.i%7
+	if v, ok := k.has[before]; ok { // of a row that nobody else changes
+		v.account, v.tax = 9_000_000_001+2*k.i, k.i%1000+1
+		if err := k.tries(ctx, func() { k.has[before] = v }, "UPDATE support.kinds SET account = $2, tax = $3 WHERE id = $1", before, v.account, v.tax); err != nil {
+			return err
+		}
+	}
+	switch k.i % 4 {
+	case 0: // a program that saves the whole row, in a transaction with a snapshot of its own
+		return k.tries(ctx, func() {}, fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM support.kinds WHERE id = %[1]d; UPDATE support.kinds SET account = %[2]d, device = '%[3]s', note = 'saved' WHERE id = %[1]d; COMMIT", id, account, kindDevice(id)))
+	case 1:
+		if _, err := k.c.Exec(ctx, "INSERT INTO support.kinds (id, account) VALUES ($1, $2)", 3_000_000+k.i, account); codeOf(err) != "23505" && !isBusy(err) {
+			return fmt.Errorf("the account of row %d is given to another: %w", id, err)
+		}
+	case 2:
+		var of int64
+		err := k.c.QueryRow(ctx, "INSERT INTO support.kinds (id, device) VALUES ($1, $2) ON CONFLICT (device) DO UPDATE SET note = 'met' RETURNING id", 4_000_000+k.i, kindDevice(id)).Scan(&of)
+		if !isBusy(err) && (err != nil || of != id) {
+			return fmt.Errorf("the device of row %d is met in row %d: %w", id, of, err)
+		}
 	default:
-		k.written++
+		return k.tries(ctx, func() { delete(k.has, before) }, "DELETE FROM support.kinds WHERE id = $1", before)
 	}
-	return k.insert(ctx)
+	return nil
+}
+
+// tries writes something; done is called if it was.
+func (k *kinder) tries(ctx context.Context, done func(), sql string, args ...any) error {
+	began := time.Now()
+	_, err := k.c.Exec(ctx, sql, args...)
+	switch code := codeOf(err); {
+	case err == nil:
+		i := 0
+		if k.onItsWay {
+			i = 1
+		}
+		k.took[i], k.counted[i] = k.took[i]+time.Since(began), k.counted[i]+1
+		k.written++
+		done()
+	case code == "55006":
+		k.denied++
+	case code == "55P03", code == "40001":
+		k.busy++
+	default:
+		return fmt.Errorf("%s: %w", sql, err)
+	}
+	if k.c.PgConn().TxStatus() != 'I' {
+		if _, err := k.c.Exec(ctx, "ROLLBACK"); err != nil {
+			return fmt.Errorf("roll back: %w", err)
+		}
+	}
+	return nil
 }
 
 // finds searches row id by each of its integers and its uuid, in the text and in the binary protocol.
@@ -234,12 +299,62 @@ func (k *kinder) finds(ctx context.Context, id, account int64) error {
 	return nil
 }
 
-func (k *kinder) insert(ctx context.Context) error {
-	if _, err := k.c.Exec(ctx, "INSERT INTO support.kinds (id, note) VALUES ($1, 'new')", 1_000_000+k.i); err != nil {
-		return fmt.Errorf("insert a row without: %w", err)
+// checkKept holds every row of the application's own to what it wrote.
+func (k *kinder) checkKept(t *testing.T, tokens bool) {
+	t.Helper()
+	stored := k.f.storedKinds(t, tokens, 1_000_000)
+	for id, v := range k.has {
+		if stored[id] != v {
+			t.Errorf("row %d is %v, and %v was written", id, stored[id], v)
+		}
 	}
-	k.inserted++
-	return nil
+	if len(k.has) == 0 || len(stored) != len(k.has) {
+		t.Errorf("%d rows of the application's own, want %d", len(stored), len(k.has))
+	}
+}
+
+// storedKinds are the integers and uuids of rows with a device from a key on, and below 3,000,000. tokens: the database has tokens of them.
+func (f *fort) storedKinds(t *testing.T, tokens bool, from int64) map[int64]kindValues {
+	t.Helper()
+	opened, err := f.config.openKeys(t.Context(), keyring{data: f.options.Data, keyFile: f.options.KeyFile}, false)
+	fatal(t, err)
+	defer opened.Close()
+	ring, err := f.config.ring(opened.Keys())
+	fatal(t, err)
+	columns, err := f.config.codecs(ring)
+	fatal(t, err)
+	codecs := map[string]*token.Codec{}
+	for _, c := range columns {
+		if c.Column.Table == "kinds" {
+			codecs[c.Column.Name] = c.Codec
+		}
+	}
+	admin := f.direct()
+	defer func() { _ = admin.Close(context.WithoutCancel(t.Context())) }()
+	rows, err := admin.Query(t.Context(), "SELECT id, account::text, tax::text, device::text FROM support.kinds WHERE id >= $1 AND id < 3000000 AND device IS NOT NULL", from)
+	fatal(t, err)
+	found, stored := map[int64]kindValues{}, make([]string, 3)
+	var id int64
+	_, err = pgx.ForEachRow(rows, []any{&id, &stored[0], &stored[1], &stored[2]}, func() error {
+		for i, name := range []string{"account", "tax", "device"} {
+			if !tokens {
+				break
+			}
+			plain, err := codecs[name].Reveal(nil, []byte(stored[i]))
+			if err != nil || string(plain) == stored[i] {
+				return fmt.Errorf("%s of row %d is %s in the database: %w", name, id, stored[i], err)
+			}
+			stored[i] = string(plain)
+		}
+		var v kindValues
+		if _, err := fmt.Sscan(strings.Join(stored, " "), &v.account, &v.tax, &v.device); err != nil {
+			return err
+		}
+		found[id] = v
+		return nil
+	})
+	fatal(t, err)
+	return found
 }
 
 // TestMoveKinds moves integers, uuids, moments and values of the vault in and out again under work.
@@ -250,7 +365,8 @@ func TestMoveKinds(t *testing.T) {
 	run := func(do func() error) {
 		t.Helper()
 		whileWorking(t, k.work, &k.done, do)
-		t.Logf("%d rounds, %d values hidden, %d writes refused; with a reason %d rows read, %d not", k.done.Load(), k.masked, k.denied, k.reader.read, k.reader.missed)
+		t.Logf("%d rounds, %d values hidden, %d writes done, %d held up, %d refused; with a reason %d rows read, %d not", k.done.Load(), k.masked, k.written, k.busy, k.denied, k.reader.read, k.reader.missed)
+		t.Logf("a write of three takes %v, on their way %v", k.took[0]/time.Duration(max(1, k.counted[0])), k.took[1]/time.Duration(max(1, k.counted[1])))
 		if t.Failed() {
 			t.Fatalf("serve says: %s", f.log.String()[max(0, len(f.log.String())-3000):])
 		}
@@ -258,8 +374,12 @@ func TestMoveKinds(t *testing.T) {
 	slowly := func(o *LiveOptions) { o.Rate = 20_000 }
 	run(func() error { _, err := f.moveIn(slowly); return err })
 	f.checkKinds(t, true)
-	if k.denied == 0 || k.masked == 0 || k.written == 0 || k.reader.between == 0 {
+	k.checkKept(t, true)
+	if k.masked == 0 || k.written == 0 || k.reader.between == 0 {
 		t.Error("nobody met a column that was moving")
+	}
+	if k.denied > 0 {
+		t.Errorf("%d writes were refused", k.denied)
 	}
 	stored := f.ask("SELECT account::text FROM support.kinds WHERE id = 7")
 	who := f.connect(f.org.Agents()[1].ID)
@@ -280,6 +400,10 @@ func TestMoveKinds(t *testing.T) {
 		return err
 	})
 	f.checkKinds(t, false)
+	k.checkKept(t, false)
+	if k.denied > 0 {
+		t.Errorf("%d writes were refused", k.denied)
+	}
 }
 
 // TestProtectKinds does it with nobody connected, cut many times on the way, while others try to come between.

@@ -41,6 +41,7 @@ type packing struct {
 	people    map[sallyport.Staff]bool // with all their accounts
 	told      evidence.Told
 	radius    []*radiusLine
+	others    map[string]bool // pseudonyms of other customers
 	chosen    map[ledger.Stream]map[uint64]chosen
 	files     map[string][]byte
 	bytes     int
@@ -59,7 +60,7 @@ func (s *Server) evidencePack(ctx context.Context, c *cases.Case, p control.Prop
 		return nil, errors.New("make a pack: there is no ledger that would prove it")
 	}
 	k := &packing{
-		s: s, c: c, p: p, me: me, whole: p.Case != nil && p.Case.State == api.WholeEntries, customers: map[sallyport.Subject]bool{}, people: map[sallyport.Staff]bool{},
+		s: s, c: c, p: p, me: me, whole: p.Case != nil && p.Case.State == api.WholeEntries, customers: map[sallyport.Subject]bool{}, people: map[sallyport.Staff]bool{}, others: map[string]bool{},
 		chosen: map[ledger.Stream]map[uint64]chosen{ledger.Access: {}, ledger.Control: {}}, files: map[string][]byte{},
 	}
 	for _, step := range []func(context.Context) error{k.reach, k.accessEvents, k.controlEvents, k.prove, k.tell} {
@@ -106,7 +107,7 @@ func (k *packing) accessEvents(ctx context.Context) error {
 			return ctx.Err()
 		}
 		mine, others := k.part(e)
-		if mine == 0 || e.Kind == sallyport.StatementKind || len(list) >= mostPackEvents {
+		if len(mine) == 0 || e.Kind == sallyport.StatementKind || len(list) >= mostPackEvents {
 			return ctx.Err()
 		}
 		list[e.Seq] = k.choose(ledger.Access, e, others)
@@ -135,12 +136,26 @@ func (k *packing) accessEvents(ctx context.Context) error {
 	return nil
 }
 
-func (k *packing) choose(stream ledger.Stream, e *sallyport.Event, others int) chosen {
+func (k *packing) choose(stream ledger.Stream, e *sallyport.Event, others []sallyport.Subject) chosen {
 	who := e.Who.Staff
 	if who == "" && e.Order != nil {
 		who = e.Order.By
 	}
-	return chosen{event: evidence.Event{Name: fmt.Sprintf("%s:%d", stream, e.Seq), At: e.Time, Kind: string(e.Kind), By: string(who), Says: k.says(e), Others: others}, others: others}
+	return chosen{event: evidence.Event{Name: fmt.Sprintf("%s:%d", stream, e.Seq), At: e.Time, Kind: string(e.Kind), By: string(who), Says: k.says(e), Others: k.pseudonyms(others), MoreOthers: max(0, len(others)-mostOthers)}, others: len(others)}
+}
+
+// mostOthers is how many other customers an entry names by pseudonym; of a large result the rest is counted.
+const mostOthers = 1000
+
+// pseudonyms are of customers of no concern to the case: the same customer has the same one in the whole pack, and another one in another pack.
+func (k *packing) pseudonyms(others []sallyport.Subject) []string {
+	slices.Sort(others)
+	list := make([]string, min(len(others), mostOthers))
+	for i := range list {
+		list[i] = k.s.names.Customer("pack "+k.p.ID, others[i])
+	}
+	slices.Sort(list)
+	return list
 }
 
 // says is an entry in words, without customers of no concern to the case.
@@ -153,8 +168,10 @@ func (k *packing) says(e *sallyport.Event) string {
 		}
 	}
 	var mine []string
-	for _, c := range slices.Sorted(maps.Keys(customersOf(e))) {
-		if k.customers[c] && e.Kind != sallyport.StatementKind {
+	if e.Kind != sallyport.StatementKind {
+		ours, _ := k.part(e)
+		slices.Sort(ours)
+		for _, c := range ours {
 			mine = append(mine, string(c))
 		}
 	}
@@ -172,8 +189,8 @@ func (k *packing) says(e *sallyport.Event) string {
 	return strings.TrimSpace(strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " "))
 }
 
-// part is how many of the customers of whom an entry speaks are the case's, and how many others there are.
-func (k *packing) part(e *sallyport.Event) (mine, others int) {
+// part is which of the customers of whom an entry speaks are the case's, and which are others.
+func (k *packing) part(e *sallyport.Event) (mine, others []sallyport.Subject) {
 	all := customersOf(e)
 	if e.Imported != nil {
 		for _, c := range e.Imported.Access.Subjects {
@@ -182,10 +199,12 @@ func (k *packing) part(e *sallyport.Event) (mine, others int) {
 	}
 	for c := range all {
 		if k.customers[c] {
-			mine++
+			mine = append(mine, c)
+		} else {
+			others = append(others, c)
 		}
 	}
-	return mine, len(all) - mine
+	return mine, others
 }
 
 // controlEvents chooses what the control stream says about the case, and the reports of its customers.
@@ -226,18 +245,18 @@ func (k *packing) controlEvents(ctx context.Context) error {
 	return nil
 }
 
-// reported is what an entry says of reports by the case's customers, and of how many others there are some.
-func (k *packing) reported(e *sallyport.Event) (text string, others int) {
+// reported is what an entry says of reports by the case's customers, and of which others there are some.
+func (k *packing) reported(e *sallyport.Event) (text string, others []sallyport.Subject) {
 	if e.Kind != sallyport.InputKind || e.Order == nil || e.Order.Input == nil || e.Order.Input.Format != feedReports {
-		return "", 0
+		return "", nil
 	}
 	for _, in := range fed(e) {
 		switch {
 		case in.Report == nil:
 		case k.customers[in.Report.Customer]:
 			text += " report of customer " + string(in.Report.Customer)
-		default:
-			others++
+		case !slices.Contains(others, in.Report.Customer):
+			others = append(others, in.Report.Customer)
 		}
 	}
 	return text, others
@@ -267,7 +286,10 @@ func (k *packing) prove(ctx context.Context) error {
 			x := list[p.Sequence]
 			x.event.Shown = (x.others == 0 && !x.closed || k.whole) && k.show(p) == nil
 			if !x.event.Shown && x.others > 0 {
-				k.told.OtherCustomers++
+				k.told.WithOthers++
+			}
+			for _, who := range x.event.Others {
+				k.others[who] = true
 			}
 			b, err := evidence.JSON(p)
 			if err != nil {
@@ -346,6 +368,7 @@ func (k *packing) tell(context.Context) error {
 			t.NotShown++
 		}
 	}
+	t.OtherCustomers = len(k.others)
 	t.Custody = append(t.Custody, evidence.Line{At: now, Entry: "seal.json", By: string(k.me), What: "fetched", Text: "this pack, agreed on by " + string(k.p.By) + " and " + string(k.p.Decider)})
 	return k.write()
 }
@@ -364,9 +387,9 @@ func (k *packing) write() error {
 	}
 	var b bytes.Buffer
 	table := csv.NewWriter(&b)
-	_ = table.Write([]string{"event", "time", "kind", "by", "says", "shown", "other_customers"}) // a buffer takes all
+	_ = table.Write([]string{"event", "time", "kind", "by", "says", "shown", "other_customers", "others"}) // a buffer takes all
 	for _, e := range k.told.Events {
-		_ = table.Write([]string{e.Name, e.At.UTC().Format(time.RFC3339Nano), e.Kind, e.By, e.Says, fmt.Sprint(e.Shown), fmt.Sprint(e.Others)}) // likewise
+		_ = table.Write([]string{e.Name, e.At.UTC().Format(time.RFC3339Nano), e.Kind, e.By, e.Says, fmt.Sprint(e.Shown), fmt.Sprint(len(e.Others) + e.MoreOthers), strings.Join(e.Others, " ")}) // likewise
 	}
 	table.Flush()
 	k.files[evidence.Index] = b.Bytes()

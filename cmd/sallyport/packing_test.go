@@ -33,6 +33,7 @@ func TestEvidencePack(t *testing.T) {
 	for _, other := range agents[1:6] {
 		f.looks(other.ID, 10)
 	}
+	f.connect(thief).must(fmt.Sprintf("SELECT id, email FROM support.customers WHERE id IN (%d, %d)", stolen[0].ID, stolen[7].ID)) // one of the case, and another one
 	o1, o2 := f.officer("o1"), f.officer("o2")
 	for _, c := range stolen[:6] {
 		id, err := o1.AddReport(t.Context(), api.Report{Customer: sallyport.Subject(fmt.Sprint(c.ID)), Channel: "call", Quoted: []string{"ticket", "name"}})
@@ -161,12 +162,41 @@ func (f *fort) minimised(files map[string][]byte, stolen []sim.Customer, colleag
 			t.Errorf("%s names a colleague", name)
 		}
 	}
+	f.others(files, of)
 	if len(seen) != len(of) || shown < 6 {
 		t.Errorf("%d entries are shown, about %d of %d customers", shown, len(seen), len(of))
 	}
 	for _, name := range []string{evidence.Report, evidence.Case, evidence.Index} {
 		if bytes.Contains(files[name], []byte(colleague)) {
 			t.Errorf("%s names a colleague", name)
+		}
+	}
+}
+
+// others: an entry that is not shown names customers of no concern to the case by pseudonyms that nobody can compute.
+func (f *fort) others(files map[string][]byte, of map[sallyport.Subject]bool) {
+	t := f.t
+	t.Helper()
+	rows, err := csv.NewReader(bytes.NewReader(files[evidence.Index])).ReadAll()
+	f.need(err)
+	named := 0
+	for _, row := range rows[1:] {
+		for _, name := range strings.Fields(row[7]) {
+			named++
+			if !strings.HasPrefix(name, "c-") || len(name) != 12 {
+				t.Errorf("%s names another customer as %q", row[0], name)
+			}
+		}
+		if fmt.Sprint(len(strings.Fields(row[7]))) != row[6] {
+			t.Errorf("%s names %s of %s other customers", row[0], row[7], row[6])
+		}
+	}
+	if named == 0 || !bytes.Contains(files[evidence.Report], []byte("stand here by pseudonyms")) {
+		t.Errorf("%d other customers are named by pseudonym", named)
+	}
+	for who := range of {
+		if f.server.names.Customer("pack a", who) == f.server.names.Customer("pack b", who) {
+			t.Error("packs can be put together by their pseudonyms")
 		}
 	}
 }

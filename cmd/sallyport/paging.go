@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/api"
 	"sallyport/control"
 	"sallyport/detect"
 	"sallyport/respond"
@@ -85,16 +86,17 @@ func (p *pager) send(ctx context.Context, m *respond.Message) error {
 
 // message tells of one finding, or of many.
 func (p *pager) message(list []control.Answer) *respond.Message {
-	m := &respond.Message{ID: list[0].ID, Event: "finding", Acts: p.r.acts(), Time: list[0].At, Link: "sallyport explain " + list[0].Finding}
+	id, finding := p.r.calledIn(list[0].ID, &list[0]), p.r.calledIn(list[0].Finding, &list[0])
+	m := &respond.Message{ID: id, Event: "finding", Acts: p.r.acts(), Time: list[0].At, Link: "sallyport explain " + finding}
 	if len(list) > 1 {
-		m.Event, m.Link, m.ID = "digest", "sallyport findings", fmt.Sprintf("%s+%d", list[0].ID, len(list)-1)
+		m.Event, m.Link, m.ID = "digest", "sallyport findings", fmt.Sprintf("%s+%d", id, len(list)-1)
 	}
 	staff := map[sallyport.Staff]bool{}
 	for i := range list {
-		m.Findings = append(m.Findings, list[i].Finding)
+		m.Findings = append(m.Findings, p.r.calledIn(list[i].Finding, &list[i]))
 		if who := list[i].About; !staff[who] {
 			staff[who] = true
-			m.Staff = append(m.Staff, string(who))
+			m.Staff = append(m.Staff, p.r.call(who))
 		}
 	}
 	if len(list) > 1 {
@@ -106,6 +108,9 @@ func (p *pager) message(list []control.Answer) *respond.Message {
 			continue
 		}
 		if found, err := findingOf(f.JSON); err == nil {
+			for i, who := range found.Staff {
+				found.Staff[i] = sallyport.Staff(p.r.call(who))
+			}
 			m.Kind, m.Type, m.Odds, m.Exposed = found.Kind, found.Type, found.Log10Odds, found.SubjectsExposed
 			sentences := detect.Explain(&found, "")
 			m.Text = sentences[:4] // the last one says what to do: what was done stands beside
@@ -117,6 +122,19 @@ func (p *pager) message(list []control.Answer) *respond.Message {
 		}
 	}
 	return m
+}
+
+// call is by what people are told of somebody.
+func (r *responding) call(who sallyport.Staff) string {
+	if r.called == nil {
+		return string(who)
+	}
+	return r.called(who)
+}
+
+// calledIn is the id of a step or of its finding, without a name.
+func (r *responding) calledIn(id string, a *control.Answer) string {
+	return api.Pseudonymous(id, a.About, r.call(a.About))
 }
 
 // page sends what waits to be told, and says when to look again.

@@ -90,7 +90,13 @@ func (c *canaries) newLikeness(ctx context.Context, named catalog.Table, key str
 	if err = p.describe(ctx, key); err != nil {
 		return p, err
 	}
-	return p, p.sample(ctx)
+	if p.rows, err = p.sample(ctx, ""); err != nil {
+		return p, err
+	}
+	if len(p.rows) < 2 {
+		return p, fmt.Errorf("there are fewer than two rows in %s, so nobody knows what one looks like", p.named)
+	}
+	return p, p.quiet(ctx)
 }
 
 // newDice are for what is made up; which customers they are does not follow from it.
@@ -197,26 +203,53 @@ FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass($1) AND
 	return nil
 }
 
+// enoughQuiet is how many customers without tickets there must be among those who are looked at, so that a canary is one of many.
+const enoughQuiet = 20
+
+// quiet has canaries look like customers who never had a ticket, since they have none themselves: no ticket about somebody who does not exist could be
+// given to anybody without giving him a reason to come by one.
+func (p *planter) quiet(ctx context.Context) error {
+	config := p.c.s.o.Config
+	t := &config.Purposes.Ticket
+	tickets, ok := tableNamed(t.Table)
+	if !ok || p.named != config.Protect.Customer.Named() {
+		return nil
+	}
+	rows, err := p.sample(ctx, " WHERE NOT EXISTS (SELECT FROM "+pgx.Identifier{tickets.Schema, tickets.Name}.Sanitize()+" had WHERE had."+
+		pgx.Identifier{t.Customer}.Sanitize()+" = one."+pgx.Identifier{p.key.name}.Sanitize()+")")
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil: // such as keys of another type there than here
+		p.c.s.log.Warn("nobody can tell which customers had no ticket, so canaries look like any", "why", oneLine(err))
+	case len(rows) < enoughQuiet:
+		p.c.s.log.Warn("nearly every customer had a ticket: canaries have none, so plant few", "without_tickets", len(rows), "of", len(p.rows))
+	default:
+		p.rows = rows
+	}
+	return nil
+}
+
 // sample reads rows as they stand there: personal values are tokens. Canaries among them are as good as any.
-func (p *planter) sample(ctx context.Context) error {
+func (p *planter) sample(ctx context.Context, where string) (list [][]*string, err error) {
 	var names []string
 	for _, c := range p.cols {
-		names = append(names, pgx.Identifier{c.name}.Sanitize()+"::text")
+		names = append(names, "one."+pgx.Identifier{c.name}.Sanitize()+"::text")
 	}
 	var about float32
 	if err := p.reader.QueryRow(ctx, "SELECT reltuples FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1)", p.table).Scan(&about); err != nil {
-		return fmt.Errorf("look at rows of the table: %w", err)
+		return nil, fmt.Errorf("look at rows of the table: %w", err)
 	}
-	from := p.table
+	from := p.table + " one"
 	if enough := float32(20 * samples); about > enough {
 		from += fmt.Sprintf(" TABLESAMPLE SYSTEM (%f)", min(100, 100*5*enough/about))
 	}
-	sql := "SELECT " + strings.Join(names, ", ") + " FROM " + from + fmt.Sprintf(" ORDER BY pg_catalog.random() LIMIT %d", samples)
+	sql := "SELECT " + strings.Join(names, ", ") + " FROM " + from + where + fmt.Sprintf(" ORDER BY pg_catalog.random() LIMIT %d", samples)
 	rows, err := p.reader.Query(ctx, sql, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
-		return fmt.Errorf("look at rows of the table: %w", err)
+		return nil, fmt.Errorf("look at rows of the table: %w", err)
 	}
-	p.rows, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]*string, error) {
+	list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]*string, error) {
 		out := make([]*string, len(p.cols))
 		into := make([]any, len(out))
 		for i := range out {
@@ -225,12 +258,9 @@ func (p *planter) sample(ctx context.Context) error {
 		return out, row.Scan(into...)
 	})
 	if err != nil {
-		return fmt.Errorf("look at rows of the table: %w", err)
+		return nil, fmt.Errorf("look at rows of the table: %w", err)
 	}
-	if len(p.rows) < 2 {
-		return fmt.Errorf("there are fewer than two rows in %s, so nobody knows what one looks like", p.named)
-	}
-	return nil
+	return list, nil
 }
 
 // plant writes one. It is on record before its row is committed: one that is not there does no harm, and one that nobody knows would be a customer.

@@ -18,7 +18,7 @@ import (
 // Record says who opens the key that encrypts the record on disk, and how much room the record may take.
 type Record struct {
 	// Provider opens the key that encrypts the record, as keys.provider does the others. Empty: the same one; where that is quorum, the file of
-	// --key-file, and without one the record is not encrypted: it says who may bring the shares, and is read before they do.
+	// --key-file, and without one what is protected is not served: the record says who may bring the shares, and is read before they do.
 	Provider string `yaml:"provider"`
 
 	// MaxBytes is how much what gateways record may take on disk. Alarms come at 80 and 90 %; a sixteenth below nothing protected is reached any
@@ -81,6 +81,9 @@ func (c *Config) recordKey(ctx context.Context, where keyring, mayMake bool) (*r
 	}
 	var secret []byte
 	switch {
+	case provider == nil && missing && mayMake && c.Protects():
+		return nil, usagef("the record in %s would not be encrypted: shares of a quorum cannot open its key, since it says who may bring them; "+
+			"expected --key-file FILE (made where there is none), or record.provider in the configuration", where.data)
 	case provider == nil && missing, missing && !mayMake:
 		return nil, nil
 	case provider == nil:

@@ -95,6 +95,33 @@ func TestRecordAtRest(t *testing.T) {
 	}
 }
 
+// TestQuorumEncryptsRecord: shares cannot open the record, so who splits the keys says who does. Nothing protected goes by in front of a record
+// that anybody who copies it could read.
+func TestQuorumEncryptsRecord(t *testing.T) {
+	f := newFort(t, "")
+	f.stop()
+	split, err := keys.NewSplit(2, []string{"anna", "ben", "carla"})
+	fatal(t, err)
+	_, err = keys.Rewrap(t.Context(), keys.Options{Dir: f.options.Data, Provider: &keys.KeyFile{Path: f.options.KeyFile, Dir: f.options.Data}}, split)
+	fatal(t, err)
+	f.edit("demonstration: true", "demonstration: true\nkeys: {provider: quorum}")
+	o := f.options
+	o.Config, o.KeyFile = f.config, ""
+	for _, name := range []string{keys.RecordKeyName, "control", "access"} { // as where a quorum was there from the beginning
+		fatal(t, os.RemoveAll(filepath.Join(o.Data, name)))
+	}
+	s, err := StartServer(f.ctx, o)
+	if err == nil {
+		_ = s.Close()
+	}
+	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "would not be encrypted") || !strings.Contains(err.Error(), "record.provider") {
+		t.Fatalf("without anybody who opens the record: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(o.Data, "control")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a plain record was begun")
+	}
+}
+
 func otherKeyFile(t *testing.T) string {
 	t.Helper()
 	file, dir := filepath.Join(t.TempDir(), "other.txt"), t.TempDir()

@@ -17,6 +17,7 @@ import (
 	"sallyport"
 	"sallyport/control"
 	"sallyport/exposure"
+	"sallyport/history"
 	"sallyport/policy"
 	"sallyport/purpose"
 	"sallyport/record"
@@ -36,7 +37,7 @@ func (m *Main) replayCommand() *cobra.Command {
 		Short: "Run the recorded accesses under other policies or budgets: what would have been refused, and whom it would have hindered",
 		Long: `Reads the record of the data folder, while no serve runs in it, or of a copy of the folder, and asks other policies about every value that left in
 the last days, with what the record holds of the moment: who, the log-in, the reason, trust and confirmations then, grants, and how many customers he had seen. It counts
-customers by other budgets. What the record does not say is assumed and named. The report has a hash, by which a change can be proposed together with it.
+customers by other budgets. What the record does not say is assumed and named. People stand there by the pseudonyms that who-saw shows. The report has a hash, by which a change can be proposed together with it.
 
 Exit status 0: nobody would have been hindered; 1: somebody would have been; 2: the policies or budgets cannot be used.`,
 		Example: `  sallyport replay --policy ./new-policies --days 90 --config sallyport.yaml --data /var/lib/sallyport --key-file /etc/sallyport/key.txt
@@ -114,11 +115,15 @@ func (m *Main) replayOffline(ctx context.Context, config *Config, o replayOption
 	if err != nil {
 		return nil, err
 	}
+	names, err := config.pseudonyms(o.data)
+	if err != nil {
+		return nil, err
+	}
 	bars := newBars(m.Stderr)
 	defer bars.end()
 	now := time.Now()
 	return config.replayed(ctx, replayed{
-		Before: before, After: after, Budgets: budgets, Access: access, Control: orders, From: now.AddDate(0, 0, -o.days), Until: now,
+		Before: before, After: after, Budgets: budgets, Access: access, Control: orders, From: now.AddDate(0, 0, -o.days), Until: now, Names: names,
 		Progress: func(done, total uint64) { bars.set("entries", int64(done), int64(total)) }, //nolint:gosec // numbers of entries
 	})
 }
@@ -146,12 +151,15 @@ type replayed struct {
 	Budgets         *Budgets       // nil: the configuration's
 	Access, Control *record.Stream // may be in use by serve: they are only read
 	From, Until     time.Time
+	Names           *history.Names           // gives pseudonyms
 	Progress        func(done, total uint64) // nil: nobody looks
 }
 
 // replayed runs what was accessed under other policies or budgets.
 func (c *Config) replayed(ctx context.Context, o replayed) (*replay.Report, error) {
-	r := replay.New(c.replayCompany(o.Budgets), o.Before, o.After, o.From, o.Until)
+	company := c.replayCompany(o.Budgets)
+	company.Name = func(who sallyport.Staff) sallyport.Staff { return sallyport.Staff(o.Names.Person(who)) }
+	r := replay.New(company, o.Before, o.After, o.From, o.Until)
 	next, stop := iter.Pull2(inOrder(ctx, o.Control))
 	defer stop()
 	order, err, more := next()

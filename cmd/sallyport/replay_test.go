@@ -52,7 +52,7 @@ func TestReplay(t *testing.T) {
 	// While serve runs, from its own streams, as a proposal of policies asks for it.
 	today, _, err := a.options.Config.loadPolicies("")
 	fatal(t, err)
-	live, err := a.options.Config.replayed(a.ctx, replayed{Before: today, After: today, Access: a.server.access, Control: a.server.control, From: time.Now().AddDate(0, 0, -1), Until: time.Now().Add(time.Hour)})
+	live, err := a.options.Config.replayed(a.ctx, replayed{Before: today, After: today, Access: a.server.access, Control: a.server.control, From: time.Now().AddDate(0, 0, -1), Until: time.Now().Add(time.Hour), Names: a.server.names})
 	fatal(t, err)
 	if live.Hinders() || live.Accesses < 7 {
 		t.Errorf("what held refuses: %+v", live)
@@ -88,6 +88,7 @@ func TestReplay(t *testing.T) {
 	if _, err := runMainOf(t, append(args, same)...); err == nil || !strings.Contains(err.Error(), "cp -r") {
 		t.Errorf("while serve runs: %v", err)
 	}
+	names := a.server.names
 	a.stop()
 	out, err := runMainOf(t, append(args, same)...)
 	if err != nil {
@@ -118,5 +119,10 @@ func TestReplay(t *testing.T) {
 		t.Errorf("for people: %v, %s", err, out)
 	} else {
 		t.Log(out)
+		for _, who := range read {
+			if strings.Contains(out, string(who)) || !strings.Contains(out, names.Person(who)) {
+				t.Errorf("%s stands there by name, or not at all: %s", who, out)
+			}
+		}
 	}
 }

@@ -26,7 +26,7 @@ func (s *Server) replayChange(ctx context.Context, old, c *Config, before, after
 	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
 	defer cancel()
 	now := s.o.Clock()
-	report, err := c.replayed(ctx, replayed{Before: before, After: after, Access: s.access, Control: s.control, From: now.AddDate(0, 0, -replayDays), Until: now})
+	report, err := c.replayed(ctx, replayed{Before: before, After: after, Access: s.access, Control: s.control, From: now.AddDate(0, 0, -replayDays), Until: now, Names: s.names})
 	if err != nil {
 		return "", fmt.Errorf("replay the change over the record: %w", err)
 	}

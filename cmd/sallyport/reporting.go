@@ -30,6 +30,9 @@ type reporting struct {
 	byID map[string]*api.Report
 	sent map[string]bool // ids of messages that were taken
 	bad  int64           // messages that were not taken
+
+	hour   time.Time // in which senders of mails were nobody
+	misses int       // how many
 }
 
 // Sources of reports.

@@ -81,6 +81,39 @@ func (f *fort) looks(who sallyport.Staff, most int) (list []sim.Customer) {
 	return list
 }
 
+// mails: a mail hook that knows no customer says from which address a mail is. It is kept as whose it is, and the address nowhere.
+func (f *fort) mails(customer sim.Customer, now time.Time) {
+	t := f.t
+	t.Helper()
+	before := f.server.control.Last()
+	message := func(id, from string) string {
+		return fmt.Sprintf(`{"id":%q,"reports":[{"from":%q,"time":%q,"channel":"email"}]}`, id, from, now.Format(time.RFC3339))
+	}
+	for _, c := range []struct {
+		why, path, text string
+		status          int
+	}{
+		{"nobody's address", "/reports/mail", message("e-1", "nobody@nowhere.example"), 422},
+		{"no address", "/reports/mail", message("e-2", "somebody"), 422},
+		{"an address in a form", "/reports", message("e-3", customer.Email), 422},
+		{"his address", "/reports/mail", message("e-4", "A Customer <"+strings.ToUpper(customer.Email)+">"), 200},
+	} {
+		if status, answer := f.send(c.path, reportsSecret, now, c.text); status != c.status || strings.Contains(strings.ToLower(answer), strings.ToLower(customer.Email)) {
+			t.Errorf("%s: %d %s", c.why, status, answer)
+		}
+	}
+	var heard []string
+	f.need(f.server.control.Read(before+1, func(e *sallyport.Event) error {
+		if e.Kind == sallyport.InputKind {
+			heard = append(heard, e.Order.Input.Text)
+		}
+		return nil
+	}))
+	if len(heard) != 1 || !strings.Contains(heard[0], fmt.Sprintf(`"customer":"%d"`, customer.ID)) || strings.Contains(strings.ToLower(heard[0]), "@") {
+		t.Errorf("on record: %q", heard)
+	}
+}
+
 // TestReportsNameAThief: customers whom somebody had looked at report; the reports come in signed, weigh nothing until somebody asked the
 // customers, and then name him: by a pseudonym, and with the same figures as the same events from a file.
 func TestReportsNameAThief(t *testing.T) {
@@ -123,6 +156,7 @@ func TestReportsNameAThief(t *testing.T) {
 	if _, answer := f.send("/reports", reportsSecret, now, text); strings.TrimSpace(answer) != `{"taken":0}` {
 		t.Errorf("sent again: %s", answer)
 	}
+	f.mails(stolen[7], now)
 	f.restart()
 	if _, answer := f.send("/reports", reportsSecret, now, text); strings.TrimSpace(answer) != `{"taken":0}` {
 		t.Errorf("sent again after a start: %s", answer)
@@ -130,9 +164,16 @@ func TestReportsNameAThief(t *testing.T) {
 	o1 := f.officer("o1")
 	list, err := o1.Reports(t.Context())
 	fatal(t, err)
-	if len(list) != 6 || slices.ContainsFunc(list, func(r api.Report) bool { return r.State != api.ReportOpen || r.Arrived.IsZero() }) {
+	if len(list) != 7 || slices.ContainsFunc(list, func(r api.Report) bool { return r.State != api.ReportOpen || r.Arrived.IsZero() }) {
 		t.Fatalf("%+v", list)
 	}
+	list = slices.DeleteFunc(list, func(r api.Report) bool { // the one by mail
+		if r.Customer != sallyport.Subject(fmt.Sprint(stolen[7].ID)) {
+			return false
+		}
+		fatal(t, o1.JudgeReport(t.Context(), r.ID, false, "call"))
+		return true
+	})
 	if got := f.traced("o1"); got.Verdict == trace.Named || got.Reports != 0 || got.Unconfirmed != 6 {
 		t.Errorf("before anybody asked the customers: %+v", got)
 	}

@@ -96,6 +96,7 @@ type reportMessage struct {
 type sentReport struct {
 	Time     time.Time       `json:"time"`
 	Customer json.RawMessage `json:"customer"` // text or number
+	From     string          `json:"from"`     // of a mail hook that knows no customer: the address that the mail is from. It is not kept
 	Channel  string          `json:"channel"`
 	Quoted   string          `json:"quoted"` // separated by +
 }
@@ -149,6 +150,13 @@ func (r *reporting) hear(w http.ResponseWriter, req *http.Request) (int, error) 
 	}
 	list := make([]api.Report, len(m.Reports))
 	for i := range m.Reports {
+		if x := &m.Reports[i]; from == mailReports && x.From != "" && len(x.Customer) == 0 {
+			key, err := r.customerBy(req.Context(), x.From)
+			if err != nil {
+				return 0, err
+			}
+			x.Customer, _ = json.Marshal(key) // a text
+		}
 		if list[i], err = m.Reports[i].report(r.s.o.Clock()); err != nil {
 			return 0, badReport(http.StatusUnprocessableEntity, "Report %d: %v.", i+1, err)
 		}

@@ -32,6 +32,7 @@ type responding struct {
 	last    func() uint64                // of it
 	outside map[string]doer              // by step; what is missing is not done
 	pager   *pager                       // nil: nobody is told
+	called  func(sallyport.Staff) string // by which pseudonym people are told of somebody; nil: by name
 	clock   func() time.Time
 	log     *slog.Logger
 	wake    chan struct{}

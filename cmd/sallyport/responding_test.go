@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -98,10 +99,11 @@ func TestAFindingStops(t *testing.T) {
 
 	list, mode, err := f.officer("o1").Findings(t.Context(), "")
 	fatal(t, err)
-	if len(list) != 1 || mode != control.ModeAct || list[0].Name == "" {
+	if len(list) != 1 || mode != control.ModeAct {
 		t.Fatalf("%+v, %s", list, mode)
 	}
-	id := string(who) + "-1"
+	id, called := string(who)+"-1", f.server.names.Person(who)+"-1"
+	f.namedByTwo(who, called)
 	within(t, 20*time.Second, "what was done outside is on record", func() bool {
 		a, _ := f.server.state.Answer(id + "/provider")
 		b, _ := f.server.state.Answer(id + "/database")
@@ -111,7 +113,7 @@ func TestAFindingStops(t *testing.T) {
 	if got := f.server.state.Findings(); len(got) != 1 {
 		t.Errorf("after a start there are %d findings", len(got))
 	}
-	proposal, err := f.officer("o1").UndoResponse(t.Context(), id, "a test of the trap")
+	proposal, err := f.officer("o1").UndoResponse(t.Context(), called, "a test of the trap")
 	fatal(t, err)
 	if _, err := f.officer("o1").Approve(t.Context(), proposal); err == nil || !f.server.state.Standing(who).Locked {
 		t.Errorf("one person took it back: %v", err)
@@ -153,8 +155,11 @@ func TestFirstItOnlySaysWhatItWouldDo(t *testing.T) {
 	}}
 	out := m.Stdout.(*strings.Builder)
 	_ = m.Run(t.Context(), []string{"findings", "--data", f.options.Data, "--as", "o1"})
-	_ = m.Run(t.Context(), []string{"explain", string(who) + "-1", "--data", f.options.Data, "--as", "o1"})
+	_ = m.Run(t.Context(), []string{"explain", f.server.names.Person(who) + "-1", "--data", f.options.Data, "--as", "o1"})
 	_ = m.Run(t.Context(), []string{"status", "--data", f.options.Data, "--as", "o1"})
+	if strings.Contains(out.String(), string(who)) {
+		t.Errorf("a name nobody unmasked stands in\n%s", out)
+	}
 	for _, part := range []string{"[lock]", "Sallyport only observes", "touched 1 customers who do not exist", "together: odds of", "responds only says what it would have done"} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("nothing says %q in\n%s", part, out)
@@ -183,5 +188,32 @@ func TestFirstItOnlySaysWhatItWouldDo(t *testing.T) {
 	}
 	if n := len(noted(t, f.server, sallyport.RespondingKind)); n != 0 {
 		t.Errorf("%d entries say that the configuration turned it on", n)
+	}
+}
+
+// namedByTwo: a finding tells neither the name of whom it is about nor answers to it, until two agree; then it does to them.
+func (f *fort) namedByTwo(who sallyport.Staff, called string) {
+	t := f.t
+	t.Helper()
+	one := func(id string) (string, error) {
+		list, _, err := f.officer("o1").Findings(t.Context(), id)
+		text, _ := json.Marshal(list)
+		return string(text), err
+	}
+	if text, err := one(called); err != nil || strings.Contains(text, string(who)) {
+		t.Errorf("before anybody agreed: %v, %s", err, text)
+	}
+	if text, err := one(string(who) + "-1"); err == nil {
+		t.Errorf("it answers to the name: %s", text)
+	}
+	proposal, err := f.officer("o1").Unmask(t.Context(), f.server.names.Person(who), "to speak with him", 0)
+	if err == nil {
+		_, err = f.officer("o2").Approve(t.Context(), proposal)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := one(string(who) + "-1"); err != nil || !strings.Contains(text, `"staff":["`+string(who)+`"]`) || !strings.Contains(text, `"name":`) {
+		t.Errorf("since two agreed: %v, %s", err, text)
 	}
 }

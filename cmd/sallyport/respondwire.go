@@ -84,7 +84,7 @@ func (s *Server) newDetecting() (*detecting, error) {
 		options.Canaries = map[sallyport.Subject]bool{} // those that are planted come in
 	}
 	program := func(who sallyport.Staff) bool { return c.program(who) }
-	d := &detecting{access: s.access, control: s.control, orders: s.orders, options: options, staff: c.employees(s.staffing.now()), clock: s.o.Clock, log: s.log}
+	d := &detecting{access: s.access, control: s.control, orders: s.orders, options: options, staff: c.employees(s.staffing.now()), clock: s.o.Clock, log: s.log, keep: newDetectKeep(s.o.Data, s.key)}
 	d.heard = hearing{parts: logs.Parts{Record: s.access.ID(), Service: program}, login: c.owners(), program: program, tickets: map[string]heardTicket{}, canary: options.Canaries, traps: s.newTraps()}
 	canaries, watched := subjectsOf(options.Canaries), subjectsOf(options.Watched)
 	parts := []any{detectionVersion, options.Budget, options.Templates, canaries, watched, options.Personnel, options.Known, d.staff}
@@ -96,7 +96,7 @@ func (s *Server) newDetecting() (*detecting, error) {
 }
 
 // detectionVersion is to change when detection finds something else from the same record.
-const detectionVersion = 1
+const detectionVersion = 2
 
 func subjectsOf(set map[sallyport.Subject]bool) []sallyport.Subject {
 	list := make([]sallyport.Subject, 0, len(set))
@@ -116,7 +116,7 @@ func (s *Server) newResponding() (*responding, error) {
 	r := &responding{
 		orders: s.orders, state: s.state, ladder: ladder, clock: s.o.Clock, log: s.log, wake: make(chan struct{}, 1), tries: map[string]*attempts{},
 		acts:    func() bool { return s.o.Observe == nil && s.state.Responds() == control.ModeAct },
-		program: c.program, plays: c.Drill.plays(c), last: s.access.Last, outside: map[string]doer{},
+		program: c.program, plays: c.Drill.plays(c), last: s.access.Last, outside: map[string]doer{}, called: func(who sallyport.Staff) string { return s.names.Person(who) },
 		from: func(since time.Time) uint64 { return s.granting.days.from(dayOf(since)) },
 	}
 	if d := c.Respond.Database; d.User != "" {

@@ -60,17 +60,22 @@ type hub struct {
 	lease.Controller
 	listener net.Listener
 	secure   *tls.Config
+	seenAt   map[string]sighting // of gateways; only the watch for ways around them touches it
 }
 
 // openHub counts what gateways have shown, and listens for them.
 func (s *Server) openHub(ctx context.Context) error {
 	c := s.o.Config
+	if err := s.openMirrors(""); err != nil {
+		return err
+	}
 	secure, _, err := c.secureGateways()
 	if err != nil {
 		return err
 	}
-	h := &hub{secure: secure, Controller: lease.Controller{
-		Access: s.access, Control: s.control, Names: c.Gateways.Names, Files: func() string { return s.held }, Order: s.ordered, Clock: s.o.Clock, Log: s.log,
+	h := &hub{secure: secure, seenAt: map[string]sighting{}, Controller: lease.Controller{
+		Access: s.access, Control: s.control, Names: c.Gateways.Names, Order: s.ordered, Clock: s.o.Clock, Log: s.log,
+		Files: func() string { return c.hash }, Runs: func() string { return s.held }, Parcels: s.parcels, Before: s.beforeOrder,
 	}}
 	if err := h.Open(); err != nil {
 		return err
@@ -84,7 +89,7 @@ func (s *Server) openHub(ctx context.Context) error {
 }
 
 // ordered gives an order for a gateway: what takes rights away because of what it saw, and nothing that gives any.
-func (s *Server) ordered(e *sallyport.Event) error {
+func (s *Server) ordered(gateway string, e *sallyport.Event) error {
 	o := e.Order
 	if o == nil || e.Who != (sallyport.Who{}) {
 		return errors.New("it is no order of a gateway's")
@@ -95,6 +100,10 @@ func (s *Server) ordered(e *sallyport.Event) error {
 	case e.Kind == sallyport.GrantEnded && o.By == "" && o.Use == nil:
 	case e.Kind == sallyport.Proposed && o.Action == control.Second:
 		check = func() error { return s.state.CheckProposal(o) }
+	case e.Kind == sallyport.Erasing || e.Kind == sallyport.Erased:
+		if err := s.mirrors.may(gateway, e.Kind, o); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("a gateway does not give orders of kind %s; give it at the controller", e.Kind)
 	}
@@ -137,9 +146,15 @@ func (s *Server) serveGateways(ctx context.Context) error {
 	close(s.ready)
 	ticker := time.NewTicker(refreshEvery)
 	defer ticker.Stop()
+	around := time.NewTicker(cmp.Or(s.o.WatchEvery, watchEvery))
+	defer around.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
+		case <-around.C:
+			if err := g.around(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("looking for ways around the gateways did not work; trying again", "why", err.Error())
+			}
 		case <-ticker.C:
 			s.forgetAgreed()
 			if err := g.look(ctx); err != nil && ctx.Err() == nil {
@@ -203,10 +218,25 @@ type link struct {
 	lease.Gateway
 	name     string
 	record   string // id of the controller's access stream, which the database's mark names
+	orders   string // id of the controller's control stream
+	address  string // where the database sees this gateway come from; empty: a socket
 	facts    *purpose.Facts
 	ties     *gateway.Ties
 	snapshot atomic.Pointer[func() *catalog.Snapshot] // of the guard that serves
 	stop     func()
+
+	incoming *incoming              // what is being handed over; only the connection's own goroutine touches it
+	by       atomic.Pointer[string] // hash of the configuration that this gateway runs by; nil: it has to learn which
+	anew     *beginAnew             // why it has to begin anew; nil: it has not. The Server's mu guards it
+	end      func(error)            // likewise: of the run
+}
+
+// runsBy is the hash of the configuration, empty as long as it is not known.
+func (l *link) runsBy() string {
+	if by := l.by.Load(); by != nil {
+		return *by
+	}
+	return ""
 }
 
 // join opens this gateway's own stream and follows its controller until all is known that was ordered and seen before.
@@ -216,19 +246,14 @@ func (s *Server) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files, err := bundleOf(c)
-	if err != nil {
-		return err
-	}
 	if s.access, err = openRecord(s.o.Data, "access", record.Options{Now: s.o.Clock, Key: s.key, MaxBytes: c.Record.MaxBytes, Disk: s.o.disk}, s.log); err != nil {
 		return err
 	}
 	l := &link{name: name, facts: purpose.NewFacts()}
 	l.ties = gateway.NewTies(c.Protect.Customer.Named(), s.access, s.o.Clock, s.log, func() *catalog.Snapshot { return (*l.snapshot.Load())() })
-	hash := files.hash()
 	l.Gateway = lease.Gateway{
 		Address: c.Gateways.Controller, TLS: secure, Access: s.access, Control: s.control, Log: s.log,
-		Files: func() string { return hash }, Apply: s.obey, News: l.hear, Pin: s.pin,
+		Files: l.runsBy, Apply: s.obey, News: l.hear, Pin: s.pin, Holds: s.holds, Put: s.put, Afresh: s.afresh, Sessions: s.census,
 	}
 	s.link = l
 	l.Open()
@@ -284,7 +309,7 @@ func (s *Server) pin(orders, access string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.link.record = access
+	s.link.record, s.link.orders = access, orders
 	return nil
 }
 

@@ -161,7 +161,7 @@ func rotationLine(r api.Rotation) string {
 		how += "; columns of the group are not compared with each other or grouped by meanwhile"
 	}
 	if len(r.Hidden) > 0 {
-		how += "; meanwhile " + strings.Join(r.Hidden, ", ") + " shows only what a reason covers, and is not written"
+		how += "; meanwhile " + strings.Join(r.Hidden, ", ") + " shows only what a reason covers"
 	}
 	return fmt.Sprintf("%s goes from epoch %d to %d: %s", r.Group, r.From, r.To, how)
 }

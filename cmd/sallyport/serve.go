@@ -64,11 +64,18 @@ values, it masks, cuts and locks nothing and prints what it would have done.`,
 }
 
 func (m *Main) serve(ctx context.Context, o serveOptions) error {
-	options, err := m.serverOptions(o)
-	if err != nil {
-		return err
+	for {
+		options, err := m.serverOptions(o)
+		if err != nil {
+			return err
+		}
+		err = m.serveWith(ctx, o, options)
+		anew, ok := errors.AsType[*beginAnew](err)
+		if !ok || ctx.Err() != nil {
+			return err
+		}
+		m.logger(o.json).Info("beginning anew", "why", anew.why)
 	}
-	return m.serveWith(ctx, o, options)
 }
 
 func (m *Main) serveWith(ctx context.Context, o serveOptions, options ServerOptions) error {

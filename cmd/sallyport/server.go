@@ -14,6 +14,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/assure"
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/gateway"
@@ -84,12 +85,16 @@ type Server struct {
 	imports      *intake       // what comes in from them
 	reports      *reporting    // what customers tell of scam calls
 	casing       *casing
+	console      *pageListener // pages for the staff
+	customers    *pageListener // and for customers
+	scheduled    *assure.Book  // calls to them
 	program      *program.Book
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
-	hub  *hub  // of a controller; nil: this is none
-	link *link // of a gateway; likewise
+	hub     *hub     // of a controller; nil: this is none
+	link    *link    // of a gateway; likewise
+	mirrors *mirrors // what gateways have to erase in their own streams; nil: there are none
 
 	started  time.Time
 	listener listener
@@ -147,6 +152,9 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err := s.configured(); s.link == nil && err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
+	if err := errors.Join(s.openConsole(ctx, people), s.openCustomers(ctx)); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
 	ctx, s.stop = context.WithCancel(ctx)
 	go s.run(ctx, people)
 	return s, nil
@@ -191,7 +199,10 @@ func (s *Server) decide(ctx context.Context) error {
 		if err := s.join(ctx); err != nil {
 			return err
 		}
-		return s.adopt()
+		if err := s.openMirrors(s.link.name); err != nil {
+			return err
+		}
+		return s.adoptHanded()
 	}
 	if s.orders, err = api.NewOrders(s.control, s.state); err != nil {
 		return err
@@ -325,6 +336,10 @@ func (s *Server) people() (*api.Server, error) {
 		return nil, err
 	}
 	s.staffing.logIns(logIns)
+	calls, err := s.calls()
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{
 		People: people,
 		Known: func(who sallyport.Staff) bool {
@@ -332,41 +347,45 @@ func (s *Server) people() (*api.Server, error) {
 			_, listed := s.staffing.person(who)
 			return ok || listed
 		},
-		Role:       s.staffing.role,
-		Named:      s.staffing.calls,
-		Directory:  s.apiDirectory(),
-		Files:      s.prepareFiles,
-		Access:     s.access,
-		Orders:     s.orders,
-		Identifies: config.identifies,
-		Now:        s.o.Clock,
-		Delay:      time.Now,
-		Status:     s.status,
-		Mark:       s.unacceptedMark,
-		Unseal:     s.unsealer(),
-		Rotate:     s.mayRotate,
-		Destroy:    s.mayDestroy,
-		Rotations:  s.rotations,
-		Shred:      s.mayShred,
-		Erase:      s.mayErase,
-		Moving:     s.moving(),
-		Observing:  s.o.Observe != nil,
-		Locks:      config.LocksPerHour,
-		TicketID:   s.ticketID,
-		Desk:       s.desk(),
-		Rules:      s.rules(),
-		LogIns:     logIns,
-		Waiting:    s.waitingFor,
-		Traffic:    s.traffic(),
-		Forgets:    s.forgets(),
-		Canaries:   s.canaries.desk(),
-		Drills:     s.drills.desk(),
-		Names:      s.names,
-		History:    s.apiHistory(),
-		Reports:    s.reports.desk(),
-		Blast:      &api.Blast{Radius: s.radius},
-		Cases:      s.casing.desk(),
-		Program:    &api.Program{Book: s.program},
+		Role:          s.staffing.role,
+		Named:         s.staffing.calls,
+		Directory:     s.apiDirectory(),
+		Files:         s.prepareFiles,
+		Access:        s.access,
+		Orders:        s.orders,
+		Identifies:    config.identifies,
+		Now:           s.o.Clock,
+		Delay:         time.Now,
+		Status:        s.status,
+		Mark:          s.unacceptedMark,
+		Unseal:        s.unsealer(),
+		Rotate:        s.mayRotate,
+		Destroy:       s.mayDestroy,
+		Rotations:     s.rotations,
+		Shred:         s.mayShred,
+		Erase:         s.mayErase,
+		EraseCustomer: s.customerErasure,
+		Moving:        s.moving(),
+		Observing:     s.o.Observe != nil,
+		Locks:         config.LocksPerHour,
+		TicketID:      s.ticketID,
+		Desk:          s.desk(),
+		Rules:         s.rules(),
+		LogIns:        logIns,
+		Waiting:       s.waitingFor,
+		Traffic:       s.traffic(),
+		Forgets:       s.forgets(),
+		Canaries:      s.canaries.desk(),
+		Drills:        s.drills.desk(),
+		Names:         s.names,
+		History:       s.apiHistory(),
+		Reports:       s.reports.desk(),
+		Blast:         &api.Blast{Radius: s.radius},
+		Cases:         s.casing.desk(),
+		Classes:       config.classes(),
+		Prove:         s.prove,
+		Calls:         calls,
+		Program:       &api.Program{Book: s.program},
 	})
 }
 
@@ -374,6 +393,7 @@ func (s *Server) people() (*api.Server, error) {
 func (s *Server) run(ctx context.Context, people *api.Server) {
 	defer close(s.done)
 	ctx, cancel := context.WithCancelCause(ctx)
+	s.endsBy(cancel)
 	longer, end := context.WithCancel(context.WithoutCancel(ctx)) // orders are heard as long as anybody has a session
 	var wg sync.WaitGroup
 	s.alone(longer, cancel, &wg, people)
@@ -385,6 +405,8 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 	wg.Go(func() { s.room.watch(longer) })
 	if s.link == nil {
 		wg.Go(func() { s.tendErasures(ctx) })
+	} else {
+		wg.Go(func() { s.tendMirrors(ctx) })
 	}
 	endLedger := s.runLedger(ctx)
 	<-ctx.Done()
@@ -420,6 +442,13 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 			cancel(err)
 		}
 	})
+	for _, pages := range []*pageListener{s.console, s.customers} {
+		wg.Go(func() {
+			if err := pages.serve(longer, s); err != nil {
+				cancel(err)
+			}
+		})
+	}
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}

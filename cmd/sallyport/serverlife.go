@@ -124,7 +124,7 @@ func (s *Server) closeFiles() error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, s.provider.close(), s.exports.close(), s.reports.close())
+	errs = append(errs, s.provider.close(), s.exports.close(), s.imports.close(), s.reports.close(), s.console.close(), s.customers.close())
 	for _, stream := range []*record.Stream{s.access, s.control} {
 		if stream != nil {
 			errs = append(errs, stream.Close())

@@ -148,7 +148,7 @@ func (f *fort) inPsql(t *testing.T, who sallyport.Staff, credential string, sql 
 	for _, s := range sql {
 		args = append(args, "-c", s)
 	}
-	out, err := clientProgram(t, []string{"PGPASSWORD=" + credential}, "psql", args...)
+	out, err := installed(t, []string{"PGPASSWORD=" + credential}, "psql", args...)
 	if err != nil {
 		return out + err.Error()
 	}

@@ -28,8 +28,12 @@ type tracer struct {
 	forget *time.Timer
 }
 
-// keptExposures is how long what was read is kept.
-const keptExposures = 15 * time.Minute
+// How long what was read is kept: a day where it is small, since reading a long record takes minutes and questions come again while reports do.
+const (
+	keptExposures = 15 * time.Minute
+	keptSmall     = 24 * time.Hour
+	smallRows     = 4_000_000 // customers and people, 32 bytes each
+)
 
 // answer traces, without weighing who asks, and names people as he may know them.
 func (t *tracer) answer(ctx context.Context, me sallyport.Staff, call func(sallyport.Staff) string) (json.RawMessage, error) {
@@ -129,7 +133,11 @@ func (t *tracer) follow(ctx context.Context) error {
 	if t.forget != nil {
 		t.forget.Stop()
 	}
-	t.forget = time.AfterFunc(keptExposures, func() {
+	kept := keptExposures
+	if t.x.Rows() <= smallRows {
+		kept = keptSmall
+	}
+	t.forget = time.AfterFunc(kept, func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.drop()

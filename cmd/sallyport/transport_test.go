@@ -319,7 +319,7 @@ func TestTransportSockets(t *testing.T) {
 		t.Errorf("the server sees %v, %v", address, err)
 	}
 	cancelled(t, conn, func() error { return conn.PgConn().CancelRequest(t.Context()) })
-	out, err := clientProgram(t, []string{"PGPASSWORD=ada-pw"}, "psql", "-X", "-At", "host="+folder+" user=ada dbname=postgres", "-c", "SELECT 'by socket'")
+	out, err := installed(t, []string{"PGPASSWORD=ada-pw"}, "psql", "-X", "-At", "host="+folder+" user=ada dbname=postgres", "-c", "SELECT 'by socket'")
 	if err != nil || !strings.Contains(out, "by socket") {
 		t.Errorf("psql: %v %s", err, out)
 	}

@@ -96,7 +96,7 @@ def root_by(leaf_hash, index, size, path):
     return r
 
 
-# AES-256 (FIPS 197) in counter mode, as GCM uses it, to open one body: the body names its key by a digest, so no other key and no other text fits.
+# AES-256 (FIPS 197) in counter mode, as GCM uses it, to open one body: it names its key by a digest, or by what the key makes of zeros, so no other key and no other text fits.
 def aes_tables():
     box, p, q = [0] * 256, 1, 1
     while True:  # p runs through the field by 3, q by its inverse
@@ -151,17 +151,19 @@ def aes_block(keys, block):
 
 
 def opened(proof, body):
-    """The event (CBOR) of a body of form 4: run 16, number 8, digest of the key 32, ciphertext, tag 16."""
-    key = bytes.fromhex(proof["entry_key"])
-    if proof["form"] != 4 or len(key) != 32 or len(body) < 72:
+    """The event (CBOR) of a body: run 16, number 8, then of form 4 a digest of the key 32, ciphertext, of form 5 ciphertext of 32 zeros and the event; tag 16."""
+    key, form = bytes.fromhex(proof["entry_key"]), proof["form"]
+    if form not in (4, 5) or len(key) != 32 or len(body) < 72:
         raise ValueError("not a key and a body of this form")
-    if hashlib.sha256(b"sallyport entry key check" + key).digest() != body[24:56]:
+    if form == 4 and hashlib.sha256(b"sallyport entry key check" + key).digest() != body[24:56]:
         raise ValueError("this is not the key of the entry")
-    keys, text, plain = aes_keys(key), body[56:-16], bytearray()
+    keys, text, plain = aes_keys(key), body[56 if form == 4 else 24 : -16], bytearray()
     for i in range(0, len(text), 16):
         pad = aes_block(keys, bytes(4) + body[16:24] + (i // 16 + 2).to_bytes(4, "big"))
         plain += bytes(a ^ b for a, b in zip(text[i : i + 16], pad))
-    return bytes(plain)
+    if form == 5 and plain[:32] != bytes(32):
+        raise ValueError("this is not the key of the entry")
+    return bytes(plain[32:] if form == 5 else plain)
 
 
 def cbor(b, at=0):

@@ -3,6 +3,7 @@ package duck
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
@@ -23,17 +24,21 @@ func (s *Store) Add(ctx context.Context, to uint64, entries []*sallyport.Event) 
 	if to <= s.at {
 		return nil
 	}
+	if err := s.sorted(ctx, false); err != nil {
+		return err
+	}
 	before := s.fresh
-	err := s.transact(ctx, func() error { return s.write(ctx, to, entries) })
+	err := transact(ctx, s.writer, func() error { return s.write(ctx, to, entries) })
 	if err != nil {
 		s.fresh = before
 		// What is in memory may number what was not stored.
-		return broken("add to history", errors.Join(err, s.reload(context.WithoutCancel(ctx))))
+		unsorted := s.sorted(context.WithoutCancel(ctx), true)
+		return broken("add to history", errors.Join(err, unsorted, s.reload(context.WithoutCancel(ctx))))
 	}
 	s.at = to
 	over := s.turnDay(entries)
 	if over || s.fresh >= cmp.Or(s.o.CompactRows, compactRows) {
-		return s.compact(ctx)
+		return s.sort(ctx)
 	}
 	return nil
 }
@@ -48,15 +53,20 @@ func (s *Store) turnDay(entries []*sallyport.Event) bool {
 }
 
 // transact does something all or not at all.
-func (s *Store) transact(ctx context.Context, do func() error) error {
-	if _, err := s.writer.ExecContext(ctx, "BEGIN TRANSACTION"); err != nil {
+func transact(ctx context.Context, conn *sql.Conn, do func() error) error {
+	if _, err := conn.ExecContext(ctx, "BEGIN TRANSACTION"); err != nil {
 		return err
 	}
+	return finish(ctx, conn, do)
+}
+
+// finish does it in the transaction that is open.
+func finish(ctx context.Context, conn *sql.Conn, do func() error) error {
 	if err := do(); err != nil {
-		_, back := s.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		_, back := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		return errors.Join(err, back)
 	}
-	_, err := s.writer.ExecContext(ctx, "COMMIT")
+	_, err := conn.ExecContext(ctx, "COMMIT")
 	return err
 }
 
@@ -72,10 +82,38 @@ type batch struct {
 	day       int32
 	entry     int64
 	person    int32
+	boxed     boxedValues
+}
+
+// boxedValues are what many rows have in common, as the driver takes it: to make an interface of a number takes an allocation.
+type boxedValues struct {
+	day, date, entry, person driver.Value
+	dayOf, personOf          int32
+	customer                 driver.Value
+	customerOf               int64
+	fields                   map[int16]driver.Value
+}
+
+// moment is the day and the entry that rows follow of.
+func (b *batch) moment(e *sallyport.Event) {
+	day := dayOf(e.Time)
+	if x := &b.boxed; x.day == nil || x.dayOf != day {
+		x.day, x.date, x.dayOf = day, date(day), day
+	}
+	b.day, b.entry = day, int64(e.Seq) //nolint:gosec // entries are counted from 1
+	b.boxed.entry = b.entry
+}
+
+// whose is the person that rows follow of.
+func (b *batch) whose(person int32) {
+	if x := &b.boxed; x.person == nil || x.personOf != person {
+		x.person, x.personOf = person, person
+	}
+	b.person = person
 }
 
 func (s *Store) write(ctx context.Context, to uint64, entries []*sallyport.Event) error {
-	err := s.append(func(b *batch) (err error) {
+	err := s.append(s.writer, func(b *batch) (err error) {
 		if b.fresh, err = b.table("fresh"); err != nil {
 			return err
 		}
@@ -98,8 +136,8 @@ func (s *Store) write(ctx context.Context, to uint64, entries []*sallyport.Event
 }
 
 // append writes rows through appenders, within the transaction that is open.
-func (s *Store) append(do func(*batch) error) error {
-	return s.writer.Raw(func(conn any) (err error) {
+func (s *Store) append(to *sql.Conn, do func(*batch) error) error {
+	return to.Raw(func(conn any) (err error) {
 		b := &batch{d: s.dict, names: s.o.Names, conn: conn.(driver.Conn), appenders: map[string]*duckdb.Appender{}, keys: map[int64]bool{}}
 		defer func() {
 			for _, a := range b.appenders {
@@ -142,7 +180,7 @@ func date(day int32) time.Time { return time.Unix(int64(day)*86_400, 0).UTC() }
 
 // add writes one entry, where history keeps its kind.
 func (b *batch) add(e *sallyport.Event) error {
-	b.day, b.entry = dayOf(e.Time), int64(e.Seq) //nolint:gosec // entries are counted from 1
+	b.moment(e)
 	switch e.Kind {
 	case sallyport.RevealKind, sallyport.ObservedKind, sallyport.TouchKind:
 		return errors.Join(b.revealed(e), b.reached(e))
@@ -162,10 +200,10 @@ func (b *batch) add(e *sallyport.Event) error {
 // batchRow is the row of an entry whose values or rows follow.
 func (b *batch) batchRow(e *sallyport.Event, kind int8, statement uint64, purposes []sallyport.Purpose, grant string) error {
 	w := b.d.at(b.day, &e.Who)
-	b.person = w.person
+	b.whose(w.person)
 	verb := b.d.verbOf(history.Place{Session: e.Who.Session, Statement: statement})
-	return b.row("batches", date(b.day), b.entry, e.Time.UTC(), kind, w.actor, int64(statement), //nolint:gosec // there and back
-		verb, b.d.reason(b.day, purposes, grant))
+	return b.row("batches", b.boxed.date, b.boxed.entry, e.Time.UTC(), kind, w.actor, int64(statement), //nolint:gosec // there and back
+		verb, b.d.reasonOf(w, purposes, grant))
 }
 
 func (b *batch) revealed(e *sallyport.Event) error {
@@ -229,7 +267,23 @@ func (b *batch) value(customer sallyport.Subject, field int16, d sallyport.Diges
 	}
 	hi, lo := halves(d)
 	b.rows++
-	return b.fresh.AppendRow(b.day, b.entry, b.person, id, field, hi, lo)
+	x := &b.boxed
+	if x.customer == nil || x.customerOf != id {
+		x.customer, x.customerOf = id, id
+	}
+	return b.fresh.AppendRow(x.day, x.entry, x.person, x.customer, b.boxedField(field), hi, lo)
+}
+
+func (b *batch) boxedField(field int16) driver.Value {
+	v, ok := b.boxed.fields[field]
+	if !ok {
+		if b.boxed.fields == nil {
+			b.boxed.fields = map[int16]driver.Value{}
+		}
+		v = field
+		b.boxed.fields[field] = v
+	}
+	return v
 }
 
 func halves(d sallyport.Digest) (hi, lo int64) {
@@ -250,7 +304,7 @@ func (b *batch) act(e *sallyport.Event) error {
 	if st := e.Statement; st != nil {
 		statement = int64(st.ID) //nolint:gosec // there and back
 		verb, shape, code, writes = b.d.word(st.Verb), b.d.word(st.Fingerprint), b.d.word(st.Refused), st.Writes
-		reason = b.d.reason(b.day, st.Purposes, "")
+		reason = b.d.reasonOf(b.d.at(b.day, &e.Who), st.Purposes, "")
 		fields = b.d.set(st.Columns)
 	}
 	switch {
@@ -265,7 +319,7 @@ func (b *batch) act(e *sallyport.Event) error {
 		}
 		note = b.d.word(strings.Join(kinds, ", "))
 	}
-	return b.row("acts", date(b.day), b.entry, e.Time.UTC(), b.d.word(string(e.Kind)), b.d.at(b.day, &e.Who).actor, statement, verb, shape, fields, reason, code, writes, note)
+	return b.row("acts", b.boxed.date, b.boxed.entry, e.Time.UTC(), b.d.word(string(e.Kind)), b.d.at(b.day, &e.Who).actor, statement, verb, shape, fields, reason, code, writes, note)
 }
 
 // numbered stores what got a number in this batch. Actors come first: they make words and people.

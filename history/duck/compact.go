@@ -1,7 +1,9 @@
 package duck
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
@@ -13,9 +15,71 @@ import (
 // compactRows is how many fresh rows are sorted in together. Fewer come when a day is over.
 const compactRows = 1 << 20
 
-// compact moves fresh rows to where they are found quickly: sorted by customer, with a small number in place of the value's digest, which
-// stands once for each customer and column in held.
+// sorting is a compaction that goes on beside what is added, on a connection of its own: it moves the rows that were fresh when it began.
+type sorting struct {
+	rows  int // that it moves
+	ended chan error
+}
+
+// sort begins a compaction. One that is under way still is awaited: what is added must not run away from it.
+func (s *Store) sort(ctx context.Context) error {
+	if err := s.sorted(ctx, true); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	x := &sorting{ended: make(chan error, 1)}
+	if _, err := s.sorter.ExecContext(ctx, "BEGIN TRANSACTION"); err != nil {
+		return broken("compact history", err)
+	}
+	// From here on the transaction sees what is there now, and nobody writes meanwhile.
+	if err := s.sorter.QueryRowContext(ctx, "SELECT count(*) FROM fresh").Scan(&x.rows); err != nil {
+		_, back := s.sorter.ExecContext(ctx, "ROLLBACK")
+		return broken("compact history", errors.Join(err, back))
+	}
+	run, steps := s.run+1, s.compaction()
+	go func() {
+		err := finish(ctx, s.sorter, func() error { return errors.Join(runSteps(ctx, s.sorter, steps), s.repack(ctx)) })
+		if err == nil && run%mergeRuns == 0 {
+			err = merge(ctx, s.sorter, run, run-mergeRuns)
+		}
+		x.ended <- err
+	}()
+	s.beside = x
+	return nil
+}
+
+// sorted takes in what became of a compaction, where it has ended or is waited for.
+func (s *Store) sorted(ctx context.Context, wait bool) error {
+	x := s.beside
+	if x == nil {
+		return nil
+	}
+	var err error
+	if wait {
+		err = <-x.ended
+	} else {
+		select {
+		case err = <-x.ended:
+		default:
+			return nil
+		}
+	}
+	s.beside = nil
+	if err != nil {
+		return broken("compact history", errors.Join(err, s.reload(context.WithoutCancel(ctx))))
+	}
+	s.fresh, s.run = s.fresh-x.rows, s.run+1
+	return s.checkpoint(ctx)
+}
+
+// compact sorts everything that is fresh, and waits for it.
 func (s *Store) compact(ctx context.Context) error {
+	return cmp.Or(s.sort(ctx), s.sorted(ctx, true))
+}
+
+// compaction is what moves fresh rows to where they are found quickly: sorted by customer, with a small number in place of the value's digest, which
+// stands once for each customer and column in held.
+func (s *Store) compaction() []string {
 	run := strconv.Itoa(int(s.run) + 1)
 	steps := []string{
 		`CREATE OR REPLACE TEMP TABLE fresh_values AS SELECT DISTINCT customer, field, hi, lo FROM fresh WHERE hi <> 0 OR lo <> 0`,
@@ -39,35 +103,25 @@ func (s *Store) compact(ctx context.Context) error {
 		`DELETE FROM fresh_keys`,
 		`DROP TABLE fresh_values`, `DROP TABLE fresh_held`, `DROP TABLE fresh_new`,
 	)
-	err := s.transact(ctx, func() error { return errors.Join(s.steps(ctx, steps), s.repack(ctx)) })
-	if err != nil {
-		return broken("compact history", err)
-	}
-	s.fresh, s.run = 0, s.run+1
-	if s.run%mergeRuns == 0 {
-		if err := s.merge(ctx, s.run-mergeRuns); err != nil {
-			return err
-		}
-	}
-	return s.checkpoint(ctx)
+	return steps
 }
 
 // mergeRuns is how many runs are sorted together into one: a question has to look into each.
 const mergeRuns = 8
 
 // merge sorts the runs after one into a single one.
-func (s *Store) merge(ctx context.Context, after int32) error {
+func merge(ctx context.Context, conn *sql.Conn, run, after int32) error {
 	where := fmt.Sprintf(" WHERE run > %d", after)
 	var steps []string
 	for table, order := range map[string]string{"seen": "customer, entry, field", "held": "customer, field, hi"} {
 		steps = append(steps,
 			"CREATE OR REPLACE TEMP TABLE merged AS SELECT * FROM "+table+where,
 			"DELETE FROM "+table+where,
-			fmt.Sprintf("INSERT INTO %s SELECT * REPLACE (%d AS run) FROM merged ORDER BY %s", table, s.run, order),
+			fmt.Sprintf("INSERT INTO %s SELECT * REPLACE (%d AS run) FROM merged ORDER BY %s", table, run, order),
 			"DROP TABLE merged")
 	}
-	if err := s.transact(ctx, func() error { return s.steps(ctx, steps) }); err != nil {
-		return broken("merge what history compacted", err)
+	if err := transact(ctx, conn, func() error { return runSteps(ctx, conn, steps) }); err != nil {
+		return fmt.Errorf("merge what was compacted: %w", err)
 	}
 	return nil
 }
@@ -94,7 +148,7 @@ func (s *Store) repack(ctx context.Context) error {
 		names *boxed
 	}
 	var boxes []small
-	err := each(ctx, s.writer, "SELECT day, kind, first, box FROM fresh_boxes ORDER BY kind, day, first", func(scan func(...any) error) error {
+	err := each(ctx, s.sorter, "SELECT day, kind, first, box FROM fresh_boxes ORDER BY kind, day, first", func(scan func(...any) error) error {
 		var b small
 		var first int32
 		var box []byte
@@ -109,7 +163,7 @@ func (s *Store) repack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.append(func(b *batch) error {
+	err = s.append(s.sorter, func(b *batch) error {
 		w := b.boxer("boxes")
 		for _, old := range boxes {
 			for i, id := range old.names.IDs {
@@ -123,13 +177,13 @@ func (s *Store) repack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.writer.ExecContext(ctx, "DELETE FROM fresh_boxes")
+	_, err = s.sorter.ExecContext(ctx, "DELETE FROM fresh_boxes")
 	return err
 }
 
-func (s *Store) steps(ctx context.Context, steps []string) error {
+func runSteps(ctx context.Context, conn *sql.Conn, steps []string) error {
 	for _, step := range steps {
-		if _, err := s.writer.ExecContext(ctx, step); err != nil {
+		if _, err := conn.ExecContext(ctx, step); err != nil {
 			return err
 		}
 	}
@@ -148,6 +202,9 @@ func (s *Store) checkpoint(ctx context.Context) error {
 func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.sorted(ctx, true); err != nil {
+		return err
+	}
 	var steps []string
 	if !f.Before.IsZero() {
 		day := dayOf(f.Before)
@@ -184,7 +241,7 @@ func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 		`DELETE FROM customers c WHERE id NOT IN (SELECT customer FROM seen WHERE customer < 0)`,
 		`DELETE FROM people WHERE id > 0 AND id NOT IN (SELECT person FROM actors UNION SELECT via FROM actors UNION SELECT person FROM fresh)`,
 	)
-	err := s.transact(ctx, func() error { return s.steps(ctx, steps) })
+	err := transact(ctx, s.writer, func() error { return runSteps(ctx, s.writer, steps) })
 	if err != nil {
 		return broken("let go of history", err)
 	}

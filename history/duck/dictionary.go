@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -232,6 +233,10 @@ type working struct {
 	day           int32
 	who           sallyport.Who
 	actor, person int32
+
+	purposes []sallyport.Purpose // of the entry before, and its grant: most have the same
+	grant    string
+	reason   int32
 }
 
 // at finds who acts in an entry.
@@ -242,7 +247,7 @@ func (d *dictionaries) at(day int32, who *sallyport.Who) *working {
 	if len(d.working) >= mostDaily {
 		clear(d.working)
 	}
-	w := &working{day, *who, d.actor(day, who), d.person(who.Staff)}
+	w := &working{day: day, who: *who, actor: d.actor(day, who), person: d.person(who.Staff)}
 	d.working[who.Session] = w
 	return w
 }
@@ -257,6 +262,14 @@ func (d *dictionaries) actor(day int32, who *sallyport.Who) int32 {
 		d.pending.actors = append(d.pending.actors, newActor{day, id, *who})
 	}
 	return id
+}
+
+// reasonOf is the reason of an entry of somebody. It keeps the purposes, which nobody changes.
+func (d *dictionaries) reasonOf(w *working, purposes []sallyport.Purpose, grant string) int32 {
+	if w.reason == 0 || w.grant != grant || !slices.Equal(w.purposes, purposes) {
+		w.purposes, w.grant, w.reason = purposes, grant, d.reason(w.day, purposes, grant)
+	}
+	return w.reason
 }
 
 // reason numbers purposes and grant together.

@@ -54,6 +54,8 @@ type Store struct {
 	day    int32
 	run    int32 // of the last compaction
 	dict   *dictionaries
+	sorter *sql.Conn // compacts beside what is added
+	beside *sorting  // what it is at; nil: nothing
 }
 
 var _ history.Store = (*Store)(nil)
@@ -104,6 +106,8 @@ func (s *Store) connect() error {
 		"SET autoload_known_extensions = false",
 		"SET allow_community_extensions = false",
 		"SET preserve_insertion_order = true",
+		// Each compaction ends with a checkpoint. Those in between would write rows into the file that the next compaction takes out again.
+		"SET checkpoint_threshold = '256MiB'",
 		"SET enable_external_access = false",
 		"SET lock_configuration = true",
 	}
@@ -125,7 +129,9 @@ func (s *Store) connect() error {
 		return err
 	}
 	s.db = sql.OpenDB(connector)
-	s.writer, err = s.db.Conn(context.Background())
+	if s.writer, err = s.db.Conn(context.Background()); err == nil {
+		s.sorter, err = s.db.Conn(context.Background())
+	}
 	if err != nil {
 		return errors.Join(err, s.db.Close())
 	}
@@ -188,7 +194,11 @@ func (s *Store) Position(ctx context.Context) (history.Position, error) {
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := errors.Join(s.writer.Close(), s.db.Close())
+	unsorted := s.sorted(context.Background(), true)
+	err := errors.Join(s.writer.Close(), s.sorter.Close(), s.db.Close())
+	if err == nil && errors.Is(unsorted, history.ErrBroken) {
+		err = unsorted // of another failure nothing is lost: the rows lie unsorted
+	}
 	if err != nil {
 		return fmt.Errorf("close history: %w", err)
 	}

@@ -44,6 +44,15 @@ func openFolder(dir string) (*folder, error) {
 }
 
 // Close gives the lock free.
+// Folder is the real disk, for who puts something in front of it.
+func Folder(dir string) (Disk, error) {
+	d, err := openFolder(dir)
+	if err != nil {
+		return nil, err // not a nil folder in an interface
+	}
+	return d, nil
+}
+
 func (d *folder) Close() error { return d.lock.Close() }
 
 func (d *folder) List() ([]string, error) {

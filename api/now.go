@@ -1,0 +1,265 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport"
+	"sallyport/cases"
+	"sallyport/history"
+)
+
+// Today is what goes on right now, people by pseudonym: how many customers were revealed today, beside the days before.
+type Today struct {
+	Day       string         `json:"day"` // UTC
+	Time      time.Time      `json:"time"`
+	Missing   string         `json:"missing,omitempty"` // why there are no figures
+	Entry     uint64         `json:"entry"`             // of the record, up to which the figures tell
+	Customers int            `json:"customers"`
+	Usual     int            `json:"usual"` // median of the days of Past on which anything was revealed
+	Most      int            `json:"most"`
+	Past      []DayCustomers `json:"past"`
+	Cells     []Cell         `json:"cells"` // largest first
+	Live      []RecordLine   `json:"live"`  // newest first
+
+	Findings int `json:"findings"` // that you may read and whose case is open
+	Cases    int `json:"cases"`    // likewise: open ones
+}
+
+// DayCustomers are the distinct customers that were revealed on one day.
+type DayCustomers struct {
+	Day       string `json:"day"`
+	Customers int    `json:"customers"`
+}
+
+// Cell is one person by one application and one class of data.
+type Cell struct {
+	Person      string `json:"person"`
+	Application string `json:"application"`
+	Class       string `json:"class"`
+	Customers   int    `json:"customers"`
+}
+
+// The bounds of Today.
+const (
+	pastDays   = 30
+	mostCells  = 300
+	mostLive   = 12
+	todayKept  = 2 * time.Second
+	pastKept   = 10 * time.Minute
+	liveEntry  = time.Hour // how often it is recorded that somebody has Now open
+	liveWindow = 400       // entries that are looked through for what was revealed last
+)
+
+// today keeps the figures for a moment: every viewer has the same ones.
+type today struct {
+	mu     sync.Mutex // held while history is asked; guards what follows
+	at     time.Time
+	figure Today
+	pastAt time.Time
+	past   []DayCustomers
+}
+
+func (s *Server) nowRoutes(mux *http.ServeMux) {
+	mux.Handle("GET /v1/now", s.as(investigators, s.now))
+	mux.Handle("GET /v1/me", s.as(everybody, s.me))
+}
+
+// Me is who calls, and what policies let him do at this moment.
+type Me struct {
+	Staff sallyport.Staff `json:"staff"`
+	Name  string          `json:"name,omitempty"`
+	Role  string          `json:"role"`
+	May   []string        `json:"may"` // investigate, approve, administer
+}
+
+func (s *Server) me(r *http.Request, me sallyport.Staff) (any, error) {
+	m := Me{Staff: me, Role: s.role(me), May: []string{}}
+	if s.c.Named != nil {
+		m.Name = s.c.Named(me)
+	}
+	for _, a := range []audience{investigators, approvers, administrators} {
+		if s.allows(r, callerOf(r), a) {
+			m.May = append(m.May, string(a))
+		}
+	}
+	return m, nil
+}
+
+// now answers what goes on. That somebody looks is recorded first; of a page that stays open once an hour.
+func (s *Server) now(r *http.Request, me sallyport.Staff) (any, error) {
+	if v := sessionOf(r); v == nil || v.looks(s.c.Now()) {
+		if err := s.asked(me, "now", "", "looks at what goes on"); err != nil {
+			return nil, err
+		}
+	}
+	t, err := s.todaysFigures(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.lines(recordQuery{stream: accessStream, kind: string(sallyport.RevealKind), most: mostLive, window: liveWindow}, me)
+	if err != nil {
+		return nil, err
+	}
+	t.Live = found.Lines
+	t.Findings, t.Cases = s.open(me)
+	return t, nil
+}
+
+// open counts findings and cases that somebody may see and nobody has closed.
+func (s *Server) open(me sallyport.Staff) (findings, open int) {
+	closed := map[string]bool{}
+	if s.c.Cases != nil {
+		for _, c := range s.c.Cases.Book.All() {
+			switch {
+			case c.State == cases.Closed:
+				for _, id := range c.Findings {
+					closed[id] = true
+				}
+			case c.Barred(me, s.c.Cases.Line) == "":
+				open++
+			}
+		}
+	}
+	for _, f := range s.state.Findings() {
+		if !closed[f.ID] && !s.aboutHimself(&f, me) {
+			findings++
+		}
+	}
+	return findings, open
+}
+
+// looks tells whether it is to be recorded that he looks.
+func (v *Session) looks(now time.Time) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.live.IsZero() && now.Sub(v.live) < liveEntry {
+		return false
+	}
+	v.live = now
+	return true
+}
+
+// todaysFigures asks history, or takes what it said a moment ago.
+func (s *Server) todaysFigures(ctx context.Context) (Today, error) {
+	s.today.mu.Lock()
+	defer s.today.mu.Unlock()
+	now := s.c.Now().UTC()
+	if d := now.Sub(s.today.at); d >= 0 && d < todayKept && s.today.figure.Day == now.Format(time.DateOnly) {
+		return s.today.figure, nil
+	}
+	t := Today{Day: now.Format(time.DateOnly), Time: now, Past: []DayCustomers{}, Cells: []Cell{}}
+	if s.c.History == nil {
+		t.Missing = "This serve keeps no history (section history), so there are no figures of days."
+		return t, nil
+	}
+	store, release := s.c.History.Lend()
+	defer release()
+	if store == nil {
+		t.Missing = "History is not open yet: it is starting, or being made again. The record goes on."
+		return t, nil
+	}
+	if err := s.fill(ctx, store, &t); err != nil {
+		return t, err
+	}
+	s.today.at, s.today.figure = now, t
+	return t, nil
+}
+
+// fill asks history for one day.
+func (s *Server) fill(ctx context.Context, store history.Store, t *Today) error {
+	at, err := store.Position(ctx)
+	if err != nil {
+		return err
+	}
+	t.Entry = at.Entry
+	rows, err := store.Select(ctx, "SELECT count(DISTINCT customer) FROM reveals WHERE day = '"+t.Day+"'", s.c.History.Bounds)
+	if err != nil {
+		return err
+	}
+	if len(rows.Rows) > 0 {
+		t.Customers = count(rows.Rows[0][0])
+	}
+	rows, err = store.Select(ctx, s.cellsSQL(t.Day), s.c.History.Bounds)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows.Rows {
+		t.Cells = append(t.Cells, Cell{text(r[0]), text(r[1]), text(r[2]), count(r[3])})
+	}
+	if s.today.pastAt.IsZero() || t.Time.Sub(s.today.pastAt) > pastKept || s.today.pastAt.Format(time.DateOnly) != t.Day {
+		from := t.Time.AddDate(0, 0, -pastDays).Format(time.DateOnly)
+		rows, err = store.Select(ctx, "SELECT day, count(DISTINCT customer) FROM reveals WHERE day >= '"+from+"' AND day < '"+t.Day+"' GROUP BY day ORDER BY day", s.c.History.Bounds)
+		if err != nil {
+			return err
+		}
+		s.today.past, s.today.pastAt = []DayCustomers{}, t.Time
+		for _, r := range rows.Rows {
+			s.today.past = append(s.today.past, DayCustomers{text(r[0]), count(r[1])})
+		}
+	}
+	t.Past = s.today.past
+	var counts []int
+	for _, d := range t.Past {
+		counts = append(counts, d.Customers)
+	}
+	if slices.Sort(counts); len(counts) > 0 {
+		t.Usual, t.Most = counts[(len(counts)-1)/2], counts[len(counts)-1]
+	}
+	return nil
+}
+
+// cellsSQL counts by person, application and class. The names of columns are the configuration's.
+func (s *Server) cellsSQL(day string) string {
+	class := `'other'`
+	if len(s.c.Classes) > 0 {
+		var b strings.Builder
+		b.WriteString("CASE r.\"column\"")
+		names := make([]string, 0, len(s.c.Classes))
+		for name := range s.c.Classes {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			fmt.Fprintf(&b, " WHEN %s THEN %s", quoted(name), quoted(s.c.Classes[name]))
+		}
+		b.WriteString(" ELSE 'other' END")
+		class = b.String()
+	}
+	return "SELECT r.person, a.application, " + class + " AS class, count(DISTINCT r.customer) AS customers FROM reveals r JOIN accesses a ON a.entry = r.entry AND a.day = r.day" +
+		" WHERE r.day = '" + day + "' AND a.day = '" + day + "' GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT " + fmt.Sprint(mostCells)
+}
+
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+func count(v any) int {
+	switch n := v.(type) {
+	case int64:
+		return int(n)
+	case float64:
+		return int(n)
+	}
+	return 0
+}
+
+func text(v any) string {
+	s, _ := v.(string) // nil is nothing
+	return s
+}
+
+// Now asks what goes on.
+func (c *Client) Now(ctx context.Context) (t Today, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/now", nil, &t)
+	return t, err
+}
+
+// Me asks who one is, and what one may do.
+func (c *Client) Me(ctx context.Context) (m Me, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/me", nil, &m)
+	return m, err
+}

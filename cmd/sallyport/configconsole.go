@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// ConsoleConfig is where the pages for staff are: docs/console.md.
+type ConsoleConfig struct {
+	Listen      string `yaml:"listen"`      // HOST:PORT, always over TLS. Empty: there are no pages
+	Certificate string `yaml:"certificate"` // PEM, with Key; empty: that of tls
+	Key         string `yaml:"key"`         // of the certificate
+	Address     string `yaml:"address"`     // https://HOST[:PORT] by which browsers know the pages: where the identity provider sends them back to (its redirect address is this and /login/callback). Empty: nobody logs in there by it
+	Idle        string `yaml:"idle"`        // a log-in that nobody used for so long is over, such as 15m; empty: 15m, at most 12h
+}
+
+// idle is how long somebody may be away.
+func (c *ConsoleConfig) idle() (time.Duration, error) {
+	if c.Idle == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(c.Idle)
+	if err != nil || d < time.Minute || d > 12*time.Hour {
+		return 0, fmt.Errorf("%q is no time to be away; expected one such as 15m, from 1m to 12h", c.Idle)
+	}
+	return d, nil
+}
+
+func (c *Config) checkConsole(r *configReader) {
+	own := &c.Console
+	if own.Listen == "" {
+		return
+	}
+	checkAddress(r, "console.listen", own.Listen)
+	if (own.Certificate == "") != (own.Key == "") {
+		r.problemAt("console.certificate", "expected certificate and key, or neither")
+	} else if own.Certificate == "" && c.TLS.Certificate == "" {
+		r.problemAt("console.listen", "passwords would cross the network in clear; expected console.certificate and key, or those of tls")
+	}
+	if u, err := url.Parse(own.Address); own.Address != "" && (err != nil || u.Scheme != "https" || u.Host == "" || strings.TrimSuffix(own.Address, "/") != "https://"+u.Host) {
+		r.problemAt("console.address", "no address of pages; expected one such as https://sallyport.example.com")
+	}
+	if _, err := own.idle(); err != nil {
+		r.problemAt("console.idle", "%v", err)
+	}
+}
+
+// address is without the last slash.
+func (c *ConsoleConfig) address() string { return strings.TrimSuffix(c.Address, "/") }

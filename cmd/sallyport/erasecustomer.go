@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/ledger"
+)
+
+// mostOwed is how many entries that stay are named one by one.
+const mostOwed = 100
+
+// customerErasure finds what the record says of one customer: what may be erased of each stream, and what is owed still. An entry that speaks
+// of others, too, is their evidence as well, and stays until its time is up or two people name it.
+func (s *Server) customerErasure(ctx context.Context, customer sallyport.Subject) (lists map[string]*sallyport.Erasure, owed api.Owed, err error) {
+	lists = map[string]*sallyport.Erasure{}
+	for _, which := range []ledger.Stream{ledger.Access, ledger.Control} {
+		runs, err := s.customerRuns(ctx, which, customer, &owed)
+		if err != nil {
+			return nil, owed, err
+		}
+		if len(runs) == 0 {
+			continue
+		}
+		stream, _ := s.streamOf(which.String())
+		if lists[which.String()], err = stream.Erasure(runs); err != nil {
+			return nil, owed, err
+		}
+	}
+	if s.exports != nil {
+		owed.Sent = slices.Sorted(slices.Values(s.exports.sent))
+	}
+	return lists, owed, nil
+}
+
+// customerRuns goes through one stream, as it stands now.
+func (s *Server) customerRuns(ctx context.Context, which ledger.Stream, customer sallyport.Subject, owed *api.Owed) (runs []uint64, err error) {
+	stream, _ := s.streamOf(which.String())
+	last, latest := stream.Last(), s.o.Clock().AddDate(0, 0, -fewestDays)
+	err = stream.Read(1, func(e *sallyport.Event) error {
+		if e.Seq > last {
+			return errEnough
+		}
+		of := spokenOf(e)
+		if !of[customer] {
+			return ctx.Err()
+		}
+		name := fmt.Sprintf("%s:%d", which, e.Seq)
+		switch {
+		case !slices.Contains(erasableKinds(which), e.Kind):
+			owed.Needed++
+		case e.Time.After(latest):
+			owed.Young++
+			owed.Until = later(owed.Until, e.Time.AddDate(0, 0, fewestDays))
+		case s.keeps(which, e) != "":
+			owed.Held++
+		case len(of) > 1:
+			if owed.Shared++; len(owed.SharedEntries) < mostOwed {
+				owed.SharedEntries = append(owed.SharedEntries, name)
+			}
+		case len(runs) > 0 && runs[len(runs)-1]+1 == e.Seq:
+			runs[len(runs)-1] = e.Seq
+		case len(runs) == 2*api.MostRuns:
+			owed.Later++
+		default:
+			runs = append(runs, e.Seq, e.Seq)
+		}
+		return ctx.Err()
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, fmt.Errorf("read what the record says of the customer: %w", err)
+	}
+	return runs, nil
+}
+
+// spokenOf are all customers of whom an entry speaks, in either stream.
+func spokenOf(e *sallyport.Event) map[sallyport.Subject]bool {
+	all := customersOf(e)
+	if e.Kind == sallyport.Queried && e.Order != nil && e.Order.Action == "who_saw" {
+		all[sallyport.Subject(e.Order.Details)] = true
+	}
+	delete(all, "") // nobody knows whose
+	return all
+}
+
+// owedLines say what an erasure does not reach.
+func owedLines(o *api.Owed) string {
+	var b strings.Builder
+	say := func(n int, format string, args ...any) {
+		if n > 0 {
+			fmt.Fprintf(&b, "  "+format+"\n", args...)
+		}
+	}
+	say(o.Young, "%d are younger than %d days: budgets count what was seen; ask again after %s", o.Young, fewestDays, o.Until.Format("2006-01-02"))
+	say(o.Shared, "%d entries speak of other customers, too, and stay until their time is up: %s", o.Shared, strings.Join(o.SharedEntries, " "))
+	say(o.Held, "%d are held: as evidence, or by retention.hold", o.Held)
+	say(o.Needed, "%d say who may see what (facts about tickets, ties, shredding): they are kept", o.Needed)
+	say(o.Later, "%d do not fit into one proposal: ask again once this one is done", o.Later)
+	if len(o.Sent) > 0 {
+		fmt.Fprintf(&b, "  what was sent to %s cannot be taken back: the notice (kind erasing, with the ids) goes there, too\n", strings.Join(o.Sent, ", "))
+	}
+	b.WriteString("  backups, and exports that somebody made, hold what they held\n")
+	return b.String()
+}

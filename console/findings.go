@@ -1,0 +1,214 @@
+package console
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/detect"
+)
+
+// finding is one of the queue.
+type finding struct {
+	detect.Finding
+	First     time.Time
+	Name      string
+	Loss      float64 // customers that it costs, weighed by how likely it is that it is none of the innocent ways
+	Responses []api.Response
+	Sentences [5]string
+	Chart     evidenceChart
+	Case      uint64
+}
+
+// findingsPage is the queue, by expected loss, and the cases.
+type findingsPage struct {
+	Mode     string
+	Findings []finding
+	Cases    []api.Case
+}
+
+func (s *Console) findingRoutes(mux *http.ServeMux) {
+	mux.Handle("GET /findings", s.as(s.findings))
+	mux.Handle("GET /findings/{id}", s.as(s.finding))
+	mux.Handle("POST /findings/{id}/{do}", s.as(s.actOnFinding))
+}
+
+// readFindings are findings, the one first that probably costs most.
+func (v *visit) readFindings(id string) (list []finding, mode string, err error) {
+	raw, mode, err := v.api.Findings(v.r.Context(), id)
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range raw {
+		f := finding{First: raw[i].First, Name: raw[i].Name, Responses: raw[i].Responses}
+		if err := json.Unmarshal(raw[i].Finding, &f.Finding); err != nil {
+			return nil, "", fmt.Errorf("read a finding: %w", err)
+		}
+		if len(f.Staff) == 0 {
+			return nil, "", fmt.Errorf("read finding %s: it is about nobody", f.ID)
+		}
+		f.Loss = (1 - f.Probabilities[detect.Benign]) * float64(f.SubjectsExposed)
+		f.Sentences, f.Chart = detect.Explain(&f.Finding, f.Name), evidenceOf(&f.Finding)
+		list = append(list, f)
+	}
+	slices.SortStableFunc(list, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(b.Loss, a.Loss), cmp.Compare(b.Log10Odds, a.Log10Odds), a.First.Compare(b.First))
+	})
+	return list, cmp.Or(mode, "observe"), nil
+}
+
+func (s *Console) findings(v *visit) error {
+	list, mode, err := v.readFindings("")
+	if err != nil {
+		return err
+	}
+	p := findingsPage{Mode: mode, Findings: list}
+	if p.Cases, err = v.api.Cases(v.r.Context()); err != nil && !isProblem(err, "no_cases") {
+		return err
+	}
+	slices.Reverse(p.Cases)
+	for i := range p.Findings {
+		p.Findings[i].Case = caseAbout(p.Cases, p.Findings[i].ID)
+	}
+	return v.show("findings", "Findings and cases", p)
+}
+
+// caseAbout is the case that a finding belongs to; 0: none that one may see.
+func caseAbout(list []api.Case, id string) uint64 {
+	for _, c := range list {
+		if slices.Contains(c.Findings, id) {
+			return c.Number
+		}
+	}
+	return 0
+}
+
+func isProblem(err error, code string) bool {
+	p, ok := err.(*api.Problem) //nolint:errorlint // the client returns it as it is
+	return ok && p.Code == code
+}
+
+// findingPage is one finding, and what can be done about it.
+type findingPage struct {
+	finding
+	Mode     string
+	Undoable bool
+}
+
+func (s *Console) finding(v *visit) error {
+	list, mode, err := v.readFindings(v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	p := findingPage{finding: list[0], Mode: mode}
+	for _, r := range p.Responses {
+		p.Undoable = p.Undoable || r.State == "done" && !r.Undone
+	}
+	return v.show("finding", "Finding "+p.ID, p)
+}
+
+// actOnFinding does something about whom a finding is about. What takes rights away bites at once; what gives them back takes two people.
+func (s *Console) actOnFinding(v *visit) error {
+	id, reason := v.r.PathValue("id"), v.form("reason")
+	page := "/findings/" + url.PathEscape(id)
+	list, _, err := v.readFindings(id)
+	if err != nil {
+		return err
+	}
+	who := list[0].Staff[0]
+	switch v.r.PathValue("do") {
+	case "lock":
+		proposal, err := v.api.TryLock(v.r.Context(), who, reason)
+		if err != nil {
+			return err
+		}
+		if proposal != "" {
+			return v.done(page, "proposed")
+		}
+		return v.done(page, "locked")
+	case "unlock":
+		if _, err := v.api.Unlock(v.r.Context(), who, reason); err != nil {
+			return err
+		}
+		return v.done(page, "proposed")
+	case "undo":
+		if _, err := v.api.UndoResponse(v.r.Context(), id, reason); err != nil {
+			return err
+		}
+		return v.done(page, "proposed")
+	case "unmask":
+		if _, err := v.api.Unmask(v.r.Context(), v.form("person"), reason, 0); err != nil {
+			return err
+		}
+		return v.done(page, "proposed")
+	case "case":
+		n, err := v.api.OpenCase(v.r.Context(), api.CaseRequest{Text: reason, Finding: id})
+		if err != nil {
+			return err
+		}
+		return v.done("/cases/"+strconv.FormatUint(n, 10), "opened")
+	}
+	return noSuchDeed()
+}
+
+// casePage is one case with its timeline.
+type casePage struct {
+	api.Case
+	Timeline []api.CaseLine
+	Next     []string // states that a person may set
+	Shares   shareChart
+}
+
+func (s *Console) caseRoutes(mux *http.ServeMux) {
+	mux.Handle("GET /cases/{n}", s.as(s.oneCase))
+	mux.Handle("POST /cases/{n}/{do}", s.as(s.stepCase))
+}
+
+func (s *Console) oneCase(v *visit) error {
+	n := v.r.PathValue("n")
+	c, err := v.api.Case(v.r.Context(), n)
+	if err != nil {
+		return err
+	}
+	lines, err := v.api.CaseTimeline(v.r.Context(), n)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(lines)
+	p := casePage{Case: c, Timeline: lines, Shares: sharesOf(c.Weighed)}
+	if c.State != "closed" {
+		for _, state := range []string{"open", "investigating", "contained"} {
+			if state != c.State {
+				p.Next = append(p.Next, state)
+			}
+		}
+	}
+	return v.show("case", "Case "+n, p)
+}
+
+func (s *Console) stepCase(v *visit) error {
+	n, do := v.r.PathValue("n"), v.r.PathValue("do")
+	q := api.CaseRequest{Text: v.form("text"), State: v.form("state"), Outcome: v.form("outcome")}
+	if t := v.form("task"); t != "" {
+		q.Task, _ = strconv.ParseUint(t, 10, 64) // 0 is no task
+	}
+	if v.form("kind") != "" {
+		q.Link = &sallyport.CaseLink{Kind: v.form("kind"), Ref: v.form("ref")}
+	}
+	proposal, err := v.api.StepCase(v.r.Context(), n, do, q)
+	if err != nil {
+		return err
+	}
+	what := "stepped"
+	if proposal != "" {
+		what = "proposed"
+	}
+	return v.done("/cases/"+url.PathEscape(n), what)
+}

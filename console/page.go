@@ -1,0 +1,255 @@
+package console
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/api"
+)
+
+// frame is what every page shows around its own content.
+type frame struct {
+	Title   string
+	Next    string // where the page leads by itself at once; empty: nowhere
+	Me      *api.Me
+	Nav     []navItem
+	Notices []string
+	Done    string // what was done just now
+	Data    any
+}
+
+// navItem is one page of the menu.
+type navItem struct {
+	Path, Name string
+	Here       bool
+}
+
+// pages are the parsed templates.
+type pages struct{ byName map[string]*template.Template }
+
+func parsePages(files fs.FS) (*pages, error) {
+	base, err := template.New("base").Funcs(functions()).ParseFS(files, "pages/base.html", "pages/parts.html")
+	if err != nil {
+		return nil, fmt.Errorf("read pages: %w", err)
+	}
+	names, err := fs.Glob(files, "pages/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("read pages: %w", err)
+	}
+	p := &pages{byName: map[string]*template.Template{}}
+	for _, name := range names {
+		own := strings.TrimSuffix(path.Base(name), ".html")
+		if own == "base" || own == "parts" {
+			continue
+		}
+		t, err := base.Clone()
+		if err == nil {
+			t, err = t.ParseFS(files, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read page %s: %w", own, err)
+		}
+		p.byName[own] = t
+	}
+	return p, nil
+}
+
+// functions are those of the templates.
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"moment": func(t time.Time) string {
+			if t.IsZero() {
+				return "never"
+			}
+			return t.UTC().Format("2006-01-02 15:04")
+		},
+		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"percent": func(p float64) string { return fmt.Sprintf("%.1f %%", 100*p) },
+		"signed":  func(x float64) string { return fmt.Sprintf("%+.2f", x) },
+		"odds":    oddsOf,
+		"join":    strings.Join,
+		"esc":     url.PathEscape,
+		"words":   func(s string) string { return strings.ReplaceAll(s, "_", " ") },
+		"amount":  amount,
+		"hours":   func(minutes int) string { return hoursOf(minutes) },
+	}
+}
+
+// amount groups the digits of a number.
+func amount(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "\u202f" + s[i:]
+	}
+	return s
+}
+
+func hoursOf(minutes int) string {
+	if minutes%60 == 0 {
+		return fmt.Sprintf("%d h", minutes/60)
+	}
+	return fmt.Sprintf("%d min", minutes)
+}
+
+// render writes a page, or a part of one, into memory: what fails half-way shows nobody half a page.
+func (p *pages) render(name, part string, f *frame) ([]byte, error) {
+	var b bytes.Buffer
+	if err := p.byName[name].ExecuteTemplate(&b, part, f); err != nil {
+		return nil, fmt.Errorf("render page %s: %w", name, err)
+	}
+	return b.Bytes(), nil
+}
+
+func (p *pages) show(w http.ResponseWriter, status int, name string, f *frame) {
+	b, err := p.render(name, "base", f)
+	if err != nil {
+		http.Error(w, "This page could not be shown.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b) //nolint:gosec // html/template has encoded it; a browser that left cannot be told
+}
+
+// visit is one request of somebody who is logged in.
+type visit struct {
+	s       *Console
+	w       http.ResponseWriter
+	r       *http.Request
+	session *api.Session
+	api     *api.Client
+	me      api.Me
+	notices []string
+}
+
+// as wraps a page in the log-in.
+func (s *Console) as(do func(*visit) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, err := s.visit(w, r, true)
+		if err == nil && r.Method == http.MethodPost {
+			if err = r.ParseForm(); err != nil {
+				err = badForm(err)
+			}
+		}
+		if err == nil {
+			err = do(v)
+		}
+		if err != nil {
+			s.refuse(w, r, v, err)
+		}
+	})
+}
+
+// visit finds out who comes; use says that it is he himself and not his page.
+func (s *Console) visit(w http.ResponseWriter, r *http.Request, use bool) (*visit, error) {
+	who := s.sessions.find(r, use)
+	if who == nil {
+		return nil, &api.Problem{Status: http.StatusUnauthorized, Code: "log_in", Sentence: "You are not logged in, or have not been here for a while."}
+	}
+	v := &visit{s: s, w: w, r: r, session: who, api: s.c.API.Inside(who, r.RemoteAddr)}
+	v.api.Heard = func(sentence string) { v.notices = append(v.notices, sentence) }
+	var err error
+	v.me, err = v.api.Me(r.Context())
+	return v, err
+}
+
+// refuse shows why something was not done. Who is not logged in gets to the page for that.
+func (s *Console) refuse(w http.ResponseWriter, r *http.Request, v *visit, err error) {
+	drained(r)
+	p := s.problem(err)
+	if p.Status == http.StatusUnauthorized {
+		http.SetCookie(w, cookie("", -1))
+		http.Redirect(w, r, "/login", http.StatusSeeOther)
+		return
+	}
+	f := &frame{Title: "Not done", Data: p}
+	if v != nil && !v.session.Ended() {
+		f = v.frame("Not done", p)
+	}
+	s.pages.show(w, p.Status, "problem", f)
+}
+
+// problem is an error as people read it.
+func (s *Console) problem(err error) *api.Problem {
+	p, ok := err.(*api.Problem) //nolint:errorlint // the client returns it as it is, and what wraps one is told as a whole
+	if ok {
+		return p
+	}
+	s.c.Log.Error("a page could not be shown", "why", err.Error())
+	return &api.Problem{Status: http.StatusInternalServerError, Code: "failed", Sentence: "This page could not be shown.", Hint: "See the log of serve."}
+}
+
+// may tells whether policies let him do this right now: for what a page offers, never for what it does.
+func (v *visit) may(what string) bool {
+	return slices.Contains(v.me.May, what)
+}
+
+func (v *visit) frame(title string, data any) *frame {
+	f := &frame{Title: title, Me: &v.me, Notices: v.notices, Data: data, Done: doneWords(v.r.URL.Query().Get("done"))}
+	items := []navItem{{Path: "/requests", Name: "Requests"}}
+	if v.may("investigate") {
+		items = []navItem{
+			{Path: "/now", Name: "Now"},
+			{Path: "/requests", Name: "Requests"},
+			{Path: "/findings", Name: "Findings and cases"},
+			{Path: "/customers", Name: "Customers"},
+			{Path: "/trace", Name: "Trace"},
+			{Path: "/record", Name: "Record"},
+		}
+	}
+	for i := range items {
+		items[i].Here = v.r.URL.Path == items[i].Path || strings.HasPrefix(v.r.URL.Path, items[i].Path+"/") || items[i].Path == "/findings" && strings.HasPrefix(v.r.URL.Path, "/cases/")
+	}
+	f.Nav = items
+	return f
+}
+
+func (v *visit) show(name, title string, data any) error {
+	v.s.pages.show(v.w, http.StatusOK, name, v.frame(title, data))
+	return nil
+}
+
+// done leads to a page after something was done, so that loading it anew does not do it again.
+func (v *visit) done(to, what string) error {
+	http.Redirect(v.w, v.r, to+"?done="+what, http.StatusSeeOther) //nolint:gosec // to begins with a path of ours, and what follows is escaped
+	return nil
+}
+
+// doneWords says what was done: only words of ours are shown, whatever an address says.
+func doneWords(what string) string {
+	switch what {
+	case "confirmed":
+		return "You have confirmed who you are."
+	case "asked":
+		return "Your request is on record. Others decide about it."
+	case "approved":
+		return "Approved, and on record."
+	case "declined":
+		return "Refused, and on record."
+	case "ended":
+		return "Ended, and on record."
+	case "locked":
+		return "Locked: his sessions have ended."
+	case "proposed":
+		return "Proposed: somebody else approves it, under Requests."
+	case "opened":
+		return "The case is open."
+	case "stepped":
+		return "Noted in the case."
+	case "reported":
+		return "The report is on record. It weighs once somebody else has asked the customer."
+	case "judged":
+		return "Noted what the customer said."
+	}
+	return ""
+}
+
+func (v *visit) form(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }

@@ -1,0 +1,156 @@
+package console
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport"
+	"sallyport/api"
+)
+
+// tracePage is who may be behind the reports of scam calls.
+type tracePage struct {
+	Reports     int      `json:"reports"`
+	Unconfirmed int      `json:"unconfirmed"`
+	Verdict     string   `json:"verdict"`
+	Suspects    []traced `json:"suspects"`
+	None        float64  `json:"none"`
+	FalseNaming float64  `json:"false_accusation"`
+	More        *int     `json:"more_reports_needed"`
+	AskNext     []string `json:"ask_next"`
+	Forged      int      `json:"forged_reports_to_overturn"`
+
+	List   []api.Report `json:"-"` // newest first
+	Shares shareChart   `json:"-"`
+	Case   uint64       `json:"-"`
+	Hows   []string     `json:"-"`
+	Me     string       `json:"-"`
+	Most   int          `json:"-"` // of List that are left out
+}
+
+type traced struct {
+	Staff     []string `json:"staff"`
+	Posterior float64  `json:"posterior"`
+	LogOdds   float64  `json:"log10_odds"`
+	Seen      int      `json:"seen"`
+	Expected  float64  `json:"expected"`
+	Customers int      `json:"customers"`
+}
+
+// The bounds of the page.
+const (
+	mostSuspects = 10
+	mostReports  = 50
+	mostPasted   = 200 // reports at once
+)
+
+func (s *Console) traceRoutes(mux *http.ServeMux) {
+	mux.Handle("GET /trace", s.as(s.trace))
+	mux.Handle("POST /trace/upload", s.as(s.addReports))
+	mux.Handle("POST /trace/{id}/judge", s.as(s.judgeReport))
+}
+
+func (s *Console) trace(v *visit) error {
+	raw, err := v.api.Trace(v.r.Context())
+	if err != nil {
+		return err
+	}
+	p := tracePage{Hows: api.Hows(), Me: string(v.me.Staff)}
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return fmt.Errorf("read what was traced: %w", err)
+	}
+	if len(p.Suspects) > mostSuspects {
+		p.Suspects = p.Suspects[:mostSuspects]
+	}
+	list, err := v.api.Reports(v.r.Context())
+	if err != nil {
+		return err
+	}
+	slices.Reverse(list)
+	if len(list) > mostReports {
+		p.Most, list = len(list)-mostReports, list[:mostReports]
+	}
+	p.List = list
+	if err := v.weighings(&p); err != nil {
+		return err
+	}
+	return v.show("trace", "Trace", p)
+}
+
+// weighings are what the reports came to one after the other, as their case has it.
+func (v *visit) weighings(p *tracePage) error {
+	all, err := v.api.Cases(v.r.Context())
+	if isProblem(err, "no_cases") {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i := len(all) - 1; i >= 0 && p.Case == 0; i-- {
+		if all[i].Source == "reports" {
+			p.Case = all[i].Number
+		}
+	}
+	if p.Case == 0 {
+		return nil
+	}
+	c, err := v.api.Case(v.r.Context(), fmt.Sprint(p.Case))
+	p.Shares = sharesOf(c.Weighed)
+	return err
+}
+
+// addReports takes one report, or several lines of CUSTOMER[,WHAT THE CALLER KNEW[,WHEN]].
+func (s *Console) addReports(v *visit) error {
+	var list []api.Report
+	for n, line := range strings.Split(v.r.PostFormValue("reports"), "\n") {
+		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		r, err := reportOf(line)
+		if err != nil {
+			return &api.Problem{Status: http.StatusBadRequest, Code: "bad_report", Sentence: fmt.Sprintf("Line %d is no report: %v.", n+1, err), Hint: "Write CUSTOMER, then what the caller knew (ticket+name), then when (2026-03-02T10:30:00Z); the last two may be left out. Nothing was taken."}
+		}
+		r.Channel = v.form("channel")
+		list = append(list, r)
+	}
+	if len(list) == 0 || len(list) > mostPasted {
+		return &api.Problem{Status: http.StatusBadRequest, Code: "bad_report", Sentence: fmt.Sprintf("Between 1 and %d reports are taken at once.", mostPasted), Hint: "Nothing was taken."}
+	}
+	for _, r := range list {
+		if why := r.Check(s.c.Now()); why != "" {
+			return &api.Problem{Status: http.StatusBadRequest, Code: "bad_report", Sentence: "One of the reports cannot be taken: " + why + ".", Hint: "Nothing was taken."}
+		}
+	}
+	for _, r := range list {
+		if _, err := v.api.AddReport(v.r.Context(), r); err != nil {
+			return err
+		}
+	}
+	return v.done("/trace", "reported")
+}
+
+func reportOf(line string) (r api.Report, err error) {
+	fields := strings.SplitN(line, ",", 3)
+	r.Customer = sallyport.Subject(strings.TrimSpace(fields[0]))
+	if len(fields) > 1 && strings.TrimSpace(fields[1]) != "" {
+		r.Quoted = strings.Split(strings.TrimSpace(fields[1]), "+")
+	}
+	if len(fields) > 2 && strings.TrimSpace(fields[2]) != "" {
+		if r.Time, err = time.Parse(time.RFC3339, strings.TrimSpace(fields[2])); err != nil {
+			return r, errors.New("its third field is no time")
+		}
+	}
+	return r, nil
+}
+
+func (s *Console) judgeReport(v *visit) error {
+	if err := v.api.JudgeReport(v.r.Context(), v.r.PathValue("id"), v.form("real") == "yes", v.form("how")); err != nil {
+		return err
+	}
+	return v.done("/trace", "judged")
+}

@@ -1,0 +1,97 @@
+package lease
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Census says which sessions in the database are a gateway's.
+type Census struct {
+	ID       uint64   `cbor:"1,keyasint"`
+	Backends []uint32 `cbor:"2,keyasint,omitempty"` // the server's processes of its clients' sessions
+	Address  string   `cbor:"3,keyasint,omitempty"` // where the database sees it come from; empty: a socket
+	Known    bool     `cbor:"4,keyasint,omitempty"` // it can say; else it is starting
+}
+
+// census asks one gateway at a time of each question.
+type polls struct {
+	mu      sync.Mutex // guards what follows
+	next    uint64
+	waiting map[uint64]chan *Census
+}
+
+func (p *polls) open() (uint64, chan *Census) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting == nil {
+		p.waiting = map[uint64]chan *Census{}
+	}
+	p.next++
+	ch := make(chan *Census, 1)
+	p.waiting[p.next] = ch
+	return p.next, ch
+}
+
+func (p *polls) close(id uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waiting, id)
+}
+
+func (p *polls) answered(c *Census) {
+	p.mu.Lock()
+	ch := p.waiting[c.ID]
+	delete(p.waiting, c.ID)
+	p.mu.Unlock()
+	if ch != nil {
+		ch <- c
+	}
+}
+
+// Census asks every gateway which sessions are its own. Those that are not here, or do not answer until ctx ends, are missing.
+func (c *Controller) Census(ctx context.Context) (answers map[string]*Census, missing []string) {
+	answers = map[string]*Census{}
+	for _, name := range c.Names {
+		c.mu.Lock()
+		g := c.conns[name]
+		c.mu.Unlock()
+		if a := g.count(ctx); a != nil {
+			answers[name] = a
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	return answers, missing
+}
+
+// count asks one gateway; nil: it is not here, does not answer, or cannot say.
+func (g *guest) count(ctx context.Context) *Census {
+	if g == nil {
+		return nil
+	}
+	id, ch := g.c.polls.open()
+	defer g.c.polls.close(id)
+	if err := g.wire.send(&frame{Census: &Census{ID: id}}); err != nil {
+		return nil
+	}
+	select {
+	case a := <-ch:
+		if a.Known {
+			return a
+		}
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// counted answers for this gateway.
+func (g *Gateway) counted(w *wire, id uint64) error {
+	a := &Census{}
+	if g.Sessions != nil {
+		*a = g.Sessions()
+	}
+	a.ID = id
+	return w.send(&frame{Census: a})
+}
