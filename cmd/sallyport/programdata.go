@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sallyport"
+	"sallyport/history"
 	"sallyport/policy"
 	"sallyport/program"
 	"sallyport/record"
@@ -37,6 +38,7 @@ type programRecord struct {
 	set             *policy.Set // that hold today
 	book            *program.Book
 	access, control *record.Stream
+	names           *history.Names // pseudonyms, in replays
 	now             time.Time
 }
 
@@ -71,6 +73,9 @@ func (m *Main) withRecord(ctx context.Context, f *programFlags, do func(*program
 	}
 	defer func() { err = errors.Join(err, r.control.Close()) }()
 	if r.set, _, err = config.replaySets(r.control, ""); err != nil {
+		return err
+	}
+	if r.names, err = config.pseudonyms(f.data); err != nil {
 		return err
 	}
 	if err := r.control.Read(1, func(e *sallyport.Event) error {

@@ -70,7 +70,7 @@ func readDocuments(paths []string) (docs []*program.Document, err error) {
 
 // enforcing are today's policies, with what the record has against each.
 func (r *programRecord) enforcing(ctx context.Context, days int) (out []program.Enforcing, err error) {
-	report, err := r.config.replayed(ctx, replayed{Before: r.set, After: r.set, Access: r.access, Control: r.control, From: r.now.AddDate(0, 0, -days), Until: r.now})
+	report, err := r.config.replayed(ctx, replayed{Before: r.set, After: r.set, Access: r.access, Control: r.control, From: r.now.AddDate(0, 0, -days), Until: r.now, Names: r.names})
 	if err != nil {
 		return nil, err
 	}

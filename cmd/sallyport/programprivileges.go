@@ -112,7 +112,7 @@ func (r *programRecord) smaller(ctx context.Context, p *program.Privileges, docu
 	if err != nil {
 		return nil, err
 	}
-	s.Replay, err = r.config.replayed(ctx, replayed{Before: r.set, After: after, Access: r.access, Control: r.control, From: r.now.AddDate(0, 0, -days), Until: r.now})
+	s.Replay, err = r.config.replayed(ctx, replayed{Before: r.set, After: after, Access: r.access, Control: r.control, From: r.now.AddDate(0, 0, -days), Until: r.now, Names: r.names})
 	if err != nil {
 		return nil, err
 	}
