@@ -202,7 +202,7 @@ func (f *fort) traced(who sallyport.Staff) (line liveTrace) {
 	return line
 }
 
-// agreesWithFiles holds what serve answers to what the command finds in an export of the same record.
+// agreesWithFiles holds what serve answers to what the command finds in an export of the same record, in which people stand by pseudonyms.
 func (f *fort) agreesWithFiles(thief sallyport.Staff, reports []api.Report, live liveTrace) {
 	t := f.t
 	t.Helper()

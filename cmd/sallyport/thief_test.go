@@ -73,6 +73,16 @@ func TestFromACallToAFile(t *testing.T) {
 		t.Errorf("the address names %+v", who)
 	}
 	number := map[string]uint64{}
+	defer func() {
+		if t.Failed() {
+			for _, x := range f.server.casing.book.All() {
+				t.Logf("case %d, %s: about %v, weighed %+v", x.Number, x.Title, x.People, x.Weighed)
+			}
+			for _, x := range f.server.state.Findings() {
+				t.Logf("finding %s about %s", x.ID, x.About)
+			}
+		}
+	}()
 	within(t, 60*time.Second, "there are cases about him, by the canary and by the reports", func() bool {
 		for _, x := range f.server.casing.book.All() {
 			if len(x.People) == 1 && x.People[0] == thief {
