@@ -82,6 +82,7 @@ func TestRulesAreAsked(t *testing.T) {
 		{"GET", "/v1/program/rotations", "investigate"},
 		{"POST", "/v1/program/rotations", "administer"},
 		{"POST", "/v1/program/rotations/draw", "administer"},
+		{"POST", "/v1/program/reviews", "administer"},
 	} {
 		err := client.call(t.Context(), c.method, c.path, nil, nil)
 		if p, ok := errors.AsType[*Problem](err); !ok || p.Status != http.StatusForbidden || p.Code != "not_your_role" {
@@ -100,7 +101,7 @@ func TestRulesAreAsked(t *testing.T) {
 			n++
 		}
 	}
-	if n != 32 {
+	if n != 33 {
 		t.Errorf("%d refusals are on record", n)
 	}
 }

@@ -167,6 +167,12 @@ func workOperations() []operation {
 		}{}},
 		{method: post, path: "/v1/program/rotations", who: administrators, summary: "Commit to a draw", takes: commitRequest{}},
 		{method: post, path: "/v1/program/rotations/draw", who: administrators, summary: "Put a draw on record, once its beacon is known", takes: drawRequest{}},
+		{method: post, path: "/v1/program/acknowledge", summary: "Say that one has read a version of a document", takes: acknowledgeRequest{}},
+		{method: get, path: "/v1/program/reviews", summary: "Reviews of access that one may see", gives: struct {
+			Reviews []ReviewStatus `json:"reviews"`
+		}{}},
+		{method: post, path: "/v1/program/reviews", who: administrators, summary: "Have managers look at what their people may do", takes: reviewRequest{}},
+		{method: post, path: "/v1/program/reviews/decide", summary: "Decide about somebody's access", takes: decideReviewRequest{}},
 	}
 }
 

@@ -120,8 +120,7 @@ func (s *schemas) fields(t reflect.Type) map[string]any {
 }
 
 func (s *schemas) add(t reflect.Type, properties map[string]any) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "-" && options == "" || !f.IsExported() && !f.Anonymous {
 			continue

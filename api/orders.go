@@ -185,8 +185,15 @@ var errManyLocks = errors.New("too many locks") //nolint:gochecknoglobals // a s
 
 // lock takes somebody's access away at once. Who has done that to many within the hour proposes it.
 func (s *Server) lock(r *http.Request, me sallyport.Staff) (any, error) {
-	q, err := s.orderAbout(r)
+	q, err := s.order(r)
 	if err != nil {
+		return nil, err
+	}
+	asked := q.Staff
+	if found := s.foundAs(string(asked)); found != "" && asked != "" { // of whom there is a finding: to stop him nobody need know his name
+		q.Staff = found
+	}
+	if q, err = s.about(q); err != nil {
 		return nil, err
 	}
 	e := s.event(sallyport.Locked, me, &sallyport.Order{Action: "lock", By: me, About: q.Staff, Reason: q.Reason})
@@ -202,7 +209,7 @@ func (s *Server) lock(r *http.Request, me sallyport.Staff) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := map[string]any{"staff": q.Staff, "locked": true}
+	answer := map[string]any{"staff": asked, "locked": true}
 	if s.c.Observing {
 		answer["observing"] = true
 	}

@@ -24,6 +24,10 @@ func (s *Server) programRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/program/rotations", s.as(overseers, s.rotationList))
 	mux.Handle("POST /v1/program/rotations", s.as(administrators, s.commitRotation))
 	mux.Handle("POST /v1/program/rotations/draw", s.upTo(mostDraw, administrators, s.drawRotation))
+	mux.Handle("POST /v1/program/acknowledge", s.as(everybody, s.acknowledge))
+	mux.Handle("GET /v1/program/reviews", s.as(everybody, s.reviewList))
+	mux.Handle("POST /v1/program/reviews", s.upTo(mostDraw, administrators, s.openReview))
+	mux.Handle("POST /v1/program/reviews/decide", s.as(everybody, s.decideReview))
 }
 
 // mostDraw is what a draw's file takes.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport"
 	"sallyport/control"
 	"sallyport/program"
 	"sallyport/program/rotation"
@@ -85,5 +86,57 @@ func TestRotations(t *testing.T) {
 	}
 	if err := orders.Fold(again.Apply); err != nil || len(again.Rotations()) != 3 || again.Rotations()[0] != book.Rotations()[0] {
 		t.Errorf("after a restart: %+v, %v", again.Rotations(), err)
+	}
+}
+
+// TestReviewsAndReading: whoever manages somebody decides, or a lead; nobody about himself, none too late; everybody acknowledges for himself.
+func TestReviewsAndReading(t *testing.T) {
+	book := program.NewBook()
+	r := start(t, func(c *Config) {
+		c.Program = &Program{Book: book}
+		c.Directory = &Directory{List: func() []Member {
+			return []Member{{Staff: "s002", Manager: "s001"}, {Staff: "s050", Manager: "s060"}, {Staff: "s001", Manager: "s050"}}
+		}}
+		if err := c.Orders.Fold(book.Apply); err != nil {
+			t.Fatal(err)
+		}
+	})
+	ctx, manager, lead := t.Context(), r.as("s001"), r.as("s050")
+	until := r.clock.Now().Add(time.Hour)
+	items := map[sallyport.Staff][]string{"s001": {"a"}, "s002": {"a: not used"}, "s050": {"b"}}
+	want(t, manager.OpenReview(ctx, "autumn", until, items), "not_your_role")
+	want(t, lead.OpenReview(ctx, "autumn", r.clock.Now(), items), "bad_review")
+	want(t, lead.OpenReview(ctx, "autumn", until, items), "")
+	want(t, lead.OpenReview(ctx, "autumn", until, items), "bad_review")
+	list, err := manager.Reviews(ctx)
+	if err != nil || len(list) != 1 || list[0].Staff != "s002" || list[0].State != "open" {
+		t.Fatalf("a manager sees %+v, %v", list, err)
+	}
+	want(t, manager.DecideReview(ctx, "autumn", "s001", true, "me"), "no_such_review")
+	want(t, manager.DecideReview(ctx, "autumn", "s050", true, "my boss"), "no_such_review")
+	want(t, lead.DecideReview(ctx, "autumn", "s050", true, "me"), "no_such_review")
+	want(t, manager.DecideReview(ctx, "autumn", "s002", true, "still here"), "")
+	want(t, lead.DecideReview(ctx, "autumn", "s002", false, "no"), "decided")
+	r.clock.add(2 * time.Hour)
+	want(t, r.as("s060").DecideReview(ctx, "autumn", "s050", true, "late"), "decided")
+	list, err = r.as("s060").Reviews(ctx)
+	states := map[sallyport.Staff]string{}
+	for _, x := range list {
+		states[x.Staff] = x.State
+	}
+	if err != nil || states["s001"] != "ended" || states["s002"] != "kept" || states["s050"] != "ended" {
+		t.Errorf("%v, %v", states, err)
+	}
+	version := strings.Repeat("ab", 32)
+	_, err = manager.Acknowledge(ctx, "access.md", "ab")
+	want(t, err, "bad_request")
+	first, err := manager.Acknowledge(ctx, "access.md", version)
+	want(t, err, "")
+	r.clock.add(time.Hour)
+	again, err := manager.Acknowledge(ctx, "access.md", version)
+	want(t, err, "")
+	digest, _ := hex.DecodeString(version)
+	if !again.Equal(first) || book.Read("access.md", digest, "s001").IsZero() || !book.Read("access.md", digest, "s050").IsZero() {
+		t.Errorf("acknowledged at %s and %s", first, again)
 	}
 }

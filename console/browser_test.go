@@ -274,20 +274,20 @@ func browserRequest(t *testing.T, x *browsers) {
 // browserFindingByKeyboard leads from a finding to a case and a lock, with a keyboard alone: every step is the next field or button of the page.
 func browserFindingByKeyboard(t *testing.T, x *browsers) {
 	s := newStage(t)
-	s.found("s001")
+	id := s.found("s001")
 	b := x.open(t, s.web.URL, false, 1440)
 	b.open("/login")
 	b.do(chromedp.KeyEvent("s050"), chromedp.KeyEvent("\t"), chromedp.KeyEvent(password)) // the first field has the focus
 	b.goes(chromedp.KeyEvent("\r"))
 	b.tabTo("a[href='/findings']")
 	b.goes(chromedp.KeyEvent("\r"))
-	b.tabTo("a[href='/findings/s001-1']")
+	b.tabTo("a[href='/findings/" + id + "']")
 	b.goes(chromedp.KeyEvent("\r"))
 	b.tabTo("form[action$='/case'] input")
 	b.do(chromedp.KeyEvent("looks like a theft"))
 	b.goes(chromedp.KeyEvent("\r"))
 	b.shows("The case is open", "looks like a theft")
-	b.open("/findings/s001-1")
+	b.open("/findings/" + id)
 	b.tabTo("form[action$='/lock'] input")
 	b.do(chromedp.KeyEvent("theft"), chromedp.KeyEvent("\t"))
 	b.goes(chromedp.KeyEvent("\r"))

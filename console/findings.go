@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sallyport"
@@ -95,11 +96,15 @@ func isProblem(err error, code string) bool {
 	return ok && p.Code == code
 }
 
+// pseudonym is how that of a person begins.
+const pseudonym = "p-"
+
 // findingPage is one finding, and what can be done about it.
 type findingPage struct {
 	finding
 	Mode     string
 	Undoable bool
+	Named    bool // whoever looks knows him by name
 }
 
 func (s *Console) finding(v *visit) error {
@@ -107,7 +112,7 @@ func (s *Console) finding(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := findingPage{finding: list[0], Mode: mode}
+	p := findingPage{finding: list[0], Mode: mode, Named: !strings.HasPrefix(string(list[0].Staff[0]), pseudonym)}
 	for _, r := range p.Responses {
 		p.Undoable = p.Undoable || r.State == "done" && !r.Undone
 	}
@@ -144,7 +149,7 @@ func (s *Console) actOnFinding(v *visit) error {
 		}
 		return v.done(page, "proposed")
 	case "unmask":
-		if _, err := v.api.Unmask(v.r.Context(), v.form("person"), reason, 0); err != nil {
+		if _, err := v.api.Unmask(v.r.Context(), string(who), reason, 0); err != nil {
 			return err
 		}
 		return v.done(page, "proposed")

@@ -55,8 +55,14 @@ func TestFinding(t *testing.T) {
 	if !s.orders.State().Standing("s001").Locked {
 		t.Fatal("not locked")
 	}
-	b.post("/findings/"+id+"/unlock", "reason", "was the incident").is(t, http.StatusSeeOther)
-	proposals := s.orders.State().Proposals()
+	if body := b.get("/findings/" + id).body; strings.Contains(body, "s001") || strings.Contains(body, "/unlock") {
+		t.Error("the page names him before two people agreed")
+	}
+	b.post("/findings/"+id+"/unmask", "reason", "to give it back").is(t, http.StatusSeeOther)
+	s.as("s060").post("/proposals/"+s.orders.State().Proposals()[0].ID+"/approve").is(t, http.StatusSeeOther)
+	b.get("/findings/s001-1").has(t, "s001", "/findings/s001-1/unlock")
+	b.post("/findings/s001-1/unlock", "reason", "was the incident").is(t, http.StatusSeeOther)
+	proposals := s.orders.State().Proposals()[1:]
 	if len(proposals) != 1 || proposals[0].Status != control.Open {
 		t.Fatalf("%+v", proposals)
 	}
@@ -71,8 +77,8 @@ func TestFinding(t *testing.T) {
 	if s.orders.State().Standing("s001").Locked {
 		t.Error("still locked")
 	}
-	s.found("s051")
-	if body := s.as("s051").get("/findings").body; strings.Contains(body, "s051-1") {
+	own := s.found("s051")
+	if body := s.as("s051").get("/findings").body; strings.Contains(body, own) || strings.Contains(body, "s051-1") {
 		t.Error("somebody reads what is about himself")
 	}
 }

@@ -194,21 +194,21 @@ func TestHostileNames(t *testing.T) {
 // TestOtherSites sends orders as another site would have a browser send them.
 func TestOtherSites(t *testing.T) {
 	s := newStage(t)
-	s.found("s001")
+	lock := "/findings/" + s.found("s001") + "/lock"
 	b := s.as("s050")
 	for _, change := range []func(http.Header){
 		func(h http.Header) { h.Set("Sec-Fetch-Site", "cross-site") },
 		func(h http.Header) { h.Set("Sec-Fetch-Site", "same-site") },
 		func(h http.Header) { h.Del("Sec-Fetch-Site"); h.Set("Origin", "https://evil.example") },
 	} {
-		r := b.form("/findings/s001-1/lock", "reason", "r")
+		r := b.form(lock, "reason", "r")
 		change(r.Header)
 		b.do(r).is(t, http.StatusForbidden)
 	}
 	if s.count(sallyport.Locked) != 0 {
 		t.Fatal("another site locked somebody")
 	}
-	b.post("/findings/s001-1/lock", "reason", "r").is(t, http.StatusSeeOther)
+	b.post(lock, "reason", "r").is(t, http.StatusSeeOther)
 	if s.count(sallyport.Locked) != 1 {
 		t.Error("the page itself cannot lock")
 	}

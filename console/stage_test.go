@@ -46,6 +46,7 @@ type stage struct {
 	access  *record.Stream
 	control *record.Stream
 	orders  *api.Orders
+	names   *history.Names
 	reports *[]api.Report
 
 	mu  sync.Mutex // guards now
@@ -96,6 +97,7 @@ func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 	fatal(t, s.orders.Fold(book.Apply))
 	names, err := history.NewNames([]byte("a key that is known to the tests"))
 	fatal(t, err)
+	s.names = names
 	hash := cheap(password)
 	c := api.Config{
 		People: map[sallyport.Staff]api.Person{
@@ -177,7 +179,7 @@ func (s *stage) revealed(who sallyport.Staff, customers ...sallyport.Subject) {
 	fatal(s.t, err)
 }
 
-// found puts a finding about somebody on record.
+// found puts a finding about somebody on record, and says what it is called to who may not know him by name.
 func (s *stage) found(who sallyport.Staff) (id string) {
 	s.t.Helper()
 	id = string(who) + "-1"
@@ -188,7 +190,7 @@ func (s *stage) found(who sallyport.Staff) (id string) {
 	text, err := json.Marshal(f)
 	fatal(s.t, err)
 	fatal(s.t, s.orders.Give(nil, &sallyport.Event{Time: s.clock(), Kind: sallyport.FindingKind, Order: &sallyport.Order{ID: id, About: who, Finding: text}}))
-	return id
+	return api.Pseudonymous(id, who, s.names.Person(who))
 }
 
 // browser is one browser, which follows no redirect by itself.

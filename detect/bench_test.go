@@ -612,6 +612,11 @@ func TestBenchDetect(t *testing.T) {
 			fatal(t, err)
 			p.Staff = n
 		}
+		if s := os.Getenv("SALLYPORT_WEEKS"); s != "" {
+			n, err := strconv.Atoi(s)
+			fatal(t, err)
+			p.Weeks = n
+		}
 		benchProfile(t, p, seeds).print(t)
 	}
 }

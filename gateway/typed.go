@@ -264,5 +264,21 @@ func (s *session) kept(r *run, slot *query.Slot, codec *token.Codec, value []byt
 		return nil, false
 	}
 	stored, ok := r.held(slot)
-	return written, ok && stored == string(written)
+	if !ok || stored == string(written) {
+		return written, ok
+	}
+	return []byte(stored), s.stoodThere(slot, codec, written, stored)
+}
+
+// stoodThere tells whether a number is the token that stood in a row before that went over to its other form: who read it before writes it back now.
+func (s *session) stoodThere(slot *query.Slot, codec *token.Codec, written []byte, stored string) bool {
+	if p := s.gw.protectedColumn(slot.Column); p == nil || !p.Apart() {
+		return false
+	}
+	if s.leaving(slot.Column) {
+		plain, err := codec.Reveal(nil, written)
+		return err == nil && string(plain) == stored
+	}
+	turned, err := codec.Turn(nil, written)
+	return err == nil && string(turned) == stored
 }

@@ -128,7 +128,9 @@ type tail struct {
 	values   map[sallyport.Digest]bool
 	found    map[Place]*Sighting
 	list     []*Sighting
-	nameless []Place // statements whose own entry was not in the tail
+	nameless []Place        // statements whose own entry was not in the tail
+	fresh    map[Place]bool // found in the tail, and not described yet
+	lately   said
 }
 
 // keep adds a sighting, or to the one of the same statement.
@@ -163,57 +165,65 @@ func (t *tail) valuesOf(from uint64) error {
 // sightings reads the record from an entry on: every reveal of one of the customer's values, rows of his that were read while serve only
 // observed, and the statements that these belong to.
 func (t *tail) sightings(from uint64) ([]*Sighting, error) {
-	fresh := map[Place]bool{}
-	var lately said
-	find := func(e *sallyport.Event, statement uint64) *Sighting {
-		at := Place{e.Who.Session, statement}
-		if t.found[at] == nil {
-			t.keep(SightingOf(e))
-			if of, known := lately.of(at); known { // a statement is on record before what it returns
-				t.found[at].Describe(of)
-			} else {
-				fresh[at] = true
-			}
-		}
-		return t.found[at]
-	}
+	t.fresh = map[Place]bool{}
 	err := t.read(from, func(e *sallyport.Event) {
-		if e.Kind == sallyport.StatementKind && e.Statement != nil {
-			at := Place{e.Who.Session, e.Statement.ID}
-			if s := t.found[at]; s != nil {
-				s.Describe(StatementOf(e.Statement))
-				delete(fresh, at)
-			}
-			lately.note(at, e.Statement)
-		}
+		t.says(e)
 		values(e, func(v sallyport.RevealedValue, column sallyport.Column) {
 			direct := v.Subject == t.customer
 			if direct || t.values[v.Digest] && Tells(t.p.Tells, v.Subject, column) {
-				find(e, e.Reveal.Statement).Add(ColumnName(column), v.Subject, direct)
+				t.sees(e, e.Reveal.Statement).Add(ColumnName(column), v.Subject, direct)
 			}
 		})
 		if e.Kind == sallyport.ObservedKind && e.Touch != nil && slices.Contains(e.Touch.Reached, t.customer) {
-			find(e, e.Touch.Statement)
+			t.sees(e, e.Touch.Statement)
 		}
 	})
-	if err == nil && len(fresh) > 0 && lately.forgot {
-		err = t.describe(from, fresh)
+	if err == nil && len(t.fresh) > 0 && t.lately.forgot {
+		err = t.describe(from)
 	}
-	for at := range fresh {
+	for at := range t.fresh {
 		t.nameless = append(t.nameless, at)
 	}
 	return t.list, err
 }
 
+// says takes what a statement's own entry says.
+func (t *tail) says(e *sallyport.Event) {
+	if e.Kind != sallyport.StatementKind || e.Statement == nil {
+		return
+	}
+	at := Place{e.Who.Session, e.Statement.ID}
+	if s := t.found[at]; s != nil {
+		s.Describe(StatementOf(e.Statement))
+		delete(t.fresh, at)
+	}
+	t.lately.note(at, e.Statement)
+}
+
+// sees is the sighting of a statement.
+func (t *tail) sees(e *sallyport.Event, statement uint64) *Sighting {
+	at := Place{e.Who.Session, statement}
+	if t.found[at] != nil {
+		return t.found[at]
+	}
+	t.keep(SightingOf(e))
+	if of, known := t.lately.of(at); known { // a statement is on record before what it returns
+		t.found[at].Describe(of)
+	} else {
+		t.fresh[at] = true
+	}
+	return t.found[at]
+}
+
 // describe looks for statements that were too many others ago to be remembered.
-func (t *tail) describe(from uint64, fresh map[Place]bool) error {
+func (t *tail) describe(from uint64) error {
 	return t.read(from, func(e *sallyport.Event) {
 		if e.Kind != sallyport.StatementKind || e.Statement == nil {
 			return
 		}
-		if at := (Place{e.Who.Session, e.Statement.ID}); fresh[at] {
+		if at := (Place{e.Who.Session, e.Statement.ID}); t.fresh[at] {
 			t.found[at].Describe(StatementOf(e.Statement))
-			delete(fresh, at)
+			delete(t.fresh, at)
 		}
 	})
 }

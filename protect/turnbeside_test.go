@@ -117,3 +117,39 @@ func TestTurnBeside(t *testing.T) {
 		t.Logf("%d written, %d taken back", b.kept, b.taken)
 	}
 }
+
+// BenchmarkWritten is a row with three values, as it is written at any time, and while a rotation goes on: announced, and noted by the trigger.
+func BenchmarkWritten(b *testing.B) {
+	w := newTurned(b, turnedTable)
+	if err := protect.Prepare(b.Context(), w.admin, cluster.Superuser, []*protect.Turn{w.turn(b, "")}); err != nil {
+		b.Fatal(err)
+	}
+	announces, next := connect(b, cluster.SuperDSN(w.database)), 1_000_000
+	write := func(b *testing.B, announced bool) {
+		for b.Loop() {
+			next++
+			row := []any{next}
+			for i, c := range w.columns {
+				tok, err := c.Codec.TokenEpoch(nil, []byte([]string{fmt.Sprint(next), fmt.Sprintf("b47ac10b-58cc-4372-a567-%012d", next), fmt.Sprint(next)}[i]), 2)
+				if err != nil {
+					b.Fatal(err)
+				}
+				row = append(row, string(tok))
+				if !announced {
+					continue
+				}
+				if said, err := protect.Announce(b.Context(), announces, protect.Announcement{Column: c.Column, Value: string(tok), Group: "ids", Epoch: 2, Older: 1, Newer: 2}); err != nil || !said.Ready {
+					b.Fatal(said, err)
+				}
+			}
+			if _, err := w.admin.Exec(b.Context(), `INSERT INTO support.codes (region, "no", account, device, tax) VALUES ('x', $1, $2::text::bigint, $3::text::uuid, $4::text::int)`, row...); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.Run("ever", func(b *testing.B) { write(b, false) })
+	if _, err := w.turn(b, "one").Take(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("on its way", func(b *testing.B) { write(b, true) })
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport"
 	"sallyport/record"
@@ -27,7 +28,7 @@ func (w *watchtower) life(more []*sallyport.Event) (from uint64) {
 	w.t.Helper()
 	d := w.detecting()
 	stop := w.run(d)
-	within(w.t, 60e9, "it has begun", func() bool {
+	within(w.t, 60*time.Second, "it has begun", func() bool {
 		return d.read.Load() > 0 || w.access.Last() == 0 || strings.Contains(w.log.String(), "put aside")
 	})
 	from = d.read.Load()
@@ -87,17 +88,16 @@ func TestWhatIsErasedIsNotKept(t *testing.T) {
 	}
 	d := w.detecting()
 	stop := w.run(d)
+	within(t, 20*time.Second, "it has taken up what was kept", func() bool { return d.read.Load() > 0 })
 	fatal(t, w.orders.Give(nil, &sallyport.Event{Time: all[0].Time, Kind: sallyport.Erasing, Order: &sallyport.Order{Action: "erase", Erased: &sallyport.Erasure{}}}))
-	within(t, 20e9, "it is gone", func() bool { _, err := os.Stat(file); return os.IsNotExist(err) })
+	within(t, 20*time.Second, "it is gone", func() bool { _, err := os.Stat(file); return os.IsNotExist(err) })
 	w.append(all[len(all)/2:])
 	w.caughtUp(d)
 	stop()
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Errorf("what was learnt of what is erased was kept: %v", err)
 	}
-	if from := w.life(nil); from == 0 {
-		t.Error("it read nothing")
-	}
+	w.life(nil)
 	if _, err := os.Stat(file); err != nil {
 		t.Errorf("the next start keeps it again: %v", err)
 	}

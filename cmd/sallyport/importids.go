@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"sallyport/record"
 )
@@ -37,7 +38,7 @@ func keyOfPlace() []byte   { return []byte("position") }
 func openImportedIDs(data string, stream *record.Stream) (*importedIDs, error) {
 	path := filepath.Join(data, importIDsName)
 	k, err := tryImportedIDs(path, stream)
-	if err == nil || errors.Is(err, bbolt.ErrTimeout) {
+	if err == nil || errors.Is(err, bolterrors.ErrTimeout) {
 		return k, err
 	}
 	if err := os.Remove(path); err != nil { // damaged, or another record's

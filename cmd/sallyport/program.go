@@ -11,6 +11,6 @@ func (m *Main) programCommand() *cobra.Command {
 		Args:    exactly(0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(m.programRotateCommand())
+	cmd.AddCommand(m.programRotateCommand(), m.programDriftCommand(), m.programAcknowledgeCommand(), m.programPrivilegesCommand(), m.programReviewCommand(), m.programStatusCommand())
 	return cmd
 }

@@ -135,6 +135,9 @@ func Protect(ctx context.Context, config *Config, o ProtectOptions) (report prot
 		return report, fmt.Errorf("open data folder: %w", err)
 	}
 	key, err := config.recordKey(ctx, keyring{data: o.Data, keyFile: o.KeyFile, getenv: o.Getenv, clock: o.Clock}, true)
+	if err == nil {
+		err = config.encrypts(key, o.Data)
+	}
 	if err != nil {
 		return report, err
 	}

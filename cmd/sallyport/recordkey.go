@@ -81,7 +81,7 @@ func (c *Config) recordKey(ctx context.Context, where keyring, mayMake bool) (*r
 	}
 	var secret []byte
 	switch {
-	case provider == nil && missing && mayMake && c.Protects():
+	case provider == nil && missing && mayMake && c.Protects() && c.Keys.Provider == keys.QuorumProvider:
 		return nil, usagef("the record in %s would not be encrypted: shares of a quorum cannot open its key, since it says who may bring them; "+
 			"expected --key-file FILE (made where there is none), or record.provider in the configuration", where.data)
 	case provider == nil && missing, missing && !mayMake:
@@ -99,6 +99,15 @@ func (c *Config) recordKey(ctx context.Context, where keyring, mayMake bool) (*r
 	}
 	defer clear(secret)
 	return record.NewKey(secret)
+}
+
+// encrypts refuses to go by what is protected in front of a record that whoever copies it could read.
+func (c *Config) encrypts(key *record.Key, data string) error {
+	if key != nil || !c.Protects() {
+		return nil
+	}
+	return usagef("the record in %s would not be encrypted: shares of a quorum cannot open its key, since it says who may bring them; "+
+		"expected --key-file FILE (made where there is none), or record.provider in the configuration", data)
 }
 
 // makeRecordKey makes the key of a record that has none yet. One that was lost is not made anew: nobody could read what stands there.
@@ -124,6 +133,9 @@ func (s *Server) recordKey(ctx context.Context) (*record.Key, error) {
 	where := keyring{data: s.o.Data, keyFile: s.o.KeyFile, getenv: s.o.Getenv, clock: s.o.Clock}
 	for pause, told := firstPause, false; ; pause = min(2*pause, longestPause) {
 		key, err := s.o.Config.recordKey(ctx, where, true)
+		if err == nil {
+			err = s.o.Config.encrypts(key, s.o.Data)
+		}
 		if !errors.Is(err, keys.ErrUnavailable) {
 			return key, err
 		}

@@ -124,12 +124,12 @@ func TestReportsNameAThief(t *testing.T) {
 	for _, other := range agents[1:6] {
 		f.looks(other.ID, 10)
 	}
-	if len(stolen) < 6 {
+	if len(stolen) < 10 {
 		t.Fatalf("he saw %d customers", len(stolen))
 	}
 	now := time.Now()
 	var lines []string
-	for _, c := range stolen[:6] {
+	for _, c := range stolen[:8] {
 		lines = append(lines, fmt.Sprintf(`{"customer":%d,"time":%q,"channel":"call","quoted":"ticket+name","confirmed":"yes","note":"they said %s"}`, c.ID, now.Format(time.RFC3339), c.Email))
 	}
 	text := `{"id":"m-1","reports":[` + strings.Join(lines, ",") + `]}`
@@ -150,13 +150,13 @@ func TestReportsNameAThief(t *testing.T) {
 			t.Errorf("%s: %d %s", bad.why, status, answer)
 		}
 	}
-	if status, answer := f.send("/reports", reportsSecret, now, text); status != 200 || strings.TrimSpace(answer) != `{"taken":6}` {
+	if status, answer := f.send("/reports", reportsSecret, now, text); status != 200 || strings.TrimSpace(answer) != `{"taken":8}` {
 		t.Fatalf("%d %s", status, answer)
 	}
 	if _, answer := f.send("/reports", reportsSecret, now, text); strings.TrimSpace(answer) != `{"taken":0}` {
 		t.Errorf("sent again: %s", answer)
 	}
-	f.mails(stolen[7], now)
+	f.mails(stolen[9], now)
 	f.restart()
 	if _, answer := f.send("/reports", reportsSecret, now, text); strings.TrimSpace(answer) != `{"taken":0}` {
 		t.Errorf("sent again after a start: %s", answer)
@@ -164,17 +164,17 @@ func TestReportsNameAThief(t *testing.T) {
 	o1 := f.officer("o1")
 	list, err := o1.Reports(t.Context())
 	fatal(t, err)
-	if len(list) != 7 || slices.ContainsFunc(list, func(r api.Report) bool { return r.State != api.ReportOpen || r.Arrived.IsZero() }) {
+	if len(list) != 9 || slices.ContainsFunc(list, func(r api.Report) bool { return r.State != api.ReportOpen || r.Arrived.IsZero() }) {
 		t.Fatalf("%+v", list)
 	}
 	list = slices.DeleteFunc(list, func(r api.Report) bool { // the one by mail
-		if r.Customer != sallyport.Subject(fmt.Sprint(stolen[7].ID)) {
+		if r.Customer != sallyport.Subject(fmt.Sprint(stolen[9].ID)) {
 			return false
 		}
 		fatal(t, o1.JudgeReport(t.Context(), r.ID, false, "call"))
 		return true
 	})
-	if got := f.traced("o1"); got.Verdict == trace.Named || got.Reports != 0 || got.Unconfirmed != 6 {
+	if got := f.traced("o1"); got.Verdict == trace.Named || got.Reports != 0 || got.Unconfirmed != 8 {
 		t.Errorf("before anybody asked the customers: %+v", got)
 	}
 	for _, r := range list {
@@ -182,7 +182,7 @@ func TestReportsNameAThief(t *testing.T) {
 	}
 	f.restart() // it is all on record
 	got := f.traced("o2")
-	if got.Verdict != trace.Named || len(got.Suspects) == 0 || got.ConfirmedBy["o1"] != 6 {
+	if got.Verdict != trace.Named || len(got.Suspects) == 0 || got.ConfirmedBy["o1"] != 8 {
 		t.Fatalf("%+v", got)
 	}
 	name := got.Suspects[0].Staff[0]

@@ -237,9 +237,7 @@ func (f *fort) showsNothing(t *testing.T) {
 		}
 	}
 	c.must("BEGIN; UPDATE support.kinds SET account = 5 WHERE id = 7; INSERT INTO support.kinds (id, device) VALUES (3000000, 'f47ac10b-58cc-4372-a567-0e02b2c3d479'); ROLLBACK")
-	if c.must("UPDATE support.kinds SET account = " + stored + " WHERE id = 7"); f.ask("SELECT account::text FROM support.kinds WHERE id = 7") != stored {
-		t.Error("a token that is written back where it stands is taken for a value")
-	}
+	c.must("UPDATE support.kinds SET account = " + stored + " WHERE id = 7") // whether the row has turned since or not: checkKinds holds it to its value
 	if _, err := admin.Exec(f.ctx, "UPDATE support.kinds SET account = 5 WHERE id = 7"); codeOf(err) != "55006" {
 		t.Errorf("written around the gateway: %v", err)
 	}

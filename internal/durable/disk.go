@@ -43,7 +43,6 @@ func openFolder(dir string) (*folder, error) {
 	return &folder{dir: dir, lock: lock}, nil
 }
 
-// Close gives the lock free.
 // Folder is the real disk, for who puts something in front of it.
 func Folder(dir string) (Disk, error) {
 	d, err := openFolder(dir)
@@ -53,6 +52,7 @@ func Folder(dir string) (Disk, error) {
 	return d, nil
 }
 
+// Close gives the lock free.
 func (d *folder) Close() error { return d.lock.Close() }
 
 func (d *folder) List() ([]string, error) {

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/policy"
+	"sallyport/program"
+	"sallyport/replay"
+)
+
+func (m *Main) programPrivilegesCommand() *cobra.Command {
+	var f programFlags
+	var out, document string
+	var longer int
+	cmd := &cobra.Command{
+		Use:   "privileges",
+		Short: "Hold what each team and person may read to what they did, and propose a smaller policy",
+		Long: `Allowed is every protected column that somebody may ever read in plain by today's policies, whatever the moment (policy who-can reveal). Used is every
+column of which a value left to him in the last days. With --out a folder of policies is written: today's, and one that takes from each team's people of a role what none of them
+used; a grant opens it. What that would have meant is replayed over a longer time. Propose it with 'sallyport policy propose'.
+
+Exit status 0: everything that is allowed was used; 1: something was not; 2: wrong usage.`,
+		Example: "  sallyport program privileges --config sallyport.yaml --data /tmp/copy --key-file key.txt --out smaller",
+		Args:    exactly(0, ""),
+	}
+	f.add(cmd.Flags())
+	cmd.Flags().StringVar(&out, "out", "", "write the smaller policies into `FOLDER`, which must not exist")
+	cmd.Flags().StringVar(&document, "document", "access-policy.md#4.4", "the `PARAGRAPH` that the new policy enforces")
+	cmd.Flags().IntVar(&longer, "replay-days", 365, "how many `DAYS` the smaller policy is replayed over")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return m.withRecord(cmd.Context(), &f, func(r *programRecord) error {
+			p, err := r.privileges(cmd.Context(), f.days)
+			if err != nil {
+				return err
+			}
+			var smaller *smallerPolicy
+			if len(p.Propose) > 0 {
+				if smaller, err = r.smaller(cmd.Context(), p, document, longer); err != nil {
+					return err
+				}
+				if err := smaller.write(out); err != nil {
+					return err
+				}
+			}
+			if f.json {
+				err = printJSON(m.Stdout, map[string]any{"privileges": p, "proposal": smaller})
+			} else {
+				err = m.printPrivileges(p, smaller, out)
+			}
+			if err == nil && p.Used < p.Allowed {
+				return errFound
+			}
+			return err
+		})
+	}
+	return cmd
+}
+
+// privileges are what today's policies allow beside what was used.
+func (r *programRecord) privileges(ctx context.Context, days int) (*program.Privileges, error) {
+	var allowed []program.Allowed
+	for _, a := range r.set.WhoCan(policy.ActionReveal) {
+		if len(a.Ways) == 0 || a.Service || slices.ContainsFunc(a.Unless, func(w policy.Way) bool { return w.If == "" && w.Respond == policy.Refuse }) {
+			continue
+		}
+		for _, who := range a.Who {
+			if p, ok := r.config.roster.People[who]; ok {
+				allowed = append(allowed, program.Allowed{Staff: who, Team: p.Place.Team, Role: p.Place.Role, Column: a.Column.String()})
+			}
+		}
+	}
+	uses := program.NewUses(r.now.AddDate(0, 0, -days), r.now)
+	if err := r.accesses(ctx, uses.Access); err != nil {
+		return nil, err
+	}
+	return program.ComparePrivileges(allowed, uses), nil
+}
+
+// smallerPolicy is a proposal with what it would have meant.
+type smallerPolicy struct {
+	Removes  float64        `json:"removes"`  // share of what is allowed
+	Accesses int            `json:"accesses"` // that it would have hindered
+	People   int            `json:"people"`
+	ReplayOf int            `json:"replay_days"`
+	Replay   *replay.Report `json:"replay"`
+	Diff     []policyChange `json:"diff"`
+	Cedar    string         `json:"cedar"`
+	texts    []policy.Text
+}
+
+func (r *programRecord) smaller(ctx context.Context, p *program.Privileges, document string, days int) (*smallerPolicy, error) {
+	texts, err := r.config.policyTexts(r.config.policyFolder())
+	if err != nil {
+		return nil, err
+	}
+	s := &smallerPolicy{Removes: p.Removes, Cedar: p.Cedar(document), ReplayOf: days}
+	s.texts = append(slices.Clone(texts), policy.Text{Name: "unused.cedar", Content: s.Cedar})
+	after, _, err := r.config.loadTexts(s.texts)
+	if err != nil {
+		return nil, err
+	}
+	s.Replay, err = r.config.replayed(ctx, replayed{Before: r.set, After: after, Access: r.access, Control: r.control, From: r.now.AddDate(0, 0, -days), Until: r.now, Names: r.names})
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range s.Replay.Refused {
+		if strings.Contains(x.Policy, "unused.") {
+			s.Accesses += x.New
+			s.People = max(s.People, x.People)
+		}
+	}
+	s.Diff = groupChanges(policy.Diff(r.set, after))
+	return s, nil
+}
+
+func (s *smallerPolicy) write(folder string) error {
+	if folder == "" {
+		return nil
+	}
+	if err := os.Mkdir(folder, 0o750); err != nil {
+		return usagef("write the smaller policies: %w", err)
+	}
+	for _, t := range s.texts {
+		if err := os.WriteFile(filepath.Join(folder, filepath.Base(t.Name)), []byte(t.Content), 0o640); err != nil { //nolint:gosec // policies are read by whoever administers
+			return fmt.Errorf("write the smaller policies: %w", err)
+		}
+	}
+	return nil
+}
+
+func (m *Main) printPrivileges(p *program.Privileges, s *smallerPolicy, out string) error {
+	fmt.Fprintf(m.Stdout, "%s until %s: of %d permissions to read a column, %d were used\n\n", p.From.Format(time.DateOnly), p.Until.Format(time.DateOnly), p.Allowed, p.Used)
+	w := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TEAM\tROLE\tPEOPLE\tREAD\tNOBODY READ")
+	for _, t := range p.Teams {
+		used, unused := 0, []string{}
+		for column, n := range t.Columns {
+			if n > 0 {
+				used++
+			} else {
+				unused = append(unused, column)
+			}
+		}
+		slices.Sort(unused)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d of %d\t%s\n", printable(t.Team), t.Role, t.People, used, len(t.Columns), listed(unused))
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	if len(p.Nobody) > 0 {
+		fmt.Fprintf(m.Stdout, "\nNobody at all read: %s\n", strings.Join(p.Nobody, ", "))
+	}
+	if s == nil {
+		return nil
+	}
+	fmt.Fprintf(m.Stdout, "\nA smaller policy removes %.0f %% of what is allowed; in the last %d days it would have hindered %s of %s.\n", 100*s.Removes, s.ReplayOf, several(int64(s.Accesses), "access"), several(int64(s.People), "person"))
+	for i := range s.Diff {
+		fmt.Fprint(m.Stdout, s.Diff[i].lines())
+	}
+	if out == "" {
+		return printLine(m.Stdout, "--out FOLDER writes it; 'sallyport policy propose' proposes it.")
+	}
+	return printLine(m.Stdout, "Written to %s: run 'sallyport policy test --policies %s', then 'sallyport policy propose'.", out, out)
+}
+
+func (m *Main) programReviewCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "review",
+		Short: "Have managers decide what their people may go on reading",
+		Long: `'open' makes a list for each person from the record: what he may read, and how often he did. His manager, or whoever looks after access, decides; nobody about himself. What nobody
+has decided by the date counts as ended: 'ls' lists it, and 'ls --cedar' writes the policy that ends it, for two people to agree on.`,
+		Example: "  sallyport program review open autumn --until 2026-12-31T00:00:00Z --data /tmp/copy --as s050\n  sallyport program review decide autumn s017 --keep --reason 'still in support' --as s040",
+		Args:    exactly(0, ""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(m.reviewOpenCommand(), m.reviewDecideCommand(), m.reviewListCommand())
+	return cmd
+}
+
+func (m *Main) reviewOpenCommand() *cobra.Command {
+	var from, until string
+	cmd := &cobra.Command{
+		Use:   "open NAME",
+		Short: "Open a review of everybody's access, with the evidence of 'program privileges --json'",
+		Long:  "Reads what 'sallyport program privileges --json' printed, from --from or standard input, and puts a list for each person on record.",
+		Example: "  sallyport program privileges --data /tmp/copy --json > privileges.json\n" +
+			"  sallyport program review open autumn --from privileges.json --until 2026-12-31T00:00:00Z --as s050",
+		Args: exactly(1, "NAME --from FILE --until TIME --as ID"),
+	}
+	cmd.Flags().StringVar(&from, "from", "", "`FILE` that privileges --json printed")
+	cmd.Flags().StringVar(&until, "until", "", "the `TIME` (RFC 3339) by which undecided access ends")
+	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
+		at, err := time.Parse(time.RFC3339, until)
+		if err != nil || from == "" {
+			return usagef("expected --from FILE and --until 2026-12-31T00:00:00Z")
+		}
+		text, err := readSmall(from)
+		if err != nil {
+			return err
+		}
+		var report struct {
+			Privileges *program.Privileges `json:"privileges"`
+		}
+		if err := json.Unmarshal(text, &report); err != nil || report.Privileges == nil || len(report.Privileges.People) == 0 {
+			return usagef("%s is not what 'sallyport program privileges --json' prints, or it names nobody", from)
+		}
+		items := map[sallyport.Staff][]string{}
+		for _, x := range report.Privileges.People {
+			items[x.Staff] = x.ReviewItems()
+		}
+		if err := c.OpenReview(cmd.Context(), args[0], at, items); err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(m.Stdout, map[string]any{"review": args[0], "people": len(items), "until": at})
+		}
+		return printLine(m.Stdout, "Opened %s for %d people. What nobody decides by %s ends.", args[0], len(items), at.Format(time.RFC3339))
+	})
+}
+
+func (m *Main) reviewDecideCommand() *cobra.Command {
+	var keep, end bool
+	var reason string
+	cmd := &cobra.Command{
+		Use:     "decide NAME STAFF",
+		Short:   "Decide whether somebody keeps what he may read",
+		Long:    "His manager decides, or whoever looks after access; nobody about himself, once, and before the date.",
+		Example: "  sallyport program review decide autumn s017 --keep --reason 'still in support' --as s040",
+		Args:    exactly(2, "NAME STAFF --keep|--end --reason TEXT --as ID"),
+	}
+	cmd.Flags().BoolVar(&keep, "keep", false, "he keeps it")
+	cmd.Flags().BoolVar(&end, "end", false, "it ends")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
+	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
+		if keep == end || reason == "" {
+			return usagef("expected --keep or --end, and --reason 'why'")
+		}
+		if err := c.DecideReview(cmd.Context(), args[0], sallyport.Staff(args[1]), keep, reason); err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(m.Stdout, map[string]any{"review": args[0], "staff": args[1], "keeps": keep})
+		}
+		return printLine(m.Stdout, "On record.")
+	})
+}
+
+func (m *Main) reviewListCommand() *cobra.Command {
+	var cedar string
+	cmd := &cobra.Command{
+		Use:     "ls",
+		Short:   "List reviews: one's people's, or everybody's for whoever looks after access",
+		Long:    "Exit status 1: some access is to end, by a decision or because nobody decided in time.",
+		Example: "  sallyport program review ls --as s040\n  sallyport program review ls --cedar ended.cedar --as s050",
+		Args:    exactly(0, "--as ID"),
+	}
+	cmd.Flags().StringVar(&cedar, "cedar", "", "write the policy that ends what is to end into `FILE`")
+	return m.controlCommand(cmd, func(cmd *cobra.Command, _ []string, c *api.Client, f *controlFlags) error {
+		list, err := c.Reviews(cmd.Context())
+		if err != nil {
+			return err
+		}
+		ended := slices.DeleteFunc(slices.Clone(list), func(r api.ReviewStatus) bool { return r.State != "ended" })
+		if cedar != "" {
+			if err := os.WriteFile(cedar, []byte(endedCedar(ended)), 0o640); err != nil { //nolint:gosec // policies are read by whoever administers
+				return fmt.Errorf("write the policy: %w", err)
+			}
+		}
+		w := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
+		if !f.json {
+			fmt.Fprintln(w, "REVIEW\tWHO\tSTATE\tUNTIL\tBY\tWHY")
+		}
+		for _, r := range list {
+			if f.json {
+				err = errors.Join(err, printJSON(m.Stdout, r))
+				continue
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.Name), r.Staff, r.State, r.Until.Format(time.DateOnly), r.Decider, printable(r.Why))
+			if r.State == "open" {
+				for _, item := range r.Items {
+					fmt.Fprintf(w, "\t  %s\n", printable(item))
+				}
+			}
+		}
+		if err = errors.Join(err, w.Flush()); err == nil && len(ended) > 0 {
+			return errFound
+		}
+		return err
+	})
+}
+
+// endedCedar ends what reviews have ended, until a grant opens it.
+func endedCedar(ended []api.ReviewStatus) string {
+	var b strings.Builder
+	b.WriteString("// Access that reviews have ended. A grant opens it; a later review that keeps it takes the policy away.\n")
+	done := map[sallyport.Staff]bool{}
+	for _, r := range ended {
+		if done[r.Staff] {
+			continue
+		}
+		done[r.Staff] = true
+		fmt.Fprintf(&b, "\n@id(%q)\n@because(\"the review of your access has ended it: ask for a grant\")\n@document(\"access-policy.md#4.4\")\nforbid (principal == Staff::%q, action in [Action::\"reveal\", Action::\"export\"], resource)\nunless { context has grant };\n",
+			"ended."+string(r.Staff), string(r.Staff))
+	}
+	return b.String()
+}
