@@ -175,20 +175,27 @@ func (p *Privileges) narrow(teams map[[2]string]*TeamUse) {
 		}
 		if len(n.Columns) > 0 && t.Team != "" {
 			p.Propose = append(p.Propose, n)
-			for _, who := range p.People {
-				if who.Team == t.Team && who.Role == t.Role {
-					for _, column := range who.Unused {
-						if slices.Contains(n.Columns, column) {
-							removed++
-						}
-					}
-				}
-			}
+			removed += p.removes(&n)
 		}
 	}
 	if p.Allowed > 0 {
 		p.Removes = float64(removed) / float64(p.Allowed)
 	}
+}
+
+// removes is how many permissions of single people a proposal takes away.
+func (p *Privileges) removes(n *NarrowerFor) (count int) {
+	for _, who := range p.People {
+		if who.Team != n.Team || who.Role != n.Role {
+			continue
+		}
+		for _, column := range who.Unused {
+			if slices.Contains(n.Columns, column) {
+				count++
+			}
+		}
+	}
+	return count
 }
 
 // Cedar is the proposal as policies: a forbid for each team and role, that a grant overrides, so that nobody stands before a closed door who has to go

@@ -100,50 +100,59 @@ func (p *Plan) parts(posts []*Post, start Day, loads map[string]int) (out []*par
 		}
 	}
 	for j := range p.People {
-		first := -1
+		join(group, may, j)
+	}
+	for g := range posts {
+		var rows []int
 		for i := range posts {
-			switch {
-			case !may[i][j]:
-			case first < 0:
-				first = group[i]
-			case group[i] != first:
-				joined := group[i]
-				for k := range group {
-					if group[k] == joined {
-						group[k] = first
-					}
+			if group[i] == g {
+				rows = append(rows, i)
+			}
+		}
+		if len(rows) > 0 {
+			out = append(out, p.part(posts, rows, may, loads))
+		}
+	}
+	return out
+}
+
+// join makes one group of the posts that somebody may serve.
+func join(group []int, may [][]bool, person int) {
+	first := -1
+	for i := range group {
+		switch {
+		case !may[i][person]:
+		case first < 0:
+			first = group[i]
+		case group[i] != first:
+			joined := group[i]
+			for k := range group {
+				if group[k] == joined {
+					group[k] = first
 				}
 			}
 		}
 	}
-	for g := range posts {
-		x := &part{apart: p.Apart}
-		var rows []int
-		for i, post := range posts {
-			if group[i] == g {
-				rows, x.posts = append(rows, i), append(x.posts, post)
-			}
+}
+
+// part is that of some of the posts, with whoever may serve one of them.
+func (p *Plan) part(posts []*Post, rows []int, may [][]bool, loads map[string]int) *part {
+	x := &part{apart: p.Apart}
+	var of []int
+	for j := range p.People {
+		if slices.ContainsFunc(rows, func(i int) bool { return may[i][j] }) {
+			of, x.people = append(of, j), append(x.people, &p.People[j])
+			x.load = append(x.load, p.People[j].Load-loads[p.People[j].ID])
 		}
-		if len(rows) == 0 {
-			continue
-		}
-		var of []int
-		for j := range p.People {
-			if slices.ContainsFunc(rows, func(i int) bool { return may[i][j] }) {
-				of, x.people = append(of, j), append(x.people, &p.People[j])
-				x.load = append(x.load, p.People[j].Load-loads[p.People[j].ID])
-			}
-		}
-		for _, i := range rows {
-			row := make([]bool, len(of))
-			for k, j := range of {
-				row[k] = may[i][j]
-			}
-			x.may = append(x.may, row)
-		}
-		out = append(out, x)
 	}
-	return out
+	for _, i := range rows {
+		row := make([]bool, len(of))
+		for k, j := range of {
+			row[k] = may[i][j]
+		}
+		x.posts, x.may = append(x.posts, posts[i]), append(x.may, row)
+	}
+	return x
 }
 
 // draw draws until the rules that stand beside the table hold: who passes is as probable as anybody else who does. Where that takes too long it wanders.
@@ -210,39 +219,48 @@ func (x *part) slots() (slots []int) {
 
 // feasible names a post for which nobody is left, by whichever way others are moved.
 func (x *part) feasible(slots []int) error {
-	holds := make([][]int, len(x.people)) // slots
-	var place func(slot int, seen []bool) bool
-	place = func(slot int, seen []bool) bool {
-		for j, may := range x.may[slots[slot]] {
-			if !may || seen[j] || slices.ContainsFunc(holds[j], func(other int) bool { return slots[other] == slots[slot] }) {
-				continue
-			}
-			seen[j] = true
-			if len(holds[j]) < x.load[j] {
-				holds[j] = append(holds[j], slot)
-				return true
-			}
-			for k, other := range holds[j] {
-				if place(other, seen) {
-					holds[j][k] = slot
-					return true
-				}
-			}
-		}
-		return false
-	}
+	m := &matching{x, slots, make([][]int, len(x.people))}
 	for slot, i := range slots {
-		if !place(slot, make([]bool, len(x.people))) {
-			count := 0
-			for _, may := range x.may[i] {
-				if may {
-					count++
-				}
-			}
-			return wrong("nobody is left for %s: %d may serve it (skills, zone, days, who is excluded, who served it last), and what else they can take is taken", x.posts[i].ID, count)
+		if m.place(slot, make([]bool, len(x.people))) {
+			continue
 		}
+		count := 0
+		for _, may := range x.may[i] {
+			if may {
+				count++
+			}
+		}
+		return wrong("nobody is left for %s: %d may serve it (skills, zone, days, who is excluded, who served it last), and what else they can take is taken", x.posts[i].ID, count)
 	}
 	return nil
+}
+
+// matching gives slots to people by augmenting paths.
+type matching struct {
+	*part
+	slots []int   // the post of each
+	holds [][]int // slots of each person
+}
+
+// place gives a slot to somebody, and moves others where it has to; false: there is no way.
+func (m *matching) place(slot int, seen []bool) bool {
+	for j, may := range m.may[m.slots[slot]] {
+		if !may || seen[j] || slices.ContainsFunc(m.holds[j], func(other int) bool { return m.slots[other] == m.slots[slot] }) {
+			continue
+		}
+		seen[j] = true
+		if len(m.holds[j]) < m.load[j] {
+			m.holds[j] = append(m.holds[j], slot)
+			return true
+		}
+		for k, other := range m.holds[j] {
+			if m.place(other, seen) {
+				m.holds[j][k] = slot
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // shared are the pairs who share a post until the start.

@@ -68,7 +68,7 @@ func Make(plan []byte, secret [32]byte, b *Beacon, proof []byte) (*Reveal, *Resu
 
 // Encode is the reveal as a file.
 func (r *Reveal) Encode() ([]byte, error) {
-	b, err := json.MarshalIndent(r, "", "  ")
+	b, err := json.MarshalIndent(r, "", "  ") //nolint:gosec // the secret is what a reveal reveals: it was committed to, and is of no use any more
 	if err != nil {
 		return nil, fmt.Errorf("write the draw: %w", err)
 	}
