@@ -21,35 +21,48 @@ func (c *canaries) renew() error {
 		return nil
 	}
 	p := &planter{c: c, book: book, guard: g}
-	named := c.s.o.Config.Protect.Customer.Named()
-	var columns []plantColumn
-	for _, x := range g.catalog.Snapshot().Columns() {
-		if x.Column.Schema == named.Schema && x.Column.Table == named.Name && (x.Scheme == sallyport.Email || x.Scheme == sallyport.Phone) {
-			columns = append(columns, plantColumn{name: x.Column.Name, protected: x})
-		}
-	}
+	columns := c.told(g)
 	for _, old := range book.Canaries() {
 		if old.Gone || old.Subject == "" {
 			continue
 		}
 		one := *old
 		one.Values, one.Tokens = nil, nil
-		for i := range columns {
-			value := one.Email
-			if columns[i].protected.Scheme == sallyport.Phone {
-				value = one.Phone
-			}
-			if value == "" {
-				continue
-			}
-			if err := p.known(&one, &columns[i], value); err != nil {
-				return err
-			}
+		if err := p.knownBy(&one, columns); err != nil {
+			return err
 		}
 		if allIn(one.Values, old.Values) && allIn(one.Tokens, old.Tokens) {
 			continue
 		}
 		if err := c.retell(book, &one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// told are the columns by whose values canaries are known.
+func (c *canaries) told(g *guard) (columns []plantColumn) {
+	named := c.s.o.Config.Protect.Customer.Named()
+	for _, x := range g.catalog.Snapshot().Columns() {
+		if x.Column.Schema == named.Schema && x.Column.Table == named.Name && (x.Scheme == sallyport.Email || x.Scheme == sallyport.Phone) {
+			columns = append(columns, plantColumn{name: x.Column.Name, protected: x})
+		}
+	}
+	return columns
+}
+
+// knownBy gives a canary the digests of its values and of their tokens.
+func (p *planter) knownBy(one *canary.Canary, columns []plantColumn) error {
+	for i := range columns {
+		value := one.Email
+		if columns[i].protected.Scheme == sallyport.Phone {
+			value = one.Phone
+		}
+		if value == "" {
+			continue
+		}
+		if err := p.known(one, &columns[i], value); err != nil {
 			return err
 		}
 	}

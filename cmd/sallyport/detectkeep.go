@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -156,7 +158,7 @@ func (k *detectKeep) write(x *kept) error {
 	if err != nil {
 		return err
 	}
-	text := seal.Seal(salt[:], make([]byte, seal.NonceSize()), plain, nil)
+	text := seal.Seal(salt[:], make([]byte, seal.NonceSize()), plain, nil) //nolint:gosec // a zero nonce: the salt makes the key another one each time
 	file, err := os.OpenFile(k.path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -293,7 +295,7 @@ func (d *detecting) restore(x *kept) (err error) {
 }
 
 func (w *drillWatch) restore(x *keptDrill, o detect.Options, staff []sallyport.Employee) (err error) {
-	if w.detector, err = detect.Restore(o, append(staff[:len(staff):len(staff)], x.Hired...), x.Detector); err != nil {
+	if w.detector, err = detect.Restore(o, append(slices.Clip(staff), x.Hired...), x.Detector); err != nil {
 		return err
 	}
 	w.alias, w.subjects, w.tickets, w.name, w.hired = filled(x.Alias), filled(x.Subjects), filled(x.Tickets), x.Name, x.Hired
@@ -336,9 +338,7 @@ func (h *hearing) restore(x *keptHearing) {
 	for id, t := range x.Tickets {
 		h.tickets[id] = heardTicket{t.Assignee, t.Customer, t.Open, t.ID}
 	}
-	for s, is := range x.Canaries {
-		h.canary[s] = is
-	}
+	maps.Copy(h.canary, x.Canaries)
 	t := h.traps
 	if t == nil {
 		return

@@ -303,14 +303,14 @@ func (k *packing) prove(ctx context.Context) error {
 			k.told.Events = append(k.told.Events, x.event)
 			return nil
 		}
+		if len(list) >= mostPackEvents {
+			k.told.Left = append(k.told.Left, fmt.Sprintf("entries of the %s stream beyond the first %d", stream, mostPackEvents))
+		}
 		err := ledger.ProveMany(ctx, data, stream, slices.Collect(maps.Keys(list)), each, func(seq uint64, why string) {
 			k.told.Left = append(k.told.Left, fmt.Sprintf("%s:%d: %s", stream, seq, why))
 		})
 		if err != nil {
 			return err
-		}
-		if len(list) >= mostPackEvents {
-			k.told.Left = append(k.told.Left, fmt.Sprintf("entries of the %s stream beyond the first %d", stream, mostPackEvents))
 		}
 	}
 	return nil

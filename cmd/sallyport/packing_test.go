@@ -181,7 +181,7 @@ func (f *fort) others(files map[string][]byte, of map[sallyport.Subject]bool) {
 	f.need(err)
 	named := 0
 	for _, row := range rows[1:] {
-		for _, name := range strings.Fields(row[7]) {
+		for name := range strings.FieldsSeq(row[7]) {
 			named++
 			if !strings.HasPrefix(name, "c-") || len(name) != 12 {
 				t.Errorf("%s names another customer as %q", row[0], name)

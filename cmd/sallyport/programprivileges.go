@@ -46,14 +46,9 @@ Exit status 0: everything that is allowed was used; 1: something was not; 2: wro
 			if err != nil {
 				return err
 			}
-			var smaller *smallerPolicy
-			if len(p.Propose) > 0 {
-				if smaller, err = r.smaller(cmd.Context(), p, document, longer); err != nil {
-					return err
-				}
-				if err := smaller.write(out); err != nil {
-					return err
-				}
+			smaller, err := r.proposed(cmd.Context(), p, document, longer, out)
+			if err != nil {
+				return err
 			}
 			if f.json {
 				err = printJSON(m.Stdout, map[string]any{"privileges": p, "proposal": smaller})
@@ -67,6 +62,18 @@ Exit status 0: everything that is allowed was used; 1: something was not; 2: wro
 		})
 	}
 	return cmd
+}
+
+// proposed writes the smaller policy that there is to propose; nil: none.
+func (r *programRecord) proposed(ctx context.Context, p *program.Privileges, document string, longer int, out string) (*smallerPolicy, error) {
+	if len(p.Propose) == 0 {
+		return nil, nil
+	}
+	s, err := r.smaller(ctx, p, document, longer)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.write(out)
 }
 
 // privileges are what today's policies allow beside what was used.
@@ -279,27 +286,33 @@ func (m *Main) reviewListCommand() *cobra.Command {
 				return fmt.Errorf("write the policy: %w", err)
 			}
 		}
-		w := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
-		if !f.json {
-			fmt.Fprintln(w, "REVIEW\tWHO\tSTATE\tUNTIL\tBY\tWHY")
-		}
-		for _, r := range list {
-			if f.json {
+		if f.json {
+			for _, r := range list {
 				err = errors.Join(err, printJSON(m.Stdout, r))
-				continue
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.Name), r.Staff, r.State, r.Until.Format(time.DateOnly), r.Decider, printable(r.Why))
-			if r.State == "open" {
-				for _, item := range r.Items {
-					fmt.Fprintf(w, "\t  %s\n", printable(item))
-				}
-			}
+		} else {
+			err = m.printReviews(list)
 		}
-		if err = errors.Join(err, w.Flush()); err == nil && len(ended) > 0 {
+		if err == nil && len(ended) > 0 {
 			return errFound
 		}
 		return err
 	})
+}
+
+func (m *Main) printReviews(list []api.ReviewStatus) error {
+	w := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "REVIEW\tWHO\tSTATE\tUNTIL\tBY\tWHY")
+	for _, r := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.Name), r.Staff, r.State, r.Until.Format(time.DateOnly), r.Decider, printable(r.Why))
+		if r.State != "open" {
+			continue
+		}
+		for _, item := range r.Items {
+			fmt.Fprintf(w, "\t  %s\n", printable(item))
+		}
+	}
+	return w.Flush()
 }
 
 // endedCedar ends what reviews have ended, until a grant opens it.

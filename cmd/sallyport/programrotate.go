@@ -175,7 +175,7 @@ func writeSecret(path string, s *secretFile) error {
 	if err != nil {
 		return usagef("keep the secret: %w", err)
 	}
-	err = json.NewEncoder(f).Encode(s)
+	err = json.NewEncoder(f).Encode(s) //nolint:gosec // that is what the file is for, mode 0600
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("keep the secret: %w", err)
 	}

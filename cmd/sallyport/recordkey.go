@@ -81,9 +81,6 @@ func (c *Config) recordKey(ctx context.Context, where keyring, mayMake bool) (*r
 	}
 	var secret []byte
 	switch {
-	case provider == nil && missing && mayMake && c.Protects() && c.Keys.Provider == keys.QuorumProvider:
-		return nil, usagef("the record in %s would not be encrypted: shares of a quorum cannot open its key, since it says who may bring them; "+
-			"expected --key-file FILE (made where there is none), or record.provider in the configuration", where.data)
 	case provider == nil && missing, missing && !mayMake:
 		return nil, nil
 	case provider == nil:
@@ -103,7 +100,7 @@ func (c *Config) recordKey(ctx context.Context, where keyring, mayMake bool) (*r
 
 // encrypts refuses to go by what is protected in front of a record that whoever copies it could read.
 func (c *Config) encrypts(key *record.Key, data string) error {
-	if key != nil || !c.Protects() {
+	if key != nil || !c.Protects() || c.Keys.Provider != keys.QuorumProvider { // without a key file nothing is shown anyway, or serve only observes
 		return nil
 	}
 	return usagef("the record in %s would not be encrypted: shares of a quorum cannot open its key, since it says who may bring them; "+

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/mail"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -82,13 +83,10 @@ func (g *guard) customersBy(ctx context.Context, address string) (keys []string,
 		if err != nil {
 			return nil, fmt.Errorf("look for a customer: %w", err)
 		}
-		for _, key := range some {
-			if len(keys) == 0 || keys[0] != key {
-				keys = append(keys, key)
-			}
-		}
+		keys = append(keys, some...)
 	}
-	return keys, nil
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
 }
 
 // mayLookUp tells whether few enough addresses were nobody's within the hour.

@@ -111,6 +111,20 @@ func (s *Server) ordered(gateway string, e *sallyport.Event) error {
 	return s.orders.Give(check, e)
 }
 
+// openForOthers opens what a controller looks after the database with.
+func (g *guard) openForOthers(ctx context.Context) error {
+	if !g.s.o.Config.Protects() {
+		return g.unmarked(ctx)
+	}
+	g.close(ctx)
+	for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.openCanaries} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // serveGateways is what a controller does in place of serving clients, until ctx ends.
 func (s *Server) serveGateways(ctx context.Context) error {
 	err := s.access.Read(1, func(e *sallyport.Event) error {
@@ -123,19 +137,7 @@ func (s *Server) serveGateways(ctx context.Context) error {
 	g := &guard{s: s}
 	defer g.close(ctx)
 	s.wait(errors.New("Sallyport is starting")) //nolint:staticcheck // a sentence that people read
-	err = s.retry(ctx, func(ctx context.Context) error {
-		if !s.o.Config.Protects() {
-			return g.unmarked(ctx)
-		}
-		g.close(ctx)
-		for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.openCanaries} {
-			if err := step(ctx); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := s.retry(ctx, g.openForOthers); err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
