@@ -282,27 +282,7 @@ func (k *packing) prove(ctx context.Context) error {
 	data := os.DirFS(k.s.o.Data)
 	for _, stream := range []ledger.Stream{ledger.Access, ledger.Control} {
 		list := k.chosen[stream]
-		each := func(p *ledger.Proof) error {
-			x := list[p.Sequence]
-			x.event.Shown = (x.others == 0 && !x.closed || k.whole) && k.show(p) == nil
-			if !x.event.Shown && x.others > 0 {
-				k.told.WithOthers++
-			}
-			for _, who := range x.event.Others {
-				k.others[who] = true
-			}
-			b, err := evidence.JSON(p)
-			if err != nil {
-				return err
-			}
-			if k.bytes += len(b); k.bytes > mostPackBytes {
-				k.told.Left = append(k.told.Left, x.event.Name+": the pack would be longer than 64 MiB")
-				return nil
-			}
-			k.files[fmt.Sprintf("%s%s-%d.json", evidence.Events, stream, p.Sequence)] = b
-			k.told.Events = append(k.told.Events, x.event)
-			return nil
-		}
+		each := func(p *ledger.Proof) error { return k.take(stream, p, list[p.Sequence]) }
 		if len(list) >= mostPackEvents {
 			k.told.Left = append(k.told.Left, fmt.Sprintf("entries of the %s stream beyond the first %d", stream, mostPackEvents))
 		}
@@ -313,6 +293,28 @@ func (k *packing) prove(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// take puts the proof of an entry into the pack.
+func (k *packing) take(stream ledger.Stream, p *ledger.Proof, x chosen) error {
+	x.event.Shown = (x.others == 0 && !x.closed || k.whole) && k.show(p) == nil
+	if !x.event.Shown && x.others > 0 {
+		k.told.WithOthers++
+	}
+	for _, who := range x.event.Others {
+		k.others[who] = true
+	}
+	b, err := evidence.JSON(p)
+	if err != nil {
+		return err
+	}
+	if k.bytes += len(b); k.bytes > mostPackBytes {
+		k.told.Left = append(k.told.Left, x.event.Name+": the pack would be longer than 64 MiB")
+		return nil
+	}
+	k.files[fmt.Sprintf("%s%s-%d.json", evidence.Events, stream, p.Sequence)] = b
+	k.told.Events = append(k.told.Events, x.event)
 	return nil
 }
 
