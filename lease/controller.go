@@ -29,6 +29,7 @@ type Controller struct {
 	Parcels func() ([]Parcel, error)                       // what gateways have to have before anything else; nil: nothing
 	Before  func(e *sallyport.Event) ([]Parcel, error)     // and before an order; nil: nothing
 	Order   func(gateway string, e *sallyport.Event) error // an order that a gateway wants given
+	Looks   func(e *sallyport.Event) *sallyport.Event      // what the others have to know of a reveal; nil, as function and as answer: nothing
 	Clock   func() time.Time
 	Log     *slog.Logger
 
@@ -274,7 +275,7 @@ func (g *guest) serve(ctx context.Context, h *hello) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { cancel(g.orders(ctx, h)) })
-	wg.Go(func() { cancel(g.news(ctx, h.News+1, last)) })
+	wg.Go(func() { cancel(g.news(ctx, h, last)) })
 	for {
 		f, err := g.wire.receive()
 		if err != nil {
@@ -305,7 +306,8 @@ func (c *Controller) leave(g *guest) {
 }
 
 // news tells of what any gateway saw that the others have to know.
-func (g *guest) news(ctx context.Context, from, last uint64) error {
+func (g *guest) news(ctx context.Context, h *hello, last uint64) error {
+	from := h.News + 1
 	caught := false
 	catch := func(seq uint64) error {
 		if caught || seq < last {
@@ -318,13 +320,27 @@ func (g *guest) news(ctx context.Context, from, last uint64) error {
 		return err
 	}
 	return g.c.Access.Follow(ctx, from, func(e *sallyport.Event) error {
-		if e.Kind == sallyport.FactKind || e.Kind == sallyport.TieKind {
-			if err := g.wire.send(&frame{News: e}); err != nil {
+		if told := g.tells(e, h.Last); told != nil {
+			if err := g.wire.send(&frame{News: told}); err != nil {
 				return err
 			}
 		}
 		return catch(e.Seq)
 	})
+}
+
+// tells is what a gateway has to know of an entry; nil: nothing. What its process, whose stream began behind start, showed itself it knows.
+func (g *guest) tells(e *sallyport.Event, start uint64) *sallyport.Event {
+	switch e.Kind { //nolint:exhaustive // of all else gateways need to know nothing
+	case sallyport.FactKind, sallyport.TieKind:
+		return e
+	case sallyport.RevealKind:
+		if g.c.Looks == nil || e.Origin != nil && e.Origin.Gateway == g.name && e.Origin.Seq > start {
+			return nil
+		}
+		return g.c.Looks(e)
+	}
+	return nil
 }
 
 // take does what one message wants.

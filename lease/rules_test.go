@@ -177,6 +177,47 @@ func TestLoanOnRecord(t *testing.T) {
 	}
 }
 
+// TestLooksAreTold: of what one gateway shows the others are told what counts as a look; it itself is told of what its process of before showed.
+func TestLooksAreTold(t *testing.T) {
+	s := newStage(t)
+	s.controller.Looks = func(e *sallyport.Event) *sallyport.Event {
+		return &sallyport.Event{Seq: e.Seq, Kind: e.Kind, Origin: e.Origin, Note: "look"}
+	}
+	var mu sync.Mutex // guards told
+	told := map[string][]string{}
+	begin := func(name string) (*Gateway, func()) {
+		return s.gateway(name, func(g *Gateway) {
+			g.News = func(e *sallyport.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				told[name] = append(told[name], e.Origin.Gateway+" "+e.Note)
+			}
+		})
+	}
+	of := func(name string) string {
+		mu.Lock()
+		defer mu.Unlock()
+		return fmt.Sprint(told[name])
+	}
+	g1, end := begin("gw1")
+	g2, _ := begin("gw2")
+	within(t, "the controller is heard", func() bool { return g1.Heard() && g2.Heard() })
+	if why := show(t, g1, exposure.Most{100, 100, math.MaxInt}, 1); why != "" {
+		t.Fatal(why)
+	}
+	within(t, "gw2 is told", func() bool { return of("gw2") == "[gw1 look]" })
+	if _, err := g2.Access.Append(&sallyport.Event{Kind: sallyport.FactKind, Note: "fact"}); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "gw1 is told of the fact, and was not of its own look", func() bool { return of("gw1") == "[gw2 fact]" })
+	end()
+	mu.Lock()
+	told["gw1"] = nil
+	mu.Unlock()
+	_, _ = begin("gw1")
+	within(t, "its next process is told of all", func() bool { return of("gw1") == "[gw1 look gw2 fact]" })
+}
+
 // TestIdle: what lies idle comes back by itself.
 func TestIdle(t *testing.T) {
 	s := newStage(t)

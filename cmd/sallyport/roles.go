@@ -76,6 +76,7 @@ func (s *Server) openHub(ctx context.Context) error {
 	h := &hub{secure: secure, seenAt: map[string]sighting{}, Controller: lease.Controller{
 		Access: s.access, Control: s.control, Names: c.Gateways.Names, Order: s.ordered, Clock: s.o.Clock, Log: s.log,
 		Files: func() string { return c.hash }, Runs: func() string { return s.held }, Parcels: s.parcels, Before: s.beforeOrder,
+		Looks: func(e *sallyport.Event) *sallyport.Event { return purpose.Look(e, s.o.Clock()) },
 	}}
 	if err := h.Open(); err != nil {
 		return err
