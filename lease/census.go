@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"net"
 	"slices"
 	"sync"
 )
@@ -12,6 +13,8 @@ type Census struct {
 	Backends []uint32 `cbor:"2,keyasint,omitempty"` // the server's processes of its clients' sessions
 	Address  string   `cbor:"3,keyasint,omitempty"` // where the database sees it come from; empty: a socket
 	Known    bool     `cbor:"4,keyasint,omitempty"` // it can say; else it is starting
+	Serves   string   `cbor:"5,keyasint,omitempty"` // where clients come, HOST:PORT; without a host: on every address of its machine; empty: on a socket
+	Shows    []byte   `cbor:"6,keyasint,omitempty"` // SHA-256 of the certificate that it shows clients; empty: none
 }
 
 // census asks one gateway at a time of each question.
@@ -79,11 +82,23 @@ func (g *guest) count(ctx context.Context) *Census {
 	select {
 	case a := <-ch:
 		if a.Known {
+			g.locate(a)
 			return a
 		}
 	case <-ctx.Done():
 	}
 	return nil
+}
+
+// locate says on which machine a gateway is that takes clients on every address: where it came from.
+func (g *guest) locate(a *Census) {
+	host, port, err := net.SplitHostPort(a.Serves)
+	if err != nil || host != "" {
+		return
+	}
+	if from, _, err := net.SplitHostPort(g.wire.conn.RemoteAddr().String()); err == nil {
+		a.Serves = net.JoinHostPort(from, port)
+	}
 }
 
 // counted answers for this gateway.

@@ -99,7 +99,7 @@ type done struct {
 }
 
 // version is that of the protocol: both ends must have the same.
-const version = 2
+const version = 3
 
 // mostFrame bounds a frame: an entry holds a batch of at most a mebibyte of a result, and its values take less than that.
 const mostFrame = 16 << 20

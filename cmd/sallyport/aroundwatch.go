@@ -211,7 +211,7 @@ func (s *Server) census() lease.Census {
 	pids := s.backends()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return lease.Census{Known: s.gateway != nil, Address: s.link.address, Backends: slices.Collect(maps.Keys(pids))}
+	return lease.Census{Known: s.gateway != nil, Address: s.link.address, Backends: slices.Collect(maps.Keys(pids)), Serves: s.serves(), Shows: s.shows()}
 }
 
 // whence asks the database where this gateway comes from.

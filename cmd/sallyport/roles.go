@@ -118,7 +118,7 @@ func (g *guard) openForOthers(ctx context.Context) error {
 		return g.unmarked(ctx)
 	}
 	g.close(ctx)
-	for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.openCanaries} {
+	for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.openCatalog, g.openCanaries} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -141,14 +141,21 @@ func (s *Server) serveGateways(ctx context.Context) error {
 	if err := s.retry(ctx, g.openForOthers); err != nil {
 		return err
 	}
+	if g.catalog != nil { // who plants, plays or asks about customers looks at the tables
+		s.mu.Lock()
+		s.guard = g
+		s.mu.Unlock()
+	}
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancelCause(ctx)
 	wg.Go(func() { cancel(s.hub.Serve(ctx, tls.NewListener(s.hub.listener, s.hub.secure))) })
 	wg.Go(func() { s.granting.tendAll(ctx) })
-	wg.Go(func() { s.canaries.hear(ctx) })
+	wg.Go(func() { s.canaries.tend(ctx) })
+	wg.Go(func() { s.drills.tend(ctx) })
 	close(s.ready)
-	ticker := time.NewTicker(refreshEvery)
+	ticker, catalogue := time.NewTicker(refreshEvery), time.NewTicker(freshEvery)
 	defer ticker.Stop()
+	defer catalogue.Stop()
 	around := time.NewTicker(cmp.Or(s.o.WatchEvery, watchEvery))
 	defer around.Stop()
 	for ctx.Err() == nil {
@@ -157,6 +164,10 @@ func (s *Server) serveGateways(ctx context.Context) error {
 		case <-around.C:
 			if err := g.around(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("looking for ways around the gateways did not work; trying again", "why", err.Error())
+			}
+		case <-catalogue.C:
+			if err := g.fresh(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("looking at the catalogue did not work; trying again", "why", err.Error())
 			}
 		case <-ticker.C:
 			s.forgetAgreed()
@@ -364,4 +375,4 @@ func (s *Server) parts() (out []api.Standby) {
 }
 
 // errSeveral is what a controller says of what takes the keys and the database's rows.
-var errSeveral = errors.New("keys are rotated and customers shredded by a serve that is alone: stop the gateways and the controller, and run serve --role alone on the controller's data folder")
+var errSeveral = errors.New("keys are rotated, customers shredded and columns moved by a serve that is alone: stop the gateways and the controller, and run serve --role alone on the controller's data folder")
