@@ -5,6 +5,8 @@ import (
 	"net"
 	"slices"
 	"sync"
+
+	"sallyport"
 )
 
 // Census says which sessions in the database are a gateway's.
@@ -15,6 +17,7 @@ type Census struct {
 	Known    bool     `cbor:"4,keyasint,omitempty"` // it can say; else it is starting
 	Serves   string   `cbor:"5,keyasint,omitempty"` // where clients come, HOST:PORT; without a host: on every address of its machine; empty: on a socket
 	Shows    []byte   `cbor:"6,keyasint,omitempty"` // SHA-256 of the certificate that it shows clients; empty: none
+	Missing  int      `cbor:"7,keyasint,omitempty"` // shares of its keys that are still to come
 }
 
 // census asks one gateway at a time of each question.
@@ -71,6 +74,45 @@ func (c *Controller) Census(ctx context.Context) (answers map[string]*Census, mi
 
 // count asks one gateway; nil: it is not here, does not answer, or cannot say.
 func (g *guest) count(ctx context.Context) *Census {
+	a := g.ask(ctx)
+	if a == nil || !a.Known {
+		return nil
+	}
+	g.locate(a)
+	return a
+}
+
+// Sealed are the gateways that are here and wait for shares of their keys, and for how many.
+func (c *Controller) Sealed(ctx context.Context) map[string]int {
+	sealed := map[string]int{}
+	for _, name := range c.Here() {
+		c.mu.Lock()
+		g := c.conns[name]
+		c.mu.Unlock()
+		if a := g.ask(ctx); a != nil && a.Missing > 0 {
+			sealed[name] = a.Missing
+		}
+	}
+	return sealed
+}
+
+// Share passes a share that somebody brings on to the gateways that are here.
+func (c *Controller) Share(by sallyport.Staff, text string) {
+	for _, name := range c.Here() {
+		c.mu.Lock()
+		g := c.conns[name]
+		c.mu.Unlock()
+		if g == nil {
+			continue
+		}
+		if err := g.wire.send(&frame{Share: &share{by, text}}); err != nil {
+			g.stop(err)
+		}
+	}
+}
+
+// ask asks one gateway; nil: it is not here, or does not answer.
+func (g *guest) ask(ctx context.Context) *Census {
 	if g == nil {
 		return nil
 	}
@@ -81,10 +123,7 @@ func (g *guest) count(ctx context.Context) *Census {
 	}
 	select {
 	case a := <-ch:
-		if a.Known {
-			g.locate(a)
-			return a
-		}
+		return a
 	case <-ctx.Done():
 	}
 	return nil

@@ -282,7 +282,10 @@ func (s *Server) adoptHanded() error {
 }
 
 // beginAnew says that a serve has to begin anew, by other files or keys.
-type beginAnew struct{ why string }
+type beginAnew struct {
+	why    string
+	shares *keys.Assembly // that people have brought this process; nil: none
+}
 
 // Error says why.
 func (e *beginAnew) Error() string { return "begin anew: " + e.why }
@@ -291,7 +294,7 @@ func (e *beginAnew) Error() string { return "begin anew: " + e.why }
 func (s *Server) afresh(why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.link.anew = &beginAnew{why}
+	s.link.anew = &beginAnew{why, s.shares.assembly()}
 	if s.link.end != nil {
 		s.link.end(s.link.anew)
 	}

@@ -267,7 +267,7 @@ func (s *Server) join(ctx context.Context) error {
 	l.ties = gateway.NewTies(c.Protect.Customer.Named(), s.access, s.o.Clock, s.log, func() *catalog.Snapshot { return (*l.snapshot.Load())() })
 	l.Gateway = lease.Gateway{
 		Address: c.Gateways.Controller, TLS: secure, Access: s.access, Control: s.control, Log: s.log,
-		Files: l.runsBy, Apply: s.obey, News: l.hear, Pin: s.pin, Holds: s.holds, Put: s.put, Afresh: s.afresh, Sessions: s.census,
+		Files: l.runsBy, Apply: s.obey, News: l.hear, Pin: s.pin, Holds: s.holds, Put: s.put, Afresh: s.afresh, Sessions: s.census, Share: s.takeShare,
 	}
 	s.link = l
 	l.Open()
@@ -290,6 +290,11 @@ func (s *Server) join(ctx context.Context) error {
 // obey lets an order of the controller's take effect.
 func (s *Server) obey(e *sallyport.Event) {
 	s.orders.Take(e)
+	if e.Kind == sallyport.DrillKind && e.Order != nil && e.Order.Drill != nil && !e.Order.Drill.Ended {
+		for _, who := range e.Order.Drill.Accounts {
+			s.link.Borrower().Forget(who)
+		}
+	}
 	if book := s.canaries.book.Load(); book != nil {
 		_ = book.Apply(e) // only of what is sealed it may fail
 	}
@@ -361,6 +366,13 @@ func (s *Server) parts() (out []api.Standby) {
 	}
 	here := s.hub.Here()
 	out = append(out, api.Standby{What: "gateways", How: fmt.Sprintf("%d of %d are here: %s", len(here), len(s.o.Config.Gateways.Names), cmp.Or(strings.Join(here, ", "), "none"))})
+	if s.shares != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), censusWithin)
+		defer cancel()
+		for name, missing := range s.hub.Sealed(ctx) {
+			out = append(out, api.Standby{What: "sealed", How: fmt.Sprintf("%s waits for %d shares of its keys: sallyport keys unseal", name, missing)})
+		}
+	}
 	units, accounts := map[string]int{}, map[string]int{}
 	for _, d := range s.hub.Debts() {
 		units[d.Gateway] += d.Units
