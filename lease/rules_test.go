@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -216,6 +217,48 @@ func TestLooksAreTold(t *testing.T) {
 	mu.Unlock()
 	_, _ = begin("gw1")
 	within(t, "its next process is told of all", func() bool { return of("gw1") == "[gw1 look gw2 fact]" })
+}
+
+// TestCalledBack: what one gateway holds and does not need, though it spends from the same budget all the while, another gets when it lacks.
+func TestCalledBack(t *testing.T) {
+	s := newStage(t)
+	g1, _ := s.gateway("gw1")
+	g2, _ := s.gateway("gw2")
+	within(t, "the controller is heard", func() bool { return g1.Heard() && g2.Heard() })
+	most := exposure.Most{40, 40, 40}
+	id := exposure.ID{Name: "s1", Measure: exposure.Revealed}
+	if answers, err := g1.Want([]exposure.Want{{ID: id, Most: most, Need: 15, Subjects: []sallyport.Subject{"1"}}}); err != nil || answers[0].Units < 15 {
+		t.Fatal(answers, err)
+	}
+	if why := show(t, g1, most, 1); why != "" {
+		t.Fatal(why)
+	}
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		var key exposure.Key
+		binary.BigEndian.PutUint64(key[8:], 1)
+		for {
+			g1.Borrower().Spend(g1.Since(), []exposure.Key{key}, []exposure.Loan{{ID: id, Most: most}}, make([]int, 1)) // he is paid for
+			select {
+			case <-over:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	defer func() {
+		close(over)
+		<-ended
+	}()
+	for customer := 2; customer <= 40; customer++ {
+		if why := show(t, g2, most, customer); why != "" {
+			t.Fatalf("customer %d of 40 is not shown: %s", customer, why)
+		}
+	}
+	if why := show(t, g2, most, 41); why != "limit" {
+		t.Errorf("beyond the budget: %q", why)
+	}
 }
 
 // TestIdle: what lies idle comes back by itself.
