@@ -111,10 +111,9 @@ func (s *campus) comesBy(t *testing.T) {
 func (s *campus) refusesAlone(t *testing.T, o *api.Client) {
 	t.Helper()
 	_, rotate := o.RotateKey(t.Context(), "email", "yearly")
-	_, shred := o.Shred(t.Context(), "17", "asked to")
 	_, moving := o.Serving(t.Context())
 	_, undo := o.Undo(t.Context(), "over")
-	for what, err := range map[string]error{"rotation": rotate, "shredding": shred, "moving": moving, "undoing": undo} {
+	for what, err := range map[string]error{"rotation": rotate, "moving": moving, "undoing": undo} {
 		if err == nil || !strings.Contains(err.Error(), "run serve --role alone on the controller's data folder") {
 			t.Errorf("%s: %v", what, err)
 		}

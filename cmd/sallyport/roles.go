@@ -118,7 +118,7 @@ func (g *guard) openForOthers(ctx context.Context) error {
 		return g.unmarked(ctx)
 	}
 	g.close(ctx)
-	for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.openCatalog, g.openCanaries} {
+	for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.replayGone, g.checkKeys, g.openCatalog, g.openVault, g.openSeen, g.replayShreds} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -141,13 +141,16 @@ func (s *Server) serveGateways(ctx context.Context) error {
 	if err := s.retry(ctx, g.openForOthers); err != nil {
 		return err
 	}
-	if g.catalog != nil { // who plants, plays or asks about customers looks at the tables
-		s.mu.Lock()
-		s.guard = g
-		s.mu.Unlock()
-	}
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancelCause(ctx)
+	if g.catalog != nil { // who plants, plays, shreds or asks about customers looks at the tables
+		turns := newRotations(g, nil)
+		s.mu.Lock()
+		s.guard, s.turns = g, turns
+		s.mu.Unlock()
+		wg.Go(func() { g.followTies(ctx) })
+		wg.Go(func() { turns.tendShreds(ctx) })
+	}
 	wg.Go(func() { cancel(s.hub.Serve(ctx, tls.NewListener(s.hub.listener, s.hub.secure))) })
 	wg.Go(func() { s.granting.tendAll(ctx) })
 	wg.Go(func() { s.canaries.tend(ctx) })
@@ -183,18 +186,32 @@ func (s *Server) serveGateways(ctx context.Context) error {
 	return nil
 }
 
-// openCanaries has detection know the customers who do not exist.
-func (g *guard) openCanaries(ctx context.Context) error {
+// openSeen has detection know the customers who do not exist, and who shreds which token is whose.
+func (g *guard) openSeen(ctx context.Context) error {
 	book, err := g.canaries()
 	if err != nil {
 		return &hopeless{err}
 	}
+	g.ties = gateway.NewTies(g.s.o.Config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log, g.catalog.Snapshot)
 	err = g.s.access.Read(1, func(e *sallyport.Event) error {
 		_ = book.Apply(e) // only of what is sealed it may fail
+		g.ties.Restore(e)
+		g.tied = e.Seq
 		return ctx.Err()
 	})
 	g.s.canaries.opened(book)
 	return err
+}
+
+// followTies has the controller know of tokens that gateways tie to customers.
+func (g *guard) followTies(ctx context.Context) {
+	err := g.s.access.Follow(ctx, g.tied+1, func(e *sallyport.Event) error {
+		g.ties.Restore(e)
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		g.s.log.Error("what gateways see is not followed any more", "why", err.Error())
+	}
 }
 
 // forgets says why a gateway cannot be forgotten.
@@ -295,8 +312,29 @@ func (s *Server) obey(e *sallyport.Event) {
 			s.link.Borrower().Forget(who)
 		}
 	}
+	s.mirrorShred(e)
 	if book := s.canaries.book.Load(); book != nil {
 		_ = book.Apply(e) // only of what is sealed it may fail
+	}
+}
+
+// mirrorShred destroys here what the controller's shredding destroyed there. A gateway that cannot begins anew, and serves nobody until it can.
+func (s *Server) mirrorShred(e *sallyport.Event) {
+	if e.Kind != sallyport.Shredding && e.Kind != sallyport.Shredded {
+		return
+	}
+	s.mu.Lock()
+	g := s.guard
+	s.mu.Unlock()
+	if g == nil || g.keyring == nil {
+		return // it is done before anybody is served
+	}
+	if g.vault != nil {
+		g.vault.ForgetAll()
+	}
+	if err := g.destroyGone(); err != nil {
+		s.log.Error("keys of a shredded customer could not be destroyed", "why", err.Error())
+		s.afresh("keys of a shredded customer are to be destroyed")
 	}
 }
 
@@ -387,4 +425,4 @@ func (s *Server) parts() (out []api.Standby) {
 }
 
 // errSeveral is what a controller says of what takes the keys and the database's rows.
-var errSeveral = errors.New("keys are rotated, customers shredded and columns moved by a serve that is alone: stop the gateways and the controller, and run serve --role alone on the controller's data folder")
+var errSeveral = errors.New("keys are rotated and columns moved by a serve that is alone: stop the gateways and the controller, and run serve --role alone on the controller's data folder")

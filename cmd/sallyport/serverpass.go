@@ -64,6 +64,11 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	s.mu.Lock()
 	s.gateway, s.reasons, s.guard, s.turns, s.opened, s.waiting = gw, g.resolver, g, turns, g.sources, nil
 	s.mu.Unlock()
+	if s.link != nil && g.keyring != nil { // an order may have come since it was looked
+		if err := g.destroyGone(); err != nil {
+			return err
+		}
+	}
 	close(s.ready)
 	if err := gw.Serve(ctx, s.listener); err != nil {
 		return err
