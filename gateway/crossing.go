@@ -58,6 +58,9 @@ func (g *Gateway) storing() (list []*session) {
 // stores notes that a session is about to write a token into a column whose keys are rotated. It waits where a crossing is under way, unless the
 // session's transaction wrote some before: that one has to come to its end.
 func (s *session) stores() *query.Refusal {
+	if s.gw.Shares != nil && !s.gw.Shares.Heard() { // its controller may be exchanging the very keys
+		return refusal(codeSilent, "the controller does not answer, so nothing is written into a column whose keys are rotated", hintSilent)
+	}
 	c := &s.gw.crossing
 	patience := time.NewTimer(crossingPatience)
 	defer patience.Stop()

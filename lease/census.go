@@ -18,6 +18,7 @@ type Census struct {
 	Serves   string   `cbor:"5,keyasint,omitempty"` // where clients come, HOST:PORT; without a host: on every address of its machine; empty: on a socket
 	Shows    []byte   `cbor:"6,keyasint,omitempty"` // SHA-256 of the certificate that it shows clients; empty: none
 	Missing  int      `cbor:"7,keyasint,omitempty"` // shares of its keys that are still to come
+	Keys     []byte   `cbor:"8,keyasint,omitempty"` // SHA-256 of what the record says of the ring that it works by
 }
 
 // census asks one gateway at a time of each question.

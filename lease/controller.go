@@ -40,6 +40,7 @@ type Controller struct {
 	order sync.Mutex // held from when something is put on record until the lender knows it
 
 	mu        sync.Mutex // guards what follows
+	hushed    bool
 	conns     map[string]*guest
 	forgotten map[string]bool // proposals that were carried out
 	streams   map[string]Begun
@@ -145,6 +146,32 @@ func (c *Controller) Forget(gateway, proposal string) error {
 	return nil
 }
 
+// hushFor is longer than a gateway goes on without a word, and than a statement is under way that it let pass in its last moment.
+const hushFor = 3 * Patience
+
+// Hush does something while no gateway has heard this controller for longer than any goes on without it. They come back when it is done.
+func (c *Controller) Hush(ctx context.Context, do func() error) error {
+	c.mu.Lock()
+	c.hushed = true
+	for _, g := range c.conns {
+		g.stop(errors.New("keys are being exchanged"))
+	}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.hushed = false
+	}()
+	silent := time.NewTimer(hushFor)
+	defer silent.Stop()
+	select {
+	case <-silent.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return do()
+}
+
 // Serve takes gateways until ctx ends, and waits for what it started.
 func (c *Controller) Serve(ctx context.Context, ln net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -220,9 +247,14 @@ var errOtherFiles = errors.New("it runs by another configuration than the contro
 
 // admit says whether a gateway may come, and puts the beginning of its life on record.
 func (c *Controller) admit(g *guest, h *hello) error {
+	c.mu.Lock()
+	hushed := c.hushed
+	c.mu.Unlock()
 	switch {
 	case h == nil || h.Life == "":
 		return errFrame
+	case hushed:
+		return errors.New("keys are being exchanged; it is to come again")
 	case h.Version != version:
 		return fmt.Errorf("the gateway speaks version %d of the protocol, and this controller %d: both must be of the same release", h.Version, version)
 	case g.name == "" || !slices.Contains(c.Names, g.name):
@@ -264,8 +296,15 @@ func (g *guest) serve(ctx context.Context, h *hello) error {
 	defer stop()
 	c.order.Lock()
 	c.mu.Lock()
-	c.conns[g.name] = g
+	hushed := c.hushed
+	if !hushed {
+		c.conns[g.name] = g
+	}
 	c.mu.Unlock()
+	if hushed { // since it was admitted
+		c.order.Unlock()
+		return errors.New("keys are being exchanged")
+	}
 	c.lender.Resume(g.name, g.life, h.Had)
 	c.order.Unlock()
 	defer c.leave(g)

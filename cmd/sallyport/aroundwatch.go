@@ -213,7 +213,7 @@ func (s *Server) census() lease.Census {
 	defer s.mu.Unlock()
 	c := lease.Census{Known: s.gateway != nil, Address: s.link.address, Backends: slices.Collect(maps.Keys(pids))}
 	if c.Known {
-		c.Serves, c.Shows = s.serves(), s.shows()
+		c.Serves, c.Shows, c.Keys = s.serves(), s.shows(), s.worksBy()
 	}
 	if s.shares != nil {
 		c.Missing = s.shares.Missing()

@@ -110,10 +110,9 @@ func (s *campus) comesBy(t *testing.T) {
 // refusesAlone asks a controller for what only a serve that is alone does.
 func (s *campus) refusesAlone(t *testing.T, o *api.Client) {
 	t.Helper()
-	_, rotate := o.RotateKey(t.Context(), "email", "yearly")
 	_, moving := o.Serving(t.Context())
 	_, undo := o.Undo(t.Context(), "over")
-	for what, err := range map[string]error{"rotation": rotate, "moving": moving, "undoing": undo} {
+	for what, err := range map[string]error{"moving": moving, "undoing": undo} {
 		if err == nil || !strings.Contains(err.Error(), "run serve --role alone on the controller's data folder") {
 			t.Errorf("%s: %v", what, err)
 		}

@@ -448,6 +448,9 @@ func (g *guard) fresh(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	if g.s.link != nil && g.rotatesAny() {
+		g.resolver.Renewed() // by the controller, who does not say of which rows
+	}
 	_, err := g.catalog.Refresh(ctx)
 	return err
 }

@@ -144,11 +144,12 @@ func (s *Server) serveGateways(ctx context.Context) error {
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancelCause(ctx)
 	if g.catalog != nil { // who plants, plays, shreds or asks about customers looks at the tables
-		turns := newRotations(g, nil)
+		turns := newRotations(g, there{g})
 		s.mu.Lock()
 		s.guard, s.turns = g, turns
 		s.mu.Unlock()
 		wg.Go(func() { g.followTies(ctx) })
+		wg.Go(func() { turns.tend(ctx) })
 		wg.Go(func() { turns.tendShreds(ctx) })
 	}
 	wg.Go(func() { cancel(s.hub.Serve(ctx, tls.NewListener(s.hub.listener, s.hub.secure))) })
@@ -258,9 +259,13 @@ type link struct {
 
 	incoming *incoming              // what is being handed over; only the connection's own goroutine touches it
 	by       atomic.Pointer[string] // hash of the configuration that this gateway runs by; nil: it has to learn which
+	shut     atomic.Bool            // it is about to begin anew
 	anew     *beginAnew             // why it has to begin anew; nil: it has not. The Server's mu guards it
 	end      func(error)            // likewise: of the run
 }
+
+// Heard is the connection's, until this gateway is to begin anew: what it knows is no longer true.
+func (l *link) Heard() bool { return !l.shut.Load() && l.Gateway.Heard() }
 
 // runsBy is the hash of the configuration, empty as long as it is not known.
 func (l *link) runsBy() string {
@@ -307,6 +312,9 @@ func (s *Server) join(ctx context.Context) error {
 // obey lets an order of the controller's take effect.
 func (s *Server) obey(e *sallyport.Event) {
 	s.orders.Take(e)
+	if e.Kind == sallyport.KeyRotated {
+		s.afresh("the newer key is used from now on")
+	}
 	if e.Kind == sallyport.DrillKind && e.Order != nil && e.Order.Drill != nil && !e.Order.Drill.Ended {
 		for _, who := range e.Order.Drill.Accounts {
 			s.link.Borrower().Forget(who)
@@ -425,4 +433,4 @@ func (s *Server) parts() (out []api.Standby) {
 }
 
 // errSeveral is what a controller says of what takes the keys and the database's rows.
-var errSeveral = errors.New("keys are rotated and columns moved by a serve that is alone: stop the gateways and the controller, and run serve --role alone on the controller's data folder")
+var errSeveral = errors.New("columns are moved by a serve that is alone: stop the gateways and the controller, and run serve --role alone on the controller's data folder")
