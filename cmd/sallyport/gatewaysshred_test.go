@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -14,6 +15,7 @@ import (
 // of his names and texts in its own files, one that was away meanwhile, too. A token that a DBA puts back tells nobody anything.
 func TestGatewaysShred(t *testing.T) {
 	s := newCampus(t, shredGrants+"detect: {off: true}\n")
+	s.ownKeys(t)
 	fatal(t, s.config.letReaderShred(s.ctx, s.cluster.SuperDSN(s.database)))
 	s.controls(Controller)
 	s.awaits(severalNames...)
@@ -60,6 +62,23 @@ func TestGatewaysShred(t *testing.T) {
 	for _, name := range severalNames {
 		if ok, err := s.readsOf(name, 1); !ok {
 			t.Errorf("%s shows nothing of others either: %v", name, err)
+		}
+	}
+}
+
+// ownKeys protects the database anew, names and texts with keys of their own.
+func (s *campus) ownKeys(t *testing.T) {
+	t.Helper()
+	s.superExec("postgres", "DROP DATABASE "+s.database)
+	s.superExec("postgres", "CREATE DATABASE "+s.database+" TEMPLATE "+plainTemplate)
+	fatal(t, os.RemoveAll(s.options.Data))
+	s.shredsCustomers()
+	fatal(t, s.protect())
+	for _, name := range severalNames {
+		for _, file := range []string{"reader.password", "key.txt"} {
+			b, err := os.ReadFile(filepath.Join(s.folder, file))
+			fatal(t, err)
+			fatal(t, os.WriteFile(filepath.Join(s.folderOf(name), file), b, 0o600))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,27 +100,59 @@ func (s *Server) worksBy() []byte {
 	return digest
 }
 
-// rotatedThere puts on record that a newer key is used, in a moment in which no gateway makes tokens and no transaction holds any of before.
+// rotatedThere puts on record that a newer key is used, in a moment in which no gateway makes tokens and no transaction holds any of before. A transaction that stays open
+// is told of before anybody has to wait for it.
 func (r *rotations) rotatedThere(ctx context.Context, e *sallyport.Event) error {
 	conn, err := r.g.renewing(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
+	tables := r.g.tablesNamed(e.Order.Details)
+	before, err := protect.Writers(ctx, conn, tables)
+	if err != nil {
+		return err
+	}
+	ticker := time.NewTicker(awaitEvery)
+	defer ticker.Stop()
+	for end := time.Now().Add(crossTimeout); ; {
+		writers, err := protect.Writers(ctx, conn, tables)
+		if err != nil {
+			return err
+		}
+		still := slices.DeleteFunc(writers, func(w protect.Writer) bool {
+			return !slices.ContainsFunc(before, func(b protect.Writer) bool { return b.ID == w.ID })
+		})
+		if len(still) == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			return errWriters(still)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
 	return r.g.s.hub.Hush(ctx, func() error {
-		writers, err := protect.Writers(ctx, conn, r.g.tablesNamed(e.Order.Details))
+		writers, err := protect.Writers(ctx, conn, tables)
 		if err != nil {
 			return err
 		}
 		if len(writers) > 0 {
-			var who []string
-			for _, w := range writers {
-				who = append(who, w.Who)
-			}
-			return fmt.Errorf("transactions that may hold tokens of the older key have not ended: %s", strings.Join(who, ", "))
+			return errWriters(writers)
 		}
 		return r.g.s.orders.Give(nil, e)
 	})
+}
+
+func errWriters(writers []protect.Writer) error {
+	var who []string
+	for _, w := range writers {
+		who = append(who, w.Who)
+	}
+	return fmt.Errorf("transactions that may hold tokens of the older key have not ended: %s", strings.Join(who, ", "))
 }
 
 // mayRotateThere says why a controller cannot rotate a group: which of two keys the token of an integer or uuid is of only the serve knows that turns it.
