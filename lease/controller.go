@@ -146,6 +146,8 @@ func (c *Controller) Forget(gateway, proposal string) error {
 	return nil
 }
 
+var errExchange = errors.New("keys are being exchanged; it is to come again") //nolint:gochecknoglobals // a sentinel
+
 // hushFor is longer than a gateway goes on without a word, and than a statement is under way that it let pass in its last moment.
 const hushFor = 3 * Patience
 
@@ -154,7 +156,7 @@ func (c *Controller) Hush(ctx context.Context, do func() error) error {
 	c.mu.Lock()
 	c.hushed = true
 	for _, g := range c.conns {
-		g.stop(errors.New("keys are being exchanged"))
+		g.stop(errExchange)
 	}
 	c.mu.Unlock()
 	defer func() {
@@ -247,14 +249,9 @@ var errOtherFiles = errors.New("it runs by another configuration than the contro
 
 // admit says whether a gateway may come, and puts the beginning of its life on record.
 func (c *Controller) admit(g *guest, h *hello) error {
-	c.mu.Lock()
-	hushed := c.hushed
-	c.mu.Unlock()
 	switch {
 	case h == nil || h.Life == "":
 		return errFrame
-	case hushed:
-		return errors.New("keys are being exchanged; it is to come again")
 	case h.Version != version:
 		return fmt.Errorf("the gateway speaks version %d of the protocol, and this controller %d: both must be of the same release", h.Version, version)
 	case g.name == "" || !slices.Contains(c.Names, g.name):
@@ -301,9 +298,10 @@ func (g *guest) serve(ctx context.Context, h *hello) error {
 		c.conns[g.name] = g
 	}
 	c.mu.Unlock()
-	if hushed { // since it was admitted
+	if hushed {
 		c.order.Unlock()
-		return errors.New("keys are being exchanged")
+		_ = g.wire.send(&frame{Refused: errExchange.Error()}) // it is told if it can be
+		return errExchange
 	}
 	c.lender.Resume(g.name, g.life, h.Had)
 	c.order.Unlock()

@@ -261,6 +261,70 @@ func TestCalledBack(t *testing.T) {
 	}
 }
 
+// TestHush: what is done in silence is done when no gateway has heard the controller for longer than it goes on without; then all come back. Where it fails they do, too.
+func TestHush(t *testing.T) {
+	s := newStage(t)
+	g1, _ := s.gateway("gw1")
+	g2, _ := s.gateway("gw2")
+	heard := func() bool { return g1.Heard() && g2.Heard() }
+	for _, fails := range []error{nil, errors.New("it does not work")} {
+		within(t, "the controller is heard", heard)
+		began, done := time.Now(), false
+		err := s.controller.Hush(t.Context(), func() error {
+			done = true
+			if g1.Heard() || g2.Heard() || len(s.controller.Here()) > 0 || time.Since(began) < 2*Patience {
+				t.Error("somebody goes on")
+			}
+			return fails
+		})
+		if !done || !errors.Is(err, fails) {
+			t.Errorf("%t, %v", done, err)
+		}
+	}
+	within(t, "the controller is heard again", heard)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.controller.Hush(ended, func() error {
+		t.Error("it is done though there was no silence")
+		return nil
+	}); err == nil {
+		t.Error("it says that it was done")
+	}
+	within(t, "the controller is heard again", heard)
+}
+
+// TestShares: a share goes to the gateways that are here, once; who waits for some is told of.
+func TestShares(t *testing.T) {
+	s := newStage(t)
+	var mu sync.Mutex // guards what follows
+	missing, got := 2, []string{}
+	g, _ := s.gateway("gw1", func(g *Gateway) {
+		g.Sessions = func() Census {
+			mu.Lock()
+			defer mu.Unlock()
+			return Census{Missing: missing}
+		}
+		g.Share = func(by sallyport.Staff, text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, string(by)+" "+text)
+			missing--
+		}
+	})
+	within(t, "the controller is heard", g.Heard)
+	if sealed := s.controller.Sealed(t.Context()); len(sealed) != 1 || sealed["gw1"] != 2 {
+		t.Errorf("sealed: %v", sealed)
+	}
+	s.controller.Share("o1", "first")
+	s.controller.Share("o2", "second")
+	within(t, "nobody waits", func() bool { return len(s.controller.Sealed(t.Context())) == 0 })
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"o1 first", "o2 second"}; !slices.Equal(got, want) {
+		t.Errorf("it got %q, want %q", got, want)
+	}
+}
+
 // TestIdle: what lies idle comes back by itself.
 func TestIdle(t *testing.T) {
 	s := newStage(t)

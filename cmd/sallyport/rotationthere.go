@@ -13,6 +13,7 @@ import (
 
 	"sallyport"
 	"sallyport/catalog"
+	"sallyport/gateway"
 	"sallyport/protect"
 )
 
@@ -153,6 +154,22 @@ func errWriters(writers []protect.Writer) error {
 		who = append(who, w.Who)
 	}
 	return fmt.Errorf("transactions that may hold tokens of the older key have not ended: %s", strings.Join(who, ", "))
+}
+
+// endSilent ends whoever has tokens in an open transaction while the controller is not heard: when it falls silent to exchange a key nobody may commit any of before.
+func (l *link) endSilent(ctx context.Context, gw *gateway.Gateway) {
+	ticker := time.NewTicker(awaitEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if !l.Heard() {
+				gw.EndStoring()
+			}
+		}
+	}
 }
 
 // mayRotateThere says why a controller cannot rotate a group: which of two keys the token of an integer or uuid is of only the serve knows that turns it.

@@ -48,6 +48,9 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 		}
 	})
 	turns := newRotations(g, gw)
+	if s.link != nil {
+		wg.Go(func() { s.link.endSilent(watching, gw) })
+	}
 	if s.link == nil {
 		wg.Go(func() { turns.tend(watching) })
 		wg.Go(func() { turns.tendShreds(watching) })
