@@ -74,7 +74,7 @@ func (d *drills) begin(by sallyport.Staff, name, reason string) (id string, err 
 	}
 	accounts := config.Drill.staff(config)[:plan.Accounts]
 	for _, who := range accounts {
-		d.s.book.Forget(who)
+		d.s.acquit(who)
 	}
 	now, from := d.s.o.Clock(), d.s.control.Last()+1 // its entry is this one, or soon behind it
 	e := &sallyport.Event{Time: now, Kind: sallyport.DrillKind, Order: &sallyport.Order{Action: "drill", By: by, Reason: reason, Drill: &sallyport.DrillRun{Name: name, Accounts: accounts}}}
@@ -91,6 +91,15 @@ func (d *drills) begin(by sallyport.Staff, name, reason string) (id string, err 
 	d.reports[id], d.busy = r, true
 	d.start <- &playing{d: d, plan: plan, accounts: accounts, customers: customers, report: r, by: by, from: from, lost: map[sallyport.Subject]bool{}, tokens: map[sallyport.Subject]bool{}, asked: map[sallyport.Subject]bool{}}
 	return id, nil
+}
+
+// acquit takes back what was counted of who plays: by all gateways, where there are several.
+func (s *Server) acquit(who sallyport.Staff) {
+	if s.hub != nil {
+		s.hub.Acquit(who)
+		return
+	}
+	s.book.Forget(who)
 }
 
 func (d *drills) report(id string) (json.RawMessage, bool) {

@@ -22,6 +22,7 @@ import (
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
 	"sallyport/ledger"
+	"sallyport/keys"
 	"sallyport/program"
 	"sallyport/purpose"
 	"sallyport/record"
@@ -50,6 +51,7 @@ type ServerOptions struct {
 	disk           disk.Disk             // of the access stream; only tests measure what one costs by another
 	Clock          func() time.Time      // stands in every event and moves the budgets' windows; nil: time.Now
 	Log            *slog.Logger          // nil: none
+	shares         *keys.Assembly        // that people brought this process before it began anew; nil: none
 }
 
 // Server is a running gateway with its record, its people and its control socket.
@@ -228,9 +230,13 @@ func (s *Server) settle() error {
 	if s.server, err = upstreamOf(o.Config, o.Upstream); err != nil {
 		return err
 	}
-	if s.shares, err = newUnsealer(o); err != nil {
+	shares, err := newUnsealer(o)
+	if err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.shares = shares // a controller may bring some already
+	s.mu.Unlock()
 	s.verifiers = o.Config.verifiers(s.server)
 	s.granting, s.imports, s.reports = &granting{s: s}, &intake{s: s}, newReporting(s)
 	if s.granting.tell, err = o.Config.newWebhook(o.Clock, s.log); err != nil {
