@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -111,11 +110,7 @@ func (t *tracer) follow(ctx context.Context) error {
 		t.heard = &hearing{parts: logs.Parts{Record: s.access.ID(), Service: c.program}, login: c.owners(), program: c.program, tickets: map[string]heardTicket{}}
 	}
 	last := s.access.Last()
-	err := s.access.Read(t.read+1, func(e *sallyport.Event) error {
-		if e.Seq > last {
-			return errEnough
-		}
-		t.read = e.Seq
+	err := s.past().Told(ctx, t.read, last, func(e *sallyport.Event) error {
 		for i, in := range t.heard.hear(e) {
 			switch {
 			case in.Ticket != nil && in.Ticket.OpenedBy != "":
@@ -124,12 +119,13 @@ func (t *tracer) follow(ctx context.Context) error {
 				expose(t.x, t.heard.list[i].Access, t.opened)
 			}
 		}
-		return ctx.Err()
+		return nil
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		t.drop()
-		return fmt.Errorf("read who saw whom: %w", err)
+		return err
 	}
+	t.read = max(t.read, last)
 	if t.forget != nil {
 		t.forget.Stop()
 	}
