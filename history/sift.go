@@ -84,11 +84,21 @@ func purposeOf(text string) sallyport.Purpose {
 func (p *Past) Find(ctx context.Context, w Wanted) (Found, error) {
 	store, _, release, err := p.store(ctx)
 	defer release()
-	if err != nil || store == nil {
-		return Found{From: 1}, err
+	if err != nil {
+		return Found{}, err
+	}
+	return find(ctx, store, w)
+}
+
+func find(ctx context.Context, store Store, w Wanted) (Found, error) {
+	if store == nil {
+		return Found{From: 1}, nil
 	}
 	f, err := store.Find(ctx, w)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrBroken), errors.Is(err, ErrGone):
+		return Found{From: 1}, nil // it is being made or opened again
+	case err != nil:
 		return Found{}, fmt.Errorf("ask history: %w", err)
 	}
 	return f, nil
@@ -103,13 +113,11 @@ func (p *Past) Told(ctx context.Context, after, last uint64, fn func(*sallyport.
 	if err != nil {
 		return err
 	}
-	found, looks := Found{From: 1}, looking{ctx: ctx, store: store, at: after}
-	if store != nil {
-		if found, err = store.Find(ctx, Wanted{After: after, Facts: true}); err != nil {
-			return fmt.Errorf("ask history: %w", err)
-		}
-		looks.end = min(found.To, last)
+	found, err := find(ctx, store, Wanted{After: after, Facts: true})
+	if err != nil {
+		return err
 	}
+	looks := looking{ctx: ctx, store: store, at: after, end: min(found.To, last)}
 	err = p.Record.Pick(after+1, found.Wanted(), func(seq uint64, e *sallyport.Event) error {
 		if seq > last {
 			return errRead

@@ -118,7 +118,7 @@ func (s *Server) blastRadius(ctx context.Context, who sallyport.Staff, since tim
 	if since.IsZero() {
 		line.From = line.SinceLow
 	}
-	found, err := s.searchRadius(ctx, who, line.From)
+	found, err := s.searchRadius(ctx, s.past(), who, line.From)
 	if err != nil {
 		return nil, err
 	}
@@ -157,16 +157,16 @@ func (c *Config) accountsOf(who sallyport.Staff) []sallyport.Staff {
 
 // searchRadius asks history which entries concern him and reads those, and a second time those where values that he was shown stand in others' rows.
 // Without history it reads all of the access stream.
-func (s *Server) searchRadius(ctx context.Context, who sallyport.Staff, from time.Time) (*blast.Radius, error) {
+func (s *Server) searchRadius(ctx context.Context, past *history.Past, who sallyport.Staff, from time.Time) (*blast.Radius, error) {
 	c := s.o.Config
 	his := c.accountsOf(who)
 	search := blast.New(blast.Question{Staff: his, From: from, Tells: c.identifies, Program: c.program, HeldBy: c.owners()})
 	last := s.access.Last()
-	reasons, err := s.reasonsOf(ctx, his, last)
+	reasons, err := s.reasonsOf(ctx, past, his, last)
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.past().Find(ctx, history.Wanted{Staff: his, Facts: true, Purposes: reasons})
+	found, err := past.Find(ctx, history.Wanted{Staff: his, Facts: true, Purposes: reasons})
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (s *Server) searchRadius(ctx context.Context, who sallyport.Staff, from tim
 		}
 	})
 	if err == nil && search.Twice() {
-		err = s.searchAgain(ctx, search, last)
+		err = s.searchAgain(ctx, past, search, last)
 	}
 	if err != nil {
 		return nil, err
@@ -193,8 +193,8 @@ func (s *Server) searchRadius(ctx context.Context, who sallyport.Staff, from tim
 }
 
 // reasonsOf are the tickets that somebody wrote facts about: colleagues may have looked by them.
-func (s *Server) reasonsOf(ctx context.Context, his []sallyport.Staff, last uint64) (reasons []string, err error) {
-	found, err := s.past().Find(ctx, history.Wanted{FactsOf: his})
+func (s *Server) reasonsOf(ctx context.Context, past *history.Past, his []sallyport.Staff, last uint64) (reasons []string, err error) {
+	found, err := past.Find(ctx, history.Wanted{FactsOf: his})
 	if err != nil || found.To == 0 || len(found.Entries) == 0 {
 		return nil, err // without history all is read in any case
 	}
@@ -212,12 +212,12 @@ func (s *Server) reasonsOf(ctx context.Context, his []sallyport.Staff, last uint
 }
 
 // searchAgain reads entries once more in which values that he was shown may stand under others.
-func (s *Server) searchAgain(ctx context.Context, search *blast.Search, last uint64) error {
+func (s *Server) searchAgain(ctx context.Context, past *history.Past, search *blast.Search, last uint64) error {
 	var shown []history.Shown
 	for d, under := range search.Shown() {
 		shown = append(shown, history.Shown{Digest: d, Under: under})
 	}
-	found, err := s.past().Find(ctx, history.Wanted{Shown: shown})
+	found, err := past.Find(ctx, history.Wanted{Shown: shown})
 	if err != nil || found.From == 1 && found.To >= last && len(found.Entries) == 0 {
 		return err
 	}

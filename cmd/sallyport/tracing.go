@@ -10,6 +10,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/history"
 	logs "sallyport/sources"
 	"sallyport/trace"
 )
@@ -17,7 +18,8 @@ import (
 // tracer answers who may be the source of the reports, from the record: the same entries in the same order as a file of them, by the same code.
 // What it has read of the access stream it keeps for a while, so that the next question reads on.
 type tracer struct {
-	r *reporting
+	r    *reporting
+	past func() *history.Past
 
 	mu     sync.Mutex // held while a question is answered; guards what follows
 	read   uint64     // the entry of the access stream that was read last
@@ -110,7 +112,7 @@ func (t *tracer) follow(ctx context.Context) error {
 		t.heard = &hearing{parts: logs.Parts{Record: s.access.ID(), Service: c.program}, login: c.owners(), program: c.program, tickets: map[string]heardTicket{}}
 	}
 	last := s.access.Last()
-	err := s.past().Told(ctx, t.read, last, func(e *sallyport.Event) error {
+	err := t.past().Told(ctx, t.read, last, func(e *sallyport.Event) error {
 		for i, in := range t.heard.hear(e) {
 			switch {
 			case in.Ticket != nil && in.Ticket.OpenedBy != "":
