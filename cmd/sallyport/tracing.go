@@ -68,7 +68,7 @@ func (t *tracer) trace(ctx context.Context, without []sallyport.Staff) (*liveTra
 	}
 	list, by := tracedReports(reports)
 	result := t.x.Trace(list, trace.Options{Customers: t.r.s.o.Config.Reports.Customers, Without: without})
-	return &liveTrace{traceLine: traceJSON(&result, 0), Entry: t.read, ConfirmedBy: by}, nil
+	return &liveTrace{traceLine: traceJSON(&result, 0, 0), Entry: t.read, ConfirmedBy: by}, nil
 }
 
 // tracedReports are those that count, and who confirmed how many: whoever confirms many alone could turn the result.
