@@ -339,6 +339,9 @@ type Order struct {
 	Position uint64    `cbor:"111,keyasint,omitempty"`
 	Taken    uint64    `cbor:"112,keyasint,omitempty"`
 	Response *Response `cbor:"113,keyasint,omitempty"`
+	// Grown says of a finding that an earlier line of it is on record. Settled are, of the approval by which a case is closed, the findings that it had.
+	Grown   bool      `cbor:"124,keyasint,omitempty"`
+	Settled []Settled `cbor:"125,keyasint,omitempty"`
 	// Sealed says of which customer that he does not exist, to who has the key. Planting is what was asked for, CanaryHeard what came.
 	Sealed      []byte       `cbor:"140,keyasint,omitempty"`
 	Planting    *Planting    `cbor:"141,keyasint,omitempty"`
@@ -364,6 +367,12 @@ type Response struct {
 	Held     *Held  `cbor:"5,keyasint,omitempty"` // of hold
 	Attempts int    `cbor:"6,keyasint,omitempty"` // of what is done outside
 	Trouble  string `cbor:"7,keyasint,omitempty"` // of failed: why
+}
+
+// Settled is a finding about which people have come to an end.
+type Settled struct {
+	Finding string `cbor:"1,keyasint"`
+	About   Staff  `cbor:"2,keyasint,omitempty"`
 }
 
 // Held are entries of the access stream that must be kept as evidence.
