@@ -196,6 +196,7 @@ func (w *separationWatch) check(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
+	w.s.log.Info("the rules of many eyes were checked", "broken", len(list), "new", fresh)
 	return nil
 }
 
