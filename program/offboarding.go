@@ -186,7 +186,7 @@ func (o *Offboarding) Access(e *sallyport.Event) {
 // Endings are all accesses of all of them, as of a moment. held stands in files beside the record; locked tells who is locked as all of the record has it.
 func (o *Offboarding) Endings(held []Held, locked func(sallyport.Staff) bool, now time.Time) (out []Ending) {
 	for _, who := range slices.Sorted(maps.Keys(o.of)) {
-		p := o.of[who]
+		p := *o.of[who]
 		if !locked(who) {
 			p.locked = nil
 		}
