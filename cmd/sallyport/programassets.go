@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -130,6 +131,11 @@ func (r *programRecord) assets(ctx context.Context, days int) ([]program.Asset, 
 		if known, ok := r.config.Program.Assets[a.Name]; ok {
 			a.Owner, a.Criticality = known.Owner, known.Criticality
 		}
+		for _, name := range slices.Sorted(maps.Keys(r.config.Program.Assets)) {
+			if known := r.config.Program.Assets[name]; known.CopyOf == a.Name {
+				a.Copies = append(a.Copies, program.Copy{What: "database", Where: name + " at " + cmp.Or(known.Where, "an unknown place"), Plain: known.ProtectedBy == ""})
+			}
+		}
 		for j := range a.Copies {
 			if who := a.Copies[j].Who; who != "" {
 				a.Copies[j].Who = sallyport.Staff(r.call(who))
@@ -227,7 +233,7 @@ func (r *programRecord) grantsOn(table string) (out []program.Copy) {
 
 // databases are the one that serve stands before, and all others that are known.
 func (r *programRecord) databases(ctx context.Context, copies *program.Copying, protects bool) ([]program.Asset, error) {
-	own := program.Asset{Name: r.config.Upstream.Database, Kind: "database", Where: r.config.Upstream.Address, Protection: program.NoProtection, Copies: copies.Of("")}
+	own := program.Asset{Name: cmp.Or(r.config.Upstream.Database, "every database of the server"), Kind: "database", Where: r.config.Upstream.Address, Protection: program.NoProtection, Copies: copies.Of("")}
 	if protects {
 		own.Protection = program.ProtectedAsset
 		if !r.config.Protects() {
@@ -249,13 +255,6 @@ func (r *programRecord) databases(ctx context.Context, copies *program.Copying, 
 			a.Protection = program.ElsewhereAsset
 		}
 		list, seen[name] = append(list, a), true
-	}
-	for i := range list {
-		for _, name := range slices.Sorted(maps.Keys(r.config.Program.Assets)) {
-			if known := r.config.Program.Assets[name]; known.CopyOf == list[i].Name {
-				list[i].Copies = append(list[i].Copies, program.Copy{What: "database", Where: name + " at " + known.Where, Plain: known.ProtectedBy == ""})
-			}
-		}
 	}
 	if r.beside == nil {
 		return list, nil

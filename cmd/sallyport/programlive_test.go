@@ -183,7 +183,7 @@ func TestManyEyesAreFindings(t *testing.T) {
 	for _, x := range assets {
 		is[x.Name] = x
 	}
-	if x := is["support.customers"]; x.Protection != program.ProtectedAsset || x.Owner != "o1" || len(x.Columns) != 5 || len(x.Reach) == 0 {
+	if x := is["support.customers"]; x.Protection != program.ProtectedAsset || x.Owner != "o1" || len(x.Columns) != 5 || len(x.Reach) == 0 || !slices.ContainsFunc(x.Copies, func(c program.Copy) bool { return c.Where == "warehouse at warehouse.internal" && c.Plain }) {
 		t.Errorf("%+v", x)
 	}
 	for _, name := range []string{"warehouse", plainTemplate} {

@@ -62,6 +62,7 @@ func (s *Server) lapse() error {
 			Action: program.ReviewLapsed, About: r.Staff, Program: &sallyport.ProgramStep{Do: program.ReviewLapsed, Name: r.Name, Staff: r.Staff, Until: r.Until},
 		}}
 		if err := s.orders.Give(nil, e); err != nil {
+			s.state.Turn() // it bites all the same, in results that are leaving, too
 			return err
 		}
 	}

@@ -88,7 +88,7 @@ type separationFound struct {
 
 func (m *Main) printSeparation(x *separationFound) error {
 	if len(x.Violations) == 0 {
-		return printLine(m.Stdout, "%d rules, and none is broken.", x.Rules)
+		return printLine(m.Stdout, "%s, and none is broken.", several(int64(x.Rules), "rule"))
 	}
 	w := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RULE\tOF\tWHO\tSINCE\tLAST\tWHAT")
