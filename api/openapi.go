@@ -172,6 +172,8 @@ func workOperations() []operation {
 			Reviews []ReviewStatus `json:"reviews"`
 		}{}},
 		{method: post, path: "/v1/program/reviews", who: administrators, summary: "Have managers look at what their people may do", takes: reviewRequest{}},
+		{method: post, path: "/v1/program/reviews/prolong", who: administrators, summary: "Propose another date for people of a review", takes: prolongRequest{}, gives: proposedAnswer{}},
+		{method: post, path: "/v1/program/reports", who: investigators, summary: "A report of the programme, made from the record as it stands", takes: ReportQuestion{}, gives: ReportAnswer{}},
 		{method: post, path: "/v1/program/reviews/decide", summary: "Decide about somebody's access", takes: decideReviewRequest{}},
 	}
 }

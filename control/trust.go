@@ -112,6 +112,13 @@ func (s *State) Door(who sallyport.Staff) Door {
 	return Door{Trust: s.doors.of(who), Confirmed: s.doors.confirmed[who], How: s.doors.how[who], Seconded: s.doors.seconded[who]}
 }
 
+// Turn has what is known of people asked anew: something beside this state has changed it.
+func (s *State) Turn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doors.turn()
+}
+
 // Turned is closed when somebody's door changes after this call.
 func (s *State) Turned() <-chan struct{} {
 	s.mu.Lock()

@@ -61,7 +61,17 @@ type Context struct {
 	BudgetUsed    int64 // of his own budget of customers revealed, in percent
 	SharedUsed    int64 // of the fullest budget that he shares with others
 	Named         bool  // the configuration names him for this very thing: of approve and replicate
+	Ended         Ended // what ended his access; empty: it goes on
 }
+
+// Ended is what ended somebody's access at a date, without anybody doing anything.
+type Ended string
+
+// What ends access.
+const (
+	ByReview   Ended = "review"   // nobody decided by its date that he keeps it, or somebody decided that he does not
+	ByContract Ended = "contract" // his, or that of his firm, is over
+)
 
 // Granted is a grant that holds.
 type Granted struct {
@@ -103,6 +113,9 @@ func (s *Set) Decide(a Ask) Ruling {
 
 // decide evaluates the policies.
 func (s *Set) decide(a *Ask) Ruling {
+	if r, over := a.over(); over {
+		return r
+	}
 	request := a.request(s.reads[a.Action])
 	entities := s.knowing(request.Principal)
 	principal, resource := entityOf(entities, request.Principal), entityOf(entities, request.Resource)
@@ -136,6 +149,25 @@ func (s *Set) decide(a *Ask) Ruling {
 		return s.ruling(sallyport.Reveal, Refuse, because)
 	}
 	return s.ruling(answer(strictest), strictest, because)
+}
+
+// over tells what becomes of a question of somebody whose access has ended, whatever the company's own policies forgot. What a review ends is to read, and a
+// grant opens it; a contract that is over ends everything.
+func (a *Ask) over() (Ruling, bool) {
+	r := Ruling{Verdict: refusal(a.Action), Policies: []string{"sallyport.ended-by-" + string(a.Context.Ended)}}
+	switch a.Context.Ended {
+	case "":
+		return r, false
+	case ByReview:
+		reads := a.Action == ActionReveal || a.Action == ActionExport
+		r.Because = "the review of your access has ended it: ask for a grant"
+		return r, reads && a.Context.Grant == nil
+	case ByContract:
+		r.Because = "your contract is over, and with it your access"
+	default:
+		r.Because = "your access has ended"
+	}
+	return r, true
 }
 
 // knowing is the set's entities and one more where nobody knows the principal: he is in no team and has no role.
@@ -271,6 +303,7 @@ func (c *Context) record(reads mentions) types.Record {
 	m.put("budgetUsed", types.Long(c.BudgetUsed))
 	m.put("sharedUsed", types.Long(c.SharedUsed))
 	m.put("named", types.Boolean(c.Named))
+	m.putText("ended", string(c.Ended))
 	if c.Purpose != nil { // whether there is one is asked without a word about what it says
 		m.RecordMap["purpose"] = reason(c.Purpose, reads)
 	}
@@ -350,6 +383,9 @@ func (w *World) entities(c Copiers) cedar.EntityMap {
 // entity is a person as policies see him.
 func (p *Member) entity() types.Entity {
 	attributes := types.RecordMap{"employment": types.String(employment(p.Employment))}
+	if p.Firm != "" {
+		attributes["firm"] = types.String(p.Firm)
+	}
 	if p.Manager != "" {
 		attributes["manager"] = types.NewEntityUID(typeStaff, types.String(p.Manager))
 	}

@@ -54,6 +54,9 @@ func (s *Set) Explain(a Ask) Explanation {
 		said.Fits = len(said.Missing) == 0
 		e.Policies = append(e.Policies, said)
 	}
+	if over, yes := a.over(); yes {
+		e.Policies = append(e.Policies, Said{Policy: over.Policies[0], Forbids: true, Because: over.Because, Fits: true})
+	}
 	slices.SortStableFunc(e.Policies, func(a, b Said) int {
 		return cmp.Or(yesFirst(a.Fits, b.Fits), yesFirst(a.Forbids && a.Fits, b.Forbids && b.Fits), yesFirst(!a.Forbids, !b.Forbids), cmp.Compare(len(a.Missing), len(b.Missing)))
 	})

@@ -107,6 +107,7 @@ func fullEvent() *sallyport.Event {
 				Caller: "s017", Name: "Ada", Team: "support-eu", About: "order", Reason: "ticket:48211",
 			},
 			Program: &sallyport.ProgramStep{
+				Ends: true,
 				Do: "rotation_draw", Name: "queues", Digest: []byte{1}, Beacon: "drand:1", Secret: []byte{2}, Plan: []byte{3}, Of: []byte{4}, Until: at,
 				Text: "drawn", Staff: "s017", Keeps: true, Items: []string{"a"},
 			},

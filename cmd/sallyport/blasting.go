@@ -134,7 +134,7 @@ func (s *Server) blastRadius(ctx context.Context, who sallyport.Staff, since tim
 func (s *Server) startOf(who sallyport.Staff, line *radiusLine) {
 	for _, f := range s.state.Findings() {
 		var x detect.Finding
-		if json.Unmarshal(f.JSON, &x) != nil || !slices.Contains(x.Staff, who) {
+		if json.Unmarshal(f.JSON, &x) != nil || x.Kind == separationKind || !slices.Contains(x.Staff, who) {
 			continue
 		}
 		if line.Since.IsZero() || x.Since.Before(line.Since) {

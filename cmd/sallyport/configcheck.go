@@ -71,6 +71,7 @@ func (c *Config) check(r *configReader) {
 	c.checkAPI(r)
 	c.checkConsole(r)
 	c.checkCustomers(r)
+	c.checkProgram(r)
 	if _, err := c.drain(); err != nil {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
 	}

@@ -181,7 +181,7 @@ func (d *detecting) begin() error {
 
 func (p *detected) fold(e *sallyport.Event) {
 	o := e.Order
-	if o == nil || e.Kind != sallyport.DetectingKind && e.Kind != sallyport.FindingKind {
+	if o == nil || e.Kind != sallyport.DetectingKind && (e.Kind != sallyport.FindingKind || o.Action != "find") { // rules of many eyes find, too
 		return
 	}
 	if o.Position > p.position {

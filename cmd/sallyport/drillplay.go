@@ -341,7 +341,9 @@ func (t *toldOf) order(e *sallyport.Event) {
 	o := e.Order
 	switch e.Kind { //nolint:exhaustive // what stops somebody, or says why
 	case sallyport.FindingKind:
-		t.note(e.Time, "found: "+o.ID, &t.found)
+		if o.Action == "find" { // and not a rule of many eyes
+			t.note(e.Time, "found: "+o.ID, &t.found)
+		}
 	case sallyport.Suspended:
 		t.note(e.Time, string(o.About)+" is suspended: "+o.Reason, &t.found, &t.held)
 	case sallyport.Locked:

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"sallyport"
+	"sallyport/api"
 	"sallyport/program"
 )
 
@@ -15,33 +18,37 @@ func (m *Main) programStatusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Say of each practice of CERT's guide what Sallyport does, what the company must do, and what the record shows",
 		Long: `Goes through the 22 practices of the Common Sense Guide to Mitigating Insider Threats. Evidence is what stands in the record of the last days: entries, how many,
-and when last. What Sallyport cannot show is the company's to show. Reads the data folder while no serve runs in it, or a copy.
+and when last. What Sallyport cannot show is the company's to show.
+` + howReports + `
 
 Exit status 0: the record shows something of each practice of which it could; 1: of some it shows nothing; 2: wrong usage.`,
 		Example: "  sallyport program status --config sallyport.yaml --data /tmp/copy --key-file key.txt",
 		Args:    exactly(0, ""),
 	}
-	f.add(cmd.Flags())
+	f.add(m, cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		practices, err := program.Practices()
-		if err != nil {
-			return err
-		}
-		return m.withRecord(cmd.Context(), &f, func(r *programRecord) error {
-			v := program.NewEvidence(r.now.AddDate(0, 0, -f.days), r.now)
-			if err := r.accesses(cmd.Context(), v.Take); err != nil {
+		return m.programReport(cmd, &f, &api.ReportQuestion{Report: "status"}, func(found json.RawMessage) error {
+			list, err := readReport[[]program.Status](found)
+			if err != nil {
 				return err
 			}
-			if err := r.control.Read(1, func(e *sallyport.Event) error {
-				v.Take(e)
-				return nil
-			}); err != nil {
-				return fmt.Errorf("read the record: %w", err)
-			}
-			return m.printStatus(v.Assess(practices), f.days, f.json)
+			return m.printStatus(list, f.days, f.json)
 		})
 	}
 	return cmd
+}
+
+// status is what the record shows of each practice.
+func (r *programRecord) status(ctx context.Context, days int) ([]program.Status, error) {
+	practices, err := program.Practices()
+	if err != nil {
+		return nil, err
+	}
+	v := program.NewEvidence(r.now.AddDate(0, 0, -days), r.now)
+	if err := errors.Join(r.accesses(ctx, v.Take), r.orders(ctx, v.Take)); err != nil {
+		return nil, err
+	}
+	return v.Assess(practices), nil
 }
 
 func (m *Main) printStatus(list []program.Status, days int, asJSON bool) error {

@@ -108,6 +108,8 @@ type Server struct {
 	done chan struct{} // closed when everything has ended
 	err  error         // why it ended; to be read after done
 
+	reporting sync.Mutex // held while a report of the programme is made
+
 	mu      sync.Mutex        // guards what follows
 	waiting error             // why clients are refused for now
 	mark    string            // the mark that nobody accepted yet, see guard.go
@@ -391,7 +393,7 @@ func (s *Server) people() (*api.Server, error) {
 		Classes:       config.classes(),
 		Prove:         s.prove,
 		Calls:         calls,
-		Program:       &api.Program{Book: s.program},
+		Program:       &api.Program{Book: s.program, Report: s.programReports},
 	})
 }
 
@@ -439,6 +441,7 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 	wg.Go(func() { s.exports.run(longer) })
 	wg.Go(func() { s.reports.run(longer) })
 	wg.Go(func() { s.casing.run(longer) })
+	wg.Go(func() { s.tendProgram(longer) })
 	wg.Go(func() { s.detection.run(longer, s.newDetecting) })
 	if s.history != nil {
 		wg.Go(func() { s.history.Run(longer) })
