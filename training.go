@@ -7,15 +7,15 @@ const TrainingKind EventKind = "training"
 
 // TrainingStep is one thing that is said about training. What it means is for package program/training.
 type TrainingStep struct {
-	Do     string          `cbor:"1,keyasint"`           // imported, assigned, read
-	Source string          `cbor:"2,keyasint,omitempty"` // of imported: file, webhook or hr; with ID
-	ID     string          `cbor:"3,keyasint,omitempty"` // of the message of a webhook: what came once is not taken again
-	Rows   []TrainingFact  `cbor:"4,keyasint,omitempty"` // of imported
-	Staff  Staff           `cbor:"5,keyasint,omitempty"` // of assigned and read: who
-	Lesson string          `cbor:"6,keyasint,omitempty"` // likewise: for which mistake
-	Due    time.Time       `cbor:"7,keyasint,omitzero"`  // of assigned
-	Misses []TrainingCause `cbor:"8,keyasint,omitempty"` // of assigned: what it is assigned for
-	From   time.Time       `cbor:"9,keyasint,omitzero"`  // of assigned: when he is told
+	Do     string          `cbor:"1,keyasint"`            // imported, assigned, read
+	Source string          `cbor:"2,keyasint,omitempty"`  // of imported: file, webhook or hr; with ID
+	ID     string          `cbor:"3,keyasint,omitempty"`  // of the message of a webhook: what came once is not taken again
+	Rows   []TrainingFact  `cbor:"4,keyasint,omitempty"`  // of imported
+	Staff  Staff           `cbor:"5,keyasint,omitempty"`  // of assigned and read: who
+	Lesson string          `cbor:"6,keyasint,omitempty"`  // likewise: for which mistake
+	Due    time.Time       `cbor:"7,keyasint,omitzero"`   // of assigned
+	Misses []TrainingCause `cbor:"8,keyasint,omitempty"`  // of assigned: what it is assigned for
+	From   time.Time       `cbor:"9,keyasint,omitzero"`   // of assigned: when he is told
 	Drawn  bool            `cbor:"10,keyasint,omitempty"` // of assigned: a draw decided whether he is told at once or later
 }
 

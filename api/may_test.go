@@ -83,6 +83,7 @@ func TestRulesAreAsked(t *testing.T) {
 		{"POST", "/v1/program/rotations", "administer"},
 		{"POST", "/v1/program/rotations/draw", "administer"},
 		{"POST", "/v1/program/reviews", "administer"},
+		{"POST", "/v1/program/training/import", "administer"},
 	} {
 		err := client.call(t.Context(), c.method, c.path, nil, nil)
 		if p, ok := errors.AsType[*Problem](err); !ok || p.Status != http.StatusForbidden || p.Code != "not_your_role" {
@@ -101,7 +102,7 @@ func TestRulesAreAsked(t *testing.T) {
 			n++
 		}
 	}
-	if n != 33 {
+	if n != 34 {
 		t.Errorf("%d refusals are on record", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"sallyport"
 	"sallyport/cases"
+	"sallyport/program/training"
 )
 
 // operation is one endpoint as the description of the api has it. A test holds the list to the routes that there are.
@@ -173,6 +174,11 @@ func workOperations() []operation {
 		}{}},
 		{method: post, path: "/v1/program/reviews", who: administrators, summary: "Have managers look at what their people may do", takes: reviewRequest{}},
 		{method: post, path: "/v1/program/reviews/decide", summary: "Decide about somebody's access", takes: decideReviewRequest{}},
+		{method: get, path: "/v1/program/training", summary: "How oneself stands with training; for who oversees, everybody", query: []string{"mine"}, gives: struct {
+			People []training.Status `json:"people"`
+		}{}},
+		{method: post, path: "/v1/program/training/import", who: administrators, summary: "Put courses and phishing tests on record", takes: trainingRequest{}},
+		{method: post, path: "/v1/program/training/lesson", summary: "Answer the question of a lesson", takes: lessonRequest{}},
 	}
 }
 

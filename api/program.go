@@ -13,11 +13,13 @@ import (
 	"sallyport"
 	"sallyport/program"
 	"sallyport/program/rotation"
+	"sallyport/program/training"
 )
 
 // Program is what is done beside the software.
 type Program struct {
-	Book *program.Book
+	Book     *program.Book
+	Training *training.Book
 }
 
 func (s *Server) programRoutes(mux *http.ServeMux) {
@@ -28,6 +30,9 @@ func (s *Server) programRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/program/reviews", s.as(everybody, s.reviewList))
 	mux.Handle("POST /v1/program/reviews", s.upTo(mostDraw, administrators, s.openReview))
 	mux.Handle("POST /v1/program/reviews/decide", s.as(everybody, s.decideReview))
+	mux.Handle("GET /v1/program/training", s.as(everybody, s.trainingList))
+	mux.Handle("POST /v1/program/training/import", s.upTo(mostDraw, administrators, s.importTraining))
+	mux.Handle("POST /v1/program/training/lesson", s.as(everybody, s.readLesson))
 }
 
 // mostDraw is what a draw's file takes.

@@ -110,6 +110,7 @@ type CaseContext struct {
 	Used      int64  `yaml:"used"`       // percent of his own budget
 	Shared    int64  `yaml:"shared"`     // percent of the fullest budget that he shares
 	Named     bool   `yaml:"named"`      // the configuration names him: in a rule of grants, or under replication
+	Overdue   int64  `yaml:"overdue"`    // days that he is behind with training
 }
 
 // ReadCases reads a file of cases.
@@ -281,7 +282,7 @@ func (w *CaseContext) onto(c *Context) error {
 	}
 	c.Via, c.Device, c.OnShift = sallyport.Staff(w.Via), w.Device, !w.OffShift
 	c.SeenHour, c.SeenDay, c.SeenMonth = w.SeenHour, w.SeenDay, w.SeenMonth
-	c.BudgetUsed, c.SharedUsed, c.Named = w.Used, w.Shared, w.Named
+	c.BudgetUsed, c.SharedUsed, c.Named, c.TrainingOverdue = w.Used, w.Shared, w.Named, w.Overdue
 	if w.Address == "" {
 		return nil
 	}

@@ -61,6 +61,8 @@ type Context struct {
 	BudgetUsed    int64 // of his own budget of customers revealed, in percent
 	SharedUsed    int64 // of the fullest budget that he shares with others
 	Named         bool  // the configuration names him for this very thing: of approve and replicate
+	// TrainingOverdue is how many days he is behind with what he had to learn; 0: with nothing.
+	TrainingOverdue int64
 }
 
 // Granted is a grant that holds.
@@ -229,7 +231,7 @@ func (c *Context) record() types.Record {
 		"trust":    types.Long(c.Trust), "hour": types.Long(c.Hour), "weekday": types.Long(c.Weekday), "onShift": types.Boolean(c.OnShift),
 		"seenHour": types.Long(c.SeenHour), "seenDay": types.Long(c.SeenDay), "seenMonth": types.Long(c.SeenMonth),
 		"budgetUsed": types.Long(c.BudgetUsed), "sharedUsed": types.Long(c.SharedUsed),
-		"named": types.Boolean(c.Named),
+		"named": types.Boolean(c.Named), "trainingOverdue": types.Long(c.TrainingOverdue),
 	}
 	if c.Purpose != nil {
 		m["purpose"] = reason(c.Purpose)

@@ -2,8 +2,11 @@ package main
 
 import "sallyport/program"
 
-// openProgram folds what the record says about the programme.
+// openProgram folds what the record says about the programme, and about training.
 func (s *Server) openProgram() error {
 	s.program = program.NewBook()
-	return s.orders.Fold(s.program.Apply)
+	if err := s.orders.Fold(s.program.Apply); err != nil {
+		return err
+	}
+	return s.openTeaching()
 }

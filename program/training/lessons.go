@@ -3,8 +3,6 @@ package training
 import (
 	"embed"
 	"fmt"
-	"io/fs"
-	"path"
 	"slices"
 	"strings"
 )
@@ -43,18 +41,17 @@ func (l *Lesson) Right(answer string) bool {
 
 // Lessons are all of them, by id.
 func Lessons() ([]Lesson, error) {
-	list, err := fs.Glob(files, "lessons/*.md")
+	list, err := files.ReadDir("lessons") // in the order of their names
 	if err != nil {
 		return nil, fmt.Errorf("list the lessons: %w", err)
 	}
-	slices.Sort(list)
 	out := make([]Lesson, 0, len(list))
-	for _, name := range list {
-		text, err := files.ReadFile(name)
+	for _, file := range list {
+		text, err := files.ReadFile("lessons/" + file.Name())
 		if err != nil {
 			return nil, fmt.Errorf("read a lesson: %w", err)
 		}
-		l, err := parse(strings.TrimSuffix(path.Base(name), ".md"), string(text))
+		l, err := parse(strings.TrimSuffix(file.Name(), ".md"), string(text))
 		if err != nil {
 			return nil, err
 		}

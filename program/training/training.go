@@ -118,8 +118,11 @@ func (b *Book) Apply(e *sallyport.Event) {
 			b.rows++
 		}
 	case Assigned:
-		p := b.learner(step.Staff)
-		p.lessons = append(p.lessons, Taught{Staff: step.Staff, Lesson: step.Lesson, At: e.Time, From: step.From, Due: step.Due, Drawn: step.Drawn, Misses: step.Misses})
+		p, at := b.learner(step.Staff), e.Time
+		if n := len(step.Misses); n > 0 {
+			at = step.Misses[n-1].Time
+		}
+		p.lessons = append(p.lessons, Taught{Staff: step.Staff, Lesson: step.Lesson, At: at, From: step.From, Due: step.Due, Drawn: step.Drawn, Misses: step.Misses})
 	case Read:
 		for i := range b.learner(step.Staff).lessons {
 			if t := &b.people[step.Staff].lessons[i]; t.Lesson == step.Lesson && t.Read.IsZero() && !e.Time.Before(t.From) {
@@ -159,6 +162,9 @@ func (p *learner) take(f sallyport.TrainingFact) {
 }
 
 func done(f *sallyport.TrainingFact) bool { return !f.Done.IsZero() && f.Result != Failed }
+
+// Fell tells whether somebody fell for a phishing test.
+func Fell(f *sallyport.TrainingFact) bool { return f.Result == Clicked || f.Result == Entered }
 
 // Taken tells whether a message came before.
 func (b *Book) Taken(id string) bool {

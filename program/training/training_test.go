@@ -172,9 +172,9 @@ func TestMisses(t *testing.T) {
 			t.Error("refusals of long ago count")
 		}
 	}
-	negligent := func([]byte) []sallyport.Staff { return []sallyport.Staff{"s002"} }
+	negligent := func(*sallyport.Event) []sallyport.Staff { return []sallyport.Staff{"s002"} }
 	for what, e := range map[string]*sallyport.Event{
-		WrongPlace: {Time: begin, Kind: sallyport.FindingKind, Order: &sallyport.Order{Finding: []byte("{}")}},
+		WrongPlace: {Time: begin, Kind: sallyport.Approved, Order: &sallyport.Order{ID: "p1"}},
 		BreakGlass: {Time: begin, Kind: sallyport.GlassReviewed, Order: &sallyport.Order{About: "s002", Details: "misused"}},
 		Mail:       imported(begin, sallyport.TrainingFact{Staff: "s002", Kind: Phishing, Name: "q1", Time: begin, Result: Clicked}),
 		"":         imported(begin, sallyport.TrainingFact{Staff: "s002", Kind: Phishing, Name: "q1", Time: begin, Result: Reported}),

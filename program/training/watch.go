@@ -160,9 +160,9 @@ func (w *Watch) skips(who sallyport.Staff) bool {
 	return who == "" || w.rules.Skip != nil && w.rules.Skip(who)
 }
 
-// Control takes an entry of the control stream. negligent tells of a finding whether it says that somebody was careless rather than anything else, and
-// about whom; its text is another package's.
-func (w *Watch) Control(e *sallyport.Event, negligent func([]byte) []sallyport.Staff) (list []*Miss) {
+// Control takes an entry of the control stream, in the order of the stream. A negligent finding is learnt from when its case has ended and says that it was
+// so: nobody is to learn by a lesson that he is looked into. careless are who that is of a case that an entry closes; others none.
+func (w *Watch) Control(e *sallyport.Event, careless func(*sallyport.Event) []sallyport.Staff) (list []*Miss) {
 	add := func(who sallyport.Staff, lesson string) {
 		if m := w.once(e, who, lesson, "control"); m != nil {
 			list = append(list, m)
@@ -171,15 +171,15 @@ func (w *Watch) Control(e *sallyport.Event, negligent func([]byte) []sallyport.S
 	o := e.Order
 	switch {
 	case o == nil:
-	case e.Kind == sallyport.FindingKind && negligent != nil:
-		for _, who := range negligent(o.Finding) {
+	case e.Kind == sallyport.Approved && careless != nil:
+		for _, who := range careless(e) {
 			add(who, WrongPlace)
 		}
 	case e.Kind == sallyport.GlassReviewed && o.Details == "misused":
 		add(o.About, BreakGlass)
 	case e.Kind == sallyport.TrainingKind && o.Training != nil && o.Training.Do == Imported:
 		for _, f := range o.Training.Rows {
-			if f.Kind == Phishing && (f.Result == Clicked || f.Result == Entered) && e.Time.Sub(f.Time) < Window {
+			if f.Kind == Phishing && Fell(&f) && e.Time.Sub(f.Time) < Window {
 				add(f.Staff, Mail)
 			}
 		}
