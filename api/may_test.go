@@ -80,6 +80,7 @@ func TestRulesAreAsked(t *testing.T) {
 		{"POST", "/v1/respond/undo", "administer"},
 		{"POST", "/v1/respond/mode", "administer"},
 		{"GET", "/v1/program/rotations", "investigate"},
+		{"GET", "/v1/drills", "investigate"},
 		{"POST", "/v1/program/rotations", "administer"},
 		{"POST", "/v1/program/rotations/draw", "administer"},
 		{"POST", "/v1/program/reviews", "administer"},
@@ -102,7 +103,7 @@ func TestRulesAreAsked(t *testing.T) {
 			n++
 		}
 	}
-	if n != 34 {
+	if n != 35 {
 		t.Errorf("%d refusals are on record", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"sallyport"
 	"sallyport/cases"
+	"sallyport/drill"
 	"sallyport/program/training"
 )
 
@@ -161,6 +162,9 @@ func workOperations() []operation {
 		{method: get, path: "/v1/canaries/who", who: investigators, summary: "Who was shown a contact detail", query: []string{"detail"}, gives: CanaryAnswer{}},
 		{method: post, path: "/v1/drills", who: administrators, summary: "Play a theft", takes: drillRequest{}, gives: struct {
 			Drill string `json:"drill"`
+		}{}},
+		{method: get, path: "/v1/drills", who: overseers, summary: "Drills on record, with what came of each", gives: struct {
+			Drills []drill.Run `json:"drills"`
 		}{}},
 		{method: get, path: "/v1/drills/{id}", who: overseers, summary: "What came of a drill"},
 		{method: get, path: "/v1/program/rotations", who: overseers, summary: "What draws were committed to, and drawn", gives: struct {
