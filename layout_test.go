@@ -82,11 +82,12 @@ var table = map[string]folder{
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":       {may: []string{"sim"}},
 	"examples/go":          {}, // read by who writes an application, and run by the tests
-	"cmd/sallyport":        {may: []string{"api", "assure", "blast", "canary", "cases", "catalog", "catalog/discover", "console", "control", "detect", "docs", "drill", "evidence", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "lease", "ledger", "login", "policy", "program", "program/rotation", "program/training", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace", "vault", "wire/pg"}, test: []string{"examples/go"}},
-	"evidence":             {may: []string{"ledger"}},              // that evidence as one archive, and what verifies it
-	"program":              {pure: true, test: []string{"policy"}}, // what a programme does beside the software, as folds of the record and of a few files
-	"program/training":     {pure: true},                           // who has learnt what, and what lessons change: apart, since policies and replays ask it
-	"program/rotation":     {pure: true},                           // who serves whom: a draw that everybody can repeat; apart, since it is a concept and a mathematics of its own
+	"cmd/sallyport":        {may: []string{"api", "assure", "blast", "canary", "cases", "catalog", "catalog/discover", "console", "control", "detect", "docs", "drill", "evidence", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "lease", "ledger", "login", "policy", "program", "program/board", "program/rotation", "program/training", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace", "vault", "wire/pg"}, test: []string{"examples/go"}},
+	"evidence":             {may: []string{"ledger"}},                                                    // that evidence as one archive, and what verifies it
+	"program":              {pure: true, test: []string{"policy"}},                                       // what a programme does beside the software, as folds of the record and of a few files
+	"program/training":     {pure: true},                                                                 // who has learnt what, and what lessons change: apart, since policies and replays ask it
+	"program/board":        {pure: true, may: []string{"cases", "drill", "program", "program/training"}}, // the board's page: figures of all of these
+	"program/rotation":     {pure: true},                                                                 // who serves whom: a draw that everybody can repeat; apart, since it is a concept and a mathematics of its own
 }
 
 // impure are the imports that no pure package may have: a path stands for all below it.

@@ -12,6 +12,6 @@ func (m *Main) programCommand() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(m.programRotateCommand(), m.programDriftCommand(), m.programAcknowledgeCommand(), m.programPrivilegesCommand(), m.programReviewCommand(), m.programStatusCommand())
-	cmd.AddCommand(m.programTrainingCommand(), m.programDrillsCommand())
+	cmd.AddCommand(m.programTrainingCommand(), m.programDrillsCommand(), m.programBoardCommand())
 	return cmd
 }
