@@ -356,6 +356,9 @@ type Order struct {
 	CasesFrom uint64       `cbor:"170,keyasint,omitempty"` // of case: findings from this entry of the stream on open cases
 	Assured   *AssuredCall `cbor:"160,keyasint,omitempty"` // of assured_call
 	Program   *ProgramStep `cbor:"176,keyasint,omitempty"` // of program
+	// Training is of kind training. Drilled is the report of a drill as JSON, where it ended.
+	Training *TrainingStep `cbor:"180,keyasint,omitempty"`
+	Drilled  []byte        `cbor:"181,keyasint,omitempty"`
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"sallyport"
+	"sallyport/drill"
 )
 
 // Drills plays thefts.
@@ -14,6 +15,8 @@ type Drills struct {
 	Start func(by sallyport.Staff, name, reason string) (id string, err error)
 	// Report is what came of it so far, as JSON.
 	Report func(id string) (json.RawMessage, bool)
+	// Runs are those on record, the oldest first.
+	Runs func() []drill.Run
 }
 
 type drillRequest struct {
@@ -23,6 +26,7 @@ type drillRequest struct {
 
 func (s *Server) drillRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /v1/drills", s.as(administrators, s.startDrill))
+	mux.Handle("GET /v1/drills", s.as(overseers, s.drillRuns))
 	mux.Handle("GET /v1/drills/{id}", s.as(overseers, s.drillReport))
 }
 
@@ -55,6 +59,26 @@ func (s *Server) drillReport(r *http.Request, _ sallyport.Staff) (any, error) {
 		}
 	}
 	return nil, &Problem{http.StatusNotFound, "no_such_drill", "There is no drill with this id since serve started.", "What came of older ones stands in the record."}
+}
+
+// drillRuns lists what came of drills.
+func (s *Server) drillRuns(_ *http.Request, me sallyport.Staff) (any, error) {
+	if s.c.Drills == nil || s.c.Drills.Runs == nil {
+		return nil, &Problem{http.StatusNotFound, "no_drills", "This serve plays no drills.", "See docs/drills.md."}
+	}
+	if err := s.asked(me, "drills", "", "listed drills"); err != nil {
+		return nil, err
+	}
+	return map[string]any{"drills": append([]drill.Run{}, s.c.Drills.Runs()...)}, nil
+}
+
+// DrillRuns lists drills on record, the oldest first.
+func (c *Client) DrillRuns(ctx context.Context) ([]drill.Run, error) {
+	var answer struct {
+		Drills []drill.Run `json:"drills"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/drills", nil, &answer)
+	return answer.Drills, err
 }
 
 // StartDrill begins a drill.

@@ -8,6 +8,8 @@ import (
 
 	"sallyport"
 	"sallyport/cases"
+	"sallyport/drill"
+	"sallyport/program/training"
 )
 
 // operation is one endpoint as the description of the api has it. A test holds the list to the routes that there are.
@@ -161,6 +163,9 @@ func workOperations() []operation {
 		{method: post, path: "/v1/drills", who: administrators, summary: "Play a theft", takes: drillRequest{}, gives: struct {
 			Drill string `json:"drill"`
 		}{}},
+		{method: get, path: "/v1/drills", who: overseers, summary: "Drills on record, with what came of each", gives: struct {
+			Drills []drill.Run `json:"drills"`
+		}{}},
 		{method: get, path: "/v1/drills/{id}", who: overseers, summary: "What came of a drill"},
 		{method: get, path: "/v1/program/rotations", who: overseers, summary: "What draws were committed to, and drawn", gives: struct {
 			Rotations []RotationStatus `json:"rotations"`
@@ -175,6 +180,11 @@ func workOperations() []operation {
 		{method: post, path: "/v1/program/reviews/prolong", who: administrators, summary: "Propose another date for people of a review", takes: prolongRequest{}, gives: proposedAnswer{}},
 		{method: post, path: "/v1/program/reports", who: investigators, summary: "A report of the programme, made from the record as it stands", takes: ReportQuestion{}, gives: ReportAnswer{}},
 		{method: post, path: "/v1/program/reviews/decide", summary: "Decide about somebody's access", takes: decideReviewRequest{}},
+		{method: get, path: "/v1/program/training", summary: "How oneself stands with training; for who oversees, everybody", query: []string{"mine"}, gives: struct {
+			People []training.Status `json:"people"`
+		}{}},
+		{method: post, path: "/v1/program/training/import", who: administrators, summary: "Put courses and phishing tests on record", takes: trainingRequest{}},
+		{method: post, path: "/v1/program/training/lesson", summary: "Answer the question of a lesson", takes: lessonRequest{}},
 	}
 }
 

@@ -20,12 +20,14 @@ type ReportQuestion struct {
 	Longer    int               `json:"longer,omitempty"`    // of privileges: how many days that is replayed over; 0: 365
 	Firm      string            `json:"firm,omitempty"`      // of firms, firm and offboarding: one of them
 	Client    string            `json:"client,omitempty"`    // of firm: what concerns this client alone
+	Month     string            `json:"month,omitempty"`     // of board: as 2026-11; empty: the present one
+	Standard  string            `json:"standard,omitempty"`  // of status: cert, attack or all; empty: cert
 	Staff     string            `json:"staff,omitempty"`     // of handover: whose work, by pseudonym; by name since two agreed
 }
 
 // ProgramReports are the reports that can be asked for.
 func ProgramReports() []string {
-	return []string{"assets", "drift", "firms", "firm", "handover", "offboarding", "privileges", "separation", "status"}
+	return []string{"assets", "board", "drift", "effect", "firms", "firm", "handover", "offboarding", "privileges", "separation", "status"}
 }
 
 // ReportAnswer is a report.

@@ -112,6 +112,7 @@ type CaseContext struct {
 	Shared    int64  `yaml:"shared"`     // percent of the fullest budget that he shares
 	Ended     string `yaml:"ended"`      // what ended his access: review, contract; absent: it goes on
 	Named     bool   `yaml:"named"`      // the configuration names him: in a rule of grants, or under replication
+	Overdue   int64  `yaml:"overdue"`    // days that he is behind with training
 }
 
 // ReadCases reads a file of cases.
@@ -283,7 +284,7 @@ func (w *CaseContext) onto(c *Context) error {
 	}
 	c.Via, c.Device, c.OnShift = sallyport.Staff(w.Via), w.Device, !w.OffShift
 	c.SeenHour, c.SeenDay, c.SeenMonth = w.SeenHour, w.SeenDay, w.SeenMonth
-	c.BudgetUsed, c.SharedUsed, c.Named = w.Used, w.Shared, w.Named
+	c.BudgetUsed, c.SharedUsed, c.Named, c.TrainingOverdue = w.Used, w.Shared, w.Named, w.Overdue
 	if c.Ended = Ended(w.Ended); c.Ended != "" && c.Ended != ByReview && c.Ended != ByContract {
 		return fmt.Errorf("access is not ended by %q; expected review or contract", w.Ended)
 	}

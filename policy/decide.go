@@ -62,6 +62,8 @@ type Context struct {
 	SharedUsed    int64 // of the fullest budget that he shares with others
 	Named         bool  // the configuration names him for this very thing: of approve and replicate
 	Ended         Ended // what ended his access; empty: it goes on
+	// TrainingOverdue is how many days he is behind with what he had to learn; 0: with nothing.
+	TrainingOverdue int64
 }
 
 // Ended is what ended somebody's access at a date, without anybody doing anything.
@@ -303,6 +305,7 @@ func (c *Context) record(reads mentions) types.Record {
 	m.put("budgetUsed", types.Long(c.BudgetUsed))
 	m.put("sharedUsed", types.Long(c.SharedUsed))
 	m.put("named", types.Boolean(c.Named))
+	m.put("trainingOverdue", types.Long(c.TrainingOverdue))
 	m.putText("ended", string(c.Ended))
 	if c.Purpose != nil { // whether there is one is asked without a word about what it says
 		m.RecordMap["purpose"] = reason(c.Purpose, reads)

@@ -11,7 +11,7 @@ var defaultCases string
 // Defaults are the policies that hold where the configuration names no folder. In a demonstration a log-in at the database is good enough, and nobody
 // confirms who he is before his own budget is used up.
 func Defaults(demonstration bool) []Text {
-	names := []string{"budgets", "copying", "firms", "grants", "people", "reasons", about, "shared", "strength", "trust"}
+	names := []string{"budgets", "copying", "firms", "grants", "people", "reasons", about, "shared", "strength", "training", "trust"}
 	var out []Text
 	for _, name := range names {
 		if demonstration && (name == "strength" || name == "budgets") {

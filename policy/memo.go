@@ -110,6 +110,7 @@ func restless() []field {
 		{"", "seenMonth", func(q *question) { q.ask.Context.SeenMonth = 0 }},
 		{"", "budgetUsed", func(q *question) { q.ask.Context.BudgetUsed = 0 }},
 		{"", "sharedUsed", func(q *question) { q.ask.Context.SharedUsed = 0 }},
+		{"", "trainingOverdue", func(q *question) { q.ask.Context.TrainingOverdue = 0 }},
 		{"purpose", "minutes", func(q *question) { q.why.Minutes = 0 }},
 		{"purpose", "looks", func(q *question) { q.why.Looks = 0 }},
 		{"purpose", "lookers", func(q *question) { q.why.Lookers = 0 }},

@@ -197,6 +197,7 @@ type Context = {
   budgetUsed: Long,          // how much of the principal's own budget is used: percent, in steps of ten
   sharedUsed: Long,          // of the fullest budget that he shares: of his team, application, device, …
   ended?: String,            // what ended his access: review (reveal and export are refused without a grant, whatever policies say), contract (everything is)
+  trainingOverdue: Long,     // days since the oldest course or lesson was due that the principal has not done; 0: none is overdue
   named: Bool,               // of approve and replicate: the configuration names the principal, in a rule of grants or under replication
 };
 

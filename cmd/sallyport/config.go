@@ -153,6 +153,9 @@ type Config struct {
 	// Drill says by which accounts thefts are played to see what would become of one: docs/drills.md.
 	Drill DrillConfig `yaml:"drill"`
 
+	// Training says whether people are given lessons for mistakes, and where courses and phishing tests are told of: docs/programme.md#training.
+	Training TrainingConfig `yaml:"training"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	text   string        // of the file

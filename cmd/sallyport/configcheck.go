@@ -66,6 +66,7 @@ func (c *Config) check(r *configReader) {
 	c.checkDetect(r)
 	c.checkCanary(r)
 	c.checkDrill(r)
+	c.Training.check(r, &c.Reports)
 	c.checkLogIn(r)
 	c.checkEnter(r)
 	c.checkAPI(r)

@@ -412,8 +412,10 @@ func (p *playing) end(err error) {
 		r.Asked, r.Lost, r.Tokens = len(p.asked), len(p.lost), len(p.tokens)
 		r.Judge()
 	})
+	kept, keptErr := p.report.Kept()
+	err = errors.Join(err, keptErr)
 	e := &sallyport.Event{Time: now, Kind: sallyport.DrillKind, Note: p.report.Sentence(), Order: &sallyport.Order{
-		ID: p.report.ID, Action: "drill", By: p.by, Drill: &sallyport.DrillRun{Name: p.plan.Name, Ended: true, Accounts: p.accounts},
+		Drilled: kept, ID: p.report.ID, Action: "drill", By: p.by, Drill: &sallyport.DrillRun{Name: p.plan.Name, Ended: true, Accounts: p.accounts},
 	}}
 	if err := p.d.s.orders.Give(nil, e); err != nil {
 		p.d.s.log.Error("the end of a drill could not be recorded", "why", err.Error())

@@ -21,6 +21,7 @@ import (
 type drills struct {
 	s     *Server
 	start chan *playing
+	book  *drill.Book // those on record
 
 	mu      sync.Mutex // guards what follows
 	reports map[string]*drill.Report
@@ -35,10 +36,12 @@ const (
 )
 
 func newDrills(s *Server) *drills {
-	return &drills{s: s, start: make(chan *playing, 1), reports: map[string]*drill.Report{}, waits: drillWaits}
+	return &drills{s: s, start: make(chan *playing, 1), book: &drill.Book{}, reports: map[string]*drill.Report{}, waits: drillWaits}
 }
 
-func (d *drills) desk() *api.Drills { return &api.Drills{Start: d.begin, Report: d.report} }
+func (d *drills) desk() *api.Drills {
+	return &api.Drills{Start: d.begin, Report: d.report, Runs: d.book.Runs}
+}
 
 // customers are those of drills.
 func (d *drills) customers() (list []*canary.Canary) {

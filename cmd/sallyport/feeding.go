@@ -188,6 +188,11 @@ func header(file *os.File) ([]byte, error) {
 func (f *feeding) put(from, kind string, text []byte, o sallyport.Order) (int, error) {
 	list, wrong := parseFed(kind, text)
 	f.note(kind, func(t *feedState) { t.lines, t.bad = t.lines+int64(len(list)), t.bad+int64(len(wrong)) })
+	if kind == feedHR { // before the lines, so that a stop between the two has them read again
+		if err := f.s.teaching.heard(list); err != nil {
+			return 0, err
+		}
+	}
 	o.Input = &sallyport.Heard{Source: from, Format: kind, Text: string(text)}
 	return len(list), f.s.orders.Give(nil, &sallyport.Event{Time: f.s.o.Clock(), Kind: sallyport.InputKind, Order: &o})
 }

@@ -13,5 +13,6 @@ func (m *Main) programCommand() *cobra.Command {
 	}
 	cmd.AddCommand(m.programRotateCommand(), m.programHandoverCommand(), m.programSeparationCommand(), m.programDriftCommand(), m.programAcknowledgeCommand())
 	cmd.AddCommand(m.programAssetsCommand(), m.programPrivilegesCommand(), m.programReviewCommand(), m.programFirmsCommand(), m.programFirmCommand(), m.programOffboardingCommand(), m.programStatusCommand())
+	cmd.AddCommand(m.programTrainingCommand(), m.programDrillsCommand(), m.programBoardCommand())
 	return cmd
 }

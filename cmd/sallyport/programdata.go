@@ -110,6 +110,10 @@ func (r *programRecord) report(ctx context.Context, q *api.ReportQuestion) (any,
 	switch q.Report {
 	case "assets":
 		return r.assets(ctx, q.Days)
+	case "board":
+		return r.board(ctx, q)
+	case "effect":
+		return r.effects(ctx)
 	case "drift":
 		return r.drift(ctx, q)
 	case "firms", "firm":
@@ -123,7 +127,7 @@ func (r *programRecord) report(ctx context.Context, q *api.ReportQuestion) (any,
 	case "separation":
 		return r.separation(ctx, q.Days)
 	case "status":
-		return r.status(ctx, q.Days)
+		return r.status(ctx, q)
 	}
 	return nil, fmt.Errorf("there is no report %q", q.Report)
 }

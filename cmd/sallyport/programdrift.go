@@ -33,17 +33,11 @@ Exit status 0: nothing parts; 1: something does; 2: a file cannot be used.`,
 	}
 	f.add(m, cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		q := &api.ReportQuestion{Report: "drift", Documents: map[string]string{}}
-		for _, path := range args {
-			text, err := readSmall(path)
-			if err != nil {
-				return err
-			}
-			if _, twice := q.Documents[filepath.Base(path)]; twice {
-				return usagef("two documents are called %s: policies could name either", filepath.Base(path))
-			}
-			q.Documents[filepath.Base(path)] = string(text)
+		documents, err := documentsAt(args)
+		if err != nil {
+			return err
 		}
+		q := &api.ReportQuestion{Report: "drift", Documents: documents}
 		return m.programReport(cmd, &f, q, func(found json.RawMessage) error {
 			drift, err := readReport[*program.Drift](found)
 			switch {
@@ -64,13 +58,9 @@ Exit status 0: nothing parts; 1: something does; 2: a file cannot be used.`,
 
 // drift holds documents to policies, and both to the record.
 func (r *programRecord) drift(ctx context.Context, q *api.ReportQuestion) (*program.Drift, error) {
-	var docs []*program.Document
-	for _, name := range slices.Sorted(maps.Keys(q.Documents)) {
-		d, err := program.ReadDocument(name, []byte(q.Documents[name]))
-		if err != nil {
-			return nil, &usageError{err}
-		}
-		docs = append(docs, d)
+	docs, err := documentsOf(q)
+	if err != nil {
+		return nil, err
 	}
 	if len(docs) == 0 {
 		return nil, usagef("there is no document to hold to the record")
@@ -80,6 +70,34 @@ func (r *programRecord) drift(ctx context.Context, q *api.ReportQuestion) (*prog
 		return nil, err
 	}
 	return program.FindDrift(docs, policies, r.members(), r.book.Read), nil
+}
+
+// documentsAt are written policies as they are sent, by the names of their files.
+func documentsAt(paths []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, path := range paths {
+		text, err := readSmall(path)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := out[filepath.Base(path)]; twice {
+			return nil, usagef("two documents are called %s: policies could name either", filepath.Base(path))
+		}
+		out[filepath.Base(path)] = string(text)
+	}
+	return out, nil
+}
+
+// documentsOf are those of a question.
+func documentsOf(q *api.ReportQuestion) (docs []*program.Document, err error) {
+	for _, name := range slices.Sorted(maps.Keys(q.Documents)) {
+		d, err := program.ReadDocument(name, []byte(q.Documents[name]))
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		docs = append(docs, d)
+	}
+	return docs, nil
 }
 
 func readDocuments(paths []string) (docs []*program.Document, err error) {

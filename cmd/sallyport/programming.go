@@ -11,15 +11,22 @@ import (
 	"sallyport/record"
 )
 
-// openProgram folds what the record says about the programme.
+// openProgram folds what the record says about the programme, drills and training.
 func (s *Server) openProgram() error {
 	s.program = program.NewBook()
-	return s.orders.Fold(func(e *sallyport.Event) {
+	err := s.orders.Fold(func(e *sallyport.Event) {
 		s.program.Apply(e)
 		if e.Kind == sallyport.ProgramKind || e.Kind == sallyport.Approved {
 			s.state.Turn() // what a review ends, or two people gave back, holds in the middle of a result
 		}
 	})
+	if err != nil {
+		return err
+	}
+	if err := s.orders.Fold(s.drills.book.Apply); err != nil {
+		return err
+	}
+	return s.openTeaching()
 }
 
 // ended is what has ended somebody's access by a date. It goes by the clock, so that nothing need be written for it to bite.

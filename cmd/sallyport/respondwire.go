@@ -89,7 +89,10 @@ func (s *Server) newDetecting() (*detecting, error) {
 	canaries, watched := subjectsOf(options.Canaries), subjectsOf(options.Watched)
 	parts := []any{detectionVersion, options.Budget, options.Templates, canaries, watched, options.Personnel, options.Known, d.staff}
 	if len(c.Drill.Accounts) > 0 {
-		parts = append(parts, c.Drill)
+		parts = append(parts, struct { // when drills are played changes nothing of what is found
+			Accounts []DrillAccount
+			Team     string
+		}{c.Drill.Accounts, c.Drill.Team})
 	}
 	d.settings, err = d.digest(parts...)
 	return d, err

@@ -91,6 +91,7 @@ type Server struct {
 	customers    *pageListener // and for customers
 	scheduled    *assure.Book  // calls to them
 	program      *program.Book
+	teaching     *teaching
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
@@ -393,7 +394,7 @@ func (s *Server) people() (*api.Server, error) {
 		Classes:       config.classes(),
 		Prove:         s.prove,
 		Calls:         calls,
-		Program:       &api.Program{Book: s.program, Report: s.programReports},
+		Program:       &api.Program{Book: s.program, Report: s.programReports, Training: s.teaching.book},
 	})
 }
 
@@ -442,6 +443,7 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 	wg.Go(func() { s.reports.run(longer) })
 	wg.Go(func() { s.casing.run(longer) })
 	wg.Go(func() { s.tendProgram(longer) })
+	wg.Go(func() { s.teaching.run(longer) })
 	wg.Go(func() { s.detection.run(longer, s.newDetecting) })
 	if s.history != nil {
 		wg.Go(func() { s.history.Run(longer) })
