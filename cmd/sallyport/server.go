@@ -386,6 +386,7 @@ func (s *Server) people() (*api.Server, error) {
 		Prove:         s.prove,
 		Calls:         calls,
 		Program:       &api.Program{Book: s.program},
+		Values:        s.values(),
 	})
 }
 
