@@ -71,9 +71,10 @@ type Config struct {
 	Classes       map[string]string                       // column → class of data
 	Calls         *Calls                                  // to customers, that are scheduled; nil: none are
 	// Prove shows that an entry stands in the ledger; its error is a sentence for people. nil: there is none.
-	Prove   func(ctx context.Context, stream string, seq uint64) (Proven, error)
-	Program *Program // nil: there is none
-	Values  *Values  // the gateway's doors without SQL; nil: they are not here
+	Prove    func(ctx context.Context, stream string, seq uint64) (Proven, error)
+	Program  *Program  // nil: there is none
+	Values   *Values   // the gateway's doors without SQL; nil: they are not here
+	Passkeys *Passkeys // nil: nobody proves by one who he is
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -214,6 +215,7 @@ func (s *Server) routes() http.Handler {
 	s.callRoutes(mux)
 	s.valueRoutes(mux)
 	s.tokenRoutes(mux)
+	s.passkeyRoutes(mux)
 	mux.HandleFunc("GET /v1/openapi.json", s.describe)
 	mux.Handle("/api/v1/", http.StripPrefix("/api", mux)) // as other programs know it; commands say /v1 alone
 	s.programRoutes(mux)

@@ -161,6 +161,10 @@ func workOperations() []operation {
 		}{}},
 		{method: post, path: "/v1/api-tokens", who: administrators, summary: "Propose a token of the api in somebody's name", takes: TokenRequest{}, gives: TokenProposed{}},
 		{method: post, path: "/v1/api-tokens/{id}/end", summary: "Take a token of the api away", takes: request{}},
+		{method: get, list: true, path: "/v1/passkeys", summary: "One's own passkeys", gives: struct {
+			Passkeys []PasskeyInfo `json:"passkeys"`
+		}{}},
+		{method: post, path: "/v1/passkeys/end", summary: "End a passkey of one's own, or, for who administers, all of somebody's", takes: endPasskeyRequest{}},
 		{method: post, path: "/v1/reveal", summary: "What tokens stand for, as far as reasons and policies show it; recorded before it is answered", takes: ValuesRequest{}, gives: ValuesAnswer{}},
 		{method: post, path: "/v1/tokenise", summary: "Tokens of values; a value outside the reasons counts as a probe", takes: ValuesRequest{}, gives: ValuesAnswer{}},
 		{method: get, path: "/v1/canaries", who: overseers, summary: "Customers who do not exist", gives: CanaryStatus{}},

@@ -167,7 +167,11 @@ func (s *Console) refuse(w http.ResponseWriter, r *http.Request, v *visit, err e
 	p := s.problem(err)
 	if p.Status == http.StatusUnauthorized {
 		http.SetCookie(w, cookie("", -1))
-		http.Redirect(w, r, "/login", http.StatusSeeOther)
+		to := "/login"
+		if r.Method == http.MethodGet && r.URL.Path == "/confirm" {
+			to += "?to=confirm"
+		}
+		http.Redirect(w, r, to, http.StatusSeeOther)
 		return
 	}
 	f := &frame{Title: "Not done", Data: p}
@@ -228,6 +232,8 @@ func doneWords(what string) string {
 	switch what {
 	case "confirmed":
 		return "You have confirmed who you are."
+	case "passkey":
+		return "The passkey is on record. It lets you in from now on."
 	case "asked":
 		return "Your request is on record. Others decide about it."
 	case "approved":

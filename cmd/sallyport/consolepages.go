@@ -45,6 +45,26 @@ func (s *Server) openConsole(ctx context.Context, people *api.Server) error {
 	return nil
 }
 
+// confirmAt is where people confirm who they are in a browser; empty: nowhere.
+func (s *Server) confirmAt() string {
+	switch address := s.o.Config.Console.address(); {
+	case address != "":
+		return address + "/confirm"
+	case s.console != nil:
+		return "https://" + s.console.listener.Addr().String() + "/confirm"
+	}
+	return ""
+}
+
+// passkeys are bound to the address by which browsers know the pages; nil: they have none.
+func (s *Server) passkeys() (*api.Passkeys, error) {
+	address := s.o.Config.Console.address()
+	if s.o.Config.Console.Listen == "" || address == "" {
+		return nil, nil
+	}
+	return api.NewPasskeys(address)
+}
+
 // listenForPages listens over TLS, under a certificate that is read again when it changes.
 func (s *Server) listenForPages(ctx context.Context, address, certificate, key string) (net.Listener, error) {
 	config := s.o.Config

@@ -340,6 +340,10 @@ func (s *Server) people() (*api.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	passkeys, err := s.passkeys()
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{
 		People: people,
 		Known: func(who sallyport.Staff) bool {
@@ -387,6 +391,7 @@ func (s *Server) people() (*api.Server, error) {
 		Calls:         calls,
 		Program:       &api.Program{Book: s.program},
 		Values:        s.values(),
+		Passkeys:      passkeys,
 	})
 }
 
@@ -463,7 +468,7 @@ func (s *Server) serve(ctx context.Context) error {
 	config := gateway.Config{
 		Server: s.server, TLS: s.certificates.current,
 		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
-		Drain: s.o.Drain, Fresh: s.o.Config.LogIn.Issuer != "",
+		Drain: s.o.Drain, Fresh: s.o.Config.LogIn.Issuer != "", ConfirmAt: s.confirmAt(),
 	}
 	if s.link != nil {
 		config.Shares = s.link
