@@ -353,14 +353,15 @@ type Order struct {
 	Case        *CaseStep    `cbor:"151,keyasint,omitempty"` // of case, and of a proposal the step that it is to take
 	// Copies are, of kind erasing, where the same entries stand in gateways' own streams. Of is whose stream it is that Erased, or what was
 	// erased, is about: a gateway's; empty: one here.
-	Copies    []Copied     `cbor:"152,keyasint,omitempty"`
-	Of        string       `cbor:"153,keyasint,omitempty"`
-	CasesFrom uint64       `cbor:"170,keyasint,omitempty"` // of case: findings from this entry of the stream on open cases
-	Assured   *AssuredCall `cbor:"160,keyasint,omitempty"` // of assured_call
-	Program   *ProgramStep `cbor:"176,keyasint,omitempty"` // of program
-	APIToken  *APIToken    `cbor:"164,keyasint,omitempty"` // of a proposal to make one
-	Once      *Once        `cbor:"165,keyasint,omitempty"` // of once
-	Passkey   *Passkey     `cbor:"166,keyasint,omitempty"` // of one that was added, used or ended
+	Copies    []Copied      `cbor:"152,keyasint,omitempty"`
+	Of        string        `cbor:"153,keyasint,omitempty"`
+	CasesFrom uint64        `cbor:"170,keyasint,omitempty"` // of case: findings from this entry of the stream on open cases
+	Assured   *AssuredCall  `cbor:"160,keyasint,omitempty"` // of assured_call
+	Program   *ProgramStep  `cbor:"176,keyasint,omitempty"` // of program
+	APIToken  *APIToken     `cbor:"164,keyasint,omitempty"` // of a proposal to make one
+	Once      *Once         `cbor:"165,keyasint,omitempty"` // of once
+	Link      *CustomerLink `cbor:"167,keyasint,omitempty"` // of customer_link
+	Passkey   *Passkey      `cbor:"166,keyasint,omitempty"` // of one that was added, used or ended
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.

@@ -75,6 +75,7 @@ type Config struct {
 	Program  *Program  // nil: there is none
 	Values   *Values   // the gateway's doors without SQL; nil: they are not here
 	Passkeys *Passkeys // nil: nobody proves by one who he is
+	Links    *Links    // nil: customers get none
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -216,6 +217,7 @@ func (s *Server) routes() http.Handler {
 	s.valueRoutes(mux)
 	s.tokenRoutes(mux)
 	s.passkeyRoutes(mux)
+	s.linkRoutes(mux)
 	mux.HandleFunc("GET /v1/openapi.json", s.describe)
 	mux.Handle("/api/v1/", http.StripPrefix("/api", mux)) // as other programs know it; commands say /v1 alone
 	s.programRoutes(mux)

@@ -161,6 +161,11 @@ func workOperations() []operation {
 		}{}},
 		{method: post, path: "/v1/api-tokens", who: administrators, summary: "Propose a token of the api in somebody's name", takes: TokenRequest{}, gives: TokenProposed{}},
 		{method: post, path: "/v1/api-tokens/{id}/end", summary: "Take a token of the api away", takes: request{}},
+		{method: get, list: true, path: "/v1/customer-links", who: investigators, summary: "Links that show customers which kind of staff has seen their data", gives: struct {
+			Links []CustomerLink `json:"links"`
+		}{}},
+		{method: post, path: "/v1/customer-links", who: investigators, summary: "Issue one", takes: LinkRequest{}, gives: CustomerLink{}},
+		{method: post, path: "/v1/customer-links/{id}/end", who: investigators, summary: "End one", takes: request{}},
 		{method: get, list: true, path: "/v1/passkeys", summary: "One's own passkeys", gives: struct {
 			Passkeys []PasskeyInfo `json:"passkeys"`
 		}{}},

@@ -209,6 +209,9 @@ func (v *visit) frame(title string, data any) *frame {
 			{Path: "/record", Name: "Record"},
 		}
 	}
+	if v.s.c.API.HasCalls() {
+		items = append(items, navItem{Path: "/calls", Name: "Calls"})
+	}
 	for i := range items {
 		items[i].Here = v.r.URL.Path == items[i].Path || strings.HasPrefix(v.r.URL.Path, items[i].Path+"/") || items[i].Path == "/findings" && strings.HasPrefix(v.r.URL.Path, "/cases/")
 	}
@@ -232,6 +235,8 @@ func doneWords(what string) string {
 	switch what {
 	case "confirmed":
 		return "You have confirmed who you are."
+	case "called_off":
+		return "Called off: its code says no from now on."
 	case "passkey":
 		return "The passkey is on record. It lets you in from now on."
 	case "asked":
