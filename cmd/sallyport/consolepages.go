@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -59,7 +60,8 @@ func (s *Server) confirmAt() string {
 // passkeys are bound to the address by which browsers know the pages; nil: they have none.
 func (s *Server) passkeys() (*api.Passkeys, error) {
 	address := s.o.Config.Console.address()
-	if s.o.Config.Console.Listen == "" || address == "" {
+	u, err := url.Parse(address)
+	if s.o.Config.Console.Listen == "" || address == "" || err != nil || net.ParseIP(u.Hostname()) != nil { // no passkey is bound to an IP address
 		return nil, nil
 	}
 	return api.NewPasskeys(address)

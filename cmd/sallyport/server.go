@@ -88,6 +88,7 @@ type Server struct {
 	console      *pageListener // pages for the staff
 	customers    *pageListener // and for customers
 	scheduled    *assure.Book  // calls to them
+	outbox       *outbox       // who asked gets his answer by it; nil: nobody does
 	program      *program.Book
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
@@ -152,7 +153,7 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err := s.configured(); s.link == nil && err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
-	if err := errors.Join(s.openConsole(ctx, people), s.openCustomers(ctx)); err != nil {
+	if err := errors.Join(s.openConsole(ctx, people), s.openCustomers(ctx, people)); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	ctx, s.stop = context.WithCancel(ctx)
@@ -340,6 +341,10 @@ func (s *Server) people() (*api.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	links, err := s.links()
+	if err != nil {
+		return nil, err
+	}
 	passkeys, err := s.passkeys()
 	if err != nil {
 		return nil, err
@@ -392,6 +397,7 @@ func (s *Server) people() (*api.Server, error) {
 		Program:       &api.Program{Book: s.program},
 		Values:        s.values(),
 		Passkeys:      passkeys,
+		Links:         links,
 	})
 }
 
@@ -455,6 +461,7 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 			}
 		})
 	}
+	wg.Go(func() { s.outbox.run(longer) })
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}
