@@ -113,6 +113,11 @@ const (
 
 	CredentialMade  EventKind = "credential"       // who logged in at the identity provider got Order.Credential; before he has it
 	CredentialEnded EventKind = "credential_ended" //nolint:gosec // a word, and no credential: its owner gave it back
+	APITokenEnded   EventKind = "api_token_ended"  // the one that ID names lets nobody in any more
+	PasskeyAdded    EventKind = "passkey"          // the person in About proves from then on who he is by Order.Passkey
+	PasskeyUsed     EventKind = "passkey_used"     // he did, and its counter stands at Count; before he is let in
+	PasskeyEnded    EventKind = "passkey_ended"    // it proves nothing any more; Reason says why
+	OnceKind        EventKind = "once"             // a call to the api began that is to be carried out once: Order.Once
 	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
 	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
@@ -359,6 +364,10 @@ type Order struct {
 	// Training is of kind training. Drilled is the report of a drill as JSON, where it ended.
 	Training *TrainingStep `cbor:"180,keyasint,omitempty"`
 	Drilled  []byte        `cbor:"181,keyasint,omitempty"`
+	APIToken *APIToken     `cbor:"164,keyasint,omitempty"` // of a proposal to make one
+	Once     *Once         `cbor:"165,keyasint,omitempty"` // of once
+	Link     *CustomerLink `cbor:"167,keyasint,omitempty"` // of customer_link
+	Passkey  *Passkey      `cbor:"166,keyasint,omitempty"` // of one that was added, used or ended
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.
@@ -396,6 +405,28 @@ type Credential struct {
 	Until   time.Time `cbor:"2,keyasint,omitzero"`
 	Proven  time.Time `cbor:"3,keyasint,omitzero"`  // when he proved to the provider who he is; zero: it did not say
 	Factors bool      `cbor:"4,keyasint,omitempty"` // with more than a password
+}
+
+// APIToken is what a program logs in with in somebody's name, for a few things and a while.
+type APIToken struct {
+	Scopes []string  `cbor:"1,keyasint"`
+	Until  time.Time `cbor:"2,keyasint,omitzero"`
+}
+
+// Passkey is the public half of a key that lies in an authenticator of somebody's. Nobody can log in by what stands here.
+type Passkey struct {
+	ID     []byte `cbor:"1,keyasint"`
+	Public []byte `cbor:"2,keyasint,omitempty"` // COSE key (RFC 9053)
+	Count  uint32 `cbor:"3,keyasint,omitempty"` // of its uses, as far as it counts them
+	Backup bool   `cbor:"4,keyasint,omitempty"` // it may be copied to other devices of his by who made it
+	Kind   []byte `cbor:"5,keyasint,omitempty"` // AAGUID: the model
+	Label  string `cbor:"6,keyasint,omitempty"` // what he calls it
+}
+
+// Once tells one call from another: the key that its caller gave it, with who he is and what he called, and its body, both as SHA-256.
+type Once struct {
+	Key  []byte `cbor:"1,keyasint"`
+	Body []byte `cbor:"2,keyasint"`
 }
 
 // Leaf names the key that one token has to itself.

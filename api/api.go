@@ -71,8 +71,11 @@ type Config struct {
 	Classes       map[string]string                       // column → class of data
 	Calls         *Calls                                  // to customers, that are scheduled; nil: none are
 	// Prove shows that an entry stands in the ledger; its error is a sentence for people. nil: there is none.
-	Prove   func(ctx context.Context, stream string, seq uint64) (Proven, error)
-	Program *Program // nil: there is none
+	Prove    func(ctx context.Context, stream string, seq uint64) (Proven, error)
+	Program  *Program  // nil: there is none
+	Values   *Values   // the gateway's doors without SQL; nil: they are not here
+	Passkeys *Passkeys // nil: nobody proves by one who he is
+	Links    *Links    // nil: customers get none
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -98,6 +101,7 @@ type Server struct {
 
 	asking    sync.Mutex // held while a question in SQL is answered
 	today     today
+	once      once
 	unsealing sync.Mutex // held from the check of a share until it is taken
 }
 
@@ -113,6 +117,9 @@ func New(c Config) (*Server, error) {
 	s.past = &history.Past{Record: c.Access, Tells: c.Identifies}
 	if c.History != nil {
 		s.past.Lend = c.History.Lend
+	}
+	if err := s.restoreOnce(); err != nil {
+		return nil, fmt.Errorf("make control api: %w", err)
 	}
 	s.door.own = s.state.Password
 	if c.LogIns != nil {
@@ -207,6 +214,10 @@ func (s *Server) routes() http.Handler {
 	s.nowRoutes(mux)
 	s.recordRoutes(mux)
 	s.callRoutes(mux)
+	s.valueRoutes(mux)
+	s.tokenRoutes(mux)
+	s.passkeyRoutes(mux)
+	s.linkRoutes(mux)
 	mux.HandleFunc("GET /v1/openapi.json", s.describe)
 	mux.Handle("/api/v1/", http.StripPrefix("/api", mux)) // as other programs know it; commands say /v1 alone
 	s.programRoutes(mux)
@@ -234,14 +245,15 @@ func (s *Server) as(who audience, do func(*http.Request, sallyport.Staff) (any, 
 func (s *Server) upTo(most int64, who audience, do func(*http.Request, sallyport.Staff) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, most)
-		answer, err := func() (any, error) {
-			c, err := s.enter(w, r, who)
-			if err != nil {
-				return nil, err
-			}
-			return do(withCaller(r, c), c.staff)
-		}()
-		s.answer(w, answer, err)
+		c, err := s.enter(w, r, who)
+		if err != nil {
+			s.answer(w, nil, err)
+			return
+		}
+		s.onceOnly(w, r, c.staff, func(w http.ResponseWriter, r *http.Request) {
+			answer, err := do(withCaller(r, c), c.staff)
+			s.answer(w, answer, err)
+		})
 	})
 }
 
@@ -249,6 +261,9 @@ func (s *Server) upTo(most int64, who audience, do func(*http.Request, sallyport
 func (s *Server) enter(w http.ResponseWriter, r *http.Request, who audience) (*caller, error) {
 	c, err := s.logIn(r, r.URL.Path == lockPath)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.withinScope(r, who); err != nil {
 		return nil, err
 	}
 	if err := s.may(r, c, who); err != nil {

@@ -20,7 +20,7 @@ import (
 type Program struct {
 	Book *program.Book
 	// Report makes one, with people as call has them; its error is a *Problem or a sentence for people. nil: this serve makes none.
-	Report func(ctx context.Context, me sallyport.Staff, q *ReportQuestion, call func(sallyport.Staff) string) (json.RawMessage, error)
+	Report   func(ctx context.Context, me sallyport.Staff, q *ReportQuestion, call func(sallyport.Staff) string) (json.RawMessage, error)
 	Training *training.Book
 }
 
@@ -55,7 +55,7 @@ type RotationStatus struct {
 	State string `json:"state"` // committed, due, drawn, lapsed
 }
 
-func (s *Server) rotationList(_ *http.Request, me sallyport.Staff) (any, error) {
+func (s *Server) rotationList(q *http.Request, me sallyport.Staff) (any, error) {
 	book, err := s.book()
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (s *Server) rotationList(_ *http.Request, me sallyport.Staff) (any, error) 
 		}
 		list = append(list, x)
 	}
-	return map[string]any{"rotations": list}, nil
+	return paged(q, "rotations", list, func(x *RotationStatus) string { return x.Name })
 }
 
 type commitRequest struct {
@@ -190,9 +190,5 @@ func (c *Client) DrawRotation(ctx context.Context, file string) error {
 
 // Rotations lists what was committed to and drawn.
 func (c *Client) Rotations(ctx context.Context) ([]RotationStatus, error) {
-	var answer struct {
-		Rotations []RotationStatus `json:"rotations"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/program/rotations", nil, &answer)
-	return answer.Rotations, err
+	return pages[RotationStatus](ctx, c, "/v1/program/rotations", "rotations")
 }

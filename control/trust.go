@@ -35,6 +35,7 @@ const (
 	ByProvider   = "oidc"             // at the identity provider, which does not say by which means
 	ByOneFactor  = "oidc one factor"  // likewise; it names means, and none that is more than a password
 	ByTwoFactors = "oidc two factors" // likewise, with more than a password
+	ByPasskey    = "passkey"          // by a passkey that had him prove who he is to it
 )
 
 // confirm notes that somebody has just proven who he is.

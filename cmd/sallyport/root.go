@@ -76,6 +76,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.respondCommand(),
 		m.traceCommand(),
 		m.reportCommand(),
+		m.apiTokenCommand(),
 		m.assureCommand(),
 		m.blastCommand(),
 		m.caseCommand(),

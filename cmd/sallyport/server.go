@@ -21,8 +21,8 @@ import (
 	"sallyport/history"
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
-	"sallyport/ledger"
 	"sallyport/keys"
+	"sallyport/ledger"
 	"sallyport/program"
 	"sallyport/purpose"
 	"sallyport/record"
@@ -90,6 +90,7 @@ type Server struct {
 	console      *pageListener // pages for the staff
 	customers    *pageListener // and for customers
 	scheduled    *assure.Book  // calls to them
+	outbox       *outbox       // who asked gets his answer by it; nil: nobody does
 	program      *program.Book
 	teaching     *teaching
 	names        *history.Names  // pseudonyms of those who have access
@@ -157,7 +158,7 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err := s.configured(); s.link == nil && err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
-	if err := errors.Join(s.openConsole(ctx, people), s.openCustomers(ctx)); err != nil {
+	if err := errors.Join(s.openConsole(ctx, people), s.openCustomers(ctx, people)); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	ctx, s.stop = context.WithCancel(ctx)
@@ -349,6 +350,14 @@ func (s *Server) people() (*api.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	links, err := s.links()
+	if err != nil {
+		return nil, err
+	}
+	passkeys, err := s.passkeys()
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{
 		People: people,
 		Known: func(who sallyport.Staff) bool {
@@ -395,6 +404,9 @@ func (s *Server) people() (*api.Server, error) {
 		Prove:         s.prove,
 		Calls:         calls,
 		Program:       &api.Program{Book: s.program, Report: s.programReports, Training: s.teaching.book},
+		Values:        s.values(),
+		Passkeys:      passkeys,
+		Links:         links,
 	})
 }
 
@@ -460,6 +472,7 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 			}
 		})
 	}
+	wg.Go(func() { s.outbox.run(longer) })
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}
@@ -473,7 +486,7 @@ func (s *Server) serve(ctx context.Context) error {
 	config := gateway.Config{
 		Server: s.server, TLS: s.certificates.current,
 		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
-		Drain: s.o.Drain, Fresh: s.o.Config.LogIn.Issuer != "",
+		Drain: s.o.Drain, Fresh: s.o.Config.LogIn.Issuer != "", ConfirmAt: s.confirmAt(),
 	}
 	if s.link != nil {
 		config.Shares = s.link
