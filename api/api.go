@@ -73,6 +73,10 @@ type Config struct {
 	// Prove shows that an entry stands in the ledger; its error is a sentence for people. nil: there is none.
 	Prove   func(ctx context.Context, stream string, seq uint64) (Proven, error)
 	Program *Program // nil: there is none
+	Work    *Work    // how people work; nil: nobody looks
+	// Holdings are what is protected; nil: nothing is.
+	Holdings func(context.Context) Holdings
+	Rulebook *Rulebook // nil: there are no policies to show
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -98,6 +102,7 @@ type Server struct {
 
 	asking    sync.Mutex // held while a question in SQL is answered
 	today     today
+	replaying sync.Mutex // held while the record is replayed
 	unsealing sync.Mutex // held from the check of a share until it is taken
 }
 
@@ -207,6 +212,9 @@ func (s *Server) routes() http.Handler {
 	s.nowRoutes(mux)
 	s.recordRoutes(mux)
 	s.callRoutes(mux)
+	s.peopleRoutes(mux)
+	s.dataRoutes(mux)
+	s.policyRoutes(mux)
 	mux.HandleFunc("GET /v1/openapi.json", s.describe)
 	mux.Handle("/api/v1/", http.StripPrefix("/api", mux)) // as other programs know it; commands say /v1 alone
 	s.programRoutes(mux)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"sallyport"
 )
@@ -12,8 +13,36 @@ import (
 type Drills struct {
 	// Start begins one. Its error is a sentence for people.
 	Start func(by sallyport.Staff, name, reason string) (id string, err error)
+	// Plans are those that can be played.
+	Plans func() []DrillPlan
+	// Runs are those on record, the newest first.
+	Runs func() ([]DrillRun, error)
 	// Report is what came of it so far, as JSON.
 	Report func(id string) (json.RawMessage, bool)
+}
+
+// DrillPlan is how a theft goes that can be played.
+type DrillPlan struct {
+	Name     string `json:"name"`
+	Story    string `json:"story"`
+	Accounts int    `json:"accounts"`           // that it takes
+	Missing  string `json:"missing,omitempty"` // why it cannot be played
+}
+
+// DrillRun is one that was played.
+type DrillRun struct {
+	ID     string          `json:"id"`
+	Name   string          `json:"name"`
+	Began  time.Time       `json:"began"`
+	Ended  time.Time       `json:"ended,omitzero"`
+	Told   string          `json:"told,omitempty"`   // what came of it, in a sentence
+	Report json.RawMessage `json:"report,omitempty"` // in figures; nothing of a run before the last start of serve
+}
+
+// DrillList are drills.
+type DrillList struct {
+	Plans []DrillPlan `json:"plans"`
+	Runs  []DrillRun  `json:"runs"`
 }
 
 type drillRequest struct {
@@ -23,6 +52,7 @@ type drillRequest struct {
 
 func (s *Server) drillRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /v1/drills", s.as(administrators, s.startDrill))
+	mux.Handle("GET /v1/drills", s.as(overseers, s.drills))
 	mux.Handle("GET /v1/drills/{id}", s.as(overseers, s.drillReport))
 }
 
@@ -48,6 +78,18 @@ func (s *Server) startDrill(r *http.Request, me sallyport.Staff) (any, error) {
 	return map[string]string{"drill": id}, nil
 }
 
+// drills lists them. They are about accounts of drills and customers who do not exist, so it is not recorded that somebody asks.
+func (s *Server) drills(*http.Request, sallyport.Staff) (any, error) {
+	out := DrillList{Plans: []DrillPlan{}, Runs: []DrillRun{}}
+	if s.c.Drills == nil || s.c.Drills.Plans == nil {
+		return out, nil
+	}
+	out.Plans = append(out.Plans, s.c.Drills.Plans()...)
+	runs, err := s.c.Drills.Runs()
+	out.Runs = append(out.Runs, runs...)
+	return out, err
+}
+
 func (s *Server) drillReport(r *http.Request, _ sallyport.Staff) (any, error) {
 	if s.c.Drills != nil {
 		if report, ok := s.c.Drills.Report(r.PathValue("id")); ok {
@@ -64,6 +106,12 @@ func (c *Client) StartDrill(ctx context.Context, name, reason string) (id string
 	}
 	err = c.call(ctx, http.MethodPost, "/v1/drills", drillRequest{name, reason}, &answer)
 	return answer.Drill, err
+}
+
+// Drills lists those that there are, and those that were played.
+func (c *Client) Drills(ctx context.Context) (list DrillList, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/drills", nil, &list)
+	return list, err
 }
 
 // DrillReport reads what came of a drill so far into report.
