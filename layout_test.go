@@ -81,8 +81,9 @@ var table = map[string]folder{
 	"internal/socket":      {},
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":       {may: []string{"sim"}},
+	"examples":             {}, // the written policy that the program's own policies enforce, for the pages
 	"examples/go":          {}, // read by who writes an application, and run by the tests
-	"cmd/sallyport":        {may: []string{"api", "assure", "blast", "canary", "cases", "catalog", "catalog/discover", "console", "control", "detect", "docs", "drill", "evidence", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "lease", "ledger", "login", "policy", "program", "program/rotation", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace", "vault", "wire/pg"}, test: []string{"examples/go"}},
+	"cmd/sallyport":        {may: []string{"api", "assure", "blast", "canary", "cases", "catalog", "catalog/discover", "console", "control", "detect", "docs", "drill", "evidence", "examples", "export", "exposure", "gateway", "grant", "history", "history/apart", "history/duck", "identity", "identity/assertion", "keys", "lease", "ledger", "login", "policy", "program", "program/rotation", "protect", "purpose", "purpose/source", "query", "record", "replay", "respond", "scan", "scim", "sim", "sources", "staff", "token", "trace", "vault", "wire/pg"}, test: []string{"examples/go"}},
 	"evidence":             {may: []string{"ledger"}},              // that evidence as one archive, and what verifies it
 	"program":              {pure: true, test: []string{"policy"}}, // what a programme does beside the software, as folds of the record and of a few files
 	"program/rotation":     {pure: true},                           // who serves whom: a draw that everybody can repeat; apart, since it is a concept and a mathematics of its own

@@ -25,7 +25,7 @@ type Drills struct {
 type DrillPlan struct {
 	Name     string `json:"name"`
 	Story    string `json:"story"`
-	Accounts int    `json:"accounts"`           // that it takes
+	Accounts int    `json:"accounts"`          // that it takes
 	Missing  string `json:"missing,omitempty"` // why it cannot be played
 }
 

@@ -121,6 +121,7 @@ func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 			},
 		},
 	}
+	shows(&c, s.clock)
 	for _, f := range change {
 		f(&c)
 	}
@@ -314,7 +315,7 @@ func (s *stage) everyPage() []string {
 	request, _, _ := strings.Cut(g.header.Get("Location"), "?")
 	c := s.as("s050").post("/findings/"+id+"/case", "reason", hostile).is(s.t, http.StatusSeeOther)
 	one, _, _ := strings.Cut(c.header.Get("Location"), "?")
-	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/confirm"}
+	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/people", "/people/" + s.names.Person("s001"), "/data", "/policies", "/drills", "/drills/7", "/confirm"}
 }
 
 func readFile(t *testing.T, name string) string {

@@ -103,8 +103,8 @@ func ParseTrust(text string) (n int, ok bool) {
 
 // Doubt is one reason for which somebody is trusted less.
 type Doubt struct {
-	Trust    int       // that it leaves him
-	Response string    // of Sallyport itself, because of a finding; empty: a person's word
+	Trust    int    // that it leaves him
+	Response string // of Sallyport itself, because of a finding; empty: a person's word
 	By       sallyport.Staff
 	At       time.Time // of a person's word
 	Reason   string    // likewise

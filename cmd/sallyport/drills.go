@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,7 +39,9 @@ func newDrills(s *Server) *drills {
 	return &drills{s: s, start: make(chan *playing, 1), reports: map[string]*drill.Report{}, waits: drillWaits}
 }
 
-func (d *drills) desk() *api.Drills { return &api.Drills{Start: d.begin, Report: d.report} }
+func (d *drills) desk() *api.Drills {
+	return &api.Drills{Start: d.begin, Report: d.report, Plans: d.plans, Runs: d.runs}
+}
 
 // customers are those of drills.
 func (d *drills) customers() (list []*canary.Canary) {
@@ -102,6 +105,78 @@ func (d *drills) report(id string) (json.RawMessage, bool) {
 	}
 	text, err := json.Marshal(r)
 	return text, err == nil
+}
+
+// plans are those that can be played, or why not.
+func (d *drills) plans() (list []api.DrillPlan) {
+	accounts, customers := len(d.s.o.Config.Drill.Accounts), len(d.customers())
+	for _, p := range drill.Plans() {
+		x := api.DrillPlan{Name: p.Name, Story: p.Story, Accounts: p.Accounts}
+		switch {
+		case accounts < p.Accounts:
+			x.Missing = fmt.Sprintf("The configuration names %d accounts by which it could be played (drill.accounts), and it takes %d.", accounts, p.Accounts)
+		case customers == 0:
+			x.Missing = "There are no customers to play it on: 'sallyport drill prepare --count 120' makes some who do not exist."
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// mostRuns is how many drills are told of.
+const mostRuns = 50
+
+// runs are the drills on record, the newest first. Their figures are known of those since the start.
+func (d *drills) runs() (list []api.DrillRun, err error) {
+	byID := map[string]int{}
+	err = d.s.control.Read(1, func(e *sallyport.Event) error {
+		if e.Kind != sallyport.DrillKind || e.Order == nil || e.Order.Drill == nil {
+			return nil
+		}
+		run := e.Order.Drill
+		if !run.Ended {
+			id := strconv.FormatUint(e.Seq, 10)
+			byID[id] = len(list)
+			list = append(list, api.DrillRun{ID: id, Name: run.Name, Began: e.Time})
+			return nil
+		}
+		at, ok := byID[e.Order.ID]
+		if !ok { // its id was given before its entry, or a stop cut it off: one is played at a time
+			at = len(list) - 1
+		}
+		if at < 0 {
+			return nil
+		}
+		list[at].Ended, list[at].Told = e.Time, e.Note
+		if e.Order.ID != "" {
+			list[at].ID = e.Order.ID
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read which drills were played: %w", err)
+	}
+	slices.Reverse(list)
+	list = list[:min(len(list), mostRuns)]
+	for i := range list {
+		if x := &list[i]; x.Ended.IsZero() {
+			x.ID = d.running(x.ID)
+		}
+		list[i].Report, _ = d.report(list[i].ID)
+	}
+	return list, nil
+}
+
+// running is the id of the drill that is being played; otherwise: none is.
+func (d *drills) running(otherwise string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, r := range d.reports {
+		if r.Ended.IsZero() {
+			return id
+		}
+	}
+	return otherwise
 }
 
 // change changes a report.

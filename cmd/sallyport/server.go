@@ -386,6 +386,9 @@ func (s *Server) people() (*api.Server, error) {
 		Prove:         s.prove,
 		Calls:         calls,
 		Program:       &api.Program{Book: s.program},
+		Work:          s.work(),
+		Holdings:      s.holdings(),
+		Rulebook:      s.rulebook(),
 	})
 }
 
