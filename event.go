@@ -113,6 +113,8 @@ const (
 
 	CredentialMade  EventKind = "credential"       // who logged in at the identity provider got Order.Credential; before he has it
 	CredentialEnded EventKind = "credential_ended" //nolint:gosec // a word, and no credential: its owner gave it back
+	APITokenEnded   EventKind = "api_token_ended"  // the one that ID names lets nobody in any more
+	OnceKind        EventKind = "once"             // a call to the api began that is to be carried out once: Order.Once
 	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
 	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
 	Adopted         EventKind = "adopted"          // the configuration and policies whose SHA-256 is in Details hold, without two people: the first ones, or where the former said that one is enough
@@ -353,6 +355,8 @@ type Order struct {
 	CasesFrom uint64       `cbor:"170,keyasint,omitempty"` // of case: findings from this entry of the stream on open cases
 	Assured   *AssuredCall `cbor:"160,keyasint,omitempty"` // of assured_call
 	Program   *ProgramStep `cbor:"176,keyasint,omitempty"` // of program
+	APIToken  *APIToken    `cbor:"164,keyasint,omitempty"` // of a proposal to make one
+	Once      *Once        `cbor:"165,keyasint,omitempty"` // of once
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.
@@ -384,6 +388,18 @@ type Credential struct {
 	Until   time.Time `cbor:"2,keyasint,omitzero"`
 	Proven  time.Time `cbor:"3,keyasint,omitzero"`  // when he proved to the provider who he is; zero: it did not say
 	Factors bool      `cbor:"4,keyasint,omitempty"` // with more than a password
+}
+
+// APIToken is what a program logs in with in somebody's name, for a few things and a while.
+type APIToken struct {
+	Scopes []string  `cbor:"1,keyasint"`
+	Until  time.Time `cbor:"2,keyasint,omitzero"`
+}
+
+// Once tells one call from another: the key that its caller gave it, with who he is and what he called, and its body, both as SHA-256.
+type Once struct {
+	Key  []byte `cbor:"1,keyasint"`
+	Body []byte `cbor:"2,keyasint"`
 }
 
 // Leaf names the key that one token has to itself.

@@ -77,6 +77,11 @@ type Config struct {
 	// Holdings are what is protected; nil: nothing is.
 	Holdings func(context.Context) Holdings
 	Rulebook *Rulebook // nil: there are no policies to show
+	// Find is whose rows hold one of some tokens of a column of the customers' table, of two at most; nil: nobody is looked for by a value.
+	Find func(ctx context.Context, column string, tokens []string) ([]sallyport.Subject, error)
+	// FindBy are the columns by which customers are found: of those whose equal values mean the same customer, in the customers' table.
+	FindBy []string
+	Values *Values // the gateway's doors without SQL; nil: they are not here
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -103,6 +108,7 @@ type Server struct {
 	asking    sync.Mutex // held while a question in SQL is answered
 	today     today
 	replaying sync.Mutex // held while the record is replayed
+	once      once
 	unsealing sync.Mutex // held from the check of a share until it is taken
 }
 
@@ -118,6 +124,9 @@ func New(c Config) (*Server, error) {
 	s.past = &history.Past{Record: c.Access, Tells: c.Identifies}
 	if c.History != nil {
 		s.past.Lend = c.History.Lend
+	}
+	if err := s.restoreOnce(); err != nil {
+		return nil, fmt.Errorf("make control api: %w", err)
 	}
 	s.door.own = s.state.Password
 	if c.LogIns != nil {
@@ -213,8 +222,11 @@ func (s *Server) routes() http.Handler {
 	s.recordRoutes(mux)
 	s.callRoutes(mux)
 	s.peopleRoutes(mux)
+	s.findRoutes(mux)
 	s.dataRoutes(mux)
 	s.policyRoutes(mux)
+	s.valueRoutes(mux)
+	s.tokenRoutes(mux)
 	mux.HandleFunc("GET /v1/openapi.json", s.describe)
 	mux.Handle("/api/v1/", http.StripPrefix("/api", mux)) // as other programs know it; commands say /v1 alone
 	s.programRoutes(mux)
@@ -242,14 +254,15 @@ func (s *Server) as(who audience, do func(*http.Request, sallyport.Staff) (any, 
 func (s *Server) upTo(most int64, who audience, do func(*http.Request, sallyport.Staff) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, most)
-		answer, err := func() (any, error) {
-			c, err := s.enter(w, r, who)
-			if err != nil {
-				return nil, err
-			}
-			return do(withCaller(r, c), c.staff)
-		}()
-		s.answer(w, answer, err)
+		c, err := s.enter(w, r, who)
+		if err != nil {
+			s.answer(w, nil, err)
+			return
+		}
+		s.onceOnly(w, r, c.staff, func(w http.ResponseWriter, r *http.Request) {
+			answer, err := do(withCaller(r, c), c.staff)
+			s.answer(w, answer, err)
+		})
 	})
 }
 
@@ -257,6 +270,9 @@ func (s *Server) upTo(most int64, who audience, do func(*http.Request, sallyport
 func (s *Server) enter(w http.ResponseWriter, r *http.Request, who audience) (*caller, error) {
 	c, err := s.logIn(r, r.URL.Path == lockPath)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.withinScope(r, who); err != nil {
 		return nil, err
 	}
 	if err := s.may(r, c, who); err != nil {

@@ -70,7 +70,7 @@ func (s *Server) listCalls(r *http.Request, me sallyport.Staff) (any, error) {
 	for _, c := range s.c.Calls.Book.Of(me, false, s.c.Now()) {
 		list = append(list, callOf(&c))
 	}
-	return map[string]any{"calls": list}, nil
+	return paged(r, "calls", list, func(c *Call) string { return c.ID })
 }
 
 // scheduleCall puts on record that somebody is going to call a customer, by a ticket of his own about that very customer.
@@ -144,11 +144,7 @@ func (o *Orders) CheckCall(book *assure.Book, code string, now time.Time) (c ass
 
 // Calls lists one's own calls that are to come.
 func (c *Client) Calls(ctx context.Context) ([]Call, error) {
-	var answer struct {
-		Calls []Call `json:"calls"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/calls", nil, &answer)
-	return answer.Calls, err
+	return pages[Call](ctx, c, "/v1/calls", "calls")
 }
 
 // ScheduleCall schedules one, and returns it with its code.

@@ -125,7 +125,7 @@ func (s *Server) caseFor(me sallyport.Staff, text string) (c cases.Case, err err
 	return c, nil
 }
 
-func (s *Server) listCases(_ *http.Request, me sallyport.Staff) (any, error) {
+func (s *Server) listCases(r *http.Request, me sallyport.Staff) (any, error) {
 	if s.c.Cases == nil {
 		return nil, &Problem{http.StatusConflict, "no_cases", "This serve keeps no cases.", ""}
 	}
@@ -140,7 +140,7 @@ func (s *Server) listCases(_ *http.Request, me sallyport.Staff) (any, error) {
 			list = append(list, x)
 		}
 	}
-	return map[string]any{"cases": list}, nil
+	return paged(r, "cases", list, func(c *Case) string { return strconv.FormatUint(c.Number, 10) })
 }
 
 func (s *Server) showCase(r *http.Request, me sallyport.Staff) (any, error) {
@@ -349,7 +349,7 @@ func (s *Server) timeline(r *http.Request, me sallyport.Staff) (any, error) {
 			list[i].By = call(sallyport.Staff(list[i].By))
 		}
 	}
-	return map[string]any{"timeline": list}, nil
+	return paged(r, "timeline", list, func(l *CaseLine) string { return fmt.Sprint(l.Entry, l.What) })
 }
 
 // Timeline gathers what the control stream says about a case, with names.
@@ -448,11 +448,7 @@ func (s *Server) calibration(_ *http.Request, me sallyport.Staff) (any, error) {
 
 // Cases lists those that one may see.
 func (c *Client) Cases(ctx context.Context) ([]Case, error) {
-	var answer struct {
-		Cases []Case `json:"cases"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/cases", nil, &answer)
-	return answer.Cases, err
+	return pages[Case](ctx, c, "/v1/cases", "cases")
 }
 
 // Case is one whole.
@@ -463,11 +459,7 @@ func (c *Client) Case(ctx context.Context, n string) (x Case, err error) {
 
 // CaseTimeline is what the record says about a case.
 func (c *Client) CaseTimeline(ctx context.Context, n string) ([]CaseLine, error) {
-	var answer struct {
-		Timeline []CaseLine `json:"timeline"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/cases/"+url.PathEscape(n)+"/timeline", nil, &answer)
-	return answer.Timeline, err
+	return pages[CaseLine](ctx, c, "/v1/cases/"+url.PathEscape(n)+"/timeline", "timeline")
 }
 
 // OpenCase begins one, and returns its number.

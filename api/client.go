@@ -115,20 +115,12 @@ func (c *Client) decide(ctx context.Context, id, what string) (Proposal, error) 
 
 // Proposals lists all proposals, the open and the decided.
 func (c *Client) Proposals(ctx context.Context) ([]Proposal, error) {
-	var answer struct {
-		Proposals []Proposal `json:"proposals"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/proposals", nil, &answer)
-	return answer.Proposals, err
+	return pages[Proposal](ctx, c, "/v1/proposals", "proposals")
 }
 
 // WhoSaw lists the statements by which somebody could read values of a customer, in the order of the record.
 func (c *Client) WhoSaw(ctx context.Context, customer sallyport.Subject) ([]Sighting, error) {
-	var answer struct {
-		Sightings []Sighting `json:"sightings"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/who-saw?customer="+url.QueryEscape(string(customer)), nil, &answer)
-	return answer.Sightings, err
+	return pages[Sighting](ctx, c, "/v1/who-saw?customer="+url.QueryEscape(string(customer)), "sightings")
 }
 
 // RotateKey proposes to give a join group a new key, and returns the proposal's id.

@@ -112,12 +112,12 @@ func (s *Server) directory() (*Directory, error) {
 	return s.c.Directory, nil
 }
 
-func (s *Server) listDirectory(*http.Request, sallyport.Staff) (any, error) {
+func (s *Server) listDirectory(r *http.Request, _ sallyport.Staff) (any, error) {
 	d, err := s.directory()
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]Member{"staff": d.List()}, nil
+	return paged(r, "staff", d.List(), func(m *Member) string { return string(m.Staff) })
 }
 
 func (s *Server) showMember(r *http.Request, _ sallyport.Staff) (any, error) {
@@ -212,11 +212,7 @@ func (s *Server) empower(r *http.Request, me sallyport.Staff) (any, error) {
 
 // Directory lists everybody as he stands right now.
 func (c *Client) Directory(ctx context.Context) ([]Member, error) {
-	var answer struct {
-		Staff []Member `json:"staff"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/directory", nil, &answer)
-	return answer.Staff, err
+	return pages[Member](ctx, c, "/v1/directory", "staff")
 }
 
 // Member is one of them, with what each source says of him.

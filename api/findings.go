@@ -62,7 +62,16 @@ func (s *Server) findings(r *http.Request, me sallyport.Staff) (any, error) {
 	if id != "" && len(list) == 0 {
 		return nil, &Problem{http.StatusNotFound, "no_such_finding", "There is no finding with this id that you may read.", "sallyport findings lists them."}
 	}
-	return map[string]any{"findings": list, "mode": s.state.Responds()}, nil
+	return pagedWith(r, "findings", list, findingID, map[string]any{"mode": s.state.Responds()})
+}
+
+// findingID is its id as whoever looks knows it.
+func findingID(f *Finding) string {
+	var line struct {
+		ID string `json:"id"`
+	}
+	_ = json.Unmarshal(f.Finding, &line) // it was made here
+	return line.ID
 }
 
 func (s *Server) aboutHimself(f *control.Finding, me sallyport.Staff) bool {
@@ -145,16 +154,15 @@ func (s *Server) respondMode(r *http.Request, me sallyport.Staff) (any, error) {
 
 // Findings lists what was found, or one of it where id is not empty, and whether Sallyport acts on it.
 func (c *Client) Findings(ctx context.Context, id string) (list []Finding, mode string, err error) {
-	var answer struct {
-		Findings []Finding `json:"findings"`
-		Mode     string    `json:"mode"`
-	}
 	path := "/v1/findings"
 	if id != "" {
 		path += "?id=" + url.QueryEscape(id)
 	}
-	err = c.call(ctx, http.MethodGet, path, nil, &answer)
-	return answer.Findings, answer.Mode, err
+	list, rest, err := pagesWith[Finding](ctx, c, path, "findings")
+	if err == nil {
+		err = json.Unmarshal(rest["mode"], &mode)
+	}
+	return list, mode, err
 }
 
 // UndoResponse proposes to take back what was done, and returns the proposal's id.

@@ -358,7 +358,7 @@ func (s *Server) listGrants(r *http.Request, me sallyport.Staff) (any, error) {
 			list = append(list, s.grantOf(&g, me))
 		}
 	}
-	return map[string]any{"grants": list}, nil
+	return paged(r, "grants", list, func(g *Grant) string { return g.ID })
 }
 
 func (s *Server) showGrant(r *http.Request, me sallyport.Staff) (any, error) {
@@ -471,11 +471,7 @@ func (c *Client) ReviewGlass(ctx context.Context, id, finding, reason string) (G
 
 // Grants lists the requests and grants that concern whoever is logged in.
 func (c *Client) Grants(ctx context.Context) ([]Grant, error) {
-	var answer struct {
-		Grants []Grant `json:"grants"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/grants", nil, &answer)
-	return answer.Grants, err
+	return pages[Grant](ctx, c, "/v1/grants", "grants")
 }
 
 func (c *Client) grant(ctx context.Context, method, path string, in any) (Grant, error) {

@@ -19,6 +19,7 @@ type operation struct {
 	query        []string // names of what stands behind the question mark
 	before       bool     // it comes before the log-in
 	stream       string   // media type of an answer that is no JSON
+	list         bool     // it is answered a page at a time
 }
 
 // What many answer.
@@ -36,14 +37,14 @@ func operations() []operation {
 		{method: get, path: "/v1/me", summary: "Who calls, and what policies let him do at this moment", gives: Me{}},
 		{method: get, path: "/v1/status", summary: "How serve is", gives: Status{}},
 		{method: get, path: "/v1/now", who: investigators, summary: "What goes on: customers revealed today beside the days before, by pseudonym, application and class", gives: Today{}},
-		{method: get, path: "/v1/waiting", summary: "Results of one's own that wait at the second door", gives: struct {
+		{method: get, list: true, path: "/v1/waiting", summary: "Results of one's own that wait at the second door", gives: struct {
 			Waiting []Waiting `json:"waiting"`
 		}{}},
 		{method: get, path: "/v1/record", who: investigators, summary: "Look through a stream of the record, the newest entries first", query: []string{"stream", "kind", "person", "customer", "before", "most"}, gives: RecordLines{}},
 		{method: get, path: "/v1/record/{stream}/{seq}", who: investigators, summary: "One entry of the record", gives: RecordLine{}},
 		{method: get, path: "/v1/record/{stream}/{seq}/proof", who: investigators, summary: "That an entry stands in the ledger, by hashes", gives: Proven{}},
 		{method: post, path: "/v1/record/erase", who: administrators, summary: "Propose to erase entries", takes: eraseRequest{}, gives: proposedAnswer{}},
-		{method: get, path: "/v1/who-saw", who: investigators, summary: "Who could read values of a customer", query: []string{"customer"}, gives: struct {
+		{method: get, list: true, path: "/v1/who-saw", who: investigators, summary: "Who could read values of a customer", query: []string{"customer"}, gives: struct {
 			Customer  sallyport.Subject `json:"customer"`
 			Sightings []Sighting        `json:"sightings"`
 		}{}},
@@ -52,6 +53,8 @@ func operations() []operation {
 		{method: get, path: "/v1/data", who: overseers, summary: "What is protected, how far that is, and who may ever see what", gives: Holdings{}},
 		{method: get, path: "/v1/policies", who: overseers, summary: "The policies that hold, the written policy beside them, and what their tests came to", gives: Policies{}},
 		{method: post, path: "/v1/replay", who: investigators, summary: "What other budgets would have meant in the last days", takes: replayRequest{}},
+		{method: get, path: "/v1/now/follow", who: investigators, summary: "What goes on, again each time something came, a JSON object a line", query: []string{"every"}, stream: "application/x-ndjson"},
+		{method: post, path: "/v1/customers/find", who: investigators, summary: "Whose an e-mail address is: the value is tokenised as a search is, with the same doors and the same record", takes: findRequest{}, gives: Found{}},
 		{method: post, path: "/v1/history/query", who: investigators, summary: "One SELECT over the past", takes: historyRequest{}, gives: HistoryAnswer{}},
 		{method: post, path: "/v1/history/rebuild", who: administrators, summary: "Have history made again from the record", takes: request{}},
 		{method: get, path: "/v1/export", who: administrators, summary: "The record for other systems", query: []string{"format", "stream", "since", "until"}, stream: "application/x-ndjson"},
@@ -71,17 +74,17 @@ func orderOperations() []operation {
 		{method: post, path: "/v1/unlock", who: administrators, summary: "Propose to give it back", takes: request{}, gives: proposedAnswer{}},
 		{method: post, path: "/v1/trust", who: administrators, summary: "Lower how far somebody is trusted; more of it is proposed", takes: trustRequest{}},
 		{method: post, path: "/v1/accept-mark", who: administrators, summary: "Propose to serve with a record that does not fit the database's mark", takes: request{}, gives: proposedAnswer{}},
-		{method: get, path: "/v1/proposals", who: overseers, summary: "All proposals, the open and the decided", gives: struct {
+		{method: get, list: true, path: "/v1/proposals", who: overseers, summary: "All proposals, the open and the decided", gives: struct {
 			Proposals []Proposal `json:"proposals"`
 		}{}},
 		{method: get, path: "/v1/proposals/{id}", who: overseers, summary: "One proposal, with what files change", gives: Proposal{}},
 		{method: post, path: "/v1/proposals/{id}/approve", summary: "Let a proposal of somebody else take effect", gives: Proposal{}},
 		{method: post, path: "/v1/proposals/{id}/decline", summary: "End a proposal without effect", gives: Proposal{}},
 		{method: post, path: "/v1/unmask", who: investigators, summary: "Propose to see who stands behind a pseudonym", takes: unmaskRequest{}, gives: proposedAnswer{}},
-		{method: get, path: "/v1/unmask", who: overseers, summary: "Whom one may see by name", gives: struct {
+		{method: get, list: true, path: "/v1/unmask", who: overseers, summary: "Whom one may see by name", gives: struct {
 			Unmasked []Unmasked `json:"unmasked"`
 		}{}},
-		{method: get, path: "/v1/grants", summary: "Requests and grants that concern who asks", gives: struct {
+		{method: get, list: true, path: "/v1/grants", summary: "Requests and grants that concern who asks", gives: struct {
 			Grants []Grant `json:"grants"`
 		}{}},
 		{method: post, path: "/v1/grants", summary: "Ask for access, for a while and so many customers", takes: GrantRequest{}, gives: Grant{}},
@@ -108,7 +111,7 @@ func orderOperations() []operation {
 		{method: post, path: "/v1/protect/undo", who: administrators, summary: "Propose to turn columns back", takes: request{}, gives: proposedAnswer{}},
 		{method: post, path: "/v1/files/propose", who: administrators, summary: "Propose a configuration and policies", takes: FilesRequest{}, gives: FilesProposed{}},
 		{method: post, path: "/v1/gateways/{name}/forget", who: administrators, summary: "Propose to take what was lent to a gateway for spent", takes: request{}, gives: proposedAnswer{}},
-		{method: get, path: "/v1/directory", who: overseers, summary: "Who is who", gives: struct {
+		{method: get, list: true, path: "/v1/directory", who: overseers, summary: "Who is who", gives: struct {
 			Staff []Member `json:"staff"`
 		}{}},
 		{method: get, path: "/v1/directory/{id}", who: overseers, summary: "One person of the directory", gives: MemberDetails{}},
@@ -122,20 +125,20 @@ func orderOperations() []operation {
 func workOperations() []operation {
 	get, post := http.MethodGet, http.MethodPost
 	return []operation{
-		{method: get, path: "/v1/findings", who: investigators, summary: "What detection found, and what was done", query: []string{"id"}, gives: struct {
+		{method: get, list: true, path: "/v1/findings", who: investigators, summary: "What detection found, and what was done", query: []string{"id"}, gives: struct {
 			Findings []Finding `json:"findings"`
 			Mode     string    `json:"mode"`
 		}{}},
 		{method: post, path: "/v1/respond/undo", who: administrators, summary: "Propose to take back what was done because of a finding", takes: undoRequest{}, gives: proposedAnswer{}},
 		{method: post, path: "/v1/respond/mode", who: administrators, summary: "Propose that Sallyport acts on findings, or only observes", takes: modeRequest{}, gives: proposedAnswer{}},
-		{method: get, path: "/v1/cases", who: investigators, summary: "Cases that one may see", gives: struct {
+		{method: get, list: true, path: "/v1/cases", who: investigators, summary: "Cases that one may see", gives: struct {
 			Cases []Case `json:"cases"`
 		}{}},
 		{method: post, path: "/v1/cases", who: investigators, summary: "Open a case", takes: CaseRequest{}, gives: struct {
 			Case uint64 `json:"case"`
 		}{}},
 		{method: get, path: "/v1/cases/{n}", who: investigators, summary: "One case", gives: Case{}},
-		{method: get, path: "/v1/cases/{n}/timeline", who: investigators, summary: "What the record says about a case", gives: struct {
+		{method: get, list: true, path: "/v1/cases/{n}/timeline", who: investigators, summary: "What the record says about a case", gives: struct {
 			Timeline []CaseLine `json:"timeline"`
 		}{}},
 		{method: post, path: "/v1/cases/{n}/{do}", who: investigators, summary: "Take a step of a case, or propose it where it takes two", takes: CaseRequest{}},
@@ -144,7 +147,7 @@ func workOperations() []operation {
 		{method: get, path: "/v1/calibration", who: investigators, summary: "What hypotheses said, and how cases ended", gives: struct {
 			Bins []cases.Bin `json:"bins"`
 		}{}},
-		{method: get, path: "/v1/reports", who: investigators, summary: "What customers told of scam calls", gives: struct {
+		{method: get, list: true, path: "/v1/reports", who: investigators, summary: "What customers told of scam calls", gives: struct {
 			Reports []Report `json:"reports"`
 		}{}},
 		{method: post, path: "/v1/reports", who: investigators, summary: "Enter what a customer told", takes: Report{}, gives: struct {
@@ -155,11 +158,18 @@ func workOperations() []operation {
 		{method: get, path: "/v1/blast", who: investigators, summary: "What somebody's access came to", query: []string{"staff", "since"}},
 		{method: post, path: "/v1/blast/list", who: investigators, summary: "Propose to see every customer whom it concerns", takes: listRequest{}, gives: proposedAnswer{}},
 		{method: get, path: "/v1/blast/list/{id}", who: investigators, summary: "The list that two people agreed on"},
-		{method: get, path: "/v1/calls", summary: "One's own calls to customers that are to come", gives: struct {
+		{method: get, list: true, path: "/v1/calls", summary: "One's own calls to customers that are to come", gives: struct {
 			Calls []Call `json:"calls"`
 		}{}},
 		{method: post, path: "/v1/calls", summary: "Schedule a call that the customer can check", takes: CallRequest{}, gives: Call{}},
 		{method: post, path: "/v1/calls/{id}/cancel", summary: "Call one off", takes: empty{}},
+		{method: get, list: true, path: "/v1/api-tokens", summary: "Tokens of the api that hold: one's own, or all of them", gives: struct {
+			Tokens []TokenInfo `json:"tokens"`
+		}{}},
+		{method: post, path: "/v1/api-tokens", who: administrators, summary: "Propose a token of the api in somebody's name", takes: TokenRequest{}, gives: TokenProposed{}},
+		{method: post, path: "/v1/api-tokens/{id}/end", summary: "Take a token of the api away", takes: request{}},
+		{method: post, path: "/v1/reveal", summary: "What tokens stand for, as far as reasons and policies show it; recorded before it is answered", takes: ValuesRequest{}, gives: ValuesAnswer{}},
+		{method: post, path: "/v1/tokenise", summary: "Tokens of values; a value outside the reasons counts as a probe", takes: ValuesRequest{}, gives: ValuesAnswer{}},
 		{method: get, path: "/v1/canaries", who: overseers, summary: "Customers who do not exist", gives: CanaryStatus{}},
 		{method: post, path: "/v1/canaries", who: administrators, summary: "Have some planted", takes: PlantRequest{}},
 		{method: get, path: "/v1/canaries/who", who: investigators, summary: "Who was shown a contact detail", query: []string{"detail"}, gives: CanaryAnswer{}},
@@ -168,13 +178,13 @@ func workOperations() []operation {
 		}{}},
 		{method: get, path: "/v1/drills", who: overseers, summary: "The drills that there are, and those that were played", gives: DrillList{}},
 		{method: get, path: "/v1/drills/{id}", who: overseers, summary: "What came of a drill"},
-		{method: get, path: "/v1/program/rotations", who: overseers, summary: "What draws were committed to, and drawn", gives: struct {
+		{method: get, list: true, path: "/v1/program/rotations", who: overseers, summary: "What draws were committed to, and drawn", gives: struct {
 			Rotations []RotationStatus `json:"rotations"`
 		}{}},
 		{method: post, path: "/v1/program/rotations", who: administrators, summary: "Commit to a draw", takes: commitRequest{}},
 		{method: post, path: "/v1/program/rotations/draw", who: administrators, summary: "Put a draw on record, once its beacon is known", takes: drawRequest{}},
 		{method: post, path: "/v1/program/acknowledge", summary: "Say that one has read a version of a document", takes: acknowledgeRequest{}},
-		{method: get, path: "/v1/program/reviews", summary: "Reviews of access that one may see", gives: struct {
+		{method: get, list: true, path: "/v1/program/reviews", summary: "Reviews of access that one may see", gives: struct {
 			Reviews []ReviewStatus `json:"reviews"`
 		}{}},
 		{method: post, path: "/v1/program/reviews", who: administrators, summary: "Have managers look at what their people may do", takes: reviewRequest{}},

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding"
 	"encoding/json"
+	"net/http"
 	"reflect"
 	"strings"
 	"time"
@@ -21,6 +22,9 @@ func (s *schemas) operation(o *operation, problem map[string]any) map[string]any
 		ok["content"] = s.content(o.gives)
 	default:
 		ok["content"] = map[string]any{"application/json": map[string]any{"schema": map[string]any{"type": "object"}}}
+	}
+	if o.list {
+		s.page(o, ok)
 	}
 	d := map[string]any{"summary": o.summary, "operationId": operationID(o), "responses": map[string]any{"200": ok, "default": problem}}
 	if o.before {
@@ -41,10 +45,27 @@ func (s *schemas) operation(o *operation, problem map[string]any) map[string]any
 	for _, name := range o.query {
 		parameters = append(parameters, map[string]any{"name": name, "in": "query", "schema": map[string]any{"type": "string"}})
 	}
+	if o.list {
+		parameters = append(parameters,
+			map[string]any{"name": "limit", "in": "query", "description": "entries of a page", "schema": map[string]any{"type": "integer", "minimum": 1, "maximum": longestPage, "default": defaultPage}},
+			map[string]any{"name": "cursor", "in": "query", "description": "next of the page before", "schema": map[string]any{"type": "string"}})
+	}
+	if o.method == http.MethodPost && !o.before && !repeats(o.path) {
+		parameters = append(parameters, map[string]any{"name": onceHeader, "in": "header", "description": "the same key and body within a day: carried out once, answered alike", "schema": map[string]any{"type": "string", "maxLength": mostOnceKey}})
+	}
 	if parameters != nil {
 		d["parameters"] = parameters
 	}
 	return d
+}
+
+// page says that an answer is one page of several.
+func (s *schemas) page(o *operation, ok map[string]any) {
+	schema := s.of(reflect.TypeOf(o.gives))
+	if properties, is := schema["properties"].(map[string]any); is {
+		properties["next"] = map[string]any{"type": "string", "description": "cursor of the page behind this one; absent: it is the last"}
+	}
+	ok["content"] = map[string]any{"application/json": map[string]any{"schema": schema}}
 }
 
 // operationID is its method and path as one word.

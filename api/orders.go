@@ -315,7 +315,7 @@ func (s *Server) decide(r *http.Request, me sallyport.Staff, kind sallyport.Even
 	}
 	code := ""
 	if kind == sallyport.Approved {
-		if p, ok := s.proposal(id); ok && p.Action == control.Invite {
+		if p, ok := s.proposal(id); ok && (p.Action == control.Invite || p.Action == control.APIToken) {
 			code = halfACode()
 			order.Code = digestOf(code)
 		}

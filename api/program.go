@@ -46,7 +46,7 @@ type RotationStatus struct {
 	State string `json:"state"` // committed, due, drawn, lapsed
 }
 
-func (s *Server) rotationList(_ *http.Request, me sallyport.Staff) (any, error) {
+func (s *Server) rotationList(q *http.Request, me sallyport.Staff) (any, error) {
 	book, err := s.book()
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (s *Server) rotationList(_ *http.Request, me sallyport.Staff) (any, error) 
 		}
 		list = append(list, x)
 	}
-	return map[string]any{"rotations": list}, nil
+	return paged(q, "rotations", list, func(x *RotationStatus) string { return x.Name })
 }
 
 type commitRequest struct {
@@ -181,9 +181,5 @@ func (c *Client) DrawRotation(ctx context.Context, file string) error {
 
 // Rotations lists what was committed to and drawn.
 func (c *Client) Rotations(ctx context.Context) ([]RotationStatus, error) {
-	var answer struct {
-		Rotations []RotationStatus `json:"rotations"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/program/rotations", nil, &answer)
-	return answer.Rotations, err
+	return pages[RotationStatus](ctx, c, "/v1/program/rotations", "rotations")
 }

@@ -85,7 +85,7 @@ func (s *Server) reviewList(r *http.Request, me sallyport.Staff) (any, error) {
 		}
 		list = append(list, ReviewStatus{x, state})
 	}
-	return map[string]any{"reviews": list}, nil
+	return paged(r, "reviews", list, func(x *ReviewStatus) string { return x.Name + " " + string(x.Staff) })
 }
 
 type reviewRequest struct {
@@ -197,9 +197,5 @@ func (c *Client) DecideReview(ctx context.Context, name string, who sallyport.St
 
 // Reviews lists reviews that one may see.
 func (c *Client) Reviews(ctx context.Context) ([]ReviewStatus, error) {
-	var answer struct {
-		Reviews []ReviewStatus `json:"reviews"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/program/reviews", nil, &answer)
-	return answer.Reviews, err
+	return pages[ReviewStatus](ctx, c, "/v1/program/reviews", "reviews")
 }

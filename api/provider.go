@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport"
@@ -70,12 +71,12 @@ type Waiting struct {
 }
 
 // waiting lists what a confirmation would open: who did not ask for that has somebody else in his place.
-func (s *Server) waiting(_ *http.Request, me sallyport.Staff) (any, error) {
+func (s *Server) waiting(r *http.Request, me sallyport.Staff) (any, error) {
 	list := []Waiting{}
 	if s.c.Waiting != nil {
 		list = append(list, s.c.Waiting(me)...)
 	}
-	return map[string]any{"waiting": list}, nil
+	return paged(r, "waiting", list, func(w *Waiting) string { return w.Address + " " + w.Since.String() })
 }
 
 // before wraps an endpoint that comes before the log-in. A page in a browser has no business here.
@@ -284,9 +285,15 @@ func (s *Server) knows(who sallyport.Staff) bool {
 
 // bearer finds out who calls by a credential.
 func (s *Server) bearer(r *http.Request, text string, unrecorded bool) (*caller, error) {
-	c, ok := s.state.Credential(sha256.Sum256([]byte(text)), s.c.Now())
+	if strings.HasPrefix(text, TokenPrefix) {
+		if c, ok := s.byToken(text); ok {
+			return s.free(c, "api token "+c.token, unrecorded)
+		}
+	}
+	digest := sha256.Sum256([]byte(text))
+	c, ok := s.state.Credential(digest, s.c.Now())
 	if ok {
-		return s.free(&caller{staff: c.Staff, strength: "oidc", proven: c.Proven, factors: c.Factors}, "oidc", unrecorded)
+		return s.free(&caller{staff: c.Staff, strength: "oidc", proven: c.Proven, factors: c.Factors, until: c.Until, credential: digest}, "oidc", unrecorded)
 	}
 	// Nobody guesses one; whoever tries fills no disk with it either.
 	if wait := s.door.charge("bearer\x00" + source(r)); wait == 0 {
@@ -347,11 +354,7 @@ func (c *Client) Finish(ctx context.Context, id, state, code string) (l LoggedIn
 
 // Waiting lists what waits for whoever is logged in.
 func (c *Client) Waiting(ctx context.Context) ([]Waiting, error) {
-	var answer struct {
-		Waiting []Waiting `json:"waiting"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/waiting", nil, &answer)
-	return answer.Waiting, err
+	return pages[Waiting](ctx, c, "/v1/waiting", "waiting")
 }
 
 // EndLogIn gives the credential back.

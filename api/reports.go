@@ -73,7 +73,7 @@ func (s *Server) asked(me sallyport.Staff, action, details, note string) error {
 	return s.c.Orders.Give(s.stillFree(me), e)
 }
 
-func (s *Server) listReports(_ *http.Request, me sallyport.Staff) (any, error) {
+func (s *Server) listReports(r *http.Request, me sallyport.Staff) (any, error) {
 	if err := s.noReports(); err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (s *Server) listReports(_ *http.Request, me sallyport.Staff) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"reports": list}, nil
+	return paged(r, "reports", list, func(x *Report) string { return x.ID })
 }
 
 // takeReport puts on record what a customer told somebody of the staff. Somebody else confirms it.
@@ -191,11 +191,7 @@ func (s *Server) callsTo(me sallyport.Staff) func(sallyport.Staff) string {
 
 // Reports lists what customers told.
 func (c *Client) Reports(ctx context.Context) ([]Report, error) {
-	var answer struct {
-		Reports []Report `json:"reports"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/reports", nil, &answer)
-	return answer.Reports, err
+	return pages[Report](ctx, c, "/v1/reports", "reports")
 }
 
 // AddReport puts one on record, and returns its id.

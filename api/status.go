@@ -36,7 +36,7 @@ func proposalOf(p control.Proposal) Proposal {
 	}
 }
 
-func (s *Server) proposals(_ *http.Request, me sallyport.Staff) (any, error) {
+func (s *Server) proposals(r *http.Request, me sallyport.Staff) (any, error) {
 	list := []Proposal{}
 	for _, p := range s.state.Proposals() {
 		if s.barredFrom(me, &p) {
@@ -44,7 +44,7 @@ func (s *Server) proposals(_ *http.Request, me sallyport.Staff) (any, error) {
 		}
 		list = append(list, s.proposalTo(me, p))
 	}
-	return map[string]any{"proposals": list}, nil
+	return paged(r, "proposals", list, func(p *Proposal) string { return p.ID })
 }
 
 // Status is what a running serve says about itself.

@@ -67,12 +67,12 @@ func (s *Server) unmask(r *http.Request, me sallyport.Staff) (any, error) {
 }
 
 // unmasked lists whom the caller may see by name.
-func (s *Server) unmasked(_ *http.Request, me sallyport.Staff) (any, error) {
+func (s *Server) unmasked(r *http.Request, me sallyport.Staff) (any, error) {
 	list := []Unmasked{}
 	for _, u := range s.state.Unmasked(me, s.c.Now()) {
 		list = append(list, Unmasked{u.Pseudonym, u.Staff, u.Until})
 	}
-	return map[string]any{"unmasked": list}, nil
+	return paged(r, "unmasked", list, func(u *Unmasked) string { return u.Person })
 }
 
 // shownTo says of whom somebody may see the name.
@@ -115,9 +115,5 @@ func (c *Client) Unmask(ctx context.Context, person, reason string, lasts time.D
 
 // Unmasked lists whom one may see by name.
 func (c *Client) Unmasked(ctx context.Context) ([]Unmasked, error) {
-	var answer struct {
-		Unmasked []Unmasked `json:"unmasked"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/unmask", nil, &answer)
-	return answer.Unmasked, err
+	return pages[Unmasked](ctx, c, "/v1/unmask", "unmasked")
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func (s *Server) whoSaw(r *http.Request, me sallyport.Staff) (any, error) {
 	shown := s.shownTo(me)
 	s.nameTickets(r.Context(), slices.DeleteFunc(slices.Clone(list), func(sighting *Sighting) bool { return !shown(sighting.Staff) }))
 	s.c.Names.Mask(list, shown)
-	return map[string]any{"customer": customer, "sightings": list}, nil
+	return pagedWith(r, "sightings", list, func(x **Sighting) string { return fmt.Sprint((*x).Session, (*x).Statement, (*x).Entry) }, map[string]any{"customer": customer})
 }
 
 // nameTickets replaces tickets' numbers, which stand in the record as tokens, by the tickets' ids, which people can use.

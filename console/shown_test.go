@@ -17,7 +17,10 @@ func shows(c *api.Config, now func() time.Time) {
 	c.Known = func(who sallyport.Staff) bool { return strings.HasPrefix(string(who), "s0") }
 	c.Work = &api.Work{
 		Sums: func(context.Context, time.Time) ([]api.WorkSum, bool) {
-			return []api.WorkSum{{"s001", "agent", 20, 412.5, 61.25, 8.5, now()}, {"s051", "lead", 12, 80, 2.5, 3, now()}, {"s050", "lead", 9, 41, 1, 2, now()}}, true
+			return []api.WorkSum{
+				{Staff: "s001", Peers: "agent", Days: 20, Customers: 412.5, Unexplained: 61.25, Expected: 8.5, Last: now()},
+				{Staff: "s051", Peers: "lead", Days: 12, Customers: 80, Unexplained: 2.5, Expected: 3, Last: now()}, {Staff: "s050", Peers: "lead", Days: 9, Customers: 41, Unexplained: 1, Expected: 2, Last: now()},
+			}, true
 		},
 		Profile: func(_ context.Context, who sallyport.Staff) (p api.WorkProfile, ok bool) {
 			p = api.WorkProfile{Peers: "agent", Of: 40}
@@ -35,7 +38,9 @@ func shows(c *api.Config, now func() time.Time) {
 		ways := []api.ReachWay{{Policy: "reason.own-ticket", If: `context has purpose && context.purpose.mine`}}
 		return api.Holdings{
 			Database: "support", Customers: "support.customers (id)", Drift: []api.DataDrift{{Where: "columns.support.customers.fax", What: hostile}},
-			Tables: []api.DataTable{{Table: "support.customers", Path: "id", Columns: []api.DataColumn{{"email", "contact", "email", "email", "protected"}, {"notes", "content", "text", "text", "moving in"}}}},
+			Tables: []api.DataTable{{Table: "support.customers", Path: "id", Columns: []api.DataColumn{
+				{Column: "email", Class: "contact", Scheme: "email", Group: "email", State: "protected"}, {Column: "notes", Class: "content", Scheme: "text", Group: "text", State: "moving in"},
+			}}},
 			Reach: []api.Reach{
 				{Roles: []string{"agent"}, Who: []sallyport.Staff{"s001"}, Count: 40, Column: "support.customers.email", Class: "contact", Ways: ways, Unless: []api.ReachWay{{Policy: "people.gone", If: "principal.left"}}},
 				{Roles: []string{"agent"}, Who: []sallyport.Staff{"s001"}, Count: 40, Column: "support.customers.notes", Class: "content", Ways: []api.ReachWay{}, Unless: []api.ReachWay{}},

@@ -12,6 +12,7 @@ const (
 	Erase         = "erase"          // Erased lists entries of the record whose salts and bodies go; it is about nobody
 	Shred         = "shred"          // Details is the customer whose values become unreadable; it is about nobody of the staff
 	Invite        = "invite"         // the person it is about may set a password of his own, with a code of which two people have a half each
+	APIToken      = "api_token"      // a program may log in as the person or service it is about, with a code of which two people have a half each; Token says for what
 	Files         = "files"          // Details is the SHA-256 of the configuration and policies that hold from then on
 	UndoResponse  = "undo_response"  // Details is the finding or the response to one that is taken back from the person it is about
 	Respond       = "respond"        // Details says whether Sallyport acts on findings from then on: act or observe

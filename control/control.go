@@ -66,6 +66,7 @@ type Proposal struct {
 	Alone    bool                 // of files: whoever writes them may change them from then on
 	Unmask   *sallyport.Unmasking // of the proposal to unmask somebody
 	Case     *sallyport.CaseStep  // of one to take a step of a case
+	Token    *sallyport.APIToken  // of one to make a token of the api
 
 	At     time.Time
 	Status Status
@@ -174,6 +175,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		s.noteLock(e, o)
 	case sallyport.Suspended:
 		s.hold(e, o, func(p *person) **hold { return &p.suspended })
+	case sallyport.APITokenEnded:
+		delete(s.keys.tokens, o.ID)
 	case sallyport.CredentialMade, sallyport.CredentialEnded, sallyport.PasswordSet:
 		s.keys.fold(e, o)
 	case sallyport.Proposed:
@@ -248,10 +251,10 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		return
 	}
 	s.proposals[o.ID] = &Proposal{
-		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, Erased: o.Erased, Unmask: o.Unmask, Case: o.Case, At: e.Time, Status: Open,
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, Erased: o.Erased, Unmask: o.Unmask, Case: o.Case, Token: o.APIToken, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
-	if o.Action == Invite {
+	if o.Action == Invite || o.Action == APIToken {
 		s.keys.halves[o.ID] = o.Code
 	}
 }
@@ -274,6 +277,8 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 		s.hold(e, &sallyport.Order{By: p.By, About: p.About, Reason: p.Reason}, func(p *person) **hold { return &p.locked })
 	case Invite:
 		s.keys.invite(p.About, s.keys.halves[p.ID], o.Code, e.Time)
+	case APIToken:
+		s.keys.makeToken(p, o.Code, e.Time)
 	case Empower:
 		s.empower(p, e.Time)
 	case UndoResponse:
@@ -327,6 +332,8 @@ func (s *State) mayPropose(o *sallyport.Order) error {
 		return fmt.Errorf("%w: it must say who is to be trusted how far, from 0 to %d", ErrProposal, FullTrust)
 	case o.Action == Invite && (o.About == "" || len(o.Code) == 0):
 		return fmt.Errorf("%w: it must say who is to be invited, and by which code", ErrProposal)
+	case o.Action == APIToken:
+		return mayMakeToken(o)
 	case o.Action == Unlock && o.About == "":
 		return fmt.Errorf("%w: it must say who is to be unlocked", ErrProposal)
 	case o.Action == Lock && o.About == "":

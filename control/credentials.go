@@ -14,6 +14,7 @@ type keys struct {
 	passwords   map[sallyport.Staff]string // Argon2id hashes
 	halves      map[string][]byte          // by proposal: the digest of the half of a code that its proposer has
 	invitations map[sallyport.Staff]invitation
+	tokens      map[string]Token // of the api, by the id of their proposal
 }
 
 // Credential is one that holds.
@@ -34,7 +35,7 @@ type invitation struct {
 const InvitedFor = 3 * 24 * time.Hour
 
 func newKeys() keys {
-	return keys{credentials: map[[sha256.Size]byte]Credential{}, passwords: map[sallyport.Staff]string{}, halves: map[string][]byte{}, invitations: map[sallyport.Staff]invitation{}}
+	return keys{credentials: map[[sha256.Size]byte]Credential{}, passwords: map[sallyport.Staff]string{}, halves: map[string][]byte{}, invitations: map[sallyport.Staff]invitation{}, tokens: map[string]Token{}}
 }
 
 // revoke takes from somebody what he could log in with, but for his password: whether that counts is asked of his standing.
@@ -45,6 +46,11 @@ func (k *keys) revoke(who sallyport.Staff) {
 		}
 	}
 	delete(k.invitations, who)
+	for id, t := range k.tokens {
+		if t.Staff == who {
+			delete(k.tokens, id)
+		}
+	}
 }
 
 // fold takes up one event. Nobody gets, ends or sets what is another's.

@@ -19,7 +19,7 @@ func (s *session) waitAtDoor(ctx context.Context, r *run) error {
 		return nil
 	}
 	hint, ok := s.howToOpen(s.whose(r).person.Staff, w.ruling, r.second(s))
-	if !ok {
+	if !ok || s.unattended {
 		s.notice("NOTICE", "values stay tokens: "+w.ruling.Because, hint)
 		return nil
 	}

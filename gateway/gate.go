@@ -32,7 +32,7 @@ func (s *session) waitToAct(ctx context.Context, g *gate, st *query.Statement, v
 	what := st.Verb + " by " + string(who)
 	r, _ := v.acting(a)
 	how, ok := s.howToOpen(who, r, what)
-	if !ok {
+	if !ok || s.unattended {
 		return false, how, nil
 	}
 	if err := s.awaitAll(); err != nil {

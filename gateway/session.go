@@ -43,6 +43,7 @@ type session struct {
 	negotiated             bool   // the server has said which version of the protocol it speaks
 	asked                  bool   // the server has asked for a password or the like
 	entering               bool   // the gateway logs in to the server in its own name
+	unattended             bool   // nobody waits at a door, and there is no server: see asked.go
 	pid                    uint32 // to cancel what the server does for this session
 	cancelKey              []byte
 

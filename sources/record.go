@@ -224,7 +224,7 @@ func nth(list []sallyport.Subject, n int) []sallyport.Subject {
 // ActivityOf is OCSF's activity of a statement that begins with this word.
 func ActivityOf(verb string) sallyport.Activity {
 	switch word, _, _ := strings.Cut(strings.ToUpper(verb), " "); word {
-	case "SELECT", "FETCH", "TABLE", "VALUES", "WITH", "COPY", "DECLARE", "SHOW", "EXPLAIN", "MOVE":
+	case "SELECT", "FETCH", "TABLE", "VALUES", "WITH", "COPY", "DECLARE", "SHOW", "EXPLAIN", "MOVE", "REVEAL", "TOKENISE":
 		return sallyport.ReadActivity
 	case "UPDATE", "ALTER", "MERGE", "COMMENT", "GRANT", "REVOKE", "REINDEX", "CLUSTER", "REFRESH":
 		return sallyport.UpdateActivity

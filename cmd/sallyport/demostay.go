@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"sallyport/api"
@@ -76,3 +77,11 @@ func (d *demo) openCase(ctx context.Context, by *api.Client, f *api.Finding) err
 	return nil
 }
 
+// findingID is what whoever was told of a finding calls it.
+func findingID(f *api.Finding) (string, error) {
+	var line struct {
+		ID string `json:"id"`
+	}
+	err := json.Unmarshal(f.Finding, &line)
+	return line.ID, err
+}

@@ -389,6 +389,9 @@ func (s *Server) people() (*api.Server, error) {
 		Work:          s.work(),
 		Holdings:      s.holdings(),
 		Rulebook:      s.rulebook(),
+		Find:          s.findCustomer,
+		FindBy:        config.findBy(),
+		Values:        s.values(),
 	})
 }
 
