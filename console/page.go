@@ -80,6 +80,7 @@ func functions() template.FuncMap {
 		"esc":     url.PathEscape,
 		"words":   func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 		"amount":  amount,
+		"at":      func(s string) bool { return strings.Contains(s, "@") },
 		"parts":   parts,
 		"over":    func(had, expected float64) bool { return had > 2*expected+3 },
 		"day":     func(t time.Time) string { return t.UTC().Format(time.DateOnly) },

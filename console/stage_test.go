@@ -105,10 +105,8 @@ func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 		},
 		Access: s.access, Orders: s.orders, Now: s.clock, Names: names, Desk: theDesk(),
 		Named: func(sallyport.Staff) string { return hostile },
-		Cases: &api.Cases{Book: book, Control: s.control},
-		Prove: func(_ context.Context, stream string, seq uint64) (api.Proven, error) {
-			return api.Proven{Event: fmt.Sprintf("%s:%d", stream, seq), Leaf: seq - 1, Size: 9, Inclusion: []string{"00ff"}, Checkpoint: "sallyport/test\n9\n", Key: "key"}, nil
-		},
+		Cases: &api.Cases{Book: book, Control: s.control, Pack: func(context.Context, *cases.Case, control.Proposal, sallyport.Staff) ([]byte, error) { return []byte("PK pack"), nil }},
+		Prove: proven,
 		Reports: &api.Reports{
 			List: func() ([]api.Report, error) { return *s.reports, nil },
 			Take: func(by sallyport.Staff, r api.Report) (string, error) {
@@ -127,10 +125,12 @@ func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 	}
 	server, err := api.New(c)
 	fatal(t, err)
-	s.console, err = New(Config{API: server, Now: s.clock})
+	s.web = httptest.NewUnstartedServer(nil)
+	s.console, err = New(Config{API: server, Now: s.clock, Address: "https://" + s.web.Listener.Addr().String()})
 	fatal(t, err)
 	t.Cleanup(s.console.Close)
-	s.web = httptest.NewTLSServer(s.console)
+	s.web.Config.Handler = s.console
+	s.web.StartTLS()
 	t.Cleanup(s.web.Close)
 	return s
 }
