@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -60,13 +61,14 @@ func browserEvidence(t *testing.T, x *browsers) {
 // provided is a stage where people log in at a fake identity provider.
 func provided(t *testing.T) (*stage, *fakeidp.Provider) {
 	t.Helper()
+	web := httptest.NewUnstartedServer(nil)
 	idp, err := fakeidp.Start(time.Now)
 	fatal(t, err)
 	t.Cleanup(idp.Close)
-	provider, err := login.New(login.Config{Issuer: idp.Issuer(), ClientID: fakeidp.ClientID, Roots: idp.Roots(), Now: time.Now})
+	provider, err := login.New(login.Config{Issuer: idp.Issuer(), ClientID: fakeidp.ClientID, Roots: idp.Roots(), Now: time.Now, Page: "https://" + web.Listener.Addr().String() + CallbackPath})
 	fatal(t, err)
 	t.Cleanup(provider.Close)
-	return newStage(t, func(c *api.Config) {
+	return newStageOn(t, web, func(c *api.Config) {
 		c.LogIns = &api.LogIns{Provider: provider, Lifetime: time.Hour, Person: func(p login.Person) (sallyport.Staff, error) { return sallyport.Staff(p.Name), nil }}
 	}), idp
 }

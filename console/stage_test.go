@@ -80,7 +80,13 @@ func fatal(t testing.TB, err error) {
 
 func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 	t.Helper()
-	s := &stage{t: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), reports: &[]api.Report{}}
+	return newStageOn(t, httptest.NewUnstartedServer(nil), change...)
+}
+
+// newStageOn is newStage behind a listener that is known before.
+func newStageOn(t *testing.T, web *httptest.Server, change ...func(*api.Config)) *stage {
+	t.Helper()
+	s := &stage{web: web, t: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), reports: &[]api.Report{}}
 	dir := t.TempDir()
 	open := func(name string) *record.Stream {
 		stream, err := record.Open(filepath.Join(dir, name), record.Options{SegmentBytes: 1 << 20, Now: s.clock})
@@ -125,7 +131,6 @@ func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 	}
 	server, err := api.New(c)
 	fatal(t, err)
-	s.web = httptest.NewUnstartedServer(nil)
 	s.console, err = New(Config{API: server, Now: s.clock, Address: "https://" + s.web.Listener.Addr().String()})
 	fatal(t, err)
 	t.Cleanup(s.console.Close)
