@@ -8,7 +8,6 @@ import (
 
 	"sallyport"
 	"sallyport/cases"
-	"sallyport/drill"
 	"sallyport/program/training"
 )
 
@@ -50,6 +49,13 @@ func operations() []operation {
 			Customer  sallyport.Subject `json:"customer"`
 			Sightings []Sighting        `json:"sightings"`
 		}{}},
+		{method: get, path: "/v1/people", who: investigators, summary: "Who works how, by pseudonym: customers in the last days, and those whom no reason explains", gives: People{}},
+		{method: get, path: "/v1/people/{person}", who: investigators, summary: "One person: his work day by day beside his peers, how far he is trusted and why, and by what he comes", gives: PersonDetails{}},
+		{method: get, path: "/v1/data", who: overseers, summary: "What is protected, how far that is, and who may ever see what", gives: Holdings{}},
+		{method: get, path: "/v1/policies", who: overseers, summary: "The policies that hold, the written policy beside them, and what their tests came to", gives: Policies{}},
+		{method: post, path: "/v1/replay", who: investigators, summary: "What other budgets would have meant in the last days", takes: replayRequest{}},
+		{method: get, path: "/v1/now/follow", who: investigators, summary: "What goes on, again each time something came, a JSON object a line", query: []string{"every"}, stream: "application/x-ndjson"},
+		{method: post, path: "/v1/customers/find", who: investigators, summary: "Whose an e-mail address is: the value is tokenised as a search is, with the same doors and the same record", takes: findRequest{}, gives: Found{}},
 		{method: post, path: "/v1/history/query", who: investigators, summary: "One SELECT over the past", takes: historyRequest{}, gives: HistoryAnswer{}},
 		{method: post, path: "/v1/history/rebuild", who: administrators, summary: "Have history made again from the record", takes: request{}},
 		{method: get, path: "/v1/export", who: administrators, summary: "The record for other systems", query: []string{"format", "stream", "since", "until"}, stream: "application/x-ndjson"},
@@ -180,9 +186,7 @@ func workOperations() []operation {
 		{method: post, path: "/v1/drills", who: administrators, summary: "Play a theft", takes: drillRequest{}, gives: struct {
 			Drill string `json:"drill"`
 		}{}},
-		{method: get, path: "/v1/drills", who: overseers, summary: "Drills on record, with what came of each", gives: struct {
-			Drills []drill.Run `json:"drills"`
-		}{}},
+		{method: get, path: "/v1/drills", who: overseers, summary: "The drills that there are, and those that were played", gives: DrillList{}},
 		{method: get, path: "/v1/drills/{id}", who: overseers, summary: "What came of a drill"},
 		{method: get, list: true, path: "/v1/program/rotations", who: overseers, summary: "What draws were committed to, and drawn", gives: struct {
 			Rotations []RotationStatus `json:"rotations"`

@@ -30,6 +30,7 @@ type Said struct {
 	Place    string   // FILE:LINE
 	Fits     bool     // it decides, or takes part
 	Missing  []string // what would have to hold for it to fit, in Cedar
+	Cedar    string   // its text, of All alone
 }
 
 // Explain answers a question and says what would have to be different.

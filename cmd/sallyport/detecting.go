@@ -50,6 +50,8 @@ type detecting struct {
 	found atomic.Int64  // lines recorded since the start
 	mu    sync.Mutex    // guards why
 	why   string        // it does not run; empty: it does
+
+	asks chan func(*detect.Detector) // questions that change nothing, answered between two entries; nil: nobody asks
 }
 
 // detected is what stands on record of detection.
@@ -239,6 +241,9 @@ func (r *twoStreams) step(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	case ask := <-r.asks:
+		ask(r.detector)
+		return nil
 	case e := <-live:
 		return r.take(e, r.orders)
 	case e := <-r.entries:
@@ -411,6 +416,23 @@ func given(in *sallyport.Input) bool {
 		return true
 	}
 	return false
+}
+
+// mostAsked is how long a question waits for detection, which may be reading what it missed.
+const mostAsked = 2 * time.Second
+
+// ask has detection answer a question, if it is there to answer.
+func (d *detecting) ask(ctx context.Context, question func(*detect.Detector)) bool {
+	ctx, cancel := context.WithTimeout(ctx, mostAsked)
+	defer cancel()
+	done := make(chan struct{})
+	select {
+	case d.asks <- func(x *detect.Detector) { defer close(done); question(x) }:
+		<-done
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // status says how it is.

@@ -40,7 +40,7 @@ func newDrills(s *Server) *drills {
 }
 
 func (d *drills) desk() *api.Drills {
-	return &api.Drills{Start: d.begin, Report: d.report, Runs: d.book.Runs}
+	return &api.Drills{Start: d.begin, Report: d.report, Plans: d.plans, Runs: d.runs}
 }
 
 // customers are those of drills.
@@ -109,11 +109,46 @@ func (d *drills) report(id string) (json.RawMessage, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r, ok := d.reports[id]
+	for _, run := range d.book.Runs() { // of before the start of serve
+		if !ok && run.ID == id && run.Report != nil {
+			r, ok = run.Report, true
+		}
+	}
 	if !ok {
 		return nil, false
 	}
 	text, err := json.Marshal(r)
 	return text, err == nil
+}
+
+// plans are those that can be played, or why not.
+func (d *drills) plans() (list []api.DrillPlan) {
+	accounts, customers := len(d.s.o.Config.Drill.Accounts), len(d.customers())
+	for _, p := range drill.Plans() {
+		x := api.DrillPlan{Name: p.Name, Story: p.Story, Accounts: p.Accounts}
+		switch {
+		case accounts < p.Accounts:
+			x.Missing = fmt.Sprintf("The configuration names %d accounts by which it could be played (drill.accounts), and it takes %d.", accounts, p.Accounts)
+		case customers == 0:
+			x.Missing = "There are no customers to play it on: 'sallyport drill prepare --count 120' makes some who do not exist."
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// runs are the drills on record, the oldest first, with the figures so far of the one that is being played.
+func (d *drills) runs() []drill.Run {
+	list := d.book.Runs()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, r := range d.reports {
+		if last := len(list) - 1; last >= 0 && r.Ended.IsZero() && list[last].Ended.IsZero() {
+			now := *r
+			list[last].ID, list[last].Report = id, &now
+		}
+	}
+	return list
 }
 
 // change changes a report.

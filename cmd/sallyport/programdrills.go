@@ -29,11 +29,11 @@ Exit status 0: printed; 1: in the last one of some drill customers would have be
 		if _, ok := drill.Find(of); of != "" && !ok {
 			return usagef("no drill %q; expected %s", of, oneOf(of, drill.Names()))
 		}
-		list, err := c.DrillRuns(cmd.Context())
+		all, err := c.Drills(cmd.Context())
 		if err != nil {
 			return err
 		}
-		list = slices.DeleteFunc(list, func(r drill.Run) bool { return of != "" && r.Drill != of })
+		list := slices.DeleteFunc(all.Runs, func(r drill.Run) bool { return of != "" && r.Drill != of })
 		if f.json {
 			err = printJSON(m.Stdout, map[string]any{"drills": list})
 		} else {

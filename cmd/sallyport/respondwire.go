@@ -14,6 +14,7 @@ import (
 	"sallyport"
 	"sallyport/api"
 	"sallyport/control"
+	"sallyport/detect"
 	"sallyport/internal/upstream"
 	"sallyport/respond"
 	logs "sallyport/sources"
@@ -84,7 +85,7 @@ func (s *Server) newDetecting() (*detecting, error) {
 		options.Canaries = map[sallyport.Subject]bool{} // those that are planted come in
 	}
 	program := func(who sallyport.Staff) bool { return c.program(who) }
-	d := &detecting{access: s.access, control: s.control, orders: s.orders, options: options, staff: c.employees(s.staffing.now()), clock: s.o.Clock, log: s.log, keep: newDetectKeep(s.o.Data, s.key)}
+	d := &detecting{access: s.access, control: s.control, orders: s.orders, options: options, staff: c.employees(s.staffing.now()), clock: s.o.Clock, log: s.log, keep: newDetectKeep(s.o.Data, s.key), asks: make(chan func(*detect.Detector))}
 	d.heard = hearing{parts: logs.Parts{Record: s.access.ID(), Service: program}, login: c.owners(), program: program, desks: c.helpdesks(), tickets: map[string]heardTicket{}, canary: options.Canaries, traps: s.newTraps()}
 	canaries, watched := subjectsOf(options.Canaries), subjectsOf(options.Watched)
 	parts := []any{detectionVersion, options.Budget, options.Templates, canaries, watched, options.Personnel, options.Known, d.staff}
