@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,7 +54,11 @@ func TestGatewaysQuorum(t *testing.T) {
 	}
 	wait := func(n int) {
 		t.Helper()
-		within(t, 30*time.Second, "gateways wait for shares", func() bool { return len(s.server.hub.Sealed(t.Context())) == n })
+		within(t, 30*time.Second, "gateways wait for shares", func() bool {
+			asking, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			return len(s.server.hub.Sealed(asking)) == n
+		})
 	}
 	wait(2)
 	within(t, 20*time.Second, "status says so", func() bool {
