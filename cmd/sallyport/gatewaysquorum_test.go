@@ -62,7 +62,7 @@ func TestGatewaysQuorum(t *testing.T) {
 	}
 	wait(2)
 	within(t, 20*time.Second, "status says so", func() bool {
-		for _, line := range s.server.parts() {
+		for _, line := range s.server.parts(t.Context()) {
 			if line.What == "sealed" && strings.HasPrefix(line.How, "gw") {
 				return true
 			}

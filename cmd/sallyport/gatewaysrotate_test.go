@@ -178,4 +178,3 @@ func (s *campus) haveOneRing(t *testing.T) {
 		return gone
 	})
 }
-
