@@ -16,6 +16,7 @@ import (
 // TestGatewaysQuorum: where shares open the keys people bring them to the controller: the first that are enough open its own, the next those of the gateways that wait.
 // A gateway that begins anew within its process goes on by what it was brought; one that was started anew waits again. No share stands on any disk.
 func TestGatewaysQuorum(t *testing.T) {
+	t.Parallel()
 	s := newCampus(t, "detect: {off: true}\n")
 	split, err := keys.NewSplit(2, []string{"anna", "ben", "carla"})
 	fatal(t, err)
