@@ -103,7 +103,7 @@ func (c *Controller) Share(by sallyport.Staff, text string) {
 		c.mu.Lock()
 		g := c.conns[name]
 		c.mu.Unlock()
-		if g == nil {
+		if g == nil || !g.welcomed.Load() {
 			continue
 		}
 		if err := g.wire.send(&frame{Share: &share{by, text}}); err != nil {
@@ -114,7 +114,7 @@ func (c *Controller) Share(by sallyport.Staff, text string) {
 
 // ask asks one gateway; nil: it is not here, or does not answer.
 func (g *guest) ask(ctx context.Context) *Census {
-	if g == nil {
+	if g == nil || !g.welcomed.Load() {
 		return nil
 	}
 	id, ch := g.c.polls.open()
@@ -125,6 +125,7 @@ func (g *guest) ask(ctx context.Context) *Census {
 	select {
 	case a := <-ch:
 		return a
+	case <-g.gone: // it may have come anew; nobody answers any more
 	case <-ctx.Done():
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport"
@@ -207,6 +208,9 @@ type guest struct {
 	life string
 	wire *wire
 	stop context.CancelCauseFunc
+	gone <-chan struct{} // closed when its connection has ended
+
+	welcomed atomic.Bool // before that it takes nothing else
 }
 
 // receive is one connection from its first byte to its last.
@@ -287,7 +291,7 @@ func (c *Controller) admit(g *guest, h *hello) error {
 func (g *guest) serve(ctx context.Context, h *hello) error {
 	c := g.c
 	ctx, cancel := context.WithCancelCause(ctx)
-	g.stop = cancel
+	g.stop, g.gone = cancel, ctx.Done()
 	defer cancel(nil)
 	stop := context.AfterFunc(ctx, func() { _ = g.wire.conn.Close() })
 	defer stop()
@@ -311,6 +315,7 @@ func (g *guest) serve(ctx context.Context, h *hello) error {
 	if err != nil {
 		return err
 	}
+	g.welcomed.Store(true)
 	c.Log.Info("a gateway has come", "gateway", g.name)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -477,7 +482,7 @@ func (c *Controller) recall(id exposure.ID, besides string) {
 		c.mu.Lock()
 		other := c.conns[name]
 		c.mu.Unlock()
-		if other != nil {
+		if other != nil && other.welcomed.Load() {
 			if err := other.wire.send(&frame{Recall: []exposure.ID{id}}); err != nil {
 				other.stop(err)
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 // TestGatewaysQuorum: where shares open the keys people bring them to the controller: the first that are enough open its own, the next those of the gateways that wait.
 // A gateway that begins anew within its process goes on by what it was brought; one that was started anew waits again. No share stands on any disk.
 func TestGatewaysQuorum(t *testing.T) {
+	t.Parallel()
 	s := newCampus(t, "detect: {off: true}\n")
 	split, err := keys.NewSplit(2, []string{"anna", "ben", "carla"})
 	fatal(t, err)
@@ -53,11 +55,15 @@ func TestGatewaysQuorum(t *testing.T) {
 	}
 	wait := func(n int) {
 		t.Helper()
-		within(t, 30*time.Second, "gateways wait for shares", func() bool { return len(s.server.hub.Sealed(t.Context())) == n })
+		within(t, 30*time.Second, "gateways wait for shares", func() bool {
+			asking, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			return len(s.server.hub.Sealed(asking)) == n
+		})
 	}
 	wait(2)
 	within(t, 20*time.Second, "status says so", func() bool {
-		for _, line := range s.server.parts() {
+		for _, line := range s.server.parts(t.Context()) {
 			if line.What == "sealed" && strings.HasPrefix(line.How, "gw") {
 				return true
 			}

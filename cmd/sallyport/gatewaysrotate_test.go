@@ -20,6 +20,7 @@ import (
 // TestGatewaysRotate: a controller exchanges a key while clients write and read at both gateways. Whatever was written is read at both afterwards, no value that has to be
 // unique stands there twice, no token of the older key is left, and all have one ring.
 func TestGatewaysRotate(t *testing.T) {
+	t.Parallel()
 	s := newCampus(t, "detect: {off: true}\nkeys: {rate: 100000}\nbudgets: {default: {reached: {hour: 100000, day: 100000, month: 100000}, probed: {hour: 100000, day: 100000, month: 100000}}}\n",
 		func(o *ServerOptions) { o.RenewEvery = 20 * time.Millisecond })
 	s.ownKeys(t)
@@ -102,6 +103,8 @@ func TestGatewaysRotate(t *testing.T) {
 func (s *campus) rotatesNames(t *testing.T) {
 	t.Helper()
 	s.agree(t, func() (string, error) { return s.officer("o1").RotateKey(s.ctx, "name", "yearly") })
+	s.stop() // in the middle, whichever that is
+	s.controls(Controller)
 	within(t, 90*time.Second, "names are of the newer key", func() bool { return s.server.mayDestroy("name") == nil })
 	s.agree(t, func() (string, error) { return s.officer("o1").DestroyKey(s.ctx, "name", "done") })
 	within(t, 60*time.Second, "the older key is destroyed", func() bool {

@@ -14,6 +14,7 @@ import (
 // TestGatewaysShred: two people agree at the controller, which shreds a customer while gateways serve: no gateway shows anything of his any more, and each destroys the keys
 // of his names and texts in its own files, one that was away meanwhile, too. A token that a DBA puts back tells nobody anything.
 func TestGatewaysShred(t *testing.T) {
+	t.Parallel()
 	s := newCampus(t, shredGrants+"detect: {off: true}\n")
 	s.ownKeys(t)
 	fatal(t, s.config.letReaderShred(s.ctx, s.cluster.SuperDSN(s.database)))

@@ -406,14 +406,14 @@ func (s *Server) seen(now time.Time, who sallyport.Staff) (hour, day, month int)
 }
 
 // parts are the lines about gateways in `sallyport status`.
-func (s *Server) parts() (out []api.Standby) {
+func (s *Server) parts(ctx context.Context) (out []api.Standby) {
 	if s.hub == nil {
 		return nil
 	}
 	here := s.hub.Here()
 	out = append(out, api.Standby{What: "gateways", How: fmt.Sprintf("%d of %d are here: %s", len(here), len(s.o.Config.Gateways.Names), cmp.Or(strings.Join(here, ", "), "none"))})
 	if s.shares != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), censusWithin)
+		ctx, cancel := context.WithTimeout(ctx, censusWithin)
 		defer cancel()
 		for name, missing := range s.hub.Sealed(ctx) {
 			out = append(out, api.Standby{What: "sealed", How: fmt.Sprintf("%s waits for %d shares of its keys: sallyport keys unseal", name, missing)})

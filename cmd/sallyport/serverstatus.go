@@ -22,7 +22,7 @@ func (s *Server) status(ctx context.Context) []api.Standby {
 		if s.turns != nil {
 			disk = append(disk, append(s.turns.status(), s.turns.shreds()...)...)
 		}
-		return append(s.parts(), slices.Concat(disk, s.detection.status(), s.filesStatus(), s.ledgerStatus(), s.historyStatus())...)
+		return append(s.parts(ctx), slices.Concat(disk, s.detection.status(), s.filesStatus(), s.ledgerStatus(), s.historyStatus())...)
 	}
 	if s.gateway == nil {
 		return append([]api.Standby{{What: "clients", How: fmt.Sprintf("are refused: %v", s.waiting)}}, slices.Concat(disk, s.filesStatus(), s.ledgerStatus())...)
