@@ -33,7 +33,8 @@ type Event struct {
 	Charged []Charge `cbor:"37,keyasint,omitempty"`
 	Lent    *Lent    `cbor:"38,keyasint,omitempty"`
 	// Canary is what somebody was shown of a customer who does not exist.
-	Canary *CanaryShown `cbor:"40,keyasint,omitempty"`
+	Canary   *CanaryShown `cbor:"40,keyasint,omitempty"`
+	Restates *Restated    `cbor:"47,keyasint,omitempty"`
 }
 
 // EventKind says which part of an Event is filled.
@@ -347,6 +348,8 @@ type Order struct {
 	// Grown says of a finding that an earlier line of it is on record. Settled are, of the approval by which a case is closed, the findings that it had.
 	Grown   bool      `cbor:"124,keyasint,omitempty"`
 	Settled []Settled `cbor:"125,keyasint,omitempty"`
+	// Customer is, of a proposal to erase, because of whom: what entries say of others, too, is said again from the entry after Position on.
+	Customer Subject `cbor:"126,keyasint,omitempty"`
 	// Sealed says of which customer that he does not exist, to who has the key. Planting is what was asked for, CanaryHeard what came.
 	Sealed      []byte       `cbor:"140,keyasint,omitempty"`
 	Planting    *Planting    `cbor:"141,keyasint,omitempty"`

@@ -17,7 +17,7 @@ type eraseRequest struct {
 	Runs   []uint64 `json:"runs"`   // first and last of each run of sequences, in ascending order
 	Reason string   `json:"reason"`
 
-	Customer sallyport.Subject `json:"customer,omitempty"` // in place of stream and runs: all that speaks of him alone
+	Customer sallyport.Subject `json:"customer,omitempty"` // in place of stream and runs: all that speaks of him
 }
 
 // MostRuns bounds one proposal.
@@ -28,7 +28,7 @@ type Owed struct {
 	Young         int       `json:"young,omitempty"` // too young
 	Until         time.Time `json:"until,omitzero"`  // when the last of them is not any more
 	Shared        int       `json:"shared,omitempty"`
-	SharedEntries []string  `json:"shared_entries,omitempty"` // the first of those that speak of others, too
+	SharedEntries []string  `json:"shared_entries,omitempty"` // the first of those that speak of others, too, and that a gateway wrote
 	Held          int       `json:"held,omitempty"`           // evidence, or on legal hold
 	Needed        int       `json:"needed,omitempty"`         // from which it follows who may see what
 	Later         int       `json:"later,omitempty"`          // that did not fit into one proposal
@@ -78,7 +78,7 @@ func (c *Client) Erase(ctx context.Context, stream string, runs []uint64, reason
 	return answer.Proposal, err
 }
 
-// eraseCustomer proposes to erase what the record says of one customer alone, and says what is owed.
+// eraseCustomer proposes to erase what the record says of one customer, and says what is owed. What the same entries say of others is said again first.
 func (s *Server) eraseCustomer(r *http.Request, me sallyport.Staff, customer sallyport.Subject, reason string) (any, error) {
 	if s.c.EraseCustomer == nil || len(customer) > 200 {
 		return nil, &Problem{http.StatusBadRequest, "no_customer", "No customer is named.", "Give the customer's id."}
@@ -89,7 +89,7 @@ func (s *Server) eraseCustomer(r *http.Request, me sallyport.Staff, customer sal
 	}
 	answer := CustomerErasure{Proposals: []string{}, Owed: owed}
 	for _, stream := range slices.Sorted(maps.Keys(lists)) {
-		order := sallyport.Order{Action: control.Erase, Reason: reason, Details: stream, Erased: lists[stream]}
+		order := sallyport.Order{Action: control.Erase, Reason: reason, Details: stream, Erased: lists[stream], Customer: customer, Position: s.c.Access.Last()}
 		given, err := s.propose(me, order, func() error { return nil })
 		if err != nil {
 			return nil, err
@@ -101,7 +101,7 @@ func (s *Server) eraseCustomer(r *http.Request, me sallyport.Staff, customer sal
 	return answer, nil
 }
 
-// EraseCustomer proposes to erase what the record says of one customer alone.
+// EraseCustomer proposes to erase what the record says of one customer.
 func (c *Client) EraseCustomer(ctx context.Context, customer sallyport.Subject, reason string) (answer CustomerErasure, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/record/erase", eraseRequest{Customer: customer, Reason: reason}, &answer)
 	return answer, err

@@ -153,6 +153,7 @@ func (s *Search) Know(tables []string) {
 
 // Add takes one entry.
 func (s *Search) Add(e *sallyport.Event) {
+	e = e.AsItWas()
 	if s.first == 0 {
 		s.first, s.began = e.Seq, e.Time
 	}
@@ -391,6 +392,7 @@ func (s *Search) Shown() iter.Seq2[sallyport.Digest, sallyport.Subject] {
 
 // Again takes one entry a second time: a value that he was shown in one customer's row may be another customer's, whose token somebody had put there.
 func (s *Search) Again(e *sallyport.Event) {
+	e = e.AsItWas()
 	if e.Seq > s.last || e.Reveal == nil || e.Kind != sallyport.RevealKind && e.Kind != sallyport.ObservedKind {
 		return
 	}

@@ -67,6 +67,8 @@ type Proposal struct {
 	Unmask   *sallyport.Unmasking // of the proposal to unmask somebody
 	Case     *sallyport.CaseStep  // of one to take a step of a case
 	Token    *sallyport.APIToken  // of one to make a token of the api
+	Customer sallyport.Subject    // of erase: because of whom
+	Position uint64               // likewise: where the access stream ended
 
 	At     time.Time
 	Status Status
@@ -253,7 +255,7 @@ func (s *State) propose(e *sallyport.Event, o *sallyport.Order) {
 		return
 	}
 	s.proposals[o.ID] = &Proposal{
-		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, Erased: o.Erased, Unmask: o.Unmask, Case: o.Case, Token: o.APIToken, At: e.Time, Status: Open,
+		ID: o.ID, Action: o.Action, By: o.By, About: o.About, Reason: o.Reason, Details: o.Details, Delay: o.Delay, Base: o.Base, Diff: o.Diff, Subjects: o.Subjects, Alone: o.Alone, Erased: o.Erased, Unmask: o.Unmask, Case: o.Case, Customer: o.Customer, Position: o.Position, Token: o.APIToken, At: e.Time, Status: Open,
 	}
 	s.order = append(s.order, o.ID)
 	if o.Action == Invite || o.Action == APIToken {

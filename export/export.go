@@ -64,7 +64,7 @@ func NewEncoder(format Format, record, version string, service func(sallyport.St
 // Append adds the messages of one entry. Kinds that are not written add none (docs/export.md).
 func (c *Encoder) Append(to []Message, e *sallyport.Event) []Message {
 	parts := sources.Parts{Record: c.Record, Service: c.Service}
-	c.list = parts.Append(c.list[:0], e)
+	c.list = parts.Append(c.list[:0], e.AsItWas())
 	for i := range c.list {
 		to = append(to, c.access(&c.list[i], e.Imported))
 	}

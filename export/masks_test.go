@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,6 +162,62 @@ func TestErasingIsTold(t *testing.T) {
 			if len(m) != 1 || !bytes.Contains(m[0].Body, []byte(id)) {
 				t.Errorf("%s without %s: %s", format, id, m[0].Body)
 			}
+		}
+	}
+}
+
+// TestFindingsGrowAndClose: the first line of a finding leaves as Create, later ones as Update, and the approval by which its case is closed as Close, each
+// under the finding's one id; the approval itself leaves as before.
+func TestFindingsGrowAndClose(t *testing.T) {
+	at := time.UnixMilli(1767600305123).UTC()
+	order := func(grown bool) *sallyport.Order {
+		return &sallyport.Order{ID: "exposure-s017-3", About: "s017", Finding: []byte(foundLine), Grown: grown}
+	}
+	for _, named := range []bool{true, false} {
+		c, err := NewEncoder(OCSF, testRecord, "v1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := "exposure-s017-3"
+		if !named {
+			c.Masks, id = testMasks{}, "exposure-"+mask("p", "s017")+"-3"
+		}
+		var list []Message
+		for _, e := range []*sallyport.Event{
+			{Seq: 1, Time: at, Kind: sallyport.FindingKind, Order: order(false)},
+			{Seq: 2, Time: at, Kind: sallyport.FindingKind, Order: order(true)},
+			{Seq: 3, Time: at, Kind: sallyport.Approved, Order: &sallyport.Order{ID: "p1", Action: "case", By: "s051", Settled: []sallyport.Settled{{Finding: "exposure-s017-3", About: "s017"}}}},
+		} {
+			list = c.Append(list, e)
+		}
+		var got []string
+		for _, m := range list {
+			var o struct {
+				Class    int `json:"class_uid"`
+				Activity int `json:"activity_id"`
+				Type     int `json:"type_uid"`
+				Info     struct {
+					UID string `json:"uid"`
+				} `json:"finding_info"`
+				Metadata struct {
+					UID string `json:"uid"`
+				} `json:"metadata"`
+			}
+			if err := json.Unmarshal(m.Body, &o); err != nil {
+				t.Fatalf("%v: %s", err, m.Body)
+			}
+			if o.Class == 2004 {
+				if o.Type != 200400+o.Activity || o.Metadata.UID != m.UID {
+					t.Errorf("%s", m.Body)
+				}
+				got = append(got, string(rune('0'+o.Activity))+" "+o.Info.UID)
+			}
+			if !named && strings.Contains(string(m.Body), "s017") {
+				t.Errorf("it names him: %s", m.Body)
+			}
+		}
+		if want := []string{"1 " + id, "2 " + id, "3 " + id}; len(list) != 4 || !slices.Equal(got, want) {
+			t.Errorf("%d messages, %v, expected %v", len(list), got, want)
 		}
 	}
 }

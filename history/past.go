@@ -310,7 +310,7 @@ func (t *tail) read(from uint64, fn func(*sallyport.Event)) error {
 		if e.Seq > t.last {
 			return errRead
 		}
-		fn(e)
+		fn(e.AsItWas())
 		return t.ctx.Err()
 	})
 	if err != nil && !errors.Is(err, errRead) {

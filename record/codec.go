@@ -71,10 +71,11 @@ const (
 
 	keyImported = 30
 
-	keyOrigin  = 36
-	keyCharged = 37
-	keyLent    = 38
-	keyCanary  = 40
+	keyOrigin   = 36
+	keyCharged  = 37
+	keyLent     = 38
+	keyCanary   = 40
+	keyRestates = 47
 )
 
 // append encodes e with the time at. The outermost map is written here field by field, because a Reveal or a Touch holds so many values
@@ -106,6 +107,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 		{keyCharged, len(e.Charged) > 0, e.Charged},
 		{keyLent, e.Lent != nil, e.Lent},
 		{keyCanary, e.Canary != nil, e.Canary},
+		{keyRestates, e.Restates != nil, e.Restates},
 	}
 	n := byte(0)
 	for i := range fields {
@@ -113,7 +115,7 @@ func (c codec) append(buf *bytes.Buffer, e *sallyport.Event, at time.Time) error
 			n++
 		}
 	}
-	buf.WriteByte(majorMap | n) // at most 20 fields, and 23 fit
+	buf.WriteByte(majorMap | n) // at most 22 fields, and 23 fit
 	for i := range fields {
 		if !fields[i].present {
 			continue

@@ -98,7 +98,7 @@ func fullEvent() *sallyport.Event {
 			Password:   "hash", Code: []byte{3, 4}, Erased: &sallyport.Erasure{Record: "r", Runs: []uint64{1, 2}, Count: 2, Digest: []byte{5}, Kind: sallyport.RevealKind, Before: at},
 			Copies: []sallyport.Copied{{Gateway: "gw1", Record: "s", Runs: []uint64{3, 4}}}, Of: "gw2",
 			Unmask:  &sallyport.Unmasking{Pseudonym: "p-x4k9qcd27h", Lasts: time.Hour},
-			Finding: []byte(`{"id":"s017-1"}`), Position: 4711, Taken: 12,
+			Finding: []byte(`{"id":"s017-1"}`), Position: 4711, Taken: 12, Grown: true, Settled: []sallyport.Settled{{Finding: "s017-1", About: "s017"}}, Customer: "48211",
 			Response:  &sallyport.Response{ID: "s017-1/hold", Finding: "s017-1", Step: "hold", State: "failed", Held: &sallyport.Held{From: 3, To: 9}, Attempts: 2, Trouble: "away"},
 			Judged:    &sallyport.Judged{Report: "4711.2", Real: true, How: "call"},
 			CasesFrom: 7,
@@ -154,6 +154,7 @@ func fullEvent() *sallyport.Event {
 		}},
 		Lent:     &sallyport.Lent{Gateway: "gw1", Life: "l", Start: 4, Record: "r", Portions: []sallyport.Portion{portion}},
 		Canary:   &sallyport.CanaryShown{Statement: 7, Canary: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Scheme: sallyport.Email, Period: "grant", Grant: "g1", Digest: sallyport.Digest{9}},
+		Restates: &sallyport.Restated{Entry: 7, Kind: sallyport.RevealKind, Time: time.Date(2026, 1, 1, 8, 0, 0, 0, time.UTC)},
 		Asserted: &sallyport.Asserted{ID: sallyport.Digest{1}, Source: "idp", Expires: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)},
 		Touch: &sallyport.Touched{
 			Statement: 7, Reached: []sallyport.Subject{"18"}, Values: []sallyport.Digest{{4}},

@@ -137,15 +137,15 @@ func TestAccessProblems(t *testing.T) {
 
 // A bad line is told with its number, and the rest is read; strict ends there.
 func TestProblemsAreCounted(t *testing.T) {
-	file := write(t, "e.jsonl", "{}\n"+event+"\nnonsense\n")
+	file := write(t, "e.jsonl", "{}\n"+event+"\nnonsense\n"+`{"class_uid":2004,"activity_id":1}`+"\n") // of another class nothing is wrong
 	var bad []string
 	r := problems(&bad)
 	line, err := r.Open(Files{Events: []string{file}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := drain(t, line); len(got) != 1 || r.Bad != 2 {
-		t.Errorf("%d events, %d problems", len(got), r.Bad)
+	if got := drain(t, line); len(got) != 1 || r.Bad != 2 || r.Other != 1 {
+		t.Errorf("%d events, %d problems, %d of other classes", len(got), r.Bad, r.Other)
 	}
 	if diff := cmp.Diff([]string{"1: no class_uid", "3: expected a JSON object"}, bad); diff != "" {
 		t.Error(diff)

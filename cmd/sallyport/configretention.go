@@ -37,7 +37,7 @@ func erasableKinds(stream ledger.Stream) []sallyport.EventKind {
 	return []sallyport.EventKind{
 		sallyport.SessionStart, sallyport.SessionEnd, sallyport.StatementKind, sallyport.RevealKind, sallyport.TouchKind, sallyport.BudgetReached, sallyport.RefusedKind,
 		sallyport.PowerKind, sallyport.CopyKind, sallyport.CountersKind, sallyport.ObservedKind, sallyport.ReplicationStart, sallyport.ReplicationEnd, sallyport.EntryRefused,
-		sallyport.AroundKind, sallyport.ActingKind, sallyport.ResultKind, sallyport.ImportedKind,
+		sallyport.AroundKind, sallyport.ActingKind, sallyport.ResultKind, sallyport.ImportedKind, sallyport.RestatedKind,
 	}
 }
 

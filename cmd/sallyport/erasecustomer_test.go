@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
@@ -17,6 +19,9 @@ import (
 	"sallyport"
 	"sallyport/api"
 	"sallyport/control"
+	"sallyport/export"
+	"sallyport/record"
+	logs "sallyport/sources"
 )
 
 // erasureFort is a fort with an own file of messages, a ledger that is seen elsewhere, and a clock that can be set.
@@ -200,3 +205,132 @@ func inFile(name, id string, runs []uint64) (n int) {
 	}
 	return n
 }
+
+// TestEraseCustomerOfSharedBatches: an entry that speaks of two customers goes with the one who asked; what it said of the other one is said again before,
+// once, also where that had been begun before, and stands in who-saw, blast and the outputs as it did, at its time.
+func TestEraseCustomerOfSharedBatches(t *testing.T) {
+	f, own, elsewhere, ahead := erasureFort(t)
+	agent := f.org.Agents()[0].ID
+	who := sallyport.Who{Staff: agent, Login: string(agent), Session: "shared-1", Application: "desk", Address: "10.4.0.17:5001"}
+	columns := []sallyport.Column{{Schema: "support", Table: "customers", Name: "email"}}
+	at := time.Now().UTC().Truncate(time.Second)
+	shared, err := f.server.access.Append(&sallyport.Event{Time: at, Kind: sallyport.RevealKind, Who: who, Reveal: &sallyport.Revealed{
+		Statement: 1, Columns: columns, Purposes: []sallyport.Purpose{{Kind: "grant", Ref: "g1"}}, Grant: "g1",
+		Values: sallyport.ValuesOf(sallyport.RevealedValue{Subject: "6000001", Digest: sallyport.Digest{1}}, sallyport.RevealedValue{Subject: "6000002", Digest: sallyport.Digest{2}}),
+	}})
+	fatal(t, err)
+	ahead.Store(int64(60 * 24 * time.Hour))
+	before := f.whoSaw("6000002")
+	if len(before) != 1 {
+		t.Fatalf("%+v", before)
+	}
+	answer, err := f.officer("o1").EraseCustomer(f.ctx, "6000001", "asked for erasure")
+	fatal(t, err)
+	if len(answer.Proposals) != 1 || answer.Entries != 1 || answer.Owed.Shared != 0 {
+		t.Fatalf("%+v", answer)
+	}
+	for _, p := range f.server.state.Proposals() {
+		if p.ID == answer.Proposals[0] {
+			fatal(t, f.server.restate(&p)) // as a serve that was killed then
+		}
+	}
+	_, err = f.officer("o2").Approve(f.ctx, answer.Proposals[0])
+	fatal(t, err)
+	within(t, 30*time.Second, "it is carried out", func() bool {
+		return len(f.server.state.Erasures()) == 0 && !slices.ContainsFunc(f.events(), func(e *sallyport.Event) bool { return e.Seq == shared })
+	})
+	again := 0
+	for _, e := range f.events() {
+		if spokenOf(e)["6000001"] {
+			t.Errorf("entry %d (%s) speaks of him", e.Seq, e.Kind)
+		}
+		if e.Restates != nil {
+			again++
+		}
+	}
+	if again != 1 {
+		t.Errorf("it was said again %d times", again)
+	}
+	last := f.server.access.Last()
+	within(t, 20*time.Second, "history has the record", func() bool { return f.inHistory() >= last })
+	if list := f.whoSaw("6000001"); len(list) != 0 {
+		t.Errorf("who saw him: %+v", list)
+	}
+	if after := f.whoSaw("6000002"); len(after) != 1 || !after[0].Time.Equal(before[0].Time) || after[0].Session != before[0].Session || !slices.Equal(after[0].Columns, before[0].Columns) {
+		t.Errorf("who saw the other one: %+v, before %+v", after, before)
+	}
+	r, err := f.server.searchRadius(f.ctx, f.server.past(), agent, time.Time{})
+	fatal(t, err)
+	if len(r.Customers) != 1 || r.Customers[0].Subject != "6000002" || !r.Customers[0].First.Equal(at) {
+		t.Errorf("what his access came to: %+v", r.Customers)
+	}
+	within(t, 20*time.Second, "the output says it of the other one alone", func() bool {
+		text, err := os.ReadFile(own)
+		return err == nil && !bytes.Contains(text, []byte("6000001")) && bytes.Count(text, []byte(`"subjects":["6000002"]`)) == 1
+	})
+	f.settled()
+	f.stop()
+	if out, err := runMainOf(t, "ledger", "verify", f.options.Data, "--checkpoint", elsewhere); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// awayAtTimes is a receiver that says what it was given, and takes nothing while it is away.
+type awayAtTimes struct {
+	away bool
+	got  []string
+}
+
+func (r *awayAtTimes) Deliver(_ context.Context, batch []export.Message) (int, error) {
+	if r.away {
+		return 0, errors.New("away")
+	}
+	for _, m := range batch {
+		r.got = append(r.got, m.UID)
+	}
+	return len(batch), nil
+}
+
+func (r *awayAtTimes) Keep(batch []export.Message) error {
+	_, err := r.Deliver(context.Background(), batch)
+	return err
+}
+
+// TestErasedStaysInMemory: what an output holds and could not deliver yet does not leave any more once it was erased, whether to the receiver or to
+// its dead letters; everything else does, in order, and the older lists are kept until the output has come by them.
+func TestErasedStaysInMemory(t *testing.T) {
+	f, _, _, _ := erasureFort(t)
+	id := f.server.access.ID()
+	batch := make([]export.Message, 6)
+	for i := range batch {
+		batch[i].UID = logs.UID(id, uint64(i+1), 0) //nolint:gosec // positive
+	}
+	receiver, letters := &awayAtTimes{away: true}, &awayAtTimes{}
+	door := &oneAtATime{sink: receiver, dead: letters}
+	if n, err := door.Deliver(t.Context(), batch); n != 0 || err == nil {
+		t.Fatalf("%d taken, %v", n, err)
+	}
+	x := &outputs{doors: []*oneAtATime{door}, watched: map[string]*record.Stream{streamAccess: f.server.access}, pumps: []*export.Pump{{Name: streamAccess, Cursor: standing(0)}}}
+	x.forget([]control.Erasure{{ID: "a", List: sallyport.Erasure{Record: id, Runs: []uint64{1, 1, 4, 5}}}})
+	x.forget([]control.Erasure{{ID: "b", List: sallyport.Erasure{Record: id, Runs: []uint64{2, 2}}}}) // both hold
+	receiver.away = false
+	n, err := door.Deliver(t.Context(), batch)
+	if want := []string{batch[2].UID, batch[5].UID}; n != len(batch) || err != nil || !slices.Equal(receiver.got, want) {
+		t.Errorf("%d taken, %v: %v, expected %v", n, err, receiver.got, want)
+	}
+	fatal(t, door.Keep(batch[:3]))
+	if !slices.Equal(letters.got, []string{batch[2].UID}) {
+		t.Errorf("dead letters: %v", letters.got)
+	}
+	x.pumps[0].Cursor = standing(5)
+	x.forget(nil)
+	if len(x.lists) != 0 {
+		t.Errorf("lists that the output is behind of are kept: %v", x.lists)
+	}
+}
+
+// standing is a cursor that stands.
+type standing uint64
+
+func (a standing) Position() uint64     { return uint64(a) }
+func (a standing) Advance(uint64) error { return nil }

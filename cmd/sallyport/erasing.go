@@ -79,7 +79,7 @@ func (s *Server) objections(stream *record.Stream, which ledger.Stream, runs []u
 				return errEnough
 			case !slices.Contains(erasableKinds(which), e.Kind):
 				return fmt.Errorf("entry %d is of kind %s, from which it follows who may see what: it is kept", e.Seq, e.Kind)
-			case e.Time.After(latest):
+			case e.AsItWas().Time.After(latest):
 				return fmt.Errorf("entry %d is younger than %d days: budgets count what was seen", e.Seq, fewestDays)
 			}
 			if why := s.keeps(which, e); why != "" {
@@ -139,6 +139,9 @@ func (s *Server) eraseAgreed() error {
 			err = s.objections(stream, which, p.Erased.Runs)
 		}
 		if err != nil {
+			return fmt.Errorf("proposal %s: %w", p.ID, err)
+		}
+		if err := s.restate(&p); err != nil {
 			return fmt.Errorf("proposal %s: %w", p.ID, err)
 		}
 		e, err := s.erasing(p.ID, "by "+string(p.By)+", approved by "+string(p.Decider), list)

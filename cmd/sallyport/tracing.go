@@ -113,7 +113,7 @@ func (t *tracer) follow(ctx context.Context) error {
 	}
 	last := s.access.Last()
 	err := t.past().Told(ctx, t.read, last, func(e *sallyport.Event) error {
-		for i, in := range t.heard.hear(e) {
+		for i, in := range t.heard.hear(e.AsItWas()) {
 			switch {
 			case in.Ticket != nil && in.Ticket.OpenedBy != "":
 				t.opened[in.Ticket.ID] = in.Ticket.OpenedBy

@@ -180,6 +180,13 @@ func date(day int32) time.Time { return time.Unix(int64(day)*86_400, 0).UTC() }
 
 // add writes one entry, where history keeps its kind.
 func (b *batch) add(e *sallyport.Event) error {
+	if e.Restates != nil { // it is kept as what it was, and where it stands until its own time is up
+		b.moment(e)
+		if err := b.row("marks", b.boxed.date, b.boxed.entry, int8(markAgain), b.d.person(e.Who.Staff), b.d.person(e.Who.Via)); err != nil {
+			return err
+		}
+		e = e.AsItWas()
+	}
 	b.moment(e)
 	if err := b.mark(e); err != nil {
 		return err

@@ -218,7 +218,7 @@ func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 		}
 		before := fmt.Sprintf("day < DATE '1970-01-01' + %d", day)
 		steps = append(steps, // what is asked of it from here on begins after the last entry that goes
-			"CREATE OR REPLACE TEMP TABLE over AS SELECT max(entry) AS last FROM (SELECT entry FROM batches WHERE "+before+" UNION ALL SELECT entry FROM acts WHERE "+before+" UNION ALL SELECT entry FROM marks WHERE "+before+")",
+			"CREATE OR REPLACE TEMP TABLE over AS SELECT max(entry) AS last FROM (SELECT entry FROM batches WHERE "+before+" UNION ALL SELECT entry FROM acts WHERE "+before+" UNION ALL SELECT entry FROM marks WHERE "+before+") WHERE entry NOT IN (SELECT entry FROM marks WHERE what = "+literal(int16(markAgain))+")",
 			"DELETE FROM meta WHERE k = 'since' AND EXISTS (FROM over WHERE last IS NOT NULL)",
 			"INSERT INTO meta SELECT 'since', (last + 1)::VARCHAR FROM over WHERE last IS NOT NULL", "DROP TABLE over",
 			fmt.Sprintf("DELETE FROM fresh WHERE day < %d", day))

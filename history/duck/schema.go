@@ -21,6 +21,7 @@ const (
 	markOther = iota
 	markTells // what serve only observed, another system's log, a statement's text
 	markFacts
+	markAgain // it stands in an erased entry's place, and is of a day long before
 )
 
 // schema is the tables. Rows come by the day; seen and held are sorted by customer within what was compacted together, so that
