@@ -104,8 +104,9 @@ func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 			"s001": {Role: "agent", Password: hash}, "s050": {Role: "lead", Password: hash}, "s051": {Role: "lead", Password: hash}, "s060": {Role: "security", Password: hash},
 		},
 		Access: s.access, Orders: s.orders, Now: s.clock, Names: names, Desk: theDesk(),
-		Named: func(sallyport.Staff) string { return hostile },
-		Cases: &api.Cases{Book: book, Control: s.control},
+		Named:   func(sallyport.Staff) string { return hostile },
+		Cases:   &api.Cases{Book: book, Control: s.control},
+		Program: s.programme(),
 		Prove: func(_ context.Context, stream string, seq uint64) (api.Proven, error) {
 			return api.Proven{Event: fmt.Sprintf("%s:%d", stream, seq), Leaf: seq - 1, Size: 9, Inclusion: []string{"00ff"}, Checkpoint: "sallyport/test\n9\n", Key: "key"}, nil
 		},
@@ -314,7 +315,7 @@ func (s *stage) everyPage() []string {
 	request, _, _ := strings.Cut(g.header.Get("Location"), "?")
 	c := s.as("s050").post("/findings/"+id+"/case", "reason", hostile).is(s.t, http.StatusSeeOther)
 	one, _, _ := strings.Cut(c.header.Get("Location"), "?")
-	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/confirm"}
+	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/programme", "/confirm"}
 }
 
 func readFile(t *testing.T, name string) string {
