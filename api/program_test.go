@@ -1,7 +1,9 @@
 package api
 
 import (
+	"context"
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -176,5 +178,47 @@ func TestReviewsAndReading(t *testing.T) {
 	digest, _ := hex.DecodeString(version)
 	if !again.Equal(first) || book.Read("access.md", digest, "s001").IsZero() || !book.Read("access.md", digest, "s050").IsZero() {
 		t.Errorf("acknowledged at %s and %s", first, again)
+	}
+}
+
+// TestProgramReports: only whoever may investigate has a report made, that he asked is on record before it is, and whom it is about is found by pseudonym.
+func TestProgramReports(t *testing.T) {
+	var made []ReportQuestion
+	asked := func(*running) int { return 0 }
+	var r *running
+	r = start(t, func(c *Config) {
+		c.Program = &Program{Book: program.NewBook(), Report: func(_ context.Context, me sallyport.Staff, q *ReportQuestion, call func(sallyport.Staff) string) (json.RawMessage, error) {
+			if asked(r) != len(made)+1 {
+				t.Errorf("a report is made for %s before that he asked is on record", me)
+			}
+			made = append(made, *q)
+			return json.Marshal(call("s001"))
+		}}
+	})
+	asked = func(r *running) (n int) {
+		_ = r.control.Read(1, func(e *sallyport.Event) error {
+			if e.Kind == sallyport.Queried && strings.HasPrefix(e.Order.Action, "program_") {
+				n++
+			}
+			return nil
+		})
+		return n
+	}
+	ctx, lead := t.Context(), r.as("s050")
+	_, err := r.as("s001").ProgramReport(ctx, &ReportQuestion{Report: "assets"})
+	want(t, err, "not_your_role")
+	_, err = lead.ProgramReport(ctx, &ReportQuestion{Report: "everything"})
+	want(t, err, "bad_report")
+	_, err = lead.ProgramReport(ctx, &ReportQuestion{Report: "assets", Days: -1})
+	want(t, err, "bad_report")
+	_, err = lead.ProgramReport(ctx, &ReportQuestion{Report: "handover", Staff: "s001"})
+	want(t, err, "no_such_pseudonym")
+	if len(made) != 0 || asked(r) != 0 {
+		t.Errorf("%d made, %d asked for", len(made), asked(r))
+	}
+	answer, err := lead.ProgramReport(ctx, &ReportQuestion{Report: "separation"})
+	want(t, err, "")
+	if string(answer.Found) == `"s001"` || !strings.HasPrefix(string(answer.Found), `"p-`) || made[0].Days != 90 || made[0].Longer != 365 {
+		t.Errorf("%s, %+v", answer.Found, made)
 	}
 }

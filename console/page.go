@@ -89,6 +89,7 @@ func functions() template.FuncMap {
 		"anchor":  func(id string) string { return "policy-" + strings.ReplaceAll(id, ".", "-") },
 		"would":   would,
 		"seconds": seconds,
+		"staff":   staffOf,
 		"hours":   func(minutes int) string { return hoursOf(minutes) },
 	}
 }
@@ -221,7 +222,7 @@ func (v *visit) may(what string) bool {
 
 func (v *visit) frame(title string, data any) *frame {
 	f := &frame{Title: title, Me: &v.me, Notices: v.notices, Data: data, Done: doneWords(v.r.URL.Query().Get("done"))}
-	items := []navItem{{Path: "/requests", Name: "Requests"}}
+	items := []navItem{{Path: "/requests", Name: "Requests"}, {Path: "/programme", Name: "Programme"}}
 	if v.may("investigate") {
 		items = []navItem{
 			{Path: "/now", Name: "Now"},
@@ -231,6 +232,7 @@ func (v *visit) frame(title string, data any) *frame {
 			{Path: "/customers", Name: "Customers"},
 			{Path: "/trace", Name: "Trace"},
 			{Path: "/record", Name: "Record"},
+			{Path: "/programme", Name: "Programme"},
 		}
 	}
 	if len(v.me.May) > 0 {
@@ -289,6 +291,8 @@ func doneWords(what string) string {
 		return "The report is on record. It weighs once somebody else has asked the customer."
 	case "playing":
 		return "It is on record, and being played."
+	case "reviewed":
+		return "Decided, and on record."
 	case "judged":
 		return "Noted what the customer said."
 	}

@@ -293,7 +293,7 @@ func TestRights(t *testing.T) {
 	agent := s.as("s001")
 	for _, path := range list {
 		status := http.StatusForbidden
-		if strings.HasPrefix(path, "/requests") || path == "/confirm" || path == "/customers" { // an empty form
+		if strings.HasPrefix(path, "/requests") || path == "/confirm" || path == "/customers" || path == "/programme" { // an empty form
 			status = http.StatusOK
 		}
 		agent.get(path).is(t, status)
@@ -304,7 +304,8 @@ func TestRights(t *testing.T) {
 	if strings.Contains(agent.get("/requests").body, "/findings") {
 		t.Error("the menu offers what he may not do")
 	}
-	if n := len(s.asked("s001")); n != 0 {
+	agent.post("/programme", "report", "assets").is(t, http.StatusForbidden)
+	if n := len(slices.DeleteFunc(s.asked("s001"), func(what string) bool { return what == "reviews" })); n != 0 { // his people's reviews, of whom there are none
 		t.Errorf("%d of his questions were answered", n)
 	}
 }

@@ -114,7 +114,7 @@ func newStageOn(t *testing.T, web *httptest.Server, change ...func(*api.Config))
 		Cases: &api.Cases{Book: book, Control: s.control, Pack: func(context.Context, *cases.Case, control.Proposal, sallyport.Staff) ([]byte, error) {
 			return []byte("PK pack"), nil
 		}},
-		Prove: proven,
+		Prove: proven, Program: s.programme(),
 		Reports: &api.Reports{
 			List: func() ([]api.Report, error) { return *s.reports, nil },
 			Take: func(by sallyport.Staff, r api.Report) (string, error) {
@@ -322,7 +322,7 @@ func (s *stage) everyPage() []string {
 	request, _, _ := strings.Cut(g.header.Get("Location"), "?")
 	c := s.as("s050").post("/findings/"+id+"/case", "reason", hostile).is(s.t, http.StatusSeeOther)
 	one, _, _ := strings.Cut(c.header.Get("Location"), "?")
-	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/people", "/people/" + s.names.Person("s001"), "/data", "/policies", "/drills", "/drills/7", "/confirm"}
+	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/people", "/people/" + s.names.Person("s001"), "/data", "/policies", "/drills", "/drills/7", "/programme", "/confirm"}
 }
 
 func readFile(t *testing.T, name string) string {

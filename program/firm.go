@@ -35,7 +35,6 @@ type Exposures struct {
 	of          map[sallyport.Staff]*Outsider
 	clients     map[sallyport.Subject]string
 	firms       map[string]map[string]*exposed // firm → client
-	first, last uint64
 }
 
 type exposed struct {

@@ -92,31 +92,11 @@ func (o *Offboarding) Control(e *sallyport.Event) {
 	if x == nil {
 		return
 	}
-	at := mark{e.Time, e.Seq, x.Reason}
-	p := o.of[x.About]
+	if p := o.of[x.About]; p != nil {
+		p.order(e, x)
+	}
 	switch e.Kind {
-	case sallyport.Locked:
-		if p != nil && p.locked == nil {
-			p.lock(at)
-		}
-	case sallyport.CredentialMade:
-		if p != nil && x.Credential != nil && x.By == x.About {
-			p.tokens = append(p.tokens, token{digest: string(x.Credential.Digest), until: x.Credential.Until})
-		}
-	case sallyport.CredentialEnded:
-		for i := 0; p != nil && x.Credential != nil && i < len(p.tokens); i++ {
-			if t := &p.tokens[i]; t.ended == nil && t.digest == string(x.Credential.Digest) {
-				t.ended = &at
-			}
-		}
-	case sallyport.PasswordSet:
-		if p != nil {
-			p.password = &at
-		}
 	case sallyport.Approved:
-		if p != nil && x.Action == "unlock" {
-			p.locked = nil
-		}
 		o.grantBegins(x.ID, e)
 	case sallyport.Requested, sallyport.GlassBroken:
 		if x.Grant == nil || o.of[x.Grant.For] == nil {
@@ -128,9 +108,37 @@ func (o *Offboarding) Control(e *sallyport.Event) {
 	case sallyport.GrantEnded:
 		for _, p := range o.of {
 			if g := p.grants[x.ID]; g != nil && g.ended == nil {
-				g.ended = &at
+				g.ended = &mark{e.Time, e.Seq, x.Reason}
 			}
 		}
+	default:
+	}
+}
+
+// order takes an entry about him.
+func (p *leaving) order(e *sallyport.Event, x *sallyport.Order) {
+	at := mark{e.Time, e.Seq, x.Reason}
+	switch e.Kind {
+	case sallyport.Locked:
+		if p.locked == nil {
+			p.lock(at)
+		}
+	case sallyport.Approved:
+		if x.Action == "unlock" {
+			p.locked = nil
+		}
+	case sallyport.CredentialMade:
+		if x.Credential != nil && x.By == x.About {
+			p.tokens = append(p.tokens, token{digest: string(x.Credential.Digest), until: x.Credential.Until})
+		}
+	case sallyport.CredentialEnded:
+		for i := 0; x.Credential != nil && i < len(p.tokens); i++ {
+			if t := &p.tokens[i]; t.ended == nil && t.digest == string(x.Credential.Digest) {
+				t.ended = &at
+			}
+		}
+	case sallyport.PasswordSet:
+		p.password = &at
 	default:
 	}
 }

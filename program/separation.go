@@ -247,18 +247,21 @@ func (e *Eyes) Access(x *sallyport.Event) {
 	if !e.person(x.Who.Staff) {
 		return
 	}
-	if st := x.Statement; st != nil && x.Kind == sallyport.StatementKind && st.Known != nil {
+	switch st := x.Statement; {
+	case x.Reveal != nil:
+		e.shown(x)
+	case st == nil || x.Kind != sallyport.StatementKind || st.Known == nil:
+	default:
 		for i := range st.Known.Reasons {
 			if k := &st.Known.Reasons[i]; k.Team != "" && k.Is&sallyport.FactCovers != 0 {
-				for _, name := range e.byTeam[k.Team] {
-					e.handled(name, x)
-				}
+				e.handledAll(e.byTeam[k.Team], x)
 			}
 		}
 	}
-	if x.Reveal == nil {
-		return
-	}
+}
+
+// shown takes what left in plain, by customer.
+func (e *Eyes) shown(x *sallyport.Event) {
 	seen := map[sallyport.Subject]bool{}
 	for v := range x.Reveal.Values.All() {
 		if v.Subject == "" || seen[v.Subject] {
@@ -271,9 +274,13 @@ func (e *Eyes) Access(x *sallyport.Event) {
 			e.covered[v.Subject] = a
 		}
 		a.look(x.Who.Staff, x.Time, x.Seq)
-		for _, name := range e.bySubj[v.Subject] {
-			e.handled(name, x)
-		}
+		e.handledAll(e.bySubj[v.Subject], x)
+	}
+}
+
+func (e *Eyes) handledAll(queues []string, x *sallyport.Event) {
+	for _, name := range queues {
+		e.handled(name, x)
 	}
 }
 

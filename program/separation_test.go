@@ -51,7 +51,6 @@ func TestSeparation(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := NewEyes(rules, func(who sallyport.Staff) bool { return who != "svc" })
-	const day = 24 * time.Hour
 	at := func(d int) time.Time { return t0.AddDate(0, 0, d) }
 	e.Access(handles(1, at(0), "b1", "billing"))
 	e.Access(handles(2, at(0), "b2", "billing"))

@@ -125,8 +125,16 @@ func TestContract(t *testing.T) {
 		at   time.Time
 		left bool
 	}{
-		{"listed", later.Add(-1), false}, {"listed", later, true}, {"stray", noon, true}, {"own", noon.Add(time.Hour), true}, {"own", noon, false},
-		{"long", later.Add(-1), false}, {"long", later, true}, {"endless", later.AddDate(9, 0, 0), false}, {"hired", later.Add(-1), false}, {"hired", later, true},
+		{"listed", later.Add(-1), false},
+		{"listed", later, true},
+		{"stray", noon, true},
+		{"own", noon.Add(time.Hour), true},
+		{"own", noon, false},
+		{"long", later.Add(-1), false},
+		{"long", later, true},
+		{"endless", later.AddDate(9, 0, 0), false},
+		{"hired", later.Add(-1), false},
+		{"hired", later, true},
 	} {
 		p, ok := s.Person(tt.who, own[tt.who], rules, tt.at)
 		if !ok || (p.Employment == Left) != tt.left || p.Over(tt.at) != tt.left {

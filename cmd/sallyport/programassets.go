@@ -121,7 +121,7 @@ func (r *programRecord) assets(ctx context.Context, days int) ([]program.Asset, 
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		list = append(list, *tables[name])
 	}
-	beyond, err := r.databases(ctx, copies, len(list) > 0)
+	beyond, err := r.databases(ctx, copies, tables)
 	if err != nil {
 		return nil, err
 	}
@@ -232,9 +232,9 @@ func (r *programRecord) grantsOn(table string) (out []program.Copy) {
 }
 
 // databases are the one that serve stands before, and all others that are known.
-func (r *programRecord) databases(ctx context.Context, copies *program.Copying, protects bool) ([]program.Asset, error) {
+func (r *programRecord) databases(ctx context.Context, copies *program.Copying, tables map[string]*program.Asset) ([]program.Asset, error) {
 	own := program.Asset{Name: cmp.Or(r.config.Upstream.Database, "every database of the server"), Kind: "database", Where: r.config.Upstream.Address, Protection: program.NoProtection, Copies: copies.Of("")}
-	if protects {
+	if len(tables) > 0 {
 		own.Protection = program.ProtectedAsset
 		if !r.config.Protects() {
 			own.Protection = program.MaskedAsset
@@ -247,7 +247,7 @@ func (r *programRecord) databases(ctx context.Context, copies *program.Copying, 
 	seen := map[string]bool{own.Name: true}
 	for _, name := range slices.Sorted(maps.Keys(r.config.Program.Assets)) {
 		known := r.config.Program.Assets[name]
-		if _, ofOurs := r.config.Protect.Columns[name]; ofOurs || seen[name] || known.Where == "" && known.CopyOf == "" && known.ProtectedBy == "" {
+		if tables[name] != nil || seen[name] {
 			continue
 		}
 		a := program.Asset{Name: name, Kind: "database", Where: known.Where, Protection: program.NoProtection}

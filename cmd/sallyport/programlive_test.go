@@ -284,3 +284,17 @@ func TestFirmEndsByItself(t *testing.T) {
 		t.Errorf("policies are told %q", c.Ended)
 	}
 }
+
+// TestBrokenRulesAreNotDetections: detection tells by the findings on record how far it was, and those of rules are none of its own.
+func TestBrokenRulesAreNotDetections(t *testing.T) {
+	var d detected
+	d.fold(&sallyport.Event{Kind: sallyport.FindingKind, Order: &sallyport.Order{Action: "separate"}})
+	if d.lines != 0 {
+		t.Error("a broken rule counts as a line of detection")
+	}
+	d.fold(&sallyport.Event{Kind: sallyport.FindingKind, Order: &sallyport.Order{Action: "find", Position: 7}})
+	d.fold(&sallyport.Event{Kind: sallyport.FindingKind, Order: &sallyport.Order{Action: "separate", Position: 7}})
+	if d.lines != 1 || d.position != 7 {
+		t.Errorf("%d lines at %d", d.lines, d.position)
+	}
+}
