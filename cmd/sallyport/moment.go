@@ -22,9 +22,7 @@ func (s *Server) moment(who sallyport.Staff) policy.Context {
 	hour, day, month := s.seen(now, who)
 	c.SeenHour, c.SeenDay, c.SeenMonth = int64(hour), int64(day), int64(month)
 	c.Hour, c.Weekday, c.OnShift = s.o.Config.local(who, now)
-	if s.teaching != nil {
-		c.TrainingOverdue = s.teaching.book.Overdue(who, now)
-	}
+	c.TrainingOverdue = s.teaching.book.Overdue(who, now)
 	return c
 }
 

@@ -11,5 +11,5 @@ func (s *Server) openProgram() error {
 	if err := s.orders.Fold(s.drills.book.Apply); err != nil {
 		return err
 	}
-	return s.openTeaching()
+	return s.orders.Fold(s.teaching.book.Apply)
 }

@@ -23,6 +23,7 @@ import (
 	"sallyport/internal/upstream"
 	"sallyport/ledger"
 	"sallyport/program"
+	"sallyport/program/training"
 	"sallyport/purpose"
 	"sallyport/record"
 )
@@ -175,6 +176,7 @@ func newServer(o ServerOptions) *Server {
 	}
 	s.canaries = newCanaries(s)
 	s.drills = newDrills(s)
+	s.teaching = &teaching{s: s, book: training.NewBook()}
 	return s
 }
 

@@ -28,11 +28,6 @@ type teaching struct {
 // usualDue is within how many days a lesson is due where nothing is configured.
 const usualDue = 14
 
-func (s *Server) openTeaching() error {
-	s.teaching = &teaching{s: s, book: training.NewBook()}
-	return s.orders.Fold(s.teaching.book.Apply)
-}
-
 // run follows both streams until ctx ends, where lessons are to be given.
 func (t *teaching) run(ctx context.Context) {
 	c := &t.s.o.Config.Training

@@ -243,4 +243,3 @@ func share(n, of int, none, says string) (*float64, string) {
 	}
 	return value(100 * float64(n) / float64(of)), fmt.Sprintf(says, n, of)
 }
-

@@ -219,7 +219,14 @@ type Status struct {
 	Overdue  int64                    `json:"overdue_days"`
 	Courses  []sallyport.TrainingFact `json:"courses"`
 	Phishing []sallyport.TrainingFact `json:"phishing"`
-	Lessons  []Taught                 `json:"lessons"`
+	Lessons  []Taught                 `json:"lessons"` // to himself alone: they tell of his mistakes
+	ToRead   int                      `json:"lessons_to_read"`
+}
+
+// Told is what others may know: that he has something to read, and not what for.
+func (s Status) Told() Status {
+	s.Lessons = []Taught{}
+	return s
 }
 
 // Lessons are all that were given, also to whom nobody has told of it yet, in the order of people and time.
@@ -244,6 +251,11 @@ func (b *Book) People(now time.Time) []Status {
 	slices.SortFunc(list, func(x, y Status) int { return cmp.Compare(x.Staff, y.Staff) })
 	for i := range list {
 		list[i].Overdue = b.Overdue(list[i].Staff, now)
+		for _, t := range list[i].Lessons {
+			if t.Read.IsZero() {
+				list[i].ToRead++
+			}
+		}
 	}
 	return list
 }

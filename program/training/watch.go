@@ -113,16 +113,26 @@ func (w *Watch) why(st *asked, rulings []sallyport.Ruled) string {
 	if slices.ContainsFunc(rulings, shown) {
 		return ""
 	}
-	for _, r := range rulings {
-		if r.Purpose == 0 || r.Purpose > len(st.reasons) {
-			continue
+	lesson := ""
+	for i := range st.reasons {
+		wrong := wrongOf(&st.reasons[i])
+		if wrong == "" {
+			return "" // a good reason, and what stayed unreadable is another customer's, or not his to see
 		}
-		switch is := st.reasons[r.Purpose-1].Is; {
-		case is&(sallyport.FactOpenedBySelf|sallyport.FactAssignedBySelf) != 0 && is&sallyport.FactContacted == 0:
-			return OwnReason
-		case is&sallyport.FactOpen == 0 || is&sallyport.FactMine == 0:
-			return NotYourTicket
-		}
+		lesson = cmp.Or(lesson, wrong)
+	}
+	return lesson
+}
+
+// wrongOf is what is wrong with a reason; empty: nothing.
+func wrongOf(r *sallyport.KnownReason) string {
+	switch {
+	case r.Is == 0 && r.State == "" && r.Assignee == "":
+		return NotAReason
+	case r.Is&(sallyport.FactOpenedBySelf|sallyport.FactAssignedBySelf) != 0 && r.Is&sallyport.FactContacted == 0:
+		return OwnReason
+	case r.Is&sallyport.FactOpen == 0 || r.Is&sallyport.FactMine == 0:
+		return NotYourTicket
 	}
 	return ""
 }
