@@ -79,6 +79,7 @@ func functions() template.FuncMap {
 		"esc":     url.PathEscape,
 		"words":   func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 		"amount":  amount,
+		"letter":  func(i int) string { return string(rune('a' + i)) },
 		"hours":   func(minutes int) string { return hoursOf(minutes) },
 	}
 }
@@ -194,7 +195,7 @@ func (v *visit) may(what string) bool {
 
 func (v *visit) frame(title string, data any) *frame {
 	f := &frame{Title: title, Me: &v.me, Notices: v.notices, Data: data, Done: doneWords(v.r.URL.Query().Get("done"))}
-	items := []navItem{{Path: "/requests", Name: "Requests"}}
+	items := []navItem{{Path: "/requests", Name: "Requests"}, {Path: "/programme", Name: "Programme"}}
 	if v.may("investigate") {
 		items = []navItem{
 			{Path: "/now", Name: "Now"},
@@ -203,6 +204,7 @@ func (v *visit) frame(title string, data any) *frame {
 			{Path: "/customers", Name: "Customers"},
 			{Path: "/trace", Name: "Trace"},
 			{Path: "/record", Name: "Record"},
+			{Path: "/programme", Name: "Programme"},
 		}
 	}
 	for i := range items {
@@ -246,6 +248,8 @@ func doneWords(what string) string {
 		return "Noted in the case."
 	case "reported":
 		return "The report is on record. It weighs once somebody else has asked the customer."
+	case "learnt":
+		return "That is right. The lesson is done."
 	case "judged":
 		return "Noted what the customer said."
 	}

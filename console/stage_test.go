@@ -26,7 +26,10 @@ import (
 	"sallyport/cases"
 	"sallyport/control"
 	"sallyport/detect"
+	"sallyport/drill"
 	"sallyport/history"
+	"sallyport/program"
+	"sallyport/program/training"
 	"sallyport/record"
 )
 
@@ -48,6 +51,8 @@ type stage struct {
 	orders  *api.Orders
 	names   *history.Names
 	reports *[]api.Report
+	learnt  *training.Book
+	played  *drill.Book
 
 	mu  sync.Mutex // guards now
 	now time.Time
@@ -94,7 +99,10 @@ func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 	s.orders, err = api.NewOrders(s.control, state)
 	fatal(t, err)
 	book := cases.NewBook()
-	fatal(t, s.orders.Fold(book.Apply))
+	s.learnt, s.played = training.NewBook(), &drill.Book{}
+	for _, fold := range []func(*sallyport.Event){book.Apply, s.learnt.Apply, s.played.Apply} {
+		fatal(t, s.orders.Fold(fold))
+	}
 	names, err := history.NewNames([]byte("a key that is known to the tests"))
 	fatal(t, err)
 	s.names = names
@@ -109,6 +117,8 @@ func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 		Prove: func(_ context.Context, stream string, seq uint64) (api.Proven, error) {
 			return api.Proven{Event: fmt.Sprintf("%s:%d", stream, seq), Leaf: seq - 1, Size: 9, Inclusion: []string{"00ff"}, Checkpoint: "sallyport/test\n9\n", Key: "key"}, nil
 		},
+		Program: &api.Program{Book: program.NewBook(), Training: s.learnt},
+		Drills:  &api.Drills{Runs: s.played.Runs},
 		Reports: &api.Reports{
 			List: func() ([]api.Report, error) { return *s.reports, nil },
 			Take: func(by sallyport.Staff, r api.Report) (string, error) {
@@ -314,7 +324,7 @@ func (s *stage) everyPage() []string {
 	request, _, _ := strings.Cut(g.header.Get("Location"), "?")
 	c := s.as("s050").post("/findings/"+id+"/case", "reason", hostile).is(s.t, http.StatusSeeOther)
 	one, _, _ := strings.Cut(c.header.Get("Location"), "?")
-	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/confirm"}
+	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/programme", "/confirm"}
 }
 
 func readFile(t *testing.T, name string) string {
