@@ -245,7 +245,7 @@ func (b *Book) People(now time.Time) []Status {
 	list := make([]Status, 0, len(b.people))
 	for who, p := range b.people {
 		told := slices.DeleteFunc(slices.Clone(p.lessons), func(t Taught) bool { return now.Before(t.From) })
-		list = append(list, Status{Staff: who, Courses: slices.Clone(p.courses), Phishing: slices.Clone(p.phishing), Lessons: told})
+		list = append(list, Status{Staff: who, Courses: append([]sallyport.TrainingFact{}, p.courses...), Phishing: append([]sallyport.TrainingFact{}, p.phishing...), Lessons: told})
 	}
 	b.mu.Unlock()
 	slices.SortFunc(list, func(x, y Status) int { return cmp.Compare(x.Staff, y.Staff) })
