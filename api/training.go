@@ -17,7 +17,7 @@ func (s *Server) learnt() (*training.Book, error) {
 	return s.c.Program.Training, nil
 }
 
-// trainingList is how the caller stands, and for who oversees everybody, unless he asks for mine. Everybody reads what is about himself.
+// trainingList is how the caller stands, and for who oversees everybody, unless he asks for mine. Everybody reads what is about himself, and his lessons nobody else does.
 func (s *Server) trainingList(r *http.Request, me sallyport.Staff) (any, error) {
 	book, err := s.learnt()
 	if err != nil {
@@ -29,6 +29,11 @@ func (s *Server) trainingList(r *http.Request, me sallyport.Staff) (any, error) 
 	list := book.People(s.c.Now())
 	if r.URL.Query().Get("mine") != "" || !s.allows(r, callerOf(r), overseers) {
 		list = slices.DeleteFunc(list, func(x training.Status) bool { return x.Staff != me })
+	}
+	for i := range list {
+		if list[i].Staff != me {
+			list[i] = list[i].Told()
+		}
 	}
 	return map[string]any{"people": list}, nil
 }

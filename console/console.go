@@ -111,6 +111,7 @@ func (s *Console) routes() http.Handler {
 	s.dataRoutes(mux)
 	s.policyRoutes(mux)
 	s.drillRoutes(mux)
+	s.trainingRoutes(mux)
 	s.programmeRoutes(mux)
 	mux.Handle("/", s.as(func(v *visit) error {
 		return &api.Problem{Status: http.StatusNotFound, Code: "no_such_page", Sentence: "There is no such page.", Hint: "The pages there are stand at the top."}

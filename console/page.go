@@ -90,6 +90,7 @@ func functions() template.FuncMap {
 		"would":   would,
 		"seconds": seconds,
 		"staff":   staffOf,
+		"letter":  func(i int) string { return string(rune('a' + i)) },
 		"hours":   func(minutes int) string { return hoursOf(minutes) },
 	}
 }
@@ -238,6 +239,7 @@ func (v *visit) frame(title string, data any) *frame {
 	if len(v.me.May) > 0 {
 		items = append(items, navItem{Path: "/data", Name: "Data"}, navItem{Path: "/policies", Name: "Policies"}, navItem{Path: "/drills", Name: "Drills"})
 	}
+	items = append(items, navItem{Path: "/training", Name: "Training"})
 	if v.s.c.API.HasCalls() {
 		items = append(items, navItem{Path: "/calls", Name: "Calls"})
 	}
@@ -293,6 +295,8 @@ func doneWords(what string) string {
 		return "It is on record, and being played."
 	case "reviewed":
 		return "Decided, and on record."
+	case "learnt":
+		return "That is right. The lesson is done."
 	case "judged":
 		return "Noted what the customer said."
 	}

@@ -90,6 +90,11 @@ func (v *visit) programme(p *programmePage) error {
 	return v.show("programme", "Programme", p)
 }
 
+// statusReport is the part of that report that the page shows.
+type statusReport struct {
+	Practices []program.Status `json:"practices"`
+}
+
 // makeReport has a report made, which is on record first.
 func (s *Console) makeReport(v *visit) error {
 	p := &programmePage{Report: v.form("report")}
@@ -101,10 +106,12 @@ func (s *Console) makeReport(v *visit) error {
 		return err
 	}
 	p.At = answer.At
-	into := map[string]any{"assets": &p.Assets, "separation": &p.Separation, "firms": &p.Firms, "status": &p.Status}[p.Report]
+	var status statusReport
+	into := map[string]any{"assets": &p.Assets, "separation": &p.Separation, "firms": &p.Firms, "status": &status}[p.Report]
 	if err := json.Unmarshal(answer.Found, into); err != nil {
 		return fmt.Errorf("read the report: %w", err)
 	}
+	p.Status = status.Practices
 	return v.programme(p)
 }
 

@@ -17,7 +17,7 @@ import (
 func (s *stage) programme() *api.Program {
 	book := program.NewBook()
 	fatal(s.t, s.orders.Fold(book.Apply))
-	return &api.Program{Book: book, Report: func(_ context.Context, _ sallyport.Staff, q *api.ReportQuestion, call func(sallyport.Staff) string) (json.RawMessage, error) {
+	return &api.Program{Book: book, Training: s.learnt, Report: func(_ context.Context, _ sallyport.Staff, q *api.ReportQuestion, call func(sallyport.Staff) string) (json.RawMessage, error) {
 		at := s.clock()
 		var found any
 		switch q.Report {
@@ -32,7 +32,7 @@ func (s *stage) programme() *api.Program {
 			if err != nil {
 				return nil, err
 			}
-			found = program.NewEvidence(at.AddDate(0, 0, -90), at).Assess(practices)
+			found = statusReport{Practices: program.NewEvidence(at.AddDate(0, 0, -90), at).Assess(practices)}
 		}
 		return json.Marshal(found)
 	}}

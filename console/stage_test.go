@@ -27,6 +27,7 @@ import (
 	"sallyport/control"
 	"sallyport/detect"
 	"sallyport/history"
+	"sallyport/program/training"
 	"sallyport/record"
 )
 
@@ -48,6 +49,7 @@ type stage struct {
 	orders  *api.Orders
 	names   *history.Names
 	reports *[]api.Report
+	learnt  *training.Book
 
 	mu  sync.Mutex // guards now
 	now time.Time
@@ -100,7 +102,10 @@ func newStageOn(t *testing.T, web *httptest.Server, change ...func(*api.Config))
 	s.orders, err = api.NewOrders(s.control, state)
 	fatal(t, err)
 	book := cases.NewBook()
-	fatal(t, s.orders.Fold(book.Apply))
+	s.learnt = training.NewBook()
+	for _, fold := range []func(*sallyport.Event){book.Apply, s.learnt.Apply} {
+		fatal(t, s.orders.Fold(fold))
+	}
 	names, err := history.NewNames([]byte("a key that is known to the tests"))
 	fatal(t, err)
 	s.names = names
@@ -322,7 +327,7 @@ func (s *stage) everyPage() []string {
 	request, _, _ := strings.Cut(g.header.Get("Location"), "?")
 	c := s.as("s050").post("/findings/"+id+"/case", "reason", hostile).is(s.t, http.StatusSeeOther)
 	one, _, _ := strings.Cut(c.header.Get("Location"), "?")
-	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/people", "/people/" + s.names.Person("s001"), "/data", "/policies", "/drills", "/drills/7", "/programme", "/confirm"}
+	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/people", "/people/" + s.names.Person("s001"), "/data", "/policies", "/drills", "/drills/7", "/programme", "/training", "/confirm"}
 }
 
 func readFile(t *testing.T, name string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 
 	"sallyport/drill"
@@ -15,34 +16,33 @@ type drillPlan struct {
 	d     *drills
 	list  []drill.Every
 	next  []time.Time
-	after []time.Time // the run that it was drawn after
-	why   []string    // it could not be played when it was tried last
+	after []time.Time  // the run that it was drawn after
+	why   []string     // it could not be played when it was tried last
+	seen  atomic.Int64 // when it was looked last, in ns since 1970
 }
 
 // How often it is looked whether one is due, and how long it is waited after one that could not be played.
 const (
-	planEvery = time.Second
+	planEvery = 250 * time.Millisecond
 	planAgain = time.Hour
 )
 
-func newDrillPlan(d *drills) *drillPlan {
-	p := &drillPlan{d: d, list: d.s.o.Config.Drill.every()}
-	p.next, p.after, p.why = make([]time.Time, len(p.list)), make([]time.Time, len(p.list)), make([]string, len(p.list))
-	return p
-}
-
 // run begins what is due until ctx ends.
 func (p *drillPlan) run(ctx context.Context) {
+	p.list = p.d.s.o.Config.Drill.every()
 	if len(p.list) == 0 {
 		return
 	}
+	p.next, p.after, p.why = make([]time.Time, len(p.list)), make([]time.Time, len(p.list)), make([]string, len(p.list))
 	began := p.d.s.o.Clock()
 	ticker := time.NewTicker(planEvery)
 	defer ticker.Stop()
 	for {
+		now := p.d.s.o.Clock()
 		for i := range p.list {
 			p.look(i, began)
 		}
+		p.seen.Store(now.UnixNano())
 		select {
 		case <-ctx.Done():
 			return

@@ -22,6 +22,7 @@ type drills struct {
 	s     *Server
 	start chan *playing
 	book  *drill.Book // those on record
+	plan  *drillPlan
 
 	mu      sync.Mutex // guards what follows
 	reports map[string]*drill.Report
@@ -36,7 +37,9 @@ const (
 )
 
 func newDrills(s *Server) *drills {
-	return &drills{s: s, start: make(chan *playing, 1), book: &drill.Book{}, reports: map[string]*drill.Report{}, waits: drillWaits}
+	d := &drills{s: s, start: make(chan *playing, 1), book: &drill.Book{}, reports: map[string]*drill.Report{}, waits: drillWaits}
+	d.plan = &drillPlan{d: d}
+	return d
 }
 
 func (d *drills) desk() *api.Drills {

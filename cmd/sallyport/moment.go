@@ -23,9 +23,7 @@ func (s *Server) moment(who sallyport.Staff) policy.Context {
 	c.SeenHour, c.SeenDay, c.SeenMonth = int64(hour), int64(day), int64(month)
 	c.Ended = s.ended(who, now)
 	c.Hour, c.Weekday, c.OnShift = s.o.Config.local(who, now)
-	if s.teaching != nil {
-		c.TrainingOverdue = s.teaching.book.Overdue(who, now)
-	}
+	c.TrainingOverdue = s.teaching.book.Overdue(who, now)
 	return c
 }
 

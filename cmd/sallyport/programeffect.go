@@ -28,7 +28,6 @@ Exit status 0: printed; 2: wrong usage.`,
 		Args:    exactly(0, ""),
 	}
 	f.add(m, cmd.Flags())
-	f.days = 90 // of no use here; a record is read whole
 	_ = cmd.Flags().MarkHidden("days")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return m.programReport(cmd, &f, &api.ReportQuestion{Report: "effect"}, func(found json.RawMessage) error {

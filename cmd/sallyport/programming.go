@@ -26,7 +26,7 @@ func (s *Server) openProgram() error {
 	if err := s.orders.Fold(s.drills.book.Apply); err != nil {
 		return err
 	}
-	return s.openTeaching()
+	return s.orders.Fold(s.teaching.book.Apply)
 }
 
 // ended is what has ended somebody's access by a date. It goes by the clock, so that nothing need be written for it to bite.

@@ -66,6 +66,9 @@ func (m *Main) printTraining(list []training.Status) error {
 		for _, t := range p.Lessons {
 			fmt.Fprintf(w, "%s\tlesson %s\t%s\t%s\t\n", p.Staff, t.Lesson, dayOr(t.Due, "-"), dayOr(t.Read, "to read"))
 		}
+		if p.ToRead > 0 && len(p.Lessons) == 0 {
+			fmt.Fprintf(w, "%s\t%s\t\tto read\t\n", p.Staff, several(int64(p.ToRead), "lesson"))
+		}
 		if p.Overdue > 0 {
 			fmt.Fprintf(w, "%s\t\t\toverdue for %s\t\n", p.Staff, several(p.Overdue, "day"))
 		}
@@ -123,7 +126,7 @@ func (m *Main) trainingLessonCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "lesson [LESSON]",
 		Short:   "Read a lesson that one was given, and answer its question",
-		Long:    "Without a name the first one that is to be read. It is done once the question is answered rightly. What the lesson is for stands in the record; only the lesson's name is shown to others.",
+		Long:    "Without a name the first one that is to be read. It is done once the question is answered rightly. Others are shown that there is something to read, and not what.",
 		Example: "  sallyport program training lesson --as s017\n  sallyport program training lesson phishing --answer b --as s017",
 		Args:    cobra.MaximumNArgs(1),
 	}

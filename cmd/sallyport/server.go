@@ -24,6 +24,7 @@ import (
 	"sallyport/keys"
 	"sallyport/ledger"
 	"sallyport/program"
+	"sallyport/program/training"
 	"sallyport/purpose"
 	"sallyport/record"
 )
@@ -180,6 +181,7 @@ func newServer(o ServerOptions) *Server {
 	}
 	s.canaries = newCanaries(s)
 	s.drills = newDrills(s)
+	s.teaching = &teaching{s: s, book: training.NewBook()}
 	return s
 }
 

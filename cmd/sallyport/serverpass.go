@@ -59,7 +59,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	if s.link == nil {
 		wg.Go(func() { s.canaries.tend(ctx) })
 		wg.Go(func() { s.drills.tend(ctx) })
-		wg.Go(func() { newDrillPlan(s.drills).run(ctx) })
+		wg.Go(func() { s.drills.plan.run(ctx) })
 	}
 	defer wg.Wait()
 	defer cancel(nil)

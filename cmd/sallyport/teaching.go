@@ -28,11 +28,6 @@ type teaching struct {
 // usualDue is within how many days a lesson is due where nothing is configured.
 const usualDue = 14
 
-func (s *Server) openTeaching() error {
-	s.teaching = &teaching{s: s, book: training.NewBook()}
-	return s.orders.Fold(s.teaching.book.Apply)
-}
-
 // run follows both streams until ctx ends, where lessons are to be given.
 func (t *teaching) run(ctx context.Context) {
 	c := &t.s.o.Config.Training
@@ -40,7 +35,10 @@ func (t *teaching) run(ctx context.Context) {
 		return
 	}
 	plays := t.s.o.Config.Drill.plays(t.s.o.Config)
-	rules := training.Rules{Often: c.After, Skip: func(who sallyport.Staff) bool { return t.s.o.Config.program(who) || plays(who) }}
+	rules := training.Rules{
+		Often: c.After, Skip: func(who sallyport.Staff) bool { return t.s.o.Config.program(who) || plays(who) },
+		Elsewhere: func(kind string) bool { _, is := t.s.o.Config.Purposes.Kinds[kind]; return is },
+	}
 	accesses, orders, ended := training.NewWatch(rules), training.NewWatch(rules), newEndings()
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -219,7 +219,14 @@ type Status struct {
 	Overdue  int64                    `json:"overdue_days"`
 	Courses  []sallyport.TrainingFact `json:"courses"`
 	Phishing []sallyport.TrainingFact `json:"phishing"`
-	Lessons  []Taught                 `json:"lessons"`
+	Lessons  []Taught                 `json:"lessons"` // to himself alone: they tell of his mistakes
+	ToRead   int                      `json:"lessons_to_read"`
+}
+
+// Told is what others may know: that he has something to read, and not what for.
+func (s Status) Told() Status {
+	s.Lessons = []Taught{}
+	return s
 }
 
 // Lessons are all that were given, also to whom nobody has told of it yet, in the order of people and time.
@@ -238,12 +245,17 @@ func (b *Book) People(now time.Time) []Status {
 	list := make([]Status, 0, len(b.people))
 	for who, p := range b.people {
 		told := slices.DeleteFunc(slices.Clone(p.lessons), func(t Taught) bool { return now.Before(t.From) })
-		list = append(list, Status{Staff: who, Courses: slices.Clone(p.courses), Phishing: slices.Clone(p.phishing), Lessons: told})
+		list = append(list, Status{Staff: who, Courses: append([]sallyport.TrainingFact{}, p.courses...), Phishing: append([]sallyport.TrainingFact{}, p.phishing...), Lessons: told})
 	}
 	b.mu.Unlock()
 	slices.SortFunc(list, func(x, y Status) int { return cmp.Compare(x.Staff, y.Staff) })
 	for i := range list {
 		list[i].Overdue = b.Overdue(list[i].Staff, now)
+		for _, t := range list[i].Lessons {
+			if t.Read.IsZero() {
+				list[i].ToRead++
+			}
+		}
 	}
 	return list
 }

@@ -110,7 +110,11 @@ func TestMisses(t *testing.T) {
 	const mine, open, covers = sallyport.FactMine, sallyport.FactOpen, sallyport.FactCovers
 	token, reveal := sallyport.Token.String(), sallyport.Reveal.String()
 	statement := func(verb string, is sallyport.Facts) sallyport.Event {
-		return sallyport.Event{Kind: sallyport.StatementKind, Statement: &sallyport.Statement{ID: 7, Verb: verb, Known: &sallyport.Known{Reasons: []sallyport.KnownReason{{Is: is}}}}}
+		return sallyport.Event{Kind: sallyport.StatementKind, Statement: &sallyport.Statement{ID: 7, Verb: verb, Purposes: []sallyport.Purpose{{Kind: "ticket"}}, Known: &sallyport.Known{Reasons: []sallyport.KnownReason{{Is: is}}}}}
+	}
+	of := func(kind string, e sallyport.Event) sallyport.Event {
+		e.Statement.Purposes[0].Kind = kind
+		return e
 	}
 	result := func(rulings ...sallyport.Ruled) sallyport.Event {
 		return sallyport.Event{Kind: sallyport.ResultKind, Statement: &sallyport.Statement{ID: 7}, Result: &sallyport.Result{Left: 1, Rulings: rulings}}
@@ -130,18 +134,21 @@ func TestMisses(t *testing.T) {
 		{"what cannot be traced is nobody's mistake", refused("SP001"), "", 5},
 		{"his own ticket", []sallyport.Event{statement("SELECT", covers|open|mine|sallyport.FactOpenedBySelf), result(by)}, OwnReason, 3},
 		{"his own, of a customer who called", []sallyport.Event{statement("SELECT", covers|open|mine|sallyport.FactOpenedBySelf|sallyport.FactContacted), result(by)}, "", 5},
+		{"one that does not exist", []sallyport.Event{statement("SELECT", 0), result()}, NotAReason, 3},
+		{"a grant that shows nothing of this", []sallyport.Event{of("grant", statement("SELECT", 0)), result()}, "", 5},
+		{"a help desk that does not answer", []sallyport.Event{of("desk", statement("SELECT", 0)), result()}, "", 5},
 		{"a closed one", []sallyport.Event{statement("SELECT", covers|mine), result(by)}, NotYourTicket, 3},
 		{"a colleague's", []sallyport.Event{statement("SELECT", covers|open), result(by)}, NotYourTicket, 3},
 		{"a good one, by which a column stays a token", []sallyport.Event{statement("SELECT", covers|open|mine), result(by)}, "", 5},
 		{"one of two shows something", []sallyport.Event{statement("SELECT", covers|mine), result(by, sallyport.Ruled{Verdict: reveal, Purpose: 1})}, "", 5},
-		{"no reason at all: tokens are ordinary work", []sallyport.Event{statement("SELECT", 0), result(sallyport.Ruled{Verdict: token})}, "", 5},
+		{"no reason at all: tokens are ordinary work", []sallyport.Event{{Kind: sallyport.StatementKind, Statement: &sallyport.Statement{ID: 7, Verb: "SELECT", Known: &sallyport.Known{}}}, result(sallyport.Ruled{Verdict: token})}, "", 5},
 		{"a copy", []sallyport.Event{statement("COPY", 0), result()}, BulkCopy, 3},
 		{"his budget", []sallyport.Event{{Kind: sallyport.BudgetReached, Limit: &sallyport.Limit{Window: "hour"}}}, TooMany, 3},
 		{"his team's budget", []sallyport.Event{{Kind: sallyport.BudgetReached, Limit: &sallyport.Limit{Window: "hour", Scope: "team"}}}, "", 5},
 		{"a grant is used up", []sallyport.Event{{Kind: sallyport.BudgetReached, Limit: &sallyport.Limit{Window: "grant's time"}}}, "", 5},
 		{"past the gateway", []sallyport.Event{{Kind: sallyport.AroundKind}}, Around, 1},
 	} {
-		w, got, times, at, seq := NewWatch(Rules{Skip: func(who sallyport.Staff) bool { return who == "svc" }}), "", 0, begin, uint64(0)
+		w, got, times, at, seq := NewWatch(Rules{Skip: func(who sallyport.Staff) bool { return who == "svc" }, Elsewhere: func(kind string) bool { return kind == "desk" }}), "", 0, begin, uint64(0)
 		for times < 5 && got == "" {
 			times++
 			at = at.Add(time.Hour)

@@ -21,6 +21,8 @@ type Miss struct {
 type Rules struct {
 	Often int                        // so many refusals of one kind within Window do; others do at once
 	Skip  func(sallyport.Staff) bool // programs and who plays thefts; nil: nobody
+	// Elsewhere tells of which kinds another system knows the purposes: of one that does not answer nothing is known, which is nobody's mistake. nil: none.
+	Elsewhere func(kind string) bool
 }
 
 // Bounds of watching. What a program tries again by itself is one mistake; a lesson is not given twice within Rest.
@@ -44,10 +46,11 @@ type key struct {
 
 // asked is what a session's statement was about.
 type asked struct {
-	id      uint64
-	verb    string
-	reasons []sallyport.KnownReason
-	told    bool // that it was refused
+	id       uint64
+	verb     string
+	purposes []sallyport.Purpose
+	reasons  []sallyport.KnownReason // of the purposes
+	told     bool                    // that it was refused
 }
 
 // NewWatch begins to watch.
@@ -60,7 +63,7 @@ func (w *Watch) Access(e *sallyport.Event) *Miss {
 	switch e.Kind { //nolint:exhaustive // what tells of a mistake
 	case sallyport.StatementKind:
 		if s := e.Statement; s != nil {
-			now := asked{id: s.ID, verb: s.Verb}
+			now := asked{id: s.ID, verb: s.Verb, purposes: s.Purposes}
 			if s.Known != nil {
 				now.reasons = s.Known.Reasons
 			}
@@ -113,16 +116,31 @@ func (w *Watch) why(st *asked, rulings []sallyport.Ruled) string {
 	if slices.ContainsFunc(rulings, shown) {
 		return ""
 	}
-	for _, r := range rulings {
-		if r.Purpose == 0 || r.Purpose > len(st.reasons) {
-			continue
+	lesson := ""
+	for i := range min(len(st.reasons), len(st.purposes)) {
+		wrong := w.wrongOf(st.purposes[i].Kind, &st.reasons[i])
+		if wrong == "" {
+			return "" // a good reason, and what stayed unreadable is another customer's, or not his to see
 		}
-		switch is := st.reasons[r.Purpose-1].Is; {
-		case is&(sallyport.FactOpenedBySelf|sallyport.FactAssignedBySelf) != 0 && is&sallyport.FactContacted == 0:
-			return OwnReason
-		case is&sallyport.FactOpen == 0 || is&sallyport.FactMine == 0:
-			return NotYourTicket
+		lesson = cmp.Or(lesson, wrong)
+	}
+	return lesson
+}
+
+// wrongOf is what is wrong with a reason; empty: nothing.
+func (w *Watch) wrongOf(kind string, r *sallyport.KnownReason) string {
+	switch {
+	case kind == "grant": // it names columns and customers of its own
+		return ""
+	case r.Is == 0 && r.State == "" && r.Assignee == "":
+		if w.rules.Elsewhere != nil && w.rules.Elsewhere(kind) {
+			return ""
 		}
+		return NotAReason
+	case r.Is&(sallyport.FactOpenedBySelf|sallyport.FactAssignedBySelf) != 0 && r.Is&sallyport.FactContacted == 0:
+		return OwnReason
+	case r.Is&sallyport.FactOpen == 0 || r.Is&sallyport.FactMine == 0:
+		return NotYourTicket
 	}
 	return ""
 }
