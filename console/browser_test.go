@@ -159,7 +159,7 @@ func TestBrowser(t *testing.T) {
 	x := &browsers{t: t}
 	x.start(false)
 	for name, try := range map[string]func(*testing.T, *browsers){
-		"pages": browserPages, "request": browserRequest, "finding by keyboard": browserFindingByKeyboard, "live": browserLive, "axe": browserAxe, "customers": browserCustomers, "reports": browserReports, "passkeys": browserPasskeys,
+		"pages": browserPages, "request": browserRequest, "finding by keyboard": browserFindingByKeyboard, "live": browserLive, "axe": browserAxe, "customers": browserCustomers, "reports": browserReports, "passkeys": browserPasskeys, "calls": browserCalls,
 	} {
 		t.Run(name, func(t *testing.T) { try(t, x) })
 	}
