@@ -164,3 +164,43 @@ func TestLimit(t *testing.T) {
 	take(a, monday.Add(time.Minute), true)
 	take(netip.Addr{}, monday.Add(time.Minute), true)
 }
+
+// TestLink: what was not signed by this key, is over, or is none, opens nothing.
+func TestLink(t *testing.T) {
+	key, other, now := []byte("a key"), []byte("another"), time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	until := now.Add(time.Hour)
+	text := SignLink(key, [16]byte{1, 2, 3}, until)
+	if id, ok := ReadLink(key, text, now); !ok || id != LinkName([16]byte{1, 2, 3}) {
+		t.Errorf("%q %v", id, ok)
+	}
+	for name, bad := range map[string]struct {
+		key  []byte
+		text string
+		at   time.Time
+	}{
+		"another key": {other, text, now}, "over": {key, text, until}, "cut": {key, text[:len(text)-1], now}, "longer": {key, text + "AA", now}, "none": {key, "", now},
+		"another id": {key, "B" + text[1:], now}, "a later end": {key, text[:25] + "B" + text[26:], now},
+	} {
+		if _, ok := ReadLink(bad.key, bad.text, bad.at); ok {
+			t.Errorf("%s opens it", name)
+		}
+	}
+	l := NewLinks()
+	give := func(do string) {
+		l.Apply(&sallyport.Event{Time: now, Kind: sallyport.LinkKind, Order: &sallyport.Order{By: "s050", Link: &sallyport.CustomerLink{ID: "x", Do: do, Customer: "1", Until: until}}})
+	}
+	if give(EndLink); len(l.Held(now)) != 0 {
+		t.Error("what nobody issued is there")
+	}
+	give(IssueLink)
+	give(OpenedLink)
+	if x, ok := l.Holds("x", now); !ok || x.Opened != 1 || x.By != "s050" {
+		t.Errorf("%+v %v", x, ok)
+	}
+	if _, ok := l.Holds("x", until); ok {
+		t.Error("it holds beyond its time")
+	}
+	if give(EndLink); len(l.Held(now)) != 0 {
+		t.Error("it goes on")
+	}
+}

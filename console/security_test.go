@@ -309,3 +309,15 @@ func TestRights(t *testing.T) {
 		t.Errorf("%d of his questions were answered", n)
 	}
 }
+
+// TestLeadsTo: a log-in leads to a page of ours, whatever an address or a form says.
+func TestLeadsTo(t *testing.T) {
+	s := newStage(t)
+	b := s.stranger()
+	b.get("/confirm").is(t, http.StatusSeeOther)
+	for to, want := range map[string]string{"confirm": "/confirm", "": "/", "//evil.test": "/", "https://evil.test": "/", "now": "/", "confirm/../x": "/"} {
+		if at := s.stranger().post("/login", "name", "s050", "password", password, "to", to).header.Get("Location"); at != want {
+			t.Errorf("%q leads to %q", to, at)
+		}
+	}
+}

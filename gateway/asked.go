@@ -228,11 +228,11 @@ func (s *session) askedRun(ctx context.Context, st *query.Statement) (*run, *que
 	case refused != nil:
 		return nil, refused
 	case err != nil || r == nil:
-		return nil, refusal(codeAway, "the call cannot be looked at now", "Try again in a moment.")
+		return nil, refusal(codeAway, "the purpose cannot be checked now", "Try again in a moment.")
 	}
 	r.outer = st
 	if s.over.Load() {
-		return nil, refusal(codeLocked, "the call was ended", "")
+		return nil, refusal(codeLocked, "you are locked or suspended", "Ask a lead for `sallyport unlock`.")
 	}
 	return r, s.recordStatement(r)
 }
