@@ -46,6 +46,9 @@ func (s *Server) showPolicies() (api.Policies, error) {
 		enforcing = append(enforcing, program.Enforcing{ID: p.Policy, Document: p.Document, Place: p.Place})
 	}
 	out.Documents = s.writtenParts(docs, enforcing)
+	if c := s.o.Config; c.Demonstration && c.policyFolder() == "" {
+		out.Note = "This is a demonstration: a log-in at the database is good enough, and nobody confirms before a budget is used up. Cases and paragraphs about that do not hold."
+	}
 	if err := s.askCases(&out, set); err != nil {
 		out.Problem = "The tests of the policies cannot be asked: " + err.Error()
 	}
