@@ -20,7 +20,7 @@ func (d *demo) stay(ctx context.Context) error {
 		d.say("  %s (%s)  password %s", o.ID, o.Role, o.Password)
 	}
 	d.say("(The certificate is this run's own, so the browser asks.) Begin with Findings and cases; Trace has the reports; in People the first is he\n"+
-		"who has most that nobody can explain. %s asks for access under Requests: log in as %s and decide.", held.Officers[1].ID, held.Officers[2].ID)
+		"who has most that nobody can explain. Under Requests %s proposes to give somebody his access back: log in as %s and decide.", held.Officers[1].ID, held.Officers[2].ID)
 	d.say("\nThe same in this terminal:")
 	d.say("  SALLYPORT_PASSWORD='%s' %s top --as %s --data %s", held.Officers[0].Password, thisProgram(), held.Officers[0].ID, held.Data)
 	d.say("\nWhat customers see, who want to know whether a call is yours:\n  %s", held.Customers)
@@ -33,7 +33,7 @@ func (d *demo) stay(ctx context.Context) error {
 	}
 }
 
-// afterwards is what officers do: one enters what customers told, another asks these customers; a case is opened; somebody asks for access.
+// afterwards is what officers do: one enters what customers told, another asks these customers; a case is opened; somebody proposes to give an access back.
 func (d *demo) afterwards(ctx context.Context) error {
 	one, other, third := d.officer(0), d.officer(1), d.officer(2)
 	for _, c := range []*api.Client{one, other, third} {
@@ -57,7 +57,11 @@ func (d *demo) afterwards(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err = other.RequestGrant(ctx, api.GrantRequest{Columns: []string{"support.customers.email"}, Customers: 40, Minutes: 240, Reason: "tell customers of the calls"})
+	status, err := one.Status(ctx)
+	if err != nil || len(status.Locked) == 0 {
+		return err
+	}
+	_, err = other.Unlock(ctx, status.Locked[0], "says that his password was stolen; it has been changed")
 	return err
 }
 
