@@ -22,7 +22,7 @@ type Work struct {
 // WorkSum is what the last days of somebody come to.
 type WorkSum struct {
 	Staff       sallyport.Staff
-	Peers       string
+	Peers       string // as detection calls them: role agent, team support; empty: everybody
 	Days        int
 	Customers   float64
 	Unexplained float64
@@ -50,7 +50,7 @@ type WorkDay struct {
 // PersonLine is one person among all.
 type PersonLine struct {
 	Person      string    `json:"person"` // pseudonym, or the id where two agreed that whoever asks sees it
-	Peers       string    `json:"peers"`  // role
+	Peers       string    `json:"peers"`  // role; empty: everybody
 	Trust       int       `json:"trust"`
 	Days        int       `json:"days"`
 	Customers   float64   `json:"customers"`
@@ -147,7 +147,7 @@ func (s *Server) people(r *http.Request, me sallyport.Staff) (any, error) {
 			continue
 		}
 		out.People = append(out.People, PersonLine{
-			Person: call(x.Staff), Peers: x.Peers, Trust: s.state.Door(x.Staff).Trust, Days: x.Days, Customers: x.Customers, Unexplained: x.Unexplained, Expected: x.Expected,
+			Person: call(x.Staff), Peers: peersCalled(x.Peers), Trust: s.state.Door(x.Staff).Trust, Days: x.Days, Customers: x.Customers, Unexplained: x.Unexplained, Expected: x.Expected,
 			Findings: found[x.Staff], Last: x.Last,
 		})
 	}
@@ -189,13 +189,24 @@ func (s *Server) person(r *http.Request, me sallyport.Staff) (any, error) {
 	if s.c.Work != nil {
 		var p WorkProfile
 		if p, known = s.c.Work.Profile(r.Context(), who); known {
-			out.Peers, out.Of, out.Days = p.Peers, p.Of, append(out.Days, p.Days...)
+			out.Peers, out.Of, out.Days = peersCalled(p.Peers), p.Of, append(out.Days, p.Days...)
 		}
 	}
 	if !known {
 		out.Missing = notLooking
 	}
 	return out, s.ways(r.Context(), &out, s.c.Names.Person(who))
+}
+
+// peersCalled is how somebody's peers are called: by their role. A team would lead to who he is.
+func peersCalled(peers string) string {
+	if role, ok := strings.CutPrefix(peers, "role "); ok {
+		return role
+	}
+	if strings.HasPrefix(peers, "team ") {
+		return "his team"
+	}
+	return peers
 }
 
 func noSuchPerson() error {

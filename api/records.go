@@ -56,7 +56,7 @@ type Proven struct {
 	Event      string   `json:"event"`
 	Leaf       uint64   `json:"leaf"`
 	LeafHash   string   `json:"leaf_hash"` // RFC 6962
-	Size       uint64   `json:"size"` // of the ledger under the checkpoint
+	Size       uint64   `json:"size"`      // of the ledger under the checkpoint
 	Inclusion  []string `json:"inclusion"`
 	Checkpoint string   `json:"checkpoint"` // the signed note
 	Key        string   `json:"key"`        // that verifies it

@@ -128,13 +128,15 @@ func browserProof(t *testing.T, x *browsers) {
 		change func(*api.Proven)
 		says   string
 	}{
-		"as it is":         {func(*api.Proven) {}, "Verified in this browser"},
-		"another leaf":     {func(p *api.Proven) { p.LeafHash = otherDigit(p.LeafHash, 5) }, "the hashes do not lead to the checkpoint's root"},
-		"another way":      {func(p *api.Proven) { p.Inclusion[1] = otherDigit(p.Inclusion[1], 5) }, "the hashes do not lead to the checkpoint's root"},
-		"a shorter way":    {func(p *api.Proven) { p.Inclusion = p.Inclusion[:2] }, "the way is too short"},
-		"another place":    {func(p *api.Proven) { p.Leaf++ }, "Not verified"},
-		"another size":     {func(p *api.Proven) { p.Size++ }, "the checkpoint is of another size"},
-		"a signature less": {func(p *api.Proven) { p.Checkpoint = strings.Replace(p.Checkpoint, "— sallyport.test", "— elsewhere", 1) }, "is not signed by"},
+		"as it is":      {func(*api.Proven) {}, "Verified in this browser"},
+		"another leaf":  {func(p *api.Proven) { p.LeafHash = otherDigit(p.LeafHash, 5) }, "the hashes do not lead to the checkpoint's root"},
+		"another way":   {func(p *api.Proven) { p.Inclusion[1] = otherDigit(p.Inclusion[1], 5) }, "the hashes do not lead to the checkpoint's root"},
+		"a shorter way": {func(p *api.Proven) { p.Inclusion = p.Inclusion[:2] }, "the way is too short"},
+		"another place": {func(p *api.Proven) { p.Leaf++ }, "Not verified"},
+		"another size":  {func(p *api.Proven) { p.Size++ }, "the checkpoint is of another size"},
+		"a signature less": {func(p *api.Proven) {
+			p.Checkpoint = strings.Replace(p.Checkpoint, "— sallyport.test", "— elsewhere", 1)
+		}, "is not signed by"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, forged(c.change))

@@ -70,7 +70,7 @@ func (s *Console) prove(v *visit) error {
 
 // customersPage is who saw a customer.
 type customersPage struct {
-	Customer  string // id, or the e-mail address that was asked for
+	Customer  string              // id, or the e-mail address that was asked for
 	Found     []sallyport.Subject // whose that is
 	Purpose   string
 	Sightings []api.Sighting

@@ -18,12 +18,13 @@ func shows(c *api.Config, now func() time.Time) {
 	c.Work = &api.Work{
 		Sums: func(context.Context, time.Time) ([]api.WorkSum, bool) {
 			return []api.WorkSum{
-				{Staff: "s001", Peers: "agent", Days: 20, Customers: 412.5, Unexplained: 61.25, Expected: 8.5, Last: now()},
-				{Staff: "s051", Peers: "lead", Days: 12, Customers: 80, Unexplained: 2.5, Expected: 3, Last: now()}, {Staff: "s050", Peers: "lead", Days: 9, Customers: 41, Unexplained: 1, Expected: 2, Last: now()},
+				{Staff: "s001", Peers: "role agent", Days: 20, Customers: 412.5, Unexplained: 61.25, Expected: 8.5, Last: now()},
+				{Staff: "s051", Peers: "role lead", Days: 12, Customers: 80, Unexplained: 2.5, Expected: 3, Last: now()},
+				{Staff: "s050", Peers: "role lead", Days: 9, Customers: 41, Unexplained: 1, Expected: 2, Last: now()},
 			}, true
 		},
 		Profile: func(_ context.Context, who sallyport.Staff) (p api.WorkProfile, ok bool) {
-			p = api.WorkProfile{Peers: "agent", Of: 40}
+			p = api.WorkProfile{Peers: "role agent", Of: 40}
 			for i := range 45 {
 				bare := float64(i%5) / 4
 				if i > 38 {
@@ -106,7 +107,7 @@ func TestPeople(t *testing.T) {
 		t.Errorf("it leads to %s", to)
 	}
 	b.post("/people/"+who+"/unmask", "reason", "to ask him").is(t, http.StatusSeeOther)
-	s.as("s060").post("/proposals/" + s.orders.State().Proposals()[0].ID + "/approve").is(t, http.StatusSeeOther)
+	s.as("s060").post("/proposals/"+s.orders.State().Proposals()[0].ID+"/approve").is(t, http.StatusSeeOther)
 	b.get("/people/s001").is(t, http.StatusOK).has(t, "s001", "s001 has given notice", "s051")
 	s.as("s060").get("/people/s001").is(t, http.StatusOK)
 	if body := s.as("s051").get("/people/" + who).body; strings.Contains(body, "s001") {

@@ -111,7 +111,9 @@ func newStageOn(t *testing.T, web *httptest.Server, change ...func(*api.Config))
 		},
 		Access: s.access, Orders: s.orders, Now: s.clock, Names: names, Desk: theDesk(),
 		Named: func(sallyport.Staff) string { return hostile },
-		Cases: &api.Cases{Book: book, Control: s.control, Pack: func(context.Context, *cases.Case, control.Proposal, sallyport.Staff) ([]byte, error) { return []byte("PK pack"), nil }},
+		Cases: &api.Cases{Book: book, Control: s.control, Pack: func(context.Context, *cases.Case, control.Proposal, sallyport.Staff) ([]byte, error) {
+			return []byte("PK pack"), nil
+		}},
 		Prove: proven,
 		Reports: &api.Reports{
 			List: func() ([]api.Report, error) { return *s.reports, nil },
