@@ -115,8 +115,8 @@ func workOf(p *api.PersonDetails) workChart {
 		c.Expected += fmt.Sprintf("%.1f,%.1f ", middle, y(d.Expected))
 	}
 	c.First, c.Last = c.Days[0].Day, c.Days[len(c.Days)-1].Day
-	c.Text = fmt.Sprintf("Customers a day on the last %d days of work. %s customers, of whom no reason explains %s; %s were expected of him, and each of his peers had %s in the mean.",
-		len(days), parts(sum), parts(bare), parts(expected), parts(peers))
+	c.Text = fmt.Sprintf("Customers a day on the last %d %s of work. %s customers, of whom no reason explains %s; %s were expected of him, and each of his peers had %s in the mean.",
+		len(days), plural(len(days), "day", "days"), parts(sum), parts(bare), parts(expected), parts(peers))
 	return c
 }
 

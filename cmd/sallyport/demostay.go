@@ -19,8 +19,8 @@ func (d *demo) stay(ctx context.Context) error {
 	for _, o := range held.Officers {
 		d.say("  %s (%s)  password %s", o.ID, o.Role, o.Password)
 	}
-	d.say("(The certificate is this run's own, so the browser asks.) Begin with Findings and cases; Trace has the reports; in People the first is he\n"+
-		"who has most that nobody can explain. Under Requests %s proposes to give somebody his access back: log in as %s and decide.", held.Officers[1].ID, held.Officers[2].ID)
+	d.say("(The certificate is this run's own, so the browser asks.) Begin with Trace, which says who may be behind the reports, and its case under\n"+
+		"Findings and cases; People shows how each of them works, and Policies what other budgets would have meant. Under Requests %s proposes to give somebody his access back: log in as %s and decide.", held.Officers[1].ID, held.Officers[2].ID)
 	d.say("\nThe same in this terminal:")
 	d.say("  SALLYPORT_PASSWORD='%s' %s top --as %s --data %s", held.Officers[0].Password, thisProgram(), held.Officers[0].ID, held.Data)
 	d.say("\nWhat customers see, who want to know whether a call is yours:\n  %s", held.Customers)

@@ -115,7 +115,7 @@ func TestDemoStays(t *testing.T) {
 		t.Fatalf("%s: %s", at, body)
 	}
 	for path, want := range map[string][]string{
-		"/findings": {`href="/findings/`, `href="/cases/`}, "/people": {`href="/people/`}, "/trace": {"reports weigh", "<td>confirmed"}, "/requests": {"says that his password was stolen", "/approve"}, "/data": {"<td>protected</td>"},
+		"/findings": {`href="/cases/1`}, "/cases/1": {"What it may be"}, "/people": {`href="/people/`}, "/trace": {"reports weigh", "<td>confirmed"}, "/requests": {"says that his password was stolen", "/approve"}, "/data": {"<td>protected</td>"},
 		"/policies": {"This is a demonstration"}, "/drills": {"support-2019"}, "/now": {"Day by day"}, "/record": {"/record/access/"},
 	} {
 		_, body := b.ask(path)
