@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"sallyport/api"
 )
@@ -48,6 +49,9 @@ func (d *demo) afterwards(ctx context.Context) error {
 			return fmt.Errorf("confirm a report: %w", err)
 		}
 	}
+	if err := d.caseOpens(ctx, one); err != nil {
+		return err
+	}
 	found, _, err := one.Findings(ctx, "")
 	if err != nil {
 		return err
@@ -63,6 +67,25 @@ func (d *demo) afterwards(ctx context.Context) error {
 	}
 	_, err = other.Unlock(ctx, status.Locked[0], "says that his password was stolen; it has been changed")
 	return err
+}
+
+// caseOpens waits until Sallyport has weighed the reports and opened their case.
+func (d *demo) caseOpens(ctx context.Context, c *api.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		list, err := c.Cases(ctx)
+		if err != nil || len(list) > 0 {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // openCase opens a case about a finding, with a first task.
