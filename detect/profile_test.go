@@ -50,3 +50,19 @@ func TestProfile(t *testing.T) {
 		t.Errorf("%+v", sums)
 	}
 }
+
+// TestLongSuspicion has somebody under suspicion for longer than days are kept, and then no more.
+func TestLongSuspicion(t *testing.T) {
+	p := newPerson("a", 0)
+	for day := range int64(keptDays + 200) {
+		p.days++
+		p.keep(daily{day: day, suspect: true})
+	}
+	for day := range int64(60) {
+		p.days++
+		p.keep(daily{day: keptDays + 200 + day})
+	}
+	if p.lag < 0 || p.lag > len(p.past) || len(p.past) > keptDays+30 {
+		t.Errorf("%d days wait of %d", p.lag, len(p.past))
+	}
+}
