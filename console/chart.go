@@ -163,8 +163,7 @@ func apart(lines []shareLine, height float64) {
 	}
 	slices.SortStableFunc(byPlace, func(a, b *shareLine) int { return cmp.Compare(a.EndY, b.EndY) })
 	lowest := height - 2
-	for i := len(byPlace) - 1; i >= 0; i-- {
-		l := byPlace[i]
+	for _, l := range slices.Backward(byPlace) {
 		l.EndY = tenth(math.Min(l.EndY, lowest))
 		lowest = l.EndY - room
 	}
