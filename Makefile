@@ -3,6 +3,7 @@
 # make check   format, vet, lint, and the tests under the race detector
 # make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
 # make bench-history  history with 100,000,000 reveals, and beside PostgreSQL (an hour; 5 GiB free)
+# make bench-pages  the pages on a year of 1,000 made-up people: size and time (half an hour)
 # make bench-detect detection on made-up companies with insiders (hours)
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL, and kill -9 while keys are rotated and gateways share (an hour)
 # make moving moving 12,000,000 rows in beside an application, and kill -9 on the way (hours; 40 GiB free)
@@ -23,7 +24,7 @@ DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
 
-.PHONY: faults build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history axe screenshots
+.PHONY: faults build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history bench-pages axe screenshots
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -66,6 +67,10 @@ $(TOOLS)/axe-core-4.14.1.js:
 
 screenshots:
 	SALLYPORT_SCREENSHOTS=$(CURDIR)/screenshots go test -count=1 -v -run '^TestScreenshots$$' ./console
+
+# The pages on a year of 1,000 people (minutes).
+bench-pages:
+	SALLYPORT_PAGES=$${SALLYPORT_PAGES:-1000} go test -count=1 -timeout 2h -v -run '^TestPageSpeed$$' ./cmd/sallyport
 
 bench-history:
 	SALLYPORT_HISTORY=$${SALLYPORT_HISTORY:-100000000} go test -count=1 -timeout 3h -v -run '^TestFigures$$' ./history/duck

@@ -40,35 +40,42 @@ func (s *Server) followNow(r *http.Request, me sallyport.Staff) (func(io.Writer)
 	if err := s.asked(me, "now", "", "looks at what goes on"); err != nil {
 		return nil, err
 	}
-	return func(w io.Writer) error {
-		ctx, cancel := context.WithTimeout(r.Context(), followFor)
-		defer cancel()
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for last := uint64(0); ; {
-			if !s.allows(r, callerOf(r), investigators) || s.stillFree(me)() != nil {
-				return errors.New("he may not look any more")
-			}
-			if at := s.c.Access.Last() + s.c.Orders.stream.Last(); at != last {
-				last = at
-				line, err := s.nowLine(r, me)
-				if err == nil {
-					err = json.NewEncoder(w).Encode(line)
-				}
-				if f, ok := w.(http.Flusher); ok {
-					f.Flush()
-				}
-				if err != nil {
-					return err
-				}
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-tick.C:
+	return func(w io.Writer) error { return s.follow(r, me, every, w) }, nil
+}
+
+// follow writes a line each time the record has grown, as long as he may look.
+func (s *Server) follow(r *http.Request, me sallyport.Staff, every time.Duration, w io.Writer) error {
+	ctx, cancel := context.WithTimeout(r.Context(), followFor)
+	defer cancel()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for last := uint64(0); ; {
+		if !s.allows(r, callerOf(r), investigators) || s.stillFree(me)() != nil {
+			return errors.New("he may not look any more")
+		}
+		if at := s.c.Access.Last() + s.c.Orders.stream.Last(); at != last {
+			last = at
+			if err := s.writeNow(r, me, w); err != nil {
+				return err
 			}
 		}
-	}, nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Server) writeNow(r *http.Request, me sallyport.Staff, w io.Writer) error {
+	line, err := s.nowLine(r, me)
+	if err == nil {
+		err = json.NewEncoder(w).Encode(line)
+	}
+	if f, ok := w.(http.Flusher); ok {
+		f.Flush()
+	}
+	return err
 }
 
 func (s *Server) nowLine(r *http.Request, me sallyport.Staff) (line NowLine, err error) {

@@ -22,7 +22,7 @@ type Work struct {
 // WorkSum is what the last days of somebody come to.
 type WorkSum struct {
 	Staff       sallyport.Staff
-	Peers       string
+	Peers       string // as detection calls them: role agent, team support; empty: everybody
 	Days        int
 	Customers   float64
 	Unexplained float64
@@ -50,7 +50,7 @@ type WorkDay struct {
 // PersonLine is one person among all.
 type PersonLine struct {
 	Person      string    `json:"person"` // pseudonym, or the id where two agreed that whoever asks sees it
-	Peers       string    `json:"peers"`  // role
+	Peers       string    `json:"peers"`  // role; empty: everybody
 	Trust       int       `json:"trust"`
 	Days        int       `json:"days"`
 	Customers   float64   `json:"customers"`
@@ -77,11 +77,11 @@ type PersonDetails struct {
 	Of       int           `json:"of"` // how many peers there are, he among them
 	Missing  string        `json:"missing,omitempty"`
 	Days     []WorkDay     `json:"days"`
-	Trust    int           `json:"trust"`
+	Trust    int           `json:"trust"` // of who is not named, without what a person said of him
 	Doubts   []PersonDoubt `json:"doubts"`
 	Findings []string      `json:"findings"`
-	Holding  int           `json:"holding"` // grants that he has now
-	Grants   []Grant       `json:"grants"`  // where he is named: a grant tells whose it is
+	Holding  int           `json:"holding"` // grants that he has now, where he is named: a grant tells whose it is
+	Grants   []Grant       `json:"grants"`  // likewise
 	Comes    []PersonWay   `json:"comes"`
 }
 
@@ -92,7 +92,7 @@ type PersonDoubt struct {
 	Response string    `json:"response,omitempty"` // Sallyport's own step; empty: a person's word
 	By       string    `json:"by,omitempty"`
 	At       time.Time `json:"at,omitzero"`
-	Why      string    `json:"why,omitempty"` // a person's, where the name of whom it is about is known
+	Why      string    `json:"why,omitempty"` // a person's; told of who is named
 }
 
 // PersonWay is by what somebody comes, by pseudonyms.
@@ -147,7 +147,7 @@ func (s *Server) people(r *http.Request, me sallyport.Staff) (any, error) {
 			continue
 		}
 		out.People = append(out.People, PersonLine{
-			Person: call(x.Staff), Peers: x.Peers, Trust: s.state.Door(x.Staff).Trust, Days: x.Days, Customers: x.Customers, Unexplained: x.Unexplained, Expected: x.Expected,
+			Person: call(x.Staff), Peers: peersCalled(x.Peers), Trust: s.trustTo(me, x.Staff), Days: x.Days, Customers: x.Customers, Unexplained: x.Unexplained, Expected: x.Expected,
 			Findings: found[x.Staff], Last: x.Last,
 		})
 	}
@@ -174,7 +174,7 @@ func (s *Server) person(r *http.Request, me sallyport.Staff) (any, error) {
 	}
 	call := s.callsTo(me)
 	out := PersonDetails{
-		Person: call(who), Named: s.shownTo(me)(who), Days: []WorkDay{}, Trust: s.state.Door(who).Trust, Doubts: s.doubts(me, who), Findings: []string{}, Grants: []Grant{}, Comes: []PersonWay{},
+		Person: call(who), Named: s.shownTo(me)(who), Days: []WorkDay{}, Trust: s.trustTo(me, who), Doubts: s.doubts(me, who), Findings: []string{}, Grants: []Grant{}, Comes: []PersonWay{},
 	}
 	if out.Named && s.c.Named != nil {
 		out.Name = s.c.Named(who)
@@ -189,13 +189,24 @@ func (s *Server) person(r *http.Request, me sallyport.Staff) (any, error) {
 	if s.c.Work != nil {
 		var p WorkProfile
 		if p, known = s.c.Work.Profile(r.Context(), who); known {
-			out.Peers, out.Of, out.Days = p.Peers, p.Of, append(out.Days, p.Days...)
+			out.Peers, out.Of, out.Days = peersCalled(p.Peers), p.Of, append(out.Days, p.Days...)
 		}
 	}
 	if !known {
 		out.Missing = notLooking
 	}
 	return out, s.ways(r.Context(), &out, s.c.Names.Person(who))
+}
+
+// peersCalled is how somebody's peers are called: by their role. A team would lead to who he is.
+func peersCalled(peers string) string {
+	if role, ok := strings.CutPrefix(peers, "role "); ok {
+		return role
+	}
+	if strings.HasPrefix(peers, "team ") {
+		return "his team"
+	}
+	return peers
 }
 
 func noSuchPerson() error {
@@ -225,26 +236,41 @@ func (s *Server) personCalled(ctx context.Context, me sallyport.Staff, called st
 	return s.past.Person(ctx, called, s.c.Names)
 }
 
-// doubts are why somebody is trusted as he is.
+// trustTo is how far somebody is trusted, as whoever looks may see it. What a person said of him is left out while he has no name: whoever said it would
+// know him by the number.
+func (s *Server) trustTo(me, who sallyport.Staff) int {
+	if s.shownTo(me)(who) {
+		return s.state.Door(who).Trust
+	}
+	trust := control.FullTrust
+	for _, d := range s.state.Doubts(who) {
+		if d.Response != "" {
+			trust = min(trust, d.Trust)
+		}
+	}
+	return trust
+}
+
+// doubts are why somebody is trusted as he is, as whoever looks may see it.
 func (s *Server) doubts(me, who sallyport.Staff) []PersonDoubt {
 	list, call, named := []PersonDoubt{}, s.callsTo(me), s.shownTo(me)(who)
 	for _, d := range s.state.Doubts(who) {
 		x := PersonDoubt{Trust: d.Trust}
 		if a, ok := s.state.Answer(d.Response); ok && d.Response != "" {
 			x.Finding, x.Response, x.At = Pseudonymous(a.Finding, who, call(who)), Pseudonymous(a.ID, who, call(who)), a.At
-		} else {
-			x.At = d.At
-			if named {
-				x.By, x.Why = byWhom(d.By), d.Reason
-			}
+		} else if x.At, x.By, x.Why = d.At, byWhom(d.By), d.Reason; !named {
+			continue
 		}
 		list = append(list, x)
 	}
 	return list
 }
 
-// grantsOf are somebody's. Which they are is told where he is named: whoever had a say in one would know by it who he is.
+// grantsOf are somebody's. They are told where he is named: whoever had a say in one would know by it, or by their number, who he is.
 func (s *Server) grantsOf(out *PersonDetails, who, me sallyport.Staff) {
+	if !out.Named {
+		return
+	}
 	s.state.Advance(s.c.Now())
 	for _, g := range s.state.Grants() {
 		if g.Terms.For != who {
@@ -253,7 +279,7 @@ func (s *Server) grantsOf(out *PersonDetails, who, me sallyport.Staff) {
 		if g.Status == control.GrantActive {
 			out.Holding++
 		}
-		if out.Named && s.c.Desk != nil {
+		if s.c.Desk != nil {
 			out.Grants = append(out.Grants, s.grantOf(&g, me))
 		}
 	}

@@ -23,6 +23,7 @@ type Policies struct {
 	Cases     []PolicyCase `json:"cases"` // those that did not come out as they should, and how many did
 	Passed    int          `json:"passed"`
 	Problem   string       `json:"problem,omitempty"` // why tests were not asked
+	Note      string       `json:"note,omitempty"`    // why some may fail here
 }
 
 // PolicyText is one policy.

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"sallyport"
+	"sallyport/api"
 	"sallyport/control"
 )
 
@@ -396,7 +397,7 @@ func TestScreenshots(t *testing.T) {
 	at, who, secret := os.Getenv("SALLYPORT_CONSOLE"), "s050", password
 	list := strings.Fields(os.Getenv("SALLYPORT_CONSOLE_PAGES"))
 	if at == "" {
-		s := newStage(t)
+		s := newStage(t, func(c *api.Config) { c.Named = func(sallyport.Staff) string { return "Sarah Cruz" } })
 		at, list = s.web.URL, s.everyPage()
 	} else {
 		who, secret, _ = strings.Cut(os.Getenv("SALLYPORT_CONSOLE_AS"), ":")

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"sallyport/api"
 	"sallyport/detect"
@@ -119,6 +121,10 @@ func sharesOf(list []api.CaseWeighing) shareChart {
 	if len(list) == 0 {
 		return c
 	}
+	weighed := len(list)
+	if weighed == 1 {
+		list = []api.CaseWeighing{list[0], list[0]} // a line needs two ends
+	}
 	x := func(i int) float64 { return 6 + float64(i)*(width-right-6)/math.Max(1, float64(len(list)-1)) }
 	y := func(p float64) float64 { return 8 + (1-p)*(height-16) }
 	at := func(w *api.CaseWeighing, name string) float64 {
@@ -133,7 +139,7 @@ func sharesOf(list []api.CaseWeighing) shareChart {
 	for i := range list {
 		c.Steps = append(c.Steps, tenth(x(i)))
 	}
-	c.Text = fmt.Sprintf("How probable each explanation was over %d weighings, as reports arrived.", len(list))
+	c.Text = fmt.Sprintf("How probable each explanation was over %d %s, as reports arrived.", weighed, plural(weighed, "weighing", "weighings"))
 	for place := range last.List[:min(len(last.List), 5)] {
 		name := hypothesisName(&last.List[place])
 		l := shareLine{Name: name, Now: last.List[place].Probability, Place: place}
@@ -144,7 +150,23 @@ func sharesOf(list []api.CaseWeighing) shareChart {
 		c.Lines = append(c.Lines, l)
 		c.Text += fmt.Sprintf(" %s: %.1f %%.", name, 100*l.Now)
 	}
+	apart(c.Lines, height)
 	return c
+}
+
+// apart moves labels that would stand on each other: the more probable above.
+func apart(lines []shareLine, height float64) {
+	const room = 15
+	byPlace := make([]*shareLine, len(lines))
+	for i := range lines {
+		byPlace[i] = &lines[i]
+	}
+	slices.SortStableFunc(byPlace, func(a, b *shareLine) int { return cmp.Compare(a.EndY, b.EndY) })
+	lowest := height - 2
+	for _, l := range slices.Backward(byPlace) {
+		l.EndY = tenth(math.Min(l.EndY, lowest))
+		lowest = l.EndY - room
+	}
 }
 
 // hypothesisName is what an explanation is called.

@@ -65,7 +65,8 @@ func (s *Console) actOnPerson(v *visit) error {
 	return v.done("/people/"+url.PathEscape(who), "proposed")
 }
 
-// workChart are somebody's days as columns: below customers with a reason, above those without, and a line for those that his peers had without.
+// workChart are somebody's days as columns: below customers without a reason, so that the lines of what was expected and of what his peers had compare
+// with them, above those with one.
 type workChart struct {
 	Text          string
 	Width, Height int
@@ -106,7 +107,7 @@ func workOf(p *api.PersonDetails) workChart {
 		x := tenth(float64(i)*step + 1)
 		with := max(0, d.Customers-d.Unexplained)
 		c.Days = append(c.Days, workColumn{
-			Day: d.Day.Format("2006-01-02"), X: x, W: tenth(math.Max(2, step-2)), WithY: y(with), WithH: tenth(with * scale), BareY: y(with + d.Unexplained), BareH: tenth(d.Unexplained * scale),
+			Day: d.Day.Format("2006-01-02"), X: x, W: tenth(math.Max(2, step-2)), BareY: y(d.Unexplained), BareH: tenth(d.Unexplained * scale), WithY: y(with + d.Unexplained), WithH: tenth(with * scale),
 			Customers: parts(d.Customers), Unexplained: parts(d.Unexplained), Expected: parts(d.Expected), Peers: parts(d.Peers),
 		})
 		middle := x + step/2 - 1
@@ -114,8 +115,8 @@ func workOf(p *api.PersonDetails) workChart {
 		c.Expected += fmt.Sprintf("%.1f,%.1f ", middle, y(d.Expected))
 	}
 	c.First, c.Last = c.Days[0].Day, c.Days[len(c.Days)-1].Day
-	c.Text = fmt.Sprintf("Customers a day on the last %d days of work. %s customers, of whom no reason explains %s; %s were expected of him, and each of his peers had %s in the mean.",
-		len(days), parts(sum), parts(bare), parts(expected), parts(peers))
+	c.Text = fmt.Sprintf("Customers a day on the last %d %s of work. %s customers, of whom no reason explains %s; %s were expected of him, and each of his peers had %s in the mean.",
+		len(days), plural(len(days), "day", "days"), parts(sum), parts(bare), parts(expected), parts(peers))
 	return c
 }
 

@@ -19,12 +19,13 @@ func shows(c *api.Config, now func() time.Time) {
 	c.Work = &api.Work{
 		Sums: func(context.Context, time.Time) ([]api.WorkSum, bool) {
 			return []api.WorkSum{
-				{Staff: "s001", Peers: "agent", Days: 20, Customers: 412.5, Unexplained: 61.25, Expected: 8.5, Last: now()},
-				{Staff: "s051", Peers: "lead", Days: 12, Customers: 80, Unexplained: 2.5, Expected: 3, Last: now()}, {Staff: "s050", Peers: "lead", Days: 9, Customers: 41, Unexplained: 1, Expected: 2, Last: now()},
+				{Staff: "s001", Peers: "role agent", Days: 20, Customers: 412.5, Unexplained: 61.25, Expected: 8.5, Last: now()},
+				{Staff: "s051", Peers: "role lead", Days: 12, Customers: 80, Unexplained: 2.5, Expected: 3, Last: now()},
+				{Staff: "s050", Peers: "role lead", Days: 9, Customers: 41, Unexplained: 1, Expected: 2, Last: now()},
 			}, true
 		},
 		Profile: func(_ context.Context, who sallyport.Staff) (p api.WorkProfile, ok bool) {
-			p = api.WorkProfile{Peers: "agent", Of: 40}
+			p = api.WorkProfile{Peers: "role agent", Of: 40}
 			for i := range 45 {
 				bare := float64(i%5) / 4
 				if i > 38 {
@@ -95,11 +96,14 @@ func TestPeople(t *testing.T) {
 	}
 	fatal(t, s.orders.Give(nil, &sallyport.Event{Time: s.clock(), Kind: sallyport.Trusted, Order: &sallyport.Order{About: "s001", Details: "55", Response: &sallyport.Response{ID: "s001-1/mask", Finding: "s001-1", Step: "mask", State: "done"}}}))
 	fatal(t, s.orders.Give(nil, &sallyport.Event{Time: s.clock(), Kind: sallyport.Trusted, Order: &sallyport.Order{By: "s051", About: "s001", Details: "40", Reason: "s001 has given notice"}}))
-	a = b.get("/people/"+who).is(t, http.StatusOK).has(t, "Why trust is 40", "<strong>55</strong>", "/findings/"+id, "by a person's word", "role agent, 40 people", "Customers a day on the last 45 days", "Propose to see who it is")
-	for _, bad := range []string{"s001", "notice", "s051"} {
+	a = b.get("/people/"+who).is(t, http.StatusOK).has(t, "Why trust is 55", "<strong>55</strong>", "/findings/"+id, "role agent, 40 people", "Customers a day on the last 45 days", "Propose to see who it is")
+	for _, bad := range []string{"s001", "notice", "s051", ">40<"} {
 		if strings.Contains(a.body, bad) {
 			t.Errorf("the page of a pseudonym says %s:\n%s", bad, a.body)
 		}
+	}
+	if strings.Contains(b.get("/people").body, ">40<") {
+		t.Error("who lowered his trust knows him by the number")
 	}
 	b.get("/people/s001").is(t, http.StatusNotFound) // by a name nobody is there
 	b.get("/people/p-nobodynobo").is(t, http.StatusNotFound)
@@ -109,7 +113,7 @@ func TestPeople(t *testing.T) {
 	}
 	b.post("/people/"+who+"/unmask", "reason", "to ask him").is(t, http.StatusSeeOther)
 	s.as("s060").post("/proposals/"+s.orders.State().Proposals()[0].ID+"/approve").is(t, http.StatusSeeOther)
-	b.get("/people/s001").is(t, http.StatusOK).has(t, "s001", "s001 has given notice", "s051")
+	b.get("/people/s001").is(t, http.StatusOK).has(t, "s001", "s001 has given notice", "s051", "Why trust is 40", "that hold now")
 	s.as("s060").get("/people/s001").is(t, http.StatusOK)
 	if body := s.as("s051").get("/people/" + who).body; strings.Contains(body, "s001") {
 		t.Error("a third person reads the name")

@@ -496,6 +496,7 @@ func (p *person) keep(record daily) {
 	p.lag++
 	if len(p.past) > keptDays+30 {
 		p.past = append(p.past[:0], p.past[len(p.past)-keptDays:]...)
+		p.lag = min(p.lag, len(p.past)) // what waited under suspicion for longer than days are kept is not learnt
 	}
 	if record.suspect {
 		return // and what waits, waits on

@@ -9,7 +9,7 @@ import (
 
 // Profile is how somebody works beside his peers, day by day.
 type Profile struct {
-	Peers string // their role; empty: everybody
+	Peers string // role agent, or team support; empty: everybody
 	Of    int    // how many they are, he among them
 	Days  []Working
 }

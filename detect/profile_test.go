@@ -14,7 +14,11 @@ func TestProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Hire([]sallyport.Employee{{ID: "a", Role: "agent"}, {ID: "b", Role: "agent"}, {ID: "c", Role: "lead"}, {ID: "program", Service: true}})
+	staff := []sallyport.Employee{{ID: "lead", Role: "lead"}, {ID: "program", Service: true}}
+	for _, id := range []sallyport.Staff{"a", "b", "c", "d", "e"} {
+		staff = append(staff, sallyport.Employee{ID: id, Role: "agent"})
+	}
+	d.Hire(staff)
 	day := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	look := func(who sallyport.Staff, at time.Time, from, n int) {
 		for i := range n {
@@ -26,7 +30,7 @@ func TestProfile(t *testing.T) {
 	look("a", day.AddDate(0, 0, 1), 200, 3)
 	look("program", day.AddDate(0, 0, 1), 300, 50)
 	p, ok := d.Profile("a")
-	if !ok || p.Of != 2 || p.Peers != "agent" || len(p.Days) != 2 {
+	if !ok || p.Of != 5 || p.Peers != "role agent" || len(p.Days) != 2 {
 		t.Fatalf("%+v", p)
 	}
 	if x := p.Days[0]; x.Customers != 5 || x.Unexplained != 5 || x.Peers != 2 || !x.Day.Equal(day.Truncate(24*time.Hour)) || x.Expected <= 0 {
@@ -45,13 +49,20 @@ func TestProfile(t *testing.T) {
 	if sums = d.Sums(day); len(sums) != 2 || sums[0].Staff != "a" || sums[0].Unexplained != 8 || sums[1].Staff != "b" {
 		t.Errorf("%+v", sums)
 	}
-	before, err := d.State()
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestLongSuspicion has somebody under suspicion for longer than days are kept, and then no more.
+func TestLongSuspicion(t *testing.T) {
+	p := newPerson("a", 0)
+	for day := range int64(keptDays + 200) {
+		p.days++
+		p.keep(daily{day: day, suspect: true})
 	}
-	d.Profile("a")
-	d.Sums(day)
-	if after, err := d.State(); err != nil || string(after) != string(before) {
-		t.Errorf("to be asked changes detection (%v)", err)
+	for day := range int64(60) {
+		p.days++
+		p.keep(daily{day: keptDays + 200 + day})
+	}
+	if p.lag < 0 || p.lag > len(p.past) || len(p.past) > keptDays+30 {
+		t.Errorf("%d days wait of %d", p.lag, len(p.past))
 	}
 }

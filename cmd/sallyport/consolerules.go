@@ -46,6 +46,9 @@ func (s *Server) showPolicies() (api.Policies, error) {
 		enforcing = append(enforcing, program.Enforcing{ID: p.Policy, Document: p.Document, Place: p.Place})
 	}
 	out.Documents = s.writtenParts(docs, enforcing)
+	if c := s.o.Config; c.Demonstration && c.policyFolder() == "" {
+		out.Note = "This is a demonstration: a log-in at the database is good enough, and nobody confirms before a budget is used up. Cases and paragraphs about that do not hold."
+	}
 	if err := s.askCases(&out, set); err != nil {
 		out.Problem = "The tests of the policies cannot be asked: " + err.Error()
 	}
@@ -122,19 +125,23 @@ func (s *Server) askCases(out *api.Policies, set *policy.Set) error {
 		for _, o := range cases.Run(of) {
 			if o.Passed {
 				out.Passed++
-				continue
+			} else {
+				out.Cases = append(out.Cases, failedCase(&o))
 			}
-			got, want := o.Trouble, o.Case.Then
-			if got == "" {
-				got = o.Ruling.Verdict.String() + " by " + o.Ruling.Policy()
-			}
-			if o.Case.By != "" {
-				want += " by " + o.Case.By
-			}
-			out.Cases = append(out.Cases, api.PolicyCase{Case: o.Case.Name, Place: o.Place, Want: want, Got: got})
 		}
 	}
 	return nil
+}
+
+func failedCase(o *policy.Outcome) api.PolicyCase {
+	got, want := o.Trouble, o.Case.Then
+	if got == "" {
+		got = o.Ruling.Verdict.String() + " by " + o.Ruling.Policy()
+	}
+	if o.Case.By != "" {
+		want += " by " + o.Case.By
+	}
+	return api.PolicyCase{Case: o.Case.Name, Place: o.Place, Want: want, Got: got}
 }
 
 // heldTexts are the texts of the policies that hold.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"sallyport/api"
 )
@@ -19,8 +20,8 @@ func (d *demo) stay(ctx context.Context) error {
 	for _, o := range held.Officers {
 		d.say("  %s (%s)  password %s", o.ID, o.Role, o.Password)
 	}
-	d.say("(The certificate is this run's own, so the browser asks.) Begin with Findings and cases; Trace has the reports; in People the first is he\n"+
-		"who has most that nobody can explain. %s asks for access under Requests: log in as %s and decide.", held.Officers[1].ID, held.Officers[2].ID)
+	d.say("(The certificate is this run's own, so the browser asks.) Begin with Trace, which says who may be behind the reports, and its case under\n"+
+		"Findings and cases; People shows how each of them works, and Policies what other budgets would have meant. Under Requests %s proposes to give somebody his access back: log in as %s and decide.", held.Officers[1].ID, held.Officers[2].ID)
 	d.say("\nThe same in this terminal:")
 	d.say("  SALLYPORT_PASSWORD='%s' %s top --as %s --data %s", held.Officers[0].Password, thisProgram(), held.Officers[0].ID, held.Data)
 	d.say("\nWhat customers see, who want to know whether a call is yours:\n  %s", held.Customers)
@@ -33,7 +34,7 @@ func (d *demo) stay(ctx context.Context) error {
 	}
 }
 
-// afterwards is what officers do: one enters what customers told, another asks these customers; a case is opened; somebody asks for access.
+// afterwards is what officers do: one enters what customers told, another asks these customers; a case is opened; somebody proposes to give an access back.
 func (d *demo) afterwards(ctx context.Context) error {
 	one, other, third := d.officer(0), d.officer(1), d.officer(2)
 	for _, c := range []*api.Client{one, other, third} {
@@ -48,6 +49,9 @@ func (d *demo) afterwards(ctx context.Context) error {
 			return fmt.Errorf("confirm a report: %w", err)
 		}
 	}
+	if err := d.caseOpens(ctx, one); err != nil {
+		return err
+	}
 	found, _, err := one.Findings(ctx, "")
 	if err != nil {
 		return err
@@ -57,8 +61,31 @@ func (d *demo) afterwards(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err = other.RequestGrant(ctx, api.GrantRequest{Columns: []string{"support.customers.email"}, Customers: 40, Minutes: 240, Reason: "tell customers of the calls"})
+	status, err := one.Status(ctx)
+	if err != nil || len(status.Locked) == 0 {
+		return err
+	}
+	_, err = other.Unlock(ctx, status.Locked[0], "says that his password was stolen; it has been changed")
 	return err
+}
+
+// caseOpens waits until Sallyport has weighed the reports and opened their case.
+func (d *demo) caseOpens(ctx context.Context, c *api.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		list, err := c.Cases(ctx)
+		if err != nil || len(list) > 0 {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // openCase opens a case about a finding, with a first task.
