@@ -10,11 +10,11 @@ import (
 	"sallyport"
 )
 
-// Finding and Evidence are the record's.
-type (
-	Finding  = sallyport.Finding
-	Evidence = sallyport.Evidence
-)
+// Finding is the record's.
+type Finding = sallyport.Finding
+
+// Evidence is the record's.
+type Evidence = sallyport.Evidence
 
 // The types.
 const (

@@ -149,7 +149,7 @@ type looking struct {
 	rest  []Look
 }
 
-// lookPart is how many entries a part spans.
+// lookPart is how many entries a part spans at most.
 const lookPart = 200_000
 
 // of is the look of an entry; nil: it is none. It is asked in ascending order.
@@ -162,12 +162,14 @@ func (l *looking) of(seq uint64) (*Look, error) {
 			break
 		}
 		from := max(l.at, seq-1)
-		l.at = min(l.end, from+lookPart)
-		part, err := l.store.Looks(l.ctx, from, l.at)
-		if err != nil {
+		part, at, err := l.store.Looks(l.ctx, from, min(l.end, from+lookPart))
+		switch {
+		case err != nil:
 			return nil, fmt.Errorf("ask history: %w", err)
+		case at <= from:
+			return nil, fmt.Errorf("ask history who looked at whom: it does not come by entry %d", from)
 		}
-		l.rest = part
+		l.at, l.rest = at, part
 	}
 	if len(l.rest) > 0 && l.rest[0].Entry == seq {
 		return &l.rest[0], nil

@@ -59,6 +59,7 @@ func TestLiveSpeed(t *testing.T) {
 				if err == nil && (line.Suspects[0].Seen != 12 || line.Suspects[0].Staff[0] != thief) {
 					t.Errorf("%+v", line.Suspects[0])
 				}
+				line.Entry = 0 // the record goes on meanwhile
 				answers["trace"] = set(answers["trace"], i, line)
 				return err
 			})
@@ -68,6 +69,7 @@ func TestLiveSpeed(t *testing.T) {
 			if err == nil && len(r.Customers) != len(stolen) {
 				t.Errorf("%d of %d customers", len(r.Customers), len(stolen))
 			}
+			r.Entries[1] = 0
 			answers["blast"] = set(answers["blast"], i, r)
 			return err
 		})
@@ -153,6 +155,7 @@ func TestLiveSaysWhatTheRecordSays(t *testing.T) {
 					!slices.ContainsFunc(r.Customers, func(c blast.Customer) bool { return c.Subject == "5000002" && c.Certainty == blast.Likely })) {
 					t.Errorf("the colleague's look or the copied value is missing: %+v", r.Customers)
 				}
+				r.Entries[1] = 0 // the record goes on meanwhile
 				got = set(got, i, r)
 			}
 			if got[0] != got[1] {
@@ -169,6 +172,7 @@ func TestLiveSaysWhatTheRecordSays(t *testing.T) {
 		if line.Reports != 3 {
 			t.Errorf("%d reports", line.Reports)
 		}
+		line.Entry = 0 // likewise
 		got = set(got, i, line)
 	}
 	if got[0] != got[1] {

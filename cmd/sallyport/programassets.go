@@ -176,8 +176,8 @@ func (r *programRecord) protected(tables map[string]*program.Asset) {
 	}
 }
 
-// reach counts who may ever read a column of each table in plain, by today's policies.
-func (r *programRecord) reach(tables map[string]*program.Asset) {
+// readers are those who may ever read a column of each table in plain, by today's policies.
+func (r *programRecord) readers() map[string]map[sallyport.Staff]bool {
 	may := map[string]map[sallyport.Staff]bool{}
 	for _, a := range r.set.WhoCan(policy.ActionReveal) {
 		if len(a.Ways) == 0 || a.Service || slices.ContainsFunc(a.Unless, func(w policy.Way) bool { return w.If == "" && w.Respond == policy.Refuse }) {
@@ -191,6 +191,12 @@ func (r *programRecord) reach(tables map[string]*program.Asset) {
 			may[table][who] = true
 		}
 	}
+	return may
+}
+
+// reach counts them by team and role.
+func (r *programRecord) reach(tables map[string]*program.Asset) {
+	may := r.readers()
 	for name, a := range tables {
 		groups := map[[2]string]*program.Reach{}
 		for who := range may[name] {

@@ -36,48 +36,59 @@ Exit status 0: no rule is broken; 1: one is; 2: wrong usage.`,
 	f.add(m, cmd.Flags())
 	cmd.Flags().StringVar(&rules, "rules", "", "`FILE` of rules, in place of those of the configuration")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		show := func(found json.RawMessage) error {
-			x, err := readReport[separationFound](found)
-			switch {
-			case err != nil:
-			case f.json:
-				err = printJSON(m.Stdout, x)
-			default:
-				err = m.printSeparation(&x)
-			}
-			if err == nil && len(x.Violations) > 0 {
-				return errFound
-			}
-			return err
-		}
+		show := func(found json.RawMessage) error { return m.showSeparation(found, f.json) }
 		if rules == "" {
 			return m.programReport(cmd, &f, &api.ReportQuestion{Report: "separation"}, show)
 		}
 		if f.live() {
 			return usagef("a running serve holds the record to its own rules; leave --rules out, or --as")
 		}
-		text, err := readSmall(rules)
+		return m.separationBy(cmd.Context(), &f, rules, show)
+	}
+	return cmd
+}
+
+// separationBy holds the record of a folder to other rules.
+func (m *Main) separationBy(ctx context.Context, f *programFlags, rules string, show func(json.RawMessage) error) error {
+	if f.days <= 0 {
+		return usagef("%d days; expected --days 90, or another number above 0", f.days)
+	}
+	text, err := readSmall(rules)
+	if err != nil {
+		return err
+	}
+	other, err := program.ReadSeparation(rules, text)
+	if err != nil {
+		return &usageError{err}
+	}
+	return m.withRecord(ctx, f, func(r *programRecord) error {
+		r.config.Program.Separation = *other
+		found, err := r.separation(ctx, f.days)
 		if err != nil {
 			return err
 		}
-		other, err := program.ReadSeparation(rules, text)
+		text, err := json.Marshal(found)
 		if err != nil {
-			return &usageError{err}
+			return fmt.Errorf("write the report: %w", err)
 		}
-		return m.withRecord(cmd.Context(), &f, func(r *programRecord) error {
-			r.config.Program.Separation = *other
-			found, err := r.separation(cmd.Context(), f.days)
-			if err != nil {
-				return err
-			}
-			text, err := json.Marshal(found)
-			if err != nil {
-				return fmt.Errorf("write the report: %w", err)
-			}
-			return show(text)
-		})
+		return show(text)
+	})
+}
+
+// showSeparation prints what breaks the rules.
+func (m *Main) showSeparation(found json.RawMessage, asJSON bool) error {
+	x, err := readReport[separationFound](found)
+	switch {
+	case err != nil:
+	case asJSON:
+		err = printJSON(m.Stdout, x)
+	default:
+		err = m.printSeparation(&x)
 	}
-	return cmd
+	if err == nil && len(x.Violations) > 0 {
+		return errFound
+	}
+	return err
 }
 
 // separationFound is what breaks the rules.

@@ -72,6 +72,7 @@ type answer struct {
 	Rows     *history.Rows     `cbor:"5,keyasint,omitempty"`
 	Found    *history.Found    `cbor:"6,keyasint,omitempty"`
 	Looks    []history.Look    `cbor:"7,keyasint,omitempty"`
+	To       uint64            `cbor:"8,keyasint,omitempty"` // of Looks
 }
 
 // failure is an error on its way: its text, and which of history's it is.

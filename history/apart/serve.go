@@ -112,7 +112,7 @@ func (s *server) do(ctx context.Context, c *call) *answer {
 		found, err = s.store.Find(ctx, *c.Find)
 		a.Found = &found
 	case c.Looks != nil:
-		a.Looks, err = s.store.Looks(ctx, c.Looks.After, c.Looks.To)
+		a.Looks, a.To, err = s.store.Looks(ctx, c.Looks.After, c.Looks.To)
 	case c.Forget != nil:
 		err = s.store.Forget(ctx, *c.Forget)
 	}

@@ -185,12 +185,12 @@ func (s *Store) Find(ctx context.Context, w history.Wanted) (history.Found, erro
 }
 
 // Looks is history.Store's.
-func (s *Store) Looks(ctx context.Context, after, to uint64) ([]history.Look, error) {
+func (s *Store) Looks(ctx context.Context, after, to uint64) ([]history.Look, uint64, error) {
 	a, err := s.ask(ctx, &call{Looks: &span{after, to}})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return a.Looks, nil
+	return a.Looks, a.To, nil
 }
 
 // Forget is history.Store's.

@@ -49,6 +49,9 @@ type finding struct {
 	found map[uint64]bool
 }
 
+// mostFound is how many entries are named.
+const mostFound = 4_000_000
+
 // perList is how many numbers stand in one IN.
 const perList = 4000
 
@@ -69,6 +72,10 @@ func (q *finding) find(f *history.Found) error {
 		if err := step(); err != nil {
 			return err
 		}
+	}
+	if len(q.found) > mostFound {
+		f.To = 0 // it is quicker to read them all than to be told which
+		return nil
 	}
 	f.Entries = slices.Sorted(maps.Keys(q.found))
 	return nil
@@ -214,30 +221,46 @@ func (q *finding) atSpots(spots map[spot]bool) error {
 	return nil
 }
 
+// lookRows is how many customers one answer of Looks holds, but for those of its last entry: a batch of a large result has tens of thousands.
+const lookRows = 500_000
+
 // Looks is history.Store's.
-func (s *Store) Looks(ctx context.Context, after, to uint64) ([]history.Look, error) {
-	q := &looking{question: question{s: s, ctx: ctx}}
+func (s *Store) Looks(ctx context.Context, after, to uint64) ([]history.Look, uint64, error) {
+	q := &looking{question: question{s: s, ctx: ctx}, after: after, to: to}
 	err := s.reading(ctx, func(conn *sql.Conn) error {
 		q.conn = conn
-		return q.look(fmt.Sprintf("entry > %d AND entry <= %d", after, to))
+		return q.look()
 	})
 	if err != nil {
-		return nil, broken("ask history", err)
+		return nil, 0, broken("ask history", err)
 	}
-	return q.list, nil
+	return q.list, q.to, nil
 }
 
 // looking is a Looks that is being answered.
 type looking struct {
 	question
-	list    []history.Look
-	actors  []int32
-	reasons []int32
+	after, to uint64
+	list      []history.Look
+	actors    []int32
+	reasons   []int32
+	pairs     []pair
 }
 
-func (q *looking) look(within string) error {
+// pair is one customer of a look.
+type pair struct {
+	entry    uint64
+	customer int64
+}
+
+func (q *looking) within() string { return fmt.Sprintf("entry > %d AND entry <= %d", q.after, q.to) }
+
+func (q *looking) look() error {
+	if err := q.whom(); err != nil {
+		return err
+	}
 	columns := map[int32][]string{}
-	err := q.each("SELECT entry, time, actor, fields, reason FROM batches WHERE kind = "+literal(int16(kindReveal))+" AND "+within+" ORDER BY entry", func(scan func(...any) error) error {
+	err := q.each("SELECT entry, time, actor, fields, reason FROM batches WHERE kind = "+literal(int16(kindReveal))+" AND "+q.within()+" ORDER BY entry", func(scan func(...any) error) error {
 		var entry int64
 		var at time.Time
 		var actor, fields, reason int32
@@ -260,7 +283,7 @@ func (q *looking) look(within string) error {
 	if err := q.why(); err != nil {
 		return err
 	}
-	return q.whom(within)
+	return q.join()
 }
 
 // columns are the bare names of a set of columns.
@@ -271,7 +294,7 @@ func (q *looking) columns(set int32) (names []string) {
 	if text == "" {
 		return nil
 	}
-	for _, name := range strings.Split(text, ", ") {
+	for name := range strings.SplitSeq(text, ", ") {
 		names = append(names, name[strings.LastIndexByte(name, '.')+1:])
 	}
 	return names
@@ -317,34 +340,55 @@ func (q *looking) why() error {
 	return err
 }
 
-// whom fills in the customers, in the order of their numbers.
-func (q *looking) whom(within string) error {
-	type pair struct {
-		entry    uint64
-		customer int64
-	}
-	var pairs []pair
-	var hashed []int64
-	err := q.each("SELECT DISTINCT entry, customer FROM (SELECT entry, customer FROM seen WHERE field > 0 AND customer <> "+literal(int64(nobody))+" AND "+within+
-		" UNION ALL SELECT entry, customer FROM fresh WHERE field > 0 AND customer <> "+literal(int64(nobody))+" AND "+within+")", func(scan func(...any) error) error {
+// whom finds customers in the order of entries and of their numbers, and ends behind the last entry of which there is room for all.
+func (q *looking) whom() error {
+	most := cmp.Or(q.s.o.LookRows, lookRows)
+	seen := "field > 0 AND customer <> " + literal(int64(nobody)) + " AND " + q.within()
+	err := q.each("SELECT DISTINCT entry, customer FROM (SELECT entry, customer FROM seen WHERE "+seen+" UNION ALL SELECT entry, customer FROM fresh WHERE "+seen+
+		") ORDER BY entry, customer LIMIT "+strconv.Itoa(most+1), func(scan func(...any) error) error {
 		var entry, customer int64
 		err := scan(&entry, &customer)
-		pairs = append(pairs, pair{uint64(entry), customer}) //nolint:gosec // there and back
-		if customer < 0 {
-			hashed = append(hashed, customer)
-		}
+		q.pairs = append(q.pairs, pair{uint64(entry), customer}) //nolint:gosec // there and back
 		return err
 	})
-	if err != nil {
+	if err != nil || len(q.pairs) <= most {
 		return err
 	}
-	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Or(cmp.Compare(a.entry, b.entry), cmp.Compare(a.customer, b.customer)) })
+	cut := q.pairs[most].entry // of this one there may be more
+	if cut-1 > q.after && q.pairs[0].entry < cut {
+		q.to = cut - 1
+		q.pairs = q.pairs[:slices.IndexFunc(q.pairs, func(p pair) bool { return p.entry == cut })]
+		return nil
+	}
+	return q.one(cut)
+}
+
+// one takes a single entry that has more customers than there is room for.
+func (q *looking) one(entry uint64) error {
+	q.to, q.pairs = entry, nil
+	of := "field > 0 AND customer <> " + literal(int64(nobody)) + " AND entry = " + strconv.FormatUint(entry, 10)
+	return q.each("SELECT DISTINCT customer FROM (SELECT customer FROM seen WHERE "+of+" UNION ALL SELECT customer FROM fresh WHERE "+of+") ORDER BY customer", func(scan func(...any) error) error {
+		p := pair{entry: entry}
+		err := scan(&p.customer)
+		q.pairs = append(q.pairs, p)
+		return err
+	})
+}
+
+// join gives each look its customers.
+func (q *looking) join() error {
+	var hashed []int64
+	for _, p := range q.pairs {
+		if p.customer < 0 {
+			hashed = append(hashed, p.customer)
+		}
+	}
 	texts, err := q.texts(hashed)
 	if err != nil {
 		return err
 	}
 	at := 0
-	for _, p := range pairs {
+	for _, p := range q.pairs {
 		for at < len(q.list) && q.list[at].Entry < p.entry {
 			at++
 		}

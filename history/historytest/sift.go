@@ -101,66 +101,10 @@ func finds(t *testing.T, fresh func(t *testing.T) Opener) {
 	j := around()
 	store := fresh(t)(t)
 	must(t, store.Add(t.Context(), j.Last(), j.Events))
-	of := func(pick func(e *sallyport.Event) bool) (list []uint64) {
-		for _, e := range j.Events {
-			if pick(e) {
-				list = append(list, e.Seq)
-			}
-		}
-		return list
+	for _, c := range j.findings() {
+		c.found(t, store, j)
 	}
-	by := func(who sallyport.Staff) []uint64 {
-		return of(func(e *sallyport.Event) bool {
-			ended := e.Kind == sallyport.ResultKind && e.Result.Masked == 0
-			return !ended && (e.Who.Staff == who || e.Who.Via == who)
-		})
-	}
-	shows := func(customer sallyport.Subject, d byte) []uint64 {
-		return of(func(e *sallyport.Event) bool {
-			return slices.ContainsFunc(valuesOf(e), func(v sallyport.RevealedValue) bool {
-				return v.Subject != "" && v.Subject != customer && v.Digest == Value("", 0, d).Digest
-			})
-		})
-	}
-	for _, c := range []struct {
-		what string
-		w    history.Wanted
-		want []uint64
-	}{
-		{"nothing", history.Wanted{}, nil},
-		{"somebody", history.Wanted{Staff: []sallyport.Staff{"s001"}}, by("s001")},
-		{"a program", history.Wanted{Staff: []sallyport.Staff{"svc_desk"}}, by("svc_desk")},
-		{"two", history.Wanted{Staff: []sallyport.Staff{"s002", "s009", "nobody"}}, append(by("s002"), by("s009")...)},
-		{"facts", history.Wanted{Facts: true}, of(func(e *sallyport.Event) bool {
-			return len(e.Facts) > 0 || e.Imported != nil || e.Kind == sallyport.ObservedKind || e.Kind == sallyport.ShapeKind
-		})},
-		{"facts of one", history.Wanted{FactsOf: []sallyport.Staff{"s001"}}, of(func(e *sallyport.Event) bool { return len(e.Facts) > 0 && e.Who.Staff == "s001" })},
-		{"a reason", history.Wanted{Purposes: []string{"ticket:4711"}}, of(func(e *sallyport.Event) bool {
-			return e.Kind == sallyport.RevealKind && slices.Contains(e.Reveal.Purposes, sallyport.Purpose{Kind: "ticket", Ref: "4711"})
-		})},
-		{"a value elsewhere", history.Wanted{Shown: []history.Shown{{Digest: Value("", 0, 10).Digest, Under: "7"}}}, shows("7", 10)},
-		{"a value that was nobody's", history.Wanted{Shown: []history.Shown{{Digest: Value("", 0, 20).Digest}}}, shows("", 20)},
-	} {
-		f, err := store.Find(t.Context(), c.w)
-		must(t, err)
-		slices.Sort(c.want)
-		if c.want = slices.Compact(c.want); !slices.Equal(f.Entries, c.want) {
-			t.Errorf("%s: %v, expected %v", c.what, f.Entries, c.want)
-		}
-		if c.want == nil && c.what != "nothing" {
-			t.Errorf("%s: the story has none", c.what)
-		}
-		c.w.After = 12
-		late, err := store.Find(t.Context(), c.w)
-		must(t, err)
-		if want := slices.DeleteFunc(slices.Clone(c.want), func(seq uint64) bool { return seq <= 12 }); !slices.Equal(late.Entries, want) {
-			t.Errorf("%s, after entry 12: %v, expected %v", c.what, late.Entries, want)
-		}
-		if !slices.Contains(f.Tables, "support.plans") || f.From != 1 || f.To != j.Last() {
-			t.Errorf("%s: tables %v, entries %d to %d", c.what, f.Tables, f.From, f.To)
-		}
-	}
-	must(t, store.Forget(t.Context(), history.Forgetting{Entries: by("s001")}))
+	must(t, store.Forget(t.Context(), history.Forgetting{Entries: j.by("s001")}))
 	f, err := store.Find(t.Context(), history.Wanted{Staff: []sallyport.Staff{"s001"}})
 	must(t, err)
 	if len(f.Entries) > 0 {
@@ -174,4 +118,78 @@ func valuesOf(e *sallyport.Event) (list []sallyport.RevealedValue) {
 		list = slices.Collect(e.Reveal.Values.All())
 	}
 	return list
+}
+
+// finding is what is asked of the story, and which entries it is.
+type finding struct {
+	what string
+	w    history.Wanted
+	want []uint64
+}
+
+func (c finding) found(t *testing.T, store history.Store, j *Journal) {
+	t.Helper()
+	f, err := store.Find(t.Context(), c.w)
+	must(t, err)
+	slices.Sort(c.want)
+	if c.want = slices.Compact(c.want); !slices.Equal(f.Entries, c.want) {
+		t.Errorf("%s: %v, expected %v", c.what, f.Entries, c.want)
+	}
+	if c.want == nil && c.what != "nothing" {
+		t.Errorf("%s: the story has none", c.what)
+	}
+	c.w.After = 12
+	late, err := store.Find(t.Context(), c.w)
+	must(t, err)
+	if want := slices.DeleteFunc(slices.Clone(c.want), func(seq uint64) bool { return seq <= 12 }); !slices.Equal(late.Entries, want) {
+		t.Errorf("%s, after entry 12: %v, expected %v", c.what, late.Entries, want)
+	}
+	if !slices.Contains(f.Tables, "support.plans") || f.From != 1 || f.To != j.Last() {
+		t.Errorf("%s: tables %v, entries %d to %d", c.what, f.Tables, f.From, f.To)
+	}
+}
+
+// of are the entries of a kind.
+func (j *Journal) of(pick func(e *sallyport.Event) bool) (list []uint64) {
+	for _, e := range j.Events {
+		if pick(e) {
+			list = append(list, e.Seq)
+		}
+	}
+	return list
+}
+
+// by are those by or for somebody, but for ends of statements that showed nothing masked.
+func (j *Journal) by(who sallyport.Staff) []uint64 {
+	return j.of(func(e *sallyport.Event) bool {
+		ended := e.Kind == sallyport.ResultKind && e.Result.Masked == 0
+		return !ended && (e.Who.Staff == who || e.Who.Via == who)
+	})
+}
+
+// shows are those in which a value stands under another customer.
+func (j *Journal) shows(customer sallyport.Subject, d byte) []uint64 {
+	return j.of(func(e *sallyport.Event) bool {
+		return slices.ContainsFunc(valuesOf(e), func(v sallyport.RevealedValue) bool {
+			return v.Subject != "" && v.Subject != customer && v.Digest == Value("", 0, d).Digest
+		})
+	})
+}
+
+func (j *Journal) findings() []finding {
+	return []finding{
+		{"nothing", history.Wanted{}, nil},
+		{"somebody", history.Wanted{Staff: []sallyport.Staff{"s001"}}, j.by("s001")},
+		{"a program", history.Wanted{Staff: []sallyport.Staff{"svc_desk"}}, j.by("svc_desk")},
+		{"two", history.Wanted{Staff: []sallyport.Staff{"s002", "s009", "nobody"}}, append(j.by("s002"), j.by("s009")...)},
+		{"facts", history.Wanted{Facts: true}, j.of(func(e *sallyport.Event) bool {
+			return len(e.Facts) > 0 || e.Imported != nil || e.Kind == sallyport.ObservedKind || e.Kind == sallyport.ShapeKind
+		})},
+		{"facts of one", history.Wanted{FactsOf: []sallyport.Staff{"s001"}}, j.of(func(e *sallyport.Event) bool { return len(e.Facts) > 0 && e.Who.Staff == "s001" })},
+		{"a reason", history.Wanted{Purposes: []string{"ticket:4711"}}, j.of(func(e *sallyport.Event) bool {
+			return e.Kind == sallyport.RevealKind && slices.Contains(e.Reveal.Purposes, sallyport.Purpose{Kind: "ticket", Ref: "4711"})
+		})},
+		{"a value elsewhere", history.Wanted{Shown: []history.Shown{{Digest: Value("", 0, 10).Digest, Under: "7"}}}, j.shows("7", 10)},
+		{"a value that was nobody's", history.Wanted{Shown: []history.Shown{{Digest: Value("", 0, 20).Digest}}}, j.shows("", 20)},
+	}
 }
