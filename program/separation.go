@@ -13,6 +13,9 @@ import (
 	"sallyport"
 )
 
+// SeparationFinding is the kind of a finding that a rule of many eyes was broken. It suspects nobody.
+const SeparationFinding = "separation"
+
 // Separation are the rules of who may not do two things at once, and of how many eyes there must be.
 type Separation struct {
 	Queues map[string]Queue `yaml:"queues"` // by name

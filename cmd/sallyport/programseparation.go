@@ -212,7 +212,7 @@ func (w *separationWatch) check(ctx context.Context, now time.Time) error {
 }
 
 // separationKind is the kind of a finding that says that a rule was broken. It suspects nobody: it opens no case, and nothing is done about it by itself.
-const separationKind = "separation"
+const separationKind = program.SeparationFinding
 
 // find puts a broken rule on record as a finding. Its action is another word than detection's, which counts its own.
 func (w *separationWatch) find(v *program.Violation, now time.Time) error {

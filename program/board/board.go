@@ -135,8 +135,12 @@ func (b *Book) Control(e *sallyport.Event) {
 		if _, again := b.found[o.ID]; !again {
 			var f struct {
 				Since time.Time `json:"since"`
+				Kind  string    `json:"kind"`
 			}
 			_ = json.Unmarshal(o.Finding, &f) // without it the time of the finding stands for when it began
+			if f.Kind == program.SeparationFinding {
+				return // a rule that was broken suspects nobody, so it cannot be a false alarm
+			}
 			since := f.Since
 			if since.IsZero() {
 				since = e.Time

@@ -71,6 +71,7 @@ func filled() *Book {
 	}}})
 	order(day(1), sallyport.FindingKind, &sallyport.Order{ID: "s1-1", Finding: []byte(`{"since":"2026-08-29T08:00:00Z"}`)})
 	order(day(1), sallyport.FindingKind, &sallyport.Order{ID: "drill-s9-1"})
+	order(day(1), sallyport.FindingKind, &sallyport.Order{ID: "separation-1", Finding: []byte(`{"kind":"separation","since":"2026-08-29T08:00:00Z"}`)})
 	order(day(2), sallyport.FindingKind, &sallyport.Order{ID: "s1-1"}) // it grows
 	order(day(2), sallyport.FindingKind, &sallyport.Order{ID: "s2-1", Finding: []byte(`{"since":"2026-09-02T08:00:00Z"}`)})
 	order(day(3), sallyport.FindingKind, &sallyport.Order{ID: "s3-1"})
