@@ -66,8 +66,10 @@ func filled() *Book {
 		order(at, sallyport.CaseKind, &sallyport.Order{By: "o1", Case: s})
 	}
 	order(day(0), sallyport.TrainingKind, &sallyport.Order{Training: &sallyport.TrainingStep{Do: training.Imported, Rows: []sallyport.TrainingFact{
-		{Staff: "s1", Kind: training.Course, Name: "x", Due: day(10)}, {Staff: "s2", Kind: training.Course, Name: "x", Due: day(60)},
-		{Staff: "s1", Kind: training.Phishing, Name: "p", Time: day(5), Result: training.Clicked}, {Staff: "s2", Kind: training.Phishing, Name: "p", Time: day(5), Result: training.Reported},
+		{Staff: "s1", Kind: training.Course, Name: "x", Due: day(10)},
+		{Staff: "s2", Kind: training.Course, Name: "x", Due: day(60)},
+		{Staff: "s1", Kind: training.Phishing, Name: "p", Time: day(5), Result: training.Clicked},
+		{Staff: "s2", Kind: training.Phishing, Name: "p", Time: day(5), Result: training.Reported},
 	}}})
 	order(day(1), sallyport.FindingKind, &sallyport.Order{ID: "s1-1", Finding: []byte(`{"since":"2026-08-29T08:00:00Z"}`)})
 	order(day(1), sallyport.FindingKind, &sallyport.Order{ID: "drill-s9-1"})
