@@ -3,9 +3,10 @@ package purpose
 import (
 	"context"
 	"fmt"
-	"sallyport/catalog"
 	"slices"
 	"time"
+
+	"sallyport/catalog"
 
 	"sallyport"
 )

@@ -123,8 +123,8 @@ func fullEvent() *sallyport.Event {
 			}},
 			Groups: []sallyport.ListedGroup{{Key: "g1", Name: "SG", External: "y1", Gone: true, Version: 2, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC()}},
 			Delay:  time.Hour, Base: "b", Diff: "~ a: 1 → 2", Subjects: []sallyport.Staff{"s001"}, Alone: true, Most: 50,
-			Input:  &sallyport.Heard{Source: "hr", Format: "hr", Text: "{}", Cut: true},
-			Link: &sallyport.CustomerLink{ID: "l", Do: "issue", Customer: "48211", Until: at}, Passkey: &sallyport.Passkey{ID: []byte{1}, Public: []byte{2}, Count: 3, Backup: true, Kind: []byte{4}, Label: "l"}, APIToken: &sallyport.APIToken{Scopes: []string{"reveal"}, Until: at}, Once: &sallyport.Once{Key: []byte{1}, Body: []byte{2}},
+			Input: &sallyport.Heard{Source: "hr", Format: "hr", Text: "{}", Cut: true},
+			Link:  &sallyport.CustomerLink{ID: "l", Do: "issue", Customer: "48211", Until: at}, Passkey: &sallyport.Passkey{ID: []byte{1}, Public: []byte{2}, Count: 3, Backup: true, Kind: []byte{4}, Label: "l"}, APIToken: &sallyport.APIToken{Scopes: []string{"reveal"}, Until: at}, Once: &sallyport.Once{Key: []byte{1}, Body: []byte{2}},
 			Sealed: []byte{6}, Planting: &sallyport.Planting{Count: 3, Over: time.Hour, Drill: true},
 			Drill: &sallyport.DrillRun{Name: "snoop", Ended: true, Accounts: []sallyport.Staff{"d1"}},
 			CanaryHeard: &sallyport.CanaryHeard{
