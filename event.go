@@ -344,6 +344,9 @@ type Order struct {
 	Position uint64    `cbor:"111,keyasint,omitempty"`
 	Taken    uint64    `cbor:"112,keyasint,omitempty"`
 	Response *Response `cbor:"113,keyasint,omitempty"`
+	// Grown says of a finding that an earlier line of it is on record. Settled are, of the approval by which a case is closed, the findings that it had.
+	Grown   bool      `cbor:"124,keyasint,omitempty"`
+	Settled []Settled `cbor:"125,keyasint,omitempty"`
 	// Sealed says of which customer that he does not exist, to who has the key. Planting is what was asked for, CanaryHeard what came.
 	Sealed      []byte       `cbor:"140,keyasint,omitempty"`
 	Planting    *Planting    `cbor:"141,keyasint,omitempty"`
@@ -353,15 +356,18 @@ type Order struct {
 	Case        *CaseStep    `cbor:"151,keyasint,omitempty"` // of case, and of a proposal the step that it is to take
 	// Copies are, of kind erasing, where the same entries stand in gateways' own streams. Of is whose stream it is that Erased, or what was
 	// erased, is about: a gateway's; empty: one here.
-	Copies    []Copied      `cbor:"152,keyasint,omitempty"`
-	Of        string        `cbor:"153,keyasint,omitempty"`
-	CasesFrom uint64        `cbor:"170,keyasint,omitempty"` // of case: findings from this entry of the stream on open cases
-	Assured   *AssuredCall  `cbor:"160,keyasint,omitempty"` // of assured_call
-	Program   *ProgramStep  `cbor:"176,keyasint,omitempty"` // of program
-	APIToken  *APIToken     `cbor:"164,keyasint,omitempty"` // of a proposal to make one
-	Once      *Once         `cbor:"165,keyasint,omitempty"` // of once
-	Link      *CustomerLink `cbor:"167,keyasint,omitempty"` // of customer_link
-	Passkey   *Passkey      `cbor:"166,keyasint,omitempty"` // of one that was added, used or ended
+	Copies    []Copied     `cbor:"152,keyasint,omitempty"`
+	Of        string       `cbor:"153,keyasint,omitempty"`
+	CasesFrom uint64       `cbor:"170,keyasint,omitempty"` // of case: findings from this entry of the stream on open cases
+	Assured   *AssuredCall `cbor:"160,keyasint,omitempty"` // of assured_call
+	Program   *ProgramStep `cbor:"176,keyasint,omitempty"` // of program
+	// Training is of kind training. Drilled is the report of a drill as JSON, where it ended.
+	Training *TrainingStep `cbor:"180,keyasint,omitempty"`
+	Drilled  []byte        `cbor:"181,keyasint,omitempty"`
+	APIToken *APIToken     `cbor:"164,keyasint,omitempty"` // of a proposal to make one
+	Once     *Once         `cbor:"165,keyasint,omitempty"` // of once
+	Link     *CustomerLink `cbor:"167,keyasint,omitempty"` // of customer_link
+	Passkey  *Passkey      `cbor:"166,keyasint,omitempty"` // of one that was added, used or ended
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.
@@ -373,6 +379,12 @@ type Response struct {
 	Held     *Held  `cbor:"5,keyasint,omitempty"` // of hold
 	Attempts int    `cbor:"6,keyasint,omitempty"` // of what is done outside
 	Trouble  string `cbor:"7,keyasint,omitempty"` // of failed: why
+}
+
+// Settled is a finding about which people have come to an end.
+type Settled struct {
+	Finding string `cbor:"1,keyasint"`
+	About   Staff  `cbor:"2,keyasint,omitempty"`
 }
 
 // Held are entries of the access stream that must be kept as evidence.

@@ -71,8 +71,16 @@ type Config struct {
 	Classes       map[string]string                       // column → class of data
 	Calls         *Calls                                  // to customers, that are scheduled; nil: none are
 	// Prove shows that an entry stands in the ledger; its error is a sentence for people. nil: there is none.
-	Prove    func(ctx context.Context, stream string, seq uint64) (Proven, error)
-	Program  *Program  // nil: there is none
+	Prove   func(ctx context.Context, stream string, seq uint64) (Proven, error)
+	Program *Program // nil: there is none
+	Work    *Work    // how people work; nil: nobody looks
+	// Holdings are what is protected; nil: nothing is.
+	Holdings func(context.Context) Holdings
+	Rulebook *Rulebook // nil: there are no policies to show
+	// Find is whose rows hold one of some tokens of a column of the customers' table, of two at most; nil: nobody is looked for by a value.
+	Find func(ctx context.Context, column string, tokens []string) ([]sallyport.Subject, error)
+	// FindBy are the columns by which customers are found: of those whose equal values mean the same customer, in the customers' table.
+	FindBy   []string
 	Values   *Values   // the gateway's doors without SQL; nil: they are not here
 	Passkeys *Passkeys // nil: nobody proves by one who he is
 	Links    *Links    // nil: customers get none
@@ -101,6 +109,7 @@ type Server struct {
 
 	asking    sync.Mutex // held while a question in SQL is answered
 	today     today
+	replaying sync.Mutex // held while the record is replayed
 	once      once
 	unsealing sync.Mutex // held from the check of a share until it is taken
 }
@@ -214,6 +223,10 @@ func (s *Server) routes() http.Handler {
 	s.nowRoutes(mux)
 	s.recordRoutes(mux)
 	s.callRoutes(mux)
+	s.peopleRoutes(mux)
+	s.findRoutes(mux)
+	s.dataRoutes(mux)
+	s.policyRoutes(mux)
 	s.valueRoutes(mux)
 	s.tokenRoutes(mux)
 	s.passkeyRoutes(mux)

@@ -56,6 +56,17 @@ type Case struct {
 	Outcome   string               `json:"outcome,omitempty"`
 	Guilty    []string             `json:"guilty,omitempty"`
 	ClosedAt  time.Time            `json:"closed_at,omitzero"`
+	Packs     []CasePack           `json:"packs,omitempty"` // evidence packs that were proposed, where one case is asked for
+}
+
+// CasePack is an evidence pack that was proposed.
+type CasePack struct {
+	Proposal string    `json:"proposal"`
+	By       string    `json:"by"`
+	At       time.Time `json:"at"`
+	Status   string    `json:"status"`
+	Whole    bool      `json:"whole,omitempty"` // entries are shown whole, also where they speak of other customers
+	Yours    bool      `json:"yours,omitempty"` // you may fetch it now
 }
 
 // CaseNote is a remark, a decision or a change.
@@ -151,7 +162,9 @@ func (s *Server) showCase(r *http.Request, me sallyport.Staff) (any, error) {
 	if err := s.asked(me, "case", fmt.Sprint(c.Number), "read a case"); err != nil {
 		return nil, err
 	}
-	return s.caseTo(me, &c), nil
+	out := s.caseTo(me, &c)
+	out.Packs = s.packs(me, c.Number)
+	return out, nil
 }
 
 // barredFrom tells whether a proposal is about a case that somebody may not see.

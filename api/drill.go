@@ -6,14 +6,33 @@ import (
 	"net/http"
 
 	"sallyport"
+	"sallyport/drill"
 )
 
 // Drills plays thefts.
 type Drills struct {
 	// Start begins one. Its error is a sentence for people.
 	Start func(by sallyport.Staff, name, reason string) (id string, err error)
+	// Plans are those that can be played.
+	Plans func() []DrillPlan
 	// Report is what came of it so far, as JSON.
 	Report func(id string) (json.RawMessage, bool)
+	// Runs are those on record, the oldest first.
+	Runs func() []drill.Run
+}
+
+// DrillPlan is how a theft goes that can be played.
+type DrillPlan struct {
+	Name     string `json:"name"`
+	Story    string `json:"story"`
+	Accounts int    `json:"accounts"`          // that it takes
+	Missing  string `json:"missing,omitempty"` // why it cannot be played
+}
+
+// DrillList are drills.
+type DrillList struct {
+	Plans []DrillPlan `json:"plans"`
+	Runs  []drill.Run `json:"runs"` // the oldest first
 }
 
 type drillRequest struct {
@@ -23,6 +42,7 @@ type drillRequest struct {
 
 func (s *Server) drillRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /v1/drills", s.as(administrators, s.startDrill))
+	mux.Handle("GET /v1/drills", s.as(overseers, s.drills))
 	mux.Handle("GET /v1/drills/{id}", s.as(overseers, s.drillReport))
 }
 
@@ -48,6 +68,17 @@ func (s *Server) startDrill(r *http.Request, me sallyport.Staff) (any, error) {
 	return map[string]string{"drill": id}, nil
 }
 
+// drills lists them. They are about accounts of drills and customers who do not exist, so it is not recorded that somebody asks.
+func (s *Server) drills(*http.Request, sallyport.Staff) (any, error) {
+	out := DrillList{Plans: []DrillPlan{}, Runs: []drill.Run{}}
+	if s.c.Drills == nil || s.c.Drills.Plans == nil {
+		return out, nil
+	}
+	out.Plans = append(out.Plans, s.c.Drills.Plans()...)
+	out.Runs = append(out.Runs, s.c.Drills.Runs()...)
+	return out, nil
+}
+
 func (s *Server) drillReport(r *http.Request, _ sallyport.Staff) (any, error) {
 	if s.c.Drills != nil {
 		if report, ok := s.c.Drills.Report(r.PathValue("id")); ok {
@@ -64,6 +95,12 @@ func (c *Client) StartDrill(ctx context.Context, name, reason string) (id string
 	}
 	err = c.call(ctx, http.MethodPost, "/v1/drills", drillRequest{name, reason}, &answer)
 	return answer.Drill, err
+}
+
+// Drills lists those that there are, and those that were played.
+func (c *Client) Drills(ctx context.Context) (list DrillList, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/drills", nil, &list)
+	return list, err
 }
 
 // DrillReport reads what came of a drill so far into report.

@@ -67,6 +67,7 @@ type today struct {
 
 func (s *Server) nowRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/now", s.as(investigators, s.now))
+	mux.Handle("GET /v1/now/follow", s.streamed(investigators, s.followNow))
 	mux.Handle("GET /v1/me", s.as(everybody, s.me))
 }
 
@@ -98,13 +99,18 @@ func (s *Server) now(r *http.Request, me sallyport.Staff) (any, error) {
 			return nil, err
 		}
 	}
-	t, err := s.todaysFigures(r.Context())
+	return s.nowFor(r.Context(), me)
+}
+
+// nowFor is what goes on, for somebody.
+func (s *Server) nowFor(ctx context.Context, me sallyport.Staff) (Today, error) {
+	t, err := s.todaysFigures(ctx)
 	if err != nil {
-		return nil, err
+		return t, err
 	}
 	found, err := s.lines(recordQuery{stream: accessStream, kind: string(sallyport.RevealKind), most: mostLive, window: liveWindow}, me)
 	if err != nil {
-		return nil, err
+		return t, err
 	}
 	t.Live = found.Lines
 	t.Findings, t.Cases = s.open(me)

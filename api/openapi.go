@@ -8,6 +8,7 @@ import (
 
 	"sallyport"
 	"sallyport/cases"
+	"sallyport/program/training"
 )
 
 // operation is one endpoint as the description of the api has it. A test holds the list to the routes that there are.
@@ -48,6 +49,13 @@ func operations() []operation {
 			Customer  sallyport.Subject `json:"customer"`
 			Sightings []Sighting        `json:"sightings"`
 		}{}},
+		{method: get, path: "/v1/people", who: investigators, summary: "Who works how, by pseudonym: customers in the last days, and those whom no reason explains", gives: People{}},
+		{method: get, path: "/v1/people/{person}", who: investigators, summary: "One person: his work day by day beside his peers, how far he is trusted and why, and by what he comes", gives: PersonDetails{}},
+		{method: get, path: "/v1/data", who: overseers, summary: "What is protected, how far that is, and who may ever see what", gives: Holdings{}},
+		{method: get, path: "/v1/policies", who: overseers, summary: "The policies that hold, the written policy beside them, and what their tests came to", gives: Policies{}},
+		{method: post, path: "/v1/replay", who: investigators, summary: "What other budgets would have meant in the last days", takes: replayRequest{}},
+		{method: get, path: "/v1/now/follow", who: investigators, summary: "What goes on, again each time something came, a JSON object a line", query: []string{"every"}, stream: "application/x-ndjson"},
+		{method: post, path: "/v1/customers/find", who: investigators, summary: "Whose an e-mail address is: the value is tokenised as a search is, with the same doors and the same record", takes: findRequest{}, gives: Found{}},
 		{method: post, path: "/v1/history/query", who: investigators, summary: "One SELECT over the past", takes: historyRequest{}, gives: HistoryAnswer{}},
 		{method: post, path: "/v1/history/rebuild", who: administrators, summary: "Have history made again from the record", takes: request{}},
 		{method: get, path: "/v1/export", who: administrators, summary: "The record for other systems", query: []string{"format", "stream", "since", "until"}, stream: "application/x-ndjson"},
@@ -178,6 +186,7 @@ func workOperations() []operation {
 		{method: post, path: "/v1/drills", who: administrators, summary: "Play a theft", takes: drillRequest{}, gives: struct {
 			Drill string `json:"drill"`
 		}{}},
+		{method: get, path: "/v1/drills", who: overseers, summary: "The drills that there are, and those that were played", gives: DrillList{}},
 		{method: get, path: "/v1/drills/{id}", who: overseers, summary: "What came of a drill"},
 		{method: get, list: true, path: "/v1/program/rotations", who: overseers, summary: "What draws were committed to, and drawn", gives: struct {
 			Rotations []RotationStatus `json:"rotations"`
@@ -189,7 +198,14 @@ func workOperations() []operation {
 			Reviews []ReviewStatus `json:"reviews"`
 		}{}},
 		{method: post, path: "/v1/program/reviews", who: administrators, summary: "Have managers look at what their people may do", takes: reviewRequest{}},
+		{method: post, path: "/v1/program/reviews/prolong", who: administrators, summary: "Propose another date for people of a review", takes: prolongRequest{}, gives: proposedAnswer{}},
+		{method: post, path: "/v1/program/reports", who: investigators, summary: "A report of the programme, made from the record as it stands", takes: ReportQuestion{}, gives: ReportAnswer{}},
 		{method: post, path: "/v1/program/reviews/decide", summary: "Decide about somebody's access", takes: decideReviewRequest{}},
+		{method: get, path: "/v1/program/training", summary: "How oneself stands with training; for who oversees, everybody", query: []string{"mine"}, gives: struct {
+			People []training.Status `json:"people"`
+		}{}},
+		{method: post, path: "/v1/program/training/import", who: administrators, summary: "Put courses and phishing tests on record", takes: trainingRequest{}},
+		{method: post, path: "/v1/program/training/lesson", summary: "Answer the question of a lesson", takes: lessonRequest{}},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"sallyport"
 	"sallyport/cases"
@@ -38,6 +39,18 @@ func (s *Server) pack(r *http.Request, me sallyport.Staff) (any, error) {
 		return nil, err
 	}
 	return packAnswer{b}, nil
+}
+
+// packs are the evidence packs of a case that were proposed, the newest first.
+func (s *Server) packs(me sallyport.Staff, n uint64) (list []CasePack) {
+	for _, p := range slices.Backward(s.state.Proposals()) {
+		if p.Case == nil || p.Case.Do != cases.DoExport || p.Case.Case != n {
+			continue
+		}
+		_, err := s.agreed(p.ID, cases.ProposalOf, me)
+		list = append(list, CasePack{p.ID, byWhom(p.By), p.At, string(p.Status), p.Case.State == WholeEntries, err == nil})
+	}
+	return list
 }
 
 // Pack fetches an evidence pack.

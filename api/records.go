@@ -55,7 +55,8 @@ type RecordLines struct {
 type Proven struct {
 	Event      string   `json:"event"`
 	Leaf       uint64   `json:"leaf"`
-	Size       uint64   `json:"size"` // of the ledger under the checkpoint
+	LeafHash   string   `json:"leaf_hash"` // RFC 6962
+	Size       uint64   `json:"size"`      // of the ledger under the checkpoint
 	Inclusion  []string `json:"inclusion"`
 	Checkpoint string   `json:"checkpoint"` // the signed note
 	Key        string   `json:"key"`        // that verifies it

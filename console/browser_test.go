@@ -99,9 +99,14 @@ func (x *browsers) open(t *testing.T, url string, dark bool, width int) *tab {
 	return b
 }
 
+// patience is how long a step in the browser may take.
+const patience = 30 * time.Second
+
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatalf("%v; on the page: %s", err, b.text())
 	}
 }
@@ -109,7 +114,9 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 // goes does what leads to another page, and waits for it.
 func (b *tab) goes(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if _, err := chromedp.RunResponse(b.ctx, steps...); err != nil {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.RunResponse(ctx, steps...); err != nil {
 		b.t.Fatalf("%v; on the page: %s", err, b.text())
 	}
 }
@@ -159,7 +166,7 @@ func TestBrowser(t *testing.T) {
 	x := &browsers{t: t}
 	x.start(false)
 	for name, try := range map[string]func(*testing.T, *browsers){
-		"pages": browserPages, "request": browserRequest, "finding by keyboard": browserFindingByKeyboard, "live": browserLive, "axe": browserAxe, "customers": browserCustomers, "reports": browserReports, "passkeys": browserPasskeys, "calls": browserCalls,
+		"pages": browserPages, "request": browserRequest, "finding by keyboard": browserFindingByKeyboard, "live": browserLive, "axe": browserAxe, "customers": browserCustomers, "reports": browserReports, "passkeys": browserPasskeys, "evidence": browserEvidence, "provider": browserProvider, "proof": browserProof, "slider": browserSlider, "calls": browserCalls,
 	} {
 		t.Run(name, func(t *testing.T) { try(t, x) })
 	}

@@ -107,6 +107,10 @@ func (s *Console) routes() http.Handler {
 	s.recordRoutes(mux)
 	s.customerRoutes(mux)
 	s.traceRoutes(mux)
+	s.peopleRoutes(mux)
+	s.dataRoutes(mux)
+	s.policyRoutes(mux)
+	s.drillRoutes(mux)
 	mux.Handle("/", s.as(func(v *visit) error {
 		return &api.Problem{Status: http.StatusNotFound, Code: "no_such_page", Sentence: "There is no such page.", Hint: "The pages there are stand at the top."}
 	}))

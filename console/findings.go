@@ -169,11 +169,17 @@ type casePage struct {
 	Timeline []api.CaseLine
 	Next     []string // states that a person may set
 	Shares   shareChart
+	Done     []api.Response // because of its findings
 }
+
+// mostOfCase is of how many of its findings a case shows what was done.
+const mostOfCase = 10
 
 func (s *Console) caseRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /cases/{n}", s.as(s.oneCase))
 	mux.Handle("POST /cases/{n}/{do}", s.as(s.stepCase))
+	mux.Handle("POST /cases/{n}/undo", s.as(s.undoOfCase))
+	mux.Handle("POST /cases/{n}/pack/{id}", s.as(s.packOfCase))
 }
 
 func (s *Console) oneCase(v *visit) error {
@@ -188,6 +194,16 @@ func (s *Console) oneCase(v *visit) error {
 	}
 	slices.Reverse(lines)
 	p := casePage{Case: c, Timeline: lines, Shares: sharesOf(c.Weighed)}
+	for _, id := range c.Findings[:min(len(c.Findings), mostOfCase)] {
+		list, _, err := v.readFindings(id)
+		if isProblem(err, "no_such_finding") {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		p.Done = append(p.Done, list[0].Responses...)
+	}
 	if c.State != "closed" {
 		for _, state := range []string{"open", "investigating", "contained"} {
 			if state != c.State {
@@ -198,11 +214,40 @@ func (s *Console) oneCase(v *visit) error {
 	return v.show("case", "Case "+n, p)
 }
 
+// undoOfCase proposes to take back one step.
+func (s *Console) undoOfCase(v *visit) error {
+	if _, err := v.api.UndoResponse(v.r.Context(), v.form("response"), v.form("reason")); err != nil {
+		return err
+	}
+	return v.done("/cases/"+url.PathEscape(v.r.PathValue("n")), "proposed")
+}
+
+// packOfCase hands over an evidence pack as a file. It is fetched by a form and by no link: each time is on record.
+func (s *Console) packOfCase(v *visit) error {
+	n, id := v.r.PathValue("n"), v.r.PathValue("id")
+	b, err := v.api.Pack(v.r.Context(), n, id)
+	if err != nil {
+		return err
+	}
+	number, err := strconv.ParseUint(n, 10, 64)
+	if err != nil {
+		return noSuchDeed()
+	}
+	h := v.w.Header()
+	h.Set("Content-Type", "application/zip")
+	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="case%d.zip"`, number))
+	_, _ = v.w.Write(b) // a browser that left cannot be told
+	return nil
+}
+
 func (s *Console) stepCase(v *visit) error {
 	n, do := v.r.PathValue("n"), v.r.PathValue("do")
 	q := api.CaseRequest{Text: v.form("text"), State: v.form("state"), Outcome: v.form("outcome")}
 	if t := v.form("task"); t != "" {
 		q.Task, _ = strconv.ParseUint(t, 10, 64) // 0 is no task
+	}
+	if do == "export" && v.form("whole") != "" {
+		q.State = api.WholeEntries
 	}
 	if v.form("kind") != "" {
 		q.Link = &sallyport.CaseLink{Kind: v.form("kind"), Ref: v.form("ref")}

@@ -19,6 +19,7 @@ import (
 type frame struct {
 	Title   string
 	Next    string // where the page leads by itself at once; empty: nowhere
+	Again   string // what is loaded anew after some seconds, while it changes; empty: nothing
 	Me      *api.Me
 	Nav     []navItem
 	Notices []string
@@ -79,6 +80,15 @@ func functions() template.FuncMap {
 		"esc":     url.PathEscape,
 		"words":   func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 		"amount":  amount,
+		"at":      func(s string) bool { return strings.Contains(s, "@") },
+		"parts":   parts,
+		"over":    func(had, expected float64) bool { return had > 2*expected+3 },
+		"day":     func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
+		"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
+		"short":   func(column string) string { return column[strings.IndexByte(column, '.')+1:] },
+		"anchor":  func(id string) string { return "policy-" + strings.ReplaceAll(id, ".", "-") },
+		"would":   would,
+		"seconds": seconds,
 		"hours":   func(minutes int) string { return hoursOf(minutes) },
 	}
 }
@@ -90,6 +100,19 @@ func amount(n int) string {
 		s = s[:i] + "\u202f" + s[i:]
 	}
 	return s
+}
+
+// would says in a word what would have become of an access.
+func would(what string) string {
+	return map[string]string{"token": "stayed tokens", "mask": "masked", "wait": "waited", "slow": "gone slower", "suspend": "suspended", "cut": "cut", "statement": "refused"}[what]
+}
+
+// seconds is a time that may not have come.
+func seconds(s *float64) string {
+	if s == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f s", *s)
 }
 
 func hoursOf(minutes int) string {
@@ -204,10 +227,14 @@ func (v *visit) frame(title string, data any) *frame {
 			{Path: "/now", Name: "Now"},
 			{Path: "/requests", Name: "Requests"},
 			{Path: "/findings", Name: "Findings and cases"},
+			{Path: "/people", Name: "People"},
 			{Path: "/customers", Name: "Customers"},
 			{Path: "/trace", Name: "Trace"},
 			{Path: "/record", Name: "Record"},
 		}
+	}
+	if len(v.me.May) > 0 {
+		items = append(items, navItem{Path: "/data", Name: "Data"}, navItem{Path: "/policies", Name: "Policies"}, navItem{Path: "/drills", Name: "Drills"})
 	}
 	if v.s.c.API.HasCalls() {
 		items = append(items, navItem{Path: "/calls", Name: "Calls"})
@@ -226,7 +253,10 @@ func (v *visit) show(name, title string, data any) error {
 
 // done leads to a page after something was done, so that loading it anew does not do it again.
 func (v *visit) done(to, what string) error {
-	http.Redirect(v.w, v.r, to+"?done="+what, http.StatusSeeOther) //nolint:gosec // to begins with a path of ours, and what follows is escaped
+	if what != "" {
+		to += "?done=" + what
+	}
+	http.Redirect(v.w, v.r, to, http.StatusSeeOther) //nolint:gosec // to begins with a path of ours, and what follows is escaped
 	return nil
 }
 
@@ -257,6 +287,8 @@ func doneWords(what string) string {
 		return "Noted in the case."
 	case "reported":
 		return "The report is on record. It weighs once somebody else has asked the customer."
+	case "playing":
+		return "It is on record, and being played."
 	case "judged":
 		return "Noted what the customer said."
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"sallyport"
 	"sallyport/api"
@@ -69,7 +70,9 @@ func (s *Console) prove(v *visit) error {
 
 // customersPage is who saw a customer.
 type customersPage struct {
-	Customer  string
+	Customer  string              // id, or the e-mail address that was asked for
+	Found     []sallyport.Subject // whose that is
+	Purpose   string
 	Sightings []api.Sighting
 	People    int
 	Asked     bool
@@ -84,10 +87,22 @@ func (s *Console) customerRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /customers", s.as(s.whoSaw))
 }
 
-// whoSaw asks who could read values of a customer. That is on record before it is answered.
+// whoSaw asks who could read values of a customer, by his id or, through the same doors as a search by SQL, by his e-mail address. That is on record
+// before it is answered.
 func (s *Console) whoSaw(v *visit) error {
-	p := customersPage{Customer: v.form("customer"), Asked: true}
-	list, err := v.api.WhoSaw(v.r.Context(), sallyport.Subject(p.Customer))
+	p := customersPage{Customer: v.form("customer"), Purpose: v.form("purpose"), Asked: true}
+	who := sallyport.Subject(p.Customer)
+	if strings.Contains(p.Customer, "@") {
+		var err error
+		if p.Found, err = v.api.FindCustomer(v.r.Context(), p.Customer, p.Purpose); err != nil {
+			return err
+		}
+		if len(p.Found) != 1 { // nobody, or several of whom one is to be chosen
+			return v.show("customers", "Customers", p)
+		}
+		who = p.Found[0]
+	}
+	list, err := v.api.WhoSaw(v.r.Context(), who)
 	if err != nil {
 		return err
 	}

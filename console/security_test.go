@@ -267,7 +267,7 @@ func TestReadsAreRecorded(t *testing.T) {
 	b.post("/customers", "customer", "48211")
 	b.post("/record/access/1/proof").has(t, "stands in the ledger")
 	got := s.asked("s060")
-	for _, want := range []string{"now", "findings", "case", "cases", "case_timeline", "record", "entry", "who_saw", "proof", "trace", "reports"} {
+	for _, want := range []string{"now", "findings", "case", "cases", "case_timeline", "record", "entry", "who_saw", "proof", "trace", "reports", "people", "person"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("that s060 read %s is not on record: %v", want, got)
 		}

@@ -80,7 +80,13 @@ func fatal(t testing.TB, err error) {
 
 func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 	t.Helper()
-	s := &stage{t: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), reports: &[]api.Report{}}
+	return newStageOn(t, httptest.NewUnstartedServer(nil), change...)
+}
+
+// newStageOn is newStage behind a listener that is known before.
+func newStageOn(t *testing.T, web *httptest.Server, change ...func(*api.Config)) *stage {
+	t.Helper()
+	s := &stage{web: web, t: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), reports: &[]api.Report{}}
 	dir := t.TempDir()
 	open := func(name string) *record.Stream {
 		stream, err := record.Open(filepath.Join(dir, name), record.Options{SegmentBytes: 1 << 20, Now: s.clock})
@@ -105,10 +111,10 @@ func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 		},
 		Access: s.access, Orders: s.orders, Now: s.clock, Names: names, Desk: theDesk(),
 		Named: func(sallyport.Staff) string { return hostile },
-		Cases: &api.Cases{Book: book, Control: s.control},
-		Prove: func(_ context.Context, stream string, seq uint64) (api.Proven, error) {
-			return api.Proven{Event: fmt.Sprintf("%s:%d", stream, seq), Leaf: seq - 1, Size: 9, Inclusion: []string{"00ff"}, Checkpoint: "sallyport/test\n9\n", Key: "key"}, nil
-		},
+		Cases: &api.Cases{Book: book, Control: s.control, Pack: func(context.Context, *cases.Case, control.Proposal, sallyport.Staff) ([]byte, error) {
+			return []byte("PK pack"), nil
+		}},
+		Prove: proven,
 		Reports: &api.Reports{
 			List: func() ([]api.Report, error) { return *s.reports, nil },
 			Take: func(by sallyport.Staff, r api.Report) (string, error) {
@@ -121,15 +127,17 @@ func newStage(t *testing.T, change ...func(*api.Config)) *stage {
 			},
 		},
 	}
+	shows(&c, s.clock)
 	for _, f := range change {
 		f(&c)
 	}
 	server, err := api.New(c)
 	fatal(t, err)
-	s.console, err = New(Config{API: server, Now: s.clock})
+	s.console, err = New(Config{API: server, Now: s.clock, Address: "https://" + s.web.Listener.Addr().String()})
 	fatal(t, err)
 	t.Cleanup(s.console.Close)
-	s.web = httptest.NewTLSServer(s.console)
+	s.web.Config.Handler = s.console
+	s.web.StartTLS()
 	t.Cleanup(s.web.Close)
 	return s
 }
@@ -314,7 +322,7 @@ func (s *stage) everyPage() []string {
 	request, _, _ := strings.Cut(g.header.Get("Location"), "?")
 	c := s.as("s050").post("/findings/"+id+"/case", "reason", hostile).is(s.t, http.StatusSeeOther)
 	one, _, _ := strings.Cut(c.header.Get("Location"), "?")
-	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/confirm"}
+	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/people", "/people/" + s.names.Person("s001"), "/data", "/policies", "/drills", "/drills/7", "/confirm"}
 }
 
 func readFile(t *testing.T, name string) string {

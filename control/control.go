@@ -194,7 +194,7 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 			s.doors.cap(o.About, o.Response.ID, o.Details)
 			break
 		}
-		s.doors.believe(o.About, o.By, o.Details, false)
+		s.doors.believe(o.About, o.Details, Doubt{By: o.By, At: e.Time, Reason: o.Reason}, false)
 	case sallyport.FindingKind:
 		s.answers.find(e, o)
 	case sallyport.RespondingKind:
@@ -274,7 +274,7 @@ func (s *State) approve(e *sallyport.Event, o *sallyport.Order) {
 		s.doors.seconded[p.By] = e.Time
 		s.doors.turn()
 	case Trust:
-		s.doors.believe(p.About, "", p.Details, true)
+		s.doors.believe(p.About, p.Details, Doubt{By: p.By, At: e.Time, Reason: p.Reason}, true)
 	case Lock:
 		s.hold(e, &sallyport.Order{By: p.By, About: p.About, Reason: p.Reason}, func(p *person) **hold { return &p.locked })
 	case Invite:

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,6 +15,7 @@ const FullTrust = 100
 // doors are what the second door goes by: how far somebody is trusted right now, and when he last proved who he is.
 type doors struct {
 	trust     map[sallyport.Staff]int            // by people's word
+	word      map[sallyport.Staff]Doubt          // likewise, with whose and why
 	caps      map[sallyport.Staff]map[string]int // by Sallyport's own, by the response that lowered it: each is undone by itself
 	confirmed map[sallyport.Staff]time.Time
 	how       map[sallyport.Staff]string // he last did, as Order.Details
@@ -21,7 +24,7 @@ type doors struct {
 }
 
 func newDoors() doors {
-	return doors{trust: map[sallyport.Staff]int{}, caps: map[sallyport.Staff]map[string]int{}, confirmed: map[sallyport.Staff]time.Time{}, how: map[sallyport.Staff]string{}, seconded: map[sallyport.Staff]time.Time{}, turned: make(chan struct{})}
+	return doors{trust: map[sallyport.Staff]int{}, word: map[sallyport.Staff]Doubt{}, caps: map[sallyport.Staff]map[string]int{}, confirmed: map[sallyport.Staff]time.Time{}, how: map[sallyport.Staff]string{}, seconded: map[sallyport.Staff]time.Time{}, turned: make(chan struct{})}
 }
 
 // turn tells whoever waits at a door that something changed. The caller holds the state's mu.
@@ -48,12 +51,13 @@ func (d *doors) confirm(e *sallyport.Event, o *sallyport.Order) {
 }
 
 // believe sets somebody's trust. It goes down by anybody's word but his own; up it goes by an approved proposal alone.
-func (d *doors) believe(who, by sallyport.Staff, text string, approved bool) {
+func (d *doors) believe(who sallyport.Staff, text string, word Doubt, approved bool) {
 	n, ok := ParseTrust(text)
-	if !ok || who == "" || who == by || !approved && n > d.of(who) {
+	if !ok || who == "" || who == word.By && !approved || !approved && n > d.of(who) {
 		return
 	}
-	d.trust[who] = n
+	word.Trust = n
+	d.trust[who], d.word[who] = n, word
 	if approved {
 		delete(d.caps, who) // two people have looked at it
 	}
@@ -98,6 +102,29 @@ func ParseTrust(text string) (n int, ok bool) {
 	return n, err == nil && n >= 0 && n <= FullTrust
 }
 
+// Doubt is one reason for which somebody is trusted less.
+type Doubt struct {
+	Trust    int    // that it leaves him
+	Response string // of Sallyport itself, because of a finding; empty: a person's word
+	By       sallyport.Staff
+	At       time.Time // of a person's word
+	Reason   string    // likewise
+}
+
+// Doubts are the reasons why somebody is trusted as he is, the weightiest first.
+func (s *State) Doubts(who sallyport.Staff) (list []Doubt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w, ok := s.doors.word[who]; ok && w.Trust < FullTrust {
+		list = append(list, w)
+	}
+	for id, n := range s.doors.caps[who] {
+		list = append(list, Doubt{Trust: n, Response: id})
+	}
+	slices.SortFunc(list, func(a, b Doubt) int { return cmp.Or(a.Trust-b.Trust, cmp.Compare(a.Response, b.Response)) })
+	return list
+}
+
 // Door is what is known of somebody at the second door. A time that is zero: never.
 type Door struct {
 	Trust     int       // 0 to 100
@@ -111,6 +138,13 @@ func (s *State) Door(who sallyport.Staff) Door {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Door{Trust: s.doors.of(who), Confirmed: s.doors.confirmed[who], How: s.doors.how[who], Seconded: s.doors.seconded[who]}
+}
+
+// Turn has what is known of people asked anew: something beside this state has changed it.
+func (s *State) Turn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doors.turn()
 }
 
 // Turned is closed when somebody's door changes after this call.

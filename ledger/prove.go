@@ -188,25 +188,33 @@ func ParseProof(b []byte) (*Proof, error) {
 
 // Check verifies a proof by the ledger's public key, which must come from elsewhere than the proof.
 func (p *Proof) Check(key string) error {
-	stream, seq, err := ParseEvent(p.Event)
-	if err != nil || seq != p.Sequence {
-		return errors.New("check proof: the event and its sequence differ")
-	}
-	salt, err := hex.DecodeString(p.Salt)
-	if err != nil || len(salt) != 16 {
-		return errors.New("check proof: the salt is malformed")
-	}
-	id, err := hex.DecodeString(p.Record)
-	if err != nil || len(id) != 16 {
-		return errors.New("check proof: the record's id is malformed")
+	leaf, err := p.LeafOf()
+	if err != nil {
+		return err
 	}
 	c, err := OpenCheckpoint([]byte(p.Checkpoint), key)
 	if err != nil {
 		return fmt.Errorf("check proof: %w", err)
 	}
-	leaf := Leaf{Stream: stream, Record: [16]byte(id), Seq: seq, Commitment: sha256.Sum256(append(salt, p.Body...))}
 	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, p.Leaf, c.Size, leaf.Hash(), p.Inclusion, c.Root); err != nil {
 		return fmt.Errorf("check proof: the entry is not under the checkpoint: %w", err)
 	}
 	return nil
+}
+
+// LeafOf is what stands in the log for the entry, as its bytes here have it.
+func (p *Proof) LeafOf() (Leaf, error) {
+	stream, seq, err := ParseEvent(p.Event)
+	if err != nil || seq != p.Sequence {
+		return Leaf{}, errors.New("check proof: the event and its sequence differ")
+	}
+	salt, err := hex.DecodeString(p.Salt)
+	if err != nil || len(salt) != 16 {
+		return Leaf{}, errors.New("check proof: the salt is malformed")
+	}
+	id, err := hex.DecodeString(p.Record)
+	if err != nil || len(id) != 16 {
+		return Leaf{}, errors.New("check proof: the record's id is malformed")
+	}
+	return Leaf{Stream: stream, Record: [16]byte(id), Seq: seq, Commitment: sha256.Sum256(append(salt, p.Body...))}, nil
 }

@@ -8,7 +8,9 @@ func (s *Set) All() (out []Said) {
 		return nil
 	}
 	for _, r := range s.rules {
-		out = append(out, r.said())
+		said := r.said()
+		said.Cedar = string(r.policy.MarshalCedar())
+		out = append(out, said)
 	}
 	slices.SortFunc(out, func(a, b Said) int {
 		if a.Policy < b.Policy {

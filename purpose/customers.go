@@ -6,9 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"sallyport/catalog"
-
 	"sallyport"
+	"sallyport/catalog"
 )
 
 // TeamCustomers are the customers of a team's open tickets in the protected database, for a grant that is for them and no others. A ticket counts by the

@@ -107,8 +107,14 @@ func fullEvent() *sallyport.Event {
 				Caller: "s017", Name: "Ada", Team: "support-eu", About: "order", Reason: "ticket:48211",
 			},
 			Program: &sallyport.ProgramStep{
+				Ends: true,
 				Do: "rotation_draw", Name: "queues", Digest: []byte{1}, Beacon: "drand:1", Secret: []byte{2}, Plan: []byte{3}, Of: []byte{4}, Until: at,
 				Text: "drawn", Staff: "s017", Keeps: true, Items: []string{"a"},
+			},
+			Drilled: []byte(`{"drill":"snoop"}`),
+			Training: &sallyport.TrainingStep{
+				Do: "assigned", Source: "file", ID: "m1", Rows: []sallyport.TrainingFact{{Staff: "s017", Kind: "course", Name: "privacy", Time: at, Due: at, Done: at, Result: "passed"}},
+				Staff: "s017", Lesson: "phishing", Due: at, Misses: []sallyport.TrainingCause{{Stream: "access", Entry: 4711, Time: at}}, From: at, Drawn: true,
 			},
 			Case: &sallyport.CaseStep{
 				Case: 3, Do: "close", Text: "he admitted it", State: "closed", Task: 2, People: []sallyport.Staff{"s017"}, Customers: []sallyport.Subject{"48211"}, Finding: "s017-1",

@@ -9,11 +9,12 @@ import (
 
 // ConsoleConfig is where the pages for staff are: docs/console.md.
 type ConsoleConfig struct {
-	Listen      string `yaml:"listen"`      // HOST:PORT, always over TLS. Empty: there are no pages
-	Certificate string `yaml:"certificate"` // PEM, with Key; empty: that of tls
-	Key         string `yaml:"key"`         // of the certificate
-	Address     string `yaml:"address"`     // https://HOST[:PORT] by which browsers know the pages: where the identity provider sends them back to (its redirect address is this and /login/callback). Empty: nobody logs in there by it
-	Idle        string `yaml:"idle"`        // a log-in that nobody used for so long is over, such as 15m; empty: 15m, at most 12h
+	Listen      string   `yaml:"listen"`      // HOST:PORT, always over TLS. Empty: there are no pages
+	Certificate string   `yaml:"certificate"` // PEM, with Key; empty: that of tls
+	Key         string   `yaml:"key"`         // of the certificate
+	Address     string   `yaml:"address"`     // https://HOST[:PORT] by which browsers know the pages: where the identity provider sends them back to (its redirect address is this and /login/callback). Empty: nobody logs in there by it
+	Documents   []string `yaml:"documents"`   // written policies, files of Markdown with numbered paragraphs, that stand beside the policies; empty: examples/access-policy.md, where the program's own policies hold
+	Idle        string   `yaml:"idle"`        // a log-in that nobody used for so long is over, such as 15m; empty: 15m, at most 12h
 }
 
 // idle is how long somebody may be away.
@@ -41,6 +42,9 @@ func (c *Config) checkConsole(r *configReader) {
 	}
 	if u, err := url.Parse(own.Address); own.Address != "" && (err != nil || u.Scheme != "https" || u.Host == "" || strings.TrimSuffix(own.Address, "/") != "https://"+u.Host) {
 		r.problemAt("console.address", "no address of pages; expected one such as https://sallyport.example.com")
+	}
+	if _, err := c.documents(); err != nil {
+		r.problemAt("console.documents", "%v", err)
 	}
 	if _, err := own.idle(); err != nil {
 		r.problemAt("console.idle", "%v", err)

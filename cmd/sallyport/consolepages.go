@@ -141,7 +141,11 @@ func (s *Server) prove(ctx context.Context, stream string, seq uint64) (p api.Pr
 	if err != nil {
 		return p, err
 	}
-	p = api.Proven{Event: proof.Event, Leaf: proof.Leaf, Size: c.Size, Checkpoint: proof.Checkpoint, Key: proof.Key, Cosigned: strings.Count(proof.Checkpoint, "\n\u2014 ") > 1}
+	leaf, err := proof.LeafOf()
+	if err != nil {
+		return p, err
+	}
+	p = api.Proven{LeafHash: fmt.Sprintf("%x", leaf.Hash()), Event: proof.Event, Leaf: proof.Leaf, Size: c.Size, Checkpoint: proof.Checkpoint, Key: proof.Key, Cosigned: strings.Count(proof.Checkpoint, "\n\u2014 ") > 1}
 	for _, h := range proof.Inclusion {
 		p.Inclusion = append(p.Inclusion, fmt.Sprintf("%x", h))
 	}

@@ -95,10 +95,48 @@ func TestConsole(t *testing.T) {
 		_, body = b.ask("/record/access/1/proof", "verify", "yes")
 		return strings.Contains(body, "stands in the ledger")
 	})
+	b.shownOf(f, agent, pseudonym, len(shown))
 	f.restart()
 	b.base = "https://" + f.server.Console().String()
 	if at, _ := b.ask("/now"); at != "/login" {
 		t.Error("a session outlives serve")
+	}
+}
+
+// shownOf sees what stands on the pages about somebody who was shown customers, what is protected, and what holds.
+func (b *surfing) shownOf(f *fort, agent sallyport.Staff, pseudonym string, shown int) {
+	b.t.Helper()
+	within(b.t, 30*time.Second, "detection has read what was shown", func() bool {
+		_, body := b.ask("/people")
+		return strings.Contains(body, "/people/"+pseudonym)
+	})
+	within(b.t, 30*time.Second, "his page shows it all", func() bool {
+		_, body := b.ask("/people/" + pseudonym)
+		if strings.Contains(body, string(agent)+"<") || strings.Contains(body, ">"+string(agent)) {
+			b.t.Fatalf("the page of a pseudonym names him:\n%s", body)
+		}
+		return strings.Contains(body, fmt.Sprintf("%d customers", shown)) && strings.Contains(body, "role agent")
+	})
+	_, body := b.ask("/data")
+	for _, want := range []string{"support.customers", "<td>protected</td>", "on conditions", "The database is as the configuration says"} {
+		if !strings.Contains(body, want) {
+			b.t.Errorf("Data has no %q:\n%s", want, body)
+		}
+	}
+	_, body = b.ask("/policies")
+	for _, want := range []string{"reason.own-ticket", "2.1 Whoever has an open ticket of his own", "cases beside the policies come out as they should", "access-policy.md"} {
+		if !strings.Contains(body, want) {
+			b.t.Errorf("Policies has no %q:\n%s", want, body)
+		}
+	}
+	if _, body = b.ask("/policies", "days", "1", "percent", "200"); !strings.Contains(body, "Nobody would have been hindered") {
+		b.t.Errorf("under twice the budgets:\n%s", body)
+	}
+	if _, body = b.ask("/policies", "days", "1", "percent", "1"); !strings.Contains(body, pseudonym) || !strings.Contains(body, "budget revealed/") {
+		b.t.Errorf("under a hundredth of the budgets nobody is hindered:\n%s", body)
+	}
+	if _, body = b.ask("/drills"); !strings.Contains(body, "support-2019") || !strings.Contains(body, "None yet") {
+		b.t.Errorf("Drills:\n%s", body)
 	}
 }
 

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"sallyport/internal/throwaway"
 	"sallyport/sim"
+	"sallyport/trace"
 )
 
 // demoOptions are the command line of demo.
@@ -19,6 +22,7 @@ type demoOptions struct {
 	customers  int64
 	seed       uint64
 	hold, json bool
+	stay       bool // keep serving once the story is told
 	keep       string
 }
 
@@ -28,16 +32,22 @@ func (m *Main) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Show everything on this machine: a private PostgreSQL, a working day, a theft in five ways, and what became of it",
 		Long: `Starts a PostgreSQL of its own, fills it with a made-up support organisation, and steals its customers: first straight at the
-database, then, once the rows are protected, in five ways through the gateway. Every figure is measured in that run. With
---hold nothing is stolen: everything keeps running, for you to try. Whatever was started and made is removed at the end.`,
+database, then, once the rows are protected, in five ways through the gateway. Every figure is measured in that run. On a terminal everything keeps running then: it prints the address of the pages,
+which tell the story, and who logs in (--stay without a terminal, --stay=false to end at once). With --hold nothing is stolen: everything
+keeps running from the beginning, for you to try. Whatever was started and made is removed at the end.`,
 		Example: `  sallyport demo
   sallyport demo --customers 12000000
+  sallyport demo --stay > story.txt
   sallyport demo --hold`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.customers < fewestCustomers {
 				return usagef("--customers %d; expected at least %d", o.customers, fewestCustomers)
 			}
+			if f, ok := m.Stdout.(*os.File); ok && !cmd.Flags().Changed("stay") {
+				o.stay = term.IsTerminal(int(f.Fd()))
+			}
+			o.stay = o.stay && !o.json
 			return m.demo(cmd.Context(), o)
 		},
 	}
@@ -45,6 +55,7 @@ database, then, once the rows are protected, in five ways through the gateway. E
 	flags.Int64Var(&o.customers, "customers", 200_000, "how many customers the database holds, `N`")
 	flags.Uint64Var(&o.seed, "seed", 1, "another number makes up other people and another day")
 	flags.BoolVar(&o.hold, "hold", false, "play no story; keep everything running and print what to try, until interrupted")
+	flags.BoolVar(&o.stay, "stay", false, "once the story is told, keep everything running until interrupted; left out: where this is a terminal")
 	flags.BoolVar(&o.json, "json", false, "print the figures as one JSON object; with --hold: where everything is, as one line")
 	flags.StringVar(&o.keep, "keep", "", "make the record, the keys and the configuration in this new `FOLDER` and leave them there")
 	return cmd
@@ -65,6 +76,7 @@ type demo struct {
 	figures demoFigures
 	began   time.Time
 	notes   *roaring.Bitmap // what the fifth thief wrote down
+	told    []trace.Report  // what customers reported
 }
 
 // demo plays the story from the first row to the name of the thief, or holds the stage for visitors.
@@ -94,12 +106,15 @@ func (m *Main) demo(ctx context.Context, o demoOptions) (err error) {
 	if o.hold {
 		return d.hold(ctx)
 	}
-	for _, act := range []func(context.Context) error{d.build, d.stealDirectly, d.protect, d.open, d.workingDay, d.fiveThefts, d.reports} {
+	for _, act := range []func(context.Context) error{d.build, d.stealDirectly, d.protect, d.open, d.workingDay, d.softLevel, d.fiveThefts, d.reports} {
 		if err := act(ctx); err != nil {
 			return err
 		}
 	}
-	return d.conclude()
+	if err := d.conclude(); err != nil || !o.stay {
+		return err
+	}
+	return d.stay(ctx)
 }
 
 // demoMonday is when the story begins, on its own clock.

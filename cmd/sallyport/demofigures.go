@@ -23,6 +23,7 @@ type demoFigures struct {
 	Direct      demoDirect  `json:"direct"`
 	Protect     demoProtect `json:"protect"`
 	Day         demoDay     `json:"day"`
+	Level       demoLevel   `json:"soft_level"`
 	Thefts      []demoTheft `json:"thefts"`
 	Reports     demoReports `json:"reports"`
 	In2019      int64       `json:"stolen_in_2019"`
@@ -174,6 +175,10 @@ func (d *demo) conclude() error {
 		grouped(f.Direct.Customers), short(f.Direct.Seconds), grouped(most), f.Reports.Suspect)
 	d.say("Nothing stopped %s: a value that a reason covers can be written down. For that there are budgets (at most 2,000 customers\n"+
 		"in 30 days, against %s), the record, and the way back from a report to him.", last.Thief, grouped(stolen2019))
+	if d.o.stay {
+		d.say("The whole story took %s (wall clock).", short(f.Seconds))
+		return nil
+	}
 	if err := d.strike(); err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ func (d *demo) reports(ctx context.Context) error {
 		d.clock.advance(d.clock.Now().Add(time.Duration(2+i%5) * time.Hour))
 		list = append(list, trace.Report{Customer: sallyport.Subject(strconv.FormatInt(c, 10)), At: d.clock.Now()})
 	}
+	d.told = list
 	return d.name(ctx, list)
 }
 

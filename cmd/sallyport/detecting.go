@@ -50,6 +50,8 @@ type detecting struct {
 	found atomic.Int64  // lines recorded since the start
 	mu    sync.Mutex    // guards why
 	why   string        // it does not run; empty: it does
+
+	asks chan func(*detect.Detector) // questions that change nothing, answered between two entries; nil: nobody asks
 }
 
 // detected is what stands on record of detection.
@@ -58,7 +60,15 @@ type detected struct {
 	position uint64 // everything up to there was looked at
 	lines    int    // lines recorded at that very position
 	settings string
-	epoch    int // how often settings changed, from 1
+	epoch    int             // how often settings changed, from 1
+	told     map[string]bool // ids of findings
+}
+
+func (p *detected) tell(id string) {
+	if p.told == nil {
+		p.told = map[string]bool{}
+	}
+	p.told[id] = true
 }
 
 // anchor says that the control stream up to taken was read after position.
@@ -173,7 +183,7 @@ func (d *detecting) begin() error {
 
 func (p *detected) fold(e *sallyport.Event) {
 	o := e.Order
-	if o == nil || e.Kind != sallyport.DetectingKind && e.Kind != sallyport.FindingKind {
+	if o == nil || e.Kind != sallyport.DetectingKind && (e.Kind != sallyport.FindingKind || o.Action != "find") { // rules of many eyes find, too
 		return
 	}
 	if o.Position > p.position {
@@ -181,6 +191,7 @@ func (p *detected) fold(e *sallyport.Event) {
 	}
 	switch {
 	case e.Kind == sallyport.FindingKind:
+		p.tell(o.ID)
 		if o.Position == p.position {
 			p.lines++
 		}
@@ -230,6 +241,9 @@ func (r *twoStreams) step(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	case ask := <-r.asks:
+		ask(r.detector)
+		return nil
 	case e := <-live:
 		return r.take(e, r.orders)
 	case e := <-r.entries:
@@ -378,10 +392,12 @@ func (d *detecting) line(f *detect.Finding, in *sallyport.Input) error {
 	d.noted = max(d.noted, d.at)
 	err = d.orders.Give(nil, &sallyport.Event{Time: d.clock(), Kind: sallyport.FindingKind, Order: &sallyport.Order{
 		ID: f.ID, Action: "find", About: f.Staff[0], Finding: text, Position: d.at,
+		Grown: d.past.told[f.ID],
 	}})
 	if err != nil {
 		return err
 	}
+	d.past.tell(f.ID)
 	d.found.Add(1)
 	if d.respond != nil && d.at > d.older {
 		d.respond(f, given(in))
@@ -400,6 +416,23 @@ func given(in *sallyport.Input) bool {
 		return true
 	}
 	return false
+}
+
+// mostAsked is how long a question waits for detection, which may be reading what it missed.
+const mostAsked = 2 * time.Second
+
+// ask has detection answer a question, if it is there to answer.
+func (d *detecting) ask(ctx context.Context, question func(*detect.Detector)) bool {
+	ctx, cancel := context.WithTimeout(ctx, mostAsked)
+	defer cancel()
+	done := make(chan struct{})
+	select {
+	case d.asks <- func(x *detect.Detector) { defer close(done); question(x) }:
+		<-done
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // status says how it is.

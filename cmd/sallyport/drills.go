@@ -21,6 +21,7 @@ import (
 type drills struct {
 	s     *Server
 	start chan *playing
+	book  *drill.Book // those on record
 
 	mu      sync.Mutex // guards what follows
 	reports map[string]*drill.Report
@@ -35,10 +36,12 @@ const (
 )
 
 func newDrills(s *Server) *drills {
-	return &drills{s: s, start: make(chan *playing, 1), reports: map[string]*drill.Report{}, waits: drillWaits}
+	return &drills{s: s, start: make(chan *playing, 1), book: &drill.Book{}, reports: map[string]*drill.Report{}, waits: drillWaits}
 }
 
-func (d *drills) desk() *api.Drills { return &api.Drills{Start: d.begin, Report: d.report} }
+func (d *drills) desk() *api.Drills {
+	return &api.Drills{Start: d.begin, Report: d.report, Plans: d.plans, Runs: d.runs}
+}
 
 // customers are those of drills.
 func (d *drills) customers() (list []*canary.Canary) {
@@ -74,7 +77,7 @@ func (d *drills) begin(by sallyport.Staff, name, reason string) (id string, err 
 	}
 	accounts := config.Drill.staff(config)[:plan.Accounts]
 	for _, who := range accounts {
-		d.s.book.Forget(who)
+		d.s.acquit(who)
 	}
 	now, from := d.s.o.Clock(), d.s.control.Last()+1 // its entry is this one, or soon behind it
 	e := &sallyport.Event{Time: now, Kind: sallyport.DrillKind, Order: &sallyport.Order{Action: "drill", By: by, Reason: reason, Drill: &sallyport.DrillRun{Name: name, Accounts: accounts}}}
@@ -93,15 +96,59 @@ func (d *drills) begin(by sallyport.Staff, name, reason string) (id string, err 
 	return id, nil
 }
 
+// acquit takes back what was counted of who plays: by all gateways, where there are several.
+func (s *Server) acquit(who sallyport.Staff) {
+	if s.hub != nil {
+		s.hub.Acquit(who)
+		return
+	}
+	s.book.Forget(who)
+}
+
 func (d *drills) report(id string) (json.RawMessage, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r, ok := d.reports[id]
+	for _, run := range d.book.Runs() { // of before the start of serve
+		if !ok && run.ID == id && run.Report != nil {
+			r, ok = run.Report, true
+		}
+	}
 	if !ok {
 		return nil, false
 	}
 	text, err := json.Marshal(r)
 	return text, err == nil
+}
+
+// plans are those that can be played, or why not.
+func (d *drills) plans() (list []api.DrillPlan) {
+	accounts, customers := len(d.s.o.Config.Drill.Accounts), len(d.customers())
+	for _, p := range drill.Plans() {
+		x := api.DrillPlan{Name: p.Name, Story: p.Story, Accounts: p.Accounts}
+		switch {
+		case accounts < p.Accounts:
+			x.Missing = fmt.Sprintf("The configuration names %d accounts by which it could be played (drill.accounts), and it takes %d.", accounts, p.Accounts)
+		case customers == 0:
+			x.Missing = "There are no customers to play it on: 'sallyport drill prepare --count 120' makes some who do not exist."
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// runs are the drills on record, the oldest first, with the figures so far of the one that is being played.
+func (d *drills) runs() []drill.Run {
+	list := d.book.Runs()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, r := range d.reports {
+		if last := len(list) - 1; last >= 0 && r.Ended.IsZero() && list[last].Ended.IsZero() {
+			now := *r
+			list[last].ID, list[last].Report = id, &now
+		}
+	}
+	return list
 }
 
 // change changes a report.

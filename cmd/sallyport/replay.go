@@ -153,18 +153,24 @@ type replayed struct {
 	From, Until     time.Time
 	Names           *history.Names           // gives pseudonyms
 	Progress        func(done, total uint64) // nil: nobody looks
+	Percent         int                      // of those budgets; 0: as they are
+	First           uint64                   // entry of the access stream before which nothing matters; 0: all do
 }
 
 // replayed runs what was accessed under other policies or budgets.
 func (c *Config) replayed(ctx context.Context, o replayed) (*replay.Report, error) {
 	company := c.replayCompany(o.Budgets)
 	company.Name = func(who sallyport.Staff) sallyport.Staff { return sallyport.Staff(o.Names.Person(who)) }
+	if o.Percent > 0 {
+		of := company.Budgets
+		company.Budgets = func(who sallyport.Staff, team string) exposure.Budgets { return percentOf(of(who, team), o.Percent) }
+	}
 	r := replay.New(company, o.Before, o.After, o.From, o.Until)
 	next, stop := iter.Pull2(inOrder(ctx, o.Control))
 	defer stop()
 	order, err, more := next()
 	last := o.Access.Last()
-	readErr := o.Access.Read(1, func(e *sallyport.Event) error {
+	readErr := o.Access.Read(max(1, o.First), func(e *sallyport.Event) error {
 		if e.Seq > last {
 			return io.EOF
 		}
@@ -185,6 +191,16 @@ func (c *Config) replayed(ctx context.Context, o replayed) (*replay.Report, erro
 		o.Progress(last, last)
 	}
 	return r.Report()
+}
+
+// percentOf are budgets of so many percent, of one customer at least.
+func percentOf(b exposure.Budgets, percent int) exposure.Budgets {
+	for _, m := range []*exposure.Budget{&b.Revealed, &b.Reached, &b.Probed} {
+		for _, n := range []*int{&m.Hour, &m.Day, &m.Month} {
+			*n = max(1, *n*percent/100)
+		}
+	}
+	return b
 }
 
 // inOrder are a stream's events as they stand now; an error comes last.

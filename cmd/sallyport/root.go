@@ -81,6 +81,7 @@ revealed only for a reason that checks out, after a durable record entry, and wi
 		m.blastCommand(),
 		m.caseCommand(),
 		m.statusCommand(),
+		m.topCommand(),
 		m.checkCommand(),
 		m.configCommand(),
 		m.policyCommand(),

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"sallyport/api"
+	"sallyport/examples"
+	"sallyport/policy"
+	"sallyport/program"
+)
+
+// rulebook answers what the policies say.
+func (s *Server) rulebook() *api.Rulebook {
+	if s.o.Config.file == "" {
+		return nil
+	}
+	return &api.Rulebook{Policies: s.showPolicies, Replay: s.replayBudgets}
+}
+
+// showPolicies are the policies that hold, beside the written policy, with what their cases came to.
+func (s *Server) showPolicies() (api.Policies, error) {
+	out := api.Policies{Policies: []api.PolicyText{}, Documents: []api.WrittenDoc{}, Cases: []api.PolicyCase{}}
+	set := s.policies.current()
+	docs, err := s.o.Config.documents()
+	if err != nil {
+		return out, &api.Problem{Status: 503, Code: "bad_document", Sentence: "A written policy cannot be read: " + err.Error() + ".", Hint: "See console.documents in docs/configuration.md."}
+	}
+	written := map[string]string{}
+	for _, d := range docs {
+		for _, p := range d.Paragraphs {
+			written[d.Name+"#"+p.Number] = p.Number + " " + p.Text
+		}
+	}
+	var enforcing []program.Enforcing
+	for _, p := range set.All() {
+		effect := "permit"
+		if p.Forbids {
+			effect = "forbid"
+		}
+		out.Policies = append(out.Policies, api.PolicyText{ID: p.Policy, Effect: effect, Because: p.Because, Document: p.Document, Paragraph: written[p.Document], Place: p.Place, Text: p.Cedar})
+		enforcing = append(enforcing, program.Enforcing{ID: p.Policy, Document: p.Document, Place: p.Place})
+	}
+	out.Documents = s.writtenParts(docs, enforcing)
+	if err := s.askCases(&out, set); err != nil {
+		out.Problem = "The tests of the policies cannot be asked: " + err.Error()
+	}
+	return out, nil
+}
+
+// writtenParts says of each document where it and the policies part, and how many have read it.
+func (s *Server) writtenParts(docs []*program.Document, enforcing []program.Enforcing) []api.WrittenDoc {
+	var staff []program.Member
+	for who, p := range s.staffing.now().People {
+		if p.Employment != "left" {
+			staff = append(staff, program.Member{Staff: who, Team: p.Place.Team, Role: p.Place.Role, Away: p.Employment == "leave"})
+		}
+	}
+	drift := program.FindDrift(docs, enforcing, staff, s.program.Read)
+	list := []api.WrittenDoc{}
+	for i, d := range docs {
+		v := drift.Documents[i]
+		x := api.WrittenDoc{Name: d.Name, Version: hex.EncodeToString(d.Digest), Paragraphs: len(d.Paragraphs), Readers: v.Readers, Have: v.Have, Parts: []api.DataDrift{}}
+		for _, p := range append(drift.Unenforced, drift.Broken...) {
+			if strings.HasPrefix(p.Where, d.Name+"#") {
+				x.Parts = append(x.Parts, api.DataDrift{Where: p.Where, What: p.What})
+			}
+		}
+		if i == len(docs)-1 {
+			for _, p := range drift.Unwritten {
+				x.Parts = append(x.Parts, api.DataDrift{Where: p.Where, What: p.What})
+			}
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// documents are the written policies that the configuration names; where it names none and the program's own policies hold, theirs.
+func (c *Config) documents() ([]*program.Document, error) {
+	if len(c.Console.Documents) == 0 {
+		if c.policyFolder() != "" {
+			return nil, nil
+		}
+		d, err := program.ReadDocument(examples.AccessPolicyName, examples.AccessPolicy)
+		return []*program.Document{d}, err
+	}
+	var paths []string
+	for _, name := range c.Console.Documents {
+		paths = append(paths, c.path(name))
+	}
+	return readDocuments(paths)
+}
+
+// askCases asks the tests beside the policies, each on its own company or on the configured one.
+func (s *Server) askCases(out *api.Policies, set *policy.Set) error {
+	c := s.o.Config
+	texts, err := caseTexts(c.policyFolder())
+	if err != nil {
+		return err
+	}
+	policies, err := s.heldTexts()
+	if err != nil {
+		return err
+	}
+	for _, text := range texts {
+		cases, err := policy.ReadCases(text)
+		if err != nil {
+			return err
+		}
+		of := set
+		if world, copiers := cases.World(); world != nil {
+			var problems []policy.Problem
+			if of, problems = policy.Load(policies, world, copiers); of == nil {
+				return fmt.Errorf("the company of %s does not fit the policies: %w", filepath.Base(text.Name), &policyError{problems})
+			}
+		}
+		for _, o := range cases.Run(of) {
+			if o.Passed {
+				out.Passed++
+				continue
+			}
+			got, want := o.Trouble, o.Case.Then
+			if got == "" {
+				got = o.Ruling.Verdict.String() + " by " + o.Ruling.Policy()
+			}
+			if o.Case.By != "" {
+				want += " by " + o.Case.By
+			}
+			out.Cases = append(out.Cases, api.PolicyCase{Case: o.Case.Name, Place: o.Place, Want: want, Got: got})
+		}
+	}
+	return nil
+}
+
+// heldTexts are the texts of the policies that hold.
+func (s *Server) heldTexts() ([]policy.Text, error) {
+	c := s.o.Config
+	if approved, _ := s.state.Files(); approved != "" {
+		if b, err := keptBundle(s.o.Data, approved); err == nil && b.config == c.text {
+			return b.textsOr(c), nil
+		}
+	}
+	return c.policyTexts(c.policyFolder())
+}
+
+// replayBudgets runs the record of the last days under other budgets, and today's policies.
+func (s *Server) replayBudgets(ctx context.Context, days, percent int) (json.RawMessage, error) {
+	c := *s.o.Config
+	c.roster = s.staffing.now()
+	now, set := s.o.Clock(), s.policies.current()
+	from := now.AddDate(0, 0, -days)
+	report, err := c.replayed(ctx, replayed{
+		Before: set, After: set, Access: s.access, Control: s.control, From: from, Until: now, Names: s.names, Percent: percent,
+		First: s.granting.days.from(dayOf(from) - usualDays - 1),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(report)
+}
