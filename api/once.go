@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -70,9 +71,7 @@ func (s *Server) onceOnly(w http.ResponseWriter, r *http.Request, me sallyport.S
 	case err != nil:
 		s.answer(w, nil, err)
 	case kept != nil:
-		for field, values := range kept.header {
-			w.Header()[field] = values
-		}
+		maps.Copy(w.Header(), kept.header)
 		w.Header().Set("Idempotent-Replayed", "true")
 		w.WriteHeader(kept.status)
 		_, _ = w.Write(kept.body.Bytes()) // a client that left cannot be told
@@ -121,9 +120,7 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, name [sha256.S
 	}()
 	do(a, r)
 	fault = false
-	for field, values := range a.header {
-		w.Header()[field] = values
-	}
+	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body.Bytes()) // a client that left cannot be told
 }

@@ -316,12 +316,9 @@ func (s *Server) decide(r *http.Request, me sallyport.Staff, kind sallyport.Even
 		}
 		return nil
 	}
-	code := ""
-	if kind == sallyport.Approved {
-		if p, ok := s.proposal(id); ok && (p.Action == control.Invite || p.Action == control.APIToken) {
-			code = halfACode()
-			order.Code = digestOf(code)
-		}
+	code := s.secondHalf(id, kind)
+	if code != "" {
+		order.Code = digestOf(code)
 	}
 	if err := s.c.Orders.Give(check, s.event(kind, me, order)); err != nil {
 		return nil, err
@@ -330,6 +327,15 @@ func (s *Server) decide(r *http.Request, me sallyport.Staff, kind sallyport.Even
 	answer := s.proposalTo(me, p)
 	answer.Code = code
 	return answer, nil
+}
+
+// secondHalf is the half of a code that goes to who approves a proposal whose proposer has the other; empty: it has no code.
+func (s *Server) secondHalf(id string, kind sallyport.EventKind) string {
+	p, ok := s.proposal(id)
+	if !ok || kind != sallyport.Approved || p.Action != control.Invite && p.Action != control.APIToken {
+		return ""
+	}
+	return halfACode()
 }
 
 // settled are the findings that are at an end once a proposal to close a case is approved.

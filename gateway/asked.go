@@ -312,7 +312,7 @@ func (s *session) whyEnded(otherwise Refused) Refused {
 // heard takes what a client would have read beside its rows: the last of it says why there are no more.
 func (s *session) heard() (last Refused) {
 	void, _ := s.clientConn.(*nowhere)
-	void.got = append(void.got, s.out[:len(s.out):len(s.out)]...)
+	void.got = append(void.got, s.out...)
 	if s.out != nil {
 		s.out, s.clean = s.out[:0], 0
 	}

@@ -103,8 +103,7 @@ func (s *session) asBefore(ctx context.Context, v *sight, analyzer *query.Analyz
 
 // howToOpen says what opens a door or gate. ok is false where nothing can: no colleague can be asked.
 func (s *session) howToOpen(who sallyport.Staff, r policy.Ruling, what string) (hint string, ok bool) {
-	switch {
-	case r.Respond == policy.SecondPerson:
+	if r.Respond == policy.SecondPerson {
 		id, err := s.gw.Protection.Second(who, what)
 		if err != nil {
 			s.gw.Log.Warn("a colleague cannot be asked", "reason", plainReason(err))

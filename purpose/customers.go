@@ -3,11 +3,11 @@ package purpose
 import (
 	"context"
 	"fmt"
-	"sallyport/catalog"
 	"slices"
 	"time"
 
 	"sallyport"
+	"sallyport/catalog"
 )
 
 // TeamCustomers are the customers of a team's open tickets in the protected database, for a grant that is for them and no others. A ticket counts by the
