@@ -123,7 +123,7 @@ type BulkJob struct {
 type HRFact struct {
 	Time  time.Time
 	Staff Staff
-	Type  string // notice, leave_start, leave_end, role_change, review, grievance, training_overdue, terminated
+	Type  string // notice, leave_start, leave_end, role_change, review, grievance, training_overdue, training_done, terminated
 	Value string
 }
 

@@ -19,3 +19,14 @@ type AssuredCall struct {
 	About    string    `cbor:"10,keyasint,omitempty" json:"about,omitempty"`  // a word of a list, so that it tells nothing of the customer
 	Reason   string    `cbor:"11,keyasint,omitempty" json:"reason,omitempty"` // the ticket that it is about
 }
+
+// LinkKind is a kind of the control stream: a link that shows a customer who has seen his data was issued, opened or ended. Order.Link.
+const LinkKind EventKind = "customer_link"
+
+// CustomerLink is one such link. Its text, by which it is opened, stands nowhere.
+type CustomerLink struct {
+	ID       string    `cbor:"1,keyasint" json:"id"`
+	Do       string    `cbor:"2,keyasint" json:"do"` // issue, open, end
+	Customer Subject   `cbor:"3,keyasint,omitempty" json:"customer,omitempty"`
+	Until    time.Time `cbor:"4,keyasint,omitzero" json:"until,omitzero"`
+}

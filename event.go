@@ -114,6 +114,9 @@ const (
 	CredentialMade  EventKind = "credential"       // who logged in at the identity provider got Order.Credential; before he has it
 	CredentialEnded EventKind = "credential_ended" //nolint:gosec // a word, and no credential: its owner gave it back
 	APITokenEnded   EventKind = "api_token_ended"  // the one that ID names lets nobody in any more
+	PasskeyAdded    EventKind = "passkey"          // the person in About proves from then on who he is by Order.Passkey
+	PasskeyUsed     EventKind = "passkey_used"     // he did, and its counter stands at Count; before he is let in
+	PasskeyEnded    EventKind = "passkey_ended"    // it proves nothing any more; Reason says why
 	OnceKind        EventKind = "once"             // a call to the api began that is to be carried out once: Order.Once
 	PasswordSet     EventKind = "password_set"     // Order.Password is from now on what the person in About gives orders by
 	LockLeavers     EventKind = "lock_leavers"     // the second person has those locked who left when their source had said so of many within an hour
@@ -341,6 +344,9 @@ type Order struct {
 	Position uint64    `cbor:"111,keyasint,omitempty"`
 	Taken    uint64    `cbor:"112,keyasint,omitempty"`
 	Response *Response `cbor:"113,keyasint,omitempty"`
+	// Grown says of a finding that an earlier line of it is on record. Settled are, of the approval by which a case is closed, the findings that it had.
+	Grown   bool      `cbor:"124,keyasint,omitempty"`
+	Settled []Settled `cbor:"125,keyasint,omitempty"`
 	// Sealed says of which customer that he does not exist, to who has the key. Planting is what was asked for, CanaryHeard what came.
 	Sealed      []byte       `cbor:"140,keyasint,omitempty"`
 	Planting    *Planting    `cbor:"141,keyasint,omitempty"`
@@ -355,8 +361,13 @@ type Order struct {
 	CasesFrom uint64       `cbor:"170,keyasint,omitempty"` // of case: findings from this entry of the stream on open cases
 	Assured   *AssuredCall `cbor:"160,keyasint,omitempty"` // of assured_call
 	Program   *ProgramStep `cbor:"176,keyasint,omitempty"` // of program
-	APIToken  *APIToken    `cbor:"164,keyasint,omitempty"` // of a proposal to make one
-	Once      *Once        `cbor:"165,keyasint,omitempty"` // of once
+	// Training is of kind training. Drilled is the report of a drill as JSON, where it ended.
+	Training *TrainingStep `cbor:"180,keyasint,omitempty"`
+	Drilled  []byte        `cbor:"181,keyasint,omitempty"`
+	APIToken *APIToken     `cbor:"164,keyasint,omitempty"` // of a proposal to make one
+	Once     *Once         `cbor:"165,keyasint,omitempty"` // of once
+	Link     *CustomerLink `cbor:"167,keyasint,omitempty"` // of customer_link
+	Passkey  *Passkey      `cbor:"166,keyasint,omitempty"` // of one that was added, used or ended
 }
 
 // Response is one step because of a finding. Of what takes effect by an entry of its own kind (trust, suspend, lock, grant_ended) it stands there.
@@ -368,6 +379,12 @@ type Response struct {
 	Held     *Held  `cbor:"5,keyasint,omitempty"` // of hold
 	Attempts int    `cbor:"6,keyasint,omitempty"` // of what is done outside
 	Trouble  string `cbor:"7,keyasint,omitempty"` // of failed: why
+}
+
+// Settled is a finding about which people have come to an end.
+type Settled struct {
+	Finding string `cbor:"1,keyasint"`
+	About   Staff  `cbor:"2,keyasint,omitempty"`
 }
 
 // Held are entries of the access stream that must be kept as evidence.
@@ -394,6 +411,16 @@ type Credential struct {
 type APIToken struct {
 	Scopes []string  `cbor:"1,keyasint"`
 	Until  time.Time `cbor:"2,keyasint,omitzero"`
+}
+
+// Passkey is the public half of a key that lies in an authenticator of somebody's. Nobody can log in by what stands here.
+type Passkey struct {
+	ID     []byte `cbor:"1,keyasint"`
+	Public []byte `cbor:"2,keyasint,omitempty"` // COSE key (RFC 9053)
+	Count  uint32 `cbor:"3,keyasint,omitempty"` // of its uses, as far as it counts them
+	Backup bool   `cbor:"4,keyasint,omitempty"` // it may be copied to other devices of his by who made it
+	Kind   []byte `cbor:"5,keyasint,omitempty"` // AAGUID: the model
+	Label  string `cbor:"6,keyasint,omitempty"` // what he calls it
 }
 
 // Once tells one call from another: the key that its caller gave it, with who he is and what he called, and its body, both as SHA-256.

@@ -31,6 +31,7 @@ type Listed struct {
 	Version    uint64    `cbor:"22,keyasint,omitempty" json:"version,omitempty"`    // one more with each change
 	Created    time.Time `cbor:"23,keyasint,omitzero" json:"created,omitzero"`
 	Changed    time.Time `cbor:"24,keyasint,omitzero" json:"changed,omitzero"`
+	Firm       string    `cbor:"25,keyasint,omitempty" json:"firm,omitempty"` // the outside firm that he is of; empty: none
 }
 
 // Place is where somebody stands in the company: what policies and orders go by.

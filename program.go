@@ -7,7 +7,7 @@ const ProgramKind EventKind = "program"
 
 // ProgramStep is one thing that is done in the programme. What it means is for package program.
 type ProgramStep struct {
-	Do     string    `cbor:"1,keyasint"`            // rotation_commit, rotation_draw, acknowledged, review_opened, review_decided
+	Do     string    `cbor:"1,keyasint"`            // rotation_commit, rotation_draw, acknowledged, review_opened, review_decided, review_lapsed, review_prolonged
 	Name   string    `cbor:"2,keyasint"`            // of the rotation, document or review
 	Digest []byte    `cbor:"3,keyasint,omitempty"`  // of rotation_commit the commitment; of rotation_draw and acknowledged the SHA-256 of the file
 	Beacon string    `cbor:"4,keyasint,omitempty"`  // of rotation_commit: what fixes the seed
@@ -19,4 +19,5 @@ type ProgramStep struct {
 	Staff  Staff     `cbor:"10,keyasint,omitempty"` // of reviews: whose access
 	Keeps  bool      `cbor:"11,keyasint,omitempty"` // of review_decided: it stays
 	Items  []string  `cbor:"12,keyasint,omitempty"` // of review_opened: what is allowed, and what was used
+	Ends   bool      `cbor:"20,keyasint,omitempty"` // of review_opened: what nobody has decided by then ends by itself
 }

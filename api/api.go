@@ -80,8 +80,10 @@ type Config struct {
 	// Find is whose rows hold one of some tokens of a column of the customers' table, of two at most; nil: nobody is looked for by a value.
 	Find func(ctx context.Context, column string, tokens []string) ([]sallyport.Subject, error)
 	// FindBy are the columns by which customers are found: of those whose equal values mean the same customer, in the customers' table.
-	FindBy []string
-	Values *Values // the gateway's doors without SQL; nil: they are not here
+	FindBy   []string
+	Values   *Values   // the gateway's doors without SQL; nil: they are not here
+	Passkeys *Passkeys // nil: nobody proves by one who he is
+	Links    *Links    // nil: customers get none
 }
 
 // Standby is one more line of a status: what, and how it is.
@@ -227,6 +229,8 @@ func (s *Server) routes() http.Handler {
 	s.policyRoutes(mux)
 	s.valueRoutes(mux)
 	s.tokenRoutes(mux)
+	s.passkeyRoutes(mux)
+	s.linkRoutes(mux)
 	mux.HandleFunc("GET /v1/openapi.json", s.describe)
 	mux.Handle("/api/v1/", http.StripPrefix("/api", mux)) // as other programs know it; commands say /v1 alone
 	s.programRoutes(mux)

@@ -51,6 +51,9 @@ func (s *Server) callRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /v1/calls/{id}/cancel", s.as(everybody, s.cancelCall))
 }
 
+// HasCalls tells whether calls are scheduled here.
+func (s *Server) HasCalls() bool { return s.c.Calls != nil }
+
 func (s *Server) noCalls() error {
 	if s.c.Calls == nil {
 		return &Problem{http.StatusConflict, "no_calls", "This serve schedules no calls.", "Section customers of the configuration has them."}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"sallyport"
+	"sallyport/drill"
 )
 
 // Drills plays thefts.
@@ -15,10 +15,10 @@ type Drills struct {
 	Start func(by sallyport.Staff, name, reason string) (id string, err error)
 	// Plans are those that can be played.
 	Plans func() []DrillPlan
-	// Runs are those on record, the newest first.
-	Runs func() ([]DrillRun, error)
 	// Report is what came of it so far, as JSON.
 	Report func(id string) (json.RawMessage, bool)
+	// Runs are those on record, the oldest first.
+	Runs func() []drill.Run
 }
 
 // DrillPlan is how a theft goes that can be played.
@@ -29,20 +29,10 @@ type DrillPlan struct {
 	Missing  string `json:"missing,omitempty"` // why it cannot be played
 }
 
-// DrillRun is one that was played.
-type DrillRun struct {
-	ID     string          `json:"id"`
-	Name   string          `json:"name"`
-	Began  time.Time       `json:"began"`
-	Ended  time.Time       `json:"ended,omitzero"`
-	Told   string          `json:"told,omitempty"`   // what came of it, in a sentence
-	Report json.RawMessage `json:"report,omitempty"` // in figures; nothing of a run before the last start of serve
-}
-
 // DrillList are drills.
 type DrillList struct {
 	Plans []DrillPlan `json:"plans"`
-	Runs  []DrillRun  `json:"runs"`
+	Runs  []drill.Run `json:"runs"` // the oldest first
 }
 
 type drillRequest struct {
@@ -80,14 +70,13 @@ func (s *Server) startDrill(r *http.Request, me sallyport.Staff) (any, error) {
 
 // drills lists them. They are about accounts of drills and customers who do not exist, so it is not recorded that somebody asks.
 func (s *Server) drills(*http.Request, sallyport.Staff) (any, error) {
-	out := DrillList{Plans: []DrillPlan{}, Runs: []DrillRun{}}
+	out := DrillList{Plans: []DrillPlan{}, Runs: []drill.Run{}}
 	if s.c.Drills == nil || s.c.Drills.Plans == nil {
 		return out, nil
 	}
 	out.Plans = append(out.Plans, s.c.Drills.Plans()...)
-	runs, err := s.c.Drills.Runs()
-	out.Runs = append(out.Runs, runs...)
-	return out, err
+	out.Runs = append(out.Runs, s.c.Drills.Runs()...)
+	return out, nil
 }
 
 func (s *Server) drillReport(r *http.Request, _ sallyport.Staff) (any, error) {

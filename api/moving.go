@@ -11,6 +11,7 @@ import (
 // Moving is what serve does for a protect that works beside it: protect changes rows, and serve alone writes the record and tells sessions.
 // Every function is required.
 type Moving struct {
+	Refuses error                                                              // why nothing may begin to move here; nil: it may
 	Record  func(ctx context.Context, me sallyport.Staff, states States) error // puts states on record, unless they may not follow on what holds
 	Enter   func(ctx context.Context) (waiting []string, err error)            // makes what is on record hold; waiting are sessions that still work by what held before
 	Serving func() Serving
@@ -46,6 +47,9 @@ func (s *Server) movingRoutes(mux *http.ServeMux) {
 func (s *Server) moving() (*Moving, error) {
 	if s.c.Moving == nil {
 		return nil, &Problem{http.StatusConflict, "protects_nothing", "This serve protects nothing.", "Start it with the configuration whose columns are to be protected."}
+	}
+	if err := s.c.Moving.Refuses; err != nil {
+		return nil, &Problem{http.StatusConflict, "several_gateways", sentence(err), "docs/gateways.md says what it takes."}
 	}
 	return s.c.Moving, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"sallyport"
 	"sallyport/cases"
+	"sallyport/program/training"
 )
 
 // operation is one endpoint as the description of the api has it. A test holds the list to the routes that there are.
@@ -168,6 +169,15 @@ func workOperations() []operation {
 		}{}},
 		{method: post, path: "/v1/api-tokens", who: administrators, summary: "Propose a token of the api in somebody's name", takes: TokenRequest{}, gives: TokenProposed{}},
 		{method: post, path: "/v1/api-tokens/{id}/end", summary: "Take a token of the api away", takes: request{}},
+		{method: get, list: true, path: "/v1/customer-links", who: investigators, summary: "Links that show customers which kind of staff has seen their data", gives: struct {
+			Links []CustomerLink `json:"links"`
+		}{}},
+		{method: post, path: "/v1/customer-links", who: investigators, summary: "Issue one", takes: LinkRequest{}, gives: CustomerLink{}},
+		{method: post, path: "/v1/customer-links/{id}/end", who: investigators, summary: "End one", takes: request{}},
+		{method: get, list: true, path: "/v1/passkeys", summary: "One's own passkeys", gives: struct {
+			Passkeys []PasskeyInfo `json:"passkeys"`
+		}{}},
+		{method: post, path: "/v1/passkeys/end", summary: "End a passkey of one's own, or, for who administers, all of somebody's", takes: endPasskeyRequest{}},
 		{method: post, path: "/v1/reveal", summary: "What tokens stand for, as far as reasons and policies show it; recorded before it is answered", takes: ValuesRequest{}, gives: ValuesAnswer{}},
 		{method: post, path: "/v1/tokenise", summary: "Tokens of values; a value outside the reasons counts as a probe", takes: ValuesRequest{}, gives: ValuesAnswer{}},
 		{method: get, path: "/v1/canaries", who: overseers, summary: "Customers who do not exist", gives: CanaryStatus{}},
@@ -188,7 +198,14 @@ func workOperations() []operation {
 			Reviews []ReviewStatus `json:"reviews"`
 		}{}},
 		{method: post, path: "/v1/program/reviews", who: administrators, summary: "Have managers look at what their people may do", takes: reviewRequest{}},
+		{method: post, path: "/v1/program/reviews/prolong", who: administrators, summary: "Propose another date for people of a review", takes: prolongRequest{}, gives: proposedAnswer{}},
+		{method: post, path: "/v1/program/reports", who: investigators, summary: "A report of the programme, made from the record as it stands", takes: ReportQuestion{}, gives: ReportAnswer{}},
 		{method: post, path: "/v1/program/reviews/decide", summary: "Decide about somebody's access", takes: decideReviewRequest{}},
+		{method: get, path: "/v1/program/training", summary: "How oneself stands with training; for who oversees, everybody", query: []string{"mine"}, gives: struct {
+			People []training.Status `json:"people"`
+		}{}},
+		{method: post, path: "/v1/program/training/import", who: administrators, summary: "Put courses and phishing tests on record", takes: trainingRequest{}},
+		{method: post, path: "/v1/program/training/lesson", summary: "Answer the question of a lesson", takes: lessonRequest{}},
 	}
 }
 

@@ -311,6 +311,9 @@ func (s *Server) decide(r *http.Request, me sallyport.Staff, kind sallyport.Even
 		if err := s.state.CheckApproval(id, me); err != nil {
 			return &Problem{http.StatusForbidden, "not_yours_to_decide", sentence(err), "Ask another lead or security."}
 		}
+		if kind == sallyport.Approved {
+			order.Settled = s.settled(id)
+		}
 		return nil
 	}
 	code := ""
@@ -327,6 +330,21 @@ func (s *Server) decide(r *http.Request, me sallyport.Staff, kind sallyport.Even
 	answer := s.proposalTo(me, p)
 	answer.Code = code
 	return answer, nil
+}
+
+// settled are the findings that are at an end once a proposal to close a case is approved.
+func (s *Server) settled(proposal string) (list []sallyport.Settled) {
+	if s.c.Cases == nil {
+		return nil
+	}
+	about := map[string]sallyport.Staff{}
+	for _, f := range s.state.Findings() {
+		about[f.ID] = f.About
+	}
+	for _, id := range s.c.Cases.Book.Settles(proposal) {
+		list = append(list, sallyport.Settled{Finding: id, About: about[id]})
+	}
+	return list
 }
 
 // sentence makes an error's text one: control's errors begin in lower case as errors do.

@@ -13,11 +13,15 @@ import (
 	"sallyport"
 	"sallyport/program"
 	"sallyport/program/rotation"
+	"sallyport/program/training"
 )
 
 // Program is what is done beside the software.
 type Program struct {
 	Book *program.Book
+	// Report makes one, with people as call has them; its error is a *Problem or a sentence for people. nil: this serve makes none.
+	Report   func(ctx context.Context, me sallyport.Staff, q *ReportQuestion, call func(sallyport.Staff) string) (json.RawMessage, error)
+	Training *training.Book
 }
 
 func (s *Server) programRoutes(mux *http.ServeMux) {
@@ -27,7 +31,12 @@ func (s *Server) programRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /v1/program/acknowledge", s.as(everybody, s.acknowledge))
 	mux.Handle("GET /v1/program/reviews", s.as(everybody, s.reviewList))
 	mux.Handle("POST /v1/program/reviews", s.upTo(mostDraw, administrators, s.openReview))
+	mux.Handle("POST /v1/program/reviews/prolong", s.upTo(mostDraw, administrators, s.prolongReview))
+	mux.Handle("POST /v1/program/reports", s.upTo(mostDraw, investigators, s.programReport))
 	mux.Handle("POST /v1/program/reviews/decide", s.as(everybody, s.decideReview))
+	mux.Handle("GET /v1/program/training", s.as(everybody, s.trainingList))
+	mux.Handle("POST /v1/program/training/import", s.upTo(mostDraw, administrators, s.importTraining))
+	mux.Handle("POST /v1/program/training/lesson", s.as(everybody, s.readLesson))
 }
 
 // mostDraw is what a draw's file takes.

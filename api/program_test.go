@@ -102,10 +102,11 @@ func TestReviewsAndReading(t *testing.T) {
 		}
 	})
 	ctx, manager, lead := t.Context(), r.as("s001"), r.as("s050")
-	until := r.clock.Now().Add(time.Hour)
+	until := r.clock.Now().Add(program.ShortestReview)
 	items := map[sallyport.Staff][]string{"s001": {"a"}, "s002": {"a: not used"}, "s050": {"b"}}
 	want(t, manager.OpenReview(ctx, "autumn", until, items), "not_your_role")
 	want(t, lead.OpenReview(ctx, "autumn", r.clock.Now(), items), "bad_review")
+	want(t, lead.OpenReview(ctx, "autumn", until.Add(-time.Second), items), "bad_review")
 	want(t, lead.OpenReview(ctx, "autumn", until, items), "")
 	want(t, lead.OpenReview(ctx, "autumn", until, items), "bad_review")
 	list, err := manager.Reviews(ctx)
@@ -117,7 +118,15 @@ func TestReviewsAndReading(t *testing.T) {
 	want(t, lead.DecideReview(ctx, "autumn", "s050", true, "me"), "no_such_review")
 	want(t, manager.DecideReview(ctx, "autumn", "s002", true, "still here"), "")
 	want(t, lead.DecideReview(ctx, "autumn", "s002", false, "no"), "decided")
-	r.clock.add(2 * time.Hour)
+	if _, ended := book.Ended("s001", r.clock.Now()); ended {
+		t.Error("it has ended before its date")
+	}
+	r.clock.add(program.ShortestReview)
+	for _, who := range []sallyport.Staff{"s001", "s050"} {
+		if name, ended := book.Ended(who, r.clock.Now()); !ended || name != "autumn" {
+			t.Errorf("nobody decided about %s, and his access goes on", who)
+		}
+	}
 	want(t, r.as("s060").DecideReview(ctx, "autumn", "s050", true, "late"), "decided")
 	list, err = r.as("s060").Reviews(ctx)
 	states := map[sallyport.Staff]string{}
@@ -126,6 +135,35 @@ func TestReviewsAndReading(t *testing.T) {
 	}
 	if err != nil || states["s001"] != "ended" || states["s002"] != "kept" || states["s050"] != "ended" {
 		t.Errorf("%v, %v", states, err)
+	}
+	prolong := func(who sallyport.Staff, until time.Time, staff ...sallyport.Staff) (string, error) {
+		return r.as(who).ProlongReview(ctx, "autumn", staff, until, "the manager was ill")
+	}
+	month := r.clock.Now().Add(30 * 24 * time.Hour)
+	_, err = prolong("s001", month, "s002")
+	want(t, err, "not_your_role")
+	_, err = prolong("s050", month, "s001", "s050")
+	want(t, err, "about_yourself")
+	_, err = prolong("s050", month, "s009")
+	want(t, err, "no_such_review")
+	_, err = prolong("s050", r.clock.Now().AddDate(0, 0, 91), "s001")
+	want(t, err, "bad_review")
+	id, err := prolong("s060", month, "s001", "s050")
+	want(t, err, "")
+	_, err = r.as("s060").Approve(ctx, id)
+	want(t, err, "not_yours_to_decide")
+	_, err = r.as("s050").Approve(ctx, id)
+	want(t, err, "not_yours_to_decide")
+	if _, ended := book.Ended("s001", r.clock.Now()); !ended {
+		t.Error("one person prolonged it")
+	}
+	_, err = r.as("s051").Approve(ctx, id)
+	want(t, err, "")
+	if _, ended := book.Ended("s001", r.clock.Now()); ended {
+		t.Error("two people prolonged it, and it has ended")
+	}
+	if _, ended := book.Ended("s001", month); !ended {
+		t.Error("nobody decided until the new date, and it goes on")
 	}
 	version := strings.Repeat("ab", 32)
 	_, err = manager.Acknowledge(ctx, "access.md", "ab")

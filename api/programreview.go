@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/history"
 	"sallyport/program"
 )
 
@@ -110,10 +112,13 @@ func (s *Server) openReview(r *http.Request, me sallyport.Staff) (any, error) {
 		return nil, err
 	}
 	switch {
-	case !isOneLine(q.Name), len(q.People) == 0, len(q.People) > mostReviewed, !q.Until.After(s.c.Now()):
-		return nil, &Problem{http.StatusBadRequest, "bad_review", "A review has a name, a date to come, and 1 to 5,000 people.", "See docs/programme.md."}
+	case !isOneLine(q.Name), len(q.People) == 0, len(q.People) > mostReviewed, q.Until.Before(s.c.Now().Add(program.ShortestReview)):
+		return nil, &Problem{http.StatusBadRequest, "bad_review", "A review has a name, a date at least a week ahead, and 1 to 5,000 people.", "What nobody has decided by then ends by itself: docs/programme.md."}
 	case slices.ContainsFunc(book.Reviews(), func(x program.Review) bool { return x.Name == q.Name }):
 		return nil, &Problem{http.StatusConflict, "bad_review", "There is a review of this name.", "Give it another one, such as the half-year's."}
+	}
+	if err := s.nameReviewed(&q); err != nil {
+		return nil, err
 	}
 	for _, who := range slices.Sorted(maps.Keys(q.People)) {
 		items := q.People[who]
@@ -123,7 +128,7 @@ func (s *Server) openReview(r *http.Request, me sallyport.Staff) (any, error) {
 	}
 	for _, who := range slices.Sorted(maps.Keys(q.People)) {
 		e := s.event(sallyport.ProgramKind, me, &sallyport.Order{Action: program.ReviewOpened, By: me, About: who, Program: &sallyport.ProgramStep{
-			Do: program.ReviewOpened, Name: q.Name, Staff: who, Until: q.Until, Items: q.People[who],
+			Do: program.ReviewOpened, Name: q.Name, Staff: who, Until: q.Until, Items: q.People[who], Ends: true,
 		}})
 		if err := s.c.Orders.Give(s.stillFree(me), e); err != nil {
 			return nil, err
@@ -131,6 +136,80 @@ func (s *Server) openReview(r *http.Request, me sallyport.Staff) (any, error) {
 	}
 	return map[string]any{"name": q.Name, "people": len(q.People)}, nil
 }
+
+// nameReviewed puts those in place of pseudonyms who stand behind them: a report that was asked of a running serve has people by pseudonym, and
+// whoever opens the review need not know them.
+func (s *Server) nameReviewed(q *reviewRequest) error {
+	named := map[string]sallyport.Staff{}
+	if s.c.Directory != nil {
+		for _, m := range s.c.Directory.List() {
+			named[s.c.Names.Person(m.Staff)] = m.Staff
+		}
+	}
+	people := map[sallyport.Staff][]string{}
+	for who, items := range q.People {
+		if strings.HasPrefix(string(who), history.PersonPrefix) {
+			known, ok := named[string(who)]
+			if !ok {
+				return &Problem{http.StatusBadRequest, "bad_review", "Nobody has the pseudonym " + string(who) + ".", "Make the report anew: pseudonyms may have changed since."}
+			}
+			who = known
+		}
+		people[who] = items
+	}
+	q.People = people
+	return nil
+}
+
+type prolongRequest struct {
+	Name   string            `json:"name"`
+	Staff  []sallyport.Staff `json:"staff"` // of the review
+	Until  time.Time         `json:"until"`
+	Reason string            `json:"reason"`
+}
+
+// mostProlonged is how far ahead the new date may be.
+const mostProlonged = 90 * 24 * time.Hour
+
+// prolongReview proposes another date for some people of a review, before its date or after it: it is as if nobody had decided about them. None of them
+// proposes or approves it.
+func (s *Server) prolongReview(r *http.Request, me sallyport.Staff) (any, error) {
+	book, err := s.book()
+	if err != nil {
+		return nil, err
+	}
+	var q prolongRequest
+	if err := body(r, &q); err != nil {
+		return nil, err
+	}
+	reasoned := request{Reason: q.Reason}
+	if err := reasoned.reasoned(); err != nil {
+		return nil, err
+	}
+	slices.Sort(q.Staff)
+	q.Staff = slices.Compact(q.Staff)
+	now := s.c.Now()
+	if len(q.Staff) == 0 || len(q.Staff) > mostReviewed || !q.Until.After(now.Add(proposalTime)) || q.Until.After(now.Add(mostProlonged)) {
+		return nil, &Problem{http.StatusBadRequest, "bad_review", "A new date is more than a day and at most 90 days ahead, for at least one person of the review.", "Two people agree to it; another review takes its place after that."}
+	}
+	if slices.Contains(q.Staff, me) {
+		return nil, &Problem{http.StatusForbidden, "about_yourself", "Nobody prolongs his own access.", "Ask another lead or security."}
+	}
+	reviews := book.Reviews()
+	for _, who := range q.Staff {
+		if !slices.ContainsFunc(reviews, func(x program.Review) bool { return x.Name == q.Name && x.Staff == who }) {
+			return nil, &Problem{http.StatusNotFound, "no_such_review", "There is no review of this name that is about " + string(who) + ".", "sallyport program review ls lists them."}
+		}
+	}
+	order := sallyport.Order{
+		Action: program.ReviewProlongs, Reason: reasoned.Reason, Subjects: q.Staff, Details: fmt.Sprintf("%s until %s", q.Name, q.Until.UTC().Format(time.RFC3339)),
+		Program: &sallyport.ProgramStep{Do: program.ReviewProlongs, Name: q.Name, Until: q.Until},
+	}
+	return s.propose(me, order, func() error { return nil })
+}
+
+// proposalTime is how long a proposal can be approved.
+const proposalTime = 24 * time.Hour
 
 type decideReviewRequest struct {
 	Name   string          `json:"name"`
@@ -193,6 +272,11 @@ func (c *Client) OpenReview(ctx context.Context, name string, until time.Time, p
 // DecideReview decides about somebody's access.
 func (c *Client) DecideReview(ctx context.Context, name string, who sallyport.Staff, keep bool, reason string) error {
 	return c.call(ctx, http.MethodPost, "/v1/program/reviews/decide", decideReviewRequest{name, who, keep, reason}, nil)
+}
+
+// ProlongReview proposes another date for people of a review, and returns the proposal's id.
+func (c *Client) ProlongReview(ctx context.Context, name string, who []sallyport.Staff, until time.Time, reason string) (string, error) {
+	return c.proposed(ctx, "/v1/program/reviews/prolong", prolongRequest{name, who, until, reason})
 }
 
 // Reviews lists reviews that one may see.

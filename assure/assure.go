@@ -24,6 +24,7 @@ const (
 	Schedule = "schedule"
 	Cancel   = "cancel"
 	Check    = "check" // who had the code asked about it
+	Asked    = "ask"   // somebody typed a number of this customer's, who is written to
 )
 
 // Topics are what a call can be about. The customer is told in the words of the texts.
@@ -176,6 +177,18 @@ func (b *Book) CheckCancel(id string, by sallyport.Staff, oversees bool) error {
 		return fmt.Errorf("%w: there is none of this id that is yours to call off", ErrCall)
 	}
 	return nil
+}
+
+// For lists the calls of a customer that are to be made at this moment.
+func (b *Book) For(customer sallyport.Subject, now time.Time) (list []Call) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range b.order {
+		if c := b.calls[id]; c.Customer == customer && !c.Cancelled && !now.Before(c.From.Add(-Early)) && !now.After(c.Until.Add(Early)) {
+			list = append(list, *c)
+		}
+	}
+	return list
 }
 
 // Of lists calls that are not over: somebody's own, or everybody's.

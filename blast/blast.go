@@ -10,6 +10,7 @@ package blast
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -92,7 +93,7 @@ type found struct {
 	explained   bool
 }
 
-// Search gathers. Add MUST be given the access stream in its order; then Again, where Twice says so, the same entries once more.
+// Search gathers. Add MUST be given the access stream in its order, or Pass in its place; then Again, where Twice says so, the same entries once more.
 type Search struct {
 	q         Question
 	staff     map[sallyport.Staff]bool
@@ -132,16 +133,30 @@ func New(q Question) *Search {
 	return s
 }
 
+// Begun says whether it has taken an entry. The first one of the stream it has to see whole.
+func (s *Search) Begun() bool { return s.first != 0 }
+
+// Pass takes note of an entry that is there, and of which somebody else knows that it concerns nobody whom the question is about.
+func (s *Search) Pass(seq uint64) {
+	if seq > s.last+1 {
+		s.gaps += seq - s.last - 1
+	}
+	s.last = seq
+}
+
+// Know takes tables that statements on record mention, whose entries Pass passes over.
+func (s *Search) Know(tables []string) {
+	for _, t := range tables {
+		s.known[t] = true
+	}
+}
+
 // Add takes one entry.
 func (s *Search) Add(e *sallyport.Event) {
-	switch {
-	case s.first == 0:
+	if s.first == 0 {
 		s.first, s.began = e.Seq, e.Time
-		s.gaps += e.Seq - 1
-	case e.Seq > s.last+1:
-		s.gaps += e.Seq - s.last - 1
 	}
-	s.last = e.Seq
+	s.Pass(e.Seq)
 	s.facts.add(e, &s.q)
 	if st := e.Statement; st != nil {
 		for _, t := range st.Tables {
@@ -163,8 +178,11 @@ func (s *Search) Add(e *sallyport.Event) {
 	s.his(e)
 }
 
-// his takes an entry about what he did himself, or a program in his name.
+// his takes an entry about what he did himself, or a program in his name. An end of a statement that showed nothing masked says nothing.
 func (s *Search) his(e *sallyport.Event) {
+	if e.Kind == sallyport.ResultKind && (e.Result == nil || e.Result.Masked == 0) {
+		return
+	}
 	if e.Who.Session != "" {
 		s.sessions[e.Who.Session] = true
 	}
@@ -359,6 +377,17 @@ func (s *Search) checked(e *sallyport.Event, c sallyport.Subject) bool {
 
 // Twice says whether Again has anything to look for.
 func (s *Search) Twice() bool { return len(s.digests) > 0 }
+
+// Shown are the values that Again looks for, and under whom each stood when it was shown to him first; under nobody where that is not known.
+func (s *Search) Shown() iter.Seq2[sallyport.Digest, sallyport.Subject] {
+	return func(yield func(sallyport.Digest, sallyport.Subject) bool) {
+		for d, v := range s.digests {
+			if !yield(d, v.under) {
+				return
+			}
+		}
+	}
+}
 
 // Again takes one entry a second time: a value that he was shown in one customer's row may be another customer's, whose token somebody had put there.
 func (s *Search) Again(e *sallyport.Event) {

@@ -219,6 +219,18 @@ func (b *Book) Apply(e *sallyport.Event) {
 	}
 }
 
+// Settles are the findings of the case that a proposal is to close; none where it is about something else.
+func (b *Book) Settles(proposal string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, ok := b.proposed[proposal]
+	c := b.find(p.step.Case)
+	if !ok || p.step.Do != DoClose || c == nil {
+		return nil
+	}
+	return slices.Clone(c.Findings)
+}
+
 // Check says why a step cannot be taken; nil if it can. Of one that takes two, why it cannot be proposed.
 func (b *Book) Check(s *sallyport.CaseStep, by sallyport.Staff) error {
 	b.mu.Lock()

@@ -203,3 +203,23 @@ func (b *builder) findColumn(r *relation, table, name, path string) *rawColumn {
 	b.problem(path, "the table %s has no column %q; expected one of %s", table, name, r.columnNames())
 	return nil
 }
+
+// HolderQuery finds the customers whose rows hold a value of one column.
+type HolderQuery struct {
+	SQL    string // one parameter, the forms of the value as text[]; its output are two keys at most
+	Column *Protected
+}
+
+// HolderQueries are those of the columns of some schemes, in the customer table and in tables with a path to it.
+func (s *Snapshot) HolderQueries(schemes ...sallyport.Scheme) (queries []HolderQuery) {
+	for i := range s.sources {
+		src := &s.sources[i]
+		for _, c := range src.columns {
+			if slices.Contains(schemes, c.protected.Scheme) {
+				sql := fmt.Sprintf("SELECT DISTINCT %s::pg_catalog.text FROM %s WHERE %s = ANY ($1::pg_catalog.text[]) LIMIT 2", src.key, src.from, c.sql)
+				queries = append(queries, HolderQuery{sql, c.protected})
+			}
+		}
+	}
+	return queries
+}

@@ -99,6 +99,8 @@ func (s *Console) routes() http.Handler {
 	mux.Handle("GET /now", s.as(s.now))
 	mux.Handle("GET /now/part", s.as(s.nowPart))
 	mux.HandleFunc("GET /now/stream", s.nowStream)
+	s.passkeyRoutes(mux)
+	s.callRoutes(mux)
 	s.requestRoutes(mux)
 	s.findingRoutes(mux)
 	s.caseRoutes(mux)

@@ -1,13 +1,12 @@
 package console
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
-	"time"
+	"slices"
 
 	"sallyport/api"
+	"sallyport/drill"
 )
 
 func (s *Console) drillRoutes(mux *http.ServeMux) {
@@ -16,61 +15,23 @@ func (s *Console) drillRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /drills/{id}", s.as(s.drill))
 }
 
-// drillReport is what came of a drill, as its report has it.
-type drillReport struct {
-	Drill     string    `json:"drill"`
-	ID        string    `json:"id"`
-	Story     string    `json:"story"`
-	State     string    `json:"state"`
-	Trouble   string    `json:"trouble"`
-	Acts      bool      `json:"acts"`
-	Began     time.Time `json:"began"`
-	Ended     time.Time `json:"ended"`
-	Accounts  []string  `json:"accounts"`
-	Customers int       `json:"customers"`
-	Asked     int       `json:"asked"`
-	Lost      int       `json:"lost"`
-	Tokens    int       `json:"tokens"`
-	Refused   int       `json:"refused"`
-	Detect    *float64  `json:"seconds_to_detect"`
-	Contain   *float64  `json:"seconds_to_contain"`
-	Name      *float64  `json:"seconds_to_name"`
-	Named     string    `json:"named"`
-	Marks     []struct {
-		Time time.Time `json:"time"`
-		What string    `json:"what"`
-	} `json:"marks"`
-	Score int `json:"score"`
-}
-
 // drillsPage are the drills that there are, and those that were played.
 type drillsPage struct {
 	Plans []api.DrillPlan
-	Runs  []drillRun
-	Plays bool // policies let whoever looks play one
+	Runs  []drill.Run // the newest first
+	Plays bool        // policies let whoever looks play one
 }
 
-type drillRun struct {
-	api.DrillRun
-	Figures *drillReport
-}
+// mostRuns is how many drills are told of.
+const mostRuns = 50
 
 func (s *Console) drills(v *visit) error {
 	list, err := v.api.Drills(v.r.Context())
 	if err != nil {
 		return err
 	}
-	p := drillsPage{Plans: list.Plans, Plays: v.may("administer")}
-	for _, x := range list.Runs {
-		run := drillRun{DrillRun: x}
-		if len(x.Report) > 0 {
-			run.Figures = &drillReport{}
-			if err := json.Unmarshal(x.Report, run.Figures); err != nil {
-				return fmt.Errorf("read the report of a drill: %w", err)
-			}
-		}
-		p.Runs = append(p.Runs, run)
-	}
+	slices.Reverse(list.Runs)
+	p := drillsPage{Plans: list.Plans, Plays: v.may("administer"), Runs: list.Runs[:min(len(list.Runs), mostRuns)]}
 	return v.show("drills", "Drills", p)
 }
 
@@ -83,7 +44,7 @@ func (s *Console) playDrill(v *visit) error {
 }
 
 func (s *Console) drill(v *visit) error {
-	var r drillReport
+	var r drill.Report
 	if err := v.api.DrillReport(v.r.Context(), url.PathEscape(v.r.PathValue("id")), &r); err != nil {
 		return err
 	}

@@ -16,16 +16,30 @@ const attemptFor = 10 * time.Minute
 // loginPage is what the page for logging in shows.
 type loginPage struct {
 	Provider, Password bool
+	Passkeys           bool          // they are taken here
+	Passkey            bool          // whoever is logged in has one
+	To                 string        // where it leads afterwards: confirm, or to the first page
+	Waiting            []api.Waiting // what a confirmation opens
 	Problem            *api.Problem
 }
 
 func (s *Console) loginWays() loginPage {
 	provider, password := s.c.API.Ways()
-	return loginPage{Provider: provider && s.c.Address != "", Password: password}
+	return loginPage{Provider: provider && s.c.Address != "", Password: password, Passkeys: s.c.API.HasPasskeys()}
 }
 
 func (s *Console) showLogin(w http.ResponseWriter, r *http.Request) {
-	s.pages.show(w, http.StatusOK, "login", &frame{Title: "Log in", Data: s.loginWays()})
+	ways := s.loginWays()
+	ways.To = leadsTo(r.URL.Query().Get("to"))
+	s.pages.show(w, http.StatusOK, "login", &frame{Title: "Log in", Data: ways})
+}
+
+// leadsTo is a page that a log-in may lead to: only words of ours, whatever an address says.
+func leadsTo(to string) string {
+	if to == "confirm" {
+		return to
+	}
+	return ""
 }
 
 // logIn logs somebody in by his password. The session gets a new number, whatever number the browser came with.
@@ -40,7 +54,7 @@ func (s *Console) logIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.enter(w, r, who)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	http.Redirect(w, r, "/"+leadsTo(r.PostFormValue("to")), http.StatusSeeOther)
 }
 
 func (s *Console) enter(w http.ResponseWriter, r *http.Request, who *api.Session) {
@@ -99,7 +113,19 @@ func (s *Console) logOut(v *visit) error {
 }
 
 func (s *Console) showConfirm(v *visit) error {
-	return v.show("confirm", "Confirm who you are", s.loginWays())
+	ways := s.loginWays()
+	var err error
+	if ways.Waiting, err = v.api.Waiting(v.r.Context()); err != nil {
+		return err
+	}
+	if ways.Passkeys {
+		list, err := v.api.Passkeys(v.r.Context())
+		if err != nil {
+			return err
+		}
+		ways.Passkey = len(list) > 0
+	}
+	return v.show("confirm", "Confirm who you are", ways)
 }
 
 func (s *Console) confirm(v *visit) error {

@@ -190,7 +190,11 @@ func (s *Console) refuse(w http.ResponseWriter, r *http.Request, v *visit, err e
 	p := s.problem(err)
 	if p.Status == http.StatusUnauthorized {
 		http.SetCookie(w, cookie("", -1))
-		http.Redirect(w, r, "/login", http.StatusSeeOther)
+		to := "/login"
+		if r.Method == http.MethodGet && r.URL.Path == "/confirm" {
+			to += "?to=confirm"
+		}
+		http.Redirect(w, r, to, http.StatusSeeOther)
 		return
 	}
 	f := &frame{Title: "Not done", Data: p}
@@ -232,6 +236,9 @@ func (v *visit) frame(title string, data any) *frame {
 	if len(v.me.May) > 0 {
 		items = append(items, navItem{Path: "/data", Name: "Data"}, navItem{Path: "/policies", Name: "Policies"}, navItem{Path: "/drills", Name: "Drills"})
 	}
+	if v.s.c.API.HasCalls() {
+		items = append(items, navItem{Path: "/calls", Name: "Calls"})
+	}
 	for i := range items {
 		items[i].Here = v.r.URL.Path == items[i].Path || strings.HasPrefix(v.r.URL.Path, items[i].Path+"/") || items[i].Path == "/findings" && strings.HasPrefix(v.r.URL.Path, "/cases/")
 	}
@@ -258,6 +265,10 @@ func doneWords(what string) string {
 	switch what {
 	case "confirmed":
 		return "You have confirmed who you are."
+	case "called_off":
+		return "Called off: its code says no from now on."
+	case "passkey":
+		return "The passkey is on record. It lets you in from now on."
 	case "asked":
 		return "Your request is on record. Others decide about it."
 	case "approved":

@@ -22,7 +22,7 @@ import (
 	"sallyport/assure"
 )
 
-// PublicConfig is what the customers' pages need; every field is required.
+// PublicConfig is what the customers' pages need; every field without a word about nil is required.
 type PublicConfig struct {
 	Now    func() time.Time
 	Points ContactPoints
@@ -31,6 +31,10 @@ type PublicConfig struct {
 	Check func(ctx context.Context, code string) (assure.Call, bool)
 	// Report takes what a customer tells. It weighs nothing until somebody has asked him.
 	Report func(r api.Report) error
+	// Seen is what a link shows to who has it, and until when it holds. nil: no link shows anything.
+	Seen func(ctx context.Context, link string) (list []api.SeenLine, until time.Time, ok bool)
+	// Ask takes what somebody typed who wants an answer to contact details on file. It returns at once, and tells nothing. nil: nobody answers.
+	Ask func(typed, language string)
 }
 
 // ContactPoints are how a company is really reached.
@@ -48,6 +52,7 @@ type Public struct {
 	page    *template.Template
 	checks  assure.Limit
 	reports assure.Limit
+	asks    assure.Limit
 	handler http.Handler
 }
 
@@ -68,6 +73,7 @@ func NewPublic(c PublicConfig) (*Public, error) {
 	p := &Public{
 		c: c, texts: map[string]map[string]string{},
 		checks: assure.Limit{Each: 20, All: 20_000, Every: 10 * time.Minute}, reports: assure.Limit{Each: 5, All: 300, Every: time.Hour},
+		asks: assure.Limit{Each: 5, All: 300, Every: time.Hour},
 	}
 	own, err := Texts()
 	if err != nil {
@@ -138,6 +144,10 @@ func (p *Public) routes() http.Handler {
 		mux.HandleFunc("GET /"+lang+"/report", p.in(lang, func(f *publicFrame, _ *http.Request) int { return f.at("report", http.StatusOK) }))
 		mux.HandleFunc("POST /"+lang+"/check", p.in(lang, p.check))
 		mux.HandleFunc("POST /"+lang+"/ours", p.in(lang, p.ours))
+		mux.HandleFunc("GET /"+lang+"/seen/{link}", p.in(lang, p.seen))
+		if p.c.Ask != nil {
+			mux.HandleFunc("POST /"+lang+"/ask", p.in(lang, p.ask))
+		}
 		mux.HandleFunc("POST /"+lang+"/report", p.in(lang, p.report))
 	}
 	return mux
@@ -152,6 +162,9 @@ type publicFrame struct {
 	Call       assure.Call
 	About      string // key of the text
 	Ours, Bad  bool
+	Asks       bool // an answer goes to contact details on file
+	Seen       []api.SeenLine
+	Until      time.Time
 	Sender     string
 	texts      map[string]string
 }
@@ -176,7 +189,7 @@ func (f *publicFrame) at(page string, status int) int {
 // in shows a page in a language.
 func (p *Public) in(lang string, do func(*publicFrame, *http.Request) int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		f := &publicFrame{Lang: lang, Points: &p.c.Points, texts: p.texts[lang]}
+		f := &publicFrame{Lang: lang, Points: &p.c.Points, texts: p.texts[lang], Asks: p.c.Ask != nil}
 		for _, other := range slices.Sorted(maps.Keys(p.texts)) {
 			if other != lang {
 				f.Others = append(f.Others, publicFrame{Lang: other, Name: p.texts[other]["language"]})
@@ -233,6 +246,37 @@ func (p *Public) check(f *publicFrame, r *http.Request) int {
 	f.Call, f.About = call, "about_"+call.About
 	return f.at("yes", http.StatusOK)
 }
+
+// seen shows what a link shows. Unknown, wrong, over and ended are one answer.
+func (p *Public) seen(f *publicFrame, r *http.Request) int {
+	if !p.checks.Take(from(r), p.c.Now()) {
+		return f.at("busy", http.StatusTooManyRequests)
+	}
+	link := r.PathValue("link")
+	if p.c.Seen == nil || len(link) > 200 {
+		return f.at("unseen", http.StatusNotFound)
+	}
+	list, until, ok := p.c.Seen(r.Context(), link)
+	if !ok {
+		return f.at("unseen", http.StatusNotFound)
+	}
+	f.Seen, f.Until = list, until
+	return f.at("seen", http.StatusOK)
+}
+
+// ask says the same whatever was typed: what there is to say goes to the contact details on file.
+func (p *Public) ask(f *publicFrame, r *http.Request) int {
+	if !p.asks.Take(from(r), p.c.Now()) {
+		return f.at("busy", http.StatusTooManyRequests)
+	}
+	if typed := strings.TrimSpace(r.PostFormValue("known")); typed != "" && len(typed) <= 64 {
+		p.c.Ask(typed, f.Lang)
+	}
+	return f.at("asked", http.StatusOK)
+}
+
+// Day is a day as people of the language write it.
+func (f *publicFrame) Day(t time.Time) string { return t.Format(f.T("day_form")) }
 
 // ours tells whether a sender or a number is one of the company's, which everybody may know.
 func (p *Public) ours(f *publicFrame, r *http.Request) int {

@@ -17,7 +17,7 @@ func TestNobodyWithoutLogIn(t *testing.T) {
 	list := s.everyPage()
 	b := s.stranger()
 	for _, path := range append(list, "/", "/no-such-page") {
-		if a := b.get(path); a.status != http.StatusSeeOther || a.header.Get("Location") != "/login" {
+		if a := b.get(path); a.status != http.StatusSeeOther || strings.TrimSuffix(a.header.Get("Location"), "?to=confirm") != "/login" {
 			t.Errorf("%s answers nobody: %d", path, a.status)
 		}
 	}

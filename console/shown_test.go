@@ -10,6 +10,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/drill"
 )
 
 // shows has a stage answer what the program itself answers in serve: how people work, what is protected, what policies say, which drills there are.
@@ -70,14 +71,15 @@ func shows(c *api.Config, now func() time.Time) {
 		},
 	}
 	at := 4.5
-	report, _ := json.Marshal(drillReport{Drill: "support-2019", ID: "7", Story: "An agent takes customers one by one.", State: "ended", Acts: true, Began: now(), Ended: now(), Accounts: []string{"drill1"}, Customers: 120, Asked: 40, Lost: 2, Score: 95, Detect: &at, Contain: &at}) // of plain fields
+	played := drill.Report{Drill: "support-2019", ID: "7", Story: "An agent takes customers one by one.", State: "ended", Acts: true, Began: now(), Ended: now(), Accounts: []string{"drill1"}, Customers: 120, Asked: 40, Lost: 2, Score: 95, Detect: &at, Contain: &at}
+	report, _ := json.Marshal(played) // of plain fields
 	c.Drills = &api.Drills{
 		Start: func(sallyport.Staff, string, string) (string, error) { return "7", nil },
 		Plans: func() []api.DrillPlan {
 			return []api.DrillPlan{{Name: "support-2019", Story: "An agent takes customers one by one.", Accounts: 1}, {Name: "pair", Story: "Two share it.", Accounts: 2, Missing: "The configuration names 1 account."}}
 		},
-		Runs: func() ([]api.DrillRun, error) {
-			return []api.DrillRun{{ID: "7", Name: "support-2019", Began: now(), Ended: now(), Told: hostile, Report: report}, {ID: "3", Name: "pair", Began: now(), Ended: now(), Told: "cut off by a stop"}}, nil
+		Runs: func() []drill.Run {
+			return []drill.Run{{ID: "3", Drill: "pair", Began: now(), Ended: now(), Note: "cut off by a stop"}, {ID: "7", Drill: "support-2019", Began: now(), Ended: now(), Note: hostile, Report: &played}}
 		},
 		Report: func(id string) (json.RawMessage, bool) { return report, id == "7" },
 	}

@@ -175,6 +175,8 @@ func (s *State) fold(e *sallyport.Event, o *sallyport.Order) {
 		s.noteLock(e, o)
 	case sallyport.Suspended:
 		s.hold(e, o, func(p *person) **hold { return &p.suspended })
+	case sallyport.PasskeyAdded, sallyport.PasskeyUsed, sallyport.PasskeyEnded:
+		s.keys.passkey(e, o)
 	case sallyport.APITokenEnded:
 		delete(s.keys.tokens, o.ID)
 	case sallyport.CredentialMade, sallyport.CredentialEnded, sallyport.PasswordSet:

@@ -15,6 +15,7 @@ type keys struct {
 	halves      map[string][]byte          // by proposal: the digest of the half of a code that its proposer has
 	invitations map[sallyport.Staff]invitation
 	tokens      map[string]Token // of the api, by the id of their proposal
+	passkeys    map[sallyport.Staff][]Passkey
 }
 
 // Credential is one that holds.
@@ -35,7 +36,7 @@ type invitation struct {
 const InvitedFor = 3 * 24 * time.Hour
 
 func newKeys() keys {
-	return keys{credentials: map[[sha256.Size]byte]Credential{}, passwords: map[sallyport.Staff]string{}, halves: map[string][]byte{}, invitations: map[sallyport.Staff]invitation{}, tokens: map[string]Token{}}
+	return keys{credentials: map[[sha256.Size]byte]Credential{}, passwords: map[sallyport.Staff]string{}, halves: map[string][]byte{}, invitations: map[sallyport.Staff]invitation{}, tokens: map[string]Token{}, passkeys: map[sallyport.Staff][]Passkey{}}
 }
 
 // revoke takes from somebody what he could log in with, but for his password: whether that counts is asked of his standing.

@@ -38,6 +38,7 @@ const (
 	ByProvider   = "oidc"             // at the identity provider, which does not say by which means
 	ByOneFactor  = "oidc one factor"  // likewise; it names means, and none that is more than a password
 	ByTwoFactors = "oidc two factors" // likewise, with more than a password
+	ByPasskey    = "passkey"          // by a passkey that had him prove who he is to it
 )
 
 // confirm notes that somebody has just proven who he is.
@@ -137,6 +138,13 @@ func (s *State) Door(who sallyport.Staff) Door {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Door{Trust: s.doors.of(who), Confirmed: s.doors.confirmed[who], How: s.doors.how[who], Seconded: s.doors.seconded[who]}
+}
+
+// Turn has what is known of people asked anew: something beside this state has changed it.
+func (s *State) Turn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doors.turn()
 }
 
 // Turned is closed when somebody's door changes after this call.

@@ -1,13 +1,18 @@
 package detect
 
 import (
+	"maps"
+	"math"
+
 	"sallyport"
 )
 
 // facts are what may explain a look, by customer.
 type facts struct {
-	tickets    map[string]*ticket
-	byCustomer map[uint64][]*ticket
+	tickets    map[uint64]*ticket // by the hash of their id
+	byCustomer map[uint64]*ticket // the newest of each
+	names      []string           // of queues and priorities; the first is none
+	numbers    map[string]uint16
 	contacts   map[uint64][]contact
 	jobs       []*job
 	lately     map[uint64][]recentLook // customers looked at without a reason in the last hours
@@ -15,21 +20,23 @@ type facts struct {
 	approvers  map[sallyport.Staff]bool
 }
 
+// ticket is kept for weeks after its end, so it is as small as it can be: 64 bytes.
 type ticket struct {
-	id, queue, priority string
-	customer            uint64
-	opened, closed      int64 // ms; closed 0: it is open
-	assignee            *person
-	undated             bool // nobody knows since when he has it
-	openedBy            *person
-	heard               bool // somebody other than who opened it has worked on it, or the customer got in touch
-	before              []hand
+	customer           uint64
+	opened, closed     int64 // ms; closed 0: it is open
+	assignee, openedBy *person
+	before             *hand   // who had it last
+	older              *ticket // of the same customer
+	queue, priority    uint16  // numbers of names
+	undated            bool    // nobody knows since when he has it
+	heard              bool    // somebody other than who opened it has worked on it, or the customer got in touch
 }
 
 // hand is somebody who had a ticket.
 type hand struct {
-	who   *person
-	until int64
+	who    *person
+	until  int64
+	before *hand
 }
 
 type contact struct {
@@ -51,9 +58,20 @@ type recentLook struct {
 
 func newFacts() facts {
 	return facts{
-		tickets: map[string]*ticket{}, byCustomer: map[uint64][]*ticket{}, contacts: map[uint64][]contact{}, lately: map[uint64][]recentLook{},
+		tickets: map[uint64]*ticket{}, byCustomer: map[uint64]*ticket{}, names: []string{""}, numbers: map[string]uint16{"": 0},
+		contacts: map[uint64][]contact{}, lately: map[uint64][]recentLook{},
 		approved: map[sallyport.Staff]map[sallyport.Staff]int{}, approvers: map[sallyport.Staff]bool{},
 	}
+}
+
+// number is that of a name. Beyond as many as there are numbers a name counts as none.
+func (f *facts) number(name string) uint16 {
+	n, ok := f.numbers[name]
+	if !ok && len(f.names) <= math.MaxUint16 {
+		n = uint16(len(f.names)) //nolint:gosec // bounded
+		f.names, f.numbers[name] = append(f.names, name), n
+	}
+	return n
 }
 
 // key is a customer as a number: its own where it is one, a hash elsewhere.
@@ -84,21 +102,17 @@ const (
 )
 
 func (f *facts) forget(now int64) {
-	for c, list := range f.byCustomer {
-		kept := list[:0]
-		for _, t := range list {
-			if t.closed == 0 || now-t.closed < keptTickets {
-				kept = append(kept, t)
-			} else {
-				delete(f.tickets, t.id)
-			}
-		}
-		if len(kept) == 0 {
+	gone := func(t *ticket) bool { return t.closed != 0 && now-t.closed >= keptTickets }
+	for c, t := range f.byCustomer {
+		newest := t.without(gone)
+		switch {
+		case newest == nil:
 			delete(f.byCustomer, c)
-		} else if len(kept) < len(list) {
-			f.byCustomer[c] = kept
+		case newest != t:
+			f.byCustomer[c] = newest
 		}
 	}
+	maps.DeleteFunc(f.tickets, func(_ uint64, t *ticket) bool { return gone(t) })
 	for c, list := range f.contacts {
 		if now-list[len(list)-1].at > keptContacts {
 			delete(f.contacts, c)
@@ -114,12 +128,25 @@ func (f *facts) forget(now int64) {
 	f.jobs = jobs
 }
 
+// without is a customer's tickets but for some.
+func (t *ticket) without(gone func(*ticket) bool) (newest *ticket) {
+	last := &newest
+	for ; t != nil; t = t.older {
+		if !gone(t) {
+			*last, last = t, &t.older
+		}
+	}
+	*last = nil
+	return newest
+}
+
 // ticket notes a new ticket. What is known of it is what was known when it was opened.
 func (d *Detector) ticket(in *sallyport.TicketFact, at int64) {
-	if d.facts.tickets[in.ID] != nil {
+	id := hash(in.ID)
+	if d.facts.tickets[id] != nil {
 		return
 	}
-	t := &ticket{id: in.ID, queue: in.Queue, priority: in.Priority, customer: key(in.Customer), opened: in.Opened.UnixMilli()}
+	t := &ticket{customer: key(in.Customer), opened: in.Opened.UnixMilli(), queue: d.facts.number(in.Queue), priority: d.facts.number(in.Priority)}
 	if in.OpenedBy != "" {
 		t.openedBy = d.person(in.OpenedBy)
 		t.heard = t.openedBy.service
@@ -131,14 +158,14 @@ func (d *Detector) ticket(in *sallyport.TicketFact, at int64) {
 		t.closed = in.Closed.UnixMilli()
 	}
 	t.heard = t.heard || d.facts.calledBefore(t)
-	d.facts.tickets[in.ID] = t
-	d.facts.byCustomer[t.customer] = append(d.facts.byCustomer[t.customer], t)
+	t.older = d.facts.byCustomer[t.customer]
+	d.facts.tickets[id], d.facts.byCustomer[t.customer] = t, t
 	d.reconsider(t.customer, at, t.openedBy)
 }
 
 // ticketEvent notes who has a ticket now. Whoever else works on it makes it more than its opener's word.
 func (d *Detector) ticketEvent(in *sallyport.TicketEvent, at int64) {
-	t := d.facts.tickets[in.Ticket]
+	t := d.facts.tickets[hash(in.Ticket)]
 	if t == nil {
 		return
 	}
@@ -162,13 +189,13 @@ func (d *Detector) ticketEvent(in *sallyport.TicketEvent, at int64) {
 		return
 	}
 	if t.assignee != nil && t.assignee != p {
-		t.before = append(t.before, hand{t.assignee, at})
+		t.before = &hand{t.assignee, at, t.before}
 	}
 	if t.assignee != p {
 		d.tookAway(p, t, at)
 	}
-	if t.assignee != p && t.queue != "" {
-		p.queues[t.queue]++
+	if t.assignee != p && t.queue != 0 {
+		p.queues[d.facts.names[t.queue]]++
 	}
 	t.assignee, t.undated = p, false
 	d.reconsider(t.customer, at, nil)
@@ -186,7 +213,7 @@ func (d *Detector) contact(in *sallyport.ContactFact, at int64) {
 	}
 	d.facts.contacts[customer] = append(list, c)
 	if c.incoming {
-		for _, t := range d.facts.byCustomer[customer] {
+		for t := d.facts.byCustomer[customer]; t != nil; t = t.older {
 			t.heard = true
 		}
 		d.reconsider(customer, at, nil)
@@ -250,9 +277,10 @@ func (d *Detector) byRelation(p *person, age int64) *Template {
 
 // byFacts is the best template for which tickets or contacts of the customer count.
 func (d *Detector) byFacts(p *person, customer uint64, at int64) (best *Template) {
-	tickets := d.facts.byCustomer[customer]
-	for i := len(tickets) - 1; i >= max(0, len(tickets)-mostTickets) && (best == nil || best.Weight < 1); i-- { // the newest first
-		best = heavier(best, d.byTicket(p, tickets[i], at))
+	t := d.facts.byCustomer[customer]
+	for n := 0; t != nil && n < mostTickets && (best == nil || best.Weight < 1); n++ { // the newest first
+		best = heavier(best, d.byTicket(p, t, at))
+		t = t.older
 	}
 	for i := range d.facts.contacts[customer] {
 		best = heavier(best, d.byContact(p, &d.facts.contacts[customer][i], at))
@@ -268,7 +296,7 @@ func (d *Detector) byTicket(p *person, k *ticket, at int64) *Template {
 	self := k.openedBy == p && !k.heard && !d.facts.calledBefore(k)
 	for _, t := range d.rules.ticket {
 		within := t.Within.Milliseconds()
-		if k.closed != 0 && at-k.closed > within || t.Priority != "" && t.Priority != k.priority || !t.fits(p) {
+		if k.closed != 0 && at-k.closed > within || t.Priority != "" && t.Priority != d.facts.names[k.priority] || !t.fits(p) {
 			continue
 		}
 		fits := false
@@ -278,7 +306,7 @@ func (d *Detector) byTicket(p *person, k *ticket, at int64) *Template {
 		case "was_his":
 			fits = !self && k.had(p, at-within)
 		case "team":
-			fits = !self && p.inTeam(k)
+			fits = !self && p.inTeam(k, d.facts.names[k.queue])
 		case "anybody":
 			fits = !self
 		case "unchecked":
@@ -295,8 +323,8 @@ func (d *Detector) byTicket(p *person, k *ticket, at int64) *Template {
 
 // had tells whether somebody had a ticket since then.
 func (k *ticket) had(p *person, since int64) bool {
-	for i := range k.before {
-		if k.before[i].who == p && k.before[i].until >= since {
+	for h := k.before; h != nil; h = h.before {
+		if h.who == p && h.until >= since {
 			return true
 		}
 	}
@@ -304,13 +332,13 @@ func (k *ticket) had(p *person, since int64) bool {
 }
 
 // inTeam tells whether a ticket is in his queue, or with somebody of his team.
-func (p *person) inTeam(k *ticket) bool {
+func (p *person) inTeam(k *ticket, queue string) bool {
 	team := ""
 	if p.employee != nil {
 		team = p.employee.Team
 	}
 	switch {
-	case k.queue != "" && (k.queue == team || p.queues[k.queue] >= 3):
+	case queue != "" && (queue == team || p.queues[queue] >= 3):
 		return true
 	case team == "" || k.assignee == nil || k.assignee.employee == nil:
 		return false

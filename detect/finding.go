@@ -10,37 +10,18 @@ import (
 	"sallyport"
 )
 
-// Finding is one line of what was found. The lines of one that grows keep their ID.
-type Finding struct {
-	Time            time.Time          `json:"time"`
-	ID              string             `json:"id"`
-	Kind            string             `json:"kind"`
-	Staff           []sallyport.Staff  `json:"staff"`
-	Type            string             `json:"type"`
-	Probabilities   map[string]float64 `json:"probabilities"`
-	Log10Odds       float64            `json:"log10_odds"`
-	Evidence        []Evidence         `json:"evidence"`
-	SubjectsExposed int64              `json:"subjects_exposed"`
-	Since           time.Time          `json:"since"`
-	SinceLow        time.Time          `json:"since_low"`
-	SinceHigh       time.Time          `json:"since_high"`
-	Attack          []string           `json:"attack"`
-	Action          string             `json:"action"`
-}
-
-// Evidence is one part of the odds. The parts add up to them.
-type Evidence struct {
-	Source string  `json:"source"`
-	Text   string  `json:"text"`
-	Log10  float64 `json:"log10"`
-}
+// Finding and Evidence are the record's.
+type (
+	Finding  = sallyport.Finding
+	Evidence = sallyport.Evidence
+)
 
 // The types.
 const (
-	Malicious   = "malicious"
-	Negligent   = "negligent"
-	Compromised = "compromised"
-	Benign      = "benign"
+	Malicious   = sallyport.Malicious
+	Negligent   = sallyport.Negligent
+	Compromised = sallyport.Compromised
+	Benign      = sallyport.Benign
 )
 
 // AttackVersion is the version of MITRE ATT&CK whose techniques are named.
@@ -168,34 +149,38 @@ func round(x float64) float64 { return math.Round(x*100) / 100 }
 // evidence is what the odds consist of, the weightiest first after the prior.
 func (d *Detector) evidence(p *person, at int64) []Evidence {
 	const prior = -2.5 // of some 300 people one takes customers' data within half a year
-	list := []Evidence{{"prior", "before anything is known: one of some 300 people", prior}}
+	list := []Evidence{part("prior", "before anything is known: one of some 300 people", prior)}
 	specs := &d.specs
 	var parts []Evidence
 	for i, l := range p.episode.parts {
 		if l >= 0.1 {
-			parts = append(parts, Evidence{specs[i].kind, d.words(p, i, at), round(min(l, 30))})
+			parts = append(parts, part(specs[i].kind, d.words(p, i, at), round(min(l, 30))))
 		}
 	}
 	slices.SortStableFunc(parts, func(a, b Evidence) int { return cmp.Compare(b.Log10, a.Log10) })
 	list = append(list, parts...)
 	if d.options.Personnel { // at most 0.5 together
 		if p.notice != 0 && p.notice <= at {
-			list = append(list, Evidence{"hr", "has given notice", 0.3})
+			list = append(list, part("hr", "has given notice", 0.3))
 		}
 		if p.training {
-			list = append(list, Evidence{"hr", "has not done his training", 0.1})
+			list = append(list, part("hr", "has not done his training", 0.1))
 		}
 	}
 	known := &d.options.Known
 	if !known.Tickets {
-		list = append(list, Evidence{"missing", "no tickets are known: what looks unexplained may be work", -0.7})
+		list = append(list, part("missing", "no tickets are known: what looks unexplained may be work", -0.7))
 	} else if !known.Contacts {
-		list = append(list, Evidence{"missing", "no calls or mails of customers are known: some work cannot be told", -0.2})
+		list = append(list, part("missing", "no calls or mails of customers are known: some work cannot be told", -0.2))
 	}
 	if known.Tickets && !known.TicketEvents {
-		list = append(list, Evidence{"missing", "who had a ticket when is not known", -0.2})
+		list = append(list, part("missing", "who had a ticket when is not known", -0.2))
 	}
 	return list
+}
+
+func part(source, text string, log10 float64) Evidence {
+	return Evidence{Source: source, Text: text, Log10: log10}
 }
 
 // words tells what a stream counted since the start.

@@ -86,6 +86,8 @@ func (d *Detector) personnel(in *sallyport.HRFact, at int64) {
 		p.left = at
 	case "training_overdue":
 		p.training = true
+	case "training_done":
+		p.training = false
 	}
 }
 

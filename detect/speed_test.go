@@ -28,7 +28,7 @@ func cpu() time.Duration {
 // speedCompany is what speed is measured on: a consumer support of 200 people.
 func speedCompany() (sim.Profile, uint64) {
 	p := sim.Profiles()[0]
-	p.Weeks = 8
+	p.Weeks = 26
 	return p, 11
 }
 

@@ -86,7 +86,8 @@ func (d *Detector) tookAway(p *person, t *ticket, at int64) {
 	if p.service || p.days <= settled || !p.open {
 		return
 	}
-	foreign := t.queue != "" && p.queues[t.queue] == 0 && (p.employee == nil || p.employee.Team != t.queue)
+	queue := d.facts.names[t.queue]
+	foreign := queue != "" && p.queues[queue] == 0 && (p.employee == nil || p.employee.Team != queue)
 	if from := t.assignee; foreign || from != nil && from != p && d.odd(p, at, p.hour(at)) {
 		p.streams[eager].x++
 		d.renew(p, eager)

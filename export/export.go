@@ -75,7 +75,7 @@ func (c *Encoder) Append(to []Message, e *sallyport.Event) []Message {
 		n.UID, n.Time = sources.UID(c.Record, e.Seq, 0), e.Time
 		to = append(to, c.note(&n))
 	}
-	return to
+	return c.settled(to, e)
 }
 
 // Access is the message of one access, as an entry of the record would make it.

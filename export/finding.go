@@ -9,39 +9,23 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/sources"
 )
 
-// finding is what an entry of a finding says: a line of 'sallyport analyze --json'.
-type finding struct {
-	ID            string             `json:"id"`
-	Kind          string             `json:"kind"`
-	Staff         []sallyport.Staff  `json:"staff"`
-	Type          string             `json:"type"`
-	Probabilities map[string]float64 `json:"probabilities"`
-	Log10Odds     float64            `json:"log10_odds"`
-	Evidence      []findingEvidence  `json:"evidence"`
-	Exposed       int64              `json:"subjects_exposed"`
-	Since         time.Time          `json:"since"`
-	SinceLow      time.Time          `json:"since_low"`
-	SinceHigh     time.Time          `json:"since_high"`
-	Attack        []string           `json:"attack"`
-	Action        string             `json:"action"`
-}
-
-type findingEvidence struct {
-	Source string  `json:"source"`
-	Text   string  `json:"text"`
-	Log10  float64 `json:"log10"`
-}
+// finding is what an entry of a finding says.
+type finding struct{ sallyport.Finding }
 
 // finding is what a line of a finding becomes; one that is not readable is written with what its entry says.
 func (n *note) finding(o *sallyport.Order) {
 	n.class, n.activity, n.severity = classFinding, activityCreate, medium
 	var f finding
-	if json.Unmarshal(o.Finding, &f) != nil {
+	if json.Unmarshal(o.Finding, &f.Finding) != nil {
 		return
 	}
-	n.found, n.rows = &f, f.Exposed
+	n.found, n.rows = &f, f.SubjectsExposed
+	if o.Grown {
+		n.activity = activityUpdateFinding
+	}
 	if n.about == "" && len(f.Staff) > 0 {
 		n.about = f.Staff[0]
 	}
@@ -53,8 +37,29 @@ func (n *note) finding(o *sallyport.Order) {
 	}
 }
 
+// settled adds that findings are at an end, which the approval says by which their case was closed.
+func (c *Encoder) settled(to []Message, e *sallyport.Event) []Message {
+	if e.Order == nil {
+		return to
+	}
+	for i, s := range e.Order.Settled {
+		n := note{
+			UID: sources.UID(c.Record, e.Seq, i+1), Time: e.Time, kind: sallyport.FindingKind, class: classFinding, activity: activityCloseFinding, severity: informational,
+			by: e.Order.By, about: s.About, id: s.Finding, found: &finding{sallyport.Finding{ID: s.Finding}},
+		}
+		if s.About != "" {
+			n.found.Staff = []sallyport.Staff{s.About}
+		}
+		to = append(to, c.note(&n))
+	}
+	return to
+}
+
 // title says what was found, without whom it is about.
 func (f *finding) title() string {
+	if f.Kind == "" {
+		return "Finding: its case was closed"
+	}
 	title := "Finding: " + strings.ReplaceAll(f.Kind, "_", " ")
 	if f.Type != "" {
 		title += ", most likely " + f.Type
@@ -64,13 +69,15 @@ func (f *finding) title() string {
 
 // confidence is how likely it is that there is something to it, in percent.
 func (f *finding) confidence() (int64, bool) {
-	benign, ok := f.Probabilities["benign"]
+	benign, ok := f.Probabilities[sallyport.Benign]
 	return int64(math.Round(100 * (1 - benign))), ok && benign >= 0 && benign <= 1
 }
 
 // info writes what OCSF's finding_info has of it.
 func (f *finding) info(o *object) {
-	texts(o, "types", []string{f.Kind})
+	if f.Kind != "" {
+		texts(o, "types", []string{f.Kind})
+	}
 	if !f.Since.IsZero() {
 		o.number("first_seen_time", f.Since.UnixMilli())
 	}
@@ -117,7 +124,7 @@ func (f *finding) own(o *object) {
 		o.shut()
 	}
 	o.b = append(o.b, ']')
-	o.number("subjects_exposed", f.Exposed)
+	o.number("subjects_exposed", f.SubjectsExposed)
 	for _, at := range []struct {
 		name string
 		time time.Time

@@ -42,6 +42,9 @@ const (
 	activityUpdate    = 3 // of Entity Management, and of API Activity
 	activityRead      = 2 // of API Activity
 	activityPrivilege = 1 // of Authorize Session
+
+	activityUpdateFinding = 2 // of Detection Finding
+	activityCloseFinding  = 3
 )
 
 // head begins an object: what every class requires.

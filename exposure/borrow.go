@@ -89,6 +89,17 @@ func (b *Borrower) Spend(since time.Duration, keys []Key, loans []Loan, paid []i
 	return nil
 }
 
+// Forget has whoever was paid for cost anew in somebody's own accounts: the lender has taken back what was counted of him.
+func (b *Borrower) Forget(who sallyport.Staff) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, loan := range b.loans {
+		if id.Scope == Person && id.Name == string(who) {
+			loan.paid, loan.before = nil, nil
+		}
+	}
+}
+
 // turn forgets whom the account has known for long.
 func (l *loan) turn(since time.Duration) {
 	switch age := since - l.turned; {

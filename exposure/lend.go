@@ -74,6 +74,13 @@ func NewLender() *Lender {
 // ErrOtherRecord says that a gateway comes with another stream than the one it had.
 var ErrOtherRecord = errors.New("the gateway's record is another than before")
 
+// Acquit takes back all that was counted of somebody, as Book.Forget does. What is lent stays lent.
+func (l *Lender) Acquit(who sallyport.Staff) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.book.Forget(who)
+}
+
 // Join lets a gateway begin a life, or says that it goes on with the one it had: then nothing is to be recorded.
 func (l *Lender) Join(gateway, record, life string, start uint64) (fresh bool, err error) {
 	l.mu.Lock()

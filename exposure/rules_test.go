@@ -236,3 +236,43 @@ func TestSpent(t *testing.T) {
 		t.Error("it spends what it gave back")
 	}
 }
+
+// TestAcquitted: who plays a drill anew begins with all of his budget, at the lender and at who borrowed; what others were shown counts on.
+func TestAcquitted(t *testing.T) {
+	now := start()
+	l, b := joined(t), NewBorrower()
+	most := Most{3, 3, 3}
+	seq := uint64(0)
+	shows := func(who string, customers ...string) (all bool) {
+		id := ID{Person, who, Revealed}
+		for _, c := range customers {
+			key := lentKey(sallyport.Subject(c))
+			loans, paid := []Loan{{ID: id, Most: most}}, make([]int, 1)
+			lacks := b.Spend(time.Second, []Key{key}, loans, paid)
+			if lacks != nil {
+				answers := l.Ask(now, "g1", "a", []Want{{ID: id, Most: most, Need: 1, Subjects: []sallyport.Subject{sallyport.Subject(c)}}})
+				b.Take(time.Second, answers)
+				loans[0].Free = answers[0].Known
+				if lacks = b.Spend(time.Second, []Key{key}, loans, paid); lacks != nil {
+					return false
+				}
+			}
+			seq++
+			e := entry(seq, now, sallyport.Subject(c), paid[0])
+			e.Who.Staff, e.Charged[0].Accounts[0].Name = sallyport.Staff(who), who
+			l.Fold(now, e)
+		}
+		return true
+	}
+	if !shows("drill1", "1", "2", "3") || !shows("s001", "1", "2", "3") || shows("drill1", "4") || shows("s001", "4") {
+		t.Fatal("the budget of three is not one of three")
+	}
+	l.Acquit("drill1")
+	b.Forget("drill1")
+	if !shows("drill1", "4", "5") || !shows("drill1", "1") || shows("drill1", "2") {
+		t.Error("he does not begin with all of his budget, or with more")
+	}
+	if shows("s001", "4") || !shows("s001", "1") {
+		t.Error("somebody else's budget changed")
+	}
+}

@@ -43,6 +43,16 @@ func (g *Gateway) Cross(ctx context.Context, do func() error) (waiting []string,
 	return nil, do()
 }
 
+// silentWrites is why nothing is written.
+const silentWrites = "the controller does not answer, so nothing is written into protected columns"
+
+// EndStoring ends the sessions whose transactions wrote tokens, or are about to: the controller is not heard, and may have other keys used.
+func (g *Gateway) EndStoring() {
+	for _, s := range g.storing() {
+		s.end(fatal(codeSilent, silentWrites, hintSilent))
+	}
+}
+
 // storing are the sessions whose transactions wrote tokens.
 func (g *Gateway) storing() (list []*session) {
 	g.mu.Lock()
@@ -55,9 +65,15 @@ func (g *Gateway) storing() (list []*session) {
 	return list
 }
 
-// stores notes that a session is about to write a token into a column whose keys are rotated. It waits where a crossing is under way, unless the
+// stores notes that a session is about to write a token into a column whose keys are rotated or, where there are several gateways, into any. It waits where a crossing is under way, unless the
 // session's transaction wrote some before: that one has to come to its end.
 func (s *session) stores() *query.Refusal {
+	if s.gw.Shares != nil && !s.gw.Shares.Heard() { // it may be exchanging the very keys, and this gateway not know
+		return refusal(codeSilent, silentWrites, hintSilent)
+	}
+	if s.storing.Load() {
+		return nil
+	}
 	c := &s.gw.crossing
 	patience := time.NewTimer(crossingPatience)
 	defer patience.Stop()

@@ -111,10 +111,15 @@ func (s *session) howToOpen(who sallyport.Staff, r policy.Ruling, what string) (
 			return "No colleague can be asked now. Try again in a moment.", false
 		}
 		return "Ask a lead or security for: sallyport approve " + id, true
-	case s.gw.Fresh:
-		return "Confirm that it is you: sallyport confirm", true
 	}
-	return "Confirm that it is you: sallyport confirm --as " + string(who), true
+	how := "sallyport confirm"
+	if !s.gw.Fresh {
+		how += " --as " + string(who)
+	}
+	if page := s.gw.ConfirmAt; page != "" {
+		return "Confirm that it is you: open " + page + ", or run " + how, true
+	}
+	return "Confirm that it is you: " + how, true
 }
 
 // say has the client read a notice while the server has nothing to do. Only the server's side writes to the client: it says it when the server answers

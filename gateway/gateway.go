@@ -45,6 +45,7 @@ type Config struct {
 	Verifiers  Verifiers          // nil: with TLS on both sides nobody's log-in can be verified here
 	Entrances  Entrances          // nil: every log-in is the server's to check
 	Fresh      bool               // people confirm who they are by a fresh log-in at the identity provider
+	ConfirmAt  string             // address of the page on which people confirm who they are; empty: there is none
 	Protection *Protection
 	Access     *record.Stream
 	Standing   *control.State

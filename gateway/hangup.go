@@ -5,13 +5,12 @@ import (
 	"syscall"
 )
 
-// hungUp tells whether the client has closed its connection, without taking anything of what it sent. Under TLS, and where bytes wait to be read, that is
-// known of a connection that is gone as a whole.
+// hungUp tells whether the client has closed its connection, without taking anything of what it sent: the goodbye of PostgreSQL's protocol and that of TLS may
+// wait to be read, and nobody reads while a statement waits.
 func (s *session) hungUp() bool {
-	conn, ok := s.clientConn.(interface{ NetConn() net.Conn })
 	var socket any = s.clientConn
-	if ok {
-		socket = conn.NetConn()
+	if under, ok := s.clientConn.(interface{ NetConn() net.Conn }); ok {
+		socket = under.NetConn()
 	}
 	sc, ok := socket.(syscall.Conn)
 	if !ok {
@@ -24,17 +23,4 @@ func (s *session) hungUp() bool {
 	gone := false
 	err = raw.Control(func(fd uintptr) { gone = endOfStream(fd) })
 	return gone || err != nil
-}
-
-// endOfStream peeks at a socket (recv(2)): nothing to read and no more to come.
-func endOfStream(fd uintptr) bool {
-	var one [1]byte
-	n, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT) //nolint:gosec // a file descriptor
-	switch err {
-	case nil:
-		return n == 0
-	case syscall.EAGAIN, syscall.EINTR:
-		return false
-	}
-	return true
 }

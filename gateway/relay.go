@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"sallyport/wire/pg"
 )
 
@@ -49,6 +50,9 @@ func (s *session) relayReady(skip int) (int, error) {
 			return 0, err
 		}
 		if kind == pg.ReadyForQuery {
+			if size != pg.HeaderLen+1 {
+				return 0, fmt.Errorf("%w: a ReadyForQuery of %d bytes from the server", pg.ErrMalformed, size)
+			}
 			if len(b)-n < size {
 				break // its status is still to come
 			}

@@ -22,19 +22,19 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		value = isoParameter(value)
 	}
 	value = s.stoodFor(r, slot, codec, value)
-	if slot.Use == query.Store && (s.rotating(slot.Column) || s.hidden(slot.Column)) {
+	if slot.Use == query.Store && (s.gw.Shares != nil || s.rotating(slot.Column) || s.hidden(slot.Column)) {
 		if refused := s.stores(); refused != nil {
 			return nil, refused
 		}
+	}
+	if stored, ok := s.kept(r, slot, codec, value); ok {
+		return stored, nil
 	}
 	if slot.Use == query.Store && s.leaving(slot.Column) && !codec.IsToken(value) {
 		return s.plainWritten(r, slot, codec, value)
 	}
 	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
 		return s.token(r, slot, codec, value)
-	}
-	if stored, ok := s.kept(r, slot, codec, value); ok {
-		return stored, nil
 	}
 	out, digest, refused := s.tokeniseSlot(r, slot, codec, value)
 	if refused != nil {

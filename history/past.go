@@ -15,6 +15,8 @@ type Record interface {
 	ID() string
 	Last() uint64
 	Read(from uint64, fn func(*sallyport.Event) error) error
+	// Pick reads those that are wanted, asked in ascending order, and gives nil for others that are there.
+	Pick(from uint64, wanted func(seq uint64) bool, fn func(seq uint64, e *sallyport.Event) error) error
 	Follow(ctx context.Context, from uint64, fn func(*sallyport.Event) error) error
 }
 

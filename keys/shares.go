@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/aes"
@@ -235,6 +236,15 @@ func (a *Assembly) Missing() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.quorum.Need - len(a.in)
+}
+
+// Quorum is whose shares it takes.
+func (a *Assembly) Quorum() Quorum { return a.quorum }
+
+// Opens tells whether all shares are in, and are those of a quorum.
+func (a *Assembly) Opens(q Quorum) bool {
+	same := func(a, b ShareName) bool { return a.Name == b.Name && bytes.Equal(a.Check, b.Check) }
+	return a.Missing() <= 0 && a.quorum.Need == q.Need && slices.EqualFunc(a.quorum.Shares, q.Shares, same)
 }
 
 // Need is how many shares it takes.

@@ -2,8 +2,11 @@ package lease
 
 import (
 	"context"
+	"net"
 	"slices"
 	"sync"
+
+	"sallyport"
 )
 
 // Census says which sessions in the database are a gateway's.
@@ -12,6 +15,10 @@ type Census struct {
 	Backends []uint32 `cbor:"2,keyasint,omitempty"` // the server's processes of its clients' sessions
 	Address  string   `cbor:"3,keyasint,omitempty"` // where the database sees it come from; empty: a socket
 	Known    bool     `cbor:"4,keyasint,omitempty"` // it can say; else it is starting
+	Serves   string   `cbor:"5,keyasint,omitempty"` // where clients come, HOST:PORT; without a host: on every address of its machine; empty: on a socket
+	Shows    []byte   `cbor:"6,keyasint,omitempty"` // SHA-256 of the certificate that it shows clients; empty: none
+	Missing  int      `cbor:"7,keyasint,omitempty"` // shares of its keys that are still to come
+	Keys     []byte   `cbor:"8,keyasint,omitempty"` // SHA-256 of what the record says of the ring that it works by
 }
 
 // census asks one gateway at a time of each question.
@@ -68,6 +75,45 @@ func (c *Controller) Census(ctx context.Context) (answers map[string]*Census, mi
 
 // count asks one gateway; nil: it is not here, does not answer, or cannot say.
 func (g *guest) count(ctx context.Context) *Census {
+	a := g.ask(ctx)
+	if a == nil || !a.Known {
+		return nil
+	}
+	g.locate(a)
+	return a
+}
+
+// Sealed are the gateways that are here and wait for shares of their keys, and for how many.
+func (c *Controller) Sealed(ctx context.Context) map[string]int {
+	sealed := map[string]int{}
+	for _, name := range c.Here() {
+		c.mu.Lock()
+		g := c.conns[name]
+		c.mu.Unlock()
+		if a := g.ask(ctx); a != nil && a.Missing > 0 {
+			sealed[name] = a.Missing
+		}
+	}
+	return sealed
+}
+
+// Share passes a share that somebody brings on to the gateways that are here.
+func (c *Controller) Share(by sallyport.Staff, text string) {
+	for _, name := range c.Here() {
+		c.mu.Lock()
+		g := c.conns[name]
+		c.mu.Unlock()
+		if g == nil {
+			continue
+		}
+		if err := g.wire.send(&frame{Share: &share{by, text}}); err != nil {
+			g.stop(err)
+		}
+	}
+}
+
+// ask asks one gateway; nil: it is not here, or does not answer.
+func (g *guest) ask(ctx context.Context) *Census {
 	if g == nil {
 		return nil
 	}
@@ -78,12 +124,21 @@ func (g *guest) count(ctx context.Context) *Census {
 	}
 	select {
 	case a := <-ch:
-		if a.Known {
-			return a
-		}
+		return a
 	case <-ctx.Done():
 	}
 	return nil
+}
+
+// locate says on which machine a gateway is that takes clients on every address: where it came from.
+func (g *guest) locate(a *Census) {
+	host, port, err := net.SplitHostPort(a.Serves)
+	if err != nil || host != "" {
+		return
+	}
+	if from, _, err := net.SplitHostPort(g.wire.conn.RemoteAddr().String()); err == nil {
+		a.Serves = net.JoinHostPort(from, port)
+	}
 }
 
 // counted answers for this gateway.

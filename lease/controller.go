@@ -29,6 +29,7 @@ type Controller struct {
 	Parcels func() ([]Parcel, error)                       // what gateways have to have before anything else; nil: nothing
 	Before  func(e *sallyport.Event) ([]Parcel, error)     // and before an order; nil: nothing
 	Order   func(gateway string, e *sallyport.Event) error // an order that a gateway wants given
+	Looks   func(e *sallyport.Event) *sallyport.Event      // what the others have to know of a reveal; nil, as function and as answer: nothing
 	Clock   func() time.Time
 	Log     *slog.Logger
 
@@ -39,6 +40,7 @@ type Controller struct {
 	order sync.Mutex // held from when something is put on record until the lender knows it
 
 	mu        sync.Mutex // guards what follows
+	hushed    bool
 	conns     map[string]*guest
 	forgotten map[string]bool // proposals that were carried out
 	streams   map[string]Begun
@@ -99,6 +101,9 @@ func (c *Controller) Debts() []exposure.Debt { return c.lender.Debts() }
 // Count is how many each window of an account holds.
 func (c *Controller) Count(now time.Time, id exposure.ID) [3]int { return c.lender.Count(now, id) }
 
+// Acquit takes back all that was counted of somebody who plays a drill.
+func (c *Controller) Acquit(who sallyport.Staff) { c.lender.Acquit(who) }
+
 // Here lists the gateways that are connected.
 func (c *Controller) Here() (names []string) {
 	c.mu.Lock()
@@ -139,6 +144,34 @@ func (c *Controller) Forget(gateway, proposal string) error {
 	defer c.mu.Unlock()
 	c.forgotten[proposal] = true
 	return nil
+}
+
+var errExchange = errors.New("keys are being exchanged; it is to come again") //nolint:gochecknoglobals // a sentinel
+
+// hushFor is longer than a gateway goes on without a word, and than a statement is under way that it let pass in its last moment.
+const hushFor = 3 * Patience
+
+// Hush does something while no gateway has heard this controller for longer than any goes on without it. They come back when it is done.
+func (c *Controller) Hush(ctx context.Context, do func() error) error {
+	c.mu.Lock()
+	c.hushed = true
+	for _, g := range c.conns {
+		g.stop(errExchange)
+	}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.hushed = false
+	}()
+	silent := time.NewTimer(hushFor)
+	defer silent.Stop()
+	select {
+	case <-silent.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return do()
 }
 
 // Serve takes gateways until ctx ends, and waits for what it started.
@@ -260,8 +293,16 @@ func (g *guest) serve(ctx context.Context, h *hello) error {
 	defer stop()
 	c.order.Lock()
 	c.mu.Lock()
-	c.conns[g.name] = g
+	hushed := c.hushed
+	if !hushed {
+		c.conns[g.name] = g
+	}
 	c.mu.Unlock()
+	if hushed {
+		c.order.Unlock()
+		_ = g.wire.send(&frame{Refused: errExchange.Error()}) // it is told if it can be
+		return errExchange
+	}
 	c.lender.Resume(g.name, g.life, h.Had)
 	c.order.Unlock()
 	defer c.leave(g)
@@ -274,7 +315,7 @@ func (g *guest) serve(ctx context.Context, h *hello) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { cancel(g.orders(ctx, h)) })
-	wg.Go(func() { cancel(g.news(ctx, h.News+1, last)) })
+	wg.Go(func() { cancel(g.news(ctx, h, last)) })
 	for {
 		f, err := g.wire.receive()
 		if err != nil {
@@ -305,7 +346,8 @@ func (c *Controller) leave(g *guest) {
 }
 
 // news tells of what any gateway saw that the others have to know.
-func (g *guest) news(ctx context.Context, from, last uint64) error {
+func (g *guest) news(ctx context.Context, h *hello, last uint64) error {
+	from := h.News + 1
 	caught := false
 	catch := func(seq uint64) error {
 		if caught || seq < last {
@@ -318,13 +360,27 @@ func (g *guest) news(ctx context.Context, from, last uint64) error {
 		return err
 	}
 	return g.c.Access.Follow(ctx, from, func(e *sallyport.Event) error {
-		if e.Kind == sallyport.FactKind || e.Kind == sallyport.TieKind {
-			if err := g.wire.send(&frame{News: e}); err != nil {
+		if told := g.tells(e, h.Last); told != nil {
+			if err := g.wire.send(&frame{News: told}); err != nil {
 				return err
 			}
 		}
 		return catch(e.Seq)
 	})
+}
+
+// tells is what a gateway has to know of an entry; nil: nothing. What its process, whose stream began behind start, showed itself it knows.
+func (g *guest) tells(e *sallyport.Event, start uint64) *sallyport.Event {
+	switch e.Kind { //nolint:exhaustive // of all else gateways need to know nothing
+	case sallyport.FactKind, sallyport.TieKind:
+		return e
+	case sallyport.RevealKind:
+		if g.c.Looks == nil || e.Origin != nil && e.Origin.Gateway == g.name && e.Origin.Seq > start {
+			return nil
+		}
+		return g.c.Looks(e)
+	}
+	return nil
 }
 
 // take does what one message wants.

@@ -68,6 +68,8 @@ func faults() []fault {
 		{"nor by other files", controller, "case h.Files != \"\" && h.Files != c.Files():", "case false:"},
 		{"nor with orders that are not here", controller, "case h.Control > c.Control.Last():", "case false:"},
 		{"nor speaking otherwise", controller, "case h.Version != version:", "case false:"},
+		{"while a key is exchanged nobody comes", controller, "	if hushed {\n", "	if hushed && g.life == \"\" {\n"},
+		{"nor stays", controller, "		g.stop(errExchange)\n", "		_ = g\n"},
 		{"what others hold is called back", controller, "			c.recall(list[i].ID, g.name)\n", ""},
 		{"the controller is heard within a second", gateway, "return g.since()-g.heard < Patience", "return g.heard > 0"},
 		{"with all orders that it had", gateway, "g.waiting[0].order <= g.applied {", "g.waiting[0].order >= 0 {"},

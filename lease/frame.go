@@ -47,6 +47,7 @@ type frame struct {
 	Whole    bool               `cbor:"18,keyasint,omitempty"` // all parcels of before the orders were sent
 	Afresh   bool               `cbor:"19,keyasint,omitempty"` // with Refused: it has to begin anew, by other files
 	Census   *Census            `cbor:"20,keyasint,omitempty"` // which sessions in the database are the gateway's; and the answer
+	Share    *share             `cbor:"21,keyasint,omitempty"` // of what opens the gateway's keys: somebody brought it just now
 }
 
 // hello says who comes. His name stands in his certificate.
@@ -87,6 +88,12 @@ type mark struct {
 	Asserted sallyport.Asserted `cbor:"3,keyasint"`
 }
 
+// share is never kept: neither by who sends it nor by who takes it, but in what opens the keys.
+type share struct {
+	By   sallyport.Staff `cbor:"1,keyasint"`
+	Text string          `cbor:"2,keyasint"`
+}
+
 type give struct {
 	ID    uint64           `cbor:"1,keyasint"`
 	Event *sallyport.Event `cbor:"2,keyasint"`
@@ -99,7 +106,7 @@ type done struct {
 }
 
 // version is that of the protocol: both ends must have the same.
-const version = 2
+const version = 3
 
 // mostFrame bounds a frame: an entry holds a batch of at most a mebibyte of a result, and its values take less than that.
 const mostFrame = 16 << 20
@@ -161,6 +168,10 @@ func (w *wire) send(f *frame) error {
 		return err
 	}
 	_, err = w.conn.Write(w.out)
+	if f.Share != nil {
+		clear(w.out)
+		clear(body)
+	}
 	return err
 }
 

@@ -28,6 +28,7 @@ type Gateway struct {
 	Put      func(name string, part []byte, last bool, digest string) error // takes a part of a parcel; nil: there are none
 	Afresh   func(why string)                                               // it cannot go on as it began; nil: it is only told in the log
 	Sessions func() Census                                                  // which sessions in the database are its own; nil: it cannot say
+	Share    func(by sallyport.Staff, text string)                          // takes a share of its keys; nil: they are opened otherwise
 	News     func(*sallyport.Event)                                         // what other gateways saw; its own comes, too
 	Pin      func(control, access string) error
 	Log      *slog.Logger
@@ -282,6 +283,10 @@ func (g *Gateway) take(w *wire, f *frame) error {
 		g.settled()
 	case f.Census != nil:
 		return g.counted(w, f.Census.ID)
+	case f.Share != nil:
+		if g.Share != nil {
+			g.Share(f.Share.By, f.Share.Text)
+		}
 	case f.Beat != 0:
 		g.beaten(f.Beat, f.Control)
 	case f.Answer != nil:

@@ -131,12 +131,15 @@ func (s *stage) start() {
 }
 
 // gateway starts one; its result ends it.
-func (s *stage) gateway(name string) (*Gateway, func()) {
+func (s *stage) gateway(name string, change ...func(*Gateway)) (*Gateway, func()) {
 	s.t.Helper()
 	g := &Gateway{
 		Address: s.address, TLS: s.ca.tls(name), Files: func() string { return "files" },
 		Access: openStream(s.t, filepath.Join(s.dir, name, "access")), Control: openStream(s.t, filepath.Join(s.dir, name, "control")),
 		Apply: func(*sallyport.Event) {}, News: func(*sallyport.Event) {}, Pin: func(_, _ string) error { return nil },
+	}
+	for _, set := range change {
+		set(g)
 	}
 	g.Open()
 	ctx, cancel := context.WithCancel(s.t.Context())

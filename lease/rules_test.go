@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -174,6 +175,153 @@ func TestLoanOnRecord(t *testing.T) {
 		if d.ID == id {
 			t.Errorf("lent over a connection that was replaced: %+v", d)
 		}
+	}
+}
+
+// TestLooksAreTold: of what one gateway shows the others are told what counts as a look; it itself is told of what its process of before showed.
+func TestLooksAreTold(t *testing.T) {
+	s := newStage(t)
+	s.controller.Looks = func(e *sallyport.Event) *sallyport.Event {
+		return &sallyport.Event{Seq: e.Seq, Kind: e.Kind, Origin: e.Origin, Note: "look"}
+	}
+	var mu sync.Mutex // guards told
+	told := map[string][]string{}
+	begin := func(name string) (*Gateway, func()) {
+		return s.gateway(name, func(g *Gateway) {
+			g.News = func(e *sallyport.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				told[name] = append(told[name], e.Origin.Gateway+" "+e.Note)
+			}
+		})
+	}
+	of := func(name string) string {
+		mu.Lock()
+		defer mu.Unlock()
+		return fmt.Sprint(told[name])
+	}
+	g1, end := begin("gw1")
+	g2, _ := begin("gw2")
+	within(t, "the controller is heard", func() bool { return g1.Heard() && g2.Heard() })
+	if why := show(t, g1, exposure.Most{100, 100, math.MaxInt}, 1); why != "" {
+		t.Fatal(why)
+	}
+	within(t, "gw2 is told", func() bool { return of("gw2") == "[gw1 look]" })
+	if _, err := g2.Access.Append(&sallyport.Event{Kind: sallyport.FactKind, Note: "fact"}); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "gw1 is told of the fact, and was not of its own look", func() bool { return of("gw1") == "[gw2 fact]" })
+	end()
+	mu.Lock()
+	told["gw1"] = nil
+	mu.Unlock()
+	_, _ = begin("gw1")
+	within(t, "its next process is told of all", func() bool { return of("gw1") == "[gw1 look gw2 fact]" })
+}
+
+// TestCalledBack: what one gateway holds and does not need, though it spends from the same budget all the while, another gets when it lacks.
+func TestCalledBack(t *testing.T) {
+	s := newStage(t)
+	g1, _ := s.gateway("gw1")
+	g2, _ := s.gateway("gw2")
+	within(t, "the controller is heard", func() bool { return g1.Heard() && g2.Heard() })
+	most := exposure.Most{40, 40, 40}
+	id := exposure.ID{Name: "s1", Measure: exposure.Revealed}
+	if answers, err := g1.Want([]exposure.Want{{ID: id, Most: most, Need: 15, Subjects: []sallyport.Subject{"1"}}}); err != nil || answers[0].Units < 15 {
+		t.Fatal(answers, err)
+	}
+	if why := show(t, g1, most, 1); why != "" {
+		t.Fatal(why)
+	}
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		var key exposure.Key
+		binary.BigEndian.PutUint64(key[8:], 1)
+		for {
+			g1.Borrower().Spend(g1.Since(), []exposure.Key{key}, []exposure.Loan{{ID: id, Most: most}}, make([]int, 1)) // he is paid for
+			select {
+			case <-over:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	defer func() {
+		close(over)
+		<-ended
+	}()
+	for customer := 2; customer <= 40; customer++ {
+		if why := show(t, g2, most, customer); why != "" {
+			t.Fatalf("customer %d of 40 is not shown: %s", customer, why)
+		}
+	}
+	if why := show(t, g2, most, 41); why != "limit" {
+		t.Errorf("beyond the budget: %q", why)
+	}
+}
+
+// TestHush: what is done in silence is done when no gateway has heard the controller for longer than it goes on without; then all come back. Where it fails they do, too.
+func TestHush(t *testing.T) {
+	s := newStage(t)
+	g1, _ := s.gateway("gw1")
+	g2, _ := s.gateway("gw2")
+	heard := func() bool { return g1.Heard() && g2.Heard() }
+	for _, fails := range []error{nil, errors.New("it does not work")} {
+		within(t, "the controller is heard", heard)
+		began, done := time.Now(), false
+		err := s.controller.Hush(t.Context(), func() error {
+			done = true
+			if g1.Heard() || g2.Heard() || len(s.controller.Here()) > 0 || time.Since(began) < 2*Patience {
+				t.Error("somebody goes on")
+			}
+			return fails
+		})
+		if !done || !errors.Is(err, fails) {
+			t.Errorf("%t, %v", done, err)
+		}
+	}
+	within(t, "the controller is heard again", heard)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.controller.Hush(ended, func() error {
+		t.Error("it is done though there was no silence")
+		return nil
+	}); err == nil {
+		t.Error("it says that it was done")
+	}
+	within(t, "the controller is heard again", heard)
+}
+
+// TestShares: a share goes to the gateways that are here, once; who waits for some is told of.
+func TestShares(t *testing.T) {
+	s := newStage(t)
+	var mu sync.Mutex // guards what follows
+	missing, got := 2, []string{}
+	g, _ := s.gateway("gw1", func(g *Gateway) {
+		g.Sessions = func() Census {
+			mu.Lock()
+			defer mu.Unlock()
+			return Census{Missing: missing}
+		}
+		g.Share = func(by sallyport.Staff, text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, string(by)+" "+text)
+			missing--
+		}
+	})
+	within(t, "the controller is heard", g.Heard)
+	if sealed := s.controller.Sealed(t.Context()); len(sealed) != 1 || sealed["gw1"] != 2 {
+		t.Errorf("sealed: %v", sealed)
+	}
+	s.controller.Share("o1", "first")
+	s.controller.Share("o2", "second")
+	within(t, "nobody waits", func() bool { return len(s.controller.Sealed(t.Context())) == 0 })
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"o1 first", "o2 second"}; !slices.Equal(got, want) {
+		t.Errorf("it got %q, want %q", got, want)
 	}
 }
 

@@ -34,6 +34,7 @@ type CaseMember struct {
 	Role       string `yaml:"role"`       // agent, lead, …
 	Team       string `yaml:"team"`       // its name
 	Employment string `yaml:"employment"` // employed, notice, leave, left; absent: employed
+	Firm       string `yaml:"firm"`       // of outside; absent: none
 }
 
 // CaseService is a service of a made-up company.
@@ -109,7 +110,9 @@ type CaseContext struct {
 	SeenMonth int64  `yaml:"seen_month"` // distinct customers revealed to him
 	Used      int64  `yaml:"used"`       // percent of his own budget
 	Shared    int64  `yaml:"shared"`     // percent of the fullest budget that he shares
+	Ended     string `yaml:"ended"`      // what ended his access: review, contract; absent: it goes on
 	Named     bool   `yaml:"named"`      // the configuration names him: in a rule of grants, or under replication
+	Overdue   int64  `yaml:"overdue"`    // days that he is behind with training
 }
 
 // ReadCases reads a file of cases.
@@ -153,7 +156,7 @@ func (c *Cases) World() (*World, Copiers) {
 		}
 	}
 	for id, p := range c.Company.Staff {
-		w.Staff = append(w.Staff, Member{ID: sallyport.Staff(id), Team: p.Team, Role: p.Role, Employment: p.Employment})
+		w.Staff = append(w.Staff, Member{ID: sallyport.Staff(id), Team: p.Team, Role: p.Role, Employment: p.Employment, Firm: p.Firm})
 		team(p.Team)
 	}
 	for id, s := range c.Company.Services {
@@ -281,7 +284,10 @@ func (w *CaseContext) onto(c *Context) error {
 	}
 	c.Via, c.Device, c.OnShift = sallyport.Staff(w.Via), w.Device, !w.OffShift
 	c.SeenHour, c.SeenDay, c.SeenMonth = w.SeenHour, w.SeenDay, w.SeenMonth
-	c.BudgetUsed, c.SharedUsed, c.Named = w.Used, w.Shared, w.Named
+	c.BudgetUsed, c.SharedUsed, c.Named, c.TrainingOverdue = w.Used, w.Shared, w.Named, w.Overdue
+	if c.Ended = Ended(w.Ended); c.Ended != "" && c.Ended != ByReview && c.Ended != ByContract {
+		return fmt.Errorf("access is not ended by %q; expected review or contract", w.Ended)
+	}
 	if w.Address == "" {
 		return nil
 	}

@@ -61,7 +61,19 @@ type Context struct {
 	BudgetUsed    int64 // of his own budget of customers revealed, in percent
 	SharedUsed    int64 // of the fullest budget that he shares with others
 	Named         bool  // the configuration names him for this very thing: of approve and replicate
+	Ended         Ended // what ended his access; empty: it goes on
+	// TrainingOverdue is how many days he is behind with what he had to learn; 0: with nothing.
+	TrainingOverdue int64
 }
+
+// Ended is what ended somebody's access at a date, without anybody doing anything.
+type Ended string
+
+// What ends access.
+const (
+	ByReview   Ended = "review"   // nobody decided by its date that he keeps it, or somebody decided that he does not
+	ByContract Ended = "contract" // his, or that of his firm, is over
+)
 
 // Granted is a grant that holds.
 type Granted struct {
@@ -103,9 +115,13 @@ func (s *Set) Decide(a Ask) Ruling {
 
 // decide evaluates the policies.
 func (s *Set) decide(a *Ask) Ruling {
-	request := a.request()
+	if r, over := a.over(); over {
+		return r
+	}
+	request := a.request(s.reads[a.Action])
 	entities := s.knowing(request.Principal)
-	_, forbid := cedar.Authorize(s.forbids[a.Action], entities, request)
+	principal, resource := entityOf(entities, request.Principal), entityOf(entities, request.Resource)
+	_, forbid := cedar.Authorize(s.forbids[a.Action].about(principal, resource), entities, request)
 	strictest, because := Throttle, []cedar.PolicyID(nil)
 	for _, r := range forbid.Reasons {
 		because = append(because, r.PolicyID)
@@ -124,7 +140,7 @@ func (s *Set) decide(a *Ask) Ruling {
 	if a.Context.strength() == ByMD5 && (a.Action == ActionReveal || a.Action == ActionExport) {
 		return Ruling{Verdict: refusal(a.Action), Because: md5Proves} // whatever the company's own policies forgot
 	}
-	allowed, permit := cedar.Authorize(s.permits[a.Action], entities, request)
+	allowed, permit := cedar.Authorize(s.permits[a.Action].about(principal, resource), entities, request)
 	if !allowed {
 		return Ruling{Verdict: refusal(a.Action), Because: nothingPermits}
 	}
@@ -135,6 +151,25 @@ func (s *Set) decide(a *Ask) Ruling {
 		return s.ruling(sallyport.Reveal, Refuse, because)
 	}
 	return s.ruling(answer(strictest), strictest, because)
+}
+
+// over tells what becomes of a question of somebody whose access has ended, whatever the company's own policies forgot. What a review ends is to read, and a
+// grant opens it; a contract that is over ends everything.
+func (a *Ask) over() (Ruling, bool) {
+	r := Ruling{Verdict: refusal(a.Action), Policies: []string{"sallyport.ended-by-" + string(a.Context.Ended)}}
+	switch a.Context.Ended {
+	case "":
+		return r, false
+	case ByReview:
+		reads := a.Action == ActionReveal || a.Action == ActionExport
+		r.Because = "the review of your access has ended it: ask for a grant"
+		return r, reads && a.Context.Grant == nil
+	case ByContract:
+		r.Because = "your contract is over, and with it your access"
+	default:
+		r.Because = "your access has ended"
+	}
+	return r, true
 }
 
 // knowing is the set's entities and one more where nobody knows the principal: he is in no team and has no role.
@@ -201,8 +236,8 @@ func (s *Set) ruling(v sallyport.Verdict, respond Response, ids []cedar.PolicyID
 	return out
 }
 
-// request is the question in Cedar's terms.
-func (a *Ask) request() cedar.Request {
+// request is the question in Cedar's terms, with what of the context is read.
+func (a *Ask) request(reads mentions) cedar.Request {
 	kind := typeStaff
 	if a.Service {
 		kind = typeService
@@ -218,41 +253,74 @@ func (a *Ask) request() cedar.Request {
 		Principal: types.NewEntityUID(kind, types.String(a.Who)),
 		Action:    types.NewEntityUID(typeAction, types.String(a.Action)),
 		Resource:  resource,
-		Context:   a.Context.record(),
+		Context:   a.Context.record(reads),
+	}
+}
+
+// attributes are a record in the making. What nobody reads is left out: making it took a third of a decision.
+type attributes struct {
+	types.RecordMap
+	of    string
+	reads mentions
+}
+
+func (a *attributes) put(name types.String, v types.Value) {
+	if a.reads.wants(a.of, string(name)) {
+		a.RecordMap[name] = v
+	}
+}
+
+// putText leaves out what is empty.
+func (a *attributes) putText(name types.String, text string) {
+	if text != "" {
+		a.put(name, types.String(text))
+	}
+}
+
+// putEntity likewise.
+func (a *attributes) putEntity(name types.String, kind types.EntityType, id string) {
+	if id != "" {
+		a.put(name, types.NewEntityUID(kind, types.String(id)))
+	}
+}
+
+// putMinutes leaves out what never was.
+func (a *attributes) putMinutes(name types.String, minutes int64) {
+	if minutes >= 0 {
+		a.put(name, types.Long(minutes))
 	}
 }
 
 // record is the context as policies read it.
-func (c *Context) record() types.Record {
-	m := types.RecordMap{
-		"strength": types.NewEntityUID(typeStrength, types.String(c.strength())),
-		"trust":    types.Long(c.Trust), "hour": types.Long(c.Hour), "weekday": types.Long(c.Weekday), "onShift": types.Boolean(c.OnShift),
-		"seenHour": types.Long(c.SeenHour), "seenDay": types.Long(c.SeenDay), "seenMonth": types.Long(c.SeenMonth),
-		"budgetUsed": types.Long(c.BudgetUsed), "sharedUsed": types.Long(c.SharedUsed),
-		"named": types.Boolean(c.Named),
-	}
-	if c.Purpose != nil {
-		m["purpose"] = reason(c.Purpose)
+func (c *Context) record(reads mentions) types.Record {
+	m := attributes{RecordMap: types.RecordMap{}, reads: reads}
+	m.putEntity("strength", typeStrength, string(c.strength()))
+	m.put("trust", types.Long(c.Trust))
+	m.put("hour", types.Long(c.Hour))
+	m.put("weekday", types.Long(c.Weekday))
+	m.put("onShift", types.Boolean(c.OnShift))
+	m.put("seenHour", types.Long(c.SeenHour))
+	m.put("seenDay", types.Long(c.SeenDay))
+	m.put("seenMonth", types.Long(c.SeenMonth))
+	m.put("budgetUsed", types.Long(c.BudgetUsed))
+	m.put("sharedUsed", types.Long(c.SharedUsed))
+	m.put("named", types.Boolean(c.Named))
+	m.put("trainingOverdue", types.Long(c.TrainingOverdue))
+	m.putText("ended", string(c.Ended))
+	if c.Purpose != nil { // whether there is one is asked without a word about what it says
+		m.RecordMap["purpose"] = reason(c.Purpose, reads)
 	}
 	if g := c.Grant; g != nil {
-		m["grant"] = types.NewRecord(types.RecordMap{"id": types.String(g.ID), "customers": types.Long(g.Customers), "left": types.Long(g.Left)})
+		m.RecordMap["grant"] = types.NewRecord(types.RecordMap{"id": types.String(g.ID), "customers": types.Long(g.Customers), "left": types.Long(g.Left)})
 	}
-	if c.Via != "" {
-		m["via"] = types.NewEntityUID(typeService, types.String(c.Via))
-	}
-	if c.MFAMinutes >= 0 {
-		m["mfaMinutes"] = types.Long(c.MFAMinutes)
-	}
-	if c.SecondMinutes >= 0 {
-		m["secondMinutes"] = types.Long(c.SecondMinutes)
-	}
-	if c.Device != "" {
-		m["device"] = types.String(c.Device)
-	}
+	m.putEntity("via", typeService, string(c.Via))
+	m.putMinutes("mfaMinutes", c.MFAMinutes)
+	m.putMinutes("secondMinutes", c.SecondMinutes)
+	m.putText("device", c.Device)
 	if c.Address.IsValid() {
-		m["address"] = types.IPAddr(netip.PrefixFrom(c.Address, c.Address.BitLen()))
+		m.put("address", types.IPAddr(netip.PrefixFrom(c.Address, c.Address.BitLen())))
 	}
-	return types.NewRecord(m)
+	return types.NewRecord(m.RecordMap)
 }
 
 func (c *Context) strength() Strength {
@@ -262,27 +330,27 @@ func (c *Context) strength() Strength {
 	return c.Strength
 }
 
-func reason(f *sallyport.Reason) types.Record {
-	m := types.RecordMap{
-		"kind":   types.NewEntityUID(typeKind, types.String(f.Kind)),
-		"covers": types.Boolean(f.Covers), "open": types.Boolean(f.Open), "state": types.String(f.State), "mine": types.Boolean(f.Mine),
-		"minutes": types.Long(f.Minutes), "openedBySelf": types.Boolean(f.OpenedBySelf), "assignedBySelf": types.Boolean(f.AssignedBySelf),
-		"contacted": types.Boolean(f.Contacted), "looks": types.Long(f.Looks), "lookers": types.Long(f.Lookers), "ownLooks": types.Long(f.OwnLooks),
-	}
-	for name, who := range map[types.String]sallyport.Staff{"assignee": f.Assignee, "openedBy": f.OpenedBy, "assignedBy": f.AssignedBy} {
-		if who != "" {
-			m[name] = types.NewEntityUID(typeStaff, types.String(who))
-		}
-	}
-	for name, program := range map[types.String]string{"openedByProgram": f.OpenedByProgram, "assignedByProgram": f.AssignedByProgram} {
-		if program != "" {
-			m[name] = types.String(program)
-		}
-	}
-	if f.Team != "" {
-		m["team"] = types.NewEntityUID(typeTeam, types.String(f.Team))
-	}
-	return types.NewRecord(m)
+func reason(f *sallyport.Reason, reads mentions) types.Record {
+	m := attributes{RecordMap: types.RecordMap{}, of: "purpose", reads: reads}
+	m.put("kind", types.NewEntityUID(typeKind, types.String(f.Kind)))
+	m.put("covers", types.Boolean(f.Covers))
+	m.put("open", types.Boolean(f.Open))
+	m.put("state", types.String(f.State))
+	m.put("mine", types.Boolean(f.Mine))
+	m.put("minutes", types.Long(f.Minutes))
+	m.put("openedBySelf", types.Boolean(f.OpenedBySelf))
+	m.put("assignedBySelf", types.Boolean(f.AssignedBySelf))
+	m.put("contacted", types.Boolean(f.Contacted))
+	m.put("looks", types.Long(f.Looks))
+	m.put("lookers", types.Long(f.Lookers))
+	m.put("ownLooks", types.Long(f.OwnLooks))
+	m.putEntity("assignee", typeStaff, string(f.Assignee))
+	m.putEntity("openedBy", typeStaff, string(f.OpenedBy))
+	m.putEntity("assignedBy", typeStaff, string(f.AssignedBy))
+	m.putText("openedByProgram", f.OpenedByProgram)
+	m.putText("assignedByProgram", f.AssignedByProgram)
+	m.putEntity("team", typeTeam, f.Team)
+	return types.NewRecord(m.RecordMap)
 }
 
 // entities are the world as policies see it.
@@ -318,6 +386,9 @@ func (w *World) entities(c Copiers) cedar.EntityMap {
 // entity is a person as policies see him.
 func (p *Member) entity() types.Entity {
 	attributes := types.RecordMap{"employment": types.String(employment(p.Employment))}
+	if p.Firm != "" {
+		attributes["firm"] = types.String(p.Firm)
+	}
 	if p.Manager != "" {
 		attributes["manager"] = types.NewEntityUID(typeStaff, types.String(p.Manager))
 	}

@@ -9,9 +9,9 @@ var defaults embed.FS
 var defaultCases string
 
 // Defaults are the policies that hold where the configuration names no folder. In a demonstration a log-in at the database is good enough, and nobody
-// confirms who he is before a budget is used up.
+// confirms who he is before his own budget is used up.
 func Defaults(demonstration bool) []Text {
-	names := []string{"budgets", "copying", "grants", "people", "reasons", about, "strength", "trust"}
+	names := []string{"budgets", "copying", "firms", "grants", "people", "reasons", about, "shared", "strength", "training", "trust"}
 	var out []Text
 	for _, name := range names {
 		if demonstration && (name == "strength" || name == "budgets") {

@@ -253,6 +253,9 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 			*n = pick(r, e.parts)
 		}
 	}
+	if seldom() {
+		c.TrainingOverdue = max(number(), 0)
+	}
 	if len(e.apart) > 0 && often() {
 		e.closer(r, &c, seldom)
 	}
@@ -261,7 +264,7 @@ func (e *edges) draw(r *rand.Rand, w *World) Context {
 
 // closer looks at the numbers that only one of the sets compares with.
 func (e *edges) closer(r *rand.Rand, c *Context, seldom func() bool) {
-	for _, n := range []*int64{&c.MFAMinutes, &c.SeenHour, &c.SeenDay, &c.SeenMonth} {
+	for _, n := range []*int64{&c.MFAMinutes, &c.SeenHour, &c.SeenDay, &c.SeenMonth, &c.TrainingOverdue} {
 		if seldom() {
 			*n = max(pick(r, e.apart), 0)
 		}

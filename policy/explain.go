@@ -39,7 +39,7 @@ func (s *Set) Explain(a Ask) Explanation {
 	if s == nil {
 		return e
 	}
-	r := a.request()
+	r := a.request(nil)
 	env := eval.Env{Principal: r.Principal, Action: r.Action, Resource: r.Resource, Context: r.Context, Entities: s.knowing(r.Principal)}
 	anybody := eval.Env{Principal: eval.Variable("principal"), Action: r.Action, Resource: r.Resource, Context: eval.Variable("context"), Entities: env.Entities}
 	for _, rule := range slices.Concat(s.forbids[a.Action], s.permits[a.Action]) {
@@ -54,6 +54,9 @@ func (s *Set) Explain(a Ask) Explanation {
 		}
 		said.Fits = len(said.Missing) == 0
 		e.Policies = append(e.Policies, said)
+	}
+	if over, yes := a.over(); yes {
+		e.Policies = append(e.Policies, Said{Policy: over.Policies[0], Forbids: true, Because: over.Because, Fits: true})
 	}
 	slices.SortStableFunc(e.Policies, func(a, b Said) int {
 		return cmp.Or(yesFirst(a.Fits, b.Fits), yesFirst(a.Forbids && a.Fits, b.Forbids && b.Fits), yesFirst(!a.Forbids, !b.Forbids), cmp.Compare(len(a.Missing), len(b.Missing)))
@@ -236,7 +239,7 @@ func (s *Set) likeness(uid types.EntityUID, named bool) string {
 // access is what the policies leave open about one of a group and a column.
 func (s *Set) access(g alike, action string, c sallyport.Column) Access {
 	out := Access{Who: g.who, Service: g.service, Column: c}
-	r := (&Ask{Who: g.who[0], Service: g.service, Action: action, Column: c}).request()
+	r := (&Ask{Who: g.who[0], Service: g.service, Action: action, Column: c}).request(nil)
 	env := eval.Env{Principal: r.Principal, Action: r.Action, Resource: r.Resource, Context: eval.Variable("context"), Entities: s.knowing(r.Principal)}
 	for _, of := range []struct {
 		rules policies

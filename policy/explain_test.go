@@ -67,7 +67,7 @@ func TestWhoCan(t *testing.T) {
 			}
 		}
 	}
-	want := map[string]int{"ada": 4, "lea": 5, "luis": 5, "eng": 2, "dba": 2, "sec": 2, "nina": 4, "otto": 0, "gone": 0, "svc_billing": 2, "svc_merge": 2, "svc_router": 2}
+	want := map[string]int{"ada": 4, "lea": 5, "luis": 5, "eng": 2, "dba": 2, "sec": 2, "nina": 4, "otto": 0, "gone": 0, "ext": 4, "extl": 5, "svc_billing": 2, "svc_merge": 2, "svc_router": 2}
 	if diff := cmp.Diff(want, ways); diff != "" {
 		t.Error(diff)
 	}
@@ -124,7 +124,7 @@ when {
 			t.Errorf("%+v", c)
 		}
 	}
-	if diff := cmp.Diff([]map[string]bool{{"ada": true, "nina": true}, {"luis": true}}, []map[string]bool{gains, loses}); diff != "" {
+	if diff := cmp.Diff([]map[string]bool{{"ada": true, "nina": true, "ext": true}, {"luis": true}}, []map[string]bool{gains, loses}); diff != "" {
 		t.Error(diff)
 	}
 	stricter := Diff(before, edit("context.trust < 60 }\nunless", "context.trust < 70 }\nunless"))

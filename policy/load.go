@@ -50,6 +50,7 @@ type Set struct {
 	world            *World
 	member           func(sallyport.Staff) (Member, bool) // nil: the world's
 	silent           map[string][]field                   // by action: what its policies do not mention
+	reads            map[string]mentions                  // by action: what they do
 	memory           *memory                              // nil: nothing is remembered
 }
 
@@ -62,16 +63,18 @@ type rule struct {
 	file     string
 	line     int
 	policy   *cedar.Policy
+	scoped   *ast.Policy   // the same, to look at its scope
+	open     *cedar.Policy // the same on everybody and everything
 }
 
 // policies are some of a set, in the order of their ids: what decides first is the same in every run.
 type policies []*rule
 
-// All is what cedar iterates over.
+// All is what cedar iterates over: about looked at their scope.
 func (ps policies) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
 	return func(yield func(cedar.PolicyID, *cedar.Policy) bool) {
 		for _, r := range ps {
-			if !yield(cedar.PolicyID(r.id), r.policy) {
+			if !yield(cedar.PolicyID(r.id), r.open) {
 				return
 			}
 		}
@@ -239,6 +242,8 @@ type annotationTrouble struct{ near, text string }
 func newRule(policy *cedar.Policy) (*rule, []annotationTrouble) {
 	a := policy.Annotations()
 	r := &rule{id: string(a["id"]), because: string(a["because"]), document: string(a["document"]), policy: policy}
+	r.scoped = (*ast.Policy)(policy.AST())
+	r.open = unscoped(r.scoped)
 	var trouble []annotationTrouble
 	say := func(near, format string, args ...any) {
 		trouble = append(trouble, annotationTrouble{near, fmt.Sprintf(format, args...)})

@@ -110,15 +110,16 @@ func restless() []field {
 		{"", "seenMonth", func(q *question) { q.ask.Context.SeenMonth = 0 }},
 		{"", "budgetUsed", func(q *question) { q.ask.Context.BudgetUsed = 0 }},
 		{"", "sharedUsed", func(q *question) { q.ask.Context.SharedUsed = 0 }},
+		{"", "trainingOverdue", func(q *question) { q.ask.Context.TrainingOverdue = 0 }},
 		{"purpose", "minutes", func(q *question) { q.why.Minutes = 0 }},
 		{"purpose", "looks", func(q *question) { q.why.Looks = 0 }},
 		{"purpose", "lookers", func(q *question) { q.why.Lookers = 0 }},
 	}
 }
 
-// forgets finds, for each action, the restless fields that none of its policies mentions.
+// forgets finds, for each action, what of the context its policies mention, and the restless fields that none of them does.
 func (s *Set) forgets() {
-	s.silent = map[string][]field{}
+	s.silent, s.reads = map[string][]field{}, map[string]mentions{}
 	for _, action := range Actions() {
 		said := mentions{}
 		for _, list := range []policies{s.permits[action], s.forbids[action]} {
@@ -128,6 +129,7 @@ func (s *Set) forgets() {
 				}
 			}
 		}
+		s.reads[action] = said
 		for _, f := range restless() {
 			if !said.has(f) {
 				s.silent[action] = append(s.silent[action], f)
@@ -147,6 +149,17 @@ func (m mentions) has(f field) bool {
 		return m[f.of+"."+f.name]
 	}
 	return m[f.name]
+}
+
+// wants tells whether an attribute of the context, or where of says so of the purpose, is read by anybody. Nil mentions want all.
+func (m mentions) wants(of, name string) bool {
+	switch {
+	case m == nil || m["*"]:
+		return true
+	case of != "":
+		return m[of] || m[of+"."+name]
+	}
+	return m[name]
 }
 
 // read notes what an expression reads of the context. Whatever reads it as a whole, or the purpose as a whole, reads everything in it.

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cedar-policy/cedar-go"
+
 	"sallyport"
 )
 
@@ -53,5 +55,15 @@ func TestChoose(t *testing.T) {
 	}
 	if got := Choose([]Grant{long}, sallyport.Column{}); got != nil {
 		t.Errorf("chose %v for a column that nobody granted", got)
+	}
+}
+
+// TestDemonstrated: in a demonstration nobody confirms who he is before his own budget is used up; with a shared one he does.
+func TestDemonstrated(t *testing.T) {
+	set, _ := load(t, true)
+	for id, want := range map[string]bool{"budget.step-up": false, "budget.shared-step-up": true, "budget.shared-slow": true} {
+		if got := set.rules[cedar.PolicyID(id)] != nil; got != want {
+			t.Errorf("%s holds in a demonstration: %t", id, got)
+		}
 	}
 }

@@ -176,6 +176,30 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// BenchmarkDecideLive asks about people as the directory has them at that moment, as a gateway does.
+func BenchmarkDecideLive(b *testing.B) {
+	set, cases := load(b, false)
+	var asks []Ask
+	for _, o := range cases.Run(set) {
+		asks = append(asks, o.Ask)
+	}
+	people := map[sallyport.Staff]Member{}
+	for _, m := range set.world.Staff {
+		people[m.ID] = m
+	}
+	set.memory = nil
+	set = set.Live(func(who sallyport.Staff) (Member, bool) {
+		m, ok := people[who]
+		return m, ok
+	})
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		set.Decide(asks[i%len(asks)])
+		i++
+	}
+}
+
 func BenchmarkDecideAgain(b *testing.B) {
 	set, cases := load(b, false)
 	var asks []Ask
@@ -193,7 +217,7 @@ func BenchmarkDecideAgain(b *testing.B) {
 // TestDecisionTime logs what a decision takes, under the default policies: the first time, and where the same was asked before. docs/policies.md has the
 // figures. On a busy machine the processor's time is what a decision costs.
 func TestDecisionTime(t *testing.T) {
-	for name, bench := range map[string]func(*testing.B){"a decision": BenchmarkDecide, "the same once more": BenchmarkDecideAgain} {
+	for name, bench := range map[string]func(*testing.B){"a decision": BenchmarkDecide, "a decision about somebody of a live directory": BenchmarkDecideLive, "the same once more": BenchmarkDecideAgain} {
 		before, all := processor(t), 0
 		r := testing.Benchmark(func(b *testing.B) { bench(b); all += b.N })
 		if r.N == 0 {

@@ -34,7 +34,7 @@ func TestSallyportItself(t *testing.T) {
 		{"policies from before", reasons, map[string][]sallyport.Staff{
 			ActionApprove: {"gone", "lea", "sec"}, ActionInvestigate: {"gone", "lea", "sec"}, ActionAdminister: {"gone", "lea", "sec"},
 		}},
-		{"the program's own", Defaults(false)[0].Content + Defaults(false)[3].Content, map[string][]sallyport.Staff{
+		{"the program's own", Defaults(false)[0].Content + Defaults(false)[4].Content, map[string][]sallyport.Staff{
 			ActionApprove: {"lea", "sec"}, ActionInvestigate: {"lea", "sec"}, ActionAdminister: {"lea", "sec"},
 		}},
 		{"some of it said", reasons + `@id("a") @because("a") permit (principal == Staff::"ada", action == Action::"approve", resource);`, map[string][]sallyport.Staff{

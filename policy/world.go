@@ -25,6 +25,7 @@ type Member struct {
 	Team, Role string // empty: none
 	Manager    sallyport.Staff
 	Employment string // employed, notice, leave, left; empty: employed
+	Firm       string // of outside; empty: he is the company's own
 }
 
 // Service is a program's account.
@@ -132,6 +133,7 @@ func asText[T ~string](list []T) []string {
 // fixedSchema is what is the same everywhere. Its comments are read by who writes policies (`sallyport policy schema`).
 const fixedSchema = `entity Staff in [Team, Role] {
   employment: String,        // employed, notice, leave, left
+  firm?: String,             // the outside firm that he is of; absent: he is the company's own
   manager?: Staff,
 };
 entity Service in [Team] {
@@ -194,6 +196,8 @@ type Context = {
   seenMonth: Long,           // 30 days
   budgetUsed: Long,          // how much of the principal's own budget is used: percent, in steps of ten
   sharedUsed: Long,          // of the fullest budget that he shares: of his team, application, device, …
+  ended?: String,            // what ended his access: review (reveal and export are refused without a grant, whatever policies say), contract (everything is)
+  trainingOverdue: Long,     // days since the oldest course or lesson was due that the principal has not done; 0: none is overdue
   named: Bool,               // of approve and replicate: the configuration names the principal, in a rule of grants or under replication
 };
 

@@ -21,6 +21,8 @@ const (
 	Acknowledged   = "acknowledged"
 	ReviewOpened   = "review_opened"
 	ReviewDecided  = "review_decided"
+	ReviewLapsed   = "review_lapsed"    // nobody decided in time: Sallyport's own word
+	ReviewProlongs = "review_prolonged" // of a proposal: two people give those of its Subjects another date
 )
 
 // Book is a fold of what the control stream says about the programme. It may be used by several at once.
@@ -29,19 +31,30 @@ type Book struct {
 	rotations []Rotation
 	read      map[string]map[sallyport.Staff]time.Time // by document and digest: who has acknowledged it
 	reviews   []Review
+	of        map[sallyport.Staff][]int // places in reviews
+	prolongs  map[string]prolonging     // by proposal
 }
 
 // NewBook is an empty one.
-func NewBook() *Book { return &Book{read: map[string]map[sallyport.Staff]time.Time{}} }
+func NewBook() *Book {
+	return &Book{read: map[string]map[sallyport.Staff]time.Time{}, of: map[sallyport.Staff][]int{}, prolongs: map[string]prolonging{}}
+}
 
 // Apply takes one entry.
 func (b *Book) Apply(e *sallyport.Event) {
-	if e.Kind != sallyport.ProgramKind || e.Order == nil || e.Order.Program == nil {
+	if e.Order == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if e.Kind != sallyport.ProgramKind {
+		b.prolong(e)
+		return
+	}
 	p := e.Order.Program
+	if p == nil {
+		return
+	}
 	switch p.Do {
 	case RotationCommit:
 		b.rotations = append(b.rotations, Rotation{Name: p.Name, Commitment: hex.EncodeToString(p.Digest), Beacon: p.Beacon, At: e.Time, By: e.Order.By, Due: p.Until})
@@ -59,7 +72,7 @@ func (b *Book) Apply(e *sallyport.Event) {
 		if _, before := b.read[key][e.Order.By]; !before {
 			b.read[key][e.Order.By] = e.Time
 		}
-	case ReviewOpened, ReviewDecided:
+	case ReviewOpened, ReviewDecided, ReviewLapsed:
 		b.review(e, p)
 	}
 }

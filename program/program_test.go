@@ -150,7 +150,7 @@ func TestExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, err := ReadDocument("access-policy.md", text)
-	if err != nil || len(d.Paragraphs) != 26 {
+	if err != nil || len(d.Paragraphs) != 31 {
 		t.Errorf("%d paragraphs, %v", len(d.Paragraphs), err)
 	}
 }
@@ -173,7 +173,94 @@ func TestExampleFitsThePolicies(t *testing.T) {
 	for _, p := range set.All() {
 		policies = append(policies, Enforcing{ID: p.Policy, Document: p.Document, Place: p.Place})
 	}
-	if drift := FindDrift([]*Document{d}, policies, nil, NewBook().Read); drift.Any() || drift.Enforced != 23 || len(policies) != 29 {
+	if drift := FindDrift([]*Document{d}, policies, nil, NewBook().Read); drift.Any() || drift.Enforced != 27 || len(policies) != 33 {
 		t.Errorf("%d policies: %+v", len(policies), drift)
+	}
+}
+
+// TestReviewsEndAccess: by themselves at the date; not those of before that was so, nor one that was opened shortly before it; the last word counts, and what
+// has ended nobody gives back alone.
+func TestReviewsEndAccess(t *testing.T) {
+	const day = 24 * time.Hour
+	book := NewBook()
+	step := func(at time.Duration, by sallyport.Staff, p sallyport.ProgramStep) {
+		book.Apply(&sallyport.Event{Time: t0.Add(at), Kind: sallyport.ProgramKind, Order: &sallyport.Order{By: by, Program: &p}})
+	}
+	open := func(at time.Duration, name string, who sallyport.Staff, until time.Duration, ends bool) {
+		step(at, "s1", sallyport.ProgramStep{Do: ReviewOpened, Name: name, Staff: who, Until: t0.Add(until), Ends: ends})
+	}
+	decide := func(at time.Duration, by sallyport.Staff, name string, who sallyport.Staff, keeps bool) {
+		step(at, by, sallyport.ProgramStep{Do: ReviewDecided, Name: name, Staff: who, Keeps: keeps})
+	}
+	for _, who := range []sallyport.Staff{"silent", "kept", "ended", "again", "alone"} {
+		open(0, "autumn", who, 10*day, true)
+	}
+	open(0, "autumn", "before", 10*day, false) // by an older program
+	open(0, "autumn", "rushed", day, true)
+	decide(day, "l1", "autumn", "kept", true)
+	decide(day, "l1", "autumn", "ended", false)
+	for _, who := range []sallyport.Staff{"again", "alone"} {
+		open(11*day, "spring", who, 20*day, true)
+	}
+	decide(12*day, "l1", "spring", "again", true)
+	decide(12*day, "s1", "spring", "alone", true) // who opened it
+	ended := func(who sallyport.Staff, at time.Duration) bool {
+		_, yes := book.Ended(who, t0.Add(at))
+		return yes
+	}
+	for who, want := range map[sallyport.Staff][3]bool{ // a moment before the date, at it, on the 13th day
+		"silent": {false, true, true}, "kept": {}, "ended": {true, true, true}, "before": {}, "rushed": {}, "nobody": {}, "alone": {false, true, true},
+	} {
+		if got := [3]bool{ended(who, 10*day-1), ended(who, 10*day), ended(who, 13*day)}; got != want {
+			t.Errorf("%s: ended %v, want %v", who, got, want)
+		}
+	}
+	if ended("again", 13*day) {
+		t.Error("a later review kept it, by two people's doing")
+	}
+	if due := book.Due(t0.Add(10 * day)); len(due) != 3 { // silent, again, alone
+		t.Errorf("%d are to be put on record", len(due))
+	}
+	step(9*day, "", sallyport.ProgramStep{Do: ReviewLapsed, Name: "autumn", Staff: "silent"})    // too early
+	step(10*day, "s1", sallyport.ProgramStep{Do: ReviewLapsed, Name: "autumn", Staff: "silent"}) // a person's word
+	if ended("silent", 10*day-1) || len(book.Due(t0.Add(10*day))) != 3 {
+		t.Error("it lapsed by a person's word, or before its date")
+	}
+	step(10*day, "", sallyport.ProgramStep{Do: ReviewLapsed, Name: "autumn", Staff: "silent"})
+	if !ended("silent", 10*day-1) || len(book.Due(t0.Add(10*day))) != 2 {
+		t.Error("a clock that is set back brings it back")
+	}
+}
+
+// TestProlonging: two people, neither of them one of those whom it is about, within a day; then it is as if nobody had decided.
+func TestProlonging(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, tt := range map[string]struct {
+		by, second sallyport.Staff
+		after      time.Duration
+		declined   bool
+		goesOn     bool
+	}{
+		"two people": {"s1", "s2", time.Hour, false, true}, "alone": {"s1", "s1", time.Hour, false, false}, "by its subject": {"s1", "a1", time.Hour, false, false},
+		"proposed by its subject": {"a1", "s2", time.Hour, false, false}, "too late": {"s1", "s2", day, false, false}, "declined": {"s1", "s2", time.Hour, true, false},
+	} {
+		book := NewBook()
+		give := func(at time.Duration, kind sallyport.EventKind, o sallyport.Order) {
+			book.Apply(&sallyport.Event{Time: t0.Add(at), Kind: kind, Order: &o})
+		}
+		for _, who := range []sallyport.Staff{"a1", "a2"} {
+			give(0, sallyport.ProgramKind, sallyport.Order{By: "s1", Program: &sallyport.ProgramStep{Do: ReviewOpened, Name: "autumn", Staff: who, Until: t0.Add(8 * day), Ends: true}})
+		}
+		give(9*day, sallyport.Proposed, sallyport.Order{ID: "p", Action: ReviewProlongs, By: tt.by, Subjects: []sallyport.Staff{"a1"}, Program: &sallyport.ProgramStep{Name: "autumn", Until: t0.Add(20 * day)}})
+		if tt.declined {
+			give(9*day, sallyport.Declined, sallyport.Order{ID: "p", By: "s2"})
+		}
+		give(9*day+tt.after, sallyport.Approved, sallyport.Order{ID: "p", By: tt.second})
+		_, ended := book.Ended("a1", t0.Add(11*day))
+		_, later := book.Ended("a1", t0.Add(20*day))
+		_, other := book.Ended("a2", t0.Add(11*day))
+		if ended == tt.goesOn || !later || !other {
+			t.Errorf("%s: ended %v, at the new date %v, who is not named %v", name, ended, later, other)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package program
 
 import (
 	_ "embed" // the standards
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -36,7 +37,7 @@ func Practices() ([]Practice, error) {
 	return out, nil
 }
 
-// Evidence counts entries of both streams by kind; of the programme also as program:DO.
+// Evidence counts entries of both streams by kind; of the programme also as program:DO, of training as training:DO, of findings as finding:TECHNIQUE.
 type Evidence struct {
 	From, Until time.Time
 	kinds       map[string]*Seen
@@ -58,8 +59,21 @@ func (v *Evidence) Take(e *sallyport.Event) {
 		return
 	}
 	v.count(string(e.Kind), e.Time)
-	if e.Kind == sallyport.ProgramKind && e.Order != nil && e.Order.Program != nil {
-		v.count("program:"+e.Order.Program.Do, e.Time)
+	switch o := e.Order; {
+	case o == nil:
+	case e.Kind == sallyport.ProgramKind && o.Program != nil:
+		v.count("program:"+o.Program.Do, e.Time)
+	case e.Kind == sallyport.TrainingKind && o.Training != nil:
+		v.count("training:"+o.Training.Do, e.Time)
+	case e.Kind == sallyport.FindingKind:
+		var f struct {
+			Attack []string `json:"attack"`
+		}
+		if json.Unmarshal(o.Finding, &f) == nil {
+			for _, id := range f.Attack {
+				v.count("finding:"+id, e.Time)
+			}
+		}
 	}
 }
 
@@ -85,17 +99,23 @@ type Status struct {
 // Assess holds practices to the record. evidence: the record shows it. none: it shows nothing of it. company: it is not Sallyport's to show.
 func (v *Evidence) Assess(practices []Practice) (out []Status) {
 	for _, p := range practices {
-		s := Status{Practice: p, Seen: []Seen{}, State: "none"}
-		if len(p.Evidence) == 0 {
-			s.State = "company"
-		}
-		for _, what := range p.Evidence {
-			if seen := v.kinds[what]; seen != nil {
-				s.Seen, s.State = append(s.Seen, *seen), "evidence"
-			}
-		}
-		slices.SortFunc(s.Seen, func(a, b Seen) int { return b.Times - a.Times })
-		out = append(out, s)
+		seen, state := v.of(p.Evidence)
+		out = append(out, Status{p, seen, state})
 	}
 	return out
+}
+
+// of is what stands on record of some kinds of entries.
+func (v *Evidence) of(kinds []string) (list []Seen, state string) {
+	list, state = []Seen{}, "none"
+	if len(kinds) == 0 {
+		return list, "company"
+	}
+	for _, what := range kinds {
+		if seen := v.kinds[what]; seen != nil {
+			list, state = append(list, *seen), "evidence"
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Seen) int { return b.Times - a.Times })
+	return list, state
 }

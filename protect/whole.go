@@ -54,13 +54,13 @@ type Writer struct {
 	Prepared bool   // of two phases: it outlives its session
 }
 
-// Writers are the transactions that have written to tables, or to parts of them, and have not ended. Of what they wrote nobody sees anything yet.
+// Writers are the transactions that have written to tables, or to parts of them, or wait to, and have not ended. Of what they wrote nobody sees anything yet.
 func Writers(ctx context.Context, conn *pgx.Conn, tables []Table) ([]Writer, error) {
 	found := map[string]Writer{}
 	for _, t := range tables {
 		rows, err := conn.Query(ctx, treeOf+`SELECT DISTINCT l.virtualtransaction || ' ' || coalesce(l.pid, 0), coalesce('process ' || l.pid, 'a prepared transaction'), l.pid IS NULL
 			FROM pg_catalog.pg_locks l JOIN parts p ON p.oid = l.relation
-			WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+			WHERE l.locktype = 'relation' AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
 			AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 			AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')`, t.Schema, t.Name)
 		if err != nil {

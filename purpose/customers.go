@@ -3,6 +3,7 @@ package purpose
 import (
 	"context"
 	"fmt"
+	"sallyport/catalog"
 	"slices"
 	"time"
 
@@ -38,4 +39,25 @@ func (r *Resolver) TeamCustomers(ctx context.Context, who Person, team string) (
 		}
 	}
 	return subjects, nil
+}
+
+// Holder is the one customer whose rows hold a value, by the forms under which it may stand; ok is false where there is none, or more than one.
+func (r *Resolver) Holder(ctx context.Context, q catalog.HolderQuery, forms []string) (subject sallyport.Subject, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout+time.Second)
+	defer cancel()
+	conn, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return "", false, fmt.Errorf("look for a customer: %w", plain(err))
+	}
+	defer conn.Release()
+	var b batch
+	b.add(q.SQL, textArray(forms))
+	results, err := b.run(ctx, conn.Conn())
+	if err != nil {
+		return "", false, fmt.Errorf("look for a customer: %w", plain(err))
+	}
+	if rows := results[0].Rows; len(rows) == 1 {
+		return sallyport.Subject(rows[0][0]), true, nil
+	}
+	return "", false, nil
 }

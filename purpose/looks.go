@@ -39,9 +39,29 @@ func newLooks() *looks {
 	return l
 }
 
+// isLook tells whether a batch counts.
+func isLook(e *sallyport.Event) bool {
+	return e.Reveal != nil && e.Who.Staff != "" && e.Reveal.Values.Len() <= bulkValues
+}
+
+// Look is what counts of an entry as looks at customers until now, without a word about what was seen of them: another gateway has to know that. Nil: nothing.
+func Look(e *sallyport.Event, now time.Time) *sallyport.Event {
+	if !isLook(e) || e.Time.Before(now.Add(-lookWindow)) {
+		return nil
+	}
+	one := &sallyport.Event{Seq: e.Seq, Time: e.Time, Kind: e.Kind, Who: sallyport.Who{Staff: e.Who.Staff, Session: e.Who.Session}, Origin: e.Origin, Reveal: &sallyport.Revealed{Statement: e.Reveal.Statement}}
+	for _, subject := range e.Reveal.Values.Distinct(nil) {
+		one.Reveal.Values.Add(sallyport.RevealedValue{Subject: subject})
+	}
+	if one.Reveal.Values.Len() == 0 {
+		return nil
+	}
+	return one
+}
+
 // apply folds the reveals of one batch.
 func (l *looks) apply(e *sallyport.Event) {
-	if e.Reveal == nil || e.Who.Staff == "" || e.Reveal.Values.Len() > bulkValues {
+	if !isLook(e) {
 		return
 	}
 	l.mu.Lock()

@@ -65,3 +65,46 @@ func TestLooks(t *testing.T) {
 		t.Errorf("%d customers are remembered after two days", len(f.looks.of))
 	}
 }
+
+// TestLookElsewhere: what another gateway is told of a look counts there as it does here, and says nothing of what was seen.
+func TestLookElsewhere(t *testing.T) {
+	here, there := NewFacts(), NewFacts()
+	seen := func(who sallyport.Staff, statement uint64, at time.Time, values int) *sallyport.Event {
+		e := &sallyport.Event{Seq: 9, Kind: sallyport.RevealKind, Time: at, Who: sallyport.Who{Staff: who, Session: "a", Address: "10.0.0.1"}, Reveal: &sallyport.Revealed{Statement: statement}}
+		for i := range values {
+			e.Reveal.Values.Add(sallyport.RevealedValue{Subject: sallyport.Subject(fmt.Sprint(i % 2)), Column: 1, Digest: sallyport.Digest{1}})
+		}
+		return e
+	}
+	now := noon.Add(time.Hour)
+	for i, e := range []*sallyport.Event{seen("s001", 1, noon, 3), seen("s001", 1, noon, 1), seen("s001", 2, noon, 2), seen("s002", 3, noon, 4)} {
+		here.Apply(e)
+		told := Look(e, now)
+		if told == nil {
+			t.Fatalf("of look %d nothing is told", i)
+		}
+		there.Apply(told)
+		for v := range told.Reveal.Values.All() {
+			if v.Digest != (sallyport.Digest{}) || v.Column != 0 {
+				t.Error("it is told what was seen")
+			}
+		}
+		if told.Who.Address != "" || told.Seq != e.Seq {
+			t.Errorf("told: %+v", told)
+		}
+	}
+	for _, subject := range []sallyport.Subject{"0", "1", "2"} {
+		all, people, own := here.looks.count(subject, "s001", now)
+		a, p, o := there.looks.count(subject, "s001", now)
+		if a != all || p != people || o != own || all == 0 && subject == "0" {
+			t.Errorf("customer %s: %d looks of %d people, %d own; there %d, %d, %d", subject, all, people, own, a, p, o)
+		}
+	}
+	for what, e := range map[string]*sallyport.Event{
+		"bulk work": seen("s001", 1, noon, bulkValues+1), "a look of the day before": seen("s001", 1, noon.Add(-lookWindow), 1), "nobody's": seen("", 1, noon, 1), "no reveal": {Kind: sallyport.RevealKind},
+	} {
+		if Look(e, now) != nil {
+			t.Errorf("%s is told", what)
+		}
+	}
+}

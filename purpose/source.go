@@ -100,11 +100,16 @@ func (k *Kind) Holds(kind, state string) bool {
 	if kind != "call" {
 		return slices.Contains(states, state)
 	}
+	return slices.Contains(states, state) || k.IsScheduled(state)
+}
+
+// IsScheduled tells whether a call in this state is one that somebody else arranged.
+func (k *Kind) IsScheduled(state string) bool {
 	scheduled := k.Scheduled
 	if len(scheduled) == 0 {
 		scheduled = usualScheduled()
 	}
-	return slices.Contains(states, state) || slices.Contains(scheduled, state)
+	return slices.Contains(scheduled, state)
 }
 
 func usualScheduled() []string { return []string{"scheduled"} }

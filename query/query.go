@@ -90,6 +90,9 @@ func New(schema *Schema, options Options) *Analyzer {
 // *Refusal of the whole text: it cannot be parsed, or is too long or too deep to be parsed safely. A comment at the end that speaks to
 // Sallyport is taken off first: texts that differ in it alone are parsed once.
 func (a *Analyzer) Analyze(sql string, standardStrings bool) (*Plan, error) {
+	if at := strings.IndexByte(sql, 0); at >= 0 { // the parser ends there, and the protocol's texts, too: they would be read in two ways
+		return nil, &Refusal{Code: CodeSyntax, Sentence: "a zero byte in the text", Position: at, Hint: "No text of PostgreSQL holds one."}
+	}
 	rest, t, refused := cutTail(sql)
 	if refused != nil {
 		return nil, refused

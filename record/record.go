@@ -256,6 +256,18 @@ func (s *Stream) Read(from uint64, fn func(*sallyport.Event) error) error {
 	return r.report()
 }
 
+// Pick reads like Read, the chain included, and decodes those entries alone that are wanted, since that is most of what reading costs. Of the
+// others fn hears that they are there: with their sequence, and nil.
+func (s *Stream) Pick(from uint64, wanted func(seq uint64) bool, fn func(seq uint64, e *sallyport.Event) error) error {
+	r := s.reader(from)
+	r.pick = wanted
+	defer r.close()
+	if err := r.each(fn); err != nil {
+		return err
+	}
+	return r.report()
+}
+
 // Follow reads like Read and then goes on with events as they become durable, until ctx is done, the record is closed, fn
 // returns an error, or damage is found; damage ends it at once.
 func (s *Stream) Follow(ctx context.Context, from uint64, fn func(*sallyport.Event) error) error {
@@ -275,10 +287,12 @@ type reader struct {
 	s    *Stream
 	log  *durable.Reader
 	from uint64
-	seen uint64   // the last sequence read
-	link [32]byte // its link
-	bad  []error  // breaks of the chain
-	open []byte   // the body that was opened last
+	seen uint64                // the last sequence read
+	link [32]byte              // its link
+	bad  []error               // breaks of the chain
+	open []byte                // the body that was opened last
+	pick func(seq uint64) bool // which entries are decoded; nil: all
+	kept bool                  // the last one checked is there, and not erased
 }
 
 func (s *Stream) reader(from uint64) *reader {
@@ -298,6 +312,16 @@ func (r *reader) close() { _ = r.log.Close() } // only read
 
 // rest delivers everything up to the durable end.
 func (r *reader) rest(fn func(*sallyport.Event) error) error {
+	return r.each(func(_ uint64, e *sallyport.Event) error {
+		if e == nil {
+			return nil
+		}
+		return fn(e)
+	})
+}
+
+// each is rest that also names, with nil, what is there and was not picked.
+func (r *reader) each(fn func(uint64, *sallyport.Event) error) error {
 	for {
 		seq, payload, err := r.log.Next()
 		if errors.Is(err, io.EOF) {
@@ -306,6 +330,7 @@ func (r *reader) rest(fn func(*sallyport.Event) error) error {
 		if err != nil {
 			return fmt.Errorf("read record: %w", err)
 		}
+		r.kept = false
 		e, err := r.check(seq, payload)
 		if errors.Is(err, ErrSealed) {
 			return fmt.Errorf("read record %s: %w", r.s.dir, err)
@@ -314,10 +339,10 @@ func (r *reader) rest(fn func(*sallyport.Event) error) error {
 			r.bad = append(r.bad, fmt.Errorf("entry %d: %w", seq, err))
 			continue
 		}
-		if e == nil || seq < r.from {
+		if !r.kept {
 			continue
 		}
-		if err := fn(e); err != nil {
+		if err := fn(seq, e); err != nil {
 			return err
 		}
 	}
@@ -336,7 +361,8 @@ func (r *reader) check(seq uint64, payload []byte) (*sallyport.Event, error) {
 	if checkable && want != ent.link {
 		return nil, errors.New("altered: it does not fit the chain")
 	}
-	if ent.body == nil || seq < r.from {
+	r.kept = ent.body != nil && seq >= r.from
+	if !r.kept || r.pick != nil && !r.pick(seq) {
 		return nil, nil
 	}
 	body := ent.body

@@ -107,8 +107,14 @@ func fullEvent() *sallyport.Event {
 				Caller: "s017", Name: "Ada", Team: "support-eu", About: "order", Reason: "ticket:48211",
 			},
 			Program: &sallyport.ProgramStep{
+				Ends: true,
 				Do: "rotation_draw", Name: "queues", Digest: []byte{1}, Beacon: "drand:1", Secret: []byte{2}, Plan: []byte{3}, Of: []byte{4}, Until: at,
 				Text: "drawn", Staff: "s017", Keeps: true, Items: []string{"a"},
+			},
+			Drilled: []byte(`{"drill":"snoop"}`),
+			Training: &sallyport.TrainingStep{
+				Do: "assigned", Source: "file", ID: "m1", Rows: []sallyport.TrainingFact{{Staff: "s017", Kind: "course", Name: "privacy", Time: at, Due: at, Done: at, Result: "passed"}},
+				Staff: "s017", Lesson: "phishing", Due: at, Misses: []sallyport.TrainingCause{{Stream: "access", Entry: 4711, Time: at}}, From: at, Drawn: true,
 			},
 			Case: &sallyport.CaseStep{
 				Case: 3, Do: "close", Text: "he admitted it", State: "closed", Task: 2, People: []sallyport.Staff{"s017"}, Customers: []sallyport.Subject{"48211"}, Finding: "s017-1",
@@ -124,7 +130,7 @@ func fullEvent() *sallyport.Event {
 			Groups: []sallyport.ListedGroup{{Key: "g1", Name: "SG", External: "y1", Gone: true, Version: 2, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC()}},
 			Delay:  time.Hour, Base: "b", Diff: "~ a: 1 → 2", Subjects: []sallyport.Staff{"s001"}, Alone: true, Most: 50,
 			Input:  &sallyport.Heard{Source: "hr", Format: "hr", Text: "{}", Cut: true},
-			APIToken: &sallyport.APIToken{Scopes: []string{"reveal"}, Until: at}, Once: &sallyport.Once{Key: []byte{1}, Body: []byte{2}},
+			Link: &sallyport.CustomerLink{ID: "l", Do: "issue", Customer: "48211", Until: at}, Passkey: &sallyport.Passkey{ID: []byte{1}, Public: []byte{2}, Count: 3, Backup: true, Kind: []byte{4}, Label: "l"}, APIToken: &sallyport.APIToken{Scopes: []string{"reveal"}, Until: at}, Once: &sallyport.Once{Key: []byte{1}, Body: []byte{2}},
 			Sealed: []byte{6}, Planting: &sallyport.Planting{Count: 3, Over: time.Hour, Drill: true},
 			Drill: &sallyport.DrillRun{Name: "snoop", Ended: true, Accounts: []sallyport.Staff{"d1"}},
 			CanaryHeard: &sallyport.CanaryHeard{

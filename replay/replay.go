@@ -16,6 +16,7 @@ import (
 	"sallyport/control"
 	"sallyport/exposure"
 	"sallyport/policy"
+	"sallyport/program/training"
 )
 
 // Company is what the record does not say of people and columns: as it is now.
@@ -36,6 +37,7 @@ type Replay struct {
 	from, until   time.Time
 
 	state     *control.State
+	learnt    *training.Book
 	book      *exposure.Book // as it would have been
 	grants    *exposure.Grants
 	first     map[sighting]sallyport.Digest
@@ -62,7 +64,7 @@ type sighting struct {
 // New prepares to judge what was accessed from one time until another. Both sets MUST be of the same world.
 func New(c Company, before, after *policy.Set, from, until time.Time) *Replay {
 	return &Replay{
-		company: c, before: before, after: after, from: from, until: until, state: control.NewState(), book: exposure.NewBook(), grants: exposure.NewGrants(),
+		company: c, before: before, after: after, from: from, until: until, state: control.NewState(), learnt: training.NewBook(), book: exposure.NewBook(), grants: exposure.NewGrants(),
 		first: map[sighting]sallyport.Digest{}, sessions: map[string]map[uint64]*statement{},
 		confirmed: map[sallyport.Staff]time.Time{}, seconded: map[sallyport.Staff]time.Time{}, result: newResults(),
 	}
@@ -72,7 +74,10 @@ func New(c Company, before, after *policy.Set, from, until time.Time) *Replay {
 func (r *Replay) Since() time.Time { return r.from.AddDate(0, 0, -30) }
 
 // Control takes an event of the control stream.
-func (r *Replay) Control(e *sallyport.Event) { r.state.Apply(e) }
+func (r *Replay) Control(e *sallyport.Event) {
+	r.state.Apply(e)
+	r.learnt.Apply(e)
+}
 
 // Access takes an event of the access stream.
 func (r *Replay) Access(e *sallyport.Event) {
@@ -169,6 +174,7 @@ func (r *Replay) situation(e *sallyport.Event, st *statement) policy.Context {
 	c.Hour, c.Weekday, c.OnShift = r.company.Local(who, e.Time)
 	hour, day, month := r.book.Count(e.Time, who, exposure.Revealed)
 	c.SeenHour, c.SeenDay, c.SeenMonth = int64(hour), int64(day), int64(month)
+	c.TrainingOverdue = r.learnt.Overdue(who, e.Time)
 	c.Strength = policy.ByDatabase
 	if st.known != nil {
 		c.Strength = policy.Strength(st.known.Strength)

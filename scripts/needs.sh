@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that what the tests use besides Go and the server is on this machine: a C compiler, psql and libpq, pgbouncer, Python's drivers for
-# PostgreSQL, SQLAlchemy, curl, openssl and Chromium.
+# PostgreSQL, SQLAlchemy, the JDBC driver, curl, openssl and Chromium.
 # It installs the distribution's packages where it may do so without asking, prints each command before it runs it, and never lets a package start a
 # server of its own. Whatever it cannot install it tells of, and ends well: the tests concerned are then left out, and say so.
 set -uo pipefail
@@ -28,6 +28,7 @@ has chromium || has chromium-browser || has google-chrome || missing+=(chromium)
 python_has psycopg || missing+=(python3-psycopg)
 python_has psycopg2 || missing+=(python3-psycopg2)
 python_has sqlalchemy || missing+=(python3-sqlalchemy)
+! has javac || [ -e /usr/share/java/postgresql.jar ] || missing+=(libpostgresql-jdbc-java) # where there is a JDK
 for dir in /usr/lib/postgresql/*/; do # the log that `sallyport import` reads
   [ -x "$dir/bin/initdb" ] && [ ! -e "$dir/lib/pgaudit.so" ] && missing+=("postgresql-$(basename "$dir")-pgaudit")
 done

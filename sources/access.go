@@ -51,6 +51,10 @@ func (a *accesses) next(into *sallyport.Access) error {
 		if ok {
 			return nil
 		}
+		if d, is := a.decode.(*ocsf); is && d.other() {
+			a.reader.Other++
+			continue
+		}
 		if what == "" {
 			continue
 		}
@@ -112,6 +116,9 @@ func newOCSF() *ocsf {
 	d.subject, d.column, d.reached, d.power = d.subjectItem, d.columnItem, d.reachedItem, d.powerItem
 	return d
 }
+
+// other says whether the last line was a whole event of another class.
+func (d *ocsf) other() bool { return d.c.fail == "" && d.class >= 0 && d.class != 6005 }
 
 func (d *ocsf) access(line []byte, into *sallyport.Access) (string, bool) {
 	*into = sallyport.Access{Subjects: into.Subjects[:0], Columns: into.Columns[:0]}

@@ -132,7 +132,17 @@ func (r *Reader) HR(name string) ([]sallyport.HRFact, error) {
 	return read(r, name, []string{"time", "staff", "type"}, func(w *row) sallyport.HRFact {
 		return sallyport.HRFact{
 			Time: w.needWhen("time"), Staff: sallyport.Staff(w.need("staff")), Value: w.get("value"),
-			Type: w.one("type", "notice", "leave_start", "leave_end", "role_change", "review", "grievance", "training_overdue", "terminated"),
+			Type: w.one("type", "notice", "leave_start", "leave_end", "role_change", "review", "grievance", "training_overdue", "training_done", "terminated"),
+		}
+	})
+}
+
+// Training reads courses and phishing tests. What a row must have beside staff, kind and name is package program/training's to say.
+func (r *Reader) Training(name string) ([]sallyport.TrainingFact, error) {
+	return read(r, name, []string{"staff", "kind", "name"}, func(w *row) sallyport.TrainingFact {
+		return sallyport.TrainingFact{
+			Staff: sallyport.Staff(w.need("staff")), Kind: strings.ToLower(w.need("kind")), Name: w.need("name"), Time: w.when("time"), Due: w.when("due"), Done: w.when("done"),
+			Result: strings.ToLower(w.get("result")),
 		}
 	})
 }

@@ -17,7 +17,7 @@ func OCSF(r io.Reader, use func(*sallyport.Access) error, bad Bad) (other int, e
 		switch {
 		case ok:
 			return use(&a)
-		case d.c.fail == "" && d.class >= 0 && d.class != 6005:
+		case d.other():
 			other++
 			return nil
 		}

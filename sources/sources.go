@@ -33,6 +33,7 @@ type Reader struct {
 	Strict bool           // the first problem ends the reading, as its error
 	Report func(*Problem) // hears of each problem; nil: nobody does
 	Bad    int64          // problems so far
+	Other  int64          // events of OCSF's other classes, which say nothing of an access: they are passed over
 }
 
 // problem counts and reports; its error is nil unless the reader is strict.

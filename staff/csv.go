@@ -34,8 +34,8 @@ const (
 	maxField = 256
 )
 
-// ReadCSV reads a staff file (RFC 4180, with a header): id and name are required; team, role, manager, employment, notice_from, left, mail, user_name
-// and kind may stand there, and anything else. A line that makes no sense is a problem and is left out; the rest goes on. The error is one of
+// ReadCSV reads a staff file (RFC 4180, with a header): id and name are required; team, role, manager, employment, notice_from, left, firm, mail,
+// user_name and kind may stand there, and anything else. A line that makes no sense is a problem and is left out; the rest goes on. The error is one of
 // the reader, or a header without which nothing can be read.
 func ReadCSV(in io.Reader, roles []string) ([]Row, []Problem, error) {
 	buffered := bufio.NewReader(in)
@@ -139,7 +139,7 @@ func (f *staffFile) row(fields []string) {
 	p := &row.Listed
 	p.Staff, p.Name, p.Mail, p.UserName, p.Manager = sallyport.Staff(id), get("name"), first(get("mail"), get("email")), get("user_name"), sallyport.Staff(get("manager"))
 	row.Says = sallyport.Place{Team: get("team"), Role: get("role")}
-	p.Employment = get("employment")
+	p.Employment, p.Firm = get("employment"), get("firm")
 	p.Notice, p.Leaves = f.date(get("notice_from"), "notice_from", problem), f.date(get("left"), "left", problem)
 	if kind := get("kind"); kind != "" && kind != "human" {
 		problem("kind", "%q is no person; services stand in the configuration", kind)

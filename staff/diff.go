@@ -52,6 +52,7 @@ func fields(p *sallyport.Listed) []Field {
 		{"employment", "", first(p.Employment, Employed)},
 		{"notice_from", "", day(p.Notice)},
 		{"left", "", day(p.Leaves)},
+		{"firm", "", p.Firm},
 		{"active", "", map[bool]string{true: "no", false: "yes"}[p.Inactive || p.Gone]},
 		{"key", "", p.Key},
 	}

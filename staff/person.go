@@ -15,6 +15,8 @@ type Person struct {
 	Place      sallyport.Place
 	Manager    sallyport.Staff
 	Employment string
+	Firm       string    // the outside firm that he is of; empty: none
+	Until      time.Time // when his contract or that of his firm is over, and with it all he may; zero: nobody said
 
 	Sources []string // that know him; "configuration" where that does
 	// Wants is a place with power that he is listed for and does not have; From, if two people agreed, when he will.
@@ -31,12 +33,16 @@ type Own struct {
 	Place      sallyport.Place
 	Manager    sallyport.Staff
 	Employment string
+	Firm       string
+	Until      time.Time // from when on he has left; zero: nobody said
 }
 
 // Rules say which places have power: two people agree before an import gives one.
 type Rules struct {
 	Roles []string // lead and security always are
 	Teams []string
+	// Firms are those of outside, and from when on each is gone; zero: nobody said. Somebody of a firm that is none of them has left.
+	Firms map[string]time.Time
 }
 
 // Powerful tells whether a place has power.
@@ -66,18 +72,48 @@ func (s *State) person(who sallyport.Staff, own *Own, r Rules, now time.Time) (p
 	if own != nil {
 		p.Sources = append(p.Sources, Configuration)
 		p.Name, p.Manager, p.Employment = own.Name, own.Manager, stricter(p.Employment, own.Employment)
+		p.Firm, p.Until = own.Firm, own.Until
 	}
 	for _, l := range list {
 		p.Sources = append(p.Sources, l.source)
 		p.Employment = stricter(p.Employment, employment(&l.Listed, now))
-		p.Name = first(p.Name, l.Name)
+		p.Name, p.Firm = first(p.Name, l.Name), first(p.Firm, l.Firm)
+		p.Until = earlier(p.Until, l.Leaves)
 		p.Manager = sallyport.Staff(first(string(p.Manager), string(l.Manager)))
 	}
 	if own == nil {
 		own = &Own{}
 	}
+	p.contract(r, now)
 	s.place(&p, own.Place, deciding(list), r, now)
 	return p, true
+}
+
+// contract ends what somebody may when his contract is over, or that of his firm. Of a firm that nobody knows it is.
+func (p *Person) contract(r Rules, now time.Time) {
+	if p.Firm != "" {
+		until, known := r.Firms[p.Firm]
+		if !known {
+			p.Employment = Left
+		}
+		p.Until = earlier(p.Until, until)
+	}
+	if reached(p.Until, now) {
+		p.Employment = Left
+	}
+}
+
+// Over tells whether somebody's contract, or that of his firm, is over.
+func (p *Person) Over(now time.Time) bool {
+	return reached(p.Until, now) || p.Firm != "" && p.Employment == Left
+}
+
+// earlier is the earlier of two moments that somebody named.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // place gives somebody the place that the deciding source says, as far as that may, and as far as the configuration, which two people
@@ -124,13 +160,14 @@ func (s *State) Roster(own map[sallyport.Staff]*Own, r Rules, now time.Time) *Ro
 			if _, done := out.People[who]; !done {
 				out.People[who], _ = s.person(who, own[who], r, now)
 			}
-			for _, at := range []time.Time{l.Notice, l.Leaves} {
-				out.before(at, now)
-			}
+			out.before(l.Notice, now)
 		}
 	}
 	for _, power := range s.powers {
 		out.before(power.From, now)
+	}
+	for _, p := range out.People {
+		out.before(p.Until, now)
 	}
 	return out
 }

@@ -83,7 +83,7 @@ func TestPerson(t *testing.T) {
 		"gone is left":                    {said: map[string]sallyport.Listed{SCIM: {Staff: "a", Gone: true}, CSV: listed(agent, sallyport.Place{}, "")}, want: Person{Place: agent, Employment: Left}},
 		"notice from yesterday":           {said: map[string]sallyport.Listed{CSV: {Staff: "a", Notice: noon.Add(-24 * time.Hour)}}, want: Person{Employment: Notice}},
 		"notice from tomorrow":            {said: map[string]sallyport.Listed{CSV: {Staff: "a", Notice: noon.Add(24 * time.Hour)}}, want: Person{Employment: Employed}},
-		"his last day was yesterday":      {said: map[string]sallyport.Listed{CSV: {Staff: "a", Leaves: noon}}, want: Person{Employment: Left}},
+		"his last day was yesterday":      {said: map[string]sallyport.Listed{CSV: {Staff: "a", Leaves: noon}}, want: Person{Employment: Left, Until: noon}},
 		"a lead only wants to be":         {said: map[string]sallyport.Listed{SCIM: listed(agent, lead, "")}, want: Person{Place: agent, Employment: Employed, Wants: lead}},
 		"the configuration's role holds": {
 			own: &Own{Place: agent}, said: map[string]sallyport.Listed{SCIM: listed(agent, lead, "")}, want: Person{Place: agent, Employment: Employed},
@@ -107,6 +107,35 @@ func TestPerson(t *testing.T) {
 	}
 	if _, ok := NewState().Person("nobody", nil, Rules{}, noon); ok {
 		t.Error("nobody is somebody")
+	}
+}
+
+// TestContract: whoever is of an outside firm has left when its contract or his own is over, at that very moment, and at once where nobody knows the firm.
+func TestContract(t *testing.T) {
+	s := NewState()
+	later := noon.Add(24 * time.Hour)
+	s.say(CSV, sallyport.Listed{Staff: "listed", Firm: "north", Place: agent, Placed: true})
+	s.say(CSV, sallyport.Listed{Staff: "stray", Firm: "gone"})
+	rules := Rules{Firms: map[string]time.Time{"north": later, "endless": {}}}
+	own := map[sallyport.Staff]*Own{
+		"own": {Firm: "north", Until: noon.Add(time.Hour)}, "long": {Firm: "north", Until: later.Add(time.Hour)}, "endless": {Firm: "endless"}, "hired": {Until: later},
+	}
+	for _, tt := range []struct {
+		who  sallyport.Staff
+		at   time.Time
+		left bool
+	}{
+		{"listed", later.Add(-1), false}, {"listed", later, true}, {"stray", noon, true}, {"own", noon.Add(time.Hour), true}, {"own", noon, false},
+		{"long", later.Add(-1), false}, {"long", later, true}, {"endless", later.AddDate(9, 0, 0), false}, {"hired", later.Add(-1), false}, {"hired", later, true},
+	} {
+		p, ok := s.Person(tt.who, own[tt.who], rules, tt.at)
+		if !ok || (p.Employment == Left) != tt.left || p.Over(tt.at) != tt.left {
+			t.Errorf("%s at %s: %+v", tt.who, tt.at, p)
+		}
+	}
+	r := s.Roster(own, rules, noon)
+	if !r.Until.Equal(noon.Add(time.Hour)) || s.Current(r, noon.Add(time.Hour)) {
+		t.Errorf("a roster holds until %s, when the first contract is over", r.Until)
 	}
 }
 

@@ -227,6 +227,13 @@ func (v *Vault) Forget(tok string) {
 	delete(v.known, tok)
 }
 
+// ForgetAll forgets all sealed values: somebody else removed rows.
+func (v *Vault) ForgetAll() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	clear(v.known)
+}
+
 func (v *Vault) remember(tok, sealed []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -111,6 +111,7 @@ type analyzeSummary struct {
 	BadLines  int64              `json:"bad_lines"`
 	Late      int64              `json:"late"`
 	Duplicate int64              `json:"duplicate"`
+	Other     int64              `json:"other_lines,omitempty"` // events of other classes than 6005
 	Looks     int64              `json:"looks"`
 	Level     float64            `json:"level"`
 	Shares    []detect.Share     `json:"explained_by"`
@@ -283,7 +284,7 @@ func (a *analysis) read(ctx context.Context, r *logs.Reader, files logs.Files, f
 			a.Findings[at] = f
 		}
 	}
-	a.Summary.Late, a.Summary.Duplicate = timeline.Late, timeline.Duplicate
+	a.Summary.Late, a.Summary.Duplicate, a.Summary.Other = timeline.Late, timeline.Duplicate, r.Other
 	return nil
 }
 
@@ -315,6 +316,9 @@ func (a *analysis) print(w io.Writer, budget string) {
 		fmt.Fprintln(w, "Nothing was found.")
 	}
 	fmt.Fprintf(w, "%d events of %d people on %d days of a person, read in %.1f s; %d lines could not be read, %d events came twice, %d too late for their place.\n", s.Events, s.Staff, s.UserDays, s.Seconds, s.BadLines, s.Duplicate, s.Late)
+	if s.Other > 0 {
+		fmt.Fprintf(w, "%d events of other classes than 6005 say nothing of an access and were passed over.\n", s.Other)
+	}
 	fmt.Fprintf(w, "Promised are at most %s false alarms; on these days that makes %.2f.\n", budget, float64(s.UserDays)/s.Level)
 	fmt.Fprintf(w, "Of %d looks at customers these were explained by:", s.Looks)
 	for _, share := range s.Shares {

@@ -211,7 +211,14 @@ func (s *Server) census() lease.Census {
 	pids := s.backends()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return lease.Census{Known: s.gateway != nil, Address: s.link.address, Backends: slices.Collect(maps.Keys(pids))}
+	c := lease.Census{Known: s.gateway != nil, Address: s.link.address, Backends: slices.Collect(maps.Keys(pids))}
+	if c.Known {
+		c.Serves, c.Shows, c.Keys = s.serves(), s.shows(), s.worksBy()
+	}
+	if s.shares != nil {
+		c.Missing = s.shares.Missing()
+	}
+	return c
 }
 
 // whence asks the database where this gateway comes from.

@@ -30,7 +30,7 @@ the customers' page (section customers of the configuration), which says whether
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	call.AddCommand(m.assureScheduleCommand(), m.assureListCommand(), m.assureCancelCommand())
-	cmd.AddCommand(call)
+	cmd.AddCommand(call, m.assureLinkCommand())
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"sallyport"
 	"sallyport/api"
@@ -49,7 +50,7 @@ func (s *Server) calls() (*api.Calls, error) {
 }
 
 // openCustomers listens for browsers of customers, if the configuration says so.
-func (s *Server) openCustomers(ctx context.Context) error {
+func (s *Server) openCustomers(ctx context.Context, people *api.Server) error {
 	c := &s.o.Config.Customers
 	if c.Listen == "" || s.link != nil {
 		return nil
@@ -61,7 +62,22 @@ func (s *Server) openCustomers(ctx context.Context) error {
 	if c.Texts != "" {
 		texts = fs.FS(os.DirFS(s.o.Config.path(c.Texts)))
 	}
+	if s.outbox, err = s.newOutbox(); err != nil {
+		return err
+	}
+	var ask func(typed, language string)
+	if s.outbox != nil {
+		ask = s.outbox.ask
+	}
 	pages, err := console.NewPublic(console.PublicConfig{
+		Ask: ask,
+		Seen: func(ctx context.Context, link string) ([]api.SeenLine, time.Time, bool) {
+			list, until, ok, err := people.Seen(ctx, link)
+			if err != nil {
+				s.log.Error("a customer cannot be shown who has seen his data", "why", err.Error())
+			}
+			return list, until, ok && err == nil
+		},
 		Now: s.o.Clock, Texts: texts, Points: console.ContactPoints{Company: c.Company, Phones: c.Phones, Mails: c.Mails, Domains: c.Domains},
 		Check: func(_ context.Context, code string) (assure.Call, bool) {
 			call, ok, err := s.orders.CheckCall(s.scheduled, code, s.o.Clock())

@@ -17,6 +17,7 @@ import (
 	"sallyport/api"
 	"sallyport/blast"
 	"sallyport/detect"
+	"sallyport/history"
 )
 
 // radiusLine is what `sallyport blast --json` prints.
@@ -117,7 +118,7 @@ func (s *Server) blastRadius(ctx context.Context, who sallyport.Staff, since tim
 	if since.IsZero() {
 		line.From = line.SinceLow
 	}
-	found, err := s.searchRadius(ctx, who, line.From)
+	found, err := s.searchRadius(ctx, s.past(), who, line.From)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +134,7 @@ func (s *Server) blastRadius(ctx context.Context, who sallyport.Staff, since tim
 func (s *Server) startOf(who sallyport.Staff, line *radiusLine) {
 	for _, f := range s.state.Findings() {
 		var x detect.Finding
-		if json.Unmarshal(f.JSON, &x) != nil || !slices.Contains(x.Staff, who) {
+		if json.Unmarshal(f.JSON, &x) != nil || x.Kind == separationKind || !slices.Contains(x.Staff, who) {
 			continue
 		}
 		if line.Since.IsZero() || x.Since.Before(line.Since) {
@@ -154,37 +155,101 @@ func (c *Config) accountsOf(who sallyport.Staff) []sallyport.Staff {
 	return list
 }
 
-// searchRadius reads the access stream, twice where values may stand in others' rows.
-func (s *Server) searchRadius(ctx context.Context, who sallyport.Staff, from time.Time) (*blast.Radius, error) {
+// searchRadius asks history which entries concern him and reads those, and a second time those where values that he was shown stand in others' rows.
+// Without history it reads all of the access stream.
+func (s *Server) searchRadius(ctx context.Context, past *history.Past, who sallyport.Staff, from time.Time) (*blast.Radius, error) {
 	c := s.o.Config
-	search := blast.New(blast.Question{Staff: c.accountsOf(who), From: from, Tells: c.identifies, Program: c.program, HeldBy: c.owners()})
+	his := c.accountsOf(who)
+	search := blast.New(blast.Question{Staff: his, From: from, Tells: c.identifies, Program: c.program, HeldBy: c.owners()})
 	last := s.access.Last()
-	each := func(fn func(*sallyport.Event)) error {
-		err := s.access.Read(1, func(e *sallyport.Event) error {
-			if e.Seq > last {
-				return errEnough
-			}
-			fn(e)
-			return ctx.Err()
-		})
-		if err != nil && !errors.Is(err, errEnough) {
-			return fmt.Errorf("read what somebody was shown: %w", err)
-		}
-		return nil
-	}
-	if err := each(search.Add); err != nil {
+	reasons, err := s.reasonsOf(ctx, past, his, last)
+	if err != nil {
 		return nil, err
 	}
-	if search.Twice() {
-		if err := each(search.Again); err != nil {
-			return nil, err
+	found, err := past.Find(ctx, history.Wanted{Staff: his, Facts: true, Purposes: reasons})
+	if err != nil {
+		return nil, err
+	}
+	search.Know(found.Tables)
+	wanted := found.Wanted()
+	err = s.pick(ctx, 1, last, func(seq uint64) bool { return wanted(seq) || !search.Begun() }, func(seq uint64, e *sallyport.Event) {
+		if e == nil {
+			search.Pass(seq)
+		} else {
+			search.Add(e)
 		}
+	})
+	if err == nil && search.Twice() {
+		err = s.searchAgain(ctx, past, search, last)
+	}
+	if err != nil {
+		return nil, err
 	}
 	erased, err := s.erasedEntries(s.access.ID())
 	if err != nil {
 		return nil, err
 	}
 	return search.Result(slices.Collect(maps.Keys(c.Protect.Columns)), erased), nil
+}
+
+// reasonsOf are the tickets that somebody wrote facts about: colleagues may have looked by them.
+func (s *Server) reasonsOf(ctx context.Context, past *history.Past, his []sallyport.Staff, last uint64) (reasons []string, err error) {
+	found, err := past.Find(ctx, history.Wanted{FactsOf: his})
+	if err != nil || found.To == 0 || len(found.Entries) == 0 {
+		return nil, err // without history all is read in any case
+	}
+	tickets := map[string]bool{}
+	wanted := found.Wanted()
+	err = s.pick(ctx, found.Entries[0], min(last, found.To), wanted, func(_ uint64, e *sallyport.Event) {
+		if e == nil {
+			return
+		}
+		for _, f := range e.Facts {
+			tickets["ticket:"+f.ID] = true
+		}
+	})
+	return slices.Sorted(maps.Keys(tickets)), err
+}
+
+// searchAgain reads entries once more in which values that he was shown may stand under others.
+func (s *Server) searchAgain(ctx context.Context, past *history.Past, search *blast.Search, last uint64) error {
+	var shown []history.Shown
+	for d, under := range search.Shown() {
+		shown = append(shown, history.Shown{Digest: d, Under: under})
+	}
+	found, err := past.Find(ctx, history.Wanted{Shown: shown})
+	if err != nil || found.From == 1 && found.To >= last && len(found.Entries) == 0 {
+		return err
+	}
+	return s.pick(ctx, 1, last, found.Wanted(), func(_ uint64, e *sallyport.Event) {
+		if e != nil {
+			search.Again(e)
+		}
+	})
+}
+
+// pick reads wanted entries of the access stream from one to another, and names the others.
+func (s *Server) pick(ctx context.Context, from, last uint64, wanted func(uint64) bool, fn func(uint64, *sallyport.Event)) error {
+	err := s.access.Pick(from, wanted, func(seq uint64, e *sallyport.Event) error {
+		if seq > last {
+			return errEnough
+		}
+		fn(seq, e)
+		return ctx.Err()
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return fmt.Errorf("read what somebody was shown: %w", err)
+	}
+	return nil
+}
+
+// past is the access stream with history, where there is one.
+func (s *Server) past() *history.Past {
+	p := &history.Past{Record: s.access, Tells: s.o.Config.identifies}
+	if s.history != nil {
+		p.Lend = s.history.Lend
+	}
+	return p
 }
 
 // erasedEntries counts what was erased of a stream, by the lists on record.

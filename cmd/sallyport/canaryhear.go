@@ -3,10 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -17,7 +15,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/textproto"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +23,6 @@ import (
 
 	"sallyport"
 	"sallyport/canary"
-	"sallyport/purpose/source"
 )
 
 // message is a mail or a call, as somebody tells of it.
@@ -59,11 +55,10 @@ func (c *canaries) hear(ctx context.Context) {
 		if listen == "" {
 			return
 		}
-		var config net.ListenConfig
-		listener, err := config.Listen(ctx, "tcp", listen)
-		if err == nil && certificate != "" && what == "messages" {
-			listener = tls.NewListener(listener, c.certificateOf(certificate, key))
+		if what == "mail" { // it has STARTTLS
+			certificate = ""
 		}
+		listener, err := c.s.listenSigned(ctx, listen, certificate, key)
 		if err != nil {
 			c.s.log.Error("nobody hears what comes to canaries", "what", what, "why", err.Error())
 			return
@@ -78,18 +73,10 @@ func (c *canaries) hear(ctx context.Context) {
 		})
 	}
 	start("mail", x.Mail.Listen, x.Mail.Certificate, x.Mail.Key, func(l net.Listener) error { return c.serveMail(ctx, l) }, &c.mail)
-	start("messages", x.Hook.Listen, x.Hook.Certificate, x.Hook.Key, func(l net.Listener) error { return c.serveHook(ctx, l) }, &c.hook)
+	start("messages", x.Hook.Listen, x.Hook.Certificate, x.Hook.Key, func(l net.Listener) error {
+		return c.s.serveSigned(ctx, l, signedHook{path: "/canary", secretFile: x.Hook.SecretFile, most: 16 << 10, take: c.hooked})
+	}, &c.hook)
 	<-ctx.Done()
-}
-
-// certificateOf reads a certificate anew for each connection, so that a renewed one is taken.
-func (c *canaries) certificateOf(certificate, key string) *tls.Config {
-	config := c.s.o.Config
-	certificate, key = config.path(certificate), config.path(key)
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(certificate, key)
-		return &pair, err
-	}}
 }
 
 // take puts a message on record. What is not at one of the company's details for canaries, or at an address that nobody was shown, is left alone: a
@@ -231,7 +218,7 @@ func (c *canaries) serveMail(ctx context.Context, l net.Listener) error {
 	server.EnableSMTPUTF8 = true
 	server.ErrorLog = slog.NewLogLogger(c.s.log.Handler(), slog.LevelDebug)
 	if m := c.s.o.Config.Canary.Mail; m.Certificate != "" {
-		server.TLSConfig = c.certificateOf(m.Certificate, m.Key)
+		server.TLSConfig = c.s.o.Config.renewed(m.Certificate, m.Key)
 	}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(&few{Listener: l, slots: make(chan struct{}, 64)}); !errors.Is(err, smtp.ErrServerClosed) {
@@ -294,46 +281,8 @@ type hookMessage struct {
 	Quoted bool      `json:"quoted_name"`
 }
 
-// serveHook takes signed messages until ctx ends.
-func (c *canaries) serveHook(ctx context.Context, l net.Listener) error {
-	secret, err := readSecretFile(c.s.o.Config.path(c.s.o.Config.Canary.Hook.SecretFile))
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	if len(secret) < 32 {
-		return errors.Join(errors.New("the secret is shorter than 32 characters; make one with: openssl rand -base64 32"), l.Close())
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /canary", func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 16<<10))
-		if err != nil {
-			http.Error(w, "the message is too long", http.StatusRequestEntityTooLarge)
-			return
-		}
-		if !signedNow(secret, r.Header, body, c.s.o.Clock()) {
-			http.Error(w, "the signature is not that of this message, or it was not signed just now: sign TIME.BODY", http.StatusUnauthorized)
-			return
-		}
-		status, text := c.hooked(body)
-		if status != http.StatusOK {
-			http.Error(w, text, status)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-	server := &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(c.s.log.Handler(), slog.LevelDebug),
-	}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("take messages: %w", err)
-	}
-	return nil
-}
-
 // hooked takes one message; the text says what is wrong with it.
-func (c *canaries) hooked(body []byte) (status int, text string) {
+func (c *canaries) hooked(_ context.Context, body []byte) (status int, text string) {
 	var t hookMessage
 	if json.Unmarshal(body, &t) != nil || t.ID == "" || len(t.ID) > 200 || t.To == "" || len(t.To) > 320 {
 		return http.StatusBadRequest, "no message: expected the JSON of docs/canaries.md, with id, type and to"
@@ -357,20 +306,4 @@ func (c *canaries) hooked(body []byte) (status int, text string) {
 		return http.StatusServiceUnavailable, "it cannot be put on record now: " + err.Error()
 	}
 	return http.StatusOK, ""
-}
-
-// signedNow checks the signature of a message of another system, as package purpose/source has it made: HMAC-SHA-256 of the time, a full stop and the body.
-func signedNow(secret string, header http.Header, body []byte, now time.Time) bool {
-	const window = 5 * time.Minute
-	stamp := header.Get(source.TimeHeader)
-	seconds, err := strconv.ParseInt(stamp, 10, 64)
-	text, ok := strings.CutPrefix(header.Get(source.SignatureHeader), "sha256=")
-	given, bad := hex.DecodeString(text)
-	if err != nil || !ok || bad != nil {
-		return false
-	}
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(stamp + "." + string(body)))
-	at := time.Unix(seconds, 0)
-	return hmac.Equal(mac.Sum(nil), given) && at.After(now.Add(-window)) && at.Before(now.Add(window))
 }

@@ -127,6 +127,9 @@ func (k *casing) finding(e *sallyport.Event) error {
 	if err := json.Unmarshal(e.Order.Finding, &f); err != nil {
 		return fmt.Errorf("read a finding: %w", err)
 	}
+	if f.Kind == separationKind {
+		return nil // a rule was broken: nobody is suspected of anything
+	}
 	n := k.book.Of(f.ID)
 	if n == 0 {
 		if e.Seq < k.book.From() {

@@ -72,6 +72,12 @@ type Config struct {
 	// Customers is where the pages for customers are: docs/customers.md. Empty: there are none.
 	Customers CustomersConfig `yaml:"customers"`
 
+	// Firms are outside organisations whose people have access, such as service providers and contractors, by name: docs/programme.md.
+	Firms map[string]Firm `yaml:"firms"`
+
+	// Program is what the insider-threat programme is held to: docs/programme.md. Empty: nothing is checked.
+	Program ProgramConfig `yaml:"program"`
+
 	// Directory says who else tells about the staff: the identity provider, files. docs/directory.md says how.
 	Directory DirectoryConfig `yaml:"directory"`
 
@@ -147,6 +153,9 @@ type Config struct {
 	// Drill says by which accounts thefts are played to see what would become of one: docs/drills.md.
 	Drill DrillConfig `yaml:"drill"`
 
+	// Training says whether people are given lessons for mistakes, and where courses and phishing tests are told of: docs/programme.md#training.
+	Training TrainingConfig `yaml:"training"`
+
 	file   string        // where it was read from
 	hash   string        // SHA-256 of the file, for the record
 	text   string        // of the file
@@ -215,6 +224,8 @@ type Person struct {
 
 	Manager    string `yaml:"manager"`    // id of whom he reports to; empty: for the directory's sources to say
 	Employment string `yaml:"employment"` // employed, notice, leave or left; of what this and the sources say the strictest counts
+	Firm       string `yaml:"firm"`       // the outside firm that he is of, one of firms; empty: none, or for the directory's sources to say
+	Until      string `yaml:"until"`      // last day of his contract, such as 2027-01-31: after it he may nothing any more; empty: nobody said
 	Account    string `yaml:"account"`    // his user name at the identity provider, where his id is another one
 }
 

@@ -66,11 +66,13 @@ func (c *Config) check(r *configReader) {
 	c.checkDetect(r)
 	c.checkCanary(r)
 	c.checkDrill(r)
+	c.Training.check(r, &c.Reports)
 	c.checkLogIn(r)
 	c.checkEnter(r)
 	c.checkAPI(r)
 	c.checkConsole(r)
 	c.checkCustomers(r)
+	c.checkProgram(r)
 	if _, err := c.drain(); err != nil {
 		r.problemAt("drain", "%q is no length of time; expected one such as 30s, or 0s", c.Drain)
 	}

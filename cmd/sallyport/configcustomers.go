@@ -1,6 +1,10 @@
 package main
 
-import "net"
+import (
+	"net"
+	"net/url"
+	"strings"
+)
 
 // CustomersConfig is where the pages for customers are, on a listener of their own: docs/customers.md.
 type CustomersConfig struct {
@@ -11,7 +15,33 @@ type CustomersConfig struct {
 	Phones      []string `yaml:"phones"`      // the company's real numbers, +49 30 1234567
 	Mails       []string `yaml:"mails"`       // and addresses
 	Domains     []string `yaml:"domains"`     // that its mails and pages end in
-	Texts       string   `yaml:"texts"`       // folder of LANGUAGE.json: other languages, or other words; what a file lacks is as the program has it. Empty: English and German
+	Address     string   `yaml:"address"`     // https://HOST[:PORT] by which customers know the pages, for links; empty: that of listen
+	// Outbox is told whom to write to, at contact details on file, who has typed a telephone number or a ticket number. Without it nobody is.
+	Outbox CustomerOutbox `yaml:"outbox"`
+	Texts  string         `yaml:"texts"` // folder of LANGUAGE.json: other languages, or other words; what a file lacks is as the program has it. Empty: English and German
+}
+
+// CustomerOutbox is another system that writes to customers at their contact details on file.
+type CustomerOutbox struct {
+	URL        string `yaml:"url"`         // https://…; http only on this machine; empty: nobody is written to
+	SecretFile string `yaml:"secret_file"` // one line, mode 0600: the key of the signature (HMAC-SHA-256)
+}
+
+// check holds it to sense.
+func (o *CustomerOutbox) check(r *configReader) {
+	if o.URL == "" {
+		return
+	}
+	at, err := url.Parse(o.URL)
+	switch {
+	case err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http" || at.User != nil:
+		r.problemAt("customers.outbox.url", "no address that can be used; expected https://HOST/PATH, without a password")
+	case at.Scheme == "http" && !loopback(at.Host) && !loopback(at.Host+":80"):
+		r.problemAt("customers.outbox.url", "http to another machine; expected https")
+	}
+	if o.SecretFile == "" {
+		r.problemAt("customers.outbox", "no secret_file; expected the file with the key of the signature")
+	}
 }
 
 func (c *Config) checkCustomers(r *configReader) {
@@ -20,6 +50,10 @@ func (c *Config) checkCustomers(r *configReader) {
 		return
 	}
 	checkAddress(r, "customers.listen", own.Listen)
+	own.Outbox.check(r)
+	if u, err := url.Parse(own.Address); own.Address != "" && (err != nil || u.Scheme != "https" || u.Host == "" || strings.TrimSuffix(own.Address, "/") != "https://"+u.Host) {
+		r.problemAt("customers.address", "no address of pages; expected one such as https://check.example.com")
+	}
 	if own.Certificate == "" || own.Key == "" {
 		r.problemAt("customers.certificate", "browsers of customers come over TLS; expected certificate and key")
 	}

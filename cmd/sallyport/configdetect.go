@@ -25,6 +25,26 @@ type DetectConfig struct {
 	Watched   string      `yaml:"watched"`   // file with the ids of famous customers and colleagues, one a line
 	Personnel bool        `yaml:"personnel"` // let what the personnel department says weigh: a little, never alone. People should be able to give notice without being watched for it
 	Feeds     DetectFeeds `yaml:"feeds"`     // what other systems know: files that grow, JSON Lines or CSV (docs/respond.md)
+	Hook      FeedHook    `yaml:"hook"`      // the same by signed messages; absent: none are taken
+	SQL       []FeedQuery `yaml:"sql"`       // the same from other databases, which are asked for what is new
+}
+
+// FeedHook is where other systems send what they know.
+type FeedHook struct {
+	Listen      string   `yaml:"listen"`      // HOST:PORT for signed messages at /detect. Other than loopback addresses need a certificate
+	Certificate string   `yaml:"certificate"` // PEM
+	Key         string   `yaml:"key"`         // of that certificate
+	SecretFile  string   `yaml:"secret_file"` // one line, mode 0600, of 32 characters or more: the key of the signature (HMAC-SHA-256)
+	Kinds       []string `yaml:"kinds"`       // which of feeds may come by it: who has the secret can make up tickets and calls that explain what people look at
+}
+
+// FeedQuery is what another database is asked for one kind of feed.
+type FeedQuery struct {
+	Kind         string `yaml:"kind"`          // one of feeds
+	DSN          string `yaml:"dsn"`           // postgres://ROLE@HOST:PORT/DATABASE?sslmode=verify-full, without a password; the role may only read
+	PasswordFile string `yaml:"password_file"` // its password: one line, mode 0600
+	Query        string `yaml:"query"`         // one SELECT of a number that grows and of the columns of the file of that kind, what is new since the number $1, in order: SELECT id, time, staff, severity, title FROM alerts WHERE id > $1 ORDER BY id LIMIT 500
+	Every        string `yaml:"every"`         // such as 1m; empty: 30s
 }
 
 // DetectFeeds are files of what other systems know; each has the columns of the file of that kind for 'sallyport analyze'.
@@ -104,6 +124,7 @@ func (c *Config) checkDetect(r *configReader) {
 	} else if d.User != "" && d.User == c.Upstream.Reader.User {
 		r.problemAt("respond.database.user", "the reader must not be able to alter roles; expected another role")
 	}
+	c.Detect.checkFeeds(r, c)
 	checkHook(r, "respond.provider", c.Respond.Provider)
 	checkHook(r, "respond.page.webhook", c.Respond.Page.Webhook)
 	c.Respond.Page.check(r)
@@ -166,11 +187,12 @@ func checkHookAddress(r *configReader, path, text string) {
 
 // detectOptions are what the configuration means for detection.
 func (c *Config) detectOptions() (detect.Options, error) {
-	d := &c.Detect
-	tickets, contacts := c.Purposes.Ticket.Table != "" || d.Feeds.Tickets != "", c.Purposes.Contact.Table != "" || d.Feeds.Contacts != ""
+	d, desks := &c.Detect, c.helpdesks()
 	o := detect.Options{Personnel: d.Personnel, Known: detect.Sources{
-		Staff: true, Tickets: tickets, TicketEvents: c.Purposes.Ticket.Table != "" || d.Feeds.TicketEvents != "", Contacts: contacts,
-		Jobs: d.Feeds.Jobs != "", Personnel: d.Feeds.HR != "", LogIns: true, Alerts: d.Feeds.Alerts != "",
+		Staff: true, LogIns: true, Personnel: d.fed(feedHR), Alerts: d.fed(feedAlerts), Jobs: d.fed(feedJobs) || desks.tells("job"),
+		Tickets:      d.fed(feedTickets) || c.Purposes.Ticket.Table != "" || desks.tells("ticket"),
+		TicketEvents: d.fed(feedTicketEvents) || c.Purposes.Ticket.Table != "" || desks.tells("ticket"),
+		Contacts:     d.fed(feedContacts) || c.Purposes.Contact.Table != "" || desks.tells("call"),
 	}}
 	var err error
 	if d.Budget != "" {

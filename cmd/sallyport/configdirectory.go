@@ -123,6 +123,12 @@ func (c *Config) checkPerson(r *configReader, path string, p Person) {
 	if p.Employment != "" && !slices.Contains(staff.Employments(), p.Employment) {
 		r.problemAt(path+".employment", "unknown state %q; expected %s", p.Employment, oneOf(p.Employment, staff.Employments()))
 	}
+	if p.Firm != "" && !c.hasFirm(p.Firm) {
+		r.problemAt(path+".firm", "there is no firm %q; expected one of firms", p.Firm)
+	}
+	if _, err := lastDay(p.Until); err != nil {
+		r.problemAt(path+".until", "%v", err)
+	}
 	if p.Manager != "" && "people."+p.Manager == path {
 		r.problemAt(path+".manager", "he is his own manager; expected somebody else, or nobody")
 	}
@@ -133,6 +139,10 @@ func (c *Config) rules() staff.Rules {
 	r := staff.Rules{Roles: slices.Clone(c.Directory.Power.Roles), Teams: slices.Clone(c.Directory.Power.Teams)}
 	for _, g := range c.Grants.Groups {
 		r.Roles, r.Teams = append(r.Roles, g.Roles...), append(r.Teams, g.Teams...)
+	}
+	r.Firms = map[string]time.Time{}
+	for name, f := range c.Firms {
+		r.Firms[name], _ = lastDay(f.Until) // checked when the file was read
 	}
 	return r
 }
@@ -172,8 +182,10 @@ func (c *Config) teams() []string {
 func (c *Config) own() map[sallyport.Staff]*staff.Own {
 	out := make(map[sallyport.Staff]*staff.Own, len(c.People))
 	for id, p := range c.People {
+		until, _ := lastDay(p.Until) // checked when the file was read
 		out[sallyport.Staff(id)] = &staff.Own{
 			Name: p.Name, Place: sallyport.Place{Team: p.Team, Role: p.Role}, Manager: sallyport.Staff(p.Manager), Employment: p.Employment,
+			Firm: p.Firm, Until: until,
 		}
 	}
 	return out

@@ -6,12 +6,53 @@ import (
 	"slices"
 
 	"sallyport"
+	"sallyport/drill"
 )
 
 // DrillConfig says by which accounts thefts are played (docs/drills.md). Absent: none are.
 type DrillConfig struct {
 	Accounts []DrillAccount `yaml:"accounts"` // of people who are nobody: they can be shown only customers who do not exist. Two are needed for collusion
 	Team     string         `yaml:"team"`     // as whose member detection sees them during a drill; empty: their own team's
+	Schedule []DrillEvery   `yaml:"schedule"` // drills that are played again and again, unannounced; empty: none are
+}
+
+// DrillEvery is a drill on a schedule: at a moment that nobody knows, within a window.
+type DrillEvery struct {
+	Drill  string `yaml:"drill"`  // support-2019, …
+	Every  int    `yaml:"every"`  // days from one to the window of the next
+	Within int    `yaml:"within"` // days that the window lasts; the first one begins when serve starts
+}
+
+// every is the schedule.
+func (d *DrillConfig) every() (list []drill.Every) {
+	for _, e := range d.Schedule {
+		list = append(list, drill.Every{Drill: e.Drill, Days: e.Every, For: e.Within})
+	}
+	return list
+}
+
+// checkSchedule holds the schedule to sense.
+func (d *DrillConfig) checkSchedule(r *configReader) {
+	seen := map[string]bool{}
+	for i, e := range d.Schedule {
+		path := fmt.Sprintf("drill.schedule[%d]", i)
+		plan, ok := drill.Find(e.Drill)
+		switch {
+		case !ok:
+			r.problemAt(path+".drill", "there is no drill %q; expected %s", e.Drill, oneOf(e.Drill, drill.Names()))
+		case seen[e.Drill]:
+			r.problemAt(path+".drill", "%s is on the schedule twice; expected each drill once", e.Drill)
+		case len(d.Accounts) < plan.Accounts:
+			r.problemAt(path+".drill", "%s takes %d accounts, and drill.accounts has %d", e.Drill, plan.Accounts, len(d.Accounts))
+		}
+		seen[e.Drill] = true
+		if e.Every < 1 || e.Every > 730 {
+			r.problemAt(path+".every", "%d days; expected 1 to 730", e.Every)
+		}
+		if e.Within < 1 || e.Within > 365 {
+			r.problemAt(path+".within", "%d days; expected 1 to 365: within one day everybody knows when", e.Within)
+		}
+	}
 }
 
 // DrillAccount is one of them.
@@ -22,6 +63,7 @@ type DrillAccount struct {
 
 // checkDrill holds the section to sense.
 func (c *Config) checkDrill(r *configReader) {
+	c.Drill.checkSchedule(r)
 	of := c.owners()
 	for i, a := range c.Drill.Accounts {
 		path := fmt.Sprintf("drill.accounts[%d]", i)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -43,6 +44,27 @@ func (s *Server) openConsole(ctx context.Context, people *api.Server) error {
 	}
 	s.console = &pageListener{listener: listener, handler: pages, end: pages.Close}
 	return nil
+}
+
+// confirmAt is where people confirm who they are in a browser; empty: nowhere.
+func (s *Server) confirmAt() string {
+	switch address := s.o.Config.Console.address(); {
+	case address != "":
+		return address + "/confirm"
+	case s.console != nil:
+		return "https://" + s.console.listener.Addr().String() + "/confirm"
+	}
+	return ""
+}
+
+// passkeys are bound to the address by which browsers know the pages; nil: they have none.
+func (s *Server) passkeys() (*api.Passkeys, error) {
+	address := s.o.Config.Console.address()
+	u, err := url.Parse(address)
+	if s.o.Config.Console.Listen == "" || address == "" || err != nil || net.ParseIP(u.Hostname()) != nil { // no passkey is bound to an IP address
+		return nil, nil
+	}
+	return api.NewPasskeys(address)
 }
 
 // listenForPages listens over TLS, under a certificate that is read again when it changes.

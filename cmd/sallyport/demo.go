@@ -106,7 +106,7 @@ func (m *Main) demo(ctx context.Context, o demoOptions) (err error) {
 	if o.hold {
 		return d.hold(ctx)
 	}
-	for _, act := range []func(context.Context) error{d.build, d.stealDirectly, d.protect, d.open, d.workingDay, d.fiveThefts, d.reports} {
+	for _, act := range []func(context.Context) error{d.build, d.stealDirectly, d.protect, d.open, d.workingDay, d.softLevel, d.fiveThefts, d.reports} {
 		if err := act(ctx); err != nil {
 			return err
 		}

@@ -92,6 +92,9 @@ func TestDemo(t *testing.T) {
 		t.Errorf("customers %d, stolen directly %d, in 2019 %d", f.Customers, f.Direct.Customers, f.In2019)
 	}
 	checkDay(t, &f.Day)
+	if l := f.Level; !l.Waited || !l.Read || l.Before >= l.Customers || l.Seconds <= 0 {
+		t.Errorf("the soft level: %+v", l)
+	}
 	checkThefts(t, f.Thefts)
 	checkReports(t, &f)
 }

@@ -23,6 +23,7 @@ type demoFigures struct {
 	Direct      demoDirect  `json:"direct"`
 	Protect     demoProtect `json:"protect"`
 	Day         demoDay     `json:"day"`
+	Level       demoLevel   `json:"soft_level"`
 	Thefts      []demoTheft `json:"thefts"`
 	Reports     demoReports `json:"reports"`
 	In2019      int64       `json:"stolen_in_2019"`

@@ -39,7 +39,8 @@ type demoStage struct {
 	cluster   *throwaway.Cluster
 	passwords map[sallyport.Staff]string // of the database log-ins; officers use theirs for commands too
 	officers  []sim.Person
-	folder    string // configuration, keys, record
+	counter   sallyport.Staff // who sits at the counter in softLevel, with a password for commands
+	folder    string          // configuration, keys, record
 	config    *Config
 	server    *Server
 }
@@ -105,15 +106,19 @@ func (s *demoStage) configure() error {
 	}
 	var people []officer
 	wanted := map[string]int{sim.Lead: 2, sim.Security: 1}
+	s.counter = s.busiest()
 	for _, p := range s.org.Staff {
 		o := officer{Person: p}
-		if wanted[p.Role] > 0 {
-			wanted[p.Role]--
+		gives := wanted[p.Role] > 0
+		if gives || p.ID == s.counter {
 			hash, err := api.HashPassword([]byte(s.passwords[p.ID]), rand.Reader)
 			if err != nil {
 				return fmt.Errorf("hash the password of %s: %w", p.ID, err)
 			}
 			o.Hash = string(hash)
+		}
+		if gives {
+			wanted[p.Role]--
 			s.officers = append(s.officers, p)
 		}
 		people = append(people, o)

@@ -107,7 +107,7 @@ type thief struct {
 // fiveThefts plays the ways one after another, each by another agent.
 func (d *demo) fiveThefts(ctx context.Context) error {
 	d.title("The theft of 2019, in five ways, through the gateway")
-	ways := []way{
+	ways := [theftWays]way{
 		{"SELECT *", "takes the whole table, with one of his own tickets as the purpose", 24 * time.Hour, (*thief).selectAll},
 		{"pg_dump and COPY", "uses the tools for whole tables", time.Hour, (*thief).dump},
 		{"low and slow", "turns pages of 25, ten an hour, eight hours a day, day after day", 24 * time.Hour, (*thief).lowAndSlow},
@@ -117,12 +117,29 @@ func (d *demo) fiveThefts(ctx context.Context) error {
 	agents := d.org.Agents()
 	for i, w := range ways {
 		d.clock.advance(d.clock.Now().Add(w.at))
-		if err := d.steal(ctx, i, w, agents[(i+1)*len(agents)/(len(ways)+1)].ID); err != nil {
+		if err := d.steal(ctx, i, w, agents[thiefAt(i, len(agents))].ID); err != nil {
 			return fmt.Errorf("theft %c, %s: %w", 'a'+i, w.name, err)
 		}
 	}
 	d.printThefts()
 	return nil
+}
+
+// theftWays is how many ways there are.
+const theftWays = 5
+
+// thiefAt is which of so many agents goes a way.
+func thiefAt(way, agents int) int { return (way + 1) * agents / (theftWays + 1) }
+
+// steals tells whether an agent is one of the thieves.
+func (s *demoStage) steals(agent int) bool {
+	n := len(s.org.Agents())
+	for way := range theftWays {
+		if agent == thiefAt(way, n) {
+			return true
+		}
+	}
+	return agent == 0 // who stole straight at the database
 }
 
 // steal plays one way and takes its measure.

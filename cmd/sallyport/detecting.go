@@ -60,7 +60,15 @@ type detected struct {
 	position uint64 // everything up to there was looked at
 	lines    int    // lines recorded at that very position
 	settings string
-	epoch    int // how often settings changed, from 1
+	epoch    int             // how often settings changed, from 1
+	told     map[string]bool // ids of findings
+}
+
+func (p *detected) tell(id string) {
+	if p.told == nil {
+		p.told = map[string]bool{}
+	}
+	p.told[id] = true
 }
 
 // anchor says that the control stream up to taken was read after position.
@@ -175,7 +183,7 @@ func (d *detecting) begin() error {
 
 func (p *detected) fold(e *sallyport.Event) {
 	o := e.Order
-	if o == nil || e.Kind != sallyport.DetectingKind && e.Kind != sallyport.FindingKind {
+	if o == nil || e.Kind != sallyport.DetectingKind && (e.Kind != sallyport.FindingKind || o.Action != "find") { // rules of many eyes find, too
 		return
 	}
 	if o.Position > p.position {
@@ -183,6 +191,7 @@ func (p *detected) fold(e *sallyport.Event) {
 	}
 	switch {
 	case e.Kind == sallyport.FindingKind:
+		p.tell(o.ID)
 		if o.Position == p.position {
 			p.lines++
 		}
@@ -383,10 +392,12 @@ func (d *detecting) line(f *detect.Finding, in *sallyport.Input) error {
 	d.noted = max(d.noted, d.at)
 	err = d.orders.Give(nil, &sallyport.Event{Time: d.clock(), Kind: sallyport.FindingKind, Order: &sallyport.Order{
 		ID: f.ID, Action: "find", About: f.Staff[0], Finding: text, Position: d.at,
+		Grown: d.past.told[f.ID],
 	}})
 	if err != nil {
 		return err
 	}
+	d.past.tell(f.ID)
 	d.found.Add(1)
 	if d.respond != nil && d.at > d.older {
 		d.respond(f, given(in))

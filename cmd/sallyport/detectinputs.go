@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"sallyport"
 	"sallyport/purpose"
@@ -16,6 +17,7 @@ type hearing struct {
 	parts   logs.Parts
 	login   func(string) sallyport.Staff // whose a database role is
 	program func(sallyport.Staff) bool
+	desks   helpdesks
 	tickets map[string]heardTicket
 	canary  map[sallyport.Subject]bool
 	traps   *traps // those of them that Sallyport planted; nil: none
@@ -30,6 +32,8 @@ type heardTicket struct {
 	customer sallyport.Subject
 	open     bool
 	id       string // as detection knows it
+
+	contacted time.Time // when the customer got in touch last; of tickets of other systems
 }
 
 // hear gives the inputs of one entry of the access stream, good until the next call.
@@ -78,34 +82,40 @@ func (h *hearing) fact(e *sallyport.Event, f *sallyport.Fact) {
 		}})
 		return
 	}
-	was, known := h.tickets[f.ID]
-	now := heardTicket{assignee: h.login(f.Assignee), customer: f.Customer, open: f.Open, id: f.ID}
+	by := e.Who.Staff
+	if h.program(by) {
+		by = "" // what routes tickets speaks for the customer
+	}
+	h.ticketStands(e.Time, f.ID, heardTicket{assignee: h.login(f.Assignee), customer: f.Customer, open: f.Open}, sallyport.TicketFact{Opened: e.Time, OpenedBy: by})
+}
+
+// ticketStands says how a ticket stands now, against how it stood. first is what is told of one that was not known, or not of this customer.
+func (h *hearing) ticketStands(at time.Time, key string, now heardTicket, first sallyport.TicketFact) {
+	was, known := h.tickets[key]
+	now.id, now.contacted = key, was.contacted
 	if known {
 		now.id = was.id
 	}
-	if known && was.customer != f.Customer {
-		now.id, known = f.ID+"/"+string(f.Customer), false
+	if known && was.customer != now.customer {
+		now.id, known = key+"/"+string(now.customer), false
 	}
 	if !known {
-		by := e.Who.Staff
-		if h.program(by) {
-			by = "" // what routes tickets speaks for the customer
-		}
-		h.list = append(h.list, sallyport.Input{Time: e.Time, Ticket: &sallyport.TicketFact{ID: now.id, Customer: f.Customer, Opened: e.Time, OpenedBy: by}})
+		first.ID, first.Customer = now.id, now.customer
+		h.list = append(h.list, sallyport.Input{Time: at, Ticket: &first})
 	}
 	event := func(what string, who sallyport.Staff) {
-		h.list = append(h.list, sallyport.Input{Time: e.Time, TicketEvent: &sallyport.TicketEvent{Ticket: now.id, Time: e.Time, Type: what, Staff: who}})
+		h.list = append(h.list, sallyport.Input{Time: at, TicketEvent: &sallyport.TicketEvent{Ticket: now.id, Time: at, Type: what, Staff: who}})
 	}
 	if now.assignee != "" && (!known || now.assignee != was.assignee) {
 		event("assigned", now.assignee)
 	}
 	switch {
-	case !f.Open && (!known || was.open):
+	case !now.open && (!known || was.open):
 		event("closed", "")
-	case f.Open && known && !was.open:
+	case now.open && known && !was.open:
 		event("reopened", "")
 	}
-	h.tickets[f.ID] = now
+	h.tickets[key] = now
 }
 
 // order gives the input of one entry of the control stream; nil for most.
@@ -124,6 +134,9 @@ func (h *hearing) order(e *sallyport.Event) []sallyport.Input {
 	case sallyport.CanaryPlanted, sallyport.CanaryHeardKind, sallyport.Requested, sallyport.DrillKind:
 		return h.traps.order(e, h.canary)
 	case sallyport.InputKind:
+		if in := e.Order.Input; in != nil && in.Format == thingsFormat {
+			return h.thing(e)
+		}
 		list := fed(e)
 		h.reports.note(e.Seq, list)
 		return list

@@ -71,6 +71,8 @@ type keptTicket struct {
 	Customer sallyport.Subject `cbor:"2,keyasint"`
 	Open     bool              `cbor:"3,keyasint"`
 	ID       string            `cbor:"4,keyasint"`
+
+	Contacted time.Time `cbor:"5,keyasint,omitzero"`
 }
 
 type keptToken struct {
@@ -313,7 +315,7 @@ func filled[K comparable, V any](m map[K]V) map[K]V {
 func (h *hearing) kept() keptHearing {
 	x := keptHearing{Tickets: map[string]keptTicket{}, Canaries: h.canary, Reports: h.reports}
 	for id, t := range h.tickets {
-		x.Tickets[id] = keptTicket{t.assignee, t.customer, t.open, t.id}
+		x.Tickets[id] = keptTicket{t.assignee, t.customer, t.open, t.id, t.contacted}
 	}
 	if t := h.traps; t != nil {
 		for digest, s := range t.tokens {
@@ -336,7 +338,7 @@ func (h *hearing) kept() keptHearing {
 func (h *hearing) restore(x *keptHearing) {
 	h.tickets, h.reports = map[string]heardTicket{}, x.Reports
 	for id, t := range x.Tickets {
-		h.tickets[id] = heardTicket{t.Assignee, t.Customer, t.Open, t.ID}
+		h.tickets[id] = heardTicket{t.Assignee, t.Customer, t.Open, t.ID, t.Contacted}
 	}
 	maps.Copy(h.canary, x.Canaries)
 	t := h.traps

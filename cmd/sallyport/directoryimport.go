@@ -120,7 +120,7 @@ func (p *staffing) compare(me sallyport.Staff, rows []api.ImportRow, complete bo
 
 // clean keeps of a listing what a file can say.
 func clean(l sallyport.Listed) sallyport.Listed {
-	return sallyport.Listed{Staff: l.Staff, Name: l.Name, Mail: l.Mail, UserName: l.UserName, Manager: l.Manager, Employment: l.Employment, Notice: l.Notice, Leaves: l.Leaves}
+	return sallyport.Listed{Staff: l.Staff, Name: l.Name, Mail: l.Mail, UserName: l.UserName, Manager: l.Manager, Employment: l.Employment, Notice: l.Notice, Leaves: l.Leaves, Firm: l.Firm}
 }
 
 // stamp says when a listing changed.
@@ -148,6 +148,8 @@ func (p *staffing) objection(l *sallyport.Listed, inFile map[sallyport.Staff]boo
 		return "id", "there is " + string(same) + " already, who differs only in the case of letters"
 	case l.Employment != "" && !slices.Contains(staff.Employments(), l.Employment):
 		return "employment", "unknown state"
+	case l.Firm != "" && !p.s.o.Config.hasFirm(l.Firm):
+		return "firm", "there is no firm of this name in the configuration (firms)"
 	case l.Manager == l.Staff && l.Manager != "":
 		return "manager", "he is his own manager"
 	case l.Manager != "" && !known && !inFile[l.Manager]:

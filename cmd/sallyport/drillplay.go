@@ -341,7 +341,9 @@ func (t *toldOf) order(e *sallyport.Event) {
 	o := e.Order
 	switch e.Kind { //nolint:exhaustive // what stops somebody, or says why
 	case sallyport.FindingKind:
-		t.note(e.Time, "found: "+o.ID, &t.found)
+		if o.Action == "find" { // and not a rule of many eyes
+			t.note(e.Time, "found: "+o.ID, &t.found)
+		}
 	case sallyport.Suspended:
 		t.note(e.Time, string(o.About)+" is suspended: "+o.Reason, &t.found, &t.held)
 	case sallyport.Locked:
@@ -410,8 +412,10 @@ func (p *playing) end(err error) {
 		r.Asked, r.Lost, r.Tokens = len(p.asked), len(p.lost), len(p.tokens)
 		r.Judge()
 	})
+	kept, keptErr := p.report.Kept()
+	err = errors.Join(err, keptErr)
 	e := &sallyport.Event{Time: now, Kind: sallyport.DrillKind, Note: p.report.Sentence(), Order: &sallyport.Order{
-		ID: p.report.ID, Action: "drill", By: p.by, Drill: &sallyport.DrillRun{Name: p.plan.Name, Ended: true, Accounts: p.accounts},
+		Drilled: kept, ID: p.report.ID, Action: "drill", By: p.by, Drill: &sallyport.DrillRun{Name: p.plan.Name, Ended: true, Accounts: p.accounts},
 	}}
 	if err := p.d.s.orders.Give(nil, e); err != nil {
 		p.d.s.log.Error("the end of a drill could not be recorded", "why", err.Error())

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 type drills struct {
 	s     *Server
 	start chan *playing
+	book  *drill.Book // those on record
 
 	mu      sync.Mutex // guards what follows
 	reports map[string]*drill.Report
@@ -36,7 +36,7 @@ const (
 )
 
 func newDrills(s *Server) *drills {
-	return &drills{s: s, start: make(chan *playing, 1), reports: map[string]*drill.Report{}, waits: drillWaits}
+	return &drills{s: s, start: make(chan *playing, 1), book: &drill.Book{}, reports: map[string]*drill.Report{}, waits: drillWaits}
 }
 
 func (d *drills) desk() *api.Drills {
@@ -77,7 +77,7 @@ func (d *drills) begin(by sallyport.Staff, name, reason string) (id string, err 
 	}
 	accounts := config.Drill.staff(config)[:plan.Accounts]
 	for _, who := range accounts {
-		d.s.book.Forget(who)
+		d.s.acquit(who)
 	}
 	now, from := d.s.o.Clock(), d.s.control.Last()+1 // its entry is this one, or soon behind it
 	e := &sallyport.Event{Time: now, Kind: sallyport.DrillKind, Order: &sallyport.Order{Action: "drill", By: by, Reason: reason, Drill: &sallyport.DrillRun{Name: name, Accounts: accounts}}}
@@ -96,10 +96,24 @@ func (d *drills) begin(by sallyport.Staff, name, reason string) (id string, err 
 	return id, nil
 }
 
+// acquit takes back what was counted of who plays: by all gateways, where there are several.
+func (s *Server) acquit(who sallyport.Staff) {
+	if s.hub != nil {
+		s.hub.Acquit(who)
+		return
+	}
+	s.book.Forget(who)
+}
+
 func (d *drills) report(id string) (json.RawMessage, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r, ok := d.reports[id]
+	for _, run := range d.book.Runs() { // of before the start of serve
+		if !ok && run.ID == id && run.Report != nil {
+			r, ok = run.Report, true
+		}
+	}
 	if !ok {
 		return nil, false
 	}
@@ -123,60 +137,18 @@ func (d *drills) plans() (list []api.DrillPlan) {
 	return list
 }
 
-// mostRuns is how many drills are told of.
-const mostRuns = 50
-
-// runs are the drills on record, the newest first. Their figures are known of those since the start.
-func (d *drills) runs() (list []api.DrillRun, err error) {
-	byID := map[string]int{}
-	err = d.s.control.Read(1, func(e *sallyport.Event) error {
-		if e.Kind != sallyport.DrillKind || e.Order == nil || e.Order.Drill == nil {
-			return nil
-		}
-		run := e.Order.Drill
-		if !run.Ended {
-			id := strconv.FormatUint(e.Seq, 10)
-			byID[id] = len(list)
-			list = append(list, api.DrillRun{ID: id, Name: run.Name, Began: e.Time})
-			return nil
-		}
-		at, ok := byID[e.Order.ID]
-		if !ok { // its id was given before its entry, or a stop cut it off: one is played at a time
-			at = len(list) - 1
-		}
-		if at < 0 {
-			return nil
-		}
-		list[at].Ended, list[at].Told = e.Time, e.Note
-		if e.Order.ID != "" {
-			list[at].ID = e.Order.ID
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read which drills were played: %w", err)
-	}
-	slices.Reverse(list)
-	list = list[:min(len(list), mostRuns)]
-	for i := range list {
-		if x := &list[i]; x.Ended.IsZero() {
-			x.ID = d.running(x.ID)
-		}
-		list[i].Report, _ = d.report(list[i].ID)
-	}
-	return list, nil
-}
-
-// running is the id of the drill that is being played; otherwise: none is.
-func (d *drills) running(otherwise string) string {
+// runs are the drills on record, the oldest first, with the figures so far of the one that is being played.
+func (d *drills) runs() []drill.Run {
+	list := d.book.Runs()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for id, r := range d.reports {
-		if r.Ended.IsZero() {
-			return id
+		if last := len(list) - 1; last >= 0 && r.Ended.IsZero() && list[last].Ended.IsZero() {
+			now := *r
+			list[last].ID, list[last].Report = id, &now
 		}
 	}
-	return otherwise
+	return list
 }
 
 // change changes a report.

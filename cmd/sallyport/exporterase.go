@@ -35,11 +35,13 @@ func (x *outputs) keeps(name string, sink export.Sink, dead *export.DeadFile) {
 	x.sent = append(x.sent, name)
 }
 
-// erase takes what lists name out of the files that outputs keep here, and counts the lines. It reads each file once.
+// erase takes what lists name out of the files that outputs keep here, and counts the lines. It reads each file once. What outputs hold in memory
+// of it stays there, from before the files are read.
 func (x *outputs) erase(lists []control.Erasure) (int, error) {
 	if x == nil || len(x.kept) == 0 {
 		return 0, nil
 	}
+	x.forget(lists)
 	var each []func(string) bool
 	for i := range lists {
 		each = append(each, erasedIDs(&lists[i].List))
@@ -57,6 +59,24 @@ func (x *outputs) erase(lists []control.Erasure) (int, error) {
 		}
 	}
 	return lines, errors.Join(errs...)
+}
+
+// forget has outputs let nothing go that lists name. An older list is needed until each output of its stream has come by the end of it.
+func (x *outputs) forget(lists []control.Erasure) {
+	x.lists = append(slices.DeleteFunc(x.lists, func(l control.Erasure) bool {
+		return !slices.ContainsFunc(x.pumps, func(p *export.Pump) bool {
+			return x.watched[p.Name].ID() == l.List.Record && p.Cursor.Position() < l.List.Runs[len(l.List.Runs)-1]
+		})
+	}), lists...)
+	var each []func(string) bool
+	for i := range x.lists {
+		each = append(each, erasedIDs(&x.lists[i].List))
+	}
+	for _, door := range x.doors {
+		door.forget(func(uid string) bool {
+			return slices.ContainsFunc(each, func(of func(string) bool) bool { return of(uid) })
+		})
+	}
 }
 
 // owes says who was sent what is erased here: nobody can make him forget it.

@@ -12,11 +12,13 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/control"
 	"sallyport/export"
 	"sallyport/record"
 )
@@ -31,6 +33,8 @@ type outputs struct {
 	closers  []io.Closer
 	kept     map[string][]keptLines // what outputs keep on this machine, by their names
 	sent     []string               // outputs whose receivers are elsewhere
+	doors    []*oneAtATime          // by which everything leaves
+	lists    []control.Erasure      // whose entries may still be on their way
 }
 
 // exportFolder holds cursors and dead letters, in the data folder.
@@ -95,8 +99,9 @@ func (s *Server) openOutput(x *outputs, o *ExportOutput) error {
 	if len(streams) == 0 {
 		streams = []string{streamAccess, streamControl}
 	}
-	shared := &oneAtATime{sink: sink}
 	dead := &export.DeadFile{Path: deadFile(s.o.Data, o.Name)}
+	shared := &oneAtATime{sink: sink, dead: dead}
+	x.doors = append(x.doors, shared)
 	x.keeps(o.Name, sink, dead)
 	for _, name := range streams {
 		stream := x.watched[name]
@@ -110,7 +115,7 @@ func (s *Server) openOutput(x *outputs, o *ExportOutput) error {
 		}
 		p := &export.Pump{Output: o.Name, Name: name, Stream: stream, Cursor: cursor, Encode: encoder, Sink: shared, Log: s.log, Refusals: o.Webhook.Refusals, GiveUp: patience}
 		if o.Webhook != (ExportWebhook{}) {
-			p.Dead = dead
+			p.Dead = shared
 		}
 		if o.Syslog != (ExportSyslog{}) {
 			p.Linger = time.Second // each batch is a connection
@@ -221,17 +226,53 @@ func (c *Config) outputTLS(ca, name, certificate, key string) (*tls.Config, erro
 	return trust, nil
 }
 
-// oneAtATime lets several streams share a receiver.
+// oneAtATime lets several streams share a receiver. What was erased since it was encoded does not leave: neither to the receiver nor to its dead letters.
 type oneAtATime struct {
-	mu   sync.Mutex // held while the receiver works
+	mu   sync.Mutex // held while the receiver works; guards gone
 	sink export.Sink
+	dead export.DeadLetters
+	gone func(uid string) bool // nil: nothing
 }
 
-// Deliver is export.Sink's.
-func (o *oneAtATime) Deliver(ctx context.Context, batch []export.Message) (int, error) {
+// forget has what is gone stay here from now on. Once it returns nothing of it is on its way any more.
+func (o *oneAtATime) forget(gone func(uid string) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.sink.Deliver(ctx, batch)
+	o.gone = gone
+}
+
+// Deliver is export.Sink's. A message that is gone counts as taken.
+func (o *oneAtATime) Deliver(ctx context.Context, batch []export.Message) (taken int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for taken < len(batch) {
+		if o.gone != nil && o.gone(batch[taken].UID) {
+			taken++
+			continue
+		}
+		end := taken + 1
+		for end < len(batch) && (o.gone == nil || !o.gone(batch[end].UID)) {
+			end++
+		}
+		n, err := o.sink.Deliver(ctx, batch[taken:end])
+		if taken += n; err != nil || taken < end {
+			return taken, err
+		}
+	}
+	return taken, nil
+}
+
+// Keep is export.DeadLetters'.
+func (o *oneAtATime) Keep(batch []export.Message) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.gone != nil {
+		batch = slices.DeleteFunc(slices.Clone(batch), func(m export.Message) bool { return o.gone(m.UID) })
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	return o.dead.Keep(batch)
 }
 
 // run carries until ctx ends. What is not delivered by then is delivered after the next start.

@@ -17,14 +17,19 @@ import (
 	"sallyport/api"
 )
 
-// feeding follows files of what other systems know. Each line is put on record when it comes, and detection reads it from there.
+// feeding takes what other systems know: from files that grow, by signed messages (feedinghook.go), from databases (feedingsql.go). Each line is put
+// on record when it comes, and detection reads it from there.
 type feeding struct {
 	s     *Server
 	files map[string]string // by kind
 	every time.Duration
 
-	mu   sync.Mutex // guards what follows
-	told map[string]feedState
+	mu    sync.Mutex // guards what follows
+	told  map[string]feedState
+	where string // the address of messages; empty: none are taken
+
+	taking   sync.Mutex           // held until a message is on record: what comes twice is taken once; guards what follows
+	messages map[string]time.Time // when they were taken
 }
 
 type feedState struct {
@@ -36,23 +41,33 @@ type feedState struct {
 const (
 	feedEvery = time.Second
 	mostFed   = sallyport.MostHeard // bytes of one entry; a longer line is passed over
-	// feedSource is the source of inputs that come from files of the configuration.
-	feedSource = "detect.feeds"
+	// Sources of inputs, by where they stand in the configuration.
+	feedSource  = "detect.feeds"
+	hookSource  = "detect.hook"
+	querySource = "detect.sql"
 )
 
 func newFeeding(s *Server) *feeding {
-	return &feeding{s: s, files: s.o.Config.Detect.Feeds.files(), every: feedEvery, told: map[string]feedState{}}
+	return &feeding{s: s, files: s.o.Config.Detect.Feeds.files(), every: feedEvery, told: map[string]feedState{}, messages: map[string]time.Time{}}
 }
 
-// run follows until ctx ends. How far a file was read stands on record with what was read.
+// run takes until ctx ends. How far a file or a database was read stands on record with what was read, and a message with its id.
 func (f *feeding) run(ctx context.Context) {
-	if len(f.files) == 0 {
+	c := &f.s.o.Config.Detect
+	if len(f.files) == 0 && c.Hook.Listen == "" && len(c.SQL) == 0 {
 		return
 	}
-	at := map[string]uint64{}
+	files, queries := map[string]uint64{}, map[string]uint64{}
 	err := f.s.control.Read(1, func(e *sallyport.Event) error {
-		if o := e.Order; e.Kind == sallyport.InputKind && o != nil && o.Input != nil && o.Input.Source == feedSource {
-			at[o.Input.Format] = o.Position
+		if o := e.Order; e.Kind == sallyport.InputKind && o != nil && o.Input != nil {
+			switch o.Input.Source {
+			case feedSource:
+				files[o.Input.Format] = o.Position
+			case querySource:
+				queries[o.Input.Format] = o.Position
+			case hookSource:
+				f.messages[o.Details] = e.Time
+			}
 		}
 		return ctx.Err()
 	})
@@ -60,18 +75,28 @@ func (f *feeding) run(ctx context.Context) {
 		f.s.log.Error("what other systems know is not read", "why", err.Error())
 		return
 	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if c.Hook.Listen != "" {
+		wg.Go(func() { f.hear(ctx) })
+	}
+	for i := range c.SQL {
+		wg.Go(func() { f.ask(ctx, &c.SQL[i], queries[c.SQL[i].Kind]) })
+	}
+	if len(f.files) > 0 {
+		f.follow(ctx, files)
+	}
+}
+
+// follow reads files as they grow, until ctx ends.
+func (f *feeding) follow(ctx context.Context, at map[string]uint64) {
 	ticker := time.NewTicker(f.every)
 	defer ticker.Stop()
 	for {
 		for _, kind := range slices.Sorted(maps.Keys(f.files)) {
 			next, err := f.read(kind, f.s.o.Config.path(f.files[kind]), at[kind])
 			at[kind] = next
-			f.note(kind, func(t *feedState) {
-				t.trouble = ""
-				if err != nil {
-					t.trouble = err.Error()
-				}
-			})
+			f.trouble(kind, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -79,6 +104,16 @@ func (f *feeding) run(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// trouble notes why a kind cannot be read now; nil: it can.
+func (f *feeding) trouble(kind string, err error) {
+	f.note(kind, func(t *feedState) {
+		t.trouble = ""
+		if err != nil {
+			t.trouble = err.Error()
+		}
+	})
 }
 
 func (f *feeding) note(kind string, change func(*feedState)) {
@@ -129,7 +164,7 @@ func (f *feeding) read(kind, name string, from uint64) (uint64, error) {
 			continue
 		}
 		from += uint64(whole) //nolint:gosec // a length
-		if err := f.put(kind, append(slices.Clip(head), part[:whole]...), from); err != nil {
+		if _, err := f.put(feedSource, kind, append(slices.Clip(head), part[:whole]...), sallyport.Order{Position: from}); err != nil {
 			return from - uint64(whole), err //nolint:gosec // a length
 		}
 	}
@@ -149,12 +184,17 @@ func header(file *os.File) ([]byte, error) {
 	return append(slices.Clone(line), '\n'), nil
 }
 
-// put records lines that came.
-func (f *feeding) put(kind string, text []byte, next uint64) error {
+// put records lines that came, in an order that says how far that is, and says how many of them can be read.
+func (f *feeding) put(from, kind string, text []byte, o sallyport.Order) (int, error) {
 	list, wrong := parseFed(kind, text)
 	f.note(kind, func(t *feedState) { t.lines, t.bad = t.lines+int64(len(list)), t.bad+int64(len(wrong)) })
-	in := &sallyport.Heard{Source: feedSource, Format: kind, Text: string(text)}
-	return f.s.orders.Give(nil, &sallyport.Event{Time: f.s.o.Clock(), Kind: sallyport.InputKind, Order: &sallyport.Order{Input: in, Position: next}})
+	if kind == feedHR { // before the lines, so that a stop between the two has them read again
+		if err := f.s.teaching.heard(list); err != nil {
+			return 0, err
+		}
+	}
+	o.Input = &sallyport.Heard{Source: from, Format: kind, Text: string(text)}
+	return len(list), f.s.orders.Give(nil, &sallyport.Event{Time: f.s.o.Clock(), Kind: sallyport.InputKind, Order: &o})
 }
 
 func (f *feeding) status() (out []api.Standby) {
@@ -167,6 +207,9 @@ func (f *feeding) status() (out []api.Standby) {
 			how += "; " + t.trouble
 		}
 		out = append(out, api.Standby{What: "feed", How: how})
+	}
+	if f.where != "" {
+		out = append(out, api.Standby{What: "feed", How: "signed messages are taken at " + f.where + hookPath})
 	}
 	return out
 }

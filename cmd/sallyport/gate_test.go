@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,5 +172,47 @@ func TestGateInPipeline(t *testing.T) {
 	f.order(sallyport.Confirmed, sallyport.Order{Action: "confirm", By: who, About: who})
 	if got := strings.Join(next(t, over), ", "); got != "SELECT 1, UPDATE 1, SELECT 1, <nil>" {
 		t.Errorf("%s", got)
+	}
+}
+
+// TestGateClientGoneUnderTLS: who hangs up under TLS while a statement waits for him is seen to be gone, whatever he said last; what he confirms later sends nothing on.
+func TestGateClientGoneUnderTLS(t *testing.T) {
+	f := newFort(t, "", func(o *ServerOptions) {
+		authority, err := newAuthority()
+		fatal(t, err)
+		authority.mustIssue(t, "localhost").files(t, filepath.Dir(o.Config.file), "own")
+		rewrite(t, o.Config.file, "demonstration: true", "demonstration: true\ntls: {certificate: own.crt, key: own.key}")
+		reread(t, o)
+	}, policed(t, policy.Text{Name: "gated.cedar", Content: gated}))
+	const id = 300
+	stored := func() (email string) {
+		fatal(t, f.direct().QueryRow(t.Context(), "SELECT email FROM support.customers WHERE id = $1", id).Scan(&email))
+		return email
+	}
+	before := stored()
+	for i, politely := range []bool{true, false} {
+		who, _, _ := f.hasTicket(i)
+		conn, err := pgconn.Connect(t.Context(), strings.Replace(f.dsn(who), "sslmode=disable", "sslmode=require", 1))
+		fatal(t, err)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = conn.Exec(t.Context(), fmt.Sprintf("UPDATE support.customers SET email = 'gone@mail.example' WHERE id = %d", id)).ReadAll()
+		}()
+		within(t, 20*time.Second, "the statement waits", func() bool { return len(f.server.waitingFor(who)) == 1 })
+		if politely { // as libpq does, behind what waits
+			_, err := conn.Conn().Write([]byte{'X', 0, 0, 0, 4})
+			fatal(t, err)
+		}
+		fatal(t, conn.Conn().Close())
+		<-ended
+		within(t, 20*time.Second, "nothing waits for who is gone", func() bool { return len(f.server.waitingFor(who)) == 0 })
+		f.order(sallyport.Confirmed, sallyport.Order{Action: "confirm", By: who, About: who})
+		within(t, 20*time.Second, "his session is over", func() bool {
+			return slices.ContainsFunc(f.events(), func(e *sallyport.Event) bool { return e.Kind == sallyport.SessionEnd && e.Who.Staff == who })
+		})
+	}
+	if stored() != before {
+		t.Error("what waited for who is gone was written")
 	}
 }

@@ -406,13 +406,32 @@ func (s *campus) fallsSilent(t *testing.T, who sallyport.Staff) {
 		return rows.Err()
 	}
 	fatal(t, ask())
+	write := func(conn *pgx.Conn) error {
+		_, err := conn.Exec(t.Context(), "UPDATE support.customers SET email = 'silent@turn.example' WHERE id = 3")
+		return err
+	}
+	open, err := s.through(t.Context(), "gw1", who)
+	fatal(t, err)
+	defer open.Close(context.WithoutCancel(t.Context()))
+	_, err = open.Exec(t.Context(), "BEGIN")
+	fatal(t, err)
+	fatal(t, write(open))
 	s.kill("localhost")
 	gone := time.Now()
-	var err error
 	within(t, 20*time.Second, "nothing is shown", func() bool { err = ask(); return err != nil })
 	t.Logf("nothing was shown %v after the controller was killed: %v", time.Since(gone).Round(time.Millisecond), err)
 	if !strings.Contains(err.Error(), "the controller does not answer") {
 		t.Errorf("the reason is not told: %v", err)
+	}
+	within(t, 20*time.Second, "who has tokens in an open transaction is ended", func() bool {
+		_, err := open.Exec(t.Context(), "SELECT 1")
+		return err != nil
+	})
+	if conn, err := s.through(t.Context(), "gw1", who); err == nil {
+		if err := write(conn); err == nil || !strings.Contains(err.Error(), "SP017") {
+			t.Errorf("while the controller is silent something is written: %v", err)
+		}
+		_ = conn.Close(context.WithoutCancel(t.Context()))
 	}
 	s.awaits("localhost")
 	within(t, 20*time.Second, "it is shown again", func() bool { return ask() == nil })

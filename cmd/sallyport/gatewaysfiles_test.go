@@ -30,8 +30,11 @@ func (s *campus) controls(role Role) {
 }
 
 // reads tells whether somebody reads his own customer's address at a gateway, for his ticket.
-func (s *campus) reads(name string) (bool, error) {
-	who, ticket, customer := s.hasTicket(0)
+func (s *campus) reads(name string) (bool, error) { return s.readsOf(name, 0) }
+
+// readsOf is reads of another person.
+func (s *campus) readsOf(name string, i int) (bool, error) {
+	who, ticket, customer := s.hasTicket(i)
 	conn, err := s.through(s.ctx, name, who)
 	if err != nil {
 		return false, err
@@ -192,6 +195,37 @@ forbid (principal, action == Action::"reveal", resource == Column::"support.cust
 	}
 	t.Logf("policies held at both gateways %v after they were approved", time.Since(approved).Round(time.Millisecond))
 	fatal(t, os.Remove(filepath.Join(folder, "ban.cedar")))
+	s.approves(t, "policy", "propose", folder)
+	s.readsAgain(t)
+	s.sharesLooks(t, folder)
+}
+
+// sharesLooks: who has looked at a customer at one gateway has done so for policies at the other.
+func (s *campus) sharesLooks(t *testing.T, folder string) {
+	t.Helper()
+	const i, looks = 5, 3
+	who, _, _ := s.hasTicket(i)
+	fatal(t, os.WriteFile(filepath.Join(folder, "looks.cedar"), fmt.Appendf(nil, `@id("test.looks")
+@because("this customer was looked at often enough today")
+forbid (principal == Staff::"%s", action == Action::"reveal", resource)
+when { context has purpose && context.purpose.ownLooks >= %d };
+`, who, looks), 0o600))
+	s.approves(t, "policy", "propose", folder)
+	shown := map[string]int{}
+	for _, name := range severalNames {
+		within(t, 20*time.Second, "the looks count at "+name, func() bool {
+			ok, err := s.readsOf(name, i)
+			fatal(t, err)
+			if ok {
+				shown[name]++
+			}
+			return !ok
+		})
+	}
+	if first, second := shown[severalNames[0]], shown[severalNames[1]]; first < looks || second >= looks {
+		t.Errorf("%d looks at %s and %d at %s: those at one do not count at the other", first, severalNames[0], second, severalNames[1])
+	}
+	fatal(t, os.Remove(filepath.Join(folder, "looks.cedar")))
 	s.approves(t, "policy", "propose", folder)
 	s.readsAgain(t)
 }

@@ -52,6 +52,7 @@ type guard struct {
 	turning   atomic.Pointer[map[string]bool]    // join groups with two keys, and whether they are kept whole
 	behind    atomic.Pointer[map[string]lagging] // join groups whose integers and uuids are of another key than they have to be, see checkTurned
 	early     map[string]bool                    // join groups whose new tokens are of the older key still; the mutex of rotations guards it
+	tied      uint64                             // up to which entry a controller knows its gateways' ties
 	passOnce  sync.Once                          // makes passText
 	passText  string                             // see pass
 	decided   map[string]bool                    // whether groups will be kept whole, before that is on record; likewise
@@ -447,6 +448,9 @@ func (g *guard) fresh(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	if g.s.link != nil && g.rotatesAny() {
+		g.resolver.Renewed() // by the controller, who does not say of which rows
+	}
 	_, err := g.catalog.Refresh(ctx)
 	return err
 }

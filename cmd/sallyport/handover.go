@@ -29,14 +29,8 @@ const handed = "handed"
 // parcels are what gateways have to have as it is here: the files that this controller runs by and those that were approved since, and the
 // ring of keys with its trees, which is sealed for whoever opens it. What opens it is never handed over.
 func (s *Server) parcels() (list []lease.Parcel, err error) {
-	for _, name := range []string{keys.TreeName, keys.RingName} { // the ring speaks of its trees
-		path := filepath.Join(s.o.Data, name)
-		switch _, err := os.Stat(path); {
-		case err == nil:
-			list = append(list, lease.Parcel{Name: name, Path: path})
-		case !errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("hand over %s: %w", path, err)
-		}
+	if list, err = s.ringParcels(); err != nil {
+		return nil, err
 	}
 	approved, _ := s.state.Files()
 	for _, hash := range slices.Compact([]string{s.held, approved}) {
@@ -45,6 +39,20 @@ func (s *Server) parcels() (list []lease.Parcel, err error) {
 			return nil, err
 		}
 		list = append(list, p)
+	}
+	return list, nil
+}
+
+// ringParcels are the ring of keys and its trees.
+func (s *Server) ringParcels() (list []lease.Parcel, err error) {
+	for _, name := range []string{keys.TreeName, keys.RingName} { // the ring speaks of its trees
+		path := filepath.Join(s.o.Data, name)
+		switch _, err := os.Stat(path); {
+		case err == nil:
+			list = append(list, lease.Parcel{Name: name, Path: path})
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("hand over %s: %w", path, err)
+		}
 	}
 	return list, nil
 }
@@ -59,6 +67,9 @@ func (s *Server) filesParcel(hash string) (lease.Parcel, error) {
 
 // beforeOrder are the files that an order makes hold: gateways have them before it.
 func (s *Server) beforeOrder(e *sallyport.Event) ([]lease.Parcel, error) {
+	if e.Kind == sallyport.KeysSeen {
+		return s.ringParcels()
+	}
 	if e.Order == nil || e.Kind != sallyport.Approved {
 		return nil, nil
 	}
@@ -278,20 +289,25 @@ func (s *Server) adoptHanded() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.link.anew = nil // nothing is open yet that is others now
+	s.link.shut.Store(false)
 	return nil
 }
 
 // beginAnew says that a serve has to begin anew, by other files or keys.
-type beginAnew struct{ why string }
+type beginAnew struct {
+	why    string
+	shares *keys.Assembly // that people have brought this process; nil: none
+}
 
 // Error says why.
 func (e *beginAnew) Error() string { return "begin anew: " + e.why }
 
 // afresh has this gateway end, so that it is begun anew.
 func (s *Server) afresh(why string) {
+	s.link.shut.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.link.anew = &beginAnew{why}
+	s.link.anew = &beginAnew{why, s.shares.assembly()}
 	if s.link.end != nil {
 		s.link.end(s.link.anew)
 	}

@@ -21,7 +21,11 @@ func (s *Server) moment(who sallyport.Staff) policy.Context {
 	c := policy.Context{Trust: int64(door.Trust), MFAMinutes: since(now, door.Confirmed), SecondMinutes: since(now, door.Seconded)}
 	hour, day, month := s.seen(now, who)
 	c.SeenHour, c.SeenDay, c.SeenMonth = int64(hour), int64(day), int64(month)
+	c.Ended = s.ended(who, now)
 	c.Hour, c.Weekday, c.OnShift = s.o.Config.local(who, now)
+	if s.teaching != nil {
+		c.TrainingOverdue = s.teaching.book.Overdue(who, now)
+	}
 	return c
 }
 

@@ -177,6 +177,9 @@ func (s *Server) moving() *api.Moving {
 	if !s.o.Config.Protects() || s.o.Observe != nil {
 		return nil
 	}
+	if s.o.Role == Controller {
+		return &api.Moving{Refuses: errSeveral}
+	}
 	return &api.Moving{Record: s.recordStates, Enter: s.enterStates, Serving: s.serving, Undo: s.undoing}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -10,7 +11,6 @@ import (
 	"fmt"
 	rnd "math/rand/v2"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
@@ -120,23 +120,18 @@ func (c *canaries) connectAs(ctx context.Context, login, password, application s
 	if err != nil {
 		return nil, errors.New("prepare a connection: the PG… variables of the environment are malformed")
 	}
-	switch at := c.s.Addr().(type) {
-	case *net.TCPAddr:
-		config.Host, config.Port = at.IP.String(), uint16(at.Port) //nolint:gosec // a port
-		if at.IP.IsUnspecified() {
-			config.Host = "127.0.0.1"
-		}
-	case *net.UnixAddr:
-		config.Host, config.DialFunc = "127.0.0.1", func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", at.Name)
-		}
+	at, shows, err := c.s.door(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect through the gateway as %s: %w", login, err)
 	}
-	if shown := c.s.certificates.current(); shown != nil && len(shown.Certificates) > 0 {
-		own := shown.Certificates[0].Certificate[0]
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, at.Network(), at.String())
+	}
+	if len(shows) > 0 {
 		config.TLSConfig = &tls.Config{
 			MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, //nolint:gosec // it must be our very own certificate, see below
 			VerifyConnection: func(s tls.ConnectionState) error {
-				if len(s.PeerCertificates) == 0 || !slices.Equal(s.PeerCertificates[0].Raw, own) {
+				if len(s.PeerCertificates) == 0 || !bytes.Equal(digestOfCertificate(s.PeerCertificates[0].Raw), shows) {
 					return errors.New("who answers on our own address is somebody else")
 				}
 				return nil

@@ -34,7 +34,7 @@ func (c *Config) worldOf(roster *staff.Roster) *policy.World {
 	}
 	for _, id := range slices.Sorted(maps.Keys(roster.People)) {
 		p := roster.People[id]
-		w.Staff = append(w.Staff, policy.Member{ID: id, Team: p.Place.Team, Role: p.Place.Role, Manager: p.Manager, Employment: p.Employment})
+		w.Staff = append(w.Staff, policy.Member{ID: id, Team: p.Place.Team, Role: p.Place.Role, Manager: p.Manager, Employment: p.Employment, Firm: p.Firm})
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
 		w.Services = append(w.Services, policy.Service{ID: sallyport.Staff(id), Team: c.Services[id].Team, Owner: sallyport.Staff(c.Services[id].Owner)})

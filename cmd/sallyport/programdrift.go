@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,27 +24,27 @@ func (m *Main) programDriftCommand() *cobra.Command {
 		Short: "Say where written policies, what is enforced and what happened part",
 		Long: `Lists paragraphs that nothing enforces, paragraphs and policies that do not name each other, policies without a paragraph, paragraphs that the record
 contradicts (accesses of the last days that a policy, as it stands today, forbids), and who has not acknowledged which version. A paragraph begins with its number, 2.7, and ends
-with (enforced by: POLICY, POLICY) or (seen to by: WHO); a policy names its paragraph by @document("file.md#2.7"). Reads the data folder while no serve runs in it, or a copy.
+with (enforced by: POLICY, POLICY) or (seen to by: WHO); a policy names its paragraph by @document("file.md#2.7").
+` + howReports + `
 
 Exit status 0: nothing parts; 1: something does; 2: a file cannot be used.`,
 		Example: "  sallyport program drift access-policy.md --config sallyport.yaml --data /tmp/copy --key-file key.txt",
 		Args:    cobra.MinimumNArgs(1),
 	}
-	f.add(cmd.Flags())
+	f.add(m, cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		docs, err := readDocuments(args)
+		documents, err := documentsAt(args)
 		if err != nil {
 			return err
 		}
-		return m.withRecord(cmd.Context(), &f, func(r *programRecord) error {
-			policies, err := r.enforcing(cmd.Context(), f.days)
-			if err != nil {
-				return err
-			}
-			drift := program.FindDrift(docs, policies, r.members(), r.book.Read)
-			if f.json {
+		q := &api.ReportQuestion{Report: "drift", Documents: documents}
+		return m.programReport(cmd, &f, q, func(found json.RawMessage) error {
+			drift, err := readReport[*program.Drift](found)
+			switch {
+			case err != nil:
+			case f.json:
 				err = printJSON(m.Stdout, drift)
-			} else {
+			default:
 				err = m.printDrift(drift)
 			}
 			if err == nil && drift.Any() {
@@ -51,6 +54,50 @@ Exit status 0: nothing parts; 1: something does; 2: a file cannot be used.`,
 		})
 	}
 	return cmd
+}
+
+// drift holds documents to policies, and both to the record.
+func (r *programRecord) drift(ctx context.Context, q *api.ReportQuestion) (*program.Drift, error) {
+	docs, err := documentsOf(q)
+	if err != nil {
+		return nil, err
+	}
+	if len(docs) == 0 {
+		return nil, usagef("there is no document to hold to the record")
+	}
+	policies, err := r.enforcing(ctx, q.Days)
+	if err != nil {
+		return nil, err
+	}
+	return program.FindDrift(docs, policies, r.members(), r.book.Read), nil
+}
+
+// documentsAt are written policies as they are sent, by the names of their files.
+func documentsAt(paths []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, path := range paths {
+		text, err := readSmall(path)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := out[filepath.Base(path)]; twice {
+			return nil, usagef("two documents are called %s: policies could name either", filepath.Base(path))
+		}
+		out[filepath.Base(path)] = string(text)
+	}
+	return out, nil
+}
+
+// documentsOf are those of a question.
+func documentsOf(q *api.ReportQuestion) (docs []*program.Document, err error) {
+	for _, name := range slices.Sorted(maps.Keys(q.Documents)) {
+		d, err := program.ReadDocument(name, []byte(q.Documents[name]))
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		docs = append(docs, d)
+	}
+	return docs, nil
 }
 
 func readDocuments(paths []string) (docs []*program.Document, err error) {

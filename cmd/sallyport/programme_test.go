@@ -130,14 +130,14 @@ func TestProgramme(t *testing.T) {
 		t.Errorf("%v, %s", err, out)
 	}
 	a.start()
-	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	until := time.Now().Add(8 * 24 * time.Hour).UTC().Format(time.RFC3339)
 	if out, err := a.fort.command("o1", "program", "review", "open", "autumn", "--from", privileges, "--until", until); err != nil {
 		t.Fatalf("%s, %v", out, err)
 	}
 	if out, err := a.fort.command("o2", "program", "review", "decide", "autumn", string(who), "--keep", "--reason", "he works"); err != nil {
 		t.Errorf("%s, %v", out, err)
 	}
-	a.move(2 * time.Hour)
+	a.move(9 * 24 * time.Hour)
 	cedar := filepath.Join(dir, "ended.cedar")
 	out, err = a.fort.command("o2", "program", "review", "ls", "--cedar", cedar)
 	policies, _ := os.ReadFile(cedar)

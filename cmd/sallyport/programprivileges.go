@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,31 +32,32 @@ func (m *Main) programPrivilegesCommand() *cobra.Command {
 		Long: `Allowed is every protected column that somebody may ever read in plain by today's policies, whatever the moment (policy who-can reveal). Used is every
 column of which a value left to him in the last days. With --out a folder of policies is written: today's, and one that takes from each team's people of a role what none of them
 used; a grant opens it. What that would have meant is replayed over a longer time. Propose it with 'sallyport policy propose'.
+` + howReports + `
 
 Exit status 0: everything that is allowed was used; 1: something was not; 2: wrong usage.`,
 		Example: "  sallyport program privileges --config sallyport.yaml --data /tmp/copy --key-file key.txt --out smaller",
 		Args:    exactly(0, ""),
 	}
-	f.add(cmd.Flags())
+	f.add(m, cmd.Flags())
 	cmd.Flags().StringVar(&out, "out", "", "write the smaller policies into `FOLDER`, which must not exist")
 	cmd.Flags().StringVar(&document, "document", "access-policy.md#4.4", "the `PARAGRAPH` that the new policy enforces")
 	cmd.Flags().IntVar(&longer, "replay-days", 365, "how many `DAYS` the smaller policy is replayed over")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return m.withRecord(cmd.Context(), &f, func(r *programRecord) error {
-			p, err := r.privileges(cmd.Context(), f.days)
+		q := &api.ReportQuestion{Report: "privileges", Paragraph: document, Longer: longer}
+		return m.programReport(cmd, &f, q, func(found json.RawMessage) error {
+			x, err := readReport[privilegesFound](found)
 			if err != nil {
 				return err
 			}
-			smaller, err := r.proposed(cmd.Context(), p, document, longer, out)
-			if err != nil {
+			if err := x.Proposal.write(out); err != nil {
 				return err
 			}
 			if f.json {
-				err = printJSON(m.Stdout, map[string]any{"privileges": p, "proposal": smaller})
+				err = printJSON(m.Stdout, x)
 			} else {
-				err = m.printPrivileges(p, smaller, out)
+				err = m.printPrivileges(x.Privileges, x.Proposal, out)
 			}
-			if err == nil && p.Used < p.Allowed {
+			if err == nil && x.Privileges.Used < x.Privileges.Allowed {
 				return errFound
 			}
 			return err
@@ -64,16 +66,35 @@ Exit status 0: everything that is allowed was used; 1: something was not; 2: wro
 	return cmd
 }
 
-// proposed writes the smaller policy that there is to propose; nil: none.
-func (r *programRecord) proposed(ctx context.Context, p *program.Privileges, document string, longer int, out string) (*smallerPolicy, error) {
-	if len(p.Propose) == 0 {
-		return nil, nil
+// privilegesFound is what is allowed beside what was used, and a smaller policy; nil: there is none to propose.
+type privilegesFound struct {
+	Privileges *program.Privileges `json:"privileges"`
+	Proposal   *smallerPolicy      `json:"proposal"`
+}
+
+// privilegesReport has people by what they are called. Where that is a pseudonym their teams are left out, and the order, since both would lead to them.
+func (r *programRecord) privilegesReport(ctx context.Context, q *api.ReportQuestion) (*privilegesFound, error) {
+	if q.Longer <= 0 || q.Longer > 3660 {
+		return nil, usagef("%d days; expected --replay-days 365, or another number from 1 to 3660", q.Longer)
 	}
-	s, err := r.smaller(ctx, p, document, longer)
+	p, err := r.privileges(ctx, q.Days)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.write(out)
+	out := &privilegesFound{Privileges: p}
+	if len(p.Propose) > 0 {
+		if out.Proposal, err = r.smaller(ctx, p, cmp.Or(q.Paragraph, "access-policy.md#4.4"), q.Longer); err != nil {
+			return nil, err
+		}
+	}
+	for i := range p.People {
+		x := &p.People[i]
+		if called := sallyport.Staff(r.call(x.Staff)); called != x.Staff {
+			x.Staff, x.Team, x.Role = called, "", ""
+		}
+	}
+	slices.SortFunc(p.People, func(a, b program.PersonUse) int { return cmp.Compare(a.Staff, b.Staff) })
+	return out, nil
 }
 
 // privileges are what today's policies allow beside what was used.
@@ -84,7 +105,7 @@ func (r *programRecord) privileges(ctx context.Context, days int) (*program.Priv
 			continue
 		}
 		for _, who := range a.Who {
-			if p, ok := r.config.roster.People[who]; ok {
+			if p, ok := r.roster.People[who]; ok {
 				allowed = append(allowed, program.Allowed{Staff: who, Team: p.Place.Team, Role: p.Place.Role, Column: a.Column.String()})
 			}
 		}
@@ -105,7 +126,7 @@ type smallerPolicy struct {
 	Replay   *replay.Report `json:"replay"`
 	Diff     []policyChange `json:"diff"`
 	Cedar    string         `json:"cedar"`
-	texts    []policy.Text
+	Files    []policy.Text  `json:"files,omitempty"` // today's policies and that one
 }
 
 func (r *programRecord) smaller(ctx context.Context, p *program.Privileges, document string, days int) (*smallerPolicy, error) {
@@ -114,8 +135,8 @@ func (r *programRecord) smaller(ctx context.Context, p *program.Privileges, docu
 		return nil, err
 	}
 	s := &smallerPolicy{Removes: p.Removes, Cedar: p.Cedar(document), ReplayOf: days}
-	s.texts = append(slices.Clone(texts), policy.Text{Name: "unused.cedar", Content: s.Cedar})
-	after, _, err := r.config.loadTexts(s.texts)
+	s.Files = append(slices.Clone(texts), policy.Text{Name: "unused.cedar", Content: s.Cedar})
+	after, _, err := r.config.loadTexts(s.Files)
 	if err != nil {
 		return nil, err
 	}
@@ -133,14 +154,20 @@ func (r *programRecord) smaller(ctx context.Context, p *program.Privileges, docu
 	return s, nil
 }
 
+// write puts the policies into a folder, if there are any and a folder is named; they are not printed with the rest.
 func (s *smallerPolicy) write(folder string) error {
+	if s == nil {
+		return nil
+	}
+	files := s.Files
+	s.Files = nil
 	if folder == "" {
 		return nil
 	}
 	if err := os.Mkdir(folder, 0o750); err != nil {
 		return usagef("write the smaller policies: %w", err)
 	}
-	for _, t := range s.texts {
+	for _, t := range files {
 		if err := os.WriteFile(filepath.Join(folder, filepath.Base(t.Name)), []byte(t.Content), 0o640); err != nil { //nolint:gosec // policies are read by whoever administers
 			return fmt.Errorf("write the smaller policies: %w", err)
 		}
@@ -188,12 +215,12 @@ func (m *Main) programReviewCommand() *cobra.Command {
 		Use:   "review",
 		Short: "Have managers decide what their people may go on reading",
 		Long: `'open' makes a list for each person from the record: what he may read, and how often he did. His manager, or whoever looks after access, decides; nobody about himself. What nobody
-has decided by the date counts as ended: 'ls' lists it, and 'ls --cedar' writes the policy that ends it, for two people to agree on.`,
+has decided by the date ends by itself: nothing is shown to him any more without a grant. 'prolong' gives some of them another date, before it or after it, if two people agree.`,
 		Example: "  sallyport program review open autumn --until 2026-12-31T00:00:00Z --data /tmp/copy --as s050\n  sallyport program review decide autumn s017 --keep --reason 'still in support' --as s040",
 		Args:    exactly(0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(m.reviewOpenCommand(), m.reviewDecideCommand(), m.reviewListCommand())
+	cmd.AddCommand(m.reviewOpenCommand(), m.reviewDecideCommand(), m.reviewProlongCommand(), m.reviewListCommand())
 	return cmd
 }
 
@@ -202,8 +229,9 @@ func (m *Main) reviewOpenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "open NAME",
 		Short: "Open a review of everybody's access, with the evidence of 'program privileges --json'",
-		Long:  "Reads what 'sallyport program privileges --json' printed, from --from or standard input, and puts a list for each person on record.",
-		Example: "  sallyport program privileges --data /tmp/copy --json > privileges.json\n" +
+		Long: "Reads what 'sallyport program privileges --json' printed and puts a list for each person on record. The date is at least a week ahead: what nobody has decided by then ends\n" +
+			"by itself. People may stand in the file by pseudonym; on record, and to their managers, they do by name.",
+		Example: "  sallyport program privileges --as s050 --json > privileges.json\n" +
 			"  sallyport program review open autumn --from privileges.json --until 2026-12-31T00:00:00Z --as s050",
 		Args: exactly(1, "NAME --from FILE --until TIME --as ID"),
 	}
@@ -265,12 +293,44 @@ func (m *Main) reviewDecideCommand() *cobra.Command {
 	})
 }
 
+func (m *Main) reviewProlongCommand() *cobra.Command {
+	var until, reason string
+	cmd := &cobra.Command{
+		Use:   "prolong NAME STAFF...",
+		Short: "Propose another date for people of a review: two agree, none of them about himself",
+		Long: `It is as if nobody had decided about them yet: what has ended goes on until the new date, at most 90 days ahead, and is decided by then or ends again. Another
+lead or security approves the proposal, who is not one of them either.`,
+		Example: "  sallyport program review prolong autumn s017 s018 --until 2027-01-31T00:00:00Z --reason 'the manager was ill' --as s050\n  sallyport approve k3x7q2mzpa --as s051",
+		Args:    cobra.MinimumNArgs(2),
+	}
+	cmd.Flags().StringVar(&until, "until", "", "the new `TIME` (RFC 3339)")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
+	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
+		at, err := time.Parse(time.RFC3339, until)
+		if err != nil || reason == "" {
+			return usagef("expected --until 2027-01-31T00:00:00Z and --reason 'why'")
+		}
+		var who []sallyport.Staff
+		for _, id := range args[1:] {
+			who = append(who, sallyport.Staff(id))
+		}
+		id, err := c.ProlongReview(cmd.Context(), args[0], who, at, reason)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return printJSON(m.Stdout, map[string]any{"proposal": id})
+		}
+		return printLine(m.Stdout, "Proposed as %s. Another lead or security: sallyport approve %s", id, id)
+	})
+}
+
 func (m *Main) reviewListCommand() *cobra.Command {
 	var cedar string
 	cmd := &cobra.Command{
 		Use:     "ls",
 		Short:   "List reviews: one's people's, or everybody's for whoever looks after access",
-		Long:    "Exit status 1: some access is to end, by a decision or because nobody decided in time.",
+		Long:    "Exit status 1: some access has ended, by a decision or because nobody decided in time. Reviews of before that was done by itself say 'to end': --cedar writes a policy for these.",
 		Example: "  sallyport program review ls --as s040\n  sallyport program review ls --cedar ended.cedar --as s050",
 		Args:    exactly(0, "--as ID"),
 	}
@@ -304,7 +364,7 @@ func (m *Main) printReviews(list []api.ReviewStatus) error {
 	w := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "REVIEW\tWHO\tSTATE\tUNTIL\tBY\tWHY")
 	for _, r := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.Name), r.Staff, r.State, r.Until.Format(time.DateOnly), r.Decider, printable(r.Why))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.Name), r.Staff, reviewState(&r), r.Until.Format(time.DateOnly), r.Decider, printable(r.Why))
 		if r.State != "open" {
 			continue
 		}
@@ -313,6 +373,17 @@ func (m *Main) printReviews(list []api.ReviewStatus) error {
 		}
 	}
 	return w.Flush()
+}
+
+// reviewState is how a review stands, in words.
+func reviewState(r *api.ReviewStatus) string {
+	switch {
+	case r.State == "ended" && !r.Ends:
+		return "to end"
+	case r.State == "open" && !r.Prolonged.IsZero():
+		return "open, prolonged"
+	}
+	return r.State
 }
 
 // endedCedar ends what reviews have ended, until a grant opens it.

@@ -1,52 +1,85 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
-	"sallyport"
+	"sallyport/api"
 	"sallyport/program"
 )
 
 func (m *Main) programStatusCommand() *cobra.Command {
 	var f programFlags
+	var standard string
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Say of each practice of CERT's guide what Sallyport does, what the company must do, and what the record shows",
-		Long: `Goes through the 22 practices of the Common Sense Guide to Mitigating Insider Threats. Evidence is what stands in the record of the last days: entries, how many,
-and when last. What Sallyport cannot show is the company's to show. Reads the data folder while no serve runs in it, or a copy.
+		Short: "Say of each practice of CERT's guide and each technique of insiders what Sallyport does, what the company must do, and what the record shows",
+		Long: `Goes through the 22 practices of CERT's Common Sense Guide to Mitigating Insider Threats, and through the techniques of MITRE ATT&CK that insiders were seen to use. Evidence is what stands in the record of the last days: entries, how many,
+and when last. What Sallyport cannot show is the company's to show.
+` + howReports + `
 
-Exit status 0: the record shows something of each practice of which it could; 1: of some it shows nothing; 2: wrong usage.`,
-		Example: "  sallyport program status --config sallyport.yaml --data /tmp/copy --key-file key.txt",
+Exit status 0: the record shows something of each of which it could; 1: of some it shows nothing; 2: wrong usage.`,
+		Example: "  sallyport program status --config sallyport.yaml --data /tmp/copy --key-file key.txt\n  sallyport program status --standard attack --json --data /tmp/copy --key-file key.txt",
 		Args:    exactly(0, ""),
 	}
-	f.add(cmd.Flags())
+	f.add(m, cmd.Flags())
+	cmd.Flags().StringVar(&standard, "standard", "cert", "`STANDARD`: cert, attack or all")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		practices, err := program.Practices()
-		if err != nil {
-			return err
+		if !slices.Contains([]string{"cert", "attack", "all"}, standard) {
+			return usagef("--standard %q; expected cert, attack or all", standard)
 		}
-		return m.withRecord(cmd.Context(), &f, func(r *programRecord) error {
-			v := program.NewEvidence(r.now.AddDate(0, 0, -f.days), r.now)
-			if err := r.accesses(cmd.Context(), v.Take); err != nil {
+		return m.programReport(cmd, &f, &api.ReportQuestion{Report: "status", Standard: standard}, func(found json.RawMessage) error {
+			shown, err := readReport[standards](found)
+			if err != nil {
 				return err
 			}
-			if err := r.control.Read(1, func(e *sallyport.Event) error {
-				v.Take(e)
-				return nil
-			}); err != nil {
-				return fmt.Errorf("read the record: %w", err)
+			err = m.printStatus(shown.Practices, f.days, f.json)
+			if err != nil && !errors.Is(err, errFound) {
+				return err
 			}
-			return m.printStatus(v.Assess(practices), f.days, f.json)
+			return cmp.Or(m.printTechniques(shown.Techniques, f.days, f.json), err)
 		})
 	}
 	return cmd
 }
 
+// standards are what the record shows of each practice and technique.
+type standards struct {
+	Practices  []program.Status          `json:"practices,omitempty"`
+	Techniques []program.TechniqueStatus `json:"techniques,omitempty"`
+}
+
+// status goes through the standards that are asked for.
+func (r *programRecord) status(ctx context.Context, q *api.ReportQuestion) (*standards, error) {
+	var practices []program.Practice
+	var techniques []program.Technique
+	var err error
+	if q.Standard != "attack" {
+		if practices, err = program.Practices(); err != nil {
+			return nil, err
+		}
+	}
+	if q.Standard == "attack" || q.Standard == "all" {
+		if techniques, err = program.Techniques(); err != nil {
+			return nil, err
+		}
+	}
+	v := program.NewEvidence(r.now.AddDate(0, 0, -q.Days), r.now)
+	if err := errors.Join(r.accesses(ctx, v.Take), r.orders(ctx, v.Take)); err != nil {
+		return nil, err
+	}
+	return &standards{v.Assess(practices), v.AssessTechniques(techniques)}, nil
+}
+
 func (m *Main) printStatus(list []program.Status, days int, asJSON bool) error {
 	nothing := 0
-	if !asJSON {
+	if !asJSON && len(list) > 0 {
 		fmt.Fprintf(m.Stdout, "%s\nEvidence of the last %d days.\n", program.Guide, days)
 	}
 	for i := range list {
@@ -65,6 +98,36 @@ func (m *Main) printStatus(list []program.Status, days int, asJSON bool) error {
 			fmt.Fprintf(m.Stdout, "   On record: %s, last on %s\n", fmt.Sprintf("%d × %s", x.Times, x.What), x.Last.Format("2006-01-02"))
 		}
 		if s.State == "none" {
+			fmt.Fprintln(m.Stdout, "   On record: nothing")
+		}
+	}
+	if nothing > 0 {
+		return errFound
+	}
+	return nil
+}
+
+func (m *Main) printTechniques(list []program.TechniqueStatus, days int, asJSON bool) error {
+	nothing := 0
+	if !asJSON && len(list) > 0 {
+		fmt.Fprintf(m.Stdout, "\nMITRE ATT&CK %s (%s), techniques seen of insiders by %s, and those that findings name.\nEvidence of the last %d days.\n", program.AttackVersion, program.AttackGuide, program.InsiderGuide, days)
+	}
+	for i := range list {
+		t := &list[i]
+		if t.State == "none" {
+			nothing++
+		}
+		if asJSON {
+			if err := printJSON(m.Stdout, t); err != nil {
+				return err
+			}
+			continue
+		}
+		fmt.Fprintf(m.Stdout, "\n%s %s\n   Sallyport: %s (docs/%s)\n   The company: %s\n", t.ID, t.Name, t.Does, t.Page, t.Company)
+		for _, x := range t.Found {
+			fmt.Fprintf(m.Stdout, "   On record: %d × %s, last on %s\n", x.Times, x.What, x.Last.Format("2006-01-02"))
+		}
+		if t.State == "none" {
 			fmt.Fprintln(m.Stdout, "   On record: nothing")
 		}
 	}

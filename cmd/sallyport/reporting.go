@@ -45,7 +45,7 @@ const (
 
 func newReporting(s *Server) *reporting {
 	r := &reporting{s: s, byID: map[string]*api.Report{}, sent: map[string]bool{}}
-	r.tracer.r = r
+	r.tracer.r, r.tracer.past = r, s.past
 	return r
 }
 

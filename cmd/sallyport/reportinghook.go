@@ -37,14 +37,15 @@ func (r *reporting) open(ctx context.Context) error {
 	if c.Listen == "" {
 		return nil
 	}
-	secret, err := readSecretFile(r.s.o.Config.path(c.SecretFile))
-	if err != nil {
+	var err error
+	if r.secret, err = r.s.o.Config.hookSecret(c.SecretFile); err != nil {
 		return err
 	}
-	if len(secret) < leastSecret {
-		return usagef("the secret in %s has %d characters; expected %d or more: openssl rand -hex 32", c.SecretFile, len(secret), leastSecret)
+	if file := r.s.o.Config.Training.SecretFile; file != "" {
+		if r.s.teaching.secret, err = r.s.o.Config.hookSecret(file); err != nil {
+			return err
+		}
 	}
-	r.secret = []byte(secret)
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", c.Listen)
 	if err != nil {
@@ -69,6 +70,15 @@ func (r *reporting) open(ctx context.Context) error {
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	return nil
+}
+
+// hookSecret is the key of the signatures of messages.
+func (c *Config) hookSecret(file string) ([]byte, error) {
+	secret, err := readSecretFile(c.path(file))
+	if err == nil && len(secret) < leastSecret {
+		err = usagef("the secret in %s has %d characters; expected %d or more: openssl rand -hex 32", file, len(secret), leastSecret)
+	}
+	return []byte(secret), err
 }
 
 // close closes the listener, where serve ends before it runs.
@@ -126,8 +136,8 @@ func badReport(status int, format string, args ...any) error {
 }
 
 func (r *reporting) hear(w http.ResponseWriter, req *http.Request) (int, error) {
-	from := map[string]string{"/reports": hookReports, "/reports/mail": mailReports}[req.URL.Path]
-	if from == "" {
+	from := map[string]string{"/reports": hookReports, "/reports/mail": mailReports, trainingPath: trainingPath}[req.URL.Path]
+	if from == "" || from == trainingPath && r.s.teaching.secret == nil {
 		return 0, badReport(http.StatusNotFound, "Reports are sent to /reports, those of a mail hook to /reports/mail.")
 	}
 	if req.Method != http.MethodPost {
@@ -138,7 +148,10 @@ func (r *reporting) hear(w http.ResponseWriter, req *http.Request) (int, error) 
 	if err != nil {
 		return 0, badReport(http.StatusRequestEntityTooLarge, "The message is longer than 256 KiB, or broke off.")
 	}
-	if err := r.signed(req.Header, text); err != nil {
+	if from == trainingPath {
+		return r.s.teaching.hear(req.Header, text)
+	}
+	if err := signedBy(r.secret, "reports.secret_file", r.s.o.Clock(), req.Header, text); err != nil {
 		return 0, err
 	}
 	var m reportMessage
@@ -165,19 +178,19 @@ func (r *reporting) hear(w http.ResponseWriter, req *http.Request) (int, error) 
 	return taken, err
 }
 
-// signed holds a message to its signature and time: the HMAC-SHA-256 of TIME.BODY.
-func (r *reporting) signed(h http.Header, text []byte) error {
+// signedBy holds a message to its signature and time: the HMAC-SHA-256 of TIME.BODY by the secret of a file of the configuration.
+func signedBy(secret []byte, file string, now time.Time, h http.Header, text []byte) error {
 	stamp := h.Get(source.TimeHeader)
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
 	given, ok := strings.CutPrefix(h.Get(source.SignatureHeader), "sha256=")
 	signature, bad := hex.DecodeString(given)
-	mac := hmac.New(sha256.New, r.secret)
+	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(stamp + "."))
 	mac.Write(text)
 	if err != nil || !ok || bad != nil || !hmac.Equal(mac.Sum(nil), signature) {
-		return badReport(http.StatusUnauthorized, "The signature is not that of this message: sign TIME.BODY with the secret of reports.secret_file.")
+		return badReport(http.StatusUnauthorized, "The signature is not that of this message: sign TIME.BODY with the secret of %s.", file)
 	}
-	if away := r.s.o.Clock().Sub(time.Unix(seconds, 0)).Abs(); away > reportWindow {
+	if away := now.Sub(time.Unix(seconds, 0)).Abs(); away > reportWindow {
 		return badReport(http.StatusUnauthorized, "The message was signed more than five minutes ago, or ahead: sign it when it is sent, and set the clocks.")
 	}
 	return nil

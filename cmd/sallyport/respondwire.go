@@ -86,18 +86,21 @@ func (s *Server) newDetecting() (*detecting, error) {
 	}
 	program := func(who sallyport.Staff) bool { return c.program(who) }
 	d := &detecting{access: s.access, control: s.control, orders: s.orders, options: options, staff: c.employees(s.staffing.now()), clock: s.o.Clock, log: s.log, keep: newDetectKeep(s.o.Data, s.key), asks: make(chan func(*detect.Detector))}
-	d.heard = hearing{parts: logs.Parts{Record: s.access.ID(), Service: program}, login: c.owners(), program: program, tickets: map[string]heardTicket{}, canary: options.Canaries, traps: s.newTraps()}
+	d.heard = hearing{parts: logs.Parts{Record: s.access.ID(), Service: program}, login: c.owners(), program: program, desks: c.helpdesks(), tickets: map[string]heardTicket{}, canary: options.Canaries, traps: s.newTraps()}
 	canaries, watched := subjectsOf(options.Canaries), subjectsOf(options.Watched)
 	parts := []any{detectionVersion, options.Budget, options.Templates, canaries, watched, options.Personnel, options.Known, d.staff}
 	if len(c.Drill.Accounts) > 0 {
-		parts = append(parts, c.Drill)
+		parts = append(parts, struct { // when drills are played changes nothing of what is found
+			Accounts []DrillAccount
+			Team     string
+		}{c.Drill.Accounts, c.Drill.Team})
 	}
 	d.settings, err = d.digest(parts...)
 	return d, err
 }
 
 // detectionVersion is to change when detection finds something else from the same record.
-const detectionVersion = 2
+const detectionVersion = 3
 
 func subjectsOf(set map[sallyport.Subject]bool) []sallyport.Subject {
 	list := make([]sallyport.Subject, 0, len(set))

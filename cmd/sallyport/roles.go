@@ -76,6 +76,7 @@ func (s *Server) openHub(ctx context.Context) error {
 	h := &hub{secure: secure, seenAt: map[string]sighting{}, Controller: lease.Controller{
 		Access: s.access, Control: s.control, Names: c.Gateways.Names, Order: s.ordered, Clock: s.o.Clock, Log: s.log,
 		Files: func() string { return c.hash }, Runs: func() string { return s.held }, Parcels: s.parcels, Before: s.beforeOrder,
+		Looks: func(e *sallyport.Event) *sallyport.Event { return purpose.Look(e, s.o.Clock()) },
 	}}
 	if err := h.Open(); err != nil {
 		return err
@@ -117,7 +118,7 @@ func (g *guard) openForOthers(ctx context.Context) error {
 		return g.unmarked(ctx)
 	}
 	g.close(ctx)
-	for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.openCanaries} {
+	for _, step := range []func(context.Context) error{g.connect, g.checkMark, g.openKeys, g.replayGone, g.checkKeys, g.openCatalog, g.openVault, g.openSeen, g.replayShreds} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -142,12 +143,23 @@ func (s *Server) serveGateways(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancelCause(ctx)
+	if g.catalog != nil { // who plants, plays, shreds or asks about customers looks at the tables
+		turns := newRotations(g, there{g})
+		s.mu.Lock()
+		s.guard, s.turns = g, turns
+		s.mu.Unlock()
+		wg.Go(func() { g.followTies(ctx) })
+		wg.Go(func() { turns.tend(ctx) })
+		wg.Go(func() { turns.tendShreds(ctx) })
+	}
 	wg.Go(func() { cancel(s.hub.Serve(ctx, tls.NewListener(s.hub.listener, s.hub.secure))) })
 	wg.Go(func() { s.granting.tendAll(ctx) })
-	wg.Go(func() { s.canaries.hear(ctx) })
+	wg.Go(func() { s.canaries.tend(ctx) })
+	wg.Go(func() { s.drills.tend(ctx) })
 	close(s.ready)
-	ticker := time.NewTicker(refreshEvery)
+	ticker, catalogue := time.NewTicker(refreshEvery), time.NewTicker(freshEvery)
 	defer ticker.Stop()
+	defer catalogue.Stop()
 	around := time.NewTicker(cmp.Or(s.o.WatchEvery, watchEvery))
 	defer around.Stop()
 	for ctx.Err() == nil {
@@ -156,6 +168,10 @@ func (s *Server) serveGateways(ctx context.Context) error {
 		case <-around.C:
 			if err := g.around(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("looking for ways around the gateways did not work; trying again", "why", err.Error())
+			}
+		case <-catalogue.C:
+			if err := g.fresh(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("looking at the catalogue did not work; trying again", "why", err.Error())
 			}
 		case <-ticker.C:
 			s.forgetAgreed()
@@ -171,18 +187,32 @@ func (s *Server) serveGateways(ctx context.Context) error {
 	return nil
 }
 
-// openCanaries has detection know the customers who do not exist.
-func (g *guard) openCanaries(ctx context.Context) error {
+// openSeen has detection know the customers who do not exist, and who shreds which token is whose.
+func (g *guard) openSeen(ctx context.Context) error {
 	book, err := g.canaries()
 	if err != nil {
 		return &hopeless{err}
 	}
+	g.ties = gateway.NewTies(g.s.o.Config.Protect.Customer.Named(), g.s.access, g.s.o.Clock, g.s.log, g.catalog.Snapshot)
 	err = g.s.access.Read(1, func(e *sallyport.Event) error {
 		_ = book.Apply(e) // only of what is sealed it may fail
+		g.ties.Restore(e)
+		g.tied = e.Seq
 		return ctx.Err()
 	})
 	g.s.canaries.opened(book)
 	return err
+}
+
+// followTies has the controller know of tokens that gateways tie to customers.
+func (g *guard) followTies(ctx context.Context) {
+	err := g.s.access.Follow(ctx, g.tied+1, func(e *sallyport.Event) error {
+		g.ties.Restore(e)
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		g.s.log.Error("what gateways see is not followed any more", "why", err.Error())
+	}
 }
 
 // forgets says why a gateway cannot be forgotten.
@@ -229,9 +259,13 @@ type link struct {
 
 	incoming *incoming              // what is being handed over; only the connection's own goroutine touches it
 	by       atomic.Pointer[string] // hash of the configuration that this gateway runs by; nil: it has to learn which
+	shut     atomic.Bool            // it is about to begin anew
 	anew     *beginAnew             // why it has to begin anew; nil: it has not. The Server's mu guards it
 	end      func(error)            // likewise: of the run
 }
+
+// Heard is the connection's, until this gateway is to begin anew: what it knows is no longer true.
+func (l *link) Heard() bool { return !l.shut.Load() && l.Gateway.Heard() }
 
 // runsBy is the hash of the configuration, empty as long as it is not known.
 func (l *link) runsBy() string {
@@ -255,7 +289,7 @@ func (s *Server) join(ctx context.Context) error {
 	l.ties = gateway.NewTies(c.Protect.Customer.Named(), s.access, s.o.Clock, s.log, func() *catalog.Snapshot { return (*l.snapshot.Load())() })
 	l.Gateway = lease.Gateway{
 		Address: c.Gateways.Controller, TLS: secure, Access: s.access, Control: s.control, Log: s.log,
-		Files: l.runsBy, Apply: s.obey, News: l.hear, Pin: s.pin, Holds: s.holds, Put: s.put, Afresh: s.afresh, Sessions: s.census,
+		Files: l.runsBy, Apply: s.obey, News: l.hear, Pin: s.pin, Holds: s.holds, Put: s.put, Afresh: s.afresh, Sessions: s.census, Share: s.takeShare,
 	}
 	s.link = l
 	l.Open()
@@ -278,8 +312,37 @@ func (s *Server) join(ctx context.Context) error {
 // obey lets an order of the controller's take effect.
 func (s *Server) obey(e *sallyport.Event) {
 	s.orders.Take(e)
+	if e.Kind == sallyport.KeyRotated {
+		s.afresh("the newer key is used from now on")
+	}
+	if e.Kind == sallyport.DrillKind && e.Order != nil && e.Order.Drill != nil && !e.Order.Drill.Ended {
+		for _, who := range e.Order.Drill.Accounts {
+			s.link.Borrower().Forget(who)
+		}
+	}
+	s.mirrorShred(e)
 	if book := s.canaries.book.Load(); book != nil {
 		_ = book.Apply(e) // only of what is sealed it may fail
+	}
+}
+
+// mirrorShred destroys here what the controller's shredding destroyed there. A gateway that cannot begins anew, and serves nobody until it can.
+func (s *Server) mirrorShred(e *sallyport.Event) {
+	if e.Kind != sallyport.Shredding && e.Kind != sallyport.Shredded {
+		return
+	}
+	s.mu.Lock()
+	g := s.guard
+	s.mu.Unlock()
+	if g == nil || g.keyring == nil {
+		return // it is done before anybody is served
+	}
+	if g.vault != nil {
+		g.vault.ForgetAll()
+	}
+	if err := g.destroyGone(); err != nil {
+		s.log.Error("keys of a shredded customer could not be destroyed", "why", err.Error())
+		s.afresh("keys of a shredded customer are to be destroyed")
 	}
 }
 
@@ -349,6 +412,13 @@ func (s *Server) parts() (out []api.Standby) {
 	}
 	here := s.hub.Here()
 	out = append(out, api.Standby{What: "gateways", How: fmt.Sprintf("%d of %d are here: %s", len(here), len(s.o.Config.Gateways.Names), cmp.Or(strings.Join(here, ", "), "none"))})
+	if s.shares != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), censusWithin)
+		defer cancel()
+		for name, missing := range s.hub.Sealed(ctx) {
+			out = append(out, api.Standby{What: "sealed", How: fmt.Sprintf("%s waits for %d shares of its keys: sallyport keys unseal", name, missing)})
+		}
+	}
 	units, accounts := map[string]int{}, map[string]int{}
 	for _, d := range s.hub.Debts() {
 		units[d.Gateway] += d.Units
@@ -363,4 +433,4 @@ func (s *Server) parts() (out []api.Standby) {
 }
 
 // errSeveral is what a controller says of what takes the keys and the database's rows.
-var errSeveral = errors.New("keys are rotated and customers shredded by a serve that is alone: stop the gateways and the controller, and run serve --role alone on the controller's data folder")
+var errSeveral = errors.New("columns are moved by a serve that is alone: stop the gateways and the controller, and run serve --role alone on the controller's data folder")

@@ -12,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"sallyport/gateway"
 	"sallyport/keys"
 	"sallyport/protect"
 )
@@ -21,7 +20,7 @@ import (
 // stands in the ring (two keys of a group) and in the tokens (each shows its epoch), so that a restart goes on where it was.
 type rotations struct {
 	g       *guard
-	gateway *gateway.Gateway
+	gateway turned
 	mu      sync.Mutex           // guards the keyring, and what follows
 	seen    map[string]*progress // by join group
 	before  map[string][]string  // by join group: transactions that may hold older tokens nobody sees, and have to end before its key is destroyed
@@ -30,7 +29,15 @@ type rotations struct {
 	outlasting map[string][]string // transactions that have to end, by what for
 }
 
-func newRotations(g *guard, gw *gateway.Gateway) *rotations {
+// turned are those who work by the keys: the sessions of a gateway, or the gateways of a controller.
+type turned interface {
+	// Await waits until nobody works by what held before, and names those who still do when ctx ends.
+	Await(ctx context.Context) (waiting []string)
+	// Cross does something while nobody holds tokens that he wrote before and has not committed, or names those who do.
+	Cross(ctx context.Context, do func() error) (waiting []string, err error)
+}
+
+func newRotations(g *guard, gw turned) *rotations {
 	return &rotations{g: g, gateway: gw, seen: map[string]*progress{}, before: map[string][]string{}, warned: map[string]string{}, outlasting: map[string][]string{}}
 }
 
@@ -132,7 +139,7 @@ func (r *rotations) pass(ctx context.Context, group string, p *progress) (protec
 		w.Conn, w.Random, w.Pause, w.Dead = conn, rand.Reader, r.pause, r.g.dead
 		w.Pages = max(1, min(64, r.rate()/100)) // so that it pauses every other moment
 		w.Progress = func(done, _, rows int64) {
-			if rows > 0 {
+			if rows > 0 && r.g.resolver != nil { // a controller's gateways see to it themselves
 				r.g.resolver.Renewed()
 			}
 			r.reached(p, w.Table, done, rows)

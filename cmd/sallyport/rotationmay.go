@@ -16,11 +16,11 @@ var errStarting = errors.New("serve is still starting")
 // mayRotate says why the keys of a group cannot be rotated now.
 func (s *Server) mayRotate(group string) error {
 	turns := s.turning()
-	if s.hub != nil {
-		return errSeveral
-	}
 	if turns == nil {
 		return errStarting
+	}
+	if err := s.mayRotateThere(group); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
@@ -30,9 +30,6 @@ func (s *Server) mayRotate(group string) error {
 // mayDestroy says why the older key of a group cannot be destroyed now.
 func (s *Server) mayDestroy(group string) error {
 	turns := s.turning()
-	if s.hub != nil {
-		return errSeveral
-	}
 	if turns == nil {
 		return errStarting
 	}

@@ -74,10 +74,15 @@ func (r *rotations) begin(ctx context.Context, p control.Proposal) error {
 	if err := r.holdOff(ctx, rotation); err != nil {
 		return err
 	}
-	err = r.g.s.orders.Give(nil, &sallyport.Event{
+	e := &sallyport.Event{
 		Time: r.g.s.o.Clock(), Kind: sallyport.KeyRotated, Note: fmt.Sprintf("epoch %d follows %d", rotation.To, rotation.From),
 		Order: &sallyport.Order{ID: p.ID, Action: p.Action, Details: p.Details, Epoch: rotation.To, Whole: whole},
-	})
+	}
+	if r.g.s.hub != nil {
+		err = r.rotatedThere(ctx, e)
+	} else {
+		err = r.g.s.orders.Give(nil, e)
+	}
 	if err != nil {
 		return err
 	}

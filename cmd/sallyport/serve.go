@@ -64,17 +64,20 @@ values, it masks, cuts and locks nothing and prints what it would have done.`,
 }
 
 func (m *Main) serve(ctx context.Context, o serveOptions) error {
+	var shares *keys.Assembly
 	for {
 		options, err := m.serverOptions(o)
 		if err != nil {
 			return err
 		}
+		options.shares = shares
 		err = m.serveWith(ctx, o, options)
 		anew, ok := errors.AsType[*beginAnew](err)
 		if !ok || ctx.Err() != nil {
 			return err
 		}
 		m.logger(o.json).Info("beginning anew", "why", anew.why)
+		shares = cmp.Or(anew.shares, shares)
 	}
 }
 

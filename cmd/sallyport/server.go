@@ -21,6 +21,7 @@ import (
 	"sallyport/history"
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
+	"sallyport/keys"
 	"sallyport/ledger"
 	"sallyport/program"
 	"sallyport/purpose"
@@ -50,6 +51,7 @@ type ServerOptions struct {
 	disk           disk.Disk             // of the access stream; only tests measure what one costs by another
 	Clock          func() time.Time      // stands in every event and moves the budgets' windows; nil: time.Now
 	Log            *slog.Logger          // nil: none
+	shares         *keys.Assembly        // that people brought this process before it began anew; nil: none
 }
 
 // Server is a running gateway with its record, its people and its control socket.
@@ -88,7 +90,9 @@ type Server struct {
 	console      *pageListener // pages for the staff
 	customers    *pageListener // and for customers
 	scheduled    *assure.Book  // calls to them
+	outbox       *outbox       // who asked gets his answer by it; nil: nobody does
 	program      *program.Book
+	teaching     *teaching
 	names        *history.Names  // pseudonyms of those who have access
 	history      *history.Keeper // nil: none is kept
 
@@ -105,6 +109,8 @@ type Server struct {
 	stop context.CancelFunc
 	done chan struct{} // closed when everything has ended
 	err  error         // why it ended; to be read after done
+
+	reporting sync.Mutex // held while a report of the programme is made
 
 	mu      sync.Mutex        // guards what follows
 	waiting error             // why clients are refused for now
@@ -152,7 +158,7 @@ func StartServer(ctx context.Context, o ServerOptions) (*Server, error) {
 	if err := s.configured(); s.link == nil && err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
-	if err := errors.Join(s.openConsole(ctx, people), s.openCustomers(ctx)); err != nil {
+	if err := errors.Join(s.openConsole(ctx, people), s.openCustomers(ctx, people)); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	ctx, s.stop = context.WithCancel(ctx)
@@ -228,9 +234,13 @@ func (s *Server) settle() error {
 	if s.server, err = upstreamOf(o.Config, o.Upstream); err != nil {
 		return err
 	}
-	if s.shares, err = newUnsealer(o); err != nil {
+	shares, err := newUnsealer(o)
+	if err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.shares = shares // a controller may bring some already
+	s.mu.Unlock()
 	s.verifiers = o.Config.verifiers(s.server)
 	s.granting, s.imports, s.reports = &granting{s: s}, &intake{s: s}, newReporting(s)
 	if s.granting.tell, err = o.Config.newWebhook(o.Clock, s.log); err != nil {
@@ -340,6 +350,14 @@ func (s *Server) people() (*api.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	links, err := s.links()
+	if err != nil {
+		return nil, err
+	}
+	passkeys, err := s.passkeys()
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{
 		People: people,
 		Known: func(who sallyport.Staff) bool {
@@ -385,13 +403,15 @@ func (s *Server) people() (*api.Server, error) {
 		Classes:       config.classes(),
 		Prove:         s.prove,
 		Calls:         calls,
-		Program:       &api.Program{Book: s.program},
+		Program:       &api.Program{Book: s.program, Report: s.programReports, Training: s.teaching.book},
 		Work:          s.work(),
 		Holdings:      s.holdings(),
 		Rulebook:      s.rulebook(),
 		Find:          s.findCustomer,
 		FindBy:        config.findBy(),
 		Values:        s.values(),
+		Passkeys:      passkeys,
+		Links:         links,
 	})
 }
 
@@ -439,6 +459,8 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 	wg.Go(func() { s.exports.run(longer) })
 	wg.Go(func() { s.reports.run(longer) })
 	wg.Go(func() { s.casing.run(longer) })
+	wg.Go(func() { s.tendProgram(longer) })
+	wg.Go(func() { s.teaching.run(longer) })
 	wg.Go(func() { s.detection.run(longer, s.newDetecting) })
 	if s.history != nil {
 		wg.Go(func() { s.history.Run(longer) })
@@ -455,6 +477,7 @@ func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, w
 			}
 		})
 	}
+	wg.Go(func() { s.outbox.run(longer) })
 	if s.granting.tell != nil {
 		wg.Go(func() { s.granting.tell.run(longer) })
 	}
@@ -468,7 +491,7 @@ func (s *Server) serve(ctx context.Context) error {
 	config := gateway.Config{
 		Server: s.server, TLS: s.certificates.current,
 		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
-		Drain: s.o.Drain, Fresh: s.o.Config.LogIn.Issuer != "",
+		Drain: s.o.Drain, Fresh: s.o.Config.LogIn.Issuer != "", ConfirmAt: s.confirmAt(),
 	}
 	if s.link != nil {
 		config.Shares = s.link

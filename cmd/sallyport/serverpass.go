@@ -48,6 +48,9 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 		}
 	})
 	turns := newRotations(g, gw)
+	if s.link != nil {
+		wg.Go(func() { s.link.endSilent(watching, gw) })
+	}
 	if s.link == nil {
 		wg.Go(func() { turns.tend(watching) })
 		wg.Go(func() { turns.tendShreds(watching) })
@@ -56,6 +59,7 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	if s.link == nil {
 		wg.Go(func() { s.canaries.tend(ctx) })
 		wg.Go(func() { s.drills.tend(ctx) })
+		wg.Go(func() { newDrillPlan(s.drills).run(ctx) })
 	}
 	defer wg.Wait()
 	defer cancel(nil)
@@ -64,6 +68,11 @@ func (s *Server) pass(ctx context.Context, config gateway.Config, g *guard) erro
 	s.mu.Lock()
 	s.gateway, s.reasons, s.guard, s.turns, s.opened, s.waiting = gw, g.resolver, g, turns, g.sources, nil
 	s.mu.Unlock()
+	if s.link != nil && g.keyring != nil { // an order may have come since it was looked
+		if err := g.destroyGone(); err != nil {
+			return err
+		}
+	}
 	close(s.ready)
 	if err := gw.Serve(ctx, s.listener); err != nil {
 		return err

@@ -19,6 +19,9 @@ func (s *Server) status(ctx context.Context) []api.Standby {
 	defer s.mu.Unlock()
 	disk := []api.Standby{{What: "disk", How: s.room.status()}, {What: "at rest", How: s.sealedStatus()}}
 	if s.hub != nil {
+		if s.turns != nil {
+			disk = append(disk, append(s.turns.status(), s.turns.shreds()...)...)
+		}
 		return append(s.parts(), slices.Concat(disk, s.detection.status(), s.filesStatus(), s.ledgerStatus(), s.historyStatus())...)
 	}
 	if s.gateway == nil {

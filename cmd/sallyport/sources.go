@@ -96,7 +96,7 @@ func (g *guard) openSources() error {
 		}
 		settings, o := c.Purposes.Sources[name], c.sourceOptions(name, g.s.o.Data)
 		o.Hide, o.Log = g.hideNumber, func(what string) { g.sources.log(name, what) }
-		o.Arrived = func(states []string) error { return g.s.arrived(name, "things", states) }
+		o.Arrived = func(states []string) error { return g.s.arrived(name, thingsFormat, states) }
 		opened, err := source.Open(name, &settings, o)
 		if err != nil {
 			return &hopeless{err}

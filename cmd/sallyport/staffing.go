@@ -52,7 +52,7 @@ func (p *staffing) person(who sallyport.Staff) (staff.Person, bool) {
 // principal is a person as policies ask for him.
 func (p *staffing) principal(who sallyport.Staff) (policy.Member, bool) {
 	x, ok := p.person(who)
-	return policy.Member{ID: who, Team: x.Place.Team, Role: x.Place.Role, Manager: x.Manager, Employment: x.Employment}, ok
+	return policy.Member{ID: who, Team: x.Place.Team, Role: x.Place.Role, Manager: x.Manager, Employment: x.Employment, Firm: x.Firm}, ok
 }
 
 // role is somebody's, right now.

@@ -95,7 +95,7 @@ func (m *Main) trace(ctx context.Context, f *traceFlags) error {
 	}
 	result := x.Trace(list, trace.Options{Customers: f.customers})
 	if f.asJSON {
-		err = printJSON(m.Stdout, traceJSON(&result, r.Bad))
+		err = printJSON(m.Stdout, traceJSON(&result, r.Bad, r.Other))
 	} else {
 		err = printTrace(m.Stdout, &result)
 	}
@@ -169,6 +169,7 @@ type traceLine struct {
 	AskNext     []sallyport.Subject `json:"ask_next"`
 	Forged      int                 `json:"forged_reports_to_overturn"`
 	BadLines    int64               `json:"bad_lines"`
+	OtherLines  int64               `json:"other_lines,omitempty"` // events of other classes than 6005
 }
 
 type suspectLine struct {
@@ -180,10 +181,10 @@ type suspectLine struct {
 	Customers int               `json:"customers"`
 }
 
-func traceJSON(r *trace.Result, bad int64) traceLine {
+func traceJSON(r *trace.Result, bad, other int64) traceLine {
 	line := traceLine{
 		Reports: r.Reports, Unconfirmed: r.Unconfirmed, Verdict: r.Verdict, Suspects: []suspectLine{}, None: sixDigits(r.None), Background: sixDigits(r.Background),
-		FalseNaming: sixDigits(r.FalseNaming), AskNext: r.AskNext, Forged: r.Forged, BadLines: bad,
+		FalseNaming: sixDigits(r.FalseNaming), AskNext: r.AskNext, Forged: r.Forged, BadLines: bad, OtherLines: other,
 	}
 	if r.More >= 0 {
 		line.More = &r.More

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/history"
 	logs "sallyport/sources"
 	"sallyport/trace"
 )
@@ -18,7 +18,8 @@ import (
 // tracer answers who may be the source of the reports, from the record: the same entries in the same order as a file of them, by the same code.
 // What it has read of the access stream it keeps for a while, so that the next question reads on.
 type tracer struct {
-	r *reporting
+	r    *reporting
+	past func() *history.Past
 
 	mu     sync.Mutex // held while a question is answered; guards what follows
 	read   uint64     // the entry of the access stream that was read last
@@ -67,7 +68,7 @@ func (t *tracer) trace(ctx context.Context, without []sallyport.Staff) (*liveTra
 	}
 	list, by := tracedReports(reports)
 	result := t.x.Trace(list, trace.Options{Customers: t.r.s.o.Config.Reports.Customers, Without: without})
-	return &liveTrace{traceLine: traceJSON(&result, 0), Entry: t.read, ConfirmedBy: by}, nil
+	return &liveTrace{traceLine: traceJSON(&result, 0, 0), Entry: t.read, ConfirmedBy: by}, nil
 }
 
 // tracedReports are those that count, and who confirmed how many: whoever confirms many alone could turn the result.
@@ -111,11 +112,7 @@ func (t *tracer) follow(ctx context.Context) error {
 		t.heard = &hearing{parts: logs.Parts{Record: s.access.ID(), Service: c.program}, login: c.owners(), program: c.program, tickets: map[string]heardTicket{}}
 	}
 	last := s.access.Last()
-	err := s.access.Read(t.read+1, func(e *sallyport.Event) error {
-		if e.Seq > last {
-			return errEnough
-		}
-		t.read = e.Seq
+	err := t.past().Told(ctx, t.read, last, func(e *sallyport.Event) error {
 		for i, in := range t.heard.hear(e) {
 			switch {
 			case in.Ticket != nil && in.Ticket.OpenedBy != "":
@@ -124,12 +121,13 @@ func (t *tracer) follow(ctx context.Context) error {
 				expose(t.x, t.heard.list[i].Access, t.opened)
 			}
 		}
-		return ctx.Err()
+		return nil
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		t.drop()
-		return fmt.Errorf("read who saw whom: %w", err)
+		return err
 	}
+	t.read = max(t.read, last)
 	if t.forget != nil {
 		t.forget.Stop()
 	}

@@ -32,7 +32,12 @@ func newUnsealer(o *ServerOptions) (*unsealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &unsealer{Assembly: assembly, done: make(chan struct{})}, nil
+	u := &unsealer{Assembly: assembly, done: make(chan struct{})}
+	if o.shares != nil && o.shares.Opens(assembly.Quorum()) {
+		u.Assembly = o.shares
+		u.once.Do(func() { close(u.done) })
+	}
+	return u, nil
 }
 
 // assemblyOf begins to gather the shares of a folder's ring; nil where there is no ring.
@@ -84,8 +89,11 @@ func (u *unsealer) sealed() error {
 
 // unsealer is what the control socket gives shares to.
 func (s *Server) unsealer() api.Unsealer {
-	if s.shares == nil {
+	switch {
+	case s.shares == nil:
 		return nil // an interface that holds nothing, not a nil pointer
+	case s.o.Role == Controller:
+		return &passing{s: s}
 	}
 	return s.shares
 }

@@ -21,6 +21,7 @@ import (
 // webhook tells another system what happened to grants: a chat, a mail gateway. What it sends says who, how many and where to look,
 // and never a reason, a customer or a value. To approve takes the log-in, whoever has the link.
 type webhook struct {
+	what      string // it is, for the log
 	url, link string
 	secret    []byte
 	client    *http.Client
@@ -78,7 +79,7 @@ func (c *Config) newWebhook(clock func() time.Time, log *slog.Logger) (*webhook,
 		return nil, usagef("the secret of the webhook of grants has %d bytes; expected 16 or more: openssl rand -hex 32", len(secret))
 	}
 	return &webhook{
-		url: w.URL, link: w.Link, secret: []byte(secret), queue: make(chan delivery, webhookQueue), clock: clock, log: log, pauses: webhookPauses(),
+		what: "the webhook of grants", url: w.URL, link: w.Link, secret: []byte(secret), queue: make(chan delivery, webhookQueue), clock: clock, log: log, pauses: webhookPauses(),
 		client: &http.Client{Timeout: webhookTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("redirects are not followed") }},
 	}, nil
 }
@@ -148,7 +149,7 @@ func (w *webhook) deliver(ctx context.Context, d delivery) {
 			return
 		}
 		if attempt >= len(w.pauses) {
-			w.log.Error("the webhook of grants did not take a message; no more attempts", "delivery", d.id, "attempts", attempt+1, "why", err.Error())
+			w.log.Error(w.what+" did not take a message; no more attempts", "delivery", d.id, "attempts", attempt+1, "why", err.Error())
 			return
 		}
 		pause := time.NewTimer(w.pauses[attempt])

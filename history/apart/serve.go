@@ -107,6 +107,12 @@ func (s *server) do(ctx context.Context, c *call) *answer {
 		a.Saw = &saw
 	case c.Select != nil:
 		a.Rows, err = s.store.Select(ctx, c.Select.SQL, c.Select.Bounds)
+	case c.Find != nil:
+		var found history.Found
+		found, err = s.store.Find(ctx, *c.Find)
+		a.Found = &found
+	case c.Looks != nil:
+		a.Looks, err = s.store.Looks(ctx, c.Looks.After, c.Looks.To)
 	case c.Forget != nil:
 		err = s.store.Forget(ctx, *c.Forget)
 	}

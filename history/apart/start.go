@@ -175,6 +175,24 @@ func (s *Store) Select(ctx context.Context, sql string, b history.Bounds) (*hist
 	return a.Rows, nil
 }
 
+// Find is history.Store's.
+func (s *Store) Find(ctx context.Context, w history.Wanted) (history.Found, error) {
+	a, err := s.ask(ctx, &call{Find: &w})
+	if err != nil {
+		return history.Found{}, err
+	}
+	return *a.Found, nil
+}
+
+// Looks is history.Store's.
+func (s *Store) Looks(ctx context.Context, after, to uint64) ([]history.Look, error) {
+	a, err := s.ask(ctx, &call{Looks: &span{after, to}})
+	if err != nil {
+		return nil, err
+	}
+	return a.Looks, nil
+}
+
 // Forget is history.Store's.
 func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 	_, err := s.ask(ctx, &call{Forget: &f})

@@ -181,6 +181,9 @@ func date(day int32) time.Time { return time.Unix(int64(day)*86_400, 0).UTC() }
 // add writes one entry, where history keeps its kind.
 func (b *batch) add(e *sallyport.Event) error {
 	b.moment(e)
+	if err := b.mark(e); err != nil {
+		return err
+	}
 	switch e.Kind {
 	case sallyport.RevealKind, sallyport.ObservedKind, sallyport.TouchKind:
 		return errors.Join(b.revealed(e), b.reached(e))
@@ -188,22 +191,67 @@ func (b *batch) add(e *sallyport.Event) error {
 		if e.Statement != nil {
 			b.d.began(history.Place{Session: e.Who.Session, Statement: e.Statement.ID}, b.d.word(e.Statement.Verb))
 		}
+	default:
+	}
+	if isAct(e.Kind) {
 		return b.act(e)
-	case sallyport.RefusedKind, sallyport.PowerKind, sallyport.CopyKind, sallyport.BudgetReached, sallyport.StrayKind, sallyport.AroundKind,
-		sallyport.EntryRefused, sallyport.ActingKind, sallyport.SessionStart, sallyport.SessionEnd, sallyport.ReplicationStart, sallyport.ReplicationEnd:
-		return b.act(e)
-	default: // counters, facts and ties are no access to anything protected
+	}
+	return nil
+}
+
+// mark notes where an entry stands that is not kept here and that a question about somebody needs, and which tables it mentions.
+func (b *batch) mark(e *sallyport.Event) error {
+	if st := e.Statement; st != nil {
+		for _, name := range st.Tables {
+			if b.d.mention(name) {
+				if err := b.row("mentions", name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	what := int8(markOther)
+	switch {
+	case len(e.Facts) > 0:
+		what = markFacts
+	case e.Imported != nil, e.Kind == sallyport.ObservedKind, e.Kind == sallyport.ShapeKind:
+		what = markTells
+	case e.Who.Staff == "" && e.Who.Via == "" || standsHere(e), e.Kind == sallyport.ResultKind && (e.Result == nil || e.Result.Masked == 0):
 		return nil
+	}
+	return b.row("marks", b.boxed.date, b.boxed.entry, what, b.d.person(e.Who.Staff), b.d.person(e.Who.Via))
+}
+
+// standsHere says whether an entry has a row in acts or batches.
+func standsHere(e *sallyport.Event) bool {
+	switch e.Kind {
+	case sallyport.RevealKind:
+		return e.Reveal != nil
+	case sallyport.TouchKind:
+		return e.Reveal != nil || e.Touch != nil
+	default:
+		return isAct(e.Kind)
+	}
+}
+
+// isAct says whether entries of a kind are kept without values.
+func isAct(kind sallyport.EventKind) bool {
+	switch kind {
+	case sallyport.StatementKind, sallyport.RefusedKind, sallyport.PowerKind, sallyport.CopyKind, sallyport.BudgetReached, sallyport.StrayKind, sallyport.AroundKind,
+		sallyport.EntryRefused, sallyport.ActingKind, sallyport.SessionStart, sallyport.SessionEnd, sallyport.ReplicationStart, sallyport.ReplicationEnd:
+		return true
+	default: // counters, facts and ties are no access to anything protected
+		return false
 	}
 }
 
 // batchRow is the row of an entry whose values or rows follow.
-func (b *batch) batchRow(e *sallyport.Event, kind int8, statement uint64, purposes []sallyport.Purpose, grant string) error {
+func (b *batch) batchRow(e *sallyport.Event, kind int8, statement uint64, columns []sallyport.Column, purposes []sallyport.Purpose, grant string) error {
 	w := b.d.at(b.day, &e.Who)
 	b.whose(w.person)
 	verb := b.d.verbOf(history.Place{Session: e.Who.Session, Statement: statement})
 	return b.row("batches", b.boxed.date, b.boxed.entry, e.Time.UTC(), kind, w.actor, int64(statement), //nolint:gosec // there and back
-		verb, b.d.reasonOf(w, purposes, grant))
+		verb, b.d.reasonOf(w, purposes, grant), b.d.set(columns))
 }
 
 func (b *batch) revealed(e *sallyport.Event) error {
@@ -214,7 +262,7 @@ func (b *batch) revealed(e *sallyport.Event) error {
 	if e.Kind == sallyport.ObservedKind {
 		kind = kindObserved
 	}
-	if err := b.batchRow(e, kind, e.Reveal.Statement, e.Reveal.Purposes, e.Reveal.Grant); err != nil {
+	if err := b.batchRow(e, kind, e.Reveal.Statement, e.Reveal.Columns, e.Reveal.Purposes, e.Reveal.Grant); err != nil {
 		return err
 	}
 	fields := make([]int16, len(e.Reveal.Columns))
@@ -245,7 +293,7 @@ func (b *batch) reached(e *sallyport.Event) error {
 		kind, field = kindObserved, fieldRow
 	}
 	if e.Reveal == nil {
-		if err := b.batchRow(e, kind, e.Touch.Statement, nil, ""); err != nil {
+		if err := b.batchRow(e, kind, e.Touch.Statement, nil, nil, ""); err != nil {
 			return err
 		}
 	}

@@ -209,7 +209,7 @@ func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 	if !f.Before.IsZero() {
 		day := dayOf(f.Before)
 		var oldest *int32
-		err := s.writer.QueryRowContext(ctx, `SELECT min(day) - DATE '1970-01-01' FROM (SELECT min(day) AS day FROM batches UNION ALL SELECT min(day) FROM acts)`).Scan(&oldest)
+		err := s.writer.QueryRowContext(ctx, `SELECT min(day) - DATE '1970-01-01' FROM (SELECT min(day) AS day FROM batches UNION ALL SELECT min(day) FROM acts UNION ALL SELECT min(day) FROM marks)`).Scan(&oldest)
 		if err != nil {
 			return broken("let days of history go", err)
 		}
@@ -217,8 +217,12 @@ func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 			return nil
 		}
 		before := fmt.Sprintf("day < DATE '1970-01-01' + %d", day)
-		steps = append(steps, fmt.Sprintf("DELETE FROM fresh WHERE day < %d", day))
-		for _, table := range []string{"seen", "batches", "acts", "actors", "reasons", "boxes", "fresh_boxes"} {
+		steps = append(steps, // what is asked of it from here on begins after the last entry that goes
+			"CREATE OR REPLACE TEMP TABLE over AS SELECT max(entry) AS last FROM (SELECT entry FROM batches WHERE "+before+" UNION ALL SELECT entry FROM acts WHERE "+before+" UNION ALL SELECT entry FROM marks WHERE "+before+")",
+			"DELETE FROM meta WHERE k = 'since' AND EXISTS (FROM over WHERE last IS NOT NULL)",
+			"INSERT INTO meta SELECT 'since', (last + 1)::VARCHAR FROM over WHERE last IS NOT NULL", "DROP TABLE over",
+			fmt.Sprintf("DELETE FROM fresh WHERE day < %d", day))
+		for _, table := range []string{"seen", "batches", "acts", "marks", "actors", "reasons", "boxes", "fresh_boxes"} {
 			steps = append(steps, "DELETE FROM "+table+" WHERE "+before)
 		}
 	}
@@ -227,7 +231,7 @@ func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 		for _, some := range chunks(f.Entries, 1000) {
 			steps = append(steps, "INSERT INTO erased VALUES "+tuples(some))
 		}
-		for _, table := range []string{"fresh", "seen", "batches", "acts"} {
+		for _, table := range []string{"fresh", "seen", "batches", "acts", "marks"} {
 			steps = append(steps, "DELETE FROM "+table+" WHERE entry IN (SELECT entry FROM erased)")
 		}
 		steps = append(steps, "DROP TABLE erased",
@@ -239,7 +243,7 @@ func (s *Store) Forget(ctx context.Context, f history.Forgetting) error {
 		`DELETE FROM shared o WHERE NOT EXISTS (FROM held h WHERE h.customer = o.customer AND h.field = o.field AND h.hi = o.hi AND h.lo = o.lo)`,
 		`DELETE FROM fresh_keys k WHERE id NOT IN (SELECT customer FROM fresh)`,
 		`DELETE FROM customers c WHERE id NOT IN (SELECT customer FROM seen WHERE customer < 0)`,
-		`DELETE FROM people WHERE id > 0 AND id NOT IN (SELECT person FROM actors UNION SELECT via FROM actors UNION SELECT person FROM fresh)`,
+		`DELETE FROM people WHERE id > 0 AND id NOT IN (SELECT person FROM actors UNION SELECT via FROM actors UNION SELECT person FROM fresh UNION SELECT person FROM marks UNION SELECT via FROM marks)`,
 	)
 	err := transact(ctx, s.writer, func() error { return runSteps(ctx, s.writer, steps) })
 	if err != nil {

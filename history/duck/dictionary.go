@@ -28,6 +28,7 @@ type dictionaries struct {
 	sets    map[string]int32 // of fields → the word that lists them
 	tells   func(sallyport.Column) bool
 	actors  daily[sallyport.Who]
+	tables  map[string]bool     // that were mentioned
 	working map[string]*working // by session: whose entries came last
 	reasons daily[string]
 	next    struct{ person, word, actor, reason int32 }
@@ -87,7 +88,7 @@ func newDictionaries(o Options) *dictionaries {
 	return &dictionaries{
 		tells: func(c sallyport.Column) bool { return o.Tells != nil && o.Tells(c) }, sets: map[string]int32{}, working: map[string]*working{},
 		people: map[sallyport.Staff]int32{}, byID: map[int32]sallyport.Staff{}, words: map[string]int32{}, texts: map[int32]string{},
-		fields: map[sallyport.Column]int16{}, columns: map[int16]sallyport.Column{}, verbs: map[history.Place]int32{},
+		fields: map[sallyport.Column]int16{}, columns: map[int16]sallyport.Column{}, verbs: map[history.Place]int32{}, tables: map[string]bool{},
 	}
 }
 
@@ -141,6 +142,15 @@ func loadDictionaries(ctx context.Context, conn *sql.Conn, o Options) (*dictiona
 	if err != nil {
 		return nil, err
 	}
+	err = each(ctx, conn, "SELECT name FROM mentions", func(scan func(...any) error) error {
+		var name string
+		err := scan(&name)
+		d.tables[name] = true
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	return d, conn.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(id), 0) FROM actors), (SELECT coalesce(max(id), 0) FROM reasons)").Scan(&d.next.actor, &d.next.reason)
 }
 
@@ -185,6 +195,15 @@ func (d *dictionaries) word(text string) int32 {
 		d.pending.words = append(d.pending.words, id)
 	}
 	return id
+}
+
+// mention says whether a table is mentioned for the first time.
+func (d *dictionaries) mention(table string) bool {
+	if d.tables[table] {
+		return false
+	}
+	d.tables[table] = true
+	return true
 }
 
 func (d *dictionaries) field(c sallyport.Column) int16 {

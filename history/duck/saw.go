@@ -223,17 +223,28 @@ func (q *question) keys() error {
 			hashed = append(hashed, r.customer)
 		}
 	}
-	if len(hashed) == 0 {
-		return nil
+	texts, err := q.texts(hashed)
+	maps.Copy(q.under, texts)
+	return err
+}
+
+// texts are the keys of customers that are no numbers.
+func (q *question) texts(ids []int64) (map[int64]sallyport.Subject, error) {
+	keys := map[int64]sallyport.Subject{}
+	for some := range slices.Chunk(ids, perList) {
+		in := list(some)
+		err := q.each("SELECT id, key FROM customers WHERE id IN ("+in+") UNION SELECT id, key FROM fresh_keys WHERE id IN ("+in+")", func(scan func(...any) error) error {
+			var id int64
+			var key sallyport.Subject
+			err := scan(&id, &key)
+			keys[id] = key
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	in := list(hashed)
-	return q.each("SELECT id, key FROM customers WHERE id IN ("+in+") UNION SELECT id, key FROM fresh_keys WHERE id IN ("+in+")", func(scan func(...any) error) error {
-		var id int64
-		var key sallyport.Subject
-		err := scan(&id, &key)
-		q.under[id] = key
-		return err
-	})
+	return keys, nil
 }
 
 // entries fills in what is known of the entries themselves.

@@ -70,27 +70,31 @@ func (q *question) unbox(kind int8, ids []int32, fn func(id int32, texts []strin
 		for i, id := range some {
 			in[i] = fmt.Sprintf("first <= %d AND last >= %d", id, id)
 		}
-		where := fmt.Sprintf(" WHERE kind = %d AND (%s)", kind, strings.Join(in, " OR "))
-		err := q.each("SELECT first, box FROM boxes"+where+" UNION ALL SELECT first, box FROM fresh_boxes"+where, func(scan func(...any) error) error {
-			var first int32
-			var box []byte
-			if err := scan(&first, &box); err != nil {
-				return err
-			}
-			names, err := openBox(q.s.o.Names, box, boxPlace(kind, first))
-			if err != nil {
-				return err
-			}
-			for i, id := range names.IDs {
-				fn(id, names.Texts[i])
-			}
-			return nil
-		})
-		if err != nil {
+		if err := q.open(kind, strings.Join(in, " OR "), fn); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// open opens the boxes of a kind that a condition is true of.
+func (q *question) open(kind int8, condition string, fn func(id int32, texts []string)) error {
+	where := fmt.Sprintf(" WHERE kind = %d AND (%s)", kind, condition)
+	return q.each("SELECT first, box FROM boxes"+where+" UNION ALL SELECT first, box FROM fresh_boxes"+where, func(scan func(...any) error) error {
+		var first int32
+		var box []byte
+		if err := scan(&first, &box); err != nil {
+			return err
+		}
+		names, err := openBox(q.s.o.Names, box, boxPlace(kind, first))
+		if err != nil {
+			return err
+		}
+		for i, id := range names.IDs {
+			fn(id, names.Texts[i])
+		}
+		return nil
+	})
 }
 
 // describe looks up statements where the batch did not know them: their results came after a restart.

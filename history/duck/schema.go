@@ -1,7 +1,7 @@
 package duck
 
 // format is written into a file and checked when it is opened: one of another version is made again.
-const format = "1"
+const format = "2"
 
 // What a row in seen or fresh says, where it is not a column's value.
 const (
@@ -14,6 +14,13 @@ const (
 	kindReveal = iota
 	kindObserved
 	kindReached
+)
+
+// Where in a mark's what.
+const (
+	markOther = iota
+	markTells // what serve only observed, another system's log, a statement's text
+	markFacts
 )
 
 // schema is the tables. Rows come by the day; seen and held are sorted by customer within what was compacted together, so that
@@ -40,7 +47,10 @@ func schema() []string {
 		// What happened: one row an entry.
 		`CREATE TABLE acts (day DATE, entry BIGINT, time TIMESTAMP, kind INTEGER, actor INTEGER, statement BIGINT, verb INTEGER, shape INTEGER,
 			fields INTEGER, reason INTEGER, code INTEGER, writes BOOLEAN, note INTEGER)`,
-		`CREATE TABLE batches (day DATE, entry BIGINT, time TIMESTAMP, kind TINYINT, actor INTEGER, statement BIGINT, verb INTEGER, reason INTEGER)`,
+		`CREATE TABLE batches (day DATE, entry BIGINT, time TIMESTAMP, kind TINYINT, actor INTEGER, statement BIGINT, verb INTEGER, reason INTEGER, fields INTEGER)`,
+		// Where in the record the rest stands that somebody's questions need: by whom, and whether it explains what others did.
+		`CREATE TABLE marks (day DATE, entry BIGINT, what TINYINT, person INTEGER, via INTEGER)`,
+		`CREATE TABLE mentions (name VARCHAR)`, // tables of statements
 
 		// Values: fresh as they come, seen once they are compacted.
 		`CREATE TABLE fresh (day INTEGER, entry BIGINT, person INTEGER, customer BIGINT, field SMALLINT, hi BIGINT, lo BIGINT)`,

@@ -79,6 +79,16 @@ func (j *Journal) Read(from uint64, fn func(*sallyport.Event) error) error {
 	return nil
 }
 
+// Pick is history.Record's.
+func (j *Journal) Pick(from uint64, wanted func(seq uint64) bool, fn func(seq uint64, e *sallyport.Event) error) error {
+	return j.Read(from, func(e *sallyport.Event) error {
+		if !wanted(e.Seq) {
+			return fn(e.Seq, nil)
+		}
+		return fn(e.Seq, e)
+	})
+}
+
 // Follow is history.Record's.
 func (j *Journal) Follow(ctx context.Context, from uint64, fn func(*sallyport.Event) error) error {
 	if err := j.Read(from, fn); err != nil {

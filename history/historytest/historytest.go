@@ -112,6 +112,8 @@ func Conform(t *testing.T, fresh func(t *testing.T) Opener) {
 	t.Run("WhoSaw", func(t *testing.T) { whoSaw(t, fresh) })
 	t.Run("ExactlyOnce", func(t *testing.T) { exactlyOnce(t, fresh(t)) })
 	t.Run("Forget", func(t *testing.T) { forget(t, fresh) })
+	t.Run("Tells", func(t *testing.T) { tells(t, fresh) })
+	t.Run("Finds", func(t *testing.T) { finds(t, fresh) })
 	t.Run("Select", func(t *testing.T) { selects(t, fresh(t)) })
 	t.Run("Attacks", func(t *testing.T) { attacks(t, fresh(t)) })
 }

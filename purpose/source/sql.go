@@ -28,14 +28,29 @@ type database struct {
 const conns = 3
 
 func openSQL(c *purpose.SQLConfig, timeout time.Duration, o Options) (*database, error) {
-	config, err := pgxpool.ParseConfig(c.DSN)
+	var password string
+	if c.PasswordFile != "" {
+		var err error
+		if password, err = o.Secret(o.Path(c.PasswordFile)); err != nil {
+			return nil, err
+		}
+	}
+	pool, err := ReadOnly(c.DSN, password, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return &database{pool: pool, config: *c, kinds: o.Kinds, timeout: timeout}, nil
+}
+
+// ReadOnly are connections to another database that write nothing, wait no longer than timeout and see no less than all rows. An empty password leaves
+// that of the dsn. Its errors repeat nothing of the dsn.
+func ReadOnly(dsn, password string, timeout time.Duration) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("the dsn is no address of a database") // the error would repeat it
 	}
-	if c.PasswordFile != "" {
-		if config.ConnConfig.Password, err = o.Secret(o.Path(c.PasswordFile)); err != nil {
-			return nil, err
-		}
+	if password != "" {
+		config.ConnConfig.Password = password
 	}
 	if config.ConnConfig.RuntimeParams == nil {
 		config.ConnConfig.RuntimeParams = map[string]string{}
@@ -53,16 +68,16 @@ func openSQL(c *purpose.SQLConfig, timeout time.Duration, o Options) (*database,
 	config.ConnConfig.ConnectTimeout = timeout
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
-		return nil, plain(err)
+		return nil, Plain(err)
 	}
-	return &database{pool: pool, config: *c, kinds: o.Kinds, timeout: timeout}, nil
+	return pool, nil
 }
 
 // errNoValue says that a parameter is no value of the type that it is compared with.
 var errNoValue = errors.New("the reference has another form than theirs")
 
-// plain leaves of a database's error what says nothing about values.
-func plain(err error) error {
+// Plain leaves of a database's error what says nothing about values.
+func Plain(err error) error {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch refused.Code {
 		case "57014":
@@ -147,7 +162,7 @@ type answerRows struct {
 func (d *database) rows(ctx context.Context, sql string, by any, most int) (*answerRows, error) {
 	rows, err := d.pool.Query(ctx, sql, pgx.QueryResultFormats{pgx.TextFormatCode}, by)
 	if err != nil {
-		return nil, plain(err)
+		return nil, Plain(err)
 	}
 	defer rows.Close()
 	out := &answerRows{}
@@ -164,7 +179,7 @@ func (d *database) rows(ctx context.Context, sql string, by any, most int) (*ans
 	}
 	rows.Close()
 	if err := rows.Err(); err != nil {
-		return nil, plain(err)
+		return nil, Plain(err)
 	}
 	return out, nil
 }
@@ -184,7 +199,7 @@ func (d *database) Check(ctx context.Context) (found []string) {
 	defer cancel()
 	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
-		return []string{"the source does not answer: " + plain(err).Error()}
+		return []string{"the source does not answer: " + Plain(err).Error()}
 	}
 	defer conn.Release()
 	rows, err := conn.Query(ctx, mayWrite)
@@ -196,7 +211,7 @@ func (d *database) Check(ctx context.Context) (found []string) {
 		}
 	}
 	if err != nil {
-		found = append(found, "what its role may do cannot be seen: "+plain(err).Error())
+		found = append(found, "what its role may do cannot be seen: "+Plain(err).Error())
 	}
 	began := time.Now() //nolint:forbidigo // how long the query takes here and now
 	if _, err := d.Find(ctx, purpose.Ref{Text: "0"}); errors.Is(err, context.DeadlineExceeded) {
@@ -222,7 +237,7 @@ func (d *database) checkQuery(ctx context.Context, conn *pgx.Conn, name, sql, pa
 		if refused, ok := errors.AsType[*pgconn.PgError](err); ok { // the text is the configuration's: it holds no value of anybody
 			return fmt.Sprintf("the query %s does not work: %s", name, refused.Message)
 		}
-		return fmt.Sprintf("the query %s does not work: %s", name, plain(err))
+		return fmt.Sprintf("the query %s does not work: %s", name, Plain(err))
 	}
 	if len(described.ParamOIDs) != 1 {
 		return fmt.Sprintf("the query %s has %d parameters; expected one, $1 of type %s", name, len(described.ParamOIDs), parameter)
