@@ -5,8 +5,11 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"sync"
 	"time"
 
+	"sallyport/api"
+	"sallyport/gateway"
 	"sallyport/record"
 )
 
@@ -131,4 +134,110 @@ func (s *Server) closeFiles() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// run serves until ctx ends or something fails that cannot be waited out.
+func (s *Server) run(ctx context.Context, people *api.Server) {
+	defer close(s.done)
+	ctx, cancel := context.WithCancelCause(ctx)
+	s.endsBy(cancel)
+	longer, end := context.WithCancel(context.WithoutCancel(ctx)) // orders are heard as long as anybody has a session
+	var wg sync.WaitGroup
+	s.alone(longer, cancel, &wg, people)
+	wg.Go(func() {
+		defer end()
+		cancel(s.serve(ctx))
+	})
+	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
+	wg.Go(func() { s.room.watch(longer) })
+	if s.link == nil {
+		wg.Go(func() { s.tendErasures(ctx) })
+	} else {
+		wg.Go(func() { s.tendMirrors(ctx) })
+	}
+	endLedger := s.runLedger(ctx)
+	<-ctx.Done()
+	close(s.canaries.over)
+	wg.Wait()
+	endLedger()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		s.err = cause
+	}
+	s.err = errors.Join(s.err, s.closeFiles())
+}
+
+// alone starts what there is once, however many gateways there are.
+func (s *Server) alone(longer context.Context, cancel context.CancelCauseFunc, wg *sync.WaitGroup, people *api.Server) {
+	if s.link != nil {
+		return
+	}
+	wg.Go(func() {
+		if err := people.Serve(longer, s.commands()...); err != nil {
+			cancel(err)
+		}
+	})
+	wg.Go(func() { s.staffing.tend(longer) })
+	wg.Go(func() { s.exports.run(longer) })
+	wg.Go(func() { s.reports.run(longer) })
+	wg.Go(func() { s.casing.run(longer) })
+	wg.Go(func() { s.tendProgram(longer) })
+	wg.Go(func() { s.teaching.run(longer) })
+	wg.Go(func() { s.detection.run(longer, s.newDetecting) })
+	if s.history != nil {
+		wg.Go(func() { s.history.Run(longer) })
+	}
+	wg.Go(func() {
+		if err := s.provider.serve(longer); err != nil {
+			cancel(err)
+		}
+	})
+	for _, pages := range []*pageListener{s.console, s.customers} {
+		wg.Go(func() {
+			if err := pages.serve(longer, s); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Go(func() { s.outbox.run(longer) })
+	if s.granting.tell != nil {
+		wg.Go(func() { s.granting.tell.run(longer) })
+	}
+}
+
+// serve refuses clients until the database can be served, then serves it.
+func (s *Server) serve(ctx context.Context) error {
+	if s.hub != nil {
+		return s.serveGateways(ctx)
+	}
+	config := gateway.Config{
+		Server: s.server, TLS: s.certificates.current,
+		Access: s.access, Standing: s.state, Book: s.book, Clock: s.o.Clock, Log: s.log, Observe: s.o.Observe,
+		Drain: s.o.Drain, Fresh: s.o.Config.LogIn.Issuer != "", ConfirmAt: s.confirmAt(),
+	}
+	if s.link != nil {
+		config.Shares = s.link
+	}
+	if s.entrances != nil {
+		config.Entrances = s.entrances
+		defer s.entrances.close(context.WithoutCancel(ctx))
+	}
+	if s.verifiers != nil {
+		config.Verifiers = s.verifiers
+		defer s.verifiers.close(context.WithoutCancel(ctx))
+	}
+	g := &guard{s: s}
+	defer g.close(ctx)
+	err := s.refuseUntil(ctx, config, func(ctx context.Context) (err error) {
+		if s.o.OnlyOrders {
+			return errors.New("only orders are heard (--only-orders)")
+		}
+		config.Protection, err = g.prepare(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = s.pass(ctx, config, g)
+	g.leave(ctx)
+	return err
 }
