@@ -91,7 +91,7 @@ func New(schema *Schema, options Options) *Analyzer {
 // Sallyport is taken off first: texts that differ in it alone are parsed once.
 func (a *Analyzer) Analyze(sql string, standardStrings bool) (*Plan, error) {
 	if at := strings.IndexByte(sql, 0); at >= 0 { // the parser ends there, and the protocol's texts, too: they would be read in two ways
-		return nil, &Refusal{Code: CodeSyntax, Sentence: "a zero byte in the text", Position: at, Hint: "No text of PostgreSQL holds one."}
+		return nil, &Refusal{Code: CodeSyntax, Sentence: "the text holds a zero byte", Position: at, Hint: "No text of PostgreSQL holds one."}
 	}
 	rest, t, refused := cutTail(sql)
 	if refused != nil {
