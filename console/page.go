@@ -90,7 +90,7 @@ func functions() template.FuncMap {
 		"would":   would,
 		"seconds": seconds,
 		"staff":   staffOf,
-		"letter":  func(i int) string { return string(rune('a' + i)) },
+		"letter":  func(i int) string { return string("abcdefgh"[min(i, 7)]) },
 		"hours":   func(minutes int) string { return hoursOf(minutes) },
 	}
 }

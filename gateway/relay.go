@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+
 	"sallyport/wire/pg"
 )
 

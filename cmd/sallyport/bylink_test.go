@@ -101,7 +101,6 @@ func TestConfirmedByLink(t *testing.T) {
 	case <-ctx.Done():
 		t.Error("psql waits still")
 	}
-
 }
 
 // TestCustomersAreAnswered has customers see who has seen their data, by a link; and has one who typed a number answered at his contact details on file,

@@ -33,7 +33,7 @@ func (s *Server) openConsole(ctx context.Context, people *api.Server) error {
 	if err != nil {
 		return err
 	}
-	pages, err := console.New(console.Config{API: people, Now: s.o.Clock, Idle: idle, Address: c.address(), Log: s.log})
+	pages, err := console.New(console.Config{API: people, Now: s.o.Clock, Idle: idle, Address: c.address(), Log: s.log}) //nolint:contextcheck // pages have the context of each request
 	if err != nil {
 		return err
 	}

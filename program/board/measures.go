@@ -37,8 +37,6 @@ func (b *Book) measures() []measure {
 	}
 }
 
-func value(x float64) *float64 { return &x }
-
 func (b *Book) month(from time.Time) *month {
 	m := b.months[nameOf(from)]
 	if m == nil {
@@ -52,7 +50,7 @@ func (b *Book) exposure(from, _ time.Time) (*float64, string) {
 	if len(m.tickets) == 0 {
 		return nil, "no ticket was opened on record"
 	}
-	return value(1000 * float64(len(m.pairs)) / float64(len(m.tickets))), fmt.Sprintf("%d times somebody could read a customer whom he had not seen in this month; %d tickets were opened", len(m.pairs), len(m.tickets))
+	return new(1000 * float64(len(m.pairs)) / float64(len(m.tickets))), fmt.Sprintf("%d times somebody could read a customer whom he had not seen in this month; %d tickets were opened", len(m.pairs), len(m.tickets))
 }
 
 func (b *Book) unexplained(from, _ time.Time) (*float64, string) {
@@ -60,7 +58,7 @@ func (b *Book) unexplained(from, _ time.Time) (*float64, string) {
 	if m.looks == 0 {
 		return nil, "nobody looked at a customer"
 	}
-	return value(100 * float64(m.unexplained) / float64(m.looks)), fmt.Sprintf("%d of %d looks, as detection counts them", m.unexplained, m.looks)
+	return new(100 * float64(m.unexplained) / float64(m.looks)), fmt.Sprintf("%d of %d looks, as detection counts them", m.unexplained, m.looks)
 }
 
 // drilled is the median of a time over the drills of a month in which it came.
@@ -83,7 +81,7 @@ func (b *Book) drilled(of func(*drill.Report) *float64, what string) func(from, 
 		case len(list) == 0:
 			return nil, fmt.Sprintf("in none of %d drills was the thief %s while it was waited for", n, what)
 		}
-		return value(median(list)), fmt.Sprintf("median of those %s: %d of %d drills", what, len(list), n)
+		return new(median(list)), fmt.Sprintf("median of those %s: %d of %d drills", what, len(list), n)
 	}
 }
 
@@ -107,7 +105,7 @@ func (b *Book) solved(of func(*cases.Case) (time.Duration, bool), what string) f
 		case len(list) == 0:
 			return nil, fmt.Sprintf("none of %d confirmed cases has %s", n, what)
 		}
-		return value(median(list)), fmt.Sprintf("median of %d of %d confirmed cases", len(list), n)
+		return new(median(list)), fmt.Sprintf("median of %d of %d confirmed cases", len(list), n)
 	}
 }
 
@@ -169,7 +167,7 @@ func (b *Book) falseAlarms(from, until time.Time) (*float64, string) {
 			right++
 		}
 	}
-	return value(float64(wrong)), fmt.Sprintf("of %d findings %d were confirmed, %d unfounded, %d not judged", all, right, wrong, all-right-wrong)
+	return new(float64(wrong)), fmt.Sprintf("of %d findings %d were confirmed, %d unfounded, %d not judged", all, right, wrong, all-right-wrong)
 }
 
 func (b *Book) promise(from, _ time.Time) (*float64, string) {
@@ -177,7 +175,7 @@ func (b *Book) promise(from, _ time.Time) (*float64, string) {
 	if b.budget <= 0 || m.days == 0 {
 		return nil, "nobody was looked at"
 	}
-	return value(b.budget * float64(m.days)), fmt.Sprintf("on %d days of a person", m.days)
+	return new(b.budget * float64(m.days)), fmt.Sprintf("on %d days of a person", m.days)
 }
 
 // reviews are those whose date is in the month, and those that were decided in it before their date.
@@ -241,5 +239,5 @@ func share(n, of int, none, says string) (*float64, string) {
 	if of == 0 {
 		return nil, none
 	}
-	return value(100 * float64(n) / float64(of)), fmt.Sprintf(says, n, of)
+	return new(100 * float64(n) / float64(of)), fmt.Sprintf(says, n, of)
 }
