@@ -124,7 +124,7 @@ func fullEvent() *sallyport.Event {
 			Importing: &sallyport.Importing{Source: "billing", Format: "csvlog", Files: []string{"pg.csv"}},
 			People: []sallyport.Listed{{
 				Staff: "s017", Key: "k1", Name: "Ada Example", UserName: "ada", External: "x1", Mail: "ada@example.org", Number: "7", Given: "Ada", Family: "Example", Department: "d",
-				Manager: "s050", Groups: []sallyport.Group{"g1"}, Said: []string{"agent"}, Place: sallyport.Place{Team: "t", Role: "agent"}, Want: sallyport.Place{Team: "t", Role: "lead"}, Placed: true,
+				Manager: "s050", Groups: []sallyport.Group{"g1"}, Said: []string{"agent"}, Place: sallyport.Place{Team: "t", Role: "agent"}, Want: sallyport.Place{Team: "t", Role: "lead"}, Placed: true, Firm: "northdesk",
 				Employment: "notice", Inactive: true, Gone: true, Notice: time.Unix(7, 0).UTC(), Leaves: time.Unix(8, 0).UTC(), Version: 3, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC(),
 			}},
 			Groups: []sallyport.ListedGroup{{Key: "g1", Name: "SG", External: "y1", Gone: true, Version: 2, Created: time.Unix(5, 0).UTC(), Changed: time.Unix(6, 0).UTC()}},

@@ -91,13 +91,20 @@ func (s *campus) comesBy(t *testing.T) {
 	fatal(t, err)
 	defer c.Close(context.WithoutCancel(t.Context()))
 	var email string
+	found := false // coming by the row was enough, before the ticket held there
 	within(t, 20*time.Second, "the ticket holds at the other gateway", func() bool {
 		_, err := c.Exec(t.Context(), fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", id))
-		fatal(t, err)
-		fatal(t, c.QueryRow(t.Context(), "SELECT email FROM support.customers WHERE id = "+string(birds[at].Subject)).Scan(&email))
-		return !strings.HasSuffix(email, "k1.invalid")
+		if err == nil {
+			err = c.QueryRow(t.Context(), "SELECT email FROM support.customers WHERE id = "+string(birds[at].Subject)).Scan(&email)
+		}
+		if found = codeOf(err) == "SP011"; !found {
+			fatal(t, err)
+		}
+		return found || !strings.HasSuffix(email, "k1.invalid")
 	})
-	if own := birds[at].Email; own == "" || email == own || !strings.HasSuffix(email, "@post.example.net") && !strings.HasSuffix(email, "@mail.example.org") {
+	if own := birds[at].Email; found {
+		t.Log("who came by was suspended before he was shown an address of his own")
+	} else if own == "" || email == own || !strings.HasSuffix(email, "@post.example.net") && !strings.HasSuffix(email, "@mail.example.org") {
 		t.Errorf("the viewer is shown %q, which is no address of his own", email)
 	}
 	within(t, 30*time.Second, "who gave a reason about somebody who does not exist is found, or who came by him", func() bool {
