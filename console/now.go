@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,11 +71,11 @@ func (s *Console) now(v *visit) error {
 }
 
 func (v *visit) nowPage() (*nowPage, error) {
-	t, err := v.api.Now(v.r.Context())
+	status, err := v.api.Status(v.r.Context()) // first, so that what comes between the two is told once more, and not never
 	if err != nil {
 		return nil, err
 	}
-	status, err := v.api.Status(v.r.Context())
+	t, err := v.api.Now(v.r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +195,7 @@ const (
 	streamFor   = 10 * time.Minute
 )
 
-// nowStream tells an open page when something has come, by server-sent events. It does not keep a session alive: that takes a person.
+// nowStream tells an open page when something has come since it was made (?after=ENTRY), by server-sent events. It does not keep a session alive: that takes a person.
 func (s *Console) nowStream(w http.ResponseWriter, r *http.Request) {
 	v, err := s.visit(w, r, false)
 	if err != nil {
@@ -211,8 +212,8 @@ func (s *Console) nowStream(w http.ResponseWriter, r *http.Request) {
 	defer tick.Stop()
 	over := time.NewTimer(streamFor)
 	defer over.Stop()
-	last := uint64(0)
-	for first := true; ; first = false {
+	last, err := strconv.ParseUint(r.FormValue("after"), 10, 64)
+	for first := err != nil; ; first = false {
 		status, err := v.api.Status(r.Context())
 		if err != nil || s.sessions.find(r, false) == nil {
 			_, _ = fmt.Fprint(w, "event: over\ndata: over\n\n")
