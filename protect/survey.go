@@ -158,11 +158,7 @@ func (s *surveyor) form(ctx context.Context, c *surveyed) (err error) {
 		}
 	}
 	if c.hasDefault && !c.generated {
-		what := "it has a default, which would be written in plain: statements that leave the column out are refused"
-		if !c.Codec.Recognisable() {
-			what = "it has a default, which would be written in plain, and nothing would show that it is no token; drop it, and have the application write the value"
-		}
-		o := s.report(c, ObstacleDefault, !c.Codec.Recognisable(), "%s", what)
+		o := s.report(c, ObstacleDefault, false, "it has a default, which would be written in plain: statements that leave the column out are refused")
 		o.SQL = []string{fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;", c.table, c.name)}
 	}
 	return nil

@@ -187,14 +187,9 @@ func (t *Turn) outputs() (outputs, names []string) {
 
 // stragglers turns rows behind which the turning is, and which were given such a place since: they got another primary key.
 func (t *Turn) stragglers(ctx context.Context, tx pgx.Tx, most int) (int, error) {
-	var some bool
-	err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM sallyport.turning_written WHERE name = ANY ($1) AND epoch = $2)", t.columnNames(), -t.Epoch).Scan(&some)
-	if err != nil || !some { // else each row is looked at
-		return 0, err
-	}
+	where := fmt.Sprintf("WHERE (%s) IN (SELECT w.key FROM sallyport.turning_written w WHERE w.name = ANY ($1) AND w.epoch = $2 LIMIT %d)", keyText("t.", t.key), most)
 	outputs, names := t.outputs()
-	rows, err := t.lock(ctx, tx, fmt.Sprintf("SELECT %s FROM %s AS t WHERE (%s) IN (SELECT w.key FROM sallyport.turning_written w WHERE w.name = ANY ($1) AND w.epoch = $2) ORDER BY %s LIMIT %d FOR NO KEY UPDATE",
-		strings.Join(outputs, ", "), t.sql(), keyText("t.", t.key), strings.Join(names, ", "), most), t.columnNames(), -t.Epoch)
+	rows, err := t.lock(ctx, tx, fmt.Sprintf("SELECT %s FROM %s AS t %s ORDER BY %s FOR NO KEY UPDATE", strings.Join(outputs, ", "), t.sql(), where, strings.Join(names, ", ")), t.columnNames(), -t.Epoch)
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}

@@ -12,9 +12,10 @@ import (
 func slips(f *fort) {
 	f.superExec(f.database, `CREATE TABLE support.slips (id bigint PRIMARY KEY, customer_id bigint REFERENCES support.customers, account bigint CONSTRAINT slip_account REFERENCES support.kinds (account) ON UPDATE RESTRICT,
 	device uuid NOT NULL REFERENCES support.kinds (device) DEFERRABLE INITIALLY DEFERRED, previous uuid REFERENCES support.kinds (device) ON UPDATE CASCADE, of_account bigint, of_device bigint, of_previous bigint);
-CREATE INDEX ON support.slips (previous);
 INSERT INTO support.slips SELECT id, customer_id, account, device, md5((1 + id % 50)::text)::uuid, id, id, 1 + id % 50 FROM support.kinds WHERE id % 2 = 0 OR id < 100;
-GRANT SELECT, INSERT, UPDATE, DELETE ON support.slips TO support_agents`)
+CREATE INDEX ON support.slips (previous);
+GRANT SELECT, INSERT, UPDATE, DELETE ON support.slips TO support_agents;
+ANALYZE`)
 	lines := ""
 	for _, c := range []string{"account: {class: identity, scheme: int8}", "device: {class: identity, scheme: uuid}", "previous: {class: identity, scheme: uuid}"} {
 		lines += "    support.slips." + c + "\n"
