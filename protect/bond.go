@@ -107,42 +107,28 @@ func equals(kind string) string {
 
 // updateSQL changes values wherever they stand. $1 are they, $2 what each becomes. For each table comes back how many rows were changed, and how
 // many were to be.
-// Of values without a form the rows note what they hold from then on: what their ranges say comes later, or came before.
-func (b *bond) updateSQL(out bool) string {
+func (b *bond) updateSQL() string {
 	with := []string{"pairs (was, becomes) AS (SELECT * FROM unnest($1::text[], $2::text[]))"}
 	var counts []string
 	for i, columns := range b.byTable() {
 		name := "t" + strconv.Itoa(i)
 		if len(columns) == 1 {
 			c := columns[0]
-			with = append(with, fmt.Sprintf("%s AS (UPDATE %s AS t SET %s = p.becomes::%s FROM pairs p WHERE t.%s %s p.was::%s RETURNING %s AS key, true AS hit0)",
-				name, c.table.sql(), c.sql(), c.kind, c.sql(), equals(c.kind), c.kind, keyText("t.", c.table.key)))
-			with = append(with, notesSQL(name, columns, out)...)
+			with = append(with, fmt.Sprintf("%s AS (UPDATE %s AS t SET %s = p.becomes::%s FROM pairs p WHERE t.%s %s p.was::%s RETURNING 1)",
+				name, c.table.sql(), c.sql(), c.kind, c.sql(), equals(c.kind), c.kind))
 			counts = append(counts, fmt.Sprintf("(SELECT count(*) FROM %s), 0", name))
 			continue
 		}
 		with = append(with, severalSQL(name, columns)...)
-		with = append(with, notesSQL(name, columns, out)...)
 		counts = append(counts, fmt.Sprintf("(SELECT count(*) FROM %s), (SELECT count(*) FROM %s_rows)", name, name))
 	}
 	return "WITH " + strings.Join(with, ",\n") + "\nSELECT " + strings.Join(counts, ", ")
 }
 
-// notesSQL notes of the rows that a part of updateSQL changed what they hold, where no value of theirs shows it.
-func notesSQL(name string, columns []*column, out bool) (with []string) {
-	for i, c := range columns {
-		if c.formless {
-			with = append(with, fmt.Sprintf("%s_noted%d AS (INSERT INTO sallyport.written SELECT %d, '%s', key, %t FROM %s WHERE hit%d ON CONFLICT (relation, name, key) DO UPDATE SET tokens = excluded.tokens)",
-				name, i, c.table.oid, strings.ReplaceAll(c.Name, "'", "''"), !out, name, i))
-		}
-	}
-	return with
-}
-
 // severalSQL is the part of updateSQL about a table with several columns of the bond: a statement changes a row but once.
 func severalSQL(name string, columns []*column) []string {
 	t := columns[0].table
-	var keys, hits, olds, joins, sets, same, changed []string
+	var keys, hits, olds, joins, sets, same []string
 	for _, k := range t.key {
 		keys = append(keys, k.name)
 		same = append(same, fmt.Sprintf("t.%s = x.%s", k.name, k.name))
@@ -155,19 +141,18 @@ func severalSQL(name string, columns []*column) []string {
 		hits = append(hits, fmt.Sprintf("SELECT %s FROM %s q JOIN pairs p ON q.%s %s p.was::%s", strings.Join(of, ", "), t.sql(), c.sql(), equals(c.kind), c.kind))
 		olds = append(olds, fmt.Sprintf("s.%s AS sallyport_old%d, p%d.becomes::%s AS sallyport_new%d", c.sql(), i, i, c.kind, i))
 		joins = append(joins, fmt.Sprintf("LEFT JOIN pairs p%d ON s.%s %s p%d.was::%s", i, c.sql(), equals(c.kind), i, c.kind))
-		changed = append(changed, fmt.Sprintf("x.sallyport_new%d IS NOT NULL AS hit%d", i, i))
 		sets = append(sets, fmt.Sprintf("%s = coalesce(x.sallyport_new%d, t.%s)", c.sql(), i, c.sql()))
 		same = append(same, fmt.Sprintf("t.%s IS NOT DISTINCT FROM x.sallyport_old%d", c.sql(), i))
 	}
 	all := strings.Join(keys, ", ")
 	return []string{
 		fmt.Sprintf("%s_rows AS MATERIALIZED (SELECT %s, %s FROM (%s) AS hit JOIN %s s USING (%s) %s)", name, all, strings.Join(olds, ", "), strings.Join(hits, " UNION "), t.sql(), all, strings.Join(joins, " ")),
-		fmt.Sprintf("%s AS (UPDATE %s AS t SET %s FROM %s_rows x WHERE %s RETURNING %s AS key, %s)", name, t.sql(), strings.Join(sets, ", "), name, strings.Join(same, " AND "), keyText("t.", t.key), strings.Join(changed, ", ")),
+		fmt.Sprintf("%s AS (UPDATE %s AS t SET %s FROM %s_rows x WHERE %s RETURNING 1)", name, t.sql(), strings.Join(sets, ", "), name, strings.Join(same, " AND ")),
 	}
 }
 
 // exchange changes values of the bond in all its columns, within the worker's transaction. missed are rows that somebody changed meanwhile.
-func (b *bond) exchange(ctx context.Context, conn *pgconn.PgConn, pairs map[string]string, out bool) (changed []int64, missed int64, err error) {
+func (b *bond) exchange(ctx context.Context, conn *pgconn.PgConn, pairs map[string]string) (changed []int64, missed int64, err error) {
 	if b.several() {
 		if err := exec(ctx, conn, "SET LOCAL enable_hashjoin = on"); err != nil {
 			return nil, 0, err
@@ -178,7 +163,7 @@ func (b *bond) exchange(ctx context.Context, conn *pgconn.PgConn, pairs map[stri
 		olds.append([]byte(old))
 		news.append([]byte(pairs[old]))
 	}
-	result := conn.ExecParams(ctx, b.updateSQL(out), [][]byte{olds.encode(), news.encode()}, []uint32{textArrayOID, textArrayOID}, []int16{1}, nil).Read()
+	result := conn.ExecParams(ctx, b.updateSQL(), [][]byte{olds.encode(), news.encode()}, []uint32{textArrayOID, textArrayOID}, []int16{1}, nil).Read()
 	if result.Err != nil {
 		return nil, 0, withoutValues(result.Err)
 	}

@@ -77,8 +77,8 @@ func (r *run) formlessProblems() (problems []string) {
 		under := slices.ContainsFunc(list, func(c *column) bool { return c.under })
 		for _, c := range list {
 			switch {
-			case c.bond != nil && c.codec.Spec().Scheme == sallyport.Int4:
-				problems = append(problems, fmt.Sprintf("%s: a foreign key stands on it, and the token of one integer may be another one that has not moved yet; drop the foreign key until protect has run, or make the columns bigint", c))
+			case c.bond != nil:
+				problems = append(problems, fmt.Sprintf("%s: a foreign key stands on it, and of a value in two tables nobody could tell whether it is a token; drop the foreign key until protect has run", c))
 			case under && !c.under:
 				problems = append(problems, fmt.Sprintf("%s: another column of its table is on its way; protect that one to its end first, without this one", c))
 			case under && !t.kept:

@@ -383,7 +383,7 @@ func (b *batch) exchangeBonds(ctx context.Context, conn *pgconn.PgConn) (bound m
 		if len(pairs) == 0 {
 			continue
 		}
-		changed, left, err := of.exchange(ctx, conn, pairs, b.out)
+		changed, left, err := of.exchange(ctx, conn, pairs)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -245,18 +245,6 @@ func (b *batch) takeNotes(values [][]byte) {
 
 // forget removes the notes of rows that say from now on what their range says.
 func (b *batch) forgetNotes(ctx context.Context, conn *pgconn.PgConn) error {
-	if slices.ContainsFunc(b.t.formless(), func(c *column) bool { return c.bond != nil }) { // of all its rows it may be noted by now
-		where, params := b.piece.bounds()
-		sql := fmt.Sprintf("DELETE FROM sallyport.written w USING (SELECT %s AS key FROM %s AS t%s) x WHERE w.relation = %d AND w.name = ANY ($%d::text[]) AND w.key = x.key AND w.tokens = %t",
-			keyText("t.", b.t.key), b.t.sql(), where, b.t.oid, len(params)+1, !b.out)
-		formats := make([]int16, len(params)+1)
-		formats[len(params)] = 1
-		oids := make([]uint32, len(params)+1)
-		oids[len(params)] = textArrayOID
-		if result := conn.ExecParams(ctx, sql, append(params, b.names().encode()), oids, formats, nil).Read(); result.Err != nil {
-			return withoutValues(result.Err)
-		}
-	}
 	if b.noted.count == 0 {
 		return nil
 	}

@@ -111,6 +111,9 @@ func TestTurnBeside(t *testing.T) {
 			t.Errorf("%d written, %d taken back: %v", b.kept, b.taken, failed)
 		}
 		w.check(t)
+		if _, err := w.admin.Exec(t.Context(), `INSERT INTO support.codes (region, "no", account) VALUES ('z', 7, 7)`); codeOf(err) != "55006" {
+			t.Errorf("a token of the older key is written behind the rows: %v", err)
+		}
 		t.Logf("%d written, %d taken back", b.kept, b.taken)
 	}
 }

@@ -52,7 +52,7 @@ DECLARE
     tried int;
     i int;
 BEGIN
-    SELECT t.epoch, t.after IS NULL AND NOT t.done AS fresh, t.done, NOT EXISTS (SELECT FROM sallyport.turning o WHERE o.join_group = TG_ARGV[1] AND (o.epoch <> t.epoch OR NOT o.done)) AS over INTO g FROM sallyport.turning t WHERE t.relation = TG_ARGV[0] AND t.join_group = TG_ARGV[1]
+    SELECT t.epoch, t.after IS NULL AND NOT t.done AS fresh, t.done INTO g FROM sallyport.turning t WHERE t.relation = TG_ARGV[0] AND t.join_group = TG_ARGV[1]
         AND t.pass IS NOT NULL AND t.pass IS DISTINCT FROM current_setting('sallyport.pass', true);
     IF NOT FOUND THEN
         RETURN NULL;
@@ -85,7 +85,7 @@ BEGIN
                 EXIT WHEN at_epoch IS NOT NULL;
             END LOOP;
         END IF;
-        IF at_epoch = g.epoch OR at_epoch IS NULL AND g.over THEN -- all are of the newer key, and a serve that starts behind the record of that announces nothing
+        IF at_epoch = g.epoch OR at_epoch IS NULL AND g.done THEN -- all are of the newer key, and a serve that starts behind the record of that announces nothing
             INSERT INTO sallyport.turning_written AS w VALUES (TG_ARGV[i], row_key, g.epoch) ON CONFLICT (name, key) DO UPDATE SET epoch = excluded.epoch WHERE w.epoch <> excluded.epoch;
         ELSIF at_epoch IS NULL OR NOT g.fresh THEN
             RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: it is written through Sallyport, or not at all'

@@ -22,9 +22,6 @@ func (g *guard) announce(ctx context.Context, p *catalog.Protected, v gateway.Va
 	if err != nil {
 		return false, err
 	}
-	if len(p.Bound) > 0 {
-		return g.announceBound(ctx, p, codec, w, v, a)
-	}
 	value, how := "", ""
 	if p.Unique {
 		if value, how, err = g.standing(p, codec, w, v, &a); err != nil {
@@ -47,28 +44,6 @@ func (g *guard) announce(ctx context.Context, p *catalog.Protected, v gateway.Va
 			return err == nil && plain == value
 		},
 	})
-}
-
-// announceBound does it for all columns that foreign keys hold equal: what is written, and what stands there in its other form, becomes one in all of them.
-// Their values are wide enough for no two to have one form.
-func (g *guard) announceBound(ctx context.Context, p *catalog.Protected, codec *token.Codec, w sides, v gateway.Vacate, a protect.Announcement) (ready bool, err error) {
-	if _, _, err := g.standing(p, codec, w, v, &a); err != nil {
-		return false, err
-	}
-	other := a.Stood.Text
-	a.Stood = protect.Stood{}
-	bound := g.bound(v.Column)
-	for _, b := range bound {
-		a.Column = b.Column
-		if said, err := protect.Announce(ctx, g.movers, a); err != nil || !said.Ready {
-			return false, err
-		}
-	}
-	if other == a.Value {
-		return true, nil
-	}
-	defer g.resolver.Renewed()
-	return true, protect.Vacate(ctx, g.movers, protect.Vacancy{Column: v.Column, Becomes: a.Value, Forms: []string{other}, Backend: v.Backend, Bound: bound})
 }
 
 // announcementOf says what is written and in which two forms the value may stand meanwhile. The text is the one by which the database will know it.

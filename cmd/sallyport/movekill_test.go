@@ -32,11 +32,9 @@ func TestMoveInKilled(t *testing.T) {
 		kills = 50
 	}
 	for done := 0; done < kills; {
-		f := newPlainFort(t, bonds, kinds, slips)
-		constraints := f.ask(selectConstraints)
+		f := newPlainFort(t, bonds, kinds)
 		done += moveInKilled(t, f, kills-done, "", killSomebody)
 		f.checkKinds(t, true)
-		f.checkSlips(t, constraints)
 		plain := f.plain(t)
 		newTenant(f, nil).check(t, func(stored string) string { return plain("email", stored) })
 		if t.Failed() {
@@ -53,8 +51,7 @@ func TestMoveOutKilled(t *testing.T) {
 		kills = 50
 	}
 	for done := 0; done < kills; {
-		f := newPlainFort(t, bonds, kinds, slips)
-		constraints := f.ask(selectConstraints)
+		f := newPlainFort(t, bonds, kinds)
 		if _, err := f.moveIn(); err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +64,6 @@ func TestMoveOutKilled(t *testing.T) {
 		}
 		done += moveInKilled(t, f, kills-done, id, killSomebody)
 		f.checkKinds(t, false)
-		f.checkSlips(t, constraints)
 		newTenant(f, nil).check(t, strings.ToLower)
 		if t.Failed() {
 			return
@@ -418,12 +414,11 @@ func (w *survivor) kinds(ctx context.Context, conn *pgx.Conn, n int64) bool {
 		sql  string
 		args []any
 	}{
-		{"UPDATE support.kinds SET id = -id, tax = NULL WHERE id = $1", []any{id - 1}},                                                                     // from the last range to the first
 		{"INSERT INTO support.kinds (id, account, tax, device, origin) VALUES ($1, $2, $3, $4, $1)", []any{id, -3 * id, int32(id % 1000), kindDevice(id)}}, //nolint:gosec // below 1000
 		{"UPDATE support.kinds SET account = $2, device = $3 WHERE id = $1", []any{old, old*7919 - 1_000_000, kindDevice(old)}},
-		{"UPDATE support.kinds SET id = -id WHERE origin = $1", []any{old}}, // into another range, and when its turn comes again back
-		{insertSlip, slipOf(id, old, id, old)},
-	}[n%2:] {
+		{"UPDATE support.kinds SET id = -id WHERE origin = $1", []any{old}},        // into another range, and when its turn comes again back
+		{"UPDATE support.kinds SET id = -id, tax = NULL WHERE id = $1", []any{id}}, // from the last range to the first
+	}[:3+min(1, n%2)] {
 		if _, err := conn.Exec(ctx, write.sql, write.args...); !w.judge(conn, err) {
 			return false
 		}

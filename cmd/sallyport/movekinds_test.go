@@ -133,7 +133,6 @@ type kinder struct {
 	took           [2]time.Duration     // by writes, and by those on its way
 	counted        [2]int
 	reader         *kindReader // works beside; may be nil
-	bound          bool        // there are slips
 }
 
 // kindValues are the integers and the uuid of a row.
@@ -231,11 +230,6 @@ func (k *kinder) writes(ctx context.Context, id int64) error {
 			return err
 		}
 	}
-	if k.bound {
-		if err := k.slips(ctx, id); err != nil {
-			return err
-		}
-	}
 	if err := k.rekeys(ctx, id, own); err != nil {
 		return err
 	}
@@ -263,8 +257,6 @@ func (k *kinder) rekeys(ctx context.Context, id, own int64) error {
 	for _, sql := range []string{"UPDATE support.kinds SET id = -id WHERE id = $1", "UPDATE support.kinds SET id = -id, device = $2 WHERE id = -$1::bigint", "UPDATE support.kinds SET account = NULL WHERE id = $1", "UPDATE support.kinds SET account = $2 WHERE id = $1"} {
 		args := []any{id}
 		switch {
-		case k.bound && strings.Contains(sql, "SET account"): // a slip refers to it
-			continue
 		case strings.Contains(sql, "device = $2"):
 			args = append(args, kindDevice(id))
 		case strings.Contains(sql, "account = $2"):
