@@ -95,14 +95,13 @@ func (b *builder) primaryOf(r *relation) (key []*rawColumn, ok bool) {
 
 // turningOf says how far the rotation is (protect.Turn), or what is noted of the value.
 func turningOf(p *Protected, key []*rawColumn, notes bool) string {
-	newer := "g.after IS NOT NULL AND " + beside(key, "<=", "g.after")
+	noted := ""
 	if notes {
-		note := fmt.Sprintf("EXISTS (SELECT FROM sallyport.turning_written w WHERE w.name = %s AND w.key = %s AND w.epoch = ", literal(p.Column.String()), keyText(key))
-		newer = fmt.Sprintf("%s AND NOT %s-g.epoch) OR %sg.epoch)", newer, note, note)
+		noted = fmt.Sprintf(" OR EXISTS (SELECT FROM sallyport.turning_written w WHERE w.name = %s AND w.key = %s AND w.epoch = g.epoch)", literal(p.Column.String()), keyText(key))
 	}
-	return fmt.Sprintf(`coalesce((SELECT g.epoch || ' ' || (g.done OR %s) FROM sallyport.turning g WHERE g.relation = %[2]s AND g.join_group = %[3]s AND %[4]s = ANY (g.columns)),
-		CASE WHEN NOT EXISTS (SELECT FROM sallyport.turning g WHERE g.relation = %[2]s AND g.join_group = %[3]s) THEN '0 false' END)`,
-		newer, literal(p.Column.Schema+"."+p.Column.Table), literal(p.Group), literal(p.Column.String()))
+	return fmt.Sprintf(`coalesce((SELECT g.epoch || ' ' || (g.done OR g.after IS NOT NULL AND %s%s) FROM sallyport.turning g WHERE g.relation = %[3]s AND g.join_group = %[4]s AND %[5]s = ANY (g.columns)),
+		CASE WHEN NOT EXISTS (SELECT FROM sallyport.turning g WHERE g.relation = %[3]s AND g.join_group = %[4]s) THEN '0 false' END)`,
+		beside(key, "<=", "g.after"), noted, literal(p.Column.Schema+"."+p.Column.Table), literal(p.Group), literal(p.Column.String()))
 }
 
 // rangeOf says what is noted of the value, or whether the range of the row holds tokens (protect's progress).

@@ -58,8 +58,9 @@ func (s *session) ensureApart(ctx context.Context, r *run, l *layout) error {
 }
 
 // settledApart is the token of such a field, by the key of new ones; nil where no reason covers it.
-func (s *session) settledApart(r *run, c *column, keyed bool, stored []byte) []byte {
-	if r == nil || r.sight == nil {
+func (s *session) settledApart(r *run, c *column, keyed bool, field []byte) []byte {
+	stored, ok := s.fieldText(c, field)
+	if !ok || r == nil || r.sight == nil {
 		return nil
 	}
 	state := s.gw.Standing
@@ -78,36 +79,6 @@ func (s *session) settledApart(r *run, c *column, keyed bool, stored []byte) []b
 		return s.refield([]byte(tok), 0, c)
 	}
 	return []byte(tok)
-}
-
-// unknown is a field of which nobody could tell whether it is a token, and what is shown in its place: not NULL, which a program that saves whole
-// rows would write over the value.
-type unknown struct {
-	field int
-	veil  []byte
-}
-
-// settleApart settles one field, and keeps the veil of one that no reason covers until the row has been looked at: it is no token, and counts for none.
-func (s *session) settleApart(r *run, c *column, keyed bool, i int, field []byte) []byte {
-	stored, ok := s.fieldText(c, field)
-	if !ok {
-		return nil
-	}
-	tok := s.settledApart(r, c, keyed, stored)
-	if tok == nil {
-		if veil, err := c.codec.Veil(nil, stored); err == nil {
-			s.unknown = append(s.unknown, unknown{i, s.refield(veil, 0, c)})
-		}
-	}
-	return tok
-}
-
-// veilUnknown shows the veils of a row that has been looked at.
-func (s *session) veilUnknown(fields [][]byte) {
-	for _, u := range s.unknown {
-		fields[u.field] = u.veil
-	}
-	s.unknown = s.unknown[:0]
 }
 
 // tokenOf is the token by the key of new ones of what a reason or a grant for certain customers covers; empty where none does.

@@ -24,45 +24,30 @@ import (
 const createNoted = `
 CREATE TABLE IF NOT EXISTS sallyport.written (relation oid NOT NULL, name text NOT NULL, key text NOT NULL, tokens boolean NOT NULL, PRIMARY KEY (relation, name, key));
 CREATE UNLOGGED TABLE IF NOT EXISTS sallyport.announced (relation oid NOT NULL, name text NOT NULL, value text NOT NULL, tokens boolean NOT NULL, PRIMARY KEY (relation, name, value, tokens));
-`
-
-// createNote makes the function of one table's triggers. Each table has its own, so that nothing in it is made up when it runs: what cannot be read
-// beforehand the gateway refuses. %[1]s is the function, %[2]s the old row's key, %[3]s and %[4]s the borders of a range, of its type.
-const createNote = `
-CREATE OR REPLACE FUNCTION %[1]s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET timezone = 'UTC' AS $$
+CREATE OR REPLACE FUNCTION sallyport.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET timezone = 'UTC' AS $$
 DECLARE
     f record;
     new_row jsonb := to_jsonb(NEW);
     old_row jsonb := CASE TG_OP WHEN 'UPDATE' THEN to_jsonb(OLD) ELSE '{}' END;
     row_key text;
-    old_key text;
-    rekeyed boolean;
-    ranged boolean;
     stored text;
     is_token boolean;
     tried boolean;
 BEGIN
-    SELECT jsonb_agg(new_row -> k ORDER BY n)::text, jsonb_agg(old_row -> k ORDER BY n)::text INTO row_key, old_key FROM unnest(TG_ARGV[1:TG_NARGS - 1]) WITH ORDINALITY AS x (k, n);
-    rekeyed := TG_OP = 'UPDATE' AND row_key IS DISTINCT FROM old_key;
-    IF rekeyed AND EXISTS (SELECT FROM pg_constraint WHERE conrelid = TG_ARGV[0]::oid AND contype = 'p' AND condeferrable) THEN
-        rekeyed := NOT EXISTS (SELECT FROM sallyport.formless l WHERE l.relation = TG_ARGV[0]::oid);
-        IF NOT rekeyed THEN -- two rows may have one key for a moment, and nobody could tell their notes apart
-            RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back, and its primary key is deferrable: its rows keep their keys for the time'
-                USING ERRCODE = 'object_in_use', HINT = 'Try again when protect has ended. A run that was interrupted has to be started again.';
-        END IF;
-    END IF;
-    IF rekeyed THEN
-        SELECT g.tokens INTO ranged FROM sallyport.ranges g WHERE g.relation = TG_ARGV[0]::oid AND (g.after IS NULL OR (%[2]s) > (%[3]s)) AND (g.up_to IS NULL OR (%[2]s) <= (%[4]s));
-    END IF;
     FOR f IN SELECT a.attname::text AS name, l.open FROM sallyport.formless l JOIN pg_attribute a ON a.attrelid = l.relation AND a.attnum = l.number
             WHERE l.relation = TG_ARGV[0]::oid AND l.pass IS DISTINCT FROM current_setting('sallyport.pass', true) LOOP
-        IF rekeyed THEN -- its note goes along, and what its range said of it becomes one
-            is_token := NULL;
-            DELETE FROM sallyport.written w WHERE w.relation = TG_ARGV[0]::oid AND w.name = f.name AND w.key = old_key RETURNING w.tokens INTO is_token;
-            INSERT INTO sallyport.written VALUES (TG_ARGV[0]::oid, f.name, row_key, coalesce(is_token, ranged)) ON CONFLICT (relation, name, key) DO UPDATE SET tokens = excluded.tokens;
+        SELECT jsonb_agg(new_row -> k ORDER BY n)::text INTO row_key FROM unnest(TG_ARGV[1:TG_NARGS - 1]) WITH ORDINALITY AS x (k, n);
+        IF TG_OP = 'UPDATE' AND row_key IS DISTINCT FROM (SELECT jsonb_agg(old_row -> k ORDER BY n)::text FROM unnest(TG_ARGV[1:TG_NARGS - 1]) WITH ORDINALITY AS x (k, n)) THEN
+            RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back: its rows keep their primary keys for the time'
+                USING ERRCODE = 'object_in_use', HINT = 'Try again when protect has ended. A run that was interrupted has to be started again.';
         END IF;
         stored := new_row ->> f.name;
-        CONTINUE WHEN stored IS NULL OR stored IS NOT DISTINCT FROM old_row ->> f.name;
+        CONTINUE WHEN stored IS NOT DISTINCT FROM old_row ->> f.name;
+        IF stored IS NULL THEN
+            CONTINUE WHEN f.open IS NOT NULL;
+            RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back: it cannot be made NULL now, since NULL is what is read of it without a reason'
+                USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when protect has ended.';
+        END IF;
         is_token := NULL;
         SELECT n.tokens INTO is_token FROM sallyport.announced n WHERE n.relation = TG_ARGV[0]::oid AND n.name = f.name AND n.value = stored LIMIT 1;
         IF is_token IS NULL AND current_setting('transaction_isolation') <> 'read committed' THEN
@@ -85,22 +70,7 @@ BEGIN
     END LOOP;
     RETURN NULL;
 END $$;
-REVOKE EXECUTE ON FUNCTION %[1]s() FROM PUBLIC` // nobody else may hang it on a table of his own
-
-// noteSQL is createNote for a table.
-func (t *table) noteSQL() string {
-	var olds, after, upTo []string
-	for i, k := range t.key {
-		olds = append(olds, "OLD."+k.name)
-		after, upTo = append(after, fmt.Sprintf("g.after[%d]::%s", i+1, k.kind)), append(upTo, fmt.Sprintf("g.up_to[%d]::%s", i+1, k.kind))
-	}
-	return fmt.Sprintf(createNote, t.noteName(), strings.Join(olds, ", "), strings.Join(after, ", "), strings.Join(upTo, ", "))
-}
-
-func (t *table) noteName() string { return fmt.Sprintf("sallyport.hold_%d", t.oid) }
-
-// isNote tells the functions of such triggers, p, from others: those that an older version made too.
-const isNote = "(p.proname IN ('hold', 'note') OR p.proname ~ '^hold_[0-9]+$')"
+REVOKE EXECUTE ON FUNCTION sallyport.note() FROM PUBLIC` // nobody else may hang it on a table of his own
 
 // keyText is an expression for the primary key of a row as one text, by which notes know it. catalog.Stands has the same.
 func keyText(row string, key []keyColumn) string {

@@ -138,13 +138,7 @@ func (t *Turn) step(ctx context.Context, tx pgx.Tx, most int) (changed int, done
 	if len(rows) > 0 {
 		after = rows[len(rows)-1].key
 	}
-	if done = len(rows) < most; done { // locked rows that went away meanwhile do not count among the most
-		moved, err := t.stragglers(ctx, tx, most)
-		if err != nil {
-			return 0, false, err
-		}
-		changed, done = changed+moved, moved < most
-	}
+	done = len(rows) < most // locked rows that went away meanwhile do not count among the most
 	_, err = tx.Exec(ctx, "UPDATE sallyport.turning SET after = $3, rows = rows + $4, done = $5 WHERE relation = $1 AND join_group = $2", t.Table.String(), t.Group, after, len(rows), done)
 	return changed, done, err
 }
@@ -158,48 +152,24 @@ type turningRow struct {
 
 // next reads and locks the next rows behind a key. Those that hold nothing are among them: they say how far it is.
 func (t *Turn) next(ctx context.Context, tx pgx.Tx, after []string, most int) ([]turningRow, error) {
-	outputs, names := t.outputs()
-	var values []string
+	var outputs, names, values []string
 	var args []any
 	for i, k := range t.key {
+		outputs, names = append(outputs, "t."+k.name+"::pg_catalog.text"), append(names, "t."+k.name) // a bare name would be the output's: a number as text
 		if after != nil {
 			args = append(args, after[i])
 			values = append(values, fmt.Sprintf("$%d::pg_catalog.text::%s", i+1, k.kind))
 		}
 	}
+	for _, c := range t.Columns {
+		outputs = append(outputs, "t."+pgx.Identifier{c.Column.Name}.Sanitize()+"::pg_catalog.text")
+	}
+	outputs = append(outputs, "("+keyText("t.", t.key)+")")
 	where := ""
 	if after != nil {
 		where = fmt.Sprintf("WHERE (%s) > (%s)", strings.Join(names, ", "), strings.Join(values, ", "))
 	}
-	return t.lock(ctx, tx, fmt.Sprintf("SELECT %s FROM %s AS t %s ORDER BY %s LIMIT %d FOR NO KEY UPDATE", strings.Join(outputs, ", "), t.sql(), where, strings.Join(names, ", "), most), args...)
-}
-
-// outputs are what is read of a row t, and the names of its key.
-func (t *Turn) outputs() (outputs, names []string) {
-	for _, k := range t.key {
-		outputs, names = append(outputs, "t."+k.name+"::pg_catalog.text"), append(names, "t."+k.name) // a bare name would be the output's: a number as text
-	}
-	for _, c := range t.Columns {
-		outputs = append(outputs, "t."+pgx.Identifier{c.Column.Name}.Sanitize()+"::pg_catalog.text")
-	}
-	return append(outputs, "("+keyText("t.", t.key)+")"), names
-}
-
-// stragglers turns rows behind which the turning is, and which were given such a place since: they got another primary key.
-func (t *Turn) stragglers(ctx context.Context, tx pgx.Tx, most int) (int, error) {
-	where := fmt.Sprintf("WHERE (%s) IN (SELECT w.key FROM sallyport.turning_written w WHERE w.name = ANY ($1) AND w.epoch = $2 LIMIT %d)", keyText("t.", t.key), most)
-	outputs, names := t.outputs()
-	rows, err := t.lock(ctx, tx, fmt.Sprintf("SELECT %s FROM %s AS t %s ORDER BY %s FOR NO KEY UPDATE", strings.Join(outputs, ", "), t.sql(), where, strings.Join(names, ", ")), t.columnNames(), -t.Epoch)
-	if err != nil || len(rows) == 0 {
-		return 0, err
-	}
-	_, err = t.change(ctx, tx, rows)
-	return len(rows), err
-}
-
-// lock reads rows that are locked by it.
-func (t *Turn) lock(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]turningRow, error) {
-	found, err := tx.Query(ctx, sql, args...)
+	found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s AS t %s ORDER BY %s LIMIT %d FOR NO KEY UPDATE", strings.Join(outputs, ", "), t.sql(), where, strings.Join(names, ", "), most), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -225,9 +195,6 @@ func (t *Turn) change(ctx context.Context, tx pgx.Tx, rows []turningRow) (int, e
 	var full []turningRow
 	var dead []sallyport.Digest
 	newer, err := t.written(ctx, tx, rows)
-	if err == nil {
-		err = t.settleMarks(ctx, tx, rows)
-	}
 	if err != nil {
 		return 0, err
 	}
@@ -279,16 +246,6 @@ func (t *Turn) written(ctx context.Context, tx pgx.Tx, rows []turningRow) (map[n
 		newer[n] = true
 	}
 	return newer, nil
-}
-
-// settleMarks removes from rows that are locked the notes that their place says too much of them: it will say what they are.
-func (t *Turn) settleMarks(ctx context.Context, tx pgx.Tx, rows []turningRow) error {
-	keys := make([]string, len(rows))
-	for i := range rows {
-		keys[i] = rows[i].text
-	}
-	_, err := tx.Exec(ctx, "DELETE FROM sallyport.turning_written WHERE name = ANY ($1) AND key = ANY ($2) AND epoch = $3", t.columnNames(), keys, -t.Epoch)
-	return err
 }
 
 // renew makes the new tokens of one row, and adds those to dead that are to stand for nothing.
