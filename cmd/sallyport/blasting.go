@@ -276,13 +276,7 @@ func (s *Server) traits(ctx context.Context, r *blast.Radius) (map[sallyport.Sub
 	if len(columns) == 0 || len(r.Customers) == 0 {
 		return nil, nil
 	}
-	s.mu.Lock()
-	g := s.guard
-	s.mu.Unlock()
-	if g == nil || g.reader == nil {
-		return nil, errors.New("ask the database about customers: it is not served yet")
-	}
-	conn, err := pgx.ConnectConfig(ctx, g.reader)
+	conn, err := s.asReader(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ask the database about customers: %w", err)
 	}

@@ -31,15 +31,9 @@ const (
 
 // findCustomer reads whose rows hold one of some tokens, by the reader's own connection.
 func (s *Server) findCustomer(ctx context.Context, column string, tokens []string) (list []sallyport.Subject, err error) {
-	s.mu.Lock()
-	g := s.guard
-	s.mu.Unlock()
-	if g == nil || g.reader == nil {
-		return nil, fmt.Errorf("look for a customer: the database is not served yet")
-	}
 	ctx, cancel := context.WithTimeout(ctx, findFor)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, g.reader)
+	conn, err := s.asReader(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look for a customer: %w", err)
 	}

@@ -59,3 +59,14 @@ func (c *Config) ownReader(ctx context.Context, owner string) error {
 	}
 	return nil // what else there is about the way to the server, serve tells
 }
+
+// asReader connects to the database as the role that only reads.
+func (s *Server) asReader(ctx context.Context) (*pgx.Conn, error) {
+	s.mu.Lock()
+	g := s.guard
+	s.mu.Unlock()
+	if g == nil || g.reader == nil {
+		return nil, errors.New("it is not served yet")
+	}
+	return pgx.ConnectConfig(ctx, g.reader)
+}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -279,13 +278,7 @@ func (r *programRecord) databases(ctx context.Context, copies *program.Copying, 
 
 // otherDatabases asks the server for its other databases that anybody can connect to.
 func (s *Server) otherDatabases(ctx context.Context) (names []string, err error) {
-	s.mu.Lock()
-	g := s.guard
-	s.mu.Unlock()
-	if g == nil || g.reader == nil {
-		return nil, errors.New("ask the server for its databases: it is not served yet")
-	}
-	conn, err := pgx.ConnectConfig(ctx, g.reader)
+	conn, err := s.asReader(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ask the server for its databases: %w", err)
 	}
