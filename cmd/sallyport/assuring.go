@@ -25,7 +25,7 @@ func (s *Server) calls() (*api.Calls, error) {
 	if err := s.orders.Fold(s.scheduled.Apply); err != nil {
 		return nil, err
 	}
-	everybody := s.o.Config.directory()
+	everybody := directoryOf(s.o.Config)
 	everybody.live = s.staffing
 	return &api.Calls{
 		Book: s.scheduled,

@@ -91,7 +91,7 @@ func (c *canaries) open(sealed []byte) *canary.Canary {
 func (s *Server) newTraps() *traps {
 	grants := s.o.Config.Grants.Standing
 	return &traps{
-		open: s.canaries.open, drill: s.o.Config.Drill.watch(s.o.Config), walks: s.o.Config.Canary.walks, tokens: map[sallyport.Digest]sallyport.Subject{}, byID: map[string]sallyport.Subject{},
+		open: s.canaries.open, drill: drillWatchOf(&s.o.Config.Drill, s.o.Config), walks: s.o.Config.Canary.walks, tokens: map[sallyport.Digest]sallyport.Subject{}, byID: map[string]sallyport.Subject{},
 		bulk: map[string]bool{}, makers: map[statementKey]sallyport.Staff{},
 		standing: func(id string) bool {
 			for i := range grants {

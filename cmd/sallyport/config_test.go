@@ -113,7 +113,7 @@ func FuzzConfig(f *testing.F) {
 			}
 			return
 		}
-		directory := config.directory()
+		directory := directoryOf(config)
 		for id, p := range config.People {
 			for _, login := range p.Logins {
 				if got := directory.person(login); string(got.Staff) != id {

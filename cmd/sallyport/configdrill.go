@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -106,17 +105,4 @@ func (d *DrillConfig) staff(c *Config) (list []sallyport.Staff) {
 func (d *DrillConfig) plays(c *Config) func(sallyport.Staff) bool {
 	list := d.staff(c)
 	return func(who sallyport.Staff) bool { return slices.Contains(list, who) }
-}
-
-// watch is what detection sees of drills; nil: none are played.
-func (d *DrillConfig) watch(c *Config) *drillWatch {
-	if len(d.Accounts) == 0 {
-		return nil
-	}
-	w := &drillWatch{accounts: map[sallyport.Staff]sallyport.Employee{}, alias: map[sallyport.Staff]sallyport.Staff{}, subjects: map[sallyport.Subject]bool{}, tickets: map[string]bool{}}
-	for _, who := range d.staff(c) {
-		p := c.People[string(who)]
-		w.accounts[who] = sallyport.Employee{ID: who, Name: p.Name, Team: cmp.Or(d.Team, p.Team), Role: p.Role}
-	}
-	return w
 }

@@ -22,7 +22,7 @@ type helpdesks struct {
 
 // helpdesks is what detection needs to know of the sources that put on record what they hear.
 func (c *Config) helpdesks() helpdesks {
-	o := helpdesks{kinds: map[string]map[string]*purpose.Kind{}, named: c.directory().named}
+	o := helpdesks{kinds: map[string]map[string]*purpose.Kind{}, named: c.listing().named}
 	for kind, k := range c.Purposes.Kinds {
 		of := c.Purposes.Sources[k.Source]
 		if of.Webhook.SecretFile == "" && of.Zendesk.URL == "" {

@@ -1,43 +1,19 @@
 package main
 
 import (
-	"maps"
-	"slices"
-
 	"sallyport"
 	"sallyport/exposure"
 	"sallyport/purpose"
-	"sallyport/query"
 )
 
 // directory answers whose a log-in is, and what budgets he has.
 type directory struct {
-	people  map[string]purpose.Person          // by log-in
-	staff   map[sallyport.Staff]purpose.Person // of the configuration, by id
-	logins  map[sallyport.Staff][]string
-	names   map[string]purpose.Person // by what other systems call them, in small letters
+	*listing
 	budgets Budgets
 	live    *staffing // who is where right now; nil: as the configuration says
 }
 
-func (c *Config) directory() *directory {
-	d := &directory{people: map[string]purpose.Person{}, staff: map[sallyport.Staff]purpose.Person{}, logins: map[sallyport.Staff][]string{}, names: map[string]purpose.Person{}, budgets: c.Budgets}
-	for id, p := range c.People {
-		who := d.addNames(purpose.Person{Staff: sallyport.Staff(id), Logins: p.Logins, Team: p.Team, Role: p.Role}, p.KnownAs)
-		for _, login := range p.Logins {
-			d.people[login] = who
-		}
-		d.staff[who.Staff] = who
-		d.logins[sallyport.Staff(id)] = p.Logins
-	}
-	for id, service := range c.Services {
-		who := d.addNames(purpose.Person{Staff: sallyport.Staff(id), Logins: service.Logins, Team: service.Team, Service: true}, nil)
-		for _, login := range service.Logins {
-			d.people[login] = who
-		}
-	}
-	return d
-}
+func directoryOf(c *Config) *directory { return &directory{listing: c.listing(), budgets: c.Budgets} }
 
 // person is who logs in; a log-in that nobody owns is a person of its own without rights.
 func (d *directory) person(login string) purpose.Person {
@@ -99,37 +75,4 @@ func (d *directory) of(p purpose.Person) exposure.Budgets {
 		}
 	}
 	return b.Over(exposure.Default())
-}
-
-// identifies tells whether equal values of a column mean the same customer.
-func (c *Config) identifies(column sallyport.Column) bool {
-	return identifies(c.Protect.Columns[column.String()].Scheme)
-}
-
-func identifies(scheme sallyport.Scheme) bool {
-	switch scheme {
-	case sallyport.Email, sallyport.Phone, sallyport.Number:
-		return true
-	case sallyport.Name, sallyport.Text, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID:
-		return false
-	}
-	return false
-}
-
-// factColumns are what query adds to writes there, so that the gateway learns who made which reason.
-func (c *Config) factColumns() query.FactColumns {
-	t, k := c.Purposes.Ticket, c.Purposes.Contact
-	return query.FactColumns{
-		Ticket:  query.TicketColumns{ID: t.ID, Customer: t.Customer, Assignee: t.Assignee, State: t.State},
-		Contact: query.ContactColumns{ID: k.ID, Customer: k.Customer, Staff: k.Staff, Ticket: k.Ticket, Direction: k.Direction, At: k.At},
-	}
-}
-
-// serviceIDs are the programs with access.
-func (c *Config) serviceIDs() []sallyport.Staff {
-	ids := make([]sallyport.Staff, 0, len(c.Services))
-	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
-		ids = append(ids, sallyport.Staff(id))
-	}
-	return ids
 }

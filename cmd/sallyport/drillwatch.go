@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,6 +24,19 @@ type drillWatch struct {
 	name     string                              // of the present drill
 	hired    []sallyport.Employee                // by all drills so far
 	detector *detect.Detector
+}
+
+// drillWatchOf is what detection sees of drills; nil: none are played.
+func drillWatchOf(d *DrillConfig, c *Config) *drillWatch {
+	if len(d.Accounts) == 0 {
+		return nil
+	}
+	w := &drillWatch{accounts: map[sallyport.Staff]sallyport.Employee{}, alias: map[sallyport.Staff]sallyport.Staff{}, subjects: map[sallyport.Subject]bool{}, tickets: map[string]bool{}}
+	for _, who := range d.staff(c) {
+		p := c.People[string(who)]
+		w.accounts[who] = sallyport.Employee{ID: who, Name: p.Name, Team: cmp.Or(d.Team, p.Team), Role: p.Role}
+	}
+	return w
 }
 
 // drillPrefix begins the ids of findings about drills.

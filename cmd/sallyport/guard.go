@@ -278,7 +278,7 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if g.s.unruly != nil {
 		return nil, &hopeless{g.s.unruly}
 	}
-	directory := config.directory()
+	directory := directoryOf(config)
 	directory.live = g.s.staffing
 	live := g.s.policies
 	if err := g.openSources(); err != nil { //nolint:contextcheck // they outlive this call

@@ -222,7 +222,7 @@ func inOrder(ctx context.Context, s *record.Stream) iter.Seq2[*sallyport.Event, 
 
 // replayCompany is what the record does not say.
 func (c *Config) replayCompany(budgets *Budgets) replay.Company {
-	d := c.directory()
+	d := directoryOf(c)
 	if budgets != nil {
 		d.budgets = *budgets
 	}

@@ -213,7 +213,7 @@ func (g *guard) plainNumber(tok string) (string, bool) {
 
 // named is whose a name is in another system: known_as, else an id or a log-in.
 func (d *directory) named(name string) (purpose.Person, bool) {
-	p, ok := d.names[strings.ToLower(name)]
+	p, ok := d.listing.named(name)
 	if !ok && d.live != nil {
 		p.Staff, ok = d.live.called(name)
 		if p.Logins = d.logins[p.Staff]; ok && len(p.Logins) == 0 {
@@ -223,24 +223,10 @@ func (d *directory) named(name string) (purpose.Person, bool) {
 	return d.placed(p), ok
 }
 
-// addNames notes what other systems call somebody. checkNames sees to it that nobody has another's name.
-func (d *directory) addNames(p purpose.Person, known []string) purpose.Person {
-	p.Names = nil
-	for _, name := range slices.Concat([]string{string(p.Staff)}, p.Logins, known) {
-		if !slices.Contains(p.Names, name) {
-			p.Names = append(p.Names, name)
-		}
-	}
-	for _, name := range p.Names {
-		d.names[strings.ToLower(name)] = p
-	}
-	return p
-}
-
 // checkOutside holds sources to the rest of the configuration.
 func (c *Config) checkOutside(r *configReader) {
 	c.checkNames(r)
-	named := c.directory().named
+	named := c.listing().named
 	found, who := c.Purposes.CheckNames(named)
 	for i, path := range found {
 		r.problemAt("purposes."+path, "this is a name of %s, whose own word would count for him; expected the name of a program", who[i])

@@ -79,7 +79,7 @@ func (s *Server) askGateway(ctx context.Context, who *api.ValueCaller, items []a
 
 // personOf is somebody of the directory, or a service, as he stands right now.
 func (s *Server) personOf(who sallyport.Staff) (purpose.Person, bool) {
-	everybody := s.o.Config.directory()
+	everybody := directoryOf(s.o.Config)
 	everybody.live = s.staffing
 	if p, ok := everybody.byID(who); ok {
 		return p, true
