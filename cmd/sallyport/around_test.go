@@ -71,7 +71,7 @@ func TestAroundPasswords(t *testing.T) {
 	f := newFort(t, "")
 	f.stop()
 	var sql bytes.Buffer
-	if err := (&Main{Stdout: &sql}).printSQL(t.Context(), filepath.Join(f.folder, "sallyport.yaml"), ""); err != nil {
+	if err := (&Main{Stdout: &sql, Stderr: io.Discard, Getenv: os.Getenv}).Run(t.Context(), []string{"check", "--sql", "--config", filepath.Join(f.folder, "sallyport.yaml")}); err != nil {
 		t.Fatal(err)
 	}
 	role := "turned" + f.database

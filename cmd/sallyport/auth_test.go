@@ -297,7 +297,7 @@ func TestAuthProtected(t *testing.T) {
 		t.Error("a channel was bound without verifiers")
 	}
 	var printed strings.Builder
-	if err := (&Main{Stdout: &printed}).printSQL(t.Context(), filepath.Join(f.folder, "sallyport.yaml"), ""); err != nil {
+	if err := (&Main{Stdout: &printed, Stderr: io.Discard, Getenv: os.Getenv}).Run(t.Context(), []string{"check", "--sql", "--config", filepath.Join(f.folder, "sallyport.yaml")}); err != nil {
 		t.Fatal(err)
 	}
 	f.superExec(f.database, printed.String())

@@ -10,6 +10,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/login"
 )
 
 func (m *Main) confirmCommand() *cobra.Command {
@@ -62,7 +63,7 @@ func (f *loginFlags) confirming() (*api.Client, error) {
 	if f.as != "" {
 		return f.client()
 	}
-	kept, err := f.m.saved()
+	kept, err := login.Load(f.m.Getenv)
 	own := err == nil && kept != nil && f.server == "" && f.socket == "" && !f.dataSet()
 	if own {
 		f.server, f.ca, f.socket = kept.Server, kept.CA, kept.Socket

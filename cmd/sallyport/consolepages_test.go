@@ -18,6 +18,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/internal/throwaway"
 )
 
 // surfing is somebody's browser before pages of a running serve.
@@ -31,13 +32,13 @@ type surfing struct {
 func certified(t *testing.T) (folder, keys string) {
 	t.Helper()
 	folder = t.TempDir()
-	fatal(t, (&demoStage{folder: folder}).certify())
-	return folder, fmt.Sprintf("listen: \"127.0.0.1:0\", certificate: %q, key: %q", filepath.Join(folder, demoCertificate), filepath.Join(folder, demoCertKey))
+	fatal(t, throwaway.Certify(folder))
+	return folder, fmt.Sprintf("listen: \"127.0.0.1:0\", certificate: %q, key: %q", filepath.Join(folder, throwaway.Certificate), filepath.Join(folder, throwaway.CertificateKey))
 }
 
 func surf(t *testing.T, folder string, at net.Addr) *surfing {
 	t.Helper()
-	pem, err := os.ReadFile(filepath.Join(folder, demoCertificate))
+	pem, err := os.ReadFile(filepath.Join(folder, throwaway.Certificate))
 	fatal(t, err)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)

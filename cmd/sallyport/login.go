@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sallyport/api"
+	"sallyport/login"
 )
 
 // loginFlags say how somebody logs in at the identity provider.
@@ -73,7 +74,7 @@ func (m *Main) login(ctx context.Context, f *loginFlags) error {
 	if f.end {
 		return m.endLogin(ctx, f)
 	}
-	kept, err := m.saved()
+	kept, err := login.Load(m.Getenv)
 	holds := err == nil && kept != nil && time.Now().Before(kept.Until) && (f.server == "" || kept.Server == strings.TrimSuffix(f.server, "/"))
 	if f.print && holds {
 		return m.showLogin(f, kept, "")
@@ -87,13 +88,16 @@ func (m *Main) login(ctx context.Context, f *loginFlags) error {
 	if err != nil {
 		return err
 	}
-	s := &savedLogin{Staff: in.Staff, Credential: in.Credential, Until: in.Until, Logins: in.Logins, Server: f.server, CA: f.ca}
+	s := &login.Saved{Staff: in.Staff, Credential: in.Credential, Until: in.Until, Logins: in.Logins, Server: f.server, CA: f.ca}
 	if s.Server == "" {
 		if s.Socket, err = filepath.Abs(f.socket); err != nil {
 			return fmt.Errorf("keep the log-in: %w", err)
 		}
 	}
-	path, err := m.keep(s)
+	path, err := s.Keep(m.Getenv)
+	if errors.Is(err, login.ErrNowhere) {
+		return &usageError{err}
+	}
 	if err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func (m *Main) login(ctx context.Context, f *loginFlags) error {
 }
 
 // showLogin prints what was asked for.
-func (m *Main) showLogin(f *loginFlags, s *savedLogin, path string) error {
+func (m *Main) showLogin(f *loginFlags, s *login.Saved, path string) error {
 	switch {
 	case f.print:
 		return printLine(m.Stdout, "%s", s.Credential)
@@ -139,7 +143,7 @@ func (m *Main) endLogin(ctx context.Context, f *loginFlags) error {
 	if err := client.EndLogIn(ctx); err != nil {
 		return err
 	}
-	path, err := m.savedPath()
+	path, err := login.SavedPath(m.Getenv)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"sallyport"
 	"sallyport/api"
 	"sallyport/internal/fakeidp"
+	"sallyport/login"
 )
 
 const byAdasSecret = "    - {logins: [ada], password_file: ada.secret}\n"
@@ -101,10 +102,9 @@ func (g *gate) measureLogIns(credential string) {
 }
 
 // kept is the file itself.
-func (h *home) kept() *savedLogin {
+func (h *home) kept() *login.Saved {
 	h.t.Helper()
-	m := &Main{Getenv: func(name string) string { return map[string]string{"HOME": h.folder}[name] }}
-	s, err := m.saved()
+	s, err := login.Load(func(name string) string { return map[string]string{"HOME": h.folder}[name] })
 	if err != nil || s == nil {
 		h.t.Fatalf("nothing was kept: %v", err)
 	}
@@ -310,11 +310,11 @@ func TestLogInRemote(t *testing.T) {
 		}
 	}
 	m := &Main{Getenv: func(name string) string {
-		return map[string]string{loginVariable: filepath.Join(at.folder, "old.json"), "HOME": at.folder}[name]
+		return map[string]string{login.SavedVariable: filepath.Join(at.folder, "old.json"), "HOME": at.folder}[name]
 	}}
 	old := at.kept()
 	old.Until = time.Now().Add(-time.Minute)
-	if _, err := m.keep(old); err != nil {
+	if _, err := old.Keep(m.Getenv); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Run(t.Context(), []string{"status"}); exitCode(err) != exitUsage || !strings.Contains(err.Error(), "your log-in ended at") {

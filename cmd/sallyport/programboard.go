@@ -116,12 +116,5 @@ func (m *Main) printBoard(p *board.Page, html string, asJSON bool) error {
 	if html != "" {
 		return printLine(m.Stdout, "%s: %s", html, p.Month)
 	}
-	for _, f := range p.Figures {
-		value := "not measured"
-		if f.Value != nil {
-			value = fmt.Sprintf("%.4g %s", *f.Value, f.Unit)
-		}
-		fmt.Fprintf(m.Stdout, "%s: %s (%s)\n", f.Title, value, f.Says)
-	}
-	return nil
+	return p.WriteText(m.Stdout)
 }

@@ -69,7 +69,7 @@ func (m *Main) programReport(cmd *cobra.Command, f *programFlags, q *api.ReportQ
 		}
 		return show(answer.Found)
 	}
-	return m.withRecord(cmd.Context(), f, func(r *programRecord) error {
+	return withRecord(cmd.Context(), m.recordPlace(f), func(r *programRecord) error {
 		found, err := r.report(cmd.Context(), q)
 		if err != nil {
 			return err
@@ -174,8 +174,18 @@ func (s *Server) programRecord(me sallyport.Staff, call func(sallyport.Staff) st
 	}, nil
 }
 
+func (m *Main) recordPlace(f *programFlags) *recordPlace {
+	return &recordPlace{f.config, f.data, f.keyFile, m.Getenv}
+}
+
+// recordPlace is where a record is read that no serve holds open.
+type recordPlace struct {
+	config, data, keyFile string
+	getenv                func(string) string
+}
+
 // withRecord opens a record and everything beside it.
-func (m *Main) withRecord(ctx context.Context, f *programFlags, do func(*programRecord) error) (err error) {
+func withRecord(ctx context.Context, f *recordPlace, do func(*programRecord) error) (err error) {
 	config, err := LoadConfig(f.config)
 	if err != nil {
 		return err
@@ -183,7 +193,7 @@ func (m *Main) withRecord(ctx context.Context, f *programFlags, do func(*program
 	if _, err := os.Stat(f.data); err != nil {
 		return usagef("read the record: %w; expected --data FOLDER", err)
 	}
-	key, err := config.recordKey(ctx, keyring{data: f.data, keyFile: f.keyFile, getenv: m.Getenv}, false)
+	key, err := config.recordKey(ctx, keyring{data: f.data, keyFile: f.keyFile, getenv: f.getenv}, false)
 	if err != nil {
 		return err
 	}

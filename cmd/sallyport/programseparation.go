@@ -61,7 +61,7 @@ func (m *Main) separationBy(ctx context.Context, f *programFlags, rules string, 
 	if err != nil {
 		return &usageError{err}
 	}
-	return m.withRecord(ctx, f, func(r *programRecord) error {
+	return withRecord(ctx, m.recordPlace(f), func(r *programRecord) error {
 		r.config.Program.Separation = *other
 		found, err := r.separation(ctx, f.days)
 		if err != nil {

@@ -281,8 +281,7 @@ func (w *threeMonths) boards() {
 	t := w.t.(*testing.T)
 	t.Helper()
 	var out bytes.Buffer
-	m := &Main{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }}
-	f := programFlags{config: filepath.Join(w.folder, "sallyport.yaml"), data: w.options.Data, keyFile: w.options.KeyFile, days: 90}
+	f := recordPlace{config: filepath.Join(w.folder, "sallyport.yaml"), data: w.options.Data, keyFile: w.options.KeyFile, getenv: func(string) string { return "" }}
 	docs, err := documentsAt([]string{"../../examples/access-policy.md"})
 	fatal(t, err)
 	html := filepath.Join(t.TempDir(), "board.html")
@@ -290,20 +289,18 @@ func (w *threeMonths) boards() {
 		html = path
 	}
 	pages := make([]*board.Page, 3)
-	fatal(t, m.withRecord(t.Context(), &f, func(r *programRecord) error {
+	fatal(t, withRecord(t.Context(), &f, func(r *programRecord) error {
 		r.now = w.now()
 		for i := range pages {
 			if pages[i], err = r.board(t.Context(), &api.ReportQuestion{Month: w.begin.AddDate(0, i, 0).Format("2006-01"), Documents: docs, Days: 90}); err != nil {
 				return err
 			}
-			out.Reset()
-			if err := m.printBoard(pages[i], html, false); err != nil {
-				return err
-			}
 		}
-		out.Reset()
-		return m.printBoard(pages[2], "", false)
+		return nil
 	}))
+	file, err := os.Create(html)
+	fatal(t, err)
+	fatal(t, errors.Join(pages[2].WriteHTML(file), file.Close(), pages[2].WriteText(&out)))
 	t.Logf("\n%s", out.String())
 	text, err := os.ReadFile(html)
 	fatal(t, err)

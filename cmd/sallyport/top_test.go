@@ -79,9 +79,6 @@ func TestTop(t *testing.T) {
 	if seen < 3 || looks() != before+1 { // one more may have been on its way
 		t.Errorf("%d lines, %d looks on record, %v", seen, looks()-before, err)
 	}
-	if got := fitted("12345678901\n2\n3\n4", 10, 3); got != "12345678…\n2" {
-		t.Errorf("%q does not fit", got)
-	}
 }
 
 // TestDemoStays ends the story with pages that tell it.

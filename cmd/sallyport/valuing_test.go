@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -50,9 +52,11 @@ func TestValues(t *testing.T) {
 	run("o2", &approved, "approve", proposed.Proposal)
 
 	token := fmt.Sprintf("%s%s_%s_%s", api.TokenPrefix, proposed.Proposal, proposed.Code, approved.Code)
-	f := &controlFlags{server: "https://localhost:" + port, ca: filepath.Join(a.folder, "ca.crt")}
-	c, err := f.stranger()
+	authority, err := os.ReadFile(filepath.Join(a.folder, "ca.crt"))
 	fatal(t, err)
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(authority)
+	c := api.NewRemote("https://localhost:"+port, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted})
 	defer c.Close()
 	c.With(token)
 	before := len(a.events())

@@ -47,6 +47,20 @@ tr { break-inside: avoid; }
 </html>
 `
 
+// WriteText writes the page for a terminal, a line for each figure.
+func (p *Page) WriteText(w io.Writer) error {
+	for _, f := range p.Figures {
+		value := "not measured"
+		if f.Value != nil {
+			value = fmt.Sprintf("%.4g %s", *f.Value, f.Unit)
+		}
+		if _, err := fmt.Fprintf(w, "%s: %s (%s)\n", f.Title, value, f.Says); err != nil {
+			return fmt.Errorf("write the board's page: %w", err)
+		}
+	}
+	return nil
+}
+
 // WriteHTML writes the page, to be printed, without scripts.
 func (p *Page) WriteHTML(w io.Writer) error {
 	t, err := template.New("board").Funcs(template.FuncMap{"number": number, "line": line, "scores": scores}).Parse(page)

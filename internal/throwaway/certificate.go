@@ -1,4 +1,4 @@
-package main
+package throwaway
 
 import (
 	"crypto/ecdsa"
@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// The certificate of the demonstration's pages.
+// What Certify writes into its folder.
 const (
-	demoCertificate = "pages.crt"
-	demoCertKey     = "pages.key"
+	Certificate    = "pages.crt" // PEM
+	CertificateKey = "pages.key" // PEM, PKCS #8
 )
 
-// certify makes a certificate that nobody but this run knows: the browser asks whether to go on, as it should.
-func (s *demoStage) certify() error {
+// Certify makes a certificate for localhost that nobody but this run knows: a browser asks whether to go on, as it should.
+func Certify(folder string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make a certificate: %w", err)
@@ -41,8 +41,8 @@ func (s *demoStage) certify() error {
 	if err != nil {
 		return fmt.Errorf("make a certificate: %w", err)
 	}
-	for name, block := range map[string]*pem.Block{demoCertificate: {Type: "CERTIFICATE", Bytes: der}, demoCertKey: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(filepath.Join(s.folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+	for name, block := range map[string]*pem.Block{Certificate: {Type: "CERTIFICATE", Bytes: der}, CertificateKey: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
 			return fmt.Errorf("make a certificate: %w", err)
 		}
 	}
