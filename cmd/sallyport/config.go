@@ -156,12 +156,12 @@ type Config struct {
 	// Training says whether people are given lessons for mistakes, and where courses and phishing tests are told of: docs/programme.md#training.
 	Training TrainingConfig `yaml:"training"`
 
-	file   string        // where it was read from
-	hash   string        // SHA-256 of the file, for the record
-	text   string        // of the file
-	roster *staff.Roster // everybody, for commands that were given a list; nil: the configuration's people
-	kept   []policy.Text // the policies that hold, whatever their folder has by now; nil: those of the folder
-	places *configReader // where each key stands
+	file   string        `yaml:"-"` // where it was read from
+	hash   string        `yaml:"-"` // SHA-256 of the file, for the record
+	text   string        `yaml:"-"` // of the file
+	roster *staff.Roster `yaml:"-"` // everybody, for commands that were given a list; nil: the configuration's people
+	kept   []policy.Text `yaml:"-"` // the policies that hold, whatever their folder has by now; nil: those of the folder
+	places *configReader `yaml:"-"` // where each key stands
 }
 
 // Upstream is the server behind.

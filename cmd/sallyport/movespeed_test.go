@@ -239,7 +239,7 @@ func (s *speedStage) moveIn(t *testing.T) (report protect.Report, took time.Dura
 	var ended atomic.Bool
 	wg.Go(func() {
 		for !ended.Load() {
-			peak = max(peak, (&benchProcess{pid: run.Process.Pid}).memory("VmHWM"))
+			peak = max(peak, peakMemory(run.Process.Pid))
 			time.Sleep(50 * time.Millisecond) // between two looks
 		}
 	})
@@ -326,4 +326,15 @@ func held(since *time.Time, is bool, now time.Time) time.Duration {
 		*since = now
 	}
 	return now.Sub(*since)
+}
+
+// peakMemory is what a process had in memory at most (proc(5), VmHWM), in MiB.
+func peakMemory(pid int) float64 {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return 0 // it has ended
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	kib, _ := strconv.ParseFloat(strings.Fields(rest + " 0")[0], 64)
+	return kib / 1024
 }
