@@ -29,19 +29,27 @@ const forgetfulName = "sallyport-forgetful"
 func forgetful() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	m := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
-	o := serveOptions{config: os.Args[1], data: os.Args[2], keyFile: os.Args[3], listen: os.Args[4], drain: -1}
-	options, err := m.serverOptions(o)
+	config, err := LoadConfig(os.Args[1])
 	if err == nil {
-		options.disk, err = loadMemory(filepath.Join(o.data, "access"))
-	}
-	if err == nil {
-		err = m.serveWith(ctx, o, options)
+		err = forget(ctx, &ServerOptions{Config: config, Data: os.Args[2], KeyFile: os.Args[3], Listen: os.Args[4], Getenv: os.Getenv})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(exitFailed)
+		os.Exit(1)
 	}
+}
+
+func forget(ctx context.Context, o *ServerOptions) (err error) {
+	if o.disk, err = loadMemory(filepath.Join(o.Data, "access")); err != nil {
+		return err
+	}
+	s, err := StartServer(ctx, *o)
+	if err != nil {
+		return err
+	}
+	defer fitProcessors(s.access.Syncs)()
+	<-s.Done()
+	return s.Err()
 }
 
 // memoryDisk is a Disk that nothing is written to.
