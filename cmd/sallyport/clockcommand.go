@@ -116,7 +116,7 @@ func readRules(file string) ([]cases.Rule, error) {
 	}
 	list, err := cases.ParseRules(text)
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, &usageError{err: err}
 	}
 	return list, nil
 }

@@ -46,7 +46,7 @@ outputs of the configuration keep on this machine lose it, too; whoever was sent
 		}
 		stream, runs, err := parseRuns(args)
 		if err != nil {
-			return &usageError{err}
+			return &usageError{err: err}
 		}
 		id, err := c.Erase(cmd.Context(), stream, runs, reason)
 		if err != nil {

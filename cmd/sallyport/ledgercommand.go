@@ -149,7 +149,7 @@ nothing of any other entry. docs/verify/verify.py checks it with Python's standa
 		RunE: func(cmd *cobra.Command, args []string) error {
 			stream, seq, err := ledger.ParseEvent(args[0])
 			if err != nil {
-				return &usageError{err}
+				return &usageError{err: err}
 			}
 			proof, err := ledger.Prove(cmd.Context(), os.DirFS(data), stream, seq)
 			if err != nil {

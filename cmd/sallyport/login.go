@@ -96,7 +96,7 @@ func (m *Main) login(ctx context.Context, f *loginFlags) error {
 	}
 	path, err := s.Keep(m.Getenv)
 	if errors.Is(err, login.ErrNowhere) {
-		return &usageError{err}
+		return &usageError{err: err}
 	}
 	if err != nil {
 		return err

@@ -110,7 +110,7 @@ func (m *Main) testPolicies(f *policyFlags, c *Config, set *policy.Set, texts []
 	for _, text := range texts {
 		cases, err := policy.ReadCases(text)
 		if err != nil {
-			return &usageError{err}
+			return &usageError{err: err}
 		}
 		of, err := f.about(c, cases, set)
 		if err != nil {
@@ -147,7 +147,7 @@ func (f *policyFlags) about(c *Config, cases *policy.Cases, set *policy.Set) (*p
 	}
 	of, problems := policy.Load(policies, world, copiers)
 	if of == nil {
-		return nil, &usageError{fmt.Errorf("its company does not fit the policies: %w", &policyError{problems})}
+		return nil, &usageError{err: fmt.Errorf("its company does not fit the policies: %w", &policyError{problems})}
 	}
 	return of, nil
 }

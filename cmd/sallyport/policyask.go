@@ -50,7 +50,7 @@ query and replicate are about a table.`,
 			}
 			ask, err := f.ask(set, args[0], column)
 			if err != nil {
-				return &usageError{err}
+				return &usageError{err: err}
 			}
 			return m.printExplanation(ask, set.Explain(ask), f.asJSON)
 		},

@@ -93,7 +93,7 @@ func documentsOf(q *api.ReportQuestion) (docs []*program.Document, err error) {
 	for _, name := range slices.Sorted(maps.Keys(q.Documents)) {
 		d, err := program.ReadDocument(name, []byte(q.Documents[name]))
 		if err != nil {
-			return nil, &usageError{err}
+			return nil, &usageError{err: err}
 		}
 		docs = append(docs, d)
 	}
@@ -108,7 +108,7 @@ func readDocuments(paths []string) (docs []*program.Document, err error) {
 		}
 		d, err := program.ReadDocument(filepath.Base(path), text)
 		if err != nil {
-			return nil, &usageError{err}
+			return nil, &usageError{err: err}
 		}
 		docs = append(docs, d)
 	}

@@ -59,7 +59,7 @@ func (m *Main) separationBy(ctx context.Context, f *programFlags, rules string, 
 	}
 	other, err := program.ReadSeparation(rules, text)
 	if err != nil {
-		return &usageError{err}
+		return &usageError{err: err}
 	}
 	return withRecord(ctx, m.recordPlace(f), func(r *programRecord) error {
 		r.config.Program.Separation = *other

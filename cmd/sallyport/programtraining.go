@@ -99,7 +99,7 @@ phishing test the time of the mail, and reported, ignored, clicked or entered. A
 		reader := &logs.Reader{Stdin: m.Stdin, Strict: true}
 		rows, err := reader.Training(args[0])
 		if err != nil {
-			return &usageError{err}
+			return &usageError{err: err}
 		}
 		for i := range rows {
 			if err := training.Check(&rows[i]); err != nil {
