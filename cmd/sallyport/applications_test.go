@@ -27,6 +27,7 @@ import (
 	acting "sallyport/examples/go"
 	"sallyport/gateway"
 	"sallyport/identity/assertion"
+	"sallyport/internal/throwaway"
 	"sallyport/purpose"
 )
 
@@ -228,7 +229,7 @@ func (d *frontDesk) pooler(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := quietAddress()
+	address := throwaway.QuietAddress()
 	_, own, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)

@@ -101,7 +101,7 @@ func (s *benchStage) startGateway(ctx context.Context) (*benchProcess, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	address := quietAddress()
+	address := throwaway.QuietAddress()
 	p, err := s.start(ctx, address, exec.CommandContext(ctx, self, "serve", "--config", filepath.Join(s.folder, "sallyport.yaml"), "--data", s.data(), "--key-file", s.keyFile(), "--listen", address))
 	return p, err
 }
@@ -136,7 +136,7 @@ func (s *benchStage) startPooler(ctx context.Context) (*benchProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	address := quietAddress()
+	address := throwaway.QuietAddress()
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("start pgbouncer: %w", err)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -165,7 +164,7 @@ func (s *demoStage) serve(ctx context.Context) error {
 	var err error
 	for range 20 { // somebody may sit on the port
 		s.server, err = StartServer(ctx, ServerOptions{
-			Config: s.config, Listen: quietAddress(), Data: s.data(), KeyFile: s.keyFile(), Clock: s.clock.Now, Log: slog.New(slog.DiscardHandler),
+			Config: s.config, Listen: throwaway.QuietAddress(), Data: s.data(), KeyFile: s.keyFile(), Clock: s.clock.Now, Log: slog.New(slog.DiscardHandler),
 		})
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			break
@@ -183,13 +182,6 @@ func (s *demoStage) serve(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// quietAddress is on a loopback port below those that the kernel gives to outgoing connections, so that it stays free for
-// whoever writes it down (32768 on Linux, 49152 elsewhere).
-func quietAddress() string {
-	const lowest, ephemeral = 10_000, 32_768
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(lowest+mathrand.IntN(ephemeral-lowest))) //nolint:gosec // a port is no secret
 }
 
 // strike takes the stage down: afterwards no process and no file is left, but for what was to be kept.

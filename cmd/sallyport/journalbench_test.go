@@ -211,7 +211,7 @@ func newJournalWay(b *testing.B, name string) *journalWay {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := &journalWay{f: f, address: quietAddress()}
+	w := &journalWay{f: f, address: throwaway.QuietAddress()}
 	args := []string{filepath.Join(f.folder, "sallyport.yaml"), f.options.Data, f.options.KeyFile, w.address}
 	if name == "sallyport" {
 		args = []string{"serve", "--config", args[0], "--data", args[1], "--key-file", args[2], "--listen", args[3]}

@@ -147,7 +147,7 @@ func (f *policyFlags) about(c *Config, cases *policy.Cases, set *policy.Set) (*p
 	}
 	of, problems := policy.Load(policies, world, copiers)
 	if of == nil {
-		return nil, &usageError{err: fmt.Errorf("its company does not fit the policies: %w", &policyError{problems})}
+		return nil, &usageError{err: fmt.Errorf("its company does not fit the policies: %w", &policyError{problems: problems})}
 	}
 	return of, nil
 }

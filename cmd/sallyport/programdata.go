@@ -175,7 +175,7 @@ func (s *Server) programRecord(me sallyport.Staff, call func(sallyport.Staff) st
 }
 
 func (m *Main) recordPlace(f *programFlags) *recordPlace {
-	return &recordPlace{f.config, f.data, f.keyFile, m.Getenv}
+	return &recordPlace{config: f.config, data: f.data, keyFile: f.keyFile, getenv: m.Getenv}
 }
 
 // recordPlace is where a record is read that no serve holds open.
