@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		os.Exit(runMain())
 	}
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // as runMain does
-	testscript.Main(m, map[string]func(){"sallyport": main, forgetfulName: forgetful})
+	testscript.Main(m, map[string]func(){"sallyport": main})
 }
 
 // TestScripts runs the commands the way a person does: each file in testdata is a session, with what it prints.
