@@ -141,7 +141,7 @@ func (c *Config) loadTexts(texts []policy.Text) (*policy.Set, []policy.Problem, 
 	set, problems := policy.Load(texts, c.world(), c.copiers())
 	if set == nil {
 		problems = slices.DeleteFunc(problems, func(p policy.Problem) bool { return p.Warning })
-		return nil, nil, &usageError{&policyError{problems: problems}}
+		return nil, nil, &usageError{err: &policyError{problems: problems}}
 	}
 	return set, problems, nil
 }

@@ -43,7 +43,7 @@ func parseUpstream(text string) (place, error) {
 		port = "5432"
 	}
 	if strings.HasPrefix(host, "/") {
-		return place{"unix", socketPath(host, port), tls}, nil
+		return place{network: "unix", address: socketPath(host, port), tls: tls}, nil
 	}
 	p, err := parsePlace(net.JoinHostPort(host, port))
 	p.tls = tls
