@@ -39,11 +39,7 @@ func TestConfigSchema(t *testing.T) {
 		return
 	}
 	if !bytes.Equal(made, configSchema) {
-		t.Error("sallyport.schema.json is not what the struct Config says: run UPDATE=1 go test ./cmd/sallyport -run ConfigSchema, and read the diff")
-	}
-	out, err := runMainOf(t, "config", "schema")
-	if err != nil || out != string(configSchema) {
-		t.Errorf("config schema prints %d bytes, %v", len(out), err)
+		t.Error("sallyport.schema.json is not what the struct Config says: run UPDATE=1 go test ./config -run ConfigSchema, and read the diff")
 	}
 }
 
