@@ -20,6 +20,7 @@ import (
 	"sallyport/ledger"
 )
 
+// What a back-up is told by.
 const (
 	backupFormat   = "sallyport backup 1"
 	backupManifest = "backup.json"

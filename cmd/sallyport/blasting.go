@@ -81,6 +81,7 @@ type untouchedLine struct {
 	Segments []string `json:"segments"`
 }
 
+// exposedLine is one customer of a blast radius as it is printed.
 type exposedLine struct {
 	Customer    sallyport.Subject `json:"customer"`
 	Certainty   string            `json:"certainty"`
@@ -307,6 +308,7 @@ func (s *Server) traits(ctx context.Context, r *blast.Radius) (map[sallyport.Sub
 	return out, nil
 }
 
+// ask adds to what is known of customers what one query of the section says of them.
 func (b *BlastConfig) ask(ctx context.Context, conn *pgx.Conn, sql string, keys, columns []string, out map[sallyport.Subject]trait) error {
 	rows, err := conn.Query(ctx, sql, pgx.QueryExecModeExec, keys)
 	if err != nil {

@@ -316,6 +316,7 @@ func (c *Config) checkBudgets(r *configReader) {
 	}
 }
 
+// checkBudget holds one budget to sense.
 func (c *Config) checkBudget(r *configReader, path string, b exposure.Budgets) {
 	for measure, budget := range map[string]exposure.Budget{"revealed": b.Revealed, "reached": b.Reached, "probed": b.Probed} {
 		for window, n := range map[string]int{"hour": budget.Hour, "day": budget.Day, "month": budget.Month} {

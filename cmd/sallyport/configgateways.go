@@ -56,7 +56,7 @@ func (c *Config) checkGateways(r *configReader) {
 	}
 }
 
-// secure is how this end of the connection speaks TLS, and the name in its own certificate.
+// secureGateways is how this end of the connection speaks TLS, and the name in its own certificate.
 func (c *Config) secureGateways() (config *tls.Config, name string, err error) {
 	g := &c.Gateways
 	own, err := tls.LoadX509KeyPair(c.path(g.Certificate), c.path(g.Key))

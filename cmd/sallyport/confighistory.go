@@ -32,6 +32,7 @@ func (h *HistoryConfig) check(r *configReader) {
 	}
 }
 
+// bounds are those of a query of history.
 func (h *HistoryConfig) bounds() history.Bounds {
 	b := api.DefaultBounds
 	b.Time = cmp.Or(time.Duration(h.Seconds)*time.Second, b.Time)

@@ -18,6 +18,7 @@ type listing struct {
 	names  map[string]purpose.Person // by what other systems call them, in small letters
 }
 
+// listing puts people and services of the configuration in order.
 func (c *Config) listing() *listing {
 	d := &listing{people: map[string]purpose.Person{}, staff: map[sallyport.Staff]purpose.Person{}, logins: map[sallyport.Staff][]string{}, names: map[string]purpose.Person{}}
 	for id, p := range c.People {
@@ -62,6 +63,7 @@ func (c *Config) identifies(column sallyport.Column) bool {
 	return identifies(c.Protect.Columns[column.String()].Scheme)
 }
 
+// identifies tells whether equal values of a scheme mean the same customer.
 func identifies(scheme sallyport.Scheme) bool {
 	switch scheme {
 	case sallyport.Email, sallyport.Phone, sallyport.Number:

@@ -149,8 +149,14 @@ func (h *hearing) order(e *sallyport.Event) []sallyport.Input {
 
 // The kinds of facts that are fed.
 const (
-	feedTickets, feedTicketEvents, feedContacts, feedJobs = "tickets", "ticket_events", "contacts", "jobs"
-	feedHR, feedLogIns, feedAlerts, feedReports           = "hr", "logins", "alerts", "reports"
+	feedTickets      = "tickets"
+	feedTicketEvents = "ticket_events"
+	feedContacts     = "contacts"
+	feedJobs         = "jobs"
+	feedHR           = "hr"
+	feedLogIns       = "logins"
+	feedAlerts       = "alerts"
+	feedReports      = "reports"
 )
 
 // fed reads facts that another system sent: lines of one of the files of 'analyze'. What was wrong with a line was said when it came.

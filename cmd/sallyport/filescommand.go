@@ -61,6 +61,7 @@ them ('sallyport approve'), and they hold at once, in sessions that are open, to
 	})
 }
 
+// filesOf are the policies and cases of a bundle as the api carries them.
 func filesOf(b *bundle) []api.PolicyFile {
 	files := []api.PolicyFile{}
 	for _, t := range b.policies {

@@ -87,6 +87,7 @@ func noteRing(orders *api.Orders, opened *keys.Keyring, now time.Time) error {
 	return orders.Give(nil, &sallyport.Event{Time: now, Kind: sallyport.KeysSeen, Order: &sallyport.Order{Action: "keys", Ring: &ring}})
 }
 
+// keyProvider is who opens the keys of the data folder.
 func (c *Config) keyProvider(ctx context.Context, where keyring) (keys.Provider, error) {
 	choice := keys.Choice{Provider: c.Keys.Provider, Dir: where.data, KeyFile: where.keyFile, CA: c.path(c.Keys.CA), Assembly: where.assembly}
 	switch {

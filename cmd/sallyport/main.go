@@ -50,8 +50,10 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
+// usagef is a usageError in words.
 func usagef(format string, args ...any) error { return &usageError{err: fmt.Errorf(format, args...)} }
 
+// exitCode is the status with which the program ends after a command did.
 func exitCode(err error) int {
 	var usage *usageError
 	var config *ConfigError

@@ -81,6 +81,7 @@ func caseTexts(dir string) ([]policy.Text, error) {
 // mostPolicies bounds what is read of a folder.
 const mostPolicies = 4 << 20
 
+// textsIn reads the files of a folder that a pattern names.
 func textsIn(dir, pattern, what string) ([]policy.Text, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, usagef("read %s: %s is no folder; make one with 'sallyport policy init %s'", what, dir, dir)

@@ -100,6 +100,7 @@ func documentsOf(q *api.ReportQuestion) (docs []*program.Document, err error) {
 	return docs, nil
 }
 
+// readDocuments reads written policies.
 func readDocuments(paths []string) (docs []*program.Document, err error) {
 	for _, path := range paths {
 		text, err := readSmall(path)

@@ -54,6 +54,7 @@ Exit status 0: it is that draw; 1: it is not; 2: wrong usage.`,
 // mostDrawFile bounds a file that is read.
 const mostDrawFile = 4 << 20
 
+// readSmall reads a file that is given on a command line, and refuses one that is none of what is meant by its size.
 func readSmall(path string) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // whoever runs the command names it
 	if err != nil {

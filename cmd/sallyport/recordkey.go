@@ -29,10 +29,10 @@ type Record struct {
 	MinFree int64 `yaml:"min_free"`
 }
 
-const (
-	usualMinFree  = 256 << 20
-	leastMaxBytes = 256 << 20
-)
+// usualMinFree is how many bytes of the disk are left free where nothing is said.
+const usualMinFree = 256 << 20
+
+const leastMaxBytes = 256 << 20
 
 // checkRecord holds the section record to sense.
 func (c *Config) checkRecord(r *configReader) {

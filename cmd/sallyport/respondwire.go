@@ -142,6 +142,7 @@ func (s *Server) newResponding() (*responding, error) {
 	return r, err
 }
 
+// hook is one receiver of signed messages about findings.
 func (c *Config) hook(h RespondHook, client *http.Client, clock func() time.Time) (*respond.Webhook, error) {
 	secret, err := readSecretFile(c.path(h.SecretFile))
 	if err != nil {

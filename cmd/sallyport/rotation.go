@@ -49,10 +49,10 @@ func (r *rotations) warn(about string, why error) {
 	}
 }
 
-const (
-	usualRate     = 2000        // rows a second
-	rotationPause = time.Second // between two passes
-)
+// usualRate is how many rows a second a rotation writes where nothing is said.
+const usualRate = 2000
+
+const rotationPause = time.Second // between two passes
 
 // tend works until ctx ends.
 func (r *rotations) tend(ctx context.Context) {

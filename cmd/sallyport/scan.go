@@ -276,6 +276,7 @@ type counted struct {
 	p *probing
 }
 
+// several is a number of things in words.
 func several(n int64, what string) string {
 	if n == 1 {
 		return "1 " + what

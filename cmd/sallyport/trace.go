@@ -181,6 +181,7 @@ type suspectLine struct {
 	Customers int               `json:"customers"`
 }
 
+// traceJSON is the answer of trace as it is printed.
 func traceJSON(r *trace.Result, bad, other int64) traceLine {
 	line := traceLine{
 		Reports: r.Reports, Unconfirmed: r.Unconfirmed, Verdict: r.Verdict, Suspects: []suspectLine{}, None: sixDigits(r.None), Background: sixDigits(r.Background),

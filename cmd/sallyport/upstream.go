@@ -130,10 +130,12 @@ func socketPath(folder, port string) string {
 	return strings.TrimSuffix(folder, "/") + "/.s.PGSQL." + port
 }
 
+// knownMode tells whether there is such an sslmode; none is the default.
 func knownMode(mode string) bool {
 	return mode == "" || slices.Contains(upstream.Modes(), upstream.Mode(mode))
 }
 
+// modeNames lists them for a message.
 func modeNames() string {
 	var names []string
 	for _, m := range upstream.Modes() {
