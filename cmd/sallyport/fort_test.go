@@ -160,23 +160,6 @@ people:
 	return LoadConfig(path)
 }
 
-// officerHash makes each hash once: it is meant to be slow.
-func officerHash(id sallyport.Staff) (api.PasswordHash, error) {
-	hashesMu.Lock()
-	defer hashesMu.Unlock()
-	if h, ok := hashes[id]; ok {
-		return h, nil
-	}
-	h, err := api.HashPassword([]byte(id+"-password"), rand.Reader)
-	hashes[id] = h
-	return h, err
-}
-
-var (
-	hashesMu sync.Mutex                               //nolint:gochecknoglobals // guards hashes
-	hashes   = map[sallyport.Staff]api.PasswordHash{} //nolint:gochecknoglobals // see officerHash
-)
-
 // fort is one protected database behind a running Server.
 type fort struct {
 	*stage
