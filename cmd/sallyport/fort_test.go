@@ -34,6 +34,7 @@ type stage struct {
 	org       *sim.Org
 	passwords map[sallyport.Staff]string
 	folder    string // data, key file, reader password and configuration of the template
+	data      keptFolder
 	made      atomic.Int64
 	heard     lockedBuffer // the server's log: with log_statement = all every statement and parameter that reached it
 }
@@ -102,6 +103,10 @@ func newStageOf(connections int, customers int64) (*stage, error) {
 	_, err = Protect(ctx, config, ProtectOptions{
 		Owner: s.cluster.SuperDSN(fortTemplate), Data: filepath.Join(s.folder, "data"), KeyFile: filepath.Join(s.folder, "key.txt"),
 	})
+	if err != nil {
+		return nil, err
+	}
+	s.data, err = keepFolder(filepath.Join(s.folder, "data"))
 	return s, err
 }
 
@@ -192,7 +197,7 @@ func newFortOn(t testing.TB, s *stage, extra string, change ...func(*ServerOptio
 	var err error
 	f := &fort{stage: s, t: t, ctx: t.Context(), database: fmt.Sprintf("support%d", s.made.Add(1)), folder: t.TempDir(), log: &lockedBuffer{}}
 	f.superExec("postgres", "CREATE DATABASE "+f.database+" TEMPLATE "+fortTemplate)
-	if err := os.CopyFS(filepath.Join(f.folder, "data"), os.DirFS(filepath.Join(s.folder, "data"))); err != nil {
+	if err := s.data.write(filepath.Join(f.folder, "data")); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"key.txt", "reader.password"} {
@@ -203,9 +208,6 @@ func newFortOn(t testing.TB, s *stage, extra string, change ...func(*ServerOptio
 		if err := os.WriteFile(filepath.Join(f.folder, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := os.Chmod(filepath.Join(f.folder, "data"), 0o700); err != nil { //nolint:gosec // a folder
-		t.Fatal(err)
 	}
 	if f.config, err = s.config(f.folder, f.database, extra); err != nil {
 		t.Fatal(err)
