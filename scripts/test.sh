@@ -8,7 +8,6 @@ program=cmd/sallyport
 one='^Test[A-DT-W]' # by their names, so that each part takes as long as the others
 two='^Test([E-LN-Q]|Sh)'
 others=$(go list ./... | grep -v "/$program$") || exit
-go build ./... || exit # once, not several times at once
 
 running=
 built=$(mktemp -d) || exit
