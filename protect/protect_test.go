@@ -22,7 +22,7 @@ import (
 var cluster *throwaway.Cluster
 
 func TestMain(m *testing.M) {
-	os.Exit(throwaway.Main(m, throwaway.Options{}, func(c *throwaway.Cluster) { cluster = c }))
+	os.Exit(throwaway.Main(m, throwaway.Options{Settings: map[string]string{"fsync": "off"}}, func(c *throwaway.Cluster) { cluster = c }))
 }
 
 const recordID = "00112233445566778899aabbccddeeff"

@@ -34,6 +34,7 @@ type stage struct {
 	org       *sim.Org
 	passwords map[sallyport.Staff]string
 	folder    string // data, key file, reader password and configuration of the template
+	data      keptFolder
 	made      atomic.Int64
 	heard     lockedBuffer // the server's log: with log_statement = all every statement and parameter that reached it
 }
@@ -63,8 +64,10 @@ func newStageOf(connections int, customers int64) (*stage, error) {
 		return nil, err
 	}
 	files := map[string]string{"server.crt": shown.certificate, "server.key": shown.key}
+	// Servers are killed here, and machines are not: nothing waits for the disk. Workers that go round the databases of hundreds of tests would
+	// keep the machine busy.
 	s.cluster, err = throwaway.Start(ctx, throwaway.Options{Out: &s.heard, Files: files, Settings: map[string]string{
-		"ssl":           "on",
+		"ssl": "on", "fsync": "off", "autovacuum_naptime": "1h",
 		"log_statement": "all", "logging_collector": "off", "log_parameter_max_length": "-1", "log_parameter_max_length_on_error": "-1",
 		"max_prepared_transactions": "5", "max_connections": strconv.Itoa(connections), "wal_level": "logical",
 	}})
@@ -102,6 +105,10 @@ func newStageOf(connections int, customers int64) (*stage, error) {
 	_, err = Protect(ctx, config, ProtectOptions{
 		Owner: s.cluster.SuperDSN(fortTemplate), Data: filepath.Join(s.folder, "data"), KeyFile: filepath.Join(s.folder, "key.txt"),
 	})
+	if err != nil {
+		return nil, err
+	}
+	s.data, err = keepFolder(filepath.Join(s.folder, "data"))
 	return s, err
 }
 
@@ -160,23 +167,6 @@ people:
 	return LoadConfig(path)
 }
 
-// officerHash makes each hash once: it is meant to be slow.
-func officerHash(id sallyport.Staff) (api.PasswordHash, error) {
-	hashesMu.Lock()
-	defer hashesMu.Unlock()
-	if h, ok := hashes[id]; ok {
-		return h, nil
-	}
-	h, err := api.HashPassword([]byte(id+"-password"), rand.Reader)
-	hashes[id] = h
-	return h, err
-}
-
-var (
-	hashesMu sync.Mutex                               //nolint:gochecknoglobals // guards hashes
-	hashes   = map[sallyport.Staff]api.PasswordHash{} //nolint:gochecknoglobals // see officerHash
-)
-
 // fort is one protected database behind a running Server.
 type fort struct {
 	*stage
@@ -209,7 +199,7 @@ func newFortOn(t testing.TB, s *stage, extra string, change ...func(*ServerOptio
 	var err error
 	f := &fort{stage: s, t: t, ctx: t.Context(), database: fmt.Sprintf("support%d", s.made.Add(1)), folder: t.TempDir(), log: &lockedBuffer{}}
 	f.superExec("postgres", "CREATE DATABASE "+f.database+" TEMPLATE "+fortTemplate)
-	if err := os.CopyFS(filepath.Join(f.folder, "data"), os.DirFS(filepath.Join(s.folder, "data"))); err != nil {
+	if err := s.data.write(filepath.Join(f.folder, "data")); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"key.txt", "reader.password"} {
@@ -220,9 +210,6 @@ func newFortOn(t testing.TB, s *stage, extra string, change ...func(*ServerOptio
 		if err := os.WriteFile(filepath.Join(f.folder, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := os.Chmod(filepath.Join(f.folder, "data"), 0o700); err != nil { //nolint:gosec // a folder
-		t.Fatal(err)
 	}
 	if f.config, err = s.config(f.folder, f.database, extra); err != nil {
 		t.Fatal(err)

@@ -165,7 +165,7 @@ func newPlainStage(t *testing.T) *plainStage {
 	t.Helper()
 	s := &stage{folder: t.TempDir()}
 	var err error
-	if s.cluster, err = throwaway.Start(t.Context(), throwaway.Options{}); errors.Is(err, throwaway.ErrNoPostgreSQL) {
+	if s.cluster, err = throwaway.Start(t.Context(), throwaway.Options{Settings: map[string]string{"fsync": "off"}}); errors.Is(err, throwaway.ErrNoPostgreSQL) {
 		t.Skip(err)
 	} else if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func shortDir(t *testing.T) string {
 
 func startCluster(t *testing.T) *throwaway.Cluster {
 	t.Helper()
-	c, err := throwaway.Start(t.Context(), throwaway.Options{})
+	c, err := throwaway.Start(t.Context(), throwaway.Options{Settings: map[string]string{"fsync": "off"}})
 	if errors.Is(err, throwaway.ErrNoPostgreSQL) {
 		t.Skip(err)
 	}

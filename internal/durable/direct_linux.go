@@ -1,7 +1,6 @@
 package durable
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -149,20 +148,9 @@ func (d *direct) asAlways(b []byte, off int64) error {
 // wrote notes what is no longer zero.
 func (d *direct) wrote(b []byte, end int64) {
 	d.size = max(d.size, end)
-	if end > d.zeroFrom && !zero(b) {
+	if end > d.zeroFrom && !allZero(b) {
 		d.zeroFrom = end
 	}
-}
-
-func zero(b []byte) bool {
-	var zeros [block]byte
-	for len(b) > block {
-		if !bytes.Equal(b[:block], zeros[:]) {
-			return false
-		}
-		b = b[block:]
-	}
-	return bytes.Equal(b, zeros[:len(b)])
 }
 
 // around fills in what stands before off in the first block of buf, and behind end in the last one.
@@ -204,7 +192,7 @@ func (d *direct) look(at int64) error {
 		return err
 	}
 	n := int64(0)
-	for n < lookAhead && zero(ahead[n:n+block]) {
+	for n < lookAhead && allZero(ahead[n:n+block]) {
 		n += block
 	}
 	if n > 0 {

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -133,19 +134,24 @@ func checksum(seed uint32, b []byte) uint32 {
 
 func seedOf(id [16]byte) uint32 { return checksum(0, id[:]) }
 
-func allZero(b []byte) bool {
-	for len(b) >= 8 {
-		if binary.LittleEndian.Uint64(b) != 0 {
-			return false
+func allZero(b []byte) bool { return zeroPrefix(b) == len(b) }
+
+var zeros [4096]byte //nolint:gochecknoglobals // constant
+
+// zeroPrefix is how many zeros b begins with.
+func zeroPrefix(b []byte) int {
+	n := 0
+	for ; len(b)-n >= len(zeros); n += len(zeros) { // the processor compares many at once
+		if !bytes.Equal(b[n:n+len(zeros)], zeros[:]) {
+			break
 		}
-		b = b[8:]
 	}
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
+	for ; len(b)-n >= 8 && binary.LittleEndian.Uint64(b[n:]) == 0; n += 8 {
 	}
-	return true
+	for n < len(b) && b[n] == 0 {
+		n++
+	}
+	return n
 }
 
 // segmentName makes names that sort as their sequences do.

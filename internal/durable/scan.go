@@ -71,7 +71,11 @@ func (s *scanner) find(next uint64, durable bool) (frame, bool, error) {
 			return frame{}, false, err
 		}
 		seq, batch := binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])
-		if seq < next || seq-next > most || batch > seq || batch == 0 {
+		if batch == 0 {
+			off += s.noFrames(off)
+			continue
+		}
+		if seq < next || seq-next > most || batch > seq {
 			off += alignment
 			continue
 		}
@@ -89,6 +93,16 @@ func (s *scanner) find(next uint64, durable bool) (frame, bool, error) {
 		}
 	}
 	return frame{}, false, nil
+}
+
+// noFrames is how far to go on from off, where no frame stands since its batch is zero: past all of what is read that is zero too, as most
+// of a segment is.
+func (s *scanner) noFrames(off int64) int64 {
+	zeros := zeroPrefix(s.buf[off-s.at:])
+	if zeros < frameBytes {
+		return alignment
+	}
+	return int64(zeros-frameBytes)&^(alignment-1) + alignment
 }
 
 // zeroFrom is the position from which on everything up to the limit is zero.

@@ -17,7 +17,7 @@ import (
 var cluster *throwaway.Cluster
 
 func TestMain(m *testing.M) {
-	os.Exit(throwaway.Main(m, throwaway.Options{}, func(c *throwaway.Cluster) { cluster = c }))
+	os.Exit(throwaway.Main(m, throwaway.Options{Settings: map[string]string{"fsync": "off"}}, func(c *throwaway.Cluster) { cluster = c }))
 }
 
 func TestLoad(t *testing.T) {
