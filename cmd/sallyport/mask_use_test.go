@@ -56,7 +56,8 @@ func TestMaskedOracles(t *testing.T) {
 			"CREATE COLLATION pg_temp.blur (provider = icu, locale = 'und-u-ks-level1', deterministic = false); SELECT id FROM app.people WHERE email = 'ZQ7ANN@corp.example' COLLATE pg_temp.blur",
 			"CREATE DOMAIN pg_temp.text AS varchar CHECK (VALUE !~ '^zq7a'); SELECT email::text FROM app.people", "CREATE TEMP TABLE text (a varchar)", "CREATE TYPE app.text AS (a int)", "CREATE TYPE app.date AS ENUM ('a')", "CREATE TEMP VIEW bpchar AS SELECT 1",
 			"CREATE TEMP TABLE mine (a int); ALTER TABLE mine RENAME TO text", "CREATE DOMAIN pg_temp.mine AS varchar CHECK (VALUE !~ '^zq7a'); ALTER DOMAIN pg_temp.mine RENAME TO text", "SELECT 1 AS a INTO TEMP text",
-			"CREATE VIEW app.v AS SELECT email FROM app.people", "DO $$ BEGIN END $$", "ALTER TABLE app.people ADD x int", "CREATE TABLE people (id int)", "SELECT id FROM app.people NATURAL JOIN app.open", "SELECT app.mail(1)", "SELECT app.dyn('SELECT 1')", "DROP TABLE app.people", "GRANT SELECT ON app.people TO PUBLIC"} {
+			"CREATE VIEW app.v AS SELECT email FROM app.people", "DO $$ BEGIN END $$", "ALTER TABLE app.people ADD x int", "CREATE TABLE people (id int)", "SELECT id FROM app.people NATURAL JOIN app.open", "SELECT app.mail(1)", "SELECT app.dyn('SELECT 1')", "DROP TABLE app.people", "GRANT SELECT ON app.people TO PUBLIC",
+		} {
 			_, err := conn.PgConn().Exec(t.Context(), sql).ReadAll()
 			if code := codeOf(err); !strings.HasPrefix(code, "SP0") {
 				t.Errorf("%s: %q, want a refusal: %s", who, code, sql)
