@@ -3,6 +3,7 @@ package query
 import (
 	"cmp"
 	"strings"
+	"unicode/utf8"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -177,7 +178,7 @@ func (a *analysis) callMasked(qualifier, name string, args []value, all value, a
 }
 
 // tells tells whether a call that is passive otherwise finds a value out: what is looked up under it, or so many rows away, is NULL or not,
-// and what grows by it is too long or not.
+// and what becomes longer or shorter by what stands in it is too long or not once it is joined to itself often enough.
 func tells(name string, args []value) bool {
 	switch name {
 	case "json_build_object", "jsonb_build_object":
@@ -191,13 +192,15 @@ func tells(name string, args []value) bool {
 	case "format":
 		text, known := args[0].literal()
 		return !known || strings.Contains(text, "*")
-	case "replace":
+	case "btrim", "ltrim", "rtrim":
+		return len(args) > 1
+	case "replace", "translate":
 		if len(args) != 3 {
 			return true
 		}
 		from, known := args[1].literal()
 		to, knownToo := args[2].literal()
-		return !known || !knownToo || len(to) > len(from)
+		return !known || !knownToo || utf8.RuneCountInString(to) != utf8.RuneCountInString(from)
 	}
 	return false
 }

@@ -39,7 +39,7 @@ func TestMaskedOracles(t *testing.T) {
 			"SELECT num_nulls(json_build_object(VARIADIC ARRAY[left(email, 1), '1']) ->> 'z') FROM app.people", "SELECT (ARRAY(SELECT 'x' FROM generate_series(1, 8000000)))[salary] FROM app.people", "SELECT count((ARRAY['a', 'b'])[salary]) FROM app.people",
 			"SELECT lag('x'::text, salary) OVER () FROM app.people", "SELECT count(x) FROM (SELECT lead('x'::text, salary, NULL) OVER () FROM app.people) s(x)",
 			// How long something is: it fails where it is too long.
-			"SELECT replace(replace(left(email, 1), 'z', '" + strings.Repeat("y", 9000) + "'), 'y', '" + strings.Repeat("x", 200000) + "') FROM app.people", "SELECT format('%1$*2$s%1$*2$s', note, salary) FROM app.people", "SELECT format(note, email) FROM app.people",
+			"SELECT replace(replace(left(email, 1), 'z', '" + strings.Repeat("y", 9000) + "'), 'y', '" + strings.Repeat("x", 200000) + "') FROM app.people", "SELECT format('%1$*2$s%1$*2$s', note, salary) FROM app.people", "SELECT btrim(left(email, 1), 'z'), translate(name, 'z', '') FROM app.people", "SELECT format(note, email) FROM app.people",
 			"DELETE FROM app.orders o USING app.people p WHERE p.id = o.person_id AND p.salary > 10", "MERGE INTO app.open o USING app.people p ON o.note < p.email WHEN MATCHED THEN DO NOTHING", "SELECT xmlelement(name a, email) FROM app.people", "SELECT JSON_VALUE(data, '$.k') FROM app.people",
 		} {
 			_, err := conn.PgConn().Exec(t.Context(), sql).ReadAll()
