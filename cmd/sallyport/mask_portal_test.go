@@ -77,3 +77,23 @@ func TestMaskedPortalStays(t *testing.T) {
 		}
 	}
 }
+
+// TestMaskedExecuteKept: CREATE TABLE AS EXECUTE is parsed while its name means something open, and executed when it means something masked.
+func TestMaskedExecuteKept(t *testing.T) {
+	s := newScreen(t)
+	for n, create := range []string{"CREATE TEMP TABLE kept AS EXECUTE b", "EXPLAIN ANALYZE CREATE TEMP TABLE kept AS EXECUTE b"} {
+		conn, tap := s.connect("mara")
+		for _, step := range [][]pgproto3.FrontendMessage{
+			{&pgproto3.Query{String: "PREPARE b AS SELECT note FROM app.orders"}},
+			{&pgproto3.Parse{Name: "k", Query: create}},
+			{&pgproto3.Query{String: "DEALLOCATE b; PREPARE b AS SELECT email FROM app.people"}},
+			{&pgproto3.Bind{PreparedStatement: "k"}, &pgproto3.Execute{}},
+			{&pgproto3.Query{String: "SELECT * FROM kept"}},
+		} {
+			_, code := converse(t, conn, step...)
+			if got := secretIn(tap.take()); got != "" {
+				t.Errorf("%d: %q came back by %+v (%s)", n, got, step[0], code)
+			}
+		}
+	}
+}
