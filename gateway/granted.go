@@ -101,6 +101,23 @@ func (d *decided) whose(key []byte, row *customer) customer {
 	return customerOf(d.grant.only.Values[string(key)].Subject)
 }
 
+// countAlone has a value that a grant for so many customers shows count by itself where the database does not have it in a row of the customer
+// beside whose key it stands: a query puts any key beside any value. A second e-mail, phone or name counts as another customer anyway; of what a
+// customer has many of, texts and numbers, the database's own rows say whose it is. Grants of the configuration are for programs, and not asked.
+func (s *session) countAlone(r *run, v *shown, key []byte) {
+	if g := v.under.grant; !g.asked || g.only != nil || !v.customer.known() {
+		return
+	}
+	switch v.of.Scheme {
+	case sallyport.Email, sallyport.Phone, sallyport.Name:
+		return
+	case sallyport.Text, sallyport.Number, sallyport.Date, sallyport.Timestamp, sallyport.Timestamptz, sallyport.Int4, sallyport.Int8, sallyport.UUID:
+	}
+	if !s.gw.Protection.Resolver.HoldsOf(context.Background(), r.sight.as.person, v.customer.subject(), string(key)) {
+		v.customer = customer{}
+	}
+}
+
 // namesGrant tells whether a purpose is a grant that was asked for.
 func namesGrant(p sallyport.Purpose) bool { return p.Kind == policy.ByGrant && control.IsGrant(p.Ref) }
 

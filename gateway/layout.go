@@ -141,7 +141,7 @@ func (s *session) describePortal(r *reply, kind byte, m []byte) error {
 		if r.run != nil {
 			capture = r.run.capture
 		}
-		l, out, err := s.readDescription(r.run, capture, m)
+		l, out, err := s.readDescription(s.describes(r.name, r.run), capture, m)
 		if err != nil {
 			return err
 		}

@@ -164,9 +164,11 @@ func (s *session) rewriteParse(ctx context.Context, p *prepared) (*query.Refusal
 	if err != nil {
 		return nil, err
 	}
-	if p.stmt.Execute != nil && len(p.stmt.Execute.Args) > 0 {
-		// What the name means may change between this Parse and its Execute.
+	switch e := p.stmt.Execute; { // what the name means may change between this Parse and its Execute
+	case e != nil && len(e.Args) > 0:
 		return refusal(codeUnsupported, "EXECUTE with arguments is passed on in simple queries only", "Bind the prepared statement itself."), nil
+	case e != nil && p.stmt.Keeps: // and what it kept would be readable where it is kept
+		return refusal(codeUnsupported, "CREATE TABLE AS EXECUTE is passed on in simple queries only", "Send it by itself, or write the query in place of EXECUTE."), nil
 	}
 	r, edits, refused, err := s.prepareOne(ctx, p.stmt, &now, map[string]*prepared{}, true)
 	if refused != nil || err != nil {

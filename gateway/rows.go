@@ -217,6 +217,7 @@ func (s *session) guardedField(r *run, row *seen, c *column, i int, field []byte
 	} else if g := r.sight.grant(s.gw, c.protected, key, &row.customer, c.form.many()); g != nil && (s.gw.Protection.Ties == nil || !s.gw.Protection.Ties.Stray(c.protected, stored, &row.customer)) {
 		who := g.whose(key, &row.customer)
 		if s.show(row, c.protected, &who, g, c, i, stored, r.sight.plain(key)) {
+			s.countAlone(r, &row.shown[len(row.shown)-1], key) //nolint:contextcheck // the resolver bounds its own time
 			return
 		}
 	}

@@ -87,6 +87,7 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, now *stan
 	r := &run{id: s.statements.Add(1), stmt: st, capture: st.Capture, as: as}
 	if st.Verb == "DECLARE" {
 		s.noteCursor(st.Cursor, st)
+		delete(s.portals, st.Cursor) // what the protocol's Bind made under the name is closed, or this fails
 	}
 	claimed := st.Comment
 	if st.Purpose != nil {

@@ -156,6 +156,9 @@ func (s *session) answerDone(kind byte, m []byte) error {
 		s.mu.Unlock()
 	case kind == pg.BindComplete && r.what == expectBind:
 		delete(s.described, r.name)
+		if r.stmt != nil {
+			s.stand(r.name, r.stmt.stmt, false)
+		}
 	case kind == pg.CloseComplete && r.what == expectClose:
 		s.mu.Lock()
 		if r.stmt != nil && s.prepared[r.name] == r.stmt {
@@ -258,6 +261,10 @@ func (s *session) confirm(ctx context.Context, r *run, tag string) {
 		return
 	}
 	word, _, _ := strings.Cut(tag, " ")
+	if r.outer.Verb == "DECLARE" {
+		s.stand(r.outer.Cursor, r.outer, true)
+		delete(s.described, r.outer.Cursor) // of a portal that had the name
+	}
 	s.mu.Lock()
 	switch o := r.outer; {
 	case o.Purpose != nil:
@@ -312,6 +319,7 @@ func (s *session) answerReady(ctx context.Context, m []byte) error {
 	s.mu.Unlock()
 	if status == 'I' {
 		clear(s.described) // portals do not outlive their transaction
+		s.fall()
 	}
 	if err := s.publish(committed); err != nil {
 		return err

@@ -47,22 +47,23 @@ type session struct {
 	pid                    uint32 // to cancel what the server does for this session
 	cancelKey              []byte
 
-	mu       sync.Mutex // guards the fields of this group
-	wake     sync.Cond
-	queue    []*reply
-	room     []*reply // behind queue, when it is empty
-	setting  setting
-	ending   *pg.Notice // over says whether it is set
-	closed   bool       // one of the two goroutines has ended
-	copyIn   bool       // the server reads COPY data
-	copyRun  *run       // of the statement that asked for them
-	skipping bool       // the server skips everything up to Sync
-	unread   bool       // standard_conforming_strings is off
-	foreign  bool       // client_encoding is neither UTF8 nor SQL_ASCII
-	style    dateStyle
-	written  map[string]written   // tokens of values that somebody wrote under a purpose
-	cursors  map[string]struct{}  // names of those that may hold something of masked columns
-	prepared map[string]*prepared // by name; SQL's PREPARE and the protocol's Parse share the names
+	mu        sync.Mutex // guards the fields of this group
+	wake      sync.Cond
+	queue     []*reply
+	room      []*reply // behind queue, when it is empty
+	setting   setting
+	ending    *pg.Notice // over says whether it is set
+	closed    bool       // one of the two goroutines has ended
+	copyIn    bool       // the server reads COPY data
+	copyRun   *run       // of the statement that asked for them
+	skipping  bool       // the server skips everything up to Sync
+	unread    bool       // standard_conforming_strings is off
+	foreign   bool       // client_encoding is neither UTF8 nor SQL_ASCII
+	style     dateStyle
+	written   map[string]written   // tokens of values that somebody wrote under a purpose
+	cursors   map[string]struct{}  // names of those that may hold something of masked columns
+	standings map[string]standing  // what names of portals mean, where values are veiled; the server's side only
+	prepared  map[string]*prepared // by name; SQL's PREPARE and the protocol's Parse share the names
 
 	// The client's side only.
 	toServer []byte

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"unicode/utf8"
 
@@ -77,6 +78,8 @@ func (s *session) mayHold(r *run, i, visible int) bool {
 	switch {
 	case st.Explain || r.outer != nil && r.outer.Explain:
 		return false
+	case st.Execute != nil: // by the extended protocol: what its name meant when it ran is not known here
+		return true
 	case !st.Masks:
 		return false
 	case len(st.Veiled) == visible:
@@ -107,6 +110,37 @@ func (s *session) noteCursor(name string, st *query.Statement) {
 	if len(s.cursors) < mostCursors {
 		s.cursors[name] = struct{}{}
 	}
+}
+
+// standing is what a name of a portal means, by the server's own word.
+type standing struct {
+	stmt     *query.Statement
+	declared bool // by SQL: it may outlive its transaction
+}
+
+// stand notes what the server has just bound or declared. The caller is the server's side, so it is in the order of the answers.
+func (s *session) stand(name string, st *query.Statement, declared bool) {
+	if !s.veils() {
+		return
+	}
+	if s.standings == nil || len(s.standings) >= mostCursors { // of those that are forgotten nothing is known
+		s.standings = map[string]standing{}
+	}
+	s.standings[name] = standing{st, declared}
+}
+
+// fall forgets the portals that ended with their transaction.
+func (s *session) fall() {
+	maps.DeleteFunc(s.standings, func(_ string, is standing) bool { return !is.declared })
+}
+
+// describes is the run by which a portal is described; nil: nobody knows which. The client's side may hold it for another's than the server, which was
+// told by SQL to close it and declare one of its name, or did not bind what should have taken its place.
+func (s *session) describes(name string, r *run) *run {
+	if s.veils() && r != nil && r.stmt != nil && s.standings[name].stmt != r.stmt {
+		return nil
+	}
+	return r
 }
 
 func (s *session) veiledCursor(name string) bool {

@@ -207,6 +207,20 @@ const own = " own"
 // holding likewise: everything that the database holds of the customers of somebody's open tickets, never given out.
 const holding = " holding"
 
+// rowsOf likewise: everything that the database holds of one customer.
+const rowsOf = " customer"
+
+// HoldsOf tells whether a stored value, by the key that covers know it by, stands in a customer's own rows, as of at most TTL ago. Where the
+// database does not answer nobody's are.
+func (r *Resolver) HoldsOf(ctx context.Context, who Person, subject sallyport.Subject, key string) bool {
+	cover, err := r.ask(ctx, who, sallyport.Purpose{Kind: rowsOf, Ref: string(subject)})
+	if err != nil {
+		return false
+	}
+	_, holds := cover.Values[key]
+	return holds
+}
+
 // OwnTicket finds the newest open ticket of the person's own about a customer that would cover. ok is false where there is none and
 // where the database does not answer.
 func (r *Resolver) OwnTicket(ctx context.Context, who Person, subject sallyport.Subject) (ticketID string, ok bool) {
@@ -332,7 +346,7 @@ func (r *Resolver) fill(ctx context.Context, a *answer, who Person, p sallyport.
 	if a.cover.Refused == "" {
 		r.countLooks(who, a.cover)
 	}
-	if r.options.Vet != nil && p.Kind != own && p.Kind != holding {
+	if r.options.Vet != nil && p.Kind != own && p.Kind != holding && p.Kind != rowsOf {
 		if err := r.options.Vet(who, a.cover); err != nil {
 			a.cover, a.err = nil, fmt.Errorf("resolve purpose: %w", err)
 			return
@@ -348,6 +362,9 @@ func (r *Resolver) look(ctx context.Context, who Person, p sallyport.Purpose) (*
 	q, err := r.queriesOf(r.catalog())
 	if err != nil {
 		return nil, err
+	}
+	if p.Kind == rowsOf {
+		return r.cover(ctx, q, who, p, sallyport.Reason{}, []sallyport.Subject{sallyport.Subject(p.Ref)})
 	}
 	if cover, err := r.lookOutside(ctx, q, who, p); cover != nil || err != nil {
 		return cover, err

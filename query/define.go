@@ -46,6 +46,14 @@ func (a *analysis) define(node *pg.Node) {
 		a.creates(n.ViewStmt.View)
 	case *pg.Node_CreateSeqStmt:
 		a.creates(n.CreateSeqStmt.Sequence)
+	case *pg.Node_CreateDomainStmt:
+		_, name := lastName(n.CreateDomainStmt.Domainname)
+		a.namesType(name, -1)
+	case *pg.Node_CreateEnumStmt:
+		_, name := lastName(n.CreateEnumStmt.TypeName)
+		a.namesType(name, -1)
+	case *pg.Node_CompositeTypeStmt:
+		a.creates(n.CompositeTypeStmt.Typevar)
 	case *pg.Node_DropStmt:
 		a.drop(n.DropStmt)
 	case *pg.Node_RenameStmt:
@@ -82,8 +90,10 @@ func (a *analysis) neverAllowed(node *pg.Node) string {
 		return "making casts, conversions and operator classes" + tail
 	case *pg.Node_DefineStmt:
 		switch n.DefineStmt.Kind {
-		case pg.ObjectType_OBJECT_COLLATION, pg.ObjectType_OBJECT_TSCONFIGURATION, pg.ObjectType_OBJECT_TSDICTIONARY:
+		case pg.ObjectType_OBJECT_TSCONFIGURATION, pg.ObjectType_OBJECT_TSDICTIONARY:
 			return ""
+		case pg.ObjectType_OBJECT_COLLATION: // by one of one's own making anything equals anything
+			return "making collations" + tail
 		}
 		return "making aggregates, operators and base types" + tail
 	case *pg.Node_CreatePlangStmt, *pg.Node_LoadStmt, *pg.Node_CreateAmStmt, *pg.Node_AlterExtensionContentsStmt:
@@ -200,10 +210,21 @@ func (a *analysis) foreignKey(n *pg.Constraint) {
 
 // creates refuses a new relation that would take a protected one's name: an unqualified name might then mean either.
 func (a *analysis) creates(n *pg.RangeVar) {
-	if n == nil || !a.schema.shadows(n.Relname) {
+	if n == nil {
 		return
 	}
-	a.refuse(forbidden("a new relation may not have the name of a protected one", "Choose another name.", int(n.Location)))
+	a.namesType(n.Relname, int(n.Location)) // its rows are of a type of that name
+	if a.schema.shadows(n.Relname) {
+		a.refuse(forbidden("a new relation may not have the name of a protected one", "Choose another name.", int(n.Location)))
+	}
+}
+
+// namesType refuses a type under the name of one that casts are known by: in a schema that is searched first, and that of temporary
+// objects always is, ::text would run the checks of it.
+func (a *analysis) namesType(name string, at int) {
+	if known := kindNamed(name); known != otherType || typed(sallyport.Scheme(name)) {
+		a.refuse(forbidden("a new type or relation may not have the name of a type of the server's own", "Choose another name.", at))
+	}
 }
 
 func (a *analysis) drop(n *pg.DropStmt) {
@@ -262,7 +283,10 @@ func (a *analysis) rename(n *pg.RenameStmt) {
 		if a.schema.holdsProtected(n.Subname) {
 			a.refuse(guardedDefinition(-1))
 		}
+	case pg.ObjectType_OBJECT_TYPE, pg.ObjectType_OBJECT_DOMAIN:
+		a.namesType(n.Newname, -1)
 	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_MATVIEW, pg.ObjectType_OBJECT_FOREIGN_TABLE, pg.ObjectType_OBJECT_SEQUENCE:
+		a.namesType(n.Newname, -1)
 		if a.schema.shadows(n.Newname) {
 			a.refuse(forbidden("a relation may not take the name of a protected one", "Choose another name.", -1))
 		}

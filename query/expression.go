@@ -322,6 +322,9 @@ func (a *analysis) subscript(v value, n *pg.A_Indices, sc *scope) value {
 	thick := v.veil
 	for _, bound := range []*pg.Node{n.Lidx, n.Uidx} {
 		index := a.expression(bound, sc)
+		if index.veiled() > bare {
+			a.refuse(unmasking("what stands in a place that a masked column names is NULL or not", &index, a.location(bound)))
+		}
 		harmless = harmless && index.harmless()
 		v = v.madeFrom(index)
 		a.spend(index)

@@ -338,7 +338,11 @@ func kindOfType(t *pg.TypeName) typeKind {
 	if t.GetPctType() || t.GetSetof() || len(names) > 2 || len(names) == 2 && names[0] != "pg_catalog" {
 		return otherType
 	}
-	switch names[len(names)-1] {
+	return kindNamed(names[len(names)-1])
+}
+
+func kindNamed(name string) typeKind {
+	switch name {
 	case "text", "varchar", "bpchar", "citext":
 		return textType
 	case "date":

@@ -3,6 +3,7 @@ package query
 import (
 	"cmp"
 	"strings"
+	"unicode/utf8"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -166,7 +167,7 @@ func (a *analysis) callMasked(qualifier, name string, args []value, all value, a
 		others = others || args[i].veiled() > bare
 	}
 	switch {
-	case a.schema.ours(qualifier, name):
+	case a.schema.ours(qualifier, name), tells(name, args):
 	case folds(name) && len(args) == 1 && first.veiled() == exact && first.row == nil:
 		return value{open: true, veil: exact, mask: first.mask, array: first.array}
 	case passive(name), !others && mild(name) && numeric(args[1:]), others && first.veiled() == bare && reads(name):
@@ -174,6 +175,42 @@ func (a *analysis) callMasked(qualifier, name string, args []value, all value, a
 	}
 	a.refuse(unmasking("this function is not called on masked columns: it might tell what stands there, or leave it elsewhere", &all, at))
 	return value{open: true, veil: made, mask: all.mask}
+}
+
+// tells tells whether a call that is passive otherwise finds a value out: what is looked up under it, or so many rows away, is NULL or not,
+// and what becomes longer or shorter by what stands in it is too long or not once it is joined to itself often enough.
+func tells(name string, args []value) bool {
+	switch name {
+	case "json_build_object", "jsonb_build_object":
+		for i := range args {
+			if args[i].array || i%2 == 0 && args[i].veiled() > bare {
+				return true
+			}
+		}
+	case "lag", "lead":
+		return len(args) > 1 && args[1].veiled() > bare
+	case "format":
+		text, known := args[0].literal()
+		return !known || strings.Contains(text, "*")
+	case "btrim", "ltrim", "rtrim":
+		return len(args) > 1
+	case "replace", "translate":
+		if len(args) != 3 {
+			return true
+		}
+		from, known := args[1].literal()
+		to, knownToo := args[2].literal()
+		return !known || !knownToo || utf8.RuneCountInString(to) != utf8.RuneCountInString(from)
+	}
+	return false
+}
+
+// literal is the one literal that a value is; false: it is something else.
+func (v *value) literal() (string, bool) {
+	if len(v.sources) != 1 || v.open || v.calc || v.array || v.row != nil || v.veil > bare || v.sources[0].source.param > 0 {
+		return "", false
+	}
+	return v.sources[0].source.value, true
 }
 
 // passive are functions that take anything anywhere.

@@ -18,7 +18,7 @@ func maskSchema() *Schema {
 		{Schema: "hr", Name: "orders", Columns: []ColumnInfo{{Name: "id", TypeOID: 23}, {Name: "note", TypeOID: 25}}},
 	}, nil)
 	s.Masks, s.OnlyMasks, s.BuiltIn = true, true, map[string]struct{}{}
-	for _, name := range []string{"operator =", "operator ||", "upper", "lower", "count", "max", "concat", "coalesce", "pg_sleep", "left", "row_to_json", "now"} {
+	for _, name := range []string{"operator =", "operator ||", "upper", "lower", "count", "max", "concat", "coalesce", "pg_sleep", "left", "row_to_json", "now", "json_build_object", "lag", "format", "replace", "translate", "btrim", "operator ->>"} {
 		s.BuiltIn[name] = struct{}{}
 	}
 	return s
@@ -49,6 +49,17 @@ func TestVeiled(t *testing.T) {
 		"SELECT note FROM people WHERE email = note":                                               "!",
 		"SELECT note FROM people WHERE left(email, 1) = 'x'":                                       "!",
 		"SELECT pg_sleep(salary) FROM people":                                                      "!",
+		"SELECT json_build_object('e', email), json_build_object('e', email) ->> 'e' FROM people":  "xx",
+		"SELECT count(json_build_object(left(email, 1), 1) ->> 'z') FROM people":                   "!",
+		"SELECT (ARRAY['a', 'b'])[salary] FROM people":                                             "!",
+		"SELECT lag(email, 1, note) OVER (), format('%s: %s', note, email) FROM people":            "xx",
+		"SELECT lag(note, salary) OVER () FROM people":                                             "!",
+		"SELECT format('%*s', salary, note) FROM people":                                           "!",
+		"SELECT replace(email, ' ', '.'), btrim(email) FROM people":                                "xx",
+		"SELECT replace(email, ' ', '') FROM people":                                               "!",
+		"SELECT btrim(left(email, 1), 'a') FROM people":                                            "!",
+		"SELECT translate(email, 'ab', 'x') FROM people":                                           "!",
+		"SELECT replace(email, 'a', 'aa') FROM people":                                             "!",
 		"SELECT (salary).pg_sleep FROM people":                                                     "!",
 		"INSERT INTO orders (note) SELECT email FROM people":                                       "!",
 		"UPDATE people SET note = email":                                                           "!",

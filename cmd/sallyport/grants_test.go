@@ -37,8 +37,14 @@ type asking struct {
 
 func newAsking(t *testing.T, extra string, change ...func(*ServerOptions)) *asking {
 	t.Helper()
+	return newAskingBy(t, extra+askingRules, change...)
+}
+
+// newAskingBy has rules of its own.
+func newAskingBy(t *testing.T, extra string, change ...func(*ServerOptions)) *asking {
+	t.Helper()
 	a := &asking{}
-	a.fort = newFort(t, extra+askingRules, func(o *ServerOptions) {
+	a.fort = newFort(t, extra, func(o *ServerOptions) {
 		for id, p := range o.Config.People {
 			if p.Role != "agent" {
 				continue
