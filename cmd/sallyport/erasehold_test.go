@@ -52,12 +52,12 @@ func TestACaseHoldsWhatErasureWouldTake(t *testing.T) {
 		fatal(t, err)
 		return id
 	}
-	hold := func(customer sallyport.Subject) {
+	about := func(customer sallyport.Subject) {
 		t.Helper()
 		step("1", cases.DoCustomers, api.CaseRequest{Customers: []sallyport.Subject{customer}, Text: "it is about him"})
-		step("1", cases.DoHold, api.CaseRequest{Text: "the prosecutor asks", At: f.server.o.Clock()}) // of its people from now on alone
 	}
-	hold(held)
+	about(held)
+	step("1", cases.DoHold, api.CaseRequest{Text: "the prosecutor asks", At: f.server.o.Clock()}) // of its people from now on alone
 	step("2", cases.DoHold, api.CaseRequest{Text: "the prosecutor asks", At: time.Now().Add(-time.Hour)})
 
 	for _, c := range []struct {
@@ -83,7 +83,7 @@ func TestACaseHoldsWhatErasureWouldTake(t *testing.T) {
 	if len(waits.Proposals) != 1 || len(goes.Proposals) != 1 {
 		t.Fatalf("%+v %+v", waits, goes)
 	}
-	hold(late) // after it was proposed
+	about(late) // after it was proposed
 	for _, id := range []string{waits.Proposals[0], goes.Proposals[0]} {
 		if _, err := o2.Approve(f.ctx, id); err != nil {
 			t.Fatal(err)
