@@ -81,7 +81,7 @@ func (h *RetentionHold) held(stream ledger.Stream, e *sallyport.Event) string {
 	if len(h.Customers) == 0 {
 		return ""
 	}
-	for who := range customersOf(e) {
+	for who := range spokenOf(e) {
 		if slices.Contains(h.Customers, string(who)) {
 			return "it speaks of a customer whom retention.hold.customers names"
 		}

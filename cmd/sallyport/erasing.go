@@ -102,13 +102,13 @@ func (s *Server) tendErasures(ctx context.Context) {
 	told := ""
 	for {
 		err := s.eraseAgreed()
-		if err == nil && len(s.o.Config.Retention.Days) > 0 && s.o.Clock().Sub(looked) >= retentionEvery {
-			looked = s.o.Clock()
-			err = s.eraseOld(ctx)
+		if len(s.o.Config.Retention.Days) > 0 && s.o.Clock().Sub(looked) >= retentionEvery {
+			old := s.eraseOld(ctx)
+			if err = errors.Join(err, old); old == nil {
+				looked = s.o.Clock()
+			}
 		}
-		if err == nil {
-			err = s.eraseListed(ctx)
-		}
+		err = errors.Join(err, s.eraseListed(ctx)) // also where a proposal waits because of a hold
 		if err != nil && ctx.Err() == nil && err.Error() != told {
 			told = err.Error()
 			s.log.Error("entries could not be erased; trying again", "why", told)
@@ -121,38 +121,44 @@ func (s *Server) tendErasures(ctx context.Context) {
 	}
 }
 
-// eraseAgreed puts on record what is erased next by approved proposals. What is held since is left, and asked about anew.
+// eraseAgreed puts on record what is erased next by approved proposals. What is held since is left, and asked about anew; it keeps no other from being erased.
 func (s *Server) eraseAgreed() error {
+	var errs []error
 	for _, p := range s.state.Fresh(control.Erase, s.o.Clock()) {
 		if slices.ContainsFunc(s.state.Erasures(), func(e control.Erasure) bool { return e.ID == p.ID }) {
 			continue
 		}
-		stream, which := s.streamOf(p.Erased.Record)
-		if stream == nil {
-			return fmt.Errorf("proposal %s: its record is not here", p.ID)
-		}
-		list, err := stream.Erasure(p.Erased.Runs)
-		if err == nil && string(list.Digest) != string(p.Erased.Digest) {
-			err = errors.New("its entries are others now")
-		}
-		if err == nil {
-			err = s.objections(stream, which, p.Erased.Runs)
-		}
-		if err != nil {
-			return fmt.Errorf("proposal %s: %w", p.ID, err)
-		}
-		if err := s.restate(&p); err != nil {
-			return fmt.Errorf("proposal %s: %w", p.ID, err)
-		}
-		e, err := s.erasing(p.ID, "by "+string(p.By)+", approved by "+string(p.Decider), list)
-		if err != nil {
-			return err
-		}
-		if err := s.orders.Give(nil, e); err != nil {
-			return err
+		if err := s.eraseProposed(&p); err != nil {
+			errs = append(errs, fmt.Errorf("proposal %s: %w", p.ID, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// eraseProposed puts one of them on record, where its entries are those that were agreed on, and nothing holds them.
+func (s *Server) eraseProposed(p *control.Proposal) error {
+	stream, which := s.streamOf(p.Erased.Record)
+	if stream == nil {
+		return errors.New("its record is not here")
+	}
+	list, err := stream.Erasure(p.Erased.Runs)
+	if err != nil {
+		return err
+	}
+	if string(list.Digest) != string(p.Erased.Digest) {
+		return errors.New("its entries are others now")
+	}
+	if err := s.objections(stream, which, p.Erased.Runs); err != nil {
+		return err
+	}
+	if err := s.restate(p); err != nil {
+		return err
+	}
+	e, err := s.erasing(p.ID, "by "+string(p.By)+", approved by "+string(p.Decider), list)
+	if err != nil {
+		return err
+	}
+	return s.orders.Give(nil, e)
 }
 
 // erasing is the entry that lists what is erased, here and in gateways' own streams.

@@ -290,7 +290,7 @@ func (r *responding) status() []api.Standby {
 func (s *Server) keeps(which ledger.Stream, e *sallyport.Event) string {
 	why := s.o.Config.Retention.Hold.held(which, e)
 	if why == "" && s.casing != nil && s.casing.book.Holding() {
-		why = s.casing.book.Holds(e, customersOf(e))
+		why = s.casing.book.Holds(e, spokenOf(e))
 	}
 	if why != "" || which != ledger.Access {
 		return why

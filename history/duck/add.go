@@ -28,7 +28,7 @@ func (s *Store) Add(ctx context.Context, to uint64, entries []*sallyport.Event) 
 		return err
 	}
 	before := s.fresh
-	err := transact(ctx, s.writer, func() error { return s.write(ctx, to, entries) })
+	err := transact(ctx, s.writer, func() error { return s.write(to, entries) })
 	if err != nil {
 		s.fresh = before
 		// What is in memory may number what was not stored.
@@ -36,11 +36,12 @@ func (s *Store) Add(ctx context.Context, to uint64, entries []*sallyport.Event) 
 		return broken("add to history", errors.Join(err, unsorted, s.reload(context.WithoutCancel(ctx))))
 	}
 	s.at = to
-	over := s.turnDay(entries)
-	if over || s.fresh >= cmp.Or(s.o.CompactRows, compactRows) {
-		return s.sort(ctx)
+	enough := cmp.Or(s.o.CompactRows, compactRows)
+	s.due = s.turnDay(entries) && s.fresh >= enough/partOfRows || s.due || s.fresh >= enough
+	if !s.due || s.beside != nil && s.fresh-s.beside.rows < enough {
+		return nil // what is under way may end first: to wait for it here would leave a processor idle
 	}
-	return nil
+	return s.sort(ctx)
 }
 
 // turnDay moves to the day of the last entry, and says whether rows of an earlier one wait, to which no more will be added.
@@ -112,8 +113,8 @@ func (b *batch) whose(person int32) {
 	b.person = person
 }
 
-func (s *Store) write(ctx context.Context, to uint64, entries []*sallyport.Event) error {
-	err := s.append(s.writer, func(b *batch) (err error) {
+func (s *Store) write(to uint64, entries []*sallyport.Event) error {
+	return s.append(s.writer, func(b *batch) (err error) {
 		if b.fresh, err = b.table("fresh"); err != nil {
 			return err
 		}
@@ -126,13 +127,8 @@ func (s *Store) write(ctx context.Context, to uint64, entries []*sallyport.Event
 			}
 		}
 		s.fresh += b.rows
-		return b.numbered()
+		return errors.Join(b.numbered(), b.row("position", to)) // the highest counts; a compaction takes the others away
 	})
-	if err != nil {
-		return err
-	}
-	_, err = s.writer.ExecContext(ctx, "UPDATE position SET entry = ?", to)
-	return err
 }
 
 // append writes rows through appenders, within the transaction that is open.
@@ -258,7 +254,7 @@ func (b *batch) batchRow(e *sallyport.Event, kind int8, statement uint64, column
 	b.whose(w.person)
 	verb := b.d.verbOf(history.Place{Session: e.Who.Session, Statement: statement})
 	return b.row("batches", b.boxed.date, b.boxed.entry, e.Time.UTC(), kind, w.actor, int64(statement), //nolint:gosec // there and back
-		verb, b.d.reasonOf(w, purposes, grant), b.d.set(columns))
+		verb, b.d.reasonOf(w, purposes, grant), b.d.setOf(w, columns).word)
 }
 
 func (b *batch) revealed(e *sallyport.Event) error {
@@ -272,10 +268,7 @@ func (b *batch) revealed(e *sallyport.Event) error {
 	if err := b.batchRow(e, kind, e.Reveal.Statement, e.Reveal.Columns, e.Reveal.Purposes, e.Reveal.Grant); err != nil {
 		return err
 	}
-	fields := make([]int16, len(e.Reveal.Columns))
-	for i, c := range e.Reveal.Columns {
-		fields[i] = b.d.field(c)
-	}
+	fields := b.d.setOf(b.d.at(b.day, &e.Who), e.Reveal.Columns).fields
 	for v := range e.Reveal.Values.All() {
 		field := int16(0)
 		if int(v.Column) < len(fields) {
@@ -359,8 +352,8 @@ func (b *batch) act(e *sallyport.Event) error {
 	if st := e.Statement; st != nil {
 		statement = int64(st.ID) //nolint:gosec // there and back
 		verb, shape, code, writes = b.d.word(st.Verb), b.d.word(st.Fingerprint), b.d.word(st.Refused), st.Writes
-		reason = b.d.reasonOf(b.d.at(b.day, &e.Who), st.Purposes, "")
-		fields = b.d.set(st.Columns)
+		w := b.d.at(b.day, &e.Who)
+		reason, fields = b.d.reasonOf(w, st.Purposes, ""), b.d.setOf(w, st.Columns).word
 	}
 	switch {
 	case e.Limit != nil:

@@ -12,8 +12,11 @@ import (
 	"sallyport/history"
 )
 
-// compactRows is how many fresh rows are sorted in together. Fewer come when a day is over.
-const compactRows = 1 << 20
+// compactRows is how many fresh rows are sorted in together. When a day is over a part of that is enough: fewer are found quickly where they are.
+const (
+	compactRows = 1 << 20
+	partOfRows  = 8
+)
 
 // sorting is a compaction that goes on beside what is added, on a connection of its own: it moves the rows that were fresh when it began.
 type sorting struct {
@@ -40,11 +43,11 @@ func (s *Store) sort(ctx context.Context) error {
 	go func() {
 		err := finish(ctx, s.sorter, func() error { return errors.Join(runSteps(ctx, s.sorter, steps), s.repack(ctx)) })
 		if err == nil && run%mergeRuns == 0 {
-			err = merge(ctx, s.sorter, run, run-mergeRuns)
+			err = merge(ctx, s.sorter, run-mergeRuns)
 		}
 		x.ended <- err
 	}()
-	s.beside = x
+	s.beside, s.due = x, false
 	return nil
 }
 
@@ -89,11 +92,11 @@ func (s *Store) compaction() []string {
 			FROM (SELECT * FROM fresh_values v ANTI JOIN fresh_held h ON v.customer = h.customer AND v.field = h.field AND v.hi = h.hi AND v.lo = h.lo) v
 			LEFT JOIN (SELECT customer, field, max(nth) AS top FROM fresh_held GROUP BY customer, field) t ON t.customer = v.customer AND t.field = v.field`,
 	}
+	steps = append(steps, `INSERT INTO held SELECT `+run+`, * FROM fresh_new ORDER BY customer, field, hi`)
 	if fields := s.dict.telling(); len(fields) > 0 {
 		steps = append(steps, sharing(fields)...)
 	}
 	steps = append(steps,
-		`INSERT INTO held SELECT `+run+`, * FROM fresh_new ORDER BY customer, field, hi`,
 		`INSERT INTO seen SELECT `+run+`, DATE '1970-01-01' + f.day, f.customer, f.field, coalesce(v.nth, 0), f.person, f.entry
 			FROM fresh f LEFT JOIN (SELECT * FROM fresh_held UNION ALL SELECT * FROM fresh_new) v
 				ON v.customer = f.customer AND v.field = f.field AND v.hi = f.hi AND v.lo = f.lo
@@ -101,6 +104,7 @@ func (s *Store) compaction() []string {
 		`INSERT INTO customers SELECT DISTINCT id, key FROM fresh_keys f WHERE NOT EXISTS (FROM customers c WHERE c.id = f.id) ORDER BY id`,
 		`DELETE FROM fresh`,
 		`DELETE FROM fresh_keys`,
+		`DELETE FROM position WHERE entry < (SELECT max(entry) FROM position)`,
 		`DROP TABLE fresh_values`, `DROP TABLE fresh_held`, `DROP TABLE fresh_new`,
 	)
 	return steps
@@ -109,16 +113,13 @@ func (s *Store) compaction() []string {
 // mergeRuns is how many runs are sorted together into one: a question has to look into each.
 const mergeRuns = 8
 
-// merge sorts the runs after one into a single one.
-func merge(ctx context.Context, conn *sql.Conn, run, after int32) error {
-	where := fmt.Sprintf(" WHERE run > %d", after)
+// merge sorts the runs after one into a single one, which has the number of that one: so they can be told from it, and are read once.
+func merge(ctx context.Context, conn *sql.Conn, after int32) error {
 	var steps []string
 	for table, order := range map[string]string{"seen": "customer, entry, field", "held": "customer, field, hi"} {
 		steps = append(steps,
-			"CREATE OR REPLACE TEMP TABLE merged AS SELECT * FROM "+table+where,
-			"DELETE FROM "+table+where,
-			fmt.Sprintf("INSERT INTO %s SELECT * REPLACE (%d AS run) FROM merged ORDER BY %s", table, run, order),
-			"DROP TABLE merged")
+			fmt.Sprintf("INSERT INTO %s SELECT * REPLACE (%d AS run) FROM %s WHERE run > %d ORDER BY %s", table, after, table, after, order),
+			fmt.Sprintf("DELETE FROM %s WHERE run > %d", table, after))
 	}
 	if err := transact(ctx, conn, func() error { return runSteps(ctx, conn, steps) }); err != nil {
 		return fmt.Errorf("merge what was compacted: %w", err)
@@ -128,15 +129,17 @@ func merge(ctx context.Context, conn *sql.Conn, run, after int32) error {
 
 // sharing notes which new values of columns that identify somebody another customer has, too, and which older ones a new value now shares.
 // Values of one form alone can be equal, so names, which many share, are not compared with each other.
+// held has the new ones by then, and is read once.
 func sharing(fields []int16) []string {
 	in := list(fields)
 	return []string{
-		`CREATE OR REPLACE TEMP TABLE fresh_shared AS
-			SELECT DISTINCT n.customer, n.field, n.hi, n.lo FROM held h JOIN fresh_new n ON h.hi = n.hi AND h.lo = n.lo WHERE n.field IN (` + in + `) AND h.customer <> n.customer
-			UNION SELECT h.customer, h.field, h.hi, h.lo FROM held h JOIN fresh_new n ON h.hi = n.hi AND h.lo = n.lo WHERE h.field IN (` + in + `) AND h.customer <> n.customer
-			UNION SELECT n.customer, n.field, n.hi, n.lo FROM fresh_new h JOIN fresh_new n ON h.hi = n.hi AND h.lo = n.lo WHERE n.field IN (` + in + `) AND h.customer <> n.customer`,
-		`INSERT INTO shared SELECT * FROM fresh_shared f WHERE NOT EXISTS (FROM shared s WHERE s.customer = f.customer AND s.field = f.field AND s.hi = f.hi AND s.lo = f.lo)`,
-		`DROP TABLE fresh_shared`,
+		`CREATE OR REPLACE TEMP TABLE fresh_pairs AS
+			SELECT h.customer AS one, h.field AS its, n.customer AS other, n.field AS theirs, n.hi, n.lo FROM held h JOIN fresh_new n ON h.hi = n.hi AND h.lo = n.lo
+			WHERE h.customer <> n.customer AND (h.field IN (` + in + `) OR n.field IN (` + in + `))`,
+		`INSERT INTO shared SELECT * FROM (
+				SELECT one AS customer, its AS field, hi, lo FROM fresh_pairs WHERE its IN (` + in + `) UNION SELECT other, theirs, hi, lo FROM fresh_pairs WHERE theirs IN (` + in + `)) f
+			WHERE NOT EXISTS (FROM shared s WHERE s.customer = f.customer AND s.field = f.field AND s.hi = f.hi AND s.lo = f.lo)`,
+		`DROP TABLE fresh_pairs`,
 	}
 }
 

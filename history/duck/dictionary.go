@@ -25,7 +25,7 @@ type dictionaries struct {
 	texts   map[int32]string
 	fields  map[sallyport.Column]int16
 	columns map[int16]sallyport.Column
-	sets    map[string]int32 // of fields → the word that lists them
+	sets    map[string]fieldSet // by the numbers of the fields
 	tells   func(sallyport.Column) bool
 	actors  daily[sallyport.Who]
 	tables  map[string]bool     // that were mentioned
@@ -86,7 +86,7 @@ func (d *daily[T]) of(day int32) map[T]int32 {
 
 func newDictionaries(o Options) *dictionaries {
 	return &dictionaries{
-		tells: func(c sallyport.Column) bool { return o.Tells != nil && o.Tells(c) }, sets: map[string]int32{}, working: map[string]*working{},
+		tells: func(c sallyport.Column) bool { return o.Tells != nil && o.Tells(c) }, sets: map[string]fieldSet{}, working: map[string]*working{},
 		people: map[sallyport.Staff]int32{}, byID: map[int32]sallyport.Staff{}, words: map[string]int32{}, texts: map[int32]string{},
 		fields: map[sallyport.Column]int16{}, columns: map[int16]sallyport.Column{}, verbs: map[history.Place]int32{}, tables: map[string]bool{},
 	}
@@ -226,25 +226,42 @@ func (d *dictionaries) telling() (fields []int16) {
 	return fields
 }
 
-// set is the word that lists columns.
-func (d *dictionaries) set(columns []sallyport.Column) int32 {
+// fieldSet is columns that come together: the word that lists them, and their numbers.
+type fieldSet struct {
+	word   int32
+	fields []int16
+}
+
+func (d *dictionaries) set(columns []sallyport.Column) fieldSet {
 	if len(columns) == 0 {
-		return 0
+		return fieldSet{}
 	}
-	key := make([]byte, 0, 64)
-	for _, c := range columns {
-		key = binary.BigEndian.AppendUint16(key, uint16(d.field(c))) //nolint:gosec // a number
+	fields, key := make([]int16, len(columns)), make([]byte, 0, 64)
+	for i, c := range columns {
+		fields[i] = d.field(c)
+		key = binary.BigEndian.AppendUint16(key, uint16(fields[i])) //nolint:gosec // a number
 	}
-	id, known := d.sets[string(key)]
+	of, known := d.sets[string(key)]
 	if !known {
 		names := make([]string, len(columns))
 		for i, c := range columns {
 			names[i] = c.String()
 		}
-		id = d.word(strings.Join(names, ", "))
-		d.sets[string(key)] = id
+		of = fieldSet{d.word(strings.Join(names, ", ")), fields}
+		d.sets[string(key)] = of
 	}
-	return id
+	return of
+}
+
+// setOf is the set of an entry of somebody. It keeps the columns, which nobody changes: the next entry mostly has the same.
+func (d *dictionaries) setOf(w *working, columns []sallyport.Column) fieldSet {
+	if len(columns) == 0 {
+		return fieldSet{}
+	}
+	if !slices.Equal(w.columns, columns) {
+		w.columns, w.set = columns, d.set(columns)
+	}
+	return w.set
 }
 
 // working is somebody in one session, on one day.
@@ -256,6 +273,9 @@ type working struct {
 	purposes []sallyport.Purpose // of the entry before, and its grant: most have the same
 	grant    string
 	reason   int32
+
+	columns []sallyport.Column // likewise
+	set     fieldSet
 }
 
 // at finds who acts in an entry.

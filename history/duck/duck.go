@@ -51,7 +51,8 @@ type Store struct {
 	mu     sync.Mutex // held while it is written; guards what follows
 	writer *sql.Conn
 	at     uint64
-	fresh  int // rows that are not compacted
+	fresh  int  // rows that are not compacted
+	due    bool // they are to be, once nothing else is
 	day    int32
 	run    int32 // of the last compaction
 	dict   *dictionaries
@@ -87,7 +88,7 @@ func Open(folder string, o Options) (*Store, error) {
 // Wipe removes the history of a folder, but for the key of its pseudonyms.
 func Wipe(folder string) error {
 	var errs []error
-	for _, name := range []string{fileName, fileName + ".wal", "spill"} {
+	for _, name := range []string{fileName, fileName + ".wal", fileName + ".wal.checkpoint", fileName + ".wal.recovery", "spill"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(folder, name)))
 	}
 	return errors.Join(errs...)

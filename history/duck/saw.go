@@ -44,6 +44,7 @@ type question struct {
 	id    int64
 	rows  []sawRow
 	under map[int64]sallyport.Subject
+	loose []sallyport.Digest // values of his that are not compacted as his: shared does not say who else has them
 }
 
 // sawRow is one value of the answer.
@@ -89,6 +90,7 @@ func (s *Store) saw(ctx context.Context, question_ history.Question) (a history.
 // direct finds rows of the customer, and his values.
 func (q *question) direct() error {
 	if q.Customer == "" {
+		q.loose = q.Digests
 		return nil
 	}
 	err := q.each(`SELECT entry, field FROM seen WHERE customer = ?1 AND field >= 0 UNION ALL SELECT entry, field FROM fresh WHERE customer = ?1 AND field >= 0`,
@@ -103,21 +105,40 @@ func (q *question) direct() error {
 	if err != nil {
 		return err
 	}
-	digests := map[sallyport.Digest]bool{}
+	compacted := map[sallyport.Digest]bool{}
 	for _, d := range q.Digests {
-		digests[d] = true
+		compacted[d] = false
 	}
-	err = q.each(`SELECT hi, lo FROM held WHERE customer = ?1 UNION SELECT hi, lo FROM fresh WHERE customer = ?1 AND (hi <> 0 OR lo <> 0)`,
+	err = q.each(`SELECT hi, lo, true FROM held WHERE customer = ?1 UNION SELECT hi, lo, false FROM fresh WHERE customer = ?1 AND (hi <> 0 OR lo <> 0)`,
 		func(scan func(...any) error) error {
 			var hi, lo int64
-			if err := scan(&hi, &lo); err != nil {
+			var is bool
+			if err := scan(&hi, &lo, &is); err != nil {
 				return err
 			}
-			digests[whole(hi, lo)] = true
+			d := whole(hi, lo)
+			compacted[d] = compacted[d] || is
 			return nil
 		}, q.id)
-	q.Digests = slices.Collect(maps.Keys(digests))
+	q.Digests = slices.Collect(maps.Keys(compacted))
+	for d, is := range compacted {
+		if !is {
+			q.loose = append(q.loose, d)
+		}
+	}
 	return err
+}
+
+// matching is the condition that a value is one of some.
+func matching(digests []sallyport.Digest) string {
+	his := make([]int64, 0, len(digests))
+	match := make([]string, 0, len(digests))
+	for _, d := range digests {
+		hi, lo := halves(d)
+		his = append(his, hi)
+		match = append(match, "hi = "+literal(hi)+" AND lo = "+literal(lo))
+	}
+	return "hi IN (" + list(his) + ") AND (" + strings.Join(match, " OR ") + ")"
 }
 
 // elsewhere finds equal values in rows that are not the customer's: of columns that identify somebody, or where nobody knows whose they are.
@@ -128,14 +149,7 @@ func (q *question) elsewhere() error {
 	q.s.mu.Lock()
 	fields := append(q.s.dict.telling(), 0)
 	q.s.mu.Unlock()
-	his := make([]int64, 0, len(q.Digests))
-	match := make([]string, 0, len(q.Digests))
-	for _, d := range q.Digests {
-		hi, lo := halves(d)
-		his = append(his, hi)
-		match = append(match, "hi = "+literal(hi)+" AND lo = "+literal(lo))
-	}
-	matches := "hi IN (" + list(his) + ") AND (" + strings.Join(match, " OR ") + ")"
+	matches := matching(q.Digests)
 	take := func(scan func(...any) error) error {
 		var r sawRow
 		if err := scan(&r.entry, &r.field, &r.customer); err != nil {
@@ -149,7 +163,11 @@ func (q *question) elsewhere() error {
 		return err
 	}
 	others := map[int64]bool{nobody: true}
-	err := q.each("SELECT DISTINCT customer FROM shared WHERE customer <> ?1 AND "+matches, func(scan func(...any) error) error {
+	query := "SELECT DISTINCT customer FROM shared WHERE customer <> ?1 AND " + matches
+	if len(q.loose) > 0 { // only a value that was compacted as his was compared with everybody's then
+		query += " UNION SELECT customer FROM held WHERE customer <> ?1 AND field IN (" + list(fields) + ") AND " + matching(q.loose)
+	}
+	err := q.each(query, func(scan func(...any) error) error {
 		var other int64
 		err := scan(&other)
 		others[other] = true

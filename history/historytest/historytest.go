@@ -110,6 +110,7 @@ func story() *Journal {
 // Conform runs the contract.
 func Conform(t *testing.T, fresh func(t *testing.T) Opener) {
 	t.Run("WhoSaw", func(t *testing.T) { whoSaw(t, fresh) })
+	t.Run("OneByOne", func(t *testing.T) { oneByOne(t, fresh) })
 	t.Run("ExactlyOnce", func(t *testing.T) { exactlyOnce(t, fresh(t)) })
 	t.Run("Forget", func(t *testing.T) { forget(t, fresh) })
 	t.Run("Tells", func(t *testing.T) { tells(t, fresh) })
@@ -126,7 +127,6 @@ func asked() []sallyport.Subject {
 // whoSaw compares, at each place where the story can be cut between history and record, the answer with that of the record alone.
 func whoSaw(t *testing.T, fresh func(t *testing.T) Opener) {
 	j := story()
-	alone := &history.Past{Record: j, Tells: Identifies}
 	for cut := 0; cut <= len(j.Events); cut++ {
 		open := fresh(t)
 		store := open(t)
@@ -137,18 +137,58 @@ func whoSaw(t *testing.T, fresh func(t *testing.T) Opener) {
 			must(t, store.Close())
 			store = open(t)
 		}
-		past := &history.Past{Record: j, Tells: Identifies, Lend: func() (history.Store, func()) { return store, func() {} }}
-		for _, customer := range asked() {
-			want, err := alone.WhoSaw(t.Context(), customer)
-			must(t, err)
-			got, err := past.WhoSaw(t.Context(), customer)
-			must(t, err)
-			if diff := cmp.Diff(sorted(want), sorted(got)); diff != "" {
-				t.Errorf("customer %s, %d entries in history: the record alone (-) and with history (+) differ:\n%s", customer, cut, diff)
-			}
-		}
+		compare(t, j, store, cut)
 		must(t, store.Close())
 	}
+}
+
+// compare asks for each customer of a story, some of which is in a store, and holds the answer to that of the record alone.
+func compare(t *testing.T, j *Journal, store history.Store, in int) {
+	t.Helper()
+	alone := &history.Past{Record: j, Tells: Identifies}
+	past := &history.Past{Record: j, Tells: Identifies, Lend: func() (history.Store, func()) { return store, func() {} }}
+	for _, customer := range asked() {
+		want, err := alone.WhoSaw(t.Context(), customer)
+		must(t, err)
+		got, err := past.WhoSaw(t.Context(), customer)
+		must(t, err)
+		if diff := cmp.Diff(sorted(want), sorted(got)); diff != "" {
+			t.Errorf("customer %s, %d entries in history: the record alone (-) and with history (+) differ:\n%s", customer, in, diff)
+		}
+	}
+}
+
+// oneByOne adds the story's entries one after the other, and then once more with its days in another order, so that a customer's values come
+// before, with and after those that equal them elsewhere. However a store has put away what came earlier, it must find it.
+func oneByOne(t *testing.T, fresh func(t *testing.T) Opener) {
+	for name, j := range map[string]*Journal{"as it was": story(), "turned": turned()} {
+		store := fresh(t)(t)
+		for i := range j.Events {
+			must(t, store.Add(t.Context(), uint64(i+1), j.Events[i:i+1])) //nolint:gosec // small
+			compare(t, j, store, i+1)
+		}
+		must(t, store.Close())
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+}
+
+// turned is the story with each statement on a day of its own, the last first.
+func turned() *Journal {
+	told, j := story().Events, &Journal{}
+	for at := Start; len(told) > 0; at = at.Add(24 * time.Hour) {
+		from := len(told) - 1
+		for from > 0 && told[from].Kind != sallyport.StatementKind {
+			from--
+		}
+		for _, e := range told[from:] {
+			e.Time = at
+			j.Add(e)
+		}
+		told = told[:from]
+	}
+	return j
 }
 
 // sorted has what stands in no order within a sighting in one.
