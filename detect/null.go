@@ -17,8 +17,13 @@ type null struct {
 // evidences are the logarithms of the day's ratios for each growth.
 func (n *null) evidences(x float64) (e [growths]float64) {
 	if n.rates == nil {
-		for i := range e {
-			e[i] = n.bounded(x, growth(i))
+		deltas := n.deltas()
+		for i, delta := range deltas {
+			if i > 0 && delta == deltas[i-1] {
+				e[i] = e[i-1]
+				continue
+			}
+			e[i] = n.bounded(x, delta)
 		}
 		return e
 	}
@@ -29,9 +34,17 @@ func (n *null) evidences(x float64) (e [growths]float64) {
 	return e
 }
 
+// deltas are the growths, those that are no evidence raised. Where a mean is high most of them are alike.
+func (n *null) deltas() (list [growths]float64) {
+	for i := range list {
+		list[i] = max(growth(i), n.drift*n.mu)
+	}
+	return list
+}
+
 // bounded is the ratio, bounded by what days that look like anything allow.
 func (n *null) bounded(x, delta float64) float64 {
-	l := ratio(x, n.mu, n.k, max(delta, n.drift*n.mu))
+	l := ratio(x, n.mu, n.k, delta)
 	switch {
 	case l > 0:
 		l = -math.Log((1-n.share)*math.Exp(-l) + n.share)
@@ -44,7 +57,7 @@ func (n *null) bounded(x, delta float64) float64 {
 // mixed are the ratios against the mixture over where his rate may be, and over days that look like anything, where days have this size. It is the
 // innermost part of all: no logarithm and no exponential is taken twice.
 func (n *null) mixed(x, k float64) (e [growths]float64) {
-	logs, most := n.byRate(x, k)
+	logs, most := n.byRate(x, k, math.Log(n.mu))
 	var below, weights [nodes + 1]float64 // sums over the first rates: of likelihoods, and of weights
 	for j, w := range n.rates.weight {
 		below[j+1] = below[j] + w*math.Exp(logs[j]-most)
@@ -75,8 +88,8 @@ func (n *null) mixed(x, k float64) (e [growths]float64) {
 
 // byRate are the logarithms of the densities by where his rate may be, but for combinations, and the highest. Of a negative binomial
 // k·ln(k/(k+m)) + x·ln(m/(k+m)) hangs on the mean m.
-func (n *null) byRate(x, k float64) (logs [nodes]float64, most float64) {
-	logK, logMu := math.Log(k), math.Log(n.mu)
+func (n *null) byRate(x, k, logMu float64) (logs [nodes]float64, most float64) {
+	logK := math.Log(k)
 	most = math.Inf(-1)
 	for j := range logs {
 		whole := math.Log(k + n.mu*n.rates.factors[j])
@@ -86,15 +99,36 @@ func (n *null) byRate(x, k float64) (logs [nodes]float64, most float64) {
 	return logs, most
 }
 
-// density is the logarithm of that of a day, where days have this size.
-func (n *null) density(x, k float64) float64 {
-	logs, most := n.byRate(x, k)
-	sum := 0.0
-	for j, w := range n.rates.weight {
-		sum += w * math.Exp(logs[j]-most)
+// densities are the logarithms of that of a day, where days have each of the sizes.
+func (n *null) densities(x float64) (list [sizes]float64) {
+	logMu, anything, gamma := math.Log(n.mu), math.Exp(n.tail.logDensity(x-n.mu)), 0.0
+	if x != 0 {
+		gamma, _ = math.Lgamma(x + 1)
 	}
-	return math.Log(math.Exp(n.tail.logDensity(x-n.mu)) + sum*math.Exp(combinations(x, k)+most))
+	for i := range list {
+		k := size(i)
+		logs, most := n.byRate(x, k, logMu)
+		sum := 0.0
+		for j, w := range n.rates.weight {
+			sum += w * math.Exp(logs[j]-most)
+		}
+		shape := 0.0
+		if x != 0 {
+			a, _ := math.Lgamma(x + k)
+			shape = a - sizeGammas[i] - gamma
+		}
+		list[i] = math.Log(anything + sum*math.Exp(shape+most))
+	}
+	return list
 }
+
+// sizeGammas are the logarithms of the gamma function of the sizes.
+var sizeGammas = func() (list [sizes]float64) {
+	for i := range list {
+		list[i], _ = math.Lgamma(size(i))
+	}
+	return list
+}()
 
 // combinations is the part of the logarithm of a negative binomial's density that does not hang on its mean, for real counts.
 func combinations(x, k float64) float64 {
