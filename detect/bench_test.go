@@ -41,6 +41,39 @@ func seedsAsked(t testing.TB, usual int) int {
 	return number(t, "SALLYPORT_SEEDS", usual)
 }
 
+// task is a company to be run.
+type task struct {
+	profile sim.Profile
+	seed    uint64
+}
+
+// largeSizes are run with SALLYPORT_LARGE seeds each, where no SALLYPORT_STAFF is named: one company of them takes as long as five, and fifteen.
+func largeSizes() [2]int { return [2]int{1000, 3000} }
+
+// tasks are all companies, the usual size first: all profiles of one seed, then the next, so that whoever ends the run has as many of each.
+func tasks(t testing.TB) (list []task) {
+	t.Helper()
+	first := firstSeed(t, 101)
+	add := func(seeds, staff int) {
+		for seed := range uint64(seeds) { //nolint:gosec // small
+			for _, p := range asked(t) {
+				if staff != 0 {
+					p.Staff = staff
+				}
+				list = append(list, task{p, first + seed})
+			}
+		}
+	}
+	staff := number(t, "SALLYPORT_STAFF", 0)
+	add(seedsAsked(t, 30), staff)
+	for _, size := range largeSizes() {
+		if staff == 0 {
+			add(number(t, "SALLYPORT_LARGE", 1), size)
+		}
+	}
+	return list
+}
+
 // asked are the profiles that are to be run. SALLYPORT_FRESH adds companies that nothing was tuned to.
 func asked(t testing.TB) (list []sim.Profile) {
 	t.Helper()
@@ -51,7 +84,7 @@ func asked(t testing.TB) (list []sim.Profile) {
 	only := os.Getenv("SALLYPORT_PROFILE")
 	for _, p := range profiles {
 		if only == "" || slices.Contains(strings.Split(only, ","), p.Name) {
-			p.Staff, p.Weeks = number(t, "SALLYPORT_STAFF", p.Staff), number(t, "SALLYPORT_WEEKS", p.Weeks)
+			p.Weeks = number(t, "SALLYPORT_WEEKS", p.Weeks)
 			list = append(list, p)
 		}
 	}
@@ -72,15 +105,11 @@ func TestBenchDetect(t *testing.T) {
 	}
 	kept, err := openResults(benchVersion(t), name)
 	fatal(t, err)
-	type task struct {
-		profile sim.Profile
-		seed    uint64
-	}
-	tasks := make(chan task)
+	todo := make(chan task)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for next := range tasks {
+			for next := range todo {
 				if kept.has(&next.profile, next.seed) {
 					continue
 				}
@@ -92,13 +121,10 @@ func TestBenchDetect(t *testing.T) {
 			}
 		})
 	}
-	first := firstSeed(t, 1000)
-	for seed := range uint64(seedsAsked(t, 30)) { //nolint:gosec // small
-		for _, p := range asked(t) { // all profiles of one seed, then the next: whoever ends it has as many of each
-			tasks <- task{p, first + seed}
-		}
+	for _, each := range tasks(t) {
+		todo <- each
 	}
-	close(tasks)
+	close(todo)
 	workers.Wait()
 	printAll(t, kept.order)
 }
