@@ -141,7 +141,7 @@ type Company struct {
 	plan    [][]act
 	order   []uint64 // of a day's deeds
 	duties  []duty   // by day
-	early   []act // tickets that were there before
+	early   []act    // tickets that were there before
 	tickets int
 	uid     int
 	surge   []float64

@@ -167,7 +167,7 @@ func (c *Company) draw(list duty) int {
 	return list.who[min(at, len(list.who)-1)]
 }
 
-// hourOf is a moment of an agent's day: 83 in 100 between 8 and 18 by his clock.
+// hourOf is a moment of an agent's day: his shift but for a few in the hour before and after it.
 func (c *Company) hourOf(d int, a *agent) int64 {
 	span := a.to - a.from
 	at := a.from + int(c.random.Float64()*float64(span))
@@ -404,7 +404,9 @@ func (o *output) act(a *act, d int) {
 	o.yield(&o.in, a.theft)
 }
 
-func subject(customer int64) sallyport.Subject { return sallyport.Subject(strconv.FormatInt(customer, 10)) }
+func subject(customer int64) sallyport.Subject {
+	return sallyport.Subject(strconv.FormatInt(customer, 10))
+}
 
 func (o *output) look(a *act, at time.Time, ticket string, who sallyport.Staff) {
 	g := &o.agents[a.who]
