@@ -28,7 +28,6 @@ type tally struct {
 	n, caught, right, soon int
 	days, taken            []float64
 	ratio, limit           []float64
-	ranked                 [3]int
 }
 
 // benchOf sums results up.

@@ -164,12 +164,12 @@ func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 		rises[j] = math.Log1p(delta / n.mu)
 	}
 	for i := range sizes {
-		k, e := joint(size(i), evidence), 0.0
+		k, last, was := joint(size(i), evidence), 0.0, 0.0
 		for j, delta := range deltas {
-			if j == 0 || delta != deltas[j-1] {
-				e = min(math.Exp(min(risen(x, n.mu, k, delta, rises[j]), 50)), bound)
+			if delta != was {
+				last, was = min(math.Exp(min(risen(x, n.mu, k, delta, rises[j]), 50)), bound), delta
 			}
-			q.ratios[i][j] += e
+			q.ratios[i][j] += last
 		}
 	}
 	best := 0.0

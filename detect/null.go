@@ -17,13 +17,12 @@ type null struct {
 // evidences are the logarithms of the day's ratios for each growth.
 func (n *null) evidences(x float64) (e [growths]float64) {
 	if n.rates == nil {
-		deltas := n.deltas()
-		for i, delta := range deltas {
-			if i > 0 && delta == deltas[i-1] {
-				e[i] = e[i-1]
-				continue
+		last, was := 0.0, 0.0
+		for i, delta := range n.deltas() {
+			if delta != was {
+				last, was = n.bounded(x, delta), delta
 			}
-			e[i] = n.bounded(x, delta)
+			e[i] = last
 		}
 		return e
 	}
@@ -115,20 +114,13 @@ func (n *null) densities(x float64) (list [sizes]float64) {
 		shape := 0.0
 		if x != 0 {
 			a, _ := math.Lgamma(x + k)
-			shape = a - sizeGammas[i] - gamma
+			b, _ := math.Lgamma(k)
+			shape = a - b - gamma
 		}
 		list[i] = math.Log(anything + sum*math.Exp(shape+most))
 	}
 	return list
 }
-
-// sizeGammas are the logarithms of the gamma function of the sizes.
-var sizeGammas = func() (list [sizes]float64) {
-	for i := range list {
-		list[i], _ = math.Lgamma(size(i))
-	}
-	return list
-}()
 
 // combinations is the part of the logarithm of a negative binomial's density that does not hang on its mean, for real counts.
 func combinations(x, k float64) float64 {
