@@ -79,8 +79,15 @@ func (n *null) mixed(x, k float64) (e [growths]float64) {
 			s, beyond = n.tail.density[2*i]-combinations(mean, k)-k*(logK-whole)-mean*(logMean-whole), place
 		}
 		s = max(n.share, math.Exp(min(s, 0)), min(mostShare, n.tail.beyond[beyond]*rarely))
+		lower := below[j] * math.Exp(most-theft)
+		if most-theft > 700 { // beyond what a float can hold, while what is below comes to 0
+			lower = 0
+			for l, w := range n.rates.weight[:j] {
+				lower += w * math.Exp(logs[l]-theft)
+			}
+		}
 		// A rate as high as the theft's is no theft: it says 1 to it, whatever the count.
-		e[i] = -math.Log(weights[nodes] - weights[j] + below[j]*math.Exp(most-theft) + s)
+		e[i] = -math.Log(weights[nodes] - weights[j] + lower + s)
 	}
 	return e
 }
