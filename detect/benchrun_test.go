@@ -179,7 +179,7 @@ func (r *trialRun) note(f *Finding, guilty map[sallyport.Staff]int64, taken map[
 	from, bad := guilty[who]
 	if !bad || f.Time.Unix()/86400 < from {
 		r.innocent.alarms++
-		r.false_ = append(r.false_, fmt.Sprintf("%s %s %s %s", f.Time.Format(time.DateOnly), who, f.Kind, f.Evidence[1].Text))
+		r.false_ = append(r.false_, fmt.Sprintf("%s %s %s %s", f.Time.Format(time.DateOnly), who, f.Kind, f.Evidence[min(1, len(f.Evidence)-1)].Text))
 		return
 	}
 	if _, known := r.alarms[who]; known {
