@@ -4,7 +4,7 @@
 # make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
 # make bench-history  history with 100,000,000 reveals, and beside PostgreSQL (an hour; 5 GiB free)
 # make bench-pages  the pages on a year of 1,000 made-up people: size and time (half an hour)
-# make bench-detect detection on made-up companies with insiders (hours)
+# make bench-detect detection on made-up companies with insiders, 30 of each kind and some large ones (half an hour); what it came to stays in RESULTS, so it may be ended and gone on with
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL, and kill -9 while keys are rotated and gateways share (an hour)
 # make moving moving 12,000,000 rows in beside an application, and kill -9 on the way (hours; 40 GiB free)
 # make faults  each rule of the protocol between controller and gateways, broken by hand: a test must fail (half an hour)
@@ -23,6 +23,7 @@ FUZZTIME ?= 10s
 DEMO     ?=
 TAGS     ?=
 ROWS     ?= 12000000
+RESULTS  ?= bench-detect.jsonl
 
 .PHONY: faults build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history bench-pages axe screenshots
 
@@ -81,7 +82,7 @@ bench-trace:
 	SALLYPORT_TRACE=1 go test ./trace -v -run TestCalibration -bench BenchmarkTrace -timeout 120m
 
 bench-detect:
-	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 24h -run '^TestBenchDetect$$' ./detect
+	SALLYPORT_SIEGE=1 SALLYPORT_RESULTS="$(abspath $(RESULTS))" go test -v -count=1 -timeout 24h -run '^TestBenchDetect$$' ./detect
 
 siege:
 	scripts/postgres.sh

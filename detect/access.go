@@ -262,6 +262,7 @@ func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
 		p.hours[hour]++
 		p.worked++
 		p.group.hours[hour]++
+		p.group.looks++
 	}
 	const near = 2
 	if customer>>63 == 0 && p.lastNumber != 0 {

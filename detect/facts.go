@@ -14,6 +14,7 @@ type facts struct {
 	names      []string           // of queues and priorities; the first is none
 	numbers    map[string]uint16
 	contacts   map[uint64][]contact
+	hints      hints // of whom there is a ticket or a contact
 	jobs       []*job
 	lately     map[uint64][]recentLook // customers looked at without a reason in the last hours
 	approved   map[sallyport.Staff]map[sallyport.Staff]int
@@ -118,6 +119,7 @@ func (f *facts) forget(now int64) {
 			delete(f.contacts, c)
 		}
 	}
+	f.rehint()
 	clear(f.lately)
 	jobs := f.jobs[:0]
 	for _, j := range f.jobs {
@@ -160,6 +162,7 @@ func (d *Detector) ticket(in *sallyport.TicketFact, at int64) {
 	t.heard = t.heard || d.facts.calledBefore(t)
 	t.older = d.facts.byCustomer[t.customer]
 	d.facts.tickets[id], d.facts.byCustomer[t.customer] = t, t
+	d.facts.hint(t.customer)
 	d.reconsider(t.customer, at, t.openedBy)
 }
 
@@ -212,6 +215,7 @@ func (d *Detector) contact(in *sallyport.ContactFact, at int64) {
 		list = append(list[:0], list[25:]...)
 	}
 	d.facts.contacts[customer] = append(list, c)
+	d.facts.hint(customer)
 	if c.incoming {
 		for t := d.facts.byCustomer[customer]; t != nil; t = t.older {
 			t.heard = true
@@ -277,6 +281,9 @@ func (d *Detector) byRelation(p *person, age int64) *Template {
 
 // byFacts is the best template for which tickets or contacts of the customer count.
 func (d *Detector) byFacts(p *person, customer uint64, at int64) (best *Template) {
+	if !d.facts.hints.may(customer) {
+		return nil
+	}
 	t := d.facts.byCustomer[customer]
 	for n := 0; t != nil && n < mostTickets && (best == nil || best.Weight < 1); n++ { // the newest first
 		best = heavier(best, d.byTicket(p, t, at))

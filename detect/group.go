@@ -15,6 +15,7 @@ type group struct {
 	streams [streams]peers
 	weekday [7]struct{ x, days float64 } // of customers without a reason
 	hours   [24]float64                  // when they look at customers
+	looks   float64                      // the sum of hours
 	used    map[uint64]int               // how many of them use a form of statement, an application
 	level   float64                      // ln A
 
@@ -157,15 +158,23 @@ func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 	}
 	q.counted++
 	bound := min(1/n.share, max(20, 0.02*(q.counted+q.zeros)))
+	deltas := n.deltas()
+	var rises [growths]float64
+	for j, delta := range deltas {
+		rises[j] = math.Log1p(delta / n.mu)
+	}
 	for i := range sizes {
-		k := joint(size(i), evidence)
-		for j := range growths {
-			q.ratios[i][j] += min(math.Exp(min(ratio(x, n.mu, k, max(growth(j), n.drift*n.mu)), 50)), bound)
+		k, last, was := joint(size(i), evidence), 0.0, 0.0
+		for j, delta := range deltas {
+			if delta != was {
+				last, was = min(math.Exp(min(risen(x, n.mu, k, delta, rises[j]), 50)), bound), delta
+			}
+			q.ratios[i][j] += last
 		}
 	}
 	best := 0.0
-	for j := range growths {
-		best += math.Exp(min(ratio(x, n.mu, n.k, max(growth(j), n.drift*n.mu)), 50)) / growths
+	for j, delta := range deltas {
+		best += math.Exp(min(risen(x, n.mu, n.k, delta, rises[j]), 50)) / growths
 	}
 	if best > extreme {
 		q.burst(burst{p.number, x - n.mu, 1})
@@ -176,8 +185,8 @@ func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 func (q *peers) mixed(p *person, n null, x float64) {
 	q.counted++
 	const keep = 1 - math.Ln2/ownFade
-	for i := range sizes {
-		density := max(n.density(x, size(i)), -20)
+	for i, density := range n.densities(x) {
+		density = max(density, -20)
 		q.fits[i] += density
 		p.fits[i] = p.fits[i]*keep + density
 	}
@@ -548,15 +557,12 @@ func (g *group) shocked(hour func(*person) int) {
 
 // passed is which part of a day's work is usually done at the end of that hour.
 func (g *group) passed(hour int) float64 {
-	sum, all := 0.0, 0.0
-	for h, n := range g.hours {
-		all += n
-		if h <= hour {
-			sum += n
-		}
-	}
-	if all < 100 {
+	if g.looks < 100 {
 		return 1
 	}
-	return max(sum/all, 0.15)
+	sum := 0.0
+	for _, n := range g.hours[:max(0, hour+1)] {
+		sum += n
+	}
+	return max(sum/g.looks, 0.15)
 }

@@ -17,8 +17,12 @@ type null struct {
 // evidences are the logarithms of the day's ratios for each growth.
 func (n *null) evidences(x float64) (e [growths]float64) {
 	if n.rates == nil {
-		for i := range e {
-			e[i] = n.bounded(x, growth(i))
+		last, was := 0.0, 0.0
+		for i, delta := range n.deltas() {
+			if delta != was {
+				last, was = n.bounded(x, delta), delta
+			}
+			e[i] = last
 		}
 		return e
 	}
@@ -29,9 +33,17 @@ func (n *null) evidences(x float64) (e [growths]float64) {
 	return e
 }
 
+// deltas are the growths, those that are no evidence raised. Where a mean is high most of them are alike.
+func (n *null) deltas() (list [growths]float64) {
+	for i := range list {
+		list[i] = max(growth(i), n.drift*n.mu)
+	}
+	return list
+}
+
 // bounded is the ratio, bounded by what days that look like anything allow.
 func (n *null) bounded(x, delta float64) float64 {
-	l := ratio(x, n.mu, n.k, max(delta, n.drift*n.mu))
+	l := ratio(x, n.mu, n.k, delta)
 	switch {
 	case l > 0:
 		l = -math.Log((1-n.share)*math.Exp(-l) + n.share)
@@ -44,7 +56,7 @@ func (n *null) bounded(x, delta float64) float64 {
 // mixed are the ratios against the mixture over where his rate may be, and over days that look like anything, where days have this size. It is the
 // innermost part of all: no logarithm and no exponential is taken twice.
 func (n *null) mixed(x, k float64) (e [growths]float64) {
-	logs, most := n.byRate(x, k)
+	logs, most := n.byRate(x, k, math.Log(n.mu))
 	var below, weights [nodes + 1]float64 // sums over the first rates: of likelihoods, and of weights
 	for j, w := range n.rates.weight {
 		below[j+1] = below[j] + w*math.Exp(logs[j]-most)
@@ -67,16 +79,23 @@ func (n *null) mixed(x, k float64) (e [growths]float64) {
 			s, beyond = n.tail.density[2*i]-combinations(mean, k)-k*(logK-whole)-mean*(logMean-whole), place
 		}
 		s = max(n.share, math.Exp(min(s, 0)), min(mostShare, n.tail.beyond[beyond]*rarely))
+		lower := below[j] * math.Exp(most-theft)
+		if most-theft > 700 { // beyond what a float can hold, while what is below comes to 0
+			lower = 0
+			for l, w := range n.rates.weight[:j] {
+				lower += w * math.Exp(logs[l]-theft)
+			}
+		}
 		// A rate as high as the theft's is no theft: it says 1 to it, whatever the count.
-		e[i] = -math.Log(weights[nodes] - weights[j] + below[j]*math.Exp(most-theft) + s)
+		e[i] = -math.Log(weights[nodes] - weights[j] + lower + s)
 	}
 	return e
 }
 
 // byRate are the logarithms of the densities by where his rate may be, but for combinations, and the highest. Of a negative binomial
 // k·ln(k/(k+m)) + x·ln(m/(k+m)) hangs on the mean m.
-func (n *null) byRate(x, k float64) (logs [nodes]float64, most float64) {
-	logK, logMu := math.Log(k), math.Log(n.mu)
+func (n *null) byRate(x, k, logMu float64) (logs [nodes]float64, most float64) {
+	logK := math.Log(k)
 	most = math.Inf(-1)
 	for j := range logs {
 		whole := math.Log(k + n.mu*n.rates.factors[j])
@@ -86,14 +105,28 @@ func (n *null) byRate(x, k float64) (logs [nodes]float64, most float64) {
 	return logs, most
 }
 
-// density is the logarithm of that of a day, where days have this size.
-func (n *null) density(x, k float64) float64 {
-	logs, most := n.byRate(x, k)
-	sum := 0.0
-	for j, w := range n.rates.weight {
-		sum += w * math.Exp(logs[j]-most)
+// densities are the logarithms of that of a day, where days have each of the sizes.
+func (n *null) densities(x float64) (list [sizes]float64) {
+	logMu, anything, gamma := math.Log(n.mu), math.Exp(n.tail.logDensity(x-n.mu)), 0.0
+	if x != 0 {
+		gamma, _ = math.Lgamma(x + 1)
 	}
-	return math.Log(math.Exp(n.tail.logDensity(x-n.mu)) + sum*math.Exp(combinations(x, k)+most))
+	for i := range list {
+		k := size(i)
+		logs, most := n.byRate(x, k, logMu)
+		sum := 0.0
+		for j, w := range n.rates.weight {
+			sum += w * math.Exp(logs[j]-most)
+		}
+		shape := 0.0
+		if x != 0 {
+			a, _ := math.Lgamma(x + k)
+			b, _ := math.Lgamma(k)
+			shape = a - b - gamma
+		}
+		list[i] = math.Log(anything + sum*math.Exp(shape+most))
+	}
+	return list
 }
 
 // combinations is the part of the logarithm of a negative binomial's density that does not hang on its mean, for real counts.

@@ -72,6 +72,28 @@ func TestMixedRises(t *testing.T) {
 	})
 }
 
+// TestMixedIsANumber: also where a rate is hardly known and a day brings many times what anybody has, evidence is a number, and rises. It was none in one
+// company of 36: what is below came to 0 and was multiplied by infinity, and what is learnt of one day was none for all peers from then on.
+func TestMixedIsANumber(t *testing.T) {
+	for _, mu := range []float64{0.5, 3, 40} {
+		for _, k := range []float64{0.5, 3, 30} {
+			for _, step := range []float64{0.3, 0.7, 1.2} {
+				n := finer(mu, k, step, 5000, 15)
+				before := n.evidences(0)
+				for x := 0.0; x < 1e5; x += 1 + x/10 {
+					now := n.evidences(x)
+					for i := range now {
+						if math.IsNaN(now[i]) || math.IsInf(now[i], 0) || now[i] < before[i]-0.01 {
+							t.Fatalf("μ %g, k %g, step %g: δ %g has %g at %g, and had %g", mu, k, step, growth(i), now[i], x, before[i])
+						}
+					}
+					before = now
+				}
+			}
+		}
+	}
+}
+
 // A rate that moved is followed, and comes back when days tell nothing.
 func TestRatesFollow(t *testing.T) {
 	r := &rates{moves: 0.02}

@@ -159,7 +159,7 @@ func newPerson(id sallyport.Staff, number int) *person {
 	return p
 }
 
-// join makes him one of these peers. What was usual for him elsewhere counts little from now on.
+// join makes him one of these peers. What was usual for him elsewhere says nothing here: a fifth of ten weeks would still outweigh all his new peers.
 func (p *person) join(g *group) {
 	if p.group == g {
 		return
@@ -175,9 +175,10 @@ func (p *person) join(g *group) {
 		p.group.expected -= p.expected
 		p.came, p.expected = 0, 0
 		for i := range p.streams {
-			p.streams[i].days *= 0.2
-			p.streams[i].total *= 0.2
+			t := &p.streams[i]
+			t.days, t.total, t.waitX, t.waitDays = 0, 0, 0, 0
 		}
+		p.lag, p.fits = 0, [sizes]float64{}
 		p.rates.begin()
 	}
 	p.group = g

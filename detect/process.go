@@ -19,11 +19,16 @@ const slack = 0.02
 
 // ratio is the log-likelihood ratio of a day with count x.
 func ratio(x, mu, k, delta float64) float64 {
-	whole := math.Log((k + mu) / (k + mu + delta))
 	if x == 0 {
-		return k * whole
+		return k * math.Log((k+mu)/(k+mu+delta))
 	}
-	return x*(math.Log1p(delta/mu)+whole) + k*whole
+	return risen(x, mu, k, delta, math.Log1p(delta/mu))
+}
+
+// risen is the ratio of a day with something, where the logarithm of how far the mean rises is known.
+func risen(x, mu, k, delta, rise float64) float64 {
+	whole := math.Log((k + mu) / (k + mu + delta))
+	return x*(rise+whole) + k*whole
 }
 
 // process is R for each δ, as logarithms: what it was at the beginning of the day with the 1 already added.

@@ -139,7 +139,9 @@ type Company struct {
 	staff   []sallyport.Employee
 	agents  []agent
 	plan    [][]act
-	early   []act // tickets that were there before
+	order   []uint64 // of a day's deeds
+	duties  []duty   // by day
+	early   []act    // tickets that were there before
 	tickets int
 	uid     int
 	surge   []float64
@@ -158,7 +160,7 @@ type agent struct {
 	team     int
 	unlinked float64
 	device   string
-	network  string
+	address  string
 	from, to int // minutes of his day, in UTC; to may be beyond midnight
 	hired    int // day
 	leave    [2]int
@@ -180,7 +182,7 @@ func NewCompany(p Profile, seed uint64, insiders bool) *Company {
 		zones:  []*time.Location{time.UTC, time.FixedZone("Etc/GMT+5", -5*3600), time.FixedZone("Etc/GMT-8", 8*3600)},
 	}
 	days := p.Weeks * 7
-	c.plan = make([][]act, days+1)
+	c.plan, c.duties = make([][]act, days+1), make([]duty, days+1)
 	c.surge, c.missing = make([]float64, days), make([]bool, days)
 	for d := range c.surge {
 		c.surge[d] = 1
@@ -243,7 +245,7 @@ func (c *Company) employ() {
 			a.to -= offset / 60
 		}
 		a.unlinked = p.Unlinked * p.Touches * math.Exp(p.Differ*c.random.NormFloat64()-p.Differ*p.Differ/2)
-		a.device, a.network = fmt.Sprintf("lap-%03d", i), fmt.Sprintf("10.%d.%d", 1+i/200, i%200)
+		a.device, a.address = fmt.Sprintf("lap-%03d", i), fmt.Sprintf("10.%d.%d.7", 1+i/200, i%200)
 		a.weekend = c.random.Float64() < 0.2
 		a.leave[0] = c.random.IntN(days)
 		a.leave[1] = a.leave[0] + 5 + c.random.IntN(12)
