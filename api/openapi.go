@@ -52,6 +52,7 @@ func operations() []operation {
 		{method: get, path: "/v1/people", who: investigators, summary: "Who works how, by pseudonym: customers in the last days, and those whom no reason explains", gives: People{}},
 		{method: get, path: "/v1/people/{person}", who: investigators, summary: "One person: his work day by day beside his peers, how far he is trusted and why, and by what he comes", gives: PersonDetails{}},
 		{method: get, path: "/v1/data", who: overseers, summary: "What is protected, how far that is, and who may ever see what", gives: Holdings{}},
+		{method: get, path: "/v1/data/progress", who: overseers, summary: "How far columns are that move in or out, and keys that are exchanged", gives: DataProgress{}},
 		{method: get, path: "/v1/policies", who: overseers, summary: "The policies that hold, the written policy beside them, and what their tests came to", gives: Policies{}},
 		{method: post, path: "/v1/replay", who: investigators, summary: "What other budgets would have meant in the last days", takes: replayRequest{}},
 		{method: get, path: "/v1/now/follow", who: investigators, summary: "What goes on, again each time something came, a JSON object a line", query: []string{"every"}, stream: "application/x-ndjson"},
