@@ -78,7 +78,7 @@ type Config struct {
 	Holdings func(context.Context) Holdings
 	// DataTables are those of Holdings with how far they are at this moment; nil where that is.
 	DataTables func(context.Context) []DataTable
-	Rulebook *Rulebook // nil: there are no policies to show
+	Rulebook   *Rulebook // nil: there are no policies to show
 	// Find is whose rows hold one of some tokens of a column of the customers' table, of two at most; nil: nobody is looked for by a value.
 	Find func(ctx context.Context, column string, tokens []string) ([]sallyport.Subject, error)
 	// FindBy are the columns by which customers are found: of those whose equal values mean the same customer, in the customers' table.
