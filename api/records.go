@@ -77,6 +77,7 @@ const (
 	mostLines   = 200
 	mostScanned = 50_000
 	scanStep    = 2000
+	firstStep   = 8 // entries looked at first for each line that is wanted: mostly they are enough
 )
 
 var errEnough = errors.New("enough") //nolint:gochecknoglobals // a sentinel
@@ -130,12 +131,15 @@ func (s *Server) lines(q recordQuery, me sallyport.Staff) (RecordLines, error) {
 		end = q.before
 	}
 	see := s.seer(q.stream, me)
-	for end > 1 && out.Scanned < q.window && len(out.Lines) < q.most {
-		begin := max(1, int64(end)-scanStep) //nolint:gosec // a sequence
+	for size := min(scanStep, firstStep*q.most); end > 1 && out.Scanned < q.window && len(out.Lines) < q.most; size = scanStep {
+		begin := max(1, int64(end)-int64(size)) //nolint:gosec // a sequence
 		var step []RecordLine
 		err := stream.Read(uint64(begin), func(e *sallyport.Event) error { //nolint:gosec // at least 1
 			if e.Seq >= end {
 				return errEnough
+			}
+			if q.kind != "" && q.kind != string(e.Kind) {
+				return nil // what it says of whom need not be found out
 			}
 			if line, ok := see(e); ok && q.wants(e, &line) {
 				step = append(step, line)

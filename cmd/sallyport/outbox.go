@@ -115,10 +115,13 @@ func (o *outbox) look(ctx context.Context, t typed) error {
 	return nil
 }
 
+// mostLookPause is the longest between two looks: who comes behind waits, too.
+const mostLookPause = 10 * time.Second
+
 // holder asks the database a few times: it may be away for a moment, and what was typed is nowhere else.
 func (o *outbox) holder(ctx context.Context, text string) (who sallyport.Subject, ok bool, err error) {
-	for _, pause := range append([]time.Duration{0}, webhookPauses()[:2]...) {
-		wait := time.NewTimer(pause)
+	for _, pause := range append([]time.Duration{0}, webhookPauses()...) {
+		wait := time.NewTimer(min(pause, mostLookPause))
 		select {
 		case <-ctx.Done():
 			wait.Stop()
@@ -142,7 +145,7 @@ func (s *Server) holderOf(ctx context.Context, text string) (sallyport.Subject, 
 	reasons, g := s.reasons, s.guard
 	s.mu.Unlock()
 	if reasons == nil || g == nil || g.catalog == nil {
-		return "", false, nil
+		return "", false, errors.New("the database is not served yet")
 	}
 	var found sallyport.Subject
 	for _, q := range g.catalog.Snapshot().HolderQueries(sallyport.Phone, sallyport.Number) {

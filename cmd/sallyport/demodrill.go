@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport"
+	"sallyport/api"
+	"sallyport/control"
+	"sallyport/drill"
+	"sallyport/sim"
+)
+
+// The drill at the end of the story: the same theft once more, played by nobody, at customers who do not exist, now that officers let Sallyport act.
+const (
+	demoDrill          = "support-2019"
+	demoDrillCustomers = 40
+	demoDrillAccount   = sallyport.Staff("drill1")
+	demoDrillFor       = 2 * time.Minute
+)
+
+// hireDrill makes the log-in of who plays it, and the files with the passwords that the configuration names.
+func (s *demoStage) hireDrill(ctx context.Context) error {
+	secret := rand.Text()
+	s.passwords[demoDrillAccount] = secret
+	conn, err := pgx.Connect(ctx, s.cluster.SuperDSN(demoDatabase))
+	if err != nil {
+		return fmt.Errorf("connect to private PostgreSQL: %w", err)
+	}
+	_, err = conn.Exec(ctx, fmt.Sprintf("CREATE ROLE %[1]s LOGIN PASSWORD '%[2]s' IN ROLE support_agents; INSERT INTO support.staff VALUES ('%[1]s', 'Drill Account', 'drill', 'agent')", demoDrillAccount, secret))
+	if err := errors.Join(err, conn.Close(context.WithoutCancel(ctx))); err != nil {
+		return fmt.Errorf("make the account of the drill: %w", err)
+	}
+	for name, secret := range map[string]string{"drill1.password": secret, "router.password": s.passwords[sim.Router]} {
+		if err := os.WriteFile(filepath.Join(s.folder, name), []byte(secret+"\n"), 0o600); err != nil {
+			return fmt.Errorf("write the passwords of the drill: %w", err)
+		}
+	}
+	return nil
+}
+
+// theDrill has two officers let Sallyport act, and plays the theft to its end.
+func (d *demo) theDrill(ctx context.Context, one, other *api.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, demoDrillFor)
+	defer cancel()
+	proposal, err := one.RespondMode(ctx, control.ModeAct, "the thefts showed what waiting costs")
+	if err == nil {
+		_, err = other.Approve(ctx, proposal)
+	}
+	if err == nil {
+		err = one.PlantCanaries(ctx, api.PlantRequest{Count: demoDrillCustomers, Reason: "for drills", Drill: true})
+	}
+	if err == nil {
+		err = awaited(ctx, func() (bool, error) {
+			got, err := one.CanaryStatus(ctx)
+			if err == nil && got.Trouble != "" {
+				err = errors.New(got.Trouble)
+			}
+			return got.Drill >= demoDrillCustomers, err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("prepare the drill: %w", err)
+	}
+	id, err := one.StartDrill(ctx, demoDrill, "the same theft once more, to see what it would come to now")
+	if err != nil {
+		return fmt.Errorf("play the drill: %w", err)
+	}
+	err = awaited(ctx, func() (bool, error) {
+		var r drill.Report
+		err := one.DrillReport(ctx, id, &r)
+		return r.State != "running", err
+	})
+	if err != nil {
+		return fmt.Errorf("play the drill: %w", err)
+	}
+	return nil
+}
+
+// awaited looks again and again until something is so.
+func awaited(ctx context.Context, holds func() (bool, error)) error {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, err := holds(); err != nil || ok {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
