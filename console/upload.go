@@ -17,6 +17,9 @@ import (
 
 // reportsIn are the reports that were typed or pasted, and those of a file (trace's: CSV with a row of names, or lines as they are typed).
 func (v *visit) reportsIn() ([]api.Report, error) {
+	if err := v.r.ParseMultipartForm(mostUpload); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+		return nil, badForm(err)
+	}
 	list, err := typedReports(v.r.PostFormValue("reports"), v.form("channel"))
 	if err != nil {
 		return nil, err
@@ -36,7 +39,7 @@ func (v *visit) uploaded(name string) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, &api.Problem{Status: http.StatusBadRequest, Code: "bad_report", Sentence: "The file cannot be read.", Hint: "Nothing was taken."}
+		return nil, badForm(err)
 	}
 	defer file.Close()
 	return io.ReadAll(file) // the request's bound is the file's

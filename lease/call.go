@@ -71,7 +71,7 @@ func (c *Controller) Ask(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, ErrTooLong
 	}
 	names := c.Here()
-	for _, at := range rand.Perm(len(names)) {
+	for _, at := range rand.Perm(len(names)) { //nolint:gosec // which one is no secret
 		c.mu.Lock()
 		g := c.conns[names[at]]
 		c.mu.Unlock()

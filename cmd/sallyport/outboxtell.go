@@ -26,28 +26,29 @@ func (o *outbox) tell(ctx context.Context) {
 		case <-o.asked:
 		case <-timer.C:
 		}
-		pause := longestAgain
-		for _, q := range o.questions.Open() {
-			if ctx.Err() != nil {
-				return
-			}
-			try := tries[q.ID]
-			if try == nil {
-				try = &attempts{}
-				tries[q.ID] = try
-			}
-			if wait := time.Until(try.next); wait > 0 {
-				pause = min(pause, wait)
-				continue
-			}
-			if o.answer(ctx, &q, try) {
-				delete(tries, q.ID)
-				continue
-			}
-			pause = min(pause, time.Until(try.next))
-		}
-		timer.Reset(max(pause, 0))
+		timer.Reset(o.round(ctx, tries))
 	}
+}
+
+// round tries whoever is due, and says how long nobody is.
+func (o *outbox) round(ctx context.Context, tries map[string]*attempts) time.Duration {
+	pause := longestAgain
+	for _, q := range o.questions.Open() {
+		if ctx.Err() != nil {
+			return pause
+		}
+		try := tries[q.ID]
+		if try == nil {
+			try = &attempts{}
+			tries[q.ID] = try
+		}
+		if time.Until(try.next) <= 0 && o.answer(ctx, &q, try) {
+			delete(tries, q.ID)
+			continue
+		}
+		pause = min(pause, time.Until(try.next))
+	}
+	return max(pause, 0)
 }
 
 // answer tries to write to one customer; done: there is no more to do about him.

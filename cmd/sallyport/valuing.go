@@ -111,7 +111,7 @@ func valueProblem(r gateway.Refused) *api.Problem {
 		code = "locked"
 	case "SP012":
 		status, code = http.StatusServiceUnavailable, "not_recorded"
-	case "08001", "57P01", "57P03", "55006", "40001", "57014", "XX000":
+	case "08001", "SP017", "57P01", "57P03", "55006", "40001", "57014", "XX000":
 		status, code = http.StatusServiceUnavailable, "try_again"
 	case "SP005", "SP004":
 		status, code = http.StatusUnprocessableEntity, "bad_value"
