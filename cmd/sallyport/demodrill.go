@@ -46,36 +46,43 @@ func (s *demoStage) hireDrill(ctx context.Context) error {
 	return nil
 }
 
-// theDrill has two officers let Sallyport act, and plays the theft to its end.
+// theDrill has two officers let Sallyport act, and plays the theft to its end. A slow machine ends the wait, and not the story.
 func (d *demo) theDrill(ctx context.Context, one, other *api.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, demoDrillFor)
+	bounded, cancel := context.WithTimeout(ctx, demoDrillFor)
 	defer cancel()
-	proposal, err := one.RespondMode(ctx, control.ModeAct, "the thefts showed what waiting costs")
+	proposal, err := one.RespondMode(bounded, control.ModeAct, "the thefts showed what waiting costs")
 	if err == nil {
-		_, err = other.Approve(ctx, proposal)
+		_, err = other.Approve(bounded, proposal)
 	}
 	if err == nil {
-		err = one.PlantCanaries(ctx, api.PlantRequest{Count: demoDrillCustomers, Reason: "for drills", Drill: true})
+		err = playDrill(bounded, one)
 	}
-	if err == nil {
-		err = awaited(ctx, func() (bool, error) {
-			got, err := one.CanaryStatus(ctx)
-			if err == nil && got.Trouble != "" {
-				err = errors.New(got.Trouble)
-			}
-			return got.Drill >= demoDrillCustomers, err
-		})
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		d.say("The drill takes longer than this story waits for it; Drills shows how far it is.")
+		return nil
 	}
+	return err
+}
+
+// playDrill makes its customers, and waits for its end.
+func playDrill(ctx context.Context, officer *api.Client) error {
+	if err := officer.PlantCanaries(ctx, api.PlantRequest{Count: demoDrillCustomers, Reason: "for drills", Drill: true}); err != nil {
+		return fmt.Errorf("prepare the drill: %w", err)
+	}
+	err := awaited(ctx, func() (bool, error) {
+		got, err := officer.CanaryStatus(ctx)
+		return got.Drill >= demoDrillCustomers, err
+	})
 	if err != nil {
 		return fmt.Errorf("prepare the drill: %w", err)
 	}
-	id, err := one.StartDrill(ctx, demoDrill, "the same theft once more, to see what it would come to now")
+	id, err := officer.StartDrill(ctx, demoDrill, "the same theft once more, to see what it would come to now")
 	if err != nil {
 		return fmt.Errorf("play the drill: %w", err)
 	}
 	err = awaited(ctx, func() (bool, error) {
 		var r drill.Report
-		err := one.DrillReport(ctx, id, &r)
+		err := officer.DrillReport(ctx, id, &r)
 		return r.State != "running", err
 	})
 	if err != nil {
