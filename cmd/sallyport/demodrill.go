@@ -21,7 +21,8 @@ import (
 // The drill at the end of the story: the same theft once more, played by nobody, at customers who do not exist, now that officers let Sallyport act.
 const (
 	demoDrill          = "support-2019"
-	demoDrillCustomers = 40
+	demoDrillCustomers = 16
+	demoCanaries       = 4
 	demoDrillAccount   = sallyport.Staff("drill1")
 	demoDrillFor       = 2 * time.Minute
 )
@@ -46,13 +47,16 @@ func (s *demoStage) hireDrill(ctx context.Context) error {
 	return nil
 }
 
-// theDrill has two officers let Sallyport act, and plays the theft to its end. A slow machine ends the wait, and not the story.
+// theDrill has two officers let Sallyport act, has somebody found by whom he looks at, and plays the theft once more to its end. A slow machine ends the wait, and not the story.
 func (d *demo) theDrill(ctx context.Context, one, other *api.Client) error {
 	bounded, cancel := context.WithTimeout(ctx, demoDrillFor)
 	defer cancel()
 	proposal, err := one.RespondMode(bounded, control.ModeAct, "the thefts showed what waiting costs")
 	if err == nil {
 		_, err = other.Approve(bounded, proposal)
+	}
+	if err == nil {
+		err = d.caughtByCanary(bounded, one)
 	}
 	if err == nil {
 		err = playDrill(bounded, one)
@@ -62,6 +66,36 @@ func (d *demo) theDrill(ctx context.Context, one, other *api.Client) error {
 		return nil
 	}
 	return err
+}
+
+// caughtByCanary has somebody look, without a reason, at the newest customers, some of whom do not exist. Detection finds him, and Sallyport acts.
+func (d *demo) caughtByCanary(ctx context.Context, officer *api.Client) error {
+	if err := officer.PlantCanaries(ctx, api.PlantRequest{Count: demoCanaries, Reason: "nobody has a reason to come by these"}); err != nil {
+		return fmt.Errorf("plant canaries: %w", err)
+	}
+	err := awaited(ctx, func() (bool, error) {
+		got, err := officer.CanaryStatus(ctx)
+		return got.Planted >= demoCanaries, err
+	})
+	if err != nil {
+		return fmt.Errorf("plant canaries: %w", err)
+	}
+	agents := d.org.Agents()
+	who := len(agents) - 1
+	for d.steals(who) || agents[who].ID == d.counter {
+		who--
+	}
+	if _, err := d.psql(ctx, agents[who].ID, d.gatewayAddress(), unaligned, "SELECT id, full_name, email FROM support.customers ORDER BY id DESC LIMIT 300"); err != nil {
+		return fmt.Errorf("look at the newest customers: %w", err)
+	}
+	err = awaited(ctx, func() (bool, error) {
+		found, _, err := officer.Findings(ctx, "")
+		return len(found) > 0, err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for a finding: %w", err)
+	}
+	return nil
 }
 
 // playDrill makes its customers, and waits for its end.
