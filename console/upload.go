@@ -17,7 +17,7 @@ import (
 
 // reportsIn are the reports that were typed or pasted, and those of a file (trace's: CSV with a row of names, or lines as they are typed).
 func (v *visit) reportsIn() ([]api.Report, error) {
-	if err := v.r.ParseMultipartForm(mostUpload); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+	if err := v.r.ParseMultipartForm(mostUpload); err != nil && !errors.Is(err, http.ErrNotMultipart) { //nolint:gosec // the body is bounded
 		return nil, badForm(err)
 	}
 	list, err := typedReports(v.r.PostFormValue("reports"), v.form("channel"))
@@ -116,23 +116,31 @@ func filedReports(text []byte, channel string) (list []api.Report, err error) {
 		if first {
 			continue
 		}
-		r := api.Report{Channel: channel}
-		for i, name := range names {
-			switch name {
-			case "customer":
-				r.Customer = sallyport.Subject(strings.TrimSpace(row[i]))
-			case "quoted":
-				r.Quoted = quotedOf(row[i])
-			case "channel":
-				if row[i] != "" {
-					r.Channel = row[i]
-				}
-			case "time":
-				if r.Time, err = timeOf(row[i]); err != nil {
-					return nil, badLine(line, err)
-				}
-			}
+		r, err := reportOfRow(names, row)
+		if err != nil {
+			return nil, badLine(line, err)
+		}
+		if r.Channel == "" {
+			r.Channel = channel
 		}
 		list = append(list, r)
 	}
+}
+
+func reportOfRow(names, row []string) (r api.Report, err error) {
+	for i, name := range names {
+		switch name {
+		case "customer":
+			r.Customer = sallyport.Subject(strings.TrimSpace(row[i]))
+		case "quoted":
+			r.Quoted = quotedOf(row[i])
+		case "channel":
+			r.Channel = row[i]
+		case "time":
+			if r.Time, err = timeOf(row[i]); err != nil {
+				return r, err
+			}
+		}
+	}
+	return r, nil
 }

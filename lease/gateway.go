@@ -216,7 +216,7 @@ func (g *Gateway) talk(ctx context.Context, w *wire, from *welcome) error {
 		switch {
 		case err != nil:
 		case f.Call != nil:
-			err = calls.take(w, f.Call)
+			err = calls.take(w, f.Call) //nolint:contextcheck // calls has the connection's
 		default:
 			err = g.take(w, f)
 		}
