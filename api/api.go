@@ -76,7 +76,9 @@ type Config struct {
 	Work    *Work    // how people work; nil: nobody looks
 	// Holdings are what is protected; nil: nothing is.
 	Holdings func(context.Context) Holdings
-	Rulebook *Rulebook // nil: there are no policies to show
+	// DataTables are those of Holdings with how far they are at this moment; nil where that is.
+	DataTables func(context.Context) []DataTable
+	Rulebook   *Rulebook // nil: there are no policies to show
 	// Find is whose rows hold one of some tokens of a column of the customers' table, of two at most; nil: nobody is looked for by a value.
 	Find func(ctx context.Context, column string, tokens []string) ([]sallyport.Subject, error)
 	// FindBy are the columns by which customers are found: of those whose equal values mean the same customer, in the customers' table.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -153,7 +154,16 @@ func (s *Server) canaryWho(r *http.Request, me sallyport.Staff) (any, error) {
 			answer.Views[i].Name = s.c.Named(answer.Views[i].Staff)
 		}
 	}
-	return answer, nil
+	return pagedWith(r, "views", answer.Views, viewID, map[string]any{"scheme": answer.Scheme, "given": answer.Given, "heard": answer.Heard, "none": answer.None, "hidden": answer.Hidden})
+}
+
+// viewID tells one view of a detail from the others.
+func viewID(v *CanaryView) string {
+	first := uint64(0)
+	if len(v.Looks) > 0 {
+		first = v.Looks[0].Entry
+	}
+	return fmt.Sprintf("%s %s %d", v.Staff, v.Grant, first)
 }
 
 // PlantCanaries has customers made who do not exist.
@@ -172,6 +182,10 @@ func (c *Client) CanaryStatus(ctx context.Context) (n CanaryStatus, err error) {
 
 // CanaryWho tells who was shown a contact detail.
 func (c *Client) CanaryWho(ctx context.Context, detail string) (a CanaryAnswer, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/canaries/who?detail="+url.QueryEscape(detail), nil, &a)
-	return a, err
+	views, rest, err := pagesWith[CanaryView](ctx, c, "/v1/canaries/who?detail="+url.QueryEscape(detail), "views")
+	if err != nil {
+		return a, err
+	}
+	a.Views = views
+	return a, readRest(c, rest, map[string]any{"scheme": &a.Scheme, "given": &a.Given, "heard": &a.Heard, "none": &a.None, "hidden": &a.Hidden})
 }

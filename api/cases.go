@@ -449,14 +449,14 @@ func (c *Client) CaseFigures(ctx context.Context, n string) (json.RawMessage, er
 }
 
 // calibration compares what hypotheses said with how cases ended.
-func (s *Server) calibration(_ *http.Request, me sallyport.Staff) (any, error) {
+func (s *Server) calibration(r *http.Request, me sallyport.Staff) (any, error) {
 	if s.c.Cases == nil {
 		return nil, &Problem{http.StatusConflict, "no_cases", "This serve keeps no cases.", ""}
 	}
 	if err := s.asked(me, "calibration", "", "compared hypotheses with outcomes"); err != nil {
 		return nil, err
 	}
-	return map[string]any{"bins": s.c.Cases.Book.Calibration()}, nil
+	return paged(r, "bins", s.c.Cases.Book.Calibration(), func(b *cases.Bin) string { return strconv.FormatFloat(b.From, 'g', -1, 64) })
 }
 
 // Cases lists those that one may see.
@@ -491,9 +491,5 @@ func (c *Client) StepCase(ctx context.Context, n, do string, q CaseRequest) (pro
 
 // Calibration compares what hypotheses said with how cases ended.
 func (c *Client) Calibration(ctx context.Context) ([]cases.Bin, error) {
-	var answer struct {
-		Bins []cases.Bin `json:"bins"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/calibration", nil, &answer)
-	return answer.Bins, err
+	return pages[cases.Bin](ctx, c, "/v1/calibration", "bins")
 }

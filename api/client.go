@@ -145,14 +145,12 @@ func (c *Client) Opening(ctx context.Context, share, what string) error {
 
 // ShreddedTokens are the digests of tokens that stand for nothing.
 func (c *Client) ShreddedTokens(ctx context.Context) (map[sallyport.Digest]bool, error) {
-	var answer struct {
-		Tokens [][]byte `json:"tokens"`
-	}
-	if err := c.call(ctx, http.MethodGet, "/v1/keys/shredded", nil, &answer); err != nil {
+	list, err := pages[[]byte](ctx, c, fmt.Sprintf("/v1/keys/shredded?limit=%d", longestPage), "tokens")
+	if err != nil {
 		return nil, err
 	}
-	tokens := make(map[sallyport.Digest]bool, len(answer.Tokens))
-	for _, d := range answer.Tokens {
+	tokens := make(map[sallyport.Digest]bool, len(list))
+	for _, d := range list {
 		if len(d) == len(sallyport.Digest{}) {
 			tokens[sallyport.Digest(d)] = true
 		}

@@ -69,14 +69,13 @@ func (s *Server) startDrill(r *http.Request, me sallyport.Staff) (any, error) {
 }
 
 // drills lists them. They are about accounts of drills and customers who do not exist, so it is not recorded that somebody asks.
-func (s *Server) drills(*http.Request, sallyport.Staff) (any, error) {
+func (s *Server) drills(r *http.Request, _ sallyport.Staff) (any, error) {
 	out := DrillList{Plans: []DrillPlan{}, Runs: []drill.Run{}}
-	if s.c.Drills == nil || s.c.Drills.Plans == nil {
-		return out, nil
+	if s.c.Drills != nil && s.c.Drills.Plans != nil {
+		out.Plans = append(out.Plans, s.c.Drills.Plans()...)
+		out.Runs = append(out.Runs, s.c.Drills.Runs()...)
 	}
-	out.Plans = append(out.Plans, s.c.Drills.Plans()...)
-	out.Runs = append(out.Runs, s.c.Drills.Runs()...)
-	return out, nil
+	return pagedWith(r, "runs", out.Runs, func(x *drill.Run) string { return x.ID }, map[string]any{"plans": out.Plans})
 }
 
 func (s *Server) drillReport(r *http.Request, _ sallyport.Staff) (any, error) {
@@ -99,8 +98,12 @@ func (c *Client) StartDrill(ctx context.Context, name, reason string) (id string
 
 // Drills lists those that there are, and those that were played.
 func (c *Client) Drills(ctx context.Context) (list DrillList, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/drills", nil, &list)
-	return list, err
+	runs, rest, err := pagesWith[drill.Run](ctx, c, "/v1/drills", "runs")
+	if err != nil {
+		return list, err
+	}
+	list.Runs = runs
+	return list, readRest(c, rest, map[string]any{"plans": &list.Plans})
 }
 
 // DrillReport reads what came of a drill so far into report.

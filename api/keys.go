@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"net/http"
+	"slices"
 
 	"sallyport"
 	"sallyport/control"
@@ -41,12 +43,13 @@ func (s *Server) shred(r *http.Request, me sallyport.Staff) (any, error) {
 }
 
 // shreddedTokens lists the digests of tokens that stand for nothing, for a protect beside serve, which must not take them for values.
-func (s *Server) shreddedTokens(*http.Request, sallyport.Staff) (any, error) {
+func (s *Server) shreddedTokens(r *http.Request, _ sallyport.Staff) (any, error) {
 	tokens := [][]byte{}
 	for _, d := range s.state.DeadTokens() {
 		tokens = append(tokens, d[:])
 	}
-	return map[string]any{"tokens": tokens}, nil
+	slices.SortFunc(tokens, bytes.Compare) // a cursor needs an order that stays
+	return paged(r, "tokens", tokens, func(d *[]byte) string { return string(*d) })
 }
 
 // opening puts on record that somebody opens the keys with a share, in a command of his own beside serve. What he brings stays with him.

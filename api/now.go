@@ -50,7 +50,9 @@ const (
 	pastDays   = 30
 	mostCells  = 300
 	mostLive   = 12
-	todayKept  = 2 * time.Second
+	todayKept  = 2 * time.Second  // the figures, at least
+	todayMost  = 30 * time.Second // and at most: those that took long are kept longer,
+	todayShare = 20               // so that history works a twentieth of the time for them
 	pastKept   = 10 * time.Minute
 	liveEntry  = time.Hour // how often it is recorded that somebody has Now open
 	liveWindow = 400       // entries that are looked through for what was revealed last
@@ -60,6 +62,7 @@ const (
 type today struct {
 	mu     sync.Mutex // held while history is asked; guards what follows
 	at     time.Time
+	kept   time.Duration
 	figure Today
 	pastAt time.Time
 	past   []DayCustomers
@@ -156,7 +159,7 @@ func (s *Server) todaysFigures(ctx context.Context) (Today, error) {
 	s.today.mu.Lock()
 	defer s.today.mu.Unlock()
 	now := s.c.Now().UTC()
-	if d := now.Sub(s.today.at); d >= 0 && d < todayKept && s.today.figure.Day == now.Format(time.DateOnly) {
+	if d := now.Sub(s.today.at); d >= 0 && d < s.today.kept && s.today.figure.Day == now.Format(time.DateOnly) {
 		return s.today.figure, nil
 	}
 	t := Today{Day: now.Format(time.DateOnly), Time: now, Past: []DayCustomers{}, Cells: []Cell{}}
@@ -174,6 +177,7 @@ func (s *Server) todaysFigures(ctx context.Context) (Today, error) {
 		return t, err
 	}
 	s.today.at, s.today.figure = now, t
+	s.today.kept = min(max(todayShare*s.c.Now().Sub(now), todayKept), todayMost)
 	return t, nil
 }
 

@@ -52,6 +52,7 @@ func operations() []operation {
 		{method: get, path: "/v1/people", who: investigators, summary: "Who works how, by pseudonym: customers in the last days, and those whom no reason explains", gives: People{}},
 		{method: get, path: "/v1/people/{person}", who: investigators, summary: "One person: his work day by day beside his peers, how far he is trusted and why, and by what he comes", gives: PersonDetails{}},
 		{method: get, path: "/v1/data", who: overseers, summary: "What is protected, how far that is, and who may ever see what", gives: Holdings{}},
+		{method: get, path: "/v1/data/progress", who: overseers, summary: "How far columns are that move in or out, and keys that are exchanged", gives: DataProgress{}},
 		{method: get, path: "/v1/policies", who: overseers, summary: "The policies that hold, the written policy beside them, and what their tests came to", gives: Policies{}},
 		{method: post, path: "/v1/replay", who: investigators, summary: "What other budgets would have meant in the last days", takes: replayRequest{}},
 		{method: get, path: "/v1/now/follow", who: investigators, summary: "What goes on, again each time something came, a JSON object a line", query: []string{"every"}, stream: "application/x-ndjson"},
@@ -102,7 +103,9 @@ func orderOperations() []operation {
 		{method: post, path: "/v1/keys/destroy", who: administrators, summary: "Propose to destroy the older key of a join group", takes: request{}, gives: proposedAnswer{}},
 		{method: post, path: "/v1/keys/shred", who: administrators, summary: "Propose to make a customer's values unreadable", takes: request{}, gives: proposedAnswer{}},
 		{method: post, path: "/v1/keys/opening", who: administrators, summary: "Put on record that a share opens the keys in a command beside serve", takes: openingRequest{}},
-		{method: get, path: "/v1/keys/shredded", who: administrators, summary: "Digests of tokens that stand for nothing"},
+		{method: get, list: true, path: "/v1/keys/shredded", who: administrators, summary: "Digests of tokens that stand for nothing", gives: struct {
+			Tokens [][]byte `json:"tokens"`
+		}{}},
 		{method: post, path: "/v1/unseal", summary: "Bring a share of what opens the keys", takes: struct {
 			Share string `json:"share"`
 		}{}, gives: Unsealed{}},
@@ -145,7 +148,7 @@ func workOperations() []operation {
 		{method: post, path: "/v1/cases/{n}/{do}", who: investigators, summary: "Take a step of a case, or propose it where it takes two", takes: CaseRequest{}},
 		{method: get, path: "/v1/cases/{n}/pack/{id}", who: investigators, summary: "The evidence pack that two people agreed on"},
 		{method: get, path: "/v1/cases/{n}/figures", who: investigators, summary: "What notices count"},
-		{method: get, path: "/v1/calibration", who: investigators, summary: "What hypotheses said, and how cases ended", gives: struct {
+		{method: get, list: true, path: "/v1/calibration", who: investigators, summary: "What hypotheses said, and how cases ended", gives: struct {
 			Bins []cases.Bin `json:"bins"`
 		}{}},
 		{method: get, list: true, path: "/v1/reports", who: investigators, summary: "What customers told of scam calls", gives: struct {
@@ -182,11 +185,11 @@ func workOperations() []operation {
 		{method: post, path: "/v1/tokenise", summary: "Tokens of values; a value outside the reasons counts as a probe", takes: ValuesRequest{}, gives: ValuesAnswer{}},
 		{method: get, path: "/v1/canaries", who: overseers, summary: "Customers who do not exist", gives: CanaryStatus{}},
 		{method: post, path: "/v1/canaries", who: administrators, summary: "Have some planted", takes: PlantRequest{}},
-		{method: get, path: "/v1/canaries/who", who: investigators, summary: "Who was shown a contact detail", query: []string{"detail"}, gives: CanaryAnswer{}},
+		{method: get, list: true, path: "/v1/canaries/who", who: investigators, summary: "Who was shown a contact detail", query: []string{"detail"}, gives: CanaryAnswer{}},
 		{method: post, path: "/v1/drills", who: administrators, summary: "Play a theft", takes: drillRequest{}, gives: struct {
 			Drill string `json:"drill"`
 		}{}},
-		{method: get, path: "/v1/drills", who: overseers, summary: "The drills that there are, and those that were played", gives: DrillList{}},
+		{method: get, list: true, path: "/v1/drills", who: overseers, summary: "The drills that there are, and those that were played", gives: DrillList{}},
 		{method: get, path: "/v1/drills/{id}", who: overseers, summary: "What came of a drill"},
 		{method: get, list: true, path: "/v1/program/rotations", who: overseers, summary: "What draws were committed to, and drawn", gives: struct {
 			Rotations []RotationStatus `json:"rotations"`
@@ -201,7 +204,7 @@ func workOperations() []operation {
 		{method: post, path: "/v1/program/reviews/prolong", who: administrators, summary: "Propose another date for people of a review", takes: prolongRequest{}, gives: proposedAnswer{}},
 		{method: post, path: "/v1/program/reports", who: investigators, summary: "A report of the programme, made from the record as it stands", takes: ReportQuestion{}, gives: ReportAnswer{}},
 		{method: post, path: "/v1/program/reviews/decide", summary: "Decide about somebody's access", takes: decideReviewRequest{}},
-		{method: get, path: "/v1/program/training", summary: "How oneself stands with training; for who oversees, everybody", query: []string{"mine"}, gives: struct {
+		{method: get, list: true, path: "/v1/program/training", summary: "How oneself stands with training; for who oversees, everybody", query: []string{"mine"}, gives: struct {
 			People []training.Status `json:"people"`
 		}{}},
 		{method: post, path: "/v1/program/training/import", who: administrators, summary: "Put courses and phishing tests on record", takes: trainingRequest{}},

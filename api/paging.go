@@ -103,3 +103,13 @@ func pagesWith[T any](ctx context.Context, c *Client, path, name string) (all []
 		cursor = next
 	}
 }
+
+// readRest reads what an answer says beside its list.
+func readRest(c *Client, rest map[string]json.RawMessage, into map[string]any) error {
+	for name, value := range into {
+		if err := json.Unmarshal(rest[name], value); err != nil {
+			return fmt.Errorf("read the answer of %s: %w", c.path, err)
+		}
+	}
+	return nil
+}

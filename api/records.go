@@ -77,6 +77,7 @@ const (
 	mostLines   = 200
 	mostScanned = 50_000
 	scanStep    = 2000
+	firstStep   = 8 // entries looked at first for each line that is wanted: mostly they are enough
 )
 
 var errEnough = errors.New("enough") //nolint:gochecknoglobals // a sentinel
@@ -130,20 +131,11 @@ func (s *Server) lines(q recordQuery, me sallyport.Staff) (RecordLines, error) {
 		end = q.before
 	}
 	see := s.seer(q.stream, me)
-	for end > 1 && out.Scanned < q.window && len(out.Lines) < q.most {
-		begin := max(1, int64(end)-scanStep) //nolint:gosec // a sequence
-		var step []RecordLine
-		err := stream.Read(uint64(begin), func(e *sallyport.Event) error { //nolint:gosec // at least 1
-			if e.Seq >= end {
-				return errEnough
-			}
-			if line, ok := see(e); ok && q.wants(e, &line) {
-				step = append(step, line)
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnough) {
-			return out, fmt.Errorf("look through the record: %w", err)
+	for size := min(scanStep, firstStep*q.most); end > 1 && out.Scanned < q.window && len(out.Lines) < q.most; size = scanStep {
+		begin := max(1, int64(end)-int64(size))                 //nolint:gosec // a sequence
+		step, err := q.between(stream, uint64(begin), end, see) //nolint:gosec // at least 1
+		if err != nil {
+			return out, err
 		}
 		slices.Reverse(step)
 		out.Scanned += int(end) - int(begin) //nolint:gosec // at most scanStep
@@ -158,6 +150,26 @@ func (s *Server) lines(q recordQuery, me sallyport.Staff) (RecordLines, error) {
 		out.Before = end
 	}
 	return out, nil
+}
+
+// between are the lines wanted of entries from begin on and before end, the oldest first.
+func (q *recordQuery) between(stream *record.Stream, begin, end uint64, see func(*sallyport.Event) (RecordLine, bool)) (step []RecordLine, err error) {
+	err = stream.Read(begin, func(e *sallyport.Event) error {
+		if e.Seq >= end {
+			return errEnough
+		}
+		if q.kind != "" && q.kind != string(e.Kind) {
+			return nil // what it says of whom need not be found out
+		}
+		if line, ok := see(e); ok && q.wants(e, &line) {
+			step = append(step, line)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, fmt.Errorf("look through the record: %w", err)
+	}
+	return step, nil
 }
 
 // wants tells whether an entry is one that is looked for.

@@ -35,7 +35,7 @@ func (s *Server) trainingList(r *http.Request, me sallyport.Staff) (any, error) 
 			list[i] = list[i].Told()
 		}
 	}
-	return map[string]any{"people": list}, nil
+	return paged(r, "people", list, func(x *training.Status) string { return string(x.Staff) })
 }
 
 type trainingRequest struct {
@@ -117,15 +117,11 @@ func (s *Server) readLesson(r *http.Request, me sallyport.Staff) (any, error) {
 
 // Training lists how people stand whom one may see; mine: oneself alone.
 func (c *Client) Training(ctx context.Context, mine bool) ([]training.Status, error) {
-	var answer struct {
-		People []training.Status `json:"people"`
-	}
 	path := "/v1/program/training"
 	if mine {
 		path += "?mine=1"
 	}
-	err := c.call(ctx, http.MethodGet, path, nil, &answer)
-	return answer.People, err
+	return pages[training.Status](ctx, c, path, "people")
 }
 
 // ImportTraining puts rows on record.

@@ -84,7 +84,7 @@ func (s *Server) tokenise(r *http.Request, me sallyport.Staff) (any, error) {
 // values hands a call to the gateway, which decides and records.
 func (s *Server) values(r *http.Request, me sallyport.Staff, which func(*Values) func(context.Context, *ValueCaller, []ValueItem) ([]ValueAnswer, *Problem)) (any, error) {
 	if s.c.Values == nil {
-		return nil, &Problem{http.StatusConflict, "no_values", "This serve protects nothing, or its gateways run elsewhere.", "Ask by SQL."}
+		return nil, &Problem{http.StatusConflict, "no_values", "This serve protects nothing, or only observes, so that there is nothing to reveal or to tokenise.", "Protect columns first: docs/moving-in.md."}
 	}
 	var q ValuesRequest
 	if err := body(r, &q); err != nil {

@@ -23,8 +23,10 @@ import (
 const (
 	Schedule = "schedule"
 	Cancel   = "cancel"
-	Check    = "check" // who had the code asked about it
-	Asked    = "ask"   // somebody typed a number of this customer's, who is written to
+	Check    = "check"  // who had the code asked about it
+	Asked    = "ask"    // somebody typed a number of this customer's, who is written to
+	Told     = "told"   // the answer has left
+	Untold   = "untold" // nobody took the answer, for as long as it was tried
 )
 
 // Topics are what a call can be about. The customer is told in the words of the texts.

@@ -167,7 +167,7 @@ func TestBrowser(t *testing.T) {
 	x := &browsers{t: t}
 	x.start(false)
 	for name, try := range map[string]func(*testing.T, *browsers){
-		"pages": browserPages, "request": browserRequest, "finding by keyboard": browserFindingByKeyboard, "live": browserLive, "axe": browserAxe, "customers": browserCustomers, "reports": browserReports, "passkeys": browserPasskeys, "evidence": browserEvidence, "provider": browserProvider, "proof": browserProof, "slider": browserSlider, "calls": browserCalls,
+		"pages": browserPages, "request": browserRequest, "finding by keyboard": browserFindingByKeyboard, "live": browserLive, "data live": browserDataLive, "axe": browserAxe, "customers": browserCustomers, "reports": browserReports, "passkeys": browserPasskeys, "evidence": browserEvidence, "provider": browserProvider, "proof": browserProof, "slider": browserSlider, "calls": browserCalls,
 	} {
 		t.Run(name, func(t *testing.T) { try(t, x) })
 	}
@@ -175,10 +175,10 @@ func TestBrowser(t *testing.T) {
 
 // browserPages loads every page in Chromium, as wide as a telephone: nothing on the console, and nothing wider than the screen.
 func browserPages(t *testing.T, x *browsers) {
-	s := newStage(t)
-	list := s.everyPage()
+	s := whole(t)
+	list := append(s.everyPage(), "/calls", "/passkeys")
 	b := x.open(t, s.web.URL, false, 360)
-	b.logIn("s050", password)
+	b.byPassword("s050")
 	for _, path := range list {
 		if path == "/now/part" {
 			continue
@@ -209,14 +209,14 @@ func browserAxe(t *testing.T, x *browsers) {
 	if sum := sha256.Sum256(program); hex.EncodeToString(sum[:]) != axeHash {
 		t.Fatalf("%s is not the file that was looked at", axe)
 	}
-	s := newStage(t)
-	list := s.everyPage()
+	s := whole(t)
+	list := append(s.everyPage(), "/calls", "/passkeys")
 	public, now, _, _, _ := newPublic(t)
 	for _, dark := range []bool{false, true} {
 		b := x.open(t, s.web.URL, dark, 360)
 		b.open("/login")
 		b.accessible(string(program), "/login")
-		b.logIn("s050", password)
+		b.byPassword("s050")
 		for _, path := range list {
 			if path == "/now/part" {
 				continue
@@ -397,8 +397,8 @@ func TestScreenshots(t *testing.T) {
 	at, who, secret := os.Getenv("SALLYPORT_CONSOLE"), "s050", password
 	list := strings.Fields(os.Getenv("SALLYPORT_CONSOLE_PAGES"))
 	if at == "" {
-		s := newStage(t, func(c *api.Config) { c.Named = func(sallyport.Staff) string { return "Sarah Cruz" } })
-		at, list = s.web.URL, s.everyPage()
+		s := whole(t, func(c *api.Config) { c.Named = func(sallyport.Staff) string { return "Sarah Cruz" } })
+		at, list = s.web.URL, append(s.everyPage(), "/calls", "/passkeys")
 	} else {
 		who, secret, _ = strings.Cut(os.Getenv("SALLYPORT_CONSOLE_AS"), ":")
 	}
@@ -406,7 +406,9 @@ func TestScreenshots(t *testing.T) {
 	for _, dark := range []bool{false, true} {
 		for _, width := range []int{360, 1440} {
 			b := x.open(t, at, dark, width)
-			b.logIn(who, secret)
+			b.open("/login")
+			b.do(chromedp.SendKeys("input[name=name]", who), chromedp.SendKeys("input[name=password]", secret))
+			b.goes(chromedp.Click(withPassword))
 			for _, path := range list {
 				if path != "/now/part" {
 					b.open(path)

@@ -24,11 +24,9 @@ type calling struct {
 	asked  []string
 }
 
-func newCalling(t *testing.T) *calling {
-	t.Helper()
-	x := &calling{}
-	calls, links := assure.NewBook(), assure.NewLinks()
-	x.stage = newStage(t, func(c *api.Config) {
+// withCalls has a stage schedule calls and issue links.
+func withCalls(t *testing.T, calls *assure.Book, links *assure.Links) func(*api.Config) {
+	return func(c *api.Config) {
 		fatal(t, c.Orders.Fold(calls.Apply))
 		fatal(t, c.Orders.Fold(links.Apply))
 		c.Calls = &api.Calls{
@@ -40,7 +38,24 @@ func newCalling(t *testing.T) *calling {
 		}
 		c.Links = &api.Links{Book: links, Key: []byte(strings.Repeat("k", 32)), Address: "https://customers.example"}
 		c.Classes = map[string]string{"support.customers.email": "contact"}
-	})
+	}
+}
+
+// whole is a stage that has every page.
+func whole(t *testing.T, change ...func(*api.Config)) *stage {
+	t.Helper()
+	return newStage(t, append([]func(*api.Config){withCalls(t, assure.NewBook(), assure.NewLinks()), func(c *api.Config) {
+		var err error
+		c.Passkeys, err = api.NewPasskeys("https://localhost:6443")
+		fatal(t, err)
+	}}, change...)...)
+}
+
+func newCalling(t *testing.T) *calling {
+	t.Helper()
+	x := &calling{}
+	calls, links := assure.NewBook(), assure.NewLinks()
+	x.stage = newStage(t, withCalls(t, calls, links))
 	pages, err := NewPublic(PublicConfig{
 		Now: x.clock, Texts: fstest.MapFS{}, Points: ContactPoints{Company: "Example Support", Phones: []string{"+49 30 5550100"}},
 		Check: func(_ context.Context, code string) (assure.Call, bool) {

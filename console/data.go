@@ -2,8 +2,11 @@ package console
 
 import (
 	"fmt"
+	"hash/fnv"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sallyport/api"
@@ -11,12 +14,15 @@ import (
 
 func (s *Console) dataRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /data", s.as(s.data))
+	mux.Handle("GET /data/part", s.as(s.dataPart))
+	mux.HandleFunc("GET /data/stream", s.dataStream)
 }
 
 // dataPage is what is protected, and who may ever see what.
 type dataPage struct {
 	api.Holdings
 	Matrix reachMatrix
+	State  string // of what is on its way: another one, and the page is old
 }
 
 // reachMatrix is groups of people × protected columns.
@@ -46,7 +52,49 @@ func (s *Console) data(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show("data", "Data", dataPage{h, matrixOfReach(h.Reach)})
+	return v.show("data", "Data", dataPage{h, matrixOfReach(h.Reach), stateOf(&api.DataProgress{Tables: h.Tables, Rotations: h.Rotations})})
+}
+
+// dataPart is the part of the page that changes.
+func (s *Console) dataPart(v *visit) error {
+	p, err := v.api.DataProgress(v.r.Context())
+	if err != nil {
+		return err
+	}
+	return v.part("data", "Data", dataPage{Holdings: api.Holdings{Tables: p.Tables, Rotations: p.Rotations}})
+}
+
+// dataStream tells an open page that columns or keys are further.
+func (s *Console) dataStream(w http.ResponseWriter, r *http.Request) {
+	s.follow(w, r, func(v *visit) (string, error) {
+		p, err := v.api.DataProgress(v.r.Context())
+		return stateOf(&p), err
+	}, "investigate", "approve", "administer")
+}
+
+// stateOf is a short name of how far everything is, as the page would say it.
+func stateOf(p *api.DataProgress) string {
+	h := fnv.New64a()
+	for _, t := range p.Tables {
+		for _, c := range t.Columns {
+			_, _ = fmt.Fprint(h, t.Table, c.Column, c.State, movedWords(c.Moved)) // a hash takes everything
+		}
+	}
+	for _, r := range p.Rotations {
+		_, _ = fmt.Fprintf(h, "%+v", r)
+	}
+	return strconv.FormatUint(h.Sum64(), 16)
+}
+
+// movedWords say how far a column on its way is.
+func movedWords(share *float64) string {
+	switch {
+	case share == nil:
+		return ""
+	case *share >= 1:
+		return "all rows are through, and are being checked"
+	}
+	return fmt.Sprintf("%.1f %% of its rows", math.Floor(1000**share)/10) // never 100 before the last
 }
 
 func matrixOfReach(list []api.Reach) (m reachMatrix) {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"sallyport/api"
 )
@@ -180,60 +179,13 @@ func (s *Console) nowPart(v *visit) error {
 	if err != nil {
 		return err
 	}
-	b, err := s.pages.render("now", "live", v.frame("Now", p))
-	if err != nil {
-		return err
-	}
-	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = v.w.Write(b) // a browser that left cannot be told
-	return nil
+	return v.part("now", "Now", p)
 }
 
-// The life of a stream: then the browser asks anew.
-const (
-	streamEvery = 3 * time.Second
-	streamFor   = 10 * time.Minute
-)
-
-// nowStream tells an open page when something has come since it was made (?after=ENTRY), by server-sent events. It does not keep a session alive: that takes a person.
+// nowStream tells an open page that something has come to the record.
 func (s *Console) nowStream(w http.ResponseWriter, r *http.Request) {
-	v, err := s.visit(w, r, false)
-	if err != nil {
-		http.Error(w, "log in", http.StatusUnauthorized)
-		return
-	}
-	if !v.may("investigate") {
-		http.Error(w, "not for you", http.StatusForbidden)
-		return
-	}
-	out := http.NewResponseController(w)
-	w.Header().Set("Content-Type", "text/event-stream")
-	tick := time.NewTicker(streamEvery)
-	defer tick.Stop()
-	over := time.NewTimer(streamFor)
-	defer over.Stop()
-	last, err := strconv.ParseUint(r.FormValue("after"), 10, 64)
-	for first := err != nil; ; first = false {
-		status, err := v.api.Status(r.Context())
-		if err != nil || s.sessions.find(r, false) == nil {
-			_, _ = fmt.Fprint(w, "event: over\ndata: over\n\n")
-			_ = out.Flush() // likewise
-			return
-		}
-		text := ": nothing new\n\n"
-		if status.Record.Last != last && !first {
-			text = fmt.Sprintf("data: %d\n\n", status.Record.Last)
-		}
-		last = status.Record.Last
-		if _, err := fmt.Fprint(w, text); err != nil || out.Flush() != nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-over.C:
-			return
-		case <-r.Context().Done():
-			return
-		}
-	}
+	s.follow(w, r, func(v *visit) (string, error) {
+		status, err := v.api.Status(v.r.Context())
+		return strconv.FormatUint(status.Record.Last, 10), err
+	}, "investigate")
 }

@@ -89,6 +89,7 @@ func functions() template.FuncMap {
 		"anchor":  func(id string) string { return "policy-" + strings.ReplaceAll(id, ".", "-") },
 		"would":   would,
 		"seconds": seconds,
+		"moved":   movedWords,
 		"staff":   staffOf,
 		"letter":  func(i int) string { return string("abcdefgh"[min(i, 7)]) },
 		"hours":   func(minutes int) string { return hoursOf(minutes) },

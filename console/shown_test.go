@@ -36,13 +36,16 @@ func shows(c *api.Config, now func() time.Time) {
 			return p, who == "s001"
 		},
 	}
+	at := 0.417
+	tables := []api.DataTable{{Table: "support.customers", Path: "id", Columns: []api.DataColumn{
+		{Column: "email", Class: "contact", Scheme: "email", Group: "email", State: "protected"}, {Column: "notes", Class: "content", Scheme: "text", Group: "text", State: "moving in", Moved: &at},
+	}}}
+	c.DataTables = func(context.Context) []api.DataTable { return tables }
 	c.Holdings = func(context.Context) api.Holdings {
 		ways := []api.ReachWay{{Policy: "reason.own-ticket", If: `context has purpose && context.purpose.mine`}}
 		return api.Holdings{
 			Database: "support", Customers: "support.customers (id)", Drift: []api.DataDrift{{Where: "columns.support.customers.fax", What: hostile}},
-			Tables: []api.DataTable{{Table: "support.customers", Path: "id", Columns: []api.DataColumn{
-				{Column: "email", Class: "contact", Scheme: "email", Group: "email", State: "protected"}, {Column: "notes", Class: "content", Scheme: "text", Group: "text", State: "moving in"},
-			}}},
+			Tables: tables,
 			Reach: []api.Reach{
 				{Roles: []string{"agent"}, Who: []sallyport.Staff{"s001"}, Count: 40, Column: "support.customers.email", Class: "contact", Ways: ways, Unless: []api.ReachWay{{Policy: "people.gone", If: "principal.left"}}},
 				{Roles: []string{"agent"}, Who: []sallyport.Staff{"s001"}, Count: 40, Column: "support.customers.notes", Class: "content", Ways: []api.ReachWay{}, Unless: []api.ReachWay{}},
@@ -70,8 +73,8 @@ func shows(c *api.Config, now func() time.Time) {
 				"people":[{"staff":"p-aaaaaaaaaa","customers":210,"accesses":400,"refused":12,"missing":9,"cuts":2,"cut":{"at":"2026-02-14T10:00:00Z","measure":"customers","window":"day","count":20}}]}`), nil
 		},
 	}
-	at := 4.5
-	played := drill.Report{Drill: "support-2019", ID: "7", Story: "An agent takes customers one by one.", State: "ended", Acts: true, Began: now(), Ended: now(), Accounts: []string{"drill1"}, Customers: 120, Asked: 40, Lost: 2, Score: 95, Detect: &at, Contain: &at}
+	took := 4.5
+	played := drill.Report{Drill: "support-2019", ID: "7", Story: "An agent takes customers one by one.", State: "ended", Acts: true, Began: now(), Ended: now(), Accounts: []string{"drill1"}, Customers: 120, Asked: 40, Lost: 2, Score: 95, Detect: &took, Contain: &took}
 	report, _ := json.Marshal(played) // of plain fields
 	c.Drills = &api.Drills{
 		Start: func(sallyport.Staff, string, string) (string, error) { return "7", nil },
@@ -129,7 +132,7 @@ func TestPeople(t *testing.T) {
 func TestDataPoliciesDrills(t *testing.T) {
 	s := newStage(t)
 	b := s.as("s050")
-	b.get("/data").is(t, http.StatusOK).has(t, "support.customers", "moving in", "40.0 %", "agent (40)", "on conditions", "always", "never", `href="/policies#policy-reason-own-ticket"`)
+	b.get("/data").is(t, http.StatusOK).has(t, "support.customers", "moving in", `value="0.417"`, "41.7 % of its rows", "40.0 %", "agent (40)", "on conditions", "always", "never", `href="/policies#policy-reason-own-ticket"`)
 	b.get("/policies").is(t, http.StatusOK).has(t, "2.1 Whoever has an open ticket", `id="policy-reason-own-ticket"`, "1 of 62 cases", "deny by default", "38 of 40", `type="range"`)
 	b.post("/policies", "days", "30", "percent", "10").is(t, http.StatusOK).has(t, "With 10 % of today", "p-aaaaaaaaaa", "at 20 customers per day")
 	for _, bad := range [][]string{{"days", "0", "percent", "50"}, {"days", "30", "percent", "x"}, {"days", "91", "percent", "50"}} {

@@ -198,7 +198,7 @@ func (s *stage) found(who sallyport.Staff) (id string) {
 	id = string(who) + "-1"
 	f := detect.Finding{
 		Time: s.clock(), ID: id, Kind: "unexplained_breadth", Staff: []sallyport.Staff{who}, Type: detect.Malicious, Probabilities: map[string]float64{detect.Malicious: 0.8, detect.Benign: 0.1},
-		Log10Odds: 2.5, Evidence: []detect.Evidence{{Source: "prior", Text: "one in 1,000", Log10: -3}, {Source: "unexplained_breadth", Text: hostile, Log10: 5.5}}, SubjectsExposed: 321, Since: s.clock(), Action: "lock",
+		Log10Odds: 2.5, Evidence: []detect.Evidence{{Source: "prior", Text: "one in 1,000", Log10: -3}, {Source: "unexplained_breadth", Text: hostile, Log10: 5.5}}, SubjectsExposed: 321, Since: s.clock(), SinceLow: s.clock().Add(-time.Hour), SinceHigh: s.clock(), Action: "lock",
 	}
 	text, err := json.Marshal(f)
 	fatal(s.t, err)

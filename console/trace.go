@@ -2,14 +2,10 @@ package console
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
-	"time"
 
-	"sallyport"
 	"sallyport/api"
 )
 
@@ -104,19 +100,11 @@ func (v *visit) weighings(p *tracePage) error {
 	return err
 }
 
-// addReports takes one report, or several lines of CUSTOMER[,WHAT THE CALLER KNEW[,WHEN]].
+// addReports takes one report or several, typed, pasted or as a file. All of them are good, or none is taken.
 func (s *Console) addReports(v *visit) error {
-	var list []api.Report
-	for n, line := range strings.Split(v.r.PostFormValue("reports"), "\n") {
-		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		r, err := reportOf(line)
-		if err != nil {
-			return &api.Problem{Status: http.StatusBadRequest, Code: "bad_report", Sentence: fmt.Sprintf("Line %d is no report: %v.", n+1, err), Hint: "Write CUSTOMER, then what the caller knew (ticket+name), then when (2026-03-02T10:30:00Z); the last two may be left out. Nothing was taken."}
-		}
-		r.Channel = v.form("channel")
-		list = append(list, r)
+	list, err := v.reportsIn()
+	if err != nil {
+		return err
 	}
 	if len(list) == 0 || len(list) > mostPasted {
 		return &api.Problem{Status: http.StatusBadRequest, Code: "bad_report", Sentence: fmt.Sprintf("Between 1 and %d reports are taken at once.", mostPasted), Hint: "Nothing was taken."}
@@ -132,20 +120,6 @@ func (s *Console) addReports(v *visit) error {
 		}
 	}
 	return v.done("/trace", "reported")
-}
-
-func reportOf(line string) (r api.Report, err error) {
-	fields := strings.SplitN(line, ",", 3)
-	r.Customer = sallyport.Subject(strings.TrimSpace(fields[0]))
-	if len(fields) > 1 && strings.TrimSpace(fields[1]) != "" {
-		r.Quoted = strings.Split(strings.TrimSpace(fields[1]), "+")
-	}
-	if len(fields) > 2 && strings.TrimSpace(fields[2]) != "" {
-		if r.Time, err = time.Parse(time.RFC3339, strings.TrimSpace(fields[2])); err != nil {
-			return r, errors.New("its third field is no time")
-		}
-	}
-	return r, nil
 }
 
 func (s *Console) judgeReport(v *visit) error {

@@ -71,8 +71,6 @@ func (g *Gateway) asked(ctx context.Context, who *Asker, items []Item, verb stri
 	switch {
 	case p == nil || g.observing():
 		return nil, Refused{codeUnsupported, "nothing is protected here", "Values stand in the database as they are."}
-	case g.Shares != nil:
-		return nil, Refused{codeUnsupported, "this is a gateway of a controller's, which hears no calls", "Ask by SQL."}
 	case len(items) == 0 || len(items) > MostItems:
 		return nil, Refused{codeUnsupported, "a call has from 1 to 1,000 items", "Make several calls."}
 	}

@@ -37,6 +37,7 @@ type Controller struct {
 	lender *exposure.Lender
 	spent  marks
 	polls  polls
+	calls  calls
 
 	order sync.Mutex // held from when something is put on record until the lender knows it
 
@@ -413,6 +414,9 @@ func (g *guest) take(f *frame) error {
 		return g.wire.send(&frame{Done: d})
 	case f.Census != nil:
 		c.polls.answered(f.Census)
+		return nil
+	case f.Call != nil:
+		c.calls.answered(f.Call)
 		return nil
 	}
 	return errFrame

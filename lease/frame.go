@@ -48,6 +48,7 @@ type frame struct {
 	Afresh   bool               `cbor:"19,keyasint,omitempty"` // with Refused: it has to begin anew, by other files
 	Census   *Census            `cbor:"20,keyasint,omitempty"` // which sessions in the database are the gateway's; and the answer
 	Share    *share             `cbor:"21,keyasint,omitempty"` // of what opens the gateway's keys: somebody brought it just now
+	Call     *call              `cbor:"22,keyasint,omitempty"` // a question for the gateway, or its answer; it may hold values
 }
 
 // hello says who comes. His name stands in his certificate.
@@ -106,7 +107,7 @@ type done struct {
 }
 
 // version is that of the protocol: both ends must have the same.
-const version = 3
+const version = 4
 
 // mostFrame bounds a frame: an entry holds a batch of at most a mebibyte of a result, and its values take less than that.
 const mostFrame = 16 << 20
@@ -168,7 +169,7 @@ func (w *wire) send(f *frame) error {
 		return err
 	}
 	_, err = w.conn.Write(w.out)
-	if f.Share != nil {
+	if f.Share != nil || f.Call != nil {
 		clear(w.out)
 		clear(body)
 	}

@@ -29,6 +29,7 @@ type Gateway struct {
 	Afresh   func(why string)                                               // it cannot go on as it began; nil: it is only told in the log
 	Sessions func() Census                                                  // which sessions in the database are its own; nil: it cannot say
 	Share    func(by sallyport.Staff, text string)                          // takes a share of its keys; nil: they are opened otherwise
+	Answer   func(ctx context.Context, body []byte) []byte                  // answers what the controller asks in somebody's name; nil: nothing
 	News     func(*sallyport.Event)                                         // what other gateways saw; its own comes, too
 	Pin      func(control, access string) error
 	Log      *slog.Logger
@@ -200,6 +201,8 @@ func (g *Gateway) talk(ctx context.Context, w *wire, from *welcome) error {
 		g.orders = from.Orders
 	}
 	g.mu.Unlock()
+	calls := &callees{ctx: ctx, under: map[uint64]context.CancelFunc{}, answer: g.Answer}
+	defer calls.wg.Wait() // once those that wait for the controller were told that it is gone
 	defer g.hangUp()
 	g.settled()
 	var wg sync.WaitGroup
@@ -210,7 +213,11 @@ func (g *Gateway) talk(ctx context.Context, w *wire, from *welcome) error {
 	wg.Go(func() { cancel(g.beat(ctx, w)) })
 	for {
 		f, err := w.receive()
-		if err == nil {
+		switch {
+		case err != nil:
+		case f.Call != nil:
+			err = calls.take(w, f.Call) //nolint:contextcheck // calls has the connection's
+		default:
 			err = g.take(w, f)
 		}
 		if err != nil {

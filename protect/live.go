@@ -192,8 +192,10 @@ func (r *run) takeBack(ctx context.Context) error {
 
 // grantRights gives the reader what the gateway needs while columns move.
 func (r *run) grantRights(ctx context.Context) error {
-	if err := r.makeReader(ctx); err != nil {
-		return err
+	for _, do := range []stepFunc{r.makeReader, r.letReaderFollow} {
+		if err := do(ctx); err != nil {
+			return err
+		}
 	}
 	return r.grantMoves(ctx, "GRANT", "TO")
 }

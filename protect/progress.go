@@ -129,6 +129,48 @@ func (r *run) keepRanges(ctx context.Context) error {
 	return nil
 }
 
+// letReaderFollow lets serve read how far a run is: never the keys at which it stands.
+func (r *run) letReaderFollow(ctx context.Context) error {
+	if _, err := r.main.Exec(ctx, "GRANT SELECT (relation, rows, done) ON sallyport.ranges TO "+pgx.Identifier{r.Reader.User}.Sanitize()); err != nil {
+		return fmt.Errorf("let the reader %s follow this run: %w", r.Reader.User, withoutValues(err))
+	}
+	return nil
+}
+
+// Moved is how far the runs beside serve are, which conn's role may have been allowed to see: table (schema.table) → the share of its rows that are
+// through, 0 to 1, by what their ranges held when they were cut. Where no run is under way it is empty.
+func Moved(ctx context.Context, conn *pgx.Conn) (map[string]float64, error) {
+	shares := map[string]float64{}
+	var there bool
+	err := conn.QueryRow(ctx, `SELECT pg_catalog.to_regclass('sallyport.ranges') IS NOT NULL AND coalesce(pg_catalog.has_column_privilege(pg_catalog.to_regclass('sallyport.ranges'), 'done', 'SELECT'), false)`).Scan(&there)
+	if err != nil || !there {
+		return shares, withoutValues(err)
+	}
+	rows, err := conn.Query(ctx, `SELECT n.nspname OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) c.relname, coalesce(pg_catalog.sum(g.rows) FILTER (WHERE g.done), 0)::float8, pg_catalog.sum(g.rows)::float8, pg_catalog.bool_and(g.done)
+		FROM sallyport.ranges g JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) g.relation JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace GROUP BY 1`)
+	if err != nil {
+		return shares, fmt.Errorf("read how far columns are: %w", withoutValues(err))
+	}
+	var table string
+	var through, total float64
+	var all bool
+	_, err = pgx.ForEachRow(rows, []any{&table, &through, &total, &all}, func() error {
+		switch {
+		case all:
+			shares[table] = 1
+		case total > 0:
+			shares[table] = min(through/total, 0.999) // ranges of no rows may be left
+		default:
+			shares[table] = 0
+		}
+		return nil
+	})
+	if err != nil {
+		return shares, fmt.Errorf("read how far columns are: %w", withoutValues(err))
+	}
+	return shares, nil
+}
+
 // markDone notes within a range's transaction that it is done.
 func (p piece) markDone(ctx context.Context, conn *pgconn.PgConn, out bool) error {
 	return exec(ctx, conn, fmt.Sprintf("UPDATE sallyport.ranges SET done = true, tokens = %t WHERE relation = %d AND number = %d", !out, p.t.oid, p.number))

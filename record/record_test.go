@@ -103,7 +103,8 @@ func fullEvent() *sallyport.Event {
 			Judged:    &sallyport.Judged{Report: "4711.2", Real: true, How: "call"},
 			CasesFrom: 7,
 			Assured: &sallyport.AssuredCall{
-				ID: "c1", Do: "schedule", Customer: "48211", Code: []byte{1, 2}, From: at, Until: at.Add(time.Hour),
+				Language: "de",
+				ID:       "c1", Do: "schedule", Customer: "48211", Code: []byte{1, 2}, From: at, Until: at.Add(time.Hour),
 				Caller: "s017", Name: "Ada", Team: "support-eu", About: "order", Reason: "ticket:48211",
 			},
 			Program: &sallyport.ProgramStep{

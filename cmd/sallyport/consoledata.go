@@ -15,9 +15,9 @@ func (s *Server) holdings() func(context.Context) api.Holdings {
 	if !s.o.Config.guards() {
 		return nil
 	}
-	return func(context.Context) api.Holdings {
+	return func(ctx context.Context) api.Holdings {
 		c := s.o.Config
-		h := api.Holdings{Database: c.Upstream.Database, Customers: c.Protect.Customer.Table, Tables: s.dataTables(), Drift: []api.DataDrift{}, Reach: s.reach()}
+		h := api.Holdings{Database: c.Upstream.Database, Customers: c.Protect.Customer.Table, Tables: s.dataTables(ctx), Drift: []api.DataDrift{}, Reach: s.reach()}
 		if key := c.Protect.Customer.Key; key != "" {
 			h.Customers += " (" + key + ")"
 		}
@@ -35,11 +35,20 @@ func (s *Server) holdings() func(context.Context) api.Holdings {
 	}
 }
 
+// tablesShown answers how far columns are; nil where nothing is protected.
+func (s *Server) tablesShown() func(context.Context) []api.DataTable {
+	if !s.o.Config.guards() {
+		return nil
+	}
+	return s.dataTables
+}
+
 // dataTables are the protected and the masked columns, by table.
-func (s *Server) dataTables() []api.DataTable {
+func (s *Server) dataTables(ctx context.Context) []api.DataTable {
 	c := s.o.Config
 	protected, known := s.state.Protects(c.Upstream.Database)
 	moving, leaving := s.state.Moving(c.Upstream.Database)
+	through := s.movedShares(ctx, len(moving)+len(leaving) > 0)
 	byTable := map[string][]api.DataColumn{}
 	add := func(name string, column api.DataColumn) {
 		at := strings.LastIndexByte(name, '.')
@@ -62,7 +71,11 @@ func (s *Server) dataTables() []api.DataTable {
 		if group == "" {
 			group = string(x.Scheme)
 		}
-		add(name, api.DataColumn{Class: string(x.Class), Scheme: string(x.Scheme), Group: group, State: state})
+		column := api.DataColumn{Class: string(x.Class), Scheme: string(x.Scheme), Group: group, State: state}
+		if share, ok := through[name[:strings.LastIndexByte(name, '.')]]; ok && strings.HasPrefix(state, "moving") {
+			column.Moved = &share
+		}
+		add(name, column)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Mask.Columns)) {
 		add(name, api.DataColumn{State: "masked"})

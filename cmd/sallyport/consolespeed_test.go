@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,20 +40,44 @@ func TestPageSpeed(t *testing.T) {
 	t.Logf("taken in after another %.0f s", time.Since(began).Seconds())
 	for _, path := range []string{"/now", "/people", "/findings", "/data", "/policies", "/record"} {
 		var took []time.Duration
-		size := 0
+		size, worked := 0, processTime(t)
 		for range 20 {
 			start := time.Now()
 			_, body := b.ask(path)
 			took = append(took, time.Since(start))
 			size = len(body)
 		}
+		worked = processTime(t) - worked
 		first := took[0]
 		slices.Sort(took)
-		t.Logf("%s: %.1f KiB, first %.1f ms, p50 %.1f ms, p95 %.1f ms", path, float64(size)/1024, ms(first), ms(took[10]), ms(took[18]))
+		t.Logf("%s: %.1f KiB, first %.1f ms, p50 %.1f ms, p95 %.1f ms; a processor works %.1f ms for each, with the browser's half and history's",
+			path, float64(size)/1024, ms(first), ms(took[10]), ms(took[18]), ms(worked)/20)
 		if size > 100<<10 {
 			t.Errorf("%s has %d bytes", path, size)
 		}
 	}
+}
+
+// processTime is what this process and history's have worked until now, whatever else the machine does (proc(5); a tick is 10 ms).
+func processTime(t *testing.T) (sum time.Duration) {
+	t.Helper()
+	own := strconv.Itoa(os.Getpid())
+	list, err := os.ReadDir("/proc")
+	fatal(t, err)
+	for _, x := range list {
+		text, err := os.ReadFile("/proc/" + x.Name() + "/stat")
+		_, rest, ok := strings.Cut(string(text), ") ")
+		fields := strings.Fields(rest) // from the third on
+		if err != nil || !ok || len(fields) < 13 || x.Name() != own && fields[1] != own {
+			continue
+		}
+		for _, f := range fields[11:13] {
+			n, err := strconv.Atoi(f)
+			fatal(t, err)
+			sum += time.Duration(n) * 10 * time.Millisecond
+		}
+	}
+	return sum
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -70,7 +70,10 @@ func (s *demoStage) build(ctx context.Context, progress func(string, int64, int6
 		return fmt.Errorf("create database: %w", err)
 	}
 	s.passwords, err = refdb.Load(ctx, refdb.Options{DSN: s.cluster.SuperDSN(demoDatabase), Org: s.org, Random: rand.Reader, Progress: progress})
-	return err
+	if err != nil || s.bench {
+		return err
+	}
+	return s.hireDrill(ctx)
 }
 
 // makeFolder makes the folder of the run: within the cluster's, which goes when we do, or the one to be left behind.

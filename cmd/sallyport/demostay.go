@@ -61,6 +61,9 @@ func (d *demo) afterwards(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := d.theDrill(ctx, one, other); err != nil {
+		return err
+	}
 	status, err := one.Status(ctx)
 	if err != nil || len(status.Locked) == 0 {
 		return err
@@ -73,19 +76,10 @@ func (d *demo) afterwards(ctx context.Context) error {
 func (d *demo) caseOpens(ctx context.Context, c *api.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	return awaited(ctx, func() (bool, error) {
 		list, err := c.Cases(ctx)
-		if err != nil || len(list) > 0 {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		return len(list) > 0, err
+	})
 }
 
 // openCase opens a case about a finding, with a first task.

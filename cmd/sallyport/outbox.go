@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,11 +17,14 @@ import (
 )
 
 // outbox answers customers who typed a telephone number or a ticket number: to their contact details on file, by another system, which is told which
-// customer it is and what there is to say. What was typed goes nowhere, and the page has answered before anybody looks.
+// customer it is and what there is to say. What was typed goes nowhere, and the page has answered before anybody looks. Whom there is to write to stands
+// on record from then on until he was written to, so that no crash loses him.
 type outbox struct {
-	s     *Server
-	hook  *webhook
-	typed chan typed
+	s         *Server
+	hook      *webhook
+	typed     chan typed
+	questions *assure.Questions
+	asked     chan struct{} // there is a new one
 }
 
 type typed struct{ text, language string }
@@ -57,10 +59,11 @@ func (s *Server) newOutbox() (*outbox, error) {
 	if len(secret) < 16 {
 		return nil, usagef("the secret of the outbox of customers has %d bytes; expected 16 or more: openssl rand -hex 32", len(secret))
 	}
-	return &outbox{s: s, typed: make(chan typed, webhookQueue), hook: &webhook{
-		what: "the outbox of customers", url: c.URL, secret: []byte(secret), queue: make(chan delivery, webhookQueue), clock: s.o.Clock, log: s.log, pauses: webhookPauses(),
+	o := &outbox{s: s, typed: make(chan typed, webhookQueue), questions: assure.NewQuestions(), asked: make(chan struct{}, 1), hook: &webhook{
+		what: "the outbox of customers", url: c.URL, secret: []byte(secret), clock: s.o.Clock, log: s.log,
 		client: &http.Client{Timeout: webhookTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("redirects are not followed") }},
-	}}, nil
+	}}
+	return o, s.orders.Fold(o.questions.Apply)
 }
 
 // ask hands over what somebody typed. It does not wait.
@@ -80,7 +83,7 @@ func (o *outbox) run(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		o.hook.run(ctx)
+		o.tell(ctx)
 	}()
 	defer func() { <-done }()
 	for {
@@ -88,38 +91,52 @@ func (o *outbox) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case t := <-o.typed:
-			if err := o.answer(ctx, t); err != nil {
+			if err := o.look(ctx, t); err != nil {
 				o.s.log.Error("a customer who asked gets no answer", "why", err.Error())
 			}
 		}
 	}
 }
 
-// answer finds out whose the number is. That he asked is on record before anything is told.
-func (o *outbox) answer(ctx context.Context, t typed) error {
-	customer, ok, err := o.s.holderOf(ctx, t.text)
+// look finds out whose the number is, and puts on record that he asked: he is written to from there on.
+func (o *outbox) look(ctx context.Context, t typed) error {
+	customer, ok, err := o.holder(ctx, t.text)
 	if err != nil || !ok {
 		return err
 	}
-	now := o.s.o.Clock()
-	a := &sallyport.AssuredCall{ID: "as-" + strings.ToLower(rand.Text()[:10]), Do: assure.Asked, Customer: customer}
-	if err := o.s.orders.Give(nil, &sallyport.Event{Time: now, Kind: sallyport.AssuredKind, Order: &sallyport.Order{Action: "call_asked", Assured: a}}); err != nil {
+	a := &sallyport.AssuredCall{ID: "as-" + strings.ToLower(rand.Text()[:10]), Do: assure.Asked, Customer: customer, Language: t.language}
+	if err := o.note("call_asked", a); err != nil {
 		return err
 	}
-	m := CustomerMessage{Event: "call_asked", Customer: customer, Language: t.language, At: now.UTC(), Calls: []MessageCall{}}
-	for _, c := range o.s.scheduled.For(customer, now) {
-		m.Calls = append(m.Calls, MessageCall{c.Name, c.Team, c.About, c.Until})
-	}
-	body, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("write the message: %w", err)
-	}
 	select {
-	case o.hook.queue <- delivery{strings.ToLower(rand.Text()), body}:
-		return nil
+	case o.asked <- struct{}{}:
 	default:
-		return errors.New("the outbox is behind")
 	}
+	return nil
+}
+
+// mostLookPause is the longest between two looks: who comes behind waits, too.
+const mostLookPause = 10 * time.Second
+
+// holder asks the database a few times: it may be away for a moment, and what was typed is nowhere else.
+func (o *outbox) holder(ctx context.Context, text string) (who sallyport.Subject, ok bool, err error) {
+	for _, pause := range append([]time.Duration{0}, webhookPauses()...) {
+		wait := time.NewTimer(min(pause, mostLookPause))
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return "", false, ctx.Err()
+		case <-wait.C:
+		}
+		if who, ok, err = o.s.holderOf(ctx, text); err == nil {
+			return who, ok, nil
+		}
+	}
+	return "", false, err
+}
+
+func (o *outbox) note(action string, a *sallyport.AssuredCall) error {
+	return o.s.orders.Give(nil, &sallyport.Event{Time: o.s.o.Clock(), Kind: sallyport.AssuredKind, Order: &sallyport.Order{Action: action, Assured: a}})
 }
 
 // holderOf is the one customer of whom the database holds a telephone number or a ticket number.
@@ -128,7 +145,7 @@ func (s *Server) holderOf(ctx context.Context, text string) (sallyport.Subject, 
 	reasons, g := s.reasons, s.guard
 	s.mu.Unlock()
 	if reasons == nil || g == nil || g.catalog == nil {
-		return "", false, nil
+		return "", false, errors.New("the database is not served yet")
 	}
 	var found sallyport.Subject
 	for _, q := range g.catalog.Snapshot().HolderQueries(sallyport.Phone, sallyport.Number) {

@@ -289,7 +289,7 @@ func (s *Server) join(ctx context.Context) error {
 	l.ties = gateway.NewTies(c.Protect.Customer.Named(), s.access, s.o.Clock, s.log, func() *catalog.Snapshot { return (*l.snapshot.Load())() })
 	l.Gateway = lease.Gateway{
 		Address: c.Gateways.Controller, TLS: secure, Access: s.access, Control: s.control, Log: s.log,
-		Files: l.runsBy, Apply: s.obey, News: l.hear, Pin: s.pin, Holds: s.holds, Put: s.put, Afresh: s.afresh, Sessions: s.census, Share: s.takeShare,
+		Files: l.runsBy, Apply: s.obey, News: l.hear, Pin: s.pin, Holds: s.holds, Put: s.put, Afresh: s.afresh, Sessions: s.census, Share: s.takeShare, Answer: s.answerValues,
 	}
 	s.link = l
 	l.Open()

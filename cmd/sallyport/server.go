@@ -408,6 +408,7 @@ func (s *Server) people() (*api.Server, error) {
 		Program:       &api.Program{Book: s.program, Report: s.programReports, Training: s.teaching.book},
 		Work:          s.work(),
 		Holdings:      s.holdings(),
+		DataTables:    s.tablesShown(),
 		Rulebook:      s.rulebook(),
 		Find:          s.findCustomer,
 		FindBy:        config.findBy(),

@@ -12,10 +12,13 @@ import (
 	"sallyport/purpose"
 )
 
-// values are the gateway's doors for who speaks no SQL; nil: they are not here.
+// values are the gateway's doors for who speaks no SQL, its own or those of the gateways that it leads; nil: there are none.
 func (s *Server) values() *api.Values {
-	if !s.o.Config.Protects() || s.o.Observe != nil || s.o.Role == Controller {
+	if !s.o.Config.Protects() || s.o.Observe != nil {
 		return nil
+	}
+	if s.o.Role == Controller {
+		return s.valuesThere()
 	}
 	return &api.Values{
 		Reveal: func(ctx context.Context, who *api.ValueCaller, items []api.ValueItem) ([]api.ValueAnswer, *api.Problem) {
@@ -108,7 +111,7 @@ func valueProblem(r gateway.Refused) *api.Problem {
 		code = "locked"
 	case "SP012":
 		status, code = http.StatusServiceUnavailable, "not_recorded"
-	case "08001", "57P01", "57P03", "55006", "40001", "57014", "XX000":
+	case "08001", "SP017", "57P01", "57P03", "55006", "40001", "57014", "XX000":
 		status, code = http.StatusServiceUnavailable, "try_again"
 	case "SP005", "SP004":
 		status, code = http.StatusUnprocessableEntity, "bad_value"
