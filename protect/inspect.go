@@ -70,7 +70,7 @@ func (r *run) inspect(ctx context.Context) error {
 	}
 	var problems []string
 	for _, o := range obstacles {
-		if o.Blocks && o.Kind != ObstacleWidth { // how long tokens are the values say
+		if o.Blocks && o.Kind != ObstacleWidth && (o.Kind != ObstacleDefault || !r.out) { // how long tokens are the values say
 			problems = append(problems, o.Where+": "+o.What)
 		}
 	}
