@@ -57,12 +57,7 @@ BEGIN
             INSERT INTO sallyport.written VALUES (TG_ARGV[0]::oid, f.name, row_key, is_token) ON CONFLICT (relation, name, key) DO UPDATE SET tokens = excluded.tokens;
         END IF;
         stored := new_row ->> f.name;
-        CONTINUE WHEN stored IS NOT DISTINCT FROM old_row ->> f.name;
-        IF stored IS NULL THEN
-            CONTINUE WHEN f.open IS NOT NULL;
-            RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back: it cannot be made NULL now, since NULL is what is read of it without a reason'
-                USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when protect has ended.';
-        END IF;
+        CONTINUE WHEN stored IS NULL OR stored IS NOT DISTINCT FROM old_row ->> f.name;
         is_token := NULL;
         SELECT n.tokens INTO is_token FROM sallyport.announced n WHERE n.relation = TG_ARGV[0]::oid AND n.name = f.name AND n.value = stored LIMIT 1;
         IF is_token IS NULL AND current_setting('transaction_isolation') <> 'read committed' THEN

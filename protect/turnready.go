@@ -52,7 +52,8 @@ DECLARE
     tried int;
     i int;
 BEGIN
-    SELECT t.epoch, t.after IS NULL AND NOT t.done AS fresh INTO g FROM sallyport.turning t WHERE t.relation = TG_ARGV[0] AND t.join_group = TG_ARGV[1]
+    SELECT t.epoch, t.after IS NULL AND NOT t.done AS fresh, NOT EXISTS (SELECT FROM sallyport.turning o WHERE o.join_group = TG_ARGV[1] AND (o.epoch <> t.epoch OR NOT o.done)) AS over
+        INTO g FROM sallyport.turning t WHERE t.relation = TG_ARGV[0] AND t.join_group = TG_ARGV[1]
         AND t.pass IS NOT NULL AND t.pass IS DISTINCT FROM current_setting('sallyport.pass', true);
     IF NOT FOUND THEN
         RETURN NULL;
@@ -70,11 +71,7 @@ BEGIN
             INSERT INTO sallyport.turning_written VALUES (TG_ARGV[i], row_key, CASE WHEN newer THEN g.epoch ELSE -g.epoch END) ON CONFLICT (name, key) DO UPDATE SET epoch = excluded.epoch;
         END IF;
         stored := new_row ->> TG_ARGV[i + 1];
-        CONTINUE WHEN stored IS NOT DISTINCT FROM old_row ->> TG_ARGV[i + 1];
-        IF stored IS NULL THEN
-            RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: it cannot be made NULL now, since NULL is what is read of it without a reason'
-                USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when that is done.';
-        END IF;
+        CONTINUE WHEN stored IS NULL OR stored IS NOT DISTINCT FROM old_row ->> TG_ARGV[i + 1];
         SELECT max(n.epoch) INTO at_epoch FROM sallyport.turning_announced n WHERE n.name = TG_ARGV[i] AND n.value = stored;
         IF at_epoch IS NULL AND current_setting('transaction_isolation') <> 'read committed' THEN
             FOREACH tried IN ARRAY ARRAY[g.epoch, g.epoch - 1] LOOP
@@ -86,8 +83,8 @@ BEGIN
                 EXIT WHEN at_epoch IS NOT NULL;
             END LOOP;
         END IF;
-        IF at_epoch = g.epoch THEN
-            INSERT INTO sallyport.turning_written AS w VALUES (TG_ARGV[i], row_key, at_epoch) ON CONFLICT (name, key) DO UPDATE SET epoch = excluded.epoch WHERE w.epoch <> excluded.epoch;
+        IF at_epoch = g.epoch OR at_epoch IS NULL AND g.over THEN -- all are of the newer key, and a serve that starts behind the record of that announces nothing
+            INSERT INTO sallyport.turning_written AS w VALUES (TG_ARGV[i], row_key, g.epoch) ON CONFLICT (name, key) DO UPDATE SET epoch = excluded.epoch WHERE w.epoch <> excluded.epoch;
         ELSIF at_epoch IS NULL OR NOT g.fresh THEN
             RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: it is written through Sallyport, or not at all'
                 USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when that is done.';
