@@ -113,6 +113,10 @@ func (r *run) hold(ctx context.Context) error {
 
 func (r *run) holdTable(ctx context.Context, t *table, pass string) error {
 	var conditions, news []string
+	again := "" // some sessions may work as before the run that was cut, until closeHold knows better
+	if r.Live == nil {
+		again = ", open = excluded.open"
+	}
 	for _, k := range t.key { // as texts: equal keys of some types are written in several ways, and notes know one
 		conditions = append(conditions, fmt.Sprintf("OLD.%s::text IS DISTINCT FROM NEW.%s::text", k.name, k.name))
 	}
@@ -123,7 +127,7 @@ func (r *run) holdTable(ctx context.Context, t *table, pass string) error {
 		for _, c := range t.formless() {
 			conditions = append(conditions, fmt.Sprintf("OLD.%s IS DISTINCT FROM NEW.%s", c.sql(), c.sql()))
 			news = append(news, fmt.Sprintf("NEW.%s IS NOT NULL", c.sql()))
-			if _, err := tx.Exec(ctx, "INSERT INTO sallyport.formless (relation, number, pass, open) VALUES ($1, $2, $3, $4) ON CONFLICT (relation, number) DO UPDATE SET pass = excluded.pass, open = excluded.open", t.oid, c.number, pass, r.holds(c)); err != nil {
+			if _, err := tx.Exec(ctx, "INSERT INTO sallyport.formless (relation, number, pass, open) VALUES ($1, $2, $3, $4) ON CONFLICT (relation, number) DO UPDATE SET pass = excluded.pass"+again, t.oid, c.number, pass, r.holds(c)); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package protect_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,6 +23,8 @@ type movedRows struct {
 	states protect.States
 	calls  int
 	moving func(call int) // called whenever a range was gone through while rows move, the last with them
+	enters func() error   // called when states are to hold that are on record
+	ends   func()         // called before the end is on record
 }
 
 const movedTable = `CREATE SCHEMA support; CREATE TABLE support.codes (region text COLLATE "C", "no" int, account bigint UNIQUE, tax int, device uuid, PRIMARY KEY (region, "no"))`
@@ -82,11 +85,19 @@ func (m *movedRows) options(tb testing.TB) protect.Options {
 						return fmt.Errorf("plain values may stand in %v: %w", open, err)
 					}
 				}
+				if len(s.Moving)+len(s.Leaving) == 0 && m.ends != nil {
+					m.ends()
+				}
 				m.states, m.calls = s, 0
 				return nil
 			},
-			Enter: func(context.Context) ([]string, error) { return nil, nil },
-			Now:   time.Now,
+			Enter: func(context.Context) ([]string, error) {
+				if m.enters != nil {
+					return nil, m.enters()
+				}
+				return nil, nil
+			},
+			Now: time.Now,
 		},
 	}
 }
@@ -250,6 +261,93 @@ func TestMoveRekeyedByAnOlderSnapshot(t *testing.T) {
 	}
 	m.move(t, false)
 	if !met || older == nil {
+		t.Fatal("nothing came between")
+	}
+}
+
+// TestMoveWrittenAtItsEnds: until sessions have heard that columns move they write as before, also where the run that told them was cut; and once the end is on
+// record they write as they will, though the run has not let go yet. What they write then is what it is taken for, and nothing is refused.
+func TestMoveWrittenAtItsEnds(t *testing.T) {
+	errCut := errors.New("cut")
+	for _, out := range []bool{false, true} {
+		m := newMovedRows(t, movedTable)
+		if out {
+			m.move(t, false)
+		}
+		write := func(key string, value int, token bool) {
+			t.Helper()
+			text := fmt.Sprint(value)
+			if token {
+				made, err := m.columns[0].Codec.Tokenise(nil, []byte(text), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text = string(made)
+			}
+			region, no, _ := strings.Cut(key, " ")
+			m.exec(t, fmt.Sprintf(`UPDATE support.codes SET account = %s WHERE region = '%s' AND "no" = %s`, text, region, no))
+			v := m.values[key]
+			v[0] = fmt.Sprint(value)
+			m.values[key] = v
+		}
+		do := protect.MoveIn
+		if out {
+			do = protect.MoveOut
+		}
+		next := 1
+		m.enters = func() error {
+			write("a 12", next, out)
+			next++
+			return errCut
+		}
+		for range 2 { // before anybody has heard, by two runs
+			if _, err := do(t.Context(), m.options(t)); !errors.Is(err, errCut) {
+				t.Fatal(err)
+			}
+		}
+		m.enters = func() error {
+			if len(m.states.Moving)+len(m.states.Leaving) > 0 {
+				write("a 12", next, out)
+				return nil
+			}
+			write("B 5", 77, !out) // by a session that announces nothing any more
+			return nil
+		}
+		m.ends = func() { write("B 9", 78, !out) }
+		m.move(t, out)
+	}
+}
+
+// TestMoveNull: NULL is the same in both forms, whoever writes it, and what is written over it is announced.
+func TestMoveNull(t *testing.T) {
+	m, done := newMovedRows(t, movedTable), false
+	m.moving = func(int) {
+		if done {
+			return
+		}
+		done = true
+		for _, key := range []string{"B 5", "a 12"} { // in a range that is done, and in one that is not
+			region, no, _ := strings.Cut(key, " ")
+			where := fmt.Sprintf(`WHERE region = '%s' AND "no" = %s`, region, no)
+			m.exec(t, `UPDATE support.codes SET account = NULL, tax = NULL `+where)
+			if _, err := m.admin.Exec(t.Context(), `UPDATE support.codes SET account = 7 `+where); codeOf(err) != "55006" {
+				t.Errorf("what nobody announced is written over NULL in row %s: %v", key, err)
+			}
+			made, err := m.columns[2].Codec.Tokenise(nil, []byte("3"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if said, err := protect.Announce(t.Context(), m.admin, protect.Announcement{Column: m.columns[2].Column, Value: string(made), Tokens: true}); err != nil || !said.Ready {
+				t.Fatal(said, err)
+			}
+			m.exec(t, `UPDATE support.codes SET "no" = "no" + 100000, tax = `+string(made)+" "+where)
+			m.values[fmt.Sprintf("%s %s", region, map[string]string{"5": "100005", "12": "100012"}[no])] = [3]string{"", m.values[key][1], "3"}
+			delete(m.values, key)
+		}
+		m.holds(t, saidOf)
+	}
+	m.move(t, false)
+	if !done {
 		t.Fatal("nothing came between")
 	}
 }
