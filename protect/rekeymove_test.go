@@ -351,3 +351,38 @@ func TestMoveNull(t *testing.T) {
 		t.Fatal("nothing came between")
 	}
 }
+
+// TestMoveRekeyedOntoWhatIsForgotten: a row that has not moved gets the key of one that is gone, of which it is noted that it has not, when that note is forgotten.
+func TestMoveRekeyedOntoWhatIsForgotten(t *testing.T) {
+	m := newMovedRows(t, movedTable)
+	var behind chan struct{}
+	begun := false
+	m.moving = func(int) {
+		var moved, all int
+		if err := m.admin.QueryRow(t.Context(), "SELECT count(*) FILTER (WHERE done), count(*) FROM sallyport.ranges").Scan(&moved, &all); err != nil {
+			t.Error(err)
+		}
+		switch {
+		case moved == 2 && !begun:
+			begun = true
+			m.exec(t, `UPDATE support.codes SET region = 'A' WHERE region = 'a' AND "no" IN (12, 16); DELETE FROM support.codes WHERE region = 'A' AND "no" = 12`)
+			delete(m.values, "a 12")
+			m.rekeyed("a 16", "A 16")
+		case moved == all && behind == nil:
+			behind = make(chan struct{})
+			looks := connect(t, cluster.SuperDSN(m.database))
+			holder, tx := m.begins(t, pgx.ReadCommitted, `UPDATE support.codes SET "no" = 12 WHERE region = 'A' AND "no" = 16`)
+			m.rekeyed("A 16", "A 12")
+			go func() {
+				defer close(behind)
+				awaitBlocked(t, looks, holder)
+				commit(t, tx)
+			}()
+		}
+	}
+	m.move(t, false)
+	if behind == nil {
+		t.Fatal("nothing came between")
+	}
+	<-behind
+}
