@@ -47,3 +47,33 @@ func TestApartWrittenBack(t *testing.T) {
 		t.Errorf("the row says %q", got)
 	}
 }
+
+// rekeys gives a row another primary key, in another range, and takes it back; and one of its own another for good. It makes a value NULL, and has it back or not.
+func (k *kinder) rekeys(ctx context.Context, id, own int64) error {
+	for _, sql := range []string{"UPDATE support.kinds SET id = -id WHERE id = $1", "UPDATE support.kinds SET id = -id, device = $2 WHERE id = -$1::bigint", "UPDATE support.kinds SET account = NULL WHERE id = $1", "UPDATE support.kinds SET account = $2 WHERE id = $1"} {
+		args := []any{id}
+		switch {
+		case strings.Contains(sql, "device = $2"):
+			args = append(args, kindDevice(id))
+		case strings.Contains(sql, "account = $2"):
+			args = append(args, id*7919-1_000_000)
+		}
+		for done := false; !done; { // the rest of the test wants the row as it was
+			if err := k.tries(ctx, func() { done = true }, sql, args...); err != nil {
+				return err
+			}
+		}
+	}
+	v := k.has[own]
+	if k.i%3 > 0 || v == (kindValues{}) {
+		return nil
+	}
+	return k.tries(ctx, func() {
+		delete(k.has, own)
+		v.tax = noTax
+		k.has[own+rekeyed] = v
+	}, "UPDATE support.kinds SET id = id + $2, tax = NULL WHERE id = $1", own, int64(rekeyed))
+}
+
+// rekeyed is between a row's key and its next one; noTax stands for NULL.
+const rekeyed, noTax = 900_000, -1
