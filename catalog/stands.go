@@ -95,13 +95,13 @@ func (b *builder) primaryOf(r *relation) (key []*rawColumn, ok bool) {
 
 // turningOf says how far the rotation is (protect.Turn), or what is noted of the value.
 func turningOf(p *Protected, key []*rawColumn, notes bool) string {
-	noted := ""
-	if notes {
-		noted = fmt.Sprintf(" OR EXISTS (SELECT FROM sallyport.turning_written w WHERE w.name = %s AND w.key = %s AND w.epoch = g.epoch)", literal(p.Column.String()), keyText(key))
+	newer := "g.after IS NOT NULL AND " + beside(key, "<=", "g.after")
+	if notes { // a row that got another primary key notes of which key it is, whatever its place says
+		newer = fmt.Sprintf("coalesce((SELECT w.epoch > 0 FROM sallyport.turning_written w WHERE w.name = %s AND w.key = %s AND pg_catalog.abs(w.epoch) = g.epoch), %s)", literal(p.Column.String()), keyText(key), newer)
 	}
-	return fmt.Sprintf(`coalesce((SELECT g.epoch || ' ' || (g.done OR g.after IS NOT NULL AND %s%s) FROM sallyport.turning g WHERE g.relation = %[3]s AND g.join_group = %[4]s AND %[5]s = ANY (g.columns)),
-		CASE WHEN NOT EXISTS (SELECT FROM sallyport.turning g WHERE g.relation = %[3]s AND g.join_group = %[4]s) THEN '0 false' END)`,
-		beside(key, "<=", "g.after"), noted, literal(p.Column.Schema+"."+p.Column.Table), literal(p.Group), literal(p.Column.String()))
+	return fmt.Sprintf(`coalesce((SELECT g.epoch || ' ' || (g.done OR %s) FROM sallyport.turning g WHERE g.relation = %[2]s AND g.join_group = %[3]s AND %[4]s = ANY (g.columns)),
+		CASE WHEN NOT EXISTS (SELECT FROM sallyport.turning g WHERE g.relation = %[2]s AND g.join_group = %[3]s) THEN '0 false' END)`,
+		newer, literal(p.Column.Schema+"."+p.Column.Table), literal(p.Group), literal(p.Column.String()))
 }
 
 // rangeOf says what is noted of the value, or whether the range of the row holds tokens (protect's progress).

@@ -1,10 +1,14 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
+	"slices"
 
 	"sallyport"
+	"sallyport/purpose"
 	"sallyport/query"
+	"sallyport/token"
 )
 
 // Of an integer or a uuid on its way nothing in a field tells whether it is a token, or of which key. What a reason covers does: its values were read
@@ -58,9 +62,8 @@ func (s *session) ensureApart(ctx context.Context, r *run, l *layout) error {
 }
 
 // settledApart is the token of such a field, by the key of new ones; nil where no reason covers it.
-func (s *session) settledApart(r *run, c *column, keyed bool, field []byte) []byte {
-	stored, ok := s.fieldText(c, field)
-	if !ok || r == nil || r.sight == nil {
+func (s *session) settledApart(r *run, c *column, keyed bool, stored []byte) []byte {
+	if r == nil || r.sight == nil {
 		return nil
 	}
 	state := s.gw.Standing
@@ -79,6 +82,65 @@ func (s *session) settledApart(r *run, c *column, keyed bool, field []byte) []by
 		return s.refield([]byte(tok), 0, c)
 	}
 	return []byte(tok)
+}
+
+// unknown is a field of which nobody could tell whether it is a token, and what is shown in its place: not NULL, which a program that saves whole
+// rows would write over the value.
+type unknown struct {
+	field int
+	veil  []byte
+}
+
+// settleApart settles one field, and keeps the veil of one that no reason covers until the row has been looked at: it is no token, and counts for none.
+func (s *session) settleApart(r *run, c *column, keyed bool, i int, field []byte) []byte {
+	stored, ok := s.fieldText(c, field)
+	if !ok {
+		return nil
+	}
+	tok := s.settledApart(r, c, keyed, stored)
+	if tok == nil {
+		if veil, err := c.codec.Veil(nil, stored); err == nil {
+			s.unknown = append(s.unknown, unknown{i, s.refield(veil, 0, c)})
+		}
+	}
+	return tok
+}
+
+// veilUnknown shows the veils of a row that has been looked at.
+func (s *session) veilUnknown(fields [][]byte) {
+	for _, u := range s.unknown {
+		fields[u.field] = u.veil
+	}
+	s.unknown = s.unknown[:0]
+}
+
+// heldApart is the value of the row of a column on its way that a statement pins, where the database tells it, and whether what is written is what was shown of it: a
+// token, or a veil.
+func (s *session) heldApart(r *run, slot *query.Slot, codec *token.Codec, value []byte) (held purpose.Apart, known, same bool) {
+	if p := s.gw.protectedColumn(slot.Column); slot.Use != query.Store || slot.Row == nil || r.heldApart == nil || p == nil || !p.Apart() {
+		return held, false, false
+	}
+	written, err := codec.Canonical(nil, value)
+	if err != nil {
+		return held, false, false
+	}
+	if held, known = r.heldApart(slot); !known || held.Plain == string(written) {
+		return held, known, false
+	}
+	return held, true, slices.ContainsFunc(held.Forms, func(form string) bool {
+		veil, err := codec.Veil(nil, []byte(form))
+		return form == string(written) || err == nil && bytes.Equal(veil, written)
+	})
+}
+
+// writeAgain writes the value that a row holds as any other is written: in the form in which all will be, and announced. The row may go over to its other form before
+// the statement comes to it, so that what stands there now would be wrong by then.
+func (s *session) writeAgain(r *run, slot *query.Slot, held purpose.Apart) ([]byte, *query.Refusal) {
+	becomes := held.Token
+	if s.leaving(slot.Column) {
+		becomes = held.Plain
+	}
+	return s.vacate(r, slot, []byte(becomes), []byte(held.Plain))
 }
 
 // tokenOf is the token by the key of new ones of what a reason or a grant for certain customers covers; empty where none does.

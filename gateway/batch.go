@@ -45,7 +45,8 @@ type batch struct {
 	lastKey lastKey
 	space   token.Room
 	plain   []byte
-	shade   []byte // of masked values
+	shade   []byte    // of masked values
+	unknown []unknown // fields of the row of which nobody could tell what they are
 	date    []byte
 	key     []byte
 	until   time.Time // the server's present read deadline

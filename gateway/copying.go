@@ -7,6 +7,7 @@ import (
 
 	"sallyport"
 	"sallyport/policy"
+	"sallyport/purpose"
 	"sallyport/query"
 )
 
@@ -100,6 +101,17 @@ func (s *session) holding(ctx context.Context, r *run) func(slot *query.Slot) (s
 			return "", false
 		}
 		return s.gw.Protection.Resolver.Held(ctx, slot.Row.Schema+"."+slot.Row.Table, slot.Row.Column, value, slot.Column.Name)
+	}
+}
+
+// holdingApart is holding of an integer or a uuid on its way.
+func (s *session) holdingApart(ctx context.Context, r *run) func(slot *query.Slot) (purpose.Apart, bool) {
+	return func(slot *query.Slot) (purpose.Apart, bool) {
+		value, ok := r.keyValue(slot.Row)
+		if !ok {
+			return purpose.Apart{}, false
+		}
+		return s.gw.Protection.Resolver.HeldApart(ctx, slot.Row.Schema+"."+slot.Row.Table, slot.Row.Column, value, slot.Column.Name)
 	}
 }
 

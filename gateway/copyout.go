@@ -377,15 +377,19 @@ func (s *session) veilOutput(c *column, output *query.ColumnInfo) {
 func (o *copyOut) veilCopied(s *session, r *run, row, fields [][]byte) {
 	s.veilFields(&o.layout, fields)
 	s.settleFields(r, &o.layout, fields)
+	shown := slices.Clone(fields)
+	if o.copy.Format != "binary" {
+		s.veilUnknown(shown)
+	}
 	for _, i := range slices.Concat(o.veils, o.moving) {
 		switch c := o.copy; {
 		case c.Format == "binary":
-		case fields[i] == nil:
+		case shown[i] == nil:
 			row[i] = []byte(c.Null)
 		case c.Format == "csv":
-			row[i] = appendCopyCSV(nil, fields[i], c, true)
+			row[i] = appendCopyCSV(nil, shown[i], c, true)
 		default:
-			row[i] = appendCopyText(nil, fields[i], c.Delimiter)
+			row[i] = appendCopyText(nil, shown[i], c.Delimiter)
 		}
 	}
 }

@@ -20,21 +20,24 @@ import (
 
 // settleFields makes tokens of the plain values of a row.
 func (s *session) settleFields(r *run, l *layout, fields [][]byte) (changed bool) {
+	s.unknown = s.unknown[:0]
 	for _, i := range l.moving {
 		c := &l.columns[i]
 		if len(fields[i]) == 0 || c.form == asText && c.codec.IsToken(fields[i]) {
 			continue
 		}
-		fields[i], changed = s.settled(r, c, l.key >= 0, fields[i]), true
+		changed = true
+		if c.codec.Recognisable() {
+			fields[i] = s.settled(c, fields[i])
+		} else {
+			fields[i] = s.settleApart(r, c, l.key >= 0, i, fields[i])
+		}
 	}
 	return changed
 }
 
-// settled is what is shown of one value. A value that has no token is hidden as a masked one is, and so is one that cannot be told from a token.
-func (s *session) settled(r *run, c *column, keyed bool, field []byte) []byte {
-	if !c.codec.Recognisable() {
-		return s.settledApart(r, c, keyed, field)
-	}
+// settled is what is shown of one value. A value that has no token is hidden as a masked one is.
+func (s *session) settled(c *column, field []byte) []byte {
 	stored, ok := field, true
 	if c.form != asText {
 		stored, ok = s.fieldText(c, field)

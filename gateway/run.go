@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/purpose"
 	"sallyport/query"
 	"sallyport/wire/pg"
 )
@@ -27,6 +28,7 @@ type run struct {
 	types       []byte                                                               // that Parse declared for them, 4 bytes each; 0 or absent: none
 	pinned      func(slot *query.Slot, stored []byte) bool                           // says whether the row that a slot goes to holds the token already
 	held        func(slot *query.Slot) (string, bool)                                // what that row holds now
+	heldApart   func(slot *query.Slot) (purpose.Apart, bool)                         // likewise, of a column on its way
 	vacates     func(slot *query.Slot, token, value []byte) ([]byte, *query.Refusal) // makes room for a value in a unique column that is moving
 	announces   func(slot *query.Slot, becomes, value []byte) *query.Refusal         // tells the database what is written into a column on its way
 	lone        func(slot *query.Slot, value []byte) *query.Refusal                  // refuses a search that would find other values, too
@@ -113,7 +115,7 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, now *stan
 		r.vaulted = s.vaulting(ctx)
 	}
 	if st.Touches && st.Writes {
-		r.pinned, r.held, r.vacates = s.pinning(ctx, r), s.holding(ctx, r), s.vacating(ctx, r)
+		r.pinned, r.held, r.heldApart, r.vacates = s.pinning(ctx, r), s.holding(ctx, r), s.holdingApart(ctx, r), s.vacating(ctx, r)
 		r.announces = s.announcing(ctx, r)
 	}
 	return r, nil, nil

@@ -27,14 +27,20 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 			return nil, refused
 		}
 	}
+	held, known, same := s.heldApart(r, slot, codec, value)
+	if same {
+		return s.writeAgain(r, slot, held)
+	}
+	if !known {
+		if stored, ok := s.kept(r, slot, codec, value); ok {
+			return stored, nil
+		}
+	}
 	if slot.Use == query.Store && s.leaving(slot.Column) && !codec.IsToken(value) {
 		return s.plainWritten(r, slot, codec, value)
 	}
 	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
 		return s.token(r, slot, codec, value)
-	}
-	if stored, ok := s.kept(r, slot, codec, value); ok {
-		return stored, nil
 	}
 	out, digest, refused := s.tokeniseSlot(r, slot, codec, value)
 	if refused != nil {

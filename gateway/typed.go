@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"math"
+	"slices"
 	"strconv"
 
 	"sallyport"
@@ -267,7 +269,31 @@ func (s *session) kept(r *run, slot *query.Slot, codec *token.Codec, value []byt
 	if !ok || stored == string(written) {
 		return written, ok
 	}
-	return []byte(stored), s.stoodThere(slot, codec, written, stored)
+	return []byte(stored), s.stoodThere(slot, codec, written, stored) || veiledThere(codec, written, stored)
+}
+
+// veiledThere tells whether a number is what was shown of a row while its column was on its way (unknown), in whichever form it stood there then.
+func veiledThere(codec *token.Codec, written []byte, stored string) bool {
+	forms := [][]byte{[]byte(stored)}
+	if tokens, err := codec.Searches([]byte(stored)); err == nil {
+		forms = append(forms, tokens...)
+	}
+	for _, epoch := range codec.KeyEpochs() {
+		plain, err := codec.RevealEpoch(nil, []byte(stored), epoch)
+		if err != nil {
+			continue
+		}
+		forms = append(forms, plain)
+		for _, other := range codec.KeyEpochs() {
+			if tok, err := codec.TokenEpoch(nil, plain, other); err == nil {
+				forms = append(forms, tok)
+			}
+		}
+	}
+	return slices.ContainsFunc(forms, func(form []byte) bool {
+		veil, err := codec.Veil(nil, form)
+		return err == nil && bytes.Equal(veil, written)
+	})
 }
 
 // stoodThere tells whether a number is the token that stood in a row before that went over to its other form: who read it before writes it back now.

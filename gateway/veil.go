@@ -169,6 +169,7 @@ func (s *session) veiledFields(ctx context.Context, r *run, l *layout, fields []
 		return false, false, err
 	}
 	settled := s.settleFields(r, l, fields) //nolint:contextcheck // the vault bounds its own time
+	defer s.veilUnknown(fields)             // behind all that is done with them
 	if l.veils == nil {
 		changed, stop, err = s.rowFields(ctx, r, l, fields)
 		return changed || settled, stop, err

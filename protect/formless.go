@@ -113,17 +113,21 @@ func (r *run) hold(ctx context.Context) error {
 
 func (r *run) holdTable(ctx context.Context, t *table, pass string) error {
 	var conditions, news []string
+	again := "" // some sessions may work as before the run that was cut, until closeHold knows better
+	if r.Live == nil {
+		again = ", open = excluded.open"
+	}
 	for _, k := range t.key { // as texts: equal keys of some types are written in several ways, and notes know one
 		conditions = append(conditions, fmt.Sprintf("OLD.%s::text IS DISTINCT FROM NEW.%s::text", k.name, k.name))
 	}
 	err := pgx.BeginFunc(ctx, r.main, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = on; CREATE SCHEMA IF NOT EXISTS sallyport; "+createFormless); err != nil {
+		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = on; CREATE SCHEMA IF NOT EXISTS sallyport; "+createFormless+t.noteSQL()); err != nil {
 			return err
 		}
 		for _, c := range t.formless() {
 			conditions = append(conditions, fmt.Sprintf("OLD.%s IS DISTINCT FROM NEW.%s", c.sql(), c.sql()))
 			news = append(news, fmt.Sprintf("NEW.%s IS NOT NULL", c.sql()))
-			if _, err := tx.Exec(ctx, "INSERT INTO sallyport.formless (relation, number, pass, open) VALUES ($1, $2, $3, $4) ON CONFLICT (relation, number) DO UPDATE SET pass = excluded.pass, open = excluded.open", t.oid, c.number, pass, r.holds(c)); err != nil {
+			if _, err := tx.Exec(ctx, "INSERT INTO sallyport.formless (relation, number, pass, open) VALUES ($1, $2, $3, $4) ON CONFLICT (relation, number) DO UPDATE SET pass = excluded.pass"+again, t.oid, c.number, pass, r.holds(c)); err != nil {
 				return err
 			}
 		}
@@ -134,9 +138,9 @@ func (r *run) holdTable(ctx context.Context, t *table, pass string) error {
 	}
 	t.noted = true
 	// Behind the row: what other triggers make of it is known then, and it is there.
-	trigger := "CREATE OR REPLACE TRIGGER %s AFTER %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION sallyport.note(%d, %s)"
+	trigger := "CREATE OR REPLACE TRIGGER %s AFTER %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION %s(%d, %s)"
 	if r.main.PgConn().ParameterStatus("server_version") < "14" { // it cannot replace a trigger
-		trigger = "DROP TRIGGER IF EXISTS %[1]s ON %[3]s; CREATE TRIGGER %[1]s AFTER %[2]s ON %[3]s FOR EACH ROW WHEN (%[4]s) EXECUTE FUNCTION sallyport.note(%[5]d, %[6]s)"
+		trigger = "DROP TRIGGER IF EXISTS %[1]s ON %[3]s; CREATE TRIGGER %[1]s AFTER %[2]s ON %[3]s FOR EACH ROW WHEN (%[4]s) EXECUTE FUNCTION %[5]s(%[6]d, %[7]s)"
 	}
 	names := make([]string, len(t.key))
 	for i, k := range t.key {
@@ -144,8 +148,8 @@ func (r *run) holdTable(ctx context.Context, t *table, pass string) error {
 	}
 	key := strings.Join(names, ", ")
 	for _, make := range []string{
-		fmt.Sprintf(trigger, holdInsert, "INSERT", t.sql(), strings.Join(news, " OR "), t.oid, key),
-		fmt.Sprintf(trigger, holdUpdate, "UPDATE", t.sql(), strings.Join(conditions, " OR "), t.oid, key),
+		fmt.Sprintf(trigger, holdInsert, "INSERT", t.sql(), strings.Join(news, " OR "), t.noteName(), t.oid, key),
+		fmt.Sprintf(trigger, holdUpdate, "UPDATE", t.sql(), strings.Join(conditions, " OR "), t.noteName(), t.oid, key),
 	} {
 		if err := r.briefly(ctx, "make its trigger", make); err != nil {
 			return err
@@ -168,7 +172,8 @@ func (r *run) release(ctx context.Context) error {
 		return fmt.Errorf("let columns without a form go: %w", withoutValues(err))
 	}
 	rows, err := r.main.Query(ctx, `SELECT format('DROP TRIGGER IF EXISTS %I ON %s', g.tgname, g.tgrelid::regclass) FROM pg_trigger g
-		JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND p.proname IN ('hold', 'note') AND g.tgparentid = 0`)
+		JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND `+isNote+` AND g.tgparentid = 0
+		UNION ALL SELECT format('DROP FUNCTION IF EXISTS %s', p.oid::regprocedure) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND `+isNote)
 	if err != nil {
 		return fmt.Errorf("let columns without a form go: %w", err)
 	}
@@ -176,7 +181,7 @@ func (r *run) release(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("let columns without a form go: %w", err)
 	}
-	for _, drop := range append(drops, "DROP FUNCTION IF EXISTS sallyport.hold(), sallyport.note()", "DROP TABLE IF EXISTS sallyport.written, sallyport.announced", "DROP TABLE sallyport.formless") {
+	for _, drop := range append(drops, "DROP TABLE IF EXISTS sallyport.written, sallyport.announced", "DROP TABLE sallyport.formless") {
 		if err := r.briefly(ctx, "let columns without a form go", drop); err != nil {
 			return err
 		}

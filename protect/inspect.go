@@ -26,7 +26,7 @@ type table struct {
 }
 
 // keyColumn is a part of the primary key.
-type keyColumn struct{ name, kind string } // both ready for SQL
+type keyColumn struct{ name, kind, collation string } // all ready for SQL; collation is a clause, or empty
 
 // column is one protected column of a table.
 type column struct {
@@ -70,7 +70,7 @@ func (r *run) inspect(ctx context.Context) error {
 	}
 	var problems []string
 	for _, o := range obstacles {
-		if o.Blocks && o.Kind != ObstacleWidth { // how long tokens are the values say
+		if o.Blocks && o.Kind != ObstacleWidth && (o.Kind != ObstacleDefault || !r.out) { // how long tokens are the values say
 			problems = append(problems, o.Where+": "+o.What)
 		}
 	}
@@ -220,10 +220,14 @@ func (r *run) unnamed(ctx context.Context) (problems []string, err error) {
 	return problems, nil
 }
 
+// collationOf is the clause by which a column a is compared as ever where its type would be compared otherwise.
+const collationOf = `coalesce((SELECT pg_catalog.format(' COLLATE %I.%I', n.nspname, l.collname) FROM pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace
+	JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE l.oid = a.attcollation AND l.oid <> t.typcollation), '')`
+
 // readKey reads the primary key of a table.
 func (r *run) readKey(ctx context.Context, t *table) error {
 	rows, err := r.main.Query(ctx, `
-SELECT quote_ident(a.attname), format_type(a.atttypid, NULL) FROM pg_index i
+SELECT quote_ident(a.attname), format_type(a.atttypid, NULL), `+collationOf+` FROM pg_index i
     CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
 WHERE i.indrelid = $1 AND i.indisprimary AND k.position <= i.indnkeyatts ORDER BY k.position`, t.oid)
@@ -231,7 +235,7 @@ WHERE i.indrelid = $1 AND i.indisprimary AND k.position <= i.indnkeyatts ORDER B
 		return fmt.Errorf("read primary key of %s: %w", t, err)
 	}
 	t.key, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k keyColumn, err error) {
-		return k, row.Scan(&k.name, &k.kind)
+		return k, row.Scan(&k.name, &k.kind, &k.collation)
 	})
 	if err != nil {
 		return fmt.Errorf("read primary key of %s: %w", t, err)

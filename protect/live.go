@@ -372,12 +372,22 @@ func (r *run) settleLive(ctx context.Context) error {
 			}
 		}
 	}
-	if err := r.Live.Record(ctx, states); err != nil {
-		return err
-	}
-	r.states = states
+	// Before it is on record: a serve that starts behind that announces nothing any more.
 	if err := r.openHold(ctx); err != nil {
 		return err
 	}
+	if err := r.Live.Record(ctx, states); err != nil {
+		return errors.Join(err, r.closeAgain(ctx))
+	}
+	r.states = states
 	return r.enter(ctx)
+}
+
+// closeAgain takes openHold back where the end is not on record.
+func (r *run) closeAgain(ctx context.Context) error {
+	serving, err := r.Live.Serving(ctx)
+	if err != nil || len(serving.States.Moving)+len(serving.States.Leaving) == 0 {
+		return err
+	}
+	return r.closeHold(ctx)
 }

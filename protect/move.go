@@ -177,7 +177,10 @@ func (r *run) moveRange(ctx context.Context, conn *pgconn.PgConn, p piece) error
 // change is moveRange, or beside others at work: then rows are compared with what was read, and those that somebody changed meanwhile in
 // these columns are missed and not lost. What else he changed stays.
 func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside bool) (missed int64, err error) {
-	level := "REPEATABLE READ"
+	level, each := "REPEATABLE READ", p.each
+	if p.t.noted { // what is known of a row stands beside it, and may change with it: it is locked first
+		beside, each = true, p.eachLocked
+	}
 	if beside {
 		level = "READ COMMITTED"
 	}
@@ -191,7 +194,7 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 	}()
 	b := newBatch(p, r.out, beside)
 	exchange := r.exchanging(ctx)
-	err = p.each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, exchange) })
+	err = each(ctx, conn, func(key, values [][]byte) error { return b.add(key, values, exchange) })
 	if err != nil {
 		return 0, err
 	}

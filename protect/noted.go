@@ -24,30 +24,40 @@ import (
 const createNoted = `
 CREATE TABLE IF NOT EXISTS sallyport.written (relation oid NOT NULL, name text NOT NULL, key text NOT NULL, tokens boolean NOT NULL, PRIMARY KEY (relation, name, key));
 CREATE UNLOGGED TABLE IF NOT EXISTS sallyport.announced (relation oid NOT NULL, name text NOT NULL, value text NOT NULL, tokens boolean NOT NULL, PRIMARY KEY (relation, name, value, tokens));
-CREATE OR REPLACE FUNCTION sallyport.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET timezone = 'UTC' AS $$
+`
+
+// createNote makes the function of one table's triggers: %[1]s is its name, %[2]s the old row's key, %[3]s and %[4]s the borders of a range. Each table has
+// its own, so that nothing in it is made up when it runs: what cannot be read beforehand the gateway refuses.
+//
+// Where a row gets another key, what was known of it by its key becomes a note by the new one. Both are read in one statement, and are of one moment. The
+// row is locked by then, and whoever moves rows says something else of one only once he has locked it (eachLocked).
+const createNote = `
+CREATE OR REPLACE FUNCTION %[1]s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET timezone = 'UTC' AS $$
 DECLARE
     f record;
     new_row jsonb := to_jsonb(NEW);
     old_row jsonb := CASE TG_OP WHEN 'UPDATE' THEN to_jsonb(OLD) ELSE '{}' END;
     row_key text;
+    old_key text;
     stored text;
     is_token boolean;
     tried boolean;
 BEGIN
+    SELECT jsonb_agg(new_row -> k ORDER BY n)::text, jsonb_agg(old_row -> k ORDER BY n)::text INTO row_key, old_key FROM unnest(TG_ARGV[1:TG_NARGS - 1]) WITH ORDINALITY AS x (k, n);
     FOR f IN SELECT a.attname::text AS name, l.open FROM sallyport.formless l JOIN pg_attribute a ON a.attrelid = l.relation AND a.attnum = l.number
             WHERE l.relation = TG_ARGV[0]::oid AND l.pass IS DISTINCT FROM current_setting('sallyport.pass', true) LOOP
-        SELECT jsonb_agg(new_row -> k ORDER BY n)::text INTO row_key FROM unnest(TG_ARGV[1:TG_NARGS - 1]) WITH ORDINALITY AS x (k, n);
-        IF TG_OP = 'UPDATE' AND row_key IS DISTINCT FROM (SELECT jsonb_agg(old_row -> k ORDER BY n)::text FROM unnest(TG_ARGV[1:TG_NARGS - 1]) WITH ORDINALITY AS x (k, n)) THEN
-            RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back: its rows keep their primary keys for the time'
-                USING ERRCODE = 'object_in_use', HINT = 'Try again when protect has ended. A run that was interrupted has to be started again.';
+        IF TG_OP = 'UPDATE' AND row_key IS DISTINCT FROM old_key THEN
+            IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = TG_RELID AND contype = 'p' AND condeferrable) THEN -- two rows may have one key for a moment, and nobody could tell their notes apart
+                RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back, and its primary key is deferrable: its rows keep their primary keys for the time'
+                    USING ERRCODE = 'object_in_use', HINT = 'Try again when protect has ended. A run that was interrupted has to be started again.';
+            END IF;
+            SELECT coalesce((SELECT w.tokens FROM sallyport.written w WHERE w.relation = TG_ARGV[0]::oid AND w.name = f.name AND w.key = old_key),
+                (SELECT g.tokens FROM sallyport.ranges g WHERE g.relation = TG_ARGV[0]::oid AND (g.after IS NULL OR (%[2]s) > (%[3]s)) AND (g.up_to IS NULL OR (%[2]s) <= (%[4]s)))) INTO is_token;
+            DELETE FROM sallyport.written w WHERE w.relation = TG_ARGV[0]::oid AND w.name = f.name AND w.key = old_key;
+            INSERT INTO sallyport.written VALUES (TG_ARGV[0]::oid, f.name, row_key, is_token) ON CONFLICT (relation, name, key) DO UPDATE SET tokens = excluded.tokens;
         END IF;
         stored := new_row ->> f.name;
-        CONTINUE WHEN stored IS NOT DISTINCT FROM old_row ->> f.name;
-        IF stored IS NULL THEN
-            CONTINUE WHEN f.open IS NOT NULL;
-            RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back: it cannot be made NULL now, since NULL is what is read of it without a reason'
-                USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when protect has ended.';
-        END IF;
+        CONTINUE WHEN stored IS NULL OR stored IS NOT DISTINCT FROM old_row ->> f.name;
         is_token := NULL;
         SELECT n.tokens INTO is_token FROM sallyport.announced n WHERE n.relation = TG_ARGV[0]::oid AND n.name = f.name AND n.value = stored LIMIT 1;
         IF is_token IS NULL AND current_setting('transaction_isolation') <> 'read committed' THEN
@@ -70,7 +80,25 @@ BEGIN
     END LOOP;
     RETURN NULL;
 END $$;
-REVOKE EXECUTE ON FUNCTION sallyport.note() FROM PUBLIC` // nobody else may hang it on a table of his own
+REVOKE EXECUTE ON FUNCTION %[1]s() FROM PUBLIC` // nobody else may hang it on a table of his own
+
+// noteSQL is createNote for a table.
+func (t *table) noteSQL() string {
+	var olds, after, upTo []string
+	for i, k := range t.key {
+		olds = append(olds, k.of("OLD"))
+		after, upTo = append(after, fmt.Sprintf("g.after[%d]::%s", i+1, k.kind)), append(upTo, fmt.Sprintf("g.up_to[%d]::%s", i+1, k.kind))
+	}
+	return fmt.Sprintf(createNote, t.noteName(), strings.Join(olds, ", "), strings.Join(after, ", "), strings.Join(upTo, ", "))
+}
+
+func (t *table) noteName() string { return fmt.Sprintf("sallyport.note_%d", t.oid) }
+
+// isNote tells the functions of such triggers, p, from others: those that an older version made too.
+const isNote = "p.proname ~ '^(hold|note|note_[0-9]+)$'"
+
+// of is the part of the key of a record in PL/pgSQL, which would be compared by its type's collation and not by its own.
+func (k keyColumn) of(record string) string { return record + "." + k.name + k.collation }
 
 // keyText is an expression for the primary key of a row as one text, by which notes know it. catalog.Stands has the same.
 func keyText(row string, key []keyColumn) string {
@@ -133,46 +161,6 @@ func (r *run) holding(ctx context.Context) (there bool, err error) {
 	return there, nil
 }
 
-// moveNoted moves what somebody who came around the gateway wrote as long as that passed, into ranges that were done.
-func (r *run) moveNoted(ctx context.Context) error {
-	for range mostRounds {
-		left := false
-		for _, t := range r.tables {
-			some, err := r.contrary(ctx, t)
-			if err != nil {
-				return fmt.Errorf("look for what was written into %s: %w", t, withoutValues(err))
-			}
-			left = left || some
-		}
-		if !left {
-			return nil
-		}
-		if err := r.again(ctx); err != nil {
-			return err
-		}
-	}
-	return errors.New("somebody goes on writing around Sallyport; end these sessions and run protect again")
-}
-
-// contrary tells whether values are noted that have to move still. Notes of rows that are gone say nothing.
-func (r *run) contrary(ctx context.Context, t *table) (some bool, err error) {
-	if len(t.formless()) == 0 {
-		return false, nil
-	}
-	const which = "SELECT EXISTS (SELECT FROM sallyport.written WHERE relation = $1 AND tokens = $2)"
-	if err := r.main.QueryRow(ctx, which, t.oid, r.out).Scan(&some); err != nil || !some {
-		return false, err
-	}
-	gone := fmt.Sprintf("DELETE FROM sallyport.written w WHERE w.relation = $1 AND w.tokens = $2 AND NOT EXISTS (SELECT FROM %s t WHERE %s = w.key)", t.sql(), keyText("t.", t.key))
-	if _, err := r.main.Exec(ctx, gone, t.oid, r.out); err != nil {
-		return false, err
-	}
-	err = r.main.QueryRow(ctx, which, t.oid, r.out).Scan(&some)
-	return some, err
-}
-
-const mostRounds = 3
-
 // noteOf is what a note says of a value, as SQL writes a boolean; nil: nothing. values are those of a row and behind them its notes.
 func (t *table) noteOf(i int, values [][]byte) []byte {
 	if !t.noted {
@@ -187,7 +175,8 @@ func (t *table) noteOf(i int, values [][]byte) []byte {
 	return values[at]
 }
 
-// notes are the outputs behind the columns of a row: what is noted of each value without a form, and the key by which.
+// notes are the outputs behind the columns of a row: what is noted of each value without a form, and the key by which. They are of the moment of the row,
+// and say what it is; who means to change it reads them behind its lock (eachLocked).
 func (t *table) notes() (outputs []string) {
 	if !t.noted {
 		return nil

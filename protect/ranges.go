@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// keyRange is a range of primary keys: above after, up to upTo. Nil is open. Keys do not change while rows move in, so
-// that ranges cut once serve all passes.
+// keyRange is a range of primary keys: above after, up to upTo. Nil is open. Where a row gets another
+// key meanwhile, a note says what it holds (noted.go), so that ranges cut once serve all passes.
 type keyRange struct {
 	number      int
 	done        bool     // an earlier run moved it
@@ -84,16 +84,20 @@ func (p piece) isToken(i int, values [][]byte) bool {
 
 // read asks for the key and the protected columns of a range, all as text, and in the same moment for what is noted of them.
 func (p piece) read(ctx context.Context, conn *pgconn.PgConn) *pgconn.ResultReader {
-	var outputs []string
-	for _, k := range p.t.key {
-		outputs = append(outputs, k.name+"::text")
-	}
-	for _, c := range p.t.columns {
-		outputs = append(outputs, c.sql())
-	}
-	outputs = append(outputs, p.t.notes()...)
+	outputs := append(p.outputs(""), p.t.notes()...)
 	where, params := p.bounds()
 	return conn.ExecParams(ctx, fmt.Sprintf("SELECT %s FROM %s%s", strings.Join(outputs, ", "), p.t.sql(), where), params, nil, nil, nil)
+}
+
+// outputs are the key and the protected columns of a row.
+func (p piece) outputs(row string) (outputs []string) {
+	for _, k := range p.t.key {
+		outputs = append(outputs, row+k.name+"::text")
+	}
+	for _, c := range p.t.columns {
+		outputs = append(outputs, row+c.sql())
+	}
+	return outputs
 }
 
 // bounds is the condition of a range, with its parameters as texts.

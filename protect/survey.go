@@ -90,7 +90,7 @@ type surveyed struct {
 	kind, table, name        string // the type without its length; both quoted
 	width                    int
 	generated, collated, key bool
-	hasDefault               bool
+	hasDefault, identity     bool
 }
 
 func (s *surveyor) report(c *surveyed, kind ObstacleKind, blocks bool, what string, args ...any) *Obstacle {
@@ -101,7 +101,7 @@ func (s *surveyor) report(c *surveyed, kind ObstacleKind, blocks bool, what stri
 const surveyColumn = `SELECT c.oid, a.attnum, format_type(a.atttypid, NULL), format('%I.%I', n.nspname, c.relname), quote_ident(a.attname),
 		CASE WHEN a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype) AND a.atttypmod > 4 THEN a.atttypmod - 4 ELSE 0 END,
 		a.attgenerated <> '', coalesce(NOT l.collisdeterministic, false),
-		EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)), a.atthasdef
+		EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)), a.atthasdef, a.attidentity <> ''
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_collation l ON l.oid = a.attcollation
 	WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = $3 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped`
 
@@ -110,7 +110,7 @@ func (s *surveyor) column(ctx context.Context, column *Column) (uint32, error) {
 	c := &surveyed{Column: *column}
 	at := column.Column
 	err := s.conn.QueryRow(ctx, surveyColumn, at.Schema, at.Table, at.Name).
-		Scan(&c.oid, &c.number, &c.kind, &c.table, &c.name, &c.width, &c.generated, &c.collated, &c.key, &c.hasDefault)
+		Scan(&c.oid, &c.number, &c.kind, &c.table, &c.name, &c.width, &c.generated, &c.collated, &c.key, &c.hasDefault, &c.identity)
 	if errors.Is(err, pgx.ErrNoRows) {
 		s.report(c, ObstacleMissing, true, "there is no such column in a table of this database")
 		return 0, nil
@@ -157,11 +157,25 @@ func (s *surveyor) form(ctx context.Context, c *surveyed) (err error) {
 			return err
 		}
 	}
-	if c.hasDefault && !c.generated {
-		o := s.report(c, ObstacleDefault, false, "it has a default, which would be written in plain: statements that leave the column out are refused")
-		o.SQL = []string{fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;", c.table, c.name)}
-	}
+	s.byDefault(c)
 	return nil
+}
+
+// byDefault says what a default of the column would write.
+func (s *surveyor) byDefault(c *surveyed) {
+	drop := "DEFAULT"
+	switch {
+	case c.identity:
+		drop = "IDENTITY"
+	case !c.hasDefault || c.generated:
+		return
+	}
+	what := "it has a default, which would be written in plain: statements that leave the column out are refused"
+	if !c.Codec.Recognisable() {
+		what = "it has a default, which would be written in plain, and nothing would show that it is no token: drop it, and have programs write the value"
+	}
+	o := s.report(c, ObstacleDefault, !c.Codec.Recognisable(), "%s", what)
+	o.SQL = []string{fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP %s;", c.table, c.name, drop)}
 }
 
 // betterType is a type for the column that tokens fit in, and how its values become it.

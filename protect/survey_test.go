@@ -69,6 +69,8 @@ func TestSurvey(t *testing.T) {
 		{name: "check that refuses", sql: "ALTER TABLE app.people ADD CONSTRAINT german CHECK (phone LIKE '+491%')", where: "app.people.phone", kind: protect.ObstacleCheck, wants: "the check constraint german refuses tokens", blocks: true},
 		{name: "check of two columns", sql: "ALTER TABLE app.people ADD CONSTRAINT two CHECK (phone IS NOT NULL OR email IS NOT NULL)", where: "app.people.phone", kind: protect.ObstacleCheck, wants: "reads it beside other columns"},
 		{name: "check by a function", sql: `CREATE FUNCTION app.trap(text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_lock(4711); RETURN true; END'; ALTER TABLE app.people ADD CONSTRAINT trapped CHECK (app.trap(email)) NOT VALID`, where: "app.people.email", kind: protect.ObstacleCheck, wants: "the check constraint trapped calls functions of the database"},
+		{name: "default of an integer", sql: "ALTER TABLE app.people ADD account bigint DEFAULT 7", where: "app.people.account", kind: protect.ObstacleDefault, wants: "nothing would show that it is no token", blocks: true, columns: withAccount(t)},
+		{name: "numbered by itself", sql: "ALTER TABLE app.people ADD account bigint GENERATED ALWAYS AS IDENTITY", where: "app.people.account", kind: protect.ObstacleDefault, wants: "nothing would show that it is no token", blocks: true, columns: withAccount(t)},
 		{name: "default", sql: "ALTER TABLE app.people ALTER notes SET DEFAULT 'none'", where: "app.people.notes", kind: protect.ObstacleDefault, wants: "it has a default, which would be written in plain"},
 		{name: "trigger on update", sql: spy + "CREATE TRIGGER spy AFTER UPDATE ON app.people FOR EACH ROW EXECUTE FUNCTION app.spy()", where: "app.people", kind: protect.ObstacleTrigger, wants: "its trigger spy runs app.spy, which would see plain values while rows move, and reads a protected column", blocks: true},
 		{name: "trigger on insert", sql: spy + "CREATE TRIGGER spy AFTER INSERT ON app.people FOR EACH ROW EXECUTE FUNCTION app.spy()", where: "app.people", kind: protect.ObstacleTrigger, wants: "its trigger spy runs app.spy, and reads a protected column"},
@@ -130,6 +132,12 @@ func without(name string) func([]protect.Column) []protect.Column {
 			}
 		}
 		return left
+	}
+}
+
+func withAccount(t *testing.T) func([]protect.Column) []protect.Column {
+	return func(columns []protect.Column) []protect.Column {
+		return append(columns, newColumn(t, newRing(t, 1), column("app.people.account"), sallyport.Int8))
 	}
 }
 

@@ -116,7 +116,7 @@ func (s *surveyor) table(ctx context.Context, oid uint32, name Table) error {
 		}},
 		// tgtype: 16 is UPDATE (pg_trigger.h)
 		{`SELECT quote_ident(t.tgname), CASE WHEN t.tgtype & 16 <> 0 THEN 'update' ELSE '' END || ' ' || t.tgfoid::regproc::text || ' ' || coalesce(p.prosrc, '') FROM pg_trigger t
-			JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgfoid::regprocedure::text NOT IN ('sallyport.hold()', 'sallyport.note()', 'sallyport.hold_turning()', 'sallyport.note_turning()') ORDER BY t.tgname`, func(trigger, extra string) {
+			JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgfoid::regprocedure::text !~ '^sallyport\.(hold|note|hold_turning|note_turning|note_[0-9]+|note_turning_[0-9a-f]+)\(\)$' ORDER BY t.tgname`, func(trigger, extra string) {
 			update, extra, _ := strings.Cut(extra, " ")
 			function, source, _ := strings.Cut(extra, " ")
 			reads := ""

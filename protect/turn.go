@@ -15,7 +15,7 @@ import (
 
 // Turn gives the tokens of one table that have no form the group's newer key, in the order of primary keys, while others work with the table. Which
 // rows are done says sallyport.turning, which changes in one transaction with them. What others write meanwhile is of the newer key and is noted by
-// triggers that Prepare made (noted.go), from Take until Release; they refuse what they cannot know, and that a row gets another key.
+// triggers that Prepare made (noted.go), from Take until Release; they refuse what they cannot know. Of a row that gets another key a note says what it is.
 type Turn struct {
 	Conn    *pgx.Conn // may read the table, update the columns and write sallyport.turning; set by Take: its setting sallyport.pass
 	Table   Table
@@ -128,18 +128,27 @@ func (t *Turn) step(ctx context.Context, tx pgx.Tx, most int) (changed int, done
 	if err != nil || done {
 		return 0, done, err
 	}
-	rows, err := t.next(ctx, tx, after, most)
+	upTo, rows, err := t.border(ctx, tx, after, most)
 	if err != nil {
 		return 0, false, err
 	}
-	if changed, err = t.change(ctx, tx, rows); err != nil {
-		return 0, false, err
+	if upTo != nil {
+		if changed, err = t.between(ctx, tx, after, upTo); err != nil {
+			return 0, false, err
+		}
+		after = upTo
 	}
-	if len(rows) > 0 {
-		after = rows[len(rows)-1].key
+	if rows < most { // all rows that nothing is noted of are behind the border
+		left, err := t.stragglers(ctx, tx, most)
+		if err != nil {
+			return 0, false, err
+		}
+		changed += left
+		if done, err = t.nothingLeft(ctx, tx); err != nil {
+			return 0, false, err
+		}
 	}
-	done = len(rows) < most // locked rows that went away meanwhile do not count among the most
-	_, err = tx.Exec(ctx, "UPDATE sallyport.turning SET after = $3, rows = rows + $4, done = $5 WHERE relation = $1 AND join_group = $2", t.Table.String(), t.Group, after, len(rows), done)
+	_, err = tx.Exec(ctx, "UPDATE sallyport.turning SET after = $3, rows = rows + $4, done = $5 WHERE relation = $1 AND join_group = $2", t.Table.String(), t.Group, after, rows, done)
 	return changed, done, err
 }
 
@@ -150,26 +159,97 @@ type turningRow struct {
 	old, new []*string
 }
 
-// next reads and locks the next rows behind a key. Those that hold nothing are among them: they say how far it is.
-func (t *Turn) next(ctx context.Context, tx pgx.Tx, after []string, most int) ([]turningRow, error) {
-	var outputs, names, values []string
-	var args []any
-	for i, k := range t.key {
-		outputs, names = append(outputs, "t."+k.name+"::pg_catalog.text"), append(names, "t."+k.name) // a bare name would be the output's: a number as text
-		if after != nil {
-			args = append(args, after[i])
-			values = append(values, fmt.Sprintf("$%d::pg_catalog.text::%s", i+1, k.kind))
+// border is the key of the last of the next rows behind a key, nil where there are none, and how many they are. It is settled before any row is locked: a row that
+// is waited for may have another key by then, and would carry the border past others.
+func (t *Turn) border(ctx context.Context, tx pgx.Tx, after []string, most int) (upTo []string, rows int, err error) {
+	outputs, names := t.outputs()
+	where, args := t.behind(after, nil)
+	order := make([]string, len(names))
+	for i := range names {
+		order[i] = names[i] + " DESC"
+	}
+	key := make([]string, len(t.key))
+	into := []any{&rows}
+	for i := range key {
+		into = append(into, &key[i])
+	}
+	err = tx.QueryRow(ctx, fmt.Sprintf("SELECT pg_catalog.count(*) OVER (), %s FROM (SELECT t.* FROM %s AS t%s ORDER BY %s LIMIT %d) AS t ORDER BY %s LIMIT 1",
+		strings.Join(outputs[:len(t.key)], ", "), t.sql(), where, strings.Join(names, ", "), most, strings.Join(order, ", ")), args...).Scan(into...)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, 0, nil
+	}
+	return key, rows, err
+}
+
+// behind is the condition of rows behind a key, up to another. Nil is open.
+func (t *Turn) behind(after, upTo []string) (where string, args []any) {
+	var conditions []string
+	for _, bound := range []struct {
+		operator string
+		key      []string
+	}{{">", after}, {"<=", upTo}} {
+		if bound.key == nil {
+			continue
 		}
+		var names, values []string
+		for i, k := range t.key {
+			args = append(args, bound.key[i])
+			names, values = append(names, "t."+k.name), append(values, fmt.Sprintf("$%d::pg_catalog.text::%s", len(args), k.kind))
+		}
+		conditions = append(conditions, fmt.Sprintf("(%s) %s (%s)", strings.Join(names, ", "), bound.operator, strings.Join(values, ", ")))
+	}
+	if conditions != nil {
+		where = " WHERE " + strings.Join(conditions, " AND ")
+	}
+	return where, args
+}
+
+// between turns the rows behind a key, up to another. Those that hold nothing are locked too. Of rows that come between later there is a note.
+func (t *Turn) between(ctx context.Context, tx pgx.Tx, after, upTo []string) (changed int, err error) {
+	outputs, names := t.outputs()
+	where, args := t.behind(after, upTo)
+	rows, err := t.lock(ctx, tx, fmt.Sprintf("SELECT %s FROM %s AS t%s ORDER BY %s FOR NO KEY UPDATE", strings.Join(outputs, ", "), t.sql(), where, strings.Join(names, ", ")), args...)
+	if err != nil {
+		return 0, err
+	}
+	return t.change(ctx, tx, rows)
+}
+
+// outputs are what is read of a row t, and the names of its key.
+func (t *Turn) outputs() (outputs, names []string) {
+	for _, k := range t.key {
+		outputs, names = append(outputs, "t."+k.name+"::pg_catalog.text"), append(names, "t."+k.name) // a bare name would be the output's: a number as text
 	}
 	for _, c := range t.Columns {
 		outputs = append(outputs, "t."+pgx.Identifier{c.Column.Name}.Sanitize()+"::pg_catalog.text")
 	}
-	outputs = append(outputs, "("+keyText("t.", t.key)+")")
-	where := ""
-	if after != nil {
-		where = fmt.Sprintf("WHERE (%s) > (%s)", strings.Join(names, ", "), strings.Join(values, ", "))
+	return append(outputs, "("+keyText("t.", t.key)+")"), names
+}
+
+// stragglers turns rows that came from before the border to a place behind which it is: they got another primary key, and a note says that they are of the older.
+func (t *Turn) stragglers(ctx context.Context, tx pgx.Tx, most int) (changed int, err error) {
+	left, err := t.nothingLeft(ctx, tx)
+	if err != nil || left {
+		return 0, err
 	}
-	found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s AS t %s ORDER BY %s LIMIT %d FOR NO KEY UPDATE", strings.Join(outputs, ", "), t.sql(), where, strings.Join(names, ", "), most), args...)
+	outputs, names := t.outputs()
+	rows, err := t.lock(ctx, tx, fmt.Sprintf("SELECT %s FROM %s AS t WHERE (%s) IN (SELECT w.key FROM sallyport.turning_written w WHERE w.name = ANY ($1) AND w.epoch = $2) ORDER BY %s LIMIT %d FOR NO KEY UPDATE",
+		strings.Join(outputs, ", "), t.sql(), keyText("t.", t.key), strings.Join(names, ", "), most), t.columnNames(), -t.Epoch)
+	if err != nil {
+		return 0, err
+	}
+	return t.change(ctx, tx, rows)
+}
+
+// nothingLeft tells whether no note says of a row that it is of the older key. Notes of rows that are gone say nothing.
+func (t *Turn) nothingLeft(ctx context.Context, tx pgx.Tx) (nothing bool, err error) {
+	err = tx.QueryRow(ctx, fmt.Sprintf("SELECT NOT EXISTS (SELECT FROM sallyport.turning_written w JOIN %s AS t ON w.key = (%s) WHERE w.name = ANY ($1) AND w.epoch = $2)", t.sql(), keyText("t.", t.key)), t.columnNames(), -t.Epoch).Scan(&nothing)
+	return nothing, err
+}
+
+// lock reads rows that are locked by it.
+func (t *Turn) lock(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]turningRow, error) {
+	found, err := tx.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -195,6 +275,9 @@ func (t *Turn) change(ctx context.Context, tx pgx.Tx, rows []turningRow) (int, e
 	var full []turningRow
 	var dead []sallyport.Digest
 	newer, err := t.written(ctx, tx, rows)
+	if err == nil {
+		err = t.forgetOlder(ctx, tx, rows)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -246,6 +329,16 @@ func (t *Turn) written(ctx context.Context, tx pgx.Tx, rows []turningRow) (map[n
 		newer[n] = true
 	}
 	return newer, nil
+}
+
+// forgetOlder removes what is noted of rows that are locked and of the older key: they turn now.
+func (t *Turn) forgetOlder(ctx context.Context, tx pgx.Tx, rows []turningRow) error {
+	keys := make([]string, len(rows))
+	for i := range rows {
+		keys[i] = rows[i].text
+	}
+	_, err := tx.Exec(ctx, "DELETE FROM sallyport.turning_written WHERE name = ANY ($1) AND key = ANY ($2) AND epoch = $3", t.columnNames(), keys, -t.Epoch)
+	return err
 }
 
 // renew makes the new tokens of one row, and adds those to dead that are to stand for nothing.

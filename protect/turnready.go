@@ -31,36 +31,47 @@ CREATE TABLE IF NOT EXISTS sallyport.turning (
     done       boolean NOT NULL DEFAULT false,
     PRIMARY KEY (relation, join_group)
 );
-CREATE TABLE IF NOT EXISTS sallyport.turning_written (name text NOT NULL, key text NOT NULL, epoch int NOT NULL, PRIMARY KEY (name, key));
+CREATE TABLE IF NOT EXISTS sallyport.turning_written (name text NOT NULL, key text NOT NULL, epoch int NOT NULL, PRIMARY KEY (name, key)); -- less than 0: it is of the key before that epoch
 CREATE UNLOGGED TABLE IF NOT EXISTS sallyport.turning_announced (name text NOT NULL, value text NOT NULL, epoch int NOT NULL, PRIMARY KEY (name, value, epoch));
-CREATE OR REPLACE FUNCTION sallyport.note_turning() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET timezone = 'UTC' AS $$
+`
+
+// createNoteTurning makes the function of the triggers of one table and group (createNote): %[1]s is its name, %[2]s the old row's key, %[3]s the border. Where a
+// row gets another key, what was known of it by its key becomes a note by the new one, read in one statement behind the row's lock.
+const createNoteTurning = `
+CREATE OR REPLACE FUNCTION %[1]s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET timezone = 'UTC' AS $$
 DECLARE
     g record;
     keys int := TG_ARGV[3]::int;
     new_row jsonb := to_jsonb(NEW);
     old_row jsonb := CASE TG_OP WHEN 'UPDATE' THEN to_jsonb(OLD) ELSE '{}' END;
     row_key text;
+    old_key text;
+    newer boolean;
     stored text;
     at_epoch int;
     tried int;
     i int;
 BEGIN
-    SELECT t.epoch, t.after IS NULL AND NOT t.done AS fresh INTO g FROM sallyport.turning t WHERE t.relation = TG_ARGV[0] AND t.join_group = TG_ARGV[1]
+    SELECT t.epoch, t.after IS NULL AND NOT t.done AS fresh, NOT EXISTS (SELECT FROM sallyport.turning o WHERE o.join_group = TG_ARGV[1] AND (o.epoch <> t.epoch OR NOT o.done)) AS over
+        INTO g FROM sallyport.turning t WHERE t.relation = TG_ARGV[0] AND t.join_group = TG_ARGV[1]
         AND t.pass IS NOT NULL AND t.pass IS DISTINCT FROM current_setting('sallyport.pass', true);
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    SELECT jsonb_agg(new_row -> k ORDER BY n)::text INTO row_key FROM unnest(TG_ARGV[4:3 + keys]) WITH ORDINALITY AS x (k, n);
-    IF TG_OP = 'UPDATE' AND row_key IS DISTINCT FROM (SELECT jsonb_agg(old_row -> k ORDER BY n)::text FROM unnest(TG_ARGV[4:3 + keys]) WITH ORDINALITY AS x (k, n)) THEN
-        RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: its rows keep their primary keys for the time' USING ERRCODE = 'object_in_use', HINT = 'Try again when that is done.';
-    END IF;
+    SELECT jsonb_agg(new_row -> k ORDER BY n)::text, jsonb_agg(old_row -> k ORDER BY n)::text INTO row_key, old_key FROM unnest(TG_ARGV[4:3 + keys]) WITH ORDINALITY AS x (k, n);
     FOR i IN 4 + keys .. TG_NARGS - 1 BY 2 LOOP
-        stored := new_row ->> TG_ARGV[i + 1];
-        CONTINUE WHEN stored IS NOT DISTINCT FROM old_row ->> TG_ARGV[i + 1];
-        IF stored IS NULL THEN
-            RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: it cannot be made NULL now, since NULL is what is read of it without a reason'
-                USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when that is done.';
+        IF TG_OP = 'UPDATE' AND row_key IS DISTINCT FROM old_key THEN
+            IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = TG_RELID AND contype = 'p' AND condeferrable) THEN -- two rows may have one key for a moment, and nobody could tell their notes apart
+                RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated, and its primary key is deferrable: its rows keep their primary keys for the time'
+                    USING ERRCODE = 'object_in_use', HINT = 'Try again when that is done.';
+            END IF;
+            SELECT coalesce((SELECT w.epoch > 0 FROM sallyport.turning_written w WHERE w.name = TG_ARGV[i] AND w.key = old_key AND abs(w.epoch) = g.epoch), t.done OR (%[2]s) <= (%[3]s), false)
+                INTO newer FROM sallyport.turning t WHERE t.relation = TG_ARGV[0] AND t.join_group = TG_ARGV[1];
+            DELETE FROM sallyport.turning_written w WHERE w.name = TG_ARGV[i] AND w.key = old_key;
+            INSERT INTO sallyport.turning_written VALUES (TG_ARGV[i], row_key, CASE WHEN newer THEN g.epoch ELSE -g.epoch END) ON CONFLICT (name, key) DO UPDATE SET epoch = excluded.epoch;
         END IF;
+        stored := new_row ->> TG_ARGV[i + 1];
+        CONTINUE WHEN stored IS NULL OR stored IS NOT DISTINCT FROM old_row ->> TG_ARGV[i + 1];
         SELECT max(n.epoch) INTO at_epoch FROM sallyport.turning_announced n WHERE n.name = TG_ARGV[i] AND n.value = stored;
         IF at_epoch IS NULL AND current_setting('transaction_isolation') <> 'read committed' THEN
             FOREACH tried IN ARRAY ARRAY[g.epoch, g.epoch - 1] LOOP
@@ -72,16 +83,18 @@ BEGIN
                 EXIT WHEN at_epoch IS NOT NULL;
             END LOOP;
         END IF;
-        IF at_epoch = g.epoch THEN
-            INSERT INTO sallyport.turning_written AS w VALUES (TG_ARGV[i], row_key, at_epoch) ON CONFLICT (name, key) DO UPDATE SET epoch = excluded.epoch WHERE w.epoch <> excluded.epoch;
+        IF at_epoch = g.epoch OR at_epoch IS NULL AND g.over THEN -- all are of the newer key, and a serve that starts behind the record of that announces nothing
+            INSERT INTO sallyport.turning_written AS w VALUES (TG_ARGV[i], row_key, g.epoch) ON CONFLICT (name, key) DO UPDATE SET epoch = excluded.epoch WHERE w.epoch <> excluded.epoch;
         ELSIF at_epoch IS NULL OR NOT g.fresh THEN
             RAISE EXCEPTION 'the keys of an integer or uuid of this table are being rotated: it is written through Sallyport, or not at all'
                 USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when that is done.';
+        ELSE
+            UPDATE sallyport.turning_written w SET epoch = -g.epoch WHERE w.name = TG_ARGV[i] AND w.key = row_key AND w.epoch = g.epoch;
         END IF;
     END LOOP;
     RETURN NULL;
 END $$;
-REVOKE EXECUTE ON FUNCTION sallyport.note_turning() FROM PUBLIC` // nobody else may hang it on a table of his own
+REVOKE EXECUTE ON FUNCTION %[1]s() FROM PUBLIC` // nobody else may hang it on a table of his own
 
 // Prepare makes, as the tables' owner, what turning their rows takes, and lets the reader use it. Nobody is held off by it.
 func Prepare(ctx context.Context, conn *pgx.Conn, reader string, turns []*Turn) error {
@@ -121,7 +134,7 @@ func (t *Turn) args() []string {
 		names = append(names, pgx.Identifier{c.Column.Name}.Sanitize())
 	}
 	for _, k := range t.key {
-		names = append(names, k.name)
+		names = append(names, k.name+" "+k.kind+k.collation) // the function compares by them
 	}
 	args := []string{t.Table.String(), t.Group, strings.Join(names, ","), strconv.Itoa(len(t.key))}
 	for _, k := range t.key {
@@ -141,13 +154,27 @@ func (t *Turn) guarded(ctx context.Context) (bool, error) {
 	insert, update := t.triggers()
 	var there int
 	err := t.Conn.QueryRow(ctx, `SELECT count(*) FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-		WHERE g.tgrelid = $1::text::regclass AND g.tgname = ANY ($2) AND g.tgenabled IN ('O', 'A') AND n.nspname = 'sallyport' AND p.proname = 'note_turning'
+		WHERE g.tgrelid = $1::text::regclass AND g.tgname = ANY ($2) AND g.tgenabled IN ('O', 'A') AND n.nspname = 'sallyport' AND p.proname = $4
 		AND g.tgargs = (SELECT pg_catalog.string_agg(pg_catalog.convert_to(a, pg_catalog.getdatabaseencoding()::name) || '\x00'::bytea, ''::bytea ORDER BY n) FROM pg_catalog.unnest($3::text[]) WITH ORDINALITY AS x (a, n))`,
-		t.sql(), []string{insert, update}, t.args()).Scan(&there)
+		t.sql(), []string{insert, update}, t.args(), t.noteName()).Scan(&there)
 	if err != nil {
 		return false, fmt.Errorf("look at the triggers of %s: %w", t.Table, withoutValues(err))
 	}
 	return there == 2, nil
+}
+
+// noteName is the function of the triggers.
+func (t *Turn) noteName() string {
+	sum := sha256.Sum256([]byte(t.Table.String() + "\x00" + t.Group))
+	return "note_turning_" + hex.EncodeToString(sum[:6])
+}
+
+func (t *Turn) noteSQL() string {
+	var olds, border []string
+	for i, k := range t.key {
+		olds, border = append(olds, k.of("OLD")), append(border, fmt.Sprintf("t.after[%d]::%s", i+1, k.kind))
+	}
+	return fmt.Sprintf(createNoteTurning, "sallyport."+t.noteName(), strings.Join(olds, ", "), strings.Join(border, ", "))
 }
 
 // guard makes the triggers.
@@ -167,11 +194,11 @@ func (t *Turn) guard(ctx context.Context) error {
 	}
 	insert, update := t.triggers()
 	trigger := func(name, event string, when []string) string {
-		return fmt.Sprintf("DROP TRIGGER IF EXISTS %[1]s ON %[3]s; CREATE TRIGGER %[1]s AFTER %[2]s ON %[3]s FOR EACH ROW WHEN (%[4]s) EXECUTE FUNCTION sallyport.note_turning(%[5]s)",
-			name, event, t.sql(), strings.Join(when, " OR "), strings.Join(args, ", "))
+		return fmt.Sprintf("DROP TRIGGER IF EXISTS %[1]s ON %[3]s; CREATE TRIGGER %[1]s AFTER %[2]s ON %[3]s FOR EACH ROW WHEN (%[4]s) EXECUTE FUNCTION sallyport.%[6]s(%[5]s)",
+			name, event, t.sql(), strings.Join(when, " OR "), strings.Join(args, ", "), t.noteName())
 	}
 	for range mostTries {
-		_, err := t.Conn.Exec(ctx, "SET standard_conforming_strings = on; SET lock_timeout = '"+patience+"'; "+trigger(insert, "INSERT", news)+"; "+trigger(update, "UPDATE", moves)+"; RESET lock_timeout")
+		_, err := t.Conn.Exec(ctx, "SET standard_conforming_strings = on; SET lock_timeout = '"+patience+"'; "+t.noteSQL()+"; "+trigger(insert, "INSERT", news)+"; "+trigger(update, "UPDATE", moves)+"; RESET lock_timeout")
 		if err = withoutValues(err); err == nil || !refusedBy(err, lockNotAvailable, "40P01") {
 			return err
 		}
@@ -186,14 +213,16 @@ func (t *Turn) sql() string { return pgx.Identifier{t.Table.Schema, t.Table.Name
 
 // readKey reads the primary key and the types of the columns, as SQL writes them.
 func (t *Turn) readKey(ctx context.Context) error {
-	rows, err := t.Conn.Query(ctx, `SELECT pg_catalog.quote_ident(a.attname), pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_index i
+	rows, err := t.Conn.Query(ctx, `SELECT pg_catalog.quote_ident(a.attname), pg_catalog.format_type(a.atttypid, a.atttypmod), `+collationOf+` FROM pg_catalog.pg_index i
 		CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, position)
 		JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
 		WHERE i.indrelid = $1::text::regclass AND i.indisprimary AND k.position <= i.indnkeyatts ORDER BY k.position`, t.sql())
 	if err != nil {
 		return fmt.Errorf("read the primary key of %s: %w", t.Table, withoutValues(err))
 	}
-	t.key, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k keyColumn, err error) { return k, row.Scan(&k.name, &k.kind) })
+	t.key, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k keyColumn, err error) {
+		return k, row.Scan(&k.name, &k.kind, &k.collation)
+	})
 	if err != nil {
 		return fmt.Errorf("read the primary key of %s: %w", t.Table, withoutValues(err))
 	}
@@ -205,10 +234,14 @@ func (t *Turn) readKey(ctx context.Context) error {
 	return err
 }
 
+// isNoteTurning tells the functions of such triggers, p, from others: those that an older version made too.
+const isNoteTurning = "p.proname ~ '^(hold_turning|note_turning|note_turning_[0-9a-f]+)$'"
+
 // dropTurning takes away what Prepare made, where nothing is protected any more.
 func (r *run) dropTurning(ctx context.Context) error {
 	rows, err := r.main.Query(ctx, `SELECT format('DROP TRIGGER IF EXISTS %I ON %s', g.tgname, g.tgrelid::regclass) FROM pg_trigger g
-		JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND p.proname IN ('hold_turning', 'note_turning') AND g.tgparentid = 0`)
+		JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND `+isNoteTurning+` AND g.tgparentid = 0
+		UNION ALL SELECT format('DROP FUNCTION IF EXISTS %s', p.oid::regprocedure) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'sallyport' AND `+isNoteTurning)
 	if err != nil {
 		return fmt.Errorf("drop triggers of rotations: %w", err)
 	}
@@ -216,7 +249,7 @@ func (r *run) dropTurning(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("drop triggers of rotations: %w", err)
 	}
-	for _, drop := range append(drops, "DROP FUNCTION IF EXISTS sallyport.hold_turning(), sallyport.note_turning()", "DROP TABLE IF EXISTS sallyport.turning, sallyport.turning_written, sallyport.turning_announced") {
+	for _, drop := range append(drops, "DROP TABLE IF EXISTS sallyport.turning, sallyport.turning_written, sallyport.turning_announced") {
 		if err := r.briefly(ctx, "drop triggers of rotations", drop); err != nil {
 			return err
 		}

@@ -48,18 +48,47 @@ func (r *Resolver) Held(ctx context.Context, table, key, value, column string) (
 	if t.err != nil {
 		return "", false
 	}
+	row, ok := r.oneRow(ctx, sql, value)
+	if !ok {
+		return "", false
+	}
+	return string(row[0]), true
+}
+
+// HeldApart is Held of an integer or a uuid on its way, read together with what the database says of the row.
+func (r *Resolver) HeldApart(ctx context.Context, table, key, value, column string) (Apart, bool) {
+	s := r.catalog()
+	t, err := newColumns(s, table, "t0")
+	if err != nil || r.options.Apart == nil {
+		return Apart{}, false
+	}
+	p := t.find(column).Protected
+	stands, ok := s.Stands(p)
+	sql := fmt.Sprintf("SELECT %s, %s FROM %s t0 WHERE %s LIMIT 2", t.text(column), stands.How, t.relation.SQL, t.is(key, 1))
+	if t.err != nil || !ok {
+		return Apart{}, false
+	}
+	row, ok := r.oneRow(ctx, sql, value)
+	if !ok || row[1] == nil {
+		return Apart{}, false
+	}
+	return r.options.Apart(p, string(row[0]), string(row[1]))
+}
+
+// oneRow is the only row that a query finds; false where there is not exactly one, or nothing in its first field.
+func (r *Resolver) oneRow(ctx context.Context, sql, value string) ([][]byte, bool) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout+time.Second)
 	defer cancel()
 	conn, err := r.pool.Acquire(ctx)
 	if err != nil {
-		return "", false
+		return nil, false
 	}
 	defer conn.Release()
 	var b batch
 	b.add(sql, value)
 	results, err := b.run(ctx, conn.Conn())
 	if err != nil || len(results) != 1 || len(results[0].Rows) != 1 || results[0].Rows[0][0] == nil {
-		return "", false
+		return nil, false
 	}
-	return string(results[0].Rows[0][0]), true
+	return results[0].Rows[0], true
 }

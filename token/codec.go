@@ -21,6 +21,7 @@ type Codec struct {
 	digest prefixedMAC           // over the scheme, then the canonical value
 	forms  atomic.Pointer[forms] // the newest epoch
 	vault  vaultForms            // of values that the scheme has no token for
+	veil   *fixedForm            // of integers and uuids
 }
 
 // Tokenise appends the token of plain. Only name and text read random. plain must not overlap dst's spare capacity.

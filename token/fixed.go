@@ -18,6 +18,10 @@ type fixedForm struct {
 const uuidBits = 122
 
 func (r *Ring) newFixed(spec Spec, k DataKey) (*fixedForm, error) {
+	return r.fixedUnder(k, "ff1", spec)
+}
+
+func (r *Ring) fixedUnder(k DataKey, purpose string, spec Spec) (*fixedForm, error) {
 	f, width := &fixedForm{}, uuidBits
 	switch spec.Scheme {
 	case sallyport.Int4:
@@ -26,7 +30,7 @@ func (r *Ring) newFixed(spec Spec, k DataKey) (*fixedForm, error) {
 		f.bits, width = 64, 64
 	default:
 	}
-	block, err := k.deriveBlock("ff1", spec.Group, spec.Scheme)
+	block, err := k.deriveBlock(purpose, spec.Group, spec.Scheme)
 	if err != nil {
 		return nil, err
 	}

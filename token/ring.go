@@ -133,6 +133,9 @@ func (r *Ring) Codec(spec Spec) (*Codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make codec of %s: %w", spec.Column, err)
 	}
+	if c.veil, err = r.newVeil(spec); err != nil {
+		return nil, err
+	}
 	c.forms.Store(forms)
 	r.made[asked] = c
 	r.find.Store(r.find.Load().with(append(forms.prefixes(), r.everyPrefix(spec)...)))

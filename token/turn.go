@@ -58,6 +58,14 @@ func (c *Codec) TokenEpoch(dst, plain []byte, epoch int) ([]byte, error) {
 	return dst, ErrNotToken
 }
 
+// KeyEpochs are those of which the codec has keys, where tokens show no epoch; the one of new tokens first.
+func (c *Codec) KeyEpochs() (epochs []int) {
+	for f := c.forms.Load(); f != nil && f.fixed != nil; f = f.before {
+		epochs = append(epochs, f.epoch)
+	}
+	return epochs
+}
+
 // tokensOf are the tokens of a value by both keys, that of new ones first.
 func (c *Codec) tokensOf(value []byte) ([][]byte, error) {
 	var all [][]byte

@@ -189,14 +189,14 @@ func moveInKilled(t *testing.T, f *fort, most int, undo string, strike func(p *p
 	}
 	if _, there := f.config.Protect.Columns["support.kinds.account"]; there {
 		for id, v := range f.storedKinds(t, undo == "", kindWritten) {
-			if want := (kindValues{-3 * id, id % 1000, kindDevice(id)}); v != want {
+			if want := (kindValues{-3 * id, id % 1000, kindDevice(id)}); v != want && v != (kindValues{-3 * id, noTax, kindDevice(id)}) {
 				t.Errorf("row %d of kinds is %v, and %v was written", id, v, want)
 			}
 		}
 	}
-	t.Logf("%d kills, %d rounds of the application, %d customers added, %d writes to be tried again", kills, w.done, len(w.added), w.refused)
-	if w.refused*10 > w.done {
-		t.Errorf("of %d rounds %d were to be tried again", w.done, w.refused)
+	t.Logf("%d kills, %d rounds of the application, %d customers added, %d writes refused", kills, w.done, len(w.added), w.refused)
+	if w.refused > 0 {
+		t.Errorf("of %d rounds %d were refused", w.done, w.refused)
 	}
 	return kills
 }
@@ -345,7 +345,7 @@ type survivor struct {
 	added     []string
 	attempted map[string]bool
 	problems  []string
-	refused   int // writes into a column whose way was just beginning or ending: to be tried again, as the database says
+	refused   int // writes into a column on its way
 }
 
 func (w *survivor) rounds() int {
@@ -405,13 +405,21 @@ func (w *survivor) kinds(ctx context.Context, conn *pgx.Conn, n int64) bool {
 		return true
 	}
 	id := kindWritten + n
-	_, err := conn.Exec(ctx, "INSERT INTO support.kinds (id, account, tax, device) VALUES ($1, $2, $3, $4)", id, -3*id, int32(id%1000), kindDevice(id)) //nolint:gosec // below 1000
-	if !w.judge(conn, err) {
-		return false
-	}
 	old := 1 + n*31%kindRows
-	_, err = conn.Exec(ctx, "UPDATE support.kinds SET account = $2, device = $3 WHERE id = $1", old, old*7919-1_000_000, kindDevice(old))
-	return w.judge(conn, err)
+	for _, write := range []struct {
+		sql  string
+		args []any
+	}{
+		{"INSERT INTO support.kinds (id, account, tax, device, origin) VALUES ($1, $2, $3, $4, $1)", []any{id, -3 * id, int32(id % 1000), kindDevice(id)}}, //nolint:gosec // below 1000
+		{"UPDATE support.kinds SET account = $2, device = $3 WHERE id = $1", []any{old, old*7919 - 1_000_000, kindDevice(old)}},
+		{"UPDATE support.kinds SET id = -id WHERE origin = $1", []any{old}},        // into another range, and when its turn comes again back
+		{"UPDATE support.kinds SET id = -id, tax = NULL WHERE id = $1", []any{id}}, // from the last range to the first
+	}[:3+min(1, n%2)] {
+		if _, err := conn.Exec(ctx, write.sql, write.args...); !w.judge(conn, err) {
+			return false
+		}
+	}
+	return true
 }
 
 // judge tells whether a statement was done; an error of the server's is a problem unless the connection broke with it.
