@@ -59,14 +59,14 @@ bench: build
 	bin/sallyport bench
 
 axe: $(TOOLS)/axe-core-4.14.1.js
-	SALLYPORT_AXE=1 go test -count=1 -v -run '^TestBrowser$$/^axe$$' ./console
+	SALLYPORT_AXE=1 go test -count=1 -v -run '^(TestBrowser|TestBrowserProgramme)$$/^axe$$' ./console
 
 $(TOOLS)/axe-core-4.14.1.js:
 	mkdir -p $(TOOLS)
 	cd $(TOOLS) && npm pack axe-core@4.14.1 && tar xzf axe-core-4.14.1.tgz package/axe.min.js && mv package/axe.min.js $@ && rm -r package axe-core-4.14.1.tgz
 
 screenshots:
-	SALLYPORT_SCREENSHOTS=$(CURDIR)/screenshots go test -count=1 -v -run '^TestScreenshots$$' ./console
+	SALLYPORT_SCREENSHOTS=$(CURDIR)/screenshots go test -count=1 -v -run '^(TestScreenshots|TestBrowserProgramme)$$' ./console
 
 # The pages on a year of 1,000 people (minutes).
 bench-pages:

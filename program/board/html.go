@@ -59,6 +59,14 @@ func (p *Page) WriteHTML(w io.Writer) error {
 	return nil
 }
 
+// Text is the figure of the month with its unit.
+func (f *Figure) Text() string {
+	if f.Value == nil {
+		return "not measured"
+	}
+	return strings.TrimSpace(number(f.Value) + " " + f.Unit)
+}
+
 // number is a figure with as many digits as it deserves.
 func number(v *float64) string {
 	switch x := math.Abs(*v); {
@@ -87,7 +95,7 @@ func line(f Figure) template.HTML {
 	}
 	top = cmp.Or(top, 1)
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg width="%g" height="%g" viewBox="0 0 %g %g" role="img"><title>%s: %s</title>`, wide, high, wide, high, template.HTMLEscapeString(f.Title), template.HTMLEscapeString(told(f)))
+	fmt.Fprintf(&b, `<svg width="%g" height="%g" viewBox="0 0 %g %g" role="img"><title>%s: %s</title>`, wide, high, wide, high, template.HTMLEscapeString(f.Title), template.HTMLEscapeString(f.Told()))
 	path, pen := "", "M"
 	for i, p := range f.Past {
 		if p.Value == nil {
@@ -106,8 +114,8 @@ func line(f Figure) template.HTML {
 	return template.HTML(b.String()) //nolint:gosec // numbers, and texts that were escaped
 }
 
-// told is a line for who does not see it.
-func told(f Figure) string {
+// Told are the months of which there is a figure, for who does not see the line.
+func (f *Figure) Told() string {
 	var list []string
 	for _, p := range f.Past {
 		if p.Value != nil {
