@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -42,6 +43,9 @@ func TestBrowserProgramme(t *testing.T) {
 				_, shown := s.askedFor(r.Name)
 				b.shows(shown)
 				look("/programme/" + r.Name + "/made")
+				if r.Name == "board" || r.Name == "firm" {
+					b.printed(r.Name)
+				}
 			}
 			b.open("/programme/rotation")
 			b.do(chromedp.SetUploadFiles("input[type=file]", []string{draw}))
@@ -59,6 +63,19 @@ func (b *tab) fill(s *stage, report string) {
 	fields, _ := s.askedFor(report)
 	for i := 0; i < len(fields); i += 2 {
 		b.do(chromedp.SetValue("form.form [name="+fields[i]+"]", fields[i+1]))
+	}
+}
+
+// printed holds the page that is open to one sheet of A4.
+func (b *tab) printed(name string) {
+	b.t.Helper()
+	pdf, err := chromedp.Run(b.ctx, chromedp.PrintToPDF(chromedp.PDFPaper(chromedp.PaperA4), chromedp.PDFPreferCSSPageSize()))
+	fatal(b.t, err)
+	if n := len(regexp.MustCompile(`/Type\s*/Page[^s]`).FindAll(pdf, -1)); n != 1 {
+		b.t.Errorf("%s takes %d pages", name, n)
+	}
+	if folder := os.Getenv("SALLYPORT_SCREENSHOTS"); folder != "" {
+		fatal(b.t, os.WriteFile(filepath.Join(folder, "programme-"+name+".pdf"), pdf, 0o600))
 	}
 }
 
