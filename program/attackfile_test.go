@@ -65,7 +65,7 @@ func differ(b *stix, list []Technique) (out []string) {
 func TestTechniquesAreAttacks(t *testing.T) {
 	path := os.Getenv("SALLYPORT_ATTACK")
 	if path == "" {
-		t.Skip("SALLYPORT_ATTACK names no file: 'make attack' fetches enterprise-attack-18.0.json of github.com/mitre-attack/attack-stix-data (50 MB), or ATTACK=FILE is one")
+		t.Skip("SALLYPORT_ATTACK names no file: 'make attack' fetches enterprise-attack-18.0.json of github.com/mitre-attack/attack-stix-data, or ATTACK=FILE is one")
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

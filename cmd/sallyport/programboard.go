@@ -123,5 +123,8 @@ func (m *Main) printBoard(p *board.Page, html string, asJSON bool) error {
 		}
 		fmt.Fprintf(m.Stdout, "%s: %s (%s)\n", f.Title, value, f.Says)
 	}
+	for _, ask := range p.Asks() {
+		fmt.Fprintf(m.Stdout, "To ask about: %s\n", ask)
+	}
 	return nil
 }

@@ -133,6 +133,18 @@ func TestFigures(t *testing.T) {
 	if f := figure(t, october, "overdue"); f.Value == nil || *f.Value != 0 || *f.Past[10].Value != 50 {
 		t.Errorf("overdue: %+v", f)
 	}
+	want := []string{"More people were suspected wrongly than promised: 1, of 0.004.", "Managers let dates of reviews pass: 50 % were decided.", "50 % of the people are behind with training. Who has them learn?"}
+	if got := september.Asks(); !slices.Equal(got, want) {
+		t.Errorf("to ask about in September: %q", got)
+	}
+	october.Drift = &Drift{Documents: 1, Contradicted: 2, Unwritten: 1, Broken: 2}
+	if got := october.Asks(); len(got) != 3 || !strings.HasPrefix(got[0], "How long it takes to notice a theft is not known") || !strings.HasSuffix(got[2], "do not name each other: 3.") {
+		t.Errorf("to ask about in October: %q", got)
+	}
+	october.Drift = nil
+	if f := figure(t, october, "reviews"); f.Before() != "50 %" || f.Text() != "not measured" {
+		t.Errorf("October, reviews: %s, before %s", f.Text(), f.Before())
+	}
 	if !september.Over || october.Over || len(september.Drills) != 3 {
 		t.Errorf("%+v", september)
 	}

@@ -22,18 +22,21 @@ const page = `<!doctype html>
 body { font: 13px/1.4 system-ui, sans-serif; max-width: 800px; margin: 1.5em auto; padding: 0 1em; color: #222; background: #fff; }
 h1 { font-size: 1.4em; margin: 0; } h2 { font-size: 1.05em; margin: 1.2em 0 .3em; } p { margin: .3em 0; }
 table { border-collapse: collapse; width: 100%; } td, th { padding: .25em .6em .25em 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
-td.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; } .none { color: #595959; } small { color: #595959; } svg { display: block; }
+td.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; } .none { color: #595959; } small { color: #595959; font-weight: 400; } svg { display: block; }
 tr { break-inside: avoid; }
 </style>
 </head>
 <body>
 <h1>Insider threat programme, {{.Month}}</h1>
 <p>{{if .Over}}The whole month.{{else}}Not over: until {{.Until.UTC.Format "2006-01-02 15:04"}} UTC.{{end}} Every figure is counted from the record {{.Record}}, {{.Entries}} entries; lines are the last twelve months, gaps are months without a figure.</p>
+{{with .Asks}}<h2>To ask about</h2>
+<ul>{{range .}}<li>{{.}}</li>{{end}}</ul>{{end}}
 <table>
-<thead><tr><th scope="col">Figure</th><th scope="col">This month</th><th scope="col">Twelve months</th></tr></thead>
+<thead><tr><th scope="col">Figure</th><th scope="col">This month</th><th scope="col">The month before</th><th scope="col">Twelve months</th></tr></thead>
 <tbody>
 {{range .Figures}}<tr><th scope="row">{{.Title}}<br><small>{{.Says}}</small></th>
 <td class="n">{{if .Value}}{{number .Value}} {{.Unit}}{{else}}<span class="none">not measured</span>{{end}}</td>
+<td class="n none">{{.Before}}</td>
 <td>{{line .}}</td></tr>
 {{end}}</tbody>
 </table>
@@ -41,7 +44,7 @@ tr { break-inside: avoid; }
 {{if .Drills}}{{scores .Drills}}<table><tbody>{{range .Drills}}<tr><td>{{.At.UTC.Format "2006-01-02"}}</td><td>{{.Drill}}</td><td class="n">{{.Score}} of 100</td><td>{{.Lost}} of {{.Of}} customers lost</td></tr>{{end}}</tbody></table>
 {{else}}<p class="none">Not measured: no drill is on record in twelve months.</p>{{end}}
 <h2>Written policies</h2>
-{{with .Drift}}<p>{{.Documents}} documents: {{.Unenforced}} paragraphs that nothing enforces, {{.Unwritten}} policies without a paragraph, {{.Broken}} that do not name each other, {{.Contradicted}} that the record contradicts, {{.Unread}} acknowledgements missing; when this page was made.</p>
+{{with .Drift}}<p>When this page was made: documents {{.Documents}}; paragraphs that nothing enforces {{.Unenforced}}, that the record contradicts {{.Contradicted}}; policies without a paragraph {{.Unwritten}}; that do not name each other {{.Broken}}; documents that not everybody has acknowledged {{.Unread}}.</p>
 {{else}}<p class="none">Not measured: no document was given (--document).</p>{{end}}
 </body>
 </html>
