@@ -12,6 +12,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"sallyport"
 )
 
 // overTLS gives a serve a listener for commands from other machines, under a certificate of an authority of its own.
@@ -30,11 +33,12 @@ func overTLS(t *testing.T, o *ServerOptions) {
 	fatal(t, err)
 }
 
-// TestProgramEveryWay: each report of the programme is made through the control socket, from another machine, and from a copy of the folder, and is the
-// same report: its JSON has the same parts. What people do in the programme goes both ways, too.
+// TestProgramEveryWay: each report of the programme is made through the control socket, from another machine, by a page, and from a copy of the folder, and is
+// the same report: its JSON has the same parts. What people do in the programme goes both ways, too.
 func TestProgramEveryWay(t *testing.T) {
 	t.Parallel()
-	f := newFort(t, "firms: {north: {until: 2099-12-31}}\nprogram: {clients: {acme: [\"1\"]}}\n", func(o *ServerOptions) { overTLS(t, o) })
+	folder, keys := certified(t)
+	f := newFort(t, "firms: {north: {until: 2099-12-31}}\nprogram: {clients: {acme: [\"1\"]}}\nconsole: {"+keys+"}\n", func(o *ServerOptions) { overTLS(t, o) })
 	agent := f.org.Agents()[0].ID
 	f.looks(agent, 3)
 	_, port, err := net.SplitHostPort(f.server.Remote().String())
@@ -63,6 +67,7 @@ func TestProgramEveryWay(t *testing.T) {
 			f.partsOf(args, flags)
 		}
 	}
+	f.pagesOf(surf(t, folder, f.server.Console()), agent, pseudonym)
 	f.stop()
 	copied := filepath.Join(t.TempDir(), "copy")
 	fatal(t, os.CopyFS(copied, os.DirFS(f.options.Data)))
@@ -74,6 +79,40 @@ func TestProgramEveryWay(t *testing.T) {
 		if parts := f.partsOf(args, []string{"--config", f.config.file, "--data", copied, "--key-file", f.options.KeyFile}); parts != first[key] {
 			t.Errorf("a copy, %v: %s, and a running serve %s", args, parts, first[key])
 		}
+	}
+}
+
+// pagesOf makes each report on its page of the running serve, which shows what that found.
+func (f *fort) pagesOf(b *surfing, agent sallyport.Staff, pseudonym string) {
+	f.t.Helper()
+	b.ask("/login", "name", "o1", "password", "o1-password")
+	for _, x := range []struct {
+		report string
+		fields []string
+		want   string
+	}{
+		{"board", []string{"month", time.Now().UTC().Format("2006-01")}, "Customers seen for 1,000 tickets"},
+		{"assets", []string{"days", "90"}, "support.customers"},
+		{"privileges", []string{"days", "30"}, "<code>" + pseudonym + "</code>"},
+		{"drift", []string{"days", "90"}, "Who has acknowledged which version"},
+		{"handover", []string{"days", "90", "staff", pseudonym}, "Work of <code>" + pseudonym},
+		{"separation", []string{"days", "30"}, "none is broken"},
+		{"firms", []string{"days", "90"}, "north"},
+		{"firm", []string{"days", "90", "firm", "north", "client", "acme"}, "Nothing of this client"},
+		{"offboarding", []string{"firm", string(agent)}, "what his role lets him"},
+		{"effect", []string{"report", "effect"}, "Not measured: nobody was drawn to wait"},
+		{"status", []string{"days", "90", "standard", "all"}, "T1213.006 Databases"},
+	} {
+		_, body := b.ask("/programme/"+x.report, x.fields...)
+		if !strings.Contains(body, x.want) || !strings.Contains(body, "Made <time") {
+			f.t.Errorf("%s shows no %q:\n%s", x.report, x.want, body)
+		}
+		if x.report != "offboarding" && x.report != "drift" && x.report != "privileges" && strings.Contains(body, string(agent)+"<") {
+			f.t.Errorf("%s names %s", x.report, agent)
+		}
+	}
+	if _, body := b.ask("/programme/documents"); !strings.Contains(body, "You have acknowledged this version") || !strings.Contains(body, "2.1 Whoever has an open ticket") {
+		f.t.Errorf("written policies:\n%s", body)
 	}
 }
 
