@@ -46,8 +46,18 @@ func TestProgramEveryWay(t *testing.T) {
 	remote := []string{"--server", "https://localhost:" + port, "--ca", filepath.Join(f.folder, "ca.crt"), "--as", "o1"}
 	socket := []string{"--data", f.options.Data, "--as", "o1"}
 	reports := [][]string{
-		{"assets"}, {"board", "--month", "2026-11"}, {"drift"}, {"drift", "../../examples/access-policy.md"}, {"privileges", "--replay-days", "30"}, {"separation"}, {"firms"},
-		{"firm", "north", "--client", "acme"}, {"offboarding", string(agent)}, {"status", "--standard", "all"}, {"training", "effect"}, {"handover", string(agent)},
+		{"assets"},
+		{"board", "--month", "2026-11"},
+		{"drift"},
+		{"drift", "../../examples/access-policy.md"},
+		{"privileges", "--replay-days", "30"},
+		{"separation"},
+		{"firms"},
+		{"firm", "north", "--client", "acme"},
+		{"offboarding", string(agent)},
+		{"status", "--standard", "all"},
+		{"training", "effect"},
+		{"handover", string(agent)},
 	}
 	first, pseudonym := map[string]string{}, f.server.names.Person(agent)
 	for way, flags := range map[string][]string{"socket": socket, "remote": remote} {

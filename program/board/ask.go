@@ -5,51 +5,33 @@ import (
 	"slices"
 )
 
-// asks are what a board should ask about: what is not as it was promised, or as a programme has it, or the worst in a year. Each follows from a figure of the page.
-func (p *Page) asks() []string {
-	out := []string{}
-	add := func(format string, a ...any) { out = append(out, fmt.Sprintf(format, a...)) }
-	value := func(id string) *float64 {
-		if i := slices.IndexFunc(p.Figures, func(f Figure) bool { return f.ID == id }); i >= 0 {
-			return p.Figures[i].Value
+// asking is what of one figure is to be asked about; empty: nothing.
+func (p *Page) asking(f *Figure) string {
+	switch v := f.Value; {
+	case (f.ID == "exposure" || f.ID == "unexplained") && f.highest():
+		return fmt.Sprintf("%s: %s is the highest of twelve months. Why?", f.Title, f.Text())
+	case f.ID == "detect_drill" && f.unknown():
+		return fmt.Sprintf("How long it takes to notice a theft has not been known for three months: in this one %s.", f.Says)
+	case v == nil:
+	case f.ID == "false_alarms":
+		if promised := p.figure("promise"); promised != nil && *v > *promised {
+			return fmt.Sprintf("More people were suspected wrongly than promised: %s, of %s.", number(v), number(promised))
 		}
-		return nil
+	case f.ID == "reviews" && *v < 100:
+		return fmt.Sprintf("Managers let dates of reviews pass: %s were decided.", f.Text())
+	case f.ID == "glass" && *v < 100:
+		return fmt.Sprintf("Somebody broke the glass, and nobody has looked at it yet: %s.", f.Says)
+	case f.ID == "overdue" && *v > 0:
+		return fmt.Sprintf("%s of the people are behind with training. Who has them learn?", f.Text())
 	}
-	for i := range p.Figures {
-		f := &p.Figures[i]
-		switch v := f.Value; f.ID {
-		case "exposure", "unexplained":
-			if f.highest() {
-				add("%s: %s is the highest of twelve months. Why?", f.Title, f.Text())
-			}
-		case "detect_drill":
-			if v == nil {
-				add("How long it takes to notice a theft is not known: %s.", f.Says)
-			}
-		case "false_alarms":
-			if promised := value("promise"); v != nil && promised != nil && *v > *promised {
-				add("More people were suspected wrongly than promised: %s, of %s.", number(v), number(promised))
-			}
-		case "reviews":
-			if v != nil && *v < 100 {
-				add("Managers let dates of reviews pass: %s were decided.", f.Text())
-			}
-		case "glass":
-			if v != nil && *v < 100 {
-				add("Somebody broke the glass, and nobody has looked at it yet: %s.", f.Says)
-			}
-		case "overdue":
-			if v != nil && *v > 0 {
-				add("%s of the people are behind with training. Who has them learn?", f.Text())
-			}
-		}
+	return ""
+}
+
+func (p *Page) figure(id string) *float64 {
+	if i := slices.IndexFunc(p.Figures, func(f Figure) bool { return f.ID == id }); i >= 0 {
+		return p.Figures[i].Value
 	}
-	for _, s := range p.Drills {
-		if s.Lost > 0 && nameOf(s.At) == p.Month {
-			add("In the drill %s %d of %d customers would have been lost.", s.Drill, s.Lost, s.Of)
-		}
-	}
-	return out
+	return nil
 }
 
 // asks are the same of where written policies and what happens part.
@@ -59,8 +41,10 @@ func (d *Drift) asks() []string {
 		n    int
 		what string
 	}{
-		{d.Contradicted, "Paragraphs of written policies that the record contradicts: %d."}, {d.Unenforced, "Paragraphs that nothing enforces: %d."},
-		{d.Unwritten + d.Broken, "Policies and paragraphs that do not name each other: %d."}, {d.Unread, "Documents that not everybody has acknowledged: %d."},
+		{d.Contradicted, "Paragraphs of written policies that the record contradicts: %d."},
+		{d.Unenforced, "Paragraphs that nothing enforces: %d."},
+		{d.Unwritten + d.Broken, "Policies and paragraphs that do not name each other: %d."},
+		{d.Unread, "Documents that not everybody has acknowledged: %d."},
 	} {
 		if x.n > 0 {
 			out = append(out, fmt.Sprintf(x.what, x.n))
@@ -69,9 +53,19 @@ func (d *Drift) asks() []string {
 	return out
 }
 
-// Asks are what a board should ask about, by the figures of the page.
+// Asks are what a board should ask about: what is not as it was promised, or as a programme has it, or the worst in a year. Each follows from the page.
 func (p *Page) Asks() []string {
-	out := p.asks()
+	out := []string{}
+	for i := range p.Figures {
+		if ask := p.asking(&p.Figures[i]); ask != "" {
+			out = append(out, ask)
+		}
+	}
+	for _, s := range p.Drills {
+		if s.Lost > 0 && nameOf(s.At) == p.Month {
+			out = append(out, fmt.Sprintf("In the drill %s %d of %d customers would have been lost.", s.Drill, s.Lost, s.Of))
+		}
+	}
 	if p.Drift != nil {
 		out = append(out, p.Drift.asks()...)
 	}
@@ -90,6 +84,11 @@ func (f *Figure) highest() bool {
 		}
 	}
 	return measured >= 3 && *f.Value > most
+}
+
+// unknown tells whether nothing was measured in the month and the two before it.
+func (f *Figure) unknown() bool {
+	return !slices.ContainsFunc(f.Past[max(0, len(f.Past)-3):], func(m Point) bool { return m.Value != nil })
 }
 
 // Before is the figure of the month before.
