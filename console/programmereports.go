@@ -90,11 +90,3 @@ func (r *privilegesReport) Shown() []program.PersonUse {
 
 // More is how many people are not shown.
 func (r *privilegesReport) More() int { return len(r.Privileges.People) - len(r.Shown()) }
-
-// Hindered are people whom the smaller policy would have met, and Unseen how many of them are not shown.
-func (s *smallerPolicy) Hindered() int {
-	if s.Replay == nil {
-		return 0
-	}
-	return len(s.Replay.People)
-}
