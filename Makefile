@@ -13,6 +13,7 @@
 # make suites  other people's test suites, through Sallyport (half an hour; docs/compatibility.md)
 # make fuzz    every fuzz target for FUZZTIME (10s)
 # make screenshots  each page of the console in light and dark, at 360 and 1440 px, into screenshots/ (needs Chromium)
+# make attack  names and ids of techniques, held to ATT&CK's own file (needs the network, or ATTACK=FILE)
 # make axe     axe-core on each page, in light and dark (needs Chromium, npm and the network)
 # make build   bin/sallyport; TAGS=clouds for the clouds' key services
 
@@ -25,7 +26,7 @@ TAGS     ?=
 ROWS     ?= 12000000
 RESULTS  ?= bench-detect.jsonl
 
-.PHONY: faults build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history bench-pages axe screenshots
+.PHONY: faults build demo test check format bench bench-trace bench-detect siege journal moving smith servers suites fuzz clean tamper bench-history bench-pages axe screenshots attack
 
 build:
 	@[ -e bin/sallyport ] || echo "The first build compiles PostgreSQL's parser and takes a minute or two."
@@ -60,14 +61,23 @@ bench: build
 	bin/sallyport bench
 
 axe: $(TOOLS)/axe-core-4.14.1.js
-	SALLYPORT_AXE=1 go test -count=1 -v -run '^TestBrowser$$/^axe$$' ./console
+	SALLYPORT_AXE=1 go test -count=1 -v -run '^(TestBrowser|TestBrowserProgramme)$$/^axe$$' ./console
 
 $(TOOLS)/axe-core-4.14.1.js:
 	mkdir -p $(TOOLS)
 	cd $(TOOLS) && npm pack axe-core@4.14.1 && tar xzf axe-core-4.14.1.tgz package/axe.min.js && mv package/axe.min.js $@ && rm -r package axe-core-4.14.1.tgz
 
+ATTACK ?= $(TOOLS)/enterprise-attack-18.0.json
+
+attack: $(ATTACK)
+	SALLYPORT_ATTACK=$(abspath $(ATTACK)) go test -count=1 -v -run '^TestTechniquesAreAttacks$$' ./program
+
+$(TOOLS)/enterprise-attack-18.0.json:
+	mkdir -p $(TOOLS)
+	curl -fsSLo $@.part https://raw.githubusercontent.com/mitre-attack/attack-stix-data/master/enterprise-attack/enterprise-attack-18.0.json && mv $@.part $@
+
 screenshots:
-	SALLYPORT_SCREENSHOTS=$(CURDIR)/screenshots go test -count=1 -v -run '^TestScreenshots$$' ./console
+	SALLYPORT_SCREENSHOTS=$(CURDIR)/screenshots go test -count=1 -v -run '^(TestScreenshots|TestBrowserProgramme)$$' ./console
 
 # The pages on a year of 1,000 people (minutes).
 bench-pages:

@@ -114,6 +114,7 @@ type Server struct {
 	replaying sync.Mutex // held while the record is replayed
 	once      once
 	unsealing sync.Mutex // held from the check of a share until it is taken
+	repeating sync.Mutex // held while a draw is repeated
 }
 
 // New checks the configuration of a server.

@@ -196,6 +196,10 @@ func workOperations() []operation {
 		}{}},
 		{method: post, path: "/v1/program/rotations", who: administrators, summary: "Commit to a draw", takes: commitRequest{}},
 		{method: post, path: "/v1/program/rotations/draw", who: administrators, summary: "Put a draw on record, once its beacon is known", takes: drawRequest{}},
+		{method: post, path: "/v1/program/rotations/verify", who: overseers, summary: "Repeat a draw from its file, and hold it to the record", takes: drawRequest{}, gives: VerifiedDraw{}},
+		{method: get, path: "/v1/program/documents", summary: "The written policies, and whether oneself has acknowledged them", gives: struct {
+			Documents []WrittenPolicy `json:"documents"`
+		}{}},
 		{method: post, path: "/v1/program/acknowledge", summary: "Say that one has read a version of a document", takes: acknowledgeRequest{}},
 		{method: get, list: true, path: "/v1/program/reviews", summary: "Reviews of access that one may see", gives: struct {
 			Reviews []ReviewStatus `json:"reviews"`

@@ -22,12 +22,16 @@ type Program struct {
 	// Report makes one, with people as call has them; its error is a *Problem or a sentence for people. nil: this serve makes none.
 	Report   func(ctx context.Context, me sallyport.Staff, q *ReportQuestion, call func(sallyport.Staff) string) (json.RawMessage, error)
 	Training *training.Book
+	// Documents are the written policies that the configuration names, as Markdown, by the names of their files; nil: there are none.
+	Documents func() (map[string]string, error)
 }
 
 func (s *Server) programRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/program/rotations", s.as(overseers, s.rotationList))
 	mux.Handle("POST /v1/program/rotations", s.as(administrators, s.commitRotation))
 	mux.Handle("POST /v1/program/rotations/draw", s.upTo(mostDraw, administrators, s.drawRotation))
+	mux.Handle("POST /v1/program/rotations/verify", s.upTo(mostDraw, overseers, s.verifyRotation))
+	mux.Handle("GET /v1/program/documents", s.as(everybody, s.documentList))
 	mux.Handle("POST /v1/program/acknowledge", s.as(everybody, s.acknowledge))
 	mux.Handle("GET /v1/program/reviews", s.as(everybody, s.reviewList))
 	mux.Handle("POST /v1/program/reviews", s.upTo(mostDraw, administrators, s.openReview))
@@ -63,8 +67,13 @@ func (s *Server) rotationList(q *http.Request, me sallyport.Staff) (any, error) 
 	if err := s.asked(me, "rotations", "", "listed rotations"); err != nil {
 		return nil, err
 	}
-	list, now := []RotationStatus{}, s.c.Now()
-	for _, r := range book.Rotations() {
+	return paged(q, "rotations", statuses(book.Rotations(), s.c.Now()), func(x *RotationStatus) string { return x.Name })
+}
+
+// statuses are draws and how each stands.
+func statuses(all []program.Rotation, now time.Time) []RotationStatus {
+	list := []RotationStatus{}
+	for _, r := range all {
 		x := RotationStatus{r, "committed"}
 		switch {
 		case !r.Drawn.IsZero():
@@ -76,7 +85,7 @@ func (s *Server) rotationList(q *http.Request, me sallyport.Staff) (any, error) 
 		}
 		list = append(list, x)
 	}
-	return paged(q, "rotations", list, func(x *RotationStatus) string { return x.Name })
+	return list
 }
 
 type commitRequest struct {

@@ -15,7 +15,7 @@ import (
 type ReportQuestion struct {
 	Report    string            `json:"report"`              // one of Reports
 	Days      int               `json:"days"`                // how many days back; 0: 90
-	Documents map[string]string `json:"documents,omitempty"` // of drift: written policies, by the names of their files
+	Documents map[string]string `json:"documents,omitempty"` // of drift and board: written policies, by the names of their files; none: those that the configuration names
 	Paragraph string            `json:"paragraph,omitempty"` // of privileges: that the smaller policy enforces
 	Longer    int               `json:"longer,omitempty"`    // of privileges: how many days that is replayed over; 0: 365
 	Firm      string            `json:"firm,omitempty"`      // of firms, firm and offboarding: one of them

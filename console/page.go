@@ -37,7 +37,7 @@ type navItem struct {
 type pages struct{ byName map[string]*template.Template }
 
 func parsePages(files fs.FS) (*pages, error) {
-	base, err := template.New("base").Funcs(functions()).ParseFS(files, "pages/base.html", "pages/parts.html")
+	base, err := template.New("base").Funcs(functions()).ParseFS(files, "pages/base.html", "pages/parts.html", "pages/asking.html")
 	if err != nil {
 		return nil, fmt.Errorf("read pages: %w", err)
 	}
@@ -48,7 +48,7 @@ func parsePages(files fs.FS) (*pages, error) {
 	p := &pages{byName: map[string]*template.Template{}}
 	for _, name := range names {
 		own := strings.TrimSuffix(path.Base(name), ".html")
-		if own == "base" || own == "parts" {
+		if own == "base" || own == "parts" || own == "asking" {
 			continue
 		}
 		t, err := base.Clone()
@@ -296,6 +296,8 @@ func doneWords(what string) string {
 		return "It is on record, and being played."
 	case "reviewed":
 		return "Decided, and on record."
+	case "acknowledged":
+		return "On record: you have read this version."
 	case "learnt":
 		return "That is right. The lesson is done."
 	case "judged":

@@ -4,124 +4,127 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"sallyport"
 	"sallyport/api"
-	"sallyport/program"
 )
 
-// programmePage is what an insider-threat programme does beside the software. Reviews and draws are there at once; a report reads the whole record, so it
-// is made when somebody asks for it.
-type programmePage struct {
-	Reviews   []reviewed // open ones first, those that are due first
-	More      int        // that are not shown
-	Rotations []api.RotationStatus
-	Reports   []reportButton
+// programmePage leads to what an insider-threat programme does beside the software, a page each, and says what waits.
+type programmePage struct{ Parts []programmePart }
 
-	Report     string // that was asked for; empty: none
-	At         time.Time
-	Assets     []program.Asset
-	Separation *separationReport
-	Firms      []program.FirmExposure
-	Status     []program.Status
-}
-
-// reviewed is a review of one person's access.
-type reviewed struct {
-	api.ReviewStatus
-	Mine bool // it is open: whoever sees it may decide
-}
-
-// reportButton is a report that can be asked for.
-type reportButton struct{ Name, Words string }
-
-// separationReport is what breaks the rules of many eyes.
-type separationReport struct {
-	Rules      int                 `json:"rules"`
-	Violations []program.Violation `json:"violations"`
-}
-
-// mostReviews are shown; sallyport program review ls prints all.
-const mostReviews = 100
+// programmePart is one of those pages.
+type programmePart struct{ Path, Name, Words, Waits string }
 
 func (s *Console) programmeRoutes(mux *http.ServeMux) {
-	mux.Handle("GET /programme", s.as(func(v *visit) error { return v.programme(&programmePage{}) }))
-	mux.Handle("POST /programme", s.as(s.makeReport))
+	mux.Handle("GET /programme", s.as(func(v *visit) error { return v.programme() }))
+	mux.Handle("GET /programme/reviews", s.as(func(v *visit) error { return v.reviews() }))
 	mux.Handle("POST /programme/reviews", s.as(s.decideReview))
+	mux.Handle("GET /programme/documents", s.as(func(v *visit) error { return v.documents() }))
+	mux.Handle("POST /programme/documents", s.as(s.acknowledge))
+	mux.Handle("GET /programme/rotation", s.as(func(v *visit) error { return v.rotation(nil) }))
+	mux.Handle("POST /programme/rotation/upload", s.as(s.verifyDraw))
+	for _, r := range reports() {
+		mux.Handle("GET /programme/"+r.Name, s.as(func(v *visit) error { return v.emptyReport(r) }))
+		mux.Handle("POST /programme/"+r.Name, s.as(func(v *visit) error { return v.makeReport(r) }))
+	}
 }
 
-// programmeReports are those that a page shows.
-func programmeReports() []reportButton {
-	return []reportButton{{"assets", "Assets"}, {"separation", "Separation and many eyes"}, {"firms", "Outside firms"}, {"status", "The 22 practices"}}
-}
-
-// programme shows the page. Whoever may not see the draws sees his people's reviews.
-func (v *visit) programme(p *programmePage) error {
-	list, err := v.api.Reviews(v.r.Context())
+// programme shows the way to each page. Whoever may not investigate has his people's reviews, and what he is to have read.
+func (v *visit) programme() error {
+	p := &programmePage{}
+	open, err := v.openReviews()
 	if err != nil {
 		return err
 	}
-	for _, x := range list {
-		p.Reviews = append(p.Reviews, reviewed{x, x.State == "open"})
-	}
-	slices.SortStableFunc(p.Reviews, func(a, b reviewed) int {
-		if a.Mine != b.Mine {
-			if a.Mine {
-				return -1
-			}
-			return 1
-		}
-		return a.Until.Compare(b.Until)
-	})
-	if n := len(p.Reviews); n > mostReviews {
-		p.Reviews, p.More = p.Reviews[:mostReviews], n-mostReviews
-	}
-	if !v.may("investigate") {
-		return v.show("programme", "Programme", p)
-	}
-	p.Reports = programmeReports()
-	if p.Rotations, err = v.api.Rotations(v.r.Context()); err != nil {
+	unread, err := v.unread()
+	if err != nil {
 		return err
 	}
-	slices.Reverse(p.Rotations)
+	p.Parts = []programmePart{
+		{"/programme/reviews", "Reviews of access", "Whether people go on reading what they may read; what nobody decides ends by its date.", waiting(open, "to be decided")},
+		{"/programme/documents", "Written policies", "What is to be read, and acknowledged version by version.", waiting(unread, "for you to read")},
+	}
+	if v.may("investigate") {
+		draws, err := v.api.Rotations(v.r.Context())
+		if err != nil {
+			return err
+		}
+		due := 0
+		for _, d := range draws {
+			if d.State == "due" {
+				due++
+			}
+		}
+		p.Parts = append(p.Parts, programmePart{"/programme/rotation", "Rotation", "Who serves whom, drawn so that nobody foresees or steers it; repeat a draw.", waiting(due, "to be drawn")})
+		for _, r := range reports() {
+			p.Parts = append(p.Parts, programmePart{"/programme/" + r.Name, r.Title, r.Words, ""})
+		}
+	}
+	p.Parts = append(p.Parts, programmePart{"/training", "Training and drills", "Courses, lessons and their questions; scores of drills.", ""})
 	return v.show("programme", "Programme", p)
 }
 
-// statusReport is the part of that report that the page shows.
-type statusReport struct {
-	Practices []program.Status `json:"practices"`
+func waiting(n int, what string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n, " ", what)
+}
+
+// reportPage is a report, made or to be asked for: each reads the whole record, so none is made by looking at its page.
+type reportPage struct {
+	report
+	Asked  api.ReportQuestion // as it was asked for; of an empty page what stands in its fields
+	Answer *api.ReportAnswer  // nil: it was not made
+	Found  any                // what the report of that name found
+}
+
+// Wants tells whether a report is asked with something.
+func (p *reportPage) Wants(what string) bool { return strings.Contains(p.Asks, what) }
+
+// DaysBack are how far back one can ask.
+func (p *reportPage) DaysBack() []int { return []int{30, 90, 365} }
+
+// Standards are what can be gone through.
+func (p *reportPage) Standards() map[string]string {
+	return map[string]string{"cert": "The 22 practices of CERT's guide", "attack": "Techniques of insiders in MITRE ATT&CK", "all": "Both"}
+}
+
+// emptyReport shows what can be asked for, to whom policies let ask it: a courtesy, since the route refuses all others.
+func (v *visit) emptyReport(r report) error {
+	if !v.may("investigate") {
+		return &api.Problem{Status: http.StatusForbidden, Code: "not_your_role", Sentence: "Your role may not ask for reports of the programme.", Hint: "Ask a lead or security."}
+	}
+	p := &reportPage{report: r, Asked: api.ReportQuestion{Days: 90, Standard: "cert"}}
+	if p.Wants("month") {
+		p.Asked.Month = v.s.c.Now().UTC().Format("2006-01")
+	}
+	return v.show("programme-"+r.Name, r.Title, p)
 }
 
 // makeReport has a report made, which is on record first.
-func (s *Console) makeReport(v *visit) error {
-	p := &programmePage{Report: v.form("report")}
-	if !slices.ContainsFunc(programmeReports(), func(b reportButton) bool { return b.Name == p.Report }) {
-		return &api.Problem{Status: http.StatusBadRequest, Code: "bad_report", Sentence: "There is no such report on this page.", Hint: "The others are commands: sallyport program --help."}
+func (v *visit) makeReport(r report) error {
+	p := &reportPage{report: r, Asked: api.ReportQuestion{
+		Report: r.Name, Days: 90, Month: v.form("month"), Staff: v.form("staff"), Firm: v.form("firm"), Client: v.form("client"), Standard: v.form("standard"),
+	}}
+	if p.Wants("days") {
+		p.Asked.Days, _ = strconv.Atoi(v.form("days")) // what is no number is refused
+		if p.Asked.Days <= 0 {
+			return &api.Problem{Status: http.StatusBadRequest, Code: "bad_report", Sentence: "A report looks 1 to 3,660 days back."}
+		}
 	}
-	answer, err := v.api.ProgramReport(v.r.Context(), &api.ReportQuestion{Report: p.Report})
+	answer, err := v.api.ProgramReport(v.r.Context(), &p.Asked)
 	if err != nil {
 		return err
 	}
-	p.At = answer.At
-	var status statusReport
-	into := map[string]any{"assets": &p.Assets, "separation": &p.Separation, "firms": &p.Firms, "status": &status}[p.Report]
-	if err := json.Unmarshal(answer.Found, into); err != nil {
+	found := r.found()
+	if err := json.Unmarshal(answer.Found, found); err != nil {
 		return fmt.Errorf("read the report: %w", err)
 	}
-	p.Status = status.Practices
-	return v.programme(p)
-}
-
-// decideReview says whether somebody keeps what he may read.
-func (s *Console) decideReview(v *visit) error {
-	keep := v.form("keep") == "yes"
-	if err := v.api.DecideReview(v.r.Context(), v.form("name"), sallyport.Staff(v.form("staff")), keep, v.form("reason")); err != nil {
-		return err
-	}
-	return v.done("/programme", "reviewed")
+	p.Answer, p.Found = answer, found
+	return v.show("programme-"+r.Name, r.Title, p)
 }
 
 // staffOf names people, or nobody.

@@ -293,7 +293,7 @@ func TestRights(t *testing.T) {
 	agent := s.as("s001")
 	for _, path := range list {
 		status := http.StatusForbidden
-		if strings.HasPrefix(path, "/requests") || path == "/confirm" || path == "/customers" || path == "/programme" || path == "/training" { // an empty form, or what is his own
+		if strings.HasPrefix(path, "/requests") || path == "/confirm" || path == "/customers" || path == "/programme" || path == "/programme/reviews" || path == "/programme/documents" || path == "/training" { // an empty form, or what is his own
 			status = http.StatusOK
 		}
 		agent.get(path).is(t, status)
@@ -304,7 +304,7 @@ func TestRights(t *testing.T) {
 	if strings.Contains(agent.get("/requests").body, "/findings") {
 		t.Error("the menu offers what he may not do")
 	}
-	agent.post("/programme", "report", "assets").is(t, http.StatusForbidden)
+	agent.post("/programme/assets", "days", "90").is(t, http.StatusForbidden)
 	if n := len(slices.DeleteFunc(s.asked("s001"), func(what string) bool { return what == "reviews" || what == "training" })); n != 0 { // his people's reviews, of whom there are none; his own lessons
 		t.Errorf("%d of his questions were answered", n)
 	}

@@ -327,7 +327,7 @@ func (s *stage) everyPage() []string {
 	request, _, _ := strings.Cut(g.header.Get("Location"), "?")
 	c := s.as("s050").post("/findings/"+id+"/case", "reason", hostile).is(s.t, http.StatusSeeOther)
 	one, _, _ := strings.Cut(c.header.Get("Location"), "?")
-	return []string{"/now", "/now/part", "/requests", request, "/findings", "/findings/" + id, one, "/record", "/record/access/1", "/customers", "/trace", "/people", "/people/" + s.names.Person("s001"), "/data", "/policies", "/drills", "/drills/7", "/programme", "/training", "/confirm"}
+	return append(programmePages(), "/now", "/now/part", "/requests", request, "/findings", "/findings/"+id, one, "/record", "/record/access/1", "/customers", "/trace", "/people", "/people/"+s.names.Person("s001"), "/data", "/policies", "/drills", "/drills/7", "/training", "/confirm")
 }
 
 func readFile(t *testing.T, name string) string {

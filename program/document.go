@@ -94,6 +94,11 @@ type Member struct {
 	Away       bool // on leave: he reads it when he is back
 }
 
+// Concerns tells whether somebody must have read it.
+func (d *Document) Concerns(m Member) bool {
+	return len(d.AppliesTo) == 0 || slices.Contains(d.AppliesTo, m.Role) || slices.Contains(d.AppliesTo, m.Team)
+}
+
 // Drift is where what is written and what happens part.
 type Drift struct {
 	Unenforced   []Place      `json:"unenforced"`   // paragraphs that nothing enforces, and of which nobody says who sees to it
@@ -200,7 +205,7 @@ func (out *Drift) readers(d *Document, staff []Member, read func(string, []byte,
 	v := DocVersion{Name: d.Name, Version: hex.EncodeToString(d.Digest)}
 	var missing []sallyport.Staff
 	for _, m := range staff {
-		if m.Away || len(d.AppliesTo) > 0 && !slices.Contains(d.AppliesTo, m.Role) && !slices.Contains(d.AppliesTo, m.Team) {
+		if m.Away || !d.Concerns(m) {
 			continue
 		}
 		v.Readers++

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"sallyport/api"
-	"sallyport/examples"
 	"sallyport/policy"
 	"sallyport/program"
 )
@@ -85,18 +84,11 @@ func (s *Server) writtenParts(docs []*program.Document, enforcing []program.Enfo
 
 // documents are the written policies that the configuration names; where it names none and the program's own policies hold, theirs.
 func (c *Config) documents() ([]*program.Document, error) {
-	if len(c.Console.Documents) == 0 {
-		if c.policyFolder() != "" {
-			return nil, nil
-		}
-		d, err := program.ReadDocument(examples.AccessPolicyName, examples.AccessPolicy)
-		return []*program.Document{d}, err
+	texts, err := c.documentTexts()
+	if err != nil {
+		return nil, err
 	}
-	var paths []string
-	for _, name := range c.Console.Documents {
-		paths = append(paths, c.path(name))
-	}
-	return readDocuments(paths)
+	return documentsOf(&api.ReportQuestion{Documents: texts})
 }
 
 // askCases asks the tests beside the policies, each on its own company or on the configured one.

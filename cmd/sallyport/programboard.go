@@ -34,7 +34,7 @@ Exit status 0: made; 2: wrong usage.`,
 	f.add(m, cmd.Flags())
 	cmd.Flags().StringVar(&of, "month", "", "the `MONTH`, as 2026-11 (default: the present one)")
 	cmd.Flags().StringVar(&html, "html", "", "write the page into `FILE` (default: print the figures)")
-	cmd.Flags().StringArrayVar(&documents, "document", nil, "`FILE` with a written policy, for drift; as often as there are documents")
+	cmd.Flags().StringArrayVar(&documents, "document", nil, "`FILE` with a written policy, for drift; as often as there are documents (default: those of console.documents)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		docs, err := documentsAt(documents)
 		if err != nil {

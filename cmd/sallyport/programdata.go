@@ -107,6 +107,14 @@ type programRecord struct {
 
 // report makes one of them.
 func (r *programRecord) report(ctx context.Context, q *api.ReportQuestion) (any, error) {
+	if len(q.Documents) == 0 && (q.Report == "drift" || q.Report == "board") {
+		of := *q
+		var err error
+		if of.Documents, err = r.config.documentTexts(); err != nil {
+			return nil, err
+		}
+		q = &of
+	}
 	switch q.Report {
 	case "assets":
 		return r.assets(ctx, q.Days)

@@ -20,16 +20,16 @@ import (
 func (m *Main) programDriftCommand() *cobra.Command {
 	var f programFlags
 	cmd := &cobra.Command{
-		Use:   "drift DOCUMENT.md...",
+		Use:   "drift [DOCUMENT.md...]",
 		Short: "Say where written policies, what is enforced and what happened part",
 		Long: `Lists paragraphs that nothing enforces, paragraphs and policies that do not name each other, policies without a paragraph, paragraphs that the record
 contradicts (accesses of the last days that a policy, as it stands today, forbids), and who has not acknowledged which version. A paragraph begins with its number, 2.7, and ends
-with (enforced by: POLICY, POLICY) or (seen to by: WHO); a policy names its paragraph by @document("file.md#2.7").
+with (enforced by: POLICY, POLICY) or (seen to by: WHO); a policy names its paragraph by @document("file.md#2.7"). Without a document: those of console.documents or, where the program's own policies hold, theirs.
 ` + howReports + `
 
 Exit status 0: nothing parts; 1: something does; 2: a file cannot be used.`,
 		Example: "  sallyport program drift access-policy.md --config sallyport.yaml --data /tmp/copy --key-file key.txt",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    cobra.ArbitraryArgs,
 	}
 	f.add(m, cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -63,7 +63,7 @@ func (r *programRecord) drift(ctx context.Context, q *api.ReportQuestion) (*prog
 		return nil, err
 	}
 	if len(docs) == 0 {
-		return nil, usagef("there is no document to hold to the record")
+		return nil, usagef("there is no document to hold to the record; name one, or put it into console.documents")
 	}
 	policies, err := r.enforcing(ctx, q.Days)
 	if err != nil {

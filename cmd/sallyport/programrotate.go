@@ -271,7 +271,7 @@ func (m *Main) rotateCheckCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		found := checkRotation(reveal, result, list)
+		found := api.AgainstDraw(reveal, result, list)
 		if f.json {
 			err = printJSON(m.Stdout, map[string]any{"result": result, "found": found})
 		} else if err = m.printDraw(result, false); err == nil {
@@ -284,32 +284,6 @@ func (m *Main) rotateCheckCommand() *cobra.Command {
 		}
 		return err
 	})
-}
-
-// checkRotation is what a record says against a draw.
-func checkRotation(reveal *rotation.Reveal, result *rotation.Result, list []api.RotationStatus) []string {
-	found, on := []string{}, false
-	text, err := reveal.Encode()
-	if err != nil {
-		return append(found, err.Error())
-	}
-	sum := sha256.Sum256(text)
-	for _, r := range list {
-		switch {
-		case r.Name != result.Name:
-		case r.Commitment == reveal.Commitment && r.File == hex.EncodeToString(sum[:]):
-			on = true
-			if !r.At.Before(r.Due) {
-				found = append(found, fmt.Sprintf("it was committed to on %s, when the beacon of %s was known", r.At.Format(time.RFC3339), r.Due.Format(time.RFC3339)))
-			}
-		case r.State == "lapsed":
-			found = append(found, fmt.Sprintf("%s committed to another draw of this name on %s, and nobody drew it", r.By, r.At.Format(time.RFC3339)))
-		}
-	}
-	if !on {
-		found = append(found, "this draw is not on record")
-	}
-	return found
 }
 
 func (m *Main) rotateListCommand() *cobra.Command {

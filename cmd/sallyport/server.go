@@ -405,7 +405,7 @@ func (s *Server) people() (*api.Server, error) {
 		Classes:       config.classes(),
 		Prove:         s.prove,
 		Calls:         calls,
-		Program:       &api.Program{Book: s.program, Report: s.programReports, Training: s.teaching.book},
+		Program:       &api.Program{Book: s.program, Report: s.programReports, Training: s.teaching.book, Documents: s.o.Config.documentTexts},
 		Work:          s.work(),
 		Holdings:      s.holdings(),
 		DataTables:    s.tablesShown(),

@@ -203,7 +203,7 @@ type Drift struct {
 	Unwritten    int `json:"unwritten"`  // policies
 	Broken       int `json:"broken"`
 	Contradicted int `json:"contradicted"`
-	Unread       int `json:"unread"` // people who have not acknowledged, over all documents
+	Unread       int `json:"unread"` // documents that somebody has not acknowledged
 }
 
 // DriftOf counts.

@@ -34,6 +34,9 @@ func TestNothingIsInvented(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
+	if got := p.Asks(); !slices.Equal(got, []string{"How long it takes to notice a theft has not been known for three months: in this one no drill was played."}) {
+		t.Errorf("of an empty record is to be asked about: %q", got)
+	}
 	var html bytes.Buffer
 	if err := p.WriteHTML(&html); err != nil {
 		t.Fatal(err)
@@ -132,6 +135,18 @@ func TestFigures(t *testing.T) {
 	}
 	if f := figure(t, october, "overdue"); f.Value == nil || *f.Value != 0 || *f.Past[10].Value != 50 {
 		t.Errorf("overdue: %+v", f)
+	}
+	want := []string{"More people were suspected wrongly than promised: 1, of 0.004.", "Managers let dates of reviews pass: 50 % were decided.", "50 % of the people are behind with training. Who has them learn?"}
+	if got := september.Asks(); !slices.Equal(got, want) {
+		t.Errorf("to ask about in September: %q", got)
+	}
+	october.Drift = &Drift{Documents: 1, Contradicted: 2, Unwritten: 1, Broken: 2}
+	if got := october.Asks(); len(got) != 2 || !strings.HasSuffix(got[0], "contradicts: 2.") || !strings.HasSuffix(got[1], "do not name each other: 3.") {
+		t.Errorf("to ask about in October: %q", got)
+	}
+	october.Drift = nil
+	if f := figure(t, october, "reviews"); f.Before() != "50 %" || f.Text() != "not measured" {
+		t.Errorf("October, reviews: %s, before %s", f.Text(), f.Before())
 	}
 	if !september.Over || october.Over || len(september.Drills) != 3 {
 		t.Errorf("%+v", september)

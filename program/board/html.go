@@ -22,18 +22,21 @@ const page = `<!doctype html>
 body { font: 13px/1.4 system-ui, sans-serif; max-width: 800px; margin: 1.5em auto; padding: 0 1em; color: #222; background: #fff; }
 h1 { font-size: 1.4em; margin: 0; } h2 { font-size: 1.05em; margin: 1.2em 0 .3em; } p { margin: .3em 0; }
 table { border-collapse: collapse; width: 100%; } td, th { padding: .25em .6em .25em 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
-td.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; } .none { color: #595959; } small { color: #595959; } svg { display: block; }
+td.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; } .none { color: #595959; } small { color: #595959; font-weight: 400; } svg { display: block; }
 tr { break-inside: avoid; }
 </style>
 </head>
 <body>
 <h1>Insider threat programme, {{.Month}}</h1>
 <p>{{if .Over}}The whole month.{{else}}Not over: until {{.Until.UTC.Format "2006-01-02 15:04"}} UTC.{{end}} Every figure is counted from the record {{.Record}}, {{.Entries}} entries; lines are the last twelve months, gaps are months without a figure.</p>
+{{with .Asks}}<h2>To ask about</h2>
+<ul>{{range .}}<li>{{.}}</li>{{end}}</ul>{{end}}
 <table>
-<thead><tr><th scope="col">Figure</th><th scope="col">This month</th><th scope="col">Twelve months</th></tr></thead>
+<thead><tr><th scope="col">Figure</th><th scope="col">This month</th><th scope="col">The month before</th><th scope="col">Twelve months</th></tr></thead>
 <tbody>
 {{range .Figures}}<tr><th scope="row">{{.Title}}<br><small>{{.Says}}</small></th>
 <td class="n">{{if .Value}}{{number .Value}} {{.Unit}}{{else}}<span class="none">not measured</span>{{end}}</td>
+<td class="n none">{{.Before}}</td>
 <td>{{line .}}</td></tr>
 {{end}}</tbody>
 </table>
@@ -41,13 +44,13 @@ tr { break-inside: avoid; }
 {{if .Drills}}{{scores .Drills}}<table><tbody>{{range .Drills}}<tr><td>{{.At.UTC.Format "2006-01-02"}}</td><td>{{.Drill}}</td><td class="n">{{.Score}} of 100</td><td>{{.Lost}} of {{.Of}} customers lost</td></tr>{{end}}</tbody></table>
 {{else}}<p class="none">Not measured: no drill is on record in twelve months.</p>{{end}}
 <h2>Written policies</h2>
-{{with .Drift}}<p>{{.Documents}} documents: {{.Unenforced}} paragraphs that nothing enforces, {{.Unwritten}} policies without a paragraph, {{.Broken}} that do not name each other, {{.Contradicted}} that the record contradicts, {{.Unread}} acknowledgements missing; when this page was made.</p>
+{{with .Drift}}<p>When this page was made: documents {{.Documents}}; paragraphs that nothing enforces {{.Unenforced}}, that the record contradicts {{.Contradicted}}; policies without a paragraph {{.Unwritten}}; that do not name each other {{.Broken}}; documents that not everybody has acknowledged {{.Unread}}.</p>
 {{else}}<p class="none">Not measured: no document was given (--document).</p>{{end}}
 </body>
 </html>
 `
 
-// WriteText writes the page for a terminal, a line for each figure.
+// WriteText writes the page for a terminal, a line for each figure, and what the board should ask about.
 func (p *Page) WriteText(w io.Writer) error {
 	for _, f := range p.Figures {
 		value := "not measured"
@@ -55,6 +58,11 @@ func (p *Page) WriteText(w io.Writer) error {
 			value = fmt.Sprintf("%.4g %s", *f.Value, f.Unit)
 		}
 		if _, err := fmt.Fprintf(w, "%s: %s (%s)\n", f.Title, value, f.Says); err != nil {
+			return fmt.Errorf("write the board's page: %w", err)
+		}
+	}
+	for _, ask := range p.Asks() {
+		if _, err := fmt.Fprintf(w, "To ask about: %s\n", ask); err != nil {
 			return fmt.Errorf("write the board's page: %w", err)
 		}
 	}
@@ -71,6 +79,14 @@ func (p *Page) WriteHTML(w io.Writer) error {
 		return fmt.Errorf("write the board's page: %w", err)
 	}
 	return nil
+}
+
+// Text is the figure of the month with its unit.
+func (f *Figure) Text() string {
+	if f.Value == nil {
+		return "not measured"
+	}
+	return strings.TrimSpace(number(f.Value) + " " + f.Unit)
 }
 
 // number is a figure with as many digits as it deserves.
@@ -101,7 +117,7 @@ func line(f Figure) template.HTML {
 	}
 	top = cmp.Or(top, 1)
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg width="%g" height="%g" viewBox="0 0 %g %g" role="img"><title>%s: %s</title>`, wide, high, wide, high, template.HTMLEscapeString(f.Title), template.HTMLEscapeString(told(f)))
+	fmt.Fprintf(&b, `<svg width="%g" height="%g" viewBox="0 0 %g %g" role="img"><title>%s: %s</title>`, wide, high, wide, high, template.HTMLEscapeString(f.Title), template.HTMLEscapeString(f.Told()))
 	path, pen := "", "M"
 	for i, p := range f.Past {
 		if p.Value == nil {
@@ -120,8 +136,8 @@ func line(f Figure) template.HTML {
 	return template.HTML(b.String()) //nolint:gosec // numbers, and texts that were escaped
 }
 
-// told is a line for who does not see it.
-func told(f Figure) string {
+// Told are the months of which there is a figure, for who does not see the line.
+func (f *Figure) Told() string {
 	var list []string
 	for _, p := range f.Past {
 		if p.Value != nil {
