@@ -103,10 +103,8 @@ func (s *Server) tendErasures(ctx context.Context) {
 	for {
 		err := s.eraseAgreed()
 		if len(s.o.Config.Retention.Days) > 0 && s.o.Clock().Sub(looked) >= retentionEvery {
-			old := s.eraseOld(ctx)
-			if err = errors.Join(err, old); old == nil {
-				looked = s.o.Clock()
-			}
+			looked = s.o.Clock()
+			err = errors.Join(err, s.eraseOld(ctx))
 		}
 		err = errors.Join(err, s.eraseListed(ctx)) // also where a proposal waits because of a hold
 		if err != nil && ctx.Err() == nil && err.Error() != told {

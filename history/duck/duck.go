@@ -74,8 +74,8 @@ func Open(folder string, o Options) (*Store, error) {
 		return nil, broken("open history "+s.file, err)
 	}
 	ctx := context.Background()
-	if made {
-		err = s.create(ctx)
+	if made || s.empty(ctx) {
+		err = transact(ctx, s.writer, func() error { return s.create(ctx) })
 	} else {
 		err = s.load(ctx)
 	}
@@ -138,6 +138,13 @@ func (s *Store) connect() error {
 		return errors.Join(err, s.db.Close())
 	}
 	return nil
+}
+
+// empty says whether a file that is there has no table: whoever made it was killed before they were.
+func (s *Store) empty(ctx context.Context) bool {
+	tables := 1
+	err := s.writer.QueryRowContext(ctx, "SELECT count(*) FROM duckdb_tables()").Scan(&tables)
+	return err == nil && tables == 0
 }
 
 // create makes the tables of an empty file.
