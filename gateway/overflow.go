@@ -36,7 +36,8 @@ func (g *Gateway) overflow(column sallyport.Column) (*token.Overflow, error) {
 	return o, nil
 }
 
-// vaulted is the token of a value that a scheme has none for: one that is kept where it is written, and looked for where it is searched.
+// vaulted is the token of a value that a scheme has none for: one that is kept where it is written, and looked for where it is searched. In a column that is moving in
+// it is kept then, too: the row may become that token before the statement comes to it, which would find nothing.
 // canonical is nil where the column has no vault.
 type vaulted func(slot *query.Slot, value []byte) (tok, canonical []byte, err error)
 
@@ -47,11 +48,17 @@ func (s *session) vaulting(ctx context.Context) vaulted {
 		switch {
 		case o == nil || err != nil:
 			return nil, nil, err
-		case slot.Use == query.Match:
+		case slot.Use == query.Match && !s.movingIn(slot.Column):
 			return s.gw.Protection.Vault.Find(ctx, o, value)
 		}
 		return s.gw.Protection.Vault.Keep(ctx, o, value)
 	}
+}
+
+// movingIn tells whether plain values of a column become tokens.
+func (s *session) movingIn(column sallyport.Column) bool {
+	p := s.gw.protectedColumn(column)
+	return p != nil && p.Moving && !p.Leaving
 }
 
 // tokeniseSlot is the token of a value and the digest under which it counts as a probe.
