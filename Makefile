@@ -81,7 +81,7 @@ screenshots:
 
 # The pages on a year of 1,000 people (minutes).
 bench-pages:
-	SALLYPORT_PAGES=$${SALLYPORT_PAGES:-1000} go test -count=1 -timeout 2h -v -run '^TestPageSpeed$$' ./cmd/sallyport
+	SALLYPORT_PAGES=$${SALLYPORT_PAGES:-1000} go test -count=1 -timeout 2h -v -run '^TestPageSpeed$$' ./serve
 
 bench-history:
 	SALLYPORT_HISTORY=$${SALLYPORT_HISTORY:-100000000} go test -count=1 -timeout 3h -v -run '^TestFigures$$' ./history/duck
@@ -98,8 +98,8 @@ siege:
 	scripts/postgres.sh
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 30m -run '^TestBypass' ./gateway
 	SALLYPORT_SIEGE=1 go test -count=1 -timeout 30m -run '^TestKilled' ./history/duck
-	SALLYPORT_SIEGE=1 go test -count=1 -timeout 60m -run '^TestBypass|^TestClientRandom|^TestLimit|^TestSmith' ./cmd/sallyport
-	SALLYPORT_SIEGE=1 go test -count=1 -timeout 2h -run '^TestRotate.*Killed|^TestShredKilled|^TestOwnKeysKilled|^TestMoveOutKilled|^TestGateways$$' ./cmd/sallyport
+	SALLYPORT_SIEGE=1 go test -count=1 -timeout 60m -run '^TestBypass|^TestClientRandom|^TestLimit|^TestSmith' ./serve
+	SALLYPORT_SIEGE=1 go test -count=1 -timeout 2h -run '^TestRotate.*Killed|^TestShredKilled|^TestOwnKeysKilled|^TestMoveOutKilled|^TestGateways$$' ./serve
 
 tamper:
 	SALLYPORT_TAMPERINGS=10000 go test -v -count=1 -timeout 30m -run TestTamperings ./ledger
@@ -107,15 +107,15 @@ tamper:
 journal:
 	scripts/postgres.sh
 	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 30m -run '^TestCrash$$|^TestPowerCuts' ./record ./internal/durable
-	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 2h -run '^TestJournalKilled$$' ./cmd/sallyport
+	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 2h -run '^TestJournalKilled$$' ./serve
 
 moving:
 	scripts/postgres.sh
-	SALLYPORT_SIEGE=1 SALLYPORT_MOVE_ROWS=$(ROWS) go test -v -count=1 -timeout 12h -run '^TestMoveIn' ./cmd/sallyport
+	SALLYPORT_SIEGE=1 SALLYPORT_MOVE_ROWS=$(ROWS) go test -v -count=1 -timeout 12h -run '^TestMoveIn' ./serve
 
 smith:
 	scripts/postgres.sh
-	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 60m -run '^TestSmith' ./cmd/sallyport
+	SALLYPORT_SIEGE=1 go test -v -count=1 -timeout 60m -run '^TestSmith' ./serve
 
 servers:
 	scripts/servers.sh

@@ -10,7 +10,7 @@ import (
 	"sallyport"
 )
 
-// What a detector has learnt can be kept and taken up again, so that a start need not read the whole record (cmd/sallyport, detectkeep.go).
+// What a detector has learnt can be kept and taken up again, so that a start need not read the whole record (serve, detectkeep.go).
 // It is written field by field of what there is, not by a list: a field that somebody adds is in it. Another shape of the fields is another
 // digest at its head, and what was kept under the old one is not read.
 

@@ -7,7 +7,7 @@
 //
 // It refuses what it does not understand and never lets a revealed value leave before the entry that names it is on
 // stable storage. Invariants 1 to 5 and 8 (docs/architecture.md) are tests in
-// cmd/sallyport.
+// serve.
 package gateway
 
 import (

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 SERVERS=${SERVERS:-/var/tmp/sallyport-servers}
 RUN=${RUN:-.}
 SKIP=${SKIP:-^(TestDemo|TestBench)}
-PACKAGES="./catalog ./gateway ./protect ./purpose ./internal/throwaway ./internal/refdb ./internal/upstream ./cmd/sallyport"
+PACKAGES="./catalog ./gateway ./protect ./purpose ./internal/throwaway ./internal/refdb ./internal/upstream ./serve"
 
 # pinned is the package's version and its sha512, as the registry names it.
 pinned() {

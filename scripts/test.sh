@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/.."
 
-program=cmd/sallyport
+program=serve
 one='^Test[A-DT-W]' # by their names, so that each part takes as long as the others
 two='^Test([E-LN-Q]|Sh)'
 others=$(go list ./... | grep -v "/$program$") || exit
