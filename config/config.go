@@ -241,7 +241,7 @@ type Budgets struct {
 // maxConfig bounds the file; a directory of 10,000 people takes about 2 MiB.
 const maxConfig = 16 << 20
 
-// Load reads and checks a configuration. What is wrong with it comes back as a *ConfigError with every problem.
+// Load reads and checks a configuration. What is wrong with it comes back as an *Error with every problem.
 func Load(path string) (*Config, error) {
 	info, err := os.Stat(path)
 	if err != nil {
