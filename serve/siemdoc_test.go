@@ -20,7 +20,7 @@ import (
 // fenced are the blocks of a page in this language.
 func fenced(t *testing.T, page, language string) (list []string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "siem", page))
+	text, err := os.ReadFile(filepath.Join("..", "docs", "siem", page))
 	fatal(t, err)
 	parts := strings.Split(string(text), "\n```")
 	for _, part := range parts[1:] {
