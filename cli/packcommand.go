@@ -81,8 +81,8 @@ func (m *Main) caseVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify PACK",
 		Short: "Verify an evidence pack offline, by nothing but the ledger's public key",
-		Long: `Holds every file to its hash, the hashes to the seal, and the seal and each event to the ledger's key, which must come from elsewhere than the pack. verify.py in the pack does the same with
-Python alone. Exit status 0: it holds; 1: something does not.`,
+		Long: `Holds every file to its hash, the hashes to the seal, and the seal and each event to the ledger's key, which must come from elsewhere than the pack. verify.py in the pack, with event.py
+and pack.py beside it, does the same with Python alone. Exit status 0: it holds; 1: something does not.`,
 		Example: "  sallyport case verify case3.zip --key ledger.pub",
 		Args:    exactly(1, "PACK --key FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {

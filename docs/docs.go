@@ -14,4 +14,8 @@ var (
 	Evidence []byte //nolint:gochecknoglobals // embedded
 	//go:embed verify/verify.py
 	Verify []byte //nolint:gochecknoglobals // embedded
+	//go:embed verify/event.py
+	VerifyEvent []byte //nolint:gochecknoglobals // embedded
+	//go:embed verify/pack.py
+	VerifyPack []byte //nolint:gochecknoglobals // embedded
 )

@@ -30,7 +30,9 @@ const (
 	Seal    = "seal.json"    // the proof of the entry that states the digest of Sums
 	Report  = "report.html"  // for people
 	Events  = "events/"      // proofs of single entries
-	Program = "verify.py"    // checks all of it
+	Program = "verify.py"    // checks one proof, and by the next two all of it
+	Reader  = "event.py"     // opens and reads what a proof shows
+	Checker = "pack.py"      // checks a pack
 	Index   = "events.csv"   // which entries are here, and what they say
 	Case    = "case.json"    // the case, as its investigators see it
 	Custody = "custody.json" // who did what with this evidence

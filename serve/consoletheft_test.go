@@ -156,8 +156,7 @@ func (j *journey) packVerifies(base, number string) {
 		t.Log("there is no python3: the independent program is not asked")
 		return
 	}
-	program := filepath.Join(j.f.folder, "verify.py")
-	fatal(t, os.WriteFile(program, packFiles(t, name)[evidence.Program], 0o600))
+	program := verifierOf(t, j.f.folder, packFiles(t, name))
 	out, err := exec.CommandContext(t.Context(), python, program, "--pack", name, "--key", key).CombinedOutput() //nolint:gosec // our own program
 	if err != nil || !strings.HasPrefix(string(out), "PROVEN") {
 		t.Errorf("the independent program says %s (%v)", out, err)

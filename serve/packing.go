@@ -396,7 +396,8 @@ func (k *packing) write() error {
 	}
 	table.Flush()
 	k.files[evidence.Index] = b.Bytes()
-	k.files[evidence.Program], k.files["spec/record.md"], k.files["spec/ledger.md"], k.files["spec/evidence.md"] = docs.Verify, docs.Record, docs.Ledger, docs.Evidence
+	k.files[evidence.Program], k.files[evidence.Reader], k.files[evidence.Checker] = docs.Verify, docs.VerifyEvent, docs.VerifyPack
+	k.files["spec/record.md"], k.files["spec/ledger.md"], k.files["spec/evidence.md"] = docs.Record, docs.Ledger, docs.Evidence
 	return nil
 }
 

@@ -202,6 +202,18 @@ func (f *fort) others(files map[string][]byte, of map[sallyport.Subject]bool) {
 	}
 }
 
+// verifierOf writes the independent program of a pack into a folder.
+func verifierOf(t *testing.T, folder string, files map[string][]byte) string {
+	t.Helper()
+	for _, name := range []string{evidence.Program, evidence.Reader, evidence.Checker} {
+		if files[name] == nil {
+			t.Errorf("the pack has no %s", name)
+		}
+		fatal(t, os.WriteFile(filepath.Join(folder, name), files[name], 0o600))
+	}
+	return filepath.Join(folder, evidence.Program)
+}
+
 // tampered changes packs, in each way that somebody might.
 func (f *fort) tampered(name string, files map[string][]byte, key string) {
 	t := f.t
@@ -222,8 +234,7 @@ func (f *fort) tampered(name string, files map[string][]byte, key string) {
 		if python == "" {
 			return
 		}
-		program := filepath.Join(f.folder, "verify.py")
-		f.need(os.WriteFile(program, files[evidence.Program], 0o600))
+		program := verifierOf(asTest(f.t), f.folder, files)
 		if what == "another program" {
 			return // whoever has a pack from elsewhere has the program from elsewhere, too
 		}

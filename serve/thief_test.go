@@ -117,8 +117,7 @@ func (f *fort) handsOver(number string, thief sallyport.Staff) {
 		t.Log("there is no python3: the independent program is not asked")
 		return
 	}
-	program := filepath.Join(f.folder, "verify.py")
-	fatal(t, os.WriteFile(program, files[evidence.Program], 0o600))
+	program := verifierOf(t, f.folder, files)
 	out, err := exec.CommandContext(f.ctx, python, program, "--pack", name, "--key", key).CombinedOutput() //nolint:gosec // our own program
 	if err != nil || !strings.HasPrefix(string(out), "PROVEN") {
 		t.Errorf("the independent program says %s (%v)", out, err)
