@@ -15,7 +15,6 @@ import (
 
 	"sallyport"
 	"sallyport/cases"
-	"sallyport/evidence"
 )
 
 // TestJourneyOfATheft goes, on the pages of a running serve, from what customers told to a name, and from a finding over its case and a lock to a file that its
