@@ -170,6 +170,7 @@ const (
 // PeopleNamed is what an output says in whose messages people stand by name.
 const PeopleNamed = "names"
 
+// OutputTLS is how an output speaks TLS: whom it trusts, and who it is itself.
 func (c *Config) OutputTLS(ca, name, certificate, key string) (*tls.Config, error) {
 	trust := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: name}
 	var err error
