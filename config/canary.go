@@ -126,3 +126,13 @@ func (x *CanaryConfig) Settings() canary.Settings {
 func (x *CanaryConfig) Walks(who sallyport.Staff) bool {
 	return slices.Contains(x.Walkers, string(who))
 }
+
+// Planter is the service as which canaries are written; empty: none are.
+func (c *Config) Planter() sallyport.Staff {
+	for id, service := range c.Services {
+		if c.Canary.Login != "" && slices.Contains(service.Logins, c.Canary.Login) {
+			return sallyport.Staff(id)
+		}
+	}
+	return ""
+}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,9 @@ type Keeper struct {
 
 	lending sync.RWMutex // held for reading while the store is lent; guards store
 	store   Store
+
+	adding sync.Mutex          // held while a batch is added, and while entries are erased
+	erased map[uint64]struct{} // entries that the record has erased and that may still be on their way here; guarded by adding
 
 	mu      sync.Mutex // guards what follows
 	taken   uint64
@@ -164,6 +169,13 @@ func (k *Keeper) note(at uint64) {
 	k.taken, k.state = at, ""
 }
 
+// takenUpTo is the last entry that the store has.
+func (k *Keeper) takenUpTo() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.taken
+}
+
 // open opens the store where it is not, and holds it to this record.
 func (k *Keeper) open(ctx context.Context) (uint64, error) {
 	k.lending.Lock()
@@ -263,12 +275,26 @@ func (g *gathering) add(ctx context.Context) error {
 		return nil
 	}
 	at := g.batch[len(g.batch)-1].Seq
-	if err := g.k.store.Add(ctx, at, g.batch); err != nil {
+	if err := g.k.add(ctx, at, g.batch); err != nil {
 		return err
 	}
 	clear(g.batch)
 	g.batch, g.values = g.batch[:0], 0
 	g.k.note(at)
+	return nil
+}
+
+// add adds a batch, without what the record has erased since it was read there.
+func (k *Keeper) add(ctx context.Context, at uint64, batch []*sallyport.Event) error {
+	k.adding.Lock()
+	defer k.adding.Unlock()
+	if len(k.erased) > 0 {
+		batch = slices.DeleteFunc(slices.Clone(batch), func(e *sallyport.Event) bool { _, gone := k.erased[e.Seq]; return gone })
+	}
+	if err := k.store.Add(ctx, at, batch); err != nil {
+		return err
+	}
+	maps.DeleteFunc(k.erased, func(entry uint64, _ struct{}) bool { return entry <= at })
 	return nil
 }
 
@@ -352,8 +378,20 @@ func (k *Keeper) forget(ctx context.Context) error {
 	return nil
 }
 
-// Erase takes away what stands here of entries that the record has erased.
+// Erase takes away what stands here of entries that the record has erased, also of those that were read there before and are on their way.
 func (k *Keeper) Erase(ctx context.Context, entries []uint64) error {
+	k.adding.Lock()
+	defer k.adding.Unlock()
+	taken := k.takenUpTo()
+	for _, entry := range entries {
+		if entry <= taken {
+			continue
+		}
+		if k.erased == nil {
+			k.erased = map[uint64]struct{}{}
+		}
+		k.erased[entry] = struct{}{}
+	}
 	store, release := k.Lend()
 	defer release()
 	if store == nil || len(entries) == 0 {

@@ -91,7 +91,7 @@ func (c *canaries) open(sealed []byte) *canary.Canary {
 func (s *Server) newTraps() *traps {
 	grants := s.O.Config.Grants.Standing
 	return &traps{
-		open: s.canaries.open, drill: drillWatchOf(&s.O.Config.Drill, s.O.Config), walks: s.O.Config.Canary.Walks, tokens: map[sallyport.Digest]sallyport.Subject{}, byID: map[string]sallyport.Subject{},
+		open: s.canaries.open, drill: drillWatchOf(&s.O.Config.Drill, s.O.Config), walks: s.O.Config.Canary.Walks, plants: s.O.Config.Planter(), tokens: map[sallyport.Digest]sallyport.Subject{}, byID: map[string]sallyport.Subject{},
 		bulk: map[string]bool{}, makers: map[statementKey]sallyport.Staff{},
 		standing: func(id string) bool {
 			for i := range grants {

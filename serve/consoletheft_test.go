@@ -105,7 +105,7 @@ func (j *journey) findingLeadsToCase(who, base string, thief sallyport.Staff) (n
 		}
 		return number != "" && strings.Contains(j.open(j.one, base+"/findings"), who)
 	})
-	text := goes(t, j.one, chromedp.Click("main a[href^='/findings/']"))
+	text := goes(t, j.one, chromedp.Click("//main//article[contains(., '"+who+"')]//h3/a"))
 	if !strings.Contains(text, who) || strings.Contains(text, string(thief)) {
 		t.Errorf("the finding is not about %s, or names him: %s", who, text)
 	}

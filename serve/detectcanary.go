@@ -16,6 +16,7 @@ const manyCustomers = 100
 type traps struct {
 	open     func(sealed []byte) *canary.Canary // waits until the keys are open; nil: they were sealed with others
 	walks    func(sallyport.Staff) bool
+	plants   sallyport.Staff         // the service as which canaries are written
 	standing func(grant string) bool // it is one of the configuration, for many customers
 
 	tokens map[sallyport.Digest]sallyport.Subject
@@ -77,7 +78,8 @@ func (t *traps) touched(a *sallyport.Access, canaries map[sallyport.Subject]bool
 }
 
 func (t *traps) excused(a *sallyport.Access) bool {
-	return t.walks(a.Staff) || a.Purpose.Kind == "grant" && (t.bulk[a.Purpose.Ref] || t.standing(a.Purpose.Ref))
+	writes := a.Activity == sallyport.WriteActivity || a.Activity == sallyport.UpdateActivity // what it plants may be known before it is read that it was written
+	return writes && a.Staff == t.plants && t.plants != "" || t.walks(a.Staff) || a.Purpose.Kind == "grant" && (t.bulk[a.Purpose.Ref] || t.standing(a.Purpose.Ref))
 }
 
 // note remembers who made the reasons of a statement, and that somebody was shown a canary's value in another customer's row.

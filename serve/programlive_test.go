@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport"
 	"sallyport/api"
@@ -75,7 +76,9 @@ func TestReviewEndsByItself(t *testing.T) {
 			tokens++
 		}
 	}
-	if seen < 1000 || tokens == 0 {
+	answer, cut := errors.AsType[*pgconn.PgError](rows.Err())
+	cut = cut && answer.Code == "SP014" // who takes his result too slowly for it is cut off
+	if seen < 1000 || tokens == 0 && !cut {
 		t.Errorf("%d plain values and %d tokens, %v", seen, tokens, rows.Err())
 	}
 	t.Logf("of 3,000,000 values %d were plain when the date came", seen)
@@ -88,14 +91,18 @@ func TestReviewEndsByItself(t *testing.T) {
 		return n
 	}
 	within(t, 20*time.Second, "it is on record that nobody decided", func() bool { return lapsed() == 1 })
+	if cut {
+		c = a.connect(who)
+		c.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
+	}
 	if plain() {
 		t.Error("his access has ended, and he reads")
 	}
-	if !slices.ContainsFunc(a.events(), func(e *sallyport.Event) bool {
-		return e.Result != nil && slices.ContainsFunc(e.Result.Rulings, func(r sallyport.Ruled) bool { return r.Policy == "sallyport.ended-by-review" })
-	}) {
-		t.Error("no entry says by what it was refused")
-	}
+	within(t, 20*time.Second, "an entry says by what it was refused", func() bool {
+		return slices.ContainsFunc(a.events(), func(e *sallyport.Event) bool {
+			return e.Result != nil && slices.ContainsFunc(e.Result.Rulings, func(r sallyport.Ruled) bool { return r.Policy == "sallyport.ended-by-review" })
+		})
+	})
 
 	grant := a.granted(who, api.GrantRequest{Customers: 3})
 	c.must("SET sallyport.purpose = 'grant:" + grant + "'")
