@@ -269,13 +269,21 @@ func TestTheProgramAlone(t *testing.T) {
 			t.Errorf("alone, of a good proof %v, it says %s (%d)", good, out, code)
 		}
 	}
-	if out, code := ask("--pack", file, "--key", l.Status().Key); code != 1 || !strings.Contains(out, "pack.py") {
-		t.Errorf("of a pack it says %s (%d)", out, code)
+	for range 2 { // without both, and without event.py
+		if out, code := ask("--pack", file, "--key", l.Status().Key); code != 1 || !strings.HasPrefix(out, "NOT PROVEN") || !strings.Contains(out, "event.py and pack.py") {
+			t.Errorf("of a pack it says %s (%d)", out, code)
+		}
+		if out, code := ask(file, "--key", l.Status().Key); code != 1 || !strings.HasPrefix(out, "NOT PROVEN") {
+			t.Errorf("of a proof it says %s (%d)", out, code)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "pack.py"), []byte("import event\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if out, code := ask(file); code != 2 || !strings.Contains(out, "--key") {
 		t.Errorf("without a key it says %s (%d)", out, code)
 	}
-	if left, err := os.ReadDir(folder); err != nil || len(left) != 2 {
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 3 {
 		t.Errorf("it left files: %v, %v", left, err)
 	}
 }
