@@ -319,7 +319,7 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	dice := rand.New(rand.NewPCG(1, 2))
-	rounds := 8
+	rounds, again := 8, 0
 	if os.Getenv("SALLYPORT_SIEGE") != "" {
 		rounds = 100
 	}
@@ -336,9 +336,15 @@ func TestKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		if strings.Contains(out.String(), "TOLD") {
+		switch told := out.String(); {
+		case strings.Contains(told, "TOLD history cannot be used and is made again from the record") && strings.Count(told, "TOLD") == 1:
+			again++ // a kill may tear a block of the store's own file
+		case strings.Contains(told, "TOLD"):
 			t.Errorf("round %d: %s", round, out)
 		}
+	}
+	if t.Logf("made again from the record after %d of %d kills", again, rounds); again > max(1, rounds/20) {
+		t.Error("that is too often")
 	}
 	stream, err := record.Open(filepath.Join(folder, "access"), record.Options{SegmentBytes: 1 << 20})
 	if err != nil {
