@@ -288,7 +288,7 @@ func TestMovingStates(t *testing.T) {
 
 	// A transaction that began before is waited for, and named.
 	c.must("BEGIN")
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	waiting, err := f.server.enterStates(ctx)
 	if err != nil || len(waiting) != 1 || !strings.HasPrefix(waiting[0], string(who)) {
