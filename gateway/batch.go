@@ -115,6 +115,7 @@ func (s *session) addValue(r *run, v *shown) {
 		s.under(v.under.grant.ID)
 		if v.under.grant.asked && (r.stmt == nil || !r.stmt.Writes) && s.granting.Load() == nil {
 			s.granting.Store(&v.under.grant.ID)
+			s.showing = true
 		}
 	} else {
 		s.under("")
@@ -292,7 +293,9 @@ func (s *session) flush() error {
 	s.tally.sent += uint64(len(s.out))
 	s.counters.out.Add(uint64(n)) //nolint:gosec // a length
 	s.clean, s.torn = 0, s.torn || err != nil
-	s.granting.Store(nil)
+	if !s.showing {
+		s.granting.Store(nil)
+	}
 	if s.server.buffered() > 0 && cap(s.out) <= 2*batchSize {
 		s.out = s.out[:0]
 		return err

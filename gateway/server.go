@@ -104,10 +104,12 @@ func (s *session) answer(ctx context.Context, kind byte, m []byte) error {
 	case pg.RowDescription, pg.NoData:
 		return s.answerDescription(kind, m)
 	case pg.CommandComplete, pg.EmptyQuery, pg.PortalSuspended:
+		s.showing = false
 		return s.answerEnd(ctx, kind, m)
 	case pg.ReadyForQuery:
 		return s.answerReady(ctx, m)
 	case pg.ErrorResponse:
+		s.showing = false
 		return s.answerError(ctx, m)
 	case pg.NoticeResponse:
 		return s.answerNotice(ctx, m)

@@ -104,7 +104,8 @@ type session struct {
 	counters   counters
 	traffic    traffic
 	watch      watch                  // of a session that is relayed
-	granting   atomic.Pointer[string] // the grant under which values stand in what is not sent yet
+	granting   atomic.Pointer[string] // the grant under which values stand in what is not sent yet, or in a result under way
+	showing    bool                   // that result is under way
 	idle       atomic.Bool            // the last ReadyForQuery came outside a transaction
 	storing    atomic.Bool            // its transaction wrote tokens into a column whose keys are rotated, see crossing
 	resting    atomic.Bool            // the client's side waits for a message, and nothing stands open
