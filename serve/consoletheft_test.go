@@ -20,10 +20,7 @@ import (
 // TestJourneyOfATheft goes, on the pages of a running serve, from what customers told to a name, and from a finding over its case and a lock to a file that its
 // recipient verifies: somebody sells customers whom he saw through the gateway, one of whom does not exist.
 func TestJourneyOfATheft(t *testing.T) {
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	_, keys := certified(t)
 	f := newFort(t, "console: {"+keys+"}\n"+canaryYAML, func(o *Options) {
 		fatal(t, os.WriteFile(filepath.Join(filepath.Dir(o.Config.File), "router.password"), []byte(s.passwords["svc_router"]+"\n"), 0o600))

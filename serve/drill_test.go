@@ -30,10 +30,7 @@ drill:
 // theatre is a protected database on which drills can be played.
 func theatre(t *testing.T, customers int) *fort {
 	t.Helper()
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	return theatreOn(t, s, customers, "  teams: {drill: {reached: {hour: 10, day: 10, month: 10}}}\n")
 }
 

@@ -20,10 +20,7 @@ func TestDrillAtScale(t *testing.T) {
 		fatal(t, err)
 	}
 	began := time.Now()
-	s, err := newStageOf(100, int64(rows))
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, func() (*stage, error) { return newStageOf(100, int64(rows)) })
 	t.Cleanup(func() {
 		if err := s.cluster.Stop(); err != nil {
 			t.Error(err)

@@ -114,10 +114,7 @@ func TestFeedHook(t *testing.T) {
 
 // TestFeedSQL: what another database has is on record once, in order, also what comes while serve is down; what it has hidden is no error of ours.
 func TestFeedSQL(t *testing.T) {
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	desk := fmt.Sprintf("alertdesk%d", s.made.Add(1))
 	dsn := strings.Replace(s.cluster.SuperDSN(desk), s.cluster.Superuser+":"+s.cluster.Password, s.cluster.Superuser, 1)
 	f := newFortOn(t, s, fmt.Sprintf(`detect:

@@ -184,13 +184,7 @@ type fort struct {
 // newFort clones the template and serves it. extra is YAML behind the configuration: budgets and grants.
 func newFort(t testing.TB, extra string, change ...func(*Options)) *fort {
 	t.Helper()
-	s, err := theStage()
-	if err != nil {
-		if errors.Is(err, throwaway.ErrNoPostgreSQL) {
-			t.Skip(err)
-		}
-		t.Fatal(err)
-	}
+	s := built(t, theStage)
 	return newFortOn(t, s, extra, change...)
 }
 
@@ -469,4 +463,17 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// built is a stage; without PostgreSQL the test is left out, and whatever else stands in its way is a failure.
+func built(t testing.TB, build func() (*stage, error)) *stage {
+	t.Helper()
+	s, err := build()
+	if errors.Is(err, throwaway.ErrNoPostgreSQL) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

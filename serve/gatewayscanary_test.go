@@ -20,10 +20,7 @@ import (
 // TestGatewaysCanaries: a controller plants customers who do not exist, and plays drills, through a gateway; the gateways know them at once. What would take the
 // rows or the keys from under gateways is refused, with what to do instead.
 func TestGatewaysCanaries(t *testing.T) {
-	stage, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	stage := built(t, theStage)
 	admin, err := pgx.Connect(t.Context(), stage.cluster.SuperDSN("postgres"))
 	fatal(t, err)
 	defer admin.Close(context.WithoutCancel(t.Context()))
