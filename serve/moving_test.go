@@ -456,10 +456,7 @@ func TestMovingManyParameters(t *testing.T) {
 
 // TestMovingBesideMasks hides what is moving from those too for whom nothing is masked, and leaves them what they see.
 func TestMovingBesideMasks(t *testing.T) {
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	seer, other := s.org.Agents()[0].ID, s.org.Agents()[1].ID
 	f := halfFort(t, fmt.Sprintf("mask: {columns: {support.staff.name: {}}, seen_by: [%s]}\n", seer))
 	secret := f.org.Customer(1)

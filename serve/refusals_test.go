@@ -43,10 +43,7 @@ func scenes() []scene {
 
 // statementScene has a function and a trigger that reach what is protected, and somebody who may make functions.
 func statementScene(t *testing.T) (*fort, map[string]string) {
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	maker := string(s.org.Agents()[5].ID)
 	f := newFort(t, rich+"powers: {function: ["+maker+"]}\n")
 	f.superExec(f.database, `CREATE FUNCTION support.find(text) RETURNS bigint LANGUAGE sql AS $$ SELECT id FROM support.customers WHERE email = $1 $$;

@@ -23,10 +23,7 @@ import (
 // trapped is a protected database with a customer who does not exist.
 func trapped(t *testing.T, respond string) (f *fort, canary int64) {
 	t.Helper()
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	agent := s.org.Agents()[0].ID
 	for i := range 1000 { // somebody who is none of the first agent's
 		if c := s.org.Customer(int64(i + 1)); c.ID != 0 {
@@ -61,10 +58,7 @@ func TestAFindingStops(t *testing.T) {
 		told.Add(1)
 	}))
 	defer fake.Close()
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	admin, err := pgx.Connect(t.Context(), s.cluster.SuperDSN("postgres"))
 	fatal(t, err)
 	defer admin.Close(t.Context())

@@ -32,10 +32,7 @@ forbid (principal == Staff::"o1", action == Action::"administer", resource) unle
 // TestPoliciesRuleOrders holds orders and questions to the policies: a forbid outweighs a role, a permit does without one, a wait says what opens, and each
 // refusal names its policy and is on record.
 func TestPoliciesRuleOrders(t *testing.T) {
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	auditor := s.org.Agents()[2].ID
 	f := newFort(t, "", policed(t, policy.Text{Name: "offices.cedar", Content: strings.ReplaceAll(offices, "AUDITOR", string(auditor))}), func(o *Options) {
 		p, hash := o.Config.People[string(auditor)], o.Config.People["o1"].Password
@@ -72,7 +69,7 @@ func TestPoliciesRuleOrders(t *testing.T) {
 		t.Error(err)
 	}
 	refused(own.Lock(ctx, victim, "test"), "not_your_role", "no policy lets you administer")
-	_, err = own.Approve(ctx, "nonesuch")
+	_, err := own.Approve(ctx, "nonesuch")
 	refused(err, "not_your_role", "no policy lets you approve")
 
 	// What waits for a second person is done when one agreed to it, and what waits for a confirmation when that was given.

@@ -156,10 +156,7 @@ func holdings() map[string]func(t *testing.T) *holding {
 }
 
 func sqlHolding(t *testing.T) *holding {
-	stage, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	stage := built(t, theStage)
 	database := fmt.Sprintf("helpdesk%d", stage.made.Add(1))
 	f := newFort(t, "", otherSystems(t, kindsTicket+fmt.Sprintf(`  sources:
     helpdesk:
@@ -230,10 +227,7 @@ func zendeskHolding(t *testing.T) *holding {
 
 func theOrg(t *testing.T) *sim.Org {
 	t.Helper()
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	return s.org
 }
 

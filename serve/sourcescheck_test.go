@@ -11,10 +11,7 @@ import (
 
 // TestCheckSources: check says what of each source does not work, and status how it is while serve runs.
 func TestCheckSources(t *testing.T) {
-	stage, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	stage := built(t, theStage)
 	database := fmt.Sprintf("helpdesk%d", stage.made.Add(1))
 	f := newFort(t, "", otherSystems(t, fmt.Sprintf(`  kinds: {ticket: {source: helpdesk}, job: {source: jobs}, call: {source: telephony, programs: [pbx]}}
   sources:

@@ -70,10 +70,7 @@ func (f *fort) byCredential(who sallyport.Staff, credential string) *pgx.Conn {
 // where the provider had him prove nothing but a password. A log-in from before the request opens nothing.
 func TestLogInReveals(t *testing.T) {
 	idp := startIDP(t)
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	if _, err := exec.LookPath("psql"); err != nil {
 		t.Skip("psql is not installed")
 	}

@@ -20,10 +20,7 @@ import (
 // that only the seller was shown, and calls others, who report it. Both name him, each opens a case, and the file for the police verifies with the
 // independent program.
 func TestFromACallToAFile(t *testing.T) {
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	f := newFort(t, "reports: {listen: 127.0.0.1:0, secret_file: reports.secret, customers: 3000}\n"+canaryYAML, func(o *Options) {
 		folder := filepath.Dir(o.Config.File)
 		fatal(t, os.WriteFile(filepath.Join(folder, "reports.secret"), []byte(reportsSecret+"\n"), 0o600))

@@ -40,10 +40,7 @@ type threeMonths struct {
 
 func newThreeMonths(t *testing.T) *threeMonths {
 	t.Helper()
-	s, err := theStage()
-	if err != nil {
-		t.Skip(err)
-	}
+	s := built(t, theStage)
 	now := time.Now().UTC()
 	w := &threeMonths{begin: time.Date(now.Year(), now.Month()+1, 1, 9, 0, 0, 0, time.UTC), pairs: map[string]map[string]bool{}, tickets: map[string]int{}}
 	w.at(w.begin)
