@@ -78,8 +78,8 @@ func (t *traps) touched(a *sallyport.Access, canaries map[sallyport.Subject]bool
 }
 
 func (t *traps) excused(a *sallyport.Access) bool {
-	writes := a.Activity == sallyport.WriteActivity || a.Activity == sallyport.UpdateActivity // what it plants may be known before it is read that it was written
-	return writes && a.Staff == t.plants && t.plants != "" || t.walks(a.Staff) || a.Purpose.Kind == "grant" && (t.bulk[a.Purpose.Ref] || t.standing(a.Purpose.Ref))
+	inserts := a.Activity == sallyport.WriteActivity // what it plants may be known before it is read that it was written
+	return inserts && a.Staff == t.plants && t.plants != "" || t.walks(a.Staff) || a.Purpose.Kind == "grant" && (t.bulk[a.Purpose.Ref] || t.standing(a.Purpose.Ref))
 }
 
 // note remembers who made the reasons of a statement, and that somebody was shown a canary's value in another customer's row.
