@@ -126,6 +126,7 @@ func New(c Config) (*Server, error) {
 		c.Delay = c.Now
 	}
 	s := &Server{c: c, state: c.Orders.state, door: newDoor(c.People, c.Delay)}
+	s.today.wanted = make(chan struct{}, 1)
 	s.past = &history.Past{Record: c.Access, Tells: c.Identifies}
 	if c.History != nil {
 		s.past.Lend = c.History.Lend
@@ -164,6 +165,10 @@ func (s *Server) Serve(ctx context.Context, on ...net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
+	var ahead sync.WaitGroup
+	ahead.Go(func() { s.keepToday(ctx) })
+	defer ahead.Wait()
+	defer stop()
 	done := make(chan error, len(on))
 	for _, l := range on {
 		go func() { done <- s.http.Serve(l) }()

@@ -43,18 +43,22 @@ func (s *Server) followNow(r *http.Request, me sallyport.Staff) (func(io.Writer)
 	return func(w io.Writer) error { return s.follow(r, me, every, w) }, nil
 }
 
-// follow writes a line each time the record has grown, as long as he may look.
+// follow writes a line each time the record has grown, or history has told of more of it, as long as he may look.
 func (s *Server) follow(r *http.Request, me sallyport.Staff, every time.Duration, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(r.Context(), followFor)
 	defer cancel()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for last := uint64(0); ; {
+	for last, told := uint64(0), uint64(0); ; {
 		if !s.allows(r, callerOf(r), investigators) || s.stillFree(me)() != nil {
 			return errors.New("he may not look any more")
 		}
-		if at := s.c.Access.Last() + s.c.Orders.stream.Last(); at != last {
-			last = at
+		figures, err := s.todaysFigures(ctx)
+		if err != nil {
+			return err
+		}
+		if at := s.c.Access.Last() + s.c.Orders.stream.Last(); at != last || figures.Entry != told {
+			last, told = at, figures.Entry
 			if err := s.writeNow(r, me, w); err != nil {
 				return err
 			}

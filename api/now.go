@@ -6,12 +6,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"sallyport"
 	"sallyport/cases"
-	"sallyport/history"
 )
 
 // Today is what goes on right now, people by pseudonym: how many customers were revealed today, beside the days before.
@@ -50,23 +48,9 @@ const (
 	pastDays   = 30
 	mostCells  = 300
 	mostLive   = 12
-	todayKept  = 2 * time.Second  // the figures, at least
-	todayMost  = 30 * time.Second // and at most: those that took long are kept longer,
-	todayShare = 20               // so that history works a twentieth of the time for them
-	pastKept   = 10 * time.Minute
 	liveEntry  = time.Hour // how often it is recorded that somebody has Now open
 	liveWindow = 400       // entries that are looked through for what was revealed last
 )
-
-// today keeps the figures for a moment: every viewer has the same ones.
-type today struct {
-	mu     sync.Mutex // held while history is asked; guards what follows
-	at     time.Time
-	kept   time.Duration
-	figure Today
-	pastAt time.Time
-	past   []DayCustomers
-}
 
 func (s *Server) nowRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/now", s.as(investigators, s.now))
@@ -152,76 +136,6 @@ func (v *Session) looks(now time.Time) bool {
 	}
 	v.live = now
 	return true
-}
-
-// todaysFigures asks history, or takes what it said a moment ago.
-func (s *Server) todaysFigures(ctx context.Context) (Today, error) {
-	s.today.mu.Lock()
-	defer s.today.mu.Unlock()
-	now := s.c.Now().UTC()
-	if d := now.Sub(s.today.at); d >= 0 && d < s.today.kept && s.today.figure.Day == now.Format(time.DateOnly) {
-		return s.today.figure, nil
-	}
-	t := Today{Day: now.Format(time.DateOnly), Time: now, Past: []DayCustomers{}, Cells: []Cell{}}
-	if s.c.History == nil {
-		t.Missing = "This serve keeps no history (section history), so there are no figures of days."
-		return t, nil
-	}
-	store, release := s.c.History.Lend()
-	defer release()
-	if store == nil {
-		t.Missing = "History is not open yet: it is starting, or being made again. The record goes on."
-		return t, nil
-	}
-	if err := s.fill(ctx, store, &t); err != nil {
-		return t, err
-	}
-	s.today.at, s.today.figure = now, t
-	s.today.kept = min(max(todayShare*s.c.Now().Sub(now), todayKept), todayMost)
-	return t, nil
-}
-
-// fill asks history for one day.
-func (s *Server) fill(ctx context.Context, store history.Store, t *Today) error {
-	at, err := store.Position(ctx)
-	if err != nil {
-		return err
-	}
-	t.Entry = at.Entry
-	rows, err := store.Select(ctx, "SELECT count(DISTINCT customer) FROM reveals WHERE day = '"+t.Day+"'", s.c.History.Bounds)
-	if err != nil {
-		return err
-	}
-	if len(rows.Rows) > 0 {
-		t.Customers = count(rows.Rows[0][0])
-	}
-	rows, err = store.Select(ctx, s.cellsSQL(t.Day), s.c.History.Bounds)
-	if err != nil {
-		return err
-	}
-	for _, r := range rows.Rows {
-		t.Cells = append(t.Cells, Cell{text(r[0]), text(r[1]), text(r[2]), count(r[3])})
-	}
-	if s.today.pastAt.IsZero() || t.Time.Sub(s.today.pastAt) > pastKept || s.today.pastAt.Format(time.DateOnly) != t.Day {
-		from := t.Time.AddDate(0, 0, -pastDays).Format(time.DateOnly)
-		rows, err = store.Select(ctx, "SELECT day, count(DISTINCT customer) FROM reveals WHERE day >= '"+from+"' AND day < '"+t.Day+"' GROUP BY day ORDER BY day", s.c.History.Bounds)
-		if err != nil {
-			return err
-		}
-		s.today.past, s.today.pastAt = []DayCustomers{}, t.Time
-		for _, r := range rows.Rows {
-			s.today.past = append(s.today.past, DayCustomers{text(r[0]), count(r[1])})
-		}
-	}
-	t.Past = s.today.past
-	var counts []int
-	for _, d := range t.Past {
-		counts = append(counts, d.Customers)
-	}
-	if slices.Sort(counts); len(counts) > 0 {
-		t.Usual, t.Most = counts[(len(counts)-1)/2], counts[len(counts)-1]
-	}
-	return nil
 }
 
 // cellsSQL counts by person, application and class. The names of columns are the configuration's.

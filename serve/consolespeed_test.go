@@ -56,6 +56,27 @@ func TestPageSpeed(t *testing.T) {
 			t.Errorf("%s has %d bytes", path, size)
 		}
 	}
+	if full != "" {
+		pagesAsked(t, b)
+	}
+}
+
+// pagesAsked has the first page made again and again for half a minute, in which its figures are asked of history anew several times: the slowest are those.
+func pagesAsked(t *testing.T, b *surfing) {
+	t.Helper()
+	var took []time.Duration
+	shown := map[int]bool{} // sizes: other figures
+	for began := time.Now(); time.Since(began) < 30*time.Second; {
+		start := time.Now()
+		_, body := b.ask("/now")
+		took = append(took, time.Since(start))
+		shown[len(body)] = true
+	}
+	slices.Sort(took)
+	t.Logf("/now %d times in 30 s, of %d sizes: p50 %.1f ms, p99 %.1f ms, the slowest:", len(took), len(shown), ms(took[len(took)/2]), ms(took[len(took)*99/100]))
+	for _, d := range took[max(0, len(took)-4):] {
+		t.Logf("  %.1f ms", ms(d))
+	}
 }
 
 // processTime is what this process and history's have worked until now, whatever else the machine does (proc(5); a tick is 10 ms).
