@@ -3,165 +3,11 @@ package trace
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"testing"
-	"time"
-
-	"sallyport"
 )
-
-// A world is one made-up company in which a known person, pair or nobody sells customers, and customers report one after the other.
-type world struct {
-	people, customers, teams int
-	mean                     int     // customers a person sees
-	overlap                  float64 // share of them that come from the team's common queue
-	beta                     float64 // share of reports that are background
-	contacts                 bool    // background reports come from customers who were in touch, as often as they were
-	leakers                  int     // 0: nobody
-	quotes                   bool    // most reports say what the caller knew
-}
-
-func (w world) String() string {
-	return fmt.Sprintf("N=%d overlap=%.1f β=%.1f contacts=%v quotes=%v leakers=%d", w.people, w.overlap, w.beta, w.contacts, w.quotes, w.leakers)
-}
-
-// play makes the company.
-type play struct {
-	w      world
-	x      *Exposures
-	seen   map[sallyport.Staff]map[int]bool
-	sold   [][]int // per leaker
-	guilty []sallyport.Staff
-	touch  []int // customers as often as somebody saw them
-	dice   *rand.Rand
-}
-
-func (w world) play(seed uint64) *play {
-	p := &play{w: w, x: NewExposures(), seen: map[sallyport.Staff]map[int]bool{}, dice: rand.New(rand.NewPCG(seed, 7))}
-	p.x.Team = map[sallyport.Staff]string{}
-	queues := make([][]int, w.teams)
-	size := w.mean * max(2, w.people/w.teams/2)
-	for t := range queues {
-		for range size {
-			queues[t] = append(queues[t], p.dice.IntN(w.customers))
-		}
-	}
-	var staff []sallyport.Staff
-	for i := range w.people {
-		who := sallyport.Staff(fmt.Sprintf("s%04d", i))
-		staff = append(staff, who)
-		team := i % w.teams
-		p.x.Team[who] = fmt.Sprint("team ", team)
-		p.seen[who] = map[int]bool{}
-		n := int(float64(w.mean) * math.Exp(0.6*p.dice.NormFloat64()))
-		for range max(n, 20) {
-			c := p.dice.IntN(w.customers)
-			if p.dice.Float64() < w.overlap {
-				c = queues[team][p.dice.IntN(size)]
-			}
-			if !p.seen[who][c] {
-				p.seen[who][c] = true
-				p.touch = append(p.touch, c)
-				p.x.Add(Seen{Staff: who, Customer: subject(c), At: day(1).Add(time.Duration(p.dice.IntN(20*24)) * time.Hour)})
-			}
-		}
-	}
-	p.dice.Shuffle(len(staff), func(i, j int) { staff[i], staff[j] = staff[j], staff[i] })
-	p.guilty = slices.Sorted(slices.Values(staff[:w.leakers]))
-	for _, who := range p.guilty {
-		var own []int
-		for c := range p.seen[who] {
-			own = append(own, c)
-		}
-		slices.Sort(own)
-		p.sold = append(p.sold, own)
-	}
-	return p
-}
-
-// next is the next report.
-func (p *play) next(n int) Report {
-	c, sold := p.draw()
-	r := Report{At: day(25).Add(time.Duration(n) * time.Hour), Customer: subject(c)}
-	if p.w.quotes && p.dice.Float64() < 0.7 { // the others do not remember
-		r.Quoted = p.quoted(sold)
-	}
-	return r
-}
-
-// draw is who reports, and whether it is because he was sold.
-func (p *play) draw() (c int, sold bool) {
-	switch {
-	case p.w.leakers > 0 && p.dice.Float64() >= p.w.beta:
-		own := p.sold[p.dice.IntN(len(p.sold))]
-		return own[p.dice.IntN(len(own))], true
-	case p.w.contacts:
-		return p.touch[p.dice.IntN(len(p.touch))], false
-	}
-	return p.dice.IntN(p.w.customers), false
-}
-
-// quoted is what a caller knew: other figures on purpose than those that the model believes in. Half as many callers who bought the list name a ticket,
-// and twice as many of the others.
-func (p *play) quoted(sold bool) (f Fields) {
-	for _, q := range []struct {
-		field         Fields
-		sold, anybody float64
-	}{{NameField, 0.6, 0.5}, {PhoneField, 0.6, 0.6}, {EmailField, 0.3, 0.15}, {TicketField, 0.25, 0.01}} {
-		share := q.anybody
-		if sold {
-			share = q.sold
-		}
-		if p.dice.Float64() < share {
-			f |= q.field
-		}
-	}
-	return f
-}
-
-// firstOrder is (log N + log 19)/D, D being what a report drawn from the leaker's distribution adds in the mean against an innocent, in nats: by who
-// reports alone, not by what the caller knew. design takes D as the design's formula has it, in which background reports come from any customer
-// alike; else they come from whom they come from in this company.
-func (p *play) firstOrder(design bool) float64 {
-	who := p.guilty[0]
-	weight := map[int]float64{}
-	for _, c := range p.touch {
-		weight[c]++
-	}
-	var d float64
-	const draws = 400
-	for range draws {
-		c, ground := 0, 1/float64(p.w.customers)
-		contacts := p.w.contacts
-		if design {
-			p.w.contacts = false
-			c, _ = p.draw()
-			p.w.contacts = contacts
-		} else {
-			c, _ = p.draw()
-			if contacts {
-				ground = weight[c] / float64(len(p.touch))
-			}
-		}
-		log := func(seen map[int]bool) float64 {
-			v := p.w.beta * ground
-			if seen[c] {
-				v += (1 - p.w.beta) / float64(len(seen))
-			}
-			return math.Log(v)
-		}
-		var mean float64
-		for j := range p.seen {
-			if j != who {
-				mean += log(p.seen[j])
-			}
-		}
-		d += log(p.seen[who]) - mean/float64(len(p.seen)-1)
-	}
-	return (math.Log(float64(p.w.people)) + math.Log(19)) / (d / draws)
-}
 
 // tally is what came of many companies.
 type tally struct {
@@ -173,6 +19,7 @@ type tally struct {
 	oracle                      []float64 // as ratios, by who knows β and the background
 	firsts                      []float64 // first order
 	counts                      []float64
+	whole                       int // of those of ratios, after at most 1.6 × first order, in whole reports
 }
 
 func (c *tally) add(p *play, most int) {
@@ -180,18 +27,21 @@ func (c *tally) add(p *play, most int) {
 	var list []Report
 	for n := range most {
 		list = append(list, p.next(n))
-		got := p.x.Trace(list, Options{Customers: int64(p.w.customers)})
+		got := p.x.question(list, Options{Customers: int64(p.w.customers)}).weigh()
 		if got.Verdict != Named {
 			continue
 		}
 		c.named++
-		if right(p, got.Suspects[0].Staff) {
+		if p.right(got.Suspects[0].Staff) {
 			c.guilty++
 			if p.w.leakers == 1 {
-				first := p.firstOrder(false)
+				first := p.firstOrder(p.w.contacts)
 				c.firsts, c.ratios = append(c.firsts, first), append(c.ratios, float64(n+1)/first)
-				c.designs = append(c.designs, float64(n+1)/p.firstOrder(true))
+				c.designs = append(c.designs, float64(n+1)/p.firstOrder(false))
 				c.oracle = append(c.oracle, float64(p.oracle(list, most))/first)
+				if float64(n+1) <= math.Ceil(1.6*first) {
+					c.whole++
+				}
 			}
 			c.counts = append(c.counts, float64(n+1))
 		}
@@ -200,86 +50,37 @@ func (c *tally) add(p *play, most int) {
 	c.baselines(p, list)
 }
 
-// oracle is after how many reports somebody names the leaker who knows that there is one, β, and who reports otherwise: no method needs fewer
-// in the mean. The list is what came so far; it goes on as the play does.
-func (p *play) oracle(list []Report, most int) int {
-	logs := map[sallyport.Staff]float64{}
-	weight := map[string]float64{} // of background reports
-	for _, c := range p.touch {
-		weight[string(subject(c))]++
-	}
-	for n := range most {
-		if n == len(list) {
-			list = append(list, p.next(n))
-		}
-		ground := 1 / float64(p.w.customers)
-		if p.w.contacts {
-			ground = max(weight[string(list[n].Customer)]/float64(len(p.touch)), 1e-12)
-		}
-		sum := math.Inf(-1)
-		for who, seen := range p.seen {
-			v := p.w.beta * ground
-			var c int
-			if _, err := fmt.Sscan(string(list[n].Customer), &c); err == nil && seen[c] {
-				v += (1 - p.w.beta) / float64(len(seen))
-			}
-			logs[who] += math.Log(v)
-			sum = logAdd(sum, logs[who])
-		}
-		if logs[p.guilty[0]]-sum >= math.Log(NamedFrom) {
-			return n + 1
-		}
-	}
-	return most
-}
-
-// right: everybody who is named is guilty.
-func right(p *play, named []sallyport.Staff) bool {
-	for _, who := range named {
-		if !slices.Contains(p.guilty, who) {
-			return false
-		}
-	}
-	return true
-}
-
 // baselines: whoever saw most of those who reported; and Papadimitriou and Garcia-Molina's guilt probability (IEEE TKDE 23(1), 2011, with
 // p = 0.5): P(guilty) = 1 − Π over reports he saw of (1 − (1−p)/number of people who saw it). Each names whom it puts first, the guilt model only from
 // 0.95 on.
 func (c *tally) baselines(p *play, list []Report) {
-	score, guilt := map[sallyport.Staff]int{}, map[sallyport.Staff]float64{}
+	score, innocent := map[int]int{}, map[int]float64{}
 	for _, r := range list {
-		var by []sallyport.Staff
-		for who, seen := range p.seen {
-			var n int
-			if _, err := fmt.Sscan(string(r.Customer), &n); err == nil && seen[n] {
-				by = append(by, who)
-			}
-		}
+		n, _ := strconv.Atoi(string(r.Customer))
+		by := p.viewers[n]
 		for _, who := range by {
-			score[who]++
-			if guilt[who] == 0 {
-				guilt[who] = 1
+			if score[who]++; score[who] == 1 {
+				innocent[who] = 1
 			}
-			guilt[who] *= 1 - 0.5/float64(len(by))
+			innocent[who] *= 1 - 0.5/float64(len(by))
 		}
 	}
-	var most, sure sallyport.Staff
-	for who := range p.seen {
-		if score[who] > score[most] || score[who] == score[most] && who > most && score[who] > 0 {
+	most, sure := -1, -1
+	for who, n := range score {
+		if most < 0 || n > score[most] || n == score[most] && who > most {
 			most = who
 		}
-		if g := guilt[who]; g > 0 && g <= 0.05 && (sure == "" || g < guilt[sure]) {
+		if g := innocent[who]; g <= 0.05 && (sure < 0 || g < innocent[sure] || g == innocent[sure] && who < sure) {
 			sure = who
 		}
 	}
-	if most != "" {
+	if most >= 0 {
 		c.overlapNamed++
 		if slices.Contains(p.guilty, most) {
 			c.overlapGuilty++
 		}
 	}
-	if sure != "" {
+	if sure >= 0 {
 		c.guiltNamed++
 		if slices.Contains(p.guilty, sure) {
 			c.guiltGuilty++
@@ -296,11 +97,8 @@ func TestCalibration(t *testing.T) {
 		worlds = worldsOf([]int{50, 300, 1000}, []float64{0, 0.5, 0.9}, []float64{0.1, 0.5, 0.8}, 20)
 	}
 	var all, silent, told, none tally
-	for _, w := range worlds {
-		var one tally
-		for seed := range seeds {
-			one.add(w.play(w.seed(seed)), most)
-		}
+	for i, one := range played(worlds, seeds, most) {
+		w := worlds[i]
 		all.merge(one)
 		switch {
 		case w.leakers == 0:
@@ -321,6 +119,17 @@ func TestCalibration(t *testing.T) {
 	if all.named == 0 || high < NamedFrom {
 		t.Errorf("of those named only %d of %d are guilty", all.guilty, all.named)
 	}
+}
+
+// played plays each world with some seeds.
+func played(worlds []world, seeds, most int) []tally {
+	tallies := make([]tally, len(worlds))
+	each(len(worlds), func(i int) {
+		for seed := range seeds {
+			tallies[i].add(worlds[i].play(worlds[i].seed(seed)), most)
+		}
+	})
+	return tallies
 }
 
 // seed makes companies that differ in β alone different ones: without a leak β says nothing, and the same company would count several times.
@@ -359,6 +168,7 @@ func (c *tally) merge(o tally) {
 	c.designs = append(c.designs, o.designs...)
 	c.firsts = append(c.firsts, o.firsts...)
 	c.counts = append(c.counts, o.counts...)
+	c.whole += o.whole
 }
 
 func (c tally) String() string {
