@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -18,8 +19,10 @@ type tally struct {
 	designs                     []float64 // likewise, D by the design's formula
 	oracle                      []float64 // as ratios, by who knows β and the background
 	firsts                      []float64 // first order
+	thefts                      []float64 // reports of who was sold ÷ first order, D for these alone
 	counts                      []float64
-	whole                       int // of those of ratios, after at most 1.6 × first order, in whole reports
+	whole                       int // of those of ratios, named after at most 1.6 × first order, rounded up to whole reports
+	strict                      int // likewise, not rounded
 }
 
 func (c *tally) add(p *play, most int) {
@@ -27,7 +30,7 @@ func (c *tally) add(p *play, most int) {
 	var list []Report
 	for n := range most {
 		list = append(list, p.next(n))
-		got := p.x.question(list, Options{Customers: int64(p.w.customers)}).weigh()
+		got := p.x.question(list, Options{Customers: int64(p.w.customers), None: zzNone}).weigh()
 		if got.Verdict != Named {
 			continue
 		}
@@ -35,19 +38,28 @@ func (c *tally) add(p *play, most int) {
 		if p.right(got.Suspects[0].Staff) {
 			c.guilty++
 			if p.w.leakers == 1 {
-				first := p.firstOrder(p.w.contacts)
-				c.firsts, c.ratios = append(c.firsts, first), append(c.ratios, float64(n+1)/first)
-				c.designs = append(c.designs, float64(n+1)/p.firstOrder(false))
-				c.oracle = append(c.oracle, float64(p.oracle(list, most))/first)
-				if float64(n+1) <= math.Ceil(1.6*first) {
-					c.whole++
-				}
+				c.measure(p, list, most)
 			}
 			c.counts = append(c.counts, float64(n+1))
 		}
 		break
 	}
 	c.baselines(p, list)
+}
+
+// measure compares how many reports it took with what it takes at first order, and with who knows all.
+func (c *tally) measure(p *play, list []Report, most int) {
+	n, thefts := float64(len(list)), float64(p.thefts)
+	first, theft := p.firstOrder(p.w.contacts)
+	design, _ := p.firstOrder(false)
+	c.firsts, c.ratios, c.designs, c.thefts = append(c.firsts, first), append(c.ratios, n/first), append(c.designs, n/design), append(c.thefts, thefts/theft)
+	c.oracle = append(c.oracle, float64(p.oracle(list, most))/first)
+	if n <= 1.6*first {
+		c.strict++
+	}
+	if n <= math.Ceil(1.6*first) {
+		c.whole++
+	}
 }
 
 // baselines: whoever saw most of those who reported; and Papadimitriou and Garcia-Molina's guilt probability (IEEE TKDE 23(1), 2011, with
@@ -91,64 +103,110 @@ func (c *tally) baselines(p *play, list []Report) {
 // TestCalibration plays companies and counts. SALLYPORT_TRACE=1 plays all of them, prints the table of docs/trace.md and holds it to what is promised.
 func TestCalibration(t *testing.T) {
 	seeds, most := 2, 30
-	worlds := worldsOf([]int{50}, []float64{0.5}, []float64{0.3}, 30)
+	firms, betas := firmsOf([]float64{0.5}, firm{people: 50, customers: 20_000, mean: 150}), []float64{0.3}
 	if os.Getenv("SALLYPORT_TRACE") != "" {
 		seeds, most = 3, 60
-		worlds = worldsOf([]int{50, 300, 1000}, []float64{0, 0.5, 0.9}, []float64{0.1, 0.5, 0.8}, 20)
+		betas = []float64{0.1, 0.5, 0.8}
+		firms = firmsOf([]float64{0, 0.5, 0.9}, firm{people: 50, customers: 20_000, mean: 150}, firm{people: 300, customers: 120_000, mean: 150},
+			firm{people: 1000, customers: 400_000, mean: 150}, firm{people: 100, customers: 10_000, mean: 800}) // seen by 0.4 people each; by 8, as where 3,000 people look 100,000,000 times at 12,000,000 customers
 	}
-	var all, silent, told, none tally
-	for i, one := range played(worlds, seeds, most) {
-		w := worlds[i]
-		all.merge(one)
-		switch {
-		case w.leakers == 0:
-			none.merge(one)
-		case w.quotes:
-			told.merge(one)
-		default:
-			silent.merge(one)
+	var worlds []world
+	var tallies []tally
+	for _, list := range played(firms, betas, seeds, most) {
+		for _, c := range list {
+			worlds, tallies = append(worlds, c.w), append(tallies, c.tally)
+			t.Logf("%s: %s", c.w, c.tally)
 		}
-		t.Logf("%s: %s", w, one)
 	}
-	t.Logf("without a leak: %s", none)
-	t.Logf("reports that say only who was called: %s", silent)
-	t.Logf("reports most of which say what the caller knew: %s", told)
-	t.Logf("all: %s", all)
-	low, high := all.interval()
-	t.Logf("named rightly: %d of %d, 95 %% interval %.3f to %.3f", all.guilty, all.named, low, high)
-	if all.named == 0 || high < NamedFrom {
-		t.Errorf("of those named only %d of %d are guilty", all.guilty, all.named)
+	for _, g := range groups() {
+		var sum tally
+		for i, w := range worlds {
+			if g.of(w) {
+				sum.merge(tallies[i])
+			}
+		}
+		low, high := sum.interval()
+		if sum.cases > 0 {
+			t.Logf("%s: %s; right with 95 %% interval %.3f to %.3f", g.name, sum, low, high)
+		}
+		if g.name == "all" && (sum.named == 0 || high < NamedFrom) {
+			t.Errorf("of those named only %d of %d are guilty", sum.guilty, sum.named)
+		}
 	}
 }
 
-// played plays each world with some seeds.
-func played(worlds []world, seeds, most int) []tally {
-	tallies := make([]tally, len(worlds))
-	each(len(worlds), func(i int) {
+// group is a line of the table.
+type group struct {
+	name string
+	of   func(world) bool
+}
+
+func groups() []group {
+	const few = 400 // customers seen by a person of a company where a customer is seen by half a person
+	list := []group{
+		{"all", func(world) bool { return true }},
+		{"without a leak", func(w world) bool { return w.leakers == 0 }},
+		{"one leaker", func(w world) bool { return w.leakers == 1 }},
+		{"two leakers", func(w world) bool { return w.leakers == 2 }},
+	}
+	for _, many := range []bool{false, true} {
+		for _, quotes := range []bool{false, true} {
+			name := fmt.Sprintf("one leaker, seen by many=%v, quotes=%v", many, quotes)
+			of := func(w world) bool { return w.leakers == 1 && w.quotes == quotes && (w.mean > few) == many }
+			list = append(list, group{name, of}, group{name + ", background from anybody", func(w world) bool { return of(w) && !w.contacts }})
+			for _, beta := range []float64{0.1, 0.5, 0.8} {
+				list = append(list, group{fmt.Sprint(name, ", β=", beta), func(w world) bool { return of(w) && w.beta == beta }})
+			}
+		}
+	}
+	return append(list,
+		group{"one leaker, quotes=false", func(w world) bool { return w.leakers == 1 && !w.quotes }},
+		group{"one leaker, quotes=true", func(w world) bool { return w.leakers == 1 && w.quotes }},
+		group{"without a leak, quotes=false", func(w world) bool { return w.leakers == 0 && !w.quotes }},
+		group{"without a leak, quotes=true", func(w world) bool { return w.leakers == 0 && w.quotes }},
+	)
+}
+
+// one is what came of companies of one world.
+type one struct {
+	w     world
+	tally tally
+}
+
+// played plays each firm with each β, on some seeds: a company is made once, and all kinds of thefts and reports happen to it.
+func played(firms []firm, betas []float64, seeds, most int) [][]one {
+	lists := make([][]one, len(firms)*len(betas))
+	each(len(lists), func(i int) {
+		o, beta := firms[i/len(betas)], betas[i%len(betas)]
+		lists[i] = worldsOf(o, beta)
 		for seed := range seeds {
-			tallies[i].add(worlds[i].play(worlds[i].seed(seed)), most)
+			c := o.open(rand.New(rand.NewPCG(uint64(i+1), uint64(seed)))) //nolint:gosec // a made-up company
+			for n := range lists[i] {
+				c := c.play(lists[i][n].w, rand.New(rand.NewPCG(uint64(i+1), uint64(1000*(seed+1)+n)))) //nolint:gosec // likewise
+				lists[i][n].tally.add(c, most)
+			}
 		}
 	})
-	return tallies
+	return lists
 }
 
-// seed makes companies that differ in β alone different ones: without a leak β says nothing, and the same company would count several times.
-func (w world) seed(n int) uint64 { return uint64(n) + 1 + 1000*uint64(w.beta*100) }
+// firmsOf are these with their teams of 20 people sharing so much of their queues.
+func firmsOf(overlaps []float64, of ...firm) (list []firm) {
+	for _, o := range of {
+		for _, o.overlap = range overlaps {
+			o.teams = max(3, o.people/20)
+			list = append(list, o)
+		}
+	}
+	return list
+}
 
-// worldsOf are companies of all these kinds; team is how many people serve a queue.
-func worldsOf(peoples []int, overlaps, betas []float64, team int) (list []world) {
-	for _, people := range peoples {
-		for _, overlap := range overlaps {
-			for _, beta := range betas {
-				for _, contacts := range []bool{false, true} {
-					for _, quotes := range []bool{false, true} {
-						for leakers := range 3 {
-							list = append(list, world{
-								people: people, customers: 400 * people, teams: max(3, people/team), mean: 150, overlap: overlap, beta: beta, contacts: contacts, quotes: quotes, leakers: leakers,
-							})
-						}
-					}
-				}
+// worldsOf is all that may happen in a firm.
+func worldsOf(o firm, beta float64) (list []one) {
+	for _, contacts := range []bool{false, true} {
+		for _, quotes := range []bool{false, true} {
+			for leakers := range 3 {
+				list = append(list, one{w: world{firm: o, beta: beta, contacts: contacts, quotes: quotes, leakers: leakers}})
 			}
 		}
 	}
@@ -168,12 +226,18 @@ func (c *tally) merge(o tally) {
 	c.designs = append(c.designs, o.designs...)
 	c.firsts = append(c.firsts, o.firsts...)
 	c.counts = append(c.counts, o.counts...)
+	c.thefts = append(c.thefts, o.thefts...)
 	c.whole += o.whole
+	c.strict += o.strict
 }
 
 func (c tally) String() string {
-	return fmt.Sprintf("%d cases, named %d (right %d), after %.0f reports (median), first order %.2f, %.2f × it (knowing all: %.2f; by the design's formula %.2f); overlap count names %d (right %d); guilt model %d (right %d)",
-		c.cases, c.named, c.guilty, median(c.counts), median(c.firsts), median(c.ratios), median(c.oracle), median(c.designs), c.overlapNamed, c.overlapGuilty, c.guiltNamed, c.guiltGuilty)
+	text := fmt.Sprintf("%d cases, named %d, right %d, in the median after %.0f reports", c.cases, c.named, c.guilty, median(c.counts))
+	if len(c.ratios) > 0 {
+		text += fmt.Sprintf(" = %.2f × first order of %.2f (knowing all %.2f ×; D by the design's formula %.2f ×; of thefts alone %.2f ×), at most 1.6 × in %d of %d, in whole reports in %d",
+			median(c.ratios), median(c.firsts), median(c.oracle), median(c.designs), median(c.thefts), c.strict, len(c.ratios), c.whole)
+	}
+	return text + fmt.Sprintf("; overlap count names %d, right %d; guilt model %d, right %d", c.overlapNamed, c.overlapGuilty, c.guiltNamed, c.guiltGuilty)
 }
 
 // interval is Wilson's for the share that is right.

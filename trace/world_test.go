@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -13,70 +14,78 @@ import (
 
 // A world is one made-up company in which a known person, pair or nobody sells customers, and customers report one after the other.
 type world struct {
+	firm
+	beta     float64 // share of reports that are background
+	contacts bool    // background reports come from customers who were in touch, as often as they were
+	leakers  int     // 0: nobody
+	quotes   bool    // most reports say what the caller knew
+}
+
+// firm is who works there.
+type firm struct {
 	people, customers, teams int
 	mean                     int     // customers a person sees
 	overlap                  float64 // share of them that come from the team's common queue
-	beta                     float64 // share of reports that are background
-	contacts                 bool    // background reports come from customers who were in touch, as often as they were
-	leakers                  int     // 0: nobody
-	quotes                   bool    // most reports say what the caller knew
 }
 
 func (w world) String() string {
 	return fmt.Sprintf("N=%d seen=%d overlap=%.1f β=%.1f contacts=%v quotes=%v leakers=%d", w.people, w.mean, w.overlap, w.beta, w.contacts, w.quotes, w.leakers)
 }
 
-// play makes the company. People and customers are numbers.
-type play struct {
-	w       world
+// company is who saw whom in a firm. People and customers are numbers.
+type company struct {
 	x       *Exposures
 	seen    []map[int]bool // whom each person saw
-	viewers map[int][]int  // and back
-	guilty  []int
-	sold    [][]int // per leaker
-	touch   []int   // customers as often as somebody saw them
-	dice    *rand.Rand
+	viewers [][]int        // and back
+	touch   []int          // customers as often as somebody saw them
 }
 
-func (w world) play(seed uint64) *play {
-	p := &play{w: w, x: NewExposures(), viewers: map[int][]int{}, dice: rand.New(rand.NewPCG(seed, 7))} //nolint:gosec // a made-up company
-	p.x.Team = map[sallyport.Staff]string{}
-	queues := make([][]int, w.teams)
-	size := w.mean * max(2, w.people/w.teams/2)
+func (o firm) open(dice *rand.Rand) *company {
+	c := &company{x: NewExposures(), viewers: make([][]int, o.customers)}
+	c.x.Team = map[sallyport.Staff]string{}
+	queues := make([][]int, o.teams)
+	size := min(o.mean*max(2, o.people/o.teams/2), o.customers/o.teams)
 	for t := range queues {
 		for range size {
-			queues[t] = append(queues[t], p.dice.IntN(w.customers))
+			queues[t] = append(queues[t], dice.IntN(o.customers))
 		}
 	}
-	staff := make([]int, w.people)
-	for i := range staff {
-		staff[i] = i
-		team := i % w.teams
-		p.x.Team[person(i)] = fmt.Sprint("team ", team)
-		p.seen = append(p.seen, map[int]bool{})
-		n := int(float64(w.mean) * math.Exp(0.6*p.dice.NormFloat64()))
-		for range max(n, 20) {
-			c := p.dice.IntN(w.customers)
-			if p.dice.Float64() < w.overlap {
-				c = queues[team][p.dice.IntN(size)]
+	for i := range o.people {
+		team := i % o.teams
+		c.x.Team[person(i)] = fmt.Sprint("team ", team)
+		n := max(20, int(float64(o.mean)*math.Exp(0.6*dice.NormFloat64())))
+		seen := make(map[int]bool, n)
+		for range n {
+			one := dice.IntN(o.customers)
+			if dice.Float64() < o.overlap {
+				one = queues[team][dice.IntN(size)]
 			}
-			if !p.seen[i][c] {
-				p.seen[i][c] = true
-				p.viewers[c] = append(p.viewers[c], i)
-				p.touch = append(p.touch, c)
-				p.x.Add(Seen{Staff: person(i), Customer: subject(c), At: day(1).Add(time.Duration(p.dice.IntN(20*24)) * time.Hour)})
+			if !seen[one] {
+				seen[one] = true
+				c.viewers[one] = append(c.viewers[one], i)
+				c.touch = append(c.touch, one)
+				c.x.Add(Seen{Staff: person(i), Customer: subject(one), At: day(1).Add(time.Duration(dice.IntN(20*24)) * time.Hour)})
 			}
 		}
+		c.seen = append(c.seen, seen)
 	}
-	p.dice.Shuffle(len(staff), func(i, j int) { staff[i], staff[j] = staff[j], staff[i] })
-	p.guilty = slices.Sorted(slices.Values(staff[:w.leakers]))
+	return c
+}
+
+// play is a theft from a company, or none.
+type play struct {
+	*company
+	w      world
+	guilty []int
+	sold   [][]int // per leaker
+	dice   *rand.Rand
+	thefts int // reports so far of who was sold
+}
+
+func (c *company) play(w world, dice *rand.Rand) *play {
+	p := &play{company: c, w: w, dice: dice, guilty: dice.Perm(len(c.seen))[:w.leakers]}
 	for _, who := range p.guilty {
-		var own []int
-		for c := range p.seen[who] {
-			own = append(own, c)
-		}
-		slices.Sort(own)
-		p.sold = append(p.sold, own)
+		p.sold = append(p.sold, slices.Sorted(maps.Keys(c.seen[who])))
 	}
 	return p
 }
@@ -97,6 +106,7 @@ func (p *play) next(n int) Report {
 func (p *play) draw() (c int, sold bool) {
 	switch {
 	case p.w.leakers > 0 && p.dice.Float64() >= p.w.beta:
+		p.thefts++
 		own := p.sold[p.dice.IntN(len(p.sold))]
 		return own[p.dice.IntN(len(own))], true
 	case p.w.contacts:
@@ -131,13 +141,13 @@ func (p *play) ground(c int, contacts bool) float64 {
 	return 1 / float64(p.w.customers)
 }
 
-// firstOrder is (log N + log 19)/D with D = E[log P(c|leaker) − log P(c|innocent)] in nats a report, summed over all customers c by P(c|leaker), in the mean
-// over the innocent. Reports are drawn from P(·|leaker) = β·ground + (1−β)/|V| on V, so a share β of them is background: by who reports alone, not by what the
-// caller knew. Customers whom neither saw say nothing between the two.
-func (p *play) firstOrder(contacts bool) float64 {
+// firstOrder is (log N + log 19)/D with D = E[log P(c|leaker) − log P(c|innocent)] in nats a report, in the mean over the innocent, and summed over all
+// customers c: by who reports alone, not by what the caller knew. P(·|j) is β·ground + (1−β)/|V_j| on V_j. Reports are drawn from P(·|leaker), so a share β
+// of them is background; or, for theft, evenly from those whom he sold. Customers whom neither saw say nothing between the two.
+func (p *play) firstOrder(contacts bool) (all, theft float64) {
 	who := p.guilty[0]
 	his, b := p.seen[who], p.w.beta
-	var d float64
+	var d, sold float64
 	for j, theirs := range p.seen {
 		if j == who {
 			continue
@@ -149,6 +159,7 @@ func (p *play) firstOrder(contacts bool) float64 {
 				i += (1 - b) / float64(len(theirs))
 			}
 			d += l * math.Log(l/i)
+			sold += math.Log(l/i) / float64(len(his))
 		}
 		for c := range theirs {
 			if !his[c] {
@@ -157,7 +168,8 @@ func (p *play) firstOrder(contacts bool) float64 {
 			}
 		}
 	}
-	return (math.Log(float64(p.w.people)) + math.Log(19)) / (d / float64(len(p.seen)-1))
+	nats := (math.Log(float64(p.w.people)) + math.Log(19)) * float64(len(p.seen)-1)
+	return nats / d, nats / sold
 }
 
 // oracle is after how many reports somebody names the leaker who knows that there is one, β, and who reports otherwise: no method needs fewer
