@@ -30,7 +30,7 @@ func (c *tally) add(p *play, most int) {
 	var list []Report
 	for n := range most {
 		list = append(list, p.next(n))
-		got := p.x.question(list, Options{Customers: int64(p.w.customers), None: zzNone}).weigh()
+		got := p.x.question(list, Options{Customers: int64(p.w.customers)}).weigh()
 		if got.Verdict != Named {
 			continue
 		}
