@@ -131,8 +131,11 @@ func (q *finding) ofFacts() error {
 	return q.take("SELECT entry FROM marks WHERE what = " + literal(int16(markFacts)) + " AND person IN (" + list(ids) + ") AND " + q.after())
 }
 
+// perNames is how many names stand in one IN: each question goes through all reasons.
+const perNames = 50_000
+
 func (q *finding) underPurposes() error {
-	for some := range slices.Chunk(q.w.Purposes, perList) {
+	for some := range slices.Chunk(q.w.Purposes, perNames) {
 		names := make([]string, len(some))
 		for i, text := range some {
 			names[i] = "'" + strings.ReplaceAll(q.s.o.Names.Purpose(text), "'", "''") + "'"
