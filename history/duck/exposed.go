@@ -92,7 +92,7 @@ func (q *exposing) bound() error {
 	if err := q.conn.QueryRowContext(q.ctx, "SELECT count(*) FROM "+q.values("1")).Scan(&n); err != nil || n <= most {
 		return err
 	}
-	query := fmt.Sprintf("SELECT approx_quantile(customer, %g) FROM %s", float64(most)/float64(n), q.values("customer"))
+	query := fmt.Sprintf("SELECT approx_quantile(customer, %g) FROM %s", float64(most)/float64(n), q.values("customer")) //nolint:gosec // numbers
 	if err := q.conn.QueryRowContext(q.ctx, query).Scan(&q.x.Next); err != nil {
 		return err
 	}
