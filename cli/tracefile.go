@@ -157,7 +157,7 @@ func (l *leaked) customers(leak *trace.Leak) (list []sallyport.Subject, column s
 		return nil, ""
 	}
 	column = fmt.Sprint(best + 1)
-	if head := l.cells[0]; best < len(head) && !leak.Known(sallyport.Subject(strings.TrimSpace(head[best]))) && !anyDigit(head[best]) {
+	if head := l.cells[0]; best < len(head) && leak.Known(head[best]) == "" && !anyDigit(head[best]) {
 		column, l.cells = head[best], l.cells[1:]
 	}
 	once := map[sallyport.Subject]bool{}
@@ -165,7 +165,7 @@ func (l *leaked) customers(leak *trace.Leak) (list []sallyport.Subject, column s
 		if best >= len(row) {
 			continue
 		}
-		if c := sallyport.Subject(strings.TrimSpace(row[best])); found[best][c] && !once[c] {
+		if c := leak.Known(row[best]); found[best][c] && !once[c] {
 			once[c] = true
 			list = append(list, c)
 		}
@@ -178,8 +178,8 @@ func (l *leaked) known(leak *trace.Leak) (found map[int]map[sallyport.Subject]bo
 	found, best = map[int]map[sallyport.Subject]bool{}, -1
 	for _, row := range l.cells {
 		for i, cell := range row {
-			c := sallyport.Subject(strings.TrimSpace(cell))
-			if c == "" || !leak.Known(c) {
+			c := leak.Known(cell)
+			if c == "" {
 				continue
 			}
 			if found[i] == nil {

@@ -28,9 +28,8 @@ type Store interface {
 	Saw(ctx context.Context, q Question) (Answer, error)
 	// Find names the entries that are any of what is wanted: each of them, where the record still has it.
 	Find(ctx context.Context, w Wanted) (Found, error)
-	// Looks are the entries of values that left in plain, after one and up to another of those that Find has said it covers, in their order.
-	// Names are the real ones. Where they are many it stops earlier, behind the entry that it returns.
-	Looks(ctx context.Context, after, to uint64) ([]Look, uint64, error)
+	// Exposed says who could read something of whom. Names are the real ones.
+	Exposed(ctx context.Context, q Exposing) (Exposed, error)
 	// Select runs one SELECT over the documented views, in which people and purposes stand by pseudonyms. errors.Is(err, ErrRefused) where
 	// the text is anything else, or asks for too much.
 	Select(ctx context.Context, sql string, b Bounds) (*Rows, error)

@@ -18,10 +18,7 @@ func Expose(x *trace.Exposures, a *sallyport.Access, opened map[string]sallyport
 			maker = ""
 		}
 	}
-	seen := trace.Seen{Staff: a.Staff, At: a.Time, Fields: trace.ParseFields(a.Columns)}
-	if seen.Fields != 0 && a.Purpose.Kind == "ticket" {
-		seen.Fields |= trace.TicketField // he who names a ticket knows it
-	}
+	seen := trace.Seen{Staff: a.Staff, At: a.Time, Fields: fieldsOf(a.Columns, a.Purpose.Kind == "ticket")}
 	for _, c := range a.Subjects {
 		seen.Customer = c
 		x.Add(seen)
@@ -29,6 +26,15 @@ func Expose(x *trace.Exposures, a *sallyport.Access, opened map[string]sallyport
 			x.Add(trace.Seen{Staff: maker, Customer: c, At: a.Time, Fields: seen.Fields, Made: true})
 		}
 	}
+}
+
+// fieldsOf is what columns show; 0 where they do not say.
+func fieldsOf(columns []string, ticket bool) trace.Fields {
+	f := trace.ParseFields(columns)
+	if f != 0 && ticket {
+		f |= trace.TicketField // he who names a ticket knows it
+	}
+	return f
 }
 
 // traceLine is the object that FORMATS describes.

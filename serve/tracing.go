@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type tracer struct {
 	heard  *hearing
 	x      *trace.Exposures
 	opened map[string]sallyport.Staff // ticket → who made it
+	since  map[string]uint64          // and by which entry
 	forget *time.Timer
 }
 
@@ -99,7 +101,7 @@ func (t *tracer) follow(ctx context.Context) error {
 	s := t.r.s
 	if t.x == nil {
 		c := s.O.Config
-		t.read, t.x, t.opened = 0, trace.NewExposures(), map[string]sallyport.Staff{}
+		t.read, t.x, t.opened, t.since = 0, trace.NewExposures(), map[string]sallyport.Staff{}, map[string]uint64{}
 		t.x.Team, t.x.Same = map[sallyport.Staff]string{}, map[sallyport.Staff]sallyport.Staff{}
 		for _, e := range c.Employees(s.staffing.now()) {
 			t.x.Team[e.ID] = e.Team
@@ -112,17 +114,7 @@ func (t *tracer) follow(ctx context.Context) error {
 		t.heard = &hearing{parts: logs.Parts{Record: s.AccessStream.ID(), Service: c.IsProgram}, login: c.Owners(), program: c.IsProgram, tickets: map[string]heardTicket{}}
 	}
 	last := s.AccessStream.Last()
-	err := t.past().Told(ctx, t.read, last, func(e *sallyport.Event) error {
-		for i, in := range t.heard.hear(e.AsItWas()) {
-			switch {
-			case in.Ticket != nil && in.Ticket.OpenedBy != "":
-				t.opened[in.Ticket.ID] = in.Ticket.OpenedBy
-			case in.Access != nil:
-				Expose(t.x, t.heard.list[i].Access, t.opened)
-			}
-		}
-		return nil
-	})
+	err := t.past().Told(ctx, t.read, last, history.Listener{Event: t.event, Exposed: t.exposed, Under: t.tickets})
 	if err != nil {
 		t.drop()
 		return err
@@ -143,8 +135,50 @@ func (t *tracer) follow(ctx context.Context) error {
 	return nil
 }
 
+// event takes in an entry of the record.
+func (t *tracer) event(e *sallyport.Event) error {
+	for i, in := range t.heard.hear(e.AsItWas()) {
+		switch {
+		case in.Ticket != nil && in.Ticket.OpenedBy != "":
+			t.opened[in.Ticket.ID], t.since[in.Ticket.ID] = in.Ticket.OpenedBy, e.Seq
+		case in.Access != nil:
+			a, opened := t.heard.list[i].Access, t.opened
+			if t.since[a.Purpose.Ref] > e.Seq {
+				opened = nil // when he looked it was no ticket of a colleague's yet
+			}
+			Expose(t.x, a, opened)
+		}
+	}
+	return nil
+}
+
+// exposed takes in what history has of many entries.
+func (t *tracer) exposed(x *history.Exposed) error {
+	fields := make([]trace.Fields, len(x.Shows))
+	for i, s := range x.Shows {
+		fields[i] = fieldsOf(s.Columns, s.Ticket)
+	}
+	for i, n := range x.Whom {
+		customer := x.Keys[n]
+		if n >= 0 {
+			customer = sallyport.Subject(strconv.FormatInt(n, 10))
+		}
+		t.x.Add(trace.Seen{Staff: x.People[x.Who[i]], Customer: customer, At: time.Unix(x.First[i], 0), Fields: fields[x.What[i]]})
+	}
+	return nil
+}
+
+// tickets are those that people made: whoever looked at a customer by one of a colleague's counts for both.
+func (t *tracer) tickets() []string {
+	list := make([]string, 0, len(t.opened))
+	for id := range t.opened {
+		list = append(list, "ticket:"+id)
+	}
+	return list
+}
+
 // drop forgets what was read.
-func (t *tracer) drop() { t.x, t.heard, t.opened, t.read = nil, nil, nil, 0 }
+func (t *tracer) drop() { t.x, t.heard, t.opened, t.since, t.read = nil, nil, nil, nil, 0 }
 
 // stop ends the timer.
 func (t *tracer) stop() {

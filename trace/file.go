@@ -3,6 +3,7 @@ package trace
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"sallyport"
@@ -14,6 +15,8 @@ import (
 type Leak struct {
 	sets    *Exposures
 	exports map[sallyport.Staff]export
+	folded  map[string]sallyport.Subject // customers whose key is no number, without case; empty where it means several
+	of      int                          // how many customers were known when that was made
 }
 
 // export is a set under a name that no person has.
@@ -55,10 +58,26 @@ func (l *Leak) Add(id string, staff sallyport.Staff, at time.Time, customers []s
 	}
 }
 
-// Known says whether anybody was ever shown this customer.
-func (l *Leak) Known(c sallyport.Subject) bool {
-	_, ok := l.sets.known(c)
-	return ok
+// Known is the customer whom a cell of the file names, whatever became of its case; empty where nobody was ever shown him.
+func (l *Leak) Known(cell string) sallyport.Subject {
+	cell = strings.TrimSpace(cell)
+	if cell == "" {
+		return ""
+	}
+	if _, ok := l.sets.known(sallyport.Subject(cell)); ok {
+		return sallyport.Subject(cell)
+	}
+	if l.of != len(l.sets.back) {
+		l.folded, l.of = map[string]sallyport.Subject{}, len(l.sets.back)
+		for key := range l.sets.text {
+			low := strings.ToLower(string(key))
+			if _, twice := l.folded[low]; twice {
+				key = ""
+			}
+			l.folded[low] = key
+		}
+	}
+	return l.folded[strings.ToLower(cell)]
 }
 
 // Sources says where the rows come from, in order of probability, and how probable it is that from nowhere that is on record. Foreign are the

@@ -68,3 +68,25 @@ func TestLeakedView(t *testing.T) {
 		t.Errorf("%+v, none %.3f", list[0], none)
 	}
 }
+
+// Keys that are texts are recognised in another case; where that means two customers, nobody is.
+func TestLeakedInAnotherCase(t *testing.T) {
+	l := NewLeak()
+	var set []sallyport.Subject
+	for i := range 200 {
+		set = append(set, sallyport.Subject(fmt.Sprintf("7f3a-%04x-Kd", i)))
+	}
+	l.Add("e0", "s1", day(2), set)
+	l.Add("e1", "s2", day(2), []sallyport.Subject{"Ab-1", "aB-1"})
+	for cell, want := range map[string]sallyport.Subject{
+		"7F3A-00C0-KD": "7f3a-00c0-Kd", " 7f3a-00c0-kd ": "7f3a-00c0-Kd", "7f3a-00c0-Kd": "7f3a-00c0-Kd", "7f3a-9999-kd": "", "aB-1": "aB-1", "AB-1": "", "": "",
+	} {
+		if got := l.Known(cell); got != want {
+			t.Errorf("%q is %q, expected %q", cell, got, want)
+		}
+	}
+	l.Add("e2", "s3", day(2), []sallyport.Subject{"New-1"})
+	if got := l.Known("NEW-1"); got != "New-1" {
+		t.Errorf("who came later is %q", got)
+	}
+}

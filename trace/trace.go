@@ -85,6 +85,21 @@ type Result struct {
 // Trace says who may be the source of the reports.
 func (x *Exposures) Trace(list []Report, o Options) Result {
 	q := x.question(list, o)
+	result := q.weigh()
+	if len(result.Suspects) == 0 {
+		return result
+	}
+	if best := &result.Suspects[0]; result.Verdict == Named {
+		result.More, result.Forged = 0, q.forged(list, o, best, result.Background)
+	} else {
+		result.More = q.more(best, result.Background)
+	}
+	result.AskNext = q.ask(result.Suspects)
+	return result
+}
+
+// weigh says what the reports come to, and not yet what to do next.
+func (q *question) weigh() Result {
 	result := Result{Reports: len(q.reports), Unconfirmed: q.unconfirmed, Verdict: NoneOf, None: 1, Background: 1, More: -1, FalseNaming: 1, Matched: 1}
 	if len(q.reports) == 0 || len(q.hits) == 0 {
 		return result
@@ -100,16 +115,11 @@ func (x *Exposures) Trace(list []Report, o Options) Result {
 	result.Matched = q.matched(best.Staff)
 	switch {
 	case best.Posterior >= NamedFrom && result.Matched <= matchedFrom:
-		result.Verdict, result.More = Named, 0
-		result.Forged = q.forged(list, o, best, result.Background)
+		result.Verdict = Named
 	case result.None >= NamedFrom:
 	default:
 		result.Verdict = NotEnough
 	}
-	if result.Verdict != Named {
-		result.More = q.more(best, result.Background)
-	}
-	result.AskNext = q.ask(result.Suspects)
 	return result
 }
 

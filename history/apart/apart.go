@@ -44,13 +44,7 @@ type call struct {
 	Forget   *history.Forgetting `cbor:"8,keyasint,omitempty"`
 	Close    bool                `cbor:"9,keyasint,omitempty"`
 	Find     *history.Wanted     `cbor:"10,keyasint,omitempty"`
-	Looks    *span               `cbor:"11,keyasint,omitempty"`
-}
-
-// span are entries after one and up to another.
-type span struct {
-	After uint64 `cbor:"1,keyasint"`
-	To    uint64 `cbor:"2,keyasint"`
+	Exposed  *history.Exposing   `cbor:"11,keyasint,omitempty"`
 }
 
 type adding struct {
@@ -71,8 +65,7 @@ type answer struct {
 	Saw      *history.Answer   `cbor:"4,keyasint,omitempty"`
 	Rows     *history.Rows     `cbor:"5,keyasint,omitempty"`
 	Found    *history.Found    `cbor:"6,keyasint,omitempty"`
-	Looks    []history.Look    `cbor:"7,keyasint,omitempty"`
-	To       uint64            `cbor:"8,keyasint,omitempty"` // of Looks
+	Exposed  *history.Exposed  `cbor:"7,keyasint,omitempty"`
 }
 
 // failure is an error on its way: its text, and which of history's it is.

@@ -111,8 +111,10 @@ func (s *server) do(ctx context.Context, c *call) *answer {
 		var found history.Found
 		found, err = s.store.Find(ctx, *c.Find)
 		a.Found = &found
-	case c.Looks != nil:
-		a.Looks, a.To, err = s.store.Looks(ctx, c.Looks.After, c.Looks.To)
+	case c.Exposed != nil:
+		var exposed history.Exposed
+		exposed, err = s.store.Exposed(ctx, *c.Exposed)
+		a.Exposed = &exposed
 	case c.Forget != nil:
 		err = s.store.Forget(ctx, *c.Forget)
 	}

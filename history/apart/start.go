@@ -184,13 +184,13 @@ func (s *Store) Find(ctx context.Context, w history.Wanted) (history.Found, erro
 	return *a.Found, nil
 }
 
-// Looks is history.Store's.
-func (s *Store) Looks(ctx context.Context, after, to uint64) ([]history.Look, uint64, error) {
-	a, err := s.ask(ctx, &call{Looks: &span{after, to}})
+// Exposed is history.Store's.
+func (s *Store) Exposed(ctx context.Context, q history.Exposing) (history.Exposed, error) {
+	a, err := s.ask(ctx, &call{Exposed: &q})
 	if err != nil {
-		return nil, 0, err
+		return history.Exposed{}, err
 	}
-	return a.Looks, a.To, nil
+	return *a.Exposed, nil
 }
 
 // Forget is history.Store's.

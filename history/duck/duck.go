@@ -32,7 +32,7 @@ type Options struct {
 	Memory  int                         // MiB that DuckDB may use; 0: DefaultMemory
 	Threads int                         // 0: one for each processor
 
-	LookRows    int // customers of one answer of Looks; 0: lookRows. For tests
+	ExposedRows int // values of one part of Exposed; 0: exposedRows. For tests
 	CompactRows int // fresh rows that are sorted in together; 0: compactRows. For tests
 }
 

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 func open(t *testing.T, folder string) history.Store {
 	t.Helper()
-	s, err := duck.Open(folder, duck.Options{Record: historytest.Record, Names: historytest.Names(), Tells: historytest.Identifies, Memory: 256, Threads: 2, LookRows: 2, CompactRows: 8})
+	s, err := duck.Open(folder, duck.Options{Record: historytest.Record, Names: historytest.Names(), Tells: historytest.Identifies, Memory: 256, Threads: 2, ExposedRows: 4, CompactRows: 8})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,15 +1,12 @@
 package duck
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"sallyport"
 	"sallyport/history"
@@ -134,8 +131,11 @@ func (q *finding) ofFacts() error {
 	return q.take("SELECT entry FROM marks WHERE what = " + literal(int16(markFacts)) + " AND person IN (" + list(ids) + ") AND " + q.after())
 }
 
+// perNames is how many names stand in one IN: each question goes through all reasons.
+const perNames = 50_000
+
 func (q *finding) underPurposes() error {
-	for some := range slices.Chunk(q.w.Purposes, perList) {
+	for some := range slices.Chunk(q.w.Purposes, perNames) {
 		names := make([]string, len(some))
 		for i, text := range some {
 			names[i] = "'" + strings.ReplaceAll(q.s.o.Names.Purpose(text), "'", "''") + "'"
@@ -217,189 +217,6 @@ func (q *finding) atSpots(spots map[spot]bool) error {
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// lookRows is how many customers one answer of Looks holds, but for those of its last entry: a batch of a large result has tens of thousands.
-const lookRows = 500_000
-
-// Looks is history.Store's.
-func (s *Store) Looks(ctx context.Context, after, to uint64) ([]history.Look, uint64, error) {
-	q := &looking{question: question{s: s, ctx: ctx}, after: after, to: to}
-	err := s.reading(ctx, func(conn *sql.Conn) error {
-		q.conn = conn
-		return q.look()
-	})
-	if err != nil {
-		return nil, 0, broken("ask history", err)
-	}
-	return q.list, q.to, nil
-}
-
-// looking is a Looks that is being answered.
-type looking struct {
-	question
-	after, to uint64
-	list      []history.Look
-	actors    []int32
-	reasons   []int32
-	pairs     []pair
-}
-
-// pair is one customer of a look.
-type pair struct {
-	entry    uint64
-	customer int64
-}
-
-func (q *looking) within() string { return fmt.Sprintf("entry > %d AND entry <= %d", q.after, q.to) }
-
-func (q *looking) look() error {
-	if err := q.whom(); err != nil {
-		return err
-	}
-	columns := map[int32][]string{}
-	err := q.each("SELECT entry, time, actor, fields, reason FROM batches WHERE kind = "+literal(int16(kindReveal))+" AND "+q.within()+" ORDER BY entry", func(scan func(...any) error) error {
-		var entry int64
-		var at time.Time
-		var actor, fields, reason int32
-		if err := scan(&entry, &at, &actor, &fields, &reason); err != nil {
-			return err
-		}
-		if _, known := columns[fields]; !known {
-			columns[fields] = q.columns(fields)
-		}
-		q.list = append(q.list, history.Look{Entry: uint64(entry), Time: at.UTC(), Columns: columns[fields]}) //nolint:gosec // there and back
-		q.actors, q.reasons = append(q.actors, actor), append(q.reasons, reason)
-		return nil
-	})
-	if err != nil || len(q.list) == 0 {
-		return err
-	}
-	if err := q.who(); err != nil {
-		return err
-	}
-	if err := q.why(); err != nil {
-		return err
-	}
-	return q.join()
-}
-
-// columns are the bare names of a set of columns.
-func (q *looking) columns(set int32) (names []string) {
-	q.s.mu.Lock()
-	defer q.s.mu.Unlock()
-	text := q.s.dict.texts[set]
-	if text == "" {
-		return nil
-	}
-	for name := range strings.SplitSeq(text, ", ") {
-		names = append(names, name[strings.LastIndexByte(name, '.')+1:])
-	}
-	return names
-}
-
-func (q *looking) who() error {
-	low, high := slices.Min(q.actors), slices.Max(q.actors)
-	people := map[int32]sallyport.Staff{}
-	err := q.each(fmt.Sprintf("SELECT id, person FROM actors WHERE id BETWEEN %d AND %d", low, high), func(scan func(...any) error) error {
-		var id, person int32
-		err := scan(&id, &person)
-		people[id] = q.person(person)
-		return err
-	})
-	for i := range q.list {
-		q.list[i].Staff = people[q.actors[i]]
-	}
-	return err
-}
-
-// why opens the boxes of all reasons at once: one after the other has its number.
-func (q *looking) why() error {
-	asked := map[int32][]string{}
-	for _, id := range q.reasons {
-		if id > 0 {
-			asked[id] = nil
-		}
-	}
-	if len(asked) == 0 {
-		return nil
-	}
-	ids := slices.Sorted(maps.Keys(asked))
-	err := q.open(boxReasons, fmt.Sprintf("first <= %d AND last >= %d", ids[len(ids)-1], ids[0]), func(id int32, texts []string) {
-		if _, is := asked[id]; is && len(texts) == 1 {
-			asked[id] = strings.Split(texts[0], "\n")
-		}
-	})
-	for i, id := range q.reasons {
-		if texts := asked[id]; len(texts) > 0 {
-			q.list[i].Grant, q.list[i].Purposes = texts[0], texts[1:]
-		}
-	}
-	return err
-}
-
-// whom finds customers in the order of entries and of their numbers, and ends behind the last entry of which there is room for all.
-func (q *looking) whom() error {
-	most := cmp.Or(q.s.o.LookRows, lookRows)
-	seen := "field > 0 AND customer <> " + literal(int64(nobody)) + " AND " + q.within()
-	err := q.each("SELECT DISTINCT entry, customer FROM (SELECT entry, customer FROM seen WHERE "+seen+" UNION ALL SELECT entry, customer FROM fresh WHERE "+seen+
-		") ORDER BY entry, customer LIMIT "+strconv.Itoa(most+1), func(scan func(...any) error) error {
-		var entry, customer int64
-		err := scan(&entry, &customer)
-		q.pairs = append(q.pairs, pair{uint64(entry), customer}) //nolint:gosec // there and back
-		return err
-	})
-	if err != nil || len(q.pairs) <= most {
-		return err
-	}
-	cut := q.pairs[most].entry // of this one there may be more
-	if cut-1 > q.after && q.pairs[0].entry < cut {
-		q.to = cut - 1
-		q.pairs = q.pairs[:slices.IndexFunc(q.pairs, func(p pair) bool { return p.entry == cut })]
-		return nil
-	}
-	return q.one(cut)
-}
-
-// one takes a single entry that has more customers than there is room for.
-func (q *looking) one(entry uint64) error {
-	q.to, q.pairs = entry, nil
-	of := "field > 0 AND customer <> " + literal(int64(nobody)) + " AND entry = " + strconv.FormatUint(entry, 10)
-	return q.each("SELECT DISTINCT customer FROM (SELECT customer FROM seen WHERE "+of+" UNION ALL SELECT customer FROM fresh WHERE "+of+") ORDER BY customer", func(scan func(...any) error) error {
-		p := pair{entry: entry}
-		err := scan(&p.customer)
-		q.pairs = append(q.pairs, p)
-		return err
-	})
-}
-
-// join gives each look its customers.
-func (q *looking) join() error {
-	var hashed []int64
-	for _, p := range q.pairs {
-		if p.customer < 0 {
-			hashed = append(hashed, p.customer)
-		}
-	}
-	texts, err := q.texts(hashed)
-	if err != nil {
-		return err
-	}
-	at := 0
-	for _, p := range q.pairs {
-		for at < len(q.list) && q.list[at].Entry < p.entry {
-			at++
-		}
-		if at == len(q.list) || q.list[at].Entry != p.entry {
-			continue // it was no reveal
-		}
-		key := sallyport.Subject(strconv.FormatInt(p.customer, 10))
-		if p.customer < 0 {
-			key = texts[p.customer]
-		}
-		q.list[at].Customers = append(q.list[at].Customers, key)
 	}
 	return nil
 }

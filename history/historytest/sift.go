@@ -2,6 +2,7 @@ package historytest
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -30,52 +31,83 @@ func around() *Journal {
 	return j
 }
 
-// outline is what an entry says of who could read something of whom.
-type outline struct {
-	Seq       uint64
-	Kind      sallyport.EventKind
-	Staff     sallyport.Staff
-	At        int64
-	Columns   []string
-	Purposes  []sallyport.Purpose
-	Grant     string
-	Customers []sallyport.Subject
-	Other     *sallyport.Event
+// saw is that somebody could read these columns of a customer.
+type saw struct {
+	Staff    sallyport.Staff
+	Customer sallyport.Subject
+	Columns  string
+	Ticket   bool
 }
 
-func outlineOf(e *sallyport.Event) outline {
-	o := outline{Seq: e.Seq, Kind: e.Kind, Staff: e.Who.Staff, At: e.Time.Unix()}
-	if e.Kind != sallyport.RevealKind {
-		o.Other = e
-		return o
-	}
-	for _, c := range e.Reveal.Columns {
-		o.Columns = append(o.Columns, c.Name)
-	}
-	o.Purposes, o.Grant = slices.Clip(e.Reveal.Purposes), e.Reveal.Grant
-	o.Customers = e.Reveal.Values.Distinct(nil)
-	slices.Sort(o.Customers)
-	return o
+// telling is what Told delivers.
+type telling struct {
+	Saw   map[saw]int64      // and when first, Unix time
+	Under []uint64           // entries under the reason that was asked for
+	Other []*sallyport.Event // what is no reveal
 }
 
-// told are the outlines of what Told delivers of entries after one; of the record alone without what says nothing of it.
-func told(t *testing.T, past *history.Past, after uint64) (list []outline) {
-	t.Helper()
-	must(t, past.Told(t.Context(), after, past.Record.Last(), func(e *sallyport.Event) error {
-		switch e.Kind {
-		case sallyport.RevealKind, sallyport.FactKind, sallyport.ShapeKind, sallyport.ImportedKind, sallyport.ObservedKind:
-			list = append(list, outlineOf(e))
-		default:
+func (l *telling) add(s saw, at int64) {
+	if first, known := l.Saw[s]; !known || at < first {
+		l.Saw[s] = at
+	}
+}
+
+func (l *telling) event(e *sallyport.Event) error {
+	switch e.Kind {
+	case sallyport.FactKind, sallyport.ShapeKind, sallyport.ImportedKind, sallyport.ObservedKind:
+		l.Other = append(l.Other, e)
+	case sallyport.RevealKind:
+		if slices.Contains(e.Reveal.Purposes, spokenOf) {
+			l.Under = append(l.Under, e.Seq)
 		}
-		return nil
-	}))
-	return list
+		s := saw{Staff: e.Who.Staff, Ticket: len(e.Reveal.Purposes) > 0 && e.Reveal.Purposes[0].Kind == "ticket"}
+		for _, c := range e.Reveal.Columns {
+			s.Columns += c.Name + " "
+		}
+		for _, c := range e.Reveal.Values.Distinct(nil) {
+			s.Customer = c
+			l.add(s, e.Time.Unix())
+		}
+	default:
+	}
+	return nil
+}
+
+func (l *telling) exposed(x *history.Exposed) error {
+	for i, customer := range x.Whom {
+		shows := x.Shows[x.What[i]]
+		s := saw{x.People[x.Who[i]], sallyport.Subject(strconv.FormatInt(customer, 10)), "", shows.Ticket}
+		if customer < 0 {
+			s.Customer = x.Keys[customer]
+		}
+		for _, c := range shows.Columns {
+			s.Columns += c + " "
+		}
+		l.add(s, x.First[i])
+	}
+	return nil
+}
+
+// spokenOf is the reason of which each entry is asked for.
+var spokenOf = sallyport.Purpose{Kind: "ticket", Ref: "4711"} //nolint:gochecknoglobals // a constant
+
+// told is what Told delivers of entries after one.
+func told(t *testing.T, past *history.Past, after uint64) telling {
+	t.Helper()
+	l := telling{Saw: map[saw]int64{}}
+	must(t, past.Told(t.Context(), after, past.Record.Last(), history.Listener{Event: l.event, Exposed: l.exposed, Under: func() []string { return []string{spokenOf.String()} }}))
+	slices.Sort(l.Under) // what the store has comes after what it has not
+	l.Under = slices.Compact(l.Under)
+	return l
 }
 
 // tells: wherever history ends, and whatever days have gone, it says of who saw whom what the record says.
 func tells(t *testing.T, fresh func(t *testing.T) Opener) {
 	j := around()
 	want := told(t, &history.Past{Record: j}, 0)
+	if len(want.Saw) < 8 || len(want.Under) < 3 || len(want.Other) < 5 {
+		t.Fatalf("the story says little: %+v", want)
+	}
 	for cut := 0; cut <= len(j.Events); cut += 3 {
 		store := fresh(t)(t)
 		if cut > 0 {
