@@ -186,7 +186,7 @@ func (s *Store) repack(ctx context.Context) error {
 
 func runSteps(ctx context.Context, conn *sql.Conn, steps []string) error {
 	for _, step := range steps {
-		if _, err := conn.ExecContext(ctx, step); err != nil {
+		if err := patiently(ctx, conn, step); err != nil {
 			return err
 		}
 	}
@@ -195,7 +195,7 @@ func runSteps(ctx context.Context, conn *sql.Conn, steps []string) error {
 
 // checkpoint moves what was written into the file. Where a question is being answered it comes later.
 func (s *Store) checkpoint(ctx context.Context) error {
-	if _, err := s.writer.ExecContext(ctx, "CHECKPOINT"); err != nil && errors.Is(broken("", err), history.ErrBroken) {
+	if err := patiently(ctx, s.writer, "CHECKPOINT"); err != nil && errors.Is(broken("", err), history.ErrBroken) {
 		return broken("write history", err)
 	}
 	return nil
