@@ -437,7 +437,7 @@ func (b *batch) boxes(p *pending) error {
 // boxer packs names, those of a day apart, so that they go with it.
 type boxer struct {
 	b     *batch
-	table string                // of those that are not full
+	table string              // of those that are not full
 	open  map[[2]int32]*boxed // by kind and day
 }
 

@@ -17,101 +17,16 @@ import (
 
 	"sallyport"
 	"sallyport/history"
+	"sallyport/history/historytest"
 	"sallyport/internal/throwaway"
 )
 
-// The organisation of the figures: that of 2019, for 90 days.
+// The organisation of the figures.
 const (
-	figureCustomers = 12_000_000
-	figureStaff     = 3_000
-	figurePerDay    = 1_111_111 // reveals: 100 million in 90 days
+	figureCustomers = historytest.WorkCustomers
 	figureVictims   = 68_000
-	perStatement    = 4 // values: name, address, number, ticket
-	perTicket       = 3 // statements
+	perStatement    = historytest.PerStatement
 )
-
-// work makes up who looks at whom: the same for the same seed.
-type work struct {
-	seq     uint64
-	day     int
-	days    int
-	perDay  int // statements
-	done    int
-	dice    *rand.Rand
-	columns []sallyport.Column
-	desk    []desk
-}
-
-// desk is what one of the staff is at.
-type desk struct {
-	who       sallyport.Who
-	customer  uint64
-	ticket    sallyport.Purpose
-	left      int
-	statement uint64
-}
-
-func newWork(reveals int) *work {
-	days := max(1, reveals/figurePerDay)
-	w := &work{days: days, perDay: reveals / days / perStatement, dice: rand.New(rand.NewPCG(1, 1)), desk: make([]desk, figureStaff)}
-	for _, name := range []string{"full_name", "email", "phone", "birth_date"} {
-		w.columns = append(w.columns, sallyport.Column{Schema: "support", Table: "customers", Name: name})
-	}
-	return w
-}
-
-// next are the entries of some statements, until the work is done.
-func (w *work) next(statements int) []*sallyport.Event {
-	var events []*sallyport.Event
-	for range statements {
-		if w.done == w.perDay {
-			w.day, w.done = w.day+1, 0
-		}
-		if w.day == w.days {
-			return events
-		}
-		events = append(events, w.statement()...)
-		w.done++
-	}
-	return events
-}
-
-func (w *work) statement() []*sallyport.Event {
-	i := w.dice.IntN(figureStaff)
-	d := &w.desk[i]
-	if w.done < figureStaff && d.who.Session[max(0, len(d.who.Session)-3):] != fmt.Sprintf("%03d", w.day) || d.who.Staff == "" { // a session a day
-		d.who = sallyport.Who{
-			Staff: sallyport.Staff(fmt.Sprintf("s%04d", i)), Login: fmt.Sprintf("agent_%04d", i), Session: fmt.Sprintf("%016x%03d", w.dice.Uint64(), w.day), Application: "desk",
-			Address: fmt.Sprintf("10.4.%d.%d:%d", i/250, i%250, 40_000+w.dice.IntN(20_000)), Database: "support", Team: fmt.Sprintf("team-%d", i/20), Device: fmt.Sprintf("lap-%04d", i),
-		}
-		d.statement = 0
-	}
-	if d.left == 0 {
-		d.customer, d.left = 1+w.dice.Uint64N(figureCustomers), perTicket
-		d.ticket = sallyport.Purpose{Kind: "ticket", Ref: fmt.Sprintf("ZQ-%04d-%04d", w.dice.IntN(10_000), w.dice.IntN(10_000))}
-	}
-	d.left--
-	d.statement++
-	at := time.Date(2026, 3, 2+w.day, 7, 0, 0, 0, time.UTC).Add(time.Duration(float64(w.done) / float64(w.perDay) * float64(12*time.Hour))).Add(time.Duration(w.dice.IntN(1_000_000)))
-	var values sallyport.Values
-	for c := range uint16(perStatement) {
-		values.AddNumber(d.customer, c, digestOf(d.customer, c))
-	}
-	purposes := []sallyport.Purpose{d.ticket}
-	w.seq += 2
-	return []*sallyport.Event{
-		{Seq: w.seq - 1, Time: at, Kind: sallyport.StatementKind, Who: d.who, Statement: &sallyport.Statement{
-			ID: d.statement, Verb: "SELECT", Fingerprint: "3fab0c" + strconv.Itoa(int(d.customer%40)), Columns: w.columns, Purposes: purposes, //nolint:gosec // small
-		}},
-		{Seq: w.seq, Time: at.Add(3 * time.Millisecond), Kind: sallyport.RevealKind, Who: d.who, Reveal: &sallyport.Revealed{Statement: d.statement, Columns: w.columns, Values: values, Purposes: purposes}},
-	}
-}
-
-// digestOf is that of a customer's value: as random as a keyed one.
-func digestOf(customer uint64, column uint16) (d sallyport.Digest) {
-	x := rand.New(rand.NewPCG(customer, uint64(column)))
-	return whole(int64(x.Uint64()), int64(x.Uint64())) //nolint:gosec // bits
-}
 
 func identifies(c sallyport.Column) bool { return c.Name == "email" || c.Name == "phone" }
 
@@ -156,12 +71,12 @@ func TestFigures(t *testing.T) {
 
 func ingest(t *testing.T, s *Store, reveals int) {
 	t.Helper()
-	w := newWork(reveals)
+	w := historytest.NewWork(reveals)
 	var adding, generating, working, compacting time.Duration
 	began, n := time.Now(), 0
 	for day := 0; ; {
 		start := time.Now()
-		events := w.next(12_500) // 50,000 values
+		events := w.Next(12_500) // 50,000 values
 		generating += time.Since(start)
 		if len(events) == 0 {
 			break
@@ -176,8 +91,8 @@ func ingest(t *testing.T, s *Store, reveals int) {
 			compacting += time.Since(start)
 		}
 		n += len(events) / 2 * perStatement
-		if w.day >= day+10 {
-			day = w.day
+		if w.Day() >= day+10 {
+			day = w.Day()
 			t.Logf("day %d: %d reveals, %.0f k/s so far (%s)", day, n, float64(n)/adding.Seconds()/1000, resident())
 		}
 	}
@@ -363,10 +278,10 @@ func loadPostgreSQL(t *testing.T, conn *pgx.Conn, reveals int) {
 	ctx := t.Context()
 	pgDo(t, conn, `CREATE TABLE seen (day date, entry bigint, person int, customer bigint, field smallint, digest bytea)`)
 	pgDo(t, conn, `CREATE TABLE batches (day date, entry bigint, time timestamptz, actor text, statement bigint, purposes text)`)
-	w := newWork(reveals)
+	w := historytest.NewWork(reveals)
 	start := time.Now()
 	for {
-		events := w.next(12_500)
+		events := w.Next(12_500)
 		if len(events) == 0 {
 			break
 		}
