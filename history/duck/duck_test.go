@@ -142,6 +142,32 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// TestHalfMade: whoever is killed while DuckDB makes its file leaves the beginning of one, which is no damage.
+func TestHalfMade(t *testing.T) {
+	folder := t.TempDir()
+	if err := open(t, folder).Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "history.duckdb")
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, 1000, 4096, 8192, 3*4096 - 1} {
+		if err := os.WriteFile(file, whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, folder)
+		at, err := s.Position(t.Context())
+		if err != nil || at.Entry != 0 {
+			t.Errorf("of the first %d bytes: entry %d, %v", n, at.Entry, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // keeper is one over a real record.
 func keeper(t testing.TB, folder string, stream *record.Stream, tell func(string, error)) *history.Keeper {
 	names, err := history.OpenNames(filepath.Join(folder, "pseudonyms.key"))
