@@ -85,6 +85,7 @@ bench-pages:
 
 bench-history:
 	SALLYPORT_HISTORY=$${SALLYPORT_HISTORY:-100000000} go test -count=1 -timeout 3h -v -run '^TestFigures$$' ./history/duck
+	SALLYPORT_HISTORY_RECORD=$${SALLYPORT_HISTORY_RECORD:-5000000} go test -count=1 -timeout 1h -v -run '^TestFiguresFromRecord$$' ./history/apart
 	SALLYPORT_HISTORY_PG=$${SALLYPORT_HISTORY_PG:-5000000} go test -count=1 -timeout 1h -v -run '^TestAgainstPostgreSQL$$' ./history/duck
 
 # Who is behind reports, in 1,080 made-up companies, and how long 100,000,000 reveals take (an hour, 4 GB of memory).

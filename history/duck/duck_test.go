@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		write(folder)
 		return
 	}
+	if folder := os.Getenv("SALLYPORT_TEST_LOADER"); folder != "" {
+		load(folder)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
