@@ -85,16 +85,16 @@ func TestFigures(t *testing.T) {
 func ingest(t *testing.T, s *Store, reveals int) float64 {
 	t.Helper()
 	w := historytest.NewWork(reveals)
-	runtime.LockOSThread() // so that what making them up takes is told from the rest
-	defer runtime.UnlockOSThread()
 	used := cpu()
 	var adding, generating, making, compacting time.Duration
 	began, n := time.Now(), 0
 	for day := 0; ; {
+		runtime.LockOSThread() // so that what making them up takes is told from the rest
 		start, made := time.Now(), cpuOf(unix.RUSAGE_THREAD)
 		events := w.Next(12_500) // 50,000 values
 		generating += time.Since(start)
 		making += cpuOf(unix.RUSAGE_THREAD) - made
+		runtime.UnlockOSThread()
 		if len(events) == 0 {
 			break
 		}
