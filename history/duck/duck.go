@@ -98,7 +98,7 @@ func Open(folder string, o Options) (*Store, error) {
 func Wipe(folder string) error {
 	var errs []error
 	for _, name := range []string{fileName, fileName + ".wal", fileName + ".wal.checkpoint", fileName + ".wal.recovery", "spill"} {
-		errs = append(errs, os.RemoveAll(filepath.Join(folder, name)))
+		errs = append(errs, os.RemoveAll(filepath.Join(folder, name))) //nolint:gosec // the operator's data folder
 	}
 	return errors.Join(errs...)
 }

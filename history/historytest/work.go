@@ -43,7 +43,7 @@ type desk struct {
 // NewWork is that of so many values that left, about, in as many days as they take.
 func NewWork(reveals int) *Work {
 	days := max(1, reveals/workPerDay)
-	w := &Work{days: days, perDay: reveals / days / PerStatement, dice: rand.New(rand.NewPCG(1, 1)), desk: make([]desk, workStaff)}
+	w := &Work{days: days, perDay: reveals / days / PerStatement, dice: rand.New(rand.NewPCG(1, 1)), desk: make([]desk, workStaff)} //nolint:gosec // made up, and the same again
 	for _, name := range []string{"full_name", "email", "phone", "birth_date"} {
 		w.columns = append(w.columns, sallyport.Column{Schema: "support", Table: "customers", Name: name})
 	}
@@ -102,7 +102,7 @@ func (w *Work) statement() []*sallyport.Event {
 
 // digestOf is that of a customer's value: as random as a keyed one.
 func digestOf(customer uint64, column uint16) (d sallyport.Digest) {
-	x := rand.New(rand.NewPCG(customer, uint64(column)))
+	x := rand.New(rand.NewPCG(customer, uint64(column))) //nolint:gosec // made up
 	binary.BigEndian.PutUint64(d[:8], x.Uint64())
 	binary.BigEndian.PutUint64(d[8:], x.Uint64())
 	return d
