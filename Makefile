@@ -2,7 +2,7 @@
 # make test    all tests, against a real PostgreSQL (started and removed by the tests)
 # make check   format, vet, lint, and the tests under the race detector
 # make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
-# make bench-history  history with 100,000,000 reveals, and beside PostgreSQL (an hour; 5 GiB free)
+# make bench-history  history with 100,000,000 reveals, from a record of 5,000,000, and beside PostgreSQL (an hour; 5 GiB free)
 # make bench-pages  the pages on a year of 1,000 made-up people: size and time (half an hour)
 # make bench-detect detection on made-up companies with insiders, 30 of each kind and some large ones (half an hour); what it came to stays in RESULTS, so it may be ended and gone on with
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL, and kill -9 while keys are rotated and gateways share (an hour)
@@ -85,6 +85,7 @@ bench-pages:
 
 bench-history:
 	SALLYPORT_HISTORY=$${SALLYPORT_HISTORY:-100000000} go test -count=1 -timeout 3h -v -run '^TestFigures$$' ./history/duck
+	SALLYPORT_HISTORY_RECORD=$${SALLYPORT_HISTORY_RECORD:-5000000} go test -count=1 -timeout 1h -v -run '^TestFiguresFromRecord$$' ./history/apart
 	SALLYPORT_HISTORY_PG=$${SALLYPORT_HISTORY_PG:-5000000} go test -count=1 -timeout 1h -v -run '^TestAgainstPostgreSQL$$' ./history/duck
 
 # Who is behind reports, in 1,080 made-up companies, and how long 100,000,000 reveals take (an hour, 4 GB of memory).

@@ -99,6 +99,26 @@ func (v *Values) All() iter.Seq[RevealedValue] {
 	}
 }
 
+// NumberedValue is a value whose customer, where the key is a whole number, is that number, and no text has to be made of it.
+type NumberedValue struct {
+	Number uint64
+	Key    []byte // not nil: the key is no whole number but this, and empty where only the value is known; valid until the next value
+	Column uint16 // index into Revealed.Columns
+	Digest Digest
+}
+
+// Numbered are the values in order.
+func (v *Values) Numbered() iter.Seq[NumberedValue] {
+	return func(yield func(NumberedValue) bool) {
+		for r := (reading{rest: v.packed}); len(r.rest) > 0; {
+			digest, ok := r.step()
+			if !ok || !yield(NumberedValue{r.number, r.text, r.column, Digest(digest)}) {
+				return
+			}
+		}
+	}
+}
+
 // Distinct appends each customer once, in the order in which they come, besides those that are in the list. Where nobody knows whose a value
 // is there is none to append.
 func (v *Values) Distinct(list []Subject) []Subject {

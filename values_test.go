@@ -32,6 +32,20 @@ func TestValues(t *testing.T) {
 		if got := slices.Collect(read.All()); !slices.Equal(got, want) || read.Len() != len(want) || made.Len() != len(want) {
 			t.Fatalf("got %v, %d\nwant %v", got, read.Len(), want)
 		}
+		i := 0
+		for v := range read.Numbered() {
+			n, is := WholeNumber(want[i].Subject)
+			switch {
+			case v.Column != want[i].Column, v.Digest != want[i].Digest:
+				t.Fatalf("numbered: %v, want %v", v, want[i])
+			case v.Key == nil && strconv.FormatUint(v.Number, 10) != string(want[i].Subject), v.Key != nil && (is && n == v.Number || string(v.Key) != string(want[i].Subject)):
+				t.Fatalf("numbered: customer %d, %q, want %q", v.Number, v.Key, want[i].Subject)
+			}
+			i++
+		}
+		if i != len(want) {
+			t.Fatalf("numbered: %d values, want %d", i, len(want))
+		}
 		before := rapid.SliceOfNDistinct(rapid.Map(one, func(v RevealedValue) Subject { return v.Subject }), 0, 3, rapid.ID).Draw(t, "before")
 		distinct := slices.Clone(before)
 		for _, v := range want {

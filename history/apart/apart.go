@@ -5,7 +5,7 @@
 //
 // Invariant: to who calls, the Store of Start is the one that Serve was given, as package historytest has it.
 //
-// The two speak over one pair of sockets that nobody else can reach: CBOR, one call after the other, each with a number that its answer
+// The two speak over one pair of sockets that nobody else can reach: messages of CBOR, one call after the other, each with a number that its answer
 // carries; a call with Cancel ends the one of the same number. Who hears that the other side is gone, ends.
 package apart
 

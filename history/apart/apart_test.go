@@ -50,13 +50,16 @@ func open(o apart.Opening) (history.Store, error) {
 	return s, nil
 }
 
-func start(folder string) (*apart.Store, error) {
+func start(folder string) (*apart.Store, error) { return startFor(folder, historytest.Record, 256) }
+
+// startFor starts a process that keeps the history of a record.
+func startFor(folder, id string, memory int) (*apart.Store, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	return apart.Start(exec.Command(self, "store"), apart.Opening{
-		Folder: folder, Record: historytest.Record, Tells: []string{historytest.Email.String()}, Programs: []sallyport.Staff{"svc_desk"}, Memory: 256,
+		Folder: folder, Record: id, Tells: []string{historytest.Email.String()}, Programs: []sallyport.Staff{"svc_desk"}, Memory: memory,
 	})
 }
 

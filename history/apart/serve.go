@@ -7,8 +7,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"sallyport/history"
 )
 
@@ -19,10 +17,10 @@ func Serve(conn io.ReadWriter, open func(Opening) (history.Store, error)) error 
 	if err != nil {
 		return err
 	}
-	s := &server{out: enc.NewEncoder(conn), running: map[uint64]context.CancelFunc{}}
-	calls := dec.NewDecoder(conn)
+	s := &server{out: &speaker{to: conn, enc: enc}, running: map[uint64]context.CancelFunc{}}
+	calls := &listener{from: conn, dec: dec}
 	var first call
-	if err := calls.Decode(&first); err != nil {
+	if err := calls.hear(&first); err != nil {
 		return fmt.Errorf("hear what to open: %w", err)
 	}
 	if first.Open == nil {
@@ -40,18 +38,18 @@ type server struct {
 	store history.Store
 
 	writing sync.Mutex // held for one answer; guards out
-	out     *cbor.Encoder
+	out     *speaker
 
 	mu      sync.Mutex // guards running
 	running map[uint64]context.CancelFunc
 	wg      sync.WaitGroup
 }
 
-func (s *server) listen(calls *cbor.Decoder) error {
+func (s *server) listen(calls *listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	for {
 		var c call
-		if err := calls.Decode(&c); err != nil {
+		if err := calls.hear(&c); err != nil {
 			cancel()
 			s.wg.Wait()
 			return errors.Join(fmt.Errorf("hear a call: %w", err), s.store.Close())
@@ -127,7 +125,7 @@ func (s *server) do(ctx context.Context, c *call) *answer {
 func (s *server) tell(a *answer) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if err := s.out.Encode(a); err != nil {
+	if err := s.out.say(a); err != nil {
 		return fmt.Errorf("answer: %w", err)
 	}
 	return nil

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	"golang.org/x/sys/unix"
 
 	"sallyport"
@@ -29,7 +28,7 @@ type Store struct {
 	why  error         // valid then
 
 	writing sync.Mutex // held for one call; guards out
-	out     *cbor.Encoder
+	out     *speaker
 
 	mu      sync.Mutex // guards what follows
 	number  uint64
@@ -50,7 +49,7 @@ func Start(cmd *exec.Cmd, o Opening) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start history's process: %w", err)
 	}
-	s := &Store{cmd: cmd, conn: ours, said: &lastWords{}, gone: make(chan struct{}), out: enc.NewEncoder(ours), waiting: map[uint64]chan *answer{}}
+	s := &Store{cmd: cmd, conn: ours, said: &lastWords{}, gone: make(chan struct{}), out: &speaker{to: ours, enc: enc}, waiting: map[uint64]chan *answer{}}
 	cmd.Stdin, cmd.Stderr = theirs, s.said
 	cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH"), "TZ="+os.Getenv("TZ"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C at our terminal is for us, who then end it in order
@@ -59,7 +58,7 @@ func Start(cmd *exec.Cmd, o Opening) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start history's process: %w", errors.Join(err, ours.Close()))
 	}
-	go s.hear(dec.NewDecoder(ours))
+	go s.hear(&listener{from: ours, dec: dec})
 	if _, err := s.ask(context.Background(), &call{Open: &o}); err != nil {
 		s.kill()
 		return nil, err
@@ -83,11 +82,11 @@ func pair() (ours net.Conn, theirs *os.File, err error) {
 }
 
 // hear hands answers to who waits for them, until the process has ended.
-func (s *Store) hear(answers *cbor.Decoder) {
+func (s *Store) hear(answers *listener) {
 	var err error
 	for err == nil {
 		var a answer
-		if err = answers.Decode(&a); err != nil {
+		if err = answers.hear(&a); err != nil {
 			break
 		}
 		s.mu.Lock()
@@ -137,7 +136,7 @@ func (s *Store) ask(ctx context.Context, c *call) (*answer, error) {
 func (s *Store) send(c *call) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if err := s.out.Encode(c); err != nil {
+	if err := s.out.say(c); err != nil {
 		_ = s.conn.Close()
 	}
 }

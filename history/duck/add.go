@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,8 +68,7 @@ func finish(ctx context.Context, conn *sql.Conn, do func() error) error {
 		_, back := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		return errors.Join(err, back)
 	}
-	_, err := conn.ExecContext(ctx, "COMMIT")
-	return err
+	return patiently(ctx, conn, "COMMIT")
 }
 
 // batch writes the rows of entries through an appender for each table.
@@ -77,45 +77,33 @@ type batch struct {
 	names     *history.Names
 	conn      driver.Conn
 	appenders map[string]*duckdb.Appender
-	fresh     *duckdb.Appender
+	many      many
 	keys      map[int64]bool // of customers whose key is a text, which this batch has noted
 	rows      int
-	day       int32
-	entry     int64
-	person    int32
-	boxed     boxedValues
-}
 
-// boxedValues are what many rows have in common, as the driver takes it: to make an interface of a number takes an allocation.
-type boxedValues struct {
-	day, date, entry, person driver.Value
-	dayOf, personOf          int32
-	customer                 driver.Value
-	customerOf               int64
-	fields                   map[int16]driver.Value
+	// Of the entry that is being added.
+	day    int32
+	entry  int64
+	whose  *working // nil: nobody has asked yet
+	person int32
 }
 
 // moment is the day and the entry that rows follow of.
 func (b *batch) moment(e *sallyport.Event) {
-	day := dayOf(e.Time)
-	if x := &b.boxed; x.day == nil || x.dayOf != day {
-		x.day, x.date, x.dayOf = day, date(day), day
-	}
-	b.day, b.entry = day, int64(e.Seq) //nolint:gosec // entries are counted from 1
-	b.boxed.entry = b.entry
+	b.day, b.entry, b.whose = dayOf(e.Time), int64(e.Seq), nil //nolint:gosec // entries are counted from 1
 }
 
-// whose is the person that rows follow of.
-func (b *batch) whose(person int32) {
-	if x := &b.boxed; x.person == nil || x.personOf != person {
-		x.person, x.personOf = person, person
+// who is who acts in the entry.
+func (b *batch) who(e *sallyport.Event) *working {
+	if b.whose == nil {
+		b.whose = b.d.at(b.day, &e.Who)
 	}
-	b.person = person
+	return b.whose
 }
 
 func (s *Store) write(to uint64, entries []*sallyport.Event) error {
 	return s.append(s.writer, func(b *batch) (err error) {
-		if b.fresh, err = b.table("fresh"); err != nil {
+		if err := b.open(); err != nil {
 			return err
 		}
 		for _, e := range entries {
@@ -136,12 +124,24 @@ func (s *Store) append(to *sql.Conn, do func(*batch) error) error {
 	return to.Raw(func(conn any) (err error) {
 		b := &batch{d: s.dict, names: s.o.Names, conn: conn.(driver.Conn), appenders: map[string]*duckdb.Appender{}, keys: map[int64]bool{}}
 		defer func() {
-			for _, a := range b.appenders {
-				err = errors.Join(err, a.Close())
-			}
+			err = errors.Join(err, b.close())
 		}()
 		return do(b)
 	})
+}
+
+// open begins with the tables that get many rows.
+func (b *batch) open() (err error) {
+	b.many, err = openMany(b.conn)
+	return err
+}
+
+// close brings over what is left of all tables.
+func (b *batch) close() (err error) {
+	for _, a := range b.appenders {
+		err = errors.Join(err, a.Close())
+	}
+	return errors.Join(err, b.many.close())
 }
 
 func (b *batch) table(name string) (*duckdb.Appender, error) {
@@ -178,7 +178,7 @@ func date(day int32) time.Time { return time.Unix(int64(day)*86_400, 0).UTC() }
 func (b *batch) add(e *sallyport.Event) error {
 	if e.Restates != nil { // it is kept as what it was, and where it stands until its own time is up
 		b.moment(e)
-		if err := b.row("marks", b.boxed.date, b.boxed.entry, int8(markAgain), b.d.person(e.Who.Staff), b.d.person(e.Who.Via)); err != nil {
+		if err := b.row("marks", date(b.day), b.entry, int8(markAgain), b.d.person(e.Who.Staff), b.d.person(e.Who.Via)); err != nil {
 			return err
 		}
 		e = e.AsItWas()
@@ -222,7 +222,7 @@ func (b *batch) mark(e *sallyport.Event) error {
 	case e.Who.Staff == "" && e.Who.Via == "" || standsHere(e), e.Kind == sallyport.ResultKind && (e.Result == nil || e.Result.Masked == 0):
 		return nil
 	}
-	return b.row("marks", b.boxed.date, b.boxed.entry, what, b.d.person(e.Who.Staff), b.d.person(e.Who.Via))
+	return b.row("marks", date(b.day), b.entry, what, b.d.person(e.Who.Staff), b.d.person(e.Who.Via))
 }
 
 // standsHere says whether an entry has a row in acts or batches.
@@ -248,15 +248,6 @@ func isAct(kind sallyport.EventKind) bool {
 	}
 }
 
-// batchRow is the row of an entry whose values or rows follow.
-func (b *batch) batchRow(e *sallyport.Event, kind int8, statement uint64, columns []sallyport.Column, purposes []sallyport.Purpose, grant string) error {
-	w := b.d.at(b.day, &e.Who)
-	b.whose(w.person)
-	verb := b.d.verbOf(history.Place{Session: e.Who.Session, Statement: statement})
-	return b.row("batches", b.boxed.date, b.boxed.entry, e.Time.UTC(), kind, w.actor, int64(statement), //nolint:gosec // there and back
-		verb, b.d.reasonOf(w, purposes, grant), b.d.setOf(w, columns).word)
-}
-
 func (b *batch) revealed(e *sallyport.Event) error {
 	if e.Reveal == nil {
 		return nil
@@ -268,15 +259,19 @@ func (b *batch) revealed(e *sallyport.Event) error {
 	if err := b.batchRow(e, kind, e.Reveal.Statement, e.Reveal.Columns, e.Reveal.Purposes, e.Reveal.Grant); err != nil {
 		return err
 	}
-	fields := b.d.setOf(b.d.at(b.day, &e.Who), e.Reveal.Columns).fields
-	for v := range e.Reveal.Values.All() {
+	fields := b.d.setOf(b.who(e), e.Reveal.Columns).fields
+	for v := range e.Reveal.Values.Numbered() {
 		field := int16(0)
 		if int(v.Column) < len(fields) {
 			field = fields[v.Column]
 		} else {
 			field = b.d.field(sallyport.Column{})
 		}
-		if err := b.value(v.Subject, field, v.Digest); err != nil {
+		customer, err := b.customer(v.Number, v.Key)
+		if err == nil {
+			err = b.value(customer, field, &v.Digest)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -298,40 +293,36 @@ func (b *batch) reached(e *sallyport.Event) error {
 		}
 	}
 	for _, c := range e.Touch.Reached {
-		if err := b.value(c, field, sallyport.Digest{}); err != nil {
+		customer, err := b.keyed(c)
+		if err == nil {
+			err = b.value(customer, field, &sallyport.Digest{})
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *batch) value(customer sallyport.Subject, field int16, d sallyport.Digest) error {
-	id := customerID(customer)
-	if id < 0 && id != nobody && !b.keys[id] {
-		b.keys[id] = true
-		if err := b.row("fresh_keys", id, string(customer)); err != nil {
-			return err
-		}
+// customer is the id of a customer with a number or, where there is one, a key.
+func (b *batch) customer(number uint64, key []byte) (int64, error) {
+	switch {
+	case key != nil:
+		return b.keyed(sallyport.Subject(key))
+	case number < 1<<63:
+		return int64(number), nil //nolint:gosec // checked
 	}
-	hi, lo := halves(d)
-	b.rows++
-	x := &b.boxed
-	if x.customer == nil || x.customerOf != id {
-		x.customer, x.customerOf = id, id
-	}
-	return b.fresh.AppendRow(x.day, x.entry, x.person, x.customer, b.boxedField(field), hi, lo)
+	return b.keyed(sallyport.Subject(strconv.FormatUint(number, 10)))
 }
 
-func (b *batch) boxedField(field int16) driver.Value {
-	v, ok := b.boxed.fields[field]
-	if !ok {
-		if b.boxed.fields == nil {
-			b.boxed.fields = map[int16]driver.Value{}
-		}
-		v = field
-		b.boxed.fields[field] = v
+// keyed is the id of a customer by the key. What that is called is noted where the id does not say it.
+func (b *batch) keyed(key sallyport.Subject) (int64, error) {
+	id := customerID(key)
+	if id >= 0 || id == nobody || b.keys[id] {
+		return id, nil
 	}
-	return v
+	b.keys[id] = true
+	return id, b.row("fresh_keys", id, string(key))
 }
 
 func halves(d sallyport.Digest) (hi, lo int64) {
@@ -352,7 +343,7 @@ func (b *batch) act(e *sallyport.Event) error {
 	if st := e.Statement; st != nil {
 		statement = int64(st.ID) //nolint:gosec // there and back
 		verb, shape, code, writes = b.d.word(st.Verb), b.d.word(st.Fingerprint), b.d.word(st.Refused), st.Writes
-		w := b.d.at(b.day, &e.Who)
+		w := b.who(e)
 		reason, fields = b.d.reasonOf(w, st.Purposes, ""), b.d.setOf(w, st.Columns).word
 	}
 	switch {
@@ -367,7 +358,12 @@ func (b *batch) act(e *sallyport.Event) error {
 		}
 		note = b.d.word(strings.Join(kinds, ", "))
 	}
-	return b.row("acts", b.boxed.date, b.boxed.entry, e.Time.UTC(), b.d.word(string(e.Kind)), b.d.at(b.day, &e.Who).actor, statement, verb, shape, fields, reason, code, writes, note)
+	r := b.many.acts
+	i := r.n
+	r.day[i], r.entry[i], r.time[i], r.kind[i], r.actor[i] = b.day, b.entry, e.Time.UnixMicro(), b.d.word(string(e.Kind)), b.who(e).actor
+	r.statement[i], r.verb[i], r.shape[i], r.fields[i] = statement, verb, shape, fields
+	r.reason[i], r.code[i], r.writes[i], r.note[i] = reason, code, writes, note
+	return r.next()
 }
 
 // numbered stores what got a number in this batch. Actors come first: they make words and people.
@@ -441,7 +437,7 @@ func (b *batch) boxes(p *pending) error {
 // boxer packs names, those of a day apart, so that they go with it.
 type boxer struct {
 	b     *batch
-	table string
+	table string              // of those that are not full
 	open  map[[2]int32]*boxed // by kind and day
 }
 
@@ -458,23 +454,23 @@ func (w *boxer) put(kind int8, day, id int32, texts ...string) error {
 		return nil
 	}
 	delete(w.open, at)
-	return w.write(kind, day, box)
+	return w.write("boxes", kind, day, box) // a full one stays as it is
 }
 
 func (w *boxer) end() error {
 	for at, box := range w.open {
-		if err := w.write(int8(at[0]), at[1], box); err != nil { //nolint:gosec // a kind
+		if err := w.write(w.table, int8(at[0]), at[1], box); err != nil { //nolint:gosec // a kind
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *boxer) write(kind int8, day int32, names *boxed) error {
+func (w *boxer) write(table string, kind int8, day int32, names *boxed) error {
 	first, last := names.IDs[0], names.IDs[len(names.IDs)-1]
 	box, err := names.seal(w.b.names, boxPlace(kind, first))
 	if err != nil {
 		return err
 	}
-	return w.b.row(w.table, date(day), kind, first, last, box)
+	return w.b.row(table, date(day), kind, first, last, box)
 }

@@ -88,7 +88,7 @@ func newDictionaries(o Options) *dictionaries {
 	return &dictionaries{
 		tells: func(c sallyport.Column) bool { return o.Tells != nil && o.Tells(c) }, sets: map[string]fieldSet{}, working: map[string]*working{},
 		people: map[sallyport.Staff]int32{}, byID: map[int32]sallyport.Staff{}, words: map[string]int32{}, texts: map[int32]string{},
-		fields: map[sallyport.Column]int16{}, columns: map[int16]sallyport.Column{}, verbs: map[history.Place]int32{}, tables: map[string]bool{},
+		fields: map[sallyport.Column]int16{}, columns: map[int16]sallyport.Column{}, verbs: make(map[history.Place]int32, mostVerbs), tables: map[string]bool{},
 	}
 }
 
@@ -346,7 +346,7 @@ const mostVerbs = 1 << 16
 
 func (d *dictionaries) began(at history.Place, verb int32) {
 	if len(d.verbs) >= mostVerbs {
-		d.former, d.verbs = d.verbs, map[history.Place]int32{}
+		d.former, d.verbs = d.verbs, make(map[history.Place]int32, mostVerbs)
 	}
 	d.verbs[at] = verb
 }

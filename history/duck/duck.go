@@ -42,6 +42,9 @@ const DefaultMemory = 384
 // fileName is the database's in its folder.
 const fileName = "history.duckdb"
 
+// fileHead is what DuckDB writes before anything else: whoever made a file that is shorter was killed before it was one.
+const fileHead = 3 * 4096
+
 // Store is an open history. It is safe for use by many goroutines.
 type Store struct {
 	o    Options
@@ -68,8 +71,14 @@ func Open(folder string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
 	s := &Store{o: o, file: filepath.Join(folder, fileName)}
-	_, err := os.Stat(s.file) //nolint:gosec // likewise
+	info, err := os.Stat(s.file) //nolint:gosec // likewise
 	made := errors.Is(err, os.ErrNotExist)
+	if err == nil && info.Size() < fileHead {
+		made = true
+		if err := Wipe(folder); err != nil {
+			return nil, fmt.Errorf("open history: remove the beginning of %s: %w", s.file, err)
+		}
+	}
 	if err := s.connect(); err != nil {
 		return nil, broken("open history "+s.file, err)
 	}
@@ -89,7 +98,7 @@ func Open(folder string, o Options) (*Store, error) {
 func Wipe(folder string) error {
 	var errs []error
 	for _, name := range []string{fileName, fileName + ".wal", fileName + ".wal.checkpoint", fileName + ".wal.recovery", "spill"} {
-		errs = append(errs, os.RemoveAll(filepath.Join(folder, name)))
+		errs = append(errs, os.RemoveAll(filepath.Join(folder, name))) //nolint:gosec // the operator's data folder
 	}
 	return errors.Join(errs...)
 }

@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		write(folder)
 		return
 	}
+	if folder := os.Getenv("SALLYPORT_TEST_LOADER"); folder != "" {
+		load(folder)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -139,6 +143,32 @@ func TestDamaged(t *testing.T) {
 				t.Errorf("%v; want it told as broken", err)
 			}
 		})
+	}
+}
+
+// TestHalfMade: whoever is killed while DuckDB makes its file leaves the beginning of one, which is no damage.
+func TestHalfMade(t *testing.T) {
+	folder := t.TempDir()
+	if err := open(t, folder).Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "history.duckdb")
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, 1000, 4096, 8192, 3*4096 - 1} {
+		if err := os.WriteFile(file, whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, folder)
+		at, err := s.Position(t.Context())
+		if err != nil || at.Entry != 0 {
+			t.Errorf("of the first %d bytes: entry %d, %v", n, at.Entry, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -339,6 +369,7 @@ func TestKilled(t *testing.T) {
 		switch told := out.String(); {
 		case strings.Contains(told, "TOLD history cannot be used and is made again from the record") && strings.Count(told, "TOLD") == 1:
 			again++ // a kill may tear a block of the store's own file
+			t.Logf("round %d: %s", round, told[strings.Index(told, "TOLD"):])
 		case strings.Contains(told, "TOLD"):
 			t.Errorf("round %d: %s", round, out)
 		}
