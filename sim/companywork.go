@@ -23,7 +23,7 @@ type act struct {
 	theft    bool
 	foreign  bool // from a device and a place that are not his
 	shared   bool // from the other's device
-	closed   int64
+	urgent   bool
 	text     string
 }
 
@@ -33,6 +33,7 @@ const (
 	look deed = iota
 	opens
 	assigned
+	escalated
 	closes
 	calls
 	logsIn
@@ -124,9 +125,12 @@ func (c *Company) planDay(d int) {
 		if a.weight[d] > 0 {
 			c.planAgent(d, i, a)
 		}
+		if d == a.promoted && d > 0 {
+			c.promote(d, i, a)
+		}
 		if d == a.turned && d > 0 {
-			a.team = (a.team + 1) % max(4, c.Profile.Staff/25)
-			c.staff[i].Team = fmt.Sprintf("team-%d", a.team)
+			a.team = (a.team + 1) % c.teams()
+			c.staff[i].Team = teamName(a.team)
 			if c.random.Float64() < 0.7 {
 				c.will(act{at: int64(d) * msPerDay, what: tells, who: i, text: "role_change"})
 			}
@@ -135,6 +139,7 @@ func (c *Company) planDay(d int) {
 			c.will(act{at: int64(d) * msPerDay, what: tells, who: i, text: "leave_start"})
 		}
 	}
+	c.planNight(d)
 	for i := range c.Insiders {
 		c.steal(&c.Insiders[i], d)
 	}
@@ -154,7 +159,7 @@ func (c *Company) onDuty(d int) duty {
 	}
 	sum := 0.0
 	for i := range c.agents {
-		if a := &c.agents[i]; a.role == "agent" && a.weight[d] > 0 {
+		if a := &c.agents[i]; a.role == "agent" && a.weight[d] > 0 && (a.promoted == 0 || d < a.promoted) {
 			sum += a.weight[d]
 			list.who, list.sums = append(list.who, i), append(list.sums, sum)
 		}
@@ -207,7 +212,7 @@ func (c *Company) planTicket(d int, list duty) {
 	if heard {
 		c.will(act{at: at - c.random.Int64N(2*minuteMS), what: calls, who: pickInt(byAgent, who, -1), ticket: id, customer: customer})
 	}
-	c.will(act{at: at, what: opens, who: pickInt(byAgent, who, -1), ticket: id, customer: customer, closed: end, text: c.staff[who].Team})
+	c.will(act{at: at, what: opens, who: pickInt(byAgent, who, -1), ticket: id, customer: customer, text: c.staff[who].Team})
 	if byAgent {
 		c.touch(at+c.random.Int64N(minuteMS), who, id, customer)
 	}
@@ -227,14 +232,9 @@ func (c *Company) planTicket(d int, list duty) {
 		begin = until
 	}
 	for range c.poisson(p.Others) {
-		other := c.colleague(who)
-		c.work1(other, id, customer, at, end)
+		c.involve(who, id, customer, at, end)
 	}
-	if len(c.recent) < 20_000 {
-		c.recent = append(c.recent, customer)
-	} else {
-		c.recent[c.random.IntN(len(c.recent))] = customer
-	}
+	c.remember(served{customer, id})
 	c.will(act{at: end, what: closes, ticket: id})
 }
 
@@ -245,37 +245,18 @@ func pickInt(yes bool, a, b int) int {
 	return b
 }
 
-// colleague is somebody else of the same team.
-func (c *Company) colleague(who int) int {
-	for range 50 {
-		if i := c.random.IntN(len(c.agents)); c.agents[i].role != "service" && i != who && c.agents[i].team == c.agents[who].team {
-			return i
-		}
-	}
-	return who
-}
-
 // work is what an assignee does on a ticket, on the days that he is there.
 func (c *Company) work(who, ticket int, customer, from, until int64) {
-	n := 1 + c.poisson(0.7)
+	n := 1 + c.poisson(0.4)
 	for range n {
 		c.work1(who, ticket, customer, from, until)
 	}
 }
 
 func (c *Company) work1(who, ticket int, customer, from, until int64) {
-	at := from + int64(c.random.Float64()*c.random.Float64()*float64(max(1, until-from)))
-	d := int(at / msPerDay)
-	a := &c.agents[who]
-	if at < 0 || d >= len(a.weight) || a.weight[d] == 0 {
-		return
+	if at, ok := c.moment(&c.agents[who], from, until); ok {
+		c.touch(at, who, ticket, customer)
 	}
-	if minute := int(at % msPerDay / minuteMS); minute < a.from || minute > a.to {
-		if at = c.hourOf(d, a); at < from || at > until {
-			return
-		}
-	}
-	c.touch(at, who, ticket, customer)
 }
 
 func (c *Company) touch(at int64, who, ticket int, customer int64) {
@@ -294,11 +275,7 @@ func (c *Company) planAgent(d, who int, a *agent) {
 	case "engineer":
 		c.planEngineer(d, who, a)
 	case "quality":
-		for range c.poisson(25 * a.weight[d]) {
-			if len(c.recent) > 0 {
-				c.touch(c.hourOf(d, a), who, 0, c.recent[c.random.IntN(len(c.recent))])
-			}
-		}
+		c.planQuality(d, who, a)
 	}
 	c.will(act{at: int64(d)*msPerDay + int64(a.from)*minuteMS - c.random.Int64N(10*minuteMS), what: logsIn, who: who})
 	if c.random.Float64() < 0.05 {
@@ -317,7 +294,7 @@ func (c *Company) planAgent(d, who int, a *agent) {
 	for range n {
 		customer := 1 + c.random.Int64N(p.Customers)
 		if c.random.Float64() < 0.4 && len(c.recent) > 0 {
-			customer = c.recent[c.random.IntN(len(c.recent))]
+			customer = c.recent[c.random.IntN(len(c.recent))].customer
 		}
 		c.will(act{at: c.hourOf(d, a), what: look, who: who, customer: customer})
 	}
@@ -373,13 +350,19 @@ func (o *output) act(a *act, d int) {
 			return
 		}
 		o.in.Ticket = &sallyport.TicketFact{ID: id, Customer: subject(a.customer), Opened: at, Queue: a.text, OpenedBy: who, Channel: "mail", Priority: "normal"}
-	case assigned, closes:
+		if a.urgent {
+			o.in.Ticket.Priority = "urgent"
+		}
+	case assigned, escalated, closes:
 		if a.ticket < 0 {
 			return
 		}
 		o.in.TicketEvent = &sallyport.TicketEvent{Ticket: id, Time: at, Type: "assigned", Staff: who}
-		if a.what == closes {
+		switch a.what {
+		case closes:
 			o.in.TicketEvent.Type, o.in.TicketEvent.Staff = "closed", ""
+		case escalated:
+			o.in.TicketEvent.Type = "escalated"
 		}
 	case calls:
 		o.in.Contact = &sallyport.ContactFact{Time: at, Customer: subject(a.customer), Channel: "call", Incoming: true, Staff: who}
