@@ -43,6 +43,7 @@ type Profile struct {
 	Late      float64 // share of them who begin at one in the afternoon
 	Urgent    float64 // tickets of a hundred people that cannot wait for the morning, a night
 	Promoted  float64 // share of agents who come to look after quality in these weeks
+	Desk      bool    // made in another way, see Desk
 	Clumps    float64 // share of unlinked looks that come with one to four more
 	Restless  float64 // of each person's day, sigma of the logarithm of his unlinked rate
 	Mood      float64 // the same, lasting for days
@@ -78,7 +79,7 @@ func usualCast() []Part {
 func Profiles() []Profile {
 	base := Profile{
 		Staff: 200, Weeks: 26, Customers: 12_000_000, Touches: 36, Tickets: 7.2, Days: 22. / 24, Tail: 2.23, Moves: 0.94, Others: 1.95, Unlinked: 0.06, Differ: 0.5,
-		Fano: 16, Quality: 0.03, Calls: 0.3, Unheard: 0.03, Undated: 0.02, Bulk: 0.5, Surges: 2, Drift: 0.1, Early: 0.1, Late: 0.25, Urgent: 2, Promoted: 0.04,
+		Fano: 18, Quality: 0.03, Calls: 0.3, Unheard: 0.03, Undated: 0.02, Bulk: 0.5, Surges: 2, Drift: 0.1, Early: 0.1, Late: 0.22, Urgent: 2, Promoted: 0.04,
 	}
 	with := func(name string, change func(*Profile)) Profile {
 		p := base
@@ -155,6 +156,7 @@ type Company struct {
 	zones   []*time.Location
 	bare    bool // no insiders
 	tasks   []job
+	bursts  bursts
 }
 
 // agent is how a person works.
@@ -207,7 +209,11 @@ func NewCompany(p Profile, seed uint64, insiders bool) *Company {
 	for range 50 {
 		c.Watched = append(c.Watched, sallyport.Subject(fmt.Sprint(1+c.random.Int64N(p.Customers))))
 	}
-	c.employ()
+	if p.Desk {
+		c.furnish()
+	} else {
+		c.employ()
+	}
 	if insiders {
 		c.turn()
 	}

@@ -14,17 +14,17 @@ import (
 // act is something that will happen.
 type act struct {
 	at       int64 // ms since Begin
-	what     deed
-	who      int // of agents; -1: nobody
+	who      int   // of agents; -1: nobody
 	ticket   int
 	customer int64
+	text     string
 	count    int32 // customers, where they are not listed
+	what     deed
 	claim    bool
 	theft    bool
 	foreign  bool // from a device and a place that are not his
 	shared   bool // from the other's device
 	urgent   bool
-	text     string
 }
 
 type deed uint8
@@ -56,9 +56,14 @@ func weekdays() [7]float64 { return [7]float64{0.216, 0.192, 0.183, 0.172, 0.132
 func (c *Company) Run(yield func(in *sallyport.Input, theft bool)) {
 	days := c.Profile.Weeks * 7
 	out := &output{Company: c, yield: yield}
-	c.before()
+	plan := c.planDay
+	if c.Profile.Desk {
+		plan = c.planDesk
+	} else {
+		c.before()
+	}
 	for d := range days {
-		c.planDay(d)
+		plan(d)
 		today := c.plan[d]
 		c.plan[d] = nil
 		for _, i := range c.inOrder(today) {
@@ -328,6 +333,13 @@ type output struct {
 	yield  func(*sallyport.Input, bool)
 	in     sallyport.Input
 	access sallyport.Access
+	name   []byte
+}
+
+// named is an id: a letter and a number.
+func (o *output) named(letter byte, number int) string {
+	o.name = strconv.AppendInt(append(o.name[:0], letter), int64(number), 10)
+	return string(o.name)
 }
 
 func (o *output) act(a *act, d int) {
@@ -335,7 +347,7 @@ func (o *output) act(a *act, d int) {
 	o.in = sallyport.Input{Time: at}
 	id := ""
 	if a.ticket > 0 {
-		id = "T" + strconv.Itoa(a.ticket)
+		id = o.named('T', a.ticket)
 	}
 	var who sallyport.Staff
 	if a.who >= 0 {
@@ -396,7 +408,7 @@ func (o *output) look(a *act, at time.Time, ticket string, who sallyport.Staff) 
 	o.uid++
 	x := &o.access
 	*x = sallyport.Access{
-		UID: "e" + strconv.Itoa(o.uid), Time: at, Activity: sallyport.ReadActivity, Staff: who, Service: g.role == "service", Session: "x", Application: "desk",
+		UID: o.named('e', o.uid), Time: at, Activity: sallyport.ReadActivity, Staff: who, Service: g.role == "service", Session: "x", Application: "desk",
 		Address: g.address, Device: g.device, Shape: "case", Database: "support", Table: "customers", Columns: append(x.Columns[:0], "email", "phone"), Rows: 1,
 		Subjects: x.Subjects[:0],
 	}

@@ -1,6 +1,9 @@
 package sim
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // served is a customer, and the ticket by which; negative where that is on no record.
 type served struct {
@@ -22,7 +25,8 @@ func (c *Company) shift(a *agent) {
 	p := &c.Profile
 	a.from = 8*60 + 30*c.random.IntN(5)
 	if a.role == "agent" && !p.Night {
-		switch u := c.random.Float64(); {
+		const golden = 0.618034 // so that each company has as many
+		switch u := math.Mod(golden*float64(a.index), 1); {
 		case u < p.Early:
 			a.from = 6 * 60
 		case u < p.Early+p.Late:
