@@ -28,7 +28,7 @@ type bursts struct {
 // furnish draws the ways of this desk, and who works at it.
 func (c *Company) furnish() {
 	between := func(low, high float64) float64 { return low + (high-low)*c.random.Float64() }
-	c.bursts = bursts{feeds: between(0.3, 0.7), outages: between(0.2, 1.5), tail: between(1.3, 1.8), bare: between(0.17, 0.23), heard: between(0.4, 0.8), family: between(0.02, 0.08)}
+	c.bursts = bursts{feeds: between(0.5, 0.8), outages: between(0.2, 1.5), tail: between(1.3, 1.8), bare: between(0.17, 0.23), heard: between(0.4, 0.8), family: between(0.02, 0.08)}
 	c.employ()
 	for i := range c.agents {
 		a := &c.agents[i]
@@ -74,12 +74,12 @@ func (c *Company) planDesk(d int) {
 		if c.random.Float64() < 0.3 {
 			hour = 18.5 + 1.5*c.random.NormFloat64()
 		}
-		c.arrive(int64(d)*msPerDay+int64(max(7, min(22, hour))*60)*minuteMS, c.random.IntN(c.teams()), 40*minuteMS, c.bursts.feeds)
+		c.arrive(int64(d)*msPerDay+int64(max(7, min(22, hour))*60)*minuteMS, c.random.IntN(c.teams()), 15*minuteMS, c.bursts.feeds)
 	}
 	if c.random.Float64() < c.bursts.outages/7 {
 		from, queue := int64(d)*msPerDay+(8+c.random.Int64N(10))*60*minuteMS, c.random.IntN(c.teams())
 		for range c.poisson(n / 4) {
-			c.arrive(from+int64(c.random.ExpFloat64()*float64(60*minuteMS)), queue, 40*minuteMS, 0)
+			c.arrive(from+int64(c.random.ExpFloat64()*float64(60*minuteMS)), queue, 0, 0)
 		}
 	}
 	for i := range c.Insiders {
