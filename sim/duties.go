@@ -36,39 +36,54 @@ func (c *Company) shift(a *agent) {
 	a.to = a.from + 9*60
 }
 
-// planNight plans what cannot wait for the morning: urgent tickets, which go to the one agent who is on call this week, outside his hours.
+// rota is how many take turns with the telephone at night (Google's Site Reliability Engineering, chapter 11, wants eight at least), ringed how many
+// people one telephone is for.
+const (
+	rota   = 8
+	ringed = 200
+)
+
+// planNight plans what cannot wait for the morning: urgent tickets, which go to who is on call, outside his hours.
 func (c *Company) planNight(d int) {
 	p := &c.Profile
 	if p.Night || p.Urgent == 0 {
 		return
 	}
-	who, ok := c.onCall(d)
-	if !ok {
-		return
-	}
-	for range c.poisson(p.Urgent * float64(p.Staff) / 100) {
-		at := int64(d)*msPerDay + (23*60+c.random.Int64N(7*60))*minuteMS
-		end := at + 20*minuteMS + c.random.Int64N(120*minuteMS)
-		customer := c.someone()
-		c.tickets++
-		id := c.tickets
-		if n := int(at / msPerDay); n < len(c.missing) && c.missing[n] {
-			id = -id // it is on no record
+	for first := 0; first < p.Staff; first += ringed {
+		who, ok := c.onCall(d, first)
+		if !ok {
+			continue
 		}
-		c.will(act{at: at, what: opens, who: -1, ticket: id, customer: customer, text: c.staff[who].Team, urgent: true})
-		c.will(act{at: at + minuteMS, what: assigned, who: who, ticket: id})
-		c.will(act{at: at + 2*minuteMS, what: logsIn, who: who})
-		for i := range 1 + c.poisson(1) {
-			c.touch(at+int64(3+i)*minuteMS+c.random.Int64N(minuteMS), who, id, customer)
+		for range c.poisson(p.Urgent * float64(min(ringed, p.Staff-first)) / 100) {
+			c.wake(d, who)
 		}
-		c.will(act{at: end, what: closes, ticket: id})
 	}
 }
 
-// onCall is who has the telephone at night: agents by turns of a week, the next one where he is away.
-func (c *Company) onCall(d int) (who int, ok bool) {
-	for i := range c.agents {
-		who = (d/7*37 + i) % len(c.agents)
+// wake is an urgent ticket in the night after a day, and what is done about it.
+func (c *Company) wake(d, who int) {
+	at := int64(d)*msPerDay + (23*60+c.random.Int64N(7*60))*minuteMS
+	end := at + 20*minuteMS + c.random.Int64N(120*minuteMS)
+	customer := c.someone()
+	c.tickets++
+	id := c.tickets
+	if n := int(at / msPerDay); n < len(c.missing) && c.missing[n] {
+		id = -id // it is on no record
+	}
+	c.will(act{at: at, what: opens, who: -1, ticket: id, customer: customer, text: c.staff[who].Team, urgent: true})
+	c.will(act{at: at + minuteMS, what: assigned, who: who, ticket: id})
+	c.will(act{at: at + 2*minuteMS, what: logsIn, who: who})
+	for i := range 1 + c.poisson(1) {
+		c.touch(at+int64(3+i)*minuteMS+c.random.Int64N(minuteMS), who, id, customer)
+	}
+	c.will(act{at: end, what: closes, ticket: id})
+}
+
+// onCall is who has the telephone of those people at night: agents by turns of a week, the next one where he is away.
+func (c *Company) onCall(d, first int) (who int, ok bool) {
+	size := min(ringed, c.Profile.Staff-first)
+	for i := range size {
+		who = first + (d/7%rota*(size/rota)+i)%size
 		if a := &c.agents[who]; a.role == "agent" && a.hired < 0 && (d < a.leave[0] || d >= a.leave[1]) {
 			return who, true
 		}
