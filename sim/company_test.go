@@ -243,6 +243,19 @@ func TestCompanyIsLikely(t *testing.T) {
 	between("jobs on record for each three bulk results", 3*f.jobs/f.bulk, 1, 1)
 }
 
+// TestLargeCompanyIsLikely: with more people, more teams and telephones, as many have to do with a ticket.
+func TestLargeCompanyIsLikely(t *testing.T) {
+	p := sim.Profiles()[0]
+	p.Staff, p.Weeks = 600, 10
+	f := countCompany(p, 6)
+	if n := f.mean(func(id string) float64 { return float64(len(f.people[id])) }); n < 3.2 || n > 3.6 {
+		t.Errorf("%.2f people of a ticket, want 3.4", n)
+	}
+	if share := f.within / f.looks; share < 0.80 || share > 0.86 {
+		t.Errorf("%.2f of looks between 8 and 18, want 0.83", share)
+	}
+}
+
 // TestCompanyLosesRecords: where a profile says so, days are missing, bulk work has no job, contacts and assignments are on no record.
 func TestCompanyLosesRecords(t *testing.T) {
 	profile := func(name string) sim.Profile {

@@ -123,10 +123,13 @@ func (c *Company) planQuality(d, who int, a *agent) {
 // involve lets one more person have to do with a ticket: a colleague of the team who helps or writes a note, or a lead to whom it is escalated.
 func (c *Company) involve(who, ticket int, customer, from, until int64) {
 	lead := c.random.Float64() < 0.1
-	for range 40 {
-		i := c.random.IntN(len(c.agents))
+	for range 12 {
+		i := c.colleague(c.agents[who].team)
+		if lead {
+			i = c.lead()
+		}
 		a := &c.agents[i]
-		if i == who || a.role == "service" || a.role == "quality" || lead != (a.role == "lead") || !lead && a.team != c.agents[who].team {
+		if i == who || a.role == "service" || a.role == "quality" || !lead && a.team != c.agents[who].team {
 			continue
 		}
 		at, ok := c.moment(a, from, until)
@@ -139,6 +142,22 @@ func (c *Company) involve(who, ticket int, customer, from, until int64) {
 		c.touch(at, i, ticket, customer)
 		return
 	}
+}
+
+// colleague is one of those who began in a team.
+func (c *Company) colleague(team int) int {
+	n := (len(c.agents) - team + c.teams() - 1) / c.teams()
+	return team + c.teams()*c.random.IntN(n)
+}
+
+func (c *Company) lead() int {
+	from, to := leads(len(c.agents))
+	return from + c.random.IntN(max(1, to-from))
+}
+
+// leads are the numbers of the three in a hundred who lead.
+func leads(staff int) (from, to int) {
+	return int(math.Ceil(0.05 * float64(staff))), int(math.Ceil(0.08 * float64(staff)))
 }
 
 // moment is a time between these at which he works, if there is one: rather soon than late.
