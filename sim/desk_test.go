@@ -77,7 +77,7 @@ func waysOf(p sim.Profile, seed uint64) (w ways) {
 // TestDeskIsMadeOtherwise: the company that detection was not built with differs from the others in what it is made for.
 func TestDeskIsMadeOtherwise(t *testing.T) {
 	usual, other := sim.Profiles()[0], sim.Desk()
-	usual.Weeks, other.Weeks = 8, 8
+	usual.Weeks, other.Weeks = 5, 5
 	usual.Surges = 0
 	a, b := waysOf(usual, 2), waysOf(other, 2)
 	t.Logf("%s: %+v; %s: %+v", usual.Name, a, other.Name, b)
