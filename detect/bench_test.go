@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -105,8 +104,6 @@ func TestBenchDetect(t *testing.T) {
 	if name != "" && quick() {
 		t.Fatal("SALLYPORT_QUICK leaves methods out: such results are not kept, unset SALLYPORT_RESULTS")
 	}
-	// What a company keeps is small beside what passes: to clear up less often saves a tenth of the time for twice the memory.
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	kept, err := openResults(benchVersion(t), name)
 	fatal(t, err)
 	todo := make(chan task)
