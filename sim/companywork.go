@@ -370,10 +370,9 @@ func (o *output) act(a *act, d int) {
 			return
 		}
 		o.in.TicketEvent = &sallyport.TicketEvent{Ticket: id, Time: at, Type: "assigned", Staff: who}
-		switch a.what {
-		case closes:
+		if a.what == closes {
 			o.in.TicketEvent.Type, o.in.TicketEvent.Staff = "closed", ""
-		case escalated:
+		} else if a.what == escalated {
 			o.in.TicketEvent.Type = "escalated"
 		}
 	case calls:
