@@ -4,7 +4,7 @@
 # make bench   benchmarks with allocations, and what Sallyport costs beside a direct connection and pgbouncer
 # make bench-history  history with 100,000,000 reveals, from a record of 5,000,000, and beside PostgreSQL (an hour; 5 GiB free)
 # make bench-pages  the pages on a year of 1,000 made-up people: size and time (half an hour)
-# make bench-detect detection on made-up companies with insiders, 30 of each kind and some large ones (half an hour); what it came to stays in RESULTS, so it may be ended and gone on with
+# make bench-detect detection on made-up companies with insiders, 30 of each kind and some large ones (an hour); what it came to stays in RESULTS, so it may be ended and gone on with
 # make siege   every trick that was ever tried against the gateway, against a real PostgreSQL, and kill -9 while keys are rotated and gateways share (an hour)
 # make moving moving 12,000,000 rows in beside an application, and kill -9 on the way (hours; 40 GiB free)
 # make faults  each rule of the protocol between controller and gateways, broken by hand: a test must fail (half an hour)

@@ -23,8 +23,8 @@ type simOptions struct {
 // simCommand writes made-up companies as files, to try `analyze` on. It is for who works on detection, so it is not listed.
 func (m *Main) simCommand() *cobra.Command {
 	var o simOptions
-	names := make([]string, 0, len(sim.Profiles()))
-	for _, p := range sim.Profiles() {
+	var names []string
+	for _, p := range profiles() {
 		names = append(names, p.Name)
 	}
 	cmd := &cobra.Command{
@@ -46,12 +46,15 @@ func (m *Main) simCommand() *cobra.Command {
 	return cmd
 }
 
+// profiles are all companies that can be made up.
+func profiles() []sim.Profile { return append(sim.Profiles(), sim.Desk()) }
+
 func simulate(o simOptions) error {
 	if o.out == "" {
 		return config.Usagef("no folder; expected --out FOLDER")
 	}
 	var profile *sim.Profile
-	for _, p := range sim.Profiles() {
+	for _, p := range profiles() {
 		if p.Name == o.profile {
 			profile = &p
 		}

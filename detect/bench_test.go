@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"sallyport/sim"
@@ -74,10 +75,10 @@ func tasks(t testing.TB) (list []task) {
 	return list
 }
 
-// asked are the profiles that are to be run. SALLYPORT_FRESH adds companies that nothing was tuned to.
+// asked are the profiles that are to be run, and the one that is made in another way. SALLYPORT_FRESH adds companies that nothing was tuned to.
 func asked(t testing.TB) (list []sim.Profile) {
 	t.Helper()
-	profiles := sim.Profiles()
+	profiles := append(sim.Profiles(), sim.Desk())
 	for i := range number(t, "SALLYPORT_FRESH", 0) {
 		profiles = append(profiles, sim.Fresh(uint64(i)+1)) //nolint:gosec // small
 	}
@@ -127,6 +128,15 @@ func TestBenchDetect(t *testing.T) {
 	close(todo)
 	workers.Wait()
 	printAll(t, kept.order)
+	printCost(t)
+}
+
+// printCost tells what this run, not those whose results it went on with, took.
+func printCost(t *testing.T) {
+	t.Helper()
+	var used syscall.Rusage
+	fatal(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	t.Logf("this run: %.0f s of processor, at most %.0f MiB", float64(used.Utime.Nano()+used.Stime.Nano())/1e9, float64(used.Maxrss)/1024)
 }
 
 func (r *result) caught() (n int) {

@@ -69,7 +69,7 @@ func resultOf(p *sim.Profile, seed uint64, r *trialRun) *result {
 func (r *trialRun) outcome(in *sim.Insider) outcome {
 	o := outcome{Name: string(in.Scheme), Staff: string(in.Staff[0])}
 	if in.Scheme == sim.Seller {
-		o.Name = fmt.Sprintf("seller %3.0f a day", in.Rate)
+		o.Name = sellerName(in.Rate)
 	}
 	var thefts []theft
 	for _, who := range in.Staff {

@@ -26,6 +26,7 @@ type bench struct {
 
 type tally struct {
 	n, caught, right, soon int
+	known                  int // that who knows all rates finds
 	days, taken            []float64
 	ratio, limit           []float64
 }
@@ -75,6 +76,9 @@ func (b *bench) insider(where string, o *outcome) {
 		return // he left before he began
 	}
 	c.n++
+	if o.Oracle > 0 {
+		c.known++
+	}
 	if !o.Caught {
 		after := "never"
 		if o.Oracle > 0 {
@@ -129,10 +133,10 @@ func (b *bench) print(t testing.TB) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	t.Logf("  %-18s %11s %16s %20s %18s %18s %10s %13s", "insider", "caught", "days med/p90", "customers med/p90", "÷ oracle med/p90", "÷ limit med/p90", "type", "60 s and 200")
+	t.Logf("  %-18s %11s %6s %16s %20s %18s %18s %10s %13s", "insider", "caught", "oracle", "days med/p90", "customers med/p90", "÷ oracle med/p90", "÷ limit med/p90", "type", "60 s and 200")
 	for _, name := range names {
 		c := b.insiders[name]
-		t.Logf("  %-18s %4d of %3d %8.2f %7.2f %10.0f %9.0f %9.2f %8.2f %9.2f %8.2f %4d of %3d %4d of %3d", name, c.caught, c.n, quantile(c.days, 0.5), quantile(c.days, 0.9),
+		t.Logf("  %-18s %4d of %3d %6d %8.2f %7.2f %10.0f %9.0f %9.2f %8.2f %9.2f %8.2f %4d of %3d %4d of %3d", name, c.caught, c.n, c.known, quantile(c.days, 0.5), quantile(c.days, 0.9),
 			quantile(c.taken, 0.5), quantile(c.taken, 0.9), quantile(c.ratio, 0.5), quantile(c.ratio, 0.9), quantile(c.limit, 0.5), quantile(c.limit, 0.9), c.right, c.caught, c.soon, c.n)
 	}
 	part := func(n [2]float64) float64 { return 100 * n[0] / n[1] }
@@ -145,7 +149,8 @@ func (b *bench) print(t testing.TB) {
 	}
 }
 
-// printAll writes a table for each profile and size, all profiles of a size together, and what was false, missed or warned of.
+// printAll writes a table for each profile and size, and of each size what all profiles come to, which aims are reached, and what was false, missed
+// or warned of. Companies made in other ways stand apart.
 func printAll(t testing.TB, list []*result) {
 	t.Helper()
 	place := map[string]int{}
@@ -156,22 +161,38 @@ func printAll(t testing.TB, list []*result) {
 		return cmp.Or(cmp.Compare(a.Staff, b.Staff), cmp.Compare(a.Weeks, b.Weeks), cmp.Compare(place[a.Profile], place[b.Profile]), cmp.Compare(a.Profile, b.Profile), cmp.Compare(a.Seed, b.Seed))
 	})
 	for len(list) > 0 {
-		size := list
-		if n := slices.IndexFunc(list, func(r *result) bool { return r.Staff != list[0].Staff || r.Weeks != list[0].Weeks }); n >= 0 {
-			size = list[:n]
-		}
+		size := list[:while(list, func(a, b *result) bool { return a.Staff == b.Staff && a.Weeks == b.Weeks })]
 		list = list[len(size):]
 		says := fmt.Sprintf(", %d people, %d weeks", size[0].Staff, size[0].Weeks)
-		all := benchOf("all profiles"+says, size)
-		for len(size) > 0 {
-			one := size
-			if n := slices.IndexFunc(size, func(r *result) bool { return r.Profile != size[0].Profile }); n >= 0 {
-				one = size[:n]
-			}
-			size = size[len(one):]
-			benchOf("profile "+one[0].Profile+says, one).print(t)
+		for rest := size; len(rest) > 0; {
+			n := while(rest, func(a, b *result) bool { return a.Profile == b.Profile })
+			benchOf("profile "+rest[0].Profile+says, rest[:n]).print(t)
+			rest = rest[n:]
 		}
-		all.print(t)
-		t.Log("  " + strings.Join(all.notes, "\n  "))
+		tuned := while(size, func(a, b *result) bool { return a.apart() == b.apart() })
+		if size[0].apart() {
+			tuned = 0
+		}
+		printSum(t, "all profiles"+says, size[:tuned])
+		printSum(t, "companies made in other ways"+says, size[tuned:])
 	}
+}
+
+// while is how many of a list, from its beginning, are like the first.
+func while(list []*result, like func(a, b *result) bool) int {
+	if n := slices.IndexFunc(list, func(r *result) bool { return !like(list[0], r) }); n >= 0 {
+		return n
+	}
+	return len(list)
+}
+
+func printSum(t testing.TB, title string, list []*result) {
+	t.Helper()
+	if len(list) == 0 {
+		return
+	}
+	all := benchOf(title, list)
+	all.print(t)
+	printAims(t, title, list)
+	t.Log("  " + strings.Join(all.notes, "\n  "))
 }

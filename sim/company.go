@@ -39,6 +39,11 @@ type Profile struct {
 	Surges    int     // launches, with three times the tickets
 	Drift     float64 // of each person's unlinked rate, sigma of its logarithm over the weeks
 	Night     bool    // shifts round the clock
+	Early     float64 // share of agents who begin at six
+	Late      float64 // share of them who begin at one in the afternoon
+	Urgent    float64 // tickets of a hundred people that cannot wait for the morning, a night
+	Promoted  float64 // share of agents who come to look after quality in these weeks
+	Desk      bool    // made in another way, see Desk
 	Clumps    float64 // share of unlinked looks that come with one to four more
 	Restless  float64 // of each person's day, sigma of the logarithm of his unlinked rate
 	Mood      float64 // the same, lasting for days
@@ -73,8 +78,8 @@ func usualCast() []Part {
 // Profiles are companies that detection was built with, and, last, those that were kept from its making.
 func Profiles() []Profile {
 	base := Profile{
-		Staff: 200, Weeks: 26, Customers: 12_000_000, Touches: 36, Tickets: 7, Days: 22. / 24, Tail: 2.23, Moves: 0.94, Others: 1.5, Unlinked: 0.06, Differ: 0.5,
-		Fano: 8, Quality: 0.03, Calls: 0.3, Unheard: 0.03, Undated: 0.02, Bulk: 0.5, Surges: 2, Drift: 0.1,
+		Staff: 200, Weeks: 26, Customers: 12_000_000, Touches: 36, Tickets: 7.2, Days: 22. / 24, Tail: 2.23, Moves: 0.94, Others: 1.88, Unlinked: 0.06, Differ: 0.5,
+		Fano: 18, Quality: 0.03, Calls: 0.3, Unheard: 0.03, Undated: 0.02, Bulk: 0.5, Surges: 2, Drift: 0.1, Early: 0.1, Late: 0.24, Urgent: 2, Promoted: 0.04,
 	}
 	with := func(name string, change func(*Profile)) Profile {
 		p := base
@@ -113,7 +118,7 @@ const (
 	Snooper   Scheme = "snooper"   // famous customers, now and then
 	Stolen    Scheme = "stolen"    // somebody else uses his account, at night, quickly
 	Negligent Scheme = "negligent" // thousands in one result, which then leaves by mail
-	Pair      Scheme = "pair"      // two who share the customers, and a device
+	Pair      Scheme = "pair"      // two who divide the customers between them, and now and then share a device
 	Mimic     Scheme = "mimic"     // opens a ticket for each customer himself
 )
 
@@ -147,10 +152,11 @@ type Company struct {
 	surge   []float64
 	missing []bool
 	repeat  []int64 // customers who come again
-	recent  []int64
+	recent  []served
 	zones   []*time.Location
 	bare    bool // no insiders
 	tasks   []job
+	bursts  bursts
 }
 
 // agent is how a person works.
@@ -166,8 +172,9 @@ type agent struct {
 	leave    [2]int
 	weight   []float64 // by day; 0: absent
 	weekend  bool
-	pace     float64
 	turned   int // day of a change of teams; 0: none
+	promoted int // day of a change of roles; 0: none
+	trainer  bool
 	insider  *Insider
 	drift    float64
 	mood     float64
@@ -202,7 +209,11 @@ func NewCompany(p Profile, seed uint64, insiders bool) *Company {
 	for range 50 {
 		c.Watched = append(c.Watched, sallyport.Subject(fmt.Sprint(1+c.random.Int64N(p.Customers))))
 	}
-	c.employ()
+	if p.Desk {
+		c.furnish()
+	} else {
+		c.employ()
+	}
 	if insiders {
 		c.turn()
 	}
@@ -223,7 +234,7 @@ func (c *Company) Staff() []sallyport.Employee { return slices.Clone(c.staff) }
 func (c *Company) employ() {
 	p, days := &c.Profile, c.Profile.Weeks*7
 	for i := range p.Staff {
-		a := agent{index: i, role: "agent", team: i % max(4, p.Staff/25), hired: -1, from: 8 * 60, to: 17 * 60, pace: 1}
+		a := agent{index: i, role: "agent", team: i % c.teams(), hired: -1}
 		share := float64(i) / float64(p.Staff)
 		switch {
 		case share < 0.02:
@@ -233,10 +244,9 @@ func (c *Company) employ() {
 		case share < 0.08:
 			a.role = "lead"
 		case share < 0.08+p.Quality:
-			a.role = "quality"
+			a.role, a.trainer = "quality", i%3 == 0
 		}
-		a.from += 30 * c.random.IntN(5)
-		a.to = a.from + 9*60
+		c.shift(&a)
 		zone := c.zones[0]
 		if p.Night && a.role == "agent" {
 			zone = c.zones[i%3]
@@ -254,11 +264,13 @@ func (c *Company) employ() {
 		}
 		if a.role == "agent" && c.random.Float64() < 0.08 {
 			a.turned = 20 + c.random.IntN(max(1, days-30))
+		} else if a.role == "agent" && c.random.Float64() < p.Promoted {
+			a.promoted = 20 + c.random.IntN(max(1, days-30))
 		}
 		c.present(&a)
 		c.agents = append(c.agents, a)
 		e := sallyport.Employee{
-			ID: sallyport.Staff(fmt.Sprintf("s%04d", i+1)), Name: fmt.Sprintf("Person %d", i+1), Team: fmt.Sprintf("team-%d", a.team), Role: a.role, Zone: zone,
+			ID: sallyport.Staff(fmt.Sprintf("s%04d", i+1)), Name: fmt.Sprintf("Person %d", i+1), Team: teamName(a.team), Role: a.role, Zone: zone,
 			Service: a.role == "service", Hired: c.Begin.AddDate(-1, 0, 0),
 		}
 		if a.hired > 0 {
@@ -294,7 +306,7 @@ func (c *Company) turn() {
 	weeks := c.Profile.Weeks
 	var free []int
 	for i := range c.agents {
-		if a := &c.agents[i]; a.role == "agent" && a.hired < 0 && a.turned == 0 {
+		if a := &c.agents[i]; a.role == "agent" && a.hired < 0 && a.turned == 0 && a.promoted == 0 {
 			free = append(free, i)
 		}
 	}

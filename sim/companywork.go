@@ -14,17 +14,17 @@ import (
 // act is something that will happen.
 type act struct {
 	at       int64 // ms since Begin
-	what     deed
-	who      int // of agents; -1: nobody
+	who      int   // of agents; -1: nobody
 	ticket   int
 	customer int64
+	text     string
 	count    int32 // customers, where they are not listed
+	what     deed
 	claim    bool
 	theft    bool
 	foreign  bool // from a device and a place that are not his
 	shared   bool // from the other's device
-	closed   int64
-	text     string
+	urgent   bool
 }
 
 type deed uint8
@@ -33,6 +33,7 @@ const (
 	look deed = iota
 	opens
 	assigned
+	escalated
 	closes
 	calls
 	logsIn
@@ -55,9 +56,14 @@ func weekdays() [7]float64 { return [7]float64{0.216, 0.192, 0.183, 0.172, 0.132
 func (c *Company) Run(yield func(in *sallyport.Input, theft bool)) {
 	days := c.Profile.Weeks * 7
 	out := &output{Company: c, yield: yield}
-	c.before()
+	plan := c.planDay
+	if c.Profile.Desk {
+		plan = c.planDesk
+	} else {
+		c.before()
+	}
 	for d := range days {
-		c.planDay(d)
+		plan(d)
 		today := c.plan[d]
 		c.plan[d] = nil
 		for _, i := range c.inOrder(today) {
@@ -124,9 +130,12 @@ func (c *Company) planDay(d int) {
 		if a.weight[d] > 0 {
 			c.planAgent(d, i, a)
 		}
+		if d == a.promoted && d > 0 {
+			c.promote(d, i, a)
+		}
 		if d == a.turned && d > 0 {
-			a.team = (a.team + 1) % max(4, c.Profile.Staff/25)
-			c.staff[i].Team = fmt.Sprintf("team-%d", a.team)
+			a.team = (a.team + 1) % c.teams()
+			c.staff[i].Team = teamName(a.team)
 			if c.random.Float64() < 0.7 {
 				c.will(act{at: int64(d) * msPerDay, what: tells, who: i, text: "role_change"})
 			}
@@ -135,6 +144,7 @@ func (c *Company) planDay(d int) {
 			c.will(act{at: int64(d) * msPerDay, what: tells, who: i, text: "leave_start"})
 		}
 	}
+	c.planNight(d)
 	for i := range c.Insiders {
 		c.steal(&c.Insiders[i], d)
 	}
@@ -154,7 +164,7 @@ func (c *Company) onDuty(d int) duty {
 	}
 	sum := 0.0
 	for i := range c.agents {
-		if a := &c.agents[i]; a.role == "agent" && a.weight[d] > 0 {
+		if a := &c.agents[i]; a.role == "agent" && a.weight[d] > 0 && (a.promoted == 0 || d < a.promoted) {
 			sum += a.weight[d]
 			list.who, list.sums = append(list.who, i), append(list.sums, sum)
 		}
@@ -207,7 +217,7 @@ func (c *Company) planTicket(d int, list duty) {
 	if heard {
 		c.will(act{at: at - c.random.Int64N(2*minuteMS), what: calls, who: pickInt(byAgent, who, -1), ticket: id, customer: customer})
 	}
-	c.will(act{at: at, what: opens, who: pickInt(byAgent, who, -1), ticket: id, customer: customer, closed: end, text: c.staff[who].Team})
+	c.will(act{at: at, what: opens, who: pickInt(byAgent, who, -1), ticket: id, customer: customer, text: c.staff[who].Team})
 	if byAgent {
 		c.touch(at+c.random.Int64N(minuteMS), who, id, customer)
 	}
@@ -227,14 +237,9 @@ func (c *Company) planTicket(d int, list duty) {
 		begin = until
 	}
 	for range c.poisson(p.Others) {
-		other := c.colleague(who)
-		c.work1(other, id, customer, at, end)
+		c.involve(who, id, customer, at, end)
 	}
-	if len(c.recent) < 20_000 {
-		c.recent = append(c.recent, customer)
-	} else {
-		c.recent[c.random.IntN(len(c.recent))] = customer
-	}
+	c.remember(served{customer, id})
 	c.will(act{at: end, what: closes, ticket: id})
 }
 
@@ -245,37 +250,18 @@ func pickInt(yes bool, a, b int) int {
 	return b
 }
 
-// colleague is somebody else of the same team.
-func (c *Company) colleague(who int) int {
-	for range 50 {
-		if i := c.random.IntN(len(c.agents)); c.agents[i].role != "service" && i != who && c.agents[i].team == c.agents[who].team {
-			return i
-		}
-	}
-	return who
-}
-
 // work is what an assignee does on a ticket, on the days that he is there.
 func (c *Company) work(who, ticket int, customer, from, until int64) {
-	n := 1 + c.poisson(0.7)
+	n := 1 + c.poisson(0.4)
 	for range n {
 		c.work1(who, ticket, customer, from, until)
 	}
 }
 
 func (c *Company) work1(who, ticket int, customer, from, until int64) {
-	at := from + int64(c.random.Float64()*c.random.Float64()*float64(max(1, until-from)))
-	d := int(at / msPerDay)
-	a := &c.agents[who]
-	if at < 0 || d >= len(a.weight) || a.weight[d] == 0 {
-		return
+	if at, ok := c.moment(&c.agents[who], from, until); ok {
+		c.touch(at, who, ticket, customer)
 	}
-	if minute := int(at % msPerDay / minuteMS); minute < a.from || minute > a.to {
-		if at = c.hourOf(d, a); at < from || at > until {
-			return
-		}
-	}
-	c.touch(at, who, ticket, customer)
 }
 
 func (c *Company) touch(at int64, who, ticket int, customer int64) {
@@ -294,11 +280,7 @@ func (c *Company) planAgent(d, who int, a *agent) {
 	case "engineer":
 		c.planEngineer(d, who, a)
 	case "quality":
-		for range c.poisson(25 * a.weight[d]) {
-			if len(c.recent) > 0 {
-				c.touch(c.hourOf(d, a), who, 0, c.recent[c.random.IntN(len(c.recent))])
-			}
-		}
+		c.planQuality(d, who, a)
 	}
 	c.will(act{at: int64(d)*msPerDay + int64(a.from)*minuteMS - c.random.Int64N(10*minuteMS), what: logsIn, who: who})
 	if c.random.Float64() < 0.05 {
@@ -317,7 +299,7 @@ func (c *Company) planAgent(d, who int, a *agent) {
 	for range n {
 		customer := 1 + c.random.Int64N(p.Customers)
 		if c.random.Float64() < 0.4 && len(c.recent) > 0 {
-			customer = c.recent[c.random.IntN(len(c.recent))]
+			customer = c.recent[c.random.IntN(len(c.recent))].customer
 		}
 		c.will(act{at: c.hourOf(d, a), what: look, who: who, customer: customer})
 	}
@@ -351,6 +333,13 @@ type output struct {
 	yield  func(*sallyport.Input, bool)
 	in     sallyport.Input
 	access sallyport.Access
+	name   []byte
+}
+
+// named is an id: a letter and a number.
+func (o *output) named(letter byte, number int) string {
+	o.name = strconv.AppendInt(append(o.name[:0], letter), int64(number), 10)
+	return string(o.name)
 }
 
 func (o *output) act(a *act, d int) {
@@ -358,7 +347,7 @@ func (o *output) act(a *act, d int) {
 	o.in = sallyport.Input{Time: at}
 	id := ""
 	if a.ticket > 0 {
-		id = "T" + strconv.Itoa(a.ticket)
+		id = o.named('T', a.ticket)
 	}
 	var who sallyport.Staff
 	if a.who >= 0 {
@@ -373,13 +362,18 @@ func (o *output) act(a *act, d int) {
 			return
 		}
 		o.in.Ticket = &sallyport.TicketFact{ID: id, Customer: subject(a.customer), Opened: at, Queue: a.text, OpenedBy: who, Channel: "mail", Priority: "normal"}
-	case assigned, closes:
+		if a.urgent {
+			o.in.Ticket.Priority = "urgent"
+		}
+	case assigned, escalated, closes:
 		if a.ticket < 0 {
 			return
 		}
 		o.in.TicketEvent = &sallyport.TicketEvent{Ticket: id, Time: at, Type: "assigned", Staff: who}
 		if a.what == closes {
 			o.in.TicketEvent.Type, o.in.TicketEvent.Staff = "closed", ""
+		} else if a.what == escalated {
+			o.in.TicketEvent.Type = "escalated"
 		}
 	case calls:
 		o.in.Contact = &sallyport.ContactFact{Time: at, Customer: subject(a.customer), Channel: "call", Incoming: true, Staff: who}
@@ -413,7 +407,7 @@ func (o *output) look(a *act, at time.Time, ticket string, who sallyport.Staff) 
 	o.uid++
 	x := &o.access
 	*x = sallyport.Access{
-		UID: "e" + strconv.Itoa(o.uid), Time: at, Activity: sallyport.ReadActivity, Staff: who, Service: g.role == "service", Session: "x", Application: "desk",
+		UID: o.named('e', o.uid), Time: at, Activity: sallyport.ReadActivity, Staff: who, Service: g.role == "service", Session: "x", Application: "desk",
 		Address: g.address, Device: g.device, Shape: "case", Database: "support", Table: "customers", Columns: append(x.Columns[:0], "email", "phone"), Rows: 1,
 		Subjects: x.Subjects[:0],
 	}
