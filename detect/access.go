@@ -41,6 +41,7 @@ func (d *Detector) ready(p *person, at int64) {
 	}
 	d.openDay(p, max(day, p.day+1))
 	p.signs.firstDay, p.signs.first, p.signs.fresh, p.signs.looked, p.signs.most = p.day, 0, 0, 0, 0
+	p.signs.address0 = "" // where he is, is noted once a day
 }
 
 // count adds to a stream and looks whether that is enough.
@@ -99,7 +100,11 @@ func (d *Detector) access(a *sallyport.Access, at int64) {
 		d.renew(p, breadth)
 		d.together(p)
 		d.check(p, at)
+	} else if p.due || p.wider() {
+		d.renew(p, breadth)
+		d.check(p, at)
 	}
+	p.due = false
 	d.grown(p, at)
 }
 
@@ -198,6 +203,7 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	} else if t != nil && t.Whose == "unchecked" {
 		p.streams[selfMade].x++
 		d.renew(p, selfMade)
+		p.due = true
 	}
 	p.seen[customer] = now
 }
@@ -257,6 +263,7 @@ func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
 		p.signs.odd = at
 		p.streams[offShift].x++
 		d.renew(p, offShift)
+		p.due = true
 	}
 	if !p.watched {
 		p.hours[hour]++
@@ -269,6 +276,7 @@ func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
 		if gap := int64(customer - p.lastNumber); gap != 0 && gap >= -near && gap <= near { //nolint:gosec // the distance, whichever way round
 			p.streams[walk].x++
 			d.renew(p, walk)
+			p.due = true
 		}
 	}
 	p.lastNumber = customer
@@ -290,6 +298,17 @@ func (d *Detector) odd(p *person, at int64, hour int) bool {
 		inside = minute >= from-60 || minute <= to+60
 	}
 	return !inside && usual < 0.02
+}
+
+// wider tells whether he has looked at so many customers, with reasons or without, that it may say something, and at a tenth more than when it was asked
+// last: that is work of everybody at each look, and is not tested at each.
+func (p *person) wider() bool {
+	t := &p.streams[breadth]
+	if t.x < 2*t.mu || t.x < 1.1*p.asked {
+		return false
+	}
+	p.asked = t.x
+	return true
 }
 
 // unlisted takes customers of whom only the number is known.
@@ -325,6 +344,7 @@ func (d *Detector) surroundings(p *person, a *sallyport.Access, at int64) {
 	}
 	if a.Address != s.address0 && a.Address != "" {
 		s.address0 = a.Address
+		d.pairs.place(p, a.Address, at)
 		if isNew(p, p.networks, hash(network(a.Address))) {
 			s.network = at
 			d.count(p, novelty, 0.5, at)
@@ -354,7 +374,7 @@ func (d *Detector) device(p *person, name string, at int64) {
 		d.count(p, novelty, 1, at)
 	}
 	p.signs.ownDevice = p.day-p.devices[h] >= settled
-	d.pairs.device(d, p, h)
+	d.pairs.device(p, h)
 }
 
 // isNew notes a thing, and tells whether it was new to somebody who has settled.

@@ -26,6 +26,8 @@ type person struct {
 	usual   float64 // explained looks of a usual day
 	surge   float64 // of the day, once it is over; 0: it is not
 	checked float64 // count of customers without a reason at the last check
+	asked   float64 // of all customers, likewise
+	due     bool    // a stream has grown beside them
 	streams [streams]track
 	past    []daily // the last days, the oldest first
 	lag     int     // how many of them at the end are not learnt yet
@@ -69,6 +71,8 @@ type person struct {
 	lastCountry                                       string
 	lastLogIn                                         int64
 	link                                              *person
+	place                                             uint64 // the address by which he is linked; 0: by something firmer
+	parted                                            bool   // a link by an address has ended
 }
 
 // track is one stream of one person.
@@ -223,7 +227,7 @@ func (d *Detector) openDay(p *person, day int64) {
 	p.days++
 	p.dead = d.warming(p)
 	p.watched = p.suspect()
-	p.work, p.checked, p.highest, p.surge, p.byJob = 0, 0, 0, 0, 0
+	p.work, p.checked, p.asked, p.highest, p.surge, p.byJob = 0, 0, 0, 0, 0, 0
 	d.counts.PersonDays++
 	clear(p.reachedToday)
 	for i := range p.streams {
