@@ -26,8 +26,8 @@ type group struct {
 
 	drifts [bins]float64 // how people's weeks compare with what was usual for them, by ratio
 	drift  float64
-	moved  struct{ n, square, noise float64 } // the same blocks by how much they say, and what of it is chance
-	effect struct{ xy, xx float64 }           // of more or less work on what is unexplained
+	moved  float64                  // variance of the logarithm of people's rates against what was learnt of them
+	effect struct{ xy, xx float64 } // of more or less work on what is unexplained
 	jobs   bulkWork
 
 	// Shadows of the process, which are set back at low levels, show how often levels are reached by chance.
@@ -125,7 +125,7 @@ const (
 )
 
 func newGroup(name string, level float64) *group {
-	g := &group{name: name, level: level, drift: drifting}
+	g := &group{name: name, level: level, drift: drifting, moved: movedBefore}
 	for i, spec := range specs() {
 		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: leastShare(level, spec.weight), mix: beforehand()}
 		for j := range growths {
@@ -244,7 +244,7 @@ func (g *group) calibrate() {
 		g.weekday[i].days *= keep
 	}
 	g.drift = g.drifted(keep)
-	g.moved.n, g.moved.square, g.moved.noise = g.moved.n*keep, g.moved.square*keep, g.moved.noise*keep
+	g.moved = g.spread(keep)
 	g.effect.xy, g.effect.xx = g.effect.xy*keep, g.effect.xx*keep
 	g.jobs.days, g.jobs.customers = g.jobs.days*keep, g.jobs.customers*keep
 	g.recalibrate()
@@ -424,17 +424,38 @@ const (
 )
 
 // compared notes how a block of somebody's days compares with what was expected of them, and what of that is chance.
-func (g *group) compared(ratio, said, noise float64) {
+func (g *group) compared(p *person, ratio, said, noise float64) {
 	off := min(ratio, 2) - 1    // a change of teams is no drift
 	weight := 1 / (said + 0.02) // what says most about it
-	g.moved.n, g.moved.square, g.moved.noise = g.moved.n+weight, g.moved.square+weight*off*off, g.moved.noise+weight*noise
+	p.moved = movement{p.moved.n + weight, p.moved.square + weight*off*off, p.moved.noise + weight*noise}
 	g.drifts[min(bins-1, int(ratio/binWidth))]++
 }
 
-// spread is the variance of the logarithm of people's rates against what was learnt of them.
-func (g *group) spread() float64 {
-	const blocks, beforehand, lowest = 200, 0.04, 0.004
-	return min(1, max(lowest, (blocks*beforehand+g.moved.square-g.moved.noise)/(blocks+g.moved.n)))
+// movement is how far somebody's blocks were from what was expected, by how much they say, and what of it is chance.
+type movement struct{ n, square, noise float64 }
+
+// movedBefore is the variance that is taken before blocks of days say it.
+const movedBefore = 0.04
+
+// spread is the variance of the logarithm of people's rates against what was learnt of them. Those who moved most are left out, one in 40: a few thieves
+// who are not found yet must not make it usual that rates rise.
+func (g *group) spread(keep float64) float64 {
+	const blocks, lowest = 200, 0.004
+	most := map[int]float64{}
+	for _, p := range g.people {
+		p.moved = movement{p.moved.n * keep, p.moved.square * keep, p.moved.noise * keep}
+		if over := p.moved.square - p.moved.noise; over > 0 {
+			most[p.number] = over
+		}
+	}
+	out := leftOut(most, len(g.people))
+	sum := movement{n: blocks, square: blocks * movedBefore}
+	for _, p := range g.people {
+		if !slices.Contains(out, p.number) {
+			sum = movement{sum.n + p.moved.n, sum.square + p.moved.square, sum.noise + p.moved.noise}
+		}
+	}
+	return min(1, max(lowest, (sum.square-sum.noise)/sum.n))
 }
 
 // response is how much of a change of his work shows in what is unexplained: 1 where both rise alike, 0 where they have nothing to do with

@@ -41,6 +41,7 @@ type person struct {
 	highest      float64 // today
 	shadow       [shadowed]process
 	block        stretch           // to see how his rate drifts
+	moved        movement          // how it did
 	reached      [shadowed]float64 // how often his shadows were set back
 	fits         [sizes]float64    // logarithm of the likelihood of his days by how much days differ
 	last         [growths]float64  // evidence of his last day that is over
@@ -182,7 +183,7 @@ func (p *person) join(g *group) {
 			t := &p.streams[i]
 			t.days, t.total, t.waitX, t.waitDays = 0, 0, 0, 0
 		}
-		p.lag, p.fits = 0, [sizes]float64{}
+		p.lag, p.fits, p.moved = 0, [sizes]float64{}, movement{}
 		p.rates.begin()
 	}
 	p.group = g
@@ -263,15 +264,19 @@ func (d *Detector) usual(p *person, i int) {
 		return
 	}
 	// The gamma of his rate: his peers', his days that are learnt, and those that wait for it. The same unknown rate lies under all of them:
-	// without those that wait, a surprise about somebody of whom little is known would be counted on each day again.
-	events, days := q.between+t.total+t.waitX, q.between/q.mean+t.days+t.waitDays
+	// without those that wait, a surprise about somebody of whom little is known would be counted on each day again. Of customers without a reason
+	// the filter says that already (rates), and to let them into the mean besides would make the first days of a theft usual.
+	events, days := q.between+t.total, q.between/q.mean+t.days
+	if i != exposure {
+		events, days = events+t.waitX, days+t.waitDays
+	}
 	t.doubt = min(events, certain)
 	t.k = joint(q.size, t.doubt)
 	t.mu = max(events/days, 1e-7)
 	if i == exposure {
 		t.mu = max(t.mu, 0.1) * p.group.calendar(p.day)
 		t.k = q.sizeOf(p)
-		drift := p.group.spread()
+		drift := p.group.moved
 		p.rates.spread(math.Sqrt(drift + 1/t.doubt))
 		p.rates.moves = moving * drift / (drift + 1/t.doubt)
 	}
@@ -465,7 +470,8 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 	if b := &p.block; !p.watched {
 		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu, n.k)
 		if b.days >= block {
-			p.group.compared(b.against())
+			times, said, noise := b.against()
+			p.group.compared(p, times, said, noise)
 			*b = stretch{}
 		}
 	}
