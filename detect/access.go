@@ -177,7 +177,7 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	} else {
 		p.byJob++
 	}
-	d.sight(p, customer, at, hour)
+	d.sight(p, inOrder(s, customer), at, hour)
 	if !again {
 		d.add(p, residue(w))
 	}
@@ -257,7 +257,7 @@ func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *lo
 }
 
 // sight is what any look tells, with or without a reason.
-func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
+func (d *Detector) sight(p *person, number uint64, at int64, hour int) {
 	p.signs.looked++
 	if d.odd(p, at, hour) {
 		p.signs.odd = at
@@ -272,14 +272,32 @@ func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
 		p.group.looks++
 	}
 	const near = 2
-	if customer>>63 == 0 && p.lastNumber != 0 {
-		if gap := int64(customer - p.lastNumber); gap != 0 && gap >= -near && gap <= near { //nolint:gosec // the distance, whichever way round
+	if number != 0 && p.lastNumber != 0 {
+		if gap := int64(number - p.lastNumber); gap != 0 && gap >= -near && gap <= near { //nolint:gosec // the distance, whichever way round
 			p.streams[walk].x++
 			d.renew(p, walk)
 			p.due = true
 		}
 	}
-	p.lastNumber = customer
+	p.lastNumber = number
+}
+
+// inOrder is the place of a customer among those of his kind: his number, or of a key such as C-00123 the number at its end, with what stands before it.
+// Of a key without one it is 0.
+func inOrder(s sallyport.Subject, customer uint64) uint64 {
+	if customer>>63 == 0 {
+		return customer
+	}
+	const digits, shortest = 12, 3 // of a UUID fewer stand at its end, and after other letters
+	from, n, unit := len(s), uint64(0), uint64(1)
+	for from > 0 && len(s)-from < digits && s[from-1] >= '0' && s[from-1] <= '9' {
+		from--
+		n, unit = n+unit*uint64(s[from]-'0'), unit*10
+	}
+	if len(s)-from < shortest {
+		return 0
+	}
+	return hash(string(s[:from]))<<40 + n
 }
 
 // odd tells an hour in which he does not work, by his shift where it is known, and by what he did.

@@ -35,6 +35,13 @@ func TestStreams(t *testing.T) {
 				s.look("a3", 700+i, at)
 			}
 		}},
+		{"customers in the order of numbers at the end of their keys", "reach", "in the order of their numbers", 4, Options{}, func(s *story, day int) {
+			for i := range 40 {
+				at := sallyport.Subject(fmt.Sprintf("EU-%06d", 100*day+i))
+				s.ticket(at, 700+i, "", "a3")
+				s.look("a3", 700+i, at)
+			}
+		}},
 		{"statements of new forms", "reach", "of a form that nobody of his peers uses", 4, Options{}, func(s *story, day int) {
 			for i := range 40 {
 				s.tell(sallyport.Input{Time: s.at(700 + i), Access: &sallyport.Access{
