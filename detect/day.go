@@ -51,11 +51,14 @@ func (d *Detector) usual(p *person, i int) {
 	}
 	// The gamma of his rate: his peers', his days that are learnt, and those that wait for it. The same unknown rate lies under all of them:
 	// without those that wait, a surprise about somebody of whom little is known would be counted on each day again. Of customers without a reason
-	// the filter says that already (rates), and to let them into the mean besides would make the first days of a theft usual.
+	// they tell the mean as far as his rate is not known, and the filter as far as it may have moved (rates): all of both would make the first days of a
+	// theft usual.
 	events, days := q.between+t.total, q.between/q.mean+t.days
-	if i != exposure {
-		events, days = events+t.waitX, days+t.waitDays
+	waits := 1.0
+	if i == exposure {
+		waits = 1 / (1 + p.group.moved*min(events, certain))
 	}
+	events, days = events+waits*t.waitX, days+waits*t.waitDays
 	t.doubt = min(events, certain)
 	t.k = joint(q.size, t.doubt)
 	t.mu = max(events/days, 1e-7)
