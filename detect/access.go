@@ -260,10 +260,12 @@ func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *lo
 func (d *Detector) sight(p *person, number uint64, at int64, hour int) {
 	p.signs.looked++
 	if d.odd(p, at, hour) {
+		if at != p.signs.odd { // one statement at night is one, whoever it is about
+			p.streams[offShift].x++
+			d.renew(p, offShift)
+			p.due = true
+		}
 		p.signs.odd = at
-		p.streams[offShift].x++
-		d.renew(p, offShift)
-		p.due = true
 	}
 	if !p.watched {
 		p.hours[hour]++

@@ -367,3 +367,19 @@ func TestEachEvent(t *testing.T) {
 		})
 	}
 }
+
+// TestOneJobAtNight: a statement about many customers outside his hours is one, and no finding where they all have a reason.
+func TestOneJobAtNight(t *testing.T) {
+	s := newStory(t, Options{})
+	s.weeks(20, 0)
+	s.tell(sallyport.Input{Time: s.at(1250), Job: &sallyport.BulkJob{ID: "J1", From: s.at(1250), To: s.at(1400), Staff: "a3", Most: 50, ApprovedBy: "a9"}})
+	s.look("a3", 490) // his day begins
+	many := make([]sallyport.Subject, 42)
+	for i := range many {
+		many[i] = s.customer()
+	}
+	s.look("a3", 1300, many...)
+	if x := s.d.person("a3").streams[offShift].x; x != 1 || len(s.found) != 0 {
+		t.Errorf("counts for %g, found %+v", x, s.found)
+	}
+}
