@@ -177,7 +177,7 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	} else {
 		p.byJob++
 	}
-	d.sight(p, inOrder(s, customer), at, hour)
+	d.sight(p, customer, inOrder(s, customer), at, hour)
 	if !again {
 		d.add(p, residue(w))
 	}
@@ -257,9 +257,9 @@ func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *lo
 }
 
 // sight is what any look tells, with or without a reason.
-func (d *Detector) sight(p *person, number uint64, at int64, hour int) {
+func (d *Detector) sight(p *person, customer, number uint64, at int64, hour int) {
 	p.signs.looked++
-	if d.odd(p, at, hour) {
+	if d.odd(p, at, hour) && !d.called(p, customer, at) {
 		if at != p.signs.odd { // one statement at night is one, whoever it is about
 			p.streams[offShift].x++
 			d.renew(p, offShift)
