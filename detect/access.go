@@ -41,6 +41,7 @@ func (d *Detector) ready(p *person, at int64) {
 	}
 	d.openDay(p, max(day, p.day+1))
 	p.signs.firstDay, p.signs.first, p.signs.fresh, p.signs.looked, p.signs.most = p.day, 0, 0, 0, 0
+	p.signs.address0 = "" // where he is, is noted once a day
 }
 
 // count adds to a stream and looks whether that is enough.
@@ -99,7 +100,11 @@ func (d *Detector) access(a *sallyport.Access, at int64) {
 		d.renew(p, breadth)
 		d.together(p)
 		d.check(p, at)
+	} else if p.due || p.wider() {
+		d.renew(p, breadth)
+		d.check(p, at)
 	}
+	p.due = false
 	d.grown(p, at)
 }
 
@@ -172,7 +177,7 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	} else {
 		p.byJob++
 	}
-	d.sight(p, customer, at, hour)
+	d.sight(p, customer, inOrder(s, customer), at, hour)
 	if !again {
 		d.add(p, residue(w))
 	}
@@ -198,6 +203,7 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	} else if t != nil && t.Whose == "unchecked" {
 		p.streams[selfMade].x++
 		d.renew(p, selfMade)
+		p.due = true
 	}
 	p.seen[customer] = now
 }
@@ -251,12 +257,15 @@ func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *lo
 }
 
 // sight is what any look tells, with or without a reason.
-func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
+func (d *Detector) sight(p *person, customer, number uint64, at int64, hour int) {
 	p.signs.looked++
-	if d.odd(p, at, hour) {
+	if d.odd(p, at, hour) && !d.called(p, customer, at) {
+		if at != p.signs.odd { // one statement at night is one, whoever it is about
+			p.streams[offShift].x++
+			d.renew(p, offShift)
+			p.due = true
+		}
 		p.signs.odd = at
-		p.streams[offShift].x++
-		d.renew(p, offShift)
 	}
 	if !p.watched {
 		p.hours[hour]++
@@ -265,13 +274,32 @@ func (d *Detector) sight(p *person, customer uint64, at int64, hour int) {
 		p.group.looks++
 	}
 	const near = 2
-	if customer>>63 == 0 && p.lastNumber != 0 {
-		if gap := int64(customer - p.lastNumber); gap != 0 && gap >= -near && gap <= near { //nolint:gosec // the distance, whichever way round
+	if number != 0 && p.lastNumber != 0 {
+		if gap := int64(number - p.lastNumber); gap != 0 && gap >= -near && gap <= near { //nolint:gosec // the distance, whichever way round
 			p.streams[walk].x++
 			d.renew(p, walk)
+			p.due = true
 		}
 	}
-	p.lastNumber = customer
+	p.lastNumber = number
+}
+
+// inOrder is the place of a customer among those of his kind: his number, or of a key such as C-00123 the number at its end, with what stands before it.
+// Of a key without one it is 0.
+func inOrder(s sallyport.Subject, customer uint64) uint64 {
+	if customer>>63 == 0 {
+		return customer
+	}
+	const digits, shortest = 12, 3 // of a UUID fewer stand at its end, and after other letters
+	from, n, unit := len(s), uint64(0), uint64(1)
+	for from > 0 && len(s)-from < digits && s[from-1] >= '0' && s[from-1] <= '9' {
+		from--
+		n, unit = n+unit*uint64(s[from]-'0'), unit*10
+	}
+	if len(s)-from < shortest {
+		return 0
+	}
+	return hash(string(s[:from]))<<40 + n
 }
 
 // odd tells an hour in which he does not work, by his shift where it is known, and by what he did.
@@ -290,6 +318,17 @@ func (d *Detector) odd(p *person, at int64, hour int) bool {
 		inside = minute >= from-60 || minute <= to+60
 	}
 	return !inside && usual < 0.02
+}
+
+// wider tells whether he has looked at so many customers, with reasons or without, that it may say something, and at a tenth more than when it was asked
+// last: that is work of everybody at each look, and is not tested at each.
+func (p *person) wider() bool {
+	t := &p.streams[breadth]
+	if t.x < 2*t.mu || t.x < 1.1*p.asked {
+		return false
+	}
+	p.asked = t.x
+	return true
 }
 
 // unlisted takes customers of whom only the number is known.
@@ -325,6 +364,7 @@ func (d *Detector) surroundings(p *person, a *sallyport.Access, at int64) {
 	}
 	if a.Address != s.address0 && a.Address != "" {
 		s.address0 = a.Address
+		d.pairs.place(p, a.Address, at)
 		if isNew(p, p.networks, hash(network(a.Address))) {
 			s.network = at
 			d.count(p, novelty, 0.5, at)
@@ -354,7 +394,7 @@ func (d *Detector) device(p *person, name string, at int64) {
 		d.count(p, novelty, 1, at)
 	}
 	p.signs.ownDevice = p.day-p.devices[h] >= settled
-	d.pairs.device(d, p, h)
+	d.pairs.device(p, h)
 }
 
 // isNew notes a thing, and tells whether it was new to somebody who has settled.

@@ -5,15 +5,16 @@ import (
 	"slices"
 )
 
-// pairs links people who act together: who use a device that hardly anybody else uses, or look without a reason at the same customers more
-// often than chance would have it. From then on what both look at is counted together, besides each alone.
+// pairs links people who act together: who use a device that hardly anybody else uses, are at an address where nobody else is (places.go), or look
+// without a reason at the same customers more often than chance would have it. From then on what both look at is counted together, besides each alone.
 type pairs struct {
-	users map[uint64][]*person // of a device
-	first map[uint64]sighting  // of a customer without a reason
-	met   map[[2]int]int       // how often two looked at the same, lately
-	alone map[int]int          // and how often each looked at any
-	all   struct{ met, looks float64 }
-	since int64
+	users  map[uint64][]*person // of a device
+	places map[uint64]*place    // addresses
+	first  map[uint64]sighting  // of a customer without a reason
+	met    map[[2]int]int       // how often two looked at the same, lately
+	alone  map[int]int          // and how often each looked at any
+	all    struct{ met, looks float64 }
+	since  int64
 }
 
 type sighting struct {
@@ -29,7 +30,7 @@ const (
 )
 
 func newPairs() pairs {
-	return pairs{users: map[uint64][]*person{}, first: map[uint64]sighting{}, met: map[[2]int]int{}, alone: map[int]int{}}
+	return pairs{users: map[uint64][]*person{}, places: map[uint64]*place{}, first: map[uint64]sighting{}, met: map[[2]int]int{}, alone: map[int]int{}}
 }
 
 func (s *pairs) forget(now int64) {
@@ -37,6 +38,7 @@ func (s *pairs) forget(now int64) {
 		return
 	}
 	s.since = now
+	s.forgetPlaces(now)
 	clear(s.met)
 	clear(s.alone)
 	s.all.met, s.all.looks = s.all.met/2, s.all.looks/math.Sqrt2 // what is usual is remembered longer
@@ -48,7 +50,7 @@ func (s *pairs) forget(now int64) {
 }
 
 // device notes who uses one.
-func (s *pairs) device(d *Detector, p *person, h uint64) {
+func (s *pairs) device(p *person, h uint64) {
 	users := s.users[h]
 	if slices.Contains(users, p) || p.service || len(users) > fewUsers {
 		return
@@ -56,7 +58,7 @@ func (s *pairs) device(d *Detector, p *person, h uint64) {
 	users = append(users, p)
 	s.users[h] = users
 	if len(users) == fewUsers && p.days > settled {
-		s.link(d, users[0], p)
+		s.link(users[0], p)
 	}
 }
 
@@ -77,7 +79,7 @@ func (s *pairs) shared(d *Detector, p *person, customer uint64, at int64) {
 	s.all.met++
 	a, b := s.alone[p.number], s.alone[f.who.number]
 	if n := s.met[two]; n >= meetings && float64(n) >= often*float64(min(a, b)) && s.beyondChance(n, a, b, len(d.order)) {
-		s.link(d, f.who, p)
+		s.link(f.who, p)
 	}
 }
 
@@ -98,13 +100,21 @@ func poissonTail(n int, mean float64) float64 {
 	return float64(n)*math.Log(mean) - mean - log - math.Log(1-mean/float64(n+1))
 }
 
-// link begins to count two together: R is 0 for both.
-func (s *pairs) link(_ *Detector, a, b *person) {
-	if a.link != nil || b.link != nil || a == b {
+// link links two by a device or by customers. That is firmer than an address: a link by one gives way to it.
+func (s *pairs) link(a, b *person) {
+	switch {
+	case a == b || a.link != nil && a.place == 0 || b.link != nil && b.place == 0:
+		return
+	case a.link == b:
+		a.place, b.place = 0, 0
 		return
 	}
-	a.link, b.link = b, a
-	a.streams[together].r, b.streams[together].r = none(), none()
+	for _, p := range [...]*person{a, b} {
+		if p.link != nil {
+			p.link.part()
+		}
+	}
+	bind(a, b, 0)
 }
 
 // bothDays is the evidence of his day together with that of whom he is linked to: the product of two ratios, each against what is usual for

@@ -212,7 +212,7 @@ func decompose(t *testing.T, p sim.Profile, seed uint64, out *decomposition) {
 		}
 		if os.Getenv("SALLYPORT_VERBOSE") != "" {
 			n := d.today(q, exposure)
-			t.Logf("  %s seed %d %s: oracle %.0f, all streams %.0f, nulls %.0f; mu %.1f k %.1f spread %.3f step %.2f off %.3f penalty %.2f response %.2f", p.Name, seed, q.id, o, alarms[q.id], own.caught, n.mu, n.k, q.group.spread(), n.rates.step,
+			t.Logf("  %s seed %d %s: oracle %.0f, all streams %.0f, nulls %.0f; mu %.1f k %.1f spread %.3f step %.2f off %.3f penalty %.2f response %.2f", p.Name, seed, q.id, o, alarms[q.id], own.caught, n.mu, n.k, q.group.moved, n.rates.step,
 				n.off, q.group.penalty, q.group.response())
 		}
 	}

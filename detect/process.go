@@ -2,7 +2,7 @@ package detect
 
 import "math"
 
-// The e-process (docs/detection.md). For each growth δ = 1, 2, 4 … 128 a day, R is 1 added once a day, times the likelihood ratio of the
+// The e-process (docs/detection.md). For each growth δ = 1, 2, 4 … 128 a day, R is 1 added once a day (or a part of it, parts), times the likelihood ratio of the
 // day's count under a mean of μ+δ against one of μ, both negative binomial with size k. Their average reaches A in t person-days of
 // innocence with an expected frequency of at most t/A, since R − t is a martingale.
 //
@@ -62,12 +62,19 @@ func (p *process) multiply(e [growths]float64) {
 	}
 }
 
+// parts are how much of the 1 of a new day each growth gets, 1 on average: more where a theft is small and each part of the evidence costs customers,
+// less where one more customer brings several powers of ten.
+func parts() [growths]float64 { return [growths]float64{1, 1.75, 1.75, 1.5, 0.8, 0.5, 0.4, 0.3} }
+
 // open adds the 1 of a new day.
 func (p *process) open() {
-	for i := range p {
-		p[i] = max(p[i], 0) + math.Log1p(math.Exp(-math.Abs(p[i])))
+	for i, part := range parts() {
+		p[i] = math.Log(part) + added(p[i]-math.Log(part))
 	}
 }
+
+// added is ln(1 + exp x).
+func added(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
 // logSum is ln Σ exp.
 func logSum(terms []float64) float64 {

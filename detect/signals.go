@@ -35,6 +35,9 @@ func (d *Detector) logIn(in *sallyport.LogIn, at int64) {
 	if in.Device != "" {
 		d.device(p, in.Device, at)
 	}
+	if in.Address != "" {
+		d.pairs.place(p, in.Address, at)
+	}
 	if in.Address != "" && isNew(p, p.networks, hash(network(in.Address))) {
 		p.signs.network = at
 		d.count(p, novelty, 0.5, at)

@@ -10,7 +10,7 @@ const (
 	walk             // customers one after the other by number
 	forms            // statements of a form that nobody of his peers uses
 	probe            // refusals
-	offShift         // customers outside his hours
+	offShift         // statements about customers outside his hours
 	novelty          // a new device, network, country
 	selfMade         // customers with a reason that he made himself
 	bulk             // results with very many customers
@@ -49,7 +49,7 @@ func specs() [streams]stream {
 		walk:      {"reach", 0.04, 0.05, 100, false, []string{"T1119", "T1213.006"}, "went through %s customers in the order of their numbers in %s; expected %s"},
 		forms:     {"reach", 0.02, 0.2, 50, false, []string{"T1213.006"}, "sent %s statements of a form that nobody of his peers uses in %s; expected %s"},
 		probe:     {"probe", 0.04, 0.2, 50, false, []string{"T1213.006"}, "was refused %s times in %s; expected %s"},
-		offShift:  {"login", 0.03, 0.5, 50, false, []string{"T1078"}, "looked at %s customers outside his hours in %s; expected %s"},
+		offShift:  {"login", 0.03, 0.5, 50, false, []string{"T1078"}, "looked at customers %s times outside his hours in %s; expected %s"},
 		novelty:   {"login", 0.04, 0.02, 300, false, []string{"T1078"}, "signs of somebody else at his account (new device, network, country, failed log-ins): %s in %s; expected %s"},
 		selfMade:  {"self_made_reason", 0.05, 0.3, 50, false, []string{"T1213.004", "T1213.006"}, "looked at %s customers with a reason that he made himself in %s; expected %s"},
 		bulk:      {"sink", 0.04, 0.02, 300, false, []string{"T1119", "T1213.006", "T1567"}, "results with very many customers: %s in %s; expected %s"},

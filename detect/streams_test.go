@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +31,13 @@ func TestStreams(t *testing.T) {
 		{"customers in the order of their numbers", "reach", "in the order of their numbers", 4, Options{}, func(s *story, day int) {
 			for i := range 40 {
 				at := sallyport.Subject(fmt.Sprint(5_000_000 + 100*day + i))
+				s.ticket(at, 700+i, "", "a3")
+				s.look("a3", 700+i, at)
+			}
+		}},
+		{"customers in the order of numbers at the end of their keys", "reach", "in the order of their numbers", 4, Options{}, func(s *story, day int) {
+			for i := range 40 {
+				at := sallyport.Subject(fmt.Sprintf("EU-%06d", 100*day+i))
 				s.ticket(at, 700+i, "", "a3")
 				s.look("a3", 700+i, at)
 			}
@@ -208,5 +216,170 @@ func TestRoleChange(t *testing.T) {
 	}
 	if len(s.found) != 0 {
 		t.Errorf("%+v", s.found)
+	}
+}
+
+// meeting is who is where on a day.
+type meeting struct {
+	address string
+	who     []sallyport.Staff
+}
+
+// TestPlaces: two are linked who are at an address on the same days where nobody else ever is; not by an office, by an address that is lent to one
+// after the other, nor by one that says nothing. A third person ends it.
+func TestPlaces(t *testing.T) {
+	const home, office = "203.0.113.9", "198.51.100.1"
+	all := []sallyport.Staff{"a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"}
+	both := []sallyport.Staff{"a3", "a7"}
+	for _, c := range []struct {
+		name   string
+		days   func(day int) []meeting
+		linked bool
+	}{
+		{"one address", func(int) []meeting { return []meeting{{home, both}} }, true},
+		{"one network of IPv6", func(day int) []meeting {
+			return []meeting{{fmt.Sprintf("2001:db8:1:2::%x", day+1), both[:1]}, {fmt.Sprintf("2001:db8:1:2:ffff::%x", day+1), both[1:]}}
+		}, true},
+		{"two days only", func(day int) []meeting {
+			if day < 2 {
+				return []meeting{{home, both}}
+			}
+			return nil
+		}, false},
+		{"an office", func(int) []meeting { return []meeting{{office, all}} }, false},
+		{"an office to which most come later", func(day int) []meeting {
+			if day < 6 {
+				return []meeting{{office, both}}
+			}
+			return []meeting{{office, all}}
+		}, false},
+		{"one after the other", func(day int) []meeting { return []meeting{{home, both[day/10 : day/10+1]}} }, false},
+		{"turn about", func(day int) []meeting { return []meeting{{home, both[day%2 : day%2+1]}} }, false},
+		{"a tunnel's end", func(int) []meeting { return []meeting{{"127.0.0.1", both}} }, false},
+		{"no address", func(int) []meeting { return []meeting{{"desk 7", both}} }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStory(t, Options{})
+			s.weeks(2, 0.5)
+			ever := false
+			for day := range 20 {
+				s.work(0.5, func() {
+					for _, m := range c.days(day) {
+						for i, who := range m.who {
+							s.tell(sallyport.Input{Time: s.at(1050 + i), LogIn: &sallyport.LogIn{Time: s.at(1050 + i), Staff: who, Address: m.address}})
+						}
+					}
+				})
+				ever = ever || s.d.person("a3").link != nil
+			}
+			for _, who := range all {
+				want := c.linked && (who == "a3" || who == "a7")
+				if got := s.d.person(who).link; (got != nil) != want || want && got != s.d.person(both[0]) && got != s.d.person(both[1]) {
+					t.Errorf("%s is linked: %v", who, got != nil)
+				}
+			}
+			if strings.Contains(c.name, "later") && !ever {
+				t.Error("the two were never linked, so nothing was ended")
+			}
+			if len(s.found) != 0 {
+				t.Errorf("where somebody is raised an alarm: %+v", s.found)
+			}
+		})
+	}
+}
+
+// TestPlaceGivesWay: a device says more than an address, the one who is left is linked by no address again, and what he had given to what both do
+// does not come back to him.
+func TestPlaceGivesWay(t *testing.T) {
+	s := newStory(t, Options{})
+	s.weeks(2, 0.5)
+	meet := func(address string, who ...sallyport.Staff) {
+		for range 4 {
+			s.work(0.5, func() {
+				for i, w := range who {
+					s.tell(sallyport.Input{Time: s.at(1050 + i), LogIn: &sallyport.LogIn{Time: s.at(1050 + i), Staff: w, Address: address}})
+				}
+			})
+		}
+	}
+	a3, a5, a7 := s.d.person("a3"), s.d.person("a5"), s.d.person("a7")
+	meet("203.0.113.9", "a3", "a7")
+	if a3.link != a7 {
+		t.Fatal("an address does not link them")
+	}
+	before := a7.streams[exposure].r.top()
+	s.d.pairs.link(a3, a5)
+	if a3.link != a5 || a5.link != a3 || a7.link != nil {
+		t.Fatal("a device does not outweigh an address")
+	}
+	if lost := before - a7.streams[exposure].r.top(); math.Abs(lost-math.Log(0.5/linkedAlone)) > 1e-9 {
+		t.Errorf("who is left lost %.3f of his evidence", lost)
+	}
+	meet("203.0.113.77", "a7", "a8")
+	if a7.link != nil {
+		t.Error("who was left is linked by another address")
+	}
+}
+
+// TestEachEvent: where every look has a reason, as behind a gateway, what somebody does beside looking without one is held against the level at once
+// and not only when a look without a reason comes.
+func TestEachEvent(t *testing.T) {
+	for _, c := range []struct {
+		name, says string
+		weeks      int
+		do         func(s *story, day int)
+	}{
+		{"in the order of their numbers", "in the order of their numbers", 4, func(s *story, day int) {
+			for i := range 40 {
+				at := sallyport.Subject(fmt.Sprint(5_000_000 + 100*day + i))
+				s.ticket(at, 700+i, "", "a3")
+				s.look("a3", 700+i, at)
+			}
+		}},
+		{"at night", "outside his hours", 20, func(s *story, _ int) {
+			for i := range 30 {
+				at := s.customer()
+				s.ticket(at, 1300+i, "", "a3")
+				s.look("a3", 1300+i, at)
+			}
+		}},
+		{"very many", "with reasons or without", 16, func(s *story, _ int) {
+			for i := range 400 {
+				at := s.customer()
+				s.ticket(at, 600+i, "", "a3")
+				s.look("a3", 600+i, at)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStory(t, Options{})
+			s.weeks(c.weeks, 0)
+			for day := 0; day < 20 && len(s.found) == 0; day++ {
+				s.work(0, func() { c.do(s, day) })
+			}
+			if len(s.found) == 0 {
+				t.Fatalf("nothing is found in twenty days; %.1f of %.1f", s.d.person("a3").highest, s.d.level)
+			}
+			f := s.found[0]
+			if s.d.Counts().Unexplained != 0 || f.Staff[0] != "a3" || !slices.ContainsFunc(f.Evidence, func(e Evidence) bool { return strings.Contains(e.Text, c.says) }) {
+				t.Errorf("found %s about %s, with %d looks without a reason: %v", f.Kind, f.Staff, s.d.Counts().Unexplained, f.Evidence)
+			}
+		})
+	}
+}
+
+// TestOneJobAtNight: a statement about many customers outside his hours is one, and no finding where they all have a reason.
+func TestOneJobAtNight(t *testing.T) {
+	s := newStory(t, Options{})
+	s.weeks(20, 0)
+	s.tell(sallyport.Input{Time: s.at(1250), Job: &sallyport.BulkJob{ID: "J1", From: s.at(1250), To: s.at(1400), Staff: "a3", Most: 50, ApprovedBy: "a9"}})
+	s.look("a3", 490) // his day begins
+	many := make([]sallyport.Subject, 42)
+	for i := range many {
+		many[i] = s.customer()
+	}
+	s.look("a3", 1300, many...)
+	if x := s.d.person("a3").streams[offShift].x; x != 1 || len(s.found) != 0 {
+		t.Errorf("counts for %g, found %+v", x, s.found)
 	}
 }
