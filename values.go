@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"slices"
 	"strconv"
 )
 
@@ -122,45 +123,63 @@ func (v *Values) Numbered() iter.Seq[NumberedValue] {
 // Distinct appends each customer once, in the order in which they come, besides those that are in the list. Where nobody knows whose a value
 // is there is none to append.
 func (v *Values) Distinct(list []Subject) []Subject {
-	r := reading{rest: v.packed}
-	last := false // whether the value that was read last is still to be looked at
-	if len(list) == 0 {
-		list, last = r.ascending(list)
-	}
-	seen := make(map[Subject]struct{}, len(list))
+	seen, list := subjects{}, slices.Grow(list, v.count)
 	for _, s := range list {
-		seen[s] = struct{}{}
+		seen.add(s)
 	}
-	for ; last || len(r.rest) > 0; last = false {
-		if !last {
-			if _, ok := r.step(); !ok {
-				break
-			}
+	for r := (reading{rest: v.packed}); len(r.rest) > 0; {
+		if _, ok := r.step(); !ok {
+			break
 		}
-		s := r.subject()
-		if _, again := seen[s]; !again && s != "" {
-			seen[s] = struct{}{}
-			list = append(list, s)
+		if r.text == nil && seen.addNumber(r.number) || len(r.text) > 0 && seen.add(Subject(r.text)) {
+			list = append(list, r.subject())
 		}
 	}
 	return list
 }
 
-// ascending appends customers as long as they come in the order of their keys, which they mostly do: nobody was there before then. It says
-// whether it stopped at a value.
-func (r *reading) ascending(list []Subject) (_ []Subject, stopped bool) {
-	for high := uint64(0); len(r.rest) > 0; high = r.number {
-		if _, ok := r.step(); !ok {
-			return list, false
-		}
-		switch {
-		case r.text != nil, len(list) > 0 && r.number < high:
-			return list, true
-		case len(list) == 0, r.number > high:
-			list = append(list, r.subject())
-		}
+// subjects is a set of customers. Those with whole numbers for keys mostly come side by side: 64 neighbours are a word of bits, and the last one is
+// at hand.
+type subjects struct {
+	texts map[Subject]struct{}
+	words map[uint64]*uint64
+	last  *uint64 // nil: none yet
+	at    uint64  // which it is
+}
+
+// add says whether the customer was not in yet.
+func (s *subjects) add(who Subject) bool {
+	if n, ok := WholeNumber(who); ok {
+		return s.addNumber(n)
 	}
-	return list, false
+	if _, in := s.texts[who]; in {
+		return false
+	}
+	if s.texts == nil {
+		s.texts = map[Subject]struct{}{}
+	}
+	s.texts[who] = struct{}{}
+	return true
+}
+
+func (s *subjects) addNumber(n uint64) bool {
+	if s.last == nil || s.at != n/64 {
+		if s.words == nil {
+			s.words = map[uint64]*uint64{}
+		}
+		word := s.words[n/64]
+		if word == nil {
+			word = new(uint64)
+			s.words[n/64] = word
+		}
+		s.last, s.at = word, n/64
+	}
+	bit := uint64(1) << (n % 64)
+	if *s.last&bit != 0 {
+		return false
+	}
+	*s.last |= bit
+	return true
 }
 
 // Packed is the list as it is stored. It is valid until the next change.

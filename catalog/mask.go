@@ -248,9 +248,10 @@ func statistics() []string {
 	return []string{"pg_stats", "pg_statistic", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic_ext_data", "pg_stat_activity", "pg_stat_statements"}
 }
 
+// readsStatistics tells whether a view is made from one of them, or from the server's own store of long values.
 func readsStatistics(definition string) bool {
 	words := wordsOf(definition)
-	return slices.ContainsFunc(statistics(), func(name string) bool { return words[name] })
+	return strings.Contains(definition, "pg_toast.") || slices.ContainsFunc(statistics(), func(name string) bool { return words[name] })
 }
 
 // peekRelations are those relations, with the columns that show values.

@@ -3,6 +3,7 @@ package exposure
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -16,8 +17,10 @@ import (
 
 func start() time.Time { return time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC) }
 
+// key has those that follow each other for neighbours, as the gateway's are.
 func key(i int) (k Key) {
-	binary.BigEndian.PutUint64(k[8:], uint64(i))
+	k[0] = byte(i % neighbours)
+	binary.BigEndian.PutUint64(k[8:], uint64(i/neighbours)) //nolint:gosec // a small one
 	return k
 }
 
@@ -212,6 +215,35 @@ func TestQuietLedgerGivesMemoryBack(t *testing.T) {
 	}
 }
 
+// TestNeighboursTakeLittle holds a million customers who were seen in one result, a few hundred at a time, to 8 bytes each, where single keys take 60.
+func TestNeighboursTakeLittle(t *testing.T) {
+	b, now := NewBook(), start()
+	budget := Budget{Hour: 1 << 30, Day: 1 << 30, Month: 1 << 30}
+	const customers, atOnce = 1_000_000, 500
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range customers {
+		if i%atOnce == 0 {
+			now = now.Add(time.Millisecond)
+		}
+		if l := b.Reserve(now, "s1", Reached, key(i), budget); l != nil {
+			t.Fatal(l)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if h, d, m := b.Count(now, "s1", Reached); h != customers || d != customers || m != customers {
+		t.Errorf("%d %d %d customers are counted", h, d, m)
+	}
+	if took := float64(after.HeapAlloc-before.HeapAlloc) / customers; took > 8 {
+		t.Errorf("%.1f bytes a customer", took)
+	}
+	if h, d, _ := b.Count(now.Add(time.Hour-time.Second), "s1", Reached); h >= customers || h == 0 || d != customers {
+		t.Errorf("an hour after the first, %d and %d customers are counted", h, d)
+	}
+}
+
 // naive is the specification: when each key was last seen.
 type naive struct {
 	seen map[Key]time.Time
@@ -355,7 +387,7 @@ func TestIndexAgainstMap(t *testing.T) {
 				delete(model, k)
 			case !known && !remove:
 				at = s.grow()
-				s.at(at).key = k
+				s.at(at).group, s.at(at).in = k.split()
 				x.add(&s, at)
 				model[k] = at
 			}

@@ -17,7 +17,7 @@ func TestIndexForgets(t *testing.T) {
 		for range 12 << rng.IntN(6) {
 			k := Key{byte(rng.IntN(8)), byte(rng.IntN(3)), 15: byte(rng.IntN(64))}
 			i := s.grow()
-			s.at(i).key = k
+			s.at(i).group, s.at(i).in = k.split()
 			keys = append(keys, k)
 		}
 		for range 4000 {

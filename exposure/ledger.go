@@ -3,6 +3,7 @@ package exposure
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"sync"
 	"time"
 )
@@ -45,9 +46,9 @@ func (w window) String() string {
 	return fmt.Sprintf("window(%d)", int(w))
 }
 
-// ledger holds one person's keys for one measure: one slot for each distinct key, linked in the order in which they were last
-// seen. For each window a boundary points at the oldest slot within it. Time only moves boundaries towards the newest slot, and each
-// slot is passed once by each boundary for each time it was seen, so every operation is O(1) amortised.
+// ledger holds one person's keys for one measure. One slot has those of eight neighbours that were last seen at one time (customers mostly come
+// side by side, many at a time); slots are linked in the order of their times. For each window a boundary points at the oldest slot within it.
+// Time only moves boundaries towards the newest slot, and each slot is passed once by each boundary, so every operation is O(1) amortised.
 type ledger struct {
 	serial uint64 // several ledgers are locked in its order
 
@@ -56,15 +57,23 @@ type ledger struct {
 	slots slots // slot 0 is the ring's anchor: its next is the oldest, its prev the newest
 	free  int32 // head of the list of unused slots, linked by next; 0 is none
 	edge  [windows]int32
-	count [windows]int
+	count [windows]int // of keys
 	now   int64
 }
 
-// slot is 32 bytes, and some 16 more in the index.
+// slot is 40 bytes, and some 16 more in the index. No key is in two slots.
 type slot struct {
-	key        Key
+	group      Key // what its keys have in common: without the lowest three bits
 	at         int64
 	prev, next int32
+	in         uint8 // a bit for each of the eight
+}
+
+// split is what a key has in common with its neighbours, and its bit among them.
+func (k *Key) split() (group Key, bit uint8) {
+	group = *k
+	group[0] &^= neighbours - 1
+	return group, 1 << (k[0] % neighbours)
 }
 
 // anchor ends the ring; as a boundary it says that the window is empty.
@@ -85,8 +94,9 @@ func (l *ledger) advance(now int64) int64 {
 	for w := range windows {
 		start := now - w.length()
 		for l.edge[w] != anchor && l.slots.at(l.edge[w]).at <= start {
-			l.edge[w] = l.slots.at(l.edge[w]).next
-			l.count[w]--
+			old := l.slots.at(l.edge[w])
+			l.edge[w] = old.next
+			l.count[w] -= bits.OnesCount8(old.in)
 		}
 	}
 	for old := l.slots.at(anchor).next; old != l.edge[month]; old = l.slots.at(anchor).next {
@@ -95,35 +105,65 @@ func (l *ledger) advance(now int64) int64 {
 	return now
 }
 
-// touch makes k the newest key, seen at the ledger's time. i is its slot, or none.
+// touch has k seen at the ledger's time. i is the slot that it is in, or none.
 func (l *ledger) touch(k *Key, i int32, at int64) {
-	known := i != none
-	if !known {
-		i = l.take()
-		l.slots.at(i).key = *k
-		l.index.add(&l.slots, i)
+	since := int64(math.MinInt64)
+	if i != none {
+		if since = l.slots.at(i).at; since == at {
+			return
+		}
 	}
-	s := l.slots.at(i)
 	for w := range windows {
-		if !known || s.at <= at-w.length() {
+		if since <= at-w.length() {
 			l.count[w]++
-		} else if l.edge[w] == i {
+		}
+	}
+	group, bit := k.split()
+	if i != none {
+		l.leave(i, bit)
+	}
+	l.join(&group, bit, at)
+}
+
+// leave takes a key out of its slot.
+func (l *ledger) leave(i int32, bit uint8) {
+	s := l.slots.at(i)
+	if s.in &^= bit; s.in != 0 {
+		return
+	}
+	for w := range windows {
+		if l.edge[w] == i {
 			l.edge[w] = s.next
 		}
 	}
-	if known {
-		l.unlink(i)
-	}
-	s.at = at
-	l.link(i)
-	for w := range windows {
-		if l.edge[w] == anchor {
-			l.edge[w] = i
-		}
-	}
+	l.index.remove(&l.slots, i)
+	l.unlink(i)
+	*s = slot{next: l.free}
+	l.free = i
 }
 
-// drop forgets a key that no window holds any more.
+// join puts a key, which is in no slot, into that of its neighbours of this time.
+func (l *ledger) join(group *Key, bit uint8, at int64) {
+	newest := l.slots.at(l.slots.at(anchor).prev)
+	if newest.in == 0 || newest.at != at || newest.group != *group {
+		i := l.index.together(&l.slots, group, at)
+		if i == none {
+			i = l.take()
+			*l.slots.at(i) = slot{group: *group, at: at}
+			l.index.add(&l.slots, i)
+			l.link(i)
+		}
+		newest = l.slots.at(i)
+		for w := range windows {
+			if l.edge[w] == anchor {
+				l.edge[w] = i
+			}
+		}
+	}
+	newest.in |= bit
+}
+
+// drop forgets keys that no window holds any more.
 func (l *ledger) drop(i int32) {
 	l.index.remove(&l.slots, i)
 	l.unlink(i)

@@ -259,6 +259,7 @@ func integerType(oid uint32) bool {
 // find looks a relation up; nil where it is not known or not one. Whatever protected relation a name may mean counts.
 func (a *analysis) find(n *pg.RangeVar) *Relation {
 	var one, guarded *Relation
+	a.checkStore(n.Relname, int(n.Location))
 	list := a.schema.Find(n.Schemaname, n.Relname)
 	a.st.Leans = a.st.Leans || len(list) == 0 && n.Schemaname != "pg_catalog"
 	for _, r := range list {

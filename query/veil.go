@@ -381,6 +381,13 @@ func (a *analysis) checkPeek(name string, at int) {
 	}
 }
 
+// checkStore refuses the tables in which the server keeps long values in pieces (TOAST): nothing there says whose column they are of.
+func (a *analysis) checkStore(table string, at int) {
+	if a.schema.Masks && strings.HasPrefix(table, "pg_toast") {
+		a.refuse(&Refusal{Code: CodeMasked, Position: at, Sentence: "the server's own store of long values is not read where columns are masked", Hint: directly})
+	}
+}
+
 func unmasking(sentence string, v *value, at int) *Refusal {
 	return &Refusal{
 		Code: CodeMasked, Position: at, Sentence: sentence + aboutMask(v),

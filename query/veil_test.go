@@ -48,6 +48,7 @@ func TestVeiled(t *testing.T) {
 		"SELECT note FROM people WHERE email = $1 OR $1 IS NULL":                                   "-",
 		"SELECT note FROM people WHERE email = note":                                               "!",
 		"SELECT note FROM people WHERE left(email, 1) = 'x'":                                       "!",
+		"SELECT email FROM people, pg_toast_16385 t":                                               "!",
 		"SELECT pg_sleep(salary) FROM people":                                                      "!",
 		"SELECT json_build_object('e', email), json_build_object('e', email) ->> 'e' FROM people":  "xx",
 		"SELECT count(json_build_object(left(email, 1), 1) ->> 'z') FROM people":                   "!",
@@ -99,6 +100,9 @@ func TestVeiled(t *testing.T) {
 		if !st.Masks || !st.Leans || st.Touches || len(st.Columns) > 0 || len(st.Edits) > 0 || len(st.Params) > 0 {
 			t.Errorf("%s: taken for something about a protected column", sql)
 		}
+	}
+	if plan, err := analyzer.Analyze("SELECT chunk_data FROM pg_toast.pg_toast_16385", true); err != nil || plan.Statements[0].Refusal == nil || plan.Statements[0].Refusal.Code != CodeMasked {
+		t.Error("what the server keeps of long values is read")
 	}
 	for _, sql := range []string{"SELECT id, upper(note) FROM orders", "INSERT INTO orders VALUES (1, 'x')"} {
 		if plan, err := analyzer.Analyze(sql, true); err != nil || plan.Statements[0].Masks {
