@@ -318,3 +318,26 @@ func (m *movedRows) waits(t *testing.T, out, writer bool, way, first, then strin
 	}
 	<-behind
 }
+
+// TestNarrowAnnouncedTwice: a number that is announced as a token and as a value is neither, and is not written.
+func TestNarrowAnnouncedTwice(t *testing.T) {
+	m, done := newNarrowRows(t), false
+	m.moving = func(int) {
+		if done {
+			return
+		}
+		done = true
+		for i, key := range []string{"B 1", "ä 398"} {
+			number := fmt.Sprint(77_000 + i)
+			m.exec(t, fmt.Sprintf("INSERT INTO sallyport.announced SELECT 'support.codes'::regclass, 'tax', '%s', x FROM unnest('{true,false}'::bool[]) x", number))
+			if _, err := m.admin.Exec(t.Context(), "UPDATE support.codes SET tax = "+number+whereKey(key)); codeOf(err) != "55006" {
+				t.Errorf("it is written into row %s: %v", key, err)
+			}
+		}
+		m.holds(t, saidOf)
+	}
+	m.move(t, false)
+	if !done {
+		t.Fatal("nothing came between")
+	}
+}

@@ -59,7 +59,11 @@ BEGIN
         stored := new_row ->> f.name;
         CONTINUE WHEN stored IS NULL OR stored IS NOT DISTINCT FROM old_row ->> f.name;
         is_token := NULL;
-        SELECT n.tokens INTO is_token FROM sallyport.announced n WHERE n.relation = TG_ARGV[0]::oid AND n.name = f.name AND n.value = stored LIMIT 1;
+        SELECT bool_or(n.tokens), count(*) > 1 INTO is_token, tried FROM sallyport.announced n WHERE n.relation = TG_ARGV[0]::oid AND n.name = f.name AND n.value = stored;
+        IF tried THEN -- somebody's token is somebody else's value, and which of them is written nobody can tell
+            RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back, and this one is at this moment a token and a value'
+                USING ERRCODE = 'object_in_use', HINT = 'Try again in a moment.';
+        END IF;
         IF is_token IS NULL AND current_setting('transaction_isolation') <> 'read committed' THEN
             FOREACH tried IN ARRAY ARRAY[true, false] LOOP
                 BEGIN
