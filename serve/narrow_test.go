@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -52,6 +53,13 @@ func (f *fort) narrowCodec(t *testing.T) *token.Codec {
 func (f *fort) chainNarrows(t *testing.T) *token.Codec {
 	t.Helper()
 	codec, admin := f.narrowCodec(t), f.direct()
+	defer func() { // protect waits for nobody here
+		pid := admin.PgConn().PID()
+		_ = admin.Close(context.WithoutCancel(f.ctx))
+		within(t, 20*time.Second, "the server noticed", func() bool {
+			return f.askOf("postgres", fmt.Sprintf("SELECT count(*)::text FROM pg_stat_activity WHERE pid = %d", pid)) == "0"
+		})
+	}()
 	for start := 0; start < narrowChained; start += 10 {
 		value := fmt.Sprint(50_000_000 + start)
 		for i := range 5 {
@@ -84,6 +92,16 @@ func inTheWay(codec *token.Codec, kept map[int64]string, n int64) (string, error
 	}
 	made, err := codec.Tokenise(nil, number, nil) // outwards: it is that number's token
 	return string(made), err
+}
+
+func (f *fort) askOf(database, sql string) (out string) {
+	conn, err := pgx.Connect(f.ctx, f.cluster.SuperDSN(database))
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(f.ctx)) }()
+	_ = conn.QueryRow(f.ctx, sql).Scan(&out)
+	return out
 }
 
 func (f *fort) keptNarrows() (map[int64]string, error) {
