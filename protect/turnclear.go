@@ -19,7 +19,9 @@ type wayAhead struct {
 	from, to string
 }
 
-func (*inTheWay) Error() string { return "what rows become stands in others, which do not go: two rows may have one value" }
+func (*inTheWay) Error() string {
+	return "what rows become stands in others, which do not go: two rows may have one value"
+}
 
 // clear has rows go ahead where something stands in their way, and that with them. The triggers note it as if somebody had written it.
 func (t *Turn) clear(ctx context.Context, way *inTheWay) error {

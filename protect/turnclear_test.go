@@ -104,8 +104,10 @@ func TestTurnNarrowWaits(t *testing.T) {
 		"rekeyed ahead":  {`UPDATE support.codes SET region = 'zz'` + whereKey(way), "", func(w *turned) { w.rekeyed(way, "zz 398") }},
 		"back":           {`UPDATE support.codes SET region = 'A'` + whereKey(way), `UPDATE support.codes SET region = 'ä' WHERE region = 'A' AND "no" = 398`, func(*turned) {}},
 		"taken back":     {`UPDATE support.codes SET tax = NULL` + whereKey(way), "ROLLBACK", func(*turned) {}},
-		"another in its place": {`DELETE FROM support.codes` + whereKey(way), `UPDATE support.codes SET region = 'ä', "no" = 398 WHERE region = 'B' AND "no" = 5`,
-			func(w *turned) { delete(w.values, way); w.rekeyed("B 5", way) }},
+		"another in its place": {
+			`DELETE FROM support.codes` + whereKey(way), `UPDATE support.codes SET region = 'ä', "no" = 398 WHERE region = 'B' AND "no" = 5`,
+			func(w *turned) { delete(w.values, way); w.rekeyed("B 5", way) },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := narrowTurned(t, []string{"a 388", way})

@@ -15,7 +15,7 @@ import (
 
 const (
 	narrowRows    = 600
-	narrowChained = 400 // of these every other one stands in another's way, and in the way of the rest are rows that an application adds
+	narrowChained = 400       // of these every other one stands in another's way, and in the way of the rest are rows that an application adds
 	narrowWritten = 1_000_000 // the first key of rows that an application adds
 )
 
