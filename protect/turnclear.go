@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -66,33 +68,27 @@ func (t *Turn) stands(c Column) string {
 		literal(c.Column.String()), keyText("t0.", t.key), t.Epoch, strings.Join(own, ", "), strings.Join(border, ", "), literal(t.Table.String()), literal(t.Group))
 }
 
-// standing are those rows of a step whose new text stands in a row still, in a unique column of 32 bits.
+// standing are those rows of a step whose new text stands in a row still, in a unique column of 32 bits; nil: there are none.
 func (t *Turn) standing(ctx context.Context, tx pgx.Tx, rows []turningRow) error {
 	way := &inTheWay{}
 	for i, c := range t.Columns {
 		if c.Codec.Spec().Scheme != sallyport.Int4 {
 			continue
 		}
-		from := map[string]string{}
-		var texts []string
-		for _, r := range rows {
-			if r.new[i] != nil && *r.new[i] != *r.old[i] {
-				from[*r.new[i]], texts = *r.old[i], append(texts, *r.new[i])
-			}
-		}
 		unique, err := t.unique(ctx, tx, c)
 		if err != nil {
 			return err
 		}
-		if !unique || len(texts) == 0 {
+		if !unique {
 			continue
 		}
-		column := pgx.Identifier{c.Column.Name}.Sanitize()
-		found, err := tx.Query(ctx, fmt.Sprintf("SELECT DISTINCT t.%[1]s::pg_catalog.text FROM %[2]s AS t WHERE t.%[1]s = ANY ($1::pg_catalog.text[]::pg_catalog.int4[])", column, t.sql()), texts)
-		if err != nil {
-			return err
+		from := map[string]string{}
+		for _, r := range rows {
+			if r.new[i] != nil && *r.new[i] != *r.old[i] {
+				from[*r.new[i]] = *r.old[i]
+			}
 		}
-		taken, err := pgx.CollectRows(found, pgx.RowTo[string])
+		taken, err := t.taken(ctx, tx, c, slices.Collect(maps.Keys(from)))
 		if err != nil {
 			return err
 		}
@@ -104,6 +100,16 @@ func (t *Turn) standing(ctx context.Context, tx pgx.Tx, rows []turningRow) error
 		return way
 	}
 	return nil
+}
+
+// taken are those of the texts that stand in a column.
+func (t *Turn) taken(ctx context.Context, tx pgx.Tx, c Column, texts []string) ([]string, error) {
+	column := pgx.Identifier{c.Column.Name}.Sanitize()
+	found, err := tx.Query(ctx, fmt.Sprintf("SELECT DISTINCT t.%[1]s::pg_catalog.text FROM %[2]s AS t WHERE t.%[1]s = ANY ($1::pg_catalog.text[]::pg_catalog.int4[])", column, t.sql()), texts)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(found, pgx.RowTo[string])
 }
 
 const selectUniqueOf = `SELECT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::pg_catalog.int2[])
