@@ -11,10 +11,16 @@ import (
 // A finding is called by whom it is about, and so are the steps that were taken. To whoever may not know him by name they are called by his
 // pseudonym, and he finds them by it: by the name they are not there, so that nobody tries names through.
 
+// ofDrill begins the ids of findings of drills.
+const ofDrill = "drill-"
+
 // Pseudonymous is an id of a finding or of a step, by what somebody is called.
 func Pseudonymous(id string, about sallyport.Staff, called string) string {
 	if rest, ok := strings.CutPrefix(id, string(about)+"-"); ok {
 		return called + "-" + rest
+	}
+	if rest, ok := strings.CutPrefix(id, ofDrill+string(about)+"~"); ok { // in a drill an account is called by the drill's number, too
+		return ofDrill + called + "~" + rest
 	}
 	return id
 }

@@ -242,7 +242,7 @@ func (s *Console) packOfCase(v *visit) error {
 
 func (s *Console) stepCase(v *visit) error {
 	n, do := v.r.PathValue("n"), v.r.PathValue("do")
-	q := api.CaseRequest{Text: v.form("text"), State: v.form("state"), Outcome: v.form("outcome")}
+	q := api.CaseRequest{Text: v.form("text"), State: v.form("state"), Outcome: v.form("outcome"), People: v.r.PostForm["guilty"]}
 	if t := v.form("task"); t != "" {
 		q.Task, _ = strconv.ParseUint(t, 10, 64) // 0 is no task
 	}

@@ -1,0 +1,36 @@
+package console
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"sallyport"
+)
+
+// TestNoNamesTriedThrough: whoever writes many names into a case does not read back which of them belongs to a pseudonym in it.
+func TestNoNamesTriedThrough(t *testing.T) {
+	s := newStage(t)
+	id, pseudonym := s.found("s001"), s.names.Person("s001")
+	all := "s000 s001 s002 s050"
+	b := s.as("s050")
+	at := b.post("/findings/"+id+"/case", "reason", all).is(t, http.StatusSeeOther).header.Get("Location")
+	page, _, _ := strings.Cut(at, "?")
+	for _, do := range []string{"note", "task", "hold", "export"} {
+		b.post(page+"/"+do, "text", all+" ").is(t, http.StatusSeeOther)
+	}
+	b.post(page+"/close", "text", all, "outcome", "unfounded").is(t, http.StatusSeeOther)
+	b.post("/findings/"+id+"/lock", "reason", all+" ").is(t, http.StatusSeeOther)
+	for _, path := range []string{page, "/findings", "/requests", "/findings/" + id} {
+		body := b.get(path).is(t, http.StatusOK).body
+		if strings.Contains(body, "s000 "+pseudonym) {
+			t.Errorf("%s tells whose pseudonym it is:\n%s", path, body)
+		}
+	}
+	b.get(page).has(t, all)
+	// Others read no name that a colleague wrote of whom the case is about.
+	s.as("s060").get(page).has(t, "s000 "+pseudonym+" s002")
+	if s.count(sallyport.Locked) != 1 {
+		t.Error("the lock is not on record")
+	}
+}
