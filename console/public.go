@@ -37,14 +37,6 @@ type PublicConfig struct {
 	Ask func(typed, language string)
 }
 
-// ContactPoints are how a company is really reached.
-type ContactPoints struct {
-	Company string   `json:"organisation"`
-	Phones  []string `json:"phones"`
-	Mails   []string `json:"mails"`
-	Domains []string `json:"domains"` // theirs, and all below
-}
-
 // Public serves the pages for customers. Nothing of the staff is behind it but the first name and team of who is to call, for who has the code.
 type Public struct {
 	c       PublicConfig
@@ -286,36 +278,6 @@ func (p *Public) ours(f *publicFrame, r *http.Request) int {
 	}
 	f.Ours = p.c.Points.Has(f.Sender)
 	return f.at("ours", http.StatusOK)
-}
-
-// Has tells whether a telephone number, an address or a domain is one of these.
-func (c *ContactPoints) Has(sender string) bool {
-	sender = strings.ToLower(strings.TrimSpace(sender))
-	if digits := onlyDigits(sender); len(digits) >= 6 && strings.Trim(sender, "+0123456789 -/().") == "" {
-		return slices.ContainsFunc(c.Phones, func(p string) bool { return onlyDigits(p) == digits })
-	}
-	for _, prefix := range []string{"https://", "http://"} {
-		if rest, ok := strings.CutPrefix(sender, prefix); ok {
-			sender, _, _ = strings.Cut(rest, "/")
-		}
-	}
-	if at := strings.LastIndexByte(sender, '@'); at >= 0 {
-		sender = sender[at+1:]
-	}
-	return slices.ContainsFunc(c.Domains, func(d string) bool {
-		return sender == strings.ToLower(d) || strings.HasSuffix(sender, "."+strings.ToLower(d))
-	})
-}
-
-// onlyDigits writes 0049 and + alike.
-func onlyDigits(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' {
-			return r
-		}
-		return -1
-	}, s)
-	return strings.TrimPrefix(s, "00")
 }
 
 // report takes what a customer tells, and thanks him in any case: whether there is such a customer is told to nobody.

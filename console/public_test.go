@@ -34,7 +34,7 @@ func newPublic(t *testing.T) (s *stage, now, later, off string, reports *[]api.R
 	reports = &[]api.Report{}
 	pages, err := NewPublic(PublicConfig{
 		Now: s.clock, Texts: fstest.MapFS{"fr.json": {Data: []byte(`{"language": "Français", "title": "Est-ce vraiment nous ?"}`)}},
-		Points: ContactPoints{Company: "Example Support", Phones: []string{"+49 30 5550100"}, Mails: []string{"help@example.org"}, Domains: []string{"example.org"}},
+		Points: ContactPoints{Company: "Example Support", Phones: []string{"+49 30 5550100"}, Mails: []string{"help@example.org", "desk@partner.example"}, Domains: []string{"example.org"}},
 		Check:  func(_ context.Context, code string) (assure.Call, bool) { return book.Now(code, s.clock()) },
 		Report: func(r api.Report) error { *reports = append(*reports, r); return nil },
 	})
@@ -114,6 +114,12 @@ func TestContactPoints(t *testing.T) {
 	for sender, want := range map[string]bool{
 		"help@example.org": true, "HELP@mail.example.org": true, "https://www.example.org/a": true, "0049 30 5550100": true, "+49 (30) 555-0100": true,
 		"help@example.org.evil.test": false, "evilexample.org": false, "+49 30 5550101": false, "example.org@evil.test": false, "https://evil.test/example.org": false, "": false,
+		// What a browser takes elsewhere than it reads.
+		"https://evil.test?@example.org": false, "https://evil.test#@example.org": false, "evil.test/@example.org": false, `https://evil.test\@example.org`: false, "evil.test?x@example.org": false,
+		"https://example.org@evil.test/": false, "https://x@example.org/": false, "javascript://example.org/%0aalert(1)": false, "https://example.org.evil.test": false, "https://evil.test%2f.example.org": false,
+		"help@example.org <x@evil.test>": false, `"x@example.org"@evil.test`: false, "x@evil.test, y@example.org": false, "https:/evil.test/@example.org": false, "ex\u0430mple.org": false,
+		"Example Support <help@example.org>": true, "https://example.org:443/a?b=c@evil.test": true, "www.example.org/login": true, "example.org.": true, "mailto:help@example.org": true, "desk@partner.example": true, "other@partner.example": false,
+		"030 5550100": true, "+49 (0)30 5550100": true, "030/555 01 00": true, "030 5550101": false, "0555 0100": false, "5550100": false, "00495550100": false, "+30 5550100": false,
 	} {
 		if points.Has(sender) != want {
 			t.Errorf("%q: %v", sender, !want)
