@@ -90,3 +90,23 @@ func (s *Server) answerTo(id string, call func(sallyport.Staff) string) string {
 	}
 	return id
 }
+
+// statusTo are the lines of serve's status as somebody may see them: a step that could not be taken is called by whom it is about.
+func (s *Server) statusTo(me sallyport.Staff, list []Standby) []Standby {
+	if s.c.Names == nil {
+		return list
+	}
+	for i := range list {
+		id, rest, ok := strings.Cut(list[i].How, ", ")
+		if list[i].What != "failed" || !ok {
+			continue
+		}
+		finding, _, _ := strings.Cut(id, "/")
+		for _, f := range s.state.Findings() {
+			if f.ID == finding {
+				list[i].How = s.answerTo(id, s.callsTo(me)) + ", " + s.masker(me, []sallyport.Staff{f.About})(rest)
+			}
+		}
+	}
+	return list
+}

@@ -113,6 +113,11 @@ func (s *Console) finding(v *visit) error {
 		return err
 	}
 	p := findingPage{finding: list[0], Mode: mode, Named: !strings.HasPrefix(string(list[0].Staff[0]), pseudonym)}
+	cases, err := v.api.Cases(v.r.Context())
+	if err != nil && !isProblem(err, "no_cases") {
+		return err
+	}
+	p.Case = caseAbout(cases, p.ID)
 	for _, r := range p.Responses {
 		p.Undoable = p.Undoable || r.State == "done" && !r.Undone
 	}

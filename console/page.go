@@ -93,6 +93,7 @@ func functions() template.FuncMap {
 		"staff":   staffOf,
 		"letter":  func(i int) string { return string("abcdefgh"[min(i, 7)]) },
 		"hours":   func(minutes int) string { return hoursOf(minutes) },
+		"span":    span,
 	}
 }
 
@@ -116,6 +117,15 @@ func seconds(s *float64) string {
 		return "–"
 	}
 	return fmt.Sprintf("%.1f s", *s)
+}
+
+// span is a time to go, to the minute once it is one.
+func span(text string) string {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Minute {
+		return text
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
 func hoursOf(minutes int) string {

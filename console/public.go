@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"encoding/json"
@@ -130,7 +131,17 @@ func (p *Public) routes() http.Handler {
 	})
 	mux.HandleFunc("POST /api/check", p.apiCheck)
 	mux.HandleFunc("POST /api/report", p.apiReport)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			writeProblem(w, http.StatusNotFound, "there is POST /api/check and POST /api/report")
+			return
+		}
+		p.in(p.preferred(r), func(f *publicFrame, _ *http.Request) int { return f.at("nowhere", http.StatusNotFound) })(w, r)
+	})
 	for lang := range p.texts {
+		for _, form := range []string{"check", "ours", "ask"} { // what was answered is not kept: who loads it anew gets to the form
+			mux.HandleFunc("GET /"+lang+"/"+form, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/"+lang+"/", http.StatusSeeOther) })
+		}
 		mux.HandleFunc("GET /"+lang+"/{$}", p.in(lang, func(f *publicFrame, _ *http.Request) int { return f.at("check", http.StatusOK) }))
 		mux.HandleFunc("GET /"+lang+"/contacts", p.in(lang, func(f *publicFrame, _ *http.Request) int { return f.at("contacts", http.StatusOK) }))
 		mux.HandleFunc("GET /"+lang+"/report", p.in(lang, func(f *publicFrame, _ *http.Request) int { return f.at("report", http.StatusOK) }))
@@ -151,6 +162,8 @@ type publicFrame struct {
 	Points     *ContactPoints
 	Others     []publicFrame // other languages
 	Name       string        // of the language
+	Path       string        // of another language: the same page, below it
+	Typed      publicTyped   // in a form that was not taken
 	Call       assure.Call
 	About      string // key of the text
 	Ours, Bad  bool
@@ -159,6 +172,20 @@ type publicFrame struct {
 	Until      time.Time
 	Sender     string
 	texts      map[string]string
+}
+
+// publicTyped is what somebody filled in, so that he need not do so again.
+type publicTyped struct {
+	Customer, Day, Channel string
+	Knew                   []string
+}
+
+// Has tells whether a box was ticked.
+func (t publicTyped) Has(word string) bool { return slices.Contains(t.Knew, word) }
+
+// Channels are the ways on which somebody is reached, and their texts.
+func (f *publicFrame) Channels() [][2]string {
+	return [][2]string{{"call", "call"}, {"sms", "sms"}, {"email", "email"}, {"letter", "letter"}, {"chat", "chat"}, {"other", "other_way"}}
 }
 
 // T is a text.
@@ -192,6 +219,12 @@ func (p *Public) in(lang string, do func(*publicFrame, *http.Request) int) http.
 			f.Page = "check"
 		} else {
 			status = do(f, r)
+		}
+		if r.Method == http.MethodGet && slices.Contains([]string{"contacts", "report", "seen"}, f.Page) { // the other pages say the same wherever they are
+			rest, _ := strings.CutPrefix(r.URL.EscapedPath(), "/"+lang+"/")
+			for i := range f.Others {
+				f.Others[i].Path = rest
+			}
 		}
 		var b bytes.Buffer
 		if err := p.page.ExecuteTemplate(&b, "base", f); err != nil {
@@ -236,6 +269,7 @@ func (p *Public) check(f *publicFrame, r *http.Request) int {
 		return f.at("no", http.StatusOK)
 	}
 	f.Call, f.About = call, "about_"+call.About
+	f.Call.Name, f.Call.Team = cmp.Or(call.Name, f.T("who_staff")), cmp.Or(call.Team, f.Points.Company)
 	return f.at("yes", http.StatusOK)
 }
 
@@ -282,12 +316,12 @@ func (p *Public) ours(f *publicFrame, r *http.Request) int {
 
 // report takes what a customer tells, and thanks him in any case: whether there is such a customer is told to nobody.
 func (p *Public) report(f *publicFrame, r *http.Request) int {
-	day, err := time.Parse(time.DateOnly, r.PostFormValue("day"))
-	if err != nil {
-		f.Bad = true
-		return f.at("report", http.StatusBadRequest)
+	f.Typed = publicTyped{r.PostFormValue("customer"), r.PostFormValue("day"), r.PostFormValue("channel"), r.PostForm["knew"]}
+	day, err := time.Parse(time.DateOnly, f.Typed.Day)
+	if err == nil {
+		err = p.take(r, publicReport{f.Typed.Customer, day, f.Typed.Channel, slices.Clone(f.Typed.Knew)})
 	}
-	switch err := p.take(r, publicReport{r.PostFormValue("customer"), day, r.PostFormValue("channel"), r.PostForm["knew"]}); {
+	switch {
 	case errors.Is(err, errBusy):
 		return f.at("busy", http.StatusTooManyRequests)
 	case err != nil:

@@ -104,6 +104,26 @@ func TestCustomerReports(t *testing.T) {
 	}
 }
 
+// TestCustomersFindTheirWay: a form that is not taken keeps what was filled in, another language shows the same page, and an address that is none leads on.
+func TestCustomersFindTheirWay(t *testing.T) {
+	s, _, _, _, reports := newPublic(t)
+	b := s.stranger()
+	b.post("/en/report", "customer", "48211", "day", "soon", "channel", "sms", "knew", "ticket").is(t, http.StatusBadRequest).has(t, `value="48211"`, `value="sms" selected`, `value="ticket" checked`)
+	b.post("/en/report", "customer", hostile, "day", hostile, "knew", hostile).is(t, http.StatusBadRequest).has(t, "&lt;script&gt;")
+	if len(*reports) != 0 {
+		t.Error("something was taken")
+	}
+	b.get("/en/report").has(t, `href="/de/report"`)
+	b.get("/en/nowhere").is(t, http.StatusNotFound).has(t, "There is no such page", "+49 30 5550100")
+	b.get("/wp-login.php?"+hostile[:8]).is(t, http.StatusNotFound)
+	b.get("/api/nothing").is(t, http.StatusNotFound).has(t, `"detail"`)
+	for _, form := range []string{"check", "ours"} {
+		if to := b.get("/de/" + form).is(t, http.StatusSeeOther).header.Get("Location"); to != "/de/" {
+			t.Errorf("%s loaded anew leads to %s", form, to)
+		}
+	}
+}
+
 // TestContactPoints: everybody may know these, people and programs.
 func TestContactPoints(t *testing.T) {
 	s, _, _, _, _ := newPublic(t)
