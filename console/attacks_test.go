@@ -71,7 +71,7 @@ func TestWayBack(t *testing.T) {
 	id := s.found("s001")
 	b := s.as("s050")
 	for path, back := range map[string]string{
-		"/findings/" + id + "/lock": "/findings/" + id, "/requests": "/requests", "/requests/gr-none/approve": "/requests/gr-none", "/proposals/none/approve": "/requests", "/people": "/people", "/trace/upload": "/trace",
+		"/findings/" + id + "/lock": "/findings/" + id, "/requests/gr-none/approve": "/requests/gr-none", "/proposals/none/approve": "/requests", "/people": "/people", "/trace/upload": "/trace",
 		"/record/access/9/proof": "/record/access/9", "/calls/none/cancel": "/calls", "/links": "/calls",
 	} {
 		a := b.post(path)
@@ -80,6 +80,15 @@ func TestWayBack(t *testing.T) {
 		}
 		a.has(t, `<a href="`+back+`">Back</a>`)
 	}
+}
+
+// TestNothingIsTypedTwice: who is refused finds what he had typed.
+func TestNothingIsTypedTwice(t *testing.T) {
+	s := newStage(t)
+	b := s.as("s001")
+	b.post("/requests", "customers", "0", "hours", "7", "columns", "support.customers.email", "class", "contact", "only", "48211", "reason", hostile).is(t, http.StatusBadRequest).
+		has(t, `value="7"`, `value="support.customers.email"`, `value="contact" checked`, `value="48211"`, "&lt;script&gt;", `role="alert"`)
+	b.get("/requests").has(t, `value="4"`)
 }
 
 // TestOddRequests sends what browsers do not: nothing of it is done, and nothing of it is a fault of ours.

@@ -333,7 +333,7 @@ func browserLive(t *testing.T, x *browsers) {
 	b.shows("Nothing lately")
 	before := s.count(sallyport.Queried)
 	s.revealed("s001", "48211")
-	b.do(chromedp.WaitVisible("a[href='/now']"), chromedp.WaitVisible("#live table td code"))
+	b.do(chromedp.WaitVisible("nav a[href='/now']"), chromedp.WaitVisible("#live table td code"))
 	b.shows("support.customers.email")
 	b.quiet()
 	if n := s.count(sallyport.Queried); n != before {
