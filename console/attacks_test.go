@@ -2,6 +2,7 @@ package console
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -89,6 +90,43 @@ func TestNothingIsTypedTwice(t *testing.T) {
 	b.post("/requests", "customers", "0", "hours", "7", "columns", "support.customers.email", "class", "contact", "only", "48211", "reason", hostile).is(t, http.StatusBadRequest).
 		has(t, `value="7"`, `value="support.customers.email"`, `value="contact" checked`, `value="48211"`, "&lt;script&gt;", `role="alert"`)
 	b.get("/requests").has(t, `value="4"`)
+}
+
+// TestManyFindings: the queue shows those that cost most, and a finding whose case is closed has left it.
+func TestManyFindings(t *testing.T) {
+	s := newStage(t)
+	var first string
+	for i := range mostFindings + 7 {
+		id := s.found(sallyport.Staff(fmt.Sprintf("s%03d", 100+i)))
+		if i == 0 {
+			first = id
+		}
+	}
+	b := s.as("s050")
+	a := b.get("/findings").is(t, http.StatusOK).has(t, "And 7 that probably cost less", first)
+	if n := strings.Count(a.body, "Expected loss"); n != mostFindings || len(a.body) > 100<<10 {
+		t.Errorf("%d findings in %d bytes", n, len(a.body))
+	}
+	b.post("/findings/"+first+"/case", "reason", "r").is(t, http.StatusSeeOther)
+	b.post("/cases/1/close", "outcome", "unfounded", "text", "he was on the incident").is(t, http.StatusSeeOther)
+	s.as("s060").post("/proposals/"+s.orders.State().Proposals()[0].ID+"/approve").is(t, http.StatusSeeOther)
+	if body := b.get("/findings").has(t, "And 6 that", "Decided: their case is closed").body; strings.Index(body, first) < strings.Index(body, "Decided") {
+		t.Error("what was decided stands in the queue")
+	}
+	b.get("/findings/"+first).has(t, "which is closed", "Open a case")
+}
+
+// TestClosedAsConfirmed: a case is closed as confirmed on its page, with who did it.
+func TestClosedAsConfirmed(t *testing.T) {
+	s := newStage(t)
+	id := s.found("s001")
+	b := s.as("s050")
+	b.post("/findings/"+id+"/case", "reason", "r").is(t, http.StatusSeeOther)
+	b.get("/cases/1").has(t, `name="guilty" value="`+s.names.Person("s001")+`"`)
+	b.post("/cases/1/close", "outcome", "confirmed", "text", "he said so").is(t, http.StatusConflict)
+	b.post("/cases/1/close", "outcome", "confirmed", "text", "he said so", "guilty", s.names.Person("s001")).is(t, http.StatusSeeOther)
+	s.as("s060").post("/proposals/"+s.orders.State().Proposals()[0].ID+"/approve").is(t, http.StatusSeeOther)
+	b.get("/cases/1").has(t, "closed", "confirmed")
 }
 
 // TestOddRequests sends what browsers do not: nothing of it is done, and nothing of it is a fault of ours.

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -87,6 +88,9 @@ func NewPublic(c PublicConfig) (*Public, error) {
 // mostTexts bounds a file of texts.
 const mostTexts = 256 << 10
 
+// gaps are the places of a text that the program fills in.
+var gaps = regexp.MustCompile(`%(\[[0-9]\])?[sd]`) //nolint:gochecknoglobals // a constant
+
 // read takes files of texts.
 func (p *Public) read(files fs.FS) error {
 	names, err := fs.Glob(files, "*.json")
@@ -102,6 +106,11 @@ func (p *Public) read(files fs.FS) error {
 		texts := map[string]string{}
 		if err := json.Unmarshal(b, &texts); err != nil || len(b) > mostTexts || len(lang) < 2 || strings.Trim(lang, "abcdefghijklmnopqrstuvwxyz-") != "" {
 			return fmt.Errorf("%s is no file of texts; expected LANGUAGE.json with one object of texts", name)
+		}
+		for key, text := range texts {
+			if english, ok := p.texts["en"][key]; ok && len(gaps.FindAllString(text, -1)) != len(gaps.FindAllString(english, -1)) {
+				return fmt.Errorf("%s: the text %s has not as many %%s as the English one", name, key)
+			}
 		}
 		if p.texts[lang] == nil {
 			p.texts[lang] = maps.Clone(p.texts["en"])
@@ -142,6 +151,7 @@ func (p *Public) routes() http.Handler {
 		for _, form := range []string{"check", "ours", "ask"} { // what was answered is not kept: who loads it anew gets to the form
 			mux.HandleFunc("GET /"+lang+"/"+form, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/"+lang+"/", http.StatusSeeOther) })
 		}
+		mux.HandleFunc("GET /"+lang, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/"+lang+"/", http.StatusSeeOther) })
 		mux.HandleFunc("GET /"+lang+"/{$}", p.in(lang, func(f *publicFrame, _ *http.Request) int { return f.at("check", http.StatusOK) }))
 		mux.HandleFunc("GET /"+lang+"/contacts", p.in(lang, func(f *publicFrame, _ *http.Request) int { return f.at("contacts", http.StatusOK) }))
 		mux.HandleFunc("GET /"+lang+"/report", p.in(lang, func(f *publicFrame, _ *http.Request) int { return f.at("report", http.StatusOK) }))

@@ -116,6 +116,7 @@ func TestCustomersFindTheirWay(t *testing.T) {
 	b.get("/en/report").has(t, `href="/de/report"`)
 	b.get("/en/nowhere").is(t, http.StatusNotFound).has(t, "There is no such page", "+49 30 5550100")
 	b.get("/wp-login.php?"+hostile[:8]).is(t, http.StatusNotFound)
+	b.get("/de").is(t, http.StatusSeeOther)
 	b.get("/api/nothing").is(t, http.StatusNotFound).has(t, `"detail"`)
 	for _, form := range []string{"check", "ours"} {
 		if to := b.get("/de/" + form).is(t, http.StatusSeeOther).header.Get("Location"); to != "/de/" {
@@ -186,6 +187,14 @@ func TestTexts(t *testing.T) {
 	for _, topic := range assure.Topics() {
 		if en["about_"+topic] == "" {
 			t.Errorf("nothing says what %s is", topic)
+		}
+	}
+	for _, text := range []string{`{"yes_text": "%s"}`, `{"title": "%s"}`, `{"yes_text": "%d %d %d %d"}`} {
+		if _, err := NewPublic(PublicConfig{
+			Now: s.clock, Texts: fstest.MapFS{"fr.json": {Data: []byte(text)}}, Points: ContactPoints{Company: "c"}, Report: func(api.Report) error { return nil },
+			Check: func(context.Context, string) (c assure.Call, ok bool) { return c, ok },
+		}); err == nil {
+			t.Errorf("%s is taken", text)
 		}
 	}
 	b := s.stranger()
