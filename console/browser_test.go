@@ -214,7 +214,7 @@ func browserAxe(t *testing.T, x *browsers) {
 	public, now, _, _, _ := newPublic(t)
 	for _, dark := range []bool{false, true} {
 		b := x.open(t, s.web.URL, dark, 360)
-		b.logIn("s050", "wrong")
+		b.slips("s050")
 		b.accessible(string(program), "a wrong password")
 		b.byPassword("s050")
 		for _, path := range list {
@@ -227,6 +227,14 @@ func browserAxe(t *testing.T, x *browsers) {
 		c := x.open(t, public.web.URL, dark, 360)
 		c.states(now, func(state string) { c.accessible(string(program), state) })
 	}
+}
+
+// slips types a wrong password.
+func (b *tab) slips(who string) {
+	b.t.Helper()
+	b.open("/login")
+	b.do(chromedp.SendKeys("input[name=name]", who), chromedp.SendKeys("input[name=password]", "wrong"))
+	b.goes(chromedp.Click(withPassword))
 }
 
 // states opens each page for customers, and brings forms to each of their answers.
@@ -422,7 +430,7 @@ func TestScreenshots(t *testing.T) {
 	for _, dark := range []bool{false, true} {
 		for _, width := range []int{360, 1440} {
 			b := x.open(t, at, dark, width)
-			b.logIn(who, "wrong")
+			b.slips(who)
 			b.picture(folder, "login", dark, width)
 			b.open("/login")
 			b.do(chromedp.SendKeys("input[name=name]", who), chromedp.SendKeys("input[name=password]", secret))
