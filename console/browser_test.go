@@ -426,7 +426,7 @@ func TestScreenshots(t *testing.T) {
 	} else {
 		who, secret, _ = strings.Cut(os.Getenv("SALLYPORT_CONSOLE_AS"), ":")
 	}
-	public, now, _, _, _ := newPublic(t)
+	public, now, _, _, _ := newPublicOf(t, "Ada")
 	for _, dark := range []bool{false, true} {
 		for _, width := range []int{360, 1440} {
 			b := x.open(t, at, dark, width)

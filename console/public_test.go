@@ -19,12 +19,18 @@ import (
 // newPublic is the customers' pages with a call that is to be made right now, one that is not yet, and one that was called off.
 func newPublic(t *testing.T) (s *stage, now, later, off string, reports *[]api.Report) {
 	t.Helper()
+	return newPublicOf(t, hostile)
+}
+
+// newPublicOf is newPublic where somebody of that name calls.
+func newPublicOf(t *testing.T, name string) (s *stage, now, later, off string, reports *[]api.Report) {
+	t.Helper()
 	s = &stage{t: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
 	book := assure.NewBook()
 	schedule := func(id string, from time.Time) string {
 		code := assure.Code([8]byte{7, 6, 5, 4, 3, 2, 1, id[0]})
 		d, _ := assure.Digest(code)
-		a := &sallyport.AssuredCall{ID: id, Do: assure.Schedule, Customer: "48211", Code: d[:], From: from, Until: from.Add(time.Hour), Caller: "s001", Name: hostile, Team: "billing", About: "invoice", Reason: "ticket:4711"}
+		a := &sallyport.AssuredCall{ID: id, Do: assure.Schedule, Customer: "48211", Code: d[:], From: from, Until: from.Add(time.Hour), Caller: "s001", Name: name, Team: "billing", About: "invoice", Reason: "ticket:4711"}
 		fatal(t, book.CheckSchedule(a, s.now))
 		book.Apply(&sallyport.Event{Time: s.now, Kind: sallyport.AssuredKind, Order: &sallyport.Order{Assured: a}})
 		return code
