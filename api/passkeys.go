@@ -43,9 +43,9 @@ type passkeyAttempt struct {
 
 const (
 	passkeyFor     = 5 * time.Minute
-	mostCeremonies = 1000 // of those who are not known yet, at a time
-	mostOfPlace    = 50   // of them from one place
-	mostOfPerson   = 5    // of somebody who is known
+	mostCeremonies = 1000             // of those who are not known yet, at a time
+	mostOfPlace    = 50               // of them from one place
+	mostOfPerson   = 5                // of somebody who is known
 	freshFor       = 10 * time.Minute // before a passkey is added somebody has proven anew who he is
 )
 

@@ -12,13 +12,13 @@ import (
 
 // callsPage are one's own calls that customers can check, and, for who may investigate, links that show them who has seen their data.
 type callsPage struct {
-	Calls    []api.Call
-	Topics   []string
-	Made     *api.Call // just now: its code is shown once
-	Links    []api.CustomerLink
-	MayLink  bool
-	Issued   *api.CustomerLink // likewise
-	Typed    callForm
+	Calls   []api.Call
+	Topics  []string
+	Made    *api.Call // just now: its code is shown once
+	Links   []api.CustomerLink
+	MayLink bool
+	Issued  *api.CustomerLink // likewise
+	Typed   callForm
 }
 
 // callForm is a call as it was typed: who is refused need not type it again.

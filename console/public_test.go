@@ -125,7 +125,7 @@ func TestCustomersFindTheirWay(t *testing.T) {
 	b.get("/de").is(t, http.StatusSeeOther)
 	b.get("/api/nothing").is(t, http.StatusNotFound).has(t, `"detail"`)
 	for _, form := range []string{"check", "ours"} {
-		if to := b.get("/de/" + form).is(t, http.StatusSeeOther).header.Get("Location"); to != "/de/" {
+		if to := b.get("/de/"+form).is(t, http.StatusSeeOther).header.Get("Location"); to != "/de/" {
 			t.Errorf("%s loaded anew leads to %s", form, to)
 		}
 	}
