@@ -360,11 +360,7 @@ func (s *Server) timeline(r *http.Request, me sallyport.Staff) (any, error) {
 	}
 	mask, call := s.masker(me, c.People), s.callsTo(me)
 	for i := range list {
-		made, wrote := strings.TrimSpace(list[i].Text), ""
-		if rest, ok := strings.CutSuffix(made, list[i].wrote); ok {
-			made, wrote = rest, list[i].wrote
-		}
-		list[i].Text = mask(made) + ownWords(me, sallyport.Staff(list[i].By), wrote, mask)
+		list[i].Text = list[i].textTo(me, mask)
 		if slices.Contains(c.People, sallyport.Staff(list[i].By)) {
 			list[i].By = call(sallyport.Staff(list[i].By))
 		}

@@ -25,3 +25,12 @@ func ownWords(me, by sallyport.Staff, text string, mask func(string) string) str
 	}
 	return mask(text)
 }
+
+// textTo is a line of a timeline as somebody may see it.
+func (l *CaseLine) textTo(me sallyport.Staff, mask func(string) string) string {
+	text := strings.TrimSpace(l.Text)
+	if made, ok := strings.CutSuffix(text, l.wrote); ok {
+		return mask(made) + ownWords(me, sallyport.Staff(l.By), l.wrote, mask)
+	}
+	return mask(text)
+}
