@@ -184,6 +184,14 @@ func browserCustomersNoScript(t *testing.T, x *browsers) {
 	b.do(chromedp.SendKeys("#sender", "https://evil.test?@example.org"))
 	b.goes(chromedp.Click("form[action='/en/ours'] button"))
 	b.shows("is not one of ours")
+	b.open("/en/")
+	b.do(chromedp.SendKeys("#sender", strings.Repeat("x", 200)+".test"))
+	b.goes(chromedp.Click("form[action='/en/ours'] button"))
+	wide, err := chromedp.Run(b.ctx, chromedp.Evaluate[int64]("document.documentElement.scrollWidth"))
+	fatal(t, err)
+	if wide > 360 {
+		t.Errorf("a long sender is %d px wide", wide)
+	}
 	b.open("/en/report")
 	b.do(chromedp.SendKeys("#customer", "48211"), chromedp.SendKeys("#day", "03012026"), chromedp.Click("input[value=ticket]"))
 	b.goes(chromedp.Click("header .who a[hreflang=de]")) // the same page in another language
