@@ -126,7 +126,7 @@ func TestClosedAsConfirmed(t *testing.T) {
 	b.post("/cases/1/close", "outcome", "confirmed", "text", "he said so").is(t, http.StatusConflict)
 	b.post("/cases/1/close", "outcome", "confirmed", "text", "he said so", "guilty", s.names.Person("s001")).is(t, http.StatusSeeOther)
 	s.as("s060").post("/proposals/"+s.orders.State().Proposals()[0].ID+"/approve").is(t, http.StatusSeeOther)
-	b.get("/cases/1").has(t, "closed", "confirmed")
+	b.get("/cases/1").has(t, "closed", "confirmed", "approved "+s.orders.State().Proposals()[0].ID)
 }
 
 // TestOddRequests sends what browsers do not: nothing of it is done, and nothing of it is a fault of ours.
