@@ -1,11 +1,13 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
 
 	"sallyport"
+	"sallyport/api"
 )
 
 // TestNoNamesTriedThrough: whoever writes many names into a case does not read back which of them belongs to a pseudonym in it.
@@ -32,5 +34,19 @@ func TestNoNamesTriedThrough(t *testing.T) {
 	s.as("s060").get(page).has(t, "s000 "+pseudonym+" s002")
 	if s.count(sallyport.Locked) != 1 {
 		t.Error("the lock is not on record")
+	}
+}
+
+// TestTroubleWithoutNames: a step that could not be taken stands first on *Now*, by the pseudonym of whom it is about.
+func TestTroubleWithoutNames(t *testing.T) {
+	s := newStage(t, func(c *api.Config) {
+		c.Status = func(context.Context) []api.Standby {
+			return []api.Standby{{What: "failed", How: "s001-1/lock, 3 attempts: the directory does not know s001"}, {What: "history", How: "has 1 of 1 entries"}}
+		}
+	})
+	id := s.found("s001")
+	body := s.as("s050").get("/now").is(t, http.StatusOK).has(t, "<li>failed: "+id+"/lock, 3 attempts: the directory does not know "+s.names.Person("s001")+"</li>").body
+	if strings.Contains(body, "s001") || strings.Contains(body, "<li>history") {
+		t.Errorf("Now names him, or tells of what is well:\n%s", body)
 	}
 }
