@@ -107,6 +107,8 @@ type CaseLine struct {
 	By    string    `json:"by"`
 	What  string    `json:"what"`
 	Text  string    `json:"text"`
+
+	wrote string // the end of Text, where By wrote it himself
 }
 
 func (s *Server) caseRoutes(mux *http.ServeMux) {
@@ -192,6 +194,7 @@ func (s *Server) masker(me sallyport.Staff, people []sallyport.Staff) func(strin
 // caseTo is a case as somebody may see it.
 func (s *Server) caseTo(me sallyport.Staff, c *cases.Case) Case {
 	call, mask := s.callsTo(me), s.masker(me, c.People)
+	wrote := func(by sallyport.Staff, text string) string { return ownWords(me, by, text, mask) }
 	names := func(list []sallyport.Staff) []string {
 		out := []string{}
 		for _, who := range list {
@@ -200,17 +203,17 @@ func (s *Server) caseTo(me sallyport.Staff, c *cases.Case) Case {
 		return out
 	}
 	x := Case{
-		Number: c.Number, Title: mask(c.Title), Source: c.Source, State: c.State, Opened: c.Opened, By: byWhom(c.By), Changed: c.Changed, People: names(c.People), Customers: len(c.Customers), Findings: []string{},
+		Number: c.Number, Title: wrote(c.By, c.Title), Source: c.Source, State: c.State, Opened: c.Opened, By: byWhom(c.By), Changed: c.Changed, People: names(c.People), Customers: len(c.Customers), Findings: []string{},
 		Links: c.Links, Hold: c.Hold, HeldFrom: c.HeldFrom, Aware: c.Aware, Countries: c.Countries, Met: c.Met, Outcome: c.Outcome, Guilty: names(c.Guilty), ClosedAt: c.ClosedAt,
 	}
 	for _, id := range c.Findings {
 		x.Findings = append(x.Findings, mask(id))
 	}
 	for _, n := range c.Notes {
-		x.Notes = append(x.Notes, CaseNote{n.At, byWhom(n.By), n.Do, mask(n.Text)})
+		x.Notes = append(x.Notes, CaseNote{n.At, byWhom(n.By), n.Do, wrote(n.By, n.Text)})
 	}
 	for _, t := range c.Tasks {
-		x.Tasks = append(x.Tasks, CaseTask{t.ID, mask(t.Text), byWhom(t.By), t.Done, string(t.Who)})
+		x.Tasks = append(x.Tasks, CaseTask{t.ID, wrote(t.By, t.Text), byWhom(t.By), t.Done, string(t.Who)})
 	}
 	for _, w := range c.Weighed {
 		one := CaseWeighing{At: w.At, Source: mask(w.Source)}
@@ -357,7 +360,7 @@ func (s *Server) timeline(r *http.Request, me sallyport.Staff) (any, error) {
 	}
 	mask, call := s.masker(me, c.People), s.callsTo(me)
 	for i := range list {
-		list[i].Text = mask(list[i].Text)
+		list[i].Text = list[i].textTo(me, mask)
 		if slices.Contains(c.People, sallyport.Staff(list[i].By)) {
 			list[i].By = call(sallyport.Staff(list[i].By))
 		}
@@ -374,7 +377,7 @@ func Timeline(stream interface {
 	err = stream.Read(1, func(e *sallyport.Event) error {
 		if o := e.Order; o != nil {
 			if text, ok := timelineText(e, o, c, proposals); ok {
-				list = append(list, CaseLine{e.Time, e.Seq, byWhom(o.By), string(e.Kind), text})
+				list = append(list, CaseLine{e.Time, e.Seq, byWhom(o.By), string(e.Kind), text, wroteInCase(o)})
 			}
 		}
 		return nil

@@ -11,10 +11,16 @@ import (
 // A finding is called by whom it is about, and so are the steps that were taken. To whoever may not know him by name they are called by his
 // pseudonym, and he finds them by it: by the name they are not there, so that nobody tries names through.
 
+// ofDrill begins the ids of findings of drills.
+const ofDrill = "drill-"
+
 // Pseudonymous is an id of a finding or of a step, by what somebody is called.
 func Pseudonymous(id string, about sallyport.Staff, called string) string {
 	if rest, ok := strings.CutPrefix(id, string(about)+"-"); ok {
 		return called + "-" + rest
+	}
+	if rest, ok := strings.CutPrefix(id, ofDrill+string(about)+"~"); ok { // in a drill an account is called by the drill's number, too
+		return ofDrill + called + "~" + rest
 	}
 	return id
 }
@@ -83,4 +89,24 @@ func (s *Server) answerTo(id string, call func(sallyport.Staff) string) string {
 		}
 	}
 	return id
+}
+
+// statusTo are the lines of serve's status as somebody may see them: a step that could not be taken is called by whom it is about.
+func (s *Server) statusTo(me sallyport.Staff, list []Standby) []Standby {
+	if s.c.Names == nil {
+		return list
+	}
+	for i := range list {
+		id, rest, ok := strings.Cut(list[i].How, ", ")
+		if list[i].What != "failed" || !ok {
+			continue
+		}
+		finding, _, _ := strings.Cut(id, "/")
+		for _, f := range s.state.Findings() {
+			if f.ID == finding {
+				list[i].How = s.answerTo(id, s.callsTo(me)) + ", " + s.masker(me, []sallyport.Staff{f.About})(rest)
+			}
+		}
+	}
+	return list
 }

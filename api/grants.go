@@ -411,7 +411,7 @@ func (s *Server) maskGrant(out *Grant, g *control.Grant, me sallyport.Staff, say
 	}
 	words := s.masker(me, people)
 	out.By, out.For, out.EndedBy = sallyport.Staff(call(g.By)), sallyport.Staff(call(g.Terms.For)), sallyport.Staff(call(g.EndedBy))
-	out.Reason, out.EndedFor = words(g.Reason), words(g.Ended)
+	out.Reason, out.EndedFor = words(g.Reason), ownWords(me, g.EndedBy, g.Ended, words)
 	if out.By != g.By || out.For != g.Terms.For {
 		out.Team = s.c.Names.Team(out.Team)
 	}

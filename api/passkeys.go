@@ -35,6 +35,7 @@ type Passkeys struct {
 type passkeyAttempt struct {
 	session webauthn.SessionData
 	who     sallyport.Staff // whose; empty: he says by the passkey
+	from    string          // the place of who is not known yet
 	does    string          // add, first, enter, confirm
 	halves  [2][sha256.Size]byte
 	begun   time.Time
@@ -42,7 +43,9 @@ type passkeyAttempt struct {
 
 const (
 	passkeyFor     = 5 * time.Minute
-	mostCeremonies = 1000
+	mostCeremonies = 1000             // of those who are not known yet, at a time
+	mostOfPlace    = 50               // of them from one place
+	mostOfPerson   = 5                // of somebody who is known
 	freshFor       = 10 * time.Minute // before a passkey is added somebody has proven anew who he is
 )
 
@@ -104,15 +107,29 @@ func noPasskeys() error {
 }
 
 // keep notes a ceremony that began.
+// keep begins a ceremony. Who is known has a number of his own, whose oldest goes: whoever begins log-ins by the thousand keeps nobody from confirming.
 func (p *Passkeys) keep(a *passkeyAttempt, now time.Time) (id string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	unknown, alike, oldest := 0, 0, ""
 	for old, x := range p.attempts {
 		if now.Sub(x.begun) >= passkeyFor {
 			delete(p.attempts, old)
+			continue
+		}
+		if x.who == "" {
+			unknown++
+		}
+		if x.who == a.who && x.from == a.from {
+			if alike++; oldest == "" || x.begun.Before(p.attempts[oldest].begun) {
+				oldest = old
+			}
 		}
 	}
-	if len(p.attempts) >= mostCeremonies {
+	switch {
+	case a.who != "" && alike >= mostOfPerson:
+		delete(p.attempts, oldest)
+	case a.who == "" && (alike >= mostOfPlace || unknown >= mostCeremonies):
 		return "", &Problem{http.StatusTooManyRequests, "too_many_requests", "Too many are proving who they are right now.", "Try again in a moment."}
 	}
 	a.begun, id = now, rand.Text()
@@ -275,14 +292,14 @@ func (s *Server) AskPasskey(v *Session, from string) (id string, options json.Ra
 	if s.c.Passkeys == nil {
 		return "", nil, noPasskeys()
 	}
-	a := &passkeyAttempt{does: "enter"}
+	a := &passkeyAttempt{does: "enter", from: source(&http.Request{RemoteAddr: from})}
 	var assertion *protocol.CredentialAssertion
 	var session *webauthn.SessionData
 	if v != nil {
 		if err := s.goOn(v); err != nil {
 			return "", nil, err
 		}
-		a.does, a.who = "confirm", v.who.staff
+		a.does, a.who, a.from = "confirm", v.who.staff, ""
 		if h := s.holderOf(a.who); len(h.keys) > 0 {
 			assertion, session, err = s.c.Passkeys.web.BeginLogin(h, webauthn.WithUserVerification(protocol.VerificationRequired))
 		} else {

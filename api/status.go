@@ -99,7 +99,7 @@ func (s *Server) status(r *http.Request, me sallyport.Staff) (any, error) {
 		status.Rotations = s.c.Rotations()
 	}
 	if s.c.Status != nil {
-		status.More = s.c.Status(r.Context())
+		status.More = s.statusTo(me, s.c.Status(r.Context()))
 	}
 	return status, nil
 }

@@ -96,7 +96,7 @@ func (s *Server) proposalTo(me sallyport.Staff, p control.Proposal) Proposal {
 	case p.Action == control.UndoResponse:
 		answer.About, answer.Details = sallyport.Staff(call(p.About)), s.answerTo(p.Details, call)
 	case p.Case != nil:
-		answer.Reason, answer.Subjects = s.masker(me, p.Subjects)(p.Reason), nil
+		answer.Reason, answer.Subjects = ownWords(me, p.By, p.Reason, s.masker(me, p.Subjects)), nil
 		for _, who := range p.Subjects {
 			answer.Subjects = append(answer.Subjects, sallyport.Staff(call(who)))
 		}

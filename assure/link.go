@@ -52,7 +52,7 @@ func LinkName(id [linkID]byte) string { return base64.RawURLEncoding.EncodeToStr
 
 // ReadLink is the id of a link that was signed by this key and is not over; ok is false for every other text.
 func ReadLink(key []byte, text string, now time.Time) (id string, ok bool) {
-	b, err := base64.RawURLEncoding.DecodeString(text)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) != linkSize {
 		b = make([]byte, linkSize) // the same work for what is no link
 	}

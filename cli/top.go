@@ -115,6 +115,11 @@ func topText(x *api.NowLine) string {
 	if x.Status.Observing {
 		b.WriteString("Sallyport only observes: nothing is masked, cut or locked.\n")
 	}
+	for _, m := range x.Status.More {
+		if m.Trouble() {
+			fmt.Fprintf(&b, "! %s: %s\n", m.What, serve.Printable(m.How))
+		}
+	}
 	table := func(head string, n int, row func(i int) string) {
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "\n"+head+"\t")

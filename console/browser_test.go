@@ -59,7 +59,7 @@ func (x *browsers) start(dark bool) context.Context {
 		options = append(options, chromedp.Flag("blink-settings", "preferredColorScheme=0"))
 	}
 	if x.bins[place] == nil {
-		limit, stop := context.WithTimeout(x.t.Context(), 5*time.Minute)
+		limit, stop := context.WithTimeout(x.t.Context(), 15*time.Minute) // axe and pictures go through every page
 		allocator, end := chromedp.NewExecAllocator(limit, options...)
 		ctx, leave := chromedp.NewContext(allocator)
 		if err := chromedp.Do(ctx); err != nil {
@@ -210,12 +210,12 @@ func browserAxe(t *testing.T, x *browsers) {
 		t.Fatalf("%s is not the file that was looked at", axe)
 	}
 	s := whole(t)
-	list := append(s.everyPage(), "/calls", "/passkeys")
+	list := append(s.everyPage(), "/calls", "/passkeys", "/cases/99")
 	public, now, _, _, _ := newPublic(t)
 	for _, dark := range []bool{false, true} {
 		b := x.open(t, s.web.URL, dark, 360)
-		b.open("/login")
-		b.accessible(string(program), "/login")
+		b.slips("s050")
+		b.accessible(string(program), "a wrong password")
 		b.byPassword("s050")
 		for _, path := range list {
 			if path == "/now/part" {
@@ -225,14 +225,38 @@ func browserAxe(t *testing.T, x *browsers) {
 			b.accessible(string(program), path)
 		}
 		c := x.open(t, public.web.URL, dark, 360)
-		for _, path := range []string{"/en/", "/de/report", "/en/contacts"} {
-			c.open(path)
-			c.accessible(string(program), path)
-		}
-		c.open("/en/")
-		c.do(chromedp.SendKeys("#code", now))
-		c.goes(chromedp.Click("form[action='/en/check'] button"))
-		c.accessible(string(program), "yes")
+		c.states(now, func(state string) { c.accessible(string(program), state) })
+	}
+}
+
+// slips types a wrong password.
+func (b *tab) slips(who string) {
+	b.t.Helper()
+	b.open("/login")
+	b.do(chromedp.SendKeys("input[name=name]", who), chromedp.SendKeys("input[name=password]", "wrong"))
+	b.goes(chromedp.Click(withPassword))
+}
+
+// states opens each page for customers, and brings forms to each of their answers.
+func (b *tab) states(code string, look func(state string)) {
+	b.t.Helper()
+	for _, path := range []string{"en/", "de/", "de/report", "en/contacts", "en/nowhere", "en/seen/x"} {
+		b.open("/" + path)
+		look(path)
+	}
+	for _, x := range []struct{ state, field, text, form string }{
+		{"yes", "#code", code, "/en/check"}, {"no", "#code", "CS-4821-7730", "/en/check"}, {"ours", "#sender", "help@example.org", "/en/ours"}, {"not-ours", "#sender", strings.Repeat("x", 200) + ".test", "/en/ours"},
+	} {
+		b.open("/en/")
+		b.do(chromedp.SendKeys(x.field, x.text))
+		b.goes(chromedp.Click("form[action='" + x.form + "'] button"))
+		look(x.state)
+	}
+	for state, day := range map[string]string{"slip": "03011980", "thanks": "03012026"} {
+		b.open("/de/report")
+		b.do(chromedp.SendKeys("#customer", "48211"), chromedp.SendKeys("#day", day))
+		b.goes(chromedp.Click("main form button"))
+		look(state)
 	}
 }
 
@@ -333,7 +357,7 @@ func browserLive(t *testing.T, x *browsers) {
 	b.shows("Nothing lately")
 	before := s.count(sallyport.Queried)
 	s.revealed("s001", "48211")
-	b.do(chromedp.WaitVisible("a[href='/now']"), chromedp.WaitVisible("#live table td code"))
+	b.do(chromedp.WaitVisible("nav a[href='/now']"), chromedp.WaitVisible("#live table td code"))
 	b.shows("support.customers.email")
 	b.quiet()
 	if n := s.count(sallyport.Queried); n != before {
@@ -398,14 +422,16 @@ func TestScreenshots(t *testing.T) {
 	list := strings.Fields(os.Getenv("SALLYPORT_CONSOLE_PAGES"))
 	if at == "" {
 		s := whole(t, func(c *api.Config) { c.Named = func(sallyport.Staff) string { return "Sarah Cruz" } })
-		at, list = s.web.URL, append(s.everyPage(), "/calls", "/passkeys")
+		at, list = s.web.URL, append(s.everyPage(), "/calls", "/passkeys", "/cases/99")
 	} else {
 		who, secret, _ = strings.Cut(os.Getenv("SALLYPORT_CONSOLE_AS"), ":")
 	}
-	public, now, _, _, _ := newPublic(t)
+	public, now, _, _, _ := newPublicOf(t, "Ada")
 	for _, dark := range []bool{false, true} {
 		for _, width := range []int{360, 1440} {
 			b := x.open(t, at, dark, width)
+			b.slips(who)
+			b.picture(folder, "login", dark, width)
 			b.open("/login")
 			b.do(chromedp.SendKeys("input[name=name]", who), chromedp.SendKeys("input[name=password]", secret))
 			b.goes(chromedp.Click(withPassword))
@@ -416,14 +442,7 @@ func TestScreenshots(t *testing.T) {
 				}
 			}
 			c := x.open(t, public.web.URL, dark, width)
-			for _, path := range []string{"/en/", "/de/report"} {
-				c.open(path)
-				c.picture(folder, "customers"+path, dark, width)
-			}
-			c.open("/en/")
-			c.do(chromedp.SendKeys("#code", now))
-			c.goes(chromedp.Click("form[action='/en/check'] button"))
-			c.picture(folder, "customers/yes", dark, width)
+			c.states(now, func(state string) { c.picture(folder, "customers/"+state, dark, width) })
 		}
 	}
 }

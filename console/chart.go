@@ -1,10 +1,8 @@
 package console
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"slices"
 
 	"sallyport/api"
 	"sallyport/detect"
@@ -74,7 +72,7 @@ type evidenceBar struct {
 
 // evidenceOf draws the evidence of a finding.
 func evidenceOf(f *detect.Finding) evidenceChart {
-	const width, row, room = 640, 26, 64
+	const width, row, room = 640, 26, 84
 	low, high, sum := 0.0, 0.0, 0.0
 	for _, e := range f.Evidence {
 		sum += e.Log10
@@ -107,16 +105,14 @@ type shareChart struct {
 
 type shareLine struct {
 	Name   string
-	Points string // of a polyline
-	EndX   float64
-	EndY   float64
-	Now    float64
-	Place  int // 0 to 4, for its colour and dashes
+	Points string  // of a polyline
+	Now    float64 // how probable it is after the last weighing
+	Place  int     // 0 to 4, for its colour and dashes
 }
 
 // sharesOf draws what weighings came to, one after the other.
 func sharesOf(list []api.CaseWeighing) shareChart {
-	const width, height, right = 640, 180, 130
+	const width, height = 640, 180
 	c := shareChart{Width: width, Height: height}
 	if len(list) == 0 {
 		return c
@@ -125,7 +121,7 @@ func sharesOf(list []api.CaseWeighing) shareChart {
 	if weighed == 1 {
 		list = []api.CaseWeighing{list[0], list[0]} // a line needs two ends
 	}
-	x := func(i int) float64 { return 6 + float64(i)*(width-right-6)/math.Max(1, float64(len(list)-1)) }
+	x := func(i int) float64 { return 6 + float64(i)*(width-12)/math.Max(1, float64(len(list)-1)) }
 	y := func(p float64) float64 { return 8 + (1-p)*(height-16) }
 	at := func(w *api.CaseWeighing, name string) float64 {
 		for i := range w.List {
@@ -146,27 +142,10 @@ func sharesOf(list []api.CaseWeighing) shareChart {
 		for i := range list {
 			l.Points += fmt.Sprintf("%.1f,%.1f ", x(i), y(at(&list[i], name)))
 		}
-		l.EndX, l.EndY = tenth(x(len(list)-1)+8), tenth(y(l.Now)+4)
 		c.Lines = append(c.Lines, l)
 		c.Text += fmt.Sprintf(" %s: %.1f %%.", name, 100*l.Now)
 	}
-	apart(c.Lines, height)
 	return c
-}
-
-// apart moves labels that would stand on each other: the more probable above.
-func apart(lines []shareLine, height float64) {
-	const room = 15
-	byPlace := make([]*shareLine, len(lines))
-	for i := range lines {
-		byPlace[i] = &lines[i]
-	}
-	slices.SortStableFunc(byPlace, func(a, b *shareLine) int { return cmp.Compare(a.EndY, b.EndY) })
-	lowest := height - 2
-	for _, l := range slices.Backward(byPlace) {
-		l.EndY = tenth(math.Min(l.EndY, lowest))
-		lowest = l.EndY - room
-	}
 }
 
 // hypothesisName is what an explanation is called.

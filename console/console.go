@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
@@ -153,7 +154,7 @@ func guarded(next http.Handler, policy string) http.Handler {
 func static(files fs.FS) http.Handler {
 	inner := http.FileServerFS(files)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/") {
+		if strings.HasSuffix(r.URL.Path, "/") || path.Clean(r.URL.Path) != r.URL.Path { // no list, and nothing beside it
 			http.NotFound(w, r)
 			return
 		}
@@ -170,6 +171,9 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug), // whoever knocks could fill a log
 		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	if _, ok := h.(*Public); ok {
+		server.WriteTimeout = time.Minute // no stream, and nothing that takes long
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()

@@ -30,10 +30,20 @@ type finding struct {
 
 // findingsPage is the queue, by expected loss, and the cases.
 type findingsPage struct {
-	Mode     string
-	Findings []finding
-	Cases    []api.Case
+	Mode      string
+	Findings  []finding
+	More      int       // findings that are not shown: those that cost least
+	Decided   []finding // whose case is closed
+	Cases     []api.Case
+	MoreCases int // older ones that are not shown
 }
+
+// The most that the page shows; sallyport findings and case ls list all.
+const (
+	mostFindings = 50
+	mostDecided  = 25
+	mostCases    = 100
+)
 
 func (s *Console) findingRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /findings", s.as(s.findings))
@@ -70,25 +80,38 @@ func (s *Console) findings(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := findingsPage{Mode: mode, Findings: list}
+	p := findingsPage{Mode: mode}
 	if p.Cases, err = v.api.Cases(v.r.Context()); err != nil && !isProblem(err, "no_cases") {
 		return err
 	}
 	slices.Reverse(p.Cases)
-	for i := range p.Findings {
-		p.Findings[i].Case = caseAbout(p.Cases, p.Findings[i].ID)
+	for _, f := range list {
+		state := ""
+		f.Case, state = caseAbout(p.Cases, f.ID)
+		switch {
+		case state == "closed" && len(p.Decided) < mostDecided:
+			p.Decided = append(p.Decided, f)
+		case state == "closed":
+		case len(p.Findings) < mostFindings:
+			p.Findings = append(p.Findings, f)
+		default:
+			p.More++
+		}
+	}
+	if n := len(p.Cases) - mostCases; n > 0 {
+		p.MoreCases, p.Cases = n, p.Cases[:mostCases]
 	}
 	return v.show("findings", "Findings and cases", p)
 }
 
-// caseAbout is the case that a finding belongs to; 0: none that one may see.
-func caseAbout(list []api.Case, id string) uint64 {
+// caseAbout is the case that a finding belongs to, the newest one; 0: none that one may see.
+func caseAbout(list []api.Case, id string) (n uint64, state string) {
 	for _, c := range list {
-		if slices.Contains(c.Findings, id) {
-			return c.Number
+		if slices.Contains(c.Findings, id) && c.Number > n {
+			n, state = c.Number, c.State
 		}
 	}
-	return 0
+	return n, state
 }
 
 func isProblem(err error, code string) bool {
@@ -104,6 +127,7 @@ type findingPage struct {
 	finding
 	Mode     string
 	Undoable bool
+	Decided  bool // its case is closed
 	Named    bool // whoever looks knows him by name
 }
 
@@ -113,6 +137,14 @@ func (s *Console) finding(v *visit) error {
 		return err
 	}
 	p := findingPage{finding: list[0], Mode: mode, Named: !strings.HasPrefix(string(list[0].Staff[0]), pseudonym)}
+	cases, err := v.api.Cases(v.r.Context())
+	if err != nil && !isProblem(err, "no_cases") {
+		return err
+	}
+	state := ""
+	if p.Case, state = caseAbout(cases, p.ID); state == "closed" {
+		p.Decided = true
+	}
 	for _, r := range p.Responses {
 		p.Undoable = p.Undoable || r.State == "done" && !r.Undone
 	}
@@ -242,7 +274,7 @@ func (s *Console) packOfCase(v *visit) error {
 
 func (s *Console) stepCase(v *visit) error {
 	n, do := v.r.PathValue("n"), v.r.PathValue("do")
-	q := api.CaseRequest{Text: v.form("text"), State: v.form("state"), Outcome: v.form("outcome")}
+	q := api.CaseRequest{Text: v.form("text"), State: v.form("state"), Outcome: v.form("outcome"), People: v.r.PostForm["guilty"]}
 	if t := v.form("task"); t != "" {
 		q.Task, _ = strconv.ParseUint(t, 10, 64) // 0 is no task
 	}

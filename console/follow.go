@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -37,22 +38,23 @@ func (s *Console) follow(w http.ResponseWriter, r *http.Request, look func(*visi
 		return
 	}
 	out := http.NewResponseController(w)
+	_ = out.SetReadDeadline(time.Time{}) // the request has come; what bounds its reading would end the stream
 	w.Header().Set("Content-Type", "text/event-stream")
 	tick := time.NewTicker(streamEvery)
 	defer tick.Stop()
 	over := time.NewTimer(streamFor)
 	defer over.Stop()
-	last := r.FormValue("after")
+	last := cmp.Or(r.Header.Get("Last-Event-ID"), r.FormValue("after"))
 	for {
 		now, err := look(v)
-		if err != nil || s.sessions.find(r, false) == nil {
-			_, _ = fmt.Fprint(w, "event: over\ndata: over\n\n")
+		if here := s.sessions.find(r, false) != nil; err != nil || !here {
+			_, _ = fmt.Fprintf(w, "event: over\ndata: %s\n\n", map[bool]string{true: "failed", false: "log in"}[here])
 			_ = out.Flush() // likewise
 			return
 		}
 		text := ": nothing new\n\n"
 		if now != last && last != "" {
-			text = fmt.Sprintf("data: %s\n\n", now)
+			text = fmt.Sprintf("id: %s\ndata: %s\n\n", now, now)
 		}
 		last = now
 		if _, err := fmt.Fprint(w, text); err != nil || out.Flush() != nil {

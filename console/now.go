@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"sallyport/api"
 )
@@ -98,7 +97,7 @@ func (v *visit) urgent(t *api.Today, status *api.Status) (list []urgent) {
 		list = append(list, urgent{"Sallyport only observes: nothing is masked, cut or locked", ""})
 	}
 	for _, m := range status.More {
-		if strings.Contains(m.How, "refused:") || strings.Contains(m.How, "are refused") && m.What == "clients" || strings.HasPrefix(m.How, "cannot") {
+		if m.Trouble() {
 			list = append(list, urgent{m.What + ": " + m.How, ""})
 		}
 	}

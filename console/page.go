@@ -93,6 +93,7 @@ func functions() template.FuncMap {
 		"staff":   staffOf,
 		"letter":  func(i int) string { return string("abcdefgh"[min(i, 7)]) },
 		"hours":   func(minutes int) string { return hoursOf(minutes) },
+		"span":    span,
 	}
 }
 
@@ -116,6 +117,15 @@ func seconds(s *float64) string {
 		return "–"
 	}
 	return fmt.Sprintf("%.1f s", *s)
+}
+
+// span is a time to go, to the minute once it is one.
+func span(text string) string {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Minute {
+		return text
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
 func hoursOf(minutes int) string {
@@ -192,19 +202,48 @@ func (s *Console) refuse(w http.ResponseWriter, r *http.Request, v *visit, err e
 	drained(r)
 	p := s.problem(err)
 	if p.Status == http.StatusUnauthorized {
-		http.SetCookie(w, cookie("", -1))
-		to := "/login"
-		if r.Method == http.MethodGet && r.URL.Path == "/confirm" {
-			to += "?to=confirm"
+		if _, err := r.Cookie(cookieName); err == nil { // else another site may have led here: whoever is logged in stays it
+			http.SetCookie(w, cookie("", -1))
 		}
-		http.Redirect(w, r, to, http.StatusSeeOther)
+		at := "/login"
+		if to := leadsTo(r.URL.Path); to != "" && r.Method == http.MethodGet {
+			at += "?to=" + url.QueryEscape(to)
+		}
+		http.Redirect(w, r, at, http.StatusSeeOther) //nolint:gosec // our own log-in
 		return
 	}
-	f := &frame{Title: "Not done", Data: p}
+	data := problemPage{p, backFrom(r)}
+	f := &frame{Title: "Not done", Data: data}
 	if v != nil && !v.session.Ended() {
-		f = v.frame("Not done", p)
+		f = v.frame("Not done", data)
 	}
 	s.pages.show(w, p.Status, "problem", f)
+}
+
+// problemPage says why something was not done.
+type problemPage struct {
+	*api.Problem
+	Back string // the page on which it was tried; empty: that is this one
+}
+
+// backFrom is the page whose form was sent; empty: none was.
+func backFrom(r *http.Request) string {
+	if r.Method != http.MethodPost {
+		return ""
+	}
+	parts := strings.Split(strings.Trim(path.Clean(r.URL.Path), "/"), "/")
+	keep := 1
+	switch parts[0] {
+	case "findings", "cases", "requests", "people", "programme":
+		keep = 2
+	case "record":
+		keep = 3
+	case "proposals":
+		parts[0] = "requests"
+	case "links":
+		parts[0] = "calls"
+	}
+	return leadsTo("/" + strings.Join(parts[:min(keep, len(parts))], "/"))
 }
 
 // problem is an error as people read it.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 
@@ -83,16 +84,16 @@ func (s *Console) begun(w http.ResponseWriter) func(id string, options json.RawM
 
 func (s *Console) enterPasskey(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		s.refuseLogIn(w, badForm(err))
+		s.refuseLogIn(w, badForm(err), "")
 		return
 	}
 	who, err := s.c.API.EnterPasskey(r.PostFormValue("id"), []byte(r.PostFormValue("answer")))
 	if err != nil {
-		s.refuseLogIn(w, err)
+		s.refuseLogIn(w, err, r.PostFormValue("to"))
 		return
 	}
 	s.enter(w, r, who)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	http.Redirect(w, r, cmp.Or(leadsTo(r.PostFormValue("to")), "/"), http.StatusSeeOther) //nolint:gosec // leadsTo answers pages of ours alone
 }
 
 func (s *Console) showPasskeys(v *visit) error {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,14 +37,6 @@ type PublicConfig struct {
 	Seen func(ctx context.Context, link string) (list []api.SeenLine, until time.Time, ok bool)
 	// Ask takes what somebody typed who wants an answer to contact details on file. It returns at once, and tells nothing. nil: nobody answers.
 	Ask func(typed, language string)
-}
-
-// ContactPoints are how a company is really reached.
-type ContactPoints struct {
-	Company string   `json:"organisation"`
-	Phones  []string `json:"phones"`
-	Mails   []string `json:"mails"`
-	Domains []string `json:"domains"` // theirs, and all below
 }
 
 // Public serves the pages for customers. Nothing of the staff is behind it but the first name and team of who is to call, for who has the code.
@@ -94,6 +88,9 @@ func NewPublic(c PublicConfig) (*Public, error) {
 // mostTexts bounds a file of texts.
 const mostTexts = 256 << 10
 
+// gaps are the places of a text that the program fills in.
+var gaps = regexp.MustCompile(`%(\[[0-9]\])?[sd]`) //nolint:gochecknoglobals // a constant
+
 // read takes files of texts.
 func (p *Public) read(files fs.FS) error {
 	names, err := fs.Glob(files, "*.json")
@@ -109,6 +106,11 @@ func (p *Public) read(files fs.FS) error {
 		texts := map[string]string{}
 		if err := json.Unmarshal(b, &texts); err != nil || len(b) > mostTexts || len(lang) < 2 || strings.Trim(lang, "abcdefghijklmnopqrstuvwxyz-") != "" {
 			return fmt.Errorf("%s is no file of texts; expected LANGUAGE.json with one object of texts", name)
+		}
+		for key, text := range texts {
+			if english, ok := p.texts["en"][key]; ok && len(gaps.FindAllString(text, -1)) != len(gaps.FindAllString(english, -1)) {
+				return fmt.Errorf("%s: the text %s has not as many %%s as the English one", name, key)
+			}
 		}
 		if p.texts[lang] == nil {
 			p.texts[lang] = maps.Clone(p.texts["en"])
@@ -138,7 +140,18 @@ func (p *Public) routes() http.Handler {
 	})
 	mux.HandleFunc("POST /api/check", p.apiCheck)
 	mux.HandleFunc("POST /api/report", p.apiReport)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			writeProblem(w, http.StatusNotFound, "there is POST /api/check and POST /api/report")
+			return
+		}
+		p.in(p.preferred(r), func(f *publicFrame, _ *http.Request) int { return f.at("nowhere", http.StatusNotFound) })(w, r)
+	})
 	for lang := range p.texts {
+		for _, form := range []string{"check", "ours", "ask"} { // what was answered is not kept: who loads it anew gets to the form
+			mux.HandleFunc("GET /"+lang+"/"+form, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/"+lang+"/", http.StatusSeeOther) })
+		}
+		mux.HandleFunc("GET /"+lang, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/"+lang+"/", http.StatusSeeOther) })
 		mux.HandleFunc("GET /"+lang+"/{$}", p.in(lang, func(f *publicFrame, _ *http.Request) int { return f.at("check", http.StatusOK) }))
 		mux.HandleFunc("GET /"+lang+"/contacts", p.in(lang, func(f *publicFrame, _ *http.Request) int { return f.at("contacts", http.StatusOK) }))
 		mux.HandleFunc("GET /"+lang+"/report", p.in(lang, func(f *publicFrame, _ *http.Request) int { return f.at("report", http.StatusOK) }))
@@ -159,6 +172,8 @@ type publicFrame struct {
 	Points     *ContactPoints
 	Others     []publicFrame // other languages
 	Name       string        // of the language
+	Path       string        // of another language: the same page, below it
+	Typed      publicTyped   // in a form that was not taken
 	Call       assure.Call
 	About      string // key of the text
 	Ours, Bad  bool
@@ -167,6 +182,20 @@ type publicFrame struct {
 	Until      time.Time
 	Sender     string
 	texts      map[string]string
+}
+
+// publicTyped is what somebody filled in, so that he need not do so again.
+type publicTyped struct {
+	Customer, Day, Channel string
+	Knew                   []string
+}
+
+// Has tells whether a box was ticked.
+func (t publicTyped) Has(word string) bool { return slices.Contains(t.Knew, word) }
+
+// Channels are the ways on which somebody is reached, and their texts.
+func (f *publicFrame) Channels() [][2]string {
+	return [][2]string{{"call", "call"}, {"sms", "sms"}, {"email", "email"}, {"letter", "letter"}, {"chat", "chat"}, {"other", "other_way"}}
 }
 
 // T is a text.
@@ -200,6 +229,12 @@ func (p *Public) in(lang string, do func(*publicFrame, *http.Request) int) http.
 			f.Page = "check"
 		} else {
 			status = do(f, r)
+		}
+		if r.Method == http.MethodGet && slices.Contains([]string{"contacts", "report", "seen"}, f.Page) { // the other pages say the same wherever they are
+			rest, _ := strings.CutPrefix(r.URL.EscapedPath(), "/"+lang+"/")
+			for i := range f.Others {
+				f.Others[i].Path = rest
+			}
 		}
 		var b bytes.Buffer
 		if err := p.page.ExecuteTemplate(&b, "base", f); err != nil {
@@ -244,6 +279,7 @@ func (p *Public) check(f *publicFrame, r *http.Request) int {
 		return f.at("no", http.StatusOK)
 	}
 	f.Call, f.About = call, "about_"+call.About
+	f.Call.Name, f.Call.Team = cmp.Or(call.Name, f.T("who_staff")), cmp.Or(call.Team, f.Points.Company)
 	return f.at("yes", http.StatusOK)
 }
 
@@ -288,44 +324,14 @@ func (p *Public) ours(f *publicFrame, r *http.Request) int {
 	return f.at("ours", http.StatusOK)
 }
 
-// Has tells whether a telephone number, an address or a domain is one of these.
-func (c *ContactPoints) Has(sender string) bool {
-	sender = strings.ToLower(strings.TrimSpace(sender))
-	if digits := onlyDigits(sender); len(digits) >= 6 && strings.Trim(sender, "+0123456789 -/().") == "" {
-		return slices.ContainsFunc(c.Phones, func(p string) bool { return onlyDigits(p) == digits })
-	}
-	for _, prefix := range []string{"https://", "http://"} {
-		if rest, ok := strings.CutPrefix(sender, prefix); ok {
-			sender, _, _ = strings.Cut(rest, "/")
-		}
-	}
-	if at := strings.LastIndexByte(sender, '@'); at >= 0 {
-		sender = sender[at+1:]
-	}
-	return slices.ContainsFunc(c.Domains, func(d string) bool {
-		return sender == strings.ToLower(d) || strings.HasSuffix(sender, "."+strings.ToLower(d))
-	})
-}
-
-// onlyDigits writes 0049 and + alike.
-func onlyDigits(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' {
-			return r
-		}
-		return -1
-	}, s)
-	return strings.TrimPrefix(s, "00")
-}
-
 // report takes what a customer tells, and thanks him in any case: whether there is such a customer is told to nobody.
 func (p *Public) report(f *publicFrame, r *http.Request) int {
-	day, err := time.Parse(time.DateOnly, r.PostFormValue("day"))
-	if err != nil {
-		f.Bad = true
-		return f.at("report", http.StatusBadRequest)
+	f.Typed = publicTyped{r.PostFormValue("customer"), r.PostFormValue("day"), r.PostFormValue("channel"), r.PostForm["knew"]}
+	day, err := time.Parse(time.DateOnly, f.Typed.Day)
+	if err == nil {
+		err = p.take(r, publicReport{f.Typed.Customer, day, f.Typed.Channel, slices.Clone(f.Typed.Knew)})
 	}
-	switch err := p.take(r, publicReport{r.PostFormValue("customer"), day, r.PostFormValue("channel"), r.PostForm["knew"]}); {
+	switch {
 	case errors.Is(err, errBusy):
 		return f.at("busy", http.StatusTooManyRequests)
 	case err != nil:

@@ -19,12 +19,18 @@ import (
 // newPublic is the customers' pages with a call that is to be made right now, one that is not yet, and one that was called off.
 func newPublic(t *testing.T) (s *stage, now, later, off string, reports *[]api.Report) {
 	t.Helper()
+	return newPublicOf(t, hostile)
+}
+
+// newPublicOf is newPublic where somebody of that name calls.
+func newPublicOf(t *testing.T, name string) (s *stage, now, later, off string, reports *[]api.Report) {
+	t.Helper()
 	s = &stage{t: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
 	book := assure.NewBook()
 	schedule := func(id string, from time.Time) string {
 		code := assure.Code([8]byte{7, 6, 5, 4, 3, 2, 1, id[0]})
 		d, _ := assure.Digest(code)
-		a := &sallyport.AssuredCall{ID: id, Do: assure.Schedule, Customer: "48211", Code: d[:], From: from, Until: from.Add(time.Hour), Caller: "s001", Name: hostile, Team: "billing", About: "invoice", Reason: "ticket:4711"}
+		a := &sallyport.AssuredCall{ID: id, Do: assure.Schedule, Customer: "48211", Code: d[:], From: from, Until: from.Add(time.Hour), Caller: "s001", Name: name, Team: "billing", About: "invoice", Reason: "ticket:4711"}
 		fatal(t, book.CheckSchedule(a, s.now))
 		book.Apply(&sallyport.Event{Time: s.now, Kind: sallyport.AssuredKind, Order: &sallyport.Order{Assured: a}})
 		return code
@@ -34,7 +40,7 @@ func newPublic(t *testing.T) (s *stage, now, later, off string, reports *[]api.R
 	reports = &[]api.Report{}
 	pages, err := NewPublic(PublicConfig{
 		Now: s.clock, Texts: fstest.MapFS{"fr.json": {Data: []byte(`{"language": "Français", "title": "Est-ce vraiment nous ?"}`)}},
-		Points: ContactPoints{Company: "Example Support", Phones: []string{"+49 30 5550100"}, Mails: []string{"help@example.org"}, Domains: []string{"example.org"}},
+		Points: ContactPoints{Company: "Example Support", Phones: []string{"+49 30 5550100"}, Mails: []string{"help@example.org", "desk@partner.example"}, Domains: []string{"example.org"}},
 		Check:  func(_ context.Context, code string) (assure.Call, bool) { return book.Now(code, s.clock()) },
 		Report: func(r api.Report) error { *reports = append(*reports, r); return nil },
 	})
@@ -104,6 +110,27 @@ func TestCustomerReports(t *testing.T) {
 	}
 }
 
+// TestCustomersFindTheirWay: a form that is not taken keeps what was filled in, another language shows the same page, and an address that is none leads on.
+func TestCustomersFindTheirWay(t *testing.T) {
+	s, _, _, _, reports := newPublic(t)
+	b := s.stranger()
+	b.post("/en/report", "customer", "48211", "day", "soon", "channel", "sms", "knew", "ticket").is(t, http.StatusBadRequest).has(t, `value="48211"`, `value="sms" selected`, `value="ticket" checked`)
+	b.post("/en/report", "customer", hostile, "day", hostile, "knew", hostile).is(t, http.StatusBadRequest).has(t, "&lt;script&gt;")
+	if len(*reports) != 0 {
+		t.Error("something was taken")
+	}
+	b.get("/en/report").has(t, `href="/de/report"`)
+	b.get("/en/nowhere").is(t, http.StatusNotFound).has(t, "There is no such page", "+49 30 5550100")
+	b.get("/wp-login.php?"+hostile[:8]).is(t, http.StatusNotFound)
+	b.get("/de").is(t, http.StatusSeeOther)
+	b.get("/api/nothing").is(t, http.StatusNotFound).has(t, `"detail"`)
+	for _, form := range []string{"check", "ours"} {
+		if to := b.get("/de/"+form).is(t, http.StatusSeeOther).header.Get("Location"); to != "/de/" {
+			t.Errorf("%s loaded anew leads to %s", form, to)
+		}
+	}
+}
+
 // TestContactPoints: everybody may know these, people and programs.
 func TestContactPoints(t *testing.T) {
 	s, _, _, _, _ := newPublic(t)
@@ -114,6 +141,12 @@ func TestContactPoints(t *testing.T) {
 	for sender, want := range map[string]bool{
 		"help@example.org": true, "HELP@mail.example.org": true, "https://www.example.org/a": true, "0049 30 5550100": true, "+49 (30) 555-0100": true,
 		"help@example.org.evil.test": false, "evilexample.org": false, "+49 30 5550101": false, "example.org@evil.test": false, "https://evil.test/example.org": false, "": false,
+		// What a browser takes elsewhere than it reads.
+		"https://evil.test?@example.org": false, "https://evil.test#@example.org": false, "evil.test/@example.org": false, `https://evil.test\@example.org`: false, "evil.test?x@example.org": false,
+		"https://example.org@evil.test/": false, "https://x@example.org/": false, "javascript://example.org/%0aalert(1)": false, "https://example.org.evil.test": false, "https://evil.test%2f.example.org": false,
+		"help@example.org <x@evil.test>": false, `"x@example.org"@evil.test`: false, "x@evil.test, y@example.org": false, "https:/evil.test/@example.org": false, "ex\u0430mple.org": false,
+		"Example Support <help@example.org>": true, "https://example.org:443/a?b=c@evil.test": true, "www.example.org/login": true, "example.org.": true, "mailto:help@example.org": true, "desk@partner.example": true, "other@partner.example": false,
+		"030 5550100": true, "+49 (0)30 5550100": true, "030/555 01 00": true, "030 5550101": false, "0555 0100": false, "5550100": false, "00495550100": false, "+30 5550100": false,
 	} {
 		if points.Has(sender) != want {
 			t.Errorf("%q: %v", sender, !want)
@@ -160,6 +193,14 @@ func TestTexts(t *testing.T) {
 	for _, topic := range assure.Topics() {
 		if en["about_"+topic] == "" {
 			t.Errorf("nothing says what %s is", topic)
+		}
+	}
+	for _, text := range []string{`{"yes_text": "%s"}`, `{"title": "%s"}`, `{"yes_text": "%d %d %d %d"}`} {
+		if _, err := NewPublic(PublicConfig{
+			Now: s.clock, Texts: fstest.MapFS{"fr.json": {Data: []byte(text)}}, Points: ContactPoints{Company: "c"}, Report: func(api.Report) error { return nil },
+			Check: func(context.Context, string) (c assure.Call, ok bool) { return c, ok },
+		}); err == nil {
+			t.Errorf("%s is taken", text)
 		}
 	}
 	b := s.stranger()

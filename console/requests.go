@@ -19,7 +19,18 @@ type requestsPage struct {
 	Past      []api.Proposal
 	None      string // why nothing can be asked for; empty: it can
 	Classes   []string
+	Typed     askForm
 }
+
+// askForm is a request as it was typed: who is refused need not type it again.
+type askForm struct {
+	Customers, Hours, Columns, Only, Reason string
+	Classes                                 []string
+	Refused                                 *api.Problem // nil: it was not
+}
+
+// Has tells whether a class was ticked.
+func (f askForm) Has(class string) bool { return slices.Contains(f.Classes, class) }
 
 // proposal is one that is open.
 type proposal struct {
@@ -38,8 +49,10 @@ func (s *Console) requestRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /proposals/{id}/{do}", s.as(s.decideProposal))
 }
 
-func (s *Console) requests(v *visit) error {
-	p := requestsPage{Classes: []string{"identity", "contact", "content", "reference"}}
+func (s *Console) requests(v *visit) error { return v.showRequests(askForm{Hours: "4"}) }
+
+func (v *visit) showRequests(typed askForm) error {
+	p := requestsPage{Classes: []string{"identity", "contact", "content", "reference"}, Typed: typed}
 	list, err := v.api.Grants(v.r.Context())
 	switch problem, ok := err.(*api.Problem); { //nolint:errorlint // the client returns it as it is
 	case ok && problem.Code == "protects_nothing":
@@ -71,7 +84,12 @@ func (s *Console) requests(v *visit) error {
 			}
 		}
 	}
-	return v.show("requests", "Requests", p)
+	status := http.StatusOK
+	if typed.Refused != nil {
+		status = typed.Refused.Status
+	}
+	v.s.pages.show(v.w, status, "requests", v.frame("Requests", p))
+	return nil
 }
 
 // ask asks for a grant.
@@ -89,6 +107,9 @@ func (s *Console) ask(v *visit) error {
 		q.Only = append(q.Only, sallyport.Subject(id))
 	}
 	g, err := v.api.RequestGrant(v.r.Context(), q)
+	if p, ok := err.(*api.Problem); ok && p.Status == http.StatusBadRequest { //nolint:errorlint // the client returns it as it is
+		return v.showRequests(askForm{v.form("customers"), v.form("hours"), v.form("columns"), v.form("only"), v.form("reason"), v.r.PostForm["class"], p})
+	}
 	if err != nil {
 		return err
 	}

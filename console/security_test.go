@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ func TestNobodyWithoutLogIn(t *testing.T) {
 	list := s.everyPage()
 	b := s.stranger()
 	for _, path := range append(list, "/", "/no-such-page") {
-		if a := b.get(path); a.status != http.StatusSeeOther || strings.TrimSuffix(a.header.Get("Location"), "?to=confirm") != "/login" {
+		if a := b.get(path); a.status != http.StatusSeeOther || strings.TrimSuffix(a.header.Get("Location"), "?to="+url.QueryEscape(path)) != "/login" {
 			t.Errorf("%s answers nobody: %d", path, a.status)
 		}
 	}
@@ -315,7 +316,11 @@ func TestLeadsTo(t *testing.T) {
 	s := newStage(t)
 	b := s.stranger()
 	b.get("/confirm").is(t, http.StatusSeeOther)
-	for to, want := range map[string]string{"confirm": "/confirm", "": "/", "//evil.test": "/", "https://evil.test": "/", "now": "/", "confirm/../x": "/"} {
+	b.get("/requests/gr-abc?x=y").is(t, http.StatusSeeOther)
+	for to, want := range map[string]string{
+		"/confirm": "/confirm", "/requests/gr-abc": "/requests/gr-abc", "": "/", "//evil.test": "/", "https://evil.test": "/", "now": "/", "/confirm/../x": "/", "/now/stream": "/", "/data/part": "/", "/\\evil.test": "/", "/logout": "/",
+		"/requests//evil.test": "/", "/now?to=x": "/", "/now\n": "/", "/now\r\nSet-Cookie: a=b": "/", "/nowhere": "/", "/people/..": "/",
+	} {
 		if at := s.stranger().post("/login", "name", "s050", "password", password, "to", to).header.Get("Location"); at != want {
 			t.Errorf("%q leads to %q", to, at)
 		}

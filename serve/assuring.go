@@ -97,7 +97,7 @@ func (s *Server) openCustomers(ctx context.Context, people *api.Server) error {
 	if err != nil {
 		return err
 	}
-	listener, err := s.listenForPages(ctx, c.Listen, c.Certificate, c.Key)
+	listener, err := s.listenForPages(ctx, c.Listen, c.Certificate, c.Key, mostOfPlace)
 	if err != nil {
 		return err
 	}

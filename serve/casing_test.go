@@ -75,7 +75,7 @@ func TestAFindingOpensACase(t *testing.T) {
 	if x.State != cases.Closed || x.Outcome != cases.Confirmed || !slices.Equal(x.Guilty, []string{pseudonym}) || !x.Hold || len(x.Tasks) != 1 || x.Tasks[0].Who != "o2" || strings.Contains(x.Tasks[0].Text, string(who)) {
 		t.Errorf("%+v", x)
 	}
-	timeline, err := o1.CaseTimeline(t.Context(), "1")
+	timeline, err := o2.CaseTimeline(t.Context(), "1") // who wrote a name himself reads it again
 	fatal(t, err)
 	text := fmt.Sprintf("%+v", timeline)
 	for _, want := range []string{"finding " + pseudonym, "hold", "close case 1 confirmed"} {

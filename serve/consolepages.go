@@ -37,7 +37,7 @@ func (s *Server) openConsole(ctx context.Context, people *api.Server) error {
 	if err != nil {
 		return err
 	}
-	listener, err := s.listenForPages(ctx, c.Listen, c.Certificate, c.Key)
+	listener, err := s.listenForPages(ctx, c.Listen, c.Certificate, c.Key, 0)
 	if err != nil {
 		pages.Close()
 		return err
@@ -67,8 +67,14 @@ func (s *Server) passkeys() (*api.Passkeys, error) {
 	return api.NewPasskeys(address)
 }
 
+// The most connections of browsers at a time: of a listener, and of one place of customers (staff may all come from one).
+const (
+	mostBrowsers = 2000
+	mostOfPlace  = 100
+)
+
 // listenForPages listens over TLS, under a certificate that is read again when it changes.
-func (s *Server) listenForPages(ctx context.Context, address, certificate, key string) (net.Listener, error) {
+func (s *Server) listenForPages(ctx context.Context, address, certificate, key string, each int) (net.Listener, error) {
 	config := s.O.Config
 	shown := &renewedCertificate{certificate: config.Path(certificate), key: config.Path(key)}
 	if certificate == "" {
@@ -82,7 +88,7 @@ func (s *Server) listenForPages(ctx context.Context, address, certificate, key s
 	if err != nil {
 		return nil, fmt.Errorf("listen for browsers: %w", err)
 	}
-	return tls.NewListener(plain, &tls.Config{GetCertificate: shown.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
+	return tls.NewListener(console.Bounded(plain, mostBrowsers, each), &tls.Config{GetCertificate: shown.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
 }
 
 // serve answers until ctx ends.
