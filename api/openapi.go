@@ -154,6 +154,7 @@ func workOperations() []operation {
 		{method: get, list: true, path: "/v1/reports", who: investigators, summary: "What customers told of scam calls", gives: struct {
 			Reports []Report `json:"reports"`
 		}{}},
+		{method: get, path: "/v1/reports/state", who: investigators, summary: "What reports there are and what became of them, by one name for all of it", gives: ReportsState{}},
 		{method: post, path: "/v1/reports", who: investigators, summary: "Enter what a customer told", takes: Report{}, gives: struct {
 			Report string `json:"report"`
 		}{}},

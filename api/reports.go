@@ -3,9 +3,12 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,6 +57,7 @@ func Hows() []string { return []string{"call", "email", "letter", "visit"} }
 
 func (s *Server) reportRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/reports", s.as(investigators, s.listReports))
+	mux.Handle("GET /v1/reports/state", s.as(investigators, s.reportsState))
 	mux.Handle("POST /v1/reports", s.as(investigators, s.takeReport))
 	mux.Handle("POST /v1/reports/{id}/judge", s.as(investigators, s.judgeReport))
 	mux.Handle("GET /v1/trace", s.as(investigators, s.trace))
@@ -85,6 +89,26 @@ func (s *Server) listReports(r *http.Request, me sallyport.Staff) (any, error) {
 		return nil, err
 	}
 	return paged(r, "reports", list, func(x *Report) string { return x.ID })
+}
+
+// ReportsState names what reports there are and what became of each. It says nothing of any, so that it can be asked again and again.
+type ReportsState struct {
+	State string `json:"state"` // another one than before: a report has come, or was judged
+}
+
+func (s *Server) reportsState(*http.Request, sallyport.Staff) (any, error) {
+	if err := s.noReports(); err != nil {
+		return nil, err
+	}
+	list, err := s.c.Reports.List()
+	if err != nil {
+		return nil, err
+	}
+	h := fnv.New64a()
+	for i := range list {
+		_, _ = fmt.Fprintln(h, list[i].ID, list[i].State) // a hash takes everything
+	}
+	return ReportsState{strconv.FormatUint(h.Sum64(), 16)}, nil
 }
 
 // takeReport puts on record what a customer told somebody of the staff. Somebody else confirms it.
@@ -192,6 +216,13 @@ func (s *Server) callsTo(me sallyport.Staff) func(sallyport.Staff) string {
 // Reports lists what customers told.
 func (c *Client) Reports(ctx context.Context) ([]Report, error) {
 	return pages[Report](ctx, c, "/v1/reports", "reports")
+}
+
+// ReportsState asks what reports there are, by a name for all of it.
+func (c *Client) ReportsState(ctx context.Context) (state string, err error) {
+	var answer ReportsState
+	err = c.call(ctx, http.MethodGet, "/v1/reports/state", nil, &answer)
+	return answer.State, err
 }
 
 // AddReport puts one on record, and returns its id.

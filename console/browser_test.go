@@ -167,7 +167,7 @@ func TestBrowser(t *testing.T) {
 	x := &browsers{t: t}
 	x.start(false)
 	for name, try := range map[string]func(*testing.T, *browsers){
-		"pages": browserPages, "request": browserRequest, "finding by keyboard": browserFindingByKeyboard, "live": browserLive, "data live": browserDataLive, "axe": browserAxe, "customers": browserCustomers, "reports": browserReports, "passkeys": browserPasskeys, "evidence": browserEvidence, "provider": browserProvider, "proof": browserProof, "slider": browserSlider, "calls": browserCalls,
+		"pages": browserPages, "request": browserRequest, "finding by keyboard": browserFindingByKeyboard, "live": browserLive, "data live": browserDataLive, "trace live": browserTraceLive, "axe": browserAxe, "customers": browserCustomers, "reports": browserReports, "passkeys": browserPasskeys, "evidence": browserEvidence, "provider": browserProvider, "proof": browserProof, "slider": browserSlider, "calls": browserCalls,
 	} {
 		t.Run(name, func(t *testing.T) { try(t, x) })
 	}

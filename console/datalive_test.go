@@ -2,6 +2,8 @@ package console
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"sync/atomic"
@@ -66,4 +68,38 @@ func browserDataLive(t *testing.T, x *browsers) {
 	agent.get("/data/part").is(t, http.StatusForbidden)
 	agent.get("/data/stream").is(t, http.StatusForbidden)
 	s.stranger().get("/data/stream").is(t, http.StatusUnauthorized)
+}
+
+// browserTraceLive sees the ranking move in an open page as a colleague's reports arrive, what somebody is typing untouched.
+func browserTraceLive(t *testing.T, x *browsers) {
+	s := newStage(t, func(c *api.Config) {
+		list := c.Reports.List
+		c.Reports.Trace = func(context.Context, sallyport.Staff, func(sallyport.Staff) string) (json.RawMessage, error) {
+			have, err := list()
+			n := len(have)
+			if n < 2 {
+				return json.RawMessage(fmt.Sprintf(`{"reports":%d,"verdict":"not_enough","suspects":[{"staff":["p-aaaaaaaaaa"],"posterior":0.%d}],"none":0.5,"more_reports_needed":%d}`, n, 4+n, 2-n)), err
+			}
+			return json.RawMessage(`{"reports":2,"verdict":"named","suspects":[{"staff":["p-aaaaaaaaaa"],"posterior":0.97}],"none":0.01,"forged_reports_to_overturn":1}`), err
+		}
+	})
+	b := x.open(t, s.web.URL, false, 360)
+	b.logIn("s050", password)
+	b.open("/trace")
+	b.shows("40.0 %")
+	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`window.same = true; document.querySelector("textarea").value = "48211,na"; true`))
+	fatal(t, err)
+	for _, says := range []string{"50.0 %", "The reports name p-aaaaaaaaaa"} {
+		s.as("s060").post("/trace/upload", "reports", "48211,name", "channel", "call").is(t, http.StatusSeeOther)
+		b.says(says)
+	}
+	same, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`window.same === true && document.querySelector("textarea").value === "48211,na" && document.querySelectorAll("#live td").length > 4`))
+	fatal(t, err)
+	if !same {
+		t.Error("the page was loaded anew, lost what was being typed, or does not list what arrived")
+	}
+	b.quiet()
+	agent := s.as("s001")
+	agent.get("/trace/part").is(t, http.StatusForbidden)
+	agent.get("/trace/stream").is(t, http.StatusForbidden)
 }

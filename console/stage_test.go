@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -110,6 +111,7 @@ func newStageOn(t *testing.T, web *httptest.Server, change ...func(*api.Config))
 	fatal(t, err)
 	s.names = names
 	hash := cheap(password)
+	var reporting sync.Mutex
 	c := api.Config{
 		People: map[sallyport.Staff]api.Person{
 			"s001": {Role: "agent", Password: hash}, "s050": {Role: "lead", Password: hash}, "s051": {Role: "lead", Password: hash}, "s060": {Role: "security", Password: hash},
@@ -121,8 +123,14 @@ func newStageOn(t *testing.T, web *httptest.Server, change ...func(*api.Config))
 		}},
 		Prove: proven, Program: s.programme(),
 		Reports: &api.Reports{
-			List: func() ([]api.Report, error) { return *s.reports, nil },
+			List: func() ([]api.Report, error) {
+				reporting.Lock()
+				defer reporting.Unlock()
+				return slices.Clone(*s.reports), nil
+			},
 			Take: func(by sallyport.Staff, r api.Report) (string, error) {
+				reporting.Lock() // an open page asks, too
+				defer reporting.Unlock()
 				r.ID, r.State, r.Source, r.Arrived = fmt.Sprint(len(*s.reports)+1), api.ReportOpen, api.EnteredBy+string(by), s.clock()
 				*s.reports = append(*s.reports, r)
 				return r.ID, nil

@@ -27,6 +27,7 @@ type tracePage struct {
 	Hows   []string     `json:"-"`
 	Me     string       `json:"-"`
 	Most   int          `json:"-"` // of List that are left out
+	State  string       `json:"-"` // of all reports: another one, and the page is old
 }
 
 type traced struct {
@@ -47,35 +48,60 @@ const (
 
 func (s *Console) traceRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /trace", s.as(s.trace))
+	mux.Handle("GET /trace/part", s.as(s.tracePart))
+	mux.HandleFunc("GET /trace/stream", s.traceStream)
 	mux.Handle("POST /trace/upload", s.as(s.addReports))
 	mux.Handle("POST /trace/{id}/judge", s.as(s.judgeReport))
 }
 
 func (s *Console) trace(v *visit) error {
-	raw, err := v.api.Trace(v.r.Context())
+	p, err := v.traced()
 	if err != nil {
 		return err
 	}
-	p := tracePage{Hows: api.Hows(), Me: string(v.me.Staff)}
+	return v.show("trace", "Trace", p)
+}
+
+// tracePart is the part of the page that moves as reports come and are confirmed.
+func (s *Console) tracePart(v *visit) error {
+	p, err := v.traced()
+	if err != nil {
+		return err
+	}
+	return v.part("trace", "Trace", p)
+}
+
+// traceStream tells an open page that a report has come, or was judged.
+func (s *Console) traceStream(w http.ResponseWriter, r *http.Request) {
+	s.follow(w, r, func(v *visit) (string, error) { return v.api.ReportsState(v.r.Context()) }, "investigate")
+}
+
+// traced asks who may be behind the reports.
+func (v *visit) traced() (p tracePage, err error) {
+	p = tracePage{Hows: api.Hows(), Me: string(v.me.Staff)}
+	if p.State, err = v.api.ReportsState(v.r.Context()); err != nil { // what comes while the rest is asked for is told once more
+		return p, err
+	}
+	raw, err := v.api.Trace(v.r.Context())
+	if err != nil {
+		return p, err
+	}
 	if err := json.Unmarshal(raw, &p); err != nil {
-		return fmt.Errorf("read what was traced: %w", err)
+		return p, fmt.Errorf("read what was traced: %w", err)
 	}
 	if len(p.Suspects) > mostSuspects {
 		p.Suspects = p.Suspects[:mostSuspects]
 	}
 	list, err := v.api.Reports(v.r.Context())
 	if err != nil {
-		return err
+		return p, err
 	}
 	slices.Reverse(list)
 	if len(list) > mostReports {
 		p.Most, list = len(list)-mostReports, list[:mostReports]
 	}
 	p.List = list
-	if err := v.weighings(&p); err != nil {
-		return err
-	}
-	return v.show("trace", "Trace", p)
+	return p, v.weighings(&p)
 }
 
 // weighings are what the reports came to one after the other, as their case has it.
