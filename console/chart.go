@@ -143,7 +143,7 @@ func sharesOf(list []api.CaseWeighing) shareChart {
 			l.Points += fmt.Sprintf("%.1f,%.1f ", x(i), y(at(&list[i], name)))
 		}
 		c.Lines = append(c.Lines, l)
-		c.Text += fmt.Sprintf(" %s: %.1f %%.", name, 100*l.Now)
+		c.Text += fmt.Sprintf(" %s: %s.", name, percent(l.Now))
 	}
 	return c
 }

@@ -73,7 +73,7 @@ func functions() template.FuncMap {
 			return t.UTC().Format("2006-01-02 15:04")
 		},
 		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"percent": func(p float64) string { return fmt.Sprintf("%.1f %%", 100*p) },
+		"percent": percent,
 		"signed":  func(x float64) string { return fmt.Sprintf("%+.2f", x) },
 		"odds":    oddsOf,
 		"join":    strings.Join,
@@ -117,6 +117,17 @@ func seconds(s *float64) string {
 		return "–"
 	}
 	return fmt.Sprintf("%.1f s", *s)
+}
+
+// percent is a share to a tenth of a percent. What is not quite nothing, or not quite all, is not called so.
+func percent(p float64) string {
+	switch {
+	case p > 0 && p < 0.0005:
+		return "under 0.1 %"
+	case p < 1 && p >= 0.9995:
+		return "over 99.9 %"
+	}
+	return fmt.Sprintf("%.1f %%", 100*p)
 }
 
 // span is a time to go, to the minute once it is one.
