@@ -124,7 +124,7 @@ func weeks(staff []sallyport.Employee, days int) (list []*sallyport.Event) {
 				if i == 4 && d >= days-4 || i == 9 && d >= days-2 {
 					for range 40 {
 						n++
-						list = append(list, looked(day.Add(time.Duration(hour)*time.Hour+time.Duration(len(list)%3500)*time.Second), staff[i].ID, n, sallyport.Subject(fmt.Sprint(500000+n))))
+						list = append(list, looked(day.Add(time.Duration(hour)*time.Hour+time.Duration(len(list)%3500)*time.Second), staff[i].ID, n, sallyport.Subject(fmt.Sprint(500000+7919*n%400000)))) // in no order
 					}
 				}
 			}
