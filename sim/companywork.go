@@ -370,10 +370,12 @@ func (o *output) act(a *act, d int) {
 			return
 		}
 		o.in.TicketEvent = &sallyport.TicketEvent{Ticket: id, Time: at, Type: "assigned", Staff: who}
-		if a.what == closes {
+		switch a.what {
+		case closes:
 			o.in.TicketEvent.Type, o.in.TicketEvent.Staff = "closed", ""
-		} else if a.what == escalated {
+		case escalated:
 			o.in.TicketEvent.Type = "escalated"
+		default: // assigned
 		}
 	case calls:
 		o.in.Contact = &sallyport.ContactFact{Time: at, Customer: subject(a.customer), Channel: "call", Incoming: true, Staff: who}
