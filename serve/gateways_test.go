@@ -240,9 +240,12 @@ func (s *campus) onRecord(who sallyport.Staff) (revealed, reached map[sallyport.
 	return revealed, reached
 }
 
+// atOnce is how many customers someCustomers asks for.
+const atOnce = 7
+
 // someCustomers is a question about a few customers, which are others each time.
 func (s *campus) someCustomers() string {
-	return fmt.Sprintf("SELECT id, full_name FROM support.customers WHERE id >= %d ORDER BY id LIMIT 7", 1+mathrand.Int64N(s.org.Customers-7))
+	return fmt.Sprintf("SELECT id, full_name FROM support.customers WHERE id >= %d ORDER BY id LIMIT %d", 1+mathrand.Int64N(s.org.Customers-atOnce), atOnce)
 }
 
 // TestGateways: one controller and two gateways count together, over TLS, as processes of their own: two clients of one person, one at each
@@ -294,8 +297,9 @@ grants:
 	for name := range s.processes {
 		s.kill(name)
 	}
-	if _, reached := s.onRecord(first); len(reached) != severalReached {
-		t.Errorf("%d customers were reached; the budget is %d", len(reached), severalReached)
+	// Whoever is cut at one gateway is suspended at both: what the other one was lent for its next question is not spent then.
+	if _, reached := s.onRecord(first); len(reached) > severalReached || len(reached) < severalReached-atOnce {
+		t.Errorf("%d customers were reached; the budget is %d, and a question is about %d", len(reached), severalReached, atOnce)
 	}
 	if revealed, _ := s.onRecord("s050"); len(revealed) != severalGranted {
 		t.Errorf("%d customers were seen under the grant; it is for %d", len(revealed), severalGranted)
