@@ -111,6 +111,11 @@ func looked(at time.Time, who sallyport.Staff, statement uint64, customers ...sa
 
 // weeks are working days of all, with two thefts on the last ones.
 func weeks(staff []sallyport.Employee, days int) (list []*sallyport.Event) {
+	return weeksOf(staff, days, func(n uint64) uint64 { return n })
+}
+
+// weeksOf has them look at whom says, instead of at one after the other.
+func weeksOf(staff []sallyport.Employee, days int, whom func(n uint64) uint64) (list []*sallyport.Event) {
 	r := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // a made-up week
 	day := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	n := uint64(0)
@@ -124,7 +129,7 @@ func weeks(staff []sallyport.Employee, days int) (list []*sallyport.Event) {
 				if i == 4 && d >= days-4 || i == 9 && d >= days-2 {
 					for range 40 {
 						n++
-						list = append(list, looked(day.Add(time.Duration(hour)*time.Hour+time.Duration(len(list)%3500)*time.Second), staff[i].ID, n, sallyport.Subject(fmt.Sprint(500000+7919*n%400000)))) // in no order
+						list = append(list, looked(day.Add(time.Duration(hour)*time.Hour+time.Duration(len(list)%3500)*time.Second), staff[i].ID, n, sallyport.Subject(fmt.Sprint(500000+whom(n)))))
 					}
 				}
 			}
