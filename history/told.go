@@ -102,7 +102,7 @@ func exposed(ctx context.Context, store Store, q Exposing, fn func(*Exposed) err
 		case err != nil:
 			return fmt.Errorf("ask history who could read something of whom: %w", err)
 		case part.More && part.Next <= q.From:
-			return fmt.Errorf("ask history who could read something of whom: it does not come by customer %d", q.From)
+			return errors.New("ask history who could read something of whom: a part ends where it begins")
 		}
 		if err := fn(&part); err != nil || !part.More {
 			return err
