@@ -287,6 +287,11 @@ func TestApproveAtOnce(t *testing.T) {
 	want(t, r.as("s050").Lock(ctx, "s001", "x"), "")
 	id, err := r.as("s050").Unlock(ctx, "s001", "x")
 	want(t, err, "")
+	for who, waits := range map[sallyport.Staff]int{"s050": 0, "s051": 1} { // who proposed it, and who may approve it
+		if status, err := r.as(who).Status(ctx); err != nil || status.ToDecide != waits {
+			t.Errorf("%d proposals wait for %s, want %d (%v)", status.ToDecide, who, waits, err)
+		}
+	}
 	var wg sync.WaitGroup
 	errs := make([]error, 8)
 	for i := range errs {

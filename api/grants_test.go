@@ -55,6 +55,11 @@ func TestGrants(t *testing.T) {
 	if g.Asked != 5 || g.Usual.Most != 3 || g.Needs != "2 of overseers" || g.MayDecide {
 		t.Errorf("%+v", g)
 	}
+	for who, waits := range map[sallyport.Staff]int{"s001": 0, "s050": 1, "s051": 1} { // the request
+		if status, err := r.as(who).Status(ctx); err != nil || status.ToDecide != waits {
+			t.Errorf("%d requests wait for %s, want %d (%v)", status.ToDecide, who, waits, err)
+		}
+	}
 	_, err = r.as("s001").RequestGrant(ctx, asking(46)) // with the five
 	want(t, err, "no_rule")
 	for _, c := range []struct {

@@ -57,6 +57,8 @@ type Status struct {
 	Rotations []Rotation `json:"rotations,omitempty"`
 	// Observing: everybody reads plain values and nobody is barred. Locks are recorded, and bite once serve guards.
 	Observing bool `json:"observing,omitempty"`
+	// ToDecide are requests and proposals that whoever asks may decide about.
+	ToDecide int `json:"to_decide,omitempty"`
 }
 
 // Rotation is how far the exchange of a join group's key is.
@@ -101,5 +103,27 @@ func (s *Server) status(r *http.Request, me sallyport.Staff) (any, error) {
 	if s.c.Status != nil {
 		status.More = s.statusTo(me, s.c.Status(r.Context()))
 	}
+	status.ToDecide = s.toDecide(r, me)
 	return status, nil
+}
+
+// toDecide counts what waits for somebody's word.
+func (s *Server) toDecide(r *http.Request, me sallyport.Staff) (n int) {
+	s.state.Advance(s.c.Now())
+	if s.c.Desk != nil {
+		for _, g := range s.state.Grants() {
+			if g.Status == control.GrantAsked && s.mayGrant(&g, me) {
+				n++
+			}
+		}
+	}
+	if !s.allows(r, callerOf(r), approvers) {
+		return n
+	}
+	for _, p := range s.state.Proposals() {
+		if p.Status == control.Open && !s.barredFrom(me, &p) && s.state.CheckApproval(p.ID, me) == nil {
+			n++
+		}
+	}
+	return n
 }

@@ -72,6 +72,10 @@ func TestFinding(t *testing.T) {
 		t.Fatal("one person gave the access back")
 	}
 	other := s.as("s060")
+	other.get("/now").has(t, `<a href="/requests">1 request waits for your word</a>`)
+	if strings.Contains(b.get("/now").body, "for your word") {
+		t.Error("who proposed it is asked to agree to it")
+	}
 	other.get("/requests").has(t, "/proposals/"+proposals[0].ID+"/approve")
 	other.post("/proposals/"+proposals[0].ID+"/approve").is(t, http.StatusSeeOther)
 	if s.orders.State().Standing("s001").Locked {

@@ -90,6 +90,9 @@ func (v *visit) urgent(t *api.Today, status *api.Status) (list []urgent) {
 	if t.Findings > 0 {
 		list = append(list, urgent{fmt.Sprintf("%d %s whose case is open", t.Findings, plural(t.Findings, "finding", "findings")), "/findings"})
 	}
+	if status.ToDecide > 0 {
+		list = append(list, urgent{fmt.Sprintf("%d %s for your word", status.ToDecide, plural(status.ToDecide, "request waits", "requests wait")), "/requests"})
+	}
 	if len(t.Past) > 0 && t.Customers > t.Most {
 		list = append(list, urgent{fmt.Sprintf("More customers were revealed today (%s) than on any of the last %d days (%s)", amount(t.Customers), pastDays, amount(t.Most)), "/record"})
 	}
