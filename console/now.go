@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"sallyport/api"
 )
@@ -18,6 +17,7 @@ type nowPage struct {
 	Health []api.Standby
 	Locked []string
 	Record uint64
+	Mark   string // of what it shows
 }
 
 // urgent is something that somebody should look at.
@@ -77,7 +77,7 @@ func (v *visit) nowPage() (*nowPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &nowPage{Today: t, Health: status.More, Record: status.Record.Last, Matrix: matrixOf(t.Cells), Days: daysOf(&t)}
+	p := &nowPage{Today: t, Health: status.More, Record: status.Record.Last, Mark: markOf(&status), Matrix: matrixOf(t.Cells), Days: daysOf(&t)}
 	for _, who := range status.Locked {
 		p.Locked = append(p.Locked, string(who))
 	}
@@ -188,6 +188,11 @@ func (s *Console) nowPart(v *visit) error {
 func (s *Console) nowStream(w http.ResponseWriter, r *http.Request) {
 	s.follow(w, r, func(v *visit) (string, error) {
 		status, err := v.api.Status(v.r.Context())
-		return strconv.FormatUint(status.Record.Last, 10), err
+		return markOf(&status), err
 	}, "investigate")
+}
+
+// markOf is another one as soon as the page has something new to say.
+func markOf(status *api.Status) string {
+	return fmt.Sprintf("%d.%d", status.Record.Last, status.ToDecide)
 }
