@@ -187,14 +187,14 @@ func readTo(ctx context.Context, s *record.Stream, take ...func(*sallyport.Event
 	last := s.Last()
 	err := s.Read(1, func(e *sallyport.Event) error {
 		if e.Seq > last {
-			return errEnough
+			return record.ErrEnough
 		}
 		for _, t := range take {
 			t(e)
 		}
 		return ctx.Err()
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		return fmt.Errorf("read the record: %w", err)
 	}
 	return nil

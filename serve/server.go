@@ -25,6 +25,7 @@ import (
 	"sallyport/exposure"
 	"sallyport/gateway"
 	"sallyport/history"
+	"sallyport/intake"
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
 	"sallyport/keys"
@@ -86,13 +87,13 @@ type Server struct {
 	granting     *granting
 	detection    *detection // nil: nobody looks for insiders
 	ledger       *ledger.Ledger
-	policies     *livePolicies // that hold, for the gateway and for orders
-	unruly       error         // why they cannot be read
-	canaries     *canaries     // customers who do not exist
-	drills       *drills       // thefts that are played
-	exports      *outputs      // what goes out to other systems
-	imports      *intake       // what comes in from them
-	reports      *reporting    // what customers tell of scam calls
+	policies     *livePolicies  // that hold, for the gateway and for orders
+	unruly       error          // why they cannot be read
+	canaries     *canaries      // customers who do not exist
+	drills       *drills        // thefts that are played
+	exports      *outputs       // what goes out to other systems
+	imports      *intake.Intake // what comes in from them
+	reports      *reporting     // what customers tell of scam calls
 	casing       *casing
 	console      *pageListener // pages for the staff
 	customers    *pageListener // and for customers
@@ -250,7 +251,7 @@ func (s *Server) settle() error {
 	s.shares = shares // a controller may bring some already
 	s.mu.Unlock()
 	s.verifiers = newVerifiers(o.Config, s.Upstream)
-	s.granting, s.imports, s.reports = &granting{s: s}, &intake{s: s}, newReporting(s)
+	s.granting, s.reports = &granting{s: s}, newReporting(s)
 	if s.granting.tell, err = newWebhook(o.Config, o.Clock, s.log); err != nil {
 		return err
 	}
@@ -268,6 +269,7 @@ func (s *Server) open(ctx context.Context) error {
 		if s.AccessStream, err = OpenRecord(s.O.Data, "access", record.Options{Now: s.O.Clock, Key: s.key, MaxBytes: s.O.Config.Record.MaxBytes, Disk: s.O.disk}, s.log); err != nil {
 			return err
 		}
+		s.imports = intake.New(s.O.Data, s.AccessStream, s.orders, s.O.Clock)
 	}
 	s.room = newRoom(s)
 	s.room.look()

@@ -127,7 +127,7 @@ func (s *Server) closeFiles() error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, s.provider.close(), s.exports.close(), s.imports.close(), s.reports.close(), s.console.close(), s.customers.close())
+	errs = append(errs, s.provider.close(), s.exports.close(), s.imports.Close(), s.reports.close(), s.console.close(), s.customers.close())
 	for _, stream := range []*record.Stream{s.AccessStream, s.ControlStream} {
 		if stream != nil {
 			errs = append(errs, stream.Close())
