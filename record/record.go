@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -254,6 +255,22 @@ func (s *Stream) Read(from uint64, fn func(*sallyport.Event) error) error {
 		return unlessEnough(err)
 	}
 	return r.report()
+}
+
+// Events are all durable events as they stand now, in order, each the caller's own; an error comes last, and is ctx's where that ended it.
+func (s *Stream) Events(ctx context.Context) iter.Seq2[*sallyport.Event, error] {
+	return func(yield func(*sallyport.Event, error) bool) {
+		last := s.Last()
+		err := s.Read(1, func(e *sallyport.Event) error {
+			if e.Seq > last || !yield(e, nil) {
+				return ErrEnough
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			yield(nil, err)
+		}
+	}
 }
 
 // ErrEnough is returned by who has read of a stream what he wanted.

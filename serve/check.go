@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/upstream"
 	"sallyport/keys"
 	"sallyport/protect"
+	"sallyport/rulebook"
 )
 
 // Finding is one thing that would not work.
@@ -82,10 +83,10 @@ func CheckAs(ctx context.Context, path, owner string) ([]Finding, error) {
 
 // policies holds the configured policies to columns and people.
 func (c *check) policies() {
-	_, warnings, err := LoadPolicies(c.config, c.config.PolicyFolder())
-	if wrong, ok := errors.AsType[*PolicyError](err); ok {
+	_, warnings, err := rulebook.Load(c.config, c.config.PolicyFolder())
+	if wrong, ok := errors.AsType[*rulebook.Error](err); ok {
 		for _, p := range wrong.Problems {
-			c.found(p.Place(), "%s", PolicyProblem(p))
+			c.found(p.Place(), "%s", rulebook.Problem(p))
 		}
 		return
 	}
@@ -94,7 +95,7 @@ func (c *check) policies() {
 		return
 	}
 	for _, p := range warnings {
-		c.note(p.Place(), "%s", PolicyProblem(p))
+		c.note(p.Place(), "%s", rulebook.Problem(p))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -176,7 +177,7 @@ func (l *learning) decidedBy(id string) (found bool) {
 	fatal(l.t, l.server.AccessStream.Read(1, func(e *sallyport.Event) error {
 		if e.Result != nil {
 			for _, r := range e.Result.Rulings {
-				found = found || decidedBy(r.Policy, id)
+				found = found || slices.Contains(strings.Split(r.Policy, ","), id)
 			}
 		}
 		return nil
