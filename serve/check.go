@@ -12,6 +12,7 @@ import (
 
 	"sallyport/catalog"
 	"sallyport/config"
+	"sallyport/entrance"
 	"sallyport/gateway"
 	"sallyport/internal/upstream"
 	"sallyport/keys"
@@ -217,8 +218,8 @@ func (c *check) logIns(ctx context.Context, server *upstream.Server) {
 	if c.config.TLS.Certificate == "" || server.MayBeClear() {
 		return
 	}
-	v := newVerifiers(c.config, server)
-	defer v.close(context.WithoutCancel(ctx))
+	v := entrance.NewVerifiers(c.config, server)
+	defer v.Close(context.WithoutCancel(ctx))
 	_, err := v.Verifier(ctx, c.config.Upstream.Reader.User)
 	if errors.Is(err, gateway.ErrNoVerifiers) {
 		c.found("upstream.verifiers", "clients with TLS cannot log in by SCRAM with channel binding: a superuser must run in database %s what 'sallyport check --config %s --sql' prints",
@@ -228,7 +229,7 @@ func (c *check) logIns(ctx context.Context, server *upstream.Server) {
 
 // database compares the configuration with the protected database, as the reader.
 func (c *check) database(ctx context.Context, server *upstream.Server) error {
-	reader, err := reader(c.config, server)
+	reader, err := entrance.Reader(c.config, server)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"sallyport/assure"
 	"sallyport/config"
 	"sallyport/control"
+	"sallyport/entrance"
 	"sallyport/exposure"
 	"sallyport/gateway"
 	"sallyport/history"
@@ -75,9 +76,9 @@ type Server struct {
 	book          *exposure.Book
 
 	Upstream     *upstream.Server
-	verifiers    *verifiers // nil: nobody to read them as
-	entrances    *entrances // nil: the server checks every log-in
-	certificates *certificates
+	verifiers    *entrance.Verifiers // nil: nobody to read them as
+	entrances    *entrance.Entrances // nil: the server checks every log-in
+	certificates *entrance.Certificates
 	renew        chan struct{} // SIGHUP
 	shares       *unsealer     // of the keys; nil: they are not opened by shares
 	held         string        // hash of the files that this server runs by; empty: it has none
@@ -250,15 +251,15 @@ func (s *Server) settle() error {
 	s.mu.Lock()
 	s.shares = shares // a controller may bring some already
 	s.mu.Unlock()
-	s.verifiers = newVerifiers(o.Config, s.Upstream)
+	s.verifiers = entrance.NewVerifiers(o.Config, s.Upstream)
 	s.granting, s.reports = &granting{s: s}, newReporting(s)
 	if s.granting.tell, err = newWebhook(o.Config, o.Clock, s.log); err != nil {
 		return err
 	}
-	if s.entrances, err = newEntrances(o.Config, s.Upstream); err != nil {
+	if s.entrances, err = entrance.New(o.Config, s.Upstream); err != nil {
 		return err
 	}
-	s.certificates, err = loadCertificates(o.Config, s.Upstream, s.entrances)
+	s.certificates, err = entrance.LoadCertificates(o.Config, s.Upstream, s.entrances)
 	return err
 }
 
