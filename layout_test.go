@@ -81,6 +81,7 @@ var table = map[string]folder{
 	"internal/fakeidp":     {}, // a fake identity provider, for tests of log-ins
 	"internal/fakesiem":    {}, // fakes of syslog servers and of Splunk, for tests of exports
 	"internal/throwaway":   {},
+	"internal/tidy":        {}, // for tests
 	"internal/socket":      {},
 	"internal/upstream":    {}, // the way to the server, for the gateway, the reader and whoever looks for the mark
 	"internal/refdb":       {may: []string{"sim"}},
