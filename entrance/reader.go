@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sallyport/config"
-	"sallyport/internal/upstream"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"sallyport/config"
+	"sallyport/internal/upstream"
 )
 
 // lookTimeout is how long a look at the server may take, and a connection for it.

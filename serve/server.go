@@ -35,6 +35,7 @@ import (
 	"sallyport/program/training"
 	"sallyport/purpose"
 	"sallyport/record"
+	"sallyport/record/room"
 )
 
 // Options are what serve and the demonstration start a Server with.
@@ -70,7 +71,7 @@ type Server struct {
 	AccessStream  *record.Stream
 	ControlStream *record.Stream
 	key           *record.Key // of both; nil: they are not encrypted
-	room          *diskRoom   // on their disk
+	room          *room.Room  // on their disk
 	orders        *api.Orders
 	State         *control.State
 	book          *exposure.Book
@@ -272,8 +273,10 @@ func (s *Server) open(ctx context.Context) error {
 		}
 		s.imports = intake.New(s.O.Data, s.AccessStream, s.orders, s.O.Clock)
 	}
-	s.room = newRoom(s)
-	s.room.look()
+	s.room = room.New(room.Options{
+		Data: s.O.Data, Access: s.AccessStream, Control: s.ControlStream, Orders: s.orders, Settings: &s.O.Config.Record, Free: s.O.Free, Clock: s.O.Clock, Log: s.log,
+	})
+	s.room.Look()
 	for _, repaired := range []string{s.AccessStream.Repaired(), s.ControlStream.Repaired()} {
 		if repaired != "" {
 			s.log.Warn("the record was cut short by a crash and has been repaired", "what", repaired)

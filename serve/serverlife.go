@@ -149,7 +149,7 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 		cancel(s.serve(ctx))
 	})
 	wg.Go(func() { s.certificates.Watch(ctx, s.renew, s.reloaded) })
-	wg.Go(func() { s.room.watch(longer) })
+	wg.Go(func() { s.room.Watch(longer) })
 	if s.link == nil {
 		wg.Go(func() { s.tendErasures(ctx) })
 	} else {
