@@ -28,6 +28,7 @@ type Certificates struct {
 // certificateEvery is how often the files are looked at.
 const certificateEvery = time.Second
 
+// LoadCertificates reads them all. enters is read again with them; nil: the server checks every log-in.
 func LoadCertificates(config *config.Config, server *upstream.Server, enters *Entrances) (*Certificates, error) {
 	c := &Certificates{config: config, server: server, enters: enters}
 	c.changed()

@@ -16,8 +16,8 @@ import (
 // triedRoles is as how many roles, at most, it is tried to enter by a certificate.
 const triedRoles = 5
 
-// fault is a role that nobody can be let in as.
-type fault struct {
+// Fault is a role that nobody can be let in as.
+type Fault struct {
 	Role     string
 	Staff    sallyport.Staff // one of those who would enter as it
 	Missing  bool            // at the server
@@ -26,7 +26,7 @@ type fault struct {
 }
 
 // Faults looks whether the roles that are entered as are there, are no superusers', and whether the server lets Sallyport in.
-func (e *Entrances) Faults(ctx context.Context) (list []fault, err error) {
+func (e *Entrances) Faults(ctx context.Context) (list []Fault, err error) {
 	by := map[string]door{} // role → one of those who enter as it
 	for _, d := range e.by {
 		by[d.as] = d
@@ -40,13 +40,13 @@ func (e *Entrances) Faults(ctx context.Context) (list []fault, err error) {
 	for _, role := range roles {
 		switch d := by[role]; {
 		case !there[role]:
-			list = append(list, fault{Role: role, Staff: d.staff, Missing: true})
+			list = append(list, Fault{Role: role, Staff: d.staff, Missing: true})
 		case powerful[role]:
-			list = append(list, fault{Role: role, Staff: d.staff, Powerful: true})
+			list = append(list, Fault{Role: role, Staff: d.staff, Powerful: true})
 		case e.read.Load().certificates[d.at] != nil && tried < triedRoles:
 			tried++
 			if err := e.try(ctx, d); err != nil {
-				list = append(list, fault{Role: role, Staff: d.staff, Refused: err})
+				list = append(list, Fault{Role: role, Staff: d.staff, Refused: err})
 			}
 		}
 	}

@@ -53,7 +53,9 @@ func TestChanges(t *testing.T) {
 	for _, id := range strings.Fields("a b c d e f g h i j") {
 		many = append(many, sallyport.Staff(id))
 	}
-	column := func(name string) sallyport.Column { return sallyport.Column{Schema: "support", Table: "customers", Name: name} }
+	column := func(name string) sallyport.Column {
+		return sallyport.Column{Schema: "support", Table: "customers", Name: name}
+	}
 	got := GroupChanges([]policy.Change{
 		{Who: many, Action: policy.ActionReveal, Column: column("email"), Loses: []string{"by a ticket"}},
 		{Who: many, Action: policy.ActionReveal, Column: column("phone"), Loses: []string{"by a ticket"}},

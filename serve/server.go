@@ -2,7 +2,8 @@
 // gateway, detection, responses, cases, canaries, drills, exports, history, the ledger, the console. One file for each tie, named after it; server.go opens
 // everything and serverlife.go runs it to its end.
 //
-// It decides nothing about values: that is the gateway's. Whatever it does on somebody's word is an entry of the record first.
+// It decides nothing about values: that is the gateway's. Whatever it does on somebody's word is an entry of the record first. What can say what it needs
+// without a Server is no file here, but a package (decision 0089).
 package serve
 
 import (
