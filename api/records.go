@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -80,8 +79,6 @@ const (
 	firstStep   = 8 // entries looked at first for each line that is wanted: mostly they are enough
 )
 
-var errEnough = errors.New("enough") //nolint:gochecknoglobals // a sentinel
-
 func (s *Server) recordRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/record", s.as(investigators, s.searchRecord))
 	mux.Handle("GET /v1/record/{stream}/{seq}", s.as(investigators, s.showEntry))
@@ -156,7 +153,7 @@ func (s *Server) lines(q recordQuery, me sallyport.Staff) (RecordLines, error) {
 func (q *recordQuery) between(stream *record.Stream, begin, end uint64, see func(*sallyport.Event) (RecordLine, bool)) (step []RecordLine, err error) {
 	err = stream.Read(begin, func(e *sallyport.Event) error {
 		if e.Seq >= end {
-			return errEnough
+			return record.ErrEnough
 		}
 		if q.kind != "" && q.kind != string(e.Kind) {
 			return nil // what it says of whom need not be found out
@@ -166,7 +163,7 @@ func (q *recordQuery) between(stream *record.Stream, begin, end uint64, see func
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		return nil, fmt.Errorf("look through the record: %w", err)
 	}
 	return step, nil
@@ -310,9 +307,9 @@ func (s *Server) showEntry(r *http.Request, me sallyport.Staff) (any, error) {
 		if line, ok := see(e); ok && e.Seq == seq {
 			found = &line
 		}
-		return errEnough
+		return record.ErrEnough
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		return nil, fmt.Errorf("read the entry: %w", err)
 	}
 	if found == nil {

@@ -18,13 +18,14 @@ import (
 	"sallyport"
 	"sallyport/api"
 	"sallyport/exposure"
+	"sallyport/internal/tidy"
 	"sallyport/sim"
 	"sallyport/trace"
 )
 
 // TestDemo plays the story in small and holds it to what it is to show.
 func TestDemo(t *testing.T) {
-	ownTemp(t)
+	tidy.Temp(t)
 	var out, story bytes.Buffer
 	m := &Main{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &story, Getenv: os.Getenv}
 	if err := m.Run(t.Context(), []string{"demo", "--customers", "6000", "--json"}); err != nil {
@@ -116,7 +117,7 @@ func checkReports(t *testing.T, f *demoFigures) {
 
 // TestDemoHold reads the one line, logs in with it, and interrupts.
 func TestDemoHold(t *testing.T) {
-	ownTemp(t)
+	tidy.Temp(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r, w := io.Pipe()

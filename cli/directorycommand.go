@@ -17,6 +17,7 @@ import (
 	"sallyport"
 	"sallyport/api"
 	"sallyport/config"
+	"sallyport/rulebook"
 	"sallyport/scim"
 	"sallyport/serve"
 	"sallyport/staff"
@@ -210,7 +211,7 @@ work at the database; but the lock, which takes two people to undo, waits for a 
 		if f.json {
 			return printJSON(m.Stdout, map[string]any{"locked": locked})
 		}
-		return printLine(m.Stdout, "Locked: %s.", serve.SomeStaff(locked))
+		return printLine(m.Stdout, "Locked: %s.", rulebook.SomeStaff(locked))
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"sallyport/api"
 	"sallyport/config"
+	"sallyport/rulebook"
 	"sallyport/serve"
 )
 
@@ -51,7 +52,7 @@ them ('sallyport approve'), and they hold at once, in sessions that are open, to
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT` for the record")
 	return m.controlCommand(cmd, func(cmd *cobra.Command, args []string, c *api.Client, f *controlFlags) error {
-		texts, err := serve.TextsIn(args[0], "*.cedar", "policies")
+		texts, err := rulebook.TextsIn(args[0], "*.cedar", "policies")
 		if err != nil {
 			return err
 		}

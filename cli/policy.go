@@ -7,6 +7,7 @@ import (
 
 	"sallyport/config"
 	"sallyport/policy"
+	"sallyport/rulebook"
 	"sallyport/serve"
 )
 
@@ -51,9 +52,9 @@ func (f *policyFlags) read(m *Main) (*config.Config, *policy.Set, error) {
 	if err := c.Listed(f.people); err != nil {
 		return nil, nil, err
 	}
-	set, warnings, err := serve.LoadPolicies(c, f.folder(c))
+	set, warnings, err := rulebook.Load(c, f.folder(c))
 	for _, w := range warnings {
-		fmt.Fprintf(m.Stderr, "warning: %s: %s\n", w.Place(), serve.PolicyProblem(w))
+		fmt.Fprintf(m.Stderr, "warning: %s: %s\n", w.Place(), rulebook.Problem(w))
 	}
 	return c, set, err
 }
@@ -81,7 +82,7 @@ Exit status 0: all is as the cases say; 1: a case fails; 2: the policies or the 
 			if err != nil {
 				return err
 			}
-			texts, err := serve.CaseTexts(f.folder(c))
+			texts, err := rulebook.Cases(f.folder(c))
 			if err != nil {
 				return err
 			}
@@ -140,13 +141,13 @@ func (f *policyFlags) about(c *config.Config, cases *policy.Cases, set *policy.S
 	if world == nil {
 		return set, nil
 	}
-	policies, err := serve.PolicyTexts(c, f.folder(c))
+	policies, err := rulebook.Texts(c, f.folder(c))
 	if err != nil {
 		return nil, err
 	}
 	of, problems := policy.Load(policies, world, copiers)
 	if of == nil {
-		return nil, &config.UsageError{Err: fmt.Errorf("its company does not fit the policies: %w", &serve.PolicyError{Problems: problems})}
+		return nil, &config.UsageError{Err: fmt.Errorf("its company does not fit the policies: %w", &rulebook.Error{Problems: problems})}
 	}
 	return of, nil
 }
@@ -208,7 +209,7 @@ func (m *Main) policyInitCommand() *cobra.Command {
 		Example: "  sallyport policy init policies",
 		Args:    exactly(1, "DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			names, err := serve.WritePolicies(args[0])
+			names, err := rulebook.Write(args[0])
 			if err != nil {
 				return err
 			}
@@ -244,7 +245,7 @@ Exit status 0: nobody gains or loses anything; 1: somebody does.`,
 				if dir == "default" {
 					dir = ""
 				}
-				if sets[i], _, err = serve.LoadPolicies(c, dir); err != nil {
+				if sets[i], _, err = rulebook.Load(c, dir); err != nil {
 					return err
 				}
 			}
@@ -257,7 +258,7 @@ Exit status 0: nobody gains or loses anything; 1: somebody does.`,
 }
 
 func (m *Main) printChanges(changes []policy.Change, asJSON bool) error {
-	grouped := serve.GroupChanges(changes)
+	grouped := rulebook.GroupChanges(changes)
 	for _, p := range grouped {
 		if asJSON {
 			if err := printJSON(m.Stdout, p); err != nil {

@@ -11,7 +11,7 @@ import (
 	"sallyport"
 	"sallyport/config"
 	"sallyport/policy"
-	"sallyport/serve"
+	"sallyport/rulebook"
 )
 
 // askFlags describe a situation, as a case does.
@@ -147,11 +147,11 @@ func (m *Main) printExplanation(a policy.Ask, e policy.Explanation, asJSON bool)
 	}
 	if asJSON {
 		return printJSON(m.Stdout, map[string]any{
-			"staff": a.Who, "action": a.Action, "column": serve.AboutWhat(a.Action, a.Column), "verdict": e.Ruling.Verdict.String(), "respond": e.Ruling.Respond,
+			"staff": a.Who, "action": a.Action, "column": rulebook.AboutWhat(a.Action, a.Column), "verdict": e.Ruling.Verdict.String(), "respond": e.Ruling.Respond,
 			"because": e.Ruling.Because, "document": e.Ruling.Document, "policies": list,
 		})
 	}
-	fmt.Fprintf(m.Stdout, "%s, %s %s: %s\n", a.Who, a.Action, serve.AboutWhat(a.Action, a.Column), ruled(e.Ruling))
+	fmt.Fprintf(m.Stdout, "%s, %s %s: %s\n", a.Who, a.Action, rulebook.AboutWhat(a.Action, a.Column), ruled(e.Ruling))
 	for _, x := range list {
 		if x.Decides {
 			fmt.Fprintf(m.Stdout, "  %s (%s): %s%s\n", x.Policy, x.Place, x.Because, documented(x.Document))
@@ -244,7 +244,7 @@ type accessLine struct {
 func (m *Main) printAccess(action string, list []policy.Access, asJSON bool) error {
 	if asJSON {
 		for _, a := range list {
-			if err := printJSON(m.Stdout, accessLine{Staff: a.Who, Column: serve.AboutWhat(action, a.Column), May: len(a.Ways) > 0, Ways: a.Ways, Unless: a.Unless}); err != nil {
+			if err := printJSON(m.Stdout, accessLine{Staff: a.Who, Column: rulebook.AboutWhat(action, a.Column), May: len(a.Ways) > 0, Ways: a.Ways, Unless: a.Unless}); err != nil {
 				return err
 			}
 		}
@@ -253,14 +253,14 @@ func (m *Main) printAccess(action string, list []policy.Access, asJSON bool) err
 	entries := map[string][]string{} // columns of which the same is true, in one
 	var order []string
 	for _, a := range list {
-		key := serve.SomeStaff(a.Who) + ": never " + action + " COLUMNS\n"
+		key := rulebook.SomeStaff(a.Who) + ": never " + action + " COLUMNS\n"
 		if len(a.Ways) > 0 {
-			key = serve.SomeStaff(a.Who) + ": may " + action + " COLUMNS\n" + waysOf(a)
+			key = rulebook.SomeStaff(a.Who) + ": may " + action + " COLUMNS\n" + waysOf(a)
 		}
 		if entries[key] == nil {
 			order = append(order, key)
 		}
-		entries[key] = append(entries[key], serve.AboutWhat(action, a.Column))
+		entries[key] = append(entries[key], rulebook.AboutWhat(action, a.Column))
 	}
 	for _, key := range order {
 		fmt.Fprint(m.Stdout, strings.Replace(key, "COLUMNS", strings.Join(entries[key], ", "), 1))

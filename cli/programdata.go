@@ -9,6 +9,7 @@ import (
 
 	"sallyport/api"
 	"sallyport/config"
+	"sallyport/program/reports"
 	"sallyport/serve"
 )
 
@@ -59,7 +60,7 @@ func (m *Main) programReport(cmd *cobra.Command, f *programFlags, q *api.ReportQ
 		}
 		return show(answer.Found)
 	}
-	return serve.WithRecord(cmd.Context(), m.recordPlace(f), func(r *serve.ProgramRecord) error {
+	return serve.WithRecord(cmd.Context(), m.recordPlace(f), func(r *reports.Record) error {
 		found, err := r.Report(cmd.Context(), q)
 		if err != nil {
 			return err

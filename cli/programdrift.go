@@ -12,6 +12,7 @@ import (
 	"sallyport/api"
 	"sallyport/config"
 	"sallyport/program"
+	"sallyport/rulebook"
 	"sallyport/serve"
 )
 
@@ -94,7 +95,7 @@ func (m *Main) printDrift(d *program.Drift) error {
 		fmt.Fprintf(w, "\n%s, version %.12s: %d of %d have acknowledged it\n", serve.Printable(v.Name), v.Version, v.Have, v.Readers)
 	}
 	for _, u := range d.Unread {
-		fmt.Fprintf(w, "  %s: not %s\n", serve.Printable(u.Document), serve.SomeStaff(u.Staff))
+		fmt.Fprintf(w, "  %s: not %s\n", serve.Printable(u.Document), rulebook.SomeStaff(u.Staff))
 	}
 	if !d.Any() {
 		return printLine(w, "Nothing parts.")

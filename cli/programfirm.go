@@ -12,6 +12,7 @@ import (
 
 	"sallyport/api"
 	"sallyport/program"
+	"sallyport/program/reports"
 	"sallyport/serve"
 )
 
@@ -94,7 +95,7 @@ which entries of the record, and when the firm's contract is over. Whoever gets 
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		q := &api.ReportQuestion{Report: "firm", Firm: args[0], Client: client}
 		return m.programReport(cmd, &f, q, func(found json.RawMessage) error {
-			x, err := readReport[serve.FirmForClient](found)
+			x, err := readReport[reports.FirmForClient](found)
 			if err != nil {
 				return err
 			}
@@ -107,7 +108,7 @@ which entries of the record, and when the firm's contract is over. Whoever gets 
 	return cmd
 }
 
-func (m *Main) printFirm(x *serve.FirmForClient) error {
+func (m *Main) printFirm(x *reports.FirmForClient) error {
 	w := m.Stdout
 	fmt.Fprintf(w, "What %s saw of %s, %s until %s\n\n", serve.Printable(x.Name), serve.Printable(x.Client), dateOf(x.From), dateOf(x.Until))
 	contract := "has no end that anybody set"

@@ -16,6 +16,7 @@ import (
 	"sallyport/api"
 	"sallyport/config"
 	"sallyport/program"
+	"sallyport/program/reports"
 	"sallyport/serve"
 )
 
@@ -42,7 +43,7 @@ Exit status 0: everything that is allowed was used; 1: something was not; 2: wro
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		q := &api.ReportQuestion{Report: "privileges", Paragraph: document, Longer: longer}
 		return m.programReport(cmd, &f, q, func(found json.RawMessage) error {
-			x, err := readReport[serve.PrivilegesFound](found)
+			x, err := readReport[reports.PrivilegesFound](found)
 			if err != nil {
 				return err
 			}
@@ -63,7 +64,7 @@ Exit status 0: everything that is allowed was used; 1: something was not; 2: wro
 	return cmd
 }
 
-func (m *Main) printPrivileges(p *program.Privileges, s *serve.SmallerPolicy, out string) error {
+func (m *Main) printPrivileges(p *program.Privileges, s *reports.SmallerPolicy, out string) error {
 	fmt.Fprintf(m.Stdout, "%s until %s: of %d permissions to read a column, %d were used\n\n", p.From.Format(time.DateOnly), p.Until.Format(time.DateOnly), p.Allowed, p.Used)
 	w := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TEAM\tROLE\tPEOPLE\tREAD\tNOBODY READ")

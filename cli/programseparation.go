@@ -12,6 +12,8 @@ import (
 	"sallyport/api"
 	"sallyport/config"
 	"sallyport/program"
+	"sallyport/program/reports"
+	"sallyport/rulebook"
 	"sallyport/serve"
 )
 
@@ -58,7 +60,7 @@ func (m *Main) separationBy(ctx context.Context, f *programFlags, rules string, 
 	if err != nil {
 		return &config.UsageError{Err: err}
 	}
-	return serve.WithRecord(ctx, m.recordPlace(f), func(r *serve.ProgramRecord) error {
+	return serve.WithRecord(ctx, m.recordPlace(f), func(r *reports.Record) error {
 		r.Config.Program.Separation = *other
 		found, err := r.Separation(ctx, f.days)
 		if err != nil {
@@ -74,7 +76,7 @@ func (m *Main) separationBy(ctx context.Context, f *programFlags, rules string, 
 
 // showSeparation prints what breaks the rules.
 func (m *Main) showSeparation(found json.RawMessage, asJSON bool) error {
-	x, err := readReport[serve.SeparationFound](found)
+	x, err := readReport[reports.SeparationFound](found)
 	switch {
 	case err != nil:
 	case asJSON:
@@ -88,7 +90,7 @@ func (m *Main) showSeparation(found json.RawMessage, asJSON bool) error {
 	return err
 }
 
-func (m *Main) printSeparation(x *serve.SeparationFound) error {
+func (m *Main) printSeparation(x *reports.SeparationFound) error {
 	if len(x.Violations) == 0 {
 		return printLine(m.Stdout, "%s, and none is broken.", serve.Several(int64(x.Rules), "rule"))
 	}
@@ -97,7 +99,7 @@ func (m *Main) printSeparation(x *serve.SeparationFound) error {
 	for _, v := range x.Violations {
 		who := "nobody"
 		if len(v.Staff) > 0 {
-			who = serve.SomeStaff(v.Staff)
+			who = rulebook.SomeStaff(v.Staff)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.Rule, serve.Printable(v.Of), who, dateOf(v.Since), dateOf(v.Last), serve.Printable(v.Text))
 	}

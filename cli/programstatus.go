@@ -12,7 +12,7 @@ import (
 	"sallyport/api"
 	"sallyport/config"
 	"sallyport/program"
-	"sallyport/serve"
+	"sallyport/program/reports"
 )
 
 func (m *Main) programStatusCommand() *cobra.Command {
@@ -36,7 +36,7 @@ Exit status 0: the record shows something of each of which it could; 1: of some 
 			return config.Usagef("--standard %q; expected cert, attack or all", standard)
 		}
 		return m.programReport(cmd, &f, &api.ReportQuestion{Report: "status", Standard: standard}, func(found json.RawMessage) error {
-			shown, err := readReport[serve.Standards](found)
+			shown, err := readReport[reports.Standards](found)
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 
 	"sallyport/config"
 	"sallyport/keys"
+	"sallyport/record/room"
 	"sallyport/serve"
 )
 
@@ -25,7 +26,7 @@ func recordFindings(c *config.Config, data string) (found []serve.Finding) {
 	if _, err := keys.LookRecord(data); errors.Is(err, keys.ErrNone) && c.Protects() {
 		found = append(found, serve.Finding{Where: data, Note: true, What: "the record is not encrypted yet: serve makes its key with --key-file, or as record.provider says"})
 	}
-	u := serve.DiskUse{Most: c.Record.MaxBytes, Floor: cmp.Or(c.Record.MinFree, serve.UsualMinFree)}
+	u := room.Use{Most: c.Record.MaxBytes, Floor: cmp.Or(c.Record.MinFree, room.UsualMinFree)}
 	for _, stream := range []string{"access", "control"} {
 		segments, _ := filepath.Glob(filepath.Join(data, stream, "*.log")) // the pattern is a right one
 		for _, name := range segments {
@@ -35,10 +36,10 @@ func recordFindings(c *config.Config, data string) (found []serve.Finding) {
 		}
 	}
 	var err error
-	if u.Free, err = serve.FreeBytes(data); err != nil {
+	if u.Free, err = room.FreeBytes(data); err != nil {
 		return append(found, serve.Finding{Where: data, What: err.Error()})
 	}
-	if u.At(serve.RoomFine) != serve.RoomFine {
+	if u.At(room.Fine) != room.Fine {
 		found = append(found, serve.Finding{Where: data, What: "the room for the record runs out: " + u.String() + "; make room, or raise record.max_bytes"})
 	}
 	return found

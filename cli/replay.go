@@ -16,6 +16,7 @@ import (
 	"sallyport/config"
 	"sallyport/record"
 	"sallyport/replay"
+	"sallyport/rulebook"
 	"sallyport/serve"
 )
 
@@ -106,7 +107,7 @@ func (m *Main) replayOffline(ctx context.Context, config *config.Config, o repla
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, orders.Close()) }()
-	before, after, err := serve.ReplaySets(config, orders, o.policies)
+	before, after, err := rulebook.ReplaySets(config, orders, o.policies)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func (m *Main) replayOffline(ctx context.Context, config *config.Config, o repla
 	bars := newBars(m.Stderr)
 	defer bars.end()
 	now := time.Now()
-	return serve.Replay(config, ctx, serve.Replayed{
+	return rulebook.Replay(config, ctx, rulebook.Replayed{
 		Before: before, After: after, Budgets: budgets, Access: access, Control: orders, From: now.AddDate(0, 0, -o.days), Until: now, Names: names,
 		Progress: func(done, total uint64) { bars.set("entries", int64(done), int64(total)) }, //nolint:gosec // numbers of entries
 	})
@@ -159,7 +160,7 @@ func printReplay(w io.Writer, r *replay.Report) error {
 	if len(r.Refused) > 0 {
 		table("WOULD HAVE\tBY\tACCESSES\tNEW\tVALUES\tCUSTOMERS\tPEOPLE\tBECAUSE", func(line func(string, ...any)) {
 			for _, f := range r.Refused {
-				line("%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s", serve.Would(f.What), f.Policy, f.Accesses, f.New, f.Values, f.Customers, f.People, f.Because)
+				line("%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s", rulebook.Would(f.What), f.Policy, f.Accesses, f.New, f.Values, f.Customers, f.People, f.Because)
 			}
 		})
 	}

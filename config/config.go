@@ -238,6 +238,18 @@ type Budgets struct {
 	Shared  SharedBudgets               `yaml:"shared"`  // of all together who have something in common: customers revealed. Who reaches one is cut, and nobody is suspended
 }
 
+// Of is what each of a team may see: the team's budgets, else those of everybody, else the built-in ones. An hour for which nobody configured anything may
+// use up the day.
+func (b *Budgets) Of(team string) exposure.Budgets {
+	of := b.Teams[team].Over(b.Default)
+	for _, m := range []*exposure.Budget{&of.Revealed, &of.Reached, &of.Probed} {
+		if m.Hour == 0 {
+			m.Hour = m.Day
+		}
+	}
+	return of.Over(exposure.Default())
+}
+
 // maxConfig bounds the file; a directory of 10,000 people takes about 2 MiB.
 const maxConfig = 16 << 20
 

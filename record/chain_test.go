@@ -2,6 +2,7 @@ package record
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -177,5 +178,21 @@ func TestReadEndsWithItsCallback(t *testing.T) {
 	n, stop := 0, errors.New("enough")
 	if err := s.Read(1, func(*sallyport.Event) error { n++; return stop }); !errors.Is(err, stop) || n != 1 {
 		t.Errorf("%d events, %v", n, err)
+	}
+	n = 0
+	if err := s.Read(2, func(*sallyport.Event) error { n++; return ErrEnough }); err != nil || n != 1 {
+		t.Errorf("enough: %d events, %v", n, err)
+	}
+	for e, err := range s.Events(t.Context()) {
+		if n++; err != nil || e.Seq != uint64(n-1) {
+			t.Errorf("%v, %v", e, err)
+		}
+		if e.Seq == 2 {
+			break
+		}
+	}
+	all := func(uint64) bool { return true }
+	if err := s.Pick(1, all, func(uint64, *sallyport.Event) error { n++; return fmt.Errorf("seen: %w", ErrEnough) }); err != nil || n != 4 {
+		t.Errorf("enough of what was picked: %d events, %v", n, err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -245,15 +246,41 @@ func (s *Stream) encode(buf *bytes.Buffer, e *sallyport.Event) error {
 }
 
 // Read delivers all durable events from seq on, in order, and checks the chain between them. An error of fn ends it and is returned
-// as it is. Where entries are lost or altered, the others are still delivered, and the error in the end names all of it.
+// as it is, but for ErrEnough, which is none. Where entries are lost or altered, the others are still delivered, and the error in the end names all of it.
 // An erased entry is not delivered; its place in the chain is checked. Each event delivered is fn's own.
 func (s *Stream) Read(from uint64, fn func(*sallyport.Event) error) error {
 	r := s.reader(from)
 	defer r.close()
 	if err := r.rest(fn); err != nil {
-		return err
+		return unlessEnough(err)
 	}
 	return r.report()
+}
+
+// Events are all durable events as they stand now, in order, each the caller's own; an error comes last, and is ctx's where that ended it.
+func (s *Stream) Events(ctx context.Context) iter.Seq2[*sallyport.Event, error] {
+	return func(yield func(*sallyport.Event, error) bool) {
+		last := s.Last()
+		err := s.Read(1, func(e *sallyport.Event) error {
+			if e.Seq > last || !yield(e, nil) {
+				return ErrEnough
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// ErrEnough is returned by who has read of a stream what he wanted.
+var ErrEnough = errors.New("enough") //nolint:gochecknoglobals // a sentinel
+
+func unlessEnough(err error) error {
+	if errors.Is(err, ErrEnough) {
+		return nil
+	}
+	return err
 }
 
 // Pick reads like Read, the chain included, and decodes those entries alone that are wanted, since that is most of what reading costs. Of the
@@ -263,7 +290,7 @@ func (s *Stream) Pick(from uint64, wanted func(seq uint64) bool, fn func(seq uin
 	r.pick = wanted
 	defer r.close()
 	if err := r.each(fn); err != nil {
-		return err
+		return unlessEnough(err)
 	}
 	return r.report()
 }

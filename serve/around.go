@@ -15,6 +15,13 @@ import (
 	"sallyport/config"
 )
 
+// What a server answers where a function is not there, or not for us.
+const (
+	undefinedFunction     = "42883"
+	undefinedSchema       = "3F000"
+	insufficientPrivilege = "42501"
+)
+
 // Detour is one way around the gateway, somebody on it, or something that cannot be seen.
 type Detour struct {
 	Kind string `json:"kind"` // role, superuser, session, hba, password, slot, publication, unseen

@@ -16,6 +16,7 @@ import (
 
 	"sallyport"
 	"sallyport/config"
+	"sallyport/entrance"
 )
 
 // TestAround opens ways around the gateway one after the other, and each is in the log and on record within a look.
@@ -93,7 +94,7 @@ func TestAroundPasswords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader, err := reader(f.config, server)
+	reader, err := entrance.Reader(f.config, server)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"sallyport/config"
 	"sallyport/detect"
 	"sallyport/history"
+	"sallyport/record"
 )
 
 // Day is a time for people; the beginning where there is none.
@@ -230,12 +230,12 @@ func (s *Server) searchAgain(ctx context.Context, past *history.Past, search *bl
 func (s *Server) pick(ctx context.Context, from, last uint64, wanted func(uint64) bool, fn func(uint64, *sallyport.Event)) error {
 	err := s.AccessStream.Pick(from, wanted, func(seq uint64, e *sallyport.Event) error {
 		if seq > last {
-			return errEnough
+			return record.ErrEnough
 		}
 		fn(seq, e)
 		return ctx.Err()
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		return fmt.Errorf("read what somebody was shown: %w", err)
 	}
 	return nil

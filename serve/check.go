@@ -12,10 +12,12 @@ import (
 
 	"sallyport/catalog"
 	"sallyport/config"
+	"sallyport/entrance"
 	"sallyport/gateway"
 	"sallyport/internal/upstream"
 	"sallyport/keys"
 	"sallyport/protect"
+	"sallyport/rulebook"
 )
 
 // Finding is one thing that would not work.
@@ -82,10 +84,10 @@ func CheckAs(ctx context.Context, path, owner string) ([]Finding, error) {
 
 // policies holds the configured policies to columns and people.
 func (c *check) policies() {
-	_, warnings, err := LoadPolicies(c.config, c.config.PolicyFolder())
-	if wrong, ok := errors.AsType[*PolicyError](err); ok {
+	_, warnings, err := rulebook.Load(c.config, c.config.PolicyFolder())
+	if wrong, ok := errors.AsType[*rulebook.Error](err); ok {
 		for _, p := range wrong.Problems {
-			c.found(p.Place(), "%s", PolicyProblem(p))
+			c.found(p.Place(), "%s", rulebook.Problem(p))
 		}
 		return
 	}
@@ -94,7 +96,7 @@ func (c *check) policies() {
 		return
 	}
 	for _, p := range warnings {
-		c.note(p.Place(), "%s", PolicyProblem(p))
+		c.note(p.Place(), "%s", rulebook.Problem(p))
 	}
 }
 
@@ -216,8 +218,8 @@ func (c *check) logIns(ctx context.Context, server *upstream.Server) {
 	if c.config.TLS.Certificate == "" || server.MayBeClear() {
 		return
 	}
-	v := newVerifiers(c.config, server)
-	defer v.close(context.WithoutCancel(ctx))
+	v := entrance.NewVerifiers(c.config, server)
+	defer v.Close(context.WithoutCancel(ctx))
 	_, err := v.Verifier(ctx, c.config.Upstream.Reader.User)
 	if errors.Is(err, gateway.ErrNoVerifiers) {
 		c.found("upstream.verifiers", "clients with TLS cannot log in by SCRAM with channel binding: a superuser must run in database %s what 'sallyport check --config %s --sql' prints",
@@ -227,7 +229,7 @@ func (c *check) logIns(ctx context.Context, server *upstream.Server) {
 
 // database compares the configuration with the protected database, as the reader.
 func (c *check) database(ctx context.Context, server *upstream.Server) error {
-	reader, err := reader(c.config, server)
+	reader, err := entrance.Reader(c.config, server)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sallyport/config"
+	"sallyport/entrance"
 )
 
 // WatcherSoon is watcher, in the time in which a server that is there answers.
@@ -36,7 +37,7 @@ func Watcher(c *config.Config, ctx context.Context, owner string) (*pgx.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	reader, err := reader(c, server)
+	reader, err := entrance.Reader(c, server)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sallyport/config"
+	"sallyport/entrance"
 )
 
 // fitTables are a small shop as people build it, with what stands against protecting it.
@@ -182,7 +183,7 @@ func readerLogsIn(c *config.Config, t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	reader, err := reader(c, server)
+	reader, err := entrance.Reader(c, server)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"sallyport/api"
 	"sallyport/config"
+	"sallyport/rulebook"
 )
 
 // TestExample reads the reference configuration and holds it to being complete: every key of Config stands in it.
@@ -127,7 +128,7 @@ func FuzzConfig(f *testing.F) {
 		}
 		directory.of(directory.person("nobody"))
 		settings.FactColumns()
-		if _, _, err := LoadPolicies(settings, ""); err != nil {
+		if _, _, err := rulebook.Load(settings, ""); err != nil {
 			t.Errorf("the program's own policies on an accepted configuration: %v", err)
 		}
 		if _, err := settings.ProtectSet(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"sallyport/api"
 	"sallyport/policy"
 	"sallyport/program"
+	"sallyport/rulebook"
 )
 
 // rulebook answers what the policies say.
@@ -85,7 +86,7 @@ func (s *Server) writtenParts(docs []*program.Document, enforcing []program.Enfo
 // askCases asks the tests beside the policies, each on its own company or on the configured one.
 func (s *Server) askCases(out *api.Policies, set *policy.Set) error {
 	c := s.O.Config
-	texts, err := CaseTexts(c.PolicyFolder())
+	texts, err := rulebook.Cases(c.PolicyFolder())
 	if err != nil {
 		return err
 	}
@@ -102,7 +103,7 @@ func (s *Server) askCases(out *api.Policies, set *policy.Set) error {
 		if world, copiers := cases.World(); world != nil {
 			var problems []policy.Problem
 			if of, problems = policy.Load(policies, world, copiers); of == nil {
-				return fmt.Errorf("the company of %s does not fit the policies: %w", filepath.Base(text.Name), &PolicyError{problems})
+				return fmt.Errorf("the company of %s does not fit the policies: %w", filepath.Base(text.Name), &rulebook.Error{Problems: problems})
 			}
 		}
 		for _, o := range cases.Run(of) {
@@ -135,7 +136,7 @@ func (s *Server) heldTexts() ([]policy.Text, error) {
 			return b.textsOr(c), nil
 		}
 	}
-	return PolicyTexts(c, c.PolicyFolder())
+	return rulebook.Texts(c, c.PolicyFolder())
 }
 
 // replayBudgets runs the record of the last days under other budgets, and today's policies.
@@ -144,7 +145,7 @@ func (s *Server) replayBudgets(ctx context.Context, days, percent int) (json.Raw
 	c.Roster = s.staffing.now()
 	now, set := s.O.Clock(), s.policies.current()
 	from := now.AddDate(0, 0, -days)
-	report, err := Replay(&c, ctx, Replayed{
+	report, err := rulebook.Replay(&c, ctx, rulebook.Replayed{
 		Before: set, After: set, Access: s.AccessStream, Control: s.ControlStream, From: from, Until: now, Names: s.Names, Percent: percent,
 		First: s.granting.days.from(dayOf(from) - usualDays - 1),
 	})

@@ -3,62 +3,14 @@ package serve
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"sallyport/internal/throwaway"
+	"sallyport/internal/tidy"
 )
-
-// ownTemp gives the demonstration a temporary folder of its own, and sees to it that nothing is left in it.
-func ownTemp(t *testing.T) {
-	t.Helper()
-	if _, err := throwaway.FindBin(); errors.Is(err, throwaway.ErrNoPostgreSQL) {
-		t.Skip(err)
-	}
-	// Not t.TempDir: the path of a socket must stay short.
-	dir, err := os.MkdirTemp("", "demo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user when we are root
-		t.Fatal(err)
-	}
-	t.Setenv("TMPDIR", dir)
-	t.Cleanup(func() {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			t.Error(err)
-		}
-		for _, e := range entries {
-			t.Errorf("left behind: %s", e.Name())
-		}
-		for _, command := range processesOf(dir) {
-			t.Errorf("still running: %s", command)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// processesOf are the command lines that name a folder, where /proc tells.
-func processesOf(dir string) (list []string) {
-	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		return nil
-	}
-	for _, file := range files {
-		if line, err := os.ReadFile(file); err == nil && bytes.Contains(line, []byte(dir)) { //nolint:gosec // /proc
-			list = append(list, strings.ReplaceAll(string(line), "\x00", " "))
-		}
-	}
-	return list
-}
 
 // cancelAt ends a context when a text is written.
 type cancelAt struct {
@@ -78,7 +30,7 @@ func (c *cancelAt) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestDemoInterrupted interrupts the story in different acts; ownTemp looks for what is left.
+// TestDemoInterrupted interrupts the story in different acts; tidy looks for what is left.
 func TestDemoInterrupted(t *testing.T) {
 	moments := []string{"A private PostgreSQL", "Protect what is there", "before and after he says why"}
 	if large() {
@@ -86,7 +38,7 @@ func TestDemoInterrupted(t *testing.T) {
 	}
 	for _, text := range moments {
 		t.Run(text, func(t *testing.T) {
-			ownTemp(t)
+			tidy.Temp(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			out := &cancelAt{text: text, cancel: cancel}

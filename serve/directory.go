@@ -68,14 +68,5 @@ func (d *directory) team(name string) (out []string) {
 	return out
 }
 
-// of is what somebody may see: his team's budgets, else the configuration's default, else the built-in one. An hour for
-// which nobody configured anything may use up the day.
-func (d *directory) of(p purpose.Person) exposure.Budgets {
-	b := d.budgets.Teams[d.placed(p).Team].Over(d.budgets.Default)
-	for _, m := range []*exposure.Budget{&b.Revealed, &b.Reached, &b.Probed} {
-		if m.Hour == 0 {
-			m.Hour = m.Day
-		}
-	}
-	return b.Over(exposure.Default())
-}
+// of is what somebody may see.
+func (d *directory) of(p purpose.Person) exposure.Budgets { return d.budgets.Of(d.placed(p).Team) }

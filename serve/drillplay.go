@@ -17,6 +17,7 @@ import (
 	"sallyport/config"
 	"sallyport/control"
 	"sallyport/drill"
+	"sallyport/entrance"
 )
 
 // playing is one drill while it is played. Every statement that it sends names customers of drills by their keys, and no other.
@@ -251,7 +252,7 @@ func (p *playing) direct(ctx context.Context, list []*canary.Canary) error {
 	if err != nil {
 		return err
 	}
-	config, err := readerConfig(p.d.s.Upstream, p.d.s.O.Config.Upstream.Database, a.Login, password)
+	config, err := entrance.As(p.d.s.Upstream, p.d.s.O.Config.Upstream.Database, a.Login, password)
 	if err != nil {
 		return err
 	}

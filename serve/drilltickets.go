@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sallyport/canary"
+	"sallyport/entrance"
 )
 
 // ticket makes a ticket about a customer, his own or by the accomplice's hand; empty: that was refused.
@@ -86,7 +87,7 @@ func (p *playing) closeTickets(ctx context.Context) error {
 	}
 	named, _ := tableNamed(t.Table)
 	table, state := pgx.Identifier{named.Schema, named.Name}.Sanitize(), pgx.Identifier{t.State}.Sanitize()
-	reader, err := reader(p.d.s.O.Config, p.d.s.Upstream)
+	reader, err := entrance.Reader(p.d.s.O.Config, p.d.s.Upstream)
 	if err != nil {
 		return err
 	}

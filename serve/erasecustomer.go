@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -11,6 +10,7 @@ import (
 	"sallyport/config"
 	"sallyport/control"
 	"sallyport/ledger"
+	"sallyport/record"
 )
 
 // mostOwed is how many entries that stay are named one by one.
@@ -45,7 +45,7 @@ func (s *Server) customerRuns(ctx context.Context, which ledger.Stream, customer
 	last, latest := stream.Last(), s.O.Clock().AddDate(0, 0, -config.FewestDays)
 	err = stream.Read(1, func(e *sallyport.Event) error {
 		if e.Seq > last {
-			return errEnough
+			return record.ErrEnough
 		}
 		of := config.SpokenOf(e)
 		if !of[customer] {
@@ -73,7 +73,7 @@ func (s *Server) customerRuns(ctx context.Context, which ledger.Stream, customer
 		}
 		return ctx.Err()
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		return nil, fmt.Errorf("read what the record says of the customer: %w", err)
 	}
 	return runs, nil
@@ -105,14 +105,14 @@ func (s *Server) restate(p *control.Proposal) error {
 	for i := 0; i+1 < len(p.Erased.Runs); i += 2 {
 		err := stream.Read(p.Erased.Runs[i], func(e *sallyport.Event) error {
 			if e.Seq > p.Erased.Runs[i+1] {
-				return errEnough
+				return record.ErrEnough
 			}
 			if of := config.SpokenOf(e); of[p.Customer] && len(of) > 1 && !said[e.Seq] {
 				list = append(list, e.Restate(p.Customer, s.O.Clock()))
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errEnough) {
+		if err != nil {
 			return fmt.Errorf("read what is said again: %w", err)
 		}
 	}

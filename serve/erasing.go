@@ -54,8 +54,6 @@ const (
 	runsListed = 5000
 )
 
-var errEnough = errors.New("enough") //nolint:gochecknoglobals // a sentinel
-
 // streamOf is one of the two streams, by the name of its folder or by its id.
 func (s *Server) streamOf(name string) (*record.Stream, ledger.Stream) {
 	switch name {
@@ -87,7 +85,7 @@ func (s *Server) objections(stream *record.Stream, which ledger.Stream, runs []u
 		err := stream.Read(runs[i], func(e *sallyport.Event) error {
 			switch {
 			case e.Seq > runs[i+1]:
-				return errEnough
+				return record.ErrEnough
 			case !slices.Contains(config.ErasableKinds(which), e.Kind):
 				return fmt.Errorf("entry %d is of kind %s, from which it follows who may see what: it is kept", e.Seq, e.Kind)
 			case e.AsItWas().Time.After(latest):
@@ -98,7 +96,7 @@ func (s *Server) objections(stream *record.Stream, which ledger.Stream, runs []u
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errEnough) {
+		if err != nil {
 			return err
 		}
 	}
@@ -278,7 +276,7 @@ func (s *Server) outOfTime(ctx context.Context, stream *record.Stream, which led
 			return err
 		}
 		if e.Time.After(newest.Add(time.Hour)) { // entries stand in the order of their times, nearly
-			return errEnough
+			return record.ErrEnough
 		}
 		until, ok := kept.Until(e.Kind, now)
 		if !ok || !e.Time.Before(until) || !slices.Contains(config.ErasableKinds(which), e.Kind) || s.keeps(which, e) != "" {
@@ -291,7 +289,7 @@ func (s *Server) outOfTime(ctx context.Context, stream *record.Stream, which led
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	if err != nil {
 		return nil, err
 	}
 	return old, nil

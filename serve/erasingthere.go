@@ -43,7 +43,7 @@ func (s *Server) copiesOf(list *sallyport.Erasure) (all []sallyport.Copied, err 
 	for i := 0; i+1 < len(list.Runs); i += 2 {
 		err := s.AccessStream.Read(list.Runs[i], func(e *sallyport.Event) error {
 			if e.Seq > list.Runs[i+1] {
-				return errEnough
+				return record.ErrEnough
 			}
 			if e.Origin == nil || streams[e.Origin.Gateway].Record == "" || e.Seq < streams[e.Origin.Gateway].From {
 				return nil
@@ -55,7 +55,7 @@ func (s *Server) copiesOf(list *sallyport.Erasure) (all []sallyport.Copied, err 
 			all[at].Runs = runsWith(all[at].Runs, e.Origin.Seq)
 			return nil
 		})
-		if err != nil && !errors.Is(err, errEnough) {
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -320,7 +320,7 @@ func programVersion() string {
 
 // traffic is what commands export and import by.
 func (s *Server) traffic() *api.Traffic {
-	return &api.Traffic{Export: s.exportTo, Formats: export.Formats(), Begin: s.imports.begin, Take: s.imports.take}
+	return &api.Traffic{Export: s.exportTo, Formats: export.Formats(), Begin: s.imports.Begin, Take: s.imports.Take}
 }
 
 // exportTo writes what is on record up to now, stream after stream.

@@ -18,6 +18,7 @@ import (
 	"sallyport/config"
 	"sallyport/control"
 	"sallyport/policy"
+	"sallyport/rulebook"
 )
 
 // bundle is what two people approve together: the text of the configuration and the policies that it names.
@@ -32,7 +33,7 @@ func BundleOf(c *config.Config) (*bundle, error) {
 	if c.Policies == "" {
 		return b, nil
 	}
-	texts, err := TextsIn(c.PolicyFolder(), "*.cedar", "policies")
+	texts, err := rulebook.TextsIn(c.PolicyFolder(), "*.cedar", "policies")
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +274,7 @@ func (h *heldPolicies) read(approved string) (*policy.Set, error) {
 	if err != nil || b.Config != h.s.O.Config.Text {
 		return nil, err
 	}
-	set, _, err := loadTexts(h.s.O.Config, b.textsOr(h.s.O.Config))
+	set, _, err := rulebook.LoadTexts(h.s.O.Config, b.textsOr(h.s.O.Config))
 	return set, err
 }
 
@@ -303,7 +304,7 @@ func (s *Server) prepareFiles(q api.FilesRequest) (api.FilesChange, error) {
 		return api.FilesChange{}, badFiles(errors.New("policies: names a folder, and no policies came with it, or the other way round; put 'policies: FOLDER' into the configuration first"))
 	}
 	c.Roster = s.State.Directory().Roster(c.Own(), c.Rules(), s.O.Clock())
-	set, _, err := loadTexts(c, after.textsOr(c))
+	set, _, err := rulebook.LoadTexts(c, after.textsOr(c))
 	if err != nil {
 		return api.FilesChange{}, badFiles(err)
 	}

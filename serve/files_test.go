@@ -12,6 +12,7 @@ import (
 	"sallyport/api"
 	"sallyport/config"
 	"sallyport/control"
+	"sallyport/rulebook"
 )
 
 // strict is the change of options by which a fort takes changes of its files by two people only: no demonstration, and policies in a folder, which let a log-in at
@@ -19,7 +20,7 @@ import (
 func strict(t *testing.T, o *Options) {
 	t.Helper()
 	folder := filepath.Dir(o.Config.File)
-	if _, err := WritePolicies(filepath.Join(folder, "policies")); err != nil {
+	if _, err := rulebook.Write(filepath.Join(folder, "policies")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(folder, "policies", "strength.cedar")); err != nil {

@@ -14,6 +14,7 @@ import (
 	"sallyport"
 	"sallyport/config"
 	"sallyport/policy"
+	"sallyport/rulebook"
 )
 
 // maxDiff bounds what of a difference stands in the record.
@@ -54,7 +55,7 @@ func filesDiff(old, c *config.Config, before, after *bundle, set *policy.Set) st
 // replayedDiff adds to a difference what the change would have meant for what is on record.
 func (s *Server) replayedDiff(old, c *config.Config, before, after *bundle, set *policy.Set) (string, error) {
 	x, y := before.textsOr(old), after.textsOr(c)
-	former, _, err := loadTexts(c, x)
+	former, _, err := rulebook.LoadTexts(c, x)
 	if err != nil {
 		return "replay: the policies that hold do not fit the new configuration, so nothing can be replayed\n", nil //nolint:nilerr // it is said
 	}
@@ -75,12 +76,12 @@ func policiesDiff(old, c *config.Config, before, after *bundle, set *policy.Set)
 	for _, name := range slices.Sorted(maps.Keys(changedTexts(contents(x), contents(y)))) {
 		fmt.Fprintf(&b, "policies: %s is another\n", name)
 	}
-	former, _, err := loadTexts(c, x)
+	former, _, err := rulebook.LoadTexts(c, x)
 	if err != nil {
 		b.WriteString("policies: those that hold do not fit the new configuration, so who gains and loses cannot be said\n")
 		return b.String()
 	}
-	changes := GroupChanges(policy.Diff(former, set))
+	changes := rulebook.GroupChanges(policy.Diff(former, set))
 	for i := range changes {
 		b.WriteString(changes[i].Lines())
 	}

@@ -18,10 +18,10 @@ import (
 	"sallyport"
 	"sallyport/catalog"
 	"sallyport/config"
+	"sallyport/entrance"
 	"sallyport/exposure"
 	"sallyport/gateway"
 	"sallyport/internal/apart"
-	"sallyport/internal/upstream"
 	"sallyport/keys"
 	"sallyport/protect"
 	"sallyport/purpose"
@@ -160,7 +160,7 @@ func (g *guard) openKeys(ctx context.Context) error {
 
 // connect logs in as the reader.
 func (g *guard) connect(ctx context.Context) error {
-	reader, err := reader(g.s.O.Config, g.s.Upstream)
+	reader, err := entrance.Reader(g.s.O.Config, g.s.Upstream)
 	if errors.Is(err, fs.ErrNotExist) && g.s.O.Observe != nil {
 		return &hopeless{fmt.Errorf("observe: there is no reader yet; give --owner DSN of the tables' owner once, and serve makes it: %w", err)}
 	}
@@ -184,38 +184,6 @@ func (g *guard) connect(ctx context.Context) error {
 
 // temporary tells which answers of a server pass: it is starting or stopping (57P0x), or has too many connections (53300).
 func temporary(code string) bool { return code[:min(4, len(code))] == "57P0" || code == "53300" }
-
-// reader is how Sallyport itself connects to its server, with the password of the configuration's file.
-func reader(c *config.Config, server *upstream.Server) (*pgx.ConnConfig, error) {
-	password := ""
-	if file := c.Upstream.Reader.PasswordFile; file != "" {
-		var err error
-		password, err = config.ReadSecretFile(c.Path(file))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w ('sallyport protect' makes it beside the configuration: run that first, or bring the file from where it ran)", err)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return readerConfig(server, c.Upstream.Database, c.Upstream.Reader.User, password)
-}
-
-// readerConfig is how Sallyport itself connects.
-func readerConfig(server *upstream.Server, database, user, password string) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig("host=127.0.0.1 sslmode=disable")
-	if err != nil {
-		return nil, errors.New("prepare the reader's connection: the PG… variables of the environment are malformed")
-	}
-	if err := server.Configure(&config.Config); err != nil {
-		return nil, err
-	}
-	config.Database, config.User, config.Password = database, user, password
-	// Rows that row security hides from the reader are an error: what a reason covers would be missed silently, and what an older key is for.
-	config.RuntimeParams = map[string]string{"application_name": "sallyport", "row_security": "off"}
-	config.ConnectTimeout = lookTimeout
-	return config, nil
-}
 
 // openCatalog reads what is protected.
 func (g *guard) openCatalog(ctx context.Context) error {

@@ -23,8 +23,8 @@ const (
 	manyAgents    = 20
 )
 
-// room is how many sessions this machine holds.
-func room(t *testing.T) int {
+// sessionsHeld is how many sessions this machine holds.
+func sessionsHeld(t *testing.T) int {
 	t.Helper()
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
@@ -49,7 +49,7 @@ func TestLimitManySessions(t *testing.T) {
 	if !large() {
 		t.Skip("takes 4 GiB and two minutes, most of it PostgreSQL's: `make siege` runs it")
 	}
-	n := room(t)
+	n := sessionsHeld(t)
 	if n < 200 {
 		t.Skipf("this machine has room for %d sessions", n)
 	}

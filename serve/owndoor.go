@@ -24,7 +24,7 @@ func (s *Server) door(ctx context.Context) (at net.Addr, shows []byte, err error
 
 // shows is the SHA-256 of the certificate that clients are shown; nil: none is.
 func (s *Server) shows() []byte {
-	shown := s.certificates.current()
+	shown := s.certificates.Current()
 	if shown == nil || len(shown.Certificates) == 0 {
 		return nil
 	}

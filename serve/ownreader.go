@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport/config"
+	"sallyport/entrance"
 	"sallyport/protect"
 )
 
@@ -46,7 +47,7 @@ func ownReader(c *config.Config, ctx context.Context, owner string) error {
 	if err != nil {
 		return err
 	}
-	reader, err := reader(c, server)
+	reader, err := entrance.Reader(c, server)
 	if err != nil {
 		return err
 	}

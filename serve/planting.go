@@ -20,6 +20,7 @@ import (
 	"sallyport/canary"
 	"sallyport/catalog"
 	"sallyport/config"
+	"sallyport/entrance"
 )
 
 // planter writes customers who do not exist, through the gateway, as the service does that makes customers anyway. What they look like it learns from
@@ -81,7 +82,7 @@ func (c *canaries) newLikeness(ctx context.Context, named catalog.Table, key str
 			p = nil
 		}
 	}()
-	reader, err := reader(c.s.O.Config, c.s.Upstream)
+	reader, err := entrance.Reader(c.s.O.Config, c.s.Upstream)
 	if err != nil {
 		return p, err
 	}

@@ -18,6 +18,7 @@ import (
 	"sallyport/api"
 	"sallyport/config"
 	"sallyport/program"
+	"sallyport/program/reports"
 )
 
 // TestReviewEndsByItself: nobody decides about somebody, and at the date what he reads becomes tokens in the middle of a result, on record; a grant opens it,
@@ -41,7 +42,7 @@ func TestReviewEndsByItself(t *testing.T) {
 	if !errors.Is(err, errFound) || !strings.Contains(out, `"`+pseudonym+`"`) {
 		t.Fatalf("%v, %.500s", err, out)
 	}
-	var said PrivilegesFound
+	var said reports.PrivilegesFound
 	fatal(t, json.Unmarshal([]byte(out), &said))
 	for _, x := range said.Privileges.People {
 		if !strings.HasPrefix(string(x.Staff), "p-") || x.Team+x.Role != "" {
@@ -247,7 +248,7 @@ func TestFirmEndsByItself(t *testing.T) {
 	}
 	grant := a.granted(who, api.GrantRequest{Customers: 3, Minutes: 480})
 	out, _, err := a.command("o1", "program", "firm", "north", "--client", "acme", "--json")
-	var told FirmForClient
+	var told reports.FirmForClient
 	if err != nil || json.Unmarshal([]byte(out), &told) != nil || told.Seen.Customers != 1 || told.Seen.People != 1 || told.Seen.Columns["support.customers.email"] != 1 || told.Seen.Reasons["ticket"] != 1 {
 		t.Errorf("%v, %s", err, out)
 	}

@@ -3,12 +3,15 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"sallyport"
 	"sallyport/policy"
 	"sallyport/program"
 	"sallyport/record"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // openProgram folds what the record says about the programme, drills and training.
@@ -74,4 +77,21 @@ func (s *Server) lapse() error {
 		}
 	}
 	return nil
+}
+
+// otherDatabases asks the server for its other databases that anybody can connect to.
+func (s *Server) otherDatabases(ctx context.Context) (names []string, err error) {
+	conn, err := s.asReader(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server for its databases: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
+	rows, err := conn.Query(ctx, "SELECT datname::text FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate AND datname <> current_database() AND datname <> 'postgres' ORDER BY 1")
+	if err != nil {
+		return nil, fmt.Errorf("ask the server for its databases: %w", err)
+	}
+	if names, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return nil, fmt.Errorf("ask the server for its databases: %w", err)
+	}
+	return names, nil
 }

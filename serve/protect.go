@@ -18,6 +18,7 @@ import (
 	"sallyport/catalog"
 	"sallyport/config"
 	"sallyport/control"
+	"sallyport/entrance"
 	"sallyport/keys"
 	"sallyport/protect"
 	"sallyport/purpose"
@@ -187,7 +188,7 @@ func baseline(c *config.Config, ctx context.Context, access *record.Stream, cloc
 	if err != nil {
 		return err
 	}
-	config, err := reader(c, server)
+	config, err := entrance.Reader(c, server)
 	if err != nil {
 		return err
 	}

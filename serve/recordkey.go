@@ -16,9 +16,6 @@ import (
 	"sallyport/record"
 )
 
-// UsualMinFree is how many bytes of the disk are left free where nothing is said.
-const UsualMinFree = 256 << 20
-
 // RecordProvider is who wraps the record's key; nil: nobody.
 func RecordProvider(c *config.Config, ctx context.Context, where Keyring) (keys.Provider, error) {
 	by := *c

@@ -10,34 +10,8 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/record/room"
 )
-
-// TestRoomLevels holds the levels to figures.
-func TestRoomLevels(t *testing.T) {
-	const mib, gib = 1 << 20, 1 << 30
-	for _, c := range []struct {
-		name   string
-		use    DiskUse
-		before roomLevel
-		want   roomLevel
-	}{
-		{"a large disk", DiskUse{Used: 32 * mib, Free: 100 * gib, Floor: UsualMinFree}, RoomFine, RoomFine},
-		{"most is reached by half", DiskUse{Used: 512 * mib, Free: 100 * gib, Most: gib, Floor: UsualMinFree}, RoomFine, RoomFine},
-		{"at 80", DiskUse{Used: 820 * mib, Free: 100 * gib, Most: gib, Floor: UsualMinFree}, RoomFine, roomLow},
-		{"at 90", DiskUse{Used: 925 * mib, Free: 100 * gib, Most: gib, Floor: UsualMinFree}, roomLow, roomLast},
-		{"a sixteenth below the most", DiskUse{Used: 961 * mib, Free: 100 * gib, Most: gib, Floor: UsualMinFree}, roomLast, roomFull},
-		{"full, and not a segment below that yet", DiskUse{Used: 950 * mib, Free: 100 * gib, Most: gib, Floor: UsualMinFree}, roomFull, roomFull},
-		{"full, and a segment below that", DiskUse{Used: 943 * mib, Free: 100 * gib, Most: gib, Floor: UsualMinFree}, roomFull, roomLast},
-		{"the disk is what ends first", DiskUse{Used: 800 * mib, Free: 400 * mib, Floor: UsualMinFree}, RoomFine, roomLow},
-		{"the floor", DiskUse{Used: 800 * mib, Free: 255 * mib, Floor: UsualMinFree}, roomLast, roomFull},
-		{"a floor of one's own", DiskUse{Used: 800 * mib, Free: 2 * gib, Floor: 3 * gib}, RoomFine, roomFull},
-		{"nothing recorded on a full disk", DiskUse{Free: 0, Floor: UsualMinFree}, RoomFine, roomFull},
-	} {
-		if got := c.use.At(c.before); got != c.want {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
-		}
-	}
-}
 
 // TestRoomRunsOut fills the disk under a running serve: alarms come at 80 and 90 %, protected reads stop, nothing that must be recorded is lost,
 // unprotected traffic and orders go on, and with room it all works again.
@@ -63,10 +37,10 @@ func TestRoomRunsOut(t *testing.T) {
 	}
 	for _, step := range []struct {
 		percent int64
-		level   roomLevel
-	}{{85, roomLow}, {95, roomLast}} {
-		free.Store(UsualMinFree + used*(100-step.percent)/step.percent)
-		f.server.room.look()
+		level   room.Level
+	}{{85, room.Low}, {95, room.Last}} {
+		free.Store(room.UsualMinFree + used*(100-step.percent)/step.percent)
+		f.server.room.Look()
 		if got := c.one(read); got != customer.Email {
 			t.Errorf("at %d %%: %q", step.percent, got)
 		}
@@ -76,7 +50,7 @@ func TestRoomRunsOut(t *testing.T) {
 	}
 
 	free.Store(100 << 20)
-	f.server.room.look()
+	f.server.room.Look()
 	if err := c.fails(read); err.Code != "SP012" {
 		t.Errorf("a protected read without room: %s %s", err.Code, err.Message)
 	}
@@ -90,7 +64,7 @@ func TestRoomRunsOut(t *testing.T) {
 	f.connect(f.org.Agents()[1].ID).must("SELECT 1")
 
 	free.Store(100 << 30)
-	f.server.room.look()
+	f.server.room.Look()
 	again := f.connect(who)
 	again.must(fmt.Sprintf("SET sallyport.purpose = 'ticket:%d'", ticket.ID))
 	if got := again.one(read); got != customer.Email {

@@ -25,7 +25,7 @@ func (s *Server) listenRemote(ctx context.Context) (net.Listener, error) {
 	return tls.NewListener(l, &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			now := s.certificates.current()
+			now := s.certificates.Current()
 			if now == nil {
 				return nil, errors.New("there is no certificate")
 			}

@@ -14,6 +14,7 @@ import (
 	"sallyport/api"
 	"sallyport/policy"
 	"sallyport/replay"
+	"sallyport/rulebook"
 )
 
 const ownNoContact = `@id("own.no-contact") @because("no addresses any more")
@@ -50,9 +51,9 @@ func TestReplay(t *testing.T) {
 	}
 
 	// While serve runs, from its own streams, as a proposal of policies asks for it.
-	today, _, err := LoadPolicies(a.options.Config, "")
+	today, _, err := rulebook.Load(a.options.Config, "")
 	fatal(t, err)
-	live, err := Replay(a.options.Config, a.ctx, Replayed{Before: today, After: today, Access: a.server.AccessStream, Control: a.server.ControlStream, From: time.Now().AddDate(0, 0, -1), Until: time.Now().Add(time.Hour), Names: a.server.Names})
+	live, err := rulebook.Replay(a.options.Config, a.ctx, rulebook.Replayed{Before: today, After: today, Access: a.server.AccessStream, Control: a.server.ControlStream, From: time.Now().AddDate(0, 0, -1), Until: time.Now().Add(time.Hour), Names: a.server.Names})
 	fatal(t, err)
 	if live.Hinders() || live.Accesses < 7 {
 		t.Errorf("what held refuses: %+v", live)

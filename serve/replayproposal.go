@@ -10,6 +10,7 @@ import (
 	"sallyport/config"
 	"sallyport/policy"
 	"sallyport/replay"
+	"sallyport/rulebook"
 )
 
 // How far back a change is replayed that is proposed, and how long that may take.
@@ -27,7 +28,7 @@ func (s *Server) replayChange(ctx context.Context, old, c *config.Config, before
 	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
 	defer cancel()
 	now := s.O.Clock()
-	report, err := Replay(c, ctx, Replayed{Before: before, After: after, Access: s.AccessStream, Control: s.ControlStream, From: now.AddDate(0, 0, -replayDays), Until: now, Names: s.Names})
+	report, err := rulebook.Replay(c, ctx, rulebook.Replayed{Before: before, After: after, Access: s.AccessStream, Control: s.ControlStream, From: now.AddDate(0, 0, -replayDays), Until: now, Names: s.Names})
 	if err != nil {
 		return "", fmt.Errorf("replay the change over the record: %w", err)
 	}
@@ -48,7 +49,7 @@ func replayLines(r *replay.Report) string {
 		}
 	}
 	for _, f := range r.Refused {
-		line("would have %s by %s: %d accesses (%d new), %d customers, %d people", Would(f.What), f.Policy, f.Accesses, f.New, f.Customers, f.People)
+		line("would have %s by %s: %d accesses (%d new), %d customers, %d people", rulebook.Would(f.What), f.Policy, f.Accesses, f.New, f.Customers, f.People)
 	}
 	for _, p := range r.People {
 		if p.Cut != nil {

@@ -15,6 +15,7 @@ import (
 	"sallyport/config"
 	"sallyport/control"
 	"sallyport/detect"
+	"sallyport/entrance"
 	"sallyport/internal/upstream"
 	"sallyport/respond"
 	logs "sallyport/sources"
@@ -219,7 +220,7 @@ func (l *logInTaker) alter(ctx context.Context, who sallyport.Staff, to string) 
 	if err != nil {
 		return err
 	}
-	config, err := readerConfig(l.server, l.c.Upstream.Database, l.user, l.password)
+	config, err := entrance.As(l.server, l.c.Upstream.Database, l.user, l.password)
 	if err != nil {
 		return err
 	}

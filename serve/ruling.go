@@ -4,26 +4,26 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 
 	"sallyport"
 	"sallyport/api"
 	"sallyport/config"
 	"sallyport/policy"
+	"sallyport/rulebook"
 )
 
 // openPolicies reads the policies that hold, for the gateway and for orders. Where they cannot be read nothing is served by them; orders are then heard
 // by the program's own, so that somebody can propose better ones (--only-orders).
 func (s *Server) openPolicies() {
 	config := s.O.Config
-	set, warnings, err := LoadPolicies(config, config.PolicyFolder())
+	set, warnings, err := rulebook.Load(config, config.PolicyFolder())
 	for _, w := range warnings {
-		s.log.Warn("policies", "place", w.Place(), "problem", PolicyProblem(w))
+		s.log.Warn("policies", "place", w.Place(), "problem", rulebook.Problem(w))
 	}
 	if err != nil {
 		s.unruly = err
 		s.log.Error("the policies cannot be read: orders are heard by the program's own", "why", err.Error())
-		if set, _, err = loadTexts(config, policy.Defaults(config.Demonstration)); err != nil {
+		if set, _, err = rulebook.LoadTexts(config, policy.Defaults(config.Demonstration)); err != nil {
 			s.log.Error("the program's own policies do not fit this configuration: nothing is permitted", "why", err.Error())
 		}
 	}
@@ -80,14 +80,6 @@ func (s *Server) shutsOut(c *config.Config, set *policy.Set) error {
 		return fmt.Errorf("nothing could be changed any more: %s alone could propose and approve, and nobody approves what he proposed himself", propose[0])
 	}
 	return nil
-}
-
-// AboutWhat is what a question to policies is about, for people.
-func AboutWhat(action string, column sallyport.Column) string {
-	if policy.OfSallyport(action) {
-		return "Sallyport itself"
-	}
-	return strings.Trim(column.String(), ".")
 }
 
 // endLogIn ends the sessions that a credential let in.

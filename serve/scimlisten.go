@@ -30,7 +30,7 @@ type scimListener struct {
 func (s *Server) openDirectory(ctx context.Context) error {
 	s.staffing = newStaffing(s)
 	if s.entrances != nil {
-		s.entrances.listed = s.staffing.imported
+		s.entrances.Listed = s.staffing.imported
 	}
 	if s.link != nil {
 		return nil // the controller hears the sources

@@ -2,7 +2,8 @@
 // gateway, detection, responses, cases, canaries, drills, exports, history, the ledger, the console. One file for each tie, named after it; server.go opens
 // everything and serverlife.go runs it to its end.
 //
-// It decides nothing about values: that is the gateway's. Whatever it does on somebody's word is an entry of the record first.
+// It decides nothing about values: that is the gateway's. Whatever it does on somebody's word is an entry of the record first. What can say what it needs
+// without a Server is no file here, but a package (decision 0089).
 package serve
 
 import (
@@ -22,9 +23,11 @@ import (
 	"sallyport/assure"
 	"sallyport/config"
 	"sallyport/control"
+	"sallyport/entrance"
 	"sallyport/exposure"
 	"sallyport/gateway"
 	"sallyport/history"
+	"sallyport/intake"
 	"sallyport/internal/disk"
 	"sallyport/internal/upstream"
 	"sallyport/keys"
@@ -33,6 +36,7 @@ import (
 	"sallyport/program/training"
 	"sallyport/purpose"
 	"sallyport/record"
+	"sallyport/record/room"
 )
 
 // Options are what serve and the demonstration start a Server with.
@@ -68,15 +72,15 @@ type Server struct {
 	AccessStream  *record.Stream
 	ControlStream *record.Stream
 	key           *record.Key // of both; nil: they are not encrypted
-	room          *diskRoom   // on their disk
+	room          *room.Room  // on their disk
 	orders        *api.Orders
 	State         *control.State
 	book          *exposure.Book
 
 	Upstream     *upstream.Server
-	verifiers    *verifiers // nil: nobody to read them as
-	entrances    *entrances // nil: the server checks every log-in
-	certificates *certificates
+	verifiers    *entrance.Verifiers // nil: nobody to read them as
+	entrances    *entrance.Entrances // nil: the server checks every log-in
+	certificates *entrance.Certificates
 	renew        chan struct{} // SIGHUP
 	shares       *unsealer     // of the keys; nil: they are not opened by shares
 	held         string        // hash of the files that this server runs by; empty: it has none
@@ -86,13 +90,13 @@ type Server struct {
 	granting     *granting
 	detection    *detection // nil: nobody looks for insiders
 	ledger       *ledger.Ledger
-	policies     *livePolicies // that hold, for the gateway and for orders
-	unruly       error         // why they cannot be read
-	canaries     *canaries     // customers who do not exist
-	drills       *drills       // thefts that are played
-	exports      *outputs      // what goes out to other systems
-	imports      *intake       // what comes in from them
-	reports      *reporting    // what customers tell of scam calls
+	policies     *livePolicies  // that hold, for the gateway and for orders
+	unruly       error          // why they cannot be read
+	canaries     *canaries      // customers who do not exist
+	drills       *drills        // thefts that are played
+	exports      *outputs       // what goes out to other systems
+	imports      *intake.Intake // what comes in from them
+	reports      *reporting     // what customers tell of scam calls
 	casing       *casing
 	console      *pageListener // pages for the staff
 	customers    *pageListener // and for customers
@@ -249,15 +253,15 @@ func (s *Server) settle() error {
 	s.mu.Lock()
 	s.shares = shares // a controller may bring some already
 	s.mu.Unlock()
-	s.verifiers = newVerifiers(o.Config, s.Upstream)
-	s.granting, s.imports, s.reports = &granting{s: s}, &intake{s: s}, newReporting(s)
+	s.verifiers = entrance.NewVerifiers(o.Config, s.Upstream)
+	s.granting, s.reports = &granting{s: s}, newReporting(s)
 	if s.granting.tell, err = newWebhook(o.Config, o.Clock, s.log); err != nil {
 		return err
 	}
-	if s.entrances, err = newEntrances(o.Config, s.Upstream); err != nil {
+	if s.entrances, err = entrance.New(o.Config, s.Upstream); err != nil {
 		return err
 	}
-	s.certificates, err = loadCertificates(o.Config, s.Upstream, s.entrances)
+	s.certificates, err = entrance.LoadCertificates(o.Config, s.Upstream, s.entrances)
 	return err
 }
 
@@ -268,9 +272,12 @@ func (s *Server) open(ctx context.Context) error {
 		if s.AccessStream, err = OpenRecord(s.O.Data, "access", record.Options{Now: s.O.Clock, Key: s.key, MaxBytes: s.O.Config.Record.MaxBytes, Disk: s.O.disk}, s.log); err != nil {
 			return err
 		}
+		s.imports = intake.New(s.O.Data, s.AccessStream, s.orders, s.O.Clock)
 	}
-	s.room = newRoom(s)
-	s.room.look()
+	s.room = room.New(room.Options{
+		Data: s.O.Data, Access: s.AccessStream, Control: s.ControlStream, Orders: s.orders, Settings: &s.O.Config.Record, Free: s.O.Free, Clock: s.O.Clock, Log: s.log,
+	})
+	s.room.Look()
 	for _, repaired := range []string{s.AccessStream.Repaired(), s.ControlStream.Repaired()} {
 		if repaired != "" {
 			s.log.Warn("the record was cut short by a crash and has been repaired", "what", repaired)

@@ -127,7 +127,7 @@ func (s *Server) closeFiles() error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, s.provider.close(), s.exports.close(), s.imports.close(), s.reports.close(), s.console.close(), s.customers.close())
+	errs = append(errs, s.provider.close(), s.exports.close(), s.imports.Close(), s.reports.close(), s.console.close(), s.customers.close())
 	for _, stream := range []*record.Stream{s.AccessStream, s.ControlStream} {
 		if stream != nil {
 			errs = append(errs, stream.Close())
@@ -148,8 +148,8 @@ func (s *Server) run(ctx context.Context, people *api.Server) {
 		defer end()
 		cancel(s.serve(ctx))
 	})
-	wg.Go(func() { s.certificates.watch(ctx, s.renew, s.reloaded) })
-	wg.Go(func() { s.room.watch(longer) })
+	wg.Go(func() { s.certificates.Watch(ctx, s.renew, s.reloaded) })
+	wg.Go(func() { s.room.Watch(longer) })
 	if s.link == nil {
 		wg.Go(func() { s.tendErasures(ctx) })
 	} else {
@@ -210,7 +210,7 @@ func (s *Server) serve(ctx context.Context) error {
 		return s.serveGateways(ctx)
 	}
 	config := gateway.Config{
-		Server: s.Upstream, TLS: s.certificates.current,
+		Server: s.Upstream, TLS: s.certificates.Current,
 		Access: s.AccessStream, Standing: s.State, Book: s.book, Clock: s.O.Clock, Log: s.log, Observe: s.O.Observe,
 		Drain: s.O.Drain, Fresh: s.O.Config.LogIn.Issuer != "", ConfirmAt: s.confirmAt(),
 	}
@@ -219,11 +219,11 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	if s.entrances != nil {
 		config.Entrances = s.entrances
-		defer s.entrances.close(context.WithoutCancel(ctx))
+		defer s.entrances.Close(context.WithoutCancel(ctx))
 	}
 	if s.verifiers != nil {
 		config.Verifiers = s.verifiers
-		defer s.verifiers.close(context.WithoutCancel(ctx))
+		defer s.verifiers.Close(context.WithoutCancel(ctx))
 	}
 	g := &guard{s: s}
 	defer g.close(ctx)

@@ -17,7 +17,7 @@ func (s *Server) status(ctx context.Context) []api.Standby {
 	reasons := opened.status(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	disk := []api.Standby{{What: "disk", How: s.room.status()}, {What: "at rest", How: s.sealedStatus()}}
+	disk := []api.Standby{{What: "disk", How: s.room.Status()}, {What: "at rest", How: s.sealedStatus()}}
 	if s.Hub != nil {
 		if s.turns != nil {
 			disk = append(disk, append(s.turns.status(), s.turns.shreds()...)...)

@@ -8,6 +8,7 @@ import (
 	"sallyport"
 	"sallyport/config"
 	"sallyport/policy"
+	"sallyport/rulebook"
 	"sallyport/staff"
 )
 
@@ -29,7 +30,7 @@ func BenchmarkLiveDirectory(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	set, _, err := loadTexts(c, policy.Defaults(true))
+	set, _, err := rulebook.LoadTexts(c, policy.Defaults(true))
 	if err != nil {
 		b.Fatal(err)
 	}

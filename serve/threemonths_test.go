@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"sallyport/cases"
 	"sallyport/config"
 	"sallyport/program/board"
+	"sallyport/program/reports"
 	"sallyport/program/training"
 )
 
@@ -274,6 +276,14 @@ func (w *threeMonths) learns(who sallyport.Staff) {
 	}
 }
 
+func monthly(ctx context.Context, r *reports.Record, q *api.ReportQuestion) (*board.Page, error) {
+	page, err := r.Report(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return page.(*board.Page), nil
+}
+
 // boards makes the pages of the months, and holds them to what was done.
 func (w *threeMonths) boards() {
 	t := w.t.(*testing.T)
@@ -287,10 +297,10 @@ func (w *threeMonths) boards() {
 		html = path
 	}
 	pages := make([]*board.Page, 3)
-	fatal(t, WithRecord(t.Context(), &f, func(r *ProgramRecord) error {
-		r.now = w.now()
+	fatal(t, WithRecord(t.Context(), &f, func(r *reports.Record) error {
+		r.Now = w.now()
 		for i := range pages {
-			if pages[i], err = r.board(t.Context(), &api.ReportQuestion{Month: w.begin.AddDate(0, i, 0).Format("2006-01"), Documents: docs, Days: 90}); err != nil {
+			if pages[i], err = monthly(t.Context(), r, &api.ReportQuestion{Report: "board", Month: w.begin.AddDate(0, i, 0).Format("2006-01"), Documents: docs, Days: 90}); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/internal/tidy"
 )
 
 // TestTop shows what goes on in a terminal: as text and as JSON, by pseudonym, to whom policies let investigate, and as one look on record.
@@ -83,7 +84,7 @@ func TestTop(t *testing.T) {
 
 // TestDemoStays ends the story with pages that tell it.
 func TestDemoStays(t *testing.T) {
-	ownTemp(t)
+	tidy.Temp(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out := &lockedBuffer{}

@@ -1,4 +1,4 @@
-package serve
+package entrance
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"sallyport/internal/upstream"
 )
 
-// verifiers reads stored verifiers as the reader, through the function that `sallyport check --sql` prints. Each log-in asks
+// Verifiers reads stored verifiers as the reader, through the function that `sallyport check --sql` prints. Each log-in asks
 // anew: a changed password counts at once.
-type verifiers struct {
+type Verifiers struct {
 	config *config.Config
 	server *upstream.Server
 
@@ -24,23 +24,16 @@ type verifiers struct {
 	conn *pgx.Conn
 }
 
-// newVerifiers is nil where the configuration names no role to read as.
-func newVerifiers(c *config.Config, server *upstream.Server) *verifiers {
+// NewVerifiers is nil where the configuration names no role to read as.
+func NewVerifiers(c *config.Config, server *upstream.Server) *Verifiers {
 	if c.Upstream.Reader.User == "" || c.VerifierDatabase() == "" {
 		return nil
 	}
-	return &verifiers{config: c, server: server, turn: make(chan struct{}, 1)}
+	return &Verifiers{config: c, server: server, turn: make(chan struct{}, 1)}
 }
 
-// What a server answers where the function is not there, or not for us.
-const (
-	undefinedFunction     = "42883"
-	undefinedSchema       = "3F000"
-	insufficientPrivilege = "42501"
-)
-
 // Verifier reads one role's verifier.
-func (v *verifiers) Verifier(ctx context.Context, login string) (identity.Verifier, error) {
+func (v *Verifiers) Verifier(ctx context.Context, login string) (identity.Verifier, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	select {
@@ -56,7 +49,7 @@ func (v *verifiers) Verifier(ctx context.Context, login string) (identity.Verifi
 	}
 	var answer *pgconn.PgError
 	switch {
-	case errors.As(err, &answer) && (answer.Code == undefinedFunction || answer.Code == undefinedSchema || answer.Code == insufficientPrivilege):
+	case errors.As(err, &answer) && unreadable(answer.Code):
 		return identity.Verifier{}, gateway.ErrNoVerifiers
 	case err != nil:
 		return identity.Verifier{}, fmt.Errorf("read a role's verifier: %w", err)
@@ -68,7 +61,10 @@ func (v *verifiers) Verifier(ctx context.Context, login string) (identity.Verifi
 	return identity.ParseVerifier(*text)
 }
 
-func (v *verifiers) ask(ctx context.Context, login string) (text *string, err error) {
+// unreadable tells whether a server says that the function or its schema is not there (42883, 3F000), or not for us (42501).
+func unreadable(code string) bool { return code == "42883" || code == "3F000" || code == "42501" }
+
+func (v *Verifiers) ask(ctx context.Context, login string) (text *string, err error) {
 	if v.conn == nil {
 		if err := v.connect(ctx); err != nil {
 			return nil, err
@@ -80,8 +76,8 @@ func (v *verifiers) ask(ctx context.Context, login string) (text *string, err er
 
 // connect logs in as the reader, who must be nobody special: a superuser would not need the function, and his connection is
 // not to be what a fault in this program could be used with.
-func (v *verifiers) connect(ctx context.Context) error {
-	config, err := reader(v.config, v.server)
+func (v *Verifiers) connect(ctx context.Context) error {
+	config, err := Reader(v.config, v.server)
 	if err != nil {
 		return err
 	}
@@ -98,8 +94,8 @@ func (v *verifiers) connect(ctx context.Context) error {
 	return nil
 }
 
-// close gives the connection back, once nobody logs in any more.
-func (v *verifiers) close(ctx context.Context) {
+// Close gives the connection back, once nobody logs in any more.
+func (v *Verifiers) Close(ctx context.Context) {
 	if v == nil {
 		return
 	}

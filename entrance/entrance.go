@@ -1,4 +1,8 @@
-package serve
+// Package entrance knows who is let in, and as what: which log-ins the gateway ends itself and as which role it then enters the database; the verifiers by
+// which clients prove themselves; the certificates that are shown and trusted, kept up with their files; and as what Sallyport itself comes to the server.
+//
+// It lets nobody in: that is the gateway's, which asks. It enters as no superuser, nor as a role that could become one.
+package entrance
 
 import (
 	"cmp"
@@ -23,12 +27,12 @@ import (
 	"sallyport/purpose"
 )
 
-// entrances are the log-ins that the gateway ends itself. Certificates and secrets are read again when they change.
-type entrances struct {
+// Entrances are the log-ins that the gateway ends itself. Certificates and secrets are read again when they change.
+type Entrances struct {
 	config *config.Config
 	server *upstream.Server
 	by     map[string]door                           // by log-in
-	listed func(login string) (purpose.Person, bool) // whose a log-in is that the configuration gives to nobody; nil: nobody's
+	Listed func(login string) (purpose.Person, bool) // whose a log-in is that the configuration gives to nobody; nil: nobody's
 
 	read atomic.Pointer[wayIn]
 
@@ -51,12 +55,12 @@ type wayIn struct {
 	next         time.Time       // when the list of them is out of time; zero: there is none
 }
 
-// newEntrances is nil where the server checks every log-in.
-func newEntrances(c *config.Config, server *upstream.Server) (*entrances, error) {
+// New is nil where the server checks every log-in.
+func New(c *config.Config, server *upstream.Server) (*Entrances, error) {
 	if len(c.Upstream.Enter) == 0 && c.LogIn.Certificates.CA == "" {
 		return nil, nil
 	}
-	e := &entrances{config: c, server: server, by: map[string]door{}, turn: make(chan struct{}, 1)}
+	e := &Entrances{config: c, server: server, by: map[string]door{}, turn: make(chan struct{}, 1)}
 	for id, p := range c.People {
 		for _, login := range p.Logins {
 			i := slices.IndexFunc(c.Upstream.Enter, func(way config.Enter) bool { return len(way.Logins) == 0 || slices.Contains(way.Logins, login) })
@@ -69,7 +73,7 @@ func newEntrances(c *config.Config, server *upstream.Server) (*entrances, error)
 }
 
 // files are the paths whose content reload reads.
-func (e *entrances) files() (out []string) {
+func (e *Entrances) files() (out []string) {
 	if e == nil {
 		return nil
 	}
@@ -82,7 +86,7 @@ func (e *entrances) files() (out []string) {
 }
 
 // reload reads all files again. After an error the former ones stay in use.
-func (e *entrances) reload() error {
+func (e *Entrances) reload() error {
 	if e == nil {
 		return nil
 	}
@@ -112,7 +116,7 @@ func (e *entrances) reload() error {
 }
 
 // readRevoked reads which certificates their CA took back, by a list that the CA has signed.
-func (e *entrances) readRevoked(into *wayIn) error {
+func (e *Entrances) readRevoked(into *wayIn) error {
 	name := e.config.LogIn.Certificates.CRL
 	if name == "" {
 		return nil
@@ -156,7 +160,7 @@ func signedByOneOf(list *x509.RevocationList, authorities []byte) bool {
 }
 
 // Entry is gateway.Entrances'.
-func (e *entrances) Entry(login string) (gateway.Entry, bool) {
+func (e *Entrances) Entry(login string) (gateway.Entry, bool) {
 	d, ok := e.by[login]
 	if !ok {
 		d, ok = e.listedDoor(login)
@@ -169,12 +173,12 @@ func (e *entrances) Entry(login string) (gateway.Entry, bool) {
 }
 
 // listedDoor is the entrance of somebody whom only a source of the directory knows.
-func (e *entrances) listedDoor(login string) (door, bool) {
+func (e *Entrances) listedDoor(login string) (door, bool) {
 	i := slices.IndexFunc(e.config.Upstream.Enter, func(way config.Enter) bool { return len(way.Logins) == 0 || slices.Contains(way.Logins, login) })
-	if i < 0 || e.listed == nil {
+	if i < 0 || e.Listed == nil {
 		return door{}, false
 	}
-	who, ok := e.listed(login)
+	who, ok := e.Listed(login)
 	return door{staff: who.Staff, as: cmp.Or(e.config.Upstream.Enter[i].As, login), at: i}, ok
 }
 
@@ -188,7 +192,7 @@ const (
 )
 
 // Check is gateway.Entrances'.
-func (e *entrances) Check(ctx context.Context, role string) error {
+func (e *Entrances) Check(ctx context.Context, role string) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	select {
@@ -214,9 +218,9 @@ func (e *entrances) Check(ctx context.Context, role string) error {
 	return nil
 }
 
-func (e *entrances) ask(ctx context.Context, role string, super **bool) error {
+func (e *Entrances) ask(ctx context.Context, role string, super **bool) error {
 	if e.conn == nil {
-		config, err := reader(e.config, e.server)
+		config, err := Reader(e.config, e.server)
 		if err != nil {
 			return err
 		}
@@ -230,7 +234,7 @@ func (e *entrances) ask(ctx context.Context, role string, super **bool) error {
 }
 
 // Holder is gateway.Entrances'.
-func (e *entrances) Holder(shown *x509.Certificate) (sallyport.Staff, error) {
+func (e *Entrances) Holder(shown *x509.Certificate) (sallyport.Staff, error) {
 	settings, now := e.config.LogIn.Certificates, e.read.Load()
 	if settings.CRL != "" && (now.revoked[shown.SerialNumber.String()] || !time.Now().Before(now.next)) {
 		return "", errors.New("the certificate was taken back, or the list of those is out of time")
@@ -260,8 +264,8 @@ func (e *entrances) Holder(shown *x509.Certificate) (sallyport.Staff, error) {
 	return sallyport.Staff(slices.Collect(maps.Keys(found))[0]), nil
 }
 
-// close gives the connection back, once nobody logs in any more.
-func (e *entrances) close(ctx context.Context) {
+// Close gives the connection back, once nobody logs in any more.
+func (e *Entrances) Close(ctx context.Context) {
 	if e == nil {
 		return
 	}

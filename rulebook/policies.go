@@ -1,4 +1,8 @@
-package serve
+// Package rulebook reads what rules hold by a configuration: its folder of policies, or the program's own, held to its columns and people; what changes when
+// other policies hold, in words; and what became of the accesses on record under other policies or budgets.
+//
+// It rules on nothing: that is package policy, which reads no files. It refuses policies with a mistake whole, never in part.
+package rulebook
 
 import (
 	"errors"
@@ -12,8 +16,8 @@ import (
 	"sallyport/policy"
 )
 
-// PolicyTexts are the policies of a folder, or the program's own where none is named.
-func PolicyTexts(c *config.Config, dir string) ([]policy.Text, error) {
+// Texts are the policies of a folder, or the program's own where none is named.
+func Texts(c *config.Config, dir string) ([]policy.Text, error) {
 	if c.Kept != nil && dir == c.PolicyFolder() {
 		return c.Kept, nil
 	}
@@ -23,8 +27,8 @@ func PolicyTexts(c *config.Config, dir string) ([]policy.Text, error) {
 	return TextsIn(dir, "*.cedar", "policies")
 }
 
-// CaseTexts are the cases beside the policies of a folder.
-func CaseTexts(dir string) ([]policy.Text, error) {
+// Cases are the cases beside the policies of a folder.
+func Cases(dir string) ([]policy.Text, error) {
 	if dir == "" {
 		return []policy.Text{policy.DefaultCases()}, nil
 	}
@@ -61,19 +65,22 @@ func TextsIn(dir, pattern, what string) ([]policy.Text, error) {
 	return out, nil
 }
 
-// PolicyError says what is wrong with policies, each with its place.
-type PolicyError struct{ Problems []policy.Problem }
+// Error says what is wrong with policies, each with its place.
+type Error struct{ Problems []policy.Problem }
 
-func (e *PolicyError) Error() string {
-	lines := []string{fmt.Sprintf("the policies have %s:", Several(int64(len(e.Problems)), "problem"))}
+func (e *Error) Error() string {
+	lines := []string{fmt.Sprintf("the policies have %d problems:", len(e.Problems))}
+	if len(e.Problems) == 1 {
+		lines[0] = "the policies have 1 problem:"
+	}
 	for _, p := range e.Problems {
-		lines = append(lines, "  "+p.Place()+": "+PolicyProblem(p))
+		lines = append(lines, "  "+p.Place()+": "+Problem(p))
 	}
 	return strings.Join(lines, "\n")
 }
 
-// PolicyProblem is a problem with the name that was most likely meant.
-func PolicyProblem(p policy.Problem) string {
+// Problem is a problem with the name that was most likely meant.
+func Problem(p policy.Problem) string {
 	s := p.Text
 	if p.Got != "" && len(p.Known) > 0 {
 		s += "; expected " + config.OneOf(p.Got, p.Known)
@@ -81,27 +88,27 @@ func PolicyProblem(p policy.Problem) string {
 	return s
 }
 
-// LoadPolicies reads a folder's policies. Warnings are the second result.
-func LoadPolicies(c *config.Config, dir string) (*policy.Set, []policy.Problem, error) {
-	texts, err := PolicyTexts(c, dir)
+// Load reads a folder's policies. Warnings are the second result.
+func Load(c *config.Config, dir string) (*policy.Set, []policy.Problem, error) {
+	texts, err := Texts(c, dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	return loadTexts(c, texts)
+	return LoadTexts(c, texts)
 }
 
-// loadTexts holds policies to the columns and people of the configuration.
-func loadTexts(c *config.Config, texts []policy.Text) (*policy.Set, []policy.Problem, error) {
+// LoadTexts holds policies to the columns and people of the configuration.
+func LoadTexts(c *config.Config, texts []policy.Text) (*policy.Set, []policy.Problem, error) {
 	set, problems := policy.Load(texts, c.World(), c.Copiers())
 	if set == nil {
 		problems = slices.DeleteFunc(problems, func(p policy.Problem) bool { return p.Warning })
-		return nil, nil, &config.UsageError{Err: &PolicyError{Problems: problems}}
+		return nil, nil, &config.UsageError{Err: &Error{Problems: problems}}
 	}
 	return set, problems, nil
 }
 
-// WritePolicies puts the program's own policies and their cases into a folder that has none.
-func WritePolicies(dir string) (names []string, err error) {
+// Write puts the program's own policies and their cases into a folder that has none.
+func Write(dir string) (names []string, err error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("make the folder of policies: %w", err)
 	}

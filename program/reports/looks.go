@@ -1,4 +1,4 @@
-package serve
+package reports
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 
 	"sallyport"
 	"sallyport/detect"
-	logs "sallyport/sources"
 )
 
 // looking is one input of detection, and what it came to: looks at customers, how many of them nothing explains, and days of people that began by it.
@@ -17,7 +16,7 @@ type looking struct {
 
 // looked lets detection read a record from its beginning, in the order of time, and hands on what each input came to. Who plays thefts is left out, as
 // detection itself does. What is found is none of its business: that stands on record, as it was found.
-func (r *ProgramRecord) looked(ctx context.Context, take func(*looking)) error {
+func (r *Record) looked(ctx context.Context, take func(*looking)) error {
 	c := r.Config
 	options, err := c.DetectOptions()
 	if err != nil {
@@ -28,8 +27,7 @@ func (r *ProgramRecord) looked(ctx context.Context, take func(*looking)) error {
 		return err
 	}
 	d.Hire(c.Employees(c.Roster))
-	program := func(who sallyport.Staff) bool { return c.IsProgram(who) }
-	h := hearing{parts: logs.Parts{Record: r.access.ID(), Service: program}, login: c.Owners(), program: program, desks: c.Helpdesks(), tickets: map[string]heardTicket{}}
+	inputs := r.Inputs()
 	plays := c.Drill.Plays(c)
 	observe := func(list []sallyport.Input) {
 		for i := range list {
@@ -43,20 +41,20 @@ func (r *ProgramRecord) looked(ctx context.Context, take func(*looking)) error {
 			take(&looking{in, after.Looks - before.Looks, after.Unexplained - before.Unexplained, after.PersonDays - before.PersonDays})
 		}
 	}
-	next, stop := iter.Pull2(inOrder(ctx, r.control))
+	next, stop := iter.Pull2(r.Control.Events(ctx))
 	defer stop()
 	order, readErr, more := next()
 	orders := func(until *sallyport.Event) {
 		for more && readErr == nil && (until == nil || !order.Time.After(until.Time)) {
 			if order.Kind == sallyport.InputKind || order.Kind == sallyport.ReportJudged || order.Kind == sallyport.LogInOK || order.Kind == sallyport.LogInBad {
-				observe(h.order(order))
+				observe(inputs.Control(order))
 			}
 			order, readErr, more = next()
 		}
 	}
 	if err := r.accesses(ctx, func(e *sallyport.Event) {
 		orders(e)
-		observe(h.hear(e))
+		observe(inputs.Access(e))
 	}); err != nil {
 		return err
 	}

@@ -5,52 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"sallyport"
 	"sallyport/detect"
 	"sallyport/program"
+	"sallyport/program/reports"
 	"sallyport/record"
 )
-
-// SeparationFound is what breaks the rules.
-type SeparationFound struct {
-	Rules      int                 `json:"rules"`
-	Violations []program.Violation `json:"violations"`
-}
-
-// violations hold the record to the rules.
-func (r *ProgramRecord) violations(ctx context.Context, days int) ([]program.Violation, error) {
-	rules := &r.Config.Program.Separation
-	if len(rules.Rules) == 0 {
-		return nil, nil
-	}
-	eyes := program.NewEyes(rules, func(who sallyport.Staff) bool { return !r.Config.IsProgram(who) })
-	if err := errors.Join(r.orders(ctx, eyes.Control), r.accesses(ctx, eyes.Access)); err != nil {
-		return nil, err
-	}
-	return eyes.Find(r.now.AddDate(0, 0, -days), r.now), nil
-}
-
-// Separation is what breaks the rules; what is about who asks is not told.
-func (r *ProgramRecord) Separation(ctx context.Context, days int) (*SeparationFound, error) {
-	list, err := r.violations(ctx, days)
-	if err != nil {
-		return nil, err
-	}
-	out := &SeparationFound{Rules: len(r.Config.Program.Separation.Rules), Violations: []program.Violation{}}
-	for _, v := range list {
-		if r.asker != "" && slices.Contains(v.Staff, r.asker) {
-			continue
-		}
-		for i, who := range v.Staff {
-			v.Staff[i] = sallyport.Staff(r.call(who))
-		}
-		out.Violations = append(out.Violations, v)
-	}
-	return out, nil
-}
 
 // separationWatch checks the rules once a day.
 type separationWatch struct {
@@ -80,8 +42,8 @@ func (w *separationWatch) look(ctx context.Context) {
 }
 
 func (w *separationWatch) check(ctx context.Context, now time.Time) error {
-	r := &ProgramRecord{Config: w.s.O.Config, access: w.s.AccessStream, control: w.s.ControlStream, now: now}
-	list, err := r.violations(ctx, separationBack)
+	r := &reports.Record{Config: w.s.O.Config, Access: w.s.AccessStream, Control: w.s.ControlStream, Now: now}
+	list, err := r.Violations(ctx, separationBack)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package serve
+package entrance
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 	"sallyport/internal/upstream"
 )
 
-// certificates are what the gateway shows and trusts, kept up with the files: certificates are renewed every few weeks, and
+// Certificates are what the gateway shows and trusts, kept up with the files: certificates are renewed every few weeks, and
 // nobody is to be thrown out for it. A file that makes no sense changes nothing, and is logged.
-type certificates struct {
+type Certificates struct {
 	config *config.Config
 	server *upstream.Server
-	enters *entrances                 // nil: the server checks every log-in
+	enters *Entrances                 // nil: the server checks every log-in
 	client atomic.Pointer[tls.Config] // nil: clients are offered no TLS
 
 	mu   sync.Mutex           // guards seen
@@ -28,8 +28,9 @@ type certificates struct {
 // certificateEvery is how often the files are looked at.
 const certificateEvery = time.Second
 
-func loadCertificates(config *config.Config, server *upstream.Server, enters *entrances) (*certificates, error) {
-	c := &certificates{config: config, server: server, enters: enters}
+// LoadCertificates reads them all. enters is read again with them; nil: the server checks every log-in.
+func LoadCertificates(config *config.Config, server *upstream.Server, enters *Entrances) (*Certificates, error) {
+	c := &Certificates{config: config, server: server, enters: enters}
 	c.changed()
 	client, err := config.Certificate()
 	if err != nil {
@@ -39,11 +40,11 @@ func loadCertificates(config *config.Config, server *upstream.Server, enters *en
 	return c, nil
 }
 
-// current is what a client that connects now gets.
-func (c *certificates) current() *tls.Config { return c.client.Load() }
+// Current is what a client that connects now gets.
+func (c *Certificates) Current() *tls.Config { return c.client.Load() }
 
 // reload reads all files again.
-func (c *certificates) reload() error {
+func (c *Certificates) reload() error {
 	client, err := c.config.Certificate()
 	if err == nil {
 		c.client.Store(client)
@@ -51,8 +52,8 @@ func (c *certificates) reload() error {
 	return errors.Join(err, c.server.Reload(), c.enters.reload())
 }
 
-// watch reloads when a file changes, or when told to, until ctx ends. report hears of each attempt.
-func (c *certificates) watch(ctx context.Context, now <-chan struct{}, report func(error)) {
+// Watch reloads when a file changes, or when told to, until ctx ends. report hears of each attempt.
+func (c *Certificates) Watch(ctx context.Context, now <-chan struct{}, report func(error)) {
 	ticker := time.NewTicker(certificateEvery)
 	defer ticker.Stop()
 	for {
@@ -72,7 +73,7 @@ func (c *certificates) watch(ctx context.Context, now <-chan struct{}, report fu
 
 // changed tells whether a file is another one than at the last look. One that is missing for now is not: who replaces a file
 // in two steps is let finish.
-func (c *certificates) changed() bool {
+func (c *Certificates) changed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.config.TLS

@@ -1,4 +1,4 @@
-package serve
+package intake
 
 import (
 	"context"
@@ -16,10 +16,10 @@ import (
 )
 
 func idOf(n int) (key [16]byte) {
-	return importKey("crm", fmt.Sprint(n))
+	return keyOf("crm", fmt.Sprint(n))
 }
 
-func knows(t *testing.T, k *importedIDs, n int) bool {
+func knows(t *testing.T, k *ids, n int) bool {
 	t.Helper()
 	there, err := k.known([][16]byte{idOf(n)})
 	fatal(t, err)
@@ -36,7 +36,7 @@ func TestImportedIDs(t *testing.T) {
 		_, err := stream.Append(&sallyport.Event{Kind: sallyport.FactKind})
 		fatal(t, err)
 	}
-	k, err := openImportedIDs(data, stream)
+	k, err := openIDs(data, stream)
 	fatal(t, err)
 	const many = 200_000
 	heap := func() uint64 {
@@ -63,13 +63,13 @@ func TestImportedIDs(t *testing.T) {
 	if !knows(t, k, 0) || !knows(t, k, many-1) || knows(t, k, many) {
 		t.Error("it does not know what it knows")
 	}
-	if _, err := tryImportedIDs(filepath.Join(data, importIDsName), stream); err == nil {
+	if _, err := tryIDs(filepath.Join(data, idsName), stream); err == nil {
 		t.Error("two have it open")
 	}
 	fatal(t, k.Close())
-	again := func(of *record.Stream) *importedIDs {
+	again := func(of *record.Stream) *ids {
 		t.Helper()
-		k, err := openImportedIDs(data, of)
+		k, err := openIDs(data, of)
 		fatal(t, err)
 		return k
 	}
@@ -91,7 +91,7 @@ func TestImportedIDs(t *testing.T) {
 		t.Error("it is another record's, and believed")
 	}
 	fatal(t, k.Close())
-	fatal(t, os.WriteFile(filepath.Join(data, importIDsName), binary.BigEndian.AppendUint64(make([]byte, 8192), 1), 0o600))
+	fatal(t, os.WriteFile(filepath.Join(data, idsName), binary.BigEndian.AppendUint64(make([]byte, 8192), 1), 0o600))
 	if k = again(stream); knows(t, k, 7) {
 		t.Error("it is damaged, and believed")
 	}
@@ -104,8 +104,9 @@ func TestImportsLearned(t *testing.T) {
 	stream, err := record.Open(filepath.Join(data, "access"), record.Options{Now: time.Now})
 	fatal(t, err)
 	defer stream.Close()
-	i := &intake{s: &Server{AccessStream: stream, O: Options{Data: data, Clock: time.Now}}, open: map[string]importOf{"im-1": {"o1", "crm"}}}
-	defer func() { fatal(t, i.close()) }()
+	i := New(data, stream, nil, time.Now)
+	i.open = map[string]order{"im-1": {"o1", "crm"}}
+	defer func() { fatal(t, i.Close()) }()
 	part := func(from, to int) (list []sallyport.Access) {
 		for n := from; n < to; n++ {
 			list = append(list, sallyport.Access{UID: fmt.Sprint(n), Time: time.Now(), Staff: "s017"})
@@ -114,21 +115,28 @@ func TestImportsLearned(t *testing.T) {
 	}
 	take := func(from, to, fresh int) {
 		t.Helper()
-		got, err := i.take(context.Background(), "o1", "im-1", "ocsf", part(from, to))
+		got, err := i.Take(context.Background(), "o1", "im-1", "ocsf", part(from, to))
 		if err != nil || got.New != fresh || got.Known != to-from-fresh {
 			t.Fatalf("%d to %d: %+v, %v; want %d new", from, to, got, err, fresh)
 		}
 	}
 	take(0, 1000, 1000)
 	take(500, 1500, 500)
-	fatal(t, i.close())
+	fatal(t, i.Close())
 	for n := 1500; n < 1600; n++ { // their entries are durable, and serve was killed before the file had them
 		fatal(t, i.put(&sallyport.Event{Kind: sallyport.ImportedKind, Imported: &sallyport.Imported{Source: "crm", Access: part(n, n+1)[0]}}))
 	}
 	take(1400, 1700, 100)
-	fatal(t, i.close())
-	if err := os.Remove(filepath.Join(data, importIDsName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	fatal(t, i.Close())
+	if err := os.Remove(filepath.Join(data, idsName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
 	take(0, 1700, 0)
+}
+
+func fatal(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

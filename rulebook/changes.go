@@ -1,4 +1,4 @@
-package serve
+package rulebook
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"sallyport/policy"
 )
 
-// policyChange is a change as JSON.
-type policyChange struct {
+// Change is a change as JSON.
+type Change struct {
 	Staff   []sallyport.Staff `json:"staff"`
 	Action  string            `json:"action"`
 	Columns []string          `json:"columns"`
@@ -20,7 +20,7 @@ type policyChange struct {
 }
 
 // Lines are a change for people.
-func (p *policyChange) Lines() string {
+func (p *Change) Lines() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s %s:\n", SomeStaff(p.Staff), p.Action, strings.Join(p.Columns, ", "))
 	for _, g := range p.Gains {
@@ -36,10 +36,10 @@ func (p *policyChange) Lines() string {
 }
 
 // GroupChanges puts columns of which the same is true into one.
-func GroupChanges(changes []policy.Change) (grouped []policyChange) {
+func GroupChanges(changes []policy.Change) (grouped []Change) {
 	for _, c := range changes {
-		p := policyChange{Staff: c.Who, Action: c.Action, Gains: c.Gains, Loses: c.Loses, Changed: c.Changed}
-		i := slices.IndexFunc(grouped, func(g policyChange) bool {
+		p := Change{Staff: c.Who, Action: c.Action, Gains: c.Gains, Loses: c.Loses, Changed: c.Changed}
+		i := slices.IndexFunc(grouped, func(g Change) bool {
 			return g.Action == p.Action && slices.Equal(g.Staff, p.Staff) && slices.Equal(g.Gains, p.Gains) && slices.Equal(g.Loses, p.Loses)
 		})
 		if i < 0 {
@@ -48,6 +48,14 @@ func GroupChanges(changes []policy.Change) (grouped []policyChange) {
 		grouped[i].Columns = append(grouped[i].Columns, AboutWhat(c.Action, c.Column))
 	}
 	return grouped
+}
+
+// AboutWhat is what a question to policies is about, for people.
+func AboutWhat(action string, column sallyport.Column) string {
+	if policy.OfSallyport(action) {
+		return "Sallyport itself"
+	}
+	return strings.Trim(column.String(), ".")
 }
 
 // SomeStaff names people, the first few of many.

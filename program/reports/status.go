@@ -1,4 +1,4 @@
-package serve
+package reports
 
 import (
 	"context"
@@ -15,7 +15,7 @@ type Standards struct {
 }
 
 // status goes through the standards that are asked for.
-func (r *ProgramRecord) status(ctx context.Context, q *api.ReportQuestion) (*Standards, error) {
+func (r *Record) status(ctx context.Context, q *api.ReportQuestion) (*Standards, error) {
 	var practices []program.Practice
 	var techniques []program.Technique
 	var err error
@@ -29,7 +29,7 @@ func (r *ProgramRecord) status(ctx context.Context, q *api.ReportQuestion) (*Sta
 			return nil, err
 		}
 	}
-	v := program.NewEvidence(r.now.AddDate(0, 0, -q.Days), r.now)
+	v := program.NewEvidence(r.Now.AddDate(0, 0, -q.Days), r.Now)
 	if err := errors.Join(r.accesses(ctx, v.Take), r.orders(ctx, v.Take)); err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package serve
+package reports
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 )
 
 // board makes the page of a month.
-func (r *ProgramRecord) board(ctx context.Context, q *api.ReportQuestion) (*board.Page, error) {
-	month := r.now
+func (r *Record) board(ctx context.Context, q *api.ReportQuestion) (*board.Page, error) {
+	month := r.Now
 	if q.Month != "" {
 		var err error
 		if month, err = time.Parse("2006-01", q.Month); err != nil {
@@ -40,20 +40,20 @@ func (r *ProgramRecord) board(ctx context.Context, q *api.ReportQuestion) (*boar
 	if err := r.looked(ctx, func(s *looking) { book.Input(s.in, s.looks, s.unexplained, s.days) }); err != nil {
 		return nil, err
 	}
-	if err := r.control.Read(1, func(e *sallyport.Event) error {
+	if err := r.Control.Read(1, func(e *sallyport.Event) error {
 		book.Control(e)
 		return ctx.Err()
 	}); err != nil {
 		return nil, fmt.Errorf("read the record: %w", err)
 	}
-	page := book.Page(month, r.now)
-	page.Record, page.Entries = r.access.ID(), r.access.Last()+r.control.Last()
+	page := book.Page(month, r.Now)
+	page.Record, page.Entries = r.Access.ID(), r.Access.Last()+r.Control.Last()
 	if len(docs) > 0 {
 		policies, err := r.enforcing(ctx, q.Days)
 		if err != nil {
 			return nil, err
 		}
-		page.Drift = board.DriftOf(program.FindDrift(docs, policies, r.members(), r.book.Read))
+		page.Drift = board.DriftOf(program.FindDrift(docs, policies, r.members(), r.Book.Read))
 	}
 	return page, nil
 }

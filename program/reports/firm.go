@@ -1,4 +1,4 @@
-package serve
+package reports
 
 import (
 	"context"
@@ -28,19 +28,19 @@ type FirmForClient struct {
 }
 
 // outsiders are all people of outside firms.
-func (r *ProgramRecord) outsiders() (out []program.Outsider) {
-	for _, who := range slices.Sorted(maps.Keys(r.roster.People)) {
-		if p := r.roster.People[who]; p.Firm != "" {
-			out = append(out, program.Outsider{Staff: who, Firm: p.Firm, Team: p.Place.Team, Role: p.Place.Role, Until: p.Until, Employment: p.Employment, Over: p.Over(r.now)})
+func (r *Record) outsiders() (out []program.Outsider) {
+	for _, who := range slices.Sorted(maps.Keys(r.Roster.People)) {
+		if p := r.Roster.People[who]; p.Firm != "" {
+			out = append(out, program.Outsider{Staff: who, Firm: p.Firm, Team: p.Place.Team, Role: p.Place.Role, Until: p.Until, Employment: p.Employment, Over: p.Over(r.Now)})
 		}
 	}
 	return out
 }
 
 // firms are what each saw, or what one saw of one client.
-func (r *ProgramRecord) firms(ctx context.Context, q *api.ReportQuestion) (any, error) {
-	from := r.now.AddDate(0, 0, -q.Days)
-	x := program.NewExposures(from, r.now, r.outsiders(), r.Config.Program.ClientList())
+func (r *Record) firms(ctx context.Context, q *api.ReportQuestion) (any, error) {
+	from := r.Now.AddDate(0, 0, -q.Days)
+	x := program.NewExposures(from, r.Now, r.outsiders(), r.Config.Program.ClientList())
 	if err := r.accesses(ctx, x.Access); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (r *ProgramRecord) firms(ctx context.Context, q *api.ReportQuestion) (any, 
 	for name, f := range r.Config.Firms {
 		until[name], _ = config.LastDay(f.Until) // checked when the file was read
 	}
-	list := x.Firms(until, r.now)
+	list := x.Firms(until, r.Now)
 	if q.Report == "firms" {
 		return append([]program.FirmExposure{}, list...), nil
 	}
@@ -61,7 +61,7 @@ func (r *ProgramRecord) firms(ctx context.Context, q *api.ReportQuestion) (any, 
 	}
 	f := &list[i]
 	out := &FirmForClient{
-		Firm: f.Firm, Name: r.Config.Firms[f.Firm].Name, Client: q.Client, From: from, Until: r.now, Contract: f.Until, Over: f.Over, Record: r.access.ID(),
+		Firm: f.Firm, Name: r.Config.Firms[f.Firm].Name, Client: q.Client, From: from, Until: r.Now, Contract: f.Until, Over: f.Over, Record: r.Access.ID(),
 		Seen: program.ClientExposure{Client: q.Client, Columns: map[string]int{}, Reasons: map[string]int{}},
 	}
 	if out.Name == "" {
@@ -81,20 +81,20 @@ func (r *ProgramRecord) firms(ctx context.Context, q *api.ReportQuestion) (any, 
 }
 
 // offboarding is about all people of a firm, or about one person with all of his accounts.
-func (r *ProgramRecord) offboarding(ctx context.Context, of string) ([]program.Ending, error) {
+func (r *Record) offboarding(ctx context.Context, of string) ([]program.Ending, error) {
 	var people []sallyport.Staff
 	for _, x := range r.outsiders() {
 		if x.Firm == of {
 			people = append(people, r.Config.AccountsOf(x.Staff)...)
 		}
 	}
-	if _, known := r.roster.People[sallyport.Staff(of)]; known && len(people) == 0 {
+	if _, known := r.Roster.People[sallyport.Staff(of)]; known && len(people) == 0 {
 		people = r.Config.AccountsOf(sallyport.Staff(of))
 	}
 	if len(people) == 0 {
 		return nil, config.Usagef("nobody is of a firm %q, and nobody has this id", of)
 	}
-	if r.asker != "" && slices.Contains(people, r.asker) {
+	if r.Asker != "" && slices.Contains(people, r.Asker) {
 		return nil, config.Usagef("nobody looks into what is about himself; ask another lead or security")
 	}
 	slices.Sort(people)
@@ -106,5 +106,5 @@ func (r *ProgramRecord) offboarding(ctx context.Context, of string) ([]program.E
 	if err := r.accesses(ctx, o.Access); err != nil {
 		return nil, err
 	}
-	return o.Endings(r.Config.Held(people), func(who sallyport.Staff) bool { return r.state.Standing(who).Locked }, r.now), nil
+	return o.Endings(r.Config.Held(people), func(who sallyport.Staff) bool { return r.State.Standing(who).Locked }, r.Now), nil
 }

@@ -1,4 +1,9 @@
-package serve
+// Package intake puts other systems' accesses into the access stream, each once: which are there is found out from the stream itself, so that neither a
+// restart nor another order of files makes one twice. It knows them by their system's name and their ids, which stand in a file (ids.go) that is made again
+// from the stream where it is lost.
+//
+// It reads no other system's files: that is package sources, in the command. What a part says is held to sense, and nothing of it is believed.
+package intake
 
 import (
 	"context"
@@ -9,25 +14,34 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"sallyport"
 	"sallyport/api"
+	"sallyport/record"
 	logs "sallyport/sources"
 )
 
-// intake puts other systems' accesses into the access stream, each once: which are there is found out from the stream itself, so that
-// neither a restart nor another order of files makes one twice. It knows them by their system's name and their ids.
-type intake struct {
-	s *Server
+// Intake takes imports, one part at a time.
+type Intake struct {
+	data   string         // folder of the file of ids
+	stream *record.Stream // of accesses
+	orders *api.Orders
+	clock  func() time.Time
 
-	mu   sync.Mutex   // held while a part is taken: which ids are known must not change meanwhile
-	ids  *importedIDs // of what stands in the stream, on disk; nil: not opened yet
-	read bool         // ids has all that stands there
-	open map[string]importOf
+	mu   sync.Mutex // held while a part is taken: which ids are known must not change meanwhile
+	ids  *ids       // of what stands in the stream, on disk; nil: not opened yet
+	read bool       // ids has all that stands there
+	open map[string]order
 }
 
-type importOf struct {
+// New takes imports into a record of accesses; beside it, in the folder data, stands which ids it has.
+func New(data string, stream *record.Stream, orders *api.Orders, clock func() time.Time) *Intake {
+	return &Intake{data: data, stream: stream, orders: orders, clock: clock}
+}
+
+type order struct {
 	by     sallyport.Staff
 	source string
 }
@@ -35,25 +49,25 @@ type importOf struct {
 // mostImports bounds the imports that are remembered at a time.
 const mostImports = 1000
 
-// begin puts an import on record.
-func (i *intake) begin(by sallyport.Staff, what sallyport.Importing) (string, error) {
+// Begin puts an import on record.
+func (i *Intake) Begin(by sallyport.Staff, what sallyport.Importing) (string, error) {
 	id := "im-" + strings.ToLower(rand.Text()[:10])
-	e := &sallyport.Event{Time: i.s.O.Clock(), Kind: sallyport.ImportOrdered, Who: sallyport.Who{Staff: by}, Order: &sallyport.Order{ID: id, Action: "import", By: by, Importing: &what}}
-	if err := i.s.orders.Give(nil, e); err != nil {
+	e := &sallyport.Event{Time: i.clock(), Kind: sallyport.ImportOrdered, Who: sallyport.Who{Staff: by}, Order: &sallyport.Order{ID: id, Action: "import", By: by, Importing: &what}}
+	if err := i.orders.Give(nil, e); err != nil {
 		return "", err
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.open == nil || len(i.open) >= mostImports {
-		i.open = map[string]importOf{}
+		i.open = map[string]order{}
 	}
-	i.open[id] = importOf{by, what.Source}
+	i.open[id] = order{by, what.Source}
 	return id, nil
 }
 
-// take puts a part on record. It is on stable storage when nil is returned; after an error it may be there in part, and the same part may be
+// Take puts a part on record. It is on stable storage when nil is returned; after an error it may be there in part, and the same part may be
 // given again.
-func (i *intake) take(ctx context.Context, by sallyport.Staff, id, format string, list []sallyport.Access) (t api.Taken, err error) {
+func (i *Intake) Take(ctx context.Context, by sallyport.Staff, id, format string, list []sallyport.Access) (t api.Taken, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	of, ok := i.open[id]
@@ -70,7 +84,7 @@ func (i *intake) take(ctx context.Context, by sallyport.Staff, id, format string
 	}
 	keys := make([][16]byte, len(list))
 	for k := range list {
-		keys[k] = importKey(of.source, list[k].UID)
+		keys[k] = keyOf(of.source, list[k].UID)
 	}
 	known, err := i.ids.known(keys)
 	if err != nil {
@@ -84,18 +98,18 @@ func (i *intake) take(ctx context.Context, by sallyport.Staff, id, format string
 			t.Known++
 			continue
 		}
-		e := &sallyport.Event{Time: i.s.O.Clock(), Kind: sallyport.ImportedKind, Imported: &sallyport.Imported{Source: of.source, Format: format, By: by, Import: id, Access: list[k]}}
+		e := &sallyport.Event{Time: i.clock(), Kind: sallyport.ImportedKind, Imported: &sallyport.Imported{Source: of.source, Format: format, By: by, Import: id, Access: list[k]}}
 		if err := i.put(e); err != nil {
 			return t, err
 		}
 		fresh[keys[k]] = true
 		added = append(added, keys[k])
 	}
-	if err := i.s.AccessStream.Sync(); err != nil {
+	if err := i.stream.Sync(); err != nil {
 		return t, fmt.Errorf("import: %w", err)
 	}
 	if len(added) > 0 {
-		if err := i.ids.add(added, i.s.AccessStream.Last()); err != nil {
+		if err := i.ids.add(added, i.stream.Last()); err != nil {
 			return t, err
 		}
 	}
@@ -104,13 +118,13 @@ func (i *intake) take(ctx context.Context, by sallyport.Staff, id, format string
 }
 
 // put enqueues an entry; where too much waits already it waits for that.
-func (i *intake) put(e *sallyport.Event) error {
-	if _, err := i.s.AccessStream.Enqueue(e); err == nil {
+func (i *Intake) put(e *sallyport.Event) error {
+	if _, err := i.stream.Enqueue(e); err == nil {
 		return nil
 	}
-	err := i.s.AccessStream.Sync()
+	err := i.stream.Sync()
 	if err == nil {
-		_, err = i.s.AccessStream.Append(e)
+		_, err = i.stream.Append(e)
 	}
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
@@ -119,23 +133,23 @@ func (i *intake) put(e *sallyport.Event) error {
 }
 
 // ours says whether an id is of this very record: what was exported from it is not imported into it.
-func (i *intake) ours(uid string) bool {
-	return strings.HasPrefix(uid, logs.UIDPrefix(i.s.AccessStream.ID()))
+func (i *Intake) ours(uid string) bool {
+	return strings.HasPrefix(uid, logs.UIDPrefix(i.stream.ID()))
 }
 
 // learnedAtOnce is how many ids are gathered in memory while the stream is read.
 const learnedAtOnce = 50_000
 
 // learn reads which ids stand in the stream beyond what the file has.
-func (i *intake) learn(ctx context.Context) error {
+func (i *Intake) learn(ctx context.Context) error {
 	if i.read {
 		return nil
 	}
-	if err := i.s.AccessStream.Sync(); err != nil {
+	if err := i.stream.Sync(); err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
 	if i.ids == nil {
-		ids, err := openImportedIDs(i.s.O.Data, i.s.AccessStream)
+		ids, err := openIDs(i.data, i.stream)
 		if err != nil {
 			return err
 		}
@@ -145,18 +159,18 @@ func (i *intake) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := i.s.AccessStream.Last()
+	last := i.stream.Last()
 	if at >= last {
 		i.read = true
 		return nil
 	}
 	var keys [][16]byte
-	err = i.s.AccessStream.Read(at+1, func(e *sallyport.Event) error {
+	err = i.stream.Read(at+1, func(e *sallyport.Event) error {
 		if e.Seq > last {
-			return errEnough
+			return record.ErrEnough
 		}
 		if e.Kind == sallyport.ImportedKind && e.Imported != nil {
-			keys = append(keys, importKey(e.Imported.Source, e.Imported.Access.UID))
+			keys = append(keys, keyOf(e.Imported.Source, e.Imported.Access.UID))
 		}
 		if len(keys) < learnedAtOnce {
 			return ctx.Err()
@@ -165,7 +179,7 @@ func (i *intake) learn(ctx context.Context) error {
 		keys = keys[:0]
 		return errors.Join(err, ctx.Err())
 	})
-	if err == nil || errors.Is(err, errEnough) {
+	if err == nil {
 		err = i.ids.add(keys, last)
 	}
 	if err != nil {
@@ -175,8 +189,8 @@ func (i *intake) learn(ctx context.Context) error {
 	return nil
 }
 
-// close gives the file of ids free.
-func (i *intake) close() error {
+// Close gives the file of ids free.
+func (i *Intake) Close() error {
 	if i == nil {
 		return nil
 	}
@@ -190,8 +204,8 @@ func (i *intake) close() error {
 	return err
 }
 
-// importKey is an id with the name of its system: two systems may both count from 1.
-func importKey(source, uid string) [16]byte {
+// keyOf is an id with the name of its system: two systems may both count from 1.
+func keyOf(source, uid string) [16]byte {
 	sum := sha256.Sum256([]byte(source + "\x00" + uid))
 	return [16]byte(sum[:16])
 }

@@ -1,4 +1,4 @@
-package serve
+package reports
 
 import (
 	"cmp"
@@ -15,6 +15,7 @@ import (
 	"sallyport/policy"
 	"sallyport/program"
 	"sallyport/replay"
+	"sallyport/rulebook"
 )
 
 // PrivilegesFound is what is allowed beside what was used, and a smaller policy; nil: there is none to propose.
@@ -24,7 +25,7 @@ type PrivilegesFound struct {
 }
 
 // privilegesReport has people by what they are called. Where that is a pseudonym their teams are left out, and the order, since both would lead to them.
-func (r *ProgramRecord) privilegesReport(ctx context.Context, q *api.ReportQuestion) (*PrivilegesFound, error) {
+func (r *Record) privilegesReport(ctx context.Context, q *api.ReportQuestion) (*PrivilegesFound, error) {
 	if q.Longer <= 0 || q.Longer > 3660 {
 		return nil, config.Usagef("%d days; expected --replay-days 365, or another number from 1 to 3660", q.Longer)
 	}
@@ -40,7 +41,7 @@ func (r *ProgramRecord) privilegesReport(ctx context.Context, q *api.ReportQuest
 	}
 	for i := range p.People {
 		x := &p.People[i]
-		if called := sallyport.Staff(r.call(x.Staff)); called != x.Staff {
+		if called := sallyport.Staff(r.Call(x.Staff)); called != x.Staff {
 			x.Staff, x.Team, x.Role = called, "", ""
 		}
 	}
@@ -49,19 +50,19 @@ func (r *ProgramRecord) privilegesReport(ctx context.Context, q *api.ReportQuest
 }
 
 // privileges are what today's policies allow beside what was used.
-func (r *ProgramRecord) privileges(ctx context.Context, days int) (*program.Privileges, error) {
+func (r *Record) privileges(ctx context.Context, days int) (*program.Privileges, error) {
 	var allowed []program.Allowed
-	for _, a := range r.set.WhoCan(policy.ActionReveal) {
+	for _, a := range r.Set.WhoCan(policy.ActionReveal) {
 		if len(a.Ways) == 0 || a.Service || slices.ContainsFunc(a.Unless, func(w policy.Way) bool { return w.If == "" && w.Respond == policy.Refuse }) {
 			continue
 		}
 		for _, who := range a.Who {
-			if p, ok := r.roster.People[who]; ok {
+			if p, ok := r.Roster.People[who]; ok {
 				allowed = append(allowed, program.Allowed{Staff: who, Team: p.Place.Team, Role: p.Place.Role, Column: a.Column.String()})
 			}
 		}
 	}
-	uses := program.NewUses(r.now.AddDate(0, 0, -days), r.now)
+	uses := program.NewUses(r.Now.AddDate(0, 0, -days), r.Now)
 	if err := r.accesses(ctx, uses.Access); err != nil {
 		return nil, err
 	}
@@ -70,28 +71,28 @@ func (r *ProgramRecord) privileges(ctx context.Context, days int) (*program.Priv
 
 // SmallerPolicy is a proposal with what it would have meant.
 type SmallerPolicy struct {
-	Removes  float64        `json:"removes"`  // share of what is allowed
-	Accesses int            `json:"accesses"` // that it would have hindered
-	People   int            `json:"people"`
-	ReplayOf int            `json:"replay_days"`
-	Replay   *replay.Report `json:"replay"`
-	Diff     []policyChange `json:"diff"`
-	Cedar    string         `json:"cedar"`
-	Files    []policy.Text  `json:"files,omitempty"` // today's policies and that one
+	Removes  float64           `json:"removes"`  // share of what is allowed
+	Accesses int               `json:"accesses"` // that it would have hindered
+	People   int               `json:"people"`
+	ReplayOf int               `json:"replay_days"`
+	Replay   *replay.Report    `json:"replay"`
+	Diff     []rulebook.Change `json:"diff"`
+	Cedar    string            `json:"cedar"`
+	Files    []policy.Text     `json:"files,omitempty"` // today's policies and that one
 }
 
-func (r *ProgramRecord) smaller(ctx context.Context, p *program.Privileges, document string, days int) (*SmallerPolicy, error) {
-	texts, err := PolicyTexts(r.Config, r.Config.PolicyFolder())
+func (r *Record) smaller(ctx context.Context, p *program.Privileges, document string, days int) (*SmallerPolicy, error) {
+	texts, err := rulebook.Texts(r.Config, r.Config.PolicyFolder())
 	if err != nil {
 		return nil, err
 	}
 	s := &SmallerPolicy{Removes: p.Removes, Cedar: p.Cedar(document), ReplayOf: days}
 	s.Files = append(slices.Clone(texts), policy.Text{Name: "unused.cedar", Content: s.Cedar})
-	after, _, err := loadTexts(r.Config, s.Files)
+	after, _, err := rulebook.LoadTexts(r.Config, s.Files)
 	if err != nil {
 		return nil, err
 	}
-	s.Replay, err = Replay(r.Config, ctx, Replayed{Before: r.set, After: after, Access: r.access, Control: r.control, From: r.now.AddDate(0, 0, -days), Until: r.now, Names: r.names})
+	s.Replay, err = rulebook.Replay(r.Config, ctx, rulebook.Replayed{Before: r.Set, After: after, Access: r.Access, Control: r.Control, From: r.Now.AddDate(0, 0, -days), Until: r.Now, Names: r.Names})
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func (r *ProgramRecord) smaller(ctx context.Context, p *program.Privileges, docu
 			s.People = max(s.People, x.People)
 		}
 	}
-	s.Diff = GroupChanges(policy.Diff(r.set, after))
+	s.Diff = rulebook.GroupChanges(policy.Diff(r.Set, after))
 	return s, nil
 }
 

@@ -1,10 +1,9 @@
-package serve
+package rulebook
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"sallyport/exposure"
 	"sallyport/history"
 	"sallyport/policy"
-	"sallyport/purpose"
 	"sallyport/record"
 	"sallyport/replay"
 )
@@ -29,10 +27,10 @@ func ReplaySets(c *config.Config, orders *record.Stream, other string) (before, 
 		return nil, nil, fmt.Errorf("read who is who: %w", err)
 	}
 	c.Roster = state.Directory().Roster(c.Own(), c.Rules(), time.Now())
-	if before, _, err = LoadPolicies(c, c.PolicyFolder()); err != nil || other == "" {
+	if before, _, err = Load(c, c.PolicyFolder()); err != nil || other == "" {
 		return before, before, err
 	}
-	after, _, err = LoadPolicies(c, other)
+	after, _, err = Load(c, other)
 	return before, after, err
 }
 
@@ -57,13 +55,13 @@ func Replay(c *config.Config, ctx context.Context, o Replayed) (*replay.Report, 
 		company.Budgets = func(who sallyport.Staff, team string) exposure.Budgets { return percentOf(of(who, team), o.Percent) }
 	}
 	r := replay.New(company, o.Before, o.After, o.From, o.Until)
-	next, stop := iter.Pull2(inOrder(ctx, o.Control))
+	next, stop := iter.Pull2(o.Control.Events(ctx))
 	defer stop()
 	order, err, more := next()
 	last := o.Access.Last()
 	readErr := o.Access.Read(max(1, o.First), func(e *sallyport.Event) error {
 		if e.Seq > last {
-			return io.EOF
+			return record.ErrEnough
 		}
 		for more && err == nil && !order.Time.After(e.Time) {
 			r.Control(order)
@@ -75,7 +73,7 @@ func Replay(c *config.Config, ctx context.Context, o Replayed) (*replay.Report, 
 		}
 		return errors.Join(err, ctx.Err())
 	})
-	if readErr != nil && !errors.Is(readErr, io.EOF) {
+	if readErr != nil {
 		return nil, fmt.Errorf("read the record: %w", readErr)
 	}
 	if o.Progress != nil {
@@ -94,28 +92,10 @@ func percentOf(b exposure.Budgets, percent int) exposure.Budgets {
 	return b
 }
 
-// inOrder are a stream's events as they stand now; an error comes last.
-func inOrder(ctx context.Context, s *record.Stream) iter.Seq2[*sallyport.Event, error] {
-	return func(yield func(*sallyport.Event, error) bool) {
-		stopped := errors.New("stopped")
-		last := s.Last()
-		err := s.Read(1, func(e *sallyport.Event) error {
-			if e.Seq > last || !yield(e, nil) {
-				return stopped
-			}
-			return ctx.Err()
-		})
-		if err != nil && !errors.Is(err, stopped) {
-			yield(nil, err)
-		}
-	}
-}
-
 // replayCompany is what the record does not say.
 func replayCompany(c *config.Config, budgets *config.Budgets) replay.Company {
-	d := directoryOf(c)
-	if budgets != nil {
-		d.budgets = *budgets
+	if budgets == nil {
+		budgets = &c.Budgets
 	}
 	grants := map[string]int{}
 	for _, g := range c.Grants.Standing {
@@ -129,7 +109,7 @@ func replayCompany(c *config.Config, budgets *config.Budgets) replay.Company {
 		Local:  c.Local,
 		Scheme: func(column sallyport.Column) sallyport.Scheme { return c.Protect.Columns[column.String()].Scheme },
 		Budgets: func(who sallyport.Staff, team string) exposure.Budgets {
-			return d.of(purpose.Person{Staff: who, Team: c.TeamOf(who, team)})
+			return budgets.Of(c.TeamOf(who, team))
 		},
 		Grant: func(id string) (int, bool) {
 			n, ok := grants[id]

@@ -1,16 +1,18 @@
-package serve
+package reports
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"sallyport/api"
 	"sallyport/config"
 	"sallyport/program"
+	"sallyport/rulebook"
 )
 
 // drift holds documents to policies, and both to the record.
-func (r *ProgramRecord) drift(ctx context.Context, q *api.ReportQuestion) (*program.Drift, error) {
+func (r *Record) drift(ctx context.Context, q *api.ReportQuestion) (*program.Drift, error) {
 	docs, err := config.DocumentsOf(q)
 	if err != nil {
 		return nil, err
@@ -22,12 +24,12 @@ func (r *ProgramRecord) drift(ctx context.Context, q *api.ReportQuestion) (*prog
 	if err != nil {
 		return nil, err
 	}
-	return program.FindDrift(docs, policies, r.members(), r.book.Read), nil
+	return program.FindDrift(docs, policies, r.members(), r.Book.Read), nil
 }
 
 // enforcing are today's policies, with what the record has against each.
-func (r *ProgramRecord) enforcing(ctx context.Context, days int) (out []program.Enforcing, err error) {
-	report, err := Replay(r.Config, ctx, Replayed{Before: r.set, After: r.set, Access: r.access, Control: r.control, From: r.now.AddDate(0, 0, -days), Until: r.now, Names: r.names})
+func (r *Record) enforcing(ctx context.Context, days int) (out []program.Enforcing, err error) {
+	report, err := rulebook.Replay(r.Config, ctx, rulebook.Replayed{Before: r.Set, After: r.Set, Access: r.Access, Control: r.Control, From: r.Now.AddDate(0, 0, -days), Until: r.Now, Names: r.Names})
 	if err != nil {
 		return nil, err
 	}
@@ -35,11 +37,11 @@ func (r *ProgramRecord) enforcing(ctx context.Context, days int) (out []program.
 	if err := r.accesses(ctx, deeds.Access); err != nil {
 		return nil, err
 	}
-	for _, p := range r.set.All() {
+	for _, p := range r.Set.All() {
 		e := program.Enforcing{ID: p.Policy, Document: p.Document, Place: p.Place, Bites: deeds.Of(p.Policy)}
 		for _, x := range report.Refused {
 			// What would have waited or gone slower may have: that it left contradicts nothing.
-			if against := x.What == "token" || x.What == "mask" || x.What == "statement" || x.What == "suspend"; against && decidedBy(x.Policy, p.Policy) {
+			if against := x.What == "token" || x.What == "mask" || x.What == "statement" || x.What == "suspend"; against && slices.Contains(strings.Split(x.Policy, ","), p.Policy) {
 				e.Against += x.Accesses
 				e.People = max(e.People, x.People)
 			}
@@ -47,13 +49,4 @@ func (r *ProgramRecord) enforcing(ctx context.Context, days int) (out []program.
 		out = append(out, e)
 	}
 	return out, nil
-}
-
-func decidedBy(ids, id string) bool {
-	for one := range strings.SplitSeq(ids, ",") {
-		if one == id {
-			return true
-		}
-	}
-	return false
 }

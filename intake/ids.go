@@ -1,4 +1,4 @@
-package serve
+package intake
 
 import (
 	"bytes"
@@ -16,15 +16,15 @@ import (
 	"sallyport/record"
 )
 
-// importedIDs are the ids of what was imported, in a file: as many as there are, and none of them in memory. It holds nothing that the access
+// ids are the ids of what was imported, in a file: as many as there are, and none of them in memory. It holds nothing that the access
 // stream does not hold, and is made again from it where it is lost, damaged or another record's.
-type importedIDs struct {
+type ids struct {
 	db     *bbolt.DB
 	record string
 }
 
-// importIDsName is the file, in the data folder.
-const importIDsName = "imported.db"
+// idsName is the file, in the data folder.
+const idsName = "imported.db"
 
 // idLockWait is how long the file may be in use by another process.
 const idLockWait = time.Second
@@ -34,27 +34,27 @@ func bucketOfMeta() []byte { return []byte("meta") }
 func keyOfRecord() []byte  { return []byte("record") }
 func keyOfPlace() []byte   { return []byte("position") }
 
-// openImportedIDs opens the file for a record, or begins it anew.
-func openImportedIDs(data string, stream *record.Stream) (*importedIDs, error) {
-	path := filepath.Join(data, importIDsName)
-	k, err := tryImportedIDs(path, stream)
+// openIDs opens the file for a record, or begins it anew.
+func openIDs(data string, stream *record.Stream) (*ids, error) {
+	path := filepath.Join(data, idsName)
+	k, err := tryIDs(path, stream)
 	if err == nil || errors.Is(err, bolterrors.ErrTimeout) {
 		return k, err
 	}
 	if err := os.Remove(path); err != nil { // damaged, or another record's
 		return nil, fmt.Errorf("begin the ids of imports anew: %w", err)
 	}
-	return tryImportedIDs(path, stream)
+	return tryIDs(path, stream)
 }
 
 var errOtherRecord = errors.New("ids of another record") //nolint:gochecknoglobals // a sentinel
 
-func tryImportedIDs(path string, stream *record.Stream) (*importedIDs, error) {
+func tryIDs(path string, stream *record.Stream) (*ids, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: idLockWait, FreelistType: bbolt.FreelistMapType})
 	if err != nil {
 		return nil, fmt.Errorf("open the ids of imports in %s: %w", path, err)
 	}
-	k := &importedIDs{db: db, record: stream.ID()}
+	k := &ids{db: db, record: stream.ID()}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists(bucketOfIDs()); err != nil {
 			return err
@@ -86,7 +86,7 @@ func placeIn(meta *bbolt.Bucket) uint64 {
 }
 
 // position is the entry up to which the stream was read for ids.
-func (k *importedIDs) position() (at uint64, err error) {
+func (k *ids) position() (at uint64, err error) {
 	err = k.db.View(func(tx *bbolt.Tx) error {
 		at = placeIn(tx.Bucket(bucketOfMeta()))
 		return nil
@@ -98,7 +98,7 @@ func (k *importedIDs) position() (at uint64, err error) {
 }
 
 // known tells which of some ids are there.
-func (k *importedIDs) known(keys [][16]byte) ([]bool, error) {
+func (k *ids) known(keys [][16]byte) ([]bool, error) {
 	there := make([]bool, len(keys))
 	err := k.db.View(func(tx *bbolt.Tx) error {
 		ids := tx.Bucket(bucketOfIDs())
@@ -115,7 +115,7 @@ func (k *importedIDs) known(keys [][16]byte) ([]bool, error) {
 
 // add puts ids and how far the stream was read, all of it or nothing. What is added MUST be durable in the stream: an id without its entry would keep
 // the access out for ever.
-func (k *importedIDs) add(keys [][16]byte, position uint64) error {
+func (k *ids) add(keys [][16]byte, position uint64) error {
 	sorted := slices.Clone(keys) // neighbours share pages
 	slices.SortFunc(sorted, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
 	err := k.db.Update(func(tx *bbolt.Tx) error {
@@ -134,4 +134,4 @@ func (k *importedIDs) add(keys [][16]byte, position uint64) error {
 }
 
 // Close gives the file free.
-func (k *importedIDs) Close() error { return k.db.Close() }
+func (k *ids) Close() error { return k.db.Close() }

@@ -1,4 +1,4 @@
-package serve
+package reports
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 )
 
 // effects are what lessons did.
-func (r *ProgramRecord) effects(ctx context.Context) ([]training.Effect, error) {
+func (r *Record) effects(ctx context.Context) ([]training.Effect, error) {
 	book, err := r.learnt()
 	if err != nil {
 		return nil, err
@@ -22,13 +22,13 @@ func (r *ProgramRecord) effects(ctx context.Context) ([]training.Effect, error) 
 	}); err != nil {
 		return nil, err
 	}
-	return training.Effects(book.Lessons(), days, r.Config.Training.Wait, r.now), nil
+	return training.Effects(book.Lessons(), days, r.Config.Training.Wait, r.Now), nil
 }
 
 // learnt folds what the record says about training.
-func (r *ProgramRecord) learnt() (*training.Book, error) {
+func (r *Record) learnt() (*training.Book, error) {
 	book := training.NewBook()
-	if err := r.control.Read(1, func(e *sallyport.Event) error {
+	if err := r.Control.Read(1, func(e *sallyport.Event) error {
 		book.Apply(e)
 		return nil
 	}); err != nil {

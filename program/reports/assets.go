@@ -1,14 +1,11 @@
-package serve
+package reports
 
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
 
 	"sallyport"
 	"sallyport/control"
@@ -17,8 +14,8 @@ import (
 )
 
 // assets are all of them, with what the record says of each.
-func (r *ProgramRecord) assets(ctx context.Context, days int) ([]program.Asset, error) {
-	copies := program.NewCopying(r.now.AddDate(0, 0, -days), r.now)
+func (r *Record) assets(ctx context.Context, days int) ([]program.Asset, error) {
+	copies := program.NewCopying(r.Now.AddDate(0, 0, -days), r.Now)
 	if err := r.accesses(ctx, copies.Access); err != nil {
 		return nil, err
 	}
@@ -27,7 +24,7 @@ func (r *ProgramRecord) assets(ctx context.Context, days int) ([]program.Asset, 
 	r.reach(tables)
 	for name, a := range tables {
 		a.Copies = append(copies.Of(name), r.grantsOn(name)...)
-		a.Reviewed = program.LastReview(r.book.Reviews(), name)
+		a.Reviewed = program.LastReview(r.Book.Reviews(), name)
 	}
 	list := []program.Asset{}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
@@ -50,18 +47,18 @@ func (r *ProgramRecord) assets(ctx context.Context, days int) ([]program.Asset, 
 		}
 		for j := range a.Copies {
 			if who := a.Copies[j].Who; who != "" {
-				a.Copies[j].Who = sallyport.Staff(r.call(who))
+				a.Copies[j].Who = sallyport.Staff(r.Call(who))
 			}
 		}
-		a.Complete(r.now)
+		a.Complete(r.Now)
 	}
 	program.SortAssets(list)
 	return list, nil
 }
 
 // protected are the tables that hold protected or masked columns.
-func (r *ProgramRecord) protected(tables map[string]*program.Asset) {
-	into, out := r.state.Moving(r.Config.Upstream.Database)
+func (r *Record) protected(tables map[string]*program.Asset) {
+	into, out := r.State.Moving(r.Config.Upstream.Database)
 	moving := slices.Concat(into, out)
 	table := func(column, protection string) *program.Asset {
 		c, ok := policy.ParseColumn(column)
@@ -89,9 +86,9 @@ func (r *ProgramRecord) protected(tables map[string]*program.Asset) {
 }
 
 // readers are those who may ever read a column of each table in plain, by today's policies.
-func (r *ProgramRecord) readers() map[string]map[sallyport.Staff]bool {
+func (r *Record) readers() map[string]map[sallyport.Staff]bool {
 	may := map[string]map[sallyport.Staff]bool{}
-	for _, a := range r.set.WhoCan(policy.ActionReveal) {
+	for _, a := range r.Set.WhoCan(policy.ActionReveal) {
 		if len(a.Ways) == 0 || a.Service || slices.ContainsFunc(a.Unless, func(w policy.Way) bool { return w.If == "" && w.Respond == policy.Refuse }) {
 			continue
 		}
@@ -107,12 +104,12 @@ func (r *ProgramRecord) readers() map[string]map[sallyport.Staff]bool {
 }
 
 // reach counts them by team and role.
-func (r *ProgramRecord) reach(tables map[string]*program.Asset) {
+func (r *Record) reach(tables map[string]*program.Asset) {
 	may := r.readers()
 	for name, a := range tables {
 		groups := map[[2]string]*program.Reach{}
 		for who := range may[name] {
-			p, ok := r.roster.People[who]
+			p, ok := r.Roster.People[who]
 			if !ok || p.Employment == "left" {
 				continue
 			}
@@ -132,17 +129,17 @@ func (r *ProgramRecord) reach(tables map[string]*program.Asset) {
 }
 
 // grantsOn are grants that hold now and name a column of a table.
-func (r *ProgramRecord) grantsOn(table string) (out []program.Copy) {
+func (r *Record) grantsOn(table string) (out []program.Copy) {
 	names := func(columns []string) bool {
 		return slices.ContainsFunc(columns, func(c string) bool { return strings.HasPrefix(c, table+".") })
 	}
-	for _, g := range r.state.Grants() {
-		if g.Status == control.GrantActive && r.now.Before(g.Until) && names(g.Terms.Columns) {
+	for _, g := range r.State.Grants() {
+		if g.Status == control.GrantActive && r.Now.Before(g.Until) && names(g.Terms.Columns) {
 			out = append(out, program.Copy{What: "grant", Where: g.ID, Who: g.Terms.For, Plain: true, Until: g.Until})
 		}
 	}
 	for _, g := range r.Config.Grants.Standing {
-		if r.now.Before(g.Until) && names(g.Columns) {
+		if r.Now.Before(g.Until) && names(g.Columns) {
 			out = append(out, program.Copy{What: "grant", Where: g.ID + " of the configuration", Who: g.For, Plain: true, Until: g.Until})
 		}
 	}
@@ -150,7 +147,7 @@ func (r *ProgramRecord) grantsOn(table string) (out []program.Copy) {
 }
 
 // databases are the one that serve stands before, and all others that are known.
-func (r *ProgramRecord) databases(ctx context.Context, copies *program.Copying, tables map[string]*program.Asset) ([]program.Asset, error) {
+func (r *Record) databases(ctx context.Context, copies *program.Copying, tables map[string]*program.Asset) ([]program.Asset, error) {
 	own := program.Asset{Name: cmp.Or(r.Config.Upstream.Database, "every database of the server"), Kind: "database", Where: r.Config.Upstream.Address, Protection: program.NoProtection, Copies: copies.Of("")}
 	if len(tables) > 0 {
 		own.Protection = program.ProtectedAsset
@@ -174,10 +171,10 @@ func (r *ProgramRecord) databases(ctx context.Context, copies *program.Copying, 
 		}
 		list, seen[name] = append(list, a), true
 	}
-	if r.beside == nil {
+	if r.Beside == nil {
 		return list, nil
 	}
-	others, err := r.beside(ctx)
+	others, err := r.Beside(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -187,21 +184,4 @@ func (r *ProgramRecord) databases(ctx context.Context, copies *program.Copying, 
 		}
 	}
 	return list, nil
-}
-
-// otherDatabases asks the server for its other databases that anybody can connect to.
-func (s *Server) otherDatabases(ctx context.Context) (names []string, err error) {
-	conn, err := s.asReader(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("ask the server for its databases: %w", err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it only read
-	rows, err := conn.Query(ctx, "SELECT datname::text FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate AND datname <> current_database() AND datname <> 'postgres' ORDER BY 1")
-	if err != nil {
-		return nil, fmt.Errorf("ask the server for its databases: %w", err)
-	}
-	if names, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-		return nil, fmt.Errorf("ask the server for its databases: %w", err)
-	}
-	return names, nil
 }
