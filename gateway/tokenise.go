@@ -36,7 +36,10 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 			return stored, nil
 		}
 	}
-	if slot.Use == query.Store && s.leaving(slot.Column) && !codec.IsToken(value) {
+	if slot.Use == query.Store && s.leaving(slot.Column) {
+		if codec.IsToken(value) {
+			return s.tokenLeaves(r, slot, codec, value)
+		}
 		return s.plainWritten(r, slot, codec, value)
 	}
 	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
@@ -119,6 +122,10 @@ func (s *session) literal(r *run, slot *query.Slot) ([]string, *query.Refusal) {
 	}
 	if slot.Array {
 		out, refused := s.arrayElements(r, slot, []byte(slot.Value), false)
+		return []string{string(out)}, refused
+	}
+	if slot.Parted {
+		out, refused := s.parted(r, slot, []byte(slot.Value))
 		return []string{string(out)}, refused
 	}
 	forms, refused := s.forms(r, slot, []byte(slot.Value))
