@@ -24,11 +24,29 @@ func (s *session) tokenLeaves(r *run, slot *query.Slot, codec *token.Codec, tok 
 		return s.tokenAnew(r, slot, codec, tok)
 	}
 	if slot.Row != nil && r.held != nil {
-		if stored, ok := r.held(slot); ok && s.spells(slot, codec, stored, plain) {
+		if stored, ok := r.held(slot); ok && spells(codec, stored, plain) {
 			plain = []byte(stored)
 		}
 	}
 	return s.vacate(r, slot, plain, tok)
+}
+
+// standsPlain tells whether the row that a statement pins holds the value of a token in plain, however that is spelt: its column moves, and the token was shown of it.
+func (s *session) standsPlain(r *run, slot *query.Slot, tok []byte) bool {
+	p := s.gw.protectedColumn(slot.Column)
+	if p == nil || !p.Moving || p.Hidden || r.held == nil {
+		return false
+	}
+	codec, err := s.gw.codec(p)
+	if err != nil {
+		return false
+	}
+	plain, err := s.plainOf(slot, codec, tok)
+	if err != nil {
+		return false
+	}
+	stored, ok := r.held(slot)
+	return ok && spells(codec, stored, plain)
 }
 
 // parted is what is written into a column whose protection was undone: what comes, or what the row holds, where that was shown as what comes. A token that is
@@ -65,7 +83,7 @@ func (s *session) parted(r *run, slot *query.Slot, value []byte) ([]byte, *query
 	switch {
 	case err != nil && !codec.Overflowed(written): // nobody made it with these keys
 		return value, nil
-	case err == nil && found && s.spells(slot, codec, stored, plain):
+	case err == nil && found && spells(codec, stored, plain):
 		return []byte(stored), nil
 	}
 	return nil, refusal(codeTokenWrite, "a token cannot be written into "+slot.Column.String()+", which is plain again", "Read the row anew, and write what it holds now.")
@@ -102,7 +120,7 @@ func (s *session) plainOf(slot *query.Slot, codec *token.Codec, tok []byte) ([]b
 }
 
 // spells tells whether a text is a value, however it is spelt.
-func (s *session) spells(slot *query.Slot, codec *token.Codec, stored string, plain []byte) bool {
+func spells(codec *token.Codec, stored string, plain []byte) bool {
 	even, err := codec.Canonical(nil, []byte(stored))
 	if err == nil {
 		return bytes.Equal(even, plain)

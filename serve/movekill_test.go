@@ -353,7 +353,8 @@ type survivor struct {
 	added     []string
 	attempted map[string]bool
 	problems  []string
-	refused   int // writes into a column on its way
+	refused   int     // writes into a column on its way
+	read      [][]any // rows that are to be saved as they were read
 
 	codec *token.Codec     // of the table of unique integers; nil: it is not there
 	kept  map[int64]string // what stood in it
@@ -430,7 +431,26 @@ func (w *survivor) kinds(ctx context.Context, conn *pgx.Conn, n int64) bool {
 			return false
 		}
 	}
-	return true
+	return w.savesRow(ctx, conn, old)
+}
+
+// savesRow reads a row without a reason, and saves another one that was read some rounds before, whatever was killed since.
+func (w *survivor) savesRow(ctx context.Context, conn *pgx.Conn, id int64) bool {
+	row := []any{id, new(int64), new(*int32), new(string), new(string)}
+	err := conn.QueryRow(ctx, "SELECT account, tax, device, nick FROM support.kinds WHERE id = $1", id).Scan(row[1:]...)
+	if !errors.Is(err, pgx.ErrNoRows) { // it has another key now
+		if !w.judge(conn, err) {
+			return false
+		}
+		w.read = append(w.read, row)
+	}
+	if len(w.read) < 8 {
+		return true
+	}
+	saved := w.read[0]
+	w.read = w.read[1:]
+	_, err = conn.Exec(ctx, "UPDATE support.kinds SET account = $2, tax = $3, device = $4, nick = $5 WHERE id = $1", saved...)
+	return w.judge(conn, err)
 }
 
 // judge tells whether a statement was done; an error of the server's is a problem unless the connection broke with it.
