@@ -49,6 +49,24 @@ func (s *session) standsPlain(r *run, slot *query.Slot, tok []byte) bool {
 	return ok && spells(codec, stored, plain)
 }
 
+// shownBefore is the token that a row holds whose name or text was shown as another one while its column moved in: equal values have different tokens there, and what stands
+// for one in plain is drawn from it (token.Settle).
+func (s *session) shownBefore(r *run, slot *query.Slot, codec *token.Codec, tok []byte) ([]byte, bool) {
+	if codec.Deterministic() || slot.Row == nil || r.held == nil {
+		return nil, false
+	}
+	stored, ok := r.held(slot)
+	if !ok || !codec.IsToken([]byte(stored)) {
+		return nil, false
+	}
+	plain, err := codec.Reveal(nil, []byte(stored))
+	if err != nil {
+		return nil, false
+	}
+	shown, err := codec.Settle(nil, plain)
+	return []byte(stored), err == nil && bytes.Equal(shown, tok)
+}
+
 // parted is what is written into a column whose protection was undone: what comes, or what the row holds, where that was shown as what comes. A token that is
 // another value's is refused: it would stand there for ever.
 func (s *session) parted(r *run, slot *query.Slot, value []byte) ([]byte, *query.Refusal) {

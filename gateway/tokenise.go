@@ -87,6 +87,9 @@ func (s *session) token(r *run, slot *query.Slot, codec *token.Codec, stored []b
 	switch {
 	case slot.Use == query.Store:
 		if refused := s.tokenWritten(r, slot, stored); refused != nil {
+			if held, ok := s.shownBefore(r, slot, codec, stored); ok {
+				return held, nil
+			}
 			return nil, refused
 		}
 		return s.tokenAnew(r, slot, codec, stored)

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -130,4 +131,52 @@ func TestMoveOutWrittenBack(t *testing.T) {
 	if left := f.ask("SELECT count(*)::text FROM support.customers WHERE email LIKE '%.invalid' OR full_name LIKE 'tk1:%'"); left != "0" && !strings.HasPrefix(left, "0") {
 		t.Errorf("%s customers hold tokens", left)
 	}
+}
+
+// TestMoveInWrittenBack is that on the way in: what was read of plain rows, and of rows on their way, is saved while the columns move and once they are protected.
+func TestMoveInWrittenBack(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	f := newPlainFort(t, kinds)
+	f.superExec(f.database, "UPDATE support.customers SET email = upper(email) WHERE id % 4 = 0") // as somebody spells it
+	who := f.org.Agents()[0].ID
+	var savers []*saver
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeSimpleProtocol} {
+		for range 3 {
+			savers = append(savers, &saver{f: f, c: f.connect(who, mode).Conn, rows: map[int64]readRow{}})
+		}
+	}
+	read := func(list ...int) (err error) {
+		for _, n := range list {
+			err = errors.Join(err, savers[n].read(f.ctx, every(int64(n), 7)...))
+		}
+		return err
+	}
+	write := func(list ...int) (err error) {
+		for _, n := range list {
+			err = errors.Join(err, savers[n].write(f.ctx))
+		}
+		return err
+	}
+	fatal(t, read(0, 3))
+	met := 0
+	_, err := f.moveIn(func(o *LiveOptions) {
+		o.RangeRows = 50
+		o.Progress = func(table string, done, _ int64) {
+			moving, _ := f.server.State.Moving(f.database)
+			if table != "support.kinds" || done < kindRows+100 || len(moving) == 0 || met > 0 {
+				return
+			}
+			met++
+			if err := errors.Join(write(0, 3), read(1, 4, 2, 5), write(1, 4)); err != nil {
+				t.Errorf("while they move: %v", err)
+			}
+		}
+	})
+	fatal(t, err)
+	if met != 1 {
+		t.Fatalf("rows were read %d times on their way: this test proves nothing", met)
+	}
+	fatal(t, write(2, 5))
+	f.checkKinds(t, true)
+	f.checkMoved(t)
 }
