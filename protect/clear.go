@@ -3,6 +3,7 @@ package protect
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -10,34 +11,32 @@ import (
 	"sallyport"
 )
 
-// narrow tells whether the new text of one value may be the older one of another, and a unique index holds the two apart.
-func (c *column) narrow() bool {
-	return c.formless && c.unique && c.codec.Spec().Scheme == sallyport.Int4
-}
+// crowded tells whether the new text of one value may be the older one of another, and a unique index holds the two apart: by chance in 32 bits, and in more where
+// somebody wrote a token, which he had read, as the value of another row.
+func (c *column) crowded() bool { return c.formless && c.unique && c.bond == nil }
 
-// narrow are those columns of a table.
-func (t *table) narrow() (list []*column) {
-	for _, c := range t.columns {
-		if c.narrow() {
-			list = append(list, c)
-		}
-	}
-	return list
+// narrow tells whether chance does it.
+func (c *column) narrow() bool {
+	return c.crowded() && c.codec.Spec().Scheme == sallyport.Int4
 }
 
 // mostClearings is how often somebody may come into the way of a range: beside two rows of one value nobody else goes on doing so.
 const mostClearings = 5
 
-// clearing moves a range once nothing stands where its rows will.
+// clearing moves a range once nothing stands where its rows will. Where chance puts nothing there it is looked for only when the index has said so.
 func (r *run) clearing(move func(ctx context.Context, conn *pgconn.PgConn, p piece) error) func(context.Context, *pgconn.PgConn, piece) error {
 	return func(ctx context.Context, conn *pgconn.PgConn, p piece) (err error) {
 		if p.done && r.Live != nil {
 			return nil
 		}
+		look := slices.ContainsFunc(p.t.columns, (*column).narrow)
 		for range mostClearings {
-			if err = r.clear(ctx, conn, p); err != nil {
-				return err
+			if look {
+				if err = r.clear(ctx, conn, p); err != nil {
+					return err
+				}
 			}
+			look = true
 			if err = move(ctx, conn, p); !refusedBy(err, "23505") {
 				return err
 			}
@@ -49,7 +48,7 @@ func (r *run) clearing(move func(ctx context.Context, conn *pgconn.PgConn, p pie
 // clear has those rows of a range go ahead where something stands in their way, and that with them. Each is noted as if somebody had written it.
 func (r *run) clear(ctx context.Context, conn *pgconn.PgConn, p piece) error {
 	for i, c := range p.t.columns {
-		if !c.narrow() {
+		if !c.crowded() {
 			continue
 		}
 		becomes, err := r.becomes(ctx, conn, p, i)

@@ -157,7 +157,7 @@ func (r *run) move(ctx context.Context) error {
 		if r.Live != nil {
 			one = r.moveLive
 		}
-		if p.t.narrow() != nil {
+		if slices.ContainsFunc(p.t.columns, (*column).crowded) {
 			one = r.clearing(one)
 		}
 		if err := one(ctx, conn, p); err != nil {

@@ -125,6 +125,11 @@ func TestMoveOutWrittenBack(t *testing.T) {
 		}
 	}
 	fatal(t, each(early, write))
+	f.restart() // which remembers no session
+	for _, s := range late {
+		mode := s.c.Config().DefaultQueryExecMode
+		s.c = f.connect(who, mode).Conn
+	}
 	fatal(t, each(late, write))
 	f.checkKinds(t, false)
 	f.plainCustomers(t)

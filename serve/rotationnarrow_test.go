@@ -30,7 +30,7 @@ func TestRotateNarrowKilled(t *testing.T) {
 	}
 	f := newPlainFort(t, narrows)
 	f.stop()
-	f.edit("people:\n", fmt.Sprintf("keys: {rate: %d}\npeople:\n", max(10, 3*narrowRows/kills)))
+	f.edit("people:\n", fmt.Sprintf("keys: {rate: %d}\npeople:\n", narrowRows/kills))
 	f.options.MovingIn = false
 	renewOften(&f.options)
 	fatal(t, f.protect())
