@@ -14,6 +14,14 @@ import (
 // long after the column is plain. Then they are no values: the row keeps what it holds. So a column whose protection was undone is looked at where it is
 // written, for as long as the configuration names it (docs/decisions/0065-a-veil-stands-for-what-nobody-can-tell.md).
 
+// writtenLeaving is what is written into a column that leaves.
+func (s *session) writtenLeaving(r *run, slot *query.Slot, codec *token.Codec, value []byte) ([]byte, *query.Refusal) {
+	if codec.IsToken(value) {
+		return s.tokenLeaves(r, slot, codec, value)
+	}
+	return s.plainWritten(r, slot, codec, value)
+}
+
 // tokenLeaves writes the value of a token into a column that leaves: a token would stay there, where all rows have moved.
 func (s *session) tokenLeaves(r *run, slot *query.Slot, codec *token.Codec, tok []byte) ([]byte, *query.Refusal) {
 	if refused := s.tokenWritten(r, slot, tok); refused != nil {

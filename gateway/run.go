@@ -112,15 +112,20 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, now *stan
 		}
 	}
 	r.lone = s.lone(ctx)
-	if st.Parted {
-		r.heldPlain = s.holdingPlain(ctx, r)
-	}
 	if st.Touches && s.gw.Protection.Vault != nil {
 		r.vaulted = s.vaulting(ctx)
 	}
-	if st.Touches && st.Writes {
+	s.looksAtRows(ctx, r)
+	return r, nil, nil
+}
+
+// looksAtRows prepares what a statement that writes asks of the rows that it goes to.
+func (s *session) looksAtRows(ctx context.Context, r *run) {
+	if r.stmt.Parted {
+		r.heldPlain = s.holdingPlain(ctx, r)
+	}
+	if r.stmt.Touches && r.stmt.Writes {
 		r.pinned, r.held, r.heldApart, r.vacates = s.pinning(ctx, r), s.holding(ctx, r), s.holdingApart(ctx, r), s.vacating(ctx, r)
 		r.announces = s.announcing(ctx, r)
 	}
-	return r, nil, nil
 }

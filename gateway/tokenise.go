@@ -37,10 +37,7 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		}
 	}
 	if slot.Use == query.Store && s.leaving(slot.Column) {
-		if codec.IsToken(value) {
-			return s.tokenLeaves(r, slot, codec, value)
-		}
-		return s.plainWritten(r, slot, codec, value)
+		return s.writtenLeaving(r, slot, codec, value)
 	}
 	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
 		return s.token(r, slot, codec, value)
