@@ -190,3 +190,67 @@ func TestMoveInWrittenBack(t *testing.T) {
 	f.checkKinds(t, true)
 	f.checkMoved(t)
 }
+
+// TestMoveOutBoundWrittenBack is that of columns that foreign keys hold equal: each holds at every moment, and in the end every row refers to what it did.
+func TestMoveOutBoundWrittenBack(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	f := newPlainFort(t, bonds)
+	_, err := f.moveIn()
+	fatal(t, err)
+	n := newTenant(f, f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn)
+	type place struct {
+		table, column string
+		id            int64
+	}
+	read := func(first int64) (map[place]string, error) {
+		rows := map[place]string{}
+		for id := first; id <= 300; id += 14 {
+			for _, at := range []place{{"customers", "email", id}, {"subscriptions", "customer_email", id}, {"subscriptions", "referrer", id}, {"logins", "email", id}, {"devices", "login", id*10 + 1}} {
+				var text string
+				if err := n.c.QueryRow(f.ctx, fmt.Sprintf("SELECT %s FROM support.%s WHERE id = $1", at.column, at.table), at.id).Scan(&text); err != nil {
+					return nil, fmt.Errorf("%v: %w", at, err)
+				}
+				if !strings.HasSuffix(text, ".invalid") {
+					return nil, fmt.Errorf("%v is shown to who has no reason", at)
+				}
+				rows[at] = text
+			}
+		}
+		return rows, nil
+	}
+	write := func(rows map[place]string) error {
+		for at, text := range rows {
+			if err := n.try(f.ctx, fmt.Sprintf("UPDATE support.%s SET %s = $2 WHERE id = $1", at.table, at.column), at.id, text); err != nil {
+				return fmt.Errorf("%v: %w", at, err)
+			}
+		}
+		return nil
+	}
+	before, err := read(2)
+	fatal(t, err)
+	early, err := read(4)
+	fatal(t, err)
+	id, err := f.officer("o1").Undo(f.ctx, "moving out")
+	fatal(t, err)
+	_, err = f.officer("o2").Approve(f.ctx, id)
+	fatal(t, err)
+	var late map[place]string
+	_, err = f.moveIn(func(o *LiveOptions) {
+		o.Undo, o.Proposal, o.RangeRows = true, id, 50
+		o.Progress = func(string, int64, int64) {
+			if moving, leaving := f.server.State.Moving(f.database); len(moving) > 0 || len(leaving) == 0 || late != nil {
+				return
+			}
+			var err error
+			if late, err = read(6); err != nil || write(early) != nil {
+				t.Errorf("while they leave: %v, %v", err, write(early))
+			}
+		}
+	})
+	fatal(t, err)
+	fatal(t, errors.Join(write(before), write(late)))
+	if len(late) == 0 {
+		t.Fatal("nothing was read on its way: this test proves nothing")
+	}
+	n.check(t, strings.ToLower)
+}
