@@ -149,8 +149,29 @@ func (b *builder) protect() {
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
 		}
+		if state == Parted {
+			b.part(p)
+			continue
+		}
 		b.protected = append(b.protected, p)
 		b.protectNamed("columns."+name, p)
+	}
+}
+
+// part marks a column whose protection was undone. Where it is not what it was any more nothing hangs on it.
+func (b *builder) part(p *Protected) {
+	b.plain = true
+	r := b.byName[Table{p.Column.Schema, p.Column.Table}]
+	if r == nil || r.isView() {
+		return
+	}
+	c := r.column(p.Column.Name)
+	if c == nil {
+		return
+	}
+	if base, typeName := b.baseType(c.Type); typeFits(p.Scheme, base, typeName) {
+		b.parted = append(b.parted, p)
+		r.origins[c.Number].Parted = p
 	}
 }
 
@@ -440,6 +461,9 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 	base, _ := b.baseType(c.Type)
 	origin := r.origins[c.Number]
 	info := query.ColumnInfo{Name: c.Name, Opaque: origin.Opaque, Link: r.links[c.Number], TypeOID: base, Length: b.length(c), Customer: origin.CustomerKey, Generated: c.Generated, Key: b.primary[attribute{r.OID, c.Number}]}
+	if p := origin.Parted; p != nil {
+		info.Parted = &query.Protection{Column: p.Column, Scheme: p.Scheme, Group: p.Group}
+	}
 	if p := origin.Protected; p != nil {
 		info.Protect = &query.Protection{Column: p.Column, Scheme: p.Scheme, Group: p.Group}
 		if len(p.Bound) > 0 {

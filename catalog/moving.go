@@ -19,7 +19,8 @@ const (
 	Settled  State = iota // all its values are tokens
 	Moving                // tokens and plain values stand beside each other; what is written is a token
 	Leaving               // likewise, and what is written is plain: its protection is being undone
-	Plain                 // nothing of it is protected yet, or any more
+	Plain                 // nothing of it is protected yet
+	Parted                // nor any more; what was read before may still be written back
 	Rotating              // all are tokens, of two key epochs; the ring of keys says so
 	Turning               // likewise, and equal values of the join group have equal tokens at every moment
 	Hidden                // likewise, and nothing in one tells of which epoch it is: it is shown where the database says it of the row, and not written
@@ -34,7 +35,7 @@ func (s State) String() string {
 		return "moving"
 	case Leaving:
 		return "leaving"
-	case Plain:
+	case Plain, Parted:
 		return "plain"
 	case Rotating, Turning, Hidden:
 		return "rotating"
@@ -84,6 +85,16 @@ func (s *Snapshot) HoldsPlain() bool { return s.holdsPlain }
 
 // Plain tells whether a configured column is plain still.
 func (s *Snapshot) Plain() bool { return s.plain }
+
+// Parted is a column whose protection was undone; nil where it is none.
+func (s *Snapshot) Parted(column sallyport.Column) *Protected {
+	for _, p := range s.parted {
+		if p.Column == column {
+			return p
+		}
+	}
+	return nil
+}
 
 // veilMoving hides the plain values of what is moving by a mask, in parts and under new names too.
 func (b *builder) veilMoving() {

@@ -51,6 +51,9 @@ func inherit(r, child *relation) {
 		if from.Masked != nil {
 			to.Masked = from.Masked
 		}
+		if from.Parted != nil {
+			to.Parted = from.Parted
+		}
 	}
 }
 

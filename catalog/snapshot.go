@@ -26,7 +26,8 @@ type Snapshot struct {
 	masked     []*Masked
 	moving     bool // any of protected is, or is hidden
 	holdsPlain bool // plain values of any stand in the database
-	plain      bool // a configured column is plain still
+	plain      bool // a configured column is plain still, or again
+	parted     []*Protected
 	sources    []source
 }
 
@@ -88,6 +89,7 @@ func Formless(s sallyport.Scheme) bool {
 // Origin is what one column of a result means.
 type Origin struct {
 	Protected   *Protected // nil: known, and not protected
+	Parted      *Protected // its protection was undone
 	Opaque      bool       // made from protected columns in a way that cannot be traced: tokens are found by their form
 	CustomerKey bool       // holds the customer's key
 	Masked      *Masked    // nil: not masked; a column that is moving is, by a mask of its own

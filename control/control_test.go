@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sallyport"
 )
@@ -330,5 +331,30 @@ func TestProtects(t *testing.T) {
 	s.Apply(protecting("a", map[string]string{"x": "text"}))
 	if s.AcceptedColumns() {
 		t.Error("a mark that was accepted before protect ran last counts")
+	}
+}
+
+// TestParted folds which columns left and did not come back.
+func TestParted(t *testing.T) {
+	began := map[string]string{"x": "text", "y": "int8"}
+	states := func(columns map[string]string, moving, leaving []string) *sallyport.Event {
+		return &sallyport.Event{Kind: sallyport.Protecting, Order: &sallyport.Order{Action: "protect", Details: "a", Columns: columns, Moving: moving, Leaving: leaving}}
+	}
+	events := []*sallyport.Event{states(began, []string{"x", "y"}, nil), states(began, nil, nil)}
+	for i, c := range []struct {
+		next *sallyport.Event
+		want []string
+	}{
+		{states(began, []string{"x", "y"}, []string{"x", "y"}), nil},
+		{states(began, nil, []string{"x", "y"}), nil},
+		{states(map[string]string{}, nil, nil), []string{"x", "y"}},
+		{states(map[string]string{"z": "phone"}, []string{"z"}, nil), []string{"x", "y"}}, // another one comes
+		{states(map[string]string{"z": "phone", "x": "text"}, []string{"z", "x"}, nil), []string{"y"}},
+	} {
+		events = append(events, c.next)
+		s := fold(events...)
+		if diff := cmp.Diff(c.want, s.Parted("a"), cmpopts.EquateEmpty()); diff != "" || len(s.Parted("b")) > 0 {
+			t.Errorf("step %d: %s", i, diff)
+		}
 	}
 }

@@ -31,6 +31,13 @@ func (s *State) Moving(database string) (moving, leaving []string) {
 	return slices.Clone(both[0]), slices.Clone(both[1])
 }
 
+// Parted are columns of a database whose protection was undone, and did not begin anew since. Programs may still save what they read before.
+func (s *State) Parted(database string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.parted[database])
+}
+
 // protecting notes what a run of protect began with. Marks that were accepted before speak of what was protected before.
 func (s *State) protecting(o *sallyport.Order) {
 	for name := range s.protects[o.Details] {
@@ -38,6 +45,9 @@ func (s *State) protecting(o *sallyport.Order) {
 			delete(s.turned, name)
 		}
 	}
+	parted := slices.Concat(s.parted[o.Details], s.moving[o.Details][1])
+	slices.Sort(parted)
+	s.parted[o.Details] = slices.DeleteFunc(slices.Compact(parted), func(name string) bool { _, begun := o.Columns[name]; return begun })
 	s.protects[o.Details] = maps.Clone(o.Columns)
 	s.moving[o.Details] = [2][]string{slices.Clone(o.Moving), slices.Clone(o.Leaving)}
 	s.superseded = len(s.agreed)

@@ -66,7 +66,7 @@ func (s *session) noteDenial(e *sallyport.Event, d *sallyport.Decision) {
 
 // tokenWritten decides about a token that stands where a value should: it may stay where it is, and else only be copied.
 func (s *session) tokenWritten(r *run, slot *query.Slot, stored []byte) *query.Refusal {
-	if slot.Row != nil && r.pinned != nil && r.pinned(slot, stored) {
+	if slot.Row != nil && r.pinned != nil && (r.pinned(slot, stored) || s.standsPlain(r, slot, stored)) {
 		return nil
 	}
 	columns, as := []sallyport.Column{slot.Column}, s.whose(r)

@@ -32,7 +32,7 @@ func acts(st *query.Statement) []act {
 	}
 	slot := func(s *query.Slot) {
 		switch {
-		case s == nil || s.Purpose || s.Actor:
+		case s == nil || s.Purpose || s.Actor || s.Parted:
 		case s.Use == query.Store:
 			note(act{policy.ActionWrite, s.Column})
 		default:

@@ -14,6 +14,9 @@ import (
 // overflow is what keeps such values of a column; nil: the column has no vault.
 func (g *Gateway) overflow(column sallyport.Column) (*token.Overflow, error) {
 	p := g.protectedColumn(column)
+	if p == nil {
+		p = g.Protection.Catalog.Snapshot().Parted(column)
+	}
 	if p == nil || !p.Overflow || g.Protection.Vault == nil {
 		return nil, nil
 	}

@@ -113,6 +113,9 @@ func (s *session) parameter(r *run, use *query.Param, msg *pg.BindMessage, furth
 	var forms [][]byte
 	var refused *query.Refusal
 	switch {
+	case use.Slot.Parted:
+		msg.Params[i], refused = s.partedParameter(r, &use.Slot, value, binaryForm)
+		return refused
 	case use.Slot.Array:
 		forms = make([][]byte, 1)
 		forms[0], refused = s.arrayElements(r, &use.Slot, value, binaryForm)

@@ -28,6 +28,8 @@ func rewrite(text string, edits []query.Edit, tokens map[int][]string, further m
 		switch {
 		case e.Wide != nil:
 			put = wideText(&e, tokens[i], further)
+		case e.Slot != nil && e.Slot.Parted && tokens[i][0] == e.Slot.Value:
+			put = text[e.Start:e.End]
 		case e.Slot != nil:
 			put = literalOf(e.Slot, tokens[i][0])
 		}

@@ -29,6 +29,7 @@ type run struct {
 	pinned      func(slot *query.Slot, stored []byte) bool                           // says whether the row that a slot goes to holds the token already
 	held        func(slot *query.Slot) (string, bool)                                // what that row holds now
 	heldApart   func(slot *query.Slot) (purpose.Apart, bool)                         // likewise, of a column on its way
+	heldPlain   func(slot *query.Slot) (stored string, found bool, err error)        // likewise, of one whose protection was undone
 	vacates     func(slot *query.Slot, token, value []byte) ([]byte, *query.Refusal) // makes room for a value in a unique column that is moving
 	announces   func(slot *query.Slot, becomes, value []byte) *query.Refusal         // tells the database what is written into a column on its way
 	lone        func(slot *query.Slot, value []byte) *query.Refusal                  // refuses a search that would find other values, too
@@ -114,9 +115,17 @@ func (s *session) prepareRun(ctx context.Context, st *query.Statement, now *stan
 	if st.Touches && s.gw.Protection.Vault != nil {
 		r.vaulted = s.vaulting(ctx)
 	}
-	if st.Touches && st.Writes {
+	s.looksAtRows(ctx, r)
+	return r, nil, nil
+}
+
+// looksAtRows prepares what a statement that writes asks of the rows that it goes to.
+func (s *session) looksAtRows(ctx context.Context, r *run) {
+	if r.stmt.Parted {
+		r.heldPlain = s.holdingPlain(ctx, r)
+	}
+	if r.stmt.Touches && r.stmt.Writes {
 		r.pinned, r.held, r.heldApart, r.vacates = s.pinning(ctx, r), s.holding(ctx, r), s.holdingApart(ctx, r), s.vacating(ctx, r)
 		r.announces = s.announcing(ctx, r)
 	}
-	return r, nil, nil
 }

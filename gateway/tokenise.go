@@ -36,8 +36,8 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 			return stored, nil
 		}
 	}
-	if slot.Use == query.Store && s.leaving(slot.Column) && !codec.IsToken(value) {
-		return s.plainWritten(r, slot, codec, value)
+	if slot.Use == query.Store && s.leaving(slot.Column) {
+		return s.writtenLeaving(r, slot, codec, value)
 	}
 	if codec.IsToken(value) || slot.Use == query.Store && s.gw.tokenShaped(value) {
 		return s.token(r, slot, codec, value)
@@ -84,6 +84,9 @@ func (s *session) token(r *run, slot *query.Slot, codec *token.Codec, stored []b
 	switch {
 	case slot.Use == query.Store:
 		if refused := s.tokenWritten(r, slot, stored); refused != nil {
+			if held, ok := s.shownBefore(r, slot, codec, stored); ok {
+				return held, nil
+			}
 			return nil, refused
 		}
 		return s.tokenAnew(r, slot, codec, stored)
@@ -119,6 +122,10 @@ func (s *session) literal(r *run, slot *query.Slot) ([]string, *query.Refusal) {
 	}
 	if slot.Array {
 		out, refused := s.arrayElements(r, slot, []byte(slot.Value), false)
+		return []string{string(out)}, refused
+	}
+	if slot.Parted {
+		out, refused := s.parted(r, slot, []byte(slot.Value))
 		return []string{string(out)}, refused
 	}
 	forms, refused := s.forms(r, slot, []byte(slot.Value))

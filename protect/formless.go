@@ -51,8 +51,8 @@ func (r *run) inspectFormless(ctx context.Context, c *column) (aside bool, probl
 		return true, "", nil
 	case begun && !c.under:
 		return false, "it is on its way, and sallyport.formless does not know how far: nobody can tell its tokens from its values; put back the copy of the database from before", nil
-	case c.unique && c.codec.Spec().Scheme == sallyport.Int4 && !c.under:
-		return false, "it is unique, and the token of one integer may be another one that has not moved yet; drop the unique index until protect has run, and make it again", nil
+	case c.narrow() && !c.indexed && !c.under:
+		return false, "a unique index holds it behind other columns, and the token of one integer may be another one that has not moved yet, which has to be found; CREATE INDEX CONCURRENTLY on it until protect has run", nil
 	}
 	return false, "", nil
 }

@@ -157,6 +157,9 @@ func (r *run) move(ctx context.Context) error {
 		if r.Live != nil {
 			one = r.moveLive
 		}
+		if slices.ContainsFunc(p.t.columns, (*column).crowded) {
+			one = r.clearing(one)
+		}
 		if err := one(ctx, conn, p); err != nil {
 			return fmt.Errorf("protect rows of %s: %w", p.t, err)
 		}

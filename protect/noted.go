@@ -59,7 +59,11 @@ BEGIN
         stored := new_row ->> f.name;
         CONTINUE WHEN stored IS NULL OR stored IS NOT DISTINCT FROM old_row ->> f.name;
         is_token := NULL;
-        SELECT n.tokens INTO is_token FROM sallyport.announced n WHERE n.relation = TG_ARGV[0]::oid AND n.name = f.name AND n.value = stored LIMIT 1;
+        SELECT bool_or(n.tokens), count(*) > 1 INTO is_token, tried FROM sallyport.announced n WHERE n.relation = TG_ARGV[0]::oid AND n.name = f.name AND n.value = stored;
+        IF tried THEN -- somebody's token is somebody else's value, and which of them is written nobody can tell
+            RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back, and this one is at this moment a token and a value'
+                USING ERRCODE = 'object_in_use', HINT = 'Try again in a moment.';
+        END IF;
         IF is_token IS NULL AND current_setting('transaction_isolation') <> 'read committed' THEN
             FOREACH tried IN ARRAY ARRAY[true, false] LOOP
                 BEGIN
@@ -234,7 +238,10 @@ type Announcement struct {
 }
 
 // Stood is the other text by which a value may stand in a column on its way. Table and Kind are SQL (catalog.Stands).
-type Stood struct{ Text, Table, Kind string }
+type Stood struct {
+	Text, Table, Kind string
+	Narrow            bool // another value's older text may be the one that is written, which counts as found, too
+}
 
 // Announced is what the database knows of an announcement.
 type Announced struct {
@@ -262,6 +269,10 @@ func Announce(ctx context.Context, conn Reading, a Announcement) (out Announced,
 	if a.Stood.Table != "" {
 		look = fmt.Sprintf("EXISTS (SELECT FROM %s t0 WHERE t0.%s = $%d::text::%s)", a.Stood.Table, column, len(args)+1, a.Stood.Kind)
 		args = append(args, a.Stood.Text)
+		if a.Stood.Narrow {
+			look = fmt.Sprintf("(%s OR EXISTS (SELECT FROM %s t0 WHERE t0.%s = $%d::text::%s))", look, a.Stood.Table, column, len(args)+1, a.Stood.Kind)
+			args = append(args, a.Value)
+		}
 	}
 	err = conn.QueryRow(ctx, sql+", "+look, args...).Scan(&out.Ready, &out.Found)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && (refused.Code == "42P01" || refused.Code == "42501") { // undefined_table, insufficient_privilege: an older protect made it
@@ -271,54 +282,6 @@ func Announce(ctx context.Context, conn Reading, a Announcement) (out Announced,
 		return Announced{}, fmt.Errorf("announce a value of %s: %w", a.Column, withoutValues(err))
 	}
 	return out, nil
-}
-
-// ApartVacancy is a value that is about to be written into a unique column on its way whose values have no form. All but texts is SQL about a table t0
-// (catalog.Stands).
-type ApartVacancy struct {
-	Column      sallyport.Column
-	How         string
-	Becomes     string // the text by which it is written, which is announced
-	Stood       Stood
-	Key, Except string // as in Vacancy
-	// Is tells whether a text is the value, in a row of that state.
-	Is func(text, stands string) bool
-}
-
-// VacateApart is Vacate of such a column. The row is locked before it is asked how it stands.
-func VacateApart(ctx context.Context, conn Beginning, v ApartVacancy) error {
-	if v.Becomes == v.Stood.Text {
-		return nil
-	}
-	column := pgx.Identifier{v.Column.Name}.Sanitize()
-	where := fmt.Sprintf(" FROM %s t0 WHERE t0.%s = $1::text::%s", v.Stood.Table, column, v.Stood.Kind)
-	args := []any{v.Stood.Text}
-	if v.Key != "" {
-		where, args = where+fmt.Sprintf(" AND t0.%s::text IS DISTINCT FROM $2", pgx.Identifier{v.Key}.Sanitize()), append(args, v.Except)
-	}
-	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "SELECT"+where+" FOR NO KEY UPDATE", args...)
-		if err != nil || tag.RowsAffected() == 0 {
-			return err
-		}
-		rows, err := tx.Query(ctx, fmt.Sprintf("SELECT DISTINCT t0.%s::text, coalesce(%s, '')%s", column, v.How, where), args...)
-		if err != nil {
-			return err
-		}
-		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[StandingRow])
-		if err != nil || slices.ContainsFunc(found, func(row StandingRow) bool { return !v.Is(row.Text, row.Stands) }) {
-			return err // it is another value that stands there, and no row is to change
-		}
-		_, err = tx.Exec(ctx, fmt.Sprintf("UPDATE %s AS t0 SET %s = $%d::text::%s%s", v.Stood.Table, column, len(args)+1, v.Stood.Kind, where[strings.Index(where, " WHERE"):]), append(args, v.Becomes)...)
-		return err
-	})
-	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "23505" { // both stand there, and the index knows the one
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("settle a value of %s: %w", v.Column, withoutValues(err))
-	}
-	return nil
 }
 
 // Beginning is the part of a pool that begins transactions.

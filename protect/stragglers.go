@@ -66,10 +66,12 @@ func (r *run) contrary(ctx context.Context, t *table) (some bool, err error) {
 }
 
 // beside compares the key of a row t with one that is kept as texts.
-func (t *table) beside(operator, kept string) string {
+func (t *table) beside(operator, kept string) string { return t.besideOf("t.", operator, kept) }
+
+func (t *table) besideOf(row, operator, kept string) string {
 	var own, others []string
 	for i, k := range t.key {
-		own, others = append(own, "t."+k.name), append(others, fmt.Sprintf("%s[%d]::%s", kept, i+1, k.kind))
+		own, others = append(own, row+k.name), append(others, fmt.Sprintf("%s[%d]::%s", kept, i+1, k.kind))
 	}
 	return fmt.Sprintf("(%s) %s (%s)", strings.Join(own, ", "), operator, strings.Join(others, ", "))
 }

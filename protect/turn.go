@@ -24,6 +24,8 @@ type Turn struct {
 	Epoch   int      // of the newer key
 	Pass    string   // tells whoever turns rows from everybody else
 
+	Beside Beginning // other connections, which do not say the pass; for integers under a unique index
+
 	// Dead tells whether a token of the older key was drawn at random for a shredded customer. Optional; with it goes List, which is given what such
 	// tokens become, and makes it durable, before anything is committed.
 	Dead func(c Column, tok string) bool
@@ -100,8 +102,7 @@ func (t *Turn) Progress(ctx context.Context) (p TurnProgress, err error) {
 	return p, nil
 }
 
-// Step turns the next rows, at most so many. ErrRowsLocked: somebody holds one of them; nothing changed.
-func (t *Turn) Step(ctx context.Context, most int) (changed int, done bool, err error) {
+func (t *Turn) stepOnce(ctx context.Context, most int) (changed int, done bool, err error) {
 	err = pgx.BeginTxFunc(ctx, t.Conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		changed, done, err = t.step(ctx, tx, most)
 		return err
@@ -109,10 +110,7 @@ func (t *Turn) Step(ctx context.Context, most int) (changed int, done bool, err 
 	if err = withoutValues(err); refusedBy(err, lockNotAvailable, "40001", "40P01") {
 		err = ErrRowsLocked
 	}
-	if err != nil {
-		return 0, false, fmt.Errorf("turn tokens of %s: %w", t.Table, err)
-	}
-	return changed, done, nil
+	return changed, done, err
 }
 
 // ErrRowsLocked says that others hold rows that are to change.
@@ -292,6 +290,9 @@ func (t *Turn) change(ctx context.Context, tx pgx.Tx, rows []turningRow) (int, e
 	}
 	if len(full) == 0 {
 		return 0, nil
+	}
+	if err := t.standing(ctx, tx, full); err != nil {
+		return 0, err
 	}
 	if len(dead) > 0 {
 		if err := t.List(dead); err != nil {

@@ -341,13 +341,13 @@ func TestTurnDead(t *testing.T) {
 // TestTurnUnfit names what stands against it.
 func TestTurnUnfit(t *testing.T) {
 	w := newTurned(t, turnedTable)
-	w.exec(t, `CREATE UNIQUE INDEX ON support.codes (tax, region, "no"); CREATE TABLE support.other (account bigint REFERENCES support.codes (account))`)
+	w.exec(t, `CREATE UNIQUE INDEX ON support.codes (region, "no", tax); CREATE TABLE support.other (account bigint REFERENCES support.codes (account))`)
 	if err := protect.Prepare(t.Context(), w.admin, cluster.Superuser, []*protect.Turn{w.turn(t, "")}); err != nil {
 		t.Fatal(err)
 	}
 	turn := w.turn(t, "one")
 	problems, err := turn.Unfit(t.Context())
-	if err != nil || len(problems) != 2 || !strings.Contains(problems[0], "foreign key stands on support.codes.account") || !strings.Contains(problems[1], "a unique index holds support.codes.tax") {
+	if err != nil || len(problems) != 2 || !strings.Contains(problems[0], "foreign key stands on support.codes.account") || !strings.Contains(problems[1], "a unique index holds support.codes.tax behind other columns") {
 		t.Errorf("%q, %v", problems, err)
 	}
 	w.exec(t, "ALTER TABLE support.codes DISABLE TRIGGER USER")

@@ -273,17 +273,18 @@ func (t *Turn) Unfit(ctx context.Context) (problems []string, err error) {
 		problems = append(problems, fmt.Sprintf("nothing keeps others from writing %s while its keys are rotated: give --config and --owner once, and the command makes the triggers", t.names()))
 	}
 	for _, c := range t.Columns {
-		var foreign, unique bool
+		var foreign, unfound bool
 		err := t.Conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND (k.conrelid = a.attrelid AND a.attnum = ANY (k.conkey) OR k.confrelid = a.attrelid AND a.attnum = ANY (k.confkey))),
 				EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey::pg_catalog.int2[]))
-			FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::text::regclass AND a.attname = $2 AND NOT a.attisdropped`, t.sql(), c.Column.Name).Scan(&foreign, &unique)
+					AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum AND i.indpred IS NULL AND i.indisvalid)
+			FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::text::regclass AND a.attname = $2 AND NOT a.attisdropped`, t.sql(), c.Column.Name).Scan(&foreign, &unfound)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("look at the constraints of %s: %w", c.Column, withoutValues(err))
 		case foreign:
 			problems = append(problems, fmt.Sprintf("a foreign key stands on %s, and of a value in two tables nobody could tell of which key its token is: drop it until the rotation is done", c.Column))
-		case unique && c.Codec.Spec().Scheme == sallyport.Int4:
-			problems = append(problems, fmt.Sprintf("a unique index holds %s, and the new token of one integer may be the older one of another: drop it until the rotation is done, and make it again", c.Column))
+		case unfound && c.Codec.Spec().Scheme == sallyport.Int4:
+			problems = append(problems, fmt.Sprintf("a unique index holds %s behind other columns, and the new token of one integer may be the older one of another, which has to be found: CREATE INDEX CONCURRENTLY on it until the rotation is done", c.Column))
 		}
 	}
 	return problems, nil

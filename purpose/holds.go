@@ -75,20 +75,46 @@ func (r *Resolver) HeldApart(ctx context.Context, table, key, value, column stri
 	return r.options.Apart(p, string(row[0]), string(row[1]))
 }
 
+// HeldPlain is Held of a column that is not protected any more, and tells what cannot be found out from what is not there.
+func (r *Resolver) HeldPlain(ctx context.Context, table, key, value, column string) (stored string, found bool, err error) {
+	t, err := newColumns(r.catalog(), table, "t")
+	if err != nil {
+		return "", false, err
+	}
+	sql := fmt.Sprintf("SELECT %s FROM %s t WHERE %s LIMIT 2", t.text(column), t.relation.SQL, t.is(key, 1))
+	if t.err != nil {
+		return "", false, t.err
+	}
+	rows, err := r.rowsOf(ctx, sql, value)
+	if err != nil || len(rows) != 1 || rows[0][0] == nil {
+		return "", false, err
+	}
+	return string(rows[0][0]), true, nil
+}
+
 // oneRow is the only row that a query finds; false where there is not exactly one, or nothing in its first field.
 func (r *Resolver) oneRow(ctx context.Context, sql, value string) ([][]byte, bool) {
+	rows, err := r.rowsOf(ctx, sql, value)
+	if err != nil || len(rows) != 1 || rows[0][0] == nil {
+		return nil, false
+	}
+	return rows[0], true
+}
+
+// rowsOf are the rows that a query finds.
+func (r *Resolver) rowsOf(ctx context.Context, sql, value string) ([][][]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout+time.Second)
 	defer cancel()
 	conn, err := r.pool.Acquire(ctx)
 	if err != nil {
-		return nil, false
+		return nil, err
 	}
 	defer conn.Release()
 	var b batch
 	b.add(sql, value)
 	results, err := b.run(ctx, conn.Conn())
-	if err != nil || len(results) != 1 || len(results[0].Rows) != 1 || results[0].Rows[0][0] == nil {
-		return nil, false
+	if err != nil || len(results) != 1 {
+		return nil, err
 	}
-	return results[0].Rows[0], true
+	return results[0].Rows, nil
 }

@@ -74,7 +74,7 @@ func (p *Plan) owner(at int) *Statement {
 func repeats(comment string, edits []Edit) bool {
 	const shortest = 3 // shorter ones stand in any text
 	for _, e := range edits {
-		if e.Slot != nil && len(e.Slot.Value) >= shortest && strings.Contains(comment, e.Slot.Value) {
+		if e.Slot != nil && !e.Slot.Parted && len(e.Slot.Value) >= shortest && strings.Contains(comment, e.Slot.Value) {
 			return true
 		}
 	}

@@ -28,6 +28,7 @@ type Statement struct {
 	Fetch   bool               // the result is a cursor's
 	Cursor  string             // that it declares or fetches from
 	Keeps   bool               // the result becomes a relation
+	Parted  bool               // it writes values into columns whose protection was undone
 	Writes  bool               // the database may be another one afterwards
 	DDL     bool               // the catalogue may be another one afterwards
 	Leans   bool               // what it is taken for hangs on objects of the database that may just have changed: protected ones, views, new ones, functions of its own
@@ -104,6 +105,7 @@ type Slot struct {
 	Array   bool    // an array's text form, '{a,b}', or an array parameter: every element is tokenised
 	Forms   int     // of the value that are wanted, the token first; below 2: the token alone
 	Plain   bool    // of Store: it stays plain, as long as the column leaves; a statement that was prepared before means something else
+	Parted  bool    // of Store, into a column whose protection was undone: it stays as it is written, unless it is what was shown in a value's place
 	Purpose bool    // the value of SET sallyport.purpose: ticket numbers in it become tokens; Column is empty
 	Actor   bool    // the assertion of SET LOCAL sallyport.actor: the person's id stands in its place; Column is empty
 }

@@ -45,7 +45,8 @@ type Relation struct {
 type ColumnInfo struct {
 	Name    string
 	Protect *Protection
-	Opaque  bool // a view's output computed from protected columns, which cannot be traced
+	Parted  *Protection // its protection was undone: nothing of it is protected, but what was read before may be written back
+	Opaque  bool        // a view's output computed from protected columns, which cannot be traced
 	Mask    *Mask
 	Link    bool // rows find their customer through it
 	Key     bool // the table's primary key is this column
@@ -90,8 +91,10 @@ func NewSchema(relations []*Relation, functions map[string]FunctionRisk) *Schema
 	for _, r := range relations {
 		s.byName[r.Name] = append(s.byName[r.Name], r)
 		for i := range r.Columns {
-			if p := r.Columns[i].Protect; p != nil && typed(p.Scheme) {
-				s.typed[p.Scheme] = true
+			for _, p := range []*Protection{r.Columns[i].Protect, r.Columns[i].Parted} {
+				if p != nil && typed(p.Scheme) {
+					s.typed[p.Scheme] = true
+				}
 			}
 		}
 	}

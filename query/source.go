@@ -139,7 +139,12 @@ func (a *analysis) settle() {
 
 // slotOf is the one token that satisfies all demands on a source; nil where there is none.
 func (a *analysis) slotOf(s *source) *Slot {
-	if len(s.demands) == 0 {
+	switch {
+	case len(s.demands) > 0:
+	case s.parted != nil:
+		p := s.parted.protection
+		return &Slot{Column: p.Column, Scheme: p.Scheme, Group: p.Group, Use: Store, Row: s.parted.row, Parted: true}
+	default:
 		return nil
 	}
 	first := s.demands[0]

@@ -151,7 +151,7 @@ func (s *Statement) ExecuteEdits(body *Statement) ([]Edit, *Refusal) {
 			continue // the server complains
 		}
 		arg := s.Execute.Args[p.Number-1]
-		if arg.Null {
+		if arg.Null || p.Slot.Parted && !arg.Literal {
 			continue
 		}
 		if !arg.Literal {

@@ -57,8 +57,9 @@ type source struct {
 	number  bool // written as a number
 	usable  bool // a literal that can be replaced in place
 	demands []demand
-	plain   bool  // used where nothing is tokenised
-	wide    *Edit // where all forms of a literal are written, and how
+	plain   bool    // used where nothing is tokenised
+	parted  *demand // of a column whose protection was undone
+	wide    *Edit   // where all forms of a literal are written, and how
 }
 
 // demand says which token a source must become somewhere.

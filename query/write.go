@@ -53,6 +53,7 @@ func (a *analysis) store(t target, name string, v value, at int) {
 	a.launders(t, name, v, at)
 	c := t.info(name)
 	if c == nil || c.Protect == nil && !c.Opaque {
+		a.mayReturn(t, c, v)
 		a.spend(v)
 		return
 	}
@@ -83,6 +84,25 @@ func (a *analysis) store(t target, name string, v value, at int) {
 			}
 			a.demand(o, demand{protection: c.Protect, use: Store, array: o.element, row: t.row}, at)
 		}
+	}
+}
+
+// mayReturn notes what is written as it stands into a column whose protection was undone: it may be what was shown in the place of a value there. Nothing is refused
+// for it, and what is computed is no such thing.
+func (a *analysis) mayReturn(t target, c *ColumnInfo, v value) {
+	if c == nil || c.Parted == nil || v.cut || v.mixed || v.open || v.calc || v.array || v.row != nil {
+		return
+	}
+	for _, o := range v.sources {
+		if !o.source.usable || o.element {
+			continue
+		}
+		row := t.row
+		if before := o.source.parted; before != nil && (before.row != row || before.protection.Column != c.Parted.Column) {
+			row = nil // it goes to several places
+		}
+		o.source.parted = &demand{protection: c.Parted, row: row}
+		a.st.Parted = true
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"sallyport/internal/throwaway"
 	"sallyport/protect"
+	"sallyport/token"
 )
 
 // TestMoveInKilled kills protect and serve at random moments (kill -9) while columns of every kind move in and an application is at work, starts
@@ -32,9 +33,11 @@ func TestMoveInKilled(t *testing.T) {
 		kills = 50
 	}
 	for done := 0; done < kills; {
-		f := newPlainFort(t, bonds, kinds)
+		f := newPlainFort(t, bonds, kinds, narrows)
+		codec := f.chainNarrows(t)
 		done += moveInKilled(t, f, kills-done, "", killSomebody)
 		f.checkKinds(t, true)
+		f.checkNarrows(t, codec, true)
 		plain := f.plain(t)
 		newTenant(f, nil).check(t, func(stored string) string { return plain("email", stored) })
 		if t.Failed() {
@@ -51,7 +54,8 @@ func TestMoveOutKilled(t *testing.T) {
 		kills = 50
 	}
 	for done := 0; done < kills; {
-		f := newPlainFort(t, bonds, kinds)
+		f := newPlainFort(t, bonds, kinds, narrows)
+		codec := f.chainNarrows(t)
 		if _, err := f.moveIn(); err != nil {
 			t.Fatal(err)
 		}
@@ -64,6 +68,7 @@ func TestMoveOutKilled(t *testing.T) {
 		}
 		done += moveInKilled(t, f, kills-done, id, killSomebody)
 		f.checkKinds(t, false)
+		f.checkNarrows(t, codec, false)
 		newTenant(f, nil).check(t, strings.ToLower)
 		if t.Failed() {
 			return
@@ -147,6 +152,9 @@ func moveInKilled(t *testing.T, f *fort, most int, undo string, strike func(p *p
 	p.startServe()
 	defer p.kill()
 	w := &survivor{p: p, attempted: map[string]bool{}}
+	if _, there := f.config.Protect.Columns["support.narrow.number"]; there {
+		w.codec = f.narrowCodec(t)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { w.work(ctx) })
@@ -345,7 +353,11 @@ type survivor struct {
 	added     []string
 	attempted map[string]bool
 	problems  []string
-	refused   int // writes into a column on its way
+	refused   int     // writes into a column on its way
+	read      [][]any // rows that are to be saved as they were read
+
+	codec *token.Codec     // of the table of unique integers; nil: it is not there
+	kept  map[int64]string // what stood in it
 }
 
 func (w *survivor) rounds() int {
@@ -390,7 +402,7 @@ func (w *survivor) round(ctx context.Context, conn *pgx.Conn, n int) bool {
 	if ok := w.judge(conn, err); !ok {
 		return false
 	}
-	if !w.kinds(ctx, conn, int64(n)) {
+	if !w.kinds(ctx, conn, int64(n)) || !w.narrow(ctx, conn, int64(n)) {
 		return false
 	}
 	w.mu.Lock()
@@ -419,7 +431,26 @@ func (w *survivor) kinds(ctx context.Context, conn *pgx.Conn, n int64) bool {
 			return false
 		}
 	}
-	return true
+	return w.savesRow(ctx, conn, old)
+}
+
+// savesRow reads a row without a reason, and saves another one that was read some rounds before, whatever was killed since.
+func (w *survivor) savesRow(ctx context.Context, conn *pgx.Conn, id int64) bool {
+	row := []any{id, new(int64), new(*int32), new(string), new(string)}
+	err := conn.QueryRow(ctx, "SELECT account, tax, device, nick FROM support.kinds WHERE id = $1", id).Scan(row[1:]...)
+	if !errors.Is(err, pgx.ErrNoRows) { // it has another key now
+		if !w.judge(conn, err) {
+			return false
+		}
+		w.read = append(w.read, row)
+	}
+	if len(w.read) < 8 {
+		return true
+	}
+	saved := w.read[0]
+	w.read = w.read[1:]
+	_, err = conn.Exec(ctx, "UPDATE support.kinds SET account = $2, tax = $3, device = $4, nick = $5 WHERE id = $1", saved...)
+	return w.judge(conn, err)
 }
 
 // judge tells whether a statement was done; an error of the server's is a problem unless the connection broke with it.

@@ -27,6 +27,7 @@ func (g *guard) states() map[string]catalog.State {
 	config := g.s.O.Config
 	set, known := g.s.State.Protects(config.Upstream.Database)
 	moving, leaving := g.s.State.Moving(config.Upstream.Database)
+	parted := g.s.State.Parted(config.Upstream.Database)
 	states := map[string]catalog.State{}
 	for name := range config.Protect.Columns {
 		rotating, whole := g.rotates(name)
@@ -35,7 +36,9 @@ func (g *guard) states() map[string]catalog.State {
 			states[name] = catalog.Moving
 		case slices.Contains(leaving, name):
 			states[name] = catalog.Leaving
-		case !begun && (known || g.s.O.MovingIn): // its protection was undone, or has not begun
+		case !begun && slices.Contains(parted, name): // its protection was undone
+			states[name] = catalog.Parted
+		case !begun && (known || g.s.O.MovingIn): // it has not begun
 			states[name] = catalog.Plain
 		case (rotating || g.fellBehind(config.GroupOf(name))) && catalog.Formless(config.Protect.Columns[name].Scheme):
 			states[name] = g.hidden(config.GroupOf(name))

@@ -37,7 +37,7 @@ func (g *guard) openVault(ctx context.Context) error {
 func (g *guard) vaults() bool {
 	states := g.states()
 	for name, c := range g.s.O.Config.Protect.Columns {
-		if c.Overflow == catalog.Vault && states[name] != catalog.Plain {
+		if c.Overflow == catalog.Vault && states[name] != catalog.Plain && states[name] != catalog.Parted {
 			return true
 		}
 	}

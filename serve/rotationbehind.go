@@ -52,7 +52,7 @@ func (g *guard) lookTurned(ctx context.Context) (map[string]lagging, error) {
 	states := g.states()
 	for _, name := range slices.Sorted(maps.Keys(g.s.O.Config.Protect.Columns)) {
 		column, ok := catalog.ParseColumn(name)
-		if !ok || !catalog.Formless(g.s.O.Config.Protect.Columns[name].Scheme) || states[name] == catalog.Plain {
+		if !ok || !catalog.Formless(g.s.O.Config.Protect.Columns[name].Scheme) || states[name] == catalog.Plain || states[name] == catalog.Parted {
 			continue
 		}
 		group := g.s.O.Config.GroupOf(name)

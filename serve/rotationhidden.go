@@ -53,7 +53,7 @@ func (g *guard) turns(conn *pgx.Conn, group string, epoch int) ([]*protect.Turn,
 		table := protect.Table{Schema: c.Column.Schema, Name: c.Column.Table}
 		i := slices.IndexFunc(turns, func(t *protect.Turn) bool { return t.Table == table })
 		if i < 0 {
-			i, turns = len(turns), append(turns, &protect.Turn{Conn: conn, Table: table, Group: group, Epoch: epoch, Pass: g.pass(), Dead: g.deadBefore, List: g.listTurned})
+			i, turns = len(turns), append(turns, &protect.Turn{Conn: conn, Beside: g.movers, Table: table, Group: group, Epoch: epoch, Pass: g.pass(), Dead: g.deadBefore, List: g.listTurned})
 		}
 		turns[i].Columns = append(turns[i].Columns, c)
 	}
