@@ -125,7 +125,7 @@ func (a *analysis) combine(left, right result, all bool) result {
 		v := either(f.value, right.columns[i].value)
 		if !all {
 			rows := v
-			if f.value.veiled() == exact && right.columns[i].value.veiled() == exact && bound(v.stored) {
+			if f.value.veiled().whole() && right.columns[i].value.veiled().whole() && bound(v.stored) {
 				rows.veil = exact // equal values stand in one form on both sides
 			}
 			a.group(-1, rows)
