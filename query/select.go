@@ -116,7 +116,9 @@ func (a *analysis) combine(left, right result, all bool) result {
 		}
 		out := result{columns: []field{{"", v}}, vague: true} // under the names of the left side, known or not
 		for _, f := range left.columns {
-			out.columns = append(out.columns, field{f.name, v})
+			if f.name != "" { // that one stands there: a recursive query would have one more with each turn
+				out.columns = append(out.columns, field{f.name, v})
+			}
 		}
 		return out
 	}
