@@ -62,6 +62,7 @@ type rawForeign struct {
 	Name             string
 	Immediate        bool // it holds after every statement, for all rows
 	Cascades         bool // what refers to a row is deleted with it
+	Acts             bool // or written: when a row is deleted, or its key changed
 }
 
 // What runs when a row is inserted (4), updated (16) or deleted (8), or the table truncated (32), and what a domain checks. Dependencies on
@@ -119,7 +120,7 @@ const selectPolicies = `SELECT p.polrelid, 'policy ' || p.polname,
 	FROM pg_catalog.pg_policy p ORDER BY p.oid`
 
 const selectForeign = `SELECT k.conrelid, c.col, k.confrelid, c.ref, 'foreign key ' || k.conname,
-		NOT k.condeferrable AND k.convalidated, k.confdeltype = 'c' FROM pg_catalog.pg_constraint k,
+		NOT k.condeferrable AND k.convalidated, k.confdeltype = 'c', k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd') FROM pg_catalog.pg_constraint k,
 	LATERAL unnest(k.conkey, k.confkey) c (col, ref) WHERE k.contype = 'f' ORDER BY k.oid, c.col`
 
 type rawName struct{ Name string }

@@ -21,6 +21,11 @@ CREATE FUNCTION support.calm() RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION support.stats() RETURNS text LANGUAGE sql AS 'SELECT most_common_vals::text FROM pg_stats LIMIT 1';
 CREATE FUNCTION support.told() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM support.mail(); RETURN NEW; END';
 CREATE TRIGGER told AFTER INSERT ON support.orders FOR EACH ROW EXECUTE FUNCTION support.told();
+CREATE TABLE support.teams (id int PRIMARY KEY);
+CREATE TABLE support.firms (id int PRIMARY KEY);
+CREATE TABLE support.towns (id int PRIMARY KEY);
+ALTER TABLE support.people ADD team int REFERENCES support.teams ON DELETE SET NULL, ADD town int REFERENCES support.towns;
+ALTER TABLE support.teams ADD firm int REFERENCES support.firms ON UPDATE CASCADE;
 `
 
 func masks() Config {
@@ -58,6 +63,11 @@ func TestMasks(t *testing.T) {
 	orders := find(t, s, "orders")
 	if orders.Spills == "" || orders.Smuggles != "" {
 		t.Errorf("a trigger that reads masked columns: spills %q, smuggles %q", orders.Spills, orders.Smuggles)
+	}
+	for name, spills := range map[string]bool{"teams": true, "firms": true, "towns": false} {
+		if got := find(t, s, name).Spills != ""; got != spills {
+			t.Errorf("a foreign key that writes masked columns' rows, of %s: spills %t", name, got)
+		}
 	}
 	for _, r := range s.Open.Relations {
 		if r.Masked() || r.Spills != "" {

@@ -194,7 +194,7 @@ func (b *builder) findSmugglers() {
 
 // smuggle marks one relation, and everything that it is a part of: a row written to the parent runs the part's triggers.
 func (b *builder) smuggle(r *relation, why string) {
-	if r == nil || why == "" || r.smuggles != "" || !r.isView() && r.protects() {
+	if r == nil || why == "" || r.smuggles != "" || !r.isView() && r.protects() && !b.heatsMasks {
 		return
 	}
 	r.smuggles = why
@@ -203,10 +203,11 @@ func (b *builder) smuggle(r *relation, why string) {
 	}
 }
 
-// spreadSmuggling marks views over marked relations: many are updatable, and then their writes run what lies underneath.
+// spreadSmuggling marks views over marked relations: many are updatable, and then their writes run what lies underneath. So it does the tables
+// whose foreign keys write marked ones.
 func (b *builder) spreadSmuggling() {
 	for again := true; again; {
-		again = false
+		again = b.spreadActions()
 		for _, oid := range slices.Sorted(maps.Keys(b.relations)) {
 			v := b.relations[oid]
 			for _, u := range v.uses {
@@ -216,4 +217,24 @@ func (b *builder) spreadSmuggling() {
 			}
 		}
 	}
+}
+
+// spreadActions passes on to a table what is set off by the writes of foreign keys that lead to it, and says whether there was anything new. Where
+// masked columns are followed, that is also what the server says of a row with such columns that cannot be written.
+func (b *builder) spreadActions() (changed bool) {
+	for _, f := range b.raw.foreign {
+		from, to := b.relations[f.Relation], b.relations[f.References]
+		if !f.Acts || from == nil || to == nil || to.smuggles != "" {
+			continue
+		}
+		why := from.smuggles
+		if why == "" && b.heatsMasks && from.hot {
+			why = "writes " + from.table().String()
+		}
+		if why != "" {
+			b.smuggle(to, f.Name+" "+why)
+			changed = changed || to.smuggles != ""
+		}
+	}
+	return changed
 }

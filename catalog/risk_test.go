@@ -175,13 +175,19 @@ func TestLeaning(t *testing.T) {
 		CREATE UNIQUE INDEX ON support.customers (email);
 		CREATE TABLE support.refers (a text REFERENCES support.customers (email));
 		CREATE TABLE support.numbers (a text PRIMARY KEY);
-		ALTER TABLE support.tickets ADD FOREIGN KEY (ticket_no) REFERENCES support.numbers ON UPDATE CASCADE;`)
+		ALTER TABLE support.tickets ADD FOREIGN KEY (ticket_no) REFERENCES support.numbers ON UPDATE CASCADE;
+		CREATE TABLE support.roots (a text PRIMARY KEY);
+		CREATE TABLE support.owners (a text PRIMARY KEY REFERENCES support.roots ON UPDATE CASCADE, b text UNIQUE);
+		CREATE TABLE support.owned (a text REFERENCES support.owners ON UPDATE CASCADE, b text REFERENCES support.owners (b), CHECK (support.keep(a)));
+		CREATE TABLE support.beside (a text PRIMARY KEY);
+		CREATE TABLE support.kept (a text REFERENCES support.beside, CHECK (support.keep(a)));`)
 	s := open(t, reader, config()).Snapshot()
 	for name, want := range map[string]string{
 		"generated": "column b runs support.keep", "harmless": "", "indexed": "index by_keep runs", "partly": "index partly_by runs", "classed": "index by_class runs support.order3",
 		"split": "its partition key runs", "counted": "statistics counts runs", "guarded": "policy p runs support.keep", "compared": "policy p compares", "whole": "policy p compares",
 		"mine": "", "holds": "column a is of the type support.pair", "kinds": "column a is of the type support.kind", "refers": "foreign key refers_a_fkey compares",
 		"numbers": "foreign key tickets_ticket_no_fkey compares", "customers": "", "tickets": "",
+		"owners": "foreign key owned_a_fkey check constraint owned_a_check runs", "roots": "foreign key owners_a_fkey foreign key owned_a_fkey", "beside": "",
 	} {
 		if name == "counted" && cluster.Major < 14 {
 			continue // no statistics of expressions

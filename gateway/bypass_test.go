@@ -30,7 +30,7 @@ import (
 // Every row is tried by one of those whom it names and by one protocol, in turn; with SALLYPORT_SIEGE=1 by all and both.
 func TestBypass(t *testing.T) {
 	rows := readTricks(t)
-	if len(rows) < 975 {
+	if len(rows) < 1071 {
 		t.Errorf("the corpus has %d rows; it must only grow", len(rows))
 	}
 	b := newBesieged(t)
@@ -297,7 +297,7 @@ func (b *besieged) try(row int, k *trick, w way) []byte {
 		}
 		var err error
 		switch {
-		case strings.HasSuffix(sql, "FROM STDIN"):
+		case strings.HasPrefix(sql, "COPY ") && strings.Contains(sql, " FROM STDIN") && !strings.Contains(sql, ";"):
 			_, err = l.CopyFrom(ctx, strings.NewReader(b.fill(row, "{email}\n")), sql)
 		case !w.extended:
 			_, err = l.Exec(ctx, sql).ReadAll()

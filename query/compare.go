@@ -234,6 +234,7 @@ func (a *analysis) sorts(at int, v value) {
 
 // extreme is greatest, least, min and max.
 func (a *analysis) extreme(args []value, at int) value {
+	a.weighMasked(args, at)
 	g := gather{}
 	for _, arg := range args {
 		g.add(arg)

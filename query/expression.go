@@ -75,7 +75,7 @@ func (a *analysis) together(args []value) value {
 		a.spend(arg)
 		switch arg.veiled() {
 		case bare:
-		case asked, exact: // exact: a masked truth value
+		case asked, exact, filled: // the last two: a masked truth value
 			v = v.under(asked, arg.masks())
 		case made:
 			v = v.under(made, arg.masks())
@@ -329,7 +329,7 @@ func (a *analysis) subscript(v value, n *pg.A_Indices, sc *scope) value {
 		v = v.madeFrom(index)
 		a.spend(index)
 	}
-	if v.veil == exact && thick == exact && !v.array {
+	if v.veil.whole() && thick.whole() && !v.array {
 		v.veil = made // a part of what stands in a masked column
 	}
 	if v.array || !v.protected() && harmless {

@@ -58,11 +58,6 @@ func (a *analysis) feed(c *cte, union *pg.SelectStmt) {
 	for turn := 0; ; turn++ {
 		right := a.selectStmt(union.Rarg, sc.inner())
 		next := a.combine(c.result, right, union.All).detached()
-		for i := range next.columns {
-			if i < len(c.result.columns) {
-				next.columns[i].name = c.result.columns[i].name
-			}
-		}
 		stable := next.vague == c.result.vague && len(next.columns) == len(c.result.columns)
 		for i := 0; stable && i < len(next.columns); i++ {
 			stable = next.columns[i].value.equal(&c.result.columns[i].value)

@@ -44,6 +44,9 @@ func (g *gather) value() value {
 	}
 	out := g.rest
 	out.sources = unique(append(slices.Clip(out.sources), g.sources...))
+	if out.veil == exact && len(out.sources) > 0 {
+		out.veil = filled
+	}
 	return out
 }
 

@@ -188,6 +188,21 @@ func (s *Schema) ours(qualifier, name string) bool {
 	return !builtIn || own || qualifier != "" && qualifier != "pg_catalog"
 }
 
+// integers tells whether a column is known to hold integers or floats.
+func (s *Schema) integers(c sallyport.Column) bool {
+	for _, r := range s.byName[c.Table] {
+		if r.Schema != c.Schema {
+			continue
+		}
+		for i := range r.Columns {
+			if r.Columns[i].Name == c.Name {
+				return integerType(r.Columns[i].TypeOID)
+			}
+		}
+	}
+	return false
+}
+
 // deterministic tells whether equal values of a scheme have equal tokens.
 func deterministic(s sallyport.Scheme) bool {
 	switch s {

@@ -116,7 +116,9 @@ func (a *analysis) combine(left, right result, all bool) result {
 		}
 		out := result{columns: []field{{"", v}}, vague: true} // under the names of the left side, known or not
 		for _, f := range left.columns {
-			out.columns = append(out.columns, field{f.name, v})
+			if f.name != "" { // that one stands there: a recursive query would have one more with each turn
+				out.columns = append(out.columns, field{f.name, v})
+			}
 		}
 		return out
 	}
@@ -125,7 +127,7 @@ func (a *analysis) combine(left, right result, all bool) result {
 		v := either(f.value, right.columns[i].value)
 		if !all {
 			rows := v
-			if f.value.veiled() == exact && right.columns[i].value.veiled() == exact && bound(v.stored) {
+			if f.value.veiled().whole() && right.columns[i].value.veiled().whole() && bound(v.stored) {
 				rows.veil = exact // equal values stand in one form on both sides
 			}
 			a.group(-1, rows)

@@ -3,7 +3,6 @@ package query
 import (
 	"cmp"
 	"strings"
-	"unicode/utf8"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -28,8 +27,12 @@ const (
 	bare  veil = iota
 	asked      // whether a masked column equals something
 	exact      // what stands in a masked column, in upper or lower case perhaps
+	filled     // that, or a literal or parameter in its stead
 	made       // made from masked columns in any other way
 )
+
+// whole tells whether equality with the value asks for no part of what stands in a masked column.
+func (v veil) whole() bool { return v == exact || v == filled }
 
 // veiled is the thickest veil over a value and the fields of it.
 func (v *value) veiled() veil {
@@ -72,10 +75,12 @@ func (v value) madeFrom(others ...value) value {
 // eitherVeil is the veil over what may be the one or the other.
 func eitherVeil(a, b value) veil {
 	switch x, y := a.veiled(), b.veiled(); {
-	case x == exact && y == exact && a.masks().Column != b.masks().Column:
+	case x.whole() && y.whole() && a.masks().Column != b.masks().Column:
 		return made
 	case x == y:
 		return x
+	case x.whole() && y.whole():
+		return filled
 	case x+y == asked: // or a truth value that tells nothing
 		return asked
 	default:
@@ -167,9 +172,9 @@ func (a *analysis) callMasked(qualifier, name string, args []value, all value, a
 		others = others || args[i].veiled() > bare
 	}
 	switch {
-	case a.schema.ours(qualifier, name), tells(name, args):
-	case folds(name) && len(args) == 1 && first.veiled() == exact && first.row == nil:
-		return value{open: true, veil: exact, mask: first.mask, array: first.array}
+	case a.schema.ours(qualifier, name), tells(name, args), weighs(name) && !a.weighable(name, args):
+	case folds(name) && len(args) == 1 && first.veiled().whole() && first.row == nil:
+		return value{open: true, veil: first.veil, mask: first.mask, array: first.array}
 	case passive(name), !others && mild(name) && numeric(args[1:]), others && first.veiled() == bare && reads(name):
 		return value{open: true, veil: made, mask: all.mask}
 	}
@@ -191,18 +196,78 @@ func tells(name string, args []value) bool {
 		return len(args) > 1 && args[1].veiled() > bare
 	case "format":
 		text, known := args[0].literal()
-		return !known || strings.Contains(text, "*")
+		return !known || !formatsPlainly(text)
 	case "btrim", "ltrim", "rtrim":
 		return len(args) > 1
+	case "age": // since a day that somebody chose: longer or shorter by which of the two was first
+		return len(args) > 1 && (args[0].digits || !args[0].harmless())
+	case "timezone":
+		zone, known := args[0].literal()
+		return !known || !namesZone(zone)
 	case "replace", "translate":
 		if len(args) != 3 {
 			return true
 		}
 		from, known := args[1].literal()
 		to, knownToo := args[2].literal()
-		return !known || !knownToo || utf8.RuneCountInString(to) != utf8.RuneCountInString(from)
+		return !known || !knownToo || len(to) != len(from) || !ascii(from+to)
 	}
 	return false
+}
+
+// formatsPlainly tells whether format's text takes values as they are: %I and %L put quotes around some and not around others, * takes a width.
+func formatsPlainly(text string) bool {
+	for {
+		_, rest, found := strings.Cut(text, "%")
+		if !found {
+			return true
+		}
+		rest = strings.TrimLeft(rest, "0123456789$-")
+		if rest == "" || rest[0] != 's' && rest[0] != '%' {
+			return false
+		}
+		text = rest[1:]
+	}
+}
+
+// namesZone tells whether a time zone is one by name: others are as many hours away as somebody likes.
+func namesZone(zone string) bool {
+	return zone != "" && !strings.ContainsFunc(zone, func(r rune) bool {
+		return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '/' && r != '_'
+	})
+}
+
+// weighs are functions that hold values against each other, or run over by how large one is.
+func weighs(name string) bool {
+	switch name {
+	case "min", "max", "sum", "avg":
+		return true
+	}
+	return false
+}
+
+// weighable tells whether they may have it: what stands in one masked column, no more. Beside anything that the statement itself brings along, which of the two is
+// returned, seen by its length, or whether both together are too much, is a comparison. The sum of integers and floats never is too much;
+// that of a numeric, of money, of spans of time may be, and rows of one's own would do to see it.
+func (a *analysis) weighable(name string, args []value) bool {
+	switch {
+	case len(args) != 1 || args[0].row != nil:
+		return false
+	case args[0].veiled() == asked: // tells what equality tells
+		return true
+	}
+	return args[0].veil == exact && (name == "min" || name == "max" || a.schema.integers(args[0].mask.Column))
+}
+
+// weighMasked refuses greatest and least likewise.
+func (a *analysis) weighMasked(args []value, at int) {
+	all := value{}
+	for i := range args {
+		all = either(all, args[i])
+	}
+	if all.veiled() > exact || all.veiled() > bare && all.row != nil {
+		a.refuse(unmasking("a masked column is held against something else, the larger or smaller of which would be seen", &all, at))
+	}
 }
 
 // literal is the one literal that a value is; false: it is something else.
@@ -217,7 +282,7 @@ func (v *value) literal() (string, bool) {
 func passive(name string) bool {
 	switch name {
 	case "lower", "upper", "initcap", "btrim", "ltrim", "rtrim", "length", "char_length", "character_length", "octet_length", "bit_length", "md5", "reverse",
-		"quote_literal", "quote_nullable", "quote_ident", "concat", "concat_ws", "string_agg", "array_agg", "array_to_string", "replace", "translate",
+		"concat", "concat_ws", "string_agg", "array_agg", "array_to_string", "replace", "translate",
 		"to_json", "to_jsonb", "row_to_json", "json_agg", "jsonb_agg", "json_build_array", "jsonb_build_array", "json_build_object", "jsonb_build_object",
 		"sum", "avg", "min", "max", "bool_and", "bool_or", "every", "lag", "lead", "first_value", "last_value", "any_value", "age":
 		return true
@@ -287,7 +352,7 @@ func (a *analysis) launders(t target, name string, v value, at int) {
 		return
 	}
 	if c := t.info(name); c != nil && c.Mask != nil && !c.Mask.Derived {
-		if thick == exact && v.row == nil && v.mask.Column == c.Mask.Column {
+		if thick.whole() && v.row == nil && v.mask.Column == c.Mask.Column {
 			return
 		}
 	}

@@ -74,6 +74,11 @@ CREATE FUNCTION app.ordered() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER ordered AFTER INSERT ON app.orders FOR EACH ROW EXECUTE FUNCTION app.ordered();
 CREATE TABLE app.late (id int PRIMARY KEY, email text UNIQUE DEFERRABLE INITIALLY DEFERRED);
 INSERT INTO app.late VALUES (1, 'zq7late@corp.example'), (2, 'zq7later@corp.example');
+CREATE TABLE app.teams (id int PRIMARY KEY);
+CREATE TABLE app.passes (id int PRIMARY KEY, team int NOT NULL REFERENCES app.teams ON DELETE SET NULL ON UPDATE CASCADE, email text);
+INSERT INTO app.teams VALUES (1), (2);
+INSERT INTO app.passes VALUES (1, 1, 'zq7pass@corp.example'), (2, 2, 'zq7past@corp.example');
+CREATE TRIGGER passed BEFORE UPDATE ON app.passes FOR EACH ROW WHEN (NEW.team > 8) EXECUTE FUNCTION app.touched();
 ANALYZE;
 `
 
@@ -92,6 +97,7 @@ mask:
     app.people.avatar: {}
     app.events.email: {}
     app.late.email: {}
+    app.passes.email: {}
   seen_by: [crm]
 services:
   crm: {logins: [%[1]s_crm]}

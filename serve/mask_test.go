@@ -74,6 +74,7 @@ func maskTricks() []string {
 		"INSERT INTO app.people (id, name) VALUES (60, (SELECT email FROM app.people WHERE id = 1)) RETURNING name", "INSERT INTO app.people (id, name, note) SELECT id + 70, name, email FROM app.people RETURNING note", "UPDATE app.people SET plan = p.email FROM app.people p WHERE p.id = people.id",
 		"SELECT (array_agg(p))[1].email FROM app.people p", "SELECT ((SELECT p)).email FROM app.people p", "SELECT x.p FROM (SELECT p FROM app.people p) x", "SELECT (x.p).email || '' FROM (SELECT p FROM app.people p) x", "SELECT email, name FROM app.people GROUP BY ROLLUP (email, name)",
 		"SELECT (SELECT string_agg(e, ',') FROM (SELECT email e FROM app.people) s)", "SELECT json_agg(x) FROM (SELECT email, salary FROM app.people) x", "SELECT jsonb_object_agg(email, id) FROM app.people", "SELECT array_to_json(array_agg(p)) FROM app.people p", "SELECT hstore(p) FROM app.people p",
+		"DELETE FROM app.teams WHERE id = 1", "UPDATE app.teams SET id = 9 WHERE id = 2", "WITH d AS (UPDATE app.teams SET id = 9 WHERE id = 2 RETURNING id) SELECT * FROM d", "DELETE FROM app.teams t USING app.open WHERE t.id = 1", "EXPLAIN ANALYZE UPDATE app.teams SET id = 9 WHERE id = 2",
 	}
 }
 

@@ -39,7 +39,15 @@ func TestMaskedOracles(t *testing.T) {
 			"SELECT count(json_build_object(left(email, 1), 1) ->> 'z') FROM app.people", "SELECT jsonb_build_object('a', 1, substr(name, 2, 1), 2) ->> 'q' FROM app.people", "SELECT (jsonb_build_object(left(email, 1), 1))['z']::text FROM app.people",
 			"SELECT num_nulls(json_build_object(VARIADIC ARRAY[left(email, 1), '1']) ->> 'z') FROM app.people", "SELECT (ARRAY(SELECT 'x' FROM generate_series(1, 8000000)))[salary] FROM app.people", "SELECT count((ARRAY['a', 'b'])[salary]) FROM app.people",
 			"SELECT lag('x'::text, salary) OVER () FROM app.people", "SELECT count(x) FROM (SELECT lead('x'::text, salary, NULL) OVER () FROM app.people) s(x)",
-			// How long something is: it fails where it is too long.
+			// Which of two is larger: by what comes of it, how long that is, or whether both together are too much.
+			"SELECT sum(CASE WHEN id = 1 THEN salary ELSE (repeat('9', 131065) || '2680539')::numeric END) FROM app.people", "SELECT avg(coalesce(salary, (repeat('9', 131065) || '2680539')::numeric)) FROM app.people", "SELECT sum(bonus) FROM app.people",
+			"SELECT sum(CASE WHEN id = 1 THEN extract(year from born) ELSE (repeat('9', 131068) || '8069')::numeric END) FROM app.people", "SELECT sum(CASE WHEN id = 1 THEN age(born) ELSE interval '1 day' END) FROM app.people", "SELECT sum(length(email)) FROM app.people",
+			"SELECT greatest(email, 'zq7b' || repeat('x', 1000000)) FROM app.people", "SELECT length(least(salary, 8000000)) FROM app.people", "SELECT max(CASE id WHEN 1 THEN email ELSE 'zq7b' || repeat('x', 1000000) END) FROM app.people", "SELECT max(coalesce(email, $$m$$)) FROM app.people",
+			"SELECT max(x) FROM (SELECT email FROM app.people UNION ALL SELECT 'zq7b') s(x)", "SELECT max(x) FROM (VALUES ('zq7b'), ((SELECT email FROM app.people WHERE id = 1))) v(x)", "SELECT greatest(p, p) FROM app.people p", "SELECT min(lower(coalesce(email, 'm'))) FROM app.people",
+			"SELECT max(email || '') OVER () FROM app.people", "SELECT max(email) FROM app.people p FULL JOIN (VALUES ('m')) v(email) USING (email)", "SELECT age('1931-07-20', born)::text FROM app.people", "SELECT timezone('XXX+167:59:59', born) FROM app.people", "SELECT timezone(interval '100000 hours', born) FROM app.people",
+			"SELECT born AT TIME ZONE INTERVAL '9:00' FROM app.people",
+			// How long something is, and by that what: it fails where it is too long.
+			"SELECT quote_ident(left(email, 1)) FROM app.people", "SELECT quote_literal(left(email, 1)) FROM app.people", "SELECT format('%1$I', left(email, 1)) FROM app.people", "SELECT format('%L', email) FROM app.people", "SELECT replace(left(email, 1), 'z', 'ž') FROM app.people", "SELECT translate(email, 'z', 'ž') FROM app.people",
 			"SELECT replace(replace(left(email, 1), 'z', '" + strings.Repeat("y", 9000) + "'), 'y', '" + strings.Repeat("x", 200000) + "') FROM app.people", "SELECT format('%1$*2$s%1$*2$s', note, salary) FROM app.people", "SELECT btrim(left(email, 1), 'z'), translate(name, 'z', '') FROM app.people", "SELECT format(note, email) FROM app.people",
 			"DELETE FROM app.orders o USING app.people p WHERE p.id = o.person_id AND p.salary > 10", "MERGE INTO app.open o USING app.people p ON o.note < p.email WHEN MATCHED THEN DO NOTHING", "SELECT xmlelement(name a, email) FROM app.people", "SELECT JSON_VALUE(data, '$.k') FROM app.people",
 		} {
