@@ -27,8 +27,14 @@ func (s *session) rows(ctx context.Context, m []byte) error {
 	defer func() { s.counters.rows.Add(n) }()
 	for {
 		n++
-		if err := s.row(ctx, current, m); err != nil || s.over.Load() || len(s.out) >= batchSize {
+		if err := s.row(ctx, current, m); err != nil || s.over.Load() {
 			return err
+		}
+		if current.layout.lane {
+			n += s.takeLane(current)
+		}
+		if len(s.out) >= batchSize {
+			return nil
 		}
 		if m = s.server.another(pg.DataRow); m == nil {
 			return nil
