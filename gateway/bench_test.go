@@ -48,6 +48,14 @@ type rowPath struct {
 
 func newRowPath(tb testing.TB, way *rowWay) *rowPath {
 	tb.Helper()
+	p, codec := layRowPath(tb, way)
+	p.given = benchRows(tb, codec)
+	return p
+}
+
+// layRowPath is one through which no rows are given yet.
+func layRowPath(tb testing.TB, way *rowWay) (*rowPath, *token.Codec) {
+	tb.Helper()
 	email := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
 	s := benchSession(tb)
 	codec, err := s.gw.Protection.Ring.Codec(token.Spec{Column: email, Scheme: sallyport.Email, Group: "email"})
@@ -62,7 +70,9 @@ func newRowPath(tb testing.TB, way *rowWay) *rowPath {
 		case guarded:
 			l.columns[i].protected, l.columns[i].codec, l.columns[i].home, l.inspect = protected, codec, s.gw.kin.column(email), true
 		case keyed:
-			l.key, l.inspect = i, true
+			if l.inspect = true; l.key < 0 {
+				l.key = i
+			}
 		case veiled:
 			l.columns[i].text, l.columns[i].show, l.inspect, l.veils = true, catalog.ShowDomain, true, []int{i}
 		case passing, formed:
@@ -72,14 +82,14 @@ func newRowPath(tb testing.TB, way *rowWay) *rowPath {
 	l.value, l.lane = l.laneOf()
 	p := &rowPath{session: s, run: &run{stmt: &query.Statement{Touches: true, Verb: "SELECT"}, sight: &sight{
 		policies: defaultPolicies(tb, email), asking: policy.Ask{Who: "svc", Service: true, Action: policy.ActionReveal, Context: policy.Context{Trust: 100}},
-	}, layout: l}, given: benchRows(tb, codec)}
+	}, layout: l}}
 	if way.granted {
 		p.run.sight.grants = []*heldGrant{{Grant: policy.Grant{ID: "g", For: "svc", Columns: []string{email.String()}, Customers: 1 << 30, Until: time.Now().Add(time.Hour), ApprovedBy: []sallyport.Staff{"a", "b"}}}}
 	}
 	s.server = &stream{pool: &s.gw.pool}
 	s.queue = []*reply{{what: expectRows, run: p.run}}
 	p.forget()
-	return p
+	return p, codec
 }
 
 // forget makes all customers others than before.
