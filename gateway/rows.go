@@ -23,8 +23,11 @@ func (s *session) rows(ctx context.Context, m []byte) error {
 	if current.layout == nil {
 		return errUnexpected(pg.DataRow)
 	}
-	n := uint64(0)
-	defer func() { s.counters.rows.Add(n) }()
+	n, before := uint64(0), s.server.at-len(m)
+	defer func() {
+		s.counters.rows.Add(n)
+		s.gathering.came += s.server.at - before
+	}()
 	for {
 		n++
 		if err := s.row(ctx, current, m); err != nil || s.over.Load() {
