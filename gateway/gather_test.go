@@ -115,4 +115,3 @@ func loopback(t *testing.T) (near, far net.Conn) {
 	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
 	return near, far
 }
-
