@@ -190,6 +190,9 @@ func drainQuery(ctx context.Context, dsn, sql string) (took time.Duration, rows 
 	if err != nil {
 		return 0, 0, fmt.Errorf("connect: %w", err)
 	}
+	if err := conn.PgConn().SyncConn(ctx); err != nil { // after a slow write pgx reads on in the background, which would take bytes away
+		return 0, 0, fmt.Errorf("connect: %w", err)
+	}
 	raw, err := conn.PgConn().Hijack()
 	if err != nil {
 		return 0, 0, fmt.Errorf("connect: %w", err)

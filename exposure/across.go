@@ -75,7 +75,25 @@ func (c *Charge) Reserve(now time.Time, k *Key) *sallyport.Limit {
 	l := c.account.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return c.reserve(l, l.advance(now.UnixNano()), k)
+}
+
+// ReserveEach is Reserve of many keys, one after the other: so many of them are counted before the first that would exceed the budget.
+func (c *Charge) ReserveEach(now time.Time, keys []Key) int {
+	l := c.account.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	at := l.advance(now.UnixNano())
+	for i := range keys {
+		if c.reserve(l, at, &keys[i]) != nil {
+			return i
+		}
+	}
+	return len(keys)
+}
+
+// reserve is Reserve at the ledger's time. The caller holds the ledger.
+func (c *Charge) reserve(l *ledger, at int64, k *Key) *sallyport.Limit {
 	slot := l.index.find(&l.slots, k)
 	for w := windows - 1; w >= 0; w-- { // the longest that is used up says most
 		held := slot != none && l.slots.at(slot).at > at-w.length()

@@ -47,17 +47,34 @@ func (g *Grant) Reserve(who sallyport.Subject, k Key, most int) *sallyport.Limit
 // ReserveNumber is Reserve of a customer whose key is a whole number.
 func (g *Grant) ReserveNumber(n uint64, most int) *sallyport.Limit {
 	g.mu.Lock()
-	var over *sallyport.Limit
-	switch {
-	case g.count < most:
-		if g.numbers.add(n) {
-			g.count++
-		}
-	case !g.numbers.has(n):
-		over = g.limit(most)
+	defer g.mu.Unlock()
+	if !g.reserve(n, most) {
+		return g.limit(most)
 	}
-	g.mu.Unlock()
-	return over
+	return nil
+}
+
+// ReserveNumbers is ReserveNumber of many customers, one after the other: so many of them are counted before the first that is one too many.
+func (g *Grant) ReserveNumbers(list []uint64, most int) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, n := range list {
+		if !g.reserve(n, most) {
+			return i
+		}
+	}
+	return len(list)
+}
+
+// reserve says whether a customer counts now. The caller holds mu.
+func (g *Grant) reserve(n uint64, most int) bool {
+	if g.count >= most {
+		return g.numbers.has(n)
+	}
+	if g.numbers.add(n) {
+		g.count++
+	}
+	return true
 }
 
 // limit is what a grant says that is used up. The caller holds mu.

@@ -41,12 +41,20 @@ func rowWays() []rowWay {
 // rowPath is a session through which rows go, without connections.
 type rowPath struct {
 	*session
-	run  *run
-	rows [][]byte
-	n    int
+	run   *run
+	given [][]byte
+	n     int
 }
 
 func newRowPath(tb testing.TB, way *rowWay) *rowPath {
+	tb.Helper()
+	p, codec := layRowPath(tb, way)
+	p.given = benchRows(tb, codec)
+	return p
+}
+
+// layRowPath is one through which no rows are given yet.
+func layRowPath(tb testing.TB, way *rowWay) (*rowPath, *token.Codec) {
 	tb.Helper()
 	email := sallyport.Column{Schema: "support", Table: "customers", Name: "email"}
 	s := benchSession(tb)
@@ -62,22 +70,26 @@ func newRowPath(tb testing.TB, way *rowWay) *rowPath {
 		case guarded:
 			l.columns[i].protected, l.columns[i].codec, l.columns[i].home, l.inspect = protected, codec, s.gw.kin.column(email), true
 		case keyed:
-			l.key, l.inspect = i, true
+			if l.inspect = true; l.key < 0 {
+				l.key = i
+			}
 		case veiled:
 			l.columns[i].text, l.columns[i].show, l.inspect, l.veils = true, catalog.ShowDomain, true, []int{i}
 		case passing, formed:
 		}
 	}
 	l.front = l.frontOf()
+	l.value, l.lane = l.laneOf()
 	p := &rowPath{session: s, run: &run{stmt: &query.Statement{Touches: true, Verb: "SELECT"}, sight: &sight{
 		policies: defaultPolicies(tb, email), asking: policy.Ask{Who: "svc", Service: true, Action: policy.ActionReveal, Context: policy.Context{Trust: 100}},
-	}, layout: l}, rows: benchRows(tb, codec)}
+	}, layout: l}}
 	if way.granted {
 		p.run.sight.grants = []*heldGrant{{Grant: policy.Grant{ID: "g", For: "svc", Columns: []string{email.String()}, Customers: 1 << 30, Until: time.Now().Add(time.Hour), ApprovedBy: []sallyport.Staff{"a", "b"}}}}
 	}
+	s.server = &stream{pool: &s.gw.pool}
 	s.queue = []*reply{{what: expectRows, run: p.run}}
 	p.forget()
-	return p
+	return p, codec
 }
 
 // forget makes all customers others than before.
@@ -86,15 +98,30 @@ func (p *rowPath) forget() {
 	p.openAccounts()
 }
 
-// next takes one row on its way.
+// together is how many rows come at once: as many as stand in a buffer.
+const together = 256
+
+// next takes one row on its way, and every so often all that come with it.
 func (p *rowPath) next(tb testing.TB) {
-	if err := p.row(tb.Context(), p.run, p.rows[p.n%len(p.rows)]); err != nil {
-		tb.Fatal(err)
-	}
-	if p.n++; p.n%512 == 0 { // as many as stand in a buffer
+	if p.n%together == 0 {
+		p.server.buf, p.server.at = p.server.buf[:0], 0
+		for i := range together {
+			p.server.buf = append(p.server.buf, p.given[(p.n+i)%len(p.given)]...)
+		}
 		p.accounts.asked = false
 	}
-	if len(p.out) >= batchSize {
+	p.n++
+	for p.n%together == 1 && p.server.buffered() > 0 {
+		_, m, err := p.server.message()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := p.rows(tb.Context(), m); err != nil {
+			tb.Fatal(err)
+		}
+		if len(p.out) < batchSize {
+			continue
+		}
 		if err := p.record(); err != nil {
 			tb.Fatal(err)
 		}
@@ -110,7 +137,7 @@ func BenchmarkRow(b *testing.B) {
 			p := newRowPath(b, &ways[i])
 			b.ReportAllocs()
 			for b.Loop() {
-				if p.n%len(p.rows) == 0 {
+				if p.n%len(p.given) == 0 {
 					b.StopTimer()
 					p.forget()
 					b.StartTimer()
@@ -127,12 +154,12 @@ func TestRowAllocatesNothing(t *testing.T) {
 	for i := range ways {
 		t.Run(ways[i].name, func(t *testing.T) {
 			p := newRowPath(t, &ways[i])
-			for range len(p.rows) / 2 { // until buffers have their size
+			for range len(p.given) / 2 { // until buffers have their size
 				p.next(t)
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			measured := len(p.rows) - p.n
+			measured := len(p.given) - p.n
 			for range measured {
 				p.next(t)
 			}

@@ -131,6 +131,7 @@ type Vacate struct {
 type Gateway struct {
 	Config
 	pool       buffers
+	lanes      lanes
 	codecs     codecs
 	identities *identities
 	granted    *exposure.Grants

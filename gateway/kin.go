@@ -68,10 +68,28 @@ func (k *kin) token(stored []byte) uint64 { return maphash.Bytes(k.seed, stored)
 // belongs tells whether a value is the first of its home that came with this customer, to this person. value is a hash that nobody outside
 // can foresee.
 func (k *kin) belongs(who kinship, at home, owner exposure.Key, value uint64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.first(who, at, &owner, value)
+}
+
+// belong is belongs of many customers' values, one after the other: so many of them do before the first that does not.
+func (k *kin) belong(who kinship, at home, owners []exposure.Key, values []uint64) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range owners {
+		if !k.first(who, at, &owners[i], values[i]) {
+			return i
+		}
+	}
+	return len(owners)
+}
+
+// first is belongs. The caller holds mu.
+func (k *kin) first(who kinship, at home, owner *exposure.Key, value uint64) bool {
 	high, low := bits.Mul64(binary.LittleEndian.Uint64(owner[:8])&^7^uint64(who), binary.LittleEndian.Uint64(owner[8:])^uint64(at))
 	key := (high^low)>>valueBits&^7 | uint64(owner[0]&7)
 	seen := relation(key<<valueBits | value&(1<<valueBits-1) | 1)
-	k.mu.Lock()
 	if 4*(k.used+1) > 3*len(k.cells) {
 		k.grow()
 	}
@@ -80,9 +98,7 @@ func (k *kin) belongs(who kinship, at home, owner exposure.Key, value uint64) bo
 		*c = seen
 		k.used++
 	}
-	first := *c == seen
-	k.mu.Unlock()
-	return first
+	return *c == seen
 }
 
 // cell is where a key stands, or would. Customers with neighbouring keys stand in one line of memory, and where it is taken already, in one of

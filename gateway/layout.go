@@ -48,6 +48,8 @@ type layout struct {
 	veils   []int // the veiled columns
 	moving  []int // those in which plain values may stand beside tokens
 	touched []sallyport.Column
+	lane    bool // its rows may come through the lane
+	value   int  // of those: the protected column
 }
 
 // newLayout decides for each column once, so that nothing is decided per row.
@@ -84,6 +86,7 @@ func (s *session) newLayout(r *run, fields []pg.Field, hidden int) (*layout, err
 	l.inspect = l.inspect || hidden > 0
 	l.noteMoving()
 	l.front = l.frontOf()
+	l.value, l.lane = l.laneOf()
 	return l, nil
 }
 

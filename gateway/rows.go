@@ -23,12 +23,21 @@ func (s *session) rows(ctx context.Context, m []byte) error {
 	if current.layout == nil {
 		return errUnexpected(pg.DataRow)
 	}
-	n := uint64(0)
-	defer func() { s.counters.rows.Add(n) }()
+	n, before := uint64(0), s.server.at-len(m)
+	defer func() {
+		s.counters.rows.Add(n)
+		s.gathering.came += s.server.at - before
+	}()
 	for {
 		n++
-		if err := s.row(ctx, current, m); err != nil || s.over.Load() || len(s.out) >= batchSize {
+		if err := s.row(ctx, current, m); err != nil || s.over.Load() {
 			return err
+		}
+		if current.layout.lane {
+			n += s.takeLane(current)
+		}
+		if len(s.out) >= batchSize {
+			return nil
 		}
 		if m = s.server.another(pg.DataRow); m == nil {
 			return nil

@@ -37,7 +37,11 @@ func (s *session) fromServer(ctx context.Context) error {
 // nextAnswer waits for one message of the server's and takes it up.
 func (s *session) nextAnswer(ctx context.Context) error {
 	if !s.server.whole() {
-		if err := s.pause(); err != nil {
+		ready, err := s.gather()
+		if err == nil && !ready {
+			err = s.pause()
+		}
+		if err != nil {
 			return err
 		}
 		s.accounts.asked = false
@@ -63,6 +67,11 @@ func (s *session) nextAnswer(ctx context.Context) error {
 
 // pause prepares to wait for the server: what is ready goes to the client, except values that wait for their batch.
 func (s *session) pause() error {
+	if s.gathering.patient {
+		if err := s.gatherNoMore(); err != nil {
+			return err
+		}
+	}
 	if s.waiting() {
 		return s.deadline(time.Now().Add(trickle))
 	}
@@ -239,6 +248,9 @@ func (s *session) answerEnd(ctx context.Context, kind byte, m []byte) error {
 			return err
 		}
 		tag = string(t)
+	}
+	if err := s.gatherNoMore(); err != nil {
+		return err
 	}
 	if err := s.finish(ctx, current, tag); err != nil {
 		return err

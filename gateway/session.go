@@ -80,6 +80,7 @@ type session struct {
 	// The server's side only.
 	batch
 	behind    behind
+	gathering gathering
 	held      func() error // says whether what waited for the client may still leave; nil: nothing is protected
 	accounts  accounts
 	borrowing borrowing          // of both sides

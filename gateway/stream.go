@@ -111,6 +111,11 @@ func (s *stream) another(kind byte) []byte {
 	return b[:size:size]
 }
 
+// ahead is what was read and not yet taken, valid until the next read; skip takes n bytes of it.
+func (s *stream) ahead() []byte { return s.buf[s.at:] }
+
+func (s *stream) skip(n int) { s.at += n }
+
 // head returns kind and size of the next message without taking anything.
 func (s *stream) head() (kind byte, size int, err error) {
 	for {
