@@ -37,6 +37,9 @@ type Report struct {
 type Options struct {
 	Customers int64   // how many the company has; 0: as many as somebody saw or who reported
 	None      float64 // probability beforehand that no listed person is the source; 0 means 0.3
+	// Since is from when on whoever reported stands in the list, confirmed or not. Then the reports before tell at what rate and from whom background comes,
+	// and when the theft began to be heard of is found from the stream. Zero: not known, and when reports came says nothing.
+	Since time.Time
 	// Without are people who are not weighed: nobody is told how likely he is himself.
 	Without []sallyport.Staff
 }
@@ -90,9 +93,9 @@ func (x *Exposures) Trace(list []Report, o Options) Result {
 		return result
 	}
 	if best := &result.Suspects[0]; result.Verdict == Named {
-		result.More, result.Forged = 0, q.forged(list, o, best, result.Background)
+		result.More, result.Forged = 0, q.forged(list, o, best, q.lately)
 	} else {
-		result.More = q.more(best, result.Background)
+		result.More = q.more(best, q.lately)
 	}
 	result.AskNext = q.ask(result.Suspects)
 	return result
@@ -106,13 +109,13 @@ func (q *question) weigh() Result {
 	}
 	hypotheses := q.judge()
 	result.Suspects, result.None = q.suspects(hypotheses)
-	result.Background = q.background(hypotheses)
+	result.Background, q.lately = background(hypotheses)
 	if len(result.Suspects) == 0 {
 		return result
 	}
 	best := &result.Suspects[0]
 	result.FalseNaming = 1 / (1 + math.Pow(10, best.LogOdds))
-	result.Matched = q.matched(best.Staff)
+	result.Matched = q.matched(best.Staff, q.began(hypotheses, best.Staff))
 	switch {
 	case best.Posterior >= NamedFrom && result.Matched <= matchedFrom:
 		result.Verdict = Named
@@ -141,13 +144,15 @@ type question struct {
 	unconfirmed int
 	ids         map[sallyport.Subject]bool // customers who reported, or whose report is not confirmed
 
-	customers float64           // in all
-	base      [mixtures]float64 // log likelihood of all reports under each mixture of backgrounds
-	ground    [][mixtures]float64
-	by        []int            // of each report, how many customers anybody had seen by then
-	hits      map[uint32][]hit // viewer → reports about customers whom he had seen
-	none      float64
-	unweighed map[uint32]bool // people, by number
+	customers  float64           // in all
+	base       [mixtures]float64 // log likelihood of all reports under each mixture of backgrounds
+	ground     [][mixtures]float64
+	by         []int            // of each report, how many customers anybody had seen by then
+	hits       map[uint32][]hit // viewer → reports about customers whom he had seen
+	none       float64
+	beginnings []beginning     // the latest first
+	unweighed  map[uint32]bool // people, by number
+	lately     float64         // share of background in the reports since the theft began, once they were weighed
 }
 
 // hit is a report about a customer whom a viewer had seen before.
@@ -168,13 +173,19 @@ func (x *Exposures) question(list []Report, o Options) *question {
 	if q.none <= 0 || q.none >= 1 {
 		q.none = 0.3
 	}
-	first := map[sallyport.Subject]*once{}
+	first, open := map[sallyport.Subject]*once{}, map[sallyport.Subject]uint32{}
 	for _, r := range list {
 		q.ids[r.Customer] = true
-		if r.Unconfirmed || r.Customer == "" {
+		if r.Customer == "" {
 			continue
 		}
 		at := seconds(r.At)
+		if r.Unconfirmed {
+			if old, ok := open[r.Customer]; !ok || at < old {
+				open[r.Customer] = at
+			}
+			continue
+		}
 		if o := first[r.Customer]; o != nil {
 			o.at, o.quoted = min(o.at, at), o.quoted|r.Quoted
 			continue
@@ -185,11 +196,14 @@ func (x *Exposures) question(list []Report, o Options) *question {
 		}
 		first[r.Customer] = &once{key: r.Customer, customer: number, at: at, quoted: r.Quoted}
 	}
-	for c := range q.ids {
-		if c != "" && first[c] == nil {
-			q.unconfirmed++
+	var waiting []uint32 // of customers whose report weighs nothing: when they came
+	for c, at := range open {
+		if first[c] == nil {
+			waiting = append(waiting, at)
 		}
 	}
+	q.unconfirmed = len(waiting)
+	slices.Sort(waiting)
 	unseen := 0
 	for _, o := range first {
 		q.reports = append(q.reports, *o)
@@ -200,6 +214,11 @@ func (x *Exposures) question(list []Report, o Options) *question {
 	slices.SortFunc(q.reports, func(a, b once) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key)) }) // sums of floats depend on the order
 	q.customers = float64(max(o.Customers, int64(len(x.back)+unseen)))
 	q.find()
+	since := uint32(0)
+	if !o.Since.IsZero() {
+		since = seconds(o.Since)
+	}
+	q.begin(since, waiting)
 	return q
 }
 
