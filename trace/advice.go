@@ -45,38 +45,33 @@ func (q *question) last() (last uint32) {
 	return last
 }
 
-// matched compares a suspect with colleagues who serve the same queue, by exact permutation: of the reports from first on by customers whom any of them
+// matched compares a suspect with colleagues who serve the same queue, by exact permutation: of the reports by customers whom any of them
 // saw, as many fall to him by chance as a hypergeometric draw gives. Without a team, or where he saw nearly all that they did, he is
 // compared with everybody.
-func (q *question) matched(staff []sallyport.Staff, first int) float64 {
+func (q *question) matched(staff []sallyport.Staff) float64 {
 	team := q.x.Team[staff[0]]
 	if team != "" {
-		if p, ok := q.among(staff, first, func(s sallyport.Staff) bool { return q.x.Team[s] == team || slices.Contains(staff, s) }); ok {
+		if p, ok := q.among(staff, func(s sallyport.Staff) bool { return q.x.Team[s] == team || slices.Contains(staff, s) }); ok {
 			return p
 		}
 	}
-	if p, ok := q.amongAll(staff, first); ok {
+	if p, ok := q.amongAll(staff); ok {
 		return p
 	}
 	return 1
 }
 
 // amongAll is among for everybody, where the index has counted already.
-func (q *question) amongAll(staff []sallyport.Staff, first int) (float64, bool) {
+func (q *question) amongAll(staff []sallyport.Staff) (float64, bool) {
 	if len(staff) > 1 || len(q.x.sum.times[viewerOf(q.x.no[staff[0]], made)]) > 0 {
-		return q.among(staff, first, func(sallyport.Staff) bool { return true })
+		return q.among(staff, func(sallyport.Staff) bool { return true })
 	}
 	last := q.last()
 	population, marked := upTo(q.x.sum.anyone, last), upTo(q.x.sum.times[viewerOf(q.x.no[staff[0]], whole)], last)
-	n, k := 0, 0
-	for _, r := range q.reports[first:] {
+	n, k := 0, len(q.hits[viewerOf(q.x.no[staff[0]], whole)])
+	for _, r := range q.reports {
 		if r.seen {
 			n++
-		}
-	}
-	for _, h := range q.hits[viewerOf(q.x.no[staff[0]], whole)] {
-		if int(h.report) >= first {
-			k++
 		}
 	}
 	return chance(k, population, marked, n)
@@ -91,7 +86,7 @@ func chance(k, population, marked, n int) (float64, bool) {
 }
 
 // among is the probability, and whether the comparison says anything.
-func (q *question) among(staff []sallyport.Staff, first int, of func(sallyport.Staff) bool) (float64, bool) {
+func (q *question) among(staff []sallyport.Staff, of func(sallyport.Staff) bool) (float64, bool) {
 	group, own := make([]bool, len(q.x.byNo)), make([]bool, len(q.x.byNo))
 	for n, s := range q.x.byNo {
 		group[n], own[n] = of(s), slices.Contains(staff, s)
@@ -99,11 +94,12 @@ func (q *question) among(staff []sallyport.Staff, first int, of func(sallyport.S
 	last := q.last()
 	population, marked := q.seenBy(group, last), q.seenBy(own, last)
 	var n, k int
-	for _, r := range q.reports[first:] {
+	for i := range q.reports[q.calm:] {
+		r := &q.reports[q.calm+i]
 		if r.customer == noCustomer {
 			continue
 		}
-		in, his := q.stands(q.x.of(r.customer), group, own, r.at)
+		in, his := r.stands(q.x.of(r.customer), group, own)
 		if in {
 			n++
 		}
@@ -132,10 +128,10 @@ func (q *question) seenBy(group []bool, by uint32) (n int) {
 }
 
 // stands says whether anybody of a group, and one of its own, had seen a customer.
-func (q *question) stands(rows []seen, group, own []bool, by uint32) (in, his bool) {
-	for _, r := range rows {
-		p := r.viewer / uint32(views)
-		if r.at <= by && group[p] {
+func (r *once) stands(rows []seen, group, own []bool) (in, his bool) {
+	for _, row := range rows {
+		p := row.viewer / uint32(views)
+		if r.counts(row) && group[p] {
 			in = true
 			his = his || own[p]
 		}
@@ -302,9 +298,8 @@ func (q *question) falls(list []Report, o Options, s *Suspect, fake []Report) bo
 		return false
 	}
 	with := q.x.question(append(slices.Clone(list), fake...), o)
-	judged := with.judge()
-	suspects, _ := with.suspects(judged)
-	return len(suspects) == 0 || !slices.Equal(suspects[0].Staff, s.Staff) || suspects[0].Posterior < NamedFrom || with.matched(s.Staff, with.began(judged, s.Staff)) > matchedFrom
+	suspects, _ := with.suspects(with.judge())
+	return len(suspects) == 0 || !slices.Equal(suspects[0].Staff, s.Staff) || suspects[0].Posterior < NamedFrom || with.matched(s.Staff) > matchedFrom
 }
 
 // rivals are the people on whom suspicion would be thrown most easily: those who saw fewest customers, but enough to report about.

@@ -1,114 +1,96 @@
 package trace
 
 import (
+	"cmp"
 	"math"
 	"slices"
+	"time"
+
+	"sallyport"
 )
 
-// A beginning is when the theft may have begun to be heard of: the reports from first on may be of it, those before are not, whoever is the source.
-type beginning struct {
-	first int                  // the first report that may be of the theft
-	logs  [len(shares)]float64 // of the prior, and of how much better so many reports since agree with this share of background than with nothing else
-	seen  [len(shares)]float64 // share of all reports that is background then
+// drifts are by how much the rate of background may have changed since calm, in octaves, to either side. They are Cauchy with a scale of a quarter: half of the
+// time within a fifth, and one time in ten beyond a factor of 3, since there are waves of calls that nobody here has to do with. That bounds what the
+// stream alone can say for or against a leak.
+var drifts = [...]float64{0, 0.125, 0.25, 0.375, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8} //nolint:gochecknoglobals // a table
+
+const driftScale = 0.25
+
+// driftLogs are the logs of how probable each is: as much as falls between the middles to its neighbours; on one side.
+func driftLogs() (logs [len(drifts)]float64) {
+	below := func(x float64) float64 { return math.Atan(x/driftScale) / math.Pi } // from 0 on
+	low := 0.0
+	for i := range drifts {
+		high := 0.5
+		if i+1 < len(drifts) {
+			high = below((drifts[i] + drifts[i+1]) / 2)
+		}
+		logs[i] = math.Log(high - low)
+		low = high
+	}
+	return logs
 }
 
-// How far the rate of background now may be from the rate before: its factor's log₂ is Cauchy, so that it is within a fifth half of the time and a wave
-// of calls that nobody here has to do with is possible. What the stream can say for or against a leak is bounded by that.
-const (
-	driftScale = 0.25
-	driftStep  = 0.25
-	driftMost  = 32 // steps to either side: a factor of 256
-)
-
-// begin lists the beginnings. Where nobody says since when the stream is complete, there is one: before all reports, and when they came says nothing.
-func (q *question) begin(since uint32, open []uint32) {
-	all := beginning{}
-	n := len(q.reports)
-	for b, beta := range shares {
-		all.seen[b] = beta
-	}
-	q.beginnings = []beginning{all}
-	if since == 0 || n == 0 {
-		return
-	}
-	var list []beginning
-	for _, m := range windows(n) {
-		if q.reports[n-m].at > since {
-			list = append(list, q.beginning(n-m, since, open))
+// waiting is when the reports came that weigh nothing, of customers none of whose reports does.
+func waiting(open map[sallyport.Subject]uint32, weigh map[sallyport.Subject]*once) (times []uint32) {
+	for c, at := range open {
+		if weigh[c] == nil {
+			times = append(times, at)
 		}
 	}
-	if len(list) == 0 {
-		return
-	}
-	for i := range list {
-		for b := range shares {
-			list[i].logs[b] -= math.Log(2 * float64(len(list)))
-		}
-	}
-	for b := range shares {
-		all.logs[b] = -math.Ln2
-	}
-	q.beginnings = append(list, all)
-}
-
-// windows are how many reports the theft may have brought: fewer than all, and the more there are the coarser, each octave as probable as the other.
-func windows(n int) (list []int) {
-	for m, step := 1, 1; m < n; m += step {
-		list = append(list, m)
-		if m >= 4*step {
-			step *= 2
-		}
-	}
-	return list
-}
-
-// beginning weighs one: the rate of reports before, which is background's, against how many came since.
-func (q *question) beginning(first int, since uint32, open []uint32) (b beginning) {
-	b.first = first
-	last, at := q.reports[len(q.reports)-1].at, q.reports[first].at
-	before := upTo(open, at) - upTo(open, since)
-	low := since // since when it may have begun
-	var times []uint32
-	for _, r := range q.reports[:first] {
-		if r.at > since {
-			times = append(times, r.at)
-			low = r.at
-		}
-	}
-	before += len(times)
-	times = append(times, open[upTo(open, since):upTo(open, at)]...)
 	slices.Sort(times)
-	count := len(q.reports) - first
-	none := q.rate(since, low, at, last, before, count, 1)
-	clumps := clumped(times, since, at)
-	for i, beta := range shares {
-		b.logs[i] = (q.rate(since, low, at, last, before, count, beta) - none) / clumps
-		b.seen[i] = (float64(first) + beta*float64(count)) / float64(len(q.reports))
-	}
-	return b
+	return times
 }
 
-// rate is the log of how probable it is that after so many reports in calm so many came by last, up to a factor that does not depend on β: background
-// comes at an even rate λ, of which nothing is known beforehand, times its drift, and all reports at that divided by β from some time between low and at on.
+// compare parts the reports that are suspected from those of calm before, and holds the rates to each other. In calm those that nobody has confirmed count as
+// reports, too: who looks into a theft confirms more than is confirmed otherwise, and that must not look like a theft.
+func (q *question) compare(from time.Time, waiting []uint32) {
+	at := seconds(from)
+	if from.IsZero() || len(q.reports) == 0 {
+		q.unconfirmed = len(waiting)
+		return
+	}
+	q.calm, _ = slices.BinarySearchFunc(q.reports, at, func(r once, at uint32) int { return cmp.Compare(r.at, at) })
+	calm := slices.Clone(waiting[:upTo(waiting, at-1)])
+	q.unconfirmed = len(waiting) - len(calm)
+	for _, r := range q.reports[:q.calm] {
+		calm = append(calm, r.at)
+	}
+	if len(calm) == 0 || q.calm == len(q.reports) {
+		return
+	}
+	slices.Sort(calm)
+	rates := rates{since: calm[0], low: calm[len(calm)-1], at: q.reports[q.calm].at, last: q.last(), before: len(calm) - 1, count: len(q.reports) - q.calm}
+	clumps, none := clumped(calm[1:], rates.since, at), rates.log(1)
+	for b, beta := range shares {
+		q.sooner[b] = (rates.log(beta) - none) / clumps
+	}
+}
+
+// rates are how many reports came in calm, between the first of all and some time between low and at, and how many from then on by last.
+type rates struct {
+	since, low, at, last uint32
+	before, count        int
+}
+
+// log is how probable these numbers are, up to a factor that does not depend on β: background comes at an even rate λ, of which nothing is known
+// beforehand, and later at that times its drift, all reports at that divided by β:
 //
-//	Σ over drifts d: P(d)·(d/β)^count · ∫ dλ λ^(before+count) · exp(−λ·(s−since) − λ·d/β·(last−s)), in the mean over s
-func (q *question) rate(since, low, at, last uint32, before, count int, beta float64) float64 {
-	n := float64(before + count + 1)
+//	Σ over drifts d: P(d)·(d/β)^count · ∫ dλ λ^(before+count) · exp(−λ·(s−since) − λ·d/β·(last−s)), in the mean over s from low to at
+func (r *rates) log(beta float64) float64 {
+	n := float64(r.before + r.count + 1)
 	sum := math.Inf(-1)
-	for k := -driftMost; k <= driftMost; k++ {
-		octaves := float64(k) * driftStep
-		faster := math.Exp2(octaves) / beta
-		x := octaves / driftScale
-		begins := spent(since, low, last, faster)
-		ends := spent(since, at, last, faster)
-		sum = logAdd(sum, -math.Log1p(x*x)+float64(count)*math.Log(faster)+meanPower(begins, ends, n))
+	for i, log := range driftLogs() {
+		for _, faster := range [...]float64{math.Exp2(drifts[i]) / beta, math.Exp2(-drifts[i]) / beta} {
+			sum = logAdd(sum, log+float64(r.count)*math.Log(faster)+meanPower(r.spent(r.low, faster), r.spent(r.at, faster), n))
+		}
 	}
 	return sum
 }
 
-// spent is how long it takes background at its calm rate to bring what is expected by last, if from s on reports come faster; in seconds.
-func spent(since, s, last uint32, faster float64) float64 {
-	return float64(s-since) + faster*float64(last-s) + 1
+// spent is how long background takes at its calm rate to bring what is expected by last, if reports come faster from s on; in seconds.
+func (r *rates) spent(s uint32, faster float64) float64 {
+	return float64(s-r.since) + faster*float64(r.last-s) + 1
 }
 
 // meanPower is the log of the mean of x^−n between two bounds, n > 1.

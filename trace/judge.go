@@ -38,41 +38,12 @@ const (
 	alonePrior = 1 - pairPrior
 )
 
-// hypothesis is one view of one person, or two views of two, as the source. Its sum is over backgrounds, shares of them and beginnings; of a pair only in
-// the mixture that fits best.
+// hypothesis is one view of one person, or two views of two, as the source.
 type hypothesis struct {
 	viewers [2]uint32
 	pair    bool
-	log     float64 // of prior and likelihood
-
-	top, sum       float64           // parts over the largest of them: log = top + log(sum)
-	by             [mixtures]float64 // likewise, of each mixture
-	ground, lately float64           // likewise, times the share of background of all reports, and of those since it began
-	first          int               // since which report, in the largest part
-}
-
-// add adds a part.
-func (h *hypothesis) add(log float64, m, share int, b *beginning) {
-	if math.IsInf(log, -1) {
-		return
-	}
-	if log > h.top || h.sum == 0 {
-		scale := math.Exp(h.top - log)
-		if h.sum == 0 {
-			scale = 0
-		}
-		h.sum, h.ground, h.lately = h.sum*scale, h.ground*scale, h.lately*scale
-		for i := range h.by {
-			h.by[i] *= scale
-		}
-		h.top, h.first = log, b.first
-	}
-	part := math.Exp(log - h.top)
-	h.sum += part
-	h.by[m] += part
-	h.ground += part * b.seen[share]
-	h.lately += part * shares[share]
-	h.log = h.top + math.Log(h.sum)
+	log     float64                        // of prior and likelihood
+	parts   [len(shares)][mixtures]float64 // of which log is the sum; of a pair only in the mixture that fits best
 }
 
 // noViewer stands for nobody in particular.
@@ -130,30 +101,24 @@ func (q *question) viewsOf(viewer uint32) (n float64) {
 	return max(n, 1)
 }
 
-// alone fills in a hypothesis of one viewer. Reports about others are background: that is in base, times β each since it began.
+// alone fills in a hypothesis of one viewer. Reports about others are background: that is in base, times β each
+// where they are suspected.
 func (q *question) alone(h *hypothesis, before float64) {
-	h.log = math.Inf(-1)
 	hits := q.hits[h.viewers[0]]
-	ratios := make([]hit, len(hits))
+	h.log = math.Inf(-1)
+	ratios := make([]float64, len(hits))
 	for m := range mixtures {
 		for i, hit := range hits {
-			hit.weight /= q.ground[hit.report][m]
-			ratios[i] = hit
+			ratios[i] = hit.weight / q.ground[hit.report][m]
 		}
-		q.since(h, before+math.Log(prior[m]/float64(len(shares)))+q.base[m], m, ratios)
-	}
-}
-
-// since adds what a source comes to under one mixture of backgrounds, with every share of it and from every beginning on.
-func (q *question) since(h *hypothesis, before float64, m int, ratios []hit) {
-	for s, beta := range shares {
-		odds, grow, n := (1-beta)/beta, product{}, len(ratios)
-		for i := range q.beginnings { // the latest first
-			b := &q.beginnings[i]
-			for ; n > 0 && int(ratios[n-1].report) >= b.first; n-- {
-				grow.times(1 + odds*ratios[n-1].weight)
+		for b, beta := range shares {
+			odds, grow := (1-beta)/beta, product{}
+			for _, r := range ratios {
+				grow.times(1 + odds*r)
 			}
-			h.add(before+b.logs[s]+float64(len(q.reports)-b.first)*math.Log(beta)+grow.log(), m, s, b)
+			part := before + math.Log(prior[m]/float64(len(shares))) + q.base[m] + float64(len(q.reports)-q.calm)*math.Log(beta) + q.sooner[b] + grow.log()
+			h.parts[b][m] = part
+			h.log = logAdd(h.log, part)
 		}
 	}
 }
@@ -198,34 +163,36 @@ func (q *question) pairs(list []hypothesis, before float64) (pairs []hypothesis)
 func (q *question) together(h *hypothesis, before float64, m int, one, other []float64) {
 	h.log = math.Inf(-1)
 	before -= math.Log(float64(len(shares)) * q.viewsOf(h.viewers[0]) * q.viewsOf(h.viewers[1]))
-	both := make([]hit, 0, len(one))
+	both := make([]float64, 0, len(one))
 	for r, w := range one {
 		if w += other[r]; w > 0 {
-			both = append(both, hit{uint32(r), w / 2}) //nolint:gosec // an index
+			both = append(both, w/2)
 		}
 	}
-	q.since(h, before+math.Log(prior[m])+q.base[m], m, both)
+	for s, beta := range shares {
+		for k := range mixtures {
+			h.parts[s][k] = math.Inf(-1)
+		}
+		odds, grow := (1-beta)/beta, product{}
+		for _, w := range both {
+			grow.times(1 + odds*w)
+		}
+		h.parts[s][m] = before + math.Log(prior[m]) + q.base[m] + float64(len(q.reports)-q.calm)*math.Log(beta) + q.sooner[s] + grow.log()
+		h.log = logAdd(h.log, h.parts[s][m])
+	}
 }
 
 // mixture is the one that fits best.
 func (h *hypothesis) mixture() (best int) {
-	for m, part := range h.by {
-		if part > h.by[best] {
-			best = m
+	top := math.Inf(-1)
+	for _, row := range h.parts {
+		for m, part := range row {
+			if part > top {
+				top, best = part, m
+			}
 		}
 	}
 	return best
-}
-
-// began is since which report the theft is most probably heard of, if these people are the source.
-func (q *question) began(list []hypothesis, staff []sallyport.Staff) (first int) {
-	best := math.Inf(-1)
-	for i := range list[:len(list)-2] {
-		if h := &list[i]; h.top > best && slices.Equal(q.names(h.who()), staff) {
-			best, first = h.top, h.first
-		}
-	}
-	return first
 }
 
 // product multiplies many factors of at least 1 without leaving the range of a float, and without a logarithm each.
@@ -351,16 +318,16 @@ func (q *question) names(w who) []sallyport.Staff {
 	return names
 }
 
-// background is the share of background in all reports, and in those since the theft began, averaged over what is believed; with nobody as the source
-// everything is.
-func background(list []hypothesis) (all, lately float64) {
+// background is β, averaged over what is believed; with nobody as the source everything is.
+func (q *question) background(list []hypothesis) (beta float64) {
 	sum := total(list)
-	all = math.Exp(list[len(list)-1].log - sum)
-	lately = all
+	beta = math.Exp(list[len(list)-1].log - sum)
 	for _, h := range list[:len(list)-1] {
-		scale := math.Exp(h.top - sum)
-		all += h.ground * scale
-		lately += h.lately * scale
+		for b, row := range h.parts {
+			for _, part := range row {
+				beta += shares[b] * math.Exp(part-sum)
+			}
+		}
 	}
-	return min(all, 1), min(lately, 1)
+	return min(beta, 1)
 }
