@@ -21,8 +21,9 @@ type Reports struct {
 	List func() ([]Report, error)
 	// Take puts one on record that somebody of the staff heard; it returns its id.
 	Take func(by sallyport.Staff, r Report) (string, error)
-	// Trace says who may be the source, as JSON. Who asks is not weighed himself; call gives the name by which he may know somebody.
-	Trace func(ctx context.Context, me sallyport.Staff, call func(sallyport.Staff) string) (json.RawMessage, error)
+	// Trace says who may be the source, as JSON, of the reports since some time, or of all. Who asks is not weighed himself; call gives the name by which he may
+	// know somebody.
+	Trace func(ctx context.Context, me sallyport.Staff, since time.Time, call func(sallyport.Staff) string) (json.RawMessage, error)
 }
 
 // Report is what a customer tells.
@@ -196,10 +197,18 @@ func (s *Server) trace(r *http.Request, me sallyport.Staff) (any, error) {
 	if err := s.noReports(); err != nil {
 		return nil, err
 	}
-	if err := s.asked(me, "trace", "", "asked who is the source of reports"); err != nil {
+	since, err := moment(r.URL.Query().Get("since"))
+	if err != nil {
 		return nil, err
 	}
-	return s.c.Reports.Trace(r.Context(), me, s.callsTo(me))
+	details := ""
+	if !since.IsZero() {
+		details = since.UTC().Format(time.RFC3339) // who tries many days until one names somebody is seen
+	}
+	if err := s.asked(me, "trace", details, "asked who is the source of reports"); err != nil {
+		return nil, err
+	}
+	return s.c.Reports.Trace(r.Context(), me, since, s.callsTo(me))
 }
 
 // callsTo gives the name by which somebody may know another.
@@ -241,7 +250,16 @@ func (c *Client) JudgeReport(ctx context.Context, id string, real bool, how stri
 
 // Trace asks who may be the source of the reports on record.
 func (c *Client) Trace(ctx context.Context) (json.RawMessage, error) {
+	return c.TraceSince(ctx, time.Time{})
+}
+
+// TraceSince asks likewise of the reports since some time: those before say how many come anyhow, and from whom. The zero time is Trace.
+func (c *Client) TraceSince(ctx context.Context, since time.Time) (json.RawMessage, error) {
 	var answer json.RawMessage
-	err := c.call(ctx, http.MethodGet, "/v1/trace", nil, &answer)
+	path := "/v1/trace"
+	if !since.IsZero() {
+		path += "?since=" + url.QueryEscape(since.UTC().Format(time.RFC3339))
+	}
+	err := c.call(ctx, http.MethodGet, path, nil, &answer)
 	return answer, err
 }

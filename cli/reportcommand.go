@@ -129,13 +129,13 @@ func (m *Main) reportJudgeCommand(stood bool) *cobra.Command {
 }
 
 // traceLive asks serve who is the source of the reports on record.
-func (m *Main) traceLive(cmd *cobra.Command, f *controlFlags) error {
+func (m *Main) traceLive(cmd *cobra.Command, f *controlFlags, since time.Time) error {
 	c, err := f.client()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	text, err := c.Trace(cmd.Context())
+	text, err := c.TraceSince(cmd.Context(), since)
 	if err != nil {
 		return err
 	}

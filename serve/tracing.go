@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,8 +40,8 @@ const (
 )
 
 // answer traces, without weighing who asks, and names people as he may know them.
-func (t *tracer) answer(ctx context.Context, me sallyport.Staff, call func(sallyport.Staff) string) (json.RawMessage, error) {
-	line, err := t.trace(ctx, []sallyport.Staff{me})
+func (t *tracer) answer(ctx context.Context, me sallyport.Staff, since time.Time, call func(sallyport.Staff) string) (json.RawMessage, error) {
+	line, err := t.trace(ctx, since, []sallyport.Staff{me})
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +58,8 @@ func (t *tracer) answer(ctx context.Context, me sallyport.Staff, call func(sally
 	return text, nil
 }
 
-// trace weighs all reports on record.
-func (t *tracer) trace(ctx context.Context, without []sallyport.Staff) (*LiveTrace, error) {
+// trace weighs the reports on record since some time, against those before; all of them where that is zero.
+func (t *tracer) trace(ctx context.Context, since time.Time, without []sallyport.Staff) (*LiveTrace, error) {
 	reports, err := t.r.all()
 	if err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func (t *tracer) trace(ctx context.Context, without []sallyport.Staff) (*LiveTra
 		return nil, err
 	}
 	list, by := tracedReports(reports)
-	result := t.x.Trace(list, trace.Options{Customers: t.r.s.O.Config.Reports.Customers, Without: without})
+	result := t.x.Trace(list, trace.Options{Customers: t.r.s.O.Config.Reports.Customers, From: since, Without: without})
 	return &LiveTrace{traceLine: TraceJSON(&result, 0, 0), Entry: t.read, ConfirmedBy: by}, nil
 }
 
@@ -83,9 +84,24 @@ func tracedReports(reports []api.Report) (list []trace.Report, by map[sallyport.
 		if x.State == api.ReportConfirmed && x.By != "" {
 			by[x.By]++
 		}
-		list = append(list, trace.Report{Customer: x.Customer, At: x.Time, Quoted: trace.ParseFields(x.Quoted), Unconfirmed: x.State != api.ReportConfirmed})
+		list = append(list, trace.Report{
+			Customer: x.Customer, At: x.Time, Quoted: trace.ParseFields(x.Quoted), Unconfirmed: x.State != api.ReportConfirmed, Taker: takerOf(&x),
+		})
 	}
 	return list, by
+}
+
+// asOfNow is how long a report may take from whoever enters it to the record.
+const asOfNow = time.Minute
+
+// takerOf is who wrote a report down while the customer told it: he looks at the customer for that. Where it says when the customer was called, what was
+// looked at since counts for nothing anyhow.
+func takerOf(x *api.Report) sallyport.Staff {
+	who, entered := strings.CutPrefix(x.Source, api.EnteredBy)
+	if !entered || x.Arrived.Sub(x.Time) > asOfNow {
+		return ""
+	}
+	return sallyport.Staff(who)
 }
 
 // LiveTrace is what trace prints of files, and how far the record was read.
@@ -193,7 +209,7 @@ func (t *tracer) stop() {
 // Result is a trace as it is printed.
 func (l *traceLine) Result() *trace.Result {
 	r := &trace.Result{
-		Reports: l.Reports, Unconfirmed: l.Unconfirmed, Verdict: l.Verdict, None: l.None, Background: l.Background, FalseNaming: l.FalseNaming, More: -1, AskNext: l.AskNext, Forged: l.Forged,
+		Reports: l.Reports, Unconfirmed: l.Unconfirmed, Verdict: l.Verdict, None: l.None, Background: l.Background, FalseNaming: l.FalseNaming, More: -1, AskNext: l.AskNext, Forged: l.Forged, Calm: l.Calm, Aside: l.Aside,
 	}
 	if l.More != nil {
 		r.More = *l.More
