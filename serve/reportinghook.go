@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport"
 	"sallyport/api"
 	"sallyport/config"
 	"sallyport/purpose/source"

@@ -78,7 +78,9 @@ func TestTraceSince(t *testing.T) {
 	now, o1, o2 := time.Now(), f.officer("o1"), f.officer("o2")
 	for i := range 30 {
 		f.saw(thief, sallyport.Subject(fmt.Sprint(1000+i)), now.Add(-500*24*time.Hour))
-		f.saw(agents[1+i%5].ID, sallyport.Subject(fmt.Sprint(2000+i)), now.Add(-500*24*time.Hour))
+		for k := range 4 {
+			f.saw(agents[1+k].ID, sallyport.Subject(fmt.Sprint(2000+100*k+i)), now.Add(-500*24*time.Hour))
+		}
 	}
 	report := func(customer int, at time.Time) {
 		t.Helper()
