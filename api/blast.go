@@ -46,13 +46,23 @@ func (s *Server) blastAbout(ctx context.Context, me sallyport.Staff, text, since
 	if s.c.Blast == nil {
 		return "", from, &Problem{http.StatusConflict, "no_blast", "This serve does not answer what somebody's access came to.", ""}
 	}
-	if since != "" {
-		if from, err = time.Parse(time.RFC3339, since); err != nil {
-			return "", from, &Problem{http.StatusBadRequest, "bad_time", "This is no time.", "Give it as 2026-03-02T10:30:00+01:00."}
-		}
+	if from, err = moment(since); err != nil {
+		return "", from, err
 	}
 	who, err = s.personOf(ctx, me, text)
 	return who, from, err
+}
+
+// moment reads a time; none is the zero time.
+func moment(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, &Problem{http.StatusBadRequest, "bad_time", "This is no time.", "Give it as 2026-03-02T10:30:00+01:00."}
+	}
+	return at, nil
 }
 
 // personOf is whom a pseudonym or a name means. The answer to a name that one may not know is the same as to none.

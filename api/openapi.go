@@ -159,7 +159,7 @@ func workOperations() []operation {
 			Report string `json:"report"`
 		}{}},
 		{method: post, path: "/v1/reports/{id}/judge", who: investigators, summary: "Say what a customer answered", takes: judgeRequest{}},
-		{method: get, path: "/v1/trace", who: investigators, summary: "Who may be the source of the reports"},
+		{method: get, path: "/v1/trace", who: investigators, summary: "Who may be the source of the reports", query: []string{"since"}},
 		{method: get, path: "/v1/blast", who: investigators, summary: "What somebody's access came to", query: []string{"staff", "since"}},
 		{method: post, path: "/v1/blast/list", who: investigators, summary: "Propose to see every customer whom it concerns", takes: listRequest{}, gives: proposedAnswer{}},
 		{method: get, path: "/v1/blast/list/{id}", who: investigators, summary: "The list that two people agreed on"},

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -80,7 +81,7 @@ func TestOpenAPI(t *testing.T) {
 		c.Cases = &Cases{Book: b, Control: c.Orders.stream}
 		c.Reports = &Reports{
 			List: func() ([]Report, error) { return []Report{{ID: "1", Customer: "48211", State: ReportOpen}}, nil },
-			Trace: func(context.Context, sallyport.Staff, func(sallyport.Staff) string) (json.RawMessage, error) {
+			Trace: func(context.Context, sallyport.Staff, time.Time, func(sallyport.Staff) string) (json.RawMessage, error) {
 				return json.RawMessage(`{}`), nil
 			},
 		}

@@ -21,8 +21,9 @@ type Reports struct {
 	List func() ([]Report, error)
 	// Take puts one on record that somebody of the staff heard; it returns its id.
 	Take func(by sallyport.Staff, r Report) (string, error)
-	// Trace says who may be the source, as JSON. Who asks is not weighed himself; call gives the name by which he may know somebody.
-	Trace func(ctx context.Context, me sallyport.Staff, call func(sallyport.Staff) string) (json.RawMessage, error)
+	// Trace says who may be the source, as JSON, of the reports since some time, or of all. Who asks is not weighed himself; call gives the name by which he may
+	// know somebody.
+	Trace func(ctx context.Context, me sallyport.Staff, since time.Time, call func(sallyport.Staff) string) (json.RawMessage, error)
 }
 
 // Report is what a customer tells.
@@ -37,6 +38,7 @@ type Report struct {
 	State    string            `json:"state,omitempty"`  // open, confirmed, denied
 	By       sallyport.Staff   `json:"by,omitempty"`     // who confirmed or denied it
 	How      string            `json:"how,omitempty"`
+	Taker    sallyport.Staff   `json:"-"` // who wrote it down at Time, as the customer told it: he looked at him for that. Nobody sets it here, and nobody reads his name
 }
 
 // The states of a report.
@@ -141,6 +143,8 @@ func (r *Report) Check(now time.Time) string {
 	switch {
 	case r.Customer == "" || len(r.Customer) > 64:
 		return "a report names its customer, by at most 64 bytes"
+	case len(r.Taker) > 64:
+		return "who took a report is named by at most 64 bytes"
 	case r.Channel != "" && !slices.Contains([]string{"call", "sms", "email", "letter", "chat", "other"}, r.Channel):
 		return "the channel is call, sms, email, letter, chat or other"
 	case len(r.Quoted) > len(QuotedWords()):
@@ -196,10 +200,18 @@ func (s *Server) trace(r *http.Request, me sallyport.Staff) (any, error) {
 	if err := s.noReports(); err != nil {
 		return nil, err
 	}
-	if err := s.asked(me, "trace", "", "asked who is the source of reports"); err != nil {
+	since, err := moment(r.URL.Query().Get("since"))
+	if err != nil {
 		return nil, err
 	}
-	return s.c.Reports.Trace(r.Context(), me, s.callsTo(me))
+	details := ""
+	if !since.IsZero() {
+		details = since.UTC().Format(time.RFC3339) // who tries many days until one names somebody is seen
+	}
+	if err := s.asked(me, "trace", details, "asked who is the source of reports"); err != nil {
+		return nil, err
+	}
+	return s.c.Reports.Trace(r.Context(), me, since, s.callsTo(me))
 }
 
 // callsTo gives the name by which somebody may know another.
@@ -241,7 +253,16 @@ func (c *Client) JudgeReport(ctx context.Context, id string, real bool, how stri
 
 // Trace asks who may be the source of the reports on record.
 func (c *Client) Trace(ctx context.Context) (json.RawMessage, error) {
+	return c.TraceSince(ctx, time.Time{})
+}
+
+// TraceSince asks likewise of the reports since some time: those before say how many come anyhow, and from whom. The zero time is Trace.
+func (c *Client) TraceSince(ctx context.Context, since time.Time) (json.RawMessage, error) {
 	var answer json.RawMessage
-	err := c.call(ctx, http.MethodGet, "/v1/trace", nil, &answer)
+	path := "/v1/trace"
+	if !since.IsZero() {
+		path += "?since=" + url.QueryEscape(since.UTC().Format(time.RFC3339))
+	}
+	err := c.call(ctx, http.MethodGet, path, nil, &answer)
 	return answer, err
 }

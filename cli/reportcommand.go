@@ -129,13 +129,13 @@ func (m *Main) reportJudgeCommand(stood bool) *cobra.Command {
 }
 
 // traceLive asks serve who is the source of the reports on record.
-func (m *Main) traceLive(cmd *cobra.Command, f *controlFlags) error {
+func (m *Main) traceLive(cmd *cobra.Command, f *controlFlags, since time.Time) error {
 	c, err := f.client()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	text, err := c.Trace(cmd.Context())
+	text, err := c.TraceSince(cmd.Context(), since)
 	if err != nil {
 		return err
 	}
@@ -157,6 +157,9 @@ func (m *Main) traceLive(cmd *cobra.Command, f *controlFlags) error {
 func (m *Main) printLive(line *serve.LiveTrace) error {
 	if err := printTrace(m.Stdout, line.Result()); err != nil {
 		return err
+	}
+	if line.Calm > 0 {
+		fmt.Fprintf(m.Stdout, "Weighed are reports since %s; --since takes another day.\n", line.Since.Format(time.DateOnly))
 	}
 	var by []string
 	for _, who := range slices.Sorted(maps.Keys(line.ConfirmedBy)) {

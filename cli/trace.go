@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,7 @@ type traceFlags struct {
 	files     logs.Files
 	leaked    string // a file instead of reports
 	customers int64
+	since     string // reports before are of calm
 	strict    bool
 	asJSON    bool
 	live      controlFlags
@@ -40,19 +42,27 @@ where they are known. --file instead takes a leaked table, or a part of one, in 
 result on record or whose view it fits; customers are recognised by their ids. --events are access events (OCSF 6005) of any
 system. --tickets says who made the reasons of others.
 
+Every company has some such reports. --since says from when on you suspect a theft: the reports before tell at what rate, and from whom, they come anyhow,
+so that fewer of the others are needed. Choose the day for what the reports were like, and keep to it: who tries many days names somebody in the end.
+
 Without files a running serve answers, from its record and the reports that arrived there (sallyport report): people by pseudonym until two
 agree to see a name, and whoever asks is not weighed himself.
 
 Exit status 0: nobody is named; 1: somebody is; 2: wrong usage; 3: something could not be read.`,
 		Example: `  sallyport trace --as s051
   sallyport trace reports.csv --events access.jsonl.zst --staff staff.csv --tickets tickets.csv --customers 12000000
-  sallyport trace reports.csv --events access.jsonl --json
+  sallyport trace reports.csv --events access.jsonl --since 2026-03-01 --json
   sallyport trace --file leaked.csv --events access.jsonl`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			since, err := pastMoment(f.since)
 			switch {
+			case err != nil:
+				return config.Usagef("--since %v", err)
+			case f.since != "" && f.leaked != "":
+				return config.Usagef("--since is about reports; a leaked file has none")
 			case len(args) == 0 && f.leaked == "" && len(f.files.Events) == 0:
 				f.live.json = f.asJSON
-				return m.traceLive(cmd, &f.live)
+				return m.traceLive(cmd, &f.live, since)
 			case (len(args) == 0) == (f.leaked == ""):
 				return config.Usagef("expected either reports or --file: 'sallyport trace REPORTS --events EVENTS', 'sallyport trace --file LEAKED --events EVENTS'")
 			case len(f.files.Events) == 0:
@@ -62,7 +72,7 @@ Exit status 0: nobody is named; 1: somebody is; 2: wrong usage; 3: something cou
 				return m.traceFile(cmd.Context(), &f)
 			}
 			f.files.Reports = args
-			return m.trace(cmd.Context(), &f)
+			return m.trace(cmd.Context(), &f, since)
 		},
 	}
 	cmd.Flags().StringVar(&f.leaked, "file", "", "leaked `FILE` to find the source of, instead of reports")
@@ -70,6 +80,7 @@ Exit status 0: nobody is named; 1: somebody is; 2: wrong usage; 3: something cou
 	cmd.Flags().StringArrayVar(&f.files.Staff, "staff", nil, "staff `FILE`: teams, against which a suspect is compared")
 	cmd.Flags().StringArrayVar(&f.files.Tickets, "tickets", nil, "tickets `FILE`: who opened the tickets that others looked at")
 	cmd.Flags().Int64Var(&f.customers, "customers", 0, "how many customers the company has (default: as many as stand in the files)")
+	cmd.Flags().StringVar(&f.since, "since", "", "weigh reports from this `TIME` on, a day or RFC 3339; earlier ones, which must be all there were, tell how many come anyhow, and from whom")
 	cmd.Flags().BoolVar(&f.strict, "strict", false, "end at the first line that cannot be read")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
 	cmd.Flags().StringVar(&f.live.data, "data", defaultData, "without files: data `FOLDER` of the running serve")
@@ -78,7 +89,7 @@ Exit status 0: nobody is named; 1: somebody is; 2: wrong usage; 3: something cou
 }
 
 // trace reads the files and prints what they say.
-func (m *Main) trace(ctx context.Context, f *traceFlags) error {
+func (m *Main) trace(ctx context.Context, f *traceFlags, since time.Time) error {
 	r := &logs.Reader{Stdin: m.Stdin, Strict: f.strict, Report: func(p *logs.Problem) { fmt.Fprintln(m.Stderr, p) }}
 	line, err := r.Open(f.files)
 	if err != nil {
@@ -94,7 +105,7 @@ func (m *Main) trace(ctx context.Context, f *traceFlags) error {
 	if err != nil {
 		return err
 	}
-	result := x.Trace(list, trace.Options{Customers: f.customers})
+	result := x.Trace(list, trace.Options{Customers: f.customers, From: since})
 	if f.asJSON {
 		err = printJSON(m.Stdout, serve.TraceJSON(&result, r.Bad, r.Other))
 	} else {
@@ -125,7 +136,7 @@ func exposures(ctx context.Context, line *logs.Timeline, x *trace.Exposures) (li
 			opened[in.Ticket.ID] = in.Ticket.OpenedBy
 		case in.Report != nil:
 			list = append(list, trace.Report{
-				Customer: in.Report.Customer, At: in.Report.Time, Quoted: trace.ParseFields(in.Report.Quoted), Unconfirmed: in.Report.Unconfirmed,
+				Customer: in.Report.Customer, At: in.Report.Time, Quoted: trace.ParseFields(in.Report.Quoted), Unconfirmed: in.Report.Unconfirmed, Taker: in.Report.Taker,
 			})
 		case in.Access != nil:
 			serve.Expose(x, in.Access, opened)
@@ -143,6 +154,12 @@ func printTrace(w io.Writer, r *trace.Result) error {
 		fmt.Fprintf(w, "Not enough to name anybody.%s\n", moreReports(r.More))
 	}
 	fmt.Fprintf(w, "%d customers reported; %d more are not confirmed yet and do not weigh. About %.0f %% of the reports have nothing to do with this company.\n", r.Reports, r.Unconfirmed, 100*r.Background)
+	if r.Calm > 0 {
+		fmt.Fprintf(w, "%d more customers reported before that; they tell how many come anyhow, and from whom.\n", r.Calm)
+	}
+	if r.Aside > 0 {
+		fmt.Fprintf(w, "In %d of these reports whoever took it first saw the customer in the hour before: that look says nothing.\n", r.Aside)
+	}
 	if len(r.Suspects) > 0 {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(table, "staff\tprobability\tlog10 odds\tof the reports, seen before\tby chance\tcustomers\t")

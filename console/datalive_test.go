@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -74,7 +75,7 @@ func browserDataLive(t *testing.T, x *browsers) {
 func browserTraceLive(t *testing.T, x *browsers) {
 	s := newStage(t, func(c *api.Config) {
 		list := c.Reports.List
-		c.Reports.Trace = func(context.Context, sallyport.Staff, func(sallyport.Staff) string) (json.RawMessage, error) {
+		c.Reports.Trace = func(context.Context, sallyport.Staff, time.Time, func(sallyport.Staff) string) (json.RawMessage, error) {
 			have, err := list()
 			n := len(have)
 			if n < 2 {

@@ -184,7 +184,7 @@ const mostWeighed = 5
 // reports weighs all reports, and adds what they come to to the case about them; the first confirmed one opens it. Who is named is involved from
 // then on, so that neither he nor his line sees the case.
 func (k *casing) reports(ctx context.Context) error {
-	line, err := k.s.reports.tracer.trace(ctx, nil)
+	line, err := k.s.reports.tracer.trace(ctx, time.Time{}, nil)
 	if err != nil || line.Reports == 0 {
 		return err
 	}

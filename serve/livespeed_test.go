@@ -39,6 +39,7 @@ func TestLiveSpeed(t *testing.T) {
 	}
 	entries := f.server.AccessStream.Last()
 	within(t, 10*time.Second+time.Duration(looks)*time.Millisecond, "history has the record", func() bool { return f.inHistory() >= entries })
+	t.Logf("%d entries are on record and in history", entries)
 	s := f.server
 	alone := func() *history.Past { return &history.Past{Record: s.AccessStream, Tells: s.O.Config.Identifies} }
 	timed := func(what string, do func() error) {
@@ -55,7 +56,7 @@ func TestLiveSpeed(t *testing.T) {
 		s.reports.tracer.past = way.past
 		for _, turn := range []string{"first", "next"} {
 			timed("the "+turn+" trace, "+way.name, func() error {
-				line, err := s.reports.tracer.trace(t.Context(), []sallyport.Staff{"o1"})
+				line, err := s.reports.tracer.trace(t.Context(), time.Time{}, []sallyport.Staff{"o1"})
 				if err == nil && (line.Suspects[0].Seen != 12 || line.Suspects[0].Staff[0] != thief) {
 					t.Errorf("%+v", line.Suspects[0])
 				}
@@ -170,7 +171,7 @@ func TestLiveSaysWhatTheRecordSays(t *testing.T) {
 	for i, past := range []func() *history.Past{s.past, alone} {
 		s.reports.tracer.stop()
 		s.reports.tracer.past = past
-		line, err := s.reports.tracer.trace(t.Context(), nil)
+		line, err := s.reports.tracer.trace(t.Context(), time.Time{}, nil)
 		fatal(t, err)
 		if line.Reports != 3 {
 			t.Errorf("%d reports", line.Reports)

@@ -49,6 +49,8 @@ type traceLine struct {
 	More        *int                `json:"more_reports_needed"` // null: no number would settle it
 	AskNext     []sallyport.Subject `json:"ask_next"`
 	Forged      int                 `json:"forged_reports_to_overturn"`
+	Calm        int                 `json:"calm,omitempty"`      // customers who reported before that was suspected
+	Aside       int                 `json:"set_aside,omitempty"` // reports whose taker saw the customer only as he took it
 	BadLines    int64               `json:"bad_lines"`
 	OtherLines  int64               `json:"other_lines,omitempty"` // events of other classes than 6005
 }
@@ -66,7 +68,7 @@ type suspectLine struct {
 func TraceJSON(r *trace.Result, bad, other int64) traceLine {
 	line := traceLine{
 		Reports: r.Reports, Unconfirmed: r.Unconfirmed, Verdict: r.Verdict, Suspects: []suspectLine{}, None: SixDigits(r.None), Background: SixDigits(r.Background),
-		FalseNaming: SixDigits(r.FalseNaming), AskNext: r.AskNext, Forged: r.Forged, BadLines: bad, OtherLines: other,
+		FalseNaming: SixDigits(r.FalseNaming), AskNext: r.AskNext, Forged: r.Forged, Calm: r.Calm, Aside: r.Aside, BadLines: bad, OtherLines: other,
 	}
 	if r.More >= 0 {
 		line.More = &r.More

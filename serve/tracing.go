@@ -39,8 +39,8 @@ const (
 )
 
 // answer traces, without weighing who asks, and names people as he may know them.
-func (t *tracer) answer(ctx context.Context, me sallyport.Staff, call func(sallyport.Staff) string) (json.RawMessage, error) {
-	line, err := t.trace(ctx, []sallyport.Staff{me})
+func (t *tracer) answer(ctx context.Context, me sallyport.Staff, since time.Time, call func(sallyport.Staff) string) (json.RawMessage, error) {
+	line, err := t.trace(ctx, since, []sallyport.Staff{me})
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +57,11 @@ func (t *tracer) answer(ctx context.Context, me sallyport.Staff, call func(sally
 	return text, nil
 }
 
-// trace weighs all reports on record.
-func (t *tracer) trace(ctx context.Context, without []sallyport.Staff) (*LiveTrace, error) {
+// suspectedFor is how long before the last of them reports are suspected, unless somebody says since when: nobody had to choose it for what the reports are like.
+const suspectedFor = 90 * 24 * time.Hour
+
+// trace weighs the reports on record since some time, against those before.
+func (t *tracer) trace(ctx context.Context, since time.Time, without []sallyport.Staff) (*LiveTrace, error) {
 	reports, err := t.r.all()
 	if err != nil {
 		return nil, err
@@ -69,8 +72,21 @@ func (t *tracer) trace(ctx context.Context, without []sallyport.Staff) (*LiveTra
 		return nil, err
 	}
 	list, by := tracedReports(reports)
-	result := t.x.Trace(list, trace.Options{Customers: t.r.s.O.Config.Reports.Customers, Without: without})
-	return &LiveTrace{traceLine: TraceJSON(&result, 0, 0), Entry: t.read, ConfirmedBy: by}, nil
+	if since.IsZero() {
+		since = lately(list)
+	}
+	result := t.x.Trace(list, trace.Options{Customers: t.r.s.O.Config.Reports.Customers, From: since, Without: without})
+	return &LiveTrace{traceLine: TraceJSON(&result, 0, 0), Entry: t.read, ConfirmedBy: by, Since: since}, nil
+}
+
+// lately is since when the reports are suspected of themselves; zero where there is none that weighs.
+func lately(list []trace.Report) (since time.Time) {
+	for i := range list {
+		if at := list[i].At.Add(-suspectedFor); !list[i].Unconfirmed && at.After(since) {
+			since = at
+		}
+	}
+	return since.Truncate(time.Second)
 }
 
 // tracedReports are those that count, and who confirmed how many: whoever confirms many alone could turn the result.
@@ -83,7 +99,9 @@ func tracedReports(reports []api.Report) (list []trace.Report, by map[sallyport.
 		if x.State == api.ReportConfirmed && x.By != "" {
 			by[x.By]++
 		}
-		list = append(list, trace.Report{Customer: x.Customer, At: x.Time, Quoted: trace.ParseFields(x.Quoted), Unconfirmed: x.State != api.ReportConfirmed})
+		list = append(list, trace.Report{
+			Customer: x.Customer, At: x.Time, Quoted: trace.ParseFields(x.Quoted), Unconfirmed: x.State != api.ReportConfirmed, Taker: x.Taker,
+		})
 	}
 	return list, by
 }
@@ -93,7 +111,8 @@ type LiveTrace struct {
 	traceLine
 	Entry       uint64                  `json:"entry"`
 	ConfirmedBy map[sallyport.Staff]int `json:"confirmed_by"`
-	You         bool                    `json:"without_you"` // who asked was not weighed
+	You         bool                    `json:"without_you"`    // who asked was not weighed
+	Since       time.Time               `json:"since,omitzero"` // reports before are of calm
 }
 
 // follow reads what has come since the last question. t.mu is held.
@@ -193,7 +212,7 @@ func (t *tracer) stop() {
 // Result is a trace as it is printed.
 func (l *traceLine) Result() *trace.Result {
 	r := &trace.Result{
-		Reports: l.Reports, Unconfirmed: l.Unconfirmed, Verdict: l.Verdict, None: l.None, Background: l.Background, FalseNaming: l.FalseNaming, More: -1, AskNext: l.AskNext, Forged: l.Forged,
+		Reports: l.Reports, Unconfirmed: l.Unconfirmed, Verdict: l.Verdict, None: l.None, Background: l.Background, FalseNaming: l.FalseNaming, More: -1, AskNext: l.AskNext, Forged: l.Forged, Calm: l.Calm, Aside: l.Aside,
 	}
 	if l.More != nil {
 		r.More = *l.More

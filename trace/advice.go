@@ -94,11 +94,12 @@ func (q *question) among(staff []sallyport.Staff, of func(sallyport.Staff) bool)
 	last := q.last()
 	population, marked := q.seenBy(group, last), q.seenBy(own, last)
 	var n, k int
-	for _, r := range q.reports {
+	for i := range q.reports[q.calm:] {
+		r := &q.reports[q.calm+i]
 		if r.customer == noCustomer {
 			continue
 		}
-		in, his := q.stands(q.x.of(r.customer), group, own, r.at)
+		in, his := r.stands(q.x.of(r.customer), group, own)
 		if in {
 			n++
 		}
@@ -127,10 +128,10 @@ func (q *question) seenBy(group []bool, by uint32) (n int) {
 }
 
 // stands says whether anybody of a group, and one of its own, had seen a customer.
-func (q *question) stands(rows []seen, group, own []bool, by uint32) (in, his bool) {
-	for _, r := range rows {
-		p := r.viewer / uint32(views)
-		if r.at <= by && group[p] {
+func (r *once) stands(rows []seen, group, own []bool) (in, his bool) {
+	for _, row := range rows {
+		p := row.viewer / uint32(views)
+		if r.counts(row) && group[p] {
 			in = true
 			his = his || own[p]
 		}

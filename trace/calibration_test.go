@@ -21,8 +21,8 @@ type tally struct {
 	firsts                      []float64 // first order
 	thefts                      []float64 // reports of who was sold ÷ first order, D for these alone
 	counts                      []float64
-	whole                       int // of those of ratios, named after at most 1.6 × first order, rounded up to whole reports
-	strict                      int // likewise, not rounded
+	wholes                      []float64 // reports needed ÷ (1.6 × first order, rounded up to whole reports): at most 1 is within the aim
+	strict                      int       // of those of ratios, named after at most 1.6 × first order, not rounded
 }
 
 func (c *tally) add(p *play, most int) {
@@ -57,9 +57,7 @@ func (c *tally) measure(p *play, list []Report, most int) {
 	if n <= 1.6*first {
 		c.strict++
 	}
-	if n <= math.Ceil(1.6*first) {
-		c.whole++
-	}
+	c.wholes = append(c.wholes, n/math.Ceil(1.6*first))
 }
 
 // baselines: whoever saw most of those who reported; and Papadimitriou and Garcia-Molina's guilt probability (IEEE TKDE 23(1), 2011, with
@@ -128,6 +126,9 @@ func TestCalibration(t *testing.T) {
 		low, high := sum.interval()
 		if sum.cases > 0 {
 			t.Logf("%s: %s; right with 95 %% interval %.3f to %.3f", g.name, sum, low, high)
+		}
+		if g.name == "one leaker" {
+			t.Log("aim: " + sum.aims())
 		}
 		if g.name == "all" && (sum.named == 0 || high < NamedFrom) {
 			t.Errorf("of those named only %d of %d are guilty", sum.guilty, sum.named)
@@ -227,15 +228,15 @@ func (c *tally) merge(o tally) {
 	c.firsts = append(c.firsts, o.firsts...)
 	c.counts = append(c.counts, o.counts...)
 	c.thefts = append(c.thefts, o.thefts...)
-	c.whole += o.whole
+	c.wholes = append(c.wholes, o.wholes...)
 	c.strict += o.strict
 }
 
 func (c tally) String() string {
 	text := fmt.Sprintf("%d cases, named %d, right %d, in the median after %.0f reports", c.cases, c.named, c.guilty, median(c.counts))
 	if len(c.ratios) > 0 {
-		text += fmt.Sprintf(" = %.2f × first order of %.2f (knowing all %.2f ×; D by the design's formula %.2f ×; of thefts alone %.2f ×), at most 1.6 × in %d of %d, in whole reports in %d",
-			median(c.ratios), median(c.firsts), median(c.oracle), median(c.designs), median(c.thefts), c.strict, len(c.ratios), c.whole)
+		text += fmt.Sprintf(" = %.2f × first order of %.2f (knowing all %.2f ×; D by the design's formula %.2f ×; of thefts alone %.2f ×; at most 1.6 × in %d of %d, in whole reports in %d; 95 %% intervals by bootstrap: %s × and, in whole reports, %s of what they allow)",
+			median(c.ratios), median(c.firsts), median(c.oracle), median(c.designs), median(c.thefts), c.strict, len(c.ratios), within(c.wholes), spreadOf(c.ratios), spreadOf(c.wholes))
 	}
 	return text + fmt.Sprintf("; overlap count names %d, right %d; guilt model %d, right %d", c.overlapNamed, c.overlapGuilty, c.guiltNamed, c.guiltGuilty)
 }
@@ -246,6 +247,41 @@ func (c tally) interval() (low, high float64) {
 	const z = 1.96
 	center, half := p+z*z/(2*n), z*math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
 	return (center - half) / (1 + z*z/n), (center + half) / (1 + z*z/n)
+}
+
+// within counts those within the aim.
+func within(wholes []float64) (n int) {
+	for _, x := range wholes {
+		if x <= 1 {
+			n++
+		}
+	}
+	return n
+}
+
+// spreadOf is the 95 % interval of the median, by bootstrap.
+func spreadOf(list []float64) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	dice := rand.New(rand.NewPCG(1, uint64(len(list)))) //nolint:gosec // a test
+	medians, draw := make([]float64, 2000), make([]float64, len(list))
+	for i := range medians {
+		for k := range draw {
+			draw[k] = list[dice.IntN(len(list))]
+		}
+		medians[i] = median(draw)
+	}
+	slices.Sort(medians)
+	return fmt.Sprintf("%.2f to %.2f", medians[50], medians[1949])
+}
+
+// aims says whether each reading of the aim is reached: in the median named after at most 1.6 × the first-order number of reports, as a fraction of
+// reports, and in whole ones, since nobody hears a fifth of a report.
+func (c tally) aims() string {
+	said := map[bool]string{true: "reached", false: "missed"}
+	return fmt.Sprintf("median at most 1.6 × first order: %s (%.2f ×, %s); in whole reports: %s (%d of %d within, median %.2f of what is allowed, %s)",
+		said[median(c.ratios) <= 1.6], median(c.ratios), spreadOf(c.ratios), said[median(c.wholes) <= 1], within(c.wholes), len(c.wholes), median(c.wholes), spreadOf(c.wholes))
 }
 
 func median(list []float64) float64 {

@@ -101,7 +101,8 @@ func (q *question) viewsOf(viewer uint32) (n float64) {
 	return max(n, 1)
 }
 
-// alone fills in a hypothesis of one viewer. Reports about others are background: that is in base, times β each.
+// alone fills in a hypothesis of one viewer. Reports about others are background: that is in base, times β each
+// where they are suspected.
 func (q *question) alone(h *hypothesis, before float64) {
 	hits := q.hits[h.viewers[0]]
 	h.log = math.Inf(-1)
@@ -115,7 +116,7 @@ func (q *question) alone(h *hypothesis, before float64) {
 			for _, r := range ratios {
 				grow.times(1 + odds*r)
 			}
-			part := before + math.Log(prior[m]/float64(len(shares))) + q.base[m] + float64(len(q.reports))*math.Log(beta) + grow.log()
+			part := before + math.Log(prior[m]/float64(len(shares))) + q.base[m] + float64(len(q.reports)-q.calm)*math.Log(beta) + q.sooner[b] + grow.log()
 			h.parts[b][m] = part
 			h.log = logAdd(h.log, part)
 		}
@@ -176,7 +177,7 @@ func (q *question) together(h *hypothesis, before float64, m int, one, other []f
 		for _, w := range both {
 			grow.times(1 + odds*w)
 		}
-		h.parts[s][m] = before + math.Log(prior[m]) + q.base[m] + float64(len(q.reports))*math.Log(beta) + grow.log()
+		h.parts[s][m] = before + math.Log(prior[m]) + q.base[m] + float64(len(q.reports)-q.calm)*math.Log(beta) + q.sooner[s] + grow.log()
 		h.log = logAdd(h.log, h.parts[s][m])
 	}
 }

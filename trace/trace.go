@@ -31,12 +31,22 @@ type Report struct {
 	At          time.Time
 	Quoted      Fields // what the caller knew; 0: not said
 	Unconfirmed bool   // nobody has asked the customer yet at contact details on file
+	// Taker wrote down as of then what the customer told him: he looked at him for that, so that his looks of the hour before say nothing. Empty: not known,
+	// or At is when the customer was called.
+	Taker sallyport.Staff
 }
+
+// takenWithin is how long before he writes a report down its taker may look at the customer for it, in seconds.
+const takenWithin = 3600
 
 // Options of Trace. The zero value is safe.
 type Options struct {
 	Customers int64   // how many the company has; 0: as many as somebody saw or who reported
 	None      float64 // probability beforehand that no listed person is the source; 0 means 0.3
+	// From is the first moment at which reports are suspected to be of a theft. Those before are background, whoever is the source, and tell from whom background
+	// comes and at what rate; so they must be all there were since the first of them, confirmed or not. Zero: all are suspected, and when they came
+	// says nothing.
+	From time.Time
 	// Without are people who are not weighed: nobody is told how likely he is himself.
 	Without []sallyport.Staff
 }
@@ -70,10 +80,12 @@ const matchedFrom = 0.05
 // Result is what a list of reports says.
 type Result struct {
 	Reports     int // distinct customers whose reports weigh
+	Calm        int // and who reported before that was suspected
 	Unconfirmed int // distinct customers whose reports do not yet
 	Verdict     Verdict
 	Suspects    []Suspect // in order of posterior, at most ten
 	None        float64   // probability that no listed person is the source
+	Aside       int       // of these reports, how many were taken by somebody who first saw the customer in the hour before: his look says nothing
 	Background  float64   // estimated share of reports that have nothing to do with this company
 	FalseNaming float64   // probability that the first suspect is the wrong one
 	Matched     float64   // probability that chance gives him so many of the reports that his team's customers made; 1 where there is nobody
@@ -100,8 +112,8 @@ func (x *Exposures) Trace(list []Report, o Options) Result {
 
 // weigh says what the reports come to, and not yet what to do next.
 func (q *question) weigh() Result {
-	result := Result{Reports: len(q.reports), Unconfirmed: q.unconfirmed, Verdict: NoneOf, None: 1, Background: 1, More: -1, FalseNaming: 1, Matched: 1}
-	if len(q.reports) == 0 || len(q.hits) == 0 {
+	result := Result{Reports: len(q.reports) - q.calm, Calm: q.calm, Unconfirmed: q.unconfirmed, Aside: len(q.aside), Verdict: NoneOf, None: 1, Background: 1, More: -1, FalseNaming: 1, Matched: 1}
+	if result.Reports == 0 || len(q.hits) == 0 {
 		return result
 	}
 	hypotheses := q.judge()
@@ -129,8 +141,11 @@ type once struct {
 	customer uint32 // number in the index; noCustomer where nobody ever saw him
 	at       uint32
 	quoted   Fields
-	seen     bool // by anybody, before
+	seen     bool   // by anybody, before
+	taker    uint32 // person who took it; nobodyTook where several did, or that is not known
 }
+
+const nobodyTook = math.MaxUint32
 
 const noCustomer = math.MaxUint32
 
@@ -147,7 +162,10 @@ type question struct {
 	by        []int            // of each report, how many customers anybody had seen by then
 	hits      map[uint32][]hit // viewer → reports about customers whom he had seen
 	none      float64
-	unweighed map[uint32]bool // people, by number
+	calm      int                  // how many reports came before any was suspected
+	sooner    [len(shares)]float64 // of each share of background, how much better it agrees with the rate of before than that all are; logs
+	unweighed map[uint32]bool      // people, by number
+	aside     map[int]bool         // reports whose taker saw the customer first as he took it
 }
 
 // hit is a report about a customer whom a viewer had seen before.
@@ -159,7 +177,7 @@ type hit struct {
 // question sorts the reports, and finds who had seen whom.
 func (x *Exposures) question(list []Report, o Options) *question {
 	x.build()
-	q := &question{x: x, ids: map[sallyport.Subject]bool{}, hits: map[uint32][]hit{}, none: o.None, unweighed: map[uint32]bool{}}
+	q := &question{x: x, ids: map[sallyport.Subject]bool{}, hits: map[uint32][]hit{}, none: o.None, unweighed: map[uint32]bool{}, aside: map[int]bool{}}
 	for _, who := range o.Without {
 		if n, ok := x.no[x.one(who)]; ok {
 			q.unweighed[n] = true
@@ -168,27 +186,31 @@ func (x *Exposures) question(list []Report, o Options) *question {
 	if q.none <= 0 || q.none >= 1 {
 		q.none = 0.3
 	}
-	first := map[sallyport.Subject]*once{}
+	first, open := map[sallyport.Subject]*once{}, map[sallyport.Subject]uint32{}
 	for _, r := range list {
 		q.ids[r.Customer] = true
-		if r.Unconfirmed || r.Customer == "" {
+		if r.Customer == "" {
 			continue
 		}
 		at := seconds(r.At)
+		if r.Unconfirmed {
+			if old, ok := open[r.Customer]; !ok || at < old {
+				open[r.Customer] = at
+			}
+			continue
+		}
 		if o := first[r.Customer]; o != nil {
 			o.at, o.quoted = min(o.at, at), o.quoted|r.Quoted
+			if o.taker != x.took(r.Taker) {
+				o.taker = nobodyTook // else a thief would write down himself that who is to be called was
+			}
 			continue
 		}
 		number, ok := x.known(r.Customer)
 		if !ok {
 			number = noCustomer
 		}
-		first[r.Customer] = &once{key: r.Customer, customer: number, at: at, quoted: r.Quoted}
-	}
-	for c := range q.ids {
-		if c != "" && first[c] == nil {
-			q.unconfirmed++
-		}
+		first[r.Customer] = &once{key: r.Customer, customer: number, at: at, quoted: r.Quoted, taker: x.took(r.Taker)}
 	}
 	unseen := 0
 	for _, o := range first {
@@ -199,6 +221,7 @@ func (x *Exposures) question(list []Report, o Options) *question {
 	}
 	slices.SortFunc(q.reports, func(a, b once) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key)) }) // sums of floats depend on the order
 	q.customers = float64(max(o.Customers, int64(len(x.back)+unseen)))
+	q.compare(o.From, waiting(open, first))
 	q.find()
 	return q
 }
@@ -217,9 +240,10 @@ func (q *question) find() {
 	for v, times := range s.times {
 		sizes[v].times = times
 	}
-	for i, r := range q.reports {
+	for i := range q.reports {
+		r := &q.reports[i]
 		var seenBy, spread float64 // the densities of the customers in touch: one as the other, and by how many saw them
-		if by := q.lookers(r.customer, last); by > 0 {
+		if by := q.lookers(r, last); by > 0 {
 			seenBy, spread = 1/float64(anyone), float64(by)/float64(all)
 		}
 		for m, w := range mixture {
@@ -227,7 +251,7 @@ func (q *question) find() {
 			q.base[m] += math.Log(q.ground[i][m])
 		}
 		q.by[i] = seenByThen.upTo(r.at)
-		if r.customer != noCustomer {
+		if r.customer != noCustomer && i >= q.calm {
 			q.hit(i, sizes, hits)
 		}
 	}
@@ -242,7 +266,10 @@ func (q *question) find() {
 func (q *question) hit(i int, sizes []cursor, hits [][]hit) {
 	r := &q.reports[i]
 	for _, row := range q.x.of(r.customer) {
-		if row.at > r.at {
+		if row.at <= r.at && r.forIt(row) {
+			q.aside[i] = true
+		}
+		if !r.counts(row) {
 			continue
 		}
 		r.seen = r.seen || row.viewer%uint32(views) == uint32(whole)
@@ -254,13 +281,29 @@ func (q *question) hit(i int, sizes []cursor, hits [][]hit) {
 	}
 }
 
-// lookers counts the people who had seen a customer by then.
-func (q *question) lookers(customer, by uint32) (n int) {
-	if customer == noCustomer {
+// took is the number of who took a report.
+func (x *Exposures) took(who sallyport.Staff) uint32 {
+	if n, ok := x.no[x.one(who)]; ok && who != "" {
+		return n
+	}
+	return nobodyTook
+}
+
+// forIt says whether somebody saw a customer first as he took his report: within the hour before, or after.
+func (r *once) forIt(row seen) bool {
+	return r.taker == row.viewer/uint32(views) && uint64(row.at)+takenWithin > uint64(r.at)
+}
+
+// counts says whether what somebody saw may be why a customer reports.
+func (r *once) counts(row seen) bool { return row.at <= r.at && !r.forIt(row) }
+
+// lookers counts the people who had seen the customer of a report by then, but for who took it.
+func (q *question) lookers(r *once, by uint32) (n int) {
+	if r.customer == noCustomer {
 		return 0
 	}
-	for _, row := range q.x.of(customer) {
-		if row.at <= by && row.viewer%uint32(views) == uint32(whole) {
+	for _, row := range q.x.of(r.customer) {
+		if row.at <= by && !r.forIt(row) && row.viewer%uint32(views) == uint32(whole) {
 			n++
 		}
 	}

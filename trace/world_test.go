@@ -26,6 +26,7 @@ type firm struct {
 	people, customers, teams int
 	mean                     int     // customers a person sees
 	overlap                  float64 // share of them that come from the team's common queue
+	days                     int     // in which they looked, the last of them before the theft is heard of; 0: 20
 }
 
 func (w world) String() string {
@@ -38,6 +39,7 @@ type company struct {
 	seen    []map[int]bool // whom each person saw
 	viewers [][]int        // and back
 	touch   []int          // customers as often as somebody saw them
+	when    []time.Time    // and when
 }
 
 func (o firm) open(dice *rand.Rand) *company {
@@ -64,7 +66,12 @@ func (o firm) open(dice *rand.Rand) *company {
 				seen[one] = true
 				c.viewers[one] = append(c.viewers[one], i)
 				c.touch = append(c.touch, one)
-				c.x.Add(Seen{Staff: person(i), Customer: subject(one), At: day(1).Add(time.Duration(dice.IntN(20*24)) * time.Hour)})
+				at := day(1).Add(time.Duration(dice.IntN(20*24)) * time.Hour)
+				if o.days > 0 {
+					at = day(24).Add(-time.Duration(dice.IntN(o.days*24)) * time.Hour)
+				}
+				c.when = append(c.when, at)
+				c.x.Add(Seen{Staff: person(i), Customer: subject(one), At: at})
 			}
 		}
 		c.seen = append(c.seen, seen)
