@@ -163,8 +163,8 @@ func (d *Detector) closeDay(p *person) {
 	}
 	p.closing = true
 	defer func() { p.closing = false }()
-	record := daily{day: p.day, suspect: p.watched}
 	g := p.group
+	record := daily{day: p.day, suspect: p.watched, lost: g.lose(p.surge)}
 	g.came -= p.came
 	g.expected -= p.expected
 	for i := range p.streams {
@@ -190,7 +190,7 @@ func (d *Detector) closeDay(p *person) {
 	if s := &p.signs; s.firstDay == p.day {
 		record.first, record.fresh = s.first, s.fresh
 	}
-	g.worked(p, record.suspect)
+	g.worked(p, record.suspect || record.lost)
 	p.usual += (p.work - p.usual) / float64(min(p.days, 20))
 	p.came, p.expected = 0, 0
 	p.keep(record)
@@ -203,14 +203,20 @@ func (d *Detector) closeExposure(p *person, record *daily, n null) {
 	calendar := g.calendar(p.day) * p.effort()
 	record.mu, record.k = float32(n.mu), float32(n.k)
 	e := n.evidences(t.x)
-	d.shadowed(p, n, e)
-	if !record.suspect {
+	d.shadowed(p, n, e, record.lost)
+	switch {
+	case record.suspect:
+	case record.lost:
+		g.streams[exposure].promised(p, n, t.x)
+	default:
 		g.streams[exposure].learn(p, n, t.doubt, t.x, calendar)
 		g.answered(n.mu/p.effort(), n.k, t.x, p.pace()-1)
 	}
 	t.r.multiply(e)
 	p.last, p.closed = e, p.day
-	p.rates.see(&n, t.x)
+	if !record.lost {
+		p.rates.see(&n, t.x)
+	}
 	record.calendar = float32(calendar * p.rates.drifted())
 }
 
@@ -227,7 +233,7 @@ func (d *Detector) closeTogether(p *person, record *daily) {
 }
 
 // shadowed lets the shadow of the process run, from which it is seen whether the null holds.
-func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
+func (d *Detector) shadowed(p *person, n null, e [growths]float64, lost bool) {
 	x := p.streams[exposure].x
 	p.ever.multiply(e)
 	for i := range p.shadow {
@@ -244,7 +250,7 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 		return
 	}
 	p.group.shadowDays++
-	if b := &p.block; !p.watched {
+	if b := &p.block; !p.watched && !lost {
 		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu, n.k)
 		if b.days >= block {
 			times, said, noise := b.against()
@@ -297,7 +303,7 @@ func (p *person) keep(record daily) {
 		t := &p.streams[i]
 		t.waitX, t.waitDays = 0, 0
 		for j := len(p.past) - p.lag; j < len(p.past); j++ {
-			if r := &p.past[j]; !r.suspect {
+			if r := &p.past[j]; !r.suspect && !(r.lost && i == exposure) {
 				x, calendar := t.usable(r, i)
 				t.waitX, t.waitDays = t.waitX+x, t.waitDays+calendar
 			}
@@ -311,6 +317,9 @@ func (p *person) learn(r *daily) {
 	}
 	const keep = 1 - math.Ln2/ownFade
 	for i := range p.streams {
+		if i == exposure && r.lost {
+			continue
+		}
 		t := &p.streams[i]
 		x, calendar := t.usable(r, i)
 		t.days = t.days*keep + calendar

@@ -17,6 +17,8 @@ type group struct {
 	used    map[uint64]int               // how many of them use a form of statement, an application
 	level   float64                      // ln A
 
+	losing float64 // share of their days lately on which most of them had a multiple
+
 	// Of the days that are open now: what came and what a whole day would bring.
 	came, expected float64
 	shock          float64   // how much more than expected most of them have at the last hour; 0 or 1: no more
@@ -51,6 +53,7 @@ func newGroup(name string, level float64) *group {
 		}
 		g.streams[i].often(0, &g.jobs)
 	}
+	g.streams[offShift].share = g.streams[offShift].nights()
 	return g
 }
 
@@ -78,6 +81,9 @@ func (g *group) calibrate() {
 		}
 		if s == bulk { // what comes without a record of work that this role does by jobs
 			q.share = min(mostShare, q.share+unrecorded*g.jobs.days/max(q.counted+q.zeros, trial)/slack)
+		}
+		if s == offShift {
+			q.share = max(q.share, q.nights())
 		}
 		q.fade(keep)
 	}
@@ -275,6 +281,18 @@ func (g *group) shocked(hour func(*person) int) {
 			g.shock = middle
 		}
 	}
+}
+
+// lose tells whether facts of a day are missing, by how much more than usual came to most of them. Such a day says nothing of how much one's days differ, nor
+// whether one's rate has moved; learnt as if it did, a few of them hid a theft behind them for months. Where they are not rare it is how days are.
+func (g *group) lose(surge float64) bool {
+	const multiple, lately, rare = 1.5, 30, 0.2
+	n := 0.0
+	if surge > multiple {
+		n = 1
+	}
+	g.losing += (n - g.losing) / float64(lately*max(1, len(g.people)))
+	return n > 0 && g.losing < rare
 }
 
 // passed is which part of a day's work is usually done at the end of that hour.

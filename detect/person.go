@@ -110,6 +110,7 @@ type daily struct {
 	mu, k    float32 // of customers without a reason
 	fresh    int32   // customers without a reason, new ones
 	suspect  bool
+	lost     bool // most of his peers had a multiple of what is usual: facts are missing, so that it tells nothing of what his days are like
 	x        [streams]float32
 }
 
