@@ -269,8 +269,11 @@ func (d *Detector) sight(p *person, customer, number uint64, w float64, at int64
 		p.signs.odd = at
 	}
 	if !p.watched {
-		p.hours[hour]++
-		p.worked++
+		if bit := uint32(1) << hour; p.there&bit == 0 { // by day, or one busy night would make the night usual
+			p.there |= bit
+			p.hours[hour]++
+			p.worked++
+		}
 		p.group.hours[hour]++
 		p.group.looks++
 	}

@@ -14,6 +14,7 @@ func (d *Detector) openDay(p *person, day int64) {
 	p.days++
 	p.dead = d.warming(p)
 	p.watched = p.suspect()
+	p.there = 0
 	p.work, p.checked, p.asked, p.highest, p.surge, p.byJob = 0, 0, 0, 0, 0, 0
 	d.counts.PersonDays++
 	clear(p.reachedToday)
@@ -212,6 +213,7 @@ func (d *Detector) closeExposure(p *person, record *daily, n null) {
 		g.streams[exposure].learn(p, n, t.doubt, t.x, calendar)
 		g.answered(n.mu/p.effort(), n.k, t.x, p.pace()-1)
 	}
+	record.fits, p.likely = p.likely, nil
 	t.r.multiply(e)
 	p.last, p.closed = e, p.day
 	if !record.lost {
@@ -316,6 +318,12 @@ func (p *person) learn(r *daily) {
 		return
 	}
 	const keep = 1 - math.Ln2/ownFade
+	if r.fits != nil {
+		for i, density := range r.fits {
+			p.fits[i] = p.fits[i]*keep + float64(density)
+		}
+		r.fits = nil
+	}
 	for i := range p.streams {
 		if i == exposure && r.lost {
 			continue

@@ -53,7 +53,7 @@ func newGroup(name string, level float64) *group {
 		}
 		g.streams[i].often(0, &g.jobs)
 	}
-	g.streams[offShift].share = g.streams[offShift].nights()
+	g.streams[offShift].share = night
 	return g
 }
 
@@ -83,7 +83,7 @@ func (g *group) calibrate() {
 			q.share = min(mostShare, q.share+unrecorded*g.jobs.days/max(q.counted+q.zeros, trial)/slack)
 		}
 		if s == offShift {
-			q.share = max(q.share, q.nights())
+			q.share = max(q.share, night)
 		}
 		q.fade(keep)
 	}
