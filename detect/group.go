@@ -45,7 +45,7 @@ const (
 )
 
 func newGroup(name string, level float64) *group {
-	g := &group{name: name, level: level, drift: drifting, moved: movedBefore}
+	g := &group{name: name, level: level, drift: drifting, moved: movedBefore, losing: 0.5} // of the first weeks nobody knows what is usual
 	for i, spec := range specs() {
 		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: leastShare(level, spec.weight), mix: beforehand()}
 		for j := range growths {

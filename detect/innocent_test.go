@@ -70,7 +70,7 @@ func TestOneNight(t *testing.T) {
 func TestLostDay(t *testing.T) {
 	usual := func(every int) (mu, size, moved float64) {
 		s := newStory(t, Options{})
-		s.weeks(6, 2)
+		s.weeks(10, 2)
 		for day := range 40 {
 			n := 2.0
 			if every > 0 && day%every == 0 {
