@@ -256,7 +256,8 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64, lost bool) {
 		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu, n.k)
 		if b.days >= block {
 			times, said, noise := b.against()
-			p.group.compared(p, times, said, noise)
+			unknown := 1 / p.streams[exposure].doubt // what is not known of him is no drift
+			p.group.compared(p, times, said+unknown, noise+unknown)
 			*b = stretch{}
 		}
 	}

@@ -18,6 +18,8 @@ type group struct {
 	level   float64                      // ln A
 
 	losing float64 // share of their days lately on which most of them had a multiple
+	lost   float64 // such days since calibration
+	ended  float64 // and all that ended
 
 	// Of the days that are open now: what came and what a whole day would bring.
 	came, expected float64
@@ -45,7 +47,7 @@ const (
 )
 
 func newGroup(name string, level float64) *group {
-	g := &group{name: name, level: level, drift: drifting, moved: movedBefore, losing: 0.5} // of the first weeks nobody knows what is usual
+	g := &group{name: name, level: level, drift: drifting, moved: movedBefore, losing: 0.6} // of the first weeks nobody knows what is usual
 	for i, spec := range specs() {
 		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: leastShare(level, spec.weight), mix: beforehand()}
 		for j := range growths {
@@ -62,6 +64,7 @@ func newGroup(name string, level float64) *group {
 func (g *group) calibrate() {
 	specs := specs()
 	keep := math.Exp2(-1 / fade)
+	g.lately()
 	for s := range g.streams {
 		q := &g.streams[s]
 		if specs[s].fixed || q.days == 0 {
@@ -286,13 +289,21 @@ func (g *group) shocked(hour func(*person) int) {
 // lose tells whether facts of a day are missing, by how much more than usual came to most of them. Such a day says nothing of how much one's days differ, nor
 // whether one's rate has moved; learnt as if it did, a few of them hid a theft behind them for months. Where they are not rare it is how days are.
 func (g *group) lose(surge float64) bool {
-	const multiple, lately, rare = 1.5, 30, 0.2
-	n := 0.0
-	if surge > multiple {
-		n = 1
+	const multiple, rare = 1.5, 0.3
+	g.ended++
+	if surge <= multiple {
+		return false
 	}
-	g.losing += (n - g.losing) / float64(lately*max(1, len(g.people)))
-	return n > 0 && g.losing < rare
+	g.lost++
+	return g.losing < rare
+}
+
+// lately notes how many of their days that ended since it was asked were lost, as a mean of three weeks of work.
+func (g *group) lately() {
+	if g.ended > 0 {
+		g.losing += (g.lost/g.ended - g.losing) / 15
+	}
+	g.lost, g.ended = 0, 0
 }
 
 // passed is which part of a day's work is usually done at the end of that hour.
