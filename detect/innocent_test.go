@@ -2,6 +2,8 @@ package detect
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"sallyport"
@@ -91,6 +93,31 @@ func TestLostDay(t *testing.T) {
 	}
 	if often, _, _ := usual(2); often < 2*mu {
 		t.Errorf("where each second day is so, %.2f a day are usual; without %.2f", often, mu)
+	}
+}
+
+// TestLostDaySaysSo: a finding about days of which some are lost says so, and its odds are lower for it.
+func TestLostDaySaysSo(t *testing.T) {
+	s := newStory(t, Options{})
+	s.weeks(12, 2)
+	for day := 0; day < 10 && len(s.found) == 0; day++ {
+		n := 2.0
+		if day == 1 {
+			n = 20
+		}
+		s.work(n, func() {
+			for range 6 {
+				s.look("a3", 1001, s.customer())
+			}
+		})
+	}
+	if len(s.found) == 0 || s.found[0].Staff[0] != "a3" {
+		t.Fatalf("%+v", s.found)
+	}
+	if !slices.ContainsFunc(s.found[0].Evidence, func(e Evidence) bool {
+		return e.Source == "missing" && strings.HasPrefix(e.Text, "on 1 of these days") && e.Log10 < 0
+	}) {
+		t.Errorf("%+v", s.found[0].Evidence)
 	}
 }
 
