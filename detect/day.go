@@ -66,7 +66,7 @@ func (d *Detector) usual(p *person, i int) {
 	if i == exposure {
 		t.mu = max(t.mu, 0.1) * p.group.calendar(p.day)
 		t.k = q.sizeOf(p)
-		drift := p.group.moved
+		drift := max(p.group.moved-1/certain, leastMoved) // what is not known of somebody at best is in it
 		p.rates.spread(math.Sqrt(drift + 1/t.doubt))
 		p.rates.moves = moving * drift / (drift + 1/t.doubt)
 	}
@@ -256,8 +256,7 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64, lost bool) {
 		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu, n.k)
 		if b.days >= block {
 			times, said, noise := b.against()
-			unknown := 1 / p.streams[exposure].doubt // what is not known of him is no drift
-			p.group.compared(p, times, said+unknown, noise+unknown)
+			p.group.compared(p, times, said, noise)
 			*b = stretch{}
 		}
 	}

@@ -147,10 +147,12 @@ type movement struct{ n, square, noise float64 }
 // movedBefore is the variance that is taken before blocks of days say it.
 const movedBefore = 0.04
 
+const leastMoved = 0.004
+
 // spread is the variance of the logarithm of people's rates against what was learnt of them. Those who moved most are left out, one in 40: a few thieves
 // who are not found yet must not make it usual that rates rise.
 func (g *group) spread(keep float64) float64 {
-	const blocks, lowest = 200, 0.004
+	const blocks = 200
 	most := map[int]float64{}
 	for _, p := range g.people {
 		p.moved = movement{p.moved.n * keep, p.moved.square * keep, p.moved.noise * keep}
@@ -165,7 +167,7 @@ func (g *group) spread(keep float64) float64 {
 			sum = movement{sum.n + p.moved.n, sum.square + p.moved.square, sum.noise + p.moved.noise}
 		}
 	}
-	return min(1, max(lowest, (sum.square-sum.noise)/sum.n))
+	return min(1, max(leastMoved, (sum.square-sum.noise)/sum.n))
 }
 
 // response is how much of a change of his work shows in what is unexplained: 1 where both rise alike, 0 where they have nothing to do with
