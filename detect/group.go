@@ -229,7 +229,7 @@ func (g *group) recalibrate() {
 
 const mostFall = 5
 
-// reachedByMost is how often a low level was reached, but for the one in 20, and at least one, who reached it most often.
+// reachedByMost is how often a low level was reached, but for the one in 40, and at least one, who reached it most often.
 func (g *group) reachedByMost(i int) float64 {
 	most := map[int]float64{}
 	for _, p := range g.people {
@@ -238,7 +238,7 @@ func (g *group) reachedByMost(i int) float64 {
 		}
 	}
 	n := g.shadows[i]
-	for _, who := range leftOut(most, 2*len(g.people)) {
+	for _, who := range leftOut(most, len(g.people)) {
 		n -= most[who]
 	}
 	return max(0, n)
