@@ -177,7 +177,7 @@ func (d *Detector) look(p *person, a *sallyport.Access, s sallyport.Subject, at 
 	} else {
 		p.byJob++
 	}
-	d.sight(p, customer, inOrder(s, customer), at, hour)
+	d.sight(p, customer, inOrder(s, customer), w, at, hour)
 	if !again {
 		d.add(p, residue(w))
 	}
@@ -256,8 +256,9 @@ func (d *Detector) bare(p *person, s sallyport.Subject, customer uint64, now *lo
 	d.pairs.shared(d, p, customer, at)
 }
 
-// sight is what any look tells, with or without a reason.
-func (d *Detector) sight(p *person, customer, number uint64, at int64, hour int) {
+// sight is what any look tells, with or without a reason. Of customers in the order of their numbers counts what is not explained: tickets that others
+// opened one after the other for such customers are work.
+func (d *Detector) sight(p *person, customer, number uint64, w float64, at int64, hour int) {
 	p.signs.looked++
 	if d.odd(p, at, hour) && !d.called(p, customer, at) {
 		if at != p.signs.odd { // one statement at night is one, whoever it is about
@@ -268,15 +269,18 @@ func (d *Detector) sight(p *person, customer, number uint64, at int64, hour int)
 		p.signs.odd = at
 	}
 	if !p.watched {
-		p.hours[hour]++
-		p.worked++
+		if bit := uint32(1) << hour; p.there&bit == 0 { // by day, or one busy night would make the night usual
+			p.there |= bit
+			p.hours[hour]++
+			p.worked++
+		}
 		p.group.hours[hour]++
 		p.group.looks++
 	}
 	const near = 2
-	if number != 0 && p.lastNumber != 0 {
+	if number != 0 && p.lastNumber != 0 && w < 1 {
 		if gap := int64(number - p.lastNumber); gap != 0 && gap >= -near && gap <= near { //nolint:gosec // the distance, whichever way round
-			p.streams[walk].x++
+			p.streams[walk].x += 1 - w
 			d.renew(p, walk)
 			p.due = true
 		}

@@ -19,7 +19,7 @@ type aim struct {
 // aimsOf holds results of one size to the aims. Sellers are those of five customers a day and more.
 func aimsOf(list []*result) []aim {
 	var above, bursting []string // profiles
-	var all, caught, right, sellers, sold, near, compared float64
+	var all, caught, right, sellers, sold, near, compared, found float64
 	var ratios, modest []float64
 	soon := map[string]*[2]float64{"exporter": {}, "stolen": {}}
 	few := math.Inf(1) // seeds of a profile
@@ -66,6 +66,7 @@ func aimsOf(list []*result) []aim {
 			if o.Oracle > 0 {
 				compared++
 				if o.Caught {
+					found++
 					ratios = append(ratios, o.Taken/o.Oracle)
 					if o.Taken <= 1.5*o.Oracle {
 						near++
@@ -83,9 +84,12 @@ func aimsOf(list []*result) []aim {
 		alarms = fmt.Sprintf("above it: %s; beyond chance: %s", strings.Join(above, ", "), nobody(bursting))
 	}
 	x, s := soon["exporter"], soon["stolen"]
+	sum := benchOf("", list)
 	list2 := []aim{
+		{"false alarms on all profiles together within the promise", fmt.Sprintf("%.0f of %.1f", sum.alarms, sum.days*DefaultBudget), sum.alarms <= sum.days*DefaultBudget},
 		{"false alarms within the promise on every profile", alarms, above == nil},
 		{"every seller of 5 a day and more caught", of(sold, sellers, ""), sold == sellers},
+		{"each of them whom one who knows all rates finds", of(found, compared, ""), found == compared},
 		{"within 1.5 times the customers of who knows all rates", of(near, compared, "; in the middle %.2f", quantile(ratios, 0.5)), near == compared},
 		{"exporter within 60 s and 200 customers", of(x[0], x[1], ""), x[0] == x[1]},
 		{"stolen account within 60 s and 200 customers", of(s[0], s[1], ""), s[0] == s[1]},
@@ -177,6 +181,13 @@ func TestBenchAims(t *testing.T) {
 			if missed := what != "" && strings.HasPrefix(a.what, what); a.met == missed {
 				t.Errorf("spoilt %q: %s: %s, reached %v", what, a.what, a.measured, a.met)
 			}
+		}
+	}
+	list := good()
+	list[3].Insiders[1].Caught = false // one who could be found: no seller may be missed
+	for _, a := range aimsOf(list) {
+		if seller := strings.Contains(a.what, "seller") || strings.Contains(a.what, "of them") || strings.Contains(a.what, "1.5"); a.met == seller {
+			t.Errorf("one who could be found is missed: %s: %s, reached %v", a.what, a.measured, a.met)
 		}
 	}
 	if (&result{Profile: "consumer"}).apart() || !(&result{Profile: sim.Desk().Name}).apart() {

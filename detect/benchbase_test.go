@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -118,37 +119,45 @@ func isolation(points [][]float64, random *rand.Rand) []float64 {
 	return sums
 }
 
-// oracle is the same test by somebody who knows the person's base rate, how much his days differ, and the rate of the theft: the customers
-// taken until it alarms, and until the limit ln A / KL. It looks at whole days, as ln A / KL does.
+// oracle is the same test by somebody who knows the people's base rates, how much their days differ, and the rate of the theft: the customers
+// taken until it alarms, and until the limit ln A / KL. It looks at whole days, as ln A / KL does. Of two who act together it knows that they do.
 func (r *trialRun) oracle(in *sim.Insider, level float64) (taken, limit float64, ok bool) {
-	who, from := in.Staff[0], in.From.Unix()/86400
+	from, kl := in.From.Unix()/86400, 0.0
+	evidence, byDay := map[int64]float64{}, map[int64]float64{}
+	for _, who := range in.Staff {
+		mu, k, known := r.before(who, from)
+		if !known {
+			return 0, 0, false
+		}
+		for _, s := range r.stolen[who] {
+			byDay[s.at.Unix()/86400] += float64(s.n)
+		}
+		for _, o := range r.history[who] {
+			if o.day >= from {
+				evidence[o.day] += ratio(o.x, mu, k, in.Rate)
+			}
+		}
+		kl += ratio(mu+in.Rate, mu, k, in.Rate) / float64(len(in.Staff))
+	}
+	log := math.Inf(-1)
+	for _, day := range slices.Sorted(maps.Keys(evidence)) {
+		taken += byDay[day]
+		if log = max(log, 0) + math.Log1p(math.Exp(-math.Abs(log))) + evidence[day]; log >= level {
+			ok = true
+			break
+		}
+	}
+	return taken, in.Rate * level / kl, ok
+}
+
+// before is the mean of somebody's days before one, and the size of what they differ by.
+func (r *trialRun) before(who sallyport.Staff, from int64) (mu, k float64, ok bool) {
 	sum, square, n := 0.0, 0.0, 0.0
 	for _, o := range r.history[who] {
 		if o.day < from {
 			sum, square, n = sum+o.x, square+o.x*o.x, n+1
 		}
 	}
-	if n < 10 {
-		return 0, 0, false
-	}
-	mu := max(sum/n, 0.05)
-	k := min(100, mu*mu/max(square/n-mu*mu-mu, mu*mu/100))
-	byDay := map[int64]float64{}
-	for _, s := range r.stolen[who] {
-		byDay[s.at.Unix()/86400] += float64(s.n)
-	}
-	log := math.Inf(-1)
-	for _, o := range r.history[who] {
-		if o.day < from {
-			continue
-		}
-		taken += byDay[o.day]
-		log = max(log, 0) + math.Log1p(math.Exp(-math.Abs(log))) + ratio(o.x, mu, k, in.Rate)
-		if log >= level {
-			ok = true
-			break
-		}
-	}
-	kl := ratio(mu+in.Rate, mu, k, in.Rate)
-	return taken, in.Rate * level / kl, ok
+	mu = max(sum/max(n, 1), 0.05)
+	return mu, min(100, mu*mu/max(square/max(n, 1)-mu*mu-mu, mu*mu/100)), n >= 10
 }

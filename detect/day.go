@@ -14,6 +14,7 @@ func (d *Detector) openDay(p *person, day int64) {
 	p.days++
 	p.dead = d.warming(p)
 	p.watched = p.suspect()
+	p.there = 0
 	p.work, p.checked, p.asked, p.highest, p.surge, p.byJob = 0, 0, 0, 0, 0, 0
 	d.counts.PersonDays++
 	clear(p.reachedToday)
@@ -65,7 +66,7 @@ func (d *Detector) usual(p *person, i int) {
 	if i == exposure {
 		t.mu = max(t.mu, 0.1) * p.group.calendar(p.day)
 		t.k = q.sizeOf(p)
-		drift := p.group.moved
+		drift := max(p.group.moved-1/certain, leastMoved) // what is not known of somebody at best is in it
 		p.rates.spread(math.Sqrt(drift + 1/t.doubt))
 		p.rates.moves = moving * drift / (drift + 1/t.doubt)
 	}
@@ -163,8 +164,8 @@ func (d *Detector) closeDay(p *person) {
 	}
 	p.closing = true
 	defer func() { p.closing = false }()
-	record := daily{day: p.day, suspect: p.watched}
 	g := p.group
+	record := daily{day: p.day, suspect: p.watched, lost: g.lose(p.surge)}
 	g.came -= p.came
 	g.expected -= p.expected
 	for i := range p.streams {
@@ -190,7 +191,7 @@ func (d *Detector) closeDay(p *person) {
 	if s := &p.signs; s.firstDay == p.day {
 		record.first, record.fresh = s.first, s.fresh
 	}
-	g.worked(p, record.suspect)
+	g.worked(p, record.suspect || record.lost)
 	p.usual += (p.work - p.usual) / float64(min(p.days, 20))
 	p.came, p.expected = 0, 0
 	p.keep(record)
@@ -203,14 +204,21 @@ func (d *Detector) closeExposure(p *person, record *daily, n null) {
 	calendar := g.calendar(p.day) * p.effort()
 	record.mu, record.k = float32(n.mu), float32(n.k)
 	e := n.evidences(t.x)
-	d.shadowed(p, n, e)
-	if !record.suspect {
+	d.shadowed(p, n, e, record.lost)
+	switch {
+	case record.suspect:
+	case record.lost:
+		g.streams[exposure].promised(p, n, t.x)
+	default:
 		g.streams[exposure].learn(p, n, t.doubt, t.x, calendar)
 		g.answered(n.mu/p.effort(), n.k, t.x, p.pace()-1)
 	}
+	record.fits, p.likely = p.likely, nil
 	t.r.multiply(e)
 	p.last, p.closed = e, p.day
-	p.rates.see(&n, t.x)
+	if !record.lost {
+		p.rates.see(&n, t.x)
+	}
 	record.calendar = float32(calendar * p.rates.drifted())
 }
 
@@ -227,7 +235,7 @@ func (d *Detector) closeTogether(p *person, record *daily) {
 }
 
 // shadowed lets the shadow of the process run, from which it is seen whether the null holds.
-func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
+func (d *Detector) shadowed(p *person, n null, e [growths]float64, lost bool) {
 	x := p.streams[exposure].x
 	p.ever.multiply(e)
 	for i := range p.shadow {
@@ -244,7 +252,7 @@ func (d *Detector) shadowed(p *person, n null, e [growths]float64) {
 		return
 	}
 	p.group.shadowDays++
-	if b := &p.block; !p.watched {
+	if b := &p.block; !p.watched && !lost {
 		b.add(min(x, n.mu+4*math.Sqrt(n.mu+n.mu*n.mu/n.k)+3), n.mu, n.k)
 		if b.days >= block {
 			times, said, noise := b.against()
@@ -297,7 +305,7 @@ func (p *person) keep(record daily) {
 		t := &p.streams[i]
 		t.waitX, t.waitDays = 0, 0
 		for j := len(p.past) - p.lag; j < len(p.past); j++ {
-			if r := &p.past[j]; !r.suspect {
+			if r := &p.past[j]; !r.suspect && !(r.lost && i == exposure) {
 				x, calendar := t.usable(r, i)
 				t.waitX, t.waitDays = t.waitX+x, t.waitDays+calendar
 			}
@@ -310,7 +318,16 @@ func (p *person) learn(r *daily) {
 		return
 	}
 	const keep = 1 - math.Ln2/ownFade
+	if r.fits != nil {
+		for i, density := range r.fits {
+			p.fits[i] = p.fits[i]*keep + float64(density)
+		}
+		r.fits = nil
+	}
 	for i := range p.streams {
+		if i == exposure && r.lost {
+			continue
+		}
 		t := &p.streams[i]
 		x, calendar := t.usable(r, i)
 		t.days = t.days*keep + calendar

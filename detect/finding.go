@@ -176,7 +176,20 @@ func (d *Detector) evidence(p *person, at int64) []Evidence {
 	if known.Tickets && !known.TicketEvents {
 		list = append(list, part("missing", "who had a ticket when is not known", -0.2))
 	}
+	if n := p.lostSince(p.local(p.episode.since[0])); n > 0 {
+		list = append(list, part("missing", fmt.Sprintf("on %d of these days most of his peers had many more than usual, too: facts seem to be missing", n), -0.2))
+	}
 	return list
+}
+
+// lostSince counts his days since one on which facts were missing.
+func (p *person) lostSince(day int64) (n int) {
+	for i := len(p.past) - 1; i >= 0 && p.past[i].day >= day; i-- {
+		if p.past[i].lost {
+			n++
+		}
+	}
+	return n
 }
 
 func part(source, text string, log10 float64) Evidence {

@@ -17,6 +17,10 @@ type group struct {
 	used    map[uint64]int               // how many of them use a form of statement, an application
 	level   float64                      // ln A
 
+	losing float64 // share of their days lately on which most of them had a multiple
+	lost   float64 // such days since calibration
+	ended  float64 // and all that ended
+
 	// Of the days that are open now: what came and what a whole day would bring.
 	came, expected float64
 	shock          float64   // how much more than expected most of them have at the last hour; 0 or 1: no more
@@ -43,7 +47,7 @@ const (
 )
 
 func newGroup(name string, level float64) *group {
-	g := &group{name: name, level: level, drift: drifting, moved: movedBefore}
+	g := &group{name: name, level: level, drift: drifting, moved: movedBefore, losing: 0.6} // of the first weeks nobody knows what is usual
 	for i, spec := range specs() {
 		g.streams[i] = peers{mean: spec.usual, between: 0.5, size: 1, share: leastShare(level, spec.weight), mix: beforehand()}
 		for j := range growths {
@@ -51,6 +55,7 @@ func newGroup(name string, level float64) *group {
 		}
 		g.streams[i].often(0, &g.jobs)
 	}
+	g.streams[offShift].share = night
 	return g
 }
 
@@ -59,6 +64,7 @@ func newGroup(name string, level float64) *group {
 func (g *group) calibrate() {
 	specs := specs()
 	keep := math.Exp2(-1 / fade)
+	g.lately()
 	for s := range g.streams {
 		q := &g.streams[s]
 		if specs[s].fixed || q.days == 0 {
@@ -78,6 +84,9 @@ func (g *group) calibrate() {
 		}
 		if s == bulk { // what comes without a record of work that this role does by jobs
 			q.share = min(mostShare, q.share+unrecorded*g.jobs.days/max(q.counted+q.zeros, trial)/slack)
+		}
+		if s == offShift {
+			q.share = max(q.share, night)
 		}
 		q.fade(keep)
 	}
@@ -138,10 +147,12 @@ type movement struct{ n, square, noise float64 }
 // movedBefore is the variance that is taken before blocks of days say it.
 const movedBefore = 0.04
 
+const leastMoved = 0.004
+
 // spread is the variance of the logarithm of people's rates against what was learnt of them. Those who moved most are left out, one in 40: a few thieves
 // who are not found yet must not make it usual that rates rise.
 func (g *group) spread(keep float64) float64 {
-	const blocks, lowest = 200, 0.004
+	const blocks = 200
 	most := map[int]float64{}
 	for _, p := range g.people {
 		p.moved = movement{p.moved.n * keep, p.moved.square * keep, p.moved.noise * keep}
@@ -156,7 +167,7 @@ func (g *group) spread(keep float64) float64 {
 			sum = movement{sum.n + p.moved.n, sum.square + p.moved.square, sum.noise + p.moved.noise}
 		}
 	}
-	return min(1, max(lowest, (sum.square-sum.noise)/sum.n))
+	return min(1, max(leastMoved, (sum.square-sum.noise)/sum.n))
 }
 
 // response is how much of a change of his work shows in what is unexplained: 1 where both rise alike, 0 where they have nothing to do with
@@ -218,7 +229,7 @@ func (g *group) recalibrate() {
 
 const mostFall = 5
 
-// reachedByMost is how often a low level was reached, but for the one in 20, and at least one, who reached it most often.
+// reachedByMost is how often a low level was reached, but for the one in 40, and at least one, who reached it most often.
 func (g *group) reachedByMost(i int) float64 {
 	most := map[int]float64{}
 	for _, p := range g.people {
@@ -227,7 +238,7 @@ func (g *group) reachedByMost(i int) float64 {
 		}
 	}
 	n := g.shadows[i]
-	for _, who := range leftOut(most, 2*len(g.people)) {
+	for _, who := range leftOut(most, len(g.people)) {
 		n -= most[who]
 	}
 	return max(0, n)
@@ -275,6 +286,26 @@ func (g *group) shocked(hour func(*person) int) {
 			g.shock = middle
 		}
 	}
+}
+
+// lose tells whether facts of a day are missing, by how much more than usual came to most of them. Such a day says nothing of how much one's days differ, nor
+// whether one's rate has moved; learnt as if it did, a few of them hid a theft behind them for months. Where they are not rare it is how days are.
+func (g *group) lose(surge float64) bool {
+	const multiple, rare = 1.5, 0.3
+	g.ended++
+	if surge <= multiple {
+		return false
+	}
+	g.lost++
+	return g.losing < rare
+}
+
+// lately notes how many of their days that ended since it was asked were lost, as a mean of three weeks of work.
+func (g *group) lately() {
+	if g.ended > 0 {
+		g.losing += (g.lost/g.ended - g.losing) / 15
+	}
+	g.lost, g.ended = 0, 0
 }
 
 // passed is which part of a day's work is usually done at the end of that hour.

@@ -16,7 +16,7 @@ func TestOnCall(t *testing.T) {
 	}{{"urgent", "", false}, {"normal", "", true}, {"urgent", "a3", true}} {
 		t.Run(fmt.Sprintf("%s, opened by %q", c.priority, c.by), func(t *testing.T) {
 			s := newStory(t, Options{})
-			s.weeks(8, 0.5)
+			s.weeks(20, 0.5)
 			before := len(s.found)
 			for range 5 {
 				s.work(0.5, func() {

@@ -132,15 +132,21 @@ func (q *peers) learn(p *person, n null, evidence, x, calendar float64) {
 	}
 }
 
-// mixed learns a day against the finer null: how much his days differ, and what the ratios come to.
+// mixed learns a day against the finer null: how much days differ, and what the ratios come to. How much his own do is learnt when the day has waited, since
+// days with a theft and days without differ.
 func (q *peers) mixed(p *person, n null, x float64) {
-	q.counted++
-	const keep = 1 - math.Ln2/ownFade
+	p.likely = &[sizes]float32{}
 	for i, density := range n.densities(x) {
 		density = max(density, -20)
 		q.fits[i] += density
-		p.fits[i] = p.fits[i]*keep + density
+		p.likely[i] = float32(density)
 	}
+	q.promised(p, n, x)
+}
+
+// promised notes what the ratios of a day come to, and whether it looks like anything.
+func (q *peers) promised(p *person, n null, x float64) {
+	q.counted++
 	bound := max(20, 0.01*(q.counted+q.zeros))
 	for j, e := range n.mixed(x, n.k) {
 		q.used[j] += min(math.Exp(e), bound)
@@ -303,3 +309,7 @@ func (q *peers) shares(lowest float64, people int) float64 {
 	}
 	return min(mostShare, lowest+max(0, sum)/max(q.counted+q.zeros, trial)/slack)
 }
+
+// night is the least share of days on which somebody is at work outside his hours for whatever reason: an incident, a release, a night whose tickets are on no
+// record. How many customers he looks at then says little beside that he is there, so that one night alone accuses nobody.
+const night = 1. / 5000

@@ -44,6 +44,7 @@ type person struct {
 	moved        movement          // how it did
 	reached      [shadowed]float64 // how often his shadows were set back
 	fits         [sizes]float64    // logarithm of the likelihood of his days by how much days differ
+	likely       *[sizes]float32   // of the day that ends
 	last         [growths]float64  // evidence of his last day that is over
 	closed       int64             // which day that was
 	ever         process           // never set back, for the comparison across people
@@ -65,10 +66,11 @@ type person struct {
 
 	devices, networks, countries, applications, forms map[uint64]int64 // the day of the first sight
 	queues                                            map[string]int   // tickets that were his, by queue
-	hours                                             [24]float64
-	worked                                            float64 // sum of hours
-	lastNumber                                        uint64  // of the customer looked at last
-	failures                                          int     // log-ins that failed in a row
+	hours                                             [24]float64      // days on which he looked at customers then
+	there                                             uint32           // in which hours he did today, by bit
+	worked                                            float64          // sum of hours
+	lastNumber                                        uint64           // of the customer looked at last
+	failures                                          int              // log-ins that failed in a row
 	lastCountry                                       string
 	lastLogIn                                         int64
 	link                                              *person
@@ -110,7 +112,9 @@ type daily struct {
 	mu, k    float32 // of customers without a reason
 	fresh    int32   // customers without a reason, new ones
 	suspect  bool
+	lost     bool // most of his peers had a multiple of what is usual: facts are missing, so that it tells nothing of what his days are like
 	x        [streams]float32
+	fits     *[sizes]float32 // logarithm of its likelihood by how much days differ, until that is learnt; nil: it tells nothing of it
 }
 
 // look is what is kept of a customer whom he looked at: eight bytes, since there are very many.
