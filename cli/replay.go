@@ -107,7 +107,7 @@ func (m *Main) replayOffline(ctx context.Context, config *config.Config, o repla
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, orders.Close()) }()
-	before, after, err := rulebook.ReplaySets(config, orders, o.policies)
+	before, after, err := rulebook.ReplaySets(config, orders, o.policies, time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ import (
 type Entrances struct {
 	config *config.Config
 	server *upstream.Server
+	clock  func() time.Time
 	by     map[string]door                           // by log-in
 	Listed func(login string) (purpose.Person, bool) // whose a log-in is that the configuration gives to nobody; nil: nobody's
 
@@ -56,11 +57,11 @@ type wayIn struct {
 }
 
 // New is nil where the server checks every log-in.
-func New(c *config.Config, server *upstream.Server) (*Entrances, error) {
+func New(c *config.Config, server *upstream.Server, clock func() time.Time) (*Entrances, error) {
 	if len(c.Upstream.Enter) == 0 && c.LogIn.Certificates.CA == "" {
 		return nil, nil
 	}
-	e := &Entrances{config: c, server: server, by: map[string]door{}, turn: make(chan struct{}, 1)}
+	e := &Entrances{config: c, server: server, clock: clock, by: map[string]door{}, turn: make(chan struct{}, 1)}
 	for id, p := range c.People {
 		for _, login := range p.Logins {
 			i := slices.IndexFunc(c.Upstream.Enter, func(way config.Enter) bool { return len(way.Logins) == 0 || slices.Contains(way.Logins, login) })
@@ -236,7 +237,7 @@ func (e *Entrances) ask(ctx context.Context, role string, super **bool) error {
 // Holder is gateway.Entrances'.
 func (e *Entrances) Holder(shown *x509.Certificate) (sallyport.Staff, error) {
 	settings, now := e.config.LogIn.Certificates, e.read.Load()
-	if settings.CRL != "" && (now.revoked[shown.SerialNumber.String()] || !time.Now().Before(now.next)) {
+	if settings.CRL != "" && (now.revoked[shown.SerialNumber.String()] || !e.clock().Before(now.next)) {
 		return "", errors.New("the certificate was taken back, or the list of those is out of time")
 	}
 	var names []string

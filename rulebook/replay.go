@@ -18,7 +18,7 @@ import (
 )
 
 // ReplaySets are today's policies and the other ones, on everybody whom configuration and record know.
-func ReplaySets(c *config.Config, orders *record.Stream, other string) (before, after *policy.Set, err error) {
+func ReplaySets(c *config.Config, orders *record.Stream, other string, now time.Time) (before, after *policy.Set, err error) {
 	state := control.NewState()
 	if err := orders.Read(1, func(e *sallyport.Event) error {
 		state.Apply(e)
@@ -26,7 +26,7 @@ func ReplaySets(c *config.Config, orders *record.Stream, other string) (before, 
 	}); err != nil {
 		return nil, nil, fmt.Errorf("read who is who: %w", err)
 	}
-	c.Roster = state.Directory().Roster(c.Own(), c.Rules(), time.Now())
+	c.Roster = state.Directory().Roster(c.Own(), c.Rules(), now)
 	if before, _, err = Load(c, c.PolicyFolder()); err != nil || other == "" {
 		return before, before, err
 	}

@@ -50,7 +50,7 @@ func TestLoad(t *testing.T) {
 // TestChanges: columns of which the same is true stand in one change, and the first few of many people are named.
 func TestChanges(t *testing.T) {
 	var many []sallyport.Staff
-	for _, id := range strings.Fields("a b c d e f g h i j") {
+	for id := range strings.FieldsSeq("a b c d e f g h i j") {
 		many = append(many, sallyport.Staff(id))
 	}
 	column := func(name string) sallyport.Column {

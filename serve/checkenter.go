@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -30,7 +31,7 @@ func (c *check) entrances(ctx context.Context, server *upstream.Server) {
 	if len(c.config.Upstream.Enter) == 0 {
 		return
 	}
-	e, err := entrance.New(c.config, server)
+	e, err := entrance.New(c.config, server, time.Now)
 	if err != nil {
 		c.found("upstream.enter", "%s", oneLine(err))
 		return

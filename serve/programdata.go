@@ -105,7 +105,7 @@ func WithRecord(ctx context.Context, f *RecordPlace, do func(*reports.Record) er
 	}
 	defer func() { err = errors.Join(err, r.Control.Close()) }()
 	r.Inputs = inputsOf(settings, r.Access)
-	if r.Set, _, err = rulebook.ReplaySets(settings, r.Control, ""); err != nil {
+	if r.Set, _, err = rulebook.ReplaySets(settings, r.Control, "", time.Now()); err != nil {
 		return err
 	}
 	if r.Names, err = Pseudonyms(settings, f.Data); err != nil {

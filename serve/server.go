@@ -258,7 +258,7 @@ func (s *Server) settle() error {
 	if s.granting.tell, err = newWebhook(o.Config, o.Clock, s.log); err != nil {
 		return err
 	}
-	if s.entrances, err = entrance.New(o.Config, s.Upstream); err != nil {
+	if s.entrances, err = entrance.New(o.Config, s.Upstream, time.Now); err != nil {
 		return err
 	}
 	s.certificates, err = entrance.LoadCertificates(o.Config, s.Upstream, s.entrances)
