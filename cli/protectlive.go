@@ -146,7 +146,7 @@ func (m *Main) moved(report protect.Report, o protectOptions) error {
 		fmt.Fprintf(m.Stdout, "%-40s %d values are %s, %d of them by this run\n", c.Column, c.Tokens, what, c.Moved)
 	}
 	if o.live.undo {
-		return printLine(m.Stdout, "Undone: the values are plain. Once no database of this server is protected any more: DROP ROLE sallyport_mark.")
+		return printLine(m.Stdout, "Undone: the values are plain. Leave the columns in the configuration until nobody saves any more what he read before. Once no database of this server is protected any more: DROP ROLE sallyport_mark.")
 	}
 	fmt.Fprintln(m.Stdout, "Protected. What still holds the values as they were, and how it is rid of them:")
 	for _, left := range report.Remains {
