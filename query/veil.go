@@ -24,11 +24,11 @@ type Mask struct {
 type veil uint8
 
 const (
-	bare  veil = iota
-	asked      // whether a masked column equals something
-	exact      // what stands in a masked column, in upper or lower case perhaps
-	filled     // that, or a literal or parameter in its stead
-	made       // made from masked columns in any other way
+	bare   veil = iota
+	asked       // whether a masked column equals something
+	exact       // what stands in a masked column, in upper or lower case perhaps
+	filled      // that, or a literal or parameter in its stead
+	made        // made from masked columns in any other way
 )
 
 // whole tells whether equality with the value asks for no part of what stands in a masked column.
@@ -204,6 +204,8 @@ func tells(name string, args []value) bool {
 	case "timezone":
 		zone, known := args[0].literal()
 		return !known || !namesZone(zone)
+	case "date_trunc": // in a time zone
+		return len(args) > 2
 	case "replace", "translate":
 		if len(args) != 3 {
 			return true

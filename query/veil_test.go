@@ -18,7 +18,7 @@ func maskSchema() *Schema {
 		{Schema: "hr", Name: "orders", Columns: []ColumnInfo{{Name: "id", TypeOID: 23}, {Name: "note", TypeOID: 25}}},
 	}, nil)
 	s.Masks, s.OnlyMasks, s.BuiltIn = true, true, map[string]struct{}{}
-	for _, name := range []string{"operator =", "operator ||", "upper", "lower", "count", "max", "concat", "coalesce", "pg_sleep", "left", "row_to_json", "now", "json_build_object", "lag", "format", "replace", "translate", "btrim", "operator ->>", "sum", "avg", "min", "age", "timezone", "quote_ident", "length"} {
+	for _, name := range []string{"operator =", "operator ||", "upper", "lower", "count", "max", "concat", "coalesce", "pg_sleep", "left", "row_to_json", "now", "json_build_object", "lag", "format", "replace", "translate", "btrim", "operator ->>", "sum", "avg", "min", "age", "timezone", "date_trunc", "quote_ident", "length"} {
 		s.BuiltIn[name] = struct{}{}
 	}
 	return s
@@ -81,6 +81,10 @@ func TestVeiled(t *testing.T) {
 		"SELECT age('1980-01-01', bonus) FROM people":                                                               "!",
 		"SELECT age(note, bonus) FROM people":                                                                       "!",
 		"SELECT timezone('UTC+100', bonus) FROM people":                                                             "!",
+		"SELECT date_trunc('year', bonus) FROM people":                                                              "x",
+		"SELECT date_trunc('day', bonus, 'XXX+48') FROM people":                                                     "!",
+		"SELECT greatest(ARRAY[email], ARRAY['m']) FROM people":                                                     "!",
+		"SELECT max(lag(email, 1, 'm') OVER ()) FROM people":                                                        "!",
 		"SELECT timezone(note, bonus) FROM people":                                                                  "!",
 		"SELECT format('%1$s %%', email), replace(email, 'a', 'b') FROM people":                                     "xx",
 		"SELECT format('%I', email) FROM people":                                                                    "!",
