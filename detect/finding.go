@@ -209,6 +209,9 @@ func (d *Detector) words(p *person, i int, at int64) string {
 		}
 		days = p.day - p.past[j].day + 1
 	}
+	if i == together {
+		x, expected = p.ofBoth(from)
+	}
 	return fmt.Sprintf(d.specs[i].says, amount(x), span(days, at-p.episode.since[0]), amount(expected))
 }
 

@@ -158,3 +158,26 @@ func (p *person) pooled(top float64) float64 {
 	}
 	return top
 }
+
+// ofBoth is how many customers without a reason he and whom he is linked to had since a day, on the days on which he worked, and how many were expected.
+func (p *person) ofBoth(from int64) (x, expected float64) {
+	x, expected = p.streams[exposure].x, p.streams[exposure].mu
+	his := map[int64]bool{p.day: true}
+	for j := len(p.past) - 1; j >= 0 && p.past[j].day >= from; j-- {
+		day := &p.past[j]
+		his[day.day], x, expected = true, x+float64(day.x[exposure]), expected+float64(day.mu)
+	}
+	q := p.link
+	if q == nil {
+		return x, expected
+	}
+	if q.open && his[q.day] {
+		x, expected = x+q.streams[exposure].x, expected+q.streams[exposure].mu
+	}
+	for j := len(q.past) - 1; j >= 0 && q.past[j].day >= from; j-- {
+		if day := &q.past[j]; his[day.day] {
+			x, expected = x+float64(day.x[exposure]), expected+float64(day.mu)
+		}
+	}
+	return x, expected
+}

@@ -174,8 +174,18 @@ func TestPairs(t *testing.T) {
 			if len(s.found) == 0 || !slices.Contains(both[:], s.found[0].Staff[0]) {
 				t.Fatalf("%+v", s.found)
 			}
-			if f := s.found[0]; len(f.Staff) != 2 {
+			f := s.found[0]
+			if len(f.Staff) != 2 {
 				t.Errorf("%v: %v", f.Staff, f.Evidence)
+			}
+			i := slices.IndexFunc(f.Evidence, func(e Evidence) bool { return strings.HasPrefix(e.Text, "he and another looked at ") })
+			if i < 0 {
+				t.Fatalf("nothing is said of both: %v", f.Evidence)
+			}
+			var got, days, expected float64
+			n, err := fmt.Sscanf(f.Evidence[i].Text, "he and another looked at %g customers without a reason in %g days; expected %g", &got, &days, &expected)
+			if n != 3 || expected < 0.5*days || expected > 2*days || got < 5*days {
+				t.Errorf("of two who have one in two days each, and six a day together: %s (%v)", f.Evidence[i].Text, err)
 			}
 		})
 	}
