@@ -191,6 +191,9 @@ func (p *lanePath) seen(t *testing.T) map[string]any {
 		values = append(values, v)
 	}
 	var entries []string
+	if err := p.gw.Access.Sync(); err != nil { // what is enqueued is read by nobody before
+		t.Fatal(err)
+	}
 	if err := p.gw.Access.Read(1, func(e *sallyport.Event) error {
 		entry := fmt.Sprint(e.Kind, e.Limit)
 		if e.Reveal != nil {
