@@ -154,6 +154,7 @@ type ScamReport struct {
 	Channel     string   // call, sms, email
 	Quoted      []string // what the caller knew: ticket, email, phone, name
 	Unconfirmed bool     // nobody has checked with the customer yet
+	Taker       Staff    // who wrote it down at Time, as the customer told it; empty where Time is when he was called
 	Note        string
 }
 

@@ -38,6 +38,7 @@ type Report struct {
 	State    string            `json:"state,omitempty"`  // open, confirmed, denied
 	By       sallyport.Staff   `json:"by,omitempty"`     // who confirmed or denied it
 	How      string            `json:"how,omitempty"`
+	Taker    sallyport.Staff   `json:"-"` // who wrote it down at Time, as the customer told it: he looked at him for that. Nobody sets it here, and nobody reads his name
 }
 
 // The states of a report.
@@ -142,6 +143,8 @@ func (r *Report) Check(now time.Time) string {
 	switch {
 	case r.Customer == "" || len(r.Customer) > 64:
 		return "a report names its customer, by at most 64 bytes"
+	case len(r.Taker) > 64:
+		return "who took a report is named by at most 64 bytes"
 	case r.Channel != "" && !slices.Contains([]string{"call", "sms", "email", "letter", "chat", "other"}, r.Channel):
 		return "the channel is call, sms, email, letter, chat or other"
 	case len(r.Quoted) > len(QuotedWords()):

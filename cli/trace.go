@@ -136,7 +136,7 @@ func exposures(ctx context.Context, line *logs.Timeline, x *trace.Exposures) (li
 			opened[in.Ticket.ID] = in.Ticket.OpenedBy
 		case in.Report != nil:
 			list = append(list, trace.Report{
-				Customer: in.Report.Customer, At: in.Report.Time, Quoted: trace.ParseFields(in.Report.Quoted), Unconfirmed: in.Report.Unconfirmed,
+				Customer: in.Report.Customer, At: in.Report.Time, Quoted: trace.ParseFields(in.Report.Quoted), Unconfirmed: in.Report.Unconfirmed, Taker: in.Report.Taker,
 			})
 		case in.Access != nil:
 			serve.Expose(x, in.Access, opened)

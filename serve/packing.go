@@ -263,9 +263,17 @@ func (k *packing) reported(e *sallyport.Event) (text string, others []sallyport.
 	return text, others
 }
 
-// namesOthers tells whether an entry suspects people who are not involved: of evidence as it arrives most are innocent.
+// namesOthers tells whether an entry suspects people who are not involved, or says that they took a report: of evidence as it arrives most are innocent.
 func (k *packing) namesOthers(e *sallyport.Event) bool {
-	if e.Order == nil || e.Order.Case == nil {
+	if e.Order == nil {
+		return false
+	}
+	if e.Order.Input != nil && slices.ContainsFunc(fed(e), func(in sallyport.Input) bool {
+		return in.Report != nil && in.Report.Taker != "" && !k.people[in.Report.Taker]
+	}) {
+		return true
+	}
+	if e.Order.Case == nil {
 		return false
 	}
 	for _, h := range e.Order.Case.Weighed {

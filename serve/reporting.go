@@ -43,6 +43,8 @@ type reporting struct {
 const (
 	hookReports = "reports"      // signed messages
 	mailReports = "reports.mail" // likewise, of a mail hook
+	// asOfNow is how long a report may take from whoever enters it to the record: one that was longer on its way says when the customer was called.
+	asOfNow = time.Minute
 	// mostAtOnce is how many reports one message has.
 	mostAtOnce = 200
 )
@@ -61,6 +63,7 @@ type heardReport struct {
 	Quoted    string            `json:"quoted,omitempty"`
 	Confirmed string            `json:"confirmed"`
 	Message   string            `json:"message,omitempty"`
+	Taker     sallyport.Staff   `json:"taken_by,omitempty"`
 }
 
 // refresh reads what has come since. r.mu is held.
@@ -97,13 +100,16 @@ func (r *reporting) note(e *sallyport.Event) {
 			continue
 		}
 		x := &api.Report{
-			ID: reportID(e.Seq, i, len(list)), Arrived: e.Time, Source: e.Order.Input.Source, Time: in.Time, Customer: in.Customer, Channel: in.Channel, Quoted: in.Quoted, State: api.ReportConfirmed,
+			ID: reportID(e.Seq, i, len(list)), Arrived: e.Time, Source: e.Order.Input.Source, Time: in.Time, Customer: in.Customer, Channel: in.Channel, Quoted: in.Quoted, State: api.ReportConfirmed, Taker: in.Taker,
 		}
 		if x.Time.After(e.Time) {
 			x.Time = e.Time
 		}
 		if in.Unconfirmed {
 			x.State = api.ReportOpen
+		}
+		if who, ok := strings.CutPrefix(x.Source, api.EnteredBy); ok && x.Taker == "" && x.Arrived.Sub(x.Time) <= asOfNow {
+			x.Taker = sallyport.Staff(who)
 		}
 		r.list = append(r.list, x)
 		r.byID[x.ID] = x
@@ -146,7 +152,7 @@ func (r *reporting) arrive(source, message string, list []api.Report) (taken int
 	lines := json.NewEncoder(&text)
 	for i := range list {
 		x := &list[i]
-		err := lines.Encode(heardReport{x.Time.UTC(), x.Customer, x.Channel, strings.Join(x.Quoted, "+"), "no", message})
+		err := lines.Encode(heardReport{x.Time.UTC(), x.Customer, x.Channel, strings.Join(x.Quoted, "+"), "no", message, x.Taker})
 		if err != nil {
 			return 0, "", fmt.Errorf("write a report: %w", err)
 		}

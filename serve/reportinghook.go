@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport"
 	"sallyport/api"
 	"sallyport/config"
 	"sallyport/purpose/source"
@@ -110,6 +111,7 @@ type sentReport struct {
 	From     string          `json:"from"`     // of a mail hook that knows no customer: the address that the mail is from. It is not kept
 	Channel  string          `json:"channel"`
 	Quoted   string          `json:"quoted"` // separated by +
+	Taker    sallyport.Staff `json:"taken_by"`
 }
 
 // ServeHTTP takes one message.
@@ -206,7 +208,7 @@ func (x *sentReport) report(now time.Time) (api.Report, error) {
 			return api.Report{}, errors.New("the customer is a text or a whole number")
 		}
 	}
-	out := api.Report{Time: x.Time, Channel: strings.ToLower(x.Channel)}
+	out := api.Report{Time: x.Time, Channel: strings.ToLower(x.Channel), Taker: x.Taker}
 	out.Customer = SubjectOf(customer)
 	for word := range strings.SplitSeq(x.Quoted, "+") {
 		if word = strings.TrimSpace(word); word != "" {

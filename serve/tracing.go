@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -85,23 +84,10 @@ func tracedReports(reports []api.Report) (list []trace.Report, by map[sallyport.
 			by[x.By]++
 		}
 		list = append(list, trace.Report{
-			Customer: x.Customer, At: x.Time, Quoted: trace.ParseFields(x.Quoted), Unconfirmed: x.State != api.ReportConfirmed, Taker: takerOf(&x),
+			Customer: x.Customer, At: x.Time, Quoted: trace.ParseFields(x.Quoted), Unconfirmed: x.State != api.ReportConfirmed, Taker: x.Taker,
 		})
 	}
 	return list, by
-}
-
-// asOfNow is how long a report may take from whoever enters it to the record.
-const asOfNow = time.Minute
-
-// takerOf is who wrote a report down while the customer told it: he looks at the customer for that. Where it says when the customer was called, what was
-// looked at since counts for nothing anyhow.
-func takerOf(x *api.Report) sallyport.Staff {
-	who, entered := strings.CutPrefix(x.Source, api.EnteredBy)
-	if !entered || x.Arrived.Sub(x.Time) > asOfNow {
-		return ""
-	}
-	return sallyport.Staff(who)
 }
 
 // LiveTrace is what trace prints of files, and how far the record was read.

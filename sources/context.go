@@ -212,7 +212,7 @@ func (r *row) detection() sallyport.Alert {
 // Reports reads what customers tell of calls.
 func (r *Reader) Reports(name string) ([]sallyport.ScamReport, error) {
 	return read(r, name, []string{"time", "customer"}, func(w *row) sallyport.ScamReport {
-		s := sallyport.ScamReport{Time: w.needWhen("time"), Customer: sallyport.Subject(w.need("customer")), Channel: w.get("channel"), Note: w.get("note")}
+		s := sallyport.ScamReport{Time: w.needWhen("time"), Customer: sallyport.Subject(w.need("customer")), Channel: w.get("channel"), Taker: sallyport.Staff(w.get("taken_by")), Note: w.get("note")}
 		for part := range strings.SplitSeq(w.get("quoted"), "+") {
 			if part = strings.ToLower(strings.TrimSpace(part)); part != "" {
 				s.Quoted = append(s.Quoted, part)
