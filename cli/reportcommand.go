@@ -158,6 +158,9 @@ func (m *Main) printLive(line *serve.LiveTrace) error {
 	if err := printTrace(m.Stdout, line.Result()); err != nil {
 		return err
 	}
+	if line.Calm > 0 {
+		fmt.Fprintf(m.Stdout, "Weighed are reports since %s; --since takes another day.\n", line.Since.Format(time.DateOnly))
+	}
 	var by []string
 	for _, who := range slices.Sorted(maps.Keys(line.ConfirmedBy)) {
 		by = append(by, fmt.Sprintf("%s %d", who, line.ConfirmedBy[who]))

@@ -112,7 +112,7 @@ func TestRecord(t *testing.T) {
 func TestTrace(t *testing.T) {
 	s := newStage(t)
 	b := s.as("s050")
-	b.get("/trace").has(t, "Not enough yet", "7 more confirmed", "48211")
+	b.get("/trace").has(t, "Not enough yet", "7 more confirmed", "48211", "12 came before 2026-01-01")
 	b.post("/trace/upload", "reports", "48211,ticket+name,2026-03-02T08:00:00Z\n\n# a remark\n48212\n", "channel", "call").is(t, http.StatusSeeOther)
 	if len(*s.reports) != 2 || (*s.reports)[0].Quoted[1] != "name" || (*s.reports)[1].Customer != "48212" {
 		t.Fatalf("%+v", *s.reports)

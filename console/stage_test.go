@@ -136,7 +136,7 @@ func newStageOn(t *testing.T, web *httptest.Server, change ...func(*api.Config))
 				return r.ID, nil
 			},
 			Trace: func(context.Context, sallyport.Staff, time.Time, func(sallyport.Staff) string) (json.RawMessage, error) {
-				return json.RawMessage(`{"reports":0,"verdict":"not_enough","suspects":[{"staff":["p-aaaaaaaaaa"],"posterior":0.4}],"none":0.5,"more_reports_needed":7,"ask_next":["48211"]}`), nil
+				return json.RawMessage(`{"reports":0,"verdict":"not_enough","suspects":[{"staff":["p-aaaaaaaaaa"],"posterior":0.4}],"none":0.5,"more_reports_needed":7,"ask_next":["48211"],"calm":12,"since":"2026-01-01T00:00:00Z"}`), nil
 			},
 		},
 	}

@@ -5,21 +5,24 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"sallyport/api"
 )
 
 // tracePage is who may be behind the reports of scam calls.
 type tracePage struct {
-	Reports     int      `json:"reports"`
-	Unconfirmed int      `json:"unconfirmed"`
-	Verdict     string   `json:"verdict"`
-	Suspects    []traced `json:"suspects"`
-	None        float64  `json:"none"`
-	FalseNaming float64  `json:"false_accusation"`
-	More        *int     `json:"more_reports_needed"`
-	AskNext     []string `json:"ask_next"`
-	Forged      int      `json:"forged_reports_to_overturn"`
+	Reports     int       `json:"reports"`
+	Unconfirmed int       `json:"unconfirmed"`
+	Verdict     string    `json:"verdict"`
+	Suspects    []traced  `json:"suspects"`
+	None        float64   `json:"none"`
+	FalseNaming float64   `json:"false_accusation"`
+	More        *int      `json:"more_reports_needed"`
+	AskNext     []string  `json:"ask_next"`
+	Forged      int       `json:"forged_reports_to_overturn"`
+	Calm        int       `json:"calm"`
+	Since       time.Time `json:"since"`
 
 	List   []api.Report `json:"-"` // newest first
 	Shares shareChart   `json:"-"`

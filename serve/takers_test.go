@@ -102,7 +102,10 @@ func TestTraceSince(t *testing.T) {
 		fatal(t, json.Unmarshal(text, &line))
 		return line
 	}
-	all, lately := ask(time.Time{}), ask(began)
+	all, lately := ask(now.Add(-1000*24*time.Hour)), ask(began)
+	if usual := ask(time.Time{}); usual.Verdict != "named" || usual.Reports < 4 || usual.Reports+usual.Calm != 43 || usual.Since.Sub(began.Add(3*time.Hour-90*24*time.Hour)).Abs() > time.Second {
+		t.Errorf("of ninety days: %s %+v of %d reports since %v, %d before", usual.Verdict, usual.Suspects, usual.Reports, usual.Since, usual.Calm)
+	}
 	if lately.Verdict != "named" || string(lately.Suspects[0].Staff[0]) != f.server.Names.Person(thief) || lately.Reports != 3 || lately.Calm != 40 {
 		t.Errorf("since it began: %s %+v of %d reports, %d before", lately.Verdict, lately.Suspects, lately.Reports, lately.Calm)
 	}

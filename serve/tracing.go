@@ -57,7 +57,10 @@ func (t *tracer) answer(ctx context.Context, me sallyport.Staff, since time.Time
 	return text, nil
 }
 
-// trace weighs the reports on record since some time, against those before; all of them where that is zero.
+// suspectedFor is how long before the last of them reports are suspected, unless somebody says since when: nobody had to choose it for what the reports are like.
+const suspectedFor = 90 * 24 * time.Hour
+
+// trace weighs the reports on record since some time, against those before.
 func (t *tracer) trace(ctx context.Context, since time.Time, without []sallyport.Staff) (*LiveTrace, error) {
 	reports, err := t.r.all()
 	if err != nil {
@@ -69,8 +72,21 @@ func (t *tracer) trace(ctx context.Context, since time.Time, without []sallyport
 		return nil, err
 	}
 	list, by := tracedReports(reports)
+	if since.IsZero() {
+		since = lately(list)
+	}
 	result := t.x.Trace(list, trace.Options{Customers: t.r.s.O.Config.Reports.Customers, From: since, Without: without})
-	return &LiveTrace{traceLine: TraceJSON(&result, 0, 0), Entry: t.read, ConfirmedBy: by}, nil
+	return &LiveTrace{traceLine: TraceJSON(&result, 0, 0), Entry: t.read, ConfirmedBy: by, Since: since}, nil
+}
+
+// lately is since when the reports are suspected of themselves; zero where there is none that weighs.
+func lately(list []trace.Report) (since time.Time) {
+	for i := range list {
+		if at := list[i].At.Add(-suspectedFor); !list[i].Unconfirmed && at.After(since) {
+			since = at
+		}
+	}
+	return since.Truncate(time.Second)
 }
 
 // tracedReports are those that count, and who confirmed how many: whoever confirms many alone could turn the result.
@@ -95,7 +111,8 @@ type LiveTrace struct {
 	traceLine
 	Entry       uint64                  `json:"entry"`
 	ConfirmedBy map[sallyport.Staff]int `json:"confirmed_by"`
-	You         bool                    `json:"without_you"` // who asked was not weighed
+	You         bool                    `json:"without_you"`    // who asked was not weighed
+	Since       time.Time               `json:"since,omitzero"` // reports before are of calm
 }
 
 // follow reads what has come since the last question. t.mu is held.
