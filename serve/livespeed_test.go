@@ -39,6 +39,7 @@ func TestLiveSpeed(t *testing.T) {
 	}
 	entries := f.server.AccessStream.Last()
 	within(t, 10*time.Second+time.Duration(looks)*time.Millisecond, "history has the record", func() bool { return f.inHistory() >= entries })
+	t.Logf("%d entries are on record and in history", entries)
 	s := f.server
 	alone := func() *history.Past { return &history.Past{Record: s.AccessStream, Tells: s.O.Config.Identifies} }
 	timed := func(what string, do func() error) {
