@@ -90,7 +90,7 @@ bench-history:
 
 # Who is behind reports, in 1,080 made-up companies, and how long 100,000,000 reveals take (an hour, 4 GB of memory).
 bench-trace:
-	SALLYPORT_TRACE=1 go test ./trace -v -run TestCalibration -bench BenchmarkTrace -timeout 120m
+	SALLYPORT_TRACE=1 go test ./trace -v -run 'TestCalibration|TestCalm' -bench BenchmarkTrace -timeout 120m
 
 bench-detect:
 	SALLYPORT_SIEGE=1 SALLYPORT_RESULTS="$(abspath $(RESULTS))" go test -v -count=1 -timeout 24h -run '^TestBenchDetect$$' ./detect
