@@ -88,7 +88,7 @@ bench-history:
 	SALLYPORT_HISTORY_RECORD=$${SALLYPORT_HISTORY_RECORD:-5000000} go test -count=1 -timeout 1h -v -run '^TestFiguresFromRecord$$' ./history/apart
 	SALLYPORT_HISTORY_PG=$${SALLYPORT_HISTORY_PG:-5000000} go test -count=1 -timeout 1h -v -run '^TestAgainstPostgreSQL$$' ./history/duck
 
-# Who is behind reports, in 1,080 made-up companies, and how long 100,000,000 reveals take (an hour, 4 GB of memory).
+# Who is behind reports, in 1,296 made-up companies and in as many that have had reports for a year, and how long 100,000,000 reveals take (an hour, 4 GB of memory).
 bench-trace:
 	SALLYPORT_TRACE=1 go test ./trace -v -run 'TestCalibration|TestCalm' -bench BenchmarkTrace -timeout 120m
 

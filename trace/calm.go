@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"sallyport"
 )
 
 // drifts are by how much the rate of background may have changed since calm, in octaves, to either side. They are Cauchy with a scale of a quarter: half of the
@@ -32,7 +30,7 @@ func driftLogs() (logs [len(drifts)]float64) {
 }
 
 // waiting is when the reports came that weigh nothing, of customers none of whose reports does.
-func waiting(open map[sallyport.Subject]uint32, weigh map[sallyport.Subject]*once) (times []uint32) {
+func waiting(open map[told]uint32, weigh map[told]*once) (times []uint32) {
 	for c, at := range open {
 		if weigh[c] == nil {
 			times = append(times, at)

@@ -142,6 +142,7 @@ func (p *play) follow(tallies *[knowns]tally, most int) {
 			}
 		case dated:
 			o.From = list[0].At
+		case usual, knowns: // from report to report another day
 		}
 		c := &tallies[k]
 		c.cases++

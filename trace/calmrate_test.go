@@ -68,6 +68,17 @@ func TestOpenReportsOfCalm(t *testing.T) {
 	}
 }
 
+// Who reported in calm and is called again counts for both: else whoever is to be called could be made to have reported before.
+func TestReportsAgain(t *testing.T) {
+	x, dated := office(), Options{Customers: 2000, From: day(5)}
+	list := append(calmYear(day(5), false), hourly(day(5), 0, 3, 7, 11)...)
+	once := x.Trace(list, dated)
+	again := x.Trace(append(list, reports(day(4), 0, 3, 7, 11)...), dated)
+	if once.Verdict != Named || again.Verdict != Named || again.Reports != 4 || again.Calm != 40 || again.Suspects[0].Seen != 4 {
+		t.Errorf("%s %+v\n%s %+v", once.Verdict, once.Suspects[:1], again.Verdict, again.Suspects[:1])
+	}
+}
+
 // Where reports are entered once a week, three at once say less.
 func TestClumps(t *testing.T) {
 	var single, weekly []uint32

@@ -186,32 +186,7 @@ func (x *Exposures) question(list []Report, o Options) *question {
 	if q.none <= 0 || q.none >= 1 {
 		q.none = 0.3
 	}
-	first, open := map[sallyport.Subject]*once{}, map[sallyport.Subject]uint32{}
-	for _, r := range list {
-		q.ids[r.Customer] = true
-		if r.Customer == "" {
-			continue
-		}
-		at := seconds(r.At)
-		if r.Unconfirmed {
-			if old, ok := open[r.Customer]; !ok || at < old {
-				open[r.Customer] = at
-			}
-			continue
-		}
-		if o := first[r.Customer]; o != nil {
-			o.at, o.quoted = min(o.at, at), o.quoted|r.Quoted
-			if o.taker != x.took(r.Taker) {
-				o.taker = nobodyTook // else a thief would write down himself that who is to be called was
-			}
-			continue
-		}
-		number, ok := x.known(r.Customer)
-		if !ok {
-			number = noCustomer
-		}
-		first[r.Customer] = &once{key: r.Customer, customer: number, at: at, quoted: r.Quoted, taker: x.took(r.Taker)}
-	}
+	first, open := q.told(list, o.From)
 	unseen := 0
 	for _, o := range first {
 		q.reports = append(q.reports, *o)
@@ -224,6 +199,43 @@ func (x *Exposures) question(list []Report, o Options) *question {
 	q.compare(o.From, waiting(open, first))
 	q.find()
 	return q
+}
+
+// told is whose report counts, and when else one came that weighs nothing: a customer counts once in calm, and once since.
+type told struct {
+	customer sallyport.Subject
+	since    bool
+}
+
+func (q *question) told(list []Report, from time.Time) (first map[told]*once, open map[told]uint32) {
+	first, open = map[told]*once{}, map[told]uint32{}
+	for _, r := range list {
+		q.ids[r.Customer] = true
+		if r.Customer == "" {
+			continue
+		}
+		at := seconds(r.At)
+		key := told{r.Customer, from.IsZero() || at >= seconds(from)}
+		if r.Unconfirmed {
+			if old, ok := open[key]; !ok || at < old {
+				open[key] = at
+			}
+			continue
+		}
+		if o := first[key]; o != nil {
+			o.at, o.quoted = min(o.at, at), o.quoted|r.Quoted
+			if o.taker != q.x.took(r.Taker) {
+				o.taker = nobodyTook // else a thief would write down himself that who is to be called was
+			}
+			continue
+		}
+		number, ok := q.x.known(r.Customer)
+		if !ok {
+			number = noCustomer
+		}
+		first[key] = &once{key: r.Customer, customer: number, at: at, quoted: r.Quoted, taker: q.x.took(r.Taker)}
+	}
+	return first, open
 }
 
 // find fills what each report is worth under the background, and whose hits it is.
