@@ -112,7 +112,7 @@ func TestLostDayOfFew(t *testing.T) {
 		}
 		s.work(n, func() {
 			for i := range leads {
-				for j := range 30 {
+				for j := range 100 {
 					c := s.customer()
 					if j > 0 && !lost {
 						s.ticket(c, 700+j, "", leads[i].ID)
@@ -126,6 +126,7 @@ func TestLostDayOfFew(t *testing.T) {
 		day(false)
 	}
 	for range 2 {
+		day(true)
 		day(true)
 		for range 8 {
 			day(false)
