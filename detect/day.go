@@ -81,6 +81,9 @@ func (d *Detector) today(p *person, i int) null {
 		n.share = 1e-9
 	case exposure:
 		surge := d.surge(p)
+		if p.group.loses(surge) { // facts are missing: what has no reason on record may have had one
+			n.share = mostShare
+		}
 		n.mu *= surge * p.effort()
 		if l := math.Log(surge); l > 0.1 { // what hits all does not hit all alike
 			n.k = 1 / (1/n.k + l*l/2)
@@ -205,11 +208,7 @@ func (d *Detector) closeExposure(p *person, record *daily, n null) {
 	record.mu, record.k = float32(n.mu), float32(n.k)
 	e := n.evidences(t.x)
 	d.shadowed(p, n, e, record.lost)
-	switch {
-	case record.suspect:
-	case record.lost:
-		g.streams[exposure].promised(p, n, t.x)
-	default:
+	if !record.suspect && !record.lost {
 		g.streams[exposure].learn(p, n, t.doubt, t.x, calendar)
 		g.answered(n.mu/p.effort(), n.k, t.x, p.pace()-1)
 	}

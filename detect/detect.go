@@ -153,9 +153,7 @@ func (d *Detector) clock(at int64) {
 	d.now = max(d.now, at)
 	if hour := floor(d.now, hourMS); hour != d.hour {
 		d.hour = hour
-		for _, g := range d.crowd {
-			g.shocked(d.hourSoFar)
-		}
+		d.shocked()
 		d.ended(func(p *person) { p.surge = p.group.surge(p, 23) }) // of all, before the first day is closed
 		d.ended(d.closeDay)
 	}
@@ -165,6 +163,22 @@ func (d *Detector) clock(at int64) {
 			g.calibrate()
 		}
 		d.forget()
+	}
+}
+
+// shocked looks at what came to most of each group, and of everybody where a group is too small to tell.
+func (d *Detector) shocked() {
+	d.scratch = d.scratch[:0]
+	for _, g := range d.crowd {
+		if g.compare(d.hourSoFar); g.name != services {
+			d.scratch = append(d.scratch, g.ratios...)
+		}
+	}
+	everybody := shock(d.scratch)
+	for _, g := range d.crowd {
+		if g.shock = everybody; len(g.ratios) >= enough || g.name == services {
+			g.shock = shock(g.ratios)
+		}
 	}
 }
 
@@ -213,18 +227,21 @@ func (d *Detector) person(id sallyport.Staff) *person {
 // fewPeers is below how many people a role has no statistics of its own.
 const fewPeers = 5
 
+// services is the name of the group of programs.
+const services = "service"
+
 // groupOf is a person's peers: those of his role, or of his team; everybody where they are few.
 func (d *Detector) groupOf(p *person) *group {
 	name := ""
 	switch {
 	case p.service:
-		name = "service"
+		name = services
 	case p.role != "":
 		name = "role " + p.role
 	case p.employee != nil:
 		name = groupName(p.employee)
 	}
-	if name != "service" && d.roles[name] < fewPeers {
+	if name != services && d.roles[name] < fewPeers {
 		name = ""
 	}
 	g, ok := d.groups[name]
@@ -239,7 +256,7 @@ func (d *Detector) groupOf(p *person) *group {
 func groupName(e *sallyport.Employee) string {
 	switch {
 	case e.Service:
-		return "service"
+		return services
 	case e.Role != "":
 		return "role " + e.Role
 	case e.Team != "":

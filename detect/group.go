@@ -269,36 +269,46 @@ func (g *group) surge(p *person, hour int) float64 {
 	return min(12, max(1, (g.came-p.came+prior)/(expected+prior), g.shock))
 }
 
-// shocked looks at the last hour how most of those who work compare with what is expected of them. On a day on which tickets or calls are
-// missing all have many times as many customers without a reason, more than what one person may add to the sum.
-func (g *group) shocked(hour func(*person) int) {
-	const enough = 10
+// enough is from how many people on what came to most of them is told by themselves.
+const enough = 10
+
+// compare looks at the last hour how those who work compare with what is expected of them. On a day on which tickets or calls are missing all have many
+// times as many customers without a reason, more than what one person may add to the sum.
+func (g *group) compare(hour func(*person) int) {
 	g.ratios = g.ratios[:0]
 	for _, p := range g.people {
 		if p.open && p.work+p.streams[exposure].x > 0 {
 			g.ratios = append(g.ratios, (p.streams[exposure].x+1)/(p.streams[exposure].mu*p.load()*g.passed(hour(p))+1))
 		}
 	}
-	g.shock = 1
-	if len(g.ratios) >= enough {
-		slices.Sort(g.ratios)
-		if middle := g.ratios[len(g.ratios)/2]; middle > 1.3 {
-			g.shock = middle
-		}
-	}
 }
+
+// shock is how much more than expected most of them have; 1: no more.
+func shock(ratios []float64) float64 {
+	if len(ratios) < enough {
+		return 1
+	}
+	slices.Sort(ratios)
+	if middle := ratios[len(ratios)/2]; middle > 1.3 {
+		return middle
+	}
+	return 1
+}
+
+const multiple, rare = 1.5, 0.3
 
 // lose tells whether facts of a day are missing, by how much more than usual came to most of them. Such a day says nothing of how much one's days differ, nor
 // whether one's rate has moved; learnt as if it did, a few of them hid a theft behind them for months. Where they are not rare it is how days are.
 func (g *group) lose(surge float64) bool {
-	const multiple, rare = 1.5, 0.3
 	g.ended++
-	if surge <= multiple {
-		return false
+	if surge > multiple {
+		g.lost++
 	}
-	g.lost++
-	return g.losing < rare
+	return g.loses(surge)
 }
+
+// loses tells it of a day that goes on.
+func (g *group) loses(surge float64) bool { return surge > multiple && g.losing < rare }
 
 // lately notes how many of their days that ended since it was asked were lost, as a mean of three weeks of work.
 func (g *group) lately() {

@@ -96,6 +96,47 @@ func TestLostDay(t *testing.T) {
 	}
 }
 
+// TestLostDayOfFew: six who have much to do with others' tickets are too few to tell by themselves that facts are missing; that everybody else has many times
+// as many tells it.
+func TestLostDayOfFew(t *testing.T) {
+	s := newStory(t, Options{})
+	var leads []sallyport.Employee
+	for i := range 6 {
+		leads = append(leads, sallyport.Employee{ID: sallyport.Staff(fmt.Sprint("lead", i)), Role: "lead", Team: "eu"})
+	}
+	s.d.Hire(leads)
+	day := func(lost bool) {
+		n := 1.0
+		if lost {
+			n = 12
+		}
+		s.work(n, func() {
+			for i := range leads {
+				for j := range 100 {
+					c := s.customer()
+					if j > 0 && !lost {
+						s.ticket(c, 700+j, "", leads[i].ID)
+					}
+					s.look(leads[i].ID, 1010+j, c)
+				}
+			}
+		})
+	}
+	for range 60 {
+		day(false)
+	}
+	for range 2 {
+		day(true)
+		day(true)
+		for range 8 {
+			day(false)
+		}
+	}
+	if len(s.found) != 0 {
+		t.Errorf("on days whose tickets are on no record: %+v", s.found)
+	}
+}
+
 // TestLostDaySaysSo: a finding about days of which some are lost says so, and its odds are lower for it.
 func TestLostDaySaysSo(t *testing.T) {
 	s := newStory(t, Options{})

@@ -141,11 +141,6 @@ func (q *peers) mixed(p *person, n null, x float64) {
 		q.fits[i] += density
 		p.likely[i] = float32(density)
 	}
-	q.promised(p, n, x)
-}
-
-// promised notes what the ratios of a day come to, and whether it looks like anything.
-func (q *peers) promised(p *person, n null, x float64) {
 	q.counted++
 	bound := max(20, 0.01*(q.counted+q.zeros))
 	for j, e := range n.mixed(x, n.k) {
