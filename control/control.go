@@ -47,6 +47,7 @@ type State struct {
 
 	protects   map[string]map[string]string // database → what is protected there, see Protects
 	moving     map[string][2][]string       // database → what is moving there, in and out, see Moving
+	entering   map[string][]string          // database → see Entering
 	undone     map[string]bool              // proposals of undoing that were made use of
 	superseded int                          // how many of agreed came before protect ran last
 
@@ -92,6 +93,7 @@ func NewState() *State {
 		proposals: map[string]*Proposal{},
 		protects:  map[string]map[string]string{},
 		moving:    map[string][2][]string{},
+		entering:  map[string][]string{},
 		undone:    map[string]bool{},
 		carried:   map[string]bool{},
 		shreds:    newShreds(),
