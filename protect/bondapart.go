@@ -49,11 +49,8 @@ func (r *run) apartNames() (names []string) {
 
 // problem says what stands against a bond of such columns.
 func (b *bond) problem(c *column) string {
-	switch {
-	case c.codec.Spec().Scheme == sallyport.Int4:
-		return "a foreign key stands on it, and of 32 bits one value's token may be another value in the other table; make both sides bigint, or drop the foreign key until protect has run"
-	case slices.ContainsFunc(b.columns, func(other *column) bool { return other.under != c.under }):
-		return "a foreign key compares it with a column that is on its way already; protect that one to its end first, without this one and without the foreign key"
+	if slices.ContainsFunc(b.columns, func(other *column) bool { return other.under != c.under }) {
+		return "a foreign key compares it with a column that is on its way already, or not yet; let that one come to its end first, without this one and without the foreign key"
 	}
 	return ""
 }
