@@ -114,7 +114,7 @@ func (f *fort) checkBank(t *testing.T, tokens bool) {
 		}
 	}
 	var kept int
-	fatal(t, admin.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM support.accounts WHERE id <= $1) + (SELECT count(*) FROM support.payments WHERE abs(id) <= 3 * $1) + (SELECT count(*) FROM support.cards WHERE abs(id) <= $1)", bankAccounts).Scan(&kept))
+	fatal(t, admin.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM support.accounts WHERE id BETWEEN 1 AND $1) + (SELECT count(*) FROM support.payments WHERE abs(id) <= 3 * $1) + (SELECT count(*) FROM support.cards WHERE abs(id) <= $1)", bankAccounts).Scan(&kept))
 	if kept != 5*bankAccounts {
 		t.Errorf("%d of the %d rows of before are there", kept, 5*bankAccounts)
 	}
@@ -148,7 +148,7 @@ func bankWork(n int64) []bankStatement {
 	case 1:
 		list = append(list, bankStatement{fmt.Sprintf("BEGIN; INSERT INTO support.cards (id, owner, payee) VALUES (%[1]d, %[1]d, %[2]d); INSERT INTO support.accounts (id, number) VALUES (%[1]d, %[2]d); COMMIT", -id, bankNumber(-id)), nil, ""}) // what it refers to comes later
 	case 2:
-		list = append(list, bankStatement{"UPDATE support.payments SET id = -id WHERE id IN ($1, -$1)", []any{old}, ""})
+		list = append(list, bankStatement{"UPDATE support.payments SET id = -id WHERE id IN ($1, $2)", []any{old, -old}, ""})
 	default:
 		list = append(list, bankStatement{fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM support.payments; INSERT INTO support.cards (id, owner, payer, payee) VALUES (%d, %d, %[3]d, %[3]d); COMMIT", id, account, bankNumber(account)), nil, ""})
 	}
