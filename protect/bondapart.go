@@ -173,12 +173,12 @@ func (t *table) holdWritten(ctx context.Context, tx pgx.Tx, tokens bool) error {
 }
 
 // gather waits until every session announces what it writes into bound columns, and nobody is left who does not: no statement of a serve that is gone either. Which
-// form is written stays as it is.
+// form is written stays as it is. From then on each value that is written is looked for on all sides, which takes their indexes.
 func (r *run) gather(ctx context.Context) error {
 	if !r.bondsApart() {
 		return nil
 	}
-	for _, do := range []stepFunc{r.enter, r.closeUnannounced, r.awaitOthers} {
+	for _, do := range []stepFunc{r.makeBondIndexes, r.enter, r.closeUnannounced, r.awaitOthers} {
 		if err := do(ctx); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -211,12 +212,7 @@ func (m *boundRows) move(tb testing.TB, out bool) {
 
 func (m *boundRows) tryMove(tb testing.TB, out bool) error {
 	tb.Helper()
-	do := protect.MoveIn
-	if out {
-		do = protect.MoveOut
-	}
-	_, err := do(tb.Context(), m.options(tb))
-	return err
+	return m.cutMove(tb.Context(), tb, out)
 }
 
 // TestMoveBoundApart: at every moment of the way in and out each row holds its value by what the database says of it, and joins find it.
@@ -463,4 +459,98 @@ func TestBoundIntegersAreRefused(t *testing.T) {
 	}
 	_, err := protect.Run(t.Context(), o)
 	wantProblems(t, err, "support.a.n: the foreign key b_n_fkey compares it with support.b.n, and of 32 bits", "support.b.n: the foreign key b_n_fkey compares it with support.a.n")
+}
+
+// TestMoveBoundCut: a run that is cut, wherever, leaves each row with its value by what the database says of it, and the next one goes on, in whichever direction.
+func TestMoveBoundCut(t *testing.T) {
+	m := newBoundRows(t)
+	cut := errors.New("cut")
+	random := mathrand.New(mathrand.NewPCG(7, 11)) //nolint:gosec // to be the same each time
+	cuts := 0
+	for round := range 30 {
+		out := len(m.states.Columns) > 0 && random.IntN(2) == 0
+		left := 1 + random.IntN(6)
+		if round%2 == 0 {
+			m.enters = func() error {
+				if left--; left == 0 {
+					return cut
+				}
+				return nil
+			}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		if round%2 == 1 {
+			m.moving = func(call int) {
+				if call == 20*left {
+					stop()
+				}
+			}
+		}
+		err := m.cutMove(ctx, t, out)
+		stop()
+		m.enters, m.moving = nil, nil
+		waitFor(t, func() bool {
+			var others int
+			err := m.admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'sallyport protect'").Scan(&others)
+			return err == nil && others == 0
+		})
+		switch {
+		case err == nil:
+			m.holds(t, fmt.Sprint(!out))
+		case len(m.states.Moving)+len(m.states.Leaving) > 0:
+			cuts++
+			m.holds(t, "")
+		default:
+			m.holds(t, fmt.Sprint(len(m.states.Columns) > 0))
+		}
+		if t.Failed() {
+			t.Fatalf("round %d, out %v, %v; on record were %v", round, out, err, m.wrote)
+		}
+	}
+	if len(m.states.Columns) == 0 || len(m.states.Moving)+len(m.states.Leaving) > 0 {
+		m.move(t, false)
+	}
+	m.move(t, true)
+	if cuts < 10 {
+		t.Errorf("%d runs were cut on the way", cuts)
+	}
+}
+
+func (m *boundRows) cutMove(ctx context.Context, tb testing.TB, out bool) error {
+	tb.Helper()
+	do := protect.MoveIn
+	if out {
+		do = protect.MoveOut
+	}
+	_, err := do(ctx, m.options(tb))
+	return err
+}
+
+// TestProtectBound does it with nobody connected, cut on the way.
+func TestProtectBound(t *testing.T) {
+	m := newBoundRows(t)
+	_, _ = m.serves.Close(t.Context()), m.admin.Close(t.Context())
+	waitAlone(t, m.database)
+	o := m.options(t)
+	o.Live = nil
+	for cut := 10; ; cut += 10 {
+		ctx, stop := context.WithCancel(t.Context())
+		calls := 0
+		o.Progress = func(string, int64, int64) {
+			if calls++; calls == cut {
+				stop()
+			}
+		}
+		_, err := protect.Run(ctx, o)
+		stop()
+		waitAlone(t, m.database)
+		if err == nil && calls < cut {
+			break
+		}
+		if cut > 1000 {
+			t.Fatal("it comes to no end", err)
+		}
+	}
+	m.admin = connect(t, cluster.SuperDSN(m.database))
+	m.holds(t, "true")
 }

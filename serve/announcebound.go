@@ -2,7 +2,9 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"sallyport/catalog"
 	"sallyport/gateway"
@@ -16,15 +18,25 @@ func (g *guard) announceBound(ctx context.Context, p *catalog.Protected, codec *
 	if p.Hidden {
 		return false, fmt.Errorf("the keys of %s are rotated, and a foreign key stands on it", p.Column)
 	}
-	value, _, err := g.standing(p, codec, w, v, &a)
+	canonical, err := codec.Canonical(nil, []byte(v.Forms[0]))
 	if err != nil {
 		return false, err
 	}
+	value := string(canonical)
+	forms, err := w.forms(codec, value)
+	if err != nil {
+		return false, err
+	}
+	stood := slices.DeleteFunc(forms, func(form string) bool { return form == a.Value })
+	if len(stood) != 1 {
+		return false, errors.New("the keys were exchanged meanwhile")
+	}
+	a.Stood.Text = stood[0]
 	vacancy := protect.BoundVacancy{
-		Column: v.Column, Becomes: a.Value, Stood: a.Stood.Text,
+		Column: v.Column, Becomes: a.Value, Stood: stood[0],
 		Is: func(text, how string) bool {
 			at, ok := g.wayOf(p, codec, how)
-			if !ok {
+			if !ok || g.standsForNobody(codec, text) {
 				return false
 			}
 			plain, err := at.reads(codec, text)
