@@ -13,6 +13,7 @@ import (
 // committed: whoever writes the same value as a token of the new key would not see it, and neither would a unique index. So
 // transactions that write tokens are let end, and others wait, for a second at most.
 type crossing struct {
+	one  sync.Mutex    // held by who crosses
 	mu   sync.RWMutex  // guards held, and the moment in which a session is seen to store
 	held chan struct{} // closed when it is over; nil: there is none
 }
@@ -27,6 +28,8 @@ func (g *Gateway) Cross(ctx context.Context, do func() error) (waiting []string,
 	if waiting := awaitRest(ctx, g.storing()); len(waiting) > 0 {
 		return waiting, nil
 	}
+	g.crossing.one.Lock()
+	defer g.crossing.one.Unlock()
 	over := make(chan struct{})
 	g.crossing.mu.Lock()
 	g.crossing.held = over

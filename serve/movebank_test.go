@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"sallyport/api"
 	"sallyport/token"
 )
 
@@ -324,4 +327,84 @@ func (w *survivor) bank(ctx context.Context, conn *pgx.Conn, n int64) bool {
 		}
 	}
 	return true
+}
+
+// TestMoveBankWaits: no form of such columns is written before all have heard, and none beside another. Transactions that are open hold it up, others go on writing.
+func TestMoveBankWaits(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	f := newPlainFort(t, bank)
+	connect := func() *pgx.Conn { return f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn }
+	early, late, other := connect(), connect(), connect()
+	next, officer := int64(bankOwn), f.officer("o1")
+	pays := func(c *pgx.Conn, account int64) {
+		t.Helper()
+		next++
+		if _, err := c.Exec(t.Context(), "INSERT INTO support.payments (id, owner, account) VALUES ($1, $2, $3)", next, account, bankNumber(account)); err != nil {
+			t.Fatalf("a payment of account %d: %v", account, err)
+		}
+	}
+	does := func(c *pgx.Conn, sql string) {
+		t.Helper()
+		if _, err := c.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	onRecord := func(what string, is func(api.States) bool) {
+		t.Helper()
+		within(t, 30*time.Second, what, func() bool {
+			serving, err := officer.Serving(t.Context())
+			return err == nil && is(serving.States)
+		})
+	}
+	// goes has one transaction begin before anybody hears, one when it has heard, and a third write when tokens, or plain values, are on record.
+	goes := func(begun, decided func(api.States) bool, tokens bool, change ...func(*LiveOptions)) {
+		t.Helper()
+		does(early, "BEGIN")
+		pays(early, 7)
+		told, ended := make(chan string, 100), make(chan error, 1)
+		go func() {
+			_, err := f.moveIn(append(change, func(o *LiveOptions) {
+				o.Wait, o.Tell = true, func(s string) {
+					select {
+					case told <- s:
+					default:
+					}
+				}
+			})...)
+			ended <- err
+		}()
+		onRecord("it is on record", begun)
+		within(t, 30*time.Second, "it waits for who has not heard", func() bool { return strings.HasPrefix(<-told, "waiting for transactions that began before") })
+		does(late, "BEGIN")
+		pays(late, 7)
+		pays(late, 8)
+		pays(other, 9)
+		does(early, "COMMIT")
+		onRecord("the other form is on record", decided)
+		within(t, 30*time.Second, "it waits for who has written", func() bool { return strings.HasPrefix(<-told, "waiting for transactions that began before") })
+		pays(other, 7)
+		pays(late, 9)
+		if got := f.ask("SELECT string_agg(DISTINCT tokens::text, ' ') FROM sallyport.written_as"); got != fmt.Sprint(!tokens) {
+			t.Errorf("tokens are written: %s, beside who wrote the other form", got)
+		}
+		does(late, "COMMIT")
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		pays(early, 7)
+		f.checkBank(t, tokens)
+	}
+	all := func(list []string) bool { return len(list) == 7 }
+	goes(func(s api.States) bool { return all(s.Entering) }, func(s api.States) bool {
+		return len(s.Entering) == 0 && slices.Contains(s.Moving, "support.payments.account")
+	}, true)
+
+	id, err := f.officer("o1").Undo(t.Context(), "moving out")
+	fatal(t, err)
+	_, err = f.officer("o2").Approve(t.Context(), id)
+	fatal(t, err)
+	goes(func(s api.States) bool {
+		return len(s.Leaving) > 0 && slices.Contains(s.Moving, "support.payments.account")
+	}, func(s api.States) bool { return len(s.Leaving) > 0 && len(s.Moving) == 0 }, false,
+		func(o *LiveOptions) { o.Undo, o.Proposal = true, id })
 }

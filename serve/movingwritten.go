@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -38,17 +39,22 @@ func (g *guard) writtenForms(states map[string]catalog.State) map[sallyport.Colu
 // enterWritten makes states hold. Where another form of bound columns is written by them it does so in a crossing; waiting are those who hold it up, and nothing has changed then.
 func (g *guard) enterWritten(ctx context.Context, gw *gateway.Gateway, states map[string]catalog.State) (waiting []string, err error) {
 	forms := g.writtenForms(states)
-	enter := func() error { return g.catalog.Enter(ctx, states) }
-	if !g.crosses(forms) {
-		return nil, enter()
+	if maps.Equal(g.writtenNow(forms), forms) {
+		return nil, g.catalog.Enter(ctx, states)
 	}
 	crossing, cancel := context.WithTimeout(ctx, crossTimeout)
 	defer cancel()
 	waiting, err = gw.Cross(crossing, func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), awaitTimeout) // both or neither, though who asked may be killed now
+		defer cancel()
+		before := g.writtenNow(forms)
 		if err := protect.SetWritten(ctx, g.movers, forms); err != nil {
 			return err
 		}
-		return enter() // where it fails nothing of these columns is written until it is done again
+		if err := g.catalog.Enter(ctx, states); err != nil {
+			return errors.Join(err, protect.SetWritten(context.WithoutCancel(ctx), g.movers, before))
+		}
+		return nil
 	})
 	if errors.Is(err, protect.ErrWriting) {
 		select { // others go on writing until it is tried again
@@ -60,12 +66,15 @@ func (g *guard) enterWritten(ctx context.Context, gw *gateway.Gateway, states ma
 	return waiting, err
 }
 
-// crosses tells whether another form of a bound column is written by these forms than by what holds.
-func (g *guard) crosses(forms map[sallyport.Column]bool) bool {
-	return slices.ContainsFunc(g.catalog.Snapshot().Columns(), func(p *catalog.Protected) bool {
-		tokens, onItsWay := forms[p.Column]
-		return onItsWay && p.Apart() && len(p.Bound) > 0 && tokens == p.Leaving
-	})
+// writtenNow are forms with those in the place that bound columns on their way have by what holds.
+func (g *guard) writtenNow(forms map[sallyport.Column]bool) map[sallyport.Column]bool {
+	now := maps.Clone(forms)
+	for _, p := range g.catalog.Snapshot().Columns() {
+		if _, there := forms[p.Column]; there && p.Apart() && len(p.Bound) > 0 {
+			now[p.Column] = !p.Leaving
+		}
+	}
+	return now
 }
 
 // settleWritten has the database take the form that is on record, before anybody is let in. What a serve of before left running has been written by then, or is refused.
