@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"sallyport/api"
 	"sallyport/token"
 )
 
@@ -228,6 +225,32 @@ func (w *teller) do(ctx context.Context, s bankStatement) error {
 	}
 }
 
+// transacts works in transactions of several statements, so that some are open at any moment.
+func (w *teller) transacts(ctx context.Context) error {
+	for ; ctx.Err() == nil; w.n++ {
+		ctx := context.WithoutCancel(ctx)
+		err := pgx.BeginFunc(ctx, w.c, func(tx pgx.Tx) error {
+			for _, s := range bankWork(w.n)[:5] {
+				if _, err := tx.Exec(ctx, s.sql, s.args...); err != nil {
+					return fmt.Errorf("transaction %d: %s: %w", w.n, s.sql, err)
+				}
+			}
+			return nil
+		})
+		switch code := codeOf(err); {
+		case err == nil:
+			w.done.Add(1)
+		case code == "55P03", code == "40P01", code == "40001":
+			w.busy++
+		case code == "55006":
+			w.refused++
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
 // TestMoveBank moves integers and uuids under foreign keys in and out while an application works on all sides of them.
 func TestMoveBank(t *testing.T) {
 	t.Parallel() // it waits more than it works
@@ -235,12 +258,28 @@ func TestMoveBank(t *testing.T) {
 	constraints := f.ask(selectConstraints)
 	indexes := f.ask("SELECT string_agg(indexdef, E'\n' ORDER BY indexdef) FROM pg_indexes WHERE schemaname = 'support' AND indexname !~ 'sallyport_name'")
 	w := &teller{c: f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn}
+	all := []*teller{w}
+	for i := range int64(3) {
+		all = append(all, &teller{c: f.connect(f.org.Agents()[i%2].ID, pgx.QueryExecModeCacheStatement).Conn, n: 100_000 * (i + 1)})
+	}
 	run := func(do func() error) {
 		t.Helper()
-		whileWorking(t, w.work, &w.done, do)
-		t.Logf("%d rounds, %d statements tried again", w.done.Load(), w.busy)
-		if w.refused > 0 {
-			t.Errorf("%d writes were refused", w.refused)
+		whileWorking(t, func(ctx context.Context) error {
+			ended := make(chan error, len(all))
+			for _, other := range all[1:] {
+				go func() { ended <- other.transacts(ctx) }()
+			}
+			err := w.work(ctx)
+			for range all[1:] {
+				err = errors.Join(err, <-ended)
+			}
+			return err
+		}, &w.done, do)
+		for _, w := range all {
+			t.Logf("%d rounds, %d statements or transactions tried again", w.done.Load(), w.busy)
+			if w.refused > 0 {
+				t.Errorf("%d writes were refused", w.refused)
+			}
 		}
 		if t.Failed() {
 			t.Fatalf("serve says: %s", f.log.String()[max(0, len(f.log.String())-3000):])
@@ -327,84 +366,4 @@ func (w *survivor) bank(ctx context.Context, conn *pgx.Conn, n int64) bool {
 		}
 	}
 	return true
-}
-
-// TestMoveBankWaits: no form of such columns is written before all have heard, and none beside another. Transactions that are open hold it up, others go on writing.
-func TestMoveBankWaits(t *testing.T) {
-	t.Parallel() // it waits more than it works
-	f := newPlainFort(t, bank)
-	connect := func() *pgx.Conn { return f.connect(f.org.Agents()[0].ID, pgx.QueryExecModeCacheStatement).Conn }
-	early, late, other := connect(), connect(), connect()
-	next, officer := int64(bankOwn), f.officer("o1")
-	pays := func(c *pgx.Conn, account int64) {
-		t.Helper()
-		next++
-		if _, err := c.Exec(t.Context(), "INSERT INTO support.payments (id, owner, account) VALUES ($1, $2, $3)", next, account, bankNumber(account)); err != nil {
-			t.Fatalf("a payment of account %d: %v", account, err)
-		}
-	}
-	does := func(c *pgx.Conn, sql string) {
-		t.Helper()
-		if _, err := c.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	onRecord := func(what string, is func(api.States) bool) {
-		t.Helper()
-		within(t, 30*time.Second, what, func() bool {
-			serving, err := officer.Serving(t.Context())
-			return err == nil && is(serving.States)
-		})
-	}
-	// goes has one transaction begin before anybody hears, one when it has heard, and a third write when tokens, or plain values, are on record.
-	goes := func(begun, decided func(api.States) bool, tokens bool, change ...func(*LiveOptions)) {
-		t.Helper()
-		does(early, "BEGIN")
-		pays(early, 7)
-		told, ended := make(chan string, 100), make(chan error, 1)
-		go func() {
-			_, err := f.moveIn(append(change, func(o *LiveOptions) {
-				o.Wait, o.Tell = true, func(s string) {
-					select {
-					case told <- s:
-					default:
-					}
-				}
-			})...)
-			ended <- err
-		}()
-		onRecord("it is on record", begun)
-		within(t, 30*time.Second, "it waits for who has not heard", func() bool { return strings.HasPrefix(<-told, "waiting for transactions that began before") })
-		does(late, "BEGIN")
-		pays(late, 7)
-		pays(late, 8)
-		pays(other, 9)
-		does(early, "COMMIT")
-		onRecord("the other form is on record", decided)
-		within(t, 30*time.Second, "it waits for who has written", func() bool { return strings.HasPrefix(<-told, "waiting for transactions that began before") })
-		pays(other, 7)
-		pays(late, 9)
-		if got := f.ask("SELECT string_agg(DISTINCT tokens::text, ' ') FROM sallyport.written_as"); got != fmt.Sprint(!tokens) {
-			t.Errorf("tokens are written: %s, beside who wrote the other form", got)
-		}
-		does(late, "COMMIT")
-		if err := <-ended; err != nil {
-			t.Fatal(err)
-		}
-		pays(early, 7)
-		f.checkBank(t, tokens)
-	}
-	all := func(list []string) bool { return len(list) == 7 }
-	goes(func(s api.States) bool { return all(s.Entering) }, func(s api.States) bool {
-		return len(s.Entering) == 0 && slices.Contains(s.Moving, "support.payments.account")
-	}, true)
-
-	id, err := f.officer("o1").Undo(t.Context(), "moving out")
-	fatal(t, err)
-	_, err = f.officer("o2").Approve(t.Context(), id)
-	fatal(t, err)
-	goes(func(s api.States) bool {
-		return len(s.Leaving) > 0 && slices.Contains(s.Moving, "support.payments.account")
-	}, func(s api.States) bool { return len(s.Leaving) > 0 && len(s.Moving) == 0 }, false,
-		func(o *LiveOptions) { o.Undo, o.Proposal = true, id })
 }
