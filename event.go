@@ -367,6 +367,8 @@ type Order struct {
 	// Training is of kind training. Drilled is the report of a drill as JSON, where it ended.
 	Training *TrainingStep `cbor:"180,keyasint,omitempty"`
 	Drilled  []byte        `cbor:"181,keyasint,omitempty"`
+	// Entering are those of Moving in which what is written is plain as yet: everybody is to have heard that they move before anybody makes tokens.
+	Entering []string      `cbor:"182,keyasint,omitempty"`
 	APIToken *APIToken     `cbor:"164,keyasint,omitempty"` // of a proposal to make one
 	Once     *Once         `cbor:"165,keyasint,omitempty"` // of once
 	Link     *CustomerLink `cbor:"167,keyasint,omitempty"` // of customer_link

@@ -23,6 +23,7 @@ type States struct {
 	Columns  map[string]string `json:"columns"`
 	Moving   []string          `json:"moving"`
 	Leaving  []string          `json:"leaving"`
+	Entering []string          `json:"entering,omitempty"` // those of Moving in which plain values are written as yet
 	Proposal string            `json:"proposal,omitempty"` // that two people agreed on, where protection begins to be undone
 }
 

@@ -144,7 +144,7 @@ func (b *builder) protect() {
 		}
 		p := &Protected{
 			Column: column, Class: settings.Class, Scheme: settings.Scheme, Group: settings.Group, Prefixes: settings.Prefixes, NextPrefixes: settings.NextPrefixes, Region: settings.Region, Shred: settings.Shred, Overflow: settings.Overflow == Vault,
-			Moving: state == Moving || state == Leaving || state == Hidden, Hidden: state == Hidden, Leaving: state == Leaving, Rotating: state == Rotating || state == Turning, Whole: state == Turning,
+			Moving: state == Entering || state == Moving || state == Leaving || state == Hidden, Hidden: state == Hidden, Leaving: state == Entering || state == Leaving, Rotating: state == Rotating || state == Turning, Whole: state == Turning,
 		}
 		if p.Group == "" {
 			p.Group = string(p.Scheme)
@@ -466,7 +466,7 @@ func (b *builder) columnInfo(r *relation, c rawColumn) query.ColumnInfo {
 	}
 	if p := origin.Protected; p != nil {
 		info.Protect = &query.Protection{Column: p.Column, Scheme: p.Scheme, Group: p.Group}
-		if len(p.Bound) > 0 {
+		if len(p.Bound) > 0 && !p.Hidden { // rotations of what has no form go by rows
 			info.Protect.Bond = p.Bound[0].Column.String()
 		}
 		if p.Moving {

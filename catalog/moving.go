@@ -17,6 +17,7 @@ type State uint8
 // The states. Only protect, and its undoing, lead from one to the next, and the record says which holds.
 const (
 	Settled  State = iota // all its values are tokens
+	Entering              // about to be moving: what is written is plain, until everybody has heard
 	Moving                // tokens and plain values stand beside each other; what is written is a token
 	Leaving               // likewise, and what is written is plain: its protection is being undone
 	Plain                 // nothing of it is protected yet
@@ -31,7 +32,7 @@ func (s State) String() string {
 	switch s {
 	case Settled:
 		return "protected"
-	case Moving:
+	case Entering, Moving:
 		return "moving"
 	case Leaving:
 		return "leaving"

@@ -45,7 +45,7 @@ type Protected struct {
 	TypeOID      uint32 // as results announce it: the base type of a domain
 	Moving       bool   // plain values stand in it beside tokens, or it is to be treated so: Hidden
 	Hidden       bool   // its tokens are of two key epochs, and nothing in one tells of which it is
-	Leaving      bool   // what is written into it is plain: its protection is being undone
+	Leaving      bool   // what is written into it is plain: its protection is being undone, or it is entering
 	Rotating     bool   // its tokens are of two key epochs
 	Whole        bool   // and equal values of its join group have equal ones at every moment
 	Unique       bool   // a unique index holds it

@@ -48,6 +48,7 @@ type State struct {
 	protects   map[string]map[string]string // database → what is protected there, see Protects
 	moving     map[string][2][]string       // database → what is moving there, in and out, see Moving
 	parted     map[string][]string          // database → what left, see Parted
+	entering   map[string][]string          // database → see Entering
 	undone     map[string]bool              // proposals of undoing that were made use of
 	superseded int                          // how many of agreed came before protect ran last
 
@@ -94,6 +95,7 @@ func NewState() *State {
 		protects:  map[string]map[string]string{},
 		moving:    map[string][2][]string{},
 		parted:    map[string][]string{},
+		entering:  map[string][]string{},
 		undone:    map[string]bool{},
 		carried:   map[string]bool{},
 		shreds:    newShreds(),

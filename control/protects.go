@@ -38,6 +38,13 @@ func (s *State) Parted(database string) []string {
 	return slices.Clone(s.parted[database])
 }
 
+// Entering is in which of the columns on their way in what is written is plain as yet.
+func (s *State) Entering(database string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.entering[database])
+}
+
 // protecting notes what a run of protect began with. Marks that were accepted before speak of what was protected before.
 func (s *State) protecting(o *sallyport.Order) {
 	for name := range s.protects[o.Details] {
@@ -50,6 +57,7 @@ func (s *State) protecting(o *sallyport.Order) {
 	s.parted[o.Details] = slices.DeleteFunc(slices.Compact(parted), func(name string) bool { _, begun := o.Columns[name]; return begun })
 	s.protects[o.Details] = maps.Clone(o.Columns)
 	s.moving[o.Details] = [2][]string{slices.Clone(o.Moving), slices.Clone(o.Leaving)}
+	s.entering[o.Details] = slices.Clone(o.Entering)
 	s.superseded = len(s.agreed)
 	if o.ID != "" {
 		s.undone[o.ID] = true

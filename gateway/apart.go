@@ -43,6 +43,12 @@ func (s *session) announcing(ctx context.Context, r *run) func(slot *query.Slot,
 	}
 }
 
+// boundApart tells whether foreign keys hold such a column equal to others: one form is written at a time, and everybody goes over to the other at once.
+func (s *session) boundApart(column sallyport.Column) bool {
+	p := s.gw.protectedColumn(column)
+	return p != nil && p.Apart() && len(p.Bound) > 0
+}
+
 // codeInUse is object_in_use, which the database answers with, too.
 const codeInUse = "55006"
 

@@ -13,6 +13,7 @@ import (
 // committed: whoever writes the same value as a token of the new key would not see it, and neither would a unique index. So
 // transactions that write tokens are let end, and others wait, for a second at most.
 type crossing struct {
+	one  sync.Mutex    // held by who crosses
 	mu   sync.RWMutex  // guards held, and the moment in which a session is seen to store
 	held chan struct{} // closed when it is over; nil: there is none
 }
@@ -24,9 +25,11 @@ const crossingPatience = 3 * time.Second
 // their transactions by the end of ctx are named; then nothing was done.
 func (g *Gateway) Cross(ctx context.Context, do func() error) (waiting []string, err error) {
 	// A transaction that stays open is told of before anybody has to wait for it.
-	if waiting := awaitRest(ctx, g.storing()); len(waiting) > 0 {
+	if waiting := awaitEach(ctx, g.storing(), (*session).hasStored); len(waiting) > 0 {
 		return waiting, nil
 	}
+	g.crossing.one.Lock()
+	defer g.crossing.one.Unlock()
 	over := make(chan struct{})
 	g.crossing.mu.Lock()
 	g.crossing.held = over
@@ -37,7 +40,7 @@ func (g *Gateway) Cross(ctx context.Context, do func() error) (waiting []string,
 		g.crossing.mu.Unlock()
 		close(over)
 	}()
-	if waiting := awaitRest(ctx, g.storing()); len(waiting) > 0 {
+	if waiting := awaitEach(ctx, g.storing(), (*session).hasStored); len(waiting) > 0 {
 		return waiting, nil
 	}
 	return nil, do()
@@ -101,12 +104,20 @@ func (s *session) stored() {
 	}
 }
 
+// hasStored tells whether the transaction in which a session wrote has ended. The next one may be open: it has not written, and would wait to.
+func (s *session) hasStored() bool { return !s.storing.Load() || s.rests() }
+
 // awaitRest waits until each session has nothing under way, and names those that still have when ctx ends.
 func awaitRest(ctx context.Context, pending []*session) (waiting []string) {
+	return awaitEach(ctx, pending, (*session).rests)
+}
+
+// awaitEach waits until something is so of each session at some moment, and names those of which it is not when ctx ends.
+func awaitEach(ctx context.Context, pending []*session, is func(*session) bool) (waiting []string) {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		pending = slices.DeleteFunc(pending, (*session).rests)
+		pending = slices.DeleteFunc(pending, is)
 		if len(pending) == 0 {
 			return nil
 		}

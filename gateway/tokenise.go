@@ -22,7 +22,7 @@ func (s *session) slot(r *run, slot *query.Slot, value []byte) ([]byte, *query.R
 		value = isoParameter(value)
 	}
 	value = s.stoodFor(r, slot, codec, value)
-	if slot.Use == query.Store && (s.gw.Shares != nil || s.rotating(slot.Column) || s.hidden(slot.Column)) {
+	if slot.Use == query.Store && (s.gw.Shares != nil || s.rotating(slot.Column) || s.hidden(slot.Column) || s.boundApart(slot.Column)) {
 		if refused := s.stores(); refused != nil {
 			return nil, refused
 		}

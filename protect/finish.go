@@ -35,7 +35,7 @@ func (r *run) makeReader(ctx context.Context) error {
 		if slices.ContainsFunc(r.tables, func(t *table) bool { return len(t.formless()) > 0 }) {
 			to := " TO " + pgx.Identifier{r.Reader.User}.Sanitize()
 			grants = append(grants, "GRANT SELECT ON sallyport.ranges, sallyport.written"+to, "GRANT SELECT, INSERT ON sallyport.announced"+to,
-				"GRANT SELECT (relation, number) ON sallyport.formless"+to)
+				"GRANT SELECT (relation, number) ON sallyport.formless"+to, "GRANT SELECT, UPDATE (tokens) ON sallyport.written_as"+to)
 		}
 		for _, grant := range grants {
 			if _, err := tx.Exec(ctx, grant); err != nil {

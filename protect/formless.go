@@ -22,7 +22,7 @@ import (
 // was left behind lets everything through.
 const createFormless = `
 CREATE TABLE IF NOT EXISTS sallyport.formless (relation oid NOT NULL, number int2 NOT NULL, pass text NOT NULL, PRIMARY KEY (relation, number));
-ALTER TABLE sallyport.formless ADD COLUMN IF NOT EXISTS open boolean; -- what is taken of a value that nobody announced: a token or not; null: it is refused` + createNoted
+ALTER TABLE sallyport.formless ADD COLUMN IF NOT EXISTS open boolean; -- what is taken of a value that nobody announced: a token or not; null: it is refused` + createNoted + createWrittenAs
 
 // formless are the columns of a table whose tokens have no form.
 func (t *table) formless() (list []*column) {
@@ -77,8 +77,8 @@ func (r *run) formlessProblems() (problems []string) {
 		under := slices.ContainsFunc(list, func(c *column) bool { return c.under })
 		for _, c := range list {
 			switch {
-			case c.bond != nil:
-				problems = append(problems, fmt.Sprintf("%s: a foreign key stands on it, and of a value in two tables nobody could tell whether it is a token; drop the foreign key until protect has run", c))
+			case c.bond != nil && c.bond.problem(c) != "":
+				problems = append(problems, fmt.Sprintf("%s: %s", c, c.bond.problem(c)))
 			case under && !c.under:
 				problems = append(problems, fmt.Sprintf("%s: another column of its table is on its way; protect that one to its end first, without this one", c))
 			case under && !t.kept:
@@ -131,7 +131,7 @@ func (r *run) holdTable(ctx context.Context, t *table, pass string) error {
 				return err
 			}
 		}
-		return nil
+		return t.holdWritten(ctx, tx, r.out)
 	})
 	if err != nil {
 		return withoutValues(err)
@@ -181,7 +181,7 @@ func (r *run) release(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("let columns without a form go: %w", err)
 	}
-	for _, drop := range append(drops, "DROP TABLE IF EXISTS sallyport.written, sallyport.announced", "DROP TABLE sallyport.formless") {
+	for _, drop := range append(drops, "DROP TABLE IF EXISTS sallyport.written, sallyport.announced, sallyport.written_as", "DROP TABLE sallyport.formless") {
 		if err := r.briefly(ctx, "let columns without a form go", drop); err != nil {
 			return err
 		}

@@ -44,7 +44,8 @@ type Serving struct {
 type States struct {
 	Columns         Set
 	Moving, Leaving []string
-	Proposal        string // that two people agreed on, where protection begins to be undone
+	Entering        []string // those of Moving in which plain values are written as yet
+	Proposal        string   // that two people agreed on, where protection begins to be undone
 }
 
 // MoveIn protects columns while a gateway serves the database. Rows change range by range; meanwhile every search finds both kinds,
@@ -88,7 +89,7 @@ func runLive(ctx context.Context, o Options, out bool) (Report, error) {
 	if out {
 		steps = []liveStep{
 			{"look", []stepFunc{r.connect, r.lock, r.readMark, r.inspect}},
-			{"begin", []stepFunc{r.beginLive, r.dropConstraints, r.leave}},
+			{"begin", []stepFunc{r.beginLive, r.gather, r.dropConstraints, r.leave}},
 			{"index", []stepFunc{r.makeMovingIndexes, r.makeBondIndexes}},
 			{"enter", []stepFunc{r.enter, r.closeHold, r.awaitOthers}},
 			{"move", []stepFunc{r.move, r.moveNoted}},
@@ -160,10 +161,10 @@ func (r *run) beginLive(ctx context.Context) error {
 			return err
 		}
 	}
-	states := States{Columns: SetOf(r.all), Moving: r.names()}
+	states := States{Columns: SetOf(r.all), Moving: r.names(), Entering: r.entering()}
 	if r.out {
 		states = r.leaving(func(name string) bool {
-			return slices.Contains(r.states.Moving, name) || !slices.Contains(r.states.Leaving, name)
+			return !slices.Contains(r.states.Entering, name) && (slices.Contains(r.states.Moving, name) || !slices.Contains(r.states.Leaving, name))
 		})
 	}
 	if !r.marked { // an empty one, which the rights are on
@@ -178,7 +179,14 @@ func (r *run) beginLive(ctx context.Context) error {
 	if err := r.Live.Record(ctx, states); err != nil {
 		return errors.Join(err, r.takeBack(ctx))
 	}
-	return r.note(ctx, states)
+	if err := r.note(ctx, states); err != nil || len(states.Entering) == 0 {
+		return err
+	}
+	if err := r.gather(ctx); err != nil {
+		return err
+	}
+	states.Entering = nil // all have heard: now tokens
+	return r.record(ctx, states)
 }
 
 // takeBack takes the rights away again where the word is not on record: nobody agreed, for example.

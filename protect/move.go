@@ -187,6 +187,10 @@ func (r *run) change(ctx context.Context, conn *pgconn.PgConn, p piece, beside b
 	if beside {
 		level = "READ COMMITTED"
 	}
+	if p.t.bondsApart() {
+		r.bound.Lock()
+		defer r.bound.Unlock()
+	}
 	if err := exec(ctx, conn, "BEGIN ISOLATION LEVEL "+level); err != nil {
 		return 0, err
 	}
@@ -324,6 +328,9 @@ func (b *batch) add(key, values [][]byte, exchange exchanges) error {
 			if err := b.bind(key, c, values[i], exchange); err != nil {
 				return err
 			}
+			if c.formless { // it is noted when it changes, wherever it stands, and here its range says so
+				b.noted.append(values[len(values)-1])
+			}
 		}
 	}
 	if !changes {
@@ -389,7 +396,13 @@ func (b *batch) exchangeBonds(ctx context.Context, conn *pgconn.PgConn) (bound m
 		if len(pairs) == 0 {
 			continue
 		}
-		changed, left, err := of.exchange(ctx, conn, pairs)
+		exchange := of.exchange
+		if of.apart() {
+			exchange = func(ctx context.Context, conn *pgconn.PgConn, pairs map[string]string) ([]int64, int64, error) {
+				return of.exchangeApart(ctx, conn, pairs, b.out)
+			}
+		}
+		changed, left, err := exchange(ctx, conn, pairs)
 		if err != nil {
 			return nil, 0, err
 		}

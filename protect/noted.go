@@ -42,9 +42,10 @@ DECLARE
     stored text;
     is_token boolean;
     tried boolean;
+    written_as boolean;
 BEGIN
     SELECT jsonb_agg(new_row -> k ORDER BY n)::text, jsonb_agg(old_row -> k ORDER BY n)::text INTO row_key, old_key FROM unnest(TG_ARGV[1:TG_NARGS - 1]) WITH ORDINALITY AS x (k, n);
-    FOR f IN SELECT a.attname::text AS name, l.open FROM sallyport.formless l JOIN pg_attribute a ON a.attrelid = l.relation AND a.attnum = l.number
+    FOR f IN SELECT a.attname::text AS name, l.open, l.relation, l.number FROM sallyport.formless l JOIN pg_attribute a ON a.attrelid = l.relation AND a.attnum = l.number
             WHERE l.relation = TG_ARGV[0]::oid AND l.pass IS DISTINCT FROM current_setting('sallyport.pass', true) LOOP
         IF TG_OP = 'UPDATE' AND row_key IS DISTINCT FROM old_key THEN
             IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = TG_RELID AND contype = 'p' AND condeferrable) THEN -- two rows may have one key for a moment, and nobody could tell their notes apart
@@ -59,13 +60,15 @@ BEGIN
         stored := new_row ->> f.name;
         CONTINUE WHEN stored IS NULL OR stored IS NOT DISTINCT FROM old_row ->> f.name;
         is_token := NULL;
-        SELECT bool_or(n.tokens), count(*) > 1 INTO is_token, tried FROM sallyport.announced n WHERE n.relation = TG_ARGV[0]::oid AND n.name = f.name AND n.value = stored;
+        SELECT x.tokens INTO written_as FROM sallyport.written_as x WHERE x.relation = f.relation AND x.number = f.number FOR SHARE; -- it stays so until this transaction has ended
+        SELECT bool_or(n.tokens), count(*) > 1 INTO is_token, tried FROM sallyport.announced n WHERE n.relation = TG_ARGV[0]::oid AND n.name = f.name AND n.value = stored AND (written_as IS NULL OR n.tokens = written_as);
         IF tried THEN -- somebody's token is somebody else's value, and which of them is written nobody can tell
             RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back, and this one is at this moment a token and a value'
                 USING ERRCODE = 'object_in_use', HINT = 'Try again in a moment.';
         END IF;
         IF is_token IS NULL AND current_setting('transaction_isolation') <> 'read committed' THEN
             FOREACH tried IN ARRAY ARRAY[true, false] LOOP
+                CONTINUE WHEN written_as <> tried;
                 BEGIN
                     INSERT INTO sallyport.announced VALUES (TG_ARGV[0]::oid, f.name, stored, tried);
                     RAISE no_data_found;
@@ -75,7 +78,7 @@ BEGIN
             END LOOP;
         END IF;
         is_token := coalesce(is_token, f.open);
-        IF is_token IS NULL THEN
+        IF is_token IS NULL OR is_token <> written_as THEN
             RAISE EXCEPTION 'an integer or uuid of this table is on its way to its token or back: it is written through Sallyport, or not at all'
                 USING ERRCODE = 'object_in_use', HINT = 'Leave the column out, or try again when protect has ended. A run that was interrupted has to be started again.';
         END IF;
@@ -130,16 +133,25 @@ func (r *run) holds(c *column) *bool {
 	return &r.out
 }
 
-// close refuses what nobody announced, once every session announces.
+// closeHold refuses what nobody announced, once every session announces, and forgets what was announced in the form that nobody writes any more.
 func (r *run) closeHold(ctx context.Context) error {
+	if err := r.closeUnannounced(ctx); err != nil {
+		return err
+	}
+	return r.holdEach(ctx, fmt.Sprintf("DELETE FROM sallyport.announced WHERE relation = $1 AND tokens = %t", r.out))
+}
+
+func (r *run) closeUnannounced(ctx context.Context) error {
+	return r.holdEach(ctx, "UPDATE sallyport.formless SET open = NULL WHERE relation = $1")
+}
+
+func (r *run) holdEach(ctx context.Context, sql string) error {
 	for _, t := range r.tables {
 		if len(t.formless()) == 0 {
 			continue
 		}
-		for _, sql := range []string{"UPDATE sallyport.formless SET open = NULL WHERE relation = $1", fmt.Sprintf("DELETE FROM sallyport.announced WHERE relation = $1 AND tokens = %t", r.out)} {
-			if _, err := r.main.Exec(ctx, sql, t.oid); err != nil {
-				return fmt.Errorf("hold the columns without a form in %s: %w", t, withoutValues(err))
-			}
+		if _, err := r.main.Exec(ctx, sql, t.oid); err != nil {
+			return fmt.Errorf("hold the columns without a form in %s: %w", t, withoutValues(err))
 		}
 	}
 	return nil

@@ -39,6 +39,8 @@ type run struct {
 	paced, looked time.Time
 	written       []moment
 
+	bound sync.Mutex // held while a range of a table with columns under foreign keys moves whose values have no form: two would wait for each other crosswise
+
 	mu   sync.Mutex // guards done, and calls of Progress
 	done map[*table]int64
 }

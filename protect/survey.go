@@ -45,6 +45,7 @@ const (
 	ObstaclePartition   ObstacleKind = "partition key"
 	ObstacleCollation   ObstacleKind = "collation"
 	ObstaclePublication ObstacleKind = "publication"
+	ObstacleNarrow      ObstacleKind = "narrow foreign key"
 	ObstacleTwins       ObstacleKind = "twins" // of values, which FindTwins reads and Survey does not
 )
 
@@ -236,6 +237,9 @@ func (s *surveyor) foreign(ctx context.Context, c *surveyed) error {
 	var other sallyport.Column
 	_, err = pgx.ForEachRow(rows, []any{&name, &table, &valid, &other.Schema, &other.Table, &other.Name}, func() error {
 		switch same := s.sameWay(c, other); {
+		case same && valid && c.Codec.Spec().Scheme == sallyport.Int4:
+			o := s.report(c, ObstacleNarrow, true, "the foreign key %s compares it with %s, and of 32 bits one value's token may be another value in the other table: make both sides bigint, with the scheme int8, or drop it until protect has run", name, other)
+			o.Never = []string{fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s;", table, name)}
 		case same && valid:
 		case same:
 			o := s.report(c, ObstacleForeign, true, "the foreign key %s, which compares it with %s, is NOT VALID: a row that it does not hold for could not change; validate it", name, other)

@@ -113,11 +113,11 @@ func widest(list []stored) *Protection {
 // twofold tells whether equal values may stand in these columns in several forms, so that comparing them with each other tells nothing.
 // In a unique column no value stands twice, and in columns that foreign keys hold equal it stands in one form.
 func twofold(list []stored) bool {
-	if slices.ContainsFunc(list, func(s stored) bool { return s.protection.Closed }) {
-		return true
-	}
 	if len(list) == 0 || bound(list) {
 		return false
+	}
+	if slices.ContainsFunc(list, func(s stored) bool { return s.protection.Closed }) {
+		return true
 	}
 	if oneForm(list) {
 		return false

@@ -85,7 +85,7 @@ func fullEvent() *sallyport.Event {
 		Order: &sallyport.Order{
 			ID: "p1", Action: "unlock", By: "s002", About: "s001", Reason: "r",
 			Limit: &sallyport.Limit{Measure: "reached", Window: "hour", Budget: -1, Count: 1, Scope: "device", Name: "d"}, Details: "d", Columns: map[string]string{"support.customers.email": "email"},
-			Moving: []string{"support.customers.email"}, Leaving: []string{"support.customers.phone"},
+			Moving: []string{"support.customers.email"}, Leaving: []string{"support.customers.phone"}, Entering: []string{"support.payments.account"},
 			Dead: []sallyport.Digest{{3}}, Buried: []sallyport.Digest{{4}}, Gone: []sallyport.GoneKeys{{Group: "name", Epoch: 2, Leaves: []uint64{1<<64 - 1, 5}}},
 			Ring: &sallyport.Ring{Serial: 3, Keys: []sallyport.RingKey{{Tenant: "main", Group: "email", Epoch: 2, ID: []byte{5}}}}, Epoch: 2, Whole: true, Turned: []string{"support.kinds.account"},
 			Grant: &sallyport.GrantTerms{

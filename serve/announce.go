@@ -23,6 +23,9 @@ func (g *guard) announce(ctx context.Context, p *catalog.Protected, v gateway.Va
 	if err != nil {
 		return false, err
 	}
+	if len(p.Bound) > 0 {
+		return g.announceBound(ctx, p, codec, w, v, a)
+	}
 	how := ""
 	if p.Unique {
 		if how, err = g.standing(p, codec, w, v, &a); err != nil {

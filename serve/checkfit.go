@@ -101,7 +101,7 @@ func (c *check) fits(ctx context.Context, conn *pgx.Conn, snapshot *catalog.Snap
 			if !o.Blocks || strings.Contains(o.What, "reads a protected column") {
 				c.note(o.Where, "%s", o.What)
 			}
-		case protect.ObstacleMissing, protect.ObstacleType, protect.ObstacleKey, protect.ObstaclePublication, protect.ObstacleTwins: // said elsewhere, or of no harm any more
+		case protect.ObstacleMissing, protect.ObstacleType, protect.ObstacleKey, protect.ObstaclePublication, protect.ObstacleTwins, protect.ObstacleNarrow: // said elsewhere, or of no harm any more
 		}
 	}
 	if err := c.rowSecurity(ctx, conn, false); err != nil {

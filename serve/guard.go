@@ -244,6 +244,9 @@ func (g *guard) protection(ctx context.Context) (*gateway.Protection, error) {
 	if g.movers, err = protect.MoverPool(g.reader); err != nil { //nolint:contextcheck // its connections outlive this call
 		return nil, &hopeless{err}
 	}
+	if err := g.settleWritten(ctx); err != nil {
+		return nil, err
+	}
 	if g.s.unruly != nil {
 		return nil, &hopeless{g.s.unruly}
 	}

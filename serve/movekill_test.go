@@ -402,7 +402,7 @@ func (w *survivor) round(ctx context.Context, conn *pgx.Conn, n int) bool {
 	if ok := w.judge(conn, err); !ok {
 		return false
 	}
-	if !w.kinds(ctx, conn, int64(n)) || !w.narrow(ctx, conn, int64(n)) {
+	if !w.kinds(ctx, conn, int64(n)) || !w.narrow(ctx, conn, int64(n)) || !w.bank(ctx, conn, int64(n)) {
 		return false
 	}
 	w.mu.Lock()

@@ -28,10 +28,13 @@ func (g *guard) states() map[string]catalog.State {
 	set, known := g.s.State.Protects(config.Upstream.Database)
 	moving, leaving := g.s.State.Moving(config.Upstream.Database)
 	parted := g.s.State.Parted(config.Upstream.Database)
+	entering := g.s.State.Entering(config.Upstream.Database)
 	states := map[string]catalog.State{}
 	for name := range config.Protect.Columns {
 		rotating, whole := g.rotates(name)
 		switch _, begun := set[name]; {
+		case slices.Contains(entering, name):
+			states[name] = catalog.Entering
 		case slices.Contains(moving, name): // about to leave, too: a CHECK may refuse plain values still
 			states[name] = catalog.Moving
 		case slices.Contains(leaving, name):
@@ -167,8 +170,8 @@ func (s *Server) enterStates(ctx context.Context) (waiting []string, err error) 
 	if err := g.awaitVault(ctx); err != nil {
 		return nil, err
 	}
-	if err := g.catalog.Enter(ctx, g.states()); err != nil {
-		return nil, err
+	if waiting, err := g.enterWritten(ctx, gw, g.states()); err != nil || len(waiting) > 0 {
+		return waiting, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, awaitTimeout)
 	defer cancel()
@@ -202,7 +205,7 @@ func (s *Server) statesOnRecord() api.States {
 		set = nil
 	}
 	moving, leaving := s.State.Moving(s.O.Config.Upstream.Database)
-	return api.States{Columns: set, Moving: moving, Leaving: leaving}
+	return api.States{Columns: set, Moving: moving, Leaving: leaving, Entering: s.State.Entering(s.O.Config.Upstream.Database)}
 }
 
 // undoing names what two people agree on when they take protection away.
@@ -244,7 +247,7 @@ func (s *Server) recordStates(ctx context.Context, me sallyport.Staff, next api.
 		Time: now, Kind: sallyport.Protecting, Note: "configuration " + s.O.Config.Hash,
 		Order: &sallyport.Order{
 			Action: "protect", By: me, ID: next.Proposal, Details: s.O.Config.Upstream.Database,
-			Columns: next.Columns, Moving: next.Moving, Leaving: next.Leaving,
+			Columns: next.Columns, Moving: next.Moving, Leaving: next.Leaving, Entering: next.Entering,
 		},
 	})
 }
@@ -312,6 +315,9 @@ func (s *Server) mayFollow(next api.States, wanted protect.Set, now time.Time) e
 	}
 	isMoving := func(st *api.States, name string) bool { return slices.Contains(st.Moving, name) }
 	isLeaving := func(st *api.States, name string) bool { return slices.Contains(st.Leaving, name) }
+	if err := mayEnter(&was, &next); err != nil {
+		return err
+	}
 	leaves := false
 	for _, change := range protect.Set(was.Columns).Changes(next.Columns) {
 		switch name := change.Column; {

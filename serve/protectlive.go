@@ -90,11 +90,11 @@ func liveOf(client *api.Client, o LiveOptions) *protect.Live {
 			s, err := client.Serving(ctx)
 			return protect.Serving{
 				RecordID: s.RecordID, Position: s.Position, Backends: s.Backends,
-				States: protect.States{Columns: s.States.Columns, Moving: s.States.Moving, Leaving: s.States.Leaving},
+				States: protect.States{Columns: s.States.Columns, Moving: s.States.Moving, Leaving: s.States.Leaving, Entering: s.States.Entering},
 			}, err
 		},
 		Record: func(ctx context.Context, s protect.States) error {
-			return client.Record(ctx, api.States{Columns: s.Columns, Moving: s.Moving, Leaving: s.Leaving, Proposal: s.Proposal})
+			return client.Record(ctx, api.States{Columns: s.Columns, Moving: s.Moving, Leaving: s.Leaving, Entering: s.Entering, Proposal: s.Proposal})
 		},
 		Enter: client.Enter,
 		Now:   o.Clock, Tell: o.Tell, Wait: o.Wait, Rate: o.Rate, MaxLag: o.MaxLag,

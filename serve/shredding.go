@@ -255,7 +255,7 @@ func (s *Server) mayShred(customer string) error {
 		return errStarting
 	}
 	for name, state := range g.states() {
-		if state == catalog.Moving || state == catalog.Leaving || state == catalog.Hidden {
+		if state == catalog.Entering || state == catalog.Moving || state == catalog.Leaving || state == catalog.Hidden {
 			return fmt.Errorf("%s is %s: a customer can be shredded once that is done", name, state)
 		}
 	}
