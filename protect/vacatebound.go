@@ -33,24 +33,12 @@ func VacateBound(ctx context.Context, conn Beginning, v BoundVacancy) error {
 		return nil
 	}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		locked := int64(0)
-		for _, at := range v.Places {
-			tag, err := tx.Exec(ctx, "SELECT"+at.holding()+" FOR NO KEY UPDATE", v.Stood)
-			if err != nil {
-				return err
-			}
-			locked += tag.RowsAffected()
-		}
-		if locked == 0 {
-			return nil
+		some, err := v.lock(ctx, tx)
+		if err != nil || !some {
+			return err
 		}
 		for _, at := range v.Places {
-			rows, err := tx.Query(ctx, fmt.Sprintf("SELECT DISTINCT t0.%s::text, coalesce(%s, '')%s", at.name(), at.How, at.holding()), v.Stood)
-			if err != nil {
-				return err
-			}
-			found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[StandingRow])
-			if err != nil || slices.ContainsFunc(found, func(row StandingRow) bool { return !v.Is(row.Text, row.Stands) }) {
+			if is, err := v.all(ctx, tx, at); err != nil || !is {
 				return err // it is another value that stands there, and no row is to change
 			}
 		}
@@ -59,7 +47,7 @@ func VacateBound(ctx context.Context, conn Beginning, v BoundVacancy) error {
 			vacancy.Bound = append(vacancy.Bound, Bound{at.Column, at.Kind})
 		}
 		sql, args := vacancy.sql()
-		_, err := tx.Exec(ctx, sql, append([]any{pgx.QueryExecModeSimpleProtocol}, args...)...) // literals of no type become the column's
+		_, err = tx.Exec(ctx, sql, append([]any{pgx.QueryExecModeSimpleProtocol}, args...)...) // literals of no type become the column's
 		return err
 	})
 	if refusedBy(withoutValues(err), "23505") { // both stand there, and the index knows the one
@@ -69,6 +57,28 @@ func VacateBound(ctx context.Context, conn Beginning, v BoundVacancy) error {
 		return fmt.Errorf("settle a value of %s: %w", v.Column, withoutValues(err))
 	}
 	return nil
+}
+
+// lock locks the rows that hold the other form, and tells whether there are some.
+func (v *BoundVacancy) lock(ctx context.Context, tx pgx.Tx) (some bool, err error) {
+	for _, at := range v.Places {
+		tag, err := tx.Exec(ctx, "SELECT"+at.holding()+" FOR NO KEY UPDATE", v.Stood)
+		if err != nil {
+			return false, err
+		}
+		some = some || tag.RowsAffected() > 0
+	}
+	return some, nil
+}
+
+// all tells whether all of those rows in one place hold the value.
+func (v *BoundVacancy) all(ctx context.Context, tx pgx.Tx, at Place) (is bool, err error) {
+	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT DISTINCT t0.%s::text, coalesce(%s, '')%s", at.name(), at.How, at.holding()), v.Stood)
+	if err != nil {
+		return false, err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[StandingRow])
+	return !slices.ContainsFunc(found, func(row StandingRow) bool { return !v.Is(row.Text, row.Stands) }), err
 }
 
 func (p Place) name() string { return pgx.Identifier{p.Column.Name}.Sanitize() }
