@@ -91,11 +91,14 @@ func checkGather(t *testing.T, parts [][]byte) {
 	if err := p.pause(); err != nil {
 		t.Fatal(err)
 	}
-	_ = p.server.raw.Control(func(fd uintptr) {
-		if n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT); err != nil || n != 1 { //nolint:gosec // a descriptor
-			t.Errorf("the socket waits for %d bytes, %v", n, err)
-		}
+	n := 0
+	var asked error
+	err := p.server.raw.Control(func(fd uintptr) {
+		n, asked = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT) //nolint:gosec // a descriptor
 	})
+	if err != nil || asked != nil || n != 1 {
+		t.Errorf("the socket waits for %d bytes, %v, %v", n, err, asked)
+	}
 }
 
 // loopback is a connection, and its other end.
